@@ -2,13 +2,22 @@
 //! a caller hands over as `postgres::Client`.
 
 mod connect;
+mod failure;
 mod history;
 mod link;
+mod pgpass;
 mod session;
+mod settings;
+mod target;
+mod tls;
+mod url;
 
-pub(crate) use connect::failure;
+pub(crate) use connect::{connect, connect_sync};
+pub(crate) use failure::failure;
 pub(crate) use link::{Link, Own};
 pub(crate) use session::PostgresSession;
+pub(crate) use target::Target;
+pub(crate) use url::is_postgres;
 
 use super::{Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
