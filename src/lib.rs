@@ -5,6 +5,7 @@
 mod app;
 mod engine;
 mod error;
+mod graph;
 mod history;
 mod migration;
 mod migrator;
