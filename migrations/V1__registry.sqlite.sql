@@ -25,7 +25,7 @@ INSERT INTO bustard_cache (id, name, active) VALUES (1, '', 0);
 CREATE VIEW bustard_caches (name, app, version, registered_at) AS
 SELECT c.name,
        c.app,
-       (c.n + a.n) << 23 | ((c.nonce | a.nonce) - (c.nonce & a.nonce)) & 8388607,
+       ((c.n + a.n) << 23) | (((c.nonce | a.nonce) - (c.nonce & a.nonce)) & 8388607),
        c.registered_at
 FROM bustard_cache AS c JOIN bustard_cache AS a ON a.id = 1
 WHERE c.active = 1;
