@@ -144,29 +144,23 @@ fn a_dropped_cluster_leaves_nothing() {
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
-const SACRIFICE: &str = "BUSTARD_TEST_SACRIFICE";
-
-/// Runs in a process of its own, for the test below. Else it has nothing to do.
-#[test]
-fn sacrifice() {
-    let Some(file) = env::var_os(SACRIFICE) else {
-        return;
-    };
-    let cluster = Cluster::shared();
-    std::fs::write(
-        file,
-        format!("{} {}", cluster.port(), cluster.directory().display()),
-    )
-    .unwrap();
-    thread::sleep(support::PATIENCE);
-}
-
 #[test]
 fn a_cluster_goes_when_its_process_is_killed() {
+    // The test runs itself in another process, which is to be the victim.
+    const NOTE: &str = "BUSTARD_TEST_NOTE";
+    if let Some(note) = env::var_os(NOTE) {
+        let cluster = Cluster::shared();
+        let text = format!("{} {}", cluster.port(), cluster.directory().display());
+        std::fs::write(note, text).unwrap();
+        thread::sleep(support::PATIENCE);
+        return;
+    }
     let project = Project::new();
     let note = project.path().join("note");
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "sacrifice"]).env(SACRIFICE, &note);
+    command
+        .args(["--exact", "a_cluster_goes_when_its_process_is_killed"])
+        .env(NOTE, &note);
     let victim = Running::start(command);
     let written = || std::fs::read_to_string(&note).unwrap_or_default();
     wait_until("the cluster runs", || written().contains('/'));
