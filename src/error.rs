@@ -1,0 +1,418 @@
+//! What can go wrong, said so that the reader knows what to do next.
+//!
+//! [`Error`] is opaque: ask it for its [`ErrorKind`], its [`Place`] or the
+//! SQLSTATE. Printing it gives the whole story over several lines: what
+//! happened, where, what the database said, and the next step. No secret of a
+//! connection URL ever gets into one.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of failure it is; the command turns it into its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller asked for something that makes no sense: an unknown option
+    /// or target, a bad connection URL, a bad configuration.
+    Usage,
+    /// Migration files or migrations built in code are wrong; nothing was
+    /// connected to.
+    Source,
+    /// An applied migration differs from its file.
+    Divergent,
+    /// An applied migration has no file.
+    Missing,
+    /// A pending migration is older than an applied one.
+    OutOfOrder,
+    /// The migration lock was not obtained in time.
+    Locked,
+    /// No connection to the database, or it was lost.
+    Connection,
+    /// The database refused a statement.
+    Database,
+    /// A cache is unknown, or registered twice.
+    Cache,
+    /// The run was cancelled from outside.
+    Cancelled,
+    /// Whatever else: a function of a migration failed, history of another shape.
+    Failed,
+}
+
+/// Where in the sources something is: a file, or a name for what was built in
+/// code, with line and column where they are known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    file: PathBuf,
+    position: Option<(u32, u32)>,
+    text: Option<String>,
+}
+
+impl Place {
+    /// A whole file.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> Self {
+        Place { file: path.into(), position: None, text: None }
+    }
+
+    /// A line and a column, both counted from 1, columns in characters.
+    pub(crate) fn at(path: impl Into<PathBuf>, line: u32, column: u32) -> Self {
+        Place { file: path.into(), position: Some((line, column)), text: None }
+    }
+
+    /// The same place with the text of its line, to be shown in messages.
+    pub(crate) fn with_line(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// The file, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// The line, counted from 1.
+    pub fn line(&self) -> Option<u32> {
+        self.position.map(|(line, _)| line)
+    }
+
+    /// The column in characters, counted from 1.
+    pub fn column(&self) -> Option<u32> {
+        self.position.map(|(_, column)| column)
+    }
+
+    /// The text of the line, where it is known.
+    pub fn line_text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the database said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub message: String,
+    pub code: Option<String>,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// One of possibly many things that are wrong with the sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub(crate) message: String,
+    pub(crate) place: Option<Place>,
+    pub(crate) help: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Problem { message: message.into(), place: None, help: None }
+    }
+
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// What to do about it.
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_problem(f, &self.message, self.place.as_ref())?;
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_problem(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&Place>) -> fmt::Result {
+    write!(f, "{message}")?;
+    let Some(place) = place else { return Ok(()) };
+    write!(f, "\n  --> {place}")?;
+    if let (Some(text), Some((line, column))) = (place.line_text(), place.position) {
+        let number = line.to_string();
+        let gutter = " ".repeat(number.len());
+        // A tab stays a tab in the marker's indentation, so that both lines agree.
+        let indent: String = (text.chars().take(column.saturating_sub(1) as usize))
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
+        write!(f, "\n {gutter} |\n {number} | {text}\n {gutter} | {indent}^")?;
+    }
+    Ok(())
+}
+
+/// Why something failed.
+///
+/// ```
+/// use bustard::{App, ErrorKind, Migrator};
+///
+/// let error = Migrator::new().app(App::directory("main", "no/such/place")).load().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Source);
+/// assert!(error.to_string().contains("no/such/place"));
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    app: Option<String>,
+    migration: Option<String>,
+    place: Option<Place>,
+    said: Option<Said>,
+    help: Option<String>,
+    problems: Vec<Problem>,
+    applied: Option<Vec<String>>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            app: None,
+            migration: None,
+            place: None,
+            said: None,
+            help: None,
+            problems: Vec::new(),
+            applied: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Usage, message)
+    }
+
+    /// Several problems as one error; there must be at least one.
+    pub(crate) fn problems(kind: ErrorKind, problems: Vec<Problem>) -> Self {
+        let message = match problems.len() {
+            1 => problems[0].message.clone(),
+            n => format!("{n} problems"),
+        };
+        let mut error = Error::new(kind, message);
+        error.0.problems = problems;
+        error
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn at(mut self, place: Option<Place>) -> Self {
+        self.0.place = place;
+        self
+    }
+
+    pub(crate) fn said(mut self, said: Said) -> Self {
+        self.0.said = Some(said);
+        self
+    }
+
+    /// Names the migration at work, unless one is named already.
+    pub(crate) fn in_migration(mut self, app: &str, migration: impl fmt::Display) -> Self {
+        if self.0.migration.is_none() {
+            self.0.app = Some(app.to_owned());
+            self.0.migration = Some(migration.to_string());
+        }
+        self
+    }
+
+    /// Lists what had committed before the failure.
+    pub(crate) fn after(mut self, applied: Vec<String>) -> Self {
+        self.0.applied = Some(applied);
+        self
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What sort of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The first line: what happened, without place or advice.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The label of the app at work when it happened.
+    pub fn app(&self) -> Option<&str> {
+        self.0.app.as_deref()
+    }
+
+    /// The migration at work when it happened, as `V1__name`.
+    pub fn migration(&self) -> Option<&str> {
+        self.0.migration.as_deref()
+    }
+
+    /// The file, line and column of it.
+    pub fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref().or_else(|| match self.0.problems.as_slice() {
+            [only] => only.place(),
+            _ => None,
+        })
+    }
+
+    /// The five characters of SQLSTATE, or SQLite's extended result code.
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.0.said.as_ref()?.code.as_deref()
+    }
+
+    /// What the database said, word for word.
+    pub fn database_message(&self) -> Option<&str> {
+        Some(self.0.said.as_ref()?.message.as_str())
+    }
+
+    /// What to do next.
+    pub fn help_text(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+
+    /// Everything that is wrong, where there is more than one thing.
+    pub fn all_problems(&self) -> &[Problem] {
+        &self.0.problems
+    }
+
+    /// The migrations that the run had committed before it failed, as
+    /// `app:V1__name`; `None` where no run was under way.
+    pub fn applied(&self) -> Option<&[String]> {
+        self.0.applied.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if inner.problems.is_empty() {
+            if let (Some(app), Some(migration)) = (&inner.app, &inner.migration) {
+                write!(f, "{app}:{migration}: ")?;
+            }
+            write_problem(f, &inner.message, inner.place.as_ref())?;
+        }
+        for (i, problem) in inner.problems.iter().enumerate() {
+            if i > 0 {
+                write!(f, "\n\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        if let Some(said) = &inner.said {
+            write!(f, "\n  database: {}", said.message)?;
+            if let Some(code) = &said.code {
+                write!(f, " ({code})")?;
+            }
+            for (label, text) in [("detail", &said.detail), ("hint", &said.hint)] {
+                if let Some(text) = text {
+                    write!(f, "\n  {label}: {text}")?;
+                }
+            }
+        }
+        match inner.applied.as_deref() {
+            None => {}
+            Some([]) => write!(f, "\n  nothing was changed")?,
+            Some(applied) => write!(f, "\n  committed before it, and kept: {}", applied.join(", "))?,
+        }
+        if let Some(help) = &inner.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The name nearest to `wanted`, if any is near enough to be meant.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = wanted.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| (distance(&wanted, &name.to_lowercase()), name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.chars().count().max(3) / 3)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's edit distance, after Wagner and Fischer (1974), one row at a time.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_name() {
+        let names = ["register cache", "unregister cache", "depends on"];
+        assert_eq!(nearest("registr cache", names), Some("register cache"));
+        assert_eq!(nearest("frobnicate", names), None);
+    }
+
+    #[test]
+    fn a_place_is_shown_with_its_line() {
+        let problem = Problem::new("no such thing")
+            .at(Place::at("a.sql", 12, 3).with_line("\tSELEC 1"))
+            .help("write SELECT");
+        assert_eq!(
+            problem.to_string(),
+            "no such thing\n  --> a.sql:12:3\n    |\n 12 | \tSELEC 1\n    | \t ^\n  help: write SELECT"
+        );
+    }
+}

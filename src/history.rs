@@ -1,0 +1,155 @@
+//! What has been done: the rows of refinery's history tables, and the checksums
+//! by which a row and a file recognise each other.
+
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+
+use siphasher::sip::SipHasher13;
+
+use crate::app::{BUSTARD, LoadedApp, LoadedMigration};
+use crate::engine::Engine;
+use crate::version::MigrationId;
+
+/// The type of a history table's column `version`; part of refinery's checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    Int4,
+    Int8,
+}
+
+impl Width {
+    /// What new tables get, as the feature `int8-versions` says.
+    pub(crate) const NEW: Width = if cfg!(feature = "int8-versions") { Width::Int8 } else { Width::Int4 };
+}
+
+/// Where an app's history is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HistoryTable {
+    pub app: String,
+    /// `None`: wherever the search path finds it, or else would create it.
+    pub schema: Option<String>,
+    pub name: String,
+}
+
+impl HistoryTable {
+    pub(crate) fn of(app: &LoadedApp, engine: Engine) -> Self {
+        let (schema, name) = match app.history.as_deref().map(|table| table.split_once('.')) {
+            Some(Some((schema, name))) => (Some(schema.to_owned()), name.to_owned()),
+            Some(None) => (None, app.history.clone().unwrap_or_default()),
+            None if app.label == "main" => (None, "refinery_schema_history".to_owned()),
+            None => (None, format!("refinery_schema_history_{}", app.label)),
+        };
+        // Bustard's own history lives beside its tables, so that apps in
+        // different schemas of one database share it.
+        let schema = schema.or((app.label == BUSTARD && engine == Engine::Postgres).then(|| BUSTARD.to_owned()));
+        HistoryTable { app: app.label.clone(), schema, name }
+    }
+}
+
+/// One applied migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub version: i64,
+    pub name: String,
+    pub applied_on: String,
+    pub checksum: String,
+}
+
+/// One app's history as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct History {
+    /// `None` where there is no table yet.
+    pub width: Option<Width>,
+    /// In order of version.
+    pub applied: Vec<Applied>,
+}
+
+impl History {
+    pub(crate) const EMPTY: History = History { width: None, applied: Vec::new() };
+
+    /// The width that the table has or will have.
+    pub(crate) fn width(&self) -> Width {
+        self.width.unwrap_or(Width::NEW)
+    }
+
+    pub(crate) fn find(&self, version: i64) -> Option<&Applied> {
+        self.applied.binary_search_by_key(&version, |a| a.version).ok().map(|i| &self.applied[i])
+    }
+}
+
+/// Refinery's checksum: SipHash-1-3 with zero keys over name, version and text,
+/// each hashed as Rust hashes `String`, `i32` or `i64`, and `str`.
+pub(crate) fn checksum(id: &MigrationId, text: &str, width: Width) -> u64 {
+    let mut hasher = SipHasher13::new();
+    id.name.hash(&mut hasher);
+    match width {
+        // Versions that do not fit are refused before anything is hashed.
+        Width::Int4 => (id.version as i32).hash(&mut hasher),
+        Width::Int8 => id.version.hash(&mut hasher),
+    }
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether the history row is of this migration: same name, and the checksum of
+/// the text as read, with LF, or with CRLF line ends.
+pub(crate) fn recognises(applied: &Applied, migration: &LoadedMigration, width: Width) -> bool {
+    let Ok(found) = applied.checksum.parse::<u64>() else { return false };
+    let matches = |text: &str| checksum(&migration.id, text, width) == found;
+    if applied.name != migration.id.name {
+        return false;
+    }
+    if matches(&migration.text) {
+        return true;
+    }
+    let lf = lf(&migration.text);
+    (lf != migration.text && matches(&lf)) || (lf.contains('\n') && matches(&lf.replace('\n', "\r\n")))
+}
+
+fn lf(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::Migration;
+    use crate::version::Prefix;
+
+    fn migration(text: &str) -> LoadedMigration {
+        LoadedMigration {
+            id: MigrationId { version: 3, prefix: Prefix::V, name: "x".into() },
+            migration: Migration::new(),
+            text: text.into(),
+            file: None,
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_refinerys() {
+        let text = "CREATE TABLE a (x int);\n";
+        let theirs = refinery_core::Migration::unapplied("V3__x", text).expect("a good name");
+        assert_eq!(checksum(&migration(text).id, text, Width::NEW), theirs.checksum());
+    }
+
+    #[test]
+    fn line_ends_do_not_matter_and_everything_else_does() {
+        for width in [Width::Int4, Width::Int8] {
+            let row = |text: &str| Applied {
+                version: 3,
+                name: "x".into(),
+                applied_on: String::new(),
+                checksum: checksum(&migration(text).id, text, width).to_string(),
+            };
+            for stored in ["a;\nb;\n", "a;\r\nb;\r\n"] {
+                for file in ["a;\nb;\n", "a;\r\nb;\r\n", "a;\r\nb;\n"] {
+                    let same = stored != "a;\r\nb;\n";
+                    assert_eq!(recognises(&row(stored), &migration(file), width), same, "{stored:?} {file:?}");
+                }
+            }
+            assert!(!recognises(&row("a;\nc;\n"), &migration("a;\nb;\n"), width));
+            let other = if width == Width::Int4 { Width::Int8 } else { Width::Int4 };
+            assert!(!recognises(&row("a;"), &migration("a;"), other));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a run did, what it would do, and how things stand: plain data, from
+//! which the command makes tables and JSON.
+
+use std::time::Duration;
+
+use crate::error::{Place, Problem};
+use crate::version::MigrationId;
+
+/// Which way a step goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The migration is applied.
+    Up,
+    /// The migration is undone.
+    Down,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// What was applied or undone, in order. Empty: there was nothing to do,
+    /// nothing was written and nothing was invalidated.
+    pub steps: Vec<Done>,
+    /// Things worth knowing that did not stop the run.
+    pub warnings: Vec<Problem>,
+    /// From the first look to the last commit.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// Whether anything was changed, and so every cache invalidated.
+    pub fn changed(&self) -> bool {
+        !self.steps.is_empty()
+    }
+}
+
+/// One migration that a run applied, faked, undid or repaired, and committed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Done {
+    /// The app's label.
+    pub app: String,
+    /// The migration.
+    pub migration: MigrationId,
+    /// Applied or undone.
+    pub direction: Direction,
+    /// How it was done.
+    pub how: How,
+    /// The caches that it registered.
+    pub registered: Vec<String>,
+    /// The caches that it unregistered.
+    pub unregistered: Vec<String>,
+    /// What it took, the commit included where it had one of its own.
+    pub elapsed: Duration,
+}
+
+/// How a step was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Everything was run.
+    Run,
+    /// Only cache operations and history: [`Migrator::fake`](crate::Migrator::fake).
+    Faked,
+    /// Only the checksum was replaced.
+    Repaired,
+}
+
+/// What a run would do.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// Things worth knowing: what cannot be undone, notes on files.
+    pub warnings: Vec<Problem>,
+}
+
+/// One step of a [`Plan`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Step {
+    /// The app's label.
+    pub app: String,
+    /// The migration.
+    pub migration: MigrationId,
+    /// Applied or undone.
+    pub direction: Direction,
+    /// A line for each operation, in order.
+    pub operations: Vec<String>,
+    /// The SQL of the step in order, cache operations included; Rust functions
+    /// are comments in it.
+    pub sql: Vec<String>,
+    /// The caches that it registers.
+    pub registers: Vec<String>,
+    /// The caches that it unregisters.
+    pub unregisters: Vec<String>,
+    /// The first operation that nothing undoes: such a migration cannot be reverted.
+    pub irreversible: Option<String>,
+    /// The file, where there is one.
+    pub file: Option<Place>,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Every migration of every app, files and history together, by app and version.
+    pub migrations: Vec<MigrationStatus>,
+    /// Caches that an applied migration registers, no later one unregisters, and
+    /// which are nevertheless not registered.
+    pub unregistered: Vec<UnregisteredCache>,
+    /// Things worth knowing.
+    pub warnings: Vec<Problem>,
+}
+
+impl Status {
+    /// The migrations in this state.
+    pub fn in_state(&self, state: State) -> impl Iterator<Item = &MigrationStatus> {
+        self.migrations.iter().filter(move |migration| migration.state == state)
+    }
+}
+
+/// How one migration stands.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MigrationStatus {
+    /// The app's label.
+    pub app: String,
+    /// The migration; for a missing one, what the history calls it.
+    pub migration: MigrationId,
+    /// Applied, pending, or wrong.
+    pub state: State,
+    /// When it was applied, RFC 3339 in UTC.
+    pub applied_on: Option<String>,
+    /// The file, where there is one.
+    pub file: Option<Place>,
+}
+
+/// The state of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In the history and unchanged.
+    Applied,
+    /// To be applied.
+    Pending,
+    /// To be applied, but older than one that is applied already.
+    OutOfOrder,
+    /// In the history, but changed since.
+    Divergent,
+    /// In the history, but without a file.
+    Missing,
+}
+
+/// A cache that should be registered and is not.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UnregisteredCache {
+    /// The cache's name.
+    pub name: String,
+    /// The app whose migration registers it.
+    pub app: String,
+    /// That migration.
+    pub migration: MigrationId,
+}

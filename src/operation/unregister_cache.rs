@@ -1,0 +1,17 @@
+//! The operation `UnregisterCache`.
+
+use super::RegisterCache;
+use crate::error::Place;
+
+/// Stops tracking a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnregisterCache {
+    pub name: String,
+    pub place: Option<Place>,
+}
+
+impl UnregisterCache {
+    pub(crate) fn inverse(&self) -> RegisterCache {
+        RegisterCache { name: self.name.clone(), place: self.place.clone() }
+    }
+}
