@@ -22,10 +22,7 @@ fn databases_are_apart() {
 #[test]
 fn a_database_goes_with_its_roles_and_connections() {
     let database = Database::new();
-    let (name, role) = (
-        database.name().to_owned(),
-        database.create_role("reader", ""),
-    );
+    let (name, role) = (database.name().to_owned(), database.create_role("reader", ""));
     let _still_connected = database.client_as(&role);
     drop(database);
     let mut client = Cluster::shared().client("postgres");
@@ -37,10 +34,7 @@ fn a_database_goes_with_its_roles_and_connections() {
 #[test]
 fn psql_returns_rows_and_errors_with_their_state() {
     let database = Database::new();
-    assert_eq!(
-        database.psql("VALUES (1, 'a b'), (2, NULL)"),
-        [["1", "a b"], ["2", ""]]
-    );
+    assert_eq!(database.psql("VALUES (1, 'a b'), (2, NULL)"), [["1", "a b"], ["2", ""]]);
     let role = database.create_role("reader", "");
     let refused = database.psql_as(&role, "CREATE SCHEMA mine");
     refused.exits(1).complains("ERROR:  42501:");
@@ -51,10 +45,7 @@ fn every_url_leads_to_the_database() {
     let database = Database::new();
     for url in [database.url(), database.socket_url()] {
         let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
-        let name: String = client
-            .query_one("SELECT current_database()::text", &[])
-            .unwrap()
-            .get(0);
+        let name: String = client.query_one("SELECT current_database()::text", &[]).unwrap().get(0);
         assert_eq!(name, database.name());
     }
 }
@@ -67,10 +58,7 @@ fn dumps_of_the_same_schema_are_equal() {
     }
     let dump = one.dump_schema(&[]);
     assert_eq!(dump, other.dump_schema(&[]));
-    assert!(
-        dump.contains("CREATE TABLE public.a") && dump.contains("SET x"),
-        "{dump}"
-    );
+    assert!(dump.contains("CREATE TABLE public.a") && dump.contains("SET x"), "{dump}");
     other.psql("CREATE INDEX ON a (id)");
     assert_ne!(dump, other.dump_schema(&[]));
     assert_eq!(other.dump_schema(&["--exclude-table=a"]), "");
@@ -84,19 +72,14 @@ fn a_private_cluster_has_its_settings_and_rules() {
     );
     let database = Database::on(&cluster);
     let mut client = database.client();
-    let isolation: String = client
-        .query_one("SHOW transaction_isolation", &[])
-        .unwrap()
-        .get(0);
+    let isolation: String = client.query_one("SHOW transaction_isolation", &[]).unwrap().get(0);
     assert_eq!(isolation, "repeatable read");
     let role = database.create_role("app", "PASSWORD 'right'");
     database
         .psql_as(&format!("{role}:wrong"), "SELECT 1")
         .exits(2)
         .complains("password authentication failed");
-    database
-        .psql_as(&format!("{role}:right"), "SELECT 1")
-        .success();
+    database.psql_as(&format!("{role}:right"), "SELECT 1").success();
 }
 
 #[test]
@@ -116,9 +99,7 @@ fn a_cluster_speaks_tls() {
         Outcome::of(psql)
     };
     query("localhost").success().says("t");
-    query("elsewhere")
-        .exits(2)
-        .complains("does not match host name");
+    query("elsewhere").exits(2).complains("does not match host name");
 }
 
 #[test]
@@ -158,9 +139,7 @@ fn a_cluster_goes_when_its_process_is_killed() {
     let project = Project::new();
     let note = project.path().join("note");
     let mut command = Command::new(env::current_exe().unwrap());
-    command
-        .args(["--exact", "a_cluster_goes_when_its_process_is_killed"])
-        .env(NOTE, &note);
+    command.args(["--exact", "a_cluster_goes_when_its_process_is_killed"]).env(NOTE, &note);
     let victim = Running::start(command);
     let written = || std::fs::read_to_string(&note).unwrap_or_default();
     wait_until("the cluster runs", || written().contains('/'));
@@ -168,9 +147,7 @@ fn a_cluster_goes_when_its_process_is_killed() {
     let (port, directory) = note.split_once(' ').unwrap();
     assert!(Path::new(directory).exists());
     victim.kill9();
-    wait_until("the directory is removed", || {
-        !Path::new(directory).exists()
-    });
+    wait_until("the directory is removed", || !Path::new(directory).exists());
     assert!(std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap())).is_err());
 }
 
@@ -178,13 +155,9 @@ fn a_cluster_goes_when_its_process_is_killed() {
 fn a_project_runs_the_command_in_its_directory() {
     let project = Project::new();
     project.file("a/b/V1__x.sql", "SELECT 1;").config("");
-    assert_eq!(
-        project.files("."),
-        [Path::new("a/b/V1__x.sql"), Path::new("bustard.toml")]
-    );
+    assert_eq!(project.files("."), [Path::new("a/b/V1__x.sql"), Path::new("bustard.toml")]);
     assert_eq!(project.read("a/b/V1__x.sql"), "SELECT 1;");
-    let seen =
-        Outcome::of(project.command_of(Path::new("sh"), &["-c", "pwd; env; exit 7"])).exits(7);
+    let seen = Outcome::of(project.command_of(Path::new("sh"), &["-c", "pwd; env; exit 7"])).exits(7);
     assert!(seen.stdout.contains("bustard-project-") && seen.stdout.contains("NO_COLOR=1"));
     assert!(!seen.stdout.contains("CARGO"), "{seen}");
 }
@@ -193,9 +166,7 @@ fn a_project_runs_the_command_in_its_directory() {
 fn the_schema_of_sqlite_is_read_whole() {
     let project = Project::new();
     let connection = project.sqlite("x.sqlite");
-    connection
-        .execute_batch("CREATE TABLE b (id int UNIQUE); CREATE VIEW a AS SELECT 1")
-        .unwrap();
+    connection.execute_batch("CREATE TABLE b (id int UNIQUE); CREATE VIEW a AS SELECT 1").unwrap();
     assert_eq!(
         project.sqlite_schema("x.sqlite"),
         "index sqlite_autoindex_b_1 on b: \ntable b on b: CREATE TABLE b (id int UNIQUE)\n\
@@ -212,8 +183,7 @@ fn a_running_program_is_watched_and_signalled() {
     asleep.wait_for_stderr("now");
     assert!(asleep.is_running());
     assert_eq!(asleep.kill9().signal, Some(9));
-    let waiting =
-        shell("trap 'echo caught; exit 130' INT; echo now >&2; while :; do sleep 0.01; done");
+    let waiting = shell("trap 'echo caught; exit 130' INT; echo now >&2; while :; do sleep 0.01; done");
     waiting.wait_for_stderr("now");
     waiting.signal("INT");
     waiting.wait().exits(130).says("caught");
@@ -224,34 +194,19 @@ fn the_proxy_counts_round_trips() {
     let database = Database::new();
     let proxy = Proxy::start(database.cluster().port());
     proxy.set_latency(Duration::from_millis(3));
-    let mut client =
-        postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).unwrap();
+    let mut client = postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).unwrap();
     // `sslmode=prefer` without a TLS connector asks for no encryption.
-    assert_eq!(
-        proxy.round_trips(),
-        RoundTrips {
-            connecting: 1,
-            connected: 0
-        }
-    );
+    assert_eq!(proxy.round_trips(), RoundTrips { connecting: 1, connected: 0 });
     client.batch_execute("SELECT 1; SELECT 2").unwrap();
     assert_eq!(proxy.round_trips().connected, 1);
     // Prepare and execute are two, with a reply of many packets as well.
-    let rows = client
-        .query(
-            "SELECT repeat('x', 1000) FROM generate_series(1, 1000)",
-            &[],
-        )
-        .unwrap();
+    let rows = client.query("SELECT repeat('x', 1000) FROM generate_series(1, 1000)", &[]).unwrap();
     assert_eq!(rows.len(), 1000);
     assert_eq!(proxy.round_trips().connected, 3);
     drop(client);
     assert_eq!((proxy.round_trips().connected, proxy.connections()), (3, 1));
     proxy.reset();
-    assert_eq!(
-        (proxy.round_trips(), proxy.connections()),
-        (RoundTrips::default(), 0)
-    );
+    assert_eq!((proxy.round_trips(), proxy.connections()), (RoundTrips::default(), 0));
 }
 
 #[test]
@@ -259,16 +214,9 @@ fn the_proxy_sees_who_asks_for_encryption() {
     let database = Database::new();
     let proxy = Proxy::start(database.cluster().port());
     let mut psql = support::Binaries::find().client_command("psql");
-    psql.args(["-XAtc", "SELECT 1"])
-        .arg(proxy.url(&database.url()) + "?sslmode=prefer&gssencmode=disable");
+    psql.args(["-XAtc", "SELECT 1"]).arg(proxy.url(&database.url()) + "?sslmode=prefer&gssencmode=disable");
     Outcome::of(psql).success();
-    assert_eq!(
-        proxy.round_trips(),
-        RoundTrips {
-            connecting: 2,
-            connected: 1
-        }
-    );
+    assert_eq!(proxy.round_trips(), RoundTrips { connecting: 2, connected: 1 });
 }
 
 #[test]
@@ -276,8 +224,7 @@ fn the_proxy_cuts_where_it_is_told() {
     let database = Database::new();
     database.psql("CREATE TABLE arrived (id int)");
     let proxy = Proxy::start(database.cluster().port());
-    let connect =
-        || postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).unwrap();
+    let connect = || postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).unwrap();
     let arrived = |id: i32| {
         // The client may know before the server that they have parted.
         database.wait_until(
@@ -289,29 +236,17 @@ fn the_proxy_cuts_where_it_is_told() {
     let mut client = connect();
     proxy.cut_after_messages(2);
     client.batch_execute("SELECT 1").unwrap();
-    assert!(
-        client
-            .batch_execute("INSERT INTO arrived VALUES (1)")
-            .is_err()
-    );
+    assert!(client.batch_execute("INSERT INTO arrived VALUES (1)").is_err());
     assert_eq!(arrived(1), "1", "the message arrives, its answer does not");
 
     let mut client = connect();
     proxy.cut_after_bytes(20);
-    assert!(
-        client
-            .batch_execute("INSERT INTO arrived VALUES (2)")
-            .is_err()
-    );
+    assert!(client.batch_execute("INSERT INTO arrived VALUES (2)").is_err());
     assert_eq!(arrived(2), "0", "half a message is none");
 
     let mut client = connect();
     proxy.cut();
-    assert!(
-        client
-            .batch_execute("INSERT INTO arrived VALUES (3)")
-            .is_err()
-    );
+    assert!(client.batch_execute("INSERT INTO arrived VALUES (3)").is_err());
     assert_eq!(arrived(3), "0");
     connect().batch_execute("SELECT 1").unwrap();
 }

@@ -50,11 +50,7 @@ impl Binaries {
     /// `pg_dump` refuses a server newer than itself.
     pub fn client_command(&self, program: &str) -> Command {
         let beside = self.directory.join(program);
-        let mut command = Command::new(if beside.exists() {
-            beside
-        } else {
-            PathBuf::from(program)
-        });
+        let mut command = Command::new(if beside.exists() { beside } else { PathBuf::from(program) });
         clean_environment(&mut command);
         command
     }
@@ -70,7 +66,9 @@ pub fn unprivileged() -> Option<(u32, u32)> {
         ["postgres", "nobody"]
             .iter()
             .find_map(|user| Some((id("-u", Some(user))?, id("-g", Some(user))?)))
-            .or_else(|| panic!("running as root, and there is no user `postgres` or `nobody` to run a server as"))
+            .or_else(|| {
+                panic!("running as root, and there is no user `postgres` or `nobody` to run a server as")
+            })
     })
 }
 
@@ -99,10 +97,7 @@ fn search() -> Option<PathBuf> {
 /// `directory` if both programs that a cluster needs are in it.
 fn usable(directory: &Path) -> Option<PathBuf> {
     let executable = |program: &str| {
-        directory
-            .join(program)
-            .metadata()
-            .is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+        directory.join(program).metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
     };
     (executable("initdb") && executable("postgres")).then(|| directory.to_path_buf())
 }
@@ -128,8 +123,5 @@ fn clean_environment(command: &mut Command) {
             command.env_remove(&name);
         }
     }
-    command
-        .env("LC_ALL", "C")
-        .env_remove("LANGUAGE")
-        .env("TZ", "UTC");
+    command.env("LC_ALL", "C").env_remove("LANGUAGE").env("TZ", "UTC");
 }

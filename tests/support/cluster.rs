@@ -95,12 +95,7 @@ impl Cluster {
         let data = directory.join("data");
         let made = Binaries::find()
             .server_command("initdb")
-            .args([
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--no-locale",
-            ])
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"])
             .args(["--no-sync", "--no-instructions", "--pgdata"])
             .arg(&data)
             .current_dir(&directory)
@@ -113,20 +108,13 @@ impl Cluster {
             String::from_utf8_lossy(&made.stderr)
         );
         write_configuration(&data, settings);
-        fs::write(
-            data.join("pg_hba.conf"),
-            format!("local all postgres trust\n{hba}"),
-        )
-        .expect("pg_hba.conf is written");
+        fs::write(data.join("pg_hba.conf"), format!("local all postgres trust\n{hba}"))
+            .expect("pg_hba.conf is written");
         if let Some(certificates) = tls {
             install_certificates(&data, certificates);
         }
-        let mut cluster = Cluster {
-            directory,
-            port: 0,
-            server: Mutex::new(None),
-            watchdog: Mutex::new(watchdog),
-        };
+        let mut cluster =
+            Cluster { directory, port: 0, server: Mutex::new(None), watchdog: Mutex::new(watchdog) };
         // Another process may take a free port before the server does.
         for _ in 0..10 {
             cluster.port = free_port();
@@ -183,10 +171,7 @@ impl Cluster {
 
     /// Kills the server at once with all its processes, as a crash would.
     pub fn kill9(&self) {
-        let mut server = self
-            .server
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
+        let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
         let mut server = server.take().expect("the server runs");
         // The children of a killed postmaster exit by themselves, but only when
         // they next wait: one may still answer a last query. Where the system
@@ -209,10 +194,7 @@ impl Cluster {
     /// Stops the server if it runs (`mode` is the signal: `TERM` waits for
     /// clients, `INT` throws them out, `QUIT` leaves crash recovery to do).
     pub fn stop(&self, mode: &str) {
-        let mut server = self
-            .server
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
+        let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
         if let Some(mut server) = server.take() {
             send_signal(server.id(), mode);
             server.wait().expect("the server can be reaped");
@@ -229,8 +211,8 @@ impl Cluster {
         wait_until("the server starts again", || match self.launch() {
             Ok(()) => true,
             Err(log) => {
-                let again = log.contains("pre-existing shared memory")
-                    || log.contains("is another postmaster");
+                let again =
+                    log.contains("pre-existing shared memory") || log.contains("is another postmaster");
                 assert!(again, "the server does not start again:\n{log}");
                 last = log;
                 false
@@ -264,32 +246,20 @@ impl Cluster {
         self.tell_watchdog(server.id());
         let mut exited = false;
         wait_until("the server answers", || {
-            exited = server
-                .try_wait()
-                .expect("the server is our child")
-                .is_some();
+            exited = server.try_wait().expect("the server is our child").is_some();
             exited || self.try_client("postgres").is_ok()
         });
         if exited {
             self.tell_watchdog(0);
             return Err(self.log().split_off(old_log));
         }
-        *self
-            .server
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner()) = Some(server);
+        *self.server.lock().unwrap_or_else(|poison| poison.into_inner()) = Some(server);
         Ok(())
     }
 
     fn tell_watchdog(&self, pid: u32) {
-        let mut watchdog = self
-            .watchdog
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
-        let pipe = watchdog
-            .stdin
-            .as_mut()
-            .expect("the pipe is open until drop");
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(|poison| poison.into_inner());
+        let pipe = watchdog.stdin.as_mut().expect("the pipe is open until drop");
         writeln!(pipe, "{pid}").expect("the watchdog listens");
     }
 }
@@ -297,10 +267,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop("QUIT");
-        let watchdog = self
-            .watchdog
-            .get_mut()
-            .unwrap_or_else(|poison| poison.into_inner());
+        let watchdog = self.watchdog.get_mut().unwrap_or_else(|poison| poison.into_inner());
         drop(watchdog.stdin.take());
         let _ = watchdog.wait();
     }
@@ -309,11 +276,7 @@ impl Drop for Cluster {
 /// In `/tmp`, since a Unix socket's path may have little more than 100 bytes.
 fn make_directory() -> PathBuf {
     let short = Path::new("/tmp");
-    let parent = if short.is_dir() {
-        short.to_path_buf()
-    } else {
-        std::env::temp_dir()
-    };
+    let parent = if short.is_dir() { short.to_path_buf() } else { std::env::temp_dir() };
     let directory = tempfile::Builder::new()
         .prefix("bustard-pg-")
         .tempdir_in(parent)
@@ -354,10 +317,7 @@ fn write_configuration(data: &Path, settings: &[(&str, &str)]) {
 }
 
 fn install_certificates(data: &Path, certificates: &Certificates) {
-    for (name, text) in [
-        ("server.crt", &certificates.certificate),
-        ("server.key", &certificates.key),
-    ] {
+    for (name, text) in [("server.crt", &certificates.certificate), ("server.key", &certificates.key)] {
         let path = data.join(name);
         fs::write(&path, text).expect("the certificate is written");
         // The server refuses a key that others may read.

@@ -83,10 +83,7 @@ impl<'cluster> Database<'cluster> {
     /// For every new connection to this database, as in `("search_path", "evil, public")`.
     pub fn set(&self, setting: &str, value: &str) {
         self.client()
-            .batch_execute(&format!(
-                "ALTER DATABASE {} SET {setting} = {value}",
-                self.name
-            ))
+            .batch_execute(&format!("ALTER DATABASE {} SET {setting} = {value}", self.name))
             .expect("the setting is accepted");
     }
 
@@ -94,11 +91,7 @@ impl<'cluster> Database<'cluster> {
     #[track_caller]
     pub fn psql(&self, sql: &str) -> Rows {
         let outcome = self.psql_as("postgres", sql).success();
-        outcome
-            .stdout
-            .lines()
-            .map(|line| line.split('\t').map(str::to_owned).collect())
-            .collect()
+        outcome.stdout.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
     }
 
     /// Runs SQL with `psql` as a role. Errors are on stderr with their SQLSTATE,
@@ -106,13 +99,7 @@ impl<'cluster> Database<'cluster> {
     pub fn psql_as(&self, role: &str, sql: &str) -> Outcome {
         let mut psql = Binaries::find().client_command("psql");
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args([
-                "--field-separator=\t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-v",
-                "VERBOSITY=verbose",
-            ])
+            .args(["--field-separator=\t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"])
             .arg("--dbname")
             .arg(self.url_as(role))
             .args(["--command", sql]);
@@ -122,16 +109,10 @@ impl<'cluster> Database<'cluster> {
     /// Runs a file with `psql`, as a person would.
     pub fn psql_file(&self, path: &std::path::Path) -> Outcome {
         let mut psql = Binaries::find().client_command("psql");
-        psql.args([
-            "--no-psqlrc",
-            "--quiet",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "--dbname",
-        ])
-        .arg(self.url())
-        .arg("--file")
-        .arg(path);
+        psql.args(["--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "--dbname"])
+            .arg(self.url())
+            .arg("--file")
+            .arg(path);
         Outcome::of(psql)
     }
 
@@ -149,9 +130,7 @@ impl<'cluster> Database<'cluster> {
     pub fn wait_until(&self, sql: &str) {
         let mut client = self.client();
         wait_until(sql, || {
-            let row = client
-                .query_one(sql, &[])
-                .expect("the condition is valid SQL");
+            let row = client.query_one(sql, &[]).expect("the condition is valid SQL");
             row.get(0)
         });
     }
@@ -161,10 +140,7 @@ impl<'cluster> Database<'cluster> {
     #[track_caller]
     pub fn dump_schema(&self, options: &[&str]) -> String {
         let mut dump = Binaries::find().client_command("pg_dump");
-        dump.arg("--schema-only")
-            .args(options)
-            .arg("--dbname")
-            .arg(self.url());
+        dump.arg("--schema-only").args(options).arg("--dbname").arg(self.url());
         let dumped = Outcome::of(dump).success();
         dumped
             .stdout
@@ -188,10 +164,7 @@ impl Drop for Database<'_> {
         else {
             return;
         };
-        let _ = client.batch_execute(&format!(
-            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
-            self.name
-        ));
+        let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         let roles = client.query(
             "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname::text, $1)",
             &[&format!("{}_", self.name)],

@@ -22,10 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(
-            start.elapsed() < PATIENCE,
-            "waited {PATIENCE:?} in vain until {what}"
-        );
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -35,19 +32,10 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn send_signal(pid: u32, signal: &str) {
     // The shell's own `kill`: slim systems have no other.
     let sent = Command::new("sh")
-        .args([
-            "-c",
-            "kill -s \"$1\" \"$2\"",
-            "kill",
-            signal,
-            &pid.to_string(),
-        ])
+        .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal, &pid.to_string()])
         .status()
         .expect("sh starts");
-    assert!(
-        sent.success(),
-        "SIG{signal} could not be sent to process {pid}"
-    );
+    assert!(sent.success(), "SIG{signal} could not be sent to process {pid}");
 }
 
 /// How a program ended and what it said.
@@ -98,20 +86,14 @@ impl Outcome {
     /// Asserts that standard output contains this.
     #[track_caller]
     pub fn says(self, text: &str) -> Outcome {
-        assert!(
-            self.stdout.contains(text),
-            "{text:?} is not on stdout of {self}"
-        );
+        assert!(self.stdout.contains(text), "{text:?} is not on stdout of {self}");
         self
     }
 
     /// Asserts that standard error contains this.
     #[track_caller]
     pub fn complains(self, text: &str) -> Outcome {
-        assert!(
-            self.stderr.contains(text),
-            "{text:?} is not on stderr of {self}"
-        );
+        assert!(self.stderr.contains(text), "{text:?} is not on stderr of {self}");
         self
     }
 
@@ -124,13 +106,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome {
-            code,
-            signal,
-            stdout,
-            stderr,
-            command,
-        } = self;
+        let Outcome { code, signal, stdout, stderr, command } = self;
         writeln!(to, "{command}: code {code:?}, signal {signal:?}")?;
         writeln!(to, "--- stdout\n{stdout}--- stderr\n{stderr}---")
     }
@@ -157,12 +133,7 @@ impl Running {
             .unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
         let stdout = Stream::read(child.stdout.take().expect("it is piped"));
         let stderr = Stream::read(child.stderr.take().expect("it is piped"));
-        Running {
-            child,
-            stdout,
-            stderr,
-            command: shown,
-        }
+        Running { child, stdout, stderr, command: shown }
     }
 
     /// Its process id.
@@ -232,15 +203,10 @@ impl Stream {
         let reader = thread::spawn(move || {
             let mut buffer = [0; 8192];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
-                to.lock()
-                    .expect("no reader panics")
-                    .extend_from_slice(&buffer[..count]);
+                to.lock().expect("no reader panics").extend_from_slice(&buffer[..count]);
             }
         });
-        Stream {
-            bytes,
-            reader: Some(reader),
-        }
+        Stream { bytes, reader: Some(reader) }
     }
 
     fn so_far(&self) -> Vec<u8> {

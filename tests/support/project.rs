@@ -127,13 +127,7 @@ pub fn sqlite_schema(path: &Path) -> String {
         .expect("it is a database");
     let lines = objects.query_map([], |row| {
         let (kind, name, table): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(format!(
-            "{kind} {name} on {table}: {}\n",
-            row.get::<_, String>(3)?
-        ))
+        Ok(format!("{kind} {name} on {table}: {}\n", row.get::<_, String>(3)?))
     });
-    lines
-        .expect("sqlite_master is readable")
-        .map(|line| line.expect("sqlite_master is text"))
-        .collect()
+    lines.expect("sqlite_master is readable").map(|line| line.expect("sqlite_master is text")).collect()
 }

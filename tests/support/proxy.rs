@@ -84,10 +84,7 @@ impl Proxy {
     /// The same URL, through the proxy.
     pub fn url(&self, url: &str) -> String {
         let (direct, through) = (self.upstream.to_string(), self.address.to_string());
-        assert!(
-            url.contains(&direct),
-            "the URL does not name {direct}, where the proxy leads"
-        );
+        assert!(url.contains(&direct), "the URL does not name {direct}, where the proxy leads");
         url.replace(&direct, &through)
     }
 
@@ -171,11 +168,7 @@ fn connect(client: TcpStream, server: TcpStream, shared: &Arc<Mutex<Shared>>) {
         shared.connections += 1;
         shared.open.push((again(&client), again(&server)));
     }
-    let (talk, all, socket) = (
-        Arc::clone(&conversation),
-        Arc::clone(shared),
-        again(&client),
-    );
+    let (talk, all, socket) = (Arc::clone(&conversation), Arc::clone(shared), again(&client));
     thread::spawn(move || listen_to_client(socket, &to_server, &talk, &all));
     let (socket, other) = (again(&server), again(&client));
     thread::spawn(move || deliver(&from_client, socket, &other, |_| true));
@@ -185,9 +178,7 @@ fn connect(client: TcpStream, server: TcpStream, shared: &Arc<Mutex<Shared>>) {
     let all = Arc::clone(shared);
     let mut framer = Framer::typed();
     thread::spawn(move || {
-        deliver(&from_server, client, &server, |bytes| {
-            reach_client(bytes, &mut framer, &conversation, &all)
-        });
+        deliver(&from_server, client, &server, |bytes| reach_client(bytes, &mut framer, &conversation, &all));
     });
 }
 
@@ -222,11 +213,7 @@ fn listen_to_client(
         }
         let mut shared = lock(shared);
         let due = Instant::now() + shared.latency;
-        let keep = if talk.ready {
-            place_of_cut(&mut shared.cut, &ends, bytes.len())
-        } else {
-            None
-        };
+        let keep = if talk.ready { place_of_cut(&mut shared.cut, &ends, bytes.len()) } else { None };
         drop(shared);
         if let Some(keep) = keep {
             talk.cut = true;
@@ -301,11 +288,7 @@ fn reach_client(
     }
     if std::mem::take(&mut talk.asked) {
         let trips = &mut lock(shared).trips;
-        *(if talk.ready {
-            &mut trips.connected
-        } else {
-            &mut trips.connecting
-        }) += 1;
+        *(if talk.ready { &mut trips.connected } else { &mut trips.connecting }) += 1;
     }
     let mut bytes = bytes;
     if std::mem::take(&mut talk.byte_expected) {
@@ -338,18 +321,11 @@ struct Message {
 
 impl Framer {
     fn typed() -> Framer {
-        Framer {
-            typed: true,
-            header: Vec::new(),
-            missing: None,
-        }
+        Framer { typed: true, header: Vec::new(), missing: None }
     }
 
     fn untyped() -> Framer {
-        Framer {
-            typed: false,
-            ..Framer::typed()
-        }
+        Framer { typed: false, ..Framer::typed() }
     }
 
     fn feed(&mut self, bytes: &[u8], mut found: impl FnMut(Message)) {
@@ -362,21 +338,10 @@ impl Framer {
             if self.header.len() < want {
                 return;
             }
-            let number = |at: usize| {
-                u32::from_be_bytes(
-                    self.header[at..at + 4]
-                        .try_into()
-                        .expect("it is four bytes"),
-                )
-            };
-            let (length, code) = if self.typed {
-                (number(1) + 1, 0)
-            } else {
-                (number(0), number(4))
-            };
-            let missing = self
-                .missing
-                .get_or_insert((length as usize).saturating_sub(want));
+            let number =
+                |at: usize| u32::from_be_bytes(self.header[at..at + 4].try_into().expect("it is four bytes"));
+            let (length, code) = if self.typed { (number(1) + 1, 0) } else { (number(0), number(4)) };
+            let missing = self.missing.get_or_insert((length as usize).saturating_sub(want));
             let take = (*missing).min(bytes.len() - place);
             *missing -= take;
             place += take;

@@ -16,9 +16,7 @@ impl Certificates {
     pub fn for_names(names: &[&str]) -> Certificates {
         let mut authority = CertificateParams::new([]).expect("no names are no bad names");
         // OpenSSL takes a certificate whose issuer has its own name for self-signed.
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "Bustard's test authority");
+        authority.distinguished_name.push(DnType::CommonName, "Bustard's test authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority =
             CertifiedIssuer::self_signed(authority, new_key()).expect("the authority signs itself");
@@ -27,11 +25,7 @@ impl Certificates {
         let certificate = CertificateParams::new(names)
             .and_then(|parameters| parameters.signed_by(&key, &authority))
             .expect("the certificate is signed");
-        Certificates {
-            authority: authority.pem(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        Certificates { authority: authority.pem(), certificate: certificate.pem(), key: key.serialize_pem() }
     }
 }
 

@@ -61,21 +61,13 @@ fn on(url: &str, runner: &Runner, verb: Verb) -> Result<String, Box<dyn Error>> 
     }
 }
 
-fn perform<C: Migrate>(
-    connection: &mut C,
-    runner: &Runner,
-    verb: Verb,
-) -> Result<String, Box<dyn Error>> {
+fn perform<C: Migrate>(connection: &mut C, runner: &Runner, verb: Verb) -> Result<String, Box<dyn Error>> {
     if let Verb::Check = verb {
         let applied = runner.get_applied_migrations(connection)?;
         let pending: Vec<String> = runner
             .get_migrations()
             .iter()
-            .filter(|migration| {
-                applied
-                    .iter()
-                    .all(|one| one.version() != migration.version())
-            })
+            .filter(|migration| applied.iter().all(|one| one.version() != migration.version()))
             .map(ToString::to_string)
             .collect();
         if !pending.is_empty() {
