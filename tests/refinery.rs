@@ -102,7 +102,8 @@ impl Ground {
     }
 
     fn refinery(&self, width: Width, arguments: &[&str]) -> Outcome {
-        let arguments = [arguments, &[&self.url()]].concat();
+        let url = self.url();
+        let arguments = [arguments, &[&url]].concat();
         Outcome::of(self.project.command_of(width.refinery(), &arguments))
     }
 
