@@ -9,11 +9,12 @@ mod history;
 mod migration;
 mod migrator;
 mod operation;
+pub mod registry;
 mod source;
 mod version;
 
 pub use app::App;
-pub use engine::{Connection, Engine, OpenTransaction};
+pub use engine::{Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;
 pub use operation::Schema;
