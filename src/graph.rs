@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
+use petgraph::Direction;
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -17,7 +18,7 @@ use crate::error::{Error, ErrorKind, Place, Problem, Result, nearest};
 use crate::migration::Dependency;
 
 /// An app's index and a migration's index in it.
-type Position = (usize, usize);
+pub(crate) type Node = (usize, usize);
 
 /// Why one migration comes before another.
 #[derive(Clone, Debug)]
@@ -29,23 +30,48 @@ enum Reason {
 }
 
 /// Edges go from a migration to those that come after it.
-type Graph = DiGraph<Position, Reason>;
+type Edges = DiGraph<Node, Reason>;
 
-/// All migrations, in the order in which they can be applied.
-pub(crate) fn order(apps: &[LoadedApp]) -> Result<Vec<(usize, usize)>> {
-    let mut problems = Vec::new();
-    let graph = build(apps, &mut problems);
-    if problems.is_empty() {
-        problems = cycles(&graph, apps);
-    }
-    if !problems.is_empty() {
-        return Err(Error::problems(ErrorKind::Source, problems));
-    }
-    Ok(sorted(&graph, apps))
+/// All migrations, what each needs, and the order in which they can be applied.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub order: Vec<Node>,
+    needs: HashMap<Node, Vec<Node>>,
 }
 
-fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Graph {
-    let mut graph = Graph::new();
+impl Graph {
+    pub(crate) fn new(apps: &[LoadedApp]) -> Result<Self> {
+        let mut problems = Vec::new();
+        let edges = build(apps, &mut problems);
+        if problems.is_empty() {
+            problems = cycles(&edges, apps);
+        }
+        if !problems.is_empty() {
+            return Err(Error::problems(ErrorKind::Source, problems));
+        }
+        let needed = |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
+        let needs = edges.node_indices().map(|at| (edges[at], needed(at))).collect();
+        Ok(Graph { order: sorted(&edges, apps), needs })
+    }
+
+    /// What must be applied just before this one.
+    pub(crate) fn needs(&self, node: Node) -> &[Node] {
+        self.needs.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The migration and all that it needs, however far back.
+    pub(crate) fn with_needs(&self, node: Node) -> HashSet<Node> {
+        let mut found = HashSet::from([node]);
+        let mut open = vec![node];
+        while let Some(next) = open.pop() {
+            open.extend(self.needs(next).iter().copied().filter(|needed| found.insert(*needed)));
+        }
+        found
+    }
+}
+
+fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Edges {
+    let mut graph = Edges::new();
     let nodes: Vec<Vec<NodeIndex>> = (apps.iter().enumerate())
         .map(|(a, app)| (0..app.migrations.len()).map(|m| graph.add_node((a, m))).collect())
         .collect();
@@ -89,7 +115,7 @@ fn find(
     asking: usize,
     apps: &[LoadedApp],
     labels: &HashMap<&str, usize>,
-) -> Result<Option<Position>, Problem> {
+) -> Result<Option<Node>, Problem> {
     let label = dependency.app.as_str();
     let Some(&a) = labels.get(label) else {
         let problem = Problem::new(format!("there is no app `{label}`"));
@@ -125,7 +151,7 @@ fn find(
 }
 
 /// Kahn's algorithm (1962), with a heap of what is free to go.
-fn sorted(graph: &Graph, apps: &[LoadedApp]) -> Vec<Position> {
+fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
     let key = |node: NodeIndex| {
         let (a, m) = graph[node];
         Reverse((apps[a].label.as_str(), apps[a].migrations[m].id.version, node))
@@ -146,7 +172,7 @@ fn sorted(graph: &Graph, apps: &[LoadedApp]) -> Vec<Position> {
 }
 
 /// A problem for each knot of migrations that wait for one another.
-fn cycles(graph: &Graph, apps: &[LoadedApp]) -> Vec<Problem> {
+fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for knot in tarjan_scc(graph) {
         let itself = |node: NodeIndex| graph.contains_edge(node, node);
@@ -166,7 +192,7 @@ fn cycles(graph: &Graph, apps: &[LoadedApp]) -> Vec<Problem> {
 }
 
 /// The shortest way from a migration to itself, backwards: each depends on the next.
-fn around(graph: &Graph, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex, Reason)> {
+fn around(graph: &Edges, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex, Reason)> {
     let knot: HashSet<NodeIndex> = knot.iter().copied().collect();
     let mut came_from: HashMap<NodeIndex, (NodeIndex, Reason)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
@@ -195,7 +221,7 @@ fn around(graph: &Graph, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex
     Vec::new()
 }
 
-fn describe(path: &[(NodeIndex, Reason)], graph: &Graph, apps: &[LoadedApp]) -> Problem {
+fn describe(path: &[(NodeIndex, Reason)], graph: &Edges, apps: &[LoadedApp]) -> Problem {
     let called = |node: NodeIndex| {
         let (a, m) = graph[node];
         let id = &apps[a].migrations[m].id;
