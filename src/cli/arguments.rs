@@ -20,7 +20,8 @@ Exit codes:
   2  wrong command line, configuration or migration files
   3  the answer is no (check: pending; caches valid: not current)
   4  divergent, missing or out-of-order migrations
-  5  the migration lock was not obtained in time";
+  5  the migration lock was not obtained in time
+  130, 143  stopped by SIGINT or SIGTERM, after rolling back";
 
 /// Schema migrations in which caches are part of the schema
 #[derive(Parser)]

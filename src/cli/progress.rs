@@ -27,12 +27,11 @@ pub fn follow(output: &Output) -> impl FnMut(&Event) + Send + 'static {
                 bar.inc(1);
             }
         }
-        Event::WaitingForLock { holder } if !quiet => {
-            let holder = holder.as_deref().unwrap_or("another run");
-            let line = format!("waiting for the migration lock, held by {holder}\n");
+        Event::Waiting if !quiet => {
+            let line = "another run holds the migration lock: waiting for it to end\n";
             match &bar {
-                Some(bar) => bar.suspend(|| print_error(&line)),
-                None => print_error(&line),
+                Some(bar) => bar.suspend(|| print_error(line)),
+                None => print_error(line),
             }
         }
         _ => {}

@@ -14,18 +14,22 @@ pub struct Target {
 impl FromStr for Target {
     type Err = String;
 
+    // Clap quotes what it was given, and hides a URL in it; a part of it would
+    // not be recognised.
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((app, version)) = text.split_once(':') else {
             return Err("write APP:VERSION, for example main:V3".to_owned());
         };
         if app.is_empty() {
-            return Err(format!("the app is missing before the colon, for example main:{version}"));
+            return Err(
+                "the app is missing before the colon: write APP:VERSION, for example main:V3".to_owned()
+            );
         }
         // A file's name is what is at hand to be copied.
         let number = version.split_once("__").map_or(version, |(number, _)| number);
         let digits = number.strip_prefix(['V', 'U', 'v', 'u']).unwrap_or(number);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(format!("`{version}` is no migration version: write V3, U3 or 3"));
+            return Err("what follows the colon is no migration version: write V3, U3 or 3".to_owned());
         }
         let version = digits.parse().map_err(|_| format!("the version `{digits}` is too large"))?;
         Ok(Target { app: app.to_owned(), version })

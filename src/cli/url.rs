@@ -88,7 +88,7 @@ fn is_absent(error: &dotenvy::Error) -> bool {
 
 fn unreadable(path: &Path, error: dotenvy::Error) -> Failure {
     match error {
-        // Dotenvy quotes the line, which may be the one with the password.
+        // What dotenvy quotes, the line or its value, may be the password.
         dotenvy::Error::LineParse(line, _) => {
             let text = std::fs::read_to_string(path).unwrap_or_default();
             let number =

@@ -35,8 +35,8 @@ impl Options {
 
 pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
-    let mut migrator = context.migrator();
-    let report = migrator.revert(&mut chosen.database, options.revert())?;
+    let migrator = context.migrator();
+    let report = migrator.revert(&mut chosen.database, &options.revert())?;
     // Takes the progress bar away.
     drop(migrator);
     report::show(context, &mut chosen, &report)

@@ -15,6 +15,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::nearest::nearest;
+use crate::cli::redact;
 use numbering::Numbering;
 
 const SQL: &str = include_str!("template.sql");
@@ -70,7 +71,7 @@ fn source<'a>(config: &'a Config, app: Option<&str>) -> Result<&'a Source, Failu
                 Some(label) => format!("did you mean `{label}`?"),
                 None => format!("the apps are {}", labels().collect::<Vec<_>>().join(", ")),
             };
-            Failure::usage(format!("there is no app `{app}`")).help(help).into()
+            Failure::usage(format!("there is no app `{}`", redact::secrets(app))).help(help).into()
         }),
     }
 }
