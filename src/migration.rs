@@ -90,7 +90,7 @@ impl Migration {
     /// with the rest of the migration, or not at all; its error ends the run.
     pub fn run<F>(self, label: impl Into<String>, function: F) -> Self
     where
-        F: Fn(&mut OpenTransaction<'_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+        F: Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             + Send
             + Sync
             + 'static,

@@ -6,6 +6,7 @@
 //! optional text. That is PostgreSQL's simple protocol, which lets a whole
 //! migration travel as one message.
 
+pub(crate) mod database;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod refinery;
@@ -16,8 +17,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Said};
-use crate::history::{History, HistoryTable};
-use crate::operation::Statement;
+use crate::history::{Applied, History, HistoryTable};
+use crate::operation::{Form, Function, Statement};
 
 /// A kind of database that Bustard works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,8 +47,20 @@ pub(crate) type Row = Vec<Option<String>>;
 /// connects to itself. Implemented for these and for nothing else.
 pub trait Connection: sealed::Connection {}
 
+/// What a registry operation may be given: a connection ([`Database`](crate::Database),
+/// `postgres::Client`, `rusqlite::Connection`), where it commits at once, or an
+/// open transaction (`postgres::Transaction`, `rusqlite::Transaction`), with
+/// which it commits. Implemented for these and for nothing else.
+pub trait Executor: sealed::Executor {}
+
 pub(crate) mod sealed {
-    use super::{Engine, Result, Session};
+    use super::{Engine, Result, Row, Session};
+
+    pub trait Executor {
+        fn engine(&self) -> Engine;
+        /// Runs one statement and returns its rows.
+        fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
+    }
 
     pub trait Connection {
         /// Known before connecting.
@@ -59,12 +72,14 @@ pub(crate) mod sealed {
 }
 
 /// How a transaction is to start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Opening<'a> {
     /// The histories to read under the lock.
     pub tables: &'a [HistoryTable],
     /// How long to wait for the lock.
     pub lock_wait: Duration,
+    /// Called each time the lock turns out to be held.
+    pub on_wait: &'a dyn Fn(),
 }
 
 /// What is done within a transaction; `false` rolls it back.
@@ -107,20 +122,87 @@ pub trait Transaction {
     /// follow: search path, role and the like.
     fn restore_settings(&mut self) -> Result<()>;
 
-    /// Runs what is still to be run, then hands out the driver's transaction.
-    fn open(&mut self) -> Result<OpenTransaction<'_>>;
+    /// Runs what is still to be run, then calls a function with the driver's
+    /// transaction.
+    fn call(&mut self, function: &Function) -> Result<()>;
 }
 
 /// The open transaction that a function of a migration is given.
-pub struct OpenTransaction<'a>(pub(crate) Native<'a>);
+///
+/// ```
+/// use bustard::Migration;
+///
+/// let migration = Migration::new().run("fill slugs", |transaction| {
+///     transaction.execute("UPDATE thread SET slug = lower(title) WHERE slug IS NULL")?;
+///     Ok(())
+/// });
+/// # let _ = migration;
+/// ```
+pub struct OpenTransaction<'t, 'c>(pub(crate) Native<'t, 'c>);
 
-pub(crate) enum Native<'a> {
+pub(crate) enum Native<'t, 'c> {
     #[cfg(feature = "postgres")]
-    Postgres(&'a mut dyn postgres::NativeTransaction),
+    Postgres(&'t mut ::postgres::Transaction<'c>),
     #[cfg(feature = "sqlite")]
-    Sqlite(&'a rusqlite::Connection),
-    #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-    None(std::marker::PhantomData<&'a ()>),
+    Sqlite(&'t rusqlite::Connection),
+    #[allow(dead_code, reason = "keeps both lifetimes in use, whichever engines are compiled in")]
+    Neither(std::convert::Infallible, std::marker::PhantomData<&'t &'c ()>),
+}
+
+impl<'c> OpenTransaction<'_, 'c> {
+    /// The engine that the migration runs on.
+    pub fn engine(&self) -> Engine {
+        match &self.0 {
+            #[cfg(feature = "postgres")]
+            Native::Postgres(_) => Engine::Postgres,
+            #[cfg(feature = "sqlite")]
+            Native::Sqlite(_) => Engine::Sqlite,
+            Native::Neither(never, _) => match *never {},
+        }
+    }
+
+    /// Runs one or more statements, discarding what they return.
+    ///
+    /// # Errors
+    ///
+    /// What the database said.
+    pub fn execute(&mut self, sql: &str) -> Result<()> {
+        match &mut self.0 {
+            #[cfg(feature = "postgres")]
+            Native::Postgres(transaction) => {
+                transaction.batch_execute(sql).map_err(|error| postgres::failure(&error).into_error())
+            }
+            #[cfg(feature = "sqlite")]
+            Native::Sqlite(connection) => {
+                connection.execute_batch(sql).map_err(|error| sqlite::failure(&error, sql).into_error())
+            }
+            Native::Neither(never, _) => {
+                let _ = sql;
+                match *never {}
+            }
+        }
+    }
+
+    /// The driver's transaction, on PostgreSQL. Do not commit it.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(&mut self) -> Option<&mut ::postgres::Transaction<'c>> {
+        match &mut self.0 {
+            Native::Postgres(transaction) => Some(transaction),
+            #[allow(unreachable_patterns, reason = "the only engine compiled in")]
+            _ => None,
+        }
+    }
+
+    /// The driver's connection with the transaction open on it, on SQLite. Do
+    /// not commit it.
+    #[cfg(feature = "sqlite")]
+    pub fn sqlite(&mut self) -> Option<&rusqlite::Connection> {
+        match &self.0 {
+            Native::Sqlite(connection) => Some(connection),
+            #[allow(unreachable_patterns, reason = "the only engine compiled in")]
+            _ => None,
+        }
+    }
 }
 
 /// A statement that failed, before anybody knows what it was for.
@@ -134,7 +216,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// The error of a statement.
-    pub(crate) fn of(self, statement: &Statement) -> Error {
+    pub(crate) fn of(mut self, statement: &Statement) -> Error {
+        if statement.form == Form::Generated && self.is_cache() {
+            self.kind = ErrorKind::Cache;
+        }
         let place = match self.offset {
             Some(offset) => statement.place_of(offset),
             None => statement.place.clone(),
@@ -142,12 +227,17 @@ impl Failure {
         self.into_error().at(place)
     }
 
+    /// Whether the registry said that a cache is unknown, or registered already.
+    pub(crate) fn is_cache(&self) -> bool {
+        matches!(self.said.code.as_deref(), Some("42704" | "42710"))
+    }
+
     /// The error of something that is no statement of a migration.
     pub(crate) fn into_error(self) -> Error {
         let message = match self.kind {
             ErrorKind::Connection => "the connection to the database was lost",
             ErrorKind::Cancelled => "cancelled",
-            ErrorKind::Cache => "the registry refused",
+            ErrorKind::Cache => "the cache registry refused",
             ErrorKind::Locked => "the database is locked",
             _ => "the database refused a statement",
         };
@@ -155,7 +245,38 @@ impl Failure {
     }
 }
 
+/// The error of a function of a migration; a database error keeps what the
+/// database said.
+pub(crate) fn function_failed(
+    function: &Function,
+    error: Box<dyn std::error::Error + Send + Sync>,
+) -> Error {
+    let message = format!("the function {} failed: {error}", function.label());
+    Error::new(ErrorKind::Failed, message).caused_by(error)
+}
+
 /// Quotes an identifier for either engine.
 pub(crate) fn quote_ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The error of a history table that is none.
+pub(crate) fn other_shape(table: &str, found: &str) -> Error {
+    Error::new(ErrorKind::Failed, format!("the table {table} is no migration history: it has another shape"))
+        .help(format!(
+            "it should have the columns version (int4 or int8), name, applied_on and checksum (varchar), and has: {found}; \
+             give the app another table with `history = \"…\"`"
+        ))
+}
+
+/// A row of version, name, applied_on and checksum, as either engine returns it.
+pub(crate) fn applied(table: &str, row: Row) -> Result<Applied> {
+    let mut columns = row.into_iter();
+    let mut next = || columns.next().flatten();
+    match (next().and_then(|v| v.parse().ok()), next(), next(), next()) {
+        (Some(version), Some(name), Some(applied_on), Some(checksum)) => {
+            Ok(Applied { version, name, applied_on, checksum })
+        }
+        _ => Err(other_shape(table, "a row with an empty column")),
+    }
 }

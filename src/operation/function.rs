@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::OpenTransaction;
 
-type Body = dyn Fn(&mut OpenTransaction<'_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
+type Body = dyn Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
 
 /// A labelled Rust function.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(crate) struct Function {
 impl Function {
     pub(crate) fn new<F>(label: impl Into<String>, body: F) -> Self
     where
-        F: Fn(&mut OpenTransaction<'_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+        F: Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             + Send
             + Sync
             + 'static,
@@ -31,7 +31,7 @@ impl Function {
 
     pub(crate) fn call(
         &self,
-        transaction: &mut OpenTransaction<'_>,
+        transaction: &mut OpenTransaction<'_, '_>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         (self.body)(transaction)
     }

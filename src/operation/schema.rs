@@ -1,9 +1,9 @@
 //! The operation "a sea-query schema statement".
 
 use sea_query::{
-    ForeignKeyCreateStatement, ForeignKeyDropStatement, ForeignKeyStatement, IndexCreateStatement,
-    IndexDropStatement, IndexStatement, SchemaStatement, Table, TableAlterStatement, TableCreateStatement,
-    TableDropStatement, TableRenameStatement, TableStatement, TableTruncateStatement,
+    ForeignKey, ForeignKeyCreateStatement, ForeignKeyDropStatement, Index, IndexCreateStatement, IndexDropStatement, Table,
+    TableAlterStatement, TableCreateStatement, TableDropStatement, TableRenameStatement,
+    TableTruncateStatement,
 };
 
 use super::sql::summary;
@@ -12,34 +12,50 @@ use crate::engine::Engine;
 /// A sea-query statement that changes the schema. Made from sea-query's own
 /// types with `into()`; [`Migration::schema`](crate::Migration::schema) does that.
 #[derive(Clone, Debug)]
-pub struct Schema(SchemaStatement);
+pub struct Schema(Kind);
 
-macro_rules! from {
-    ($($statement:ident => $outer:ident :: $inner:ident),* $(,)?) => {$(
-        impl From<$statement> for Schema {
-            fn from(statement: $statement) -> Self {
-                Schema(SchemaStatement::$outer($outer::$inner(statement)))
+macro_rules! kinds {
+    ($($kind:ident($statement:ident)),* $(,)?) => {
+        #[derive(Clone, Debug)]
+        enum Kind {
+            $($kind(Box<$statement>),)*
+        }
+
+        $(
+            impl From<$statement> for Schema {
+                fn from(statement: $statement) -> Self {
+                    Schema(Kind::$kind(Box::new(statement)))
+                }
+            }
+            // sea-query's builders hand out `&mut Self`.
+            impl From<&mut $statement> for Schema {
+                fn from(statement: &mut $statement) -> Self {
+                    statement.clone().into()
+                }
+            }
+        )*
+
+        fn render(kind: &Kind, engine: Engine) -> String {
+            match (kind, engine) {
+                $(
+                    (Kind::$kind(s), Engine::Postgres) => s.to_string(sea_query::PostgresQueryBuilder),
+                    (Kind::$kind(s), Engine::Sqlite) => s.to_string(sea_query::SqliteQueryBuilder),
+                )*
             }
         }
-        // sea-query's builders hand out `&mut Self`.
-        impl From<&mut $statement> for Schema {
-            fn from(statement: &mut $statement) -> Self {
-                statement.clone().into()
-            }
-        }
-    )*};
+    };
 }
 
-from! {
-    TableCreateStatement => TableStatement::Create,
-    TableAlterStatement => TableStatement::Alter,
-    TableDropStatement => TableStatement::Drop,
-    TableRenameStatement => TableStatement::Rename,
-    TableTruncateStatement => TableStatement::Truncate,
-    IndexCreateStatement => IndexStatement::Create,
-    IndexDropStatement => IndexStatement::Drop,
-    ForeignKeyCreateStatement => ForeignKeyStatement::Create,
-    ForeignKeyDropStatement => ForeignKeyStatement::Drop,
+kinds! {
+    TableCreate(TableCreateStatement),
+    TableAlter(TableAlterStatement),
+    TableDrop(TableDropStatement),
+    TableRename(TableRenameStatement),
+    TableTruncate(TableTruncateStatement),
+    IndexCreate(IndexCreateStatement),
+    IndexDrop(IndexDropStatement),
+    ForeignKeyCreate(ForeignKeyCreateStatement),
+    ForeignKeyDrop(ForeignKeyDropStatement),
 }
 
 impl Schema {
@@ -47,16 +63,24 @@ impl Schema {
     /// it for this engine (it panics, for instance, on altering a foreign key
     /// in SQLite).
     pub(crate) fn sql(&self, engine: Engine) -> Option<String> {
-        std::panic::catch_unwind(|| render(&self.0, engine)).ok()
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| render(&self.0, engine))).ok()
     }
 
-    /// `CREATE TABLE` is undone by `DROP TABLE`; nothing else that sea-query
-    /// can say lets its name be read back.
+    /// A `CREATE` is undone by dropping what it made, if that has a name.
     pub(crate) fn inverse(&self) -> Option<Schema> {
         match &self.0 {
-            SchemaStatement::TableStatement(TableStatement::Create(create)) => {
+            Kind::TableCreate(create) => {
                 let table = create.get_table_name()?.clone();
                 Some(Table::drop().table(table).to_owned().into())
+            }
+            Kind::IndexCreate(create) => {
+                let name = create.get_index_spec().get_name()?;
+                Some(Index::drop().name(name).to_owned().into())
+            }
+            Kind::ForeignKeyCreate(create) => {
+                let key = create.get_foreign_key();
+                let (name, table) = (key.get_name()?, key.get_table()?.clone());
+                Some(ForeignKey::drop().name(name).table(table).to_owned().into())
             }
             _ => None,
         }
@@ -64,35 +88,5 @@ impl Schema {
 
     pub(crate) fn describe(&self, engine: Engine) -> String {
         self.sql(engine).map_or_else(|| "schema statement".to_owned(), |sql| summary(&sql))
-    }
-}
-
-fn render(statement: &SchemaStatement, engine: Engine) -> String {
-    macro_rules! for_engine {
-        ($statement:expr) => {
-            match engine {
-                Engine::Postgres => $statement.to_string(sea_query::PostgresQueryBuilder),
-                Engine::Sqlite => $statement.to_string(sea_query::SqliteQueryBuilder),
-            }
-        };
-    }
-    match statement {
-        SchemaStatement::TableStatement(statement) => match statement {
-            TableStatement::Create(s) => for_engine!(s),
-            TableStatement::Alter(s) => for_engine!(s),
-            TableStatement::Drop(s) => for_engine!(s),
-            TableStatement::Rename(s) => for_engine!(s),
-            TableStatement::Truncate(s) => for_engine!(s),
-        },
-        SchemaStatement::IndexStatement(statement) => match statement {
-            IndexStatement::Create(s) => for_engine!(s),
-            IndexStatement::Drop(s) => for_engine!(s),
-            _ => unreachable!("made from a create or a drop"),
-        },
-        SchemaStatement::ForeignKeyStatement(statement) => match statement {
-            ForeignKeyStatement::Create(s) => for_engine!(s),
-            ForeignKeyStatement::Drop(s) => for_engine!(s),
-            _ => unreachable!("made from a create or a drop"),
-        },
     }
 }

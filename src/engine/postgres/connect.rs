@@ -1,0 +1,301 @@
+//! Connects to a target, trying its servers in turn, and says why that failed.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio_postgres::config::Config;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::failure::{chain, io_error, said};
+use super::target::{Address, Server, Target};
+use super::tls;
+use crate::error::{Error, ErrorKind, Result, Said};
+
+/// The other half of a [`Client`]: whoever has it must poll it.
+pub(crate) type Connection =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// Connects within a tokio runtime that has its timers and its input and output
+/// enabled.
+pub(crate) async fn connect(target: &Target) -> Result<(Client, Connection)> {
+    first_that_answers(target, async |config, limit| {
+        within(limit, config.connect(target.tls.connector())).await?.map_err(Trouble::Driver)
+    })
+    .await
+}
+
+/// Connects with the synchronous driver. Like that driver, not to be called
+/// within a runtime.
+pub(crate) fn connect_sync(target: &Target) -> Result<postgres::Client> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+    })?;
+    let client = runtime.block_on(first_that_answers(target, async |config, limit| {
+        in_thread(postgres::Config::from(config), target.tls.connector(), limit)
+    }));
+    // A look-up of a name cannot be cancelled, and would be waited for here.
+    runtime.shutdown_background();
+    client
+}
+
+/// The driver's own limit ends when the socket is open, and a server that then
+/// says nothing would hold us for ever. A thread can be left behind.
+fn in_thread(
+    config: postgres::Config,
+    tls: MakeRustlsConnect,
+    limit: Option<Duration>,
+) -> Result<postgres::Client, Trouble> {
+    let (sender, receiver) = mpsc::channel();
+    let thread = move || {
+        // Nobody listens any more when the limit has passed.
+        let _ = sender.send(config.connect(tls));
+    };
+    std::thread::Builder::new().name("bustard-connect".to_owned()).spawn(thread).map_err(Trouble::Io)?;
+    let received = match limit {
+        Some(limit) => receiver.recv_timeout(limit),
+        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    };
+    match received {
+        Ok(connected) => connected.map_err(Trouble::Driver),
+        Err(RecvTimeoutError::Timeout) => Err(Trouble::TimedOut(limit)),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(Trouble::Io(io::Error::other("the connecting thread panicked")))
+        }
+    }
+}
+
+/// Why one attempt failed.
+enum Trouble {
+    Lookup(io::Error),
+    Io(io::Error),
+    TimedOut(Option<Duration>),
+    Driver(tokio_postgres::Error),
+}
+
+impl Trouble {
+    /// Whether another server may do better. As in libpq, one that answers has
+    /// the last word, unless it says that it cannot serve now: the others
+    /// would refuse a wrong password too.
+    fn try_next(&self) -> bool {
+        match self {
+            Trouble::Driver(error) => match error.as_db_error() {
+                Some(db) => *db.code() == SqlState::CANNOT_CONNECT_NOW,
+                None => tls_error(error).is_none() && (error.is_closed() || io_error(error).is_some()),
+            },
+            _ => true,
+        }
+    }
+}
+
+/// Waits no longer than the limit.
+async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Output, Trouble> {
+    match limit {
+        Some(time) => tokio::time::timeout(time, future).await.map_err(|_| Trouble::TimedOut(limit)),
+        None => Ok(future.await),
+    }
+}
+
+/// Tries each address of each server, each for as long as the limit allows.
+async fn first_that_answers<T>(
+    target: &Target,
+    attempt: impl AsyncFn(Config, Option<Duration>) -> Result<T, Trouble>,
+) -> Result<T> {
+    let mut failed: Vec<(&Server, Trouble)> = Vec::new();
+    'servers: for server in &target.servers {
+        let addresses = match within(target.limit, addresses(server)).await {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(error)) => {
+                failed.push((server, Trouble::Lookup(error)));
+                continue;
+            }
+            Err(trouble) => {
+                failed.push((server, trouble));
+                continue;
+            }
+        };
+        let mut last = None;
+        for address in addresses {
+            match attempt(target.config_for(server, address), target.limit).await {
+                Ok(connected) => return Ok(connected),
+                Err(trouble) if trouble.try_next() => last = Some(trouble),
+                Err(trouble) => {
+                    failed.push((server, trouble));
+                    break 'servers;
+                }
+            }
+        }
+        failed.extend(last.map(|trouble| (server, trouble)));
+    }
+    Err(error(target, failed))
+}
+
+/// The addresses of a server; for a Unix socket one attempt without any.
+async fn addresses(server: &Server) -> io::Result<Vec<Option<IpAddr>>> {
+    match &server.address {
+        Address::Unix(_) => Ok(vec![None]),
+        Address::Tcp(_, Some(ip)) => Ok(vec![Some(*ip)]),
+        Address::Tcp(host, None) => {
+            let found: Vec<_> = tokio::net::lookup_host((host.as_str(), server.port))
+                .await?
+                .map(|address| Some(address.ip()))
+                .collect();
+            match found.is_empty() {
+                true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+                false => Ok(found),
+            }
+        }
+    }
+}
+
+/// One attempt's failure in words.
+struct Reason {
+    what: String,
+    said: Option<Said>,
+    help: String,
+}
+
+impl Reason {
+    fn new(what: impl Into<String>, help: impl Into<String>) -> Reason {
+        Reason { what: what.into(), said: None, help: help.into() }
+    }
+}
+
+/// The error of all attempts: the last one's advice is given, since it is
+/// either the only one or the one that had the last word.
+fn error(target: &Target, mut failed: Vec<(&Server, Trouble)>) -> Error {
+    let who = format!("as user \"{}\" to database \"{}\"", target.user, target.database);
+    let Some((server, trouble)) = failed.pop() else {
+        return Error::new(ErrorKind::Connection, format!("cannot connect {who}: no server"));
+    };
+    let last = reason(target, server, &trouble);
+    let mut message = format!("cannot connect {who} at {server}: {}", last.what);
+    for (server, trouble) in &failed {
+        message += &format!("; at {server}: {}", reason(target, server, trouble).what);
+    }
+    let mut error = Error::new(ErrorKind::Connection, message).help(last.help);
+    if let Some(said) = last.said {
+        error = error.said(said);
+    }
+    match trouble {
+        Trouble::Lookup(cause) | Trouble::Io(cause) => error.caused_by(cause),
+        Trouble::Driver(cause) => error.caused_by(cause),
+        Trouble::TimedOut(_) => error,
+    }
+}
+
+fn reason(target: &Target, server: &Server, trouble: &Trouble) -> Reason {
+    match trouble {
+        Trouble::Lookup(error) => Reason::new(
+            format!("the host name was not found ({error})"),
+            "correct the host in the database URL, or this machine's name resolution",
+        ),
+        Trouble::TimedOut(limit) => Reason::new(
+            format!("no answer within {} s", limit.unwrap_or_default().as_secs()),
+            "is it the right host and port, and does a firewall let it through? connect_timeout=SECONDS waits longer",
+        ),
+        Trouble::Io(error) => refused_by_system(server, error),
+        Trouble::Driver(error) => {
+            if let Some(db) = error.as_db_error() {
+                let mut reason = refused_by_server(target, server, db.code());
+                reason.said = Some(said(db));
+                reason
+            } else if let Some(error) = tls_error(error) {
+                let host = match &server.address {
+                    Address::Tcp(host, _) => host.as_str(),
+                    Address::Unix(_) => "this socket",
+                };
+                let (what, help) = tls::explain(error, host);
+                Reason::new(what, help)
+            } else if let Some(error) = io_error(error) {
+                refused_by_system(server, error)
+            } else {
+                refused_by_driver(error)
+            }
+        }
+    }
+}
+
+/// What rustls said, if the handshake failed.
+fn tls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
+    io_error(error)?.get_ref()?.downcast_ref()
+}
+
+fn refused_by_system(server: &Server, error: &io::Error) -> Reason {
+    let running = "is the server running, and does it listen there?";
+    match (error.kind(), &server.address) {
+        (io::ErrorKind::ConnectionRefused, _) => Reason::new("connection refused", running),
+        (io::ErrorKind::NotFound, Address::Unix(_)) => Reason::new("there is no such socket", running),
+        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => Reason::new(
+            "the socket may not be used",
+            "this process runs as a user without rights on it; or connect over TCP",
+        ),
+        // The driver's way to say that target_session_attrs is not met.
+        (io::ErrorKind::PermissionDenied, Address::Tcp(..)) => {
+            Reason::new(error.to_string(), "name the server that target_session_attrs asks for")
+        }
+        (io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset, _) => Reason::new(
+            "the server closed the connection without a word",
+            "is it a PostgreSQL server? its log says why",
+        ),
+        _ => Reason::new(error.to_string(), running),
+    }
+}
+
+fn refused_by_server(target: &Target, server: &Server, code: &SqlState) -> Reason {
+    let Target { user, database, .. } = target;
+    let help = if *code == SqlState::INVALID_PASSWORD {
+        return Reason::new(
+            "wrong password, or no such user",
+            match &server.password {
+                Some(password) => format!("correct the password, which comes from {}", password.origin),
+                None => GIVE_PASSWORD.to_owned(),
+            },
+        );
+    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
+        "does the user exist, may it log in, and does the server's pg_hba.conf let it in from here, \
+         with or without TLS (sslmode)?"
+            .to_owned()
+    } else if *code == SqlState::INVALID_CATALOG_NAME {
+        format!("create it (createdb {database}), or correct its name in the database URL")
+    } else if *code == SqlState::TOO_MANY_CONNECTIONS {
+        "close other connections, or raise max_connections".to_owned()
+    } else if *code == SqlState::CANNOT_CONNECT_NOW {
+        "it is starting up or shutting down: try again in a moment".to_owned()
+    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        format!("GRANT CONNECT ON DATABASE \"{database}\" TO \"{user}\"")
+    } else {
+        "the server's log may say more".to_owned()
+    };
+    Reason::new("the server refused", help)
+}
+
+const GIVE_PASSWORD: &str =
+    "give it in PGPASSWORD, in ~/.pgpass or in the database URL (postgres://USER:PASSWORD@HOST/DATABASE)";
+
+/// What the driver itself did not want to go on with. It has no predicates for
+/// these, so its words decide which advice to give.
+fn refused_by_driver(error: &tokio_postgres::Error) -> Reason {
+    let text = chain(error);
+    if text.contains("server does not support TLS") {
+        Reason::new(
+            "the server has no TLS, and sslmode asks for it",
+            "switch it on there (ssl = on in postgresql.conf); sslmode=prefer would send everything in plaintext",
+        )
+    } else if text.contains("password missing") {
+        Reason::new("the server asks for a password, and none was given", GIVE_PASSWORD)
+    } else if text.contains("server did not use channel binding") {
+        Reason::new(
+            "the server did not use channel binding",
+            "channel_binding=require needs TLS and a password stored as scram-sha-256",
+        )
+    } else if error.is_closed() {
+        Reason::new("the server closed the connection", "its log says why")
+    } else {
+        Reason::new(text, "the server's log may say more")
+    }
+}

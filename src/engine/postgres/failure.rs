@@ -1,0 +1,73 @@
+//! What the driver's errors mean to Bustard.
+
+use std::error::Error as _;
+use std::io;
+
+use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
+
+use crate::engine::Failure;
+use crate::error::{ErrorKind, Said};
+
+/// What went wrong with a statement, or with the connection under it.
+///
+/// A cancelled statement (57014) counts as [`ErrorKind::Database`]: the server
+/// uses the same code for `statement_timeout` and tells the two apart only in
+/// words, in its own language. Whoever asked for the cancelling knows.
+pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
+    match error.as_db_error() {
+        Some(db) => Failure { kind: kind(db), said: said(db), offset: offset(db) },
+        None => Failure {
+            kind: if is_encoding(error) { ErrorKind::Database } else { ErrorKind::Connection },
+            said: Said { message: chain(error), ..Said::default() },
+            offset: None,
+        },
+    }
+}
+
+fn kind(error: &DbError) -> ErrorKind {
+    let code = error.code();
+    // After these the server closes the connection, whatever the code is:
+    // shutdown, pg_terminate_backend, idle time-outs.
+    let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+    let gone = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
+    if fatal || gone.contains(code) || code.code().starts_with("08") {
+        return ErrorKind::Connection;
+    }
+    ErrorKind::Database
+}
+
+pub(super) fn said(error: &DbError) -> Said {
+    Said {
+        message: error.message().to_owned(),
+        code: Some(error.code().code().to_owned()),
+        detail: error.detail().map(str::to_owned),
+        hint: error.hint().map(str::to_owned),
+    }
+}
+
+/// Positions count characters from 1. One within the body of a function says
+/// nothing about the statement that called it.
+fn offset(error: &DbError) -> Option<usize> {
+    match error.position()? {
+        ErrorPosition::Original(position) => (*position as usize).checked_sub(1),
+        ErrorPosition::Internal { .. } => None,
+    }
+}
+
+/// A statement that cannot be sent at all: one with a NUL in it.
+fn is_encoding(error: &tokio_postgres::Error) -> bool {
+    io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::InvalidInput)
+}
+
+/// The error of the socket beneath, if that is what failed.
+pub(super) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
+    error.source()?.downcast_ref()
+}
+
+/// The driver says in its own message only which part of it failed.
+pub(super) fn chain(error: &tokio_postgres::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,164 @@
+//! Finding and reading refinery's history tables on PostgreSQL.
+//!
+//! The first look is one message: where each table is and what its columns are,
+//! then all rows of all tables. Names that come without a schema are looked up
+//! in the search path, as refinery does, once; from then on they are qualified.
+
+use std::fmt::Write as _;
+
+use super::link::{Answer, Link};
+use super::quote_text;
+use crate::engine::{Failure, Row, applied, other_shape, quote_ident};
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::{History, HistoryTable, Width};
+
+/// A history table as it was found, or where it will be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub app: String,
+    /// Quoted, with its schema.
+    pub quoted: String,
+    /// `None` where it does not exist.
+    pub width: Option<Width>,
+}
+
+const UNDEFINED_TABLE: &str = "42P01";
+const UNDEFINED_SCHEMA: &str = "3F000";
+const UNDEFINED_COLUMN: &str = "42703";
+
+/// Looks all tables up and reads them; one round trip if all are there.
+pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable]) -> Result<(Vec<Resolved>, Vec<History>)> {
+    let unresolved = tables.iter().enumerate().map(|(i, table)| (i, unresolved(table)));
+    let mut answer = link.send(&format!("{};{}", lookup(tables), rows_of(unresolved)), true);
+    if let Some(failure) = answer.failure.take() {
+        if !is_absence(&failure) {
+            return Err(failure.into_error());
+        }
+        if answer.results.is_empty() {
+            answer = link.send(&lookup(tables), true);
+            if let Some(failure) = answer.failure {
+                return Err(failure.into_error());
+            }
+        }
+        let resolved = resolve(tables, &answer)?;
+        let existing = resolved.iter().enumerate().filter(|(_, table)| table.width.is_some());
+        let existing: Vec<_> = existing.map(|(i, table)| (i, table.quoted.clone())).collect();
+        let rows = match existing.is_empty() {
+            true => Vec::new(),
+            false => {
+                let results = link.send(&rows_of(existing.into_iter()), true).all();
+                results.map_err(Failure::into_error)?.pop().unwrap_or_default()
+            }
+        };
+        return Ok((resolved.clone(), histories(&resolved, rows)?));
+    }
+    let rows = answer.results.pop().unwrap_or_default();
+    let resolved = resolve(tables, &answer)?;
+    let histories = histories(&resolved, rows)?;
+    Ok((resolved, histories))
+}
+
+fn is_absence(failure: &Failure) -> bool {
+    matches!(failure.said.code.as_deref(), Some(UNDEFINED_TABLE | UNDEFINED_SCHEMA | UNDEFINED_COLUMN))
+}
+
+fn unresolved(table: &HistoryTable) -> String {
+    let name = quote_ident(&table.name);
+    match &table.schema {
+        Some(schema) => format!("{}.{name}", quote_ident(schema)),
+        None => name,
+    }
+}
+
+/// One row for each table: its schema if it exists, its columns with types,
+/// the schema in which it would be made, whether this is a replica.
+fn lookup(tables: &[HistoryTable]) -> String {
+    let mut sql = String::from(
+        "SELECT n.nspname, (SELECT pg_catalog.string_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, NULL), ',') \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), \
+         pg_catalog.current_schema() FROM (VALUES ",
+    );
+    for (i, table) in tables.iter().enumerate() {
+        let comma = if i == 0 { "" } else { ", " };
+        let _ = write!(sql, "{comma}({i}, pg_catalog.to_regclass({}))", quote_text(&unresolved(table)));
+    }
+    sql.push_str(
+        ") t (i, oid) LEFT JOIN pg_catalog.pg_class c ON c.oid = t.oid \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY t.i",
+    );
+    sql
+}
+
+/// All rows of all tables in one statement, each with its table's number.
+fn rows_of(tables: impl Iterator<Item = (usize, String)>) -> String {
+    let selects = tables.map(|(i, quoted)| {
+        format!("SELECT {i}, version::pg_catalog.int8, name, applied_on, checksum FROM {quoted}")
+    });
+    selects.collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+fn resolve(tables: &[HistoryTable], answer: &Answer) -> Result<Vec<Resolved>> {
+    let rows = answer.results.first().map(Vec::as_slice).unwrap_or_default();
+    tables.iter().zip(rows).map(|(table, row)| resolve_one(table, row)).collect()
+}
+
+fn resolve_one(table: &HistoryTable, row: &Row) -> Result<Resolved> {
+    let column = |i: usize| row.get(i).and_then(Option::as_deref);
+    let width = match (column(0), column(1)) {
+        (None, _) => None,
+        (Some(_), columns) => Some(width(&table.name, columns.unwrap_or_default())?),
+    };
+    let schema = column(0).or(table.schema.as_deref()).or(column(2)).ok_or_else(|| {
+        Error::new(ErrorKind::Failed, format!("there is no schema to make the table {} in", table.name)).help(
+            "the search path names no schema that exists: create one, or set the role's or database's search_path",
+        )
+    })?;
+    Ok(Resolved {
+        app: table.app.clone(),
+        quoted: format!("{}.{}", quote_ident(schema), quote_ident(&table.name)),
+        width,
+    })
+}
+
+/// Which of refinery's two tables it is, from a list such as
+/// `version integer,name character varying,…`.
+fn width(table: &str, columns: &str) -> Result<Width> {
+    let type_of = |name: &str| {
+        columns.split(',').find_map(|column| column.strip_prefix(name)?.strip_prefix(' '))
+    };
+    let text = |name| matches!(type_of(name), Some("character varying" | "text"));
+    let width = match type_of("version") {
+        Some("integer") => Some(Width::Int4),
+        Some("bigint") => Some(Width::Int8),
+        _ => None,
+    };
+    match width {
+        Some(width) if text("name") && text("applied_on") && text("checksum") => Ok(width),
+        _ => Err(other_shape(table, &columns.replace(',', ", "))),
+    }
+}
+
+fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
+    let mut histories: Vec<History> =
+        resolved.iter().map(|table| History { width: table.width, applied: Vec::new() }).collect();
+    for mut row in rows {
+        let number = row.first().and_then(|n| n.as_deref()?.parse::<usize>().ok());
+        let Some(history) = number.and_then(|n| histories.get_mut(n)) else { continue };
+        row.remove(0);
+        let table = number.map_or("", |n| &resolved[n].quoted);
+        history.applied.push(applied(table, row)?);
+    }
+    for history in &mut histories {
+        history.applied.sort_by_key(|applied| applied.version);
+    }
+    Ok(histories)
+}
+
+/// What is asked for under the lock: the rows, as refinery asks for them, or
+/// whether somebody has made the table in the meantime.
+pub(super) fn under_lock(table: &Resolved) -> String {
+    match table.width {
+        Some(_) => crate::engine::refinery::applied_query(&table.quoted),
+        None => format!("SELECT pg_catalog.to_regclass({})", quote_text(&table.quoted)),
+    }
+}

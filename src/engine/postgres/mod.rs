@@ -1,0 +1,78 @@
+//! PostgreSQL: connections of Bustard's own over tokio-postgres, and those that
+//! a caller hands over as `postgres::Client`.
+
+mod connect;
+mod failure;
+mod history;
+mod link;
+mod pgpass;
+mod session;
+mod settings;
+mod target;
+mod tls;
+mod url;
+
+pub(crate) use connect::{connect, connect_sync};
+pub(crate) use failure::failure;
+use link::Link;
+pub(crate) use link::{Own, cancel};
+pub(crate) use session::PostgresSession;
+pub(crate) use target::Target;
+pub(crate) use url::is_postgres;
+
+use super::{Connection, Engine, Executor, Row, Session, sealed};
+use crate::error::{ErrorKind, Result};
+
+impl Connection for postgres::Client {}
+
+impl sealed::Connection for postgres::Client {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn session(&mut self, _functions: bool) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(PostgresSession::new(self, None)))
+    }
+}
+
+fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
+    match link.send(sql, true).all() {
+        Ok(results) => Ok(results.into_iter().next_back().unwrap_or_default()),
+        Err(mut failure) => {
+            if failure.is_cache() {
+                failure.kind = ErrorKind::Cache;
+            }
+            let absent = matches!(failure.said.code.as_deref(), Some("3F000" | "42883" | "42P01"));
+            let error = failure.into_error();
+            Err(if absent { error.help("this database has no registry yet: run `bustard migrate`") } else { error })
+        }
+    }
+}
+
+macro_rules! executors {
+    ($($executor:ty),*) => {$(
+        impl Executor for $executor {}
+
+        impl sealed::Executor for $executor {
+            fn engine(&self) -> Engine {
+                Engine::Postgres
+            }
+
+            fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+                registry_rows(self, sql)
+            }
+        }
+    )*};
+}
+
+executors!(Own, postgres::Client, postgres::Transaction<'_>);
+
+/// Quotes a string so that it reads alike whatever `standard_conforming_strings` says.
+pub(crate) fn quote_text(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}

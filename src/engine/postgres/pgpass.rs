@@ -1,0 +1,115 @@
+//! The password file of libpq, `~/.pgpass`: one server a line,
+//! `host:port:database:user:password`, the first line that fits counts.
+
+use std::path::Path;
+
+/// The password for a connection, if the file is there and has one.
+///
+/// A file that others may read is not used, as with libpq, and the log says so.
+pub(super) fn lookup(file: &Path, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
+    if readable_by_others(file)? {
+        log::warn!("{} is ignored: others may read it; run chmod 600 on it", file.display());
+        return None;
+    }
+    let text = std::fs::read_to_string(file).ok()?;
+    find(&text, [host, &port.to_string(), database, user])
+}
+
+#[cfg(unix)]
+fn readable_by_others(file: &Path) -> Option<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let metadata = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+    Some(metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn readable_by_others(file: &Path) -> Option<bool> {
+    file.is_file().then_some(false)
+}
+
+fn find(text: &str, wanted: [&str; 4]) -> Option<String> {
+    (text.lines().filter(|line| !line.starts_with('#'))).find_map(|line| {
+        let fields = fields(line);
+        let (password, keys) = fields.split_last()?;
+        let fits = keys.len() == wanted.len()
+            && keys
+                .iter()
+                .zip(wanted)
+                .all(|(key, wanted)| !key.escaped && key.text == "*" || key.text == wanted);
+        (fits && !password.text.is_empty()).then(|| password.text.clone())
+    })
+}
+
+#[derive(Default)]
+struct Field {
+    text: String,
+    /// `\*` is a star, not a wildcard.
+    escaped: bool,
+}
+
+/// At most five fields; the password may contain colons.
+fn fields(line: &str) -> Vec<Field> {
+    let mut fields = vec![Field::default()];
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == ':' && fields.len() < 5 {
+            fields.push(Field::default());
+            continue;
+        }
+        let field = fields.last_mut().expect("there is always one");
+        match (c, chars.clone().next()) {
+            ('\\', Some(next)) => {
+                chars.next();
+                field.escaped = true;
+                field.text.push(next);
+            }
+            _ => field.text.push(c),
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "\
+# host:port:database:user:password
+h:5432:d:u:one
+h:*:*:u:two:with:colons
+\\::5432:d\\:e:u:th\\\\ree
+*:*:*:last:four
+\\*:*:*:star:five
+short:line
+";
+
+    #[test]
+    fn the_first_line_that_fits_counts() {
+        for (wanted, password) in [
+            (["h", "5432", "d", "u"], Some("one")),
+            (["h", "5433", "d", "u"], Some("two:with:colons")),
+            ([":", "5432", "d:e", "u"], Some("th\\ree")),
+            (["x", "1", "y", "last"], Some("four")),
+            (["x", "1", "y", "star"], None),
+            (["*", "1", "y", "star"], Some("five")),
+            (["x", "1", "y", "u"], None),
+        ] {
+            assert_eq!(find(FILE, wanted).as_deref(), password, "{wanted:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), FILE).unwrap();
+        for (mode, password) in [(0o600, Some("one")), (0o640, None), (0o604, None)] {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(lookup(file.path(), "h", 5432, "d", "u").as_deref(), password, "{mode:o}");
+        }
+        assert_eq!(lookup(Path::new("no/such/file"), "h", 5432, "d", "u"), None);
+    }
+}

@@ -1,0 +1,263 @@
+//! TLS for PostgreSQL: what each `sslmode` verifies, in rustls' terms, and what
+//! a failed handshake means in ours.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{Error, Result};
+
+/// How much TLS is asked for. `allow` is left out: it would send a password in
+/// plaintext to whoever answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SslMode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl SslMode {
+    pub(super) const NAMES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
+
+    pub(super) fn from_name(name: &str) -> Option<SslMode> {
+        use SslMode::*;
+        let position = SslMode::NAMES.iter().position(|known| *known == name)?;
+        Some([Disable, Prefer, Require, VerifyCa, VerifyFull][position])
+    }
+}
+
+/// Whom to trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// The certificates of the operating system.
+    System,
+    /// A file of certificates in PEM form.
+    File(PathBuf),
+}
+
+/// TLS as a connection wants it.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub(super) mode: SslMode,
+    connector: MakeRustlsConnect,
+}
+
+impl Tls {
+    /// Reads the root certificates, where the mode needs them.
+    ///
+    /// `roots` are those that were asked for. With `require` and `prefer` they
+    /// make the chain count, as in libpq; without them these modes verify
+    /// nothing. The other two fall back on the system's.
+    pub(super) fn new(mode: SslMode, roots: Option<&Roots>) -> Result<Tls> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::usage("TLS cannot be set up").caused_by(error))?;
+        let roots = match (mode, roots) {
+            (SslMode::Disable, _) => None,
+            (SslMode::VerifyCa | SslMode::VerifyFull, None) => Some(&Roots::System),
+            (_, roots) => roots,
+        };
+        let roots = roots.map(load).transpose()?;
+        let config = match roots {
+            Some(roots) if mode == SslMode::VerifyFull => builder.with_root_certificates(roots),
+            roots => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName { provider, roots }))
+            }
+        };
+        Ok(Tls { mode, connector: MakeRustlsConnect::new(config.with_no_client_auth()) })
+    }
+
+    /// What the driver needs, for connecting and for cancelling.
+    pub(crate) fn connector(&self) -> MakeRustlsConnect {
+        self.connector.clone()
+    }
+
+    /// The driver's part of the mode; the rest is in the connector.
+    pub(super) fn driver_mode(&self) -> tokio_postgres::config::SslMode {
+        match self.mode {
+            SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+            SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+            _ => tokio_postgres::config::SslMode::Require,
+        }
+    }
+}
+
+fn load(roots: &Roots) -> Result<RootCertStore> {
+    match roots {
+        Roots::System => from_system(),
+        Roots::File(path) => from_file(path),
+    }
+}
+
+fn from_system() -> Result<RootCertStore> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        log::warn!("a root certificate of the system was not read: {error}");
+    }
+    collect(found.certs).ok_or_else(|| {
+        Error::usage("the system has no root certificates to verify the database server with")
+            .help("install them (Debian: ca-certificates), or name the server's CA with sslrootcert=FILE")
+    })
+}
+
+fn from_file(path: &Path) -> Result<RootCertStore> {
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
+    let bad = |why: String| {
+        Error::usage(format!("the root certificates in {} cannot be used: {why}", path.display())).help(
+            "sslrootcert names a file with the certificate of the server's CA in PEM form, or is `system`",
+        )
+    };
+    let certificates = certificates.map_err(|error| match error {
+        rustls::pki_types::pem::Error::Io(error) => bad(error.to_string()),
+        error => bad(error.to_string()),
+    })?;
+    collect(certificates).ok_or_else(|| bad("there is none".to_owned()))
+}
+
+/// The certificates that can be read, if any. Bundles may contain odd ones,
+/// which vouch for nobody.
+fn collect(certificates: Vec<CertificateDer<'static>>) -> Option<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    let (added, _ignored) = store.add_parsable_certificates(certificates);
+    (added > 0).then_some(store)
+}
+
+/// Verifies the chain, where there are roots, and no names.
+///
+/// The signature of the handshake always counts: without it whoever repeats the
+/// server's certificate could pass for its owner, and channel binding would
+/// prove nothing.
+#[derive(Debug)]
+struct AnyName {
+    provider: Arc<CryptoProvider>,
+    roots: Option<RootCertStore>,
+}
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(end_entity)?,
+                roots,
+                intermediates,
+                now,
+                self.provider.signature_verification_algorithms.all,
+            )?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why a handshake failed, and what to do about it.
+pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
+    use CertificateError::*;
+
+    let rustls::Error::InvalidCertificate(certificate) = error else {
+        let help = match error {
+            rustls::Error::AlertReceived(_) => {
+                "the server's log says why; client certificates are not supported, nor TLS before 1.2"
+            }
+            _ => "does a PostgreSQL server with TLS 1.2 or later answer there?",
+        };
+        return (format!("TLS failed: {error}"), help.to_owned());
+    };
+    match certificate {
+        NotValidForName | NotValidForNameContext { .. } => (
+            format!("the server's certificate is not for {host}{}", presented(certificate)),
+            "connect by a name that is in the certificate (host=NAME&hostaddr=ADDRESS to say where it is), \
+             have the name added to its subjectAltName, or accept any name of this CA with sslmode=verify-ca"
+                .to_owned(),
+        ),
+        UnknownIssuer => (
+            "the server's certificate is signed by nobody who is trusted here".to_owned(),
+            "name the certificate of its CA with sslrootcert=FILE, if you trust it".to_owned(),
+        ),
+        Expired | ExpiredContext { .. } => (
+            "the server's certificate has expired".to_owned(),
+            "renew it on the server, or set this machine's clock".to_owned(),
+        ),
+        NotValidYet | NotValidYetContext { .. } => (
+            "the server's certificate is not valid yet".to_owned(),
+            "set the clocks of this machine and of the one that made the certificate".to_owned(),
+        ),
+        other if is_ca(other) => (
+            "the server's certificate is that of a CA".to_owned(),
+            "make a certificate for the server that is signed by the CA, with basicConstraints CA:FALSE"
+                .to_owned(),
+        ),
+        other => (
+            format!("the server's certificate cannot be used: {other}"),
+            "have it made anew: X.509 version 3, signed with SHA-256 or better".to_owned(),
+        ),
+    }
+}
+
+/// The names in a certificate; none means a certificate with a common name
+/// only, which has not counted as a host since RFC 6125.
+fn presented(error: &CertificateError) -> String {
+    match error {
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            ": it has no subjectAltName".to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+            format!(" but for {}", names.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// rustls gives names in their Debug form: `DnsName("db.example")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
+}
+
+/// A certificate with CA:TRUE cannot be a server's for rustls, though it is
+/// what `openssl req -x509` makes. rustls has no variant of its own for it.
+fn is_ca(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(_)) && error.to_string().contains("CaUsedAsEndEntity")
+}

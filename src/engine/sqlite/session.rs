@@ -1,0 +1,235 @@
+//! A session and its transactions on a `rusqlite::Connection`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::ffi::ErrorCode;
+
+use super::foreign_keys::{Off, Violations};
+use super::{failure, rows, run, with_help};
+use crate::engine::{
+    Engine, Native, OpenTransaction, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::{Applied, History, HistoryTable, Width};
+use crate::operation::{Form, Function, Statement};
+
+/// How long reads outside a transaction keep trying while a writer is at work.
+const READ_WAIT: Duration = Duration::from_secs(30);
+
+/// A session.
+pub(crate) struct SqliteSession<'s> {
+    connection: &'s mut Connection,
+    cancelled: Option<Arc<AtomicBool>>,
+}
+
+impl<'s> SqliteSession<'s> {
+    pub(crate) fn new(connection: &'s mut Connection, cancelled: Option<Arc<AtomicBool>>) -> Self {
+        SqliteSession { connection, cancelled }
+    }
+}
+
+/// Tries again while the database is busy, with growing pauses.
+fn patiently<T>(
+    wait: Duration,
+    cancelled: Option<&AtomicBool>,
+    on_wait: &dyn Fn(),
+    mut attempt: impl FnMut() -> Result<T, rusqlite::Error>,
+) -> Result<Result<T, rusqlite::Error>> {
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
+            return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
+        }
+        match attempt() {
+            Err(error) if is_busy(&error) => {
+                let left = wait.saturating_sub(started.elapsed());
+                if left.is_zero() {
+                    return Err(Error::new(
+                        ErrorKind::Locked,
+                        format!("the database was still locked after {wait:?}"),
+                    )
+                    .help("another process has a transaction open on it; SQLite does not tell which")
+                    .said(failure(&error, "").said));
+                }
+                on_wait();
+                std::thread::sleep(pause.min(left));
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+            other => return Ok(other),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+impl SqliteSession<'_> {
+    fn patient_rows(&self, sql: &str) -> Result<Vec<Row>> {
+        patient_rows(self.connection, self.cancelled.as_deref(), sql)
+    }
+}
+
+/// Runs one statement outside a transaction, and waits while the database is busy.
+pub(crate) fn patient_rows(
+    connection: &Connection,
+    cancelled: Option<&AtomicBool>,
+    sql: &str,
+) -> Result<Vec<Row>> {
+    patiently(READ_WAIT, cancelled, &|| (), || rows(connection, sql))?
+        .map_err(|error| with_help(failure(&error, sql)))
+}
+
+impl Session for SqliteSession<'_> {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
+        // One statement for each table: without a transaction each sees a state
+        // of its own, which is as good as a state for a first look.
+        tables.iter().map(|table| read_history(table, &mut |sql| self.patient_rows(sql))).collect()
+    }
+
+    fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        self.patient_rows(sql)
+    }
+
+    fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()> {
+        let cancelled = self.cancelled.as_deref();
+        let connection = &*self.connection;
+        let _off = Off::new(connection)?;
+        let begin = || connection.execute_batch("BEGIN IMMEDIATE");
+        patiently(opening.lock_wait, cancelled, opening.on_wait, begin)?
+            .map_err(|error| failure(&error, "").into_error())?;
+        let guard = RollBack(connection);
+        let mut transaction = SqliteTransaction { connection, tables: Vec::new(), for_whom: None };
+        transaction.tables =
+            opening.tables.iter().map(|table| (table.app.clone(), quote_ident(&table.name))).collect();
+        let histories = (opening.tables.iter())
+            .map(|table| read_history(table, &mut |sql| transaction.rows(sql)))
+            .collect::<Result<Vec<_>>>()?;
+        let before = Violations::count(connection);
+        if !work(&mut transaction, &histories)? {
+            return Ok(());
+        }
+        let for_whom = transaction.for_whom.take();
+        let in_whom = |error: Error| match &for_whom {
+            Some((app, migration)) => error.in_migration(app, migration),
+            None => error,
+        };
+        Violations::count(connection).none_new(&before).map_err(in_whom)?;
+        let commit = || connection.execute_batch("COMMIT");
+        patiently(opening.lock_wait, cancelled, opening.on_wait, commit)?
+            .map_err(|error| in_whom(failure(&error, "").into_error()))?;
+        std::mem::forget(guard);
+        Ok(())
+    }
+}
+
+/// Rolls back when dropped.
+struct RollBack<'c>(&'c Connection);
+
+impl Drop for RollBack<'_> {
+    fn drop(&mut self) {
+        // Some errors (a full disk) have rolled back already.
+        if !self.0.is_autocommit() && self.0.execute_batch("ROLLBACK").is_err() {
+            log::error!("the transaction could not be rolled back; SQLite does it when the connection closes");
+        }
+    }
+}
+
+fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<Row>>) -> Result<History> {
+    let name = table.name.replace('\'', "''");
+    let columns = rows(&format!("SELECT name, lower(type) FROM pragma_table_info('{name}')"))?;
+    if columns.is_empty() {
+        return Ok(History::EMPTY);
+    }
+    let type_of = |wanted: &str| {
+        let found = columns.iter().find(|row| row.first().is_some_and(|n| n.as_deref() == Some(wanted)));
+        found.and_then(|row| row.get(1)?.as_deref())
+    };
+    let width = match type_of("version") {
+        Some("int4") => Some(Width::Int4),
+        Some("int8") => Some(Width::Int8),
+        _ => None,
+    };
+    let complete = ["name", "applied_on", "checksum"].iter().all(|column| type_of(column).is_some());
+    let (Some(width), true) = (width, complete) else {
+        let found = columns.iter().map(|row| row.iter().flatten().cloned().collect::<Vec<_>>().join(" "));
+        return Err(crate::engine::other_shape(&table.name, &found.collect::<Vec<_>>().join(", ")));
+    };
+    let quoted = quote_ident(&table.name);
+    let applied = rows(&crate::engine::refinery::applied_query(&quoted))?;
+    let applied = applied.into_iter().map(|row| crate::engine::applied(&table.name, row));
+    Ok(History { width: Some(width), applied: applied.collect::<Result<Vec<Applied>>>()? })
+}
+
+/// A transaction; each statement runs at once.
+struct SqliteTransaction<'t> {
+    connection: &'t Connection,
+    tables: Vec<(String, String)>,
+    for_whom: Option<(String, String)>,
+}
+
+impl SqliteTransaction<'_> {
+    fn in_whom(&self, error: Error) -> Error {
+        match &self.for_whom {
+            Some((app, migration)) => error.in_migration(app, migration),
+            None => error,
+        }
+    }
+
+    /// SQLite ends a transaction by itself on some errors, and a file that could
+    /// not be split may hold a COMMIT that nobody saw.
+    fn still_open(&self) -> Result<()> {
+        if self.connection.is_autocommit() {
+            return Err(self.in_whom(
+                Error::new(ErrorKind::Database, "the migration ended the transaction that it runs in")
+                    .help("leave BEGIN, COMMIT and ROLLBACK out of it"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Transaction for SqliteTransaction<'_> {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn enter(&mut self, app: &str, migration: &str) {
+        self.for_whom = Some((app.to_owned(), migration.to_owned()));
+    }
+
+    fn execute(&mut self, statement: Statement) -> Result<()> {
+        let ran = match statement.form {
+            Form::Unsplit => self.connection.execute_batch(&statement.sql),
+            Form::Statement | Form::Generated => run(self.connection, &statement.sql),
+        };
+        ran.map_err(|error| self.in_whom(failure(&error, &statement.sql).of(&statement)))?;
+        self.still_open()
+    }
+
+    fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        rows(self.connection, sql).map_err(|error| self.in_whom(failure(&error, sql).into_error()))
+    }
+
+    fn history_table(&self, app: &str) -> &str {
+        self.tables.iter().find(|(label, _)| label == app).map_or("", |(_, quoted)| quoted)
+    }
+
+    fn restore_settings(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn call(&mut self, function: &Function) -> Result<()> {
+        let mut open = OpenTransaction(Native::Sqlite(self.connection));
+        function.call(&mut open).map_err(|error| self.in_whom(function_failed(function, error)))?;
+        self.still_open()
+    }
+}

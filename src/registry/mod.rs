@@ -1,0 +1,265 @@
+//! Tracked caches in the database: `register`, `unregister`, `get_version`,
+//! `is_valid`, `invalidate` and `invalidate_all`, each on a connection, where it
+//! commits at once, or in an open transaction, with which it commits.
+//!
+//! On PostgreSQL each is a call of the SQL API, where everything is enforced;
+//! on SQLite it is a few statements on one small table.
+//!
+//! ```
+//! use bustard::{App, Migration, Migrator, registry};
+//!
+//! let mut connection = rusqlite::Connection::open_in_memory()?;
+//! let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+//! Migrator::new().app(app).run(&mut connection)?;
+//!
+//! let version = registry::get_version(&mut connection, "bans")?; // before the data is read
+//! assert!(registry::is_valid(&mut connection, "bans", version)?);
+//!
+//! let mut transaction = connection.transaction()?;
+//! registry::invalidate(&mut transaction, &["bans"])?;
+//! transaction.commit()?;
+//! assert!(!registry::is_valid(&mut connection, "bans", version)?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod postgres;
+mod sqlite;
+
+use crate::engine::{Engine, Executor, Row, Transaction, sealed};
+use crate::error::{Error, ErrorKind, Place, Result, nearest};
+use crate::operation::Statement;
+use crate::version::CacheVersion;
+
+/// The longest name that a cache may have, in characters.
+pub const LONGEST_NAME: usize = 128;
+
+/// A registered cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrackedCache {
+    /// Its name.
+    pub name: String,
+    /// The label of the app that registered it, if an app did.
+    pub app: Option<String>,
+    /// Its version now.
+    pub version: CacheVersion,
+    /// When it was registered last, RFC 3339 in UTC.
+    pub registered_at: String,
+}
+
+/// All registered caches by name.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`] where the database has no registry yet.
+pub fn list(executor: &mut impl Executor) -> Result<Vec<TrackedCache>> {
+    let sql = match executor.engine() {
+        Engine::Postgres => postgres::LIST,
+        Engine::Sqlite => sqlite::LIST,
+    };
+    executor.rows(sql)?.into_iter().map(tracked).collect()
+}
+
+fn tracked(row: Row) -> Result<TrackedCache> {
+    let mut columns = row.into_iter();
+    let mut next = || columns.next().flatten();
+    let (name, app, version, registered_at) = (next(), next(), next(), next());
+    match (name, version.and_then(|v| CacheVersion::new(v.parse().ok()?)), registered_at) {
+        (Some(name), Some(version), Some(registered_at)) => Ok(TrackedCache { name, app, version, registered_at }),
+        _ => Err(strange()),
+    }
+}
+
+/// Starts tracking a cache that `app` owns.
+///
+/// Registering takes a lock that only other registrations wait for. A name that
+/// was registered before gets new versions, never an old one.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`] if the name is registered (naming its owner), empty,
+/// too long, or has control characters.
+pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
+    check_name(name)?;
+    match executor.engine() {
+        Engine::Postgres => executor.rows(&postgres::register(name, app)).map(drop),
+        Engine::Sqlite => sqlite::register(executor, name, app),
+    }
+}
+
+/// Stops tracking a cache.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`] if the name is not registered.
+pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
+    check_name(name)?;
+    match executor.engine() {
+        Engine::Postgres => executor.rows(&postgres::unregister(name)).map(drop),
+        Engine::Sqlite => sqlite::unregister(executor, name),
+    }
+}
+
+/// The cache's version now, in the snapshot of the transaction if there is one.
+/// Read it before the data that is to be stored under it.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`] if the name is not registered.
+pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVersion> {
+    check_name(name)?;
+    let rows = match executor.engine() {
+        Engine::Postgres => executor.rows(&postgres::get_version(name))?,
+        Engine::Sqlite => executor.rows(&sqlite::get_version(name))?,
+    };
+    match single(&rows) {
+        Some(version) => version.parse().ok().and_then(CacheVersion::new).ok_or_else(strange),
+        None => Err(sqlite::unknown(executor, name)?),
+    }
+}
+
+/// Whether the cache still has this version.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`] if the name is not registered.
+pub fn is_valid(executor: &mut impl Executor, name: &str, version: CacheVersion) -> Result<bool> {
+    Ok(get_version(executor, name)? == version)
+}
+
+/// Gives each of the caches a new version. Never waits for anybody (PostgreSQL).
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`] if one of the names is not registered; then none of
+/// them is invalidated.
+pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
+    names.iter().try_for_each(|name| check_name(name))?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    match executor.engine() {
+        Engine::Postgres => executor.rows(&postgres::invalidate(names)).map(drop),
+        Engine::Sqlite => sqlite::invalidate(executor, names),
+    }
+}
+
+/// Gives every cache a new version, however many there are.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`] where the database has no registry yet.
+pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
+    let sql = match executor.engine() {
+        Engine::Postgres => postgres::invalidate_all(),
+        Engine::Sqlite => sqlite::invalidate_all(),
+    };
+    executor.rows(&sql).map(drop)
+}
+
+/// Why a name cannot be a cache's, if it cannot.
+pub(crate) fn bad_name(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("a cache's name must not be empty")
+    } else if name.chars().count() > LONGEST_NAME {
+        Some("a cache's name has at most 128 characters")
+    } else if name.chars().any(char::is_control) {
+        Some("a cache's name has no control characters")
+    } else {
+        None
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    match bad_name(name) {
+        Some(why) => Err(Error::new(ErrorKind::Cache, why)),
+        None => Ok(()),
+    }
+}
+
+fn strange() -> Error {
+    Error::new(ErrorKind::Failed, "the registry holds something that is no cache version")
+        .help("its tables are Bustard's own: nobody else should write to them")
+}
+
+fn single(rows: &[Row]) -> Option<&str> {
+    rows.first()?.first()?.as_deref()
+}
+
+/// The operations as a migration runs them: on PostgreSQL they travel with its
+/// other statements.
+pub(crate) mod within {
+    use super::*;
+
+    pub(crate) fn register(
+        transaction: &mut dyn Transaction,
+        name: &str,
+        app: &str,
+        place: Option<Place>,
+    ) -> Result<()> {
+        match transaction.engine() {
+            Engine::Postgres => {
+                transaction.execute(Statement::generated(postgres::register(name, Some(app)), place))
+            }
+            Engine::Sqlite => super::register(&mut Within(transaction), name, Some(app)).map_err(|e| e.at(place)),
+        }
+    }
+
+    pub(crate) fn unregister(
+        transaction: &mut dyn Transaction,
+        name: &str,
+        place: Option<Place>,
+    ) -> Result<()> {
+        match transaction.engine() {
+            Engine::Postgres => transaction.execute(Statement::generated(postgres::unregister(name), place)),
+            Engine::Sqlite => super::unregister(&mut Within(transaction), name).map_err(|e| e.at(place)),
+        }
+    }
+
+    pub(crate) fn invalidate_all(transaction: &mut dyn Transaction) -> Result<()> {
+        let sql = match transaction.engine() {
+            Engine::Postgres => postgres::invalidate_all(),
+            Engine::Sqlite => sqlite::invalidate_all(),
+        };
+        transaction.execute(Statement::generated(sql, None))
+    }
+
+    struct Within<'t>(&'t mut dyn Transaction);
+
+    impl Executor for Within<'_> {}
+
+    impl sealed::Executor for Within<'_> {
+        fn engine(&self) -> Engine {
+            self.0.engine()
+        }
+
+        fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+            self.0.rows(sql)
+        }
+    }
+}
+
+/// The owners of those of the names that are registered, before a run. `None`
+/// where there is no registry yet.
+pub(crate) fn owners_query(engine: Engine, names: &[&str]) -> String {
+    match engine {
+        Engine::Postgres => postgres::owners(names),
+        Engine::Sqlite => sqlite::owners(names),
+    }
+}
+
+/// The error for a name that is not registered.
+pub(crate) fn unknown(name: &str, registered: &[String]) -> Error {
+    let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));
+    match nearest(name, registered.iter().map(String::as_str)) {
+        Some(near) => error.help(format!("did you mean {near}?")),
+        None => error.help("a migration registers it with `-- bustard: register cache NAME`"),
+    }
+}
+
+/// The error for a name that is registered already.
+pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
+    let owner = owner.map_or_else(String::new, |owner| format!(" by the app {owner}"));
+    Error::new(ErrorKind::Cache, format!("the cache {name} is already registered{owner}"))
+        .help("choose another name, or unregister that one first")
+}

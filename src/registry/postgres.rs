@@ -1,0 +1,44 @@
+//! The registry on PostgreSQL: calls of the SQL API in the schema `bustard`.
+
+use sea_query::{Expr, ExprTrait, Order, PostgresQueryBuilder, Query};
+
+pub(super) const LIST: &str = "SELECT name, app, version, \
+    pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
+    FROM bustard.caches ORDER BY name";
+
+fn call(function: &str, arguments: impl IntoIterator<Item = Option<String>>) -> String {
+    let arguments: Vec<sea_query::Value> = arguments.into_iter().map(Into::into).collect();
+    let places = vec!["?"; arguments.len()].join(", ");
+    Query::select()
+        .expr(Expr::cust_with_values(format!("bustard.{function}({places})"), arguments))
+        .to_string(PostgresQueryBuilder)
+}
+
+pub(super) fn register(name: &str, app: Option<&str>) -> String {
+    call("register_cache", [Some(name.to_owned()), app.map(str::to_owned)])
+}
+
+pub(super) fn unregister(name: &str) -> String {
+    call("unregister_cache", [Some(name.to_owned())])
+}
+
+pub(super) fn get_version(name: &str) -> String {
+    call("get_version", [Some(name.to_owned())])
+}
+
+pub(super) fn invalidate(names: &[&str]) -> String {
+    call("invalidate", names.iter().map(|name| Some((*name).to_owned())))
+}
+
+pub(super) fn invalidate_all() -> String {
+    call("invalidate_all", [])
+}
+
+pub(super) fn owners(names: &[&str]) -> String {
+    Query::select()
+        .columns(["name", "app"])
+        .from(("bustard", "caches"))
+        .and_where(Expr::col("name").is_in(names.iter().copied()))
+        .order_by("name", Order::Asc)
+        .to_string(PostgresQueryBuilder)
+}

@@ -1,0 +1,121 @@
+//! The registry on SQLite: one row for each cache in `bustard_cache`, and row 1
+//! for all of them. Each operation hangs on one statement, so that it is whole
+//! even where no transaction is open.
+
+use sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr, SqliteQueryBuilder};
+
+use super::{single, taken, unknown as unknown_among};
+use crate::engine::Executor;
+use crate::error::{Error, Result};
+
+pub(super) const LIST: &str = "SELECT name, app, version, registered_at FROM bustard_caches ORDER BY name";
+
+const TABLE: &str = "bustard_cache";
+/// The row that stands for all caches.
+const ALL: i64 = 1;
+
+fn now() -> SimpleExpr {
+    Expr::cust("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
+}
+
+/// One more invalidation: the count goes up, the nonce is drawn anew.
+fn invalidated() -> [(&'static str, SimpleExpr); 2] {
+    [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
+}
+
+pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
+    let again = Query::update()
+        .table(TABLE)
+        .values([("active", 1.into()), ("app", app.map(str::to_owned).into()), ("registered_at", now())])
+        .values(invalidated())
+        .and_where(Expr::col("name").eq(name))
+        .and_where(Expr::col("active").eq(0))
+        .and_where(Expr::col("id").ne(ALL))
+        .returning_col("id")
+        .to_string(SqliteQueryBuilder);
+    if !executor.rows(&again)?.is_empty() {
+        return Ok(());
+    }
+    let next_id = Query::select()
+        .expr(Expr::cust("max(id) + 1"))
+        .expr(Expr::val(name))
+        .expr(Expr::val(app.map(str::to_owned)))
+        .from(TABLE)
+        // SQLite takes ON for a join's without it.
+        .and_where(Expr::cust("TRUE"))
+        .to_owned();
+    let mut insert = Query::insert();
+    insert.into_table(TABLE).columns(["id", "name", "app"]);
+    insert.select_from(next_id).map_err(|error| {
+        Error::new(crate::error::ErrorKind::Failed, "the registration could not be written").caused_by(error)
+    })?;
+    insert.on_conflict(OnConflict::column("name").do_nothing().to_owned()).returning_col("id");
+    if !executor.rows(&insert.to_string(SqliteQueryBuilder))?.is_empty() {
+        return Ok(());
+    }
+    let rows = executor.rows(&owners(&[name]))?;
+    let owner = rows.first().and_then(|row| row.get(1)?.as_deref());
+    Err(taken(name, owner))
+}
+
+pub(super) fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
+    let update = Query::update()
+        .table(TABLE)
+        .value("active", 0)
+        .and_where(Expr::col("name").eq(name))
+        .and_where(Expr::col("active").eq(1))
+        .returning_col("id")
+        .to_string(SqliteQueryBuilder);
+    if executor.rows(&update)?.is_empty() {
+        return Err(unknown(executor, name)?);
+    }
+    Ok(())
+}
+
+pub(super) fn get_version(name: &str) -> String {
+    Query::select()
+        .column("version")
+        .from("bustard_caches")
+        .and_where(Expr::col("name").eq(name))
+        .to_string(SqliteQueryBuilder)
+}
+
+pub(super) fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
+    let known = executor.rows(&owners(names))?;
+    for name in names {
+        if !known.iter().any(|row| single(std::slice::from_ref(row)) == Some(*name)) {
+            return Err(unknown(executor, name)?);
+        }
+    }
+    let update = Query::update()
+        .table(TABLE)
+        .values(invalidated())
+        .and_where(Expr::col("name").is_in(names.iter().copied()))
+        .and_where(Expr::col("active").eq(1))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&update).map(drop)
+}
+
+pub(super) fn invalidate_all() -> String {
+    Query::update()
+        .table(TABLE)
+        .values(invalidated())
+        .and_where(Expr::col("id").eq(ALL))
+        .to_string(SqliteQueryBuilder)
+}
+
+pub(super) fn owners(names: &[&str]) -> String {
+    Query::select()
+        .columns(["name", "app"])
+        .from("bustard_caches")
+        .and_where(Expr::col("name").is_in(names.iter().copied()))
+        .to_string(SqliteQueryBuilder)
+}
+
+/// The error for a name that is not registered, with the nearest that is.
+pub(super) fn unknown(executor: &mut impl Executor, name: &str) -> Result<Error> {
+    let names = Query::select().column("name").from("bustard_caches").to_string(SqliteQueryBuilder);
+    let registered: Vec<String> =
+        executor.rows(&names)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    Ok(unknown_among(name, &registered))
+}
