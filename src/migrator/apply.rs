@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants};
+use super::{
+    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants,
+};
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
 use crate::error::{Error, ErrorKind, Result};
@@ -149,10 +151,11 @@ impl<'r> Run<'r> {
         let opening = Opening { tables: &loaded.tables, lock_wait: migrator.lock_wait, on_wait: &on_wait };
         let started = Instant::now();
         let mut changed = false;
-        let ran = session.transaction(&opening, &mut |transaction: &mut dyn Transaction, histories: &[History]| {
-            changed = work(self, transaction, &loaded.facts(histories))?;
-            Ok(changed)
-        });
+        let ran =
+            session.transaction(&opening, &mut |transaction: &mut dyn Transaction, histories: &[History]| {
+                changed = work(self, transaction, &loaded.facts(histories))?;
+                Ok(changed)
+            });
         if let Err(error) = ran {
             let name = |done: &Done| format!("{}:{}", done.app, done.migration);
             return Err(error.after(self.done.iter().map(name).collect()));
@@ -309,8 +312,11 @@ impl<'r> Run<'r> {
             super::State::Applied => return Ok(false),
             super::State::Divergent => {}
             _ => {
-                return Err(Error::usage(format!("{} is not applied: there is nothing to repair", facts.name(node)))
-                    .help("`bustard migrate` applies it"));
+                return Err(Error::usage(format!(
+                    "{} is not applied: there is nothing to repair",
+                    facts.name(node)
+                ))
+                .help("`bustard migrate` applies it"));
             }
         }
         transaction.enter(app, &loaded.id.to_string());

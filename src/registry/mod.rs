@@ -65,7 +65,9 @@ fn tracked(row: Row) -> Result<TrackedCache> {
     let mut next = || columns.next().flatten();
     let (name, app, version, registered_at) = (next(), next(), next(), next());
     match (name, version.and_then(|v| CacheVersion::new(v.parse().ok()?)), registered_at) {
-        (Some(name), Some(version), Some(registered_at)) => Ok(TrackedCache { name, app, version, registered_at }),
+        (Some(name), Some(version), Some(registered_at)) => {
+            Ok(TrackedCache { name, app, version, registered_at })
+        }
         _ => Err(strange()),
     }
 }
@@ -201,7 +203,9 @@ pub(crate) mod within {
             Engine::Postgres => {
                 transaction.execute(Statement::generated(postgres::register(name, Some(app)), place))
             }
-            Engine::Sqlite => super::register(&mut Within(transaction), name, Some(app)).map_err(|e| e.at(place)),
+            Engine::Sqlite => {
+                super::register(&mut Within(transaction), name, Some(app)).map_err(|e| e.at(place))
+            }
         }
     }
 

@@ -64,9 +64,10 @@ pub(crate) struct Own {
 impl Own {
     /// Connects; the connection is driven whenever it is waited for.
     pub(crate) fn connect(target: &Target) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
-        })?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+            })?;
         let (client, connection) = runtime.block_on(super::connect(target))?;
         runtime.spawn(async move {
             // Whoever waits for an answer is told; there is nobody else to tell.
@@ -82,8 +83,8 @@ impl Own {
 pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
     const LIMIT: Duration = Duration::from_secs(5);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let asked = runtime
-        .block_on(async { tokio::time::timeout(LIMIT, token.cancel_query(target.connector())).await });
+    let asked =
+        runtime.block_on(async { tokio::time::timeout(LIMIT, token.cancel_query(target.connector())).await });
     if !matches!(asked, Ok(Ok(()))) {
         log::warn!("the server could not be asked to cancel the statement");
     }
