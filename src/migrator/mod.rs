@@ -1,7 +1,340 @@
-//! The migrator.
+//! The migrator: from apps and a connection to a database that is up to date.
+//!
+//! [`Migrator`] is built once and then asked to `run`, `plan`, `revert`,
+//! `repair`, or for the `status`. Every verb loads the sources, looks at the
+//! history, and makes a plan before it changes anything; what changes does so
+//! under the lock, with the history read anew.
 
+mod apply;
+mod caches;
+mod describe;
+pub(crate) mod failpoint;
+mod grants;
 mod report;
+mod status;
 
-pub use report::{
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use self::report::{
     Direction, Done, How, MigrationStatus, Plan, Report, State, Status, Step, UnregisteredCache,
 };
+use crate::app::{App, LoadedApp};
+use crate::engine::{Connection, Engine};
+use crate::error::{Problem, Result};
+use crate::graph::Graph;
+use crate::history::{History, HistoryTable};
+use crate::plan::{Allow, Facts, Memory, Revert};
+use crate::source;
+
+/// How a run is cut into transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransactionMode {
+    /// One transaction for each migration: what has committed stays.
+    #[default]
+    Each,
+    /// One transaction for the whole run: all or nothing.
+    All,
+}
+
+/// What happens in a run, as it happens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The plan stands.
+    Planned {
+        /// How many steps it has.
+        steps: usize,
+    },
+    /// A step begins.
+    Started {
+        /// The app's label.
+        app: String,
+        /// The migration, as `V1__name`.
+        migration: String,
+        /// Applied or undone.
+        direction: Direction,
+        /// The step's number, from 1.
+        index: usize,
+    },
+    /// A step has been done; with one transaction for each, it has committed.
+    Finished {
+        /// The step's number, from 1.
+        index: usize,
+    },
+    /// Somebody else holds the migration lock; comes once for each wait.
+    Waiting,
+}
+
+type Listener = Box<dyn FnMut(&Event) + Send>;
+
+/// Brings a database up to date with its apps.
+///
+/// ```
+/// use bustard::{App, Migration, Migrator};
+///
+/// let mut connection = rusqlite::Connection::open_in_memory()?;
+/// let app = App::new("main").migration(
+///     "V1__create_users",
+///     Migration::new().sql("CREATE TABLE users (name TEXT NOT NULL)").register_cache("users"),
+/// );
+/// let report = Migrator::new().app(app.clone()).run(&mut connection)?;
+/// assert!(report.changed());
+///
+/// // Nothing to do: nothing is written, nothing is invalidated.
+/// let report = Migrator::new().app(app).run(&mut connection)?;
+/// assert!(!report.changed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Migrator {
+    apps: Vec<App>,
+    transaction: TransactionMode,
+    lock_wait: Duration,
+    target: Option<(String, i64)>,
+    fake: bool,
+    allow: Allow,
+    grant: Option<Vec<String>>,
+    listener: Mutex<Option<Listener>>,
+}
+
+impl Default for Migrator {
+    fn default() -> Self {
+        Migrator {
+            apps: Vec::new(),
+            transaction: TransactionMode::Each,
+            lock_wait: Duration::from_secs(15 * 60),
+            target: None,
+            fake: false,
+            allow: Allow::default(),
+            grant: None,
+            listener: Mutex::new(None),
+        }
+    }
+}
+
+impl fmt::Debug for Migrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Migrator").field("apps", &self.apps).finish_non_exhaustive()
+    }
+}
+
+impl Migrator {
+    /// A migrator without apps.
+    pub fn new() -> Self {
+        Migrator::default()
+    }
+
+    /// Adds an app. The order of apps does not matter: their dependencies do.
+    pub fn app(mut self, app: App) -> Self {
+        self.apps.push(app);
+        self
+    }
+
+    /// Adds apps.
+    pub fn apps(mut self, apps: impl IntoIterator<Item = App>) -> Self {
+        self.apps.extend(apps);
+        self
+    }
+
+    /// One transaction for each migration (the default), or one for the run.
+    pub fn transaction(mut self, mode: TransactionMode) -> Self {
+        self.transaction = mode;
+        self
+    }
+
+    /// How long to wait for another run to end; 15 minutes unless said.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
+    /// Goes no further than this migration: it and what it needs are applied.
+    pub fn target(mut self, app: impl Into<String>, version: i64) -> Self {
+        self.target = Some((app.into(), version));
+        self
+    }
+
+    /// Writes history and carries out cache operations, but runs no SQL and no
+    /// functions: for databases that are already as the migrations would make them.
+    pub fn fake(mut self, fake: bool) -> Self {
+        self.fake = fake;
+        self
+    }
+
+    /// Goes on although an applied migration has no file.
+    pub fn allow_missing(mut self, allow: bool) -> Self {
+        self.allow.missing = allow;
+        self
+    }
+
+    /// Goes on although an applied migration differs from its file.
+    pub fn allow_divergent(mut self, allow: bool) -> Self {
+        self.allow.divergent = allow;
+        self
+    }
+
+    /// Applies pending migrations that are older than applied ones.
+    pub fn allow_out_of_order(mut self, allow: bool) -> Self {
+        self.allow.out_of_order = allow;
+        self
+    }
+
+    /// On PostgreSQL: the roles that may read and invalidate caches, instead of
+    /// everybody. Every run sees to it that it is so.
+    pub fn grant(mut self, roles: Vec<String>) -> Self {
+        self.grant = Some(roles);
+        self
+    }
+
+    /// Calls back with what happens, for progress bars and logs.
+    pub fn on_event(mut self, listener: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.listener = Mutex::new(Some(Box::new(listener)));
+        self
+    }
+
+    /// Reads and checks the sources for an engine, without any connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
+    pub fn load(&self, engine: Engine) -> Result<()> {
+        self.loaded(engine).map(drop)
+    }
+
+    fn loaded(&self, engine: Engine) -> Result<Loaded> {
+        let mut apps = vec![source::own()];
+        apps.extend(self.apps.iter().cloned());
+        let source::Loaded { apps, warnings } = source::load(&apps, engine)?;
+        let graph = Graph::new(&apps)?;
+        let tables = apps.iter().map(|app| HistoryTable::of(app, engine)).collect();
+        Ok(Loaded { apps, graph, tables, warnings, memory: Memory::default() })
+    }
+
+    /// Applies what is pending.
+    ///
+    /// Each transaction takes the migration lock, reads the history anew, applies,
+    /// writes history, invalidates every cache and commits. With nothing pending,
+    /// nothing is locked or written.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`](crate::ErrorKind). Nothing of the failed transaction
+    /// remains; [`Error::applied`](crate::Error::applied) lists what had committed before.
+    pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
+        let loaded = self.loaded(connection.engine())?;
+        let functions = loaded.has_functions();
+        let mut session = connection.session(functions)?;
+        self.forward(&loaded, &mut *session)
+    }
+
+    /// What [`run`](Migrator::run) would do; touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for `run`, as far as they can be seen beforehand.
+    pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
+        let loaded = self.loaded(connection.engine())?;
+        let mut session = connection.session(false)?;
+        let histories = session.read(&loaded.tables)?;
+        let facts = loaded.facts(&histories);
+        facts.check(self.allow)?;
+        let steps = facts.forward(self.wanted())?;
+        caches::check(&facts, &steps, Direction::Up, &mut *session)?;
+        Ok(describe::plan(&facts, session.engine(), &steps, Direction::Up, loaded.warnings.clone()))
+    }
+
+    /// How every migration and every cache stands; touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only those of sources and connection: what is wrong with the history is
+    /// the answer, not an error.
+    pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
+        let loaded = self.loaded(connection.engine())?;
+        let mut session = connection.session(false)?;
+        let histories = session.read(&loaded.tables)?;
+        status::status(&loaded.facts(&histories), &mut *session, loaded.warnings.clone())
+    }
+
+    /// Undoes migrations, those first that nothing else needs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Migrator::run); and before anything is undone, if one of
+    /// the migrations cannot be.
+    pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
+        let loaded = self.loaded(connection.engine())?;
+        let functions = loaded.has_functions();
+        let mut session = connection.session(functions)?;
+        self.backward(&loaded, &mut *session, to)
+    }
+
+    /// What [`revert`](Migrator::revert) would do; touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for `revert`, as far as they can be seen beforehand.
+    pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
+        let loaded = self.loaded(connection.engine())?;
+        let mut session = connection.session(false)?;
+        let histories = session.read(&loaded.tables)?;
+        let facts = loaded.facts(&histories);
+        facts.check(self.allow)?;
+        let steps = facts.backward(to)?;
+        Ok(describe::plan(&facts, session.engine(), &steps, Direction::Down, loaded.warnings.clone()))
+    }
+
+    /// Accepts an applied migration's file as it is now: replaces the checksum
+    /// and the name in the history, and invalidates every cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such
+    /// migration or it is not applied.
+    pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
+        let loaded = self.loaded(connection.engine())?;
+        let mut session = connection.session(false)?;
+        self.accept(&loaded, &mut *session, app, version)
+    }
+
+    fn wanted(&self) -> Option<(&str, i64)> {
+        self.target.as_ref().map(|(app, version)| (app.as_str(), *version))
+    }
+
+    fn listener(&self) -> MutexGuard<'_, Option<Listener>> {
+        // A listener that panicked is still a listener.
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(listener) = &mut *self.listener() {
+            listener(&event);
+        }
+    }
+}
+
+/// The sources as a run sees them.
+struct Loaded {
+    apps: Vec<LoadedApp>,
+    graph: Graph,
+    tables: Vec<HistoryTable>,
+    warnings: Vec<Problem>,
+    memory: Memory,
+}
+
+impl Loaded {
+    fn facts<'f>(&'f self, histories: &'f [History]) -> Facts<'f> {
+        Facts { apps: &self.apps, graph: &self.graph, histories, memory: &self.memory }
+    }
+
+    fn has_functions(&self) -> bool {
+        let function = |operation: &crate::operation::Operation| {
+            matches!(operation, crate::operation::Operation::Function(_))
+        };
+        self.apps.iter().flat_map(|app| &app.migrations).any(|loaded| {
+            let migration = &loaded.migration;
+            migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
+        })
+    }
+}

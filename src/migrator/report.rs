@@ -22,6 +22,8 @@ pub struct Report {
     /// What was applied or undone, in order. Empty: there was nothing to do,
     /// nothing was written and nothing was invalidated.
     pub steps: Vec<Done>,
+    /// The roles that may now read and invalidate caches, if the run changed that.
+    pub granted: Option<Vec<String>>,
     /// Things worth knowing that did not stop the run.
     pub warnings: Vec<Problem>,
     /// From the first look to the last commit.

@@ -1,1 +1,200 @@
-//! x
+//! Where migrations come from: directories, files in the binary, code, refinery.
+//!
+//! In: the apps as the application named them, and the engine. Out: each app's
+//! migrations in order of version, their SQL split into statements, or all that
+//! is wrong with any of them, together. Only this module reads files.
+
+mod check;
+mod code;
+mod directory;
+mod name;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod text;
+mod variants;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::app::{App, BUSTARD, LoadedApp, LoadedMigration, Origin};
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Place, Problem, Result};
+use crate::history::HistoryTable;
+use crate::version::{MigrationId, Prefix};
+use directory::Found;
+use name::Language;
+use sql::Directives;
+use text::Text;
+
+/// What was loaded, and what is worth knowing about it.
+pub(crate) struct Loaded {
+    pub apps: Vec<LoadedApp>,
+    pub warnings: Vec<Problem>,
+}
+
+/// What has been found wrong so far.
+#[derive(Debug, Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+/// Bustard's own app: the tables that the registry needs.
+pub(crate) fn own() -> App {
+    App::embedded(BUSTARD, include!(concat!(env!("OUT_DIR"), "/migrations.rs")))
+}
+
+/// Reads the migrations of all apps for one engine.
+pub(crate) fn load(apps: &[App], engine: Engine) -> Result<Loaded> {
+    let mut findings = Findings::default();
+    check_labels(apps, &mut findings);
+    let apps: Vec<LoadedApp> = apps.iter().map(|app| load_app(app, engine, &mut findings)).collect();
+    check_histories(&apps, engine, &mut findings);
+    if findings.problems.is_empty() {
+        Ok(Loaded { apps, warnings: findings.warnings })
+    } else {
+        Err(Error::problems(ErrorKind::Source, findings.problems))
+    }
+}
+
+fn check_labels(apps: &[App], findings: &mut Findings) {
+    for (n, app) in apps.iter().enumerate() {
+        let label = app.label.as_str();
+        if let Err(message) = check::label(label) {
+            findings.problems.push(Problem::new(message).help(check::LABEL_HELP));
+        } else if label == BUSTARD && !matches!(app.origin, Origin::Embedded(_)) {
+            let problem = Problem::new("the label `bustard` belongs to Bustard's own tables");
+            findings.problems.push(problem.help("give the app another label"));
+        } else if apps[..n].iter().any(|other| other.label == label) {
+            let problem = Problem::new(format!("two apps have the label `{label}`"));
+            findings.problems.push(problem.help("give one of them another label"));
+        }
+    }
+}
+
+/// Two apps in one history table would each miss the other's migrations.
+fn check_histories(apps: &[LoadedApp], engine: Engine, findings: &mut Findings) {
+    let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
+    for app in apps {
+        let HistoryTable { schema, name, .. } = HistoryTable::of(app, engine);
+        if name.is_empty() || schema.as_deref() == Some("") {
+            let problem = Problem::new(format!("the app `{}` has a history table without a name", app.label));
+            findings.problems.push(problem.help("write `table` or `schema.table`"));
+        }
+        match seen.insert((schema, name), &app.label) {
+            Some(other) if other != app.label => {
+                let message = format!("the apps `{other}` and `{}` keep their history in one table", app.label);
+                findings.problems.push(Problem::new(message).help("give one of them another history table"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
+    let label = app.label.as_str();
+    let mut migrations: Vec<LoadedMigration> = match &app.origin {
+        Origin::Directory(root) => {
+            let files = without_rust(directory::list(root, findings), findings);
+            let files = variants::choose(files, engine, findings);
+            load_files(files, engine, findings, directory::read)
+        }
+        Origin::Embedded(files) => {
+            let named = files.iter().filter_map(|(file, _)| Some(found(label, file, findings)?)).collect();
+            let chosen = variants::choose(named, engine, findings);
+            load_files(chosen, engine, findings, |path| embedded_text(files, path))
+        }
+        Origin::Refinery(theirs) => {
+            theirs.iter().filter_map(|migration| code::refinery(label, migration, engine, findings)).collect()
+        }
+        Origin::Code(built) => (built.iter())
+            .filter_map(|(stem, migration)| code::built(label, stem, migration, engine, findings))
+            .collect(),
+    };
+    migrations.sort_by_key(|migration| migration.id.version);
+    for pair in migrations.windows(2) {
+        let [first, second] = pair else { continue };
+        if first.id.version == second.id.version {
+            let message = format!("the app `{label}` has two migrations of one version: {} and {}", first.id, second.id);
+            findings.problems.push(Problem::new(message).help("give one of them a version of its own"));
+        }
+    }
+    LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations }
+}
+
+/// Rust migrations are compiled into the host's own command; this one has none.
+fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
+    let (rust, sql): (Vec<Found>, Vec<Found>) =
+        files.into_iter().partition(|file| file.name.language == Language::Rust);
+    if let Some(first) = rust.first() {
+        let more = match rust.len() - 1 {
+            0 => String::new(),
+            1 => " (and one more)".to_owned(),
+            n => format!(" (and {n} more)"),
+        };
+        let problem = Problem::new(format!("a migration in Rust{more} needs the host's own command"));
+        let help = "a directory is read for SQL only: build the migration in the host, with `App::new` and \
+                    `App::migration`, and migrate with the host's command";
+        findings.problems.push(problem.at(Place::file(&first.path)).help(help));
+    }
+    sql
+}
+
+fn load_files(
+    files: Vec<Found>,
+    engine: Engine,
+    findings: &mut Findings,
+    read: impl Fn(&Path) -> std::result::Result<String, Problem>,
+) -> Vec<LoadedMigration> {
+    let mut migrations = Vec::with_capacity(files.len());
+    for Found { path, name } in files {
+        let place = Place::file(&path);
+        fits(name.version, &place, findings);
+        let text = match read(&path) {
+            Ok(text) => text,
+            Err(problem) => {
+                findings.problems.push(problem);
+                continue;
+            }
+        };
+        let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+        findings.problems.extend(parsed.problems);
+        findings.warnings.extend(parsed.warnings);
+        let prefix = if name.out_of_order { Prefix::U } else { Prefix::V };
+        let id = MigrationId { version: name.version, prefix, name: name.name };
+        migrations.push(LoadedMigration { id, migration: parsed.migration, text, file: Some(place) });
+    }
+    migrations
+}
+
+/// Without the feature `int8-versions`, versions are 32 bits wide.
+fn fits(version: i64, place: &Place, findings: &mut Findings) {
+    if cfg!(feature = "int8-versions") || i32::try_from(version).is_ok() {
+        return;
+    }
+    let problem = Problem::new(format!("the version {version} does not fit into 32 bits"));
+    let help = "build with the feature `int8-versions` of the crate `bustard`";
+    findings.problems.push(problem.at(place.clone()).help(help));
+}
+
+/// What an embedded file is called in messages.
+fn embedded_path(label: &str, file: &str) -> PathBuf {
+    Path::new(&format!("{label} (embedded)")).join(file)
+}
+
+fn found(label: &str, file: &str, findings: &mut Findings) -> Option<Found> {
+    let path = embedded_path(label, file);
+    match name::parse_file(file)? {
+        Ok(name) => Some(Found { path, name }),
+        Err(wrong) => {
+            findings.problems.push(Problem::new(wrong.message).at(Place::file(path)).help(wrong.help));
+            None
+        }
+    }
+}
+
+fn embedded_text(files: &[(&str, &str)], path: &Path) -> std::result::Result<String, Problem> {
+    let text = files.iter().find(|(file, _)| path.file_name().is_some_and(|name| name == *file));
+    text.map(|(_, text)| (*text).to_owned()).ok_or_else(|| Problem::new("an embedded file is gone"))
+}

@@ -76,6 +76,10 @@ impl Target {
         Settings::gather(url::settings(url)?, &environment)?.target(&environment)
     }
 
+    pub(crate) fn connector(&self) -> tokio_postgres_rustls::MakeRustlsConnect {
+        self.tls.connector()
+    }
+
     /// The URL without what is secret, with what was left open filled in.
     pub(crate) fn redacted(&self) -> String {
         let user = url::encode(&self.user, "");

@@ -1,0 +1,179 @@
+use std::collections::HashMap;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::app::LoadedMigration;
+use crate::migration::Migration;
+use crate::version::{MigrationId, Prefix};
+
+fn app(label: &str, migrations: impl IntoIterator<Item = (i64, Migration)>) -> LoadedApp {
+    let migrations = migrations.into_iter().map(|(version, migration)| LoadedMigration {
+        id: MigrationId { version, prefix: Prefix::V, name: "x".into() },
+        migration,
+        text: String::new(),
+        file: Some(Place::at(format!("{label}/V{version}__x.sql"), 1, 1)),
+    });
+    LoadedApp { label: label.into(), history: None, migrations: migrations.collect() }
+}
+
+fn plain(label: &str, versions: impl IntoIterator<Item = i64>) -> LoadedApp {
+    app(label, versions.into_iter().map(|version| (version, Migration::new())))
+}
+
+fn names(apps: &[LoadedApp]) -> Vec<String> {
+    let order = order(apps).expect("there is an order");
+    order.iter().map(|(a, m)| format!("{}{}", apps[*a].label, apps[*a].migrations[*m].id.version)).collect()
+}
+
+fn problems(apps: &[LoadedApp]) -> Vec<String> {
+    order(apps).expect_err("there is no order").all_problems().iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn the_smallest_goes_first() {
+    let apps = [plain("b", [1, 2]), plain("a", [3, 10]), plain("bustard", [1])];
+    assert_eq!(names(&apps), ["bustard1", "a3", "a10", "b1", "b2"]);
+}
+
+#[test]
+fn dependencies_come_first() {
+    let apps = [
+        app("a", [(1, Migration::new().depends_on("c", 1)), (2, Migration::new().depends_on_app("b"))]),
+        plain("b", [1, 2]),
+        app("c", [(1, Migration::new()), (2, Migration::new().required_by("b", 1))]),
+    ];
+    assert_eq!(names(&apps), ["c1", "a1", "c2", "b1", "b2", "a2"]);
+    assert_eq!(names(&[app("a", [(1, Migration::new().depends_on_app("b"))]), plain("b", [])]), ["a1"]);
+}
+
+#[test]
+fn what_is_missing_is_named_with_who_asked() {
+    let apps = [
+        app("bans", [(1, Migration::new().depends_on("form", 1)), (2, Migration::new().depends_on("forum", 3))]),
+        plain("forum", [1, 2]),
+    ];
+    assert_eq!(
+        problems(&apps),
+        [
+            "there is no app `form`\n  --> bans/V1__x.sql:1:1\n  help: did you mean `forum`?",
+            "the app `forum` has no migration with the version 3\n  --> bans/V2__x.sql:1:1\n  \
+             help: it has V1__x, V2__x"
+        ]
+    );
+    let itself = [app("a", [(1, Migration::new().depends_on_app("a"))])];
+    assert!(problems(&itself)[0].starts_with("`a` depends on itself as a whole"));
+}
+
+#[test]
+fn a_circle_is_shown_all_around() {
+    let apps = [
+        app("a", [(1, Migration::new()), (2, Migration::new().depends_on("b", 1))]),
+        app("b", [(1, Migration::new().depends_on("c", 1))]),
+        app("c", [(1, Migration::new()), (2, Migration::new())]),
+        app("d", [(1, Migration::new().required_by("c", 1).depends_on("a", 3))]),
+        app("e", [(1, Migration::new().depends_on("e", 1))]),
+    ];
+    let mut apps = Vec::from(apps);
+    apps[0].migrations.push(plain("a", [3]).migrations.remove(0));
+    assert_eq!(
+        problems(&apps),
+        [
+            "migrations depend on each other in a circle: a V2 → b V1 → c V1 → d V1 → a V3 → a V2\n  \
+             --> a/V2__x.sql:1:1\n  help: take one of these away:\n    \
+             a V2 comes after b V1: asked in a/V2__x.sql:1:1\n    \
+             b V1 comes after c V1: asked in b/V1__x.sql:1:1\n    \
+             c V1 comes after d V1: asked in d/V1__x.sql:1:1\n    \
+             d V1 comes after a V3: asked in d/V1__x.sql:1:1\n    \
+             a V3 comes after a V2: the order of versions says so",
+            "migrations depend on each other in a circle: e V1 → e V1\n  --> e/V1__x.sql:1:1\n  \
+             help: take one of these away:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
+        ]
+    );
+}
+
+/// 2,000 migrations are more than anybody has; 50 ms are more than anybody
+/// notices, and ten times that leaves room for a build without optimisation.
+#[test]
+fn two_thousand_migrations_take_no_time() {
+    let apps: Vec<_> = (0..20)
+        .map(|n| {
+            let depending = |v| if n > 0 { Migration::new().depends_on(format!("app{}", n - 1), v) } else { Migration::new() };
+            app(&format!("app{n}"), (1..=100).map(|v| (v, depending(v))))
+        })
+        .collect();
+    let start = Instant::now();
+    assert_eq!(order(&apps).expect("there is an order").len(), 2_000);
+    assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
+}
+
+/// Acyclic apps: a migration depends only on what is before it in a shuffled
+/// row of all, in which each app's versions are in order.
+fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
+    let row = prop::collection::vec((0..5_usize, prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..3)), 1..40);
+    row.prop_map(|row| {
+        let mut apps: Vec<LoadedApp> = ["m", "c", "x", "a", "bustard"].iter().map(|label| plain(label, [])).collect();
+        let mut before: Vec<(usize, i64)> = Vec::new();
+        for (a, wanted) in row {
+            let version = apps[a].migrations.last().map_or(1, |m| m.id.version + 3);
+            let mut migration = Migration::new();
+            for (index, backwards) in wanted {
+                // Nothing that Bustard's own app depends on, or all would be cyclic.
+                let Some(&(b, needed)) = (!before.is_empty() && a != 4).then(|| index.get(&before)) else { continue };
+                if backwards && b != 4 {
+                    let m = apps[b].find(needed).expect("it was put there");
+                    let asking = &mut apps[b].migrations[m].migration;
+                    *asking = asking.clone().required_by(["m", "c", "x", "a", "bustard"][a], version);
+                } else {
+                    migration = migration.depends_on(["m", "c", "x", "a", "bustard"][b], needed);
+                }
+            }
+            before.push((a, version));
+            let more = app(["m", "c", "x", "a", "bustard"][a], [(version, migration)]).migrations;
+            apps[a].migrations.extend(more);
+        }
+        apps
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn every_order_keeps_every_promise(mut apps in apps(), leaf in prop::sample::select(vec!["aa", "b", "z"])) {
+        let found = names(&apps);
+        let at: HashMap<&str, usize> = found.iter().enumerate().map(|(n, name)| (name.as_str(), n)).collect();
+        prop_assert_eq!(at.len(), apps.iter().map(|app| app.migrations.len()).sum::<usize>());
+        for app in &apps {
+            let name = |label: &str, version: i64| at[format!("{label}{version}").as_str()];
+            for pair in app.migrations.windows(2) {
+                prop_assert!(name(&app.label, pair[0].id.version) < name(&app.label, pair[1].id.version));
+            }
+            for migration in &app.migrations {
+                let this = name(&app.label, migration.id.version);
+                for d in &migration.migration.depends_on {
+                    prop_assert!(name(&d.app, d.version.expect("given")) < this);
+                }
+                for d in &migration.migration.required_by {
+                    prop_assert!(name(&d.app, d.version.expect("given")) > this);
+                }
+                for own in &apps[4].migrations {
+                    prop_assert!(app.label == "bustard" || name("bustard", own.id.version) < this);
+                }
+            }
+        }
+
+        // The order in which apps are named does not matter.
+        let mut reversed = apps.clone();
+        reversed.reverse();
+        prop_assert_eq!(&names(&reversed), &found);
+
+        // An app on which nothing depends changes nothing for the others.
+        let asks = apps[0].migrations.last().map_or(Migration::new(), |m| Migration::new().depends_on("m", m.id.version));
+        apps.push(super::tests::app(leaf, [(1, Migration::new()), (2, asks)]));
+        let mut with_leaf = names(&apps);
+        with_leaf.retain(|name| !name.starts_with(leaf) || name.starts_with("bustard"));
+        prop_assert_eq!(with_leaf, found);
+    }
+}

@@ -1,0 +1,346 @@
+//! Carrying a plan out: what happens between BEGIN and COMMIT.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants};
+use crate::app::{BUSTARD, LoadedMigration};
+use crate::engine::{Engine, Opening, Session, Transaction, refinery};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Node;
+use crate::history::{History, checksum};
+use crate::operation::{Operation, Statement};
+use crate::plan::{Facts, Revert};
+use crate::registry;
+
+/// A run under way.
+struct Run<'r> {
+    migrator: &'r Migrator,
+    loaded: &'r Loaded,
+    /// Committed.
+    done: Vec<Done>,
+    /// Done in the open transaction.
+    open: Vec<Done>,
+    /// Apps whose history refinery has verified and whose table is there.
+    verified: HashSet<usize>,
+    started: Instant,
+}
+
+impl Migrator {
+    pub(super) fn forward(&self, loaded: &Loaded, session: &mut dyn Session) -> Result<Report> {
+        let mut run = Run::new(self, loaded);
+        let histories = session.read(&loaded.tables)?;
+        let facts = loaded.facts(&histories);
+        facts.check(self.allow)?;
+        let steps = facts.forward(self.wanted())?;
+        let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
+        if !steps.is_empty() {
+            caches::check(&facts, &steps, Direction::Up, session)?;
+            self.tell(Event::Planned { steps: steps.len() });
+            let at_once = match self.transaction {
+                TransactionMode::Each => 1,
+                TransactionMode::All => usize::MAX,
+            };
+            // Somebody else may be applying the same migrations: each transaction
+            // finds out what is left, and the run ends when that is nothing.
+            while run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))? {}
+        }
+        let mut granted = None;
+        if let Some(roles) = granting
+            && grants::differ(session, roles)?
+        {
+            run.transaction(session, |_, transaction, _| grants::set(transaction, roles).map(|()| true))?;
+            granted = Some(roles.to_vec());
+        }
+        Ok(run.report(granted))
+    }
+
+    pub(super) fn backward(&self, loaded: &Loaded, session: &mut dyn Session, to: &Revert) -> Result<Report> {
+        let mut run = Run::new(self, loaded);
+        let histories = session.read(&loaded.tables)?;
+        let facts = loaded.facts(&histories);
+        facts.check(self.allow)?;
+        let steps = facts.backward(to)?;
+        for &node in &steps {
+            undo(&facts, node)?;
+        }
+        caches::check(&facts, &steps, Direction::Down, session)?;
+        if !steps.is_empty() {
+            self.tell(Event::Planned { steps: steps.len() });
+        }
+        let at_once = match self.transaction {
+            TransactionMode::Each => 1,
+            TransactionMode::All => steps.len().max(1),
+        };
+        for nodes in steps.chunks(at_once) {
+            run.transaction(session, |run, transaction, facts| run.down(transaction, facts, nodes))?;
+        }
+        Ok(run.report(None))
+    }
+
+    pub(super) fn accept(
+        &self,
+        loaded: &Loaded,
+        session: &mut dyn Session,
+        app: &str,
+        version: i64,
+    ) -> Result<Report> {
+        let mut run = Run::new(self, loaded);
+        let histories = session.read(&loaded.tables)?;
+        let facts = loaded.facts(&histories);
+        facts.check_version()?;
+        let node = facts.find(app, version)?;
+        if facts.state(node) == super::State::Applied {
+            return Ok(run.report(None));
+        }
+        run.transaction(session, |run, transaction, facts| run.accept(transaction, facts, node))?;
+        Ok(run.report(None))
+    }
+}
+
+/// What undoes a migration, or why nothing does.
+fn undo(facts: &Facts<'_>, node: Node) -> Result<Vec<Operation>> {
+    let loaded = facts.migration(node);
+    loaded.migration.undo().map_err(|operation| {
+        let what = operation.describe(Engine::Postgres);
+        Error::new(ErrorKind::Usage, format!("{} cannot be undone: {what}", facts.name(node)))
+            .at(operation.place().cloned())
+            .help("say how: what follows `-- bustard: down` in its file undoes it")
+    })
+}
+
+impl<'r> Run<'r> {
+    fn new(migrator: &'r Migrator, loaded: &'r Loaded) -> Self {
+        Run {
+            migrator,
+            loaded,
+            done: Vec::new(),
+            open: Vec::new(),
+            verified: HashSet::new(),
+            started: Instant::now(),
+        }
+    }
+
+    fn report(self, granted: Option<Vec<String>>) -> Report {
+        Report {
+            steps: self.done,
+            granted,
+            warnings: self.loaded.warnings.clone(),
+            elapsed: self.started.elapsed(),
+        }
+    }
+
+    /// One transaction; whether it changed anything. An error lists what had
+    /// committed before it.
+    fn transaction(
+        &mut self,
+        session: &mut dyn Session,
+        mut work: impl FnMut(&mut Self, &mut dyn Transaction, &Facts<'_>) -> Result<bool>,
+    ) -> Result<bool> {
+        let migrator = self.migrator;
+        let told = Cell::new(false);
+        let on_wait = || {
+            if !told.replace(true) {
+                migrator.tell(Event::Waiting);
+            }
+        };
+        let loaded = self.loaded;
+        let opening = Opening { tables: &loaded.tables, lock_wait: migrator.lock_wait, on_wait: &on_wait };
+        let started = Instant::now();
+        let mut changed = false;
+        let ran = session.transaction(&opening, &mut |transaction: &mut dyn Transaction, histories: &[History]| {
+            changed = work(self, transaction, &loaded.facts(histories))?;
+            Ok(changed)
+        });
+        if let Err(error) = ran {
+            let name = |done: &Done| format!("{}:{}", done.app, done.migration);
+            return Err(error.after(self.done.iter().map(name).collect()));
+        }
+        if let [only] = self.open.as_mut_slice() {
+            only.elapsed = started.elapsed();
+        }
+        for done in self.open.drain(..) {
+            self.done.push(done);
+            migrator.tell(Event::Finished { index: self.done.len() });
+        }
+        Ok(changed)
+    }
+
+    /// Applies as many of the pending migrations as are wanted at once.
+    fn up(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, at_once: usize) -> Result<bool> {
+        facts.check(self.migrator.allow)?;
+        let steps = facts.forward(self.migrator.wanted())?;
+        if steps.is_empty() {
+            return Ok(false);
+        }
+        for &node in steps.iter().take(at_once) {
+            self.prepare(transaction, facts, node.0)?;
+            self.step(transaction, facts, node, Direction::Up)?;
+        }
+        invalidate(transaction, Direction::Up)?;
+        Ok(true)
+    }
+
+    /// Undoes those of the migrations that are still applied.
+    fn down(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, nodes: &[Node]) -> Result<bool> {
+        facts.check(self.migrator.allow)?;
+        let mut changed = false;
+        for &node in nodes {
+            if !matches!(facts.state(node), super::State::Applied | super::State::Divergent) {
+                continue;
+            }
+            self.step(transaction, facts, node, Direction::Down)?;
+            changed = true;
+        }
+        if changed {
+            invalidate(transaction, Direction::Down)?;
+        }
+        Ok(changed)
+    }
+
+    /// Has refinery make the app's history table, if need be, and verify it.
+    fn prepare(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, app: usize) -> Result<()> {
+        if !self.verified.insert(app) {
+            return Ok(());
+        }
+        let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
+        if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
+            transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
+        }
+        let allow = self.migrator.allow;
+        let table = transaction.history_table(&loaded.label).to_owned();
+        let missing = allow.missing || allow.out_of_order;
+        refinery::verify(transaction, &table, &loaded.migrations, history, allow.divergent, missing)
+    }
+
+    fn step(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+        direction: Direction,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let app = &facts.apps[node.0].label;
+        let loaded = facts.migration(node);
+        let name = loaded.id.to_string();
+        log::info!("{} {app}:{name}", if direction == Direction::Up { "applying" } else { "undoing" });
+        self.migrator.tell(Event::Started {
+            app: app.clone(),
+            migration: name.clone(),
+            direction,
+            index: self.done.len() + self.open.len() + 1,
+        });
+        transaction.enter(app, &name);
+        let undo = match direction {
+            Direction::Up => None,
+            Direction::Down => Some(undo(facts, node)?),
+        };
+        let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
+        for operation in operations {
+            self.operate(transaction, app, operation)?;
+        }
+        transaction.restore_settings()?;
+        failpoint::pass("before history")?;
+        let table = transaction.history_table(app).to_owned();
+        match direction {
+            Direction::Up => {
+                refinery::record(transaction, &table, loaded, facts.histories[node.0].width())?;
+            }
+            Direction::Down => transaction.execute(Statement::generated(
+                format!("DELETE FROM {table} WHERE version = {}", loaded.id.version),
+                None,
+            ))?,
+        }
+        failpoint::pass("after history")?;
+        if app == BUSTARD
+            && let Some(roles) = &self.migrator.grant
+            && transaction.engine() == Engine::Postgres
+        {
+            grants::set(transaction, roles)?;
+        }
+        let (registered, unregistered) = caches::names(operations);
+        self.open.push(Done {
+            app: app.clone(),
+            migration: loaded.id.clone(),
+            direction,
+            how: if self.migrator.fake { How::Faked } else { How::Run },
+            registered,
+            unregistered,
+            elapsed: started.elapsed(),
+        });
+        Ok(())
+    }
+
+    fn operate(&self, transaction: &mut dyn Transaction, app: &str, operation: &Operation) -> Result<()> {
+        match operation {
+            Operation::RegisterCache(register) => {
+                registry::within::register(transaction, &register.name, app, register.place.clone())?;
+            }
+            Operation::UnregisterCache(unregister) => {
+                registry::within::unregister(transaction, &unregister.name, unregister.place.clone())?;
+            }
+            // Bustard's own tables are needed even where nothing else is run.
+            _ if self.migrator.fake && app != BUSTARD => return Ok(()),
+            Operation::Sql(sql) => {
+                for statement in sql.statements() {
+                    transaction.execute(statement.clone())?;
+                    failpoint::pass("after statement")?;
+                }
+                return Ok(());
+            }
+            Operation::Schema(schema) => {
+                let sql = schema.sql(transaction.engine()).ok_or_else(|| {
+                    Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
+                })?;
+                transaction.execute(Statement::generated(sql, None))?;
+            }
+            Operation::Function(function) => transaction.call(function)?,
+        }
+        failpoint::pass("after operation")
+    }
+
+    fn accept(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, node: Node) -> Result<bool> {
+        facts.check_version()?;
+        let app = &facts.apps[node.0].label;
+        let loaded: &LoadedMigration = facts.migration(node);
+        match facts.state(node) {
+            super::State::Applied => return Ok(false),
+            super::State::Divergent => {}
+            _ => {
+                return Err(Error::usage(format!("{} is not applied: there is nothing to repair", facts.name(node)))
+                    .help("`bustard migrate` applies it"));
+            }
+        }
+        transaction.enter(app, &loaded.id.to_string());
+        let table = transaction.history_table(app);
+        let sum = checksum(&loaded.id, &loaded.text, facts.histories[node.0].width());
+        let sql = format!(
+            "UPDATE {table} SET name = '{}', checksum = '{sum}' WHERE version = {}",
+            loaded.id.name, loaded.id.version
+        );
+        transaction.execute(Statement::generated(sql, None))?;
+        invalidate(transaction, Direction::Up)?;
+        self.open.push(Done {
+            app: app.clone(),
+            migration: loaded.id.clone(),
+            direction: Direction::Up,
+            how: How::Repaired,
+            registered: Vec::new(),
+            unregistered: Vec::new(),
+            elapsed: self.started.elapsed(),
+        });
+        Ok(true)
+    }
+}
+
+/// The end of every transaction that changes anything.
+fn invalidate(transaction: &mut dyn Transaction, direction: Direction) -> Result<()> {
+    failpoint::pass("before invalidation")?;
+    if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
+        return Ok(());
+    }
+    registry::within::invalidate_all(transaction)?;
+    failpoint::pass("after invalidation")
+}

@@ -1,0 +1,107 @@
+//! The cache operations of a plan, tried out beforehand against the registry as
+//! it is, so that a name taken twice or an unknown one is reported with its place
+//! and before anything runs.
+
+use std::collections::BTreeMap;
+
+use super::Direction;
+use crate::app::BUSTARD;
+use crate::engine::Session;
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::graph::Node;
+use crate::operation::Operation;
+use crate::plan::Facts;
+use crate::registry;
+
+/// The names that operations register and unregister.
+pub(super) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
+    let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
+    for operation in operations {
+        match operation {
+            Operation::RegisterCache(register) => registered.push(register.name.clone()),
+            Operation::UnregisterCache(unregister) => unregistered.push(unregister.name.clone()),
+            _ => {}
+        }
+    }
+    (registered, unregistered)
+}
+
+/// Tries the steps' cache operations out.
+pub(super) fn check(
+    facts: &Facts<'_>,
+    steps: &[Node],
+    direction: Direction,
+    session: &mut dyn Session,
+) -> Result<()> {
+    let mut operations: Vec<(Node, Operation)> = Vec::new();
+    for &node in steps {
+        let migration = &facts.migration(node).migration;
+        let ordered = match direction {
+            Direction::Up => migration.operations.clone(),
+            // What cannot be undone has been refused before.
+            Direction::Down => migration.undo().unwrap_or_default(),
+        };
+        operations.extend(ordered.into_iter().filter(is_cache).map(|operation| (node, operation)));
+    }
+    if operations.is_empty() {
+        return Ok(());
+    }
+    let mut owners = owners(facts, &operations, session)?;
+    let mut problems = Vec::new();
+    for (node, operation) in &operations {
+        let app = &facts.apps[node.0].label;
+        let error = match operation {
+            Operation::RegisterCache(register) => match owners.get(&register.name) {
+                Some(owner) => Some(registry::taken(&register.name, owner.as_deref())),
+                None => {
+                    owners.insert(register.name.clone(), Some(app.clone()));
+                    None
+                }
+            },
+            Operation::UnregisterCache(unregister) => match owners.remove(&unregister.name) {
+                Some(_) => None,
+                None => {
+                    let known: Vec<String> = owners.keys().cloned().collect();
+                    Some(registry::unknown(&unregister.name, &known))
+                }
+            },
+            _ => None,
+        };
+        if let Some(error) = error {
+            let mut problem = Problem::new(format!("{}: {}", facts.name(*node), error.message()));
+            problem.place = operation.place().cloned();
+            problem.help = error.help_text().map(str::to_owned);
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::problems(ErrorKind::Cache, problems)) }
+}
+
+fn is_cache(operation: &Operation) -> bool {
+    matches!(operation, Operation::RegisterCache(_) | Operation::UnregisterCache(_))
+}
+
+/// Those of the names that are registered now, with their owners.
+fn owners(
+    facts: &Facts<'_>,
+    operations: &[(Node, Operation)],
+    session: &mut dyn Session,
+) -> Result<BTreeMap<String, Option<String>>> {
+    let bustard = facts.apps.iter().position(|app| app.label == BUSTARD);
+    if bustard.is_none_or(|i| facts.histories[i].applied.is_empty()) {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<&str> = (operations.iter())
+        .filter_map(|(_, operation)| match operation {
+            Operation::RegisterCache(register) => Some(register.name.as_str()),
+            Operation::UnregisterCache(unregister) => Some(unregister.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let rows = session.rows(&registry::owners_query(session.engine(), &names))?;
+    let owner = |row: crate::engine::Row| {
+        let mut columns = row.into_iter();
+        Some((columns.next().flatten()?, columns.next().flatten()))
+    };
+    Ok(rows.into_iter().filter_map(owner).collect())
+}

@@ -1,0 +1,49 @@
+//! Who may read and invalidate caches on PostgreSQL: everybody, unless the
+//! configuration names roles.
+
+use std::collections::BTreeSet;
+
+use crate::engine::{Session, Transaction, quote_ident};
+use crate::error::Result;
+use crate::operation::Statement;
+
+const FUNCTIONS: &str = "bustard.get_version(text), bustard.is_valid(text, bigint), bustard.invalidate(text[]), \
+    bustard.invalidate_all(), bustard.notify()";
+
+/// Who may call `bustard.invalidate_all()`, its owner aside; nobody's name for PUBLIC.
+const GRANTEES: &str = "SELECT CASE a.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
+    FROM pg_catalog.pg_proc p, \
+    pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a \
+    WHERE p.oid = pg_catalog.to_regprocedure('bustard.invalidate_all()') AND a.grantee <> p.proowner";
+
+fn grantees(rows: Vec<crate::engine::Row>) -> BTreeSet<String> {
+    rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+}
+
+/// Whether anybody else than these roles may, or one of them may not.
+pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
+    let granted = grantees(session.rows(GRANTEES)?);
+    let owner = session.rows("SELECT current_user")?;
+    let owner = grantees(owner);
+    Ok(granted != roles.iter().filter(|role| !owner.contains(*role)).cloned().collect())
+}
+
+/// Lets these roles and nobody else.
+pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+    let mut revoked = vec!["PUBLIC".to_owned()];
+    let granted = grantees(transaction.rows(GRANTEES)?);
+    revoked.extend(granted.iter().filter(|role| !role.is_empty()).map(|role| quote_ident(role)));
+    let revoked = revoked.join(", ");
+    let mut statements = vec![
+        format!("REVOKE EXECUTE ON FUNCTION {FUNCTIONS} FROM {revoked}"),
+        format!("REVOKE SELECT ON bustard.caches FROM {revoked}"),
+        format!("REVOKE USAGE ON SCHEMA bustard FROM {revoked}"),
+    ];
+    if !roles.is_empty() {
+        let roles = roles.iter().map(|role| quote_ident(role)).collect::<Vec<_>>().join(", ");
+        statements.push(format!("GRANT USAGE ON SCHEMA bustard TO {roles}"));
+        statements.push(format!("GRANT SELECT ON bustard.caches TO {roles}"));
+        statements.push(format!("GRANT EXECUTE ON FUNCTION {FUNCTIONS} TO {roles}"));
+    }
+    statements.into_iter().try_for_each(|sql| transaction.execute(Statement::generated(sql, None)))
+}

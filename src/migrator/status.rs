@@ -1,0 +1,77 @@
+//! How things stand: files and history side by side, and the registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{MigrationStatus, State, Status, UnregisteredCache};
+use crate::app::BUSTARD;
+use crate::engine::Session;
+use crate::error::{Problem, Result};
+use crate::operation::Operation;
+use crate::plan::Facts;
+use crate::registry;
+use crate::version::{MigrationId, Prefix};
+
+pub(super) fn status(facts: &Facts<'_>, session: &mut dyn Session, warnings: Vec<Problem>) -> Result<Status> {
+    let mut migrations = Vec::new();
+    for (i, app) in facts.apps.iter().enumerate() {
+        for (j, loaded) in app.migrations.iter().enumerate() {
+            let row = facts.histories[i].find(loaded.id.version);
+            migrations.push(MigrationStatus {
+                app: app.label.clone(),
+                migration: loaded.id.clone(),
+                state: facts.state((i, j)),
+                applied_on: row.map(|row| row.applied_on.clone()),
+                file: loaded.file.clone(),
+            });
+        }
+    }
+    for (i, row) in facts.missing() {
+        migrations.push(MigrationStatus {
+            app: facts.apps[i].label.clone(),
+            migration: MigrationId { version: row.version, prefix: Prefix::V, name: row.name.clone() },
+            state: State::Missing,
+            applied_on: Some(row.applied_on.clone()),
+            file: None,
+        });
+    }
+    migrations.sort_by(|a, b| (&a.app, a.migration.version).cmp(&(&b.app, b.migration.version)));
+    let unregistered = unregistered(facts, session)?;
+    Ok(Status { migrations, unregistered, warnings })
+}
+
+/// Caches that applied migrations leave registered, and which are not.
+fn unregistered(facts: &Facts<'_>, session: &mut dyn Session) -> Result<Vec<UnregisteredCache>> {
+    let mut expected = BTreeMap::new();
+    for &node in &facts.graph.order {
+        if !matches!(facts.state(node), State::Applied | State::Divergent) {
+            continue;
+        }
+        for operation in &facts.migration(node).migration.operations {
+            match operation {
+                Operation::RegisterCache(register) => {
+                    expected.insert(register.name.as_str(), node);
+                }
+                Operation::UnregisterCache(unregister) => {
+                    expected.remove(unregister.name.as_str());
+                }
+                _ => {}
+            }
+        }
+    }
+    let bustard = facts.apps.iter().position(|app| app.label == BUSTARD);
+    let mut registered = BTreeSet::new();
+    if !expected.is_empty() && bustard.is_some_and(|i| !facts.histories[i].applied.is_empty()) {
+        let names: Vec<&str> = expected.keys().copied().collect();
+        let rows = session.rows(&registry::owners_query(session.engine(), &names))?;
+        registered.extend(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()));
+    }
+    expected.retain(|name, _| !registered.contains(*name));
+    Ok(expected
+        .into_iter()
+        .map(|(name, node)| UnregisteredCache {
+            name: name.to_owned(),
+            app: facts.apps[node.0].label.clone(),
+            migration: facts.migration(node).id.clone(),
+        })
+        .collect())
+}

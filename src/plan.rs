@@ -1,0 +1,248 @@
+//! The difference between what is to be done and what has been done: which
+//! steps a run takes, in which order, and why it must not. Pure: it sees the
+//! loaded apps, their graph and the histories, and no connection.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashSet};
+
+use crate::app::{BUSTARD, LoadedApp, LoadedMigration};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::graph::{Graph, Node};
+use crate::history::{Applied, History, recognises};
+use crate::migrator::State;
+
+/// Everything that a plan is made from; histories are in the order of the apps.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'f> {
+    pub apps: &'f [LoadedApp],
+    pub graph: &'f Graph,
+    pub histories: &'f [History],
+    pub memory: &'f Memory,
+}
+
+/// Which history rows have been recognised, since a run asks again under each
+/// lock and hashing every file each time would be quadratic.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(RefCell<HashSet<(Node, String)>>);
+
+/// What may differ from the files.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allow {
+    pub missing: bool,
+    pub divergent: bool,
+    pub out_of_order: bool,
+}
+
+/// What a revert goes back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revert {
+    /// To just after this migration of this app; version 0 undoes all of the app.
+    To {
+        /// The app's label.
+        app: String,
+        /// The migration version that stays.
+        version: i64,
+    },
+    /// This many migrations, the last in the plan's order first.
+    Steps(usize),
+}
+
+impl Facts<'_> {
+    pub(crate) fn migration(&self, node: Node) -> &LoadedMigration {
+        &self.apps[node.0].migrations[node.1]
+    }
+
+    fn row(&self, node: Node) -> Option<&Applied> {
+        self.histories[node.0].find(self.migration(node).id.version)
+    }
+
+    fn applied(&self, node: Node) -> bool {
+        self.row(node).is_some()
+    }
+
+    /// Whether the row is of this file.
+    fn same(&self, node: Node, row: &Applied) -> bool {
+        let key = (node, format!("{} {}", row.checksum, row.name));
+        if self.memory.0.borrow().contains(&key) {
+            return true;
+        }
+        let same = recognises(row, self.migration(node), self.histories[node.0].width());
+        if same {
+            self.memory.0.borrow_mut().insert(key);
+        }
+        same
+    }
+
+    /// How the migration stands.
+    pub(crate) fn state(&self, node: Node) -> State {
+        match self.row(node) {
+            Some(row) if self.same(node, row) => State::Applied,
+            Some(_) => State::Divergent,
+            None if self.is_late(node) => State::OutOfOrder,
+            None => State::Pending,
+        }
+    }
+
+    /// A `V` below an applied `V`. (Refinery compares with whatever is highest,
+    /// so that an applied high `U` makes every pending `V` below it look missing.)
+    fn is_late(&self, node: Node) -> bool {
+        let id = &self.migration(node).id;
+        if id.prefix == crate::version::Prefix::U {
+            return false;
+        }
+        let app = &self.apps[node.0];
+        let newest = self.histories[node.0].applied.iter().rev().find(|row| {
+            app.find(row.version)
+                .is_none_or(|i| app.migrations[i].id.prefix == crate::version::Prefix::V)
+        });
+        newest.is_some_and(|row| row.version > id.version)
+    }
+
+    /// Rows without a file, by app.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (usize, &Applied)> {
+        self.apps.iter().zip(self.histories).enumerate().flat_map(|(i, (app, history))| {
+            history.applied.iter().filter(|row| app.find(row.version).is_none()).map(move |row| (i, row))
+        })
+    }
+
+    /// Everything at odds with the files that is not allowed, as one error.
+    pub(crate) fn check(&self, allow: Allow) -> Result<()> {
+        self.check_version()?;
+        let (mut divergent, mut missing, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        for &node in &self.graph.order {
+            let migration = self.migration(node);
+            let name = self.name(node);
+            let problem = |message: String| match &migration.file {
+                Some(file) => Problem::new(message).at(file.clone()),
+                None => Problem::new(message),
+            };
+            match self.state(node) {
+                State::Divergent if !allow.divergent => {
+                    let when = self.row(node).map_or("", |row| &row.applied_on);
+                    divergent.push(
+                        problem(format!("{name} was changed after it was applied on {when}")).help(format!(
+                            "put the file back as it was and make the change in a new migration; or, if the \
+                             database is as the file says, accept it: bustard repair {}:{}{}",
+                            self.apps[node.0].label, migration.id.prefix, migration.id.version
+                        )),
+                    );
+                }
+                State::OutOfOrder if !allow.out_of_order => late.push(
+                    problem(format!("{name} is pending, and a later migration of the app is applied already"))
+                        .help("give it a version above the applied ones, name it U… if the order does not matter, or allow it: --allow-out-of-order"),
+                ),
+                _ => {}
+            }
+        }
+        if !allow.missing {
+            for (app, row) in self.missing() {
+                let label = &self.apps[app].label;
+                missing.push(
+                    Problem::new(format!(
+                        "{label}:V{}__{} is applied (on {}), and there is no file for it",
+                        row.version, row.name, row.applied_on
+                    ))
+                    .help("bring the file back, or deploy the release that has it; or allow it: --allow-missing"),
+                );
+            }
+        }
+        let kind = match (divergent.is_empty(), missing.is_empty(), late.is_empty()) {
+            (true, true, true) => return Ok(()),
+            (false, _, _) => ErrorKind::Divergent,
+            (true, false, _) => ErrorKind::Missing,
+            (true, true, false) => ErrorKind::OutOfOrder,
+        };
+        divergent.extend(missing);
+        divergent.extend(late);
+        Err(Error::problems(kind, divergent))
+    }
+
+    /// Bustard's own tables must be ones that this Bustard knows.
+    pub(crate) fn check_version(&self) -> Result<()> {
+        let own = self.missing().find(|(app, _)| self.apps[*app].label == BUSTARD);
+        let Some((_, row)) = own else { return Ok(()) };
+        Err(Error::new(
+            ErrorKind::Missing,
+            format!("this database was migrated by a newer Bustard: it has Bustard's own migration V{}", row.version),
+        )
+        .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
+    }
+
+    /// The migration as messages name it.
+    pub(crate) fn name(&self, node: Node) -> String {
+        format!("{}:{}", self.apps[node.0].label, self.migration(node).id)
+    }
+
+    /// The node of a migration that the caller named.
+    pub(crate) fn find(&self, app: &str, version: i64) -> Result<Node> {
+        let index = self.app(app)?;
+        self.apps[index].find(version).map(|i| (index, i)).ok_or_else(|| {
+            let error = Error::usage(format!("the app {app} has no migration {version}"));
+            let migrations = &self.apps[index].migrations;
+            match (migrations.first(), migrations.last()) {
+                (Some(first), Some(last)) => error.help(format!("it has {} to {}", first.id, last.id)),
+                _ => error.help("it has none"),
+            }
+        })
+    }
+
+    fn app(&self, label: &str) -> Result<usize> {
+        self.apps.iter().position(|app| app.label == label).ok_or_else(|| {
+            let labels: Vec<&str> = self.apps.iter().map(|app| app.label.as_str()).collect();
+            Error::usage(format!("there is no app {label}")).help(format!("there are: {}", labels.join(", ")))
+        })
+    }
+
+    /// The pending migrations in order: all of them, or those that `target`
+    /// needs, itself included.
+    pub(crate) fn forward(&self, target: Option<(&str, i64)>) -> Result<Vec<Node>> {
+        let wanted = match target {
+            None => None,
+            Some((app, version)) => Some(self.graph.with_needs(self.find(app, version)?)),
+        };
+        let pending = self.graph.order.iter().copied().filter(|node| !self.applied(*node));
+        // Bustard's own tables are needed by whatever is done at all.
+        let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
+        let steps: Vec<Node> =
+            pending.filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node))).collect();
+        Ok(if target.is_some() && steps.iter().all(bustard) { Vec::new() } else { steps })
+    }
+
+    /// The migrations to undo, in the order of undoing.
+    pub(crate) fn backward(&self, revert: &Revert) -> Result<Vec<Node>> {
+        let mut chosen: BTreeSet<Node> = BTreeSet::new();
+        match revert {
+            Revert::Steps(count) => {
+                let applied = self.graph.order.iter().rev().copied().filter(|node| self.applied(*node));
+                let own = |node: &Node| self.apps[node.0].label == BUSTARD;
+                chosen.extend(applied.filter(|node| !own(node)).take(*count));
+            }
+            Revert::To { app, version } => {
+                let index = self.app(app)?;
+                if *version != 0 {
+                    self.find(app, *version)?;
+                }
+                if app == BUSTARD {
+                    return Err(Error::usage("Bustard's own migrations cannot be reverted"));
+                }
+                let gone = self.missing().find(|(i, row)| *i == index && row.version > *version);
+                if let Some((_, row)) = gone {
+                    let name = format!("{app}:V{}__{}", row.version, row.name);
+                    return Err(Error::new(ErrorKind::Missing, format!("{name} cannot be undone: its file is missing"))
+                        .help("bring the file back: it says what undoes the migration"));
+                }
+                let later = (0..self.apps[index].migrations.len()).map(|i| (index, i));
+                chosen.extend(
+                    later.filter(|node| self.migration(*node).id.version > *version && self.applied(*node)),
+                );
+            }
+        }
+        // Whatever needs one of them goes as well.
+        for &node in &self.graph.order {
+            if self.applied(node) && self.graph.needs(node).iter().any(|needed| chosen.contains(needed)) {
+                chosen.insert(node);
+            }
+        }
+        Ok(self.graph.order.iter().rev().copied().filter(|node| chosen.contains(node)).collect())
+    }
+}

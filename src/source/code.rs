@@ -1,0 +1,150 @@
+//! Migrations that are built in code, and those that refinery has loaded.
+//!
+//! In: what the application gave. Out: the same as from files: SQL that is
+//! split, a text for the checksum, and places that say whose migration it is.
+
+use std::path::PathBuf;
+
+use super::name::parse_stem;
+use super::sql::{Directives, parse};
+use super::text::Text;
+use super::{Findings, check, fits};
+use crate::app::LoadedMigration;
+use crate::engine::Engine;
+use crate::error::{Place, Problem};
+use crate::migration::Migration;
+use crate::operation::{Operation, Sql};
+use crate::version::{MigrationId, Prefix};
+
+/// One migration built with [`Migration`]'s methods.
+pub(super) fn built(
+    label: &str,
+    stem: &str,
+    migration: &Migration,
+    engine: Engine,
+    findings: &mut Findings,
+) -> Option<LoadedMigration> {
+    let file = PathBuf::from(format!("{label} {stem} (built in code)"));
+    let place = Place::file(&file);
+    let id = match parse_stem(stem) {
+        Ok((out_of_order, version, name)) => {
+            let prefix = if out_of_order { Prefix::U } else { Prefix::V };
+            MigrationId { version, prefix, name: name.to_owned() }
+        }
+        Err(wrong) => {
+            findings.problems.push(Problem::new(wrong.message).at(place).help(wrong.help));
+            return None;
+        }
+    };
+    fits(id.version, &place, findings);
+
+    let mut migration = migration.clone();
+    for problem in migration.problems.drain(..) {
+        findings.problems.push(if problem.place.is_some() { problem } else { problem.at(place.clone()) });
+    }
+    for dependency in migration.depends_on.iter_mut().chain(&mut migration.required_by) {
+        dependency.place.get_or_insert_with(|| place.clone());
+        if let Err(message) = check::label(&dependency.app) {
+            findings.problems.push(Problem::new(message).at(place.clone()).help(check::LABEL_HELP));
+        }
+    }
+    for operation in migration.operations.iter_mut().chain(migration.down.iter_mut().flatten()) {
+        complete(operation, &file, engine, findings);
+    }
+    if migration.operations.is_empty() {
+        findings.warnings.push(Problem::new("the migration does nothing: it has no operation").at(place));
+    }
+    let text = canonical(&migration, engine);
+    Some(LoadedMigration { id, migration, text, file: None })
+}
+
+/// Splits, places and checks one operation.
+fn complete(operation: &mut Operation, file: &PathBuf, engine: Engine, findings: &mut Findings) {
+    let place = Place::file(file);
+    match operation {
+        Operation::Sql(sql) => {
+            let parsed = parse(&Text::new(file, sql.as_str()), engine, Directives::Misplaced);
+            findings.problems.extend(parsed.problems);
+            findings.warnings.extend(parsed.warnings);
+            let statements = parsed.migration.operations.iter().filter_map(|operation| match operation {
+                Operation::Sql(sql) => Some(sql.statements().to_vec()),
+                _ => None,
+            });
+            *sql = Sql::split(sql.as_str(), statements.flatten().collect());
+        }
+        Operation::Schema(schema) => {
+            if schema.sql(engine).is_none() {
+                let problem = Problem::new(format!("sea-query cannot write a schema statement for {engine}"));
+                findings.problems.push(problem.at(place).help("write it as SQL, with `Migration::sql`"));
+            }
+        }
+        Operation::RegisterCache(register) => {
+            cache(&register.name, &place, findings);
+            register.place.get_or_insert(place);
+        }
+        Operation::UnregisterCache(unregister) => {
+            cache(&unregister.name, &place, findings);
+            unregister.place.get_or_insert(place);
+        }
+        Operation::Function(_) => {}
+    }
+}
+
+fn cache(name: &str, place: &Place, findings: &mut Findings) {
+    if let Err(message) = check::cache_name(name) {
+        findings.problems.push(Problem::new(message).at(place.clone()));
+    }
+}
+
+/// What the checksum of a migration built in code covers: what it does, as a
+/// file would say it. Functions count with their labels.
+fn canonical(migration: &Migration, engine: Engine) -> String {
+    let mut lines: Vec<String> = migration.operations.iter().map(|o| canonical_line(o, engine)).collect();
+    if let Some(down) = &migration.down {
+        lines.push("-- bustard: down".to_owned());
+        lines.extend(down.iter().map(|o| canonical_line(o, engine)));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn canonical_line(operation: &Operation, engine: Engine) -> String {
+    match operation {
+        Operation::Sql(sql) => sql.as_str().to_owned(),
+        Operation::Schema(schema) => schema.sql(engine).map_or_else(String::new, |sql| format!("{sql};")),
+        Operation::RegisterCache(register) => format!("-- bustard: register cache {}", quoted(&register.name)),
+        Operation::UnregisterCache(unregister) => {
+            format!("-- bustard: unregister cache {}", quoted(&unregister.name))
+        }
+        Operation::Function(function) => format!("-- function {}", function.label()),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    if check::is_bare(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// One of refinery's migrations: its SQL is what a file would be.
+pub(super) fn refinery(
+    label: &str,
+    theirs: &refinery_core::Migration,
+    engine: Engine,
+    findings: &mut Findings,
+) -> Option<LoadedMigration> {
+    let file = PathBuf::from(format!("{label} {theirs} (from refinery)"));
+    let Some(sql) = theirs.sql() else {
+        let problem = Problem::new("a migration without SQL: it was read from a history table");
+        let help = "give the migrations that `embed_migrations!` or `load_sql_migrations` returned";
+        findings.problems.push(problem.at(Place::file(file)).help(help));
+        return None;
+    };
+    // Its type has no name outside of the crate.
+    let prefix = if theirs.prefix().to_string() == "U" { Prefix::U } else { Prefix::V };
+    // 32 bits wide without the feature `int8-versions`.
+    let version = i64::from(theirs.version());
+    let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
+    let parsed = parse(&Text::new(&file, sql), engine, Directives::Obeyed);
+    findings.problems.extend(parsed.problems);
+    findings.warnings.extend(parsed.warnings);
+    Some(LoadedMigration { id, migration: parsed.migration, text: sql.to_owned(), file: None })
+}

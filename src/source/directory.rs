@@ -1,0 +1,106 @@
+//! Directories of migration files.
+//!
+//! In: a directory. Out: the migration files in it and in its subdirectories,
+//! in the order of their paths, and everything that is wrong with the names.
+//!
+//! Hidden files and directories, `mod.rs`, and files with another extension
+//! than `.sql` and `.rs` are left alone. A symbolic link to a file is read; one
+//! to a directory is not, as in refinery, but it is told. The directory itself
+//! may be a link.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Findings;
+use super::name::{FileName, parse_file};
+use crate::error::{Place, Problem};
+
+/// A migration file that has not been read yet.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub path: PathBuf,
+    pub name: FileName,
+}
+
+pub(super) fn list(root: &Path, findings: &mut Findings) -> Vec<Found> {
+    let before = findings.problems.len();
+    let mut found = Vec::new();
+    match fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => walk(root, &mut found, findings),
+        Ok(_) => {
+            let problem = Problem::new("this is a file, not a directory of migrations");
+            findings.problems.push(problem.at(Place::file(root)).help("name the directory that it is in"));
+        }
+        Err(error) => findings.problems.push(unreadable("the directory of migrations", root, &error)),
+    }
+    if found.is_empty() && findings.problems.len() == before {
+        let problem = Problem::new("there are no migrations in this directory");
+        let help = "migrations are files named like `V1__create_users.sql`; is it the right directory?";
+        findings.problems.push(problem.at(Place::file(root)).help(help));
+    }
+    found
+}
+
+fn walk(directory: &Path, found: &mut Vec<Found>, findings: &mut Findings) {
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => return findings.problems.push(unreadable("a directory of migrations", directory, &error)),
+    };
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let file = entry.file_name();
+        let file = file.to_string_lossy();
+        if file.starts_with('.') {
+            continue;
+        }
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() && is_link => {
+                let warning = Problem::new("a link to a directory is not followed, as in refinery");
+                let help = "make it a directory, or an app of its own";
+                findings.warnings.push(warning.at(Place::file(path)).help(help));
+            }
+            Ok(metadata) if metadata.is_dir() => walk(&path, found, findings),
+            // A broken link may have been a directory.
+            Err(error) if path.extension().is_none() || parse_file(&file).is_some() => {
+                findings.problems.push(unreadable("an entry of the directory", &path, &error));
+            }
+            _ => match parse_file(&file) {
+                None => {}
+                Some(Ok(name)) => found.push(Found { path, name }),
+                Some(Err(wrong)) => {
+                    let problem = Problem::new(wrong.message).at(Place::file(path)).help(wrong.help);
+                    findings.problems.push(problem);
+                }
+            },
+        }
+    }
+}
+
+/// The text of a file; its problem otherwise.
+pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    let bytes = fs::read(path).map_err(|error| unreadable("a migration", path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let good = String::from_utf8_lossy(good);
+        let line_start = good.rfind('\n').map_or(0, |at| at + 1);
+        let line = u32::try_from(good.matches('\n').count() + 1).unwrap_or(u32::MAX);
+        let column = u32::try_from(good[line_start..].chars().count() + 1).unwrap_or(u32::MAX);
+        let rest = String::from_utf8_lossy(&error.as_bytes()[line_start..]);
+        let shown = rest.lines().next().unwrap_or_default().replace('\0', "\u{fffd}");
+        let place = Place::at(path, line, column).with_line(shown);
+        Problem::new("the file is not UTF-8").at(place).help("save it as UTF-8")
+    })
+}
+
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> Problem {
+    let help = match error.kind() {
+        io::ErrorKind::NotFound => "does the path exist, seen from the working directory?",
+        io::ErrorKind::PermissionDenied => "the user that runs this needs the right to read it",
+        _ => "look whether it is a link that leads back to itself, or a damaged file system",
+    };
+    Problem::new(format!("{what} cannot be read: {error}")).at(Place::file(path)).help(help)
+}

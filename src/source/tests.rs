@@ -1,0 +1,209 @@
+//! Apps as a whole, from every origin.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::engine::Engine::{Postgres, Sqlite};
+use crate::migration::Migration;
+use crate::operation::Operation;
+
+fn directory(files: &[(&str, &[u8])]) -> TempDir {
+    let root = TempDir::new().expect("a temporary directory");
+    for (file, bytes) in files {
+        let path = root.path().join(file);
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a directory");
+        fs::write(path, bytes).expect("a file");
+    }
+    root
+}
+
+/// What is wrong, the temporary directory's name left out.
+fn problems(root: &Path, engine: Engine) -> Vec<String> {
+    match load(&[App::directory("main", root)], engine) {
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Source);
+            let root = root.display().to_string();
+            error.all_problems().iter().map(|problem| problem.to_string().replace(&root, "ROOT")).collect()
+        }
+    }
+}
+
+fn loaded(app: App, engine: Engine) -> LoadedApp {
+    load(&[app], engine).unwrap_or_else(|error| panic!("{error}")).apps.remove(0)
+}
+
+#[test]
+fn a_directory_is_read_with_its_subdirectories() {
+    let text = "\u{feff}-- bustard: register cache a\r\nSELECT 1;\r\n";
+    let root = directory(&[
+        ("V10__c.sql", b"SELECT 3;"),
+        ("nested/deep/V2__b.sql", text.as_bytes()),
+        ("U1__a.postgres.sql", b"SELECT 1;"),
+        ("U1__a.sql", b"no sql '"),
+        ("README.md", b"# Migrations"),
+        (".V1__hidden.sql", b"'"),
+        (".git/V1__hidden.sql", b"'"),
+        ("mod.rs", b""),
+        ("V1__a.sql.orig", b"'"),
+    ]);
+    let app = loaded(App::directory("main", root.path()), Postgres);
+    let ids: Vec<String> = app.migrations.iter().map(|m| m.id.to_string()).collect();
+    assert_eq!(ids, ["U1__a", "V2__b", "V10__c"]);
+    assert_eq!(app.migrations[1].text, text);
+    assert_eq!(app.migrations[1].migration.operations.len(), 2);
+    let place = app.migrations[1].migration.operations[1].place().expect("it is in a file");
+    assert_eq!(place.path(), root.path().join("nested/deep/V2__b.sql"));
+    assert_eq!((place.line(), place.column()), (Some(2), Some(1)));
+}
+
+#[test]
+fn refinery_reads_the_same() {
+    let root = directory(&[("V1__a.sql", b"SELECT 1;"), ("n/V3__c.sql", "é\r\n".as_bytes()), ("U2__b.sql", b"SELECT 2")]);
+    let theirs = refinery_core::load_sql_migrations(root.path()).expect("refinery reads them");
+    let ours = loaded(App::directory("main", root.path()), Sqlite);
+    let through = loaded(App::refinery("main", theirs.clone()), Sqlite);
+    for app in [ours, through] {
+        assert_eq!(app.migrations.len(), theirs.len());
+        for (our, their) in app.migrations.iter().zip(&theirs) {
+            assert_eq!(our.id.to_string(), their.to_string());
+            assert_eq!(Some(our.text.as_str()), their.sql());
+        }
+    }
+}
+
+#[test]
+fn all_problems_come_together() {
+    let root = directory(&[
+        ("V1__a.sql", b"-- bustard: registr cache a\nSELECT 1;"),
+        ("V1__b.sql", b"SELECT 1;"),
+        ("V2_c.sql", b""),
+        ("V3__d.sql", b"SELECT 1;\nSELECT '\xff';"),
+        ("V4__e.sql", b"SELECT 'a"),
+        ("V1.5__f.sql", b""),
+        ("V5__g.rs", b""),
+        ("V6__h.rs", b""),
+    ]);
+    let found = problems(root.path(), Sqlite);
+    let expected = [
+        "`V1.5__f.sql` has a version with a point\n  --> ROOT/V1.5__f.sql\n",
+        "`V2_c.sql` is not named like a migration\n  --> ROOT/V2_c.sql\n  help: name it `V2__c.sql`",
+        "a migration in Rust (and one more) needs the host's own command\n  --> ROOT/V5__g.rs\n",
+        "two migrations have the version 1: this one and ROOT/V1__a.sql\n  --> ROOT/V1__b.sql\n",
+        "`registr cache a` is no directive\n  --> ROOT/V1__a.sql:1:13\n",
+        "the file is not UTF-8\n  --> ROOT/V3__d.sql:2:9\n   |\n 2 | SELECT '\u{fffd}';\n   |         ^\n",
+        "the SQL ends inside a string\n  --> ROOT/V4__e.sql:1:8\n",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n\nis not\n\n{expected}");
+    }
+}
+
+#[test]
+fn directories_that_give_nothing() {
+    let root = directory(&[("README.md", b""), ("file.txt", b"")]);
+    assert!(problems(root.path(), Sqlite)[0].starts_with("there are no migrations in this directory\n  --> ROOT\n"));
+    let missing = root.path().join("missing");
+    assert!(problems(&missing, Sqlite)[0].contains("cannot be read: No such file"));
+    assert!(problems(&root.path().join("file.txt"), Sqlite)[0].starts_with("this is a file"));
+    let other = directory(&[("V1__a.postgres.sql", b"SELECT 1")]);
+    assert_eq!(problems(other.path(), Sqlite), [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links() {
+    use std::os::unix::fs::symlink;
+
+    let root = directory(&[("real/V1__a.sql", b"SELECT 1"), ("V2__b.txt", b"SELECT 2")]);
+    symlink("../V2__b.txt", root.path().join("real/V2__b.sql")).expect("a link");
+    symlink("real", root.path().join("linked")).expect("a link");
+    let app = loaded(App::directory("main", root.path().join("linked")), Sqlite);
+    assert_eq!(app.migrations.len(), 2);
+
+    symlink(root.path(), root.path().join("real/up")).expect("a link");
+    let found = load(&[App::directory("main", root.path())], Sqlite).expect("a link to a directory is no error");
+    assert!(found.warnings[0].message().contains("not followed"));
+
+    symlink("loop", root.path().join("loop")).expect("a link");
+    let found = problems(&root.path().join("loop"), Sqlite);
+    assert!(found[0].starts_with("the directory of migrations cannot be read: "), "{found:?}");
+    let found = problems(root.path(), Sqlite);
+    assert!(found[0].contains("ROOT/loop"), "{found:?}");
+}
+
+#[test]
+fn labels_and_history_tables() {
+    let two = [App::new("a"), App::new("a"), App::new("B-c"), App::new("bustard")];
+    let error = load(&two, Postgres).err().expect("labels are wrong");
+    let messages: Vec<&str> = error.all_problems().iter().map(Problem::message).collect();
+    assert_eq!(
+        messages,
+        ["two apps have the label `a`", "`B-c` is no label for an app", "the label `bustard` belongs to Bustard's own tables"]
+    );
+    let error = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], Sqlite).err();
+    assert!(error.is_some_and(|e| e.message().contains("keep their history in one table")));
+    assert!(load(&[App::new("main"), App::new("b").history("x.refinery_schema_history")], Postgres).is_ok());
+}
+
+#[test]
+fn migrations_built_in_code() {
+    let migration = Migration::new()
+        .depends_on("forum", 1)
+        .sql("CREATE TABLE a (x int);\nCREATE TABLE b (x int)")
+        .register_cache("a b")
+        .run("fill", |_| Ok(()))
+        .down(Migration::new().sql("DROP TABLE b"));
+    let app = App::new("bans").migration("U7__create", migration).migration("V1__first", Migration::new().register_cache("x"));
+    let app = loaded(app, Sqlite);
+    assert_eq!(app.migrations[0].id.to_string(), "V1__first");
+    let second = &app.migrations[1];
+    assert_eq!(
+        second.text,
+        "CREATE TABLE a (x int);\nCREATE TABLE b (x int)\n-- bustard: register cache \"a b\"\n-- function fill\n\
+         -- bustard: down\nDROP TABLE b\n"
+    );
+    match &second.migration.operations[0] {
+        Operation::Sql(sql) => {
+            let places: Vec<String> =
+                sql.statements().iter().filter_map(|s| Some(s.place.as_ref()?.to_string())).collect();
+            assert_eq!(places, ["bans U7__create (built in code):1:1", "bans U7__create (built in code):2:1"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_wrong_in_code() {
+    use sea_query::{Alias, ForeignKey};
+    let app = App::new("a")
+        .migration("V1_x", Migration::new())
+        .migration("V1__x", Migration::new().register_cache("").depends_on("Forum", 1))
+        .migration("V1__y", Migration::new().sql("SELECT 1;\nCOMMIT"))
+        .migration("V2__z", Migration::new().schema(ForeignKey::drop().table(Alias::new("t")).name("k")));
+    let error = load(&[app], Sqlite).err().expect("much is wrong");
+    let messages: Vec<String> = error.all_problems().iter().map(|p| p.message().to_owned()).collect();
+    assert_eq!(messages.len(), 6, "{messages:#?}");
+    for (message, part) in messages.iter().zip([
+        "`V1_x` is no name for a migration",
+        "`Forum` is no label",
+        "name of the cache is empty",
+        "`COMMIT` cannot be in a migration",
+        "sea-query cannot write",
+        "the app `a` has two migrations of one version: V1__x and V1__y",
+    ]) {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn bustards_own_migrations_load_on_both_engines() {
+    for engine in [Postgres, Sqlite] {
+        let app = loaded(own(), engine);
+        assert!(!app.migrations.is_empty(), "{engine}");
+    }
+}

@@ -1,0 +1,88 @@
+//! Which of an app's files are for this engine.
+//!
+//! In: all its files. Out: at most one for each version: the engine's own
+//! variant, else the one for every engine. A version of which only other
+//! engines have a file does not exist on this one.
+
+use std::collections::BTreeMap;
+
+use super::Findings;
+use super::directory::Found;
+use crate::engine::Engine;
+use crate::error::{Place, Problem};
+
+pub(super) fn choose(files: Vec<Found>, engine: Engine, findings: &mut Findings) -> Vec<Found> {
+    let mut versions: BTreeMap<i64, Vec<Found>> = BTreeMap::new();
+    for file in files {
+        let same = versions.entry(file.name.version).or_default();
+        match same.iter().find(|other| !are_variants(other, &file)) {
+            Some(other) => findings.problems.push(conflict(other, &file)),
+            None => same.push(file),
+        }
+    }
+    let own = match engine {
+        Engine::Postgres => "postgres",
+        Engine::Sqlite => "sqlite",
+    };
+    let pick = |mut same: Vec<Found>| {
+        same.retain(|file| file.name.variant.is_none_or(|variant| variant == own));
+        same.into_iter().max_by_key(|file| file.name.variant.is_some())
+    };
+    versions.into_values().filter_map(pick).collect()
+}
+
+fn are_variants(a: &Found, b: &Found) -> bool {
+    let (a, b) = (&a.name, &b.name);
+    (a.out_of_order, &a.name, a.language) == (b.out_of_order, &b.name, b.language) && a.variant != b.variant
+}
+
+fn conflict(first: &Found, second: &Found) -> Problem {
+    let version = second.name.version;
+    Problem::new(format!("two migrations have the version {version}: this one and {}", first.path.display()))
+        .at(Place::file(&second.path))
+        .help("give one of them a version of its own; variants for engines share prefix and name, too")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name::parse_file;
+    use super::*;
+
+    fn chosen(files: &[&str], engine: Engine) -> (Vec<String>, Vec<String>) {
+        let mut findings = Findings::default();
+        let found = |file: &&str| Found {
+            path: file.into(),
+            name: parse_file(file.rsplit('/').next().unwrap_or(file)).expect("a migration").expect("well named"),
+        };
+        let chosen = choose(files.iter().map(found).collect(), engine, &mut findings);
+        (
+            chosen.iter().map(|file| file.path.display().to_string()).collect(),
+            findings.problems.iter().map(|problem| problem.message().to_owned()).collect(),
+        )
+    }
+
+    #[test]
+    fn the_engines_own_variant_wins() {
+        let files = ["V1__x.postgres.sql", "V1__x.sql", "V2__y.sqlite.sql", "V3__z.sql", "V2__y.postgres.sql", "V10__a.sqlite.sql"];
+        let (postgres, problems) = chosen(&files, Engine::Postgres);
+        assert_eq!(postgres, ["V1__x.postgres.sql", "V2__y.postgres.sql", "V3__z.sql"]);
+        assert!(problems.is_empty());
+        let (sqlite, _) = chosen(&files, Engine::Sqlite);
+        assert_eq!(sqlite, ["V1__x.sql", "V2__y.sqlite.sql", "V3__z.sql", "V10__a.sqlite.sql"]);
+    }
+
+    #[test]
+    fn two_files_with_one_version() {
+        for (a, b) in [
+            ("V1__a.sql", "V1__b.sql"),
+            ("V1__a.sql", "V01__a.sql"),
+            ("U1__a.sql", "V1__a.sql"),
+            ("V1__a.rs", "V1__a.sql"),
+            ("V1__a.postgres.sql", "V1__b.sqlite.sql"),
+            ("x/V1__a.sql", "y/V1__a.sql"),
+        ] {
+            let (_, problems) = chosen(&[a, b], Engine::Sqlite);
+            assert_eq!(problems, [format!("two migrations have the version 1: this one and {a}")], "{b}");
+        }
+    }
+}
