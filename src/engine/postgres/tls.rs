@@ -217,6 +217,13 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
             "the server's certificate is signed by nobody who is trusted here".to_owned(),
             "name the certificate of its CA with sslrootcert=FILE, if you trust it".to_owned(),
         ),
+        // Of the CA under the certificate, or of the server under the handshake.
+        BadSignature => (
+            "a signature of the server's certificate is wrong".to_owned(),
+            "a CA that was made anew under its old name has another key: is sslrootcert its present certificate? \
+             otherwise somebody may be posing as the server"
+                .to_owned(),
+        ),
         Expired | ExpiredContext { .. } => (
             "the server's certificate has expired".to_owned(),
             "renew it on the server, or set this machine's clock".to_owned(),
