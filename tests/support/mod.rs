@@ -11,6 +11,7 @@ mod database;
 mod process;
 mod project;
 pub mod proxy;
+mod scene;
 mod snapshot;
 mod tls;
 
@@ -19,5 +20,6 @@ pub use cluster::{Cluster, LOCAL_TRUST};
 pub use database::{Database, Rows};
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::{Project, sqlite_schema};
+pub use scene::{Scene, refused, refused_alike};
 pub use snapshot::snapshot_settings;
 pub use tls::Certificates;
