@@ -1,13 +1,14 @@
 //! The order of migrations across apps.
 //!
-//! In: the loaded apps. Out: every migration once, after all that it depends
-//! on; among what is free to go, the smallest (app, version) first, so that the
+//! In: the loaded apps. Out: every migration once, after all that it needs;
+//! among what is free to go, the smallest (app, version) first, so that the
 //! order is the same every time and an app more does not change that of the
 //! others. Cycles and missing migrations are named with who asked for them.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 
+use petgraph::Incoming;
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -16,8 +17,8 @@ use crate::app::{BUSTARD, LoadedApp};
 use crate::error::{Error, ErrorKind, Place, Problem, Result, nearest};
 use crate::migration::Dependency;
 
-/// An app's index and a migration's index in it.
-type Position = (usize, usize);
+/// A migration: the index of its app, and its own index in the app.
+pub(crate) type Node = (usize, usize);
 
 /// Why one migration comes before another.
 #[derive(Clone, Debug)]
@@ -29,23 +30,50 @@ enum Reason {
 }
 
 /// Edges go from a migration to those that come after it.
-type Graph = DiGraph<Position, Reason>;
+type Edges = DiGraph<Node, Reason>;
 
-/// All migrations, in the order in which they can be applied.
-pub(crate) fn order(apps: &[LoadedApp]) -> Result<Vec<(usize, usize)>> {
-    let mut problems = Vec::new();
-    let graph = build(apps, &mut problems);
-    if problems.is_empty() {
-        problems = cycles(&graph, apps);
-    }
-    if !problems.is_empty() {
-        return Err(Error::problems(ErrorKind::Source, problems));
-    }
-    Ok(sorted(&graph, apps))
+/// All migrations, in the order in which they can be applied, and what each
+/// needs.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub order: Vec<Node>,
+    needs: HashMap<Node, Vec<Node>>,
 }
 
-fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Graph {
-    let mut graph = Graph::new();
+impl Graph {
+    pub(crate) fn new(apps: &[LoadedApp]) -> Result<Self> {
+        let mut problems = Vec::new();
+        let edges = build(apps, &mut problems);
+        if problems.is_empty() {
+            problems = cycles(&edges, apps);
+        }
+        if !problems.is_empty() {
+            return Err(Error::problems(ErrorKind::Source, problems));
+        }
+        let needs = |index| edges.neighbors_directed(index, Incoming).map(|needed| edges[needed]).collect();
+        let needs = edges.node_indices().map(|index| (edges[index], needs(index))).collect();
+        Ok(Graph { order: sorted(&edges, apps), needs })
+    }
+
+    /// What must be applied directly before this migration: the one before it
+    /// in its app, and what directives name.
+    pub(crate) fn needs(&self, node: Node) -> &[Node] {
+        self.needs.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The migration, and all that must be applied before it.
+    pub(crate) fn with_needs(&self, node: Node) -> BTreeSet<Node> {
+        let mut all = BTreeSet::from([node]);
+        let mut queue = vec![node];
+        while let Some(node) = queue.pop() {
+            queue.extend(self.needs(node).iter().filter(|needed| all.insert(**needed)));
+        }
+        all
+    }
+}
+
+fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Edges {
+    let mut graph = Edges::new();
     let nodes: Vec<Vec<NodeIndex>> = (apps.iter().enumerate())
         .map(|(a, app)| (0..app.migrations.len()).map(|m| graph.add_node((a, m))).collect())
         .collect();
@@ -89,7 +117,7 @@ fn find(
     asking: usize,
     apps: &[LoadedApp],
     labels: &HashMap<&str, usize>,
-) -> Result<Option<Position>, Problem> {
+) -> Result<Option<Node>, Problem> {
     let label = dependency.app.as_str();
     let Some(&a) = labels.get(label) else {
         let problem = Problem::new(format!("there is no app `{label}`"));
@@ -125,12 +153,12 @@ fn find(
 }
 
 /// Kahn's algorithm (1962), with a heap of what is free to go.
-fn sorted(graph: &Graph, apps: &[LoadedApp]) -> Vec<Position> {
+fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
     let key = |node: NodeIndex| {
         let (a, m) = graph[node];
         Reverse((apps[a].label.as_str(), apps[a].migrations[m].id.version, node))
     };
-    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.edges_directed(node, petgraph::Incoming).count()).collect();
+    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.edges_directed(node, Incoming).count()).collect();
     let mut free: BinaryHeap<_> = graph.node_indices().filter(|node| waiting[node.index()] == 0).map(key).collect();
     let mut order = Vec::with_capacity(waiting.len());
     while let Some(Reverse((_, _, node))) = free.pop() {
@@ -146,7 +174,7 @@ fn sorted(graph: &Graph, apps: &[LoadedApp]) -> Vec<Position> {
 }
 
 /// A problem for each knot of migrations that wait for one another.
-fn cycles(graph: &Graph, apps: &[LoadedApp]) -> Vec<Problem> {
+fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for knot in tarjan_scc(graph) {
         let itself = |node: NodeIndex| graph.contains_edge(node, node);
@@ -166,12 +194,12 @@ fn cycles(graph: &Graph, apps: &[LoadedApp]) -> Vec<Problem> {
 }
 
 /// The shortest way from a migration to itself, backwards: each depends on the next.
-fn around(graph: &Graph, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex, Reason)> {
+fn around(graph: &Edges, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex, Reason)> {
     let knot: HashSet<NodeIndex> = knot.iter().copied().collect();
     let mut came_from: HashMap<NodeIndex, (NodeIndex, Reason)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
-        let mut before: Vec<_> = graph.edges_directed(node, petgraph::Incoming).collect();
+        let mut before: Vec<_> = graph.edges_directed(node, Incoming).collect();
         before.sort_by_key(|edge| edge.source());
         for edge in before {
             let next = edge.source();
@@ -195,7 +223,7 @@ fn around(graph: &Graph, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex
     Vec::new()
 }
 
-fn describe(path: &[(NodeIndex, Reason)], graph: &Graph, apps: &[LoadedApp]) -> Problem {
+fn describe(path: &[(NodeIndex, Reason)], graph: &Edges, apps: &[LoadedApp]) -> Problem {
     let called = |node: NodeIndex| {
         let (a, m) = graph[node];
         let id = &apps[a].migrations[m].id;

@@ -23,12 +23,13 @@ fn plain(label: &str, versions: impl IntoIterator<Item = i64>) -> LoadedApp {
 }
 
 fn names(apps: &[LoadedApp]) -> Vec<String> {
-    let order = order(apps).expect("there is an order");
-    order.iter().map(|(a, m)| format!("{}{}", apps[*a].label, apps[*a].migrations[*m].id.version)).collect()
+    let graph = Graph::new(apps).expect("there is an order");
+    graph.order.iter().map(|(a, m)| format!("{}{}", apps[*a].label, apps[*a].migrations[*m].id.version)).collect()
 }
 
 fn problems(apps: &[LoadedApp]) -> Vec<String> {
-    order(apps).expect_err("there is no order").all_problems().iter().map(Problem::to_string).collect()
+    let error = Graph::new(apps).expect_err("there is no order");
+    error.all_problems().iter().map(Problem::to_string).collect()
 }
 
 #[test]
@@ -46,6 +47,15 @@ fn dependencies_come_first() {
     ];
     assert_eq!(names(&apps), ["c1", "a1", "c2", "b1", "b2", "a2"]);
     assert_eq!(names(&[app("a", [(1, Migration::new().depends_on_app("b"))]), plain("b", [])]), ["a1"]);
+}
+
+#[test]
+fn what_a_migration_needs() {
+    let apps = [plain("bustard", [1]), app("a", [(1, Migration::new()), (2, Migration::new().depends_on("b", 1))]), plain("b", [1, 2])];
+    let graph = Graph::new(&apps).expect("there is an order");
+    assert_eq!(graph.needs((1, 0)), [(0, 0)]);
+    assert_eq!(BTreeSet::from_iter(graph.needs((1, 1)).iter().copied()), BTreeSet::from([(1, 0), (2, 0)]));
+    assert_eq!(graph.with_needs((1, 1)), BTreeSet::from([(0, 0), (1, 0), (1, 1), (2, 0)]));
 }
 
 #[test]
@@ -104,7 +114,7 @@ fn two_thousand_migrations_take_no_time() {
         })
         .collect();
     let start = Instant::now();
-    assert_eq!(order(&apps).expect("there is an order").len(), 2_000);
+    assert_eq!(Graph::new(&apps).expect("there is an order").order.len(), 2_000);
     assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
 }
 
