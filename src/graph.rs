@@ -1,14 +1,14 @@
 //! The order of migrations across apps.
 //!
-//! In: the loaded apps. Out: every migration once, after all that it needs;
-//! among what is free to go, the smallest (app, version) first, so that the
+//! In: the loaded apps. Out: every migration once, after all that it depends
+//! on; among what is free to go, the smallest (app, version) first, so that the
 //! order is the same every time and an app more does not change that of the
 //! others. Cycles and missing migrations are named with who asked for them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
-use petgraph::Incoming;
+use petgraph::Direction;
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -17,7 +17,7 @@ use crate::app::{BUSTARD, LoadedApp};
 use crate::error::{Error, ErrorKind, Place, Problem, Result, nearest};
 use crate::migration::Dependency;
 
-/// A migration: the index of its app, and its own index in the app.
+/// An app's index and a migration's index in it.
 pub(crate) type Node = (usize, usize);
 
 /// Why one migration comes before another.
@@ -32,8 +32,7 @@ enum Reason {
 /// Edges go from a migration to those that come after it.
 type Edges = DiGraph<Node, Reason>;
 
-/// All migrations, in the order in which they can be applied, and what each
-/// needs.
+/// All migrations, what each needs, and the order in which they can be applied.
 #[derive(Debug)]
 pub(crate) struct Graph {
     pub order: Vec<Node>,
@@ -50,25 +49,24 @@ impl Graph {
         if !problems.is_empty() {
             return Err(Error::problems(ErrorKind::Source, problems));
         }
-        let needs = |index| edges.neighbors_directed(index, Incoming).map(|needed| edges[needed]).collect();
-        let needs = edges.node_indices().map(|index| (edges[index], needs(index))).collect();
+        let needed = |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
+        let needs = edges.node_indices().map(|at| (edges[at], needed(at))).collect();
         Ok(Graph { order: sorted(&edges, apps), needs })
     }
 
-    /// What must be applied directly before this migration: the one before it
-    /// in its app, and what directives name.
+    /// What must be applied just before this one.
     pub(crate) fn needs(&self, node: Node) -> &[Node] {
         self.needs.get(&node).map_or(&[], Vec::as_slice)
     }
 
-    /// The migration, and all that must be applied before it.
-    pub(crate) fn with_needs(&self, node: Node) -> BTreeSet<Node> {
-        let mut all = BTreeSet::from([node]);
-        let mut queue = vec![node];
-        while let Some(node) = queue.pop() {
-            queue.extend(self.needs(node).iter().filter(|needed| all.insert(**needed)));
+    /// The migration and all that it needs, however far back.
+    pub(crate) fn with_needs(&self, node: Node) -> HashSet<Node> {
+        let mut found = HashSet::from([node]);
+        let mut open = vec![node];
+        while let Some(next) = open.pop() {
+            open.extend(self.needs(next).iter().copied().filter(|needed| found.insert(*needed)));
         }
-        all
+        found
     }
 }
 
@@ -158,7 +156,7 @@ fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
         let (a, m) = graph[node];
         Reverse((apps[a].label.as_str(), apps[a].migrations[m].id.version, node))
     };
-    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.edges_directed(node, Incoming).count()).collect();
+    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.edges_directed(node, petgraph::Incoming).count()).collect();
     let mut free: BinaryHeap<_> = graph.node_indices().filter(|node| waiting[node.index()] == 0).map(key).collect();
     let mut order = Vec::with_capacity(waiting.len());
     while let Some(Reverse((_, _, node))) = free.pop() {
@@ -199,7 +197,7 @@ fn around(graph: &Edges, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex
     let mut came_from: HashMap<NodeIndex, (NodeIndex, Reason)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
-        let mut before: Vec<_> = graph.edges_directed(node, Incoming).collect();
+        let mut before: Vec<_> = graph.edges_directed(node, petgraph::Incoming).collect();
         before.sort_by_key(|edge| edge.source());
         for edge in before {
             let next = edge.source();

@@ -12,7 +12,7 @@ use crate::version::MigrationId;
 
 /// The type of a history table's column `version`; part of refinery's checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Width {
+pub enum Width {
     Int4,
     Int8,
 }
@@ -24,7 +24,7 @@ impl Width {
 
 /// Where an app's history is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HistoryTable {
+pub struct HistoryTable {
     pub app: String,
     /// `None`: wherever the search path finds it, or else would create it.
     pub schema: Option<String>,
@@ -48,7 +48,7 @@ impl HistoryTable {
 
 /// One applied migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Applied {
+pub struct Applied {
     pub version: i64,
     pub name: String,
     pub applied_on: String,
@@ -57,7 +57,7 @@ pub(crate) struct Applied {
 
 /// One app's history as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct History {
+pub struct History {
     /// `None` where there is no table yet.
     pub width: Option<Width>,
     /// In order of version.

@@ -10,14 +10,21 @@ mod history;
 mod migration;
 mod migrator;
 mod operation;
+mod plan;
 pub mod registry;
 mod source;
 mod version;
 
 pub use app::App;
+pub use engine::database::{Canceller, Database};
 pub use engine::{Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;
+pub use migrator::{
+    Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, State, Status, Step, TransactionMode,
+    UnregisteredCache,
+};
 pub use operation::Schema;
+pub use plan::Revert;
 pub use sea_query;
 pub use version::{CacheVersion, MigrationId, Prefix};

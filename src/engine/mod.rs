@@ -6,6 +6,7 @@
 //! optional text. That is PostgreSQL's simple protocol, which lets a whole
 //! migration travel as one message.
 
+pub(crate) mod database;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod refinery;
@@ -39,7 +40,7 @@ impl fmt::Display for Engine {
 }
 
 /// One row, each column as the engine writes it as text.
-pub(crate) type Row = Vec<Option<String>>;
+pub type Row = Vec<Option<String>>;
 
 /// What the migrator may be given to run on: `postgres::Client`,
 /// `rusqlite::Connection`, or a [`Database`](crate::Database) that Bustard
@@ -72,7 +73,7 @@ pub(crate) mod sealed {
 
 /// How a transaction is to start.
 #[derive(Clone, Copy)]
-pub(crate) struct Opening<'a> {
+pub struct Opening<'a> {
     /// The histories to read under the lock.
     pub tables: &'a [HistoryTable],
     /// How long to wait for the lock.
@@ -82,7 +83,7 @@ pub(crate) struct Opening<'a> {
 }
 
 /// What is done within a transaction; `false` rolls it back.
-pub(crate) type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, &[History]) -> Result<bool>;
+pub type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, &[History]) -> Result<bool>;
 
 /// An open connection.
 pub trait Session {

@@ -33,7 +33,7 @@ impl Migrator {
         let histories = session.read(&loaded.tables)?;
         let facts = loaded.facts(&histories);
         facts.check(self.allow)?;
-        let steps = facts.forward(self.target())?;
+        let steps = facts.forward(self.wanted())?;
         let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
         if !steps.is_empty() {
             caches::check(&facts, &steps, Direction::Up, session)?;
@@ -170,7 +170,7 @@ impl<'r> Run<'r> {
     /// Applies as many of the pending migrations as are wanted at once.
     fn up(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, at_once: usize) -> Result<bool> {
         facts.check(self.migrator.allow)?;
-        let steps = facts.forward(self.migrator.target())?;
+        let steps = facts.forward(self.migrator.wanted())?;
         if steps.is_empty() {
             return Ok(false);
         }

@@ -21,8 +21,8 @@ pub use self::report::{
     Direction, Done, How, MigrationStatus, Plan, Report, State, Status, Step, UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
-use crate::engine::{Connection, Engine, Session};
-use crate::error::{Error, Problem, Result};
+use crate::engine::{Connection, Engine};
+use crate::error::{Problem, Result};
 use crate::graph::Graph;
 use crate::history::{History, HistoryTable};
 use crate::plan::{Allow, Facts, Memory, Revert};
@@ -220,7 +220,7 @@ impl Migrator {
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind). Nothing of the failed transaction
-    /// remains; [`Error::applied`] lists what had committed before.
+    /// remains; [`Error::applied`](crate::Error::applied) lists what had committed before.
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
         let functions = loaded.has_functions();
@@ -239,7 +239,7 @@ impl Migrator {
         let histories = session.read(&loaded.tables)?;
         let facts = loaded.facts(&histories);
         facts.check(self.allow)?;
-        let steps = facts.forward(self.target())?;
+        let steps = facts.forward(self.wanted())?;
         caches::check(&facts, &steps, Direction::Up, &mut *session)?;
         Ok(describe::plan(&facts, session.engine(), &steps, Direction::Up, loaded.warnings.clone()))
     }
@@ -298,7 +298,7 @@ impl Migrator {
         self.accept(&loaded, &mut *session, app, version)
     }
 
-    fn target(&self) -> Option<(&str, i64)> {
+    fn wanted(&self) -> Option<(&str, i64)> {
         self.target.as_ref().map(|(app, version)| (app.as_str(), *version))
     }
 

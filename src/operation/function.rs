@@ -9,7 +9,7 @@ type Body = dyn Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::erro
 
 /// A labelled Rust function.
 #[derive(Clone)]
-pub(crate) struct Function {
+pub struct Function {
     label: String,
     body: Arc<Body>,
 }

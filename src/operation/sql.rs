@@ -11,7 +11,7 @@ pub(crate) struct Sql {
 
 /// One statement as it goes to the database, and where it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Statement {
+pub struct Statement {
     /// The text from its first token to its last, without the semicolon.
     pub sql: String,
     /// Where its first token is.
@@ -22,7 +22,7 @@ pub(crate) struct Statement {
 
 /// What a statement's text is to the file that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// One statement, as it stands there.
     Statement,
     /// A whole file that could not be told apart into statements.

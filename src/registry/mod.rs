@@ -25,7 +25,6 @@
 mod postgres;
 mod sqlite;
 
-use crate::engine::sealed::Executor as _;
 use crate::engine::{Engine, Executor, Row, Transaction, sealed};
 use crate::error::{Error, ErrorKind, Place, Result, nearest};
 use crate::operation::Statement;

@@ -2,12 +2,15 @@
 //! text come back. Three kinds of connection can do that: one that Bustard
 //! opened, a `postgres::Client`, and a `postgres::Transaction`.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::failure;
+use super::{Target, failure};
 use crate::engine::{Failure, Row};
+use crate::error::{Error, ErrorKind, Result as Outcome};
 
 /// What came back for a message.
 #[derive(Debug, Default)]
@@ -56,6 +59,34 @@ pub(crate) trait Link {
 pub(crate) struct Own {
     pub runtime: Runtime,
     pub client: tokio_postgres::Client,
+}
+
+impl Own {
+    /// Connects; the connection is driven whenever it is waited for.
+    pub(crate) fn connect(target: &Target) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+        })?;
+        let (client, connection) = runtime.block_on(super::connect(target))?;
+        runtime.spawn(async move {
+            // Whoever waits for an answer is told; there is nobody else to tell.
+            if let Err(error) = connection.await {
+                log::debug!("the connection ended: {error}");
+            }
+        });
+        Ok(Own { runtime, client })
+    }
+}
+
+/// Asks the server to cancel what the connection of the token is doing.
+pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let asked = runtime
+        .block_on(async { tokio::time::timeout(LIMIT, token.cancel_query(target.connector())).await });
+    if !matches!(asked, Ok(Ok(()))) {
+        log::warn!("the server could not be asked to cancel the statement");
+    }
 }
 
 impl Link for Own {

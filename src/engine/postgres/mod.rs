@@ -14,7 +14,8 @@ mod url;
 
 pub(crate) use connect::{connect, connect_sync};
 pub(crate) use failure::failure;
-pub(crate) use link::{Link, Own};
+use link::Link;
+pub(crate) use link::{Own, cancel};
 pub(crate) use session::PostgresSession;
 pub(crate) use target::Target;
 pub(crate) use url::is_postgres;
@@ -64,7 +65,7 @@ macro_rules! executors {
     )*};
 }
 
-executors!(postgres::Client, postgres::Transaction<'_>);
+executors!(Own, postgres::Client, postgres::Transaction<'_>);
 
 /// Quotes a string so that it reads alike whatever `standard_conforming_strings` says.
 pub(crate) fn quote_text(text: &str) -> String {

@@ -74,6 +74,10 @@ impl Target {
         draft.finish(&environment)
     }
 
+    pub(crate) fn connector(&self) -> tokio_postgres_rustls::MakeRustlsConnect {
+        self.tls.connector()
+    }
+
     /// The URL without what is secret, with what was left open filled in.
     pub(crate) fn redacted(&self) -> String {
         let mut text = format!("postgres://{}@", url::encode(&self.user, ""));

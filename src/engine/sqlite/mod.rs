@@ -4,13 +4,17 @@
 mod foreign_keys;
 mod session;
 
-pub(crate) use session::SqliteSession;
+pub(crate) use session::{SqliteSession, patient_rows};
 
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::OpenFlags;
 use rusqlite::ffi::ErrorCode;
 use rusqlite::types::ValueRef;
 
 use super::{Connection, Engine, Executor, Failure, Row, Session, sealed};
-use crate::error::{ErrorKind, Result, Said};
+use crate::error::{Error, ErrorKind, Result, Said};
 
 impl Connection for rusqlite::Connection {}
 
@@ -24,13 +28,42 @@ impl sealed::Connection for rusqlite::Connection {
     }
 }
 
-fn registry_rows(connection: &rusqlite::Connection, sql: &str) -> Result<Vec<Row>> {
-    rows(connection, sql).map_err(|error| {
-        let failure = failure(&error, sql);
-        let absent = failure.said.message.contains("no such table: bustard_");
-        let error = failure.into_error();
-        if absent { error.help("this database has no registry yet: run `bustard migrate`") } else { error }
-    })
+/// Opens a file, or a database in memory where there is no path.
+pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connection> {
+    let Some(path) = path else {
+        return rusqlite::Connection::open_in_memory().map_err(|error| failure(&error, "").into_error());
+    };
+    let cannot = |why: String| {
+        Error::new(ErrorKind::Connection, format!("cannot open the SQLite file {}: {why}", path.display()))
+    };
+    if !path.exists() {
+        if !create {
+            return Err(cannot("it does not exist".to_owned()).help("`bustard migrate` makes it"));
+        }
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            std::fs::create_dir_all(directory).map_err(|error| cannot(error.to_string()))?;
+        }
+    }
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    let opened = rusqlite::Connection::open_with_flags(path, flags);
+    let connection = opened.map_err(|error| cannot(failure(&error, "").said.message))?;
+    // Waiting is done by the session, which can be cancelled.
+    connection.busy_timeout(Duration::ZERO).map_err(|error| cannot(error.to_string()))?;
+    // SQLite opens lazily; what is no database should be said here.
+    match rows(&connection, "PRAGMA schema_version") {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(cannot("it is no SQLite database".to_owned()))
+        }
+        _ => Ok(connection),
+    }
+}
+
+/// Says what to do where the registry's tables are not there.
+fn with_help(failure: Failure) -> Error {
+    let absent = failure.said.message.contains("no such table: bustard_");
+    let error = failure.into_error();
+    if absent { error.help("this database has no registry yet: run `bustard migrate`") } else { error }
 }
 
 macro_rules! executors {
@@ -43,7 +76,7 @@ macro_rules! executors {
             }
 
             fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-                registry_rows(self, sql)
+                rows(self, sql).map_err(|error| with_help(failure(&error, sql)))
             }
         }
     )*};

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 
 use super::foreign_keys::{Off, Violations};
-use super::{failure, rows, run};
+use super::{failure, rows, run, with_help};
 use crate::engine::{
     Engine, Native, OpenTransaction, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
@@ -70,10 +70,18 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 impl SqliteSession<'_> {
     fn patient_rows(&self, sql: &str) -> Result<Vec<Row>> {
-        let attempt = || rows(self.connection, sql);
-        patiently(READ_WAIT, self.cancelled.as_deref(), &|| (), attempt)?
-            .map_err(|error| failure(&error, sql).into_error())
+        patient_rows(self.connection, self.cancelled.as_deref(), sql)
     }
+}
+
+/// Runs one statement outside a transaction, and waits while the database is busy.
+pub(crate) fn patient_rows(
+    connection: &Connection,
+    cancelled: Option<&AtomicBool>,
+    sql: &str,
+) -> Result<Vec<Row>> {
+    patiently(READ_WAIT, cancelled, &|| (), || rows(connection, sql))?
+        .map_err(|error| with_help(failure(&error, sql)))
 }
 
 impl Session for SqliteSession<'_> {

@@ -1,0 +1,272 @@
+//! A database named by a URL: Bustard connects to it itself, when it is first
+//! needed and not before.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Connection, Engine, Executor, Row, Session, sealed};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A connection that Bustard opens itself.
+///
+/// ```
+/// use bustard::{App, Database, Migration, Migrator, registry};
+///
+/// let mut database = Database::new("sqlite::memory:")?;
+/// let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// Migrator::new().app(app).run(&mut database)?;
+/// assert_eq!(registry::list(&mut database)?[0].name, "bans");
+/// # Ok::<(), bustard::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Database {
+    link: Link,
+    create_missing: bool,
+    canceller: Canceller,
+}
+
+enum Link {
+    #[cfg(feature = "postgres")]
+    Postgres(Box<PostgresLink>),
+    #[cfg(feature = "sqlite")]
+    Sqlite { path: Option<PathBuf>, connection: Option<Box<rusqlite::Connection>> },
+}
+
+#[cfg(feature = "postgres")]
+struct PostgresLink {
+    target: super::postgres::Target,
+    /// For migrations of SQL alone.
+    own: Option<super::postgres::Own>,
+    /// For migrations with functions, which are given the driver's transaction.
+    driver: Option<::postgres::Client>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+impl Link {
+    fn name(&self) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(link) => link.target.redacted(),
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { path: Some(path), .. } => format!("sqlite:{}", path.display()),
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { path: None, .. } => "sqlite::memory:".to_owned(),
+        }
+    }
+}
+
+impl Database {
+    /// Reads a URL: `postgres://…`, `postgresql://…`, `sqlite:PATH` or
+    /// `sqlite::memory:`. Does not connect.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] for any other URL, or parameters that are not
+    /// supported. The URL itself is never part of the message.
+    pub fn new(url: &str) -> Result<Self> {
+        Ok(Database { link: link(url)?, create_missing: true, canceller: Canceller::default() })
+    }
+
+    /// Whether a SQLite file that is not there is made, with its directory;
+    /// yes, unless said otherwise.
+    pub fn create_missing(mut self, create: bool) -> Self {
+        self.create_missing = create;
+        self
+    }
+
+    /// The engine that the URL names.
+    pub fn engine(&self) -> Engine {
+        match &self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => Engine::Postgres,
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { .. } => Engine::Sqlite,
+        }
+    }
+
+    /// Engine and URL for people to read, without password.
+    pub fn display_name(&self) -> String {
+        format!("{} {}", self.engine(), self.link.name())
+    }
+
+    /// What cancels, from another thread, whatever is being done here.
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// Connects, where that has not happened yet; every use does so by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Connection`], with what the server said.
+    pub fn connect(&mut self) -> Result<()> {
+        if self.canceller.cancelled.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
+        }
+        match &mut self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(link) if link.own.is_none() => {
+                let own = super::postgres::Own::connect(&link.target)?;
+                self.canceller.set(Hook::Postgres(own.client.cancel_token(), link.target.clone()));
+                link.own = Some(own);
+            }
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { path, connection: connection @ None } => {
+                let opened = super::sqlite::open(path.as_deref(), self.create_missing)?;
+                self.canceller.set(Hook::Sqlite(opened.get_interrupt_handle()));
+                *connection = Some(Box::new(opened));
+            }
+            #[allow(unreachable_patterns, reason = "connected, on whichever engines are compiled in")]
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg_attr(not(all(feature = "postgres", feature = "sqlite")), allow(unused_variables))]
+fn link(url: &str) -> Result<Link> {
+    #[cfg(feature = "postgres")]
+    if super::postgres::is_postgres(url) {
+        let target = super::postgres::Target::parse(url)?;
+        return Ok(Link::Postgres(Box::new(PostgresLink { target, own: None, driver: None })));
+    }
+    #[cfg(feature = "sqlite")]
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return match path {
+            "" => Err(Error::usage("the database URL names no file").help("write sqlite:PATH, as in sqlite:app.db")),
+            ":memory:" => Ok(Link::Sqlite { path: None, connection: None }),
+            path => Ok(Link::Sqlite { path: Some(path.into()), connection: None }),
+        };
+    }
+    let supported = match (cfg!(feature = "postgres"), cfg!(feature = "sqlite")) {
+        (true, true) => "postgres://user@host:5432/database and sqlite:PATH",
+        (true, false) => "postgres://user@host:5432/database (bustard was built without its feature `sqlite`)",
+        (false, true) => "sqlite:PATH (bustard was built without its feature `postgres`)",
+        (false, false) => "none: bustard was built without its features `postgres` and `sqlite`",
+    };
+    Err(Error::usage("the database URL is of no engine that Bustard works with")
+        .help(format!("supported are {supported}; an engine must have transactional DDL")))
+}
+
+impl Connection for Database {}
+
+impl sealed::Connection for Database {
+    fn engine(&self) -> Engine {
+        Database::engine(self)
+    }
+
+    fn session(&mut self, functions: bool) -> Result<Box<dyn Session + '_>> {
+        if !functions || self.engine() != Engine::Postgres {
+            self.connect()?;
+        }
+        let cancelled = Some(self.canceller.cancelled.clone());
+        match &mut self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(link) => {
+                let PostgresLink { target, own, driver } = &mut **link;
+                if functions && driver.is_none() {
+                    let connected = super::postgres::connect_sync(target)?;
+                    self.canceller.set(Hook::Driver(connected.cancel_token(), target.clone()));
+                    *driver = Some(connected);
+                }
+                match (driver, own) {
+                    (Some(driver), _) if functions => {
+                        Ok(Box::new(super::postgres::PostgresSession::new(driver, cancelled)))
+                    }
+                    (_, Some(own)) => Ok(Box::new(super::postgres::PostgresSession::new(own, cancelled))),
+                    (_, None) => Err(not_connected()),
+                }
+            }
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { connection, .. } => match connection {
+                Some(connection) => Ok(Box::new(super::sqlite::SqliteSession::new(connection, cancelled))),
+                None => Err(not_connected()),
+            },
+        }
+    }
+}
+
+impl Executor for Database {}
+
+impl sealed::Executor for Database {
+    fn engine(&self) -> Engine {
+        Database::engine(self)
+    }
+
+    fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        self.connect()?;
+        match &mut self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(link) => match &mut link.own {
+                Some(own) => sealed::Executor::rows(own, sql),
+                None => Err(not_connected()),
+            },
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { connection, .. } => match connection {
+                Some(connection) => super::sqlite::patient_rows(connection, Some(&self.canceller.cancelled), sql),
+                None => Err(not_connected()),
+            },
+        }
+    }
+}
+
+fn not_connected() -> Error {
+    Error::new(ErrorKind::Connection, "there is no connection")
+}
+
+/// Cancels what a [`Database`] is doing: the running statement, the wait for the
+/// lock, and everything that would come after.
+#[derive(Clone, Default)]
+pub struct Canceller {
+    cancelled: Arc<AtomicBool>,
+    hook: Arc<Mutex<Option<Hook>>>,
+}
+
+enum Hook {
+    #[cfg(feature = "postgres")]
+    Postgres(tokio_postgres::CancelToken, super::postgres::Target),
+    #[cfg(feature = "postgres")]
+    Driver(::postgres::CancelToken, super::postgres::Target),
+    #[cfg(feature = "sqlite")]
+    Sqlite(rusqlite::InterruptHandle),
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller").field("cancelled", &self.cancelled).finish_non_exhaustive()
+    }
+}
+
+impl Canceller {
+    fn set(&self, hook: Hook) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+    }
+
+    /// Cancels. What was open is rolled back, and whoever waits for it gets an
+    /// error of [`ErrorKind::Cancelled`].
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+        let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*hook {
+            None => {}
+            #[cfg(feature = "postgres")]
+            Some(Hook::Postgres(token, target)) => super::postgres::cancel(token, target),
+            #[cfg(feature = "postgres")]
+            Some(Hook::Driver(token, target)) => {
+                if let Err(error) = token.cancel_query(target.connector()) {
+                    log::warn!("the server could not be asked to cancel the statement: {error}");
+                }
+            }
+            #[cfg(feature = "sqlite")]
+            Some(Hook::Sqlite(handle)) => handle.interrupt(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+CREATE INDEX posts_body ON posts (body);

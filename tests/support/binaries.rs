@@ -1,0 +1,127 @@
+//! Where PostgreSQL's programs are, and as whom its server may run.
+
+use std::env;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const MISSING: &str = "\
+no PostgreSQL server was found, and these tests need one to start clusters of their own.
+Looked in: $BUSTARD_PG_BIN, $PATH, `pg_config --bindir`, /usr/lib/postgresql/*/bin.
+Install it (Debian, Ubuntu: `apt-get install postgresql`; Fedora: `dnf install postgresql-server`;
+macOS: `brew install postgresql`), or set BUSTARD_PG_BIN to the directory that holds `initdb`
+and `postgres`. `tests/run` does this by itself where it may.";
+
+/// The directory of the server's programs.
+#[derive(Debug)]
+pub struct Binaries {
+    directory: PathBuf,
+}
+
+impl Binaries {
+    /// The installation that the tests use.
+    ///
+    /// # Panics
+    ///
+    /// When there is none: a missing server is a failure, never a skipped test.
+    pub fn find() -> &'static Binaries {
+        static FOUND: OnceLock<Binaries> = OnceLock::new();
+        FOUND.get_or_init(|| match search() {
+            Some(directory) => Binaries { directory },
+            None => panic!("{MISSING}"),
+        })
+    }
+
+    /// A program that starts, initialises or runs the server: as an
+    /// unprivileged user when we are root, as PostgreSQL demands.
+    pub fn server_command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.directory.join(program));
+        clean_environment(&mut command);
+        if let Some((uid, gid)) = unprivileged() {
+            // Called by root, this drops the supplementary groups as well.
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    /// A client program, from the server's directory if it is there, since
+    /// `pg_dump` refuses a server newer than itself.
+    pub fn client_command(&self, program: &str) -> Command {
+        let beside = self.directory.join(program);
+        let mut command = Command::new(if beside.exists() { beside } else { PathBuf::from(program) });
+        clean_environment(&mut command);
+        command
+    }
+}
+
+/// User and group for the server, when ours would be refused.
+pub fn unprivileged() -> Option<(u32, u32)> {
+    static FOUND: OnceLock<Option<(u32, u32)>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        if id("-u", None) != Some(0) {
+            return None;
+        }
+        ["postgres", "nobody"]
+            .iter()
+            .find_map(|user| Some((id("-u", Some(user))?, id("-g", Some(user))?)))
+            .or_else(|| {
+                panic!("running as root, and there is no user `postgres` or `nobody` to run a server as")
+            })
+    })
+}
+
+fn id(which: &str, user: Option<&str>) -> Option<u32> {
+    let output = Command::new("id").arg(which).args(user).output().ok()?;
+    output.status.success().then_some(())?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+fn search() -> Option<PathBuf> {
+    // A directory named on purpose is the only one looked at: falling through
+    // to another version would test something else than was asked for.
+    if let Some(named) = env::var_os("BUSTARD_PG_BIN") {
+        return usable(Path::new(&named));
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .find_map(|directory| usable(&directory))
+        .or_else(|| {
+            let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+            usable(Path::new(String::from_utf8(output.stdout).ok()?.trim()))
+        })
+        .or_else(newest_of_debian)
+}
+
+/// `directory` if both programs that a cluster needs are in it.
+fn usable(directory: &Path) -> Option<PathBuf> {
+    let executable = |program: &str| {
+        directory.join(program).metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+    };
+    (executable("initdb") && executable("postgres")).then(|| directory.to_path_buf())
+}
+
+fn newest_of_debian() -> Option<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = Path::new("/usr/lib/postgresql")
+        .read_dir()
+        .ok()?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, usable(&entry.path().join("bin"))?))
+        })
+        .collect();
+    found.sort();
+    found.pop().map(|(_, directory)| directory)
+}
+
+/// Nothing of the caller's libpq settings or language may leak in.
+fn clean_environment(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("PG") {
+            command.env_remove(&name);
+        }
+    }
+    command.env("LC_ALL", "C").env_remove("LANGUAGE").env("TZ", "UTC");
+}

@@ -1,0 +1,334 @@
+//! A private PostgreSQL cluster: made by `initdb` in a short temporary
+//! directory, run on a Unix socket and a free port, gone when the test process
+//! is gone, however it went.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use postgres::{Client, NoTls};
+
+use super::binaries::{Binaries, unprivileged};
+use super::process::{PATIENCE, send_signal, wait_until};
+use super::tls::Certificates;
+
+/// The contents of `pg_hba.conf` unless told otherwise: no passwords.
+pub const LOCAL_TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
+
+/// Durability against a crash of the machine is of no use here. What a commit
+/// promises against `kill -9` of the server is kept: `synchronous_commit` stays
+/// on. Shared memory goes into the directory, so that a killed server leaves
+/// nothing in `/dev/shm`.
+const SETTINGS: &[(&str, &str)] = &[
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("listen_addresses", "127.0.0.1"),
+    ("max_connections", "200"),
+    ("max_prepared_transactions", "20"),
+    ("dynamic_shared_memory_type", "mmap"),
+    ("timezone", "UTC"),
+    ("log_line_prefix", "%m [%p] %d %a "),
+];
+
+/// Reads server pids, one a line, until the test process is gone; then stops
+/// the last one and removes the directory. A pipe tells it, so `kill -9` of the
+/// test process does too. It must outlive what a terminal sends to the group.
+///
+/// `postmaster.pid` tells when the server is down: its pid may stay as a zombie
+/// where nobody reaps. If the file outlives it, the server was killed, and the
+/// interlock segment named on the seventh line is left to us.
+const WATCHDOG: &str = r#"
+trap '' HUP INT TERM
+server=0
+while read -r line; do server=$line; done
+lock=$1/data/postmaster.pid
+if [ "$server" -gt 0 ]; then
+    kill -QUIT "$server"
+    tries=0
+    while [ -e "$lock" ] && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+    [ -e "$lock" ] && kill -KILL "$server"
+fi
+[ -e "$lock" ] && ipcrm -m "$(sed -n 7p "$lock" | { read -r key id; echo "$id"; })"
+rm -rf "$1"
+"#;
+
+/// A running (or killed) server and its data.
+#[derive(Debug)]
+pub struct Cluster {
+    directory: PathBuf,
+    port: u16,
+    server: Mutex<Option<Child>>,
+    watchdog: Mutex<Child>,
+}
+
+impl Cluster {
+    /// The cluster that all tests of this process share, one database each.
+    pub fn shared() -> &'static Cluster {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Cluster::start_with(&[]))
+    }
+
+    /// A cluster of one's own with these settings, stopped and removed on drop.
+    pub fn start_with(settings: &[(&str, &str)]) -> Cluster {
+        Cluster::start(settings, LOCAL_TRUST, None)
+    }
+
+    /// As [`Cluster::start_with`], with this `pg_hba.conf`. The superuser
+    /// `postgres` always gets in over the Unix socket.
+    pub fn start_with_hba(settings: &[(&str, &str)], hba: &str) -> Cluster {
+        Cluster::start(settings, hba, None)
+    }
+
+    /// A cluster that speaks TLS with this certificate.
+    pub fn start_with_tls(certificates: &Certificates) -> Cluster {
+        Cluster::start(&[("ssl", "on")], LOCAL_TRUST, Some(certificates))
+    }
+
+    fn start(settings: &[(&str, &str)], hba: &str, tls: Option<&Certificates>) -> Cluster {
+        let directory = make_directory();
+        let watchdog = start_watchdog(&directory);
+        let data = directory.join("data");
+        let made = Binaries::find()
+            .server_command("initdb")
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"])
+            .args(["--no-sync", "--no-instructions", "--pgdata"])
+            .arg(&data)
+            .current_dir(&directory)
+            .output()
+            .expect("initdb starts");
+        assert!(
+            made.status.success(),
+            "initdb failed:\n{}{}",
+            String::from_utf8_lossy(&made.stdout),
+            String::from_utf8_lossy(&made.stderr)
+        );
+        write_configuration(&data, settings);
+        fs::write(data.join("pg_hba.conf"), format!("local all postgres trust\n{hba}"))
+            .expect("pg_hba.conf is written");
+        if let Some(certificates) = tls {
+            install_certificates(&data, certificates);
+        }
+        let mut cluster =
+            Cluster { directory, port: 0, server: Mutex::new(None), watchdog: Mutex::new(watchdog) };
+        // Another process may take a free port before the server does.
+        for _ in 0..10 {
+            cluster.port = free_port();
+            match cluster.launch() {
+                Ok(()) => return cluster,
+                Err(log) if log.contains("could not create any TCP/IP sockets") => {}
+                Err(log) => panic!("the server does not start:\n{log}"),
+            }
+        }
+        panic!("no free port was found for the server")
+    }
+
+    /// The port on 127.0.0.1 (and in the name of the Unix socket).
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The directory of the Unix socket, the log and the data.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Everything the server has logged so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.directory.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The URL of a database here, over TCP.
+    pub fn url(&self, user: &str, database: &str) -> String {
+        format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The same over the Unix socket.
+    pub fn socket_url(&self, user: &str, database: &str) -> String {
+        let host = self.directory.display().to_string().replace('/', "%2F");
+        format!("postgres://{user}@{host}:{}/{database}", self.port)
+    }
+
+    /// The superuser's connection to a database here, over the Unix socket.
+    pub fn client(&self, database: &str) -> Client {
+        self.try_client(database).expect("the superuser connects")
+    }
+
+    fn try_client(&self, database: &str) -> Result<Client, postgres::Error> {
+        postgres::Config::new()
+            .host_path(&self.directory)
+            .port(self.port)
+            .user("postgres")
+            .dbname(database)
+            .connect_timeout(PATIENCE)
+            .connect(NoTls)
+    }
+
+    /// Kills the server at once with all its processes, as a crash would.
+    pub fn kill9(&self) {
+        let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut server = server.take().expect("the server runs");
+        // The children of a killed postmaster exit by themselves, but only when
+        // they next wait: one may still answer a last query. Where the system
+        // does not list them, that is all there is.
+        let pid = server.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        // Before the pid is reaped and may be anyone's.
+        self.tell_watchdog(0);
+        server.kill().expect("the server can be killed");
+        for child in children.unwrap_or_default().split_whitespace() {
+            // It may be gone already.
+            let _ = Command::new("sh")
+                .args(["-c", "kill -s KILL \"$1\"", "kill", child])
+                .stderr(Stdio::null())
+                .status();
+        }
+        server.wait().expect("the server can be reaped");
+    }
+
+    /// Stops the server if it runs (`mode` is the signal: `TERM` waits for
+    /// clients, `INT` throws them out, `QUIT` leaves crash recovery to do).
+    pub fn stop(&self, mode: &str) {
+        let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
+        if let Some(mut server) = server.take() {
+            send_signal(server.id(), mode);
+            server.wait().expect("the server can be reaped");
+            self.tell_watchdog(0);
+        }
+    }
+
+    /// Starts the server again after [`Cluster::kill9`] or [`Cluster::stop`],
+    /// or stops it quickly first.
+    pub fn restart(&self) {
+        self.stop("INT");
+        // Children of a killed server hold its memory for a moment.
+        let mut last = String::new();
+        wait_until("the server starts again", || match self.launch() {
+            Ok(()) => true,
+            Err(log) => {
+                let again =
+                    log.contains("pre-existing shared memory") || log.contains("is another postmaster");
+                assert!(again, "the server does not start again:\n{log}");
+                last = log;
+                false
+            }
+        });
+    }
+
+    /// Starts the server and waits until it answers; what it logged if it exits.
+    fn launch(&self) -> Result<(), String> {
+        let old_log = self.log().len();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.join("log"))
+            .expect("the log can be written");
+        let mut server = Binaries::find()
+            .server_command("postgres")
+            .arg("-D")
+            .arg(self.directory.join("data"))
+            .arg("-k")
+            .arg(&self.directory)
+            .args(["-p", &self.port.to_string()])
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            // Ctrl-C at the terminal is for the tests; the watchdog cleans up.
+            .process_group(0)
+            .spawn()
+            .expect("postgres starts");
+        self.tell_watchdog(server.id());
+        let mut exited = false;
+        wait_until("the server answers", || {
+            exited = server.try_wait().expect("the server is our child").is_some();
+            exited || self.try_client("postgres").is_ok()
+        });
+        if exited {
+            self.tell_watchdog(0);
+            return Err(self.log().split_off(old_log));
+        }
+        *self.server.lock().unwrap_or_else(|poison| poison.into_inner()) = Some(server);
+        Ok(())
+    }
+
+    fn tell_watchdog(&self, pid: u32) {
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(|poison| poison.into_inner());
+        let pipe = watchdog.stdin.as_mut().expect("the pipe is open until drop");
+        writeln!(pipe, "{pid}").expect("the watchdog listens");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop("QUIT");
+        let watchdog = self.watchdog.get_mut().unwrap_or_else(|poison| poison.into_inner());
+        drop(watchdog.stdin.take());
+        let _ = watchdog.wait();
+    }
+}
+
+/// In `/tmp`, since a Unix socket's path may have little more than 100 bytes.
+fn make_directory() -> PathBuf {
+    let short = Path::new("/tmp");
+    let parent = if short.is_dir() { short.to_path_buf() } else { std::env::temp_dir() };
+    let directory = tempfile::Builder::new()
+        .prefix("bustard-pg-")
+        .tempdir_in(parent)
+        .expect("a temporary directory can be made")
+        .keep();
+    give_to_server(&directory);
+    directory
+}
+
+fn give_to_server(path: &Path) {
+    if let Some((uid, gid)) = unprivileged() {
+        chown(path, Some(uid), Some(gid)).expect("root may give files away");
+    }
+}
+
+fn start_watchdog(directory: &Path) -> Child {
+    Command::new("sh")
+        .args(["-c", WATCHDOG, "watchdog"])
+        .arg(directory)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("sh starts")
+}
+
+/// Appended, so that the last one wins and `ALTER SYSTEM` still can.
+fn write_configuration(data: &Path, settings: &[(&str, &str)]) {
+    let mut file = fs::File::options()
+        .append(true)
+        .open(data.join("postgresql.conf"))
+        .expect("initdb has written postgresql.conf");
+    for (name, value) in SETTINGS.iter().chain(settings) {
+        writeln!(file, "{name} = '{}'", value.replace('\'', "''")).expect("it can be appended to");
+    }
+}
+
+fn install_certificates(data: &Path, certificates: &Certificates) {
+    for (name, text) in [("server.crt", &certificates.certificate), ("server.key", &certificates.key)] {
+        let path = data.join(name);
+        fs::write(&path, text).expect("the certificate is written");
+        // The server refuses a key that others may read.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        give_to_server(&path);
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("there is a free port")
+        .port()
+}

@@ -1,0 +1,192 @@
+//! A database for one test, in the shared cluster or in one of its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use postgres::{Client, NoTls};
+
+use super::binaries::Binaries;
+use super::cluster::Cluster;
+use super::process::{Outcome, PATIENCE, wait_until};
+
+/// Rows as `psql` prints them: text, NULL as the empty string.
+pub type Rows = Vec<Vec<String>>;
+
+/// A fresh database; dropped with everything connected to it.
+#[derive(Debug)]
+pub struct Database<'cluster> {
+    cluster: &'cluster Cluster,
+    name: String,
+}
+
+impl Database<'static> {
+    /// In the cluster that the tests share.
+    pub fn new() -> Database<'static> {
+        Database::on(Cluster::shared())
+    }
+}
+
+impl<'cluster> Database<'cluster> {
+    /// In this cluster.
+    pub fn on(cluster: &'cluster Cluster) -> Database<'cluster> {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        cluster
+            .client("postgres")
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .expect("the database is created");
+        Database { cluster, name }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn cluster(&self) -> &'cluster Cluster {
+        self.cluster
+    }
+
+    /// For the superuser, over TCP.
+    pub fn url(&self) -> String {
+        self.url_as("postgres")
+    }
+
+    /// For this role (or `role:password`), over TCP.
+    pub fn url_as(&self, role: &str) -> String {
+        self.cluster.url(role, &self.name)
+    }
+
+    /// For the superuser, over the Unix socket.
+    pub fn socket_url(&self) -> String {
+        self.cluster.socket_url("postgres", &self.name)
+    }
+
+    /// The superuser's connection.
+    pub fn client(&self) -> Client {
+        self.cluster.client(&self.name)
+    }
+
+    /// This role's connection, over TCP.
+    pub fn client_as(&self, role: &str) -> Client {
+        Client::connect(&self.url_as(role), NoTls).expect("the role connects")
+    }
+
+    /// A new login role of this database's own, with these attributes and
+    /// without rights, named `{database}_{suffix}`: roles belong to the cluster.
+    pub fn create_role(&self, suffix: &str, attributes: &str) -> String {
+        let role = format!("{}_{suffix}", self.name);
+        self.client()
+            .batch_execute(&format!("CREATE ROLE {role} LOGIN {attributes}"))
+            .expect("the role is created");
+        role
+    }
+
+    /// For every new connection to this database, as in `("search_path", "evil, public")`.
+    pub fn set(&self, setting: &str, value: &str) {
+        self.client()
+            .batch_execute(&format!("ALTER DATABASE {} SET {setting} = {value}", self.name))
+            .expect("the setting is accepted");
+    }
+
+    /// Runs SQL with `psql` as the superuser and expects it to succeed.
+    #[track_caller]
+    pub fn psql(&self, sql: &str) -> Rows {
+        let outcome = self.psql_as("postgres", sql).success();
+        outcome.stdout.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    }
+
+    /// Runs SQL with `psql` as a role. Errors are on stderr with their SQLSTATE,
+    /// as in `ERROR:  42704: …`, and end the script with exit code 1.
+    pub fn psql_as(&self, role: &str, sql: &str) -> Outcome {
+        let mut psql = Binaries::find().client_command("psql");
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--field-separator=\t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"])
+            .arg("--dbname")
+            .arg(self.url_as(role))
+            .args(["--command", sql]);
+        Outcome::of(psql)
+    }
+
+    /// Runs a file with `psql`, as a person would.
+    pub fn psql_file(&self, path: &std::path::Path) -> Outcome {
+        let mut psql = Binaries::find().client_command("psql");
+        psql.args(["--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "--dbname"])
+            .arg(self.url())
+            .arg("--file")
+            .arg(path);
+        Outcome::of(psql)
+    }
+
+    /// The first column of the only row of a query, as text.
+    #[track_caller]
+    pub fn value(&self, sql: &str) -> String {
+        match <[Vec<String>; 1]>::try_from(self.psql(sql)) {
+            Ok([row]) => row.into_iter().next().unwrap_or_default(),
+            Err(rows) => panic!("{sql} has {} rows, not one", rows.len()),
+        }
+    }
+
+    /// Polls until a query says true.
+    #[track_caller]
+    pub fn wait_until(&self, sql: &str) {
+        let mut client = self.client();
+        wait_until(sql, || {
+            let row = client.query_one(sql, &[]).expect("the condition is valid SQL");
+            row.get(0)
+        });
+    }
+
+    /// What `pg_dump --schema-only` says, without what differs between dumps of
+    /// the same schema. `options` are pg_dump's, such as `--exclude-schema=bustard`.
+    #[track_caller]
+    pub fn dump_schema(&self, options: &[&str]) -> String {
+        let mut dump = Binaries::find().client_command("pg_dump");
+        dump.arg("--schema-only").args(options).arg("--dbname").arg(self.url());
+        let dumped = Outcome::of(dump).success();
+        dumped
+            .stdout
+            .lines()
+            .filter(|line| !is_noise(line))
+            .fold(String::new(), |text, line| text + line + "\n")
+    }
+}
+
+impl Drop for Database<'_> {
+    fn drop(&mut self) {
+        // The cluster goes soon, and a server that a test has killed cannot be
+        // asked: what fails here fails no test.
+        let Ok(mut client) = postgres::Config::new()
+            .host_path(self.cluster.directory())
+            .port(self.cluster.port())
+            .user("postgres")
+            .dbname("postgres")
+            .connect_timeout(PATIENCE)
+            .connect(NoTls)
+        else {
+            return;
+        };
+        let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let roles = client.query(
+            "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname::text, $1)",
+            &[&format!("{}_", self.name)],
+        );
+        for role in roles.unwrap_or_default() {
+            let _ = client.batch_execute(&format!("DROP ROLE \"{}\"", role.get::<_, String>(0)));
+        }
+    }
+}
+
+/// Lines of a dump that tell nothing about the schema. `\restrict` carries a
+/// random token since the minor releases of August 2025.
+fn is_noise(line: &str) -> bool {
+    let comment = line == "--"
+        || ["-- Name: ", "-- PostgreSQL database dump", "-- Dumped "]
+            .iter()
+            .any(|start| line.starts_with(start));
+    let setting = line.starts_with("SET ") && line.contains(" = ") && line.ends_with(';');
+    comment
+        || setting
+        || line.trim().is_empty()
+        || line.starts_with("\\restrict ")
+        || line.starts_with("\\unrestrict ")
+        || line.starts_with("SELECT pg_catalog.set_config(")
+}

@@ -1,0 +1,23 @@
+//! What the integration tests share: a private PostgreSQL cluster, a database
+//! for each test, temporary projects on which the built command runs, and a
+//! proxy that counts round trips. Nothing here touches the library.
+
+// Each test binary compiles this module and uses its own part of it.
+#![allow(dead_code, unused_imports)]
+
+mod binaries;
+mod cluster;
+mod database;
+mod process;
+mod project;
+pub mod proxy;
+mod snapshot;
+mod tls;
+
+pub use binaries::Binaries;
+pub use cluster::{Cluster, LOCAL_TRUST};
+pub use database::{Database, Rows};
+pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
+pub use project::{Project, sqlite_schema};
+pub use snapshot::snapshot_settings;
+pub use tls::Certificates;

@@ -1,0 +1,133 @@
+//! A temporary directory with migration files, in which the built command runs.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::{Outcome, Running};
+
+/// A directory of one test's own; removed on drop.
+#[derive(Debug)]
+pub struct Project {
+    directory: TempDir,
+}
+
+impl Project {
+    /// An empty directory.
+    pub fn new() -> Project {
+        let directory = tempfile::Builder::new()
+            .prefix("bustard-project-")
+            .tempdir()
+            .expect("a temporary directory can be made");
+        Project { directory }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file, and the directories above it.
+    pub fn file(&self, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> &Project {
+        let path = self.path().join(name);
+        let parent = path.parent().expect("a file has a directory");
+        fs::create_dir_all(parent).expect("directories can be made");
+        fs::write(&path, contents).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        self
+    }
+
+    /// Writes `bustard.toml`.
+    pub fn config(&self, contents: &str) -> &Project {
+        self.file("bustard.toml", contents)
+    }
+
+    /// A file's contents.
+    #[track_caller]
+    pub fn read(&self, name: impl AsRef<Path>) -> String {
+        let path = self.path().join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The names of all files below a directory, relative to it, in order.
+    pub fn files(&self, below: impl AsRef<Path>) -> Vec<PathBuf> {
+        let top = self.path().join(below);
+        let mut found = Vec::new();
+        let mut open = vec![top.clone()];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    open.push(entry.path());
+                } else if let Ok(name) = entry.path().strip_prefix(&top) {
+                    found.push(name.to_path_buf());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// Runs `bustard` here to its end.
+    pub fn bustard<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Outcome {
+        Outcome::of(self.command(arguments))
+    }
+
+    /// Starts `bustard` here, for tests of concurrency, signals and crashes.
+    pub fn spawn<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Running {
+        Running::start(self.command(arguments))
+    }
+
+    /// The command, for tests that set its environment: nothing of the
+    /// caller's is there but PATH, and colours are off.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_bustard")), arguments)
+    }
+
+    /// The same with another build of the command.
+    pub fn command_of<A: AsRef<OsStr>>(&self, program: &Path, arguments: &[A]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("NO_COLOR", "1")
+            .current_dir(self.path())
+            .args(arguments);
+        command
+    }
+
+    /// The URL of a SQLite file here.
+    pub fn sqlite_url(&self, name: &str) -> String {
+        format!("sqlite:{}", self.path().join(name).display())
+    }
+
+    /// A connection to a SQLite file here, which is made if it is missing.
+    pub fn sqlite(&self, name: &str) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path().join(name)).expect("the file opens")
+    }
+
+    /// The schema of a SQLite file here.
+    #[track_caller]
+    pub fn sqlite_schema(&self, name: &str) -> String {
+        sqlite_schema(&self.path().join(name))
+    }
+}
+
+/// Every object of a SQLite file with its SQL, in order of kind and name.
+/// Indexes that constraints brought have no SQL, but a name.
+#[track_caller]
+pub fn sqlite_schema(path: &Path) -> String {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = rusqlite::Connection::open_with_flags(path, flags)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut objects = connection
+        .prepare("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master ORDER BY 1, 2")
+        .expect("it is a database");
+    let lines = objects.query_map([], |row| {
+        let (kind, name, table): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(format!("{kind} {name} on {table}: {}\n", row.get::<_, String>(3)?))
+    });
+    lines.expect("sqlite_master is readable").map(|line| line.expect("sqlite_master is text")).collect()
+}

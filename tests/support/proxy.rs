@@ -1,0 +1,369 @@
+//! A TCP proxy before a PostgreSQL server that counts round trips, adds
+//! latency, and cuts connections at a chosen place. It needs nothing but the
+//! standard library, so that benches can use the file by its path.
+//!
+//! A round trip is counted when something from the server reaches a client that
+//! has sent something since it was last reached. What a client sends ahead,
+//! without waiting, is therefore part of one round trip, and a farewell that
+//! nobody answers is none. On a fast machine a client's next message may look
+//! late although it was sent without waiting; a latency of a few milliseconds
+//! makes the count exact.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Round trips of all connections since the proxy started or was reset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoundTrips {
+    /// Until the server was first ready for a query: TLS, start-up, password.
+    /// All of them, if TLS was agreed upon: then the proxy understands no more.
+    pub connecting: u64,
+    /// After that.
+    pub connected: u64,
+}
+
+/// Listens on a port of its own until dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    upstream: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    trips: RoundTrips,
+    connections: u64,
+    latency: Duration,
+    cut: Option<Cut>,
+    open: Vec<(TcpStream, TcpStream)>,
+    closed: bool,
+}
+
+/// How much more a client may send before its connection is cut.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Messages(u64),
+    Bytes(usize),
+}
+
+impl Proxy {
+    /// A proxy before the server at 127.0.0.1 and this port.
+    pub fn start(port: u16) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let proxy = Proxy {
+            address: listener.local_addr().expect("it is bound"),
+            upstream: SocketAddr::from(([127, 0, 0, 1], port)),
+            shared: Arc::default(),
+        };
+        let (shared, upstream) = (Arc::clone(&proxy.shared), proxy.upstream);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                if lock(&shared).closed {
+                    return;
+                }
+                // A server that is away refuses; the client then sees its
+                // connection closed.
+                if let (Ok(client), Ok(server)) = (client, TcpStream::connect(upstream)) {
+                    connect(client, server, &shared);
+                }
+            }
+        });
+        proxy
+    }
+
+    /// The port to connect to.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The same URL, through the proxy.
+    pub fn url(&self, url: &str) -> String {
+        let (direct, through) = (self.upstream.to_string(), self.address.to_string());
+        assert!(url.contains(&direct), "the URL does not name {direct}, where the proxy leads");
+        url.replace(&direct, &through)
+    }
+
+    /// What was counted.
+    pub fn round_trips(&self) -> RoundTrips {
+        lock(&self.shared).trips
+    }
+
+    /// How many connections were made, those for cancelling included.
+    pub fn connections(&self) -> u64 {
+        lock(&self.shared).connections
+    }
+
+    /// Counts from zero again.
+    pub fn reset(&self) {
+        let mut shared = lock(&self.shared);
+        shared.trips = RoundTrips::default();
+        shared.connections = 0;
+    }
+
+    /// Holds everything back for this long, in each direction.
+    pub fn set_latency(&self, latency: Duration) {
+        lock(&self.shared).latency = latency;
+    }
+
+    /// The server gets this many more protocol messages of connected clients
+    /// whole. The connection that sends the last of them is then cut, and what
+    /// the server answers is lost.
+    pub fn cut_after_messages(&self, count: u64) {
+        assert!(count > 0, "to cut before anything is sent, use cut()");
+        lock(&self.shared).cut = Some(Cut::Messages(count));
+    }
+
+    /// The same with bytes: the last message may arrive in part.
+    pub fn cut_after_bytes(&self, count: usize) {
+        lock(&self.shared).cut = Some(Cut::Bytes(count));
+    }
+
+    /// Cuts all connections that are open now.
+    pub fn cut(&self) {
+        for (client, server) in lock(&self.shared).open.drain(..) {
+            hang_up(&client, &server);
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        lock(&self.shared).closed = true;
+        self.cut();
+        // Wakes the listener, so that it sees that it is closed.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// What both directions of one connection know of each other.
+#[derive(Debug, Default)]
+struct Conversation {
+    /// The client has sent something that the server has not answered.
+    asked: bool,
+    /// The server was ready for a query once.
+    ready: bool,
+    /// The client asked for encryption: one bare byte answers.
+    byte_expected: bool,
+    /// Encryption was agreed upon.
+    opaque: bool,
+    /// Cut: nothing reaches the client any more.
+    cut: bool,
+}
+
+fn connect(client: TcpStream, server: TcpStream, shared: &Arc<Mutex<Shared>>) {
+    let again = |stream: &TcpStream| stream.try_clone().expect("sockets can be shared");
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("TCP can do without delay");
+    }
+    let conversation = Arc::new(Mutex::new(Conversation::default()));
+    let (to_server, from_client) = mpsc::channel();
+    let (to_client, from_server) = mpsc::channel();
+    {
+        let mut shared = lock(shared);
+        shared.connections += 1;
+        shared.open.push((again(&client), again(&server)));
+    }
+    let (talk, all, socket) = (Arc::clone(&conversation), Arc::clone(shared), again(&client));
+    thread::spawn(move || listen_to_client(socket, &to_server, &talk, &all));
+    let (socket, other) = (again(&server), again(&client));
+    thread::spawn(move || deliver(&from_client, socket, &other, |_| true));
+    let socket = again(&server);
+    let all = Arc::clone(shared);
+    thread::spawn(move || listen_to_server(socket, &to_client, &all));
+    let all = Arc::clone(shared);
+    let mut framer = Framer::typed();
+    thread::spawn(move || {
+        deliver(&from_server, client, &server, |bytes| reach_client(bytes, &mut framer, &conversation, &all));
+    });
+}
+
+/// Bytes on their way, and when they may arrive.
+struct Parcel {
+    due: Instant,
+    bytes: Vec<u8>,
+}
+
+fn listen_to_client(
+    mut client: TcpStream,
+    to_server: &Sender<Parcel>,
+    conversation: &Mutex<Conversation>,
+    shared: &Mutex<Shared>,
+) {
+    let mut framer = Framer::untyped();
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = client.read(&mut buffer) {
+        let mut bytes = buffer[..count].to_vec();
+        let mut talk = lock(conversation);
+        talk.asked = true;
+        let mut ends = Vec::new();
+        if !talk.opaque {
+            framer.feed(&bytes, |message| {
+                talk.byte_expected |= message.asks_for_encryption;
+                ends.push(message.end);
+            });
+            if talk.byte_expected {
+                // The start-up message follows, which has no type either.
+                framer = Framer::untyped();
+            }
+        }
+        let mut shared = lock(shared);
+        let due = Instant::now() + shared.latency;
+        let keep = if talk.ready { place_of_cut(&mut shared.cut, &ends, bytes.len()) } else { None };
+        drop(shared);
+        if let Some(keep) = keep {
+            talk.cut = true;
+            bytes.truncate(keep);
+        }
+        drop(talk);
+        // Dropping the sender hangs up, after everything sent is delivered.
+        if to_server.send(Parcel { due, bytes }).is_err() || keep.is_some() {
+            return;
+        }
+    }
+}
+
+/// How many of these bytes may still pass, if this is where to cut.
+fn place_of_cut(cut: &mut Option<Cut>, ends: &[usize], length: usize) -> Option<usize> {
+    let place = match cut {
+        None => return None,
+        Some(Cut::Messages(left)) => match ends.get(*left as usize - 1) {
+            None => {
+                *left -= ends.len() as u64;
+                return None;
+            }
+            Some(&end) => end,
+        },
+        Some(Cut::Bytes(left)) if *left >= length => {
+            *left -= length;
+            return None;
+        }
+        Some(Cut::Bytes(left)) => *left,
+    };
+    *cut = None;
+    Some(place)
+}
+
+fn listen_to_server(mut server: TcpStream, to_client: &Sender<Parcel>, shared: &Mutex<Shared>) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = server.read(&mut buffer) {
+        let due = Instant::now() + lock(shared).latency;
+        let bytes = buffer[..count].to_vec();
+        if to_client.send(Parcel { due, bytes }).is_err() {
+            return;
+        }
+    }
+}
+
+/// Hands over what comes when it is due, while `allow` says yes; then hangs up.
+fn deliver(
+    parcels: &Receiver<Parcel>,
+    mut to: TcpStream,
+    other: &TcpStream,
+    mut allow: impl FnMut(&[u8]) -> bool,
+) {
+    for Parcel { due, bytes } in parcels {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if !allow(&bytes) || to.write_all(&bytes).is_err() {
+            break;
+        }
+    }
+    hang_up(&to, other);
+}
+
+/// Counts what is about to reach the client. False: it must not.
+fn reach_client(
+    bytes: &[u8],
+    framer: &mut Framer,
+    conversation: &Mutex<Conversation>,
+    shared: &Mutex<Shared>,
+) -> bool {
+    let mut talk = lock(conversation);
+    if talk.cut {
+        return false;
+    }
+    if std::mem::take(&mut talk.asked) {
+        let trips = &mut lock(shared).trips;
+        *(if talk.ready { &mut trips.connected } else { &mut trips.connecting }) += 1;
+    }
+    let mut bytes = bytes;
+    if std::mem::take(&mut talk.byte_expected) {
+        talk.opaque = bytes[0] != b'N';
+        bytes = &bytes[1..];
+    }
+    if !talk.opaque && !talk.ready {
+        framer.feed(bytes, |message| talk.ready |= message.kind == b'Z');
+    }
+    true
+}
+
+/// Finds where messages end in a stream of them.
+#[derive(Debug)]
+struct Framer {
+    /// The first message of a client has a length and a code, but no type.
+    typed: bool,
+    header: Vec<u8>,
+    /// Bytes missing of the body, once the header is complete.
+    missing: Option<usize>,
+}
+
+struct Message {
+    /// 0 for one without a type.
+    kind: u8,
+    asks_for_encryption: bool,
+    /// Behind its last byte, in what was fed.
+    end: usize,
+}
+
+impl Framer {
+    fn typed() -> Framer {
+        Framer { typed: true, header: Vec::new(), missing: None }
+    }
+
+    fn untyped() -> Framer {
+        Framer { typed: false, ..Framer::typed() }
+    }
+
+    fn feed(&mut self, bytes: &[u8], mut found: impl FnMut(Message)) {
+        let mut place = 0;
+        loop {
+            let want = if self.typed { 5 } else { 8 };
+            let take = (want - self.header.len()).min(bytes.len() - place);
+            self.header.extend_from_slice(&bytes[place..place + take]);
+            place += take;
+            if self.header.len() < want {
+                return;
+            }
+            let number =
+                |at: usize| u32::from_be_bytes(self.header[at..at + 4].try_into().expect("it is four bytes"));
+            let (length, code) = if self.typed { (number(1) + 1, 0) } else { (number(0), number(4)) };
+            let missing = self.missing.get_or_insert((length as usize).saturating_sub(want));
+            let take = (*missing).min(bytes.len() - place);
+            *missing -= take;
+            place += take;
+            if *missing > 0 {
+                return;
+            }
+            found(Message {
+                kind: if self.typed { self.header[0] } else { 0 },
+                // SSLRequest and GSSENCRequest.
+                asks_for_encryption: matches!(code, 80_877_103 | 80_877_104),
+                end: place,
+            });
+            *self = Framer::typed();
+        }
+    }
+}
+
+fn hang_up(client: &TcpStream, server: &TcpStream) {
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = server.shutdown(Shutdown::Both);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+}

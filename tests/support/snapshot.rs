@@ -1,0 +1,30 @@
+//! Snapshots of what a person sees, without what differs from run to run.
+
+use super::project::Project;
+
+/// Settings for `insta` in which paths, ports, pids, times and durations are
+/// placeholders: `snapshot_settings(&project).bind(|| assert_snapshot!(…))`.
+pub fn snapshot_settings(project: &Project) -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    let path = escape(&project.path().display().to_string());
+    settings.add_filter(&path, "[project]");
+    settings.add_filter(r"/tmp/bustard-pg-\w+", "[cluster]");
+    settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[port]");
+    settings.add_filter(r"\bt\d+(_\w+)?@", "[role]@");
+    settings.add_filter(r"(127\.0\.0\.1:\[port\]/)t\d+\b", "$1[database]");
+    settings.add_filter(r"\bpid \d+", "pid [pid]");
+    settings.add_filter(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?UTC|Z|[+-]\d\d(:?\d\d)?)?", "[time]");
+    settings.add_filter(r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b", "[duration]");
+    settings
+}
+
+/// As a regular expression that matches the text itself.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::new(), |mut escaped, letter| {
+        if letter.is_ascii_punctuation() {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+        escaped
+    })
+}

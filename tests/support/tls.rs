@@ -1,0 +1,34 @@
+//! Certificates for tests of TLS, made anew each time: nothing expires.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+/// A server's certificate and key, and the authority that signed it; all PEM.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// For `sslrootcert`.
+    pub authority: String,
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Certificates {
+    /// A certificate for these names or addresses, signed by a new authority.
+    pub fn for_names(names: &[&str]) -> Certificates {
+        let mut authority = CertificateParams::new([]).expect("no names are no bad names");
+        // OpenSSL takes a certificate whose issuer has its own name for self-signed.
+        authority.distinguished_name.push(DnType::CommonName, "Bustard's test authority");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, new_key()).expect("the authority signs itself");
+        let key = new_key();
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let certificate = CertificateParams::new(names)
+            .and_then(|parameters| parameters.signed_by(&key, &authority))
+            .expect("the certificate is signed");
+        Certificates { authority: authority.pem(), certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+fn new_key() -> KeyPair {
+    KeyPair::generate().expect("a key can be made")
+}
