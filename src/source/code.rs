@@ -112,7 +112,9 @@ fn canonical_line(operation: &Operation, engine: Engine) -> String {
     match operation {
         Operation::Sql(sql) => sql.as_str().to_owned(),
         Operation::Schema(schema) => schema.sql(engine).map_or_else(String::new, |sql| format!("{sql};")),
-        Operation::RegisterCache(register) => format!("-- bustard: register cache {}", quoted(&register.name)),
+        Operation::RegisterCache(register) => {
+            format!("-- bustard: register cache {}", quoted(&register.name))
+        }
         Operation::UnregisterCache(unregister) => {
             format!("-- bustard: unregister cache {}", quoted(&unregister.name))
         }

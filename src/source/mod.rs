@@ -84,7 +84,8 @@ fn check_histories(apps: &[LoadedApp], engine: Engine, findings: &mut Findings) 
         }
         match seen.insert((schema, name), &app.label) {
             Some(other) if other != app.label => {
-                let message = format!("the apps `{other}` and `{}` keep their history in one table", app.label);
+                let message =
+                    format!("the apps `{other}` and `{}` keep their history in one table", app.label);
                 findings.problems.push(Problem::new(message).help("give one of them another history table"));
             }
             _ => {}
@@ -116,7 +117,10 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
         if first.id.version == second.id.version {
-            let message = format!("the app `{label}` has two migrations of one version: {} and {}", first.id, second.id);
+            let message = format!(
+                "the app `{label}` has two migrations of one version: {} and {}",
+                first.id, second.id
+            );
             findings.problems.push(Problem::new(message).help("give one of them a version of its own"));
         }
     }
