@@ -175,9 +175,9 @@ fn write_problem(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&Place
 /// Why something failed.
 ///
 /// ```
-/// use bustard::{App, ErrorKind, Migrator};
+/// use bustard::{App, Engine, ErrorKind, Migrator};
 ///
-/// let error = Migrator::new().app(App::directory("main", "no/such/place")).load().unwrap_err();
+/// let error = Migrator::new().app(App::directory("main", "no/such/place")).load(Engine::Sqlite).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Source);
 /// assert!(error.to_string().contains("no/such/place"));
 /// ```

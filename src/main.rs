@@ -1,1 +1,16 @@
-fn main() {}
+//! The command `bustard`: parse, set up the log, run, exit.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match cli::parse() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit.into(),
+    };
+    let log = env_logger::Env::default().default_filter_or(arguments.options.log_filter());
+    env_logger::Builder::from_env(log).init();
+    cli::run(&arguments).into()
+}

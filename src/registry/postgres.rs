@@ -8,7 +8,7 @@ pub(super) const LIST: &str = "SELECT name, app, version, \
 
 fn call(function: &str, arguments: impl IntoIterator<Item = Option<String>>) -> String {
     let arguments: Vec<sea_query::Value> = arguments.into_iter().map(Into::into).collect();
-    let places = vec!["?"; arguments.len()].join(", ");
+    let places = (1..=arguments.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
     Query::select()
         .expr(Expr::cust_with_values(format!("bustard.{function}({places})"), arguments))
         .to_string(PostgresQueryBuilder)

@@ -1,0 +1,145 @@
+//! The command line: global options, which may stand before or after the
+//! command, and one variant per command. Each command's own options are beside
+//! its code.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use super::commands::{caches, migrate, new, plan, repair, revert};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::{self, Output};
+use super::redact;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or nothing to do
+  1  failed; the failed transaction was rolled back
+  2  wrong command line, configuration or migration files
+  3  the answer is no (check: pending; caches valid: not current)
+  4  divergent, missing or out-of-order migrations
+  5  the migration lock was not obtained in time
+  130, 143  stopped by SIGINT or SIGTERM, after rolling back";
+
+/// Schema migrations in which caches are part of the schema
+#[derive(Parser)]
+#[command(name = "bustard", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub options: Options,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+// No Debug: the URL may hold a password.
+#[derive(Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Options {
+    /// Configuration file [default: bustard.toml in the working directory, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// postgres://… or sqlite:PATH [default: $DATABASE_URL, else from .env, else from the
+    /// configuration]
+    #[arg(long, global = true, value_name = "URL")]
+    pub database_url: Option<String>,
+
+    /// Print one JSON document, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Log more: -v what is done, -vv how, -vvv everything (RUST_LOG wins)
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// No warnings and no progress, only errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+impl Options {
+    /// What `env_logger` lets through where RUST_LOG is not set. Other crates
+    /// stay at warnings, since some of them log whole statements.
+    pub fn log_filter(&self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (_, 0) => "warn",
+            (_, 1) => "warn,bustard=info",
+            (_, 2) => "warn,bustard=debug",
+            _ => "warn,bustard=trace",
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Bring the database up to date, and invalidate all caches
+    Migrate(migrate::Options),
+    /// Show what `migrate` would do; touch nothing
+    Plan(plan::Options),
+    /// List every migration of every app and how it stands
+    Status,
+    /// Is there nothing to do? For CI: see the exit codes
+    Check,
+    /// Undo migrations, the latest first, and invalidate all caches
+    Revert(revert::Options),
+    /// Accept an applied migration's file as it is now
+    Repair(repair::Options),
+    /// Write a new migration file
+    New(new::Options),
+    /// List the tracked caches, or work with them
+    Caches(caches::Options),
+}
+
+/// Reads the command line. `Err` after help, the version or an error was
+/// printed.
+pub fn parse() -> Result<Arguments, Exit> {
+    let given: Vec<OsString> = std::env::args_os().collect();
+    Arguments::try_parse_from(&given).map_err(|error| refuse(&given, &error))
+}
+
+fn refuse(given: &[OsString], error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        output::print(&error.render().ansi().to_string());
+        return Exit::Done;
+    }
+    // What was mistyped may have been the URL, and clap quotes what it rejects.
+    if given.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
+        let text = redact::arguments(&error.render().to_string(), given);
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
+        let failure = Failure::usage(message.trim()).help(help.trim());
+        Output::new(true, true).failure(&failure.into());
+    } else {
+        output::print_error(&redact::arguments(&error.render().ansi().to_string(), given));
+    }
+    Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for line in [
+            "bustard --json -vv migrate",
+            "bustard migrate --json -vv",
+            "bustard -v caches --json -v get x",
+            "bustard caches get x -vv --json",
+        ] {
+            let arguments =
+                Arguments::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
+            assert!(arguments.options.json, "{line}");
+        }
+    }
+}

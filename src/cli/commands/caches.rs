@@ -1,0 +1,191 @@
+//! `bustard caches`: the registry, to be looked at and worked with by hand.
+
+use bustard::registry::{self, TrackedCache};
+use bustard::{CacheVersion, Database};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::cli::context::{Chosen, Context};
+use crate::cli::document;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::table::{self, Cell, count};
+
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the tracked caches (the default)
+    List,
+    /// Print a cache's version
+    Get {
+        /// The cache
+        name: String,
+    },
+    /// Is this the cache's version still? Exits 3 if it is not
+    Valid {
+        /// The cache
+        name: String,
+        /// What `get` printed before
+        version: CacheVersion,
+    },
+    /// Invalidate caches, all of them in one transaction
+    Invalidate {
+        /// The caches
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Invalidate every cache
+    InvalidateAll,
+    /// Start to track a cache that no app owns
+    Register {
+        /// The cache
+        name: String,
+    },
+    /// Stop tracking a cache
+    Unregister {
+        /// The cache
+        name: String,
+    },
+}
+
+pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    match options.command.as_ref().unwrap_or(&Command::List) {
+        Command::List => list(context, &mut chosen),
+        Command::Get { name } => get(context, &mut chosen, name),
+        Command::Valid { name, version } => valid(context, &mut chosen, name, *version),
+        Command::Invalidate { names } => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            change(context, &mut chosen, "invalidated", &names, |database| {
+                registry::invalidate(database, &names)
+            })
+        }
+        Command::InvalidateAll => invalidate_all(context, &mut chosen),
+        Command::Register { name } => change(context, &mut chosen, "registered", &[name], |database| {
+            registry::register(database, name, None)
+        }),
+        Command::Unregister { name } => change(context, &mut chosen, "unregistered", &[name], |database| {
+            registry::unregister(database, name)
+        }),
+    }
+}
+
+#[derive(Serialize)]
+struct Document<T> {
+    database: document::Database,
+    #[serde(flatten)]
+    rest: T,
+}
+
+fn document<T: Serialize>(chosen: &Chosen, rest: T) -> Document<T> {
+    Document { database: chosen.document(), rest }
+}
+
+#[derive(Serialize)]
+struct Caches<'a> {
+    caches: Vec<Cache<'a>>,
+}
+
+#[derive(Serialize)]
+struct Cache<'a> {
+    name: &'a str,
+    app: Option<&'a str>,
+    version: String,
+    registered_at: &'a str,
+}
+
+fn list(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
+    let caches = registry::list(&mut chosen.database)?;
+    let entries = caches.iter().map(|cache| Cache {
+        name: &cache.name,
+        app: cache.app.as_deref(),
+        version: cache.version.to_string(),
+        registered_at: &cache.registered_at,
+    });
+    let document = document(chosen, Caches { caches: entries.collect() });
+    context.output.answer(&document, || human(&caches))?;
+    Ok(Exit::Done)
+}
+
+fn human(caches: &[TrackedCache]) -> String {
+    if caches.is_empty() {
+        return "no caches are tracked\n".to_owned();
+    }
+    let mut table = table::table(&["cache", "app", "version", "registered at"]);
+    for cache in caches {
+        table.add_row([
+            Cell::new(&cache.name),
+            Cell::new(cache.app.as_deref().unwrap_or("-")),
+            Cell::new(cache.version),
+            Cell::new(&cache.registered_at),
+        ]);
+    }
+    table::render(table)
+}
+
+#[derive(Serialize)]
+struct Version<'a> {
+    name: &'a str,
+    version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<bool>,
+}
+
+fn get(context: &Context<'_>, chosen: &mut Chosen, name: &str) -> Result<Exit, Failure> {
+    let version = registry::get_version(&mut chosen.database, name)?.to_string();
+    let document = document(chosen, Version { name, version: version.clone(), valid: None });
+    context.output.answer(&document, || version + "\n")?;
+    Ok(Exit::Done)
+}
+
+fn valid(
+    context: &Context<'_>,
+    chosen: &mut Chosen,
+    name: &str,
+    version: CacheVersion,
+) -> Result<Exit, Failure> {
+    let valid = registry::is_valid(&mut chosen.database, name, version)?;
+    let document = document(chosen, Version { name, version: version.to_string(), valid: Some(valid) });
+    context.output.answer(&document, || {
+        let not = if valid { "" } else { "not " };
+        format!("{version} is {not}the current version of {name}\n")
+    })?;
+    Ok(if valid { Exit::Done } else { Exit::No })
+}
+
+fn change(
+    context: &Context<'_>,
+    chosen: &mut Chosen,
+    word: &'static str,
+    names: &[&str],
+    change: impl FnOnce(&mut Database) -> bustard::Result<()>,
+) -> Result<Exit, Failure> {
+    change(&mut chosen.database)?;
+    let document = document(chosen, std::collections::BTreeMap::from([(word, names)]));
+    context.output.answer(&document, || format!("{word} {}\n", names.join(", ")))?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct InvalidatedAll {
+    caches_invalidated: Option<usize>,
+}
+
+fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
+    registry::invalidate_all(&mut chosen.database)?;
+    // For the message alone: see the report of a run.
+    let caches = registry::list(&mut chosen.database).ok().map(|caches| caches.len());
+    context.output.answer(
+        &document(chosen, InvalidatedAll { caches_invalidated: caches }),
+        || match caches {
+            Some(number) => format!("invalidated {}\n", count(number, "cache")),
+            None => "invalidated all caches\n".to_owned(),
+        },
+    )?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,41 @@
+//! `bustard check`: is there nothing to do? For CI and deploy scripts, which
+//! read the exit code.
+
+use bustard::{State, Status};
+
+use super::status;
+use crate::cli::context::Context;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+
+pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    let status = context.migrator().status(&mut chosen.database)?;
+    context.output.answer(&status::Document::new(&chosen, &status), || human(&status))?;
+    context.output.warnings(&status.warnings);
+    Ok(exit(&status))
+}
+
+fn exit(status: &Status) -> Exit {
+    let is_wrong = |state| matches!(state, State::Divergent | State::Missing | State::OutOfOrder);
+    if status.migrations.iter().any(|one| is_wrong(one.state)) {
+        Exit::Refused
+    } else if status::is_up_to_date(status) {
+        Exit::Done
+    } else {
+        Exit::No
+    }
+}
+
+fn human(status: &Status) -> String {
+    if status::is_up_to_date(status) {
+        return format!("up to date: {}", status::summary(status));
+    }
+    let open = status.migrations.iter().filter(|one| one.state != State::Applied);
+    format!(
+        "{}{}not up to date: {}",
+        status::table(open),
+        status::unregistered(status),
+        status::summary(status)
+    )
+}

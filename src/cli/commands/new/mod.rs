@@ -1,0 +1,125 @@
+//! `bustard new`: writes a migration file that continues its directory's
+//! numbering. Needs no database, and never overwrites a file.
+
+mod numbering;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::config::{Config, Source};
+use crate::cli::context::Context;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::nearest::nearest;
+use crate::cli::redact;
+use numbering::Numbering;
+
+const SQL: &str = include_str!("template.sql");
+const RS: &str = include_str!("template.rs.txt");
+
+#[derive(Args)]
+pub struct Options {
+    /// What the migration does, such as create_users; blanks and dashes become underscores
+    name: String,
+
+    /// The app, if there are several
+    #[arg(long, value_name = "APP")]
+    app: Option<String>,
+
+    /// Write Rust, for a host that compiles it in; the command itself runs SQL only
+    #[arg(long)]
+    rs: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    app: &'a str,
+    migration: String,
+    file: String,
+}
+
+pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+    let source = source(&context.config, options.app.as_deref())?;
+    let name = name(&options.name)?;
+    let numbering =
+        Numbering::read(&source.migrations).map_err(|error| unusable(&source.migrations, &error))?;
+    let migration = format!("V{}__{name}", numbering.next(time::OffsetDateTime::now_utc()));
+    let (extension, template) = if options.rs { ("rs", RS) } else { ("sql", SQL) };
+    let file = source.migrations.join(format!("{migration}.{extension}"));
+    write(&file, template).map_err(|error| unusable(&file, &error))?;
+    let document = Document { app: &source.label, migration, file: file.display().to_string() };
+    context.output.answer(&document, || format!("created {}\n", file.display()))?;
+    Ok(Exit::Done)
+}
+
+fn source<'a>(config: &'a Config, app: Option<&str>) -> Result<&'a Source, Failure> {
+    let labels = || config.sources.iter().map(|source| source.label.as_str());
+    match (app, config.sources.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, _) => {
+            let labels: Vec<&str> = labels().collect();
+            Err(Failure::usage("which app? There are several")
+                .help(format!("give --app, one of {}", labels.join(", ")))
+                .into())
+        }
+        (Some(app), sources) => sources.iter().find(|source| source.label == app).ok_or_else(|| {
+            let help = match nearest(app, labels()) {
+                Some(label) => format!("did you mean `{label}`?"),
+                None => format!("the apps are {}", labels().collect::<Vec<_>>().join(", ")),
+            };
+            Failure::usage(format!("there is no app `{}`", redact::secrets(app))).help(help).into()
+        }),
+    }
+}
+
+/// Names are `\w+`, as refinery has it.
+fn name(given: &str) -> Result<String, Failure> {
+    let name = given.trim().replace([' ', '-'], "_");
+    if name.is_empty() {
+        return Err(Failure::usage("a migration needs a name").into());
+    }
+    match name.chars().find(|c| !c.is_alphanumeric() && *c != '_') {
+        None => Ok(name),
+        Some(c) => Err(Failure::usage(format!("`{c}` cannot be in a migration's name"))
+            .help("use letters, digits and underscores, as in create_users")
+            .into()),
+    }
+}
+
+fn write(file: &Path, template: &str) -> io::Result<()> {
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    OpenOptions::new().write(true).create_new(true).open(file)?.write_all(template.as_bytes())
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    let message = match error.kind() {
+        ErrorKind::AlreadyExists => "there is such a file already".to_owned(),
+        _ => format!("cannot be used: {error}"),
+    };
+    Failure::usage(message).file(path).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_of_words() {
+        for (given, expected) in [
+            ("create_users", "create_users"),
+            ("Create users-table", "Create_users_table"),
+            ("straße2", "straße2"),
+        ] {
+            assert_eq!(name(given).ok().as_deref(), Some(expected));
+        }
+        for given in ["", "  ", "a/b", "a.b", "../x", "naïve!"] {
+            assert!(name(given).is_err(), "{given}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `bustard plan`: what `migrate` would do, cache effects included.
+
+use std::fmt::Write;
+
+use bustard::{Direction, Plan, Step};
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::context::Context;
+use crate::cli::document;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::{YELLOW, paint};
+use crate::cli::table::count;
+
+#[derive(Args)]
+pub struct Options {
+    /// Show the SQL, with everything else in comments
+    #[arg(long)]
+    sql: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    database: document::Database,
+    steps: Vec<document::PlannedStep<'a>>,
+    caches_invalidated: bool,
+    warnings: Vec<document::Trouble<'a>>,
+}
+
+pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+    let mut chosen = if options.sql { context.database_in_sql()? } else { context.database()? };
+    let plan = context.migrator().plan(&mut chosen.database)?;
+    let document = Document {
+        database: chosen.document(),
+        steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
+        caches_invalidated: !plan.steps.is_empty(),
+        warnings: plan.warnings.iter().map(document::Trouble::from).collect(),
+    };
+    context.output.answer(&document, || if options.sql { sql(&plan) } else { human(&plan) })?;
+    context.output.warnings(&plan.warnings);
+    Ok(Exit::Done)
+}
+
+const NOTHING: &str = "nothing to do: no cache would be invalidated\n";
+
+fn human(plan: &Plan) -> String {
+    if plan.steps.is_empty() {
+        return NOTHING.to_owned();
+    }
+    let mut text = String::new();
+    for step in &plan.steps {
+        text += &format!("{}\n", heading(step));
+        for operation in &step.operations {
+            text += &format!("    {operation}\n");
+        }
+        if let Some(operation) = &step.irreversible {
+            text += &format!("    {}: {operation}\n", paint(YELLOW, "cannot be undone"));
+        }
+    }
+    text + &format!("\n{}\n", summary(plan))
+}
+
+fn sql(plan: &Plan) -> String {
+    if plan.steps.is_empty() {
+        return format!("-- {NOTHING}");
+    }
+    let mut text = String::new();
+    for step in &plan.steps {
+        text += &format!("-- {}\n", heading(step));
+        for statement in &step.sql {
+            let statement = statement.trim_end();
+            let end = if statement.ends_with(';') || statement.starts_with("--") { "" } else { ";" };
+            text += &format!("{statement}{end}\n");
+        }
+        text.push('\n');
+    }
+    text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
+}
+
+fn heading(step: &Step) -> String {
+    let mut heading = match step.direction {
+        Direction::Up => format!("{} {}", step.app, step.migration),
+        Direction::Down => format!("undo {} {}", step.app, step.migration),
+    };
+    if let Some(file) = &step.file {
+        // Writing to a string does not fail.
+        let _ = write!(heading, "  ({})", file.path().display());
+    }
+    heading
+}
+
+fn summary(plan: &Plan) -> String {
+    let caches = |of: fn(&Step) -> &[String]| plan.steps.iter().map(|step| of(step).len()).sum::<usize>();
+    let mut parts = vec![count(plan.steps.len(), "migration")];
+    for (number, word) in
+        [(caches(|step| &step.registers), "registered"), (caches(|step| &step.unregisters), "unregistered")]
+    {
+        if number > 0 {
+            parts.push(format!("{} {word}", count(number, "cache")));
+        }
+    }
+    let stuck = plan.steps.iter().filter(|step| step.irreversible.is_some()).count();
+    if stuck > 0 {
+        parts.push(format!("{} cannot be undone", count(stuck, "migration")));
+    }
+    format!("{}\nall caches are invalidated at the end of each transaction", parts.join(", "))
+}

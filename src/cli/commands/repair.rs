@@ -1,0 +1,24 @@
+//! `bustard repair`: accepts an applied migration's file as it is now. Only the
+//! checksum in the history changes.
+
+use clap::Args;
+
+use super::report;
+use crate::cli::context::Context;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::target::Target;
+
+#[derive(Args)]
+pub struct Options {
+    /// The migration, such as main:V3
+    #[arg(value_name = "APP:VERSION")]
+    migration: Target,
+}
+
+pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    let Target { app, version } = &options.migration;
+    let report = context.migrator().repair(&mut chosen.database, app, *version)?;
+    report::show(context, &mut chosen, &report)
+}

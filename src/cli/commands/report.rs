@@ -1,0 +1,90 @@
+//! What a run did, for the commands that change the schema: a line for each
+//! migration with its caches, and what became of all caches in the end.
+
+use bustard::{Direction, Done, How, Report, registry};
+use serde::Serialize;
+
+use crate::cli::context::{Chosen, Context};
+use crate::cli::document;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::table::{self, Cell, Color, count};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    database: document::Database,
+    changed: bool,
+    steps: Vec<document::Step<'a>>,
+    caches_invalidated: Option<usize>,
+    warnings: Vec<document::Trouble<'a>>,
+    elapsed_ms: u64,
+}
+
+/// Shows the report.
+pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Result<Exit, Failure> {
+    // Asked after the commit and only for the sake of the message, so that no
+    // failure here can make a success look like something else.
+    let caches = match report.changed() {
+        true => registry::list(&mut chosen.database).ok().map(|caches| caches.len()),
+        false => Some(0),
+    };
+    let document = Document {
+        database: chosen.document(),
+        changed: report.changed(),
+        steps: report.steps.iter().map(document::Step::from).collect(),
+        caches_invalidated: caches,
+        warnings: report.warnings.iter().map(document::Trouble::from).collect(),
+        elapsed_ms: document::milliseconds(report.elapsed),
+    };
+    context.output.answer(&document, || human(report, caches))?;
+    context.output.warnings(&report.warnings);
+    Ok(Exit::Done)
+}
+
+fn human(report: &Report, caches: Option<usize>) -> String {
+    if !report.changed() {
+        return "nothing to do: the database was not touched, no cache was invalidated\n".to_owned();
+    }
+    let mut table = table::plain();
+    for done in &report.steps {
+        let (word, color) = word(done);
+        table.add_row([
+            Cell::new(&done.app),
+            Cell::new(&done.migration),
+            Cell::new(word).fg(color),
+            Cell::new(effects(&done.registered, &done.unregistered)),
+        ]);
+    }
+    let caches = match caches {
+        Some(1) => "1 cache".to_owned(),
+        Some(number) => format!("all {}", count(number, "cache")),
+        None => "all caches".to_owned(),
+    };
+    format!(
+        "{}\n{} {} in {} ms; {caches} invalidated\n",
+        table::render(table),
+        count(report.steps.len(), "migration"),
+        // A run does one thing.
+        report.steps.first().map_or("done", |done| word(done).0),
+        report.elapsed.as_millis(),
+    )
+}
+
+fn word(done: &Done) -> (&'static str, Color) {
+    match (done.how, done.direction) {
+        (How::Faked, Direction::Up) => ("faked", Color::Yellow),
+        (How::Faked, Direction::Down) => ("faked back", Color::Yellow),
+        (How::Repaired, _) => ("repaired", Color::Yellow),
+        (How::Run, Direction::Up) => ("applied", Color::Green),
+        (How::Run, Direction::Down) => ("reverted", Color::Yellow),
+    }
+}
+
+fn effects(registered: &[String], unregistered: &[String]) -> String {
+    let effects: Vec<String> = [("registered", registered), ("unregistered", unregistered)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(word, names)| format!("{word} {}", names.join(", ")))
+        .collect();
+    effects.join("; ")
+}

@@ -1,0 +1,43 @@
+//! `bustard revert`: undoes migrations, the latest first.
+
+use std::num::NonZeroUsize;
+
+use bustard::Revert;
+use clap::Args;
+
+use super::report;
+use crate::cli::context::Context;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::target::Target;
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Options {
+    /// Undo everything that came after this migration, and keep it
+    #[arg(long, value_name = "APP:VERSION")]
+    to: Option<Target>,
+
+    /// Undo this many migrations
+    #[arg(long, value_name = "N")]
+    steps: Option<NonZeroUsize>,
+}
+
+impl Options {
+    fn revert(&self) -> Revert {
+        match (&self.to, self.steps) {
+            (Some(target), _) => Revert::To { app: target.app.clone(), version: target.version },
+            // Clap requires one of the two.
+            (None, steps) => Revert::Steps(steps.map_or(1, NonZeroUsize::get)),
+        }
+    }
+}
+
+pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    let migrator = context.migrator();
+    let report = migrator.revert(&mut chosen.database, &options.revert())?;
+    // Takes the progress bar away.
+    drop(migrator);
+    report::show(context, &mut chosen, &report)
+}

@@ -1,0 +1,97 @@
+//! `bustard status`: every migration of every app, and how it stands.
+
+use bustard::{MigrationStatus, State, Status};
+use serde::Serialize;
+
+use crate::cli::context::{Chosen, Context};
+use crate::cli::document;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::{YELLOW, paint};
+use crate::cli::table::{self, Cell, Color};
+
+/// The document of `status` and `check`.
+#[derive(Serialize)]
+pub struct Document<'a> {
+    database: document::Database,
+    up_to_date: bool,
+    migrations: Vec<document::Migration<'a>>,
+    unregistered: Vec<document::Unregistered<'a>>,
+    warnings: Vec<document::Trouble<'a>>,
+}
+
+impl<'a> Document<'a> {
+    pub fn new(chosen: &Chosen, status: &'a Status) -> Self {
+        Document {
+            database: chosen.document(),
+            up_to_date: is_up_to_date(status),
+            migrations: status.migrations.iter().map(document::Migration::from).collect(),
+            unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
+            warnings: status.warnings.iter().map(document::Trouble::from).collect(),
+        }
+    }
+}
+
+pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    let status = context.migrator().status(&mut chosen.database)?;
+    context.output.answer(&Document::new(&chosen, &status), || {
+        table(status.migrations.iter()) + &unregistered(&status) + &summary(&status)
+    })?;
+    context.output.warnings(&status.warnings);
+    Ok(Exit::Done)
+}
+
+/// Whether everything is applied and registered.
+pub fn is_up_to_date(status: &Status) -> bool {
+    status.unregistered.is_empty() && status.migrations.iter().all(|one| one.state == State::Applied)
+}
+
+/// Migrations and their states.
+pub fn table<'a>(migrations: impl Iterator<Item = &'a MigrationStatus>) -> String {
+    let mut table = table::table(&["app", "migration", "state", "applied on"]);
+    for one in migrations {
+        let (word, color) = word(one.state);
+        table.add_row([
+            Cell::new(&one.app),
+            Cell::new(&one.migration),
+            Cell::new(word).fg(color),
+            Cell::new(one.applied_on.as_deref().unwrap_or_default()),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { table::render(table) + "\n" }
+}
+
+/// The caches that should be registered and are not.
+pub fn unregistered(status: &Status) -> String {
+    let mut text = String::new();
+    for cache in &status.unregistered {
+        let words = paint(YELLOW, "is not registered");
+        text += &format!(
+            "cache {} {words}, although {}:{} is applied and registers it\n",
+            cache.name, cache.app, cache.migration
+        );
+    }
+    if text.is_empty() { text } else { text + "\n" }
+}
+
+/// How many migrations are in which state.
+pub fn summary(status: &Status) -> String {
+    let states = [State::Applied, State::Pending, State::OutOfOrder, State::Divergent, State::Missing];
+    let parts: Vec<String> = (states.into_iter())
+        .map(|state| (status.in_state(state).count(), word(state).0))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    if parts.is_empty() { "no migrations\n".to_owned() } else { parts.join(", ") + "\n" }
+}
+
+fn word(state: State) -> (&'static str, Color) {
+    match state {
+        State::Applied => ("applied", Color::Green),
+        State::Pending => ("pending", Color::Yellow),
+        State::OutOfOrder => ("out of order", Color::Red),
+        State::Divergent => ("divergent", Color::Red),
+        State::Missing => ("missing", Color::Red),
+    }
+}

@@ -1,0 +1,274 @@
+//! The JSON documents of `--json`. Their keys are stable: new ones may come,
+//! none goes or changes its meaning. A key whose value is not known is there,
+//! and `null`.
+//!
+//! | command | document |
+//! |---|---|
+//! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `caches_invalidated`, `warnings`, `elapsed_ms` |
+//! | `plan` | `database`, `steps`, `caches_invalidated`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `unregistered`, `warnings` |
+//! | `new` | `app`, `migration`, `file` |
+//! | `caches`, `caches list` | `database`, `caches` |
+//! | `caches get` | `database`, `name`, `version` |
+//! | `caches valid` | `database`, `name`, `version`, `valid` |
+//! | `caches invalidate`, `register`, `unregister` | `database` and `invalidated`, `registered`, `unregistered`: the names |
+//! | `caches invalidate-all` | `database`, `caches_invalidated` |
+//! | any that fails | `error` |
+//!
+//! | object | keys |
+//! |---|---|
+//! | `database` | `engine` (`postgres`, `sqlite`), `name` (without password), `from` |
+//! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
+//! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
+//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
+//! | `unregistered` | `name`, `app`, `migration`: that registers it |
+//! | `caches` | `name`, `app`, `version`, `registered_at` |
+//! | `warnings`, `problems` | `message`, `file`, `line`, `column`, `help` |
+//! | `error` | `kind`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `problems`, `applied` |
+//!
+//! Migrations are written `V1__name`, cache versions are strings (they may
+//! exceed what a JSON number can hold), times are RFC 3339 in UTC.
+//! `caches_invalidated` counts the tracked caches after the run, 0 where
+//! nothing changed and nothing was invalidated. `kind` is `usage`, `source`,
+//! `divergent`, `missing`, `out_of_order`, `locked`, `connection`, `database`,
+//! `cache`, `cancelled` or `failed`. `applied` lists what had committed before
+//! the failure, as `app:V1__name`.
+
+use bustard::{
+    Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place, Problem, State,
+    Step as Planned, UnregisteredCache,
+};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::url::Origin;
+
+/// The database that the command works on.
+#[derive(Serialize)]
+pub struct Database {
+    engine: &'static str,
+    name: String,
+    from: String,
+}
+
+impl Database {
+    pub fn new(database: &Connected, origin: &Origin) -> Self {
+        let engine = match database.engine() {
+            Engine::Postgres => "postgres",
+            Engine::Sqlite => "sqlite",
+            _ => "other",
+        };
+        Database { engine, name: database.display_name(), from: origin.to_string() }
+    }
+}
+
+/// A step of a run.
+#[derive(Serialize)]
+pub struct Step<'a> {
+    app: &'a str,
+    migration: String,
+    direction: &'static str,
+    how: &'static str,
+    registered: &'a [String],
+    unregistered: &'a [String],
+    elapsed_ms: u64,
+}
+
+impl<'a> From<&'a Done> for Step<'a> {
+    fn from(done: &'a Done) -> Self {
+        let how = match done.how {
+            How::Run => "run",
+            How::Faked => "faked",
+            How::Repaired => "repaired",
+        };
+        Step {
+            app: &done.app,
+            migration: done.migration.to_string(),
+            direction: direction(done.direction),
+            how,
+            registered: &done.registered,
+            unregistered: &done.unregistered,
+            elapsed_ms: milliseconds(done.elapsed),
+        }
+    }
+}
+
+/// A step of a plan.
+#[derive(Serialize)]
+pub struct PlannedStep<'a> {
+    app: &'a str,
+    migration: String,
+    direction: &'static str,
+    operations: &'a [String],
+    sql: Option<&'a [String]>,
+    registers: &'a [String],
+    unregisters: &'a [String],
+    irreversible: Option<&'a str>,
+    file: Option<String>,
+}
+
+impl<'a> PlannedStep<'a> {
+    pub fn new(step: &'a Planned, sql: bool) -> Self {
+        PlannedStep {
+            app: &step.app,
+            migration: step.migration.to_string(),
+            direction: direction(step.direction),
+            operations: &step.operations,
+            sql: sql.then_some(&*step.sql),
+            registers: &step.registers,
+            unregisters: &step.unregisters,
+            irreversible: step.irreversible.as_deref(),
+            file: step.file.as_ref().map(file),
+        }
+    }
+}
+
+/// How a migration stands.
+#[derive(Serialize)]
+pub struct Migration<'a> {
+    app: &'a str,
+    migration: String,
+    state: &'static str,
+    applied_on: Option<&'a str>,
+    file: Option<String>,
+}
+
+impl<'a> From<&'a MigrationStatus> for Migration<'a> {
+    fn from(status: &'a MigrationStatus) -> Self {
+        let state = match status.state {
+            State::Applied => "applied",
+            State::Pending => "pending",
+            State::OutOfOrder => "out_of_order",
+            State::Divergent => "divergent",
+            State::Missing => "missing",
+        };
+        Migration {
+            app: &status.app,
+            migration: status.migration.to_string(),
+            state,
+            applied_on: status.applied_on.as_deref(),
+            file: status.file.as_ref().map(file),
+        }
+    }
+}
+
+/// A cache that should be registered and is not.
+#[derive(Serialize)]
+pub struct Unregistered<'a> {
+    name: &'a str,
+    app: &'a str,
+    migration: String,
+}
+
+impl<'a> From<&'a UnregisteredCache> for Unregistered<'a> {
+    fn from(cache: &'a UnregisteredCache) -> Self {
+        Unregistered { name: &cache.name, app: &cache.app, migration: cache.migration.to_string() }
+    }
+}
+
+/// A warning, or one of the problems of an error.
+#[derive(Serialize)]
+pub struct Trouble<'a> {
+    message: &'a str,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+    help: Option<&'a str>,
+}
+
+impl<'a> From<&'a Problem> for Trouble<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        let place = problem.place();
+        Trouble {
+            message: problem.message(),
+            file: place.map(file),
+            line: place.and_then(Place::line),
+            column: place.and_then(Place::column),
+            help: problem.help_text(),
+        }
+    }
+}
+
+/// The document of every command that failed.
+#[derive(Serialize)]
+pub struct Failed<'a> {
+    error: FailedError<'a>,
+}
+
+#[derive(Default, Serialize)]
+struct FailedError<'a> {
+    kind: &'static str,
+    message: String,
+    app: Option<&'a str>,
+    migration: Option<&'a str>,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+    database: Option<Said<'a>>,
+    help: Option<&'a str>,
+    problems: Vec<Trouble<'a>>,
+    applied: Option<&'a [String]>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    code: Option<&'a str>,
+    message: &'a str,
+}
+
+impl<'a> Failed<'a> {
+    pub fn new(failure: &'a Failure) -> Self {
+        let kind = failure.kind();
+        let error = match failure {
+            Failure::Library(error) => {
+                let only = match error.all_problems() {
+                    [only] => Some(only),
+                    _ => None,
+                };
+                FailedError {
+                    kind,
+                    message: error.message().to_owned(),
+                    app: error.app(),
+                    migration: error.migration(),
+                    file: error.place().map(file),
+                    line: error.place().and_then(Place::line),
+                    column: error.place().and_then(Place::column),
+                    database: (error.database_message())
+                        .map(|message| Said { code: error.sqlstate(), message }),
+                    help: error.help_text().or_else(|| only?.help_text()),
+                    problems: error.all_problems().iter().map(Trouble::from).collect(),
+                    applied: error.applied(),
+                }
+            }
+            Failure::Usage(usage) => FailedError {
+                kind,
+                message: usage.message.clone(),
+                file: usage.file.as_ref().map(|file| file.display().to_string()),
+                line: usage.position.map(|(line, _)| line),
+                column: usage.position.map(|(_, column)| column),
+                help: usage.help.as_deref(),
+                ..FailedError::default()
+            },
+            Failure::Output(_) => {
+                FailedError { kind, message: failure.to_string(), ..FailedError::default() }
+            }
+        };
+        Failed { error }
+    }
+}
+
+/// Whole milliseconds.
+pub fn milliseconds(duration: std::time::Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Up => "up",
+        Direction::Down => "down",
+    }
+}
+
+fn file(place: &Place) -> String {
+    place.path().display().to_string()
+}

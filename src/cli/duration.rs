@@ -1,0 +1,31 @@
+//! Durations, as they are written on the command line and in `bustard.toml`.
+
+use std::time::Duration;
+
+/// Reads `15m`, `90s`, `1h30m`, `500ms`.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is no duration: write it like 15m, 90s, 1h30m or 500ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        for (text, milliseconds) in [
+            ("15m", 900_000),
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            ("1h 30m", 5_400_000),
+            ("500ms", 500),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "15", "m", "-1s", "1.s", "soon"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Why a command failed: what the library says, or what only the command can
+//! know (its configuration, the working directory, standard output). Either is
+//! shown the same way, as text and as JSON.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bustard::{Error, ErrorKind};
+
+use super::exit::Exit;
+use super::signals;
+
+/// A failure of the command.
+#[derive(Debug)]
+pub enum Failure {
+    /// From the library.
+    Library(Error),
+    /// Wrong command line, configuration or environment.
+    Usage(Usage),
+    /// The answer could not be written.
+    Output(io::Error),
+}
+
+/// What is wrong with what the command was given.
+#[derive(Debug, Default)]
+pub struct Usage {
+    pub message: String,
+    pub file: Option<PathBuf>,
+    pub position: Option<(u32, u32)>,
+    pub help: Option<String>,
+}
+
+impl Failure {
+    pub fn usage(message: impl Into<String>) -> Usage {
+        Usage { message: message.into(), ..Usage::default() }
+    }
+
+    /// The exit code that tells of it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Library(error) if error.kind() == ErrorKind::Cancelled => {
+                signals::received().map_or(Exit::Failed, Exit::Signal)
+            }
+            Failure::Library(error) => Exit::of(error.kind()),
+            Failure::Usage(_) => Exit::Usage,
+            Failure::Output(_) => Exit::Failed,
+        }
+    }
+
+    /// The failure's kind, as it is called in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::Usage(_) => "usage",
+            Failure::Output(_) => "failed",
+            Failure::Library(error) => match error.kind() {
+                ErrorKind::Usage => "usage",
+                ErrorKind::Source => "source",
+                ErrorKind::Divergent => "divergent",
+                ErrorKind::Missing => "missing",
+                ErrorKind::OutOfOrder => "out_of_order",
+                ErrorKind::Locked => "locked",
+                ErrorKind::Connection => "connection",
+                ErrorKind::Database => "database",
+                ErrorKind::Cache => "cache",
+                ErrorKind::Cancelled => "cancelled",
+                _ => "failed",
+            },
+        }
+    }
+}
+
+impl Usage {
+    /// Says what to do; an empty text says nothing.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into()).filter(|help| !help.is_empty());
+        self
+    }
+
+    pub fn file(mut self, path: &Path) -> Self {
+        self.file = Some(path.to_owned());
+        self
+    }
+
+    /// Line and column, both counted from 1.
+    pub fn position(mut self, position: Option<(u32, u32)>) -> Self {
+        self.position = position;
+        self
+    }
+}
+
+impl From<Usage> for Failure {
+    fn from(usage: Usage) -> Self {
+        Failure::Usage(usage)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Library(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Library(error) => error.fmt(f),
+            Failure::Usage(usage) => usage.fmt(f),
+            Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for Usage {
+    // In the manner of the library's errors. The line itself is not shown: it
+    // may hold the database's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(file) = &self.file {
+            write!(f, "\n  --> {}", file.display())?;
+            if let Some((line, column)) = self.position {
+                write!(f, ":{line}:{column}")?;
+            }
+        }
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What the user sees. Answers go to standard output, as text or as the one
+//! JSON document; warnings, progress and human errors go to standard error.
+//! A reader that went away (`bustard status | head -1`) is no failure: what was
+//! done stays done, and the exit code says so.
+
+use std::io::{self, ErrorKind, Write};
+
+use bustard::{Database, Problem};
+use serde::Serialize;
+
+use super::document;
+use super::failure::Failure;
+use super::url::Origin;
+
+/// Where and how the command writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Output { json, quiet }
+    }
+
+    /// Whether nothing but errors may appear on standard error.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Names the database before anything happens to it. `prefix` makes the
+    /// line a comment where the rest is SQL.
+    pub fn database(&self, prefix: &str, database: &Database, origin: &Origin) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        write(&format!("{prefix}database: {} (from {origin})\n\n", database.display_name()))
+    }
+
+    /// Writes the answer. In JSON, `document` is all there is to be.
+    pub fn answer(&self, document: &impl Serialize, human: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json { write_json(document) } else { write(&human()) }
+    }
+
+    /// Tells what did not stop the run; in JSON the documents have a key for it.
+    pub fn warnings(&self, warnings: &[Problem]) {
+        if self.json || self.quiet {
+            return;
+        }
+        for warning in warnings {
+            print_error(&format!("{} {warning}\n", paint(YELLOW, "warning:")));
+        }
+    }
+
+    /// Tells what went wrong.
+    pub fn failure(&self, failure: &Failure) {
+        // Nobody is left to be told when the answer's place is the one that failed.
+        if self.json && !matches!(failure, Failure::Output(_)) {
+            let _ = write_json(&document::Failed::new(failure));
+        } else {
+            print_error(&format!("{} {failure}\n", paint(RED, "error:")));
+        }
+    }
+}
+
+pub const RED: &str = "1;31";
+pub const YELLOW: &str = "1;33";
+
+/// `text` in a colour, which is taken out again where it does not belong: not
+/// on a terminal, `NO_COLOR`.
+pub fn paint(colour: &str, text: &str) -> String {
+    format!("\x1b[{colour}m{text}\x1b[0m")
+}
+
+/// Prints to standard output and cares for nothing.
+pub fn print(text: &str) {
+    let _ = write(text);
+}
+
+/// Prints to standard error. `eprintln!` would panic where that is closed.
+pub fn print_error(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+fn write(text: &str) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    forgive_closed(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+fn write_json(document: &impl Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_string_pretty(document).map_err(|error| Failure::Output(error.into()))?;
+    text.push('\n');
+    let mut stdout = io::stdout().lock();
+    forgive_closed(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+fn forgive_closed(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}

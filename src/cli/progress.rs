@@ -1,0 +1,46 @@
+//! What happens while a long run runs: a bar on standard error, if that is a
+//! terminal, and a line when somebody else holds the migration lock.
+
+use bustard::Event;
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+
+use super::output::{Output, print_error};
+
+/// Runs of up to this many steps are over before a bar could be read.
+const FEW: usize = 5;
+
+/// The function to give to the migrator.
+pub fn follow(output: &Output) -> impl FnMut(&Event) + Send + 'static {
+    let quiet = output.quiet();
+    let mut bar: Option<ProgressBar> = None;
+    // Log lines would tear the bar to pieces, and say the same.
+    let wanted = !quiet && !log::log_enabled!(target: "bustard", log::Level::Info);
+    move |event| match event {
+        Event::Planned { steps } if wanted && *steps > FEW => bar = Some(start(*steps)),
+        Event::Started { app, migration, .. } => {
+            if let Some(bar) = &bar {
+                bar.set_message(format!("{app} {migration}"));
+            }
+        }
+        Event::Finished { .. } => {
+            if let Some(bar) = &bar {
+                bar.inc(1);
+            }
+        }
+        Event::Waiting if !quiet => {
+            let line = "another run holds the migration lock: waiting for it to end\n";
+            match &bar {
+                Some(bar) => bar.suspend(|| print_error(line)),
+                None => print_error(line),
+            }
+        }
+        _ => {}
+    }
+}
+
+fn start(steps: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    // On standard error, which indicatif leaves alone where it is no terminal.
+    ProgressBar::new(steps as u64).with_style(style).with_finish(ProgressFinish::AndClear)
+}

@@ -1,0 +1,53 @@
+//! Tables without lines, to be read by people and cut by `awk`.
+
+use comfy_table::presets::NOTHING;
+pub use comfy_table::{Cell, Color};
+
+/// A table with this header.
+pub fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = plain();
+    table.set_header(header.iter().map(|name| Cell::new(name)).collect::<Vec<_>>());
+    table
+}
+
+/// A table without a header.
+pub fn plain() -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    // Styled always: what prints it takes the styles out where they do not belong.
+    table.load_style(NOTHING).force_no_tty().enforce_styling();
+    table
+}
+
+/// The table as text, its columns two spaces apart.
+pub fn render(mut table: comfy_table::Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text
+}
+
+/// `1 cache`, `2 caches`.
+pub fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_without_trailing_blanks() {
+        let mut table = table(&["app", "migration"]);
+        table.add_row(["forum", "V1__x"]);
+        table.add_row(["bans", "V2__create_bans"]);
+        assert_eq!(render(table), "app    migration\nforum  V1__x\nbans   V2__create_bans\n");
+    }
+
+    #[test]
+    fn numbers_agree_with_their_noun() {
+        assert_eq!(count(0, "cache"), "0 caches");
+        assert_eq!(count(1, "cache"), "1 cache");
+    }
+}
