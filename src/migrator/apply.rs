@@ -168,7 +168,8 @@ impl<'r> Run<'r> {
             if !self.done.is_empty() && error.kind() != ErrorKind::Connection {
                 registry::after_commit(session);
             }
-            return Err(error.after(self.done.iter().map(name).collect()));
+            let file = loaded.file_of(error.app(), error.migration()).cloned();
+            return Err(error.or_in_file(file).after(self.done.iter().map(name).collect()));
         }
         if let [only] = self.open.as_mut_slice() {
             only.elapsed = started.elapsed();
@@ -252,7 +253,7 @@ impl<'r> Run<'r> {
         };
         let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
         for operation in operations {
-            self.operate(transaction, app, operation)?;
+            self.operate(transaction, app, operation).map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
         failpoint::pass("before history")?;
