@@ -9,10 +9,10 @@ use super::{
 };
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::graph::Node;
 use crate::history::{History, checksum};
-use crate::operation::{Operation, Statement};
+use crate::operation::{Form, Operation, Statement};
 use crate::plan::{Facts, Revert};
 use crate::registry;
 
@@ -253,7 +253,8 @@ impl<'r> Run<'r> {
         };
         let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
         for operation in operations {
-            self.operate(transaction, app, operation).map_err(|error| error.in_migration(app, &name))?;
+            self.operate(transaction, app, &name, operation)
+                .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
         failpoint::pass("before history")?;
@@ -287,7 +288,13 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn operate(&self, transaction: &mut dyn Transaction, app: &str, operation: &Operation) -> Result<()> {
+    fn operate(
+        &self,
+        transaction: &mut dyn Transaction,
+        app: &str,
+        migration: &str,
+        operation: &Operation,
+    ) -> Result<()> {
         match operation {
             Operation::RegisterCache(register) => {
                 registry::within::register(transaction, &register.name, app, register.place.clone())?;
@@ -308,7 +315,10 @@ impl<'r> Run<'r> {
                 let sql = schema.sql(transaction.engine()).ok_or_else(|| {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
                 })?;
-                transaction.execute(Statement::generated(sql, None))?;
+                // There is no line that it comes from, so its own is shown.
+                let place =
+                    Place::at(format!("{app} {migration} (built in code)"), 1, 1).with_line(sql.as_str());
+                transaction.execute(Statement { sql, place: Some(place), form: Form::Statement })?;
             }
             Operation::Function(function) => transaction.call(function)?,
         }

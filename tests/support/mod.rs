@@ -15,7 +15,7 @@ mod scene;
 mod snapshot;
 mod tls;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, unprivileged};
 pub use cluster::{Cluster, LOCAL_TRUST};
 pub use database::{Database, Rows};
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
