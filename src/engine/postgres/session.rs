@@ -282,6 +282,13 @@ fn attempt<L: Transactional>(
     let (open, mut results) = match link.begin(&opening) {
         Ok(begun) => begun,
         Err(failure) if failure.said.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
+        // What a replica says, and a server that is read-only for another reason.
+        Err(failure) if matches!(failure.said.code.as_deref(), Some("0A000" | "25006")) => {
+            return Err(failure
+                .into_error()
+                .with_message("the database takes no writing transactions")
+                .help("is it a replica? migrations are run on the primary"));
+        }
         Err(failure) => return Err(failure.into_error()),
     };
     let read = results.split_off(2.min(results.len()));
@@ -341,6 +348,17 @@ impl<T: Link + Ending> Queue<'_, T> {
         let answer = self.open.commit(&message);
         match answer.failure {
             None => Ok(()),
+            // The server may have got as far as the COMMIT and not have told. If it
+            // says farewell, it also says what it had done.
+            Some(failure)
+                if failure.kind == ErrorKind::Connection
+                    && (failure.said.code.is_none() || answer.completed >= queued.len()) =>
+            {
+                Err(lost(&queued, failure).uncertain().help(
+                    "is the server still there? it is not known whether it had committed the transaction: \
+                 `bustard status` tells; running again is safe",
+                ))
+            }
             Some(failure) if answer.completed >= queued.len() => {
                 // The commit does not tell which of several migrations it is about.
                 Err(in_whom(at_commit(failure), self.for_whom.as_ref().filter(|_| self.entered == 1)))
@@ -379,6 +397,9 @@ fn message(queued: &[Queued]) -> String {
 /// Finds the statement that a failure is about: by the position in the message
 /// where the server names one, by the number of completed ones otherwise.
 fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
+    if failure.kind == ErrorKind::Connection {
+        return lost(queued, failure);
+    }
     let mut index = completed.min(queued.len() - 1);
     if let Some(offset) = failure.offset {
         let mut start = 0;
@@ -403,16 +424,16 @@ fn in_whom(error: Error, for_whom: Option<&(String, String)>) -> Error {
     }
 }
 
+/// How far a message got that was never answered, nobody knows.
+fn lost(queued: &[Queued], failure: Failure) -> Error {
+    let mut whom = queued.iter().filter_map(|one| one.for_whom.as_ref());
+    let first = whom.next();
+    let only = first.filter(|first| whom.all(|other| other == *first));
+    in_whom(failure.into_error(), only).help("is the server still there? running again is safe")
+}
+
 fn at_commit(failure: Failure) -> Error {
-    let lost = failure.kind == ErrorKind::Connection;
-    let error = failure.into_error();
-    if lost {
-        return error.help(
-            "it was lost while the transaction was being committed, so it is not known whether it was: \
-             `bustard status` tells; running again is safe",
-        );
-    }
-    error.with_message("the database refused to commit").help(
+    failure.into_error().with_message("the database refused to commit").help(
         "every statement was accepted, and something that is checked at the commit failed, such as a deferred constraint",
     )
 }
@@ -423,8 +444,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn enter(&mut self, app: &str, migration: &str) {
-        self.for_whom = Some((app.to_owned(), migration.to_owned()));
-        self.entered += 1;
+        let whom = Some((app.to_owned(), migration.to_owned()));
+        self.entered += usize::from(self.for_whom != whom);
+        self.for_whom = whom;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
