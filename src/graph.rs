@@ -49,7 +49,8 @@ impl Graph {
         if !problems.is_empty() {
             return Err(Error::problems(ErrorKind::Source, problems));
         }
-        let needed = |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
+        let needed =
+            |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
         let needs = edges.node_indices().map(|at| (edges[at], needed(at))).collect();
         Ok(Graph { order: sorted(&edges, apps), needs })
     }
@@ -77,7 +78,8 @@ fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Edges {
         .collect();
     let own = apps.iter().position(|app| app.label == BUSTARD);
     let last_own = own.and_then(|own| nodes[own].last().copied());
-    let labels: HashMap<&str, usize> = apps.iter().enumerate().map(|(a, app)| (app.label.as_str(), a)).collect();
+    let labels: HashMap<&str, usize> =
+        apps.iter().enumerate().map(|(a, app)| (app.label.as_str(), a)).collect();
 
     for (a, app) in apps.iter().enumerate() {
         for pair in nodes[a].windows(2) {
@@ -145,7 +147,9 @@ fn find(
             let ids: Vec<String> = some.iter().map(|migration| migration.id.to_string()).collect();
             format!("it has {}", ids.join(", "))
         }
-        [first, .., last] => format!("it has {} migrations, from {} to {}", app.migrations.len(), first.id, last.id),
+        [first, .., last] => {
+            format!("it has {} migrations, from {} to {}", app.migrations.len(), first.id, last.id)
+        }
         [only] => format!("it has {}", only.id),
     }))
 }
@@ -156,8 +160,10 @@ fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
         let (a, m) = graph[node];
         Reverse((apps[a].label.as_str(), apps[a].migrations[m].id.version, node))
     };
-    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.edges_directed(node, petgraph::Incoming).count()).collect();
-    let mut free: BinaryHeap<_> = graph.node_indices().filter(|node| waiting[node.index()] == 0).map(key).collect();
+    let mut waiting: Vec<usize> =
+        graph.node_indices().map(|node| graph.edges_directed(node, petgraph::Incoming).count()).collect();
+    let mut free: BinaryHeap<_> =
+        graph.node_indices().filter(|node| waiting[node.index()] == 0).map(key).collect();
     let mut order = Vec::with_capacity(waiting.len());
     while let Some(Reverse((_, _, node))) = free.pop() {
         order.push(graph[node]);

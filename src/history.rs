@@ -41,7 +41,8 @@ impl HistoryTable {
         };
         // Bustard's own history lives beside its tables, so that apps in
         // different schemas of one database share it.
-        let schema = schema.or((app.label == BUSTARD && engine == Engine::Postgres).then(|| BUSTARD.to_owned()));
+        let schema =
+            schema.or((app.label == BUSTARD && engine == Engine::Postgres).then(|| BUSTARD.to_owned()));
         HistoryTable { app: app.label.clone(), schema, name }
     }
 }
@@ -144,7 +145,11 @@ mod tests {
             for stored in ["a;\nb;\n", "a;\r\nb;\r\n"] {
                 for file in ["a;\nb;\n", "a;\r\nb;\r\n", "a;\r\nb;\n"] {
                     let same = stored != "a;\r\nb;\n";
-                    assert_eq!(recognises(&row(stored), &migration(file), width), same, "{stored:?} {file:?}");
+                    assert_eq!(
+                        recognises(&row(stored), &migration(file), width),
+                        same,
+                        "{stored:?} {file:?}"
+                    );
                 }
             }
             assert!(!recognises(&row("a;\nc;\n"), &migration("a;\nb;\n"), width));

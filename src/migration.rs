@@ -116,7 +116,9 @@ impl Migration {
             // What is written under `down` need not repeat the cache operations,
             // unless it says something about that cache itself.
             let mut undo: Vec<Operation> = (self.operations.iter().rev())
-                .filter(|operation| cache_name(operation).is_some_and(|n| !down.iter().any(|d| cache_name(d) == Some(n))))
+                .filter(|operation| {
+                    cache_name(operation).is_some_and(|n| !down.iter().any(|d| cache_name(d) == Some(n)))
+                })
                 .filter_map(Operation::inverse)
                 .collect();
             undo.extend(down.iter().cloned());

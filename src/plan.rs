@@ -92,8 +92,7 @@ impl Facts<'_> {
         }
         let app = &self.apps[node.0];
         let newest = self.histories[node.0].applied.iter().rev().find(|row| {
-            app.find(row.version)
-                .is_none_or(|i| app.migrations[i].id.prefix == crate::version::Prefix::V)
+            app.find(row.version).is_none_or(|i| app.migrations[i].id.prefix == crate::version::Prefix::V)
         });
         newest.is_some_and(|row| row.version > id.version)
     }
@@ -163,7 +162,10 @@ impl Facts<'_> {
         let Some((_, row)) = own else { return Ok(()) };
         Err(Error::new(
             ErrorKind::Missing,
-            format!("this database was migrated by a newer Bustard: it has Bustard's own migration V{}", row.version),
+            format!(
+                "this database was migrated by a newer Bustard: it has Bustard's own migration V{}",
+                row.version
+            ),
         )
         .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
     }
@@ -203,8 +205,9 @@ impl Facts<'_> {
         let pending = self.graph.order.iter().copied().filter(|node| !self.applied(*node));
         // Bustard's own tables are needed by whatever is done at all.
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
-        let steps: Vec<Node> =
-            pending.filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node))).collect();
+        let steps: Vec<Node> = pending
+            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node)))
+            .collect();
         Ok(if target.is_some() && steps.iter().all(bustard) { Vec::new() } else { steps })
     }
 
@@ -228,8 +231,11 @@ impl Facts<'_> {
                 let gone = self.missing().find(|(i, row)| *i == index && row.version > *version);
                 if let Some((_, row)) = gone {
                     let name = format!("{app}:V{}__{}", row.version, row.name);
-                    return Err(Error::new(ErrorKind::Missing, format!("{name} cannot be undone: its file is missing"))
-                        .help("bring the file back: it says what undoes the migration"));
+                    return Err(Error::new(
+                        ErrorKind::Missing,
+                        format!("{name} cannot be undone: its file is missing"),
+                    )
+                    .help("bring the file back: it says what undoes the migration"));
                 }
                 let later = (0..self.apps[index].migrations.len()).map(|i| (index, i));
                 chosen.extend(

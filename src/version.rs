@@ -47,8 +47,9 @@ impl FromStr for CacheVersion {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        (text.parse().ok().and_then(CacheVersion::new))
-            .ok_or_else(|| Error::usage(format!("`{text}` is no cache version: it must be a positive integer")))
+        (text.parse().ok().and_then(CacheVersion::new)).ok_or_else(|| {
+            Error::usage(format!("`{text}` is no cache version: it must be a positive integer"))
+        })
     }
 }
 

@@ -141,14 +141,19 @@ fn link(url: &str) -> Result<Link> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         return match path {
-            "" => Err(Error::usage("the database URL names no file").help("write sqlite:PATH, as in sqlite:app.db")),
+            "" => {
+                Err(Error::usage("the database URL names no file")
+                    .help("write sqlite:PATH, as in sqlite:app.db"))
+            }
             ":memory:" => Ok(Link::Sqlite { path: None, connection: None }),
             path => Ok(Link::Sqlite { path: Some(path.into()), connection: None }),
         };
     }
     let supported = match (cfg!(feature = "postgres"), cfg!(feature = "sqlite")) {
         (true, true) => "postgres://user@host:5432/database and sqlite:PATH",
-        (true, false) => "postgres://user@host:5432/database (bustard was built without its feature `sqlite`)",
+        (true, false) => {
+            "postgres://user@host:5432/database (bustard was built without its feature `sqlite`)"
+        }
         (false, true) => "sqlite:PATH (bustard was built without its feature `postgres`)",
         (false, false) => "none: bustard was built without its features `postgres` and `sqlite`",
     };
@@ -211,7 +216,9 @@ impl sealed::Executor for Database {
             },
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
-                Some(connection) => super::sqlite::patient_rows(connection, Some(&self.canceller.cancelled), sql),
+                Some(connection) => {
+                    super::sqlite::patient_rows(connection, Some(&self.canceller.cancelled), sql)
+                }
                 None => Err(not_connected()),
             },
         }

@@ -247,10 +247,7 @@ impl Failure {
 
 /// The error of a function of a migration; a database error keeps what the
 /// database said.
-pub(crate) fn function_failed(
-    function: &Function,
-    error: Box<dyn std::error::Error + Send + Sync>,
-) -> Error {
+pub(crate) fn function_failed(function: &Function, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     let message = format!("the function {} failed: {error}", function.label());
     Error::new(ErrorKind::Failed, message).caused_by(error)
 }

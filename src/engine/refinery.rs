@@ -113,7 +113,8 @@ pub(crate) fn record(
     }
     // Refinery is built for one width only; the row of the other has another checksum.
     let applied_on = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| {
-        Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written").caused_by(error)
+        Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written")
+            .caused_by(error)
     })?;
     let sum = checksum(&migration.id, &migration.text, width);
     transaction.execute(Statement::generated(
@@ -163,7 +164,11 @@ fn applied_on(row: &Applied) -> Result<OffsetDateTime> {
     })
 }
 
-#[allow(clippy::unnecessary_fallible_conversions, clippy::useless_conversion, reason = "as wide as the feature says")]
+#[allow(
+    clippy::unnecessary_fallible_conversions,
+    clippy::useless_conversion,
+    reason = "as wide as the feature says"
+)]
 fn schema_version(row: &Applied) -> Result<SchemaVersion> {
     SchemaVersion::try_from(row.version).map_err(|_| {
         Error::new(ErrorKind::Failed, format!("the history has the 64-bit version {}", row.version))

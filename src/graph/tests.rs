@@ -51,7 +51,10 @@ fn dependencies_come_first() {
 #[test]
 fn what_is_missing_is_named_with_who_asked() {
     let apps = [
-        app("bans", [(1, Migration::new().depends_on("form", 1)), (2, Migration::new().depends_on("forum", 3))]),
+        app(
+            "bans",
+            [(1, Migration::new().depends_on("form", 1)), (2, Migration::new().depends_on("forum", 3))],
+        ),
         plain("forum", [1, 2]),
     ];
     assert_eq!(
@@ -99,7 +102,9 @@ fn a_circle_is_shown_all_around() {
 fn two_thousand_migrations_take_no_time() {
     let apps: Vec<_> = (0..20)
         .map(|n| {
-            let depending = |v| if n > 0 { Migration::new().depends_on(format!("app{}", n - 1), v) } else { Migration::new() };
+            let depending = |v| {
+                if n > 0 { Migration::new().depends_on(format!("app{}", n - 1), v) } else { Migration::new() }
+            };
             app(&format!("app{n}"), (1..=100).map(|v| (v, depending(v))))
         })
         .collect();
@@ -111,16 +116,22 @@ fn two_thousand_migrations_take_no_time() {
 /// Acyclic apps: a migration depends only on what is before it in a shuffled
 /// row of all, in which each app's versions are in order.
 fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
-    let row = prop::collection::vec((0..5_usize, prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..3)), 1..40);
+    let row = prop::collection::vec(
+        (0..5_usize, prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..3)),
+        1..40,
+    );
     row.prop_map(|row| {
-        let mut apps: Vec<LoadedApp> = ["m", "c", "x", "a", "bustard"].iter().map(|label| plain(label, [])).collect();
+        let mut apps: Vec<LoadedApp> =
+            ["m", "c", "x", "a", "bustard"].iter().map(|label| plain(label, [])).collect();
         let mut before: Vec<(usize, i64)> = Vec::new();
         for (a, wanted) in row {
             let version = apps[a].migrations.last().map_or(1, |m| m.id.version + 3);
             let mut migration = Migration::new();
             for (index, backwards) in wanted {
                 // Nothing that Bustard's own app depends on, or all would be cyclic.
-                let Some(&(b, needed)) = (!before.is_empty() && a != 4).then(|| index.get(&before)) else { continue };
+                let Some(&(b, needed)) = (!before.is_empty() && a != 4).then(|| index.get(&before)) else {
+                    continue;
+                };
                 if backwards && b != 4 {
                     let m = apps[b].find(needed).expect("it was put there");
                     let asking = &mut apps[b].migrations[m].migration;

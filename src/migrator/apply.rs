@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants};
+use super::{
+    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants,
+};
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,7 +55,7 @@ impl Migrator {
             run.transaction(session, |_, transaction, _| grants::set(transaction, roles).map(|()| true))?;
             granted = Some(roles.to_vec());
         }
-        Ok(run.report(granted))
+        Ok(run.end(session, granted))
     }
 
     pub(super) fn backward(&self, loaded: &Loaded, session: &mut dyn Session, to: &Revert) -> Result<Report> {
@@ -76,7 +78,7 @@ impl Migrator {
         for nodes in steps.chunks(at_once) {
             run.transaction(session, |run, transaction, facts| run.down(transaction, facts, nodes))?;
         }
-        Ok(run.report(None))
+        Ok(run.end(session, None))
     }
 
     pub(super) fn accept(
@@ -95,7 +97,7 @@ impl Migrator {
             return Ok(run.report(None));
         }
         run.transaction(session, |run, transaction, facts| run.accept(transaction, facts, node))?;
-        Ok(run.report(None))
+        Ok(run.end(session, None))
     }
 }
 
@@ -120,6 +122,13 @@ impl<'r> Run<'r> {
             verified: HashSet::new(),
             started: Instant::now(),
         }
+    }
+
+    fn end(self, session: &mut dyn Session, granted: Option<Vec<String>>) -> Report {
+        if !self.done.is_empty() {
+            registry::after_commit(session);
+        }
+        self.report(granted)
     }
 
     fn report(self, granted: Option<Vec<String>>) -> Report {
@@ -149,12 +158,16 @@ impl<'r> Run<'r> {
         let opening = Opening { tables: &loaded.tables, lock_wait: migrator.lock_wait, on_wait: &on_wait };
         let started = Instant::now();
         let mut changed = false;
-        let ran = session.transaction(&opening, &mut |transaction: &mut dyn Transaction, histories: &[History]| {
-            changed = work(self, transaction, &loaded.facts(histories))?;
-            Ok(changed)
-        });
+        let ran =
+            session.transaction(&opening, &mut |transaction: &mut dyn Transaction, histories: &[History]| {
+                changed = work(self, transaction, &loaded.facts(histories))?;
+                Ok(changed)
+            });
         if let Err(error) = ran {
             let name = |done: &Done| format!("{}:{}", done.app, done.migration);
+            if !self.done.is_empty() && error.kind() != ErrorKind::Connection {
+                registry::after_commit(session);
+            }
             return Err(error.after(self.done.iter().map(name).collect()));
         }
         if let [only] = self.open.as_mut_slice() {
@@ -309,8 +322,11 @@ impl<'r> Run<'r> {
             super::State::Applied => return Ok(false),
             super::State::Divergent => {}
             _ => {
-                return Err(Error::usage(format!("{} is not applied: there is nothing to repair", facts.name(node)))
-                    .help("`bustard migrate` applies it"));
+                return Err(Error::usage(format!(
+                    "{} is not applied: there is nothing to repair",
+                    facts.name(node)
+                ))
+                .help("`bustard migrate` applies it"));
             }
         }
         transaction.enter(app, &loaded.id.to_string());

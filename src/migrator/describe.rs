@@ -41,7 +41,9 @@ fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> 
 
 fn sql(operation: &Operation, engine: Engine) -> Vec<String> {
     match operation {
-        Operation::Sql(sql) => sql.statements().iter().map(|statement| format!("{};", statement.sql)).collect(),
+        Operation::Sql(sql) => {
+            sql.statements().iter().map(|statement| format!("{};", statement.sql)).collect()
+        }
         Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
             vec![format!("-- bustard: {}", operation.describe(engine))]

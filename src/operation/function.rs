@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::engine::OpenTransaction;
 
-type Body = dyn Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
+type Body = dyn Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    + Send
+    + Sync;
 
 /// A labelled Rust function.
 #[derive(Clone)]

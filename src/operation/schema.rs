@@ -1,9 +1,9 @@
 //! The operation "a sea-query schema statement".
 
 use sea_query::{
-    ForeignKey, ForeignKeyCreateStatement, ForeignKeyDropStatement, Index, IndexCreateStatement, IndexDropStatement, Table,
-    TableAlterStatement, TableCreateStatement, TableDropStatement, TableRenameStatement,
-    TableTruncateStatement,
+    ForeignKey, ForeignKeyCreateStatement, ForeignKeyDropStatement, Index, IndexCreateStatement,
+    IndexDropStatement, Table, TableAlterStatement, TableCreateStatement, TableDropStatement,
+    TableRenameStatement, TableTruncateStatement,
 };
 
 use super::sql::summary;

@@ -116,7 +116,9 @@ mod tests {
             place: Some(Place::at("a.sql", 3, 5).with_line("    SELECT 1,")),
             form: Form::Statement,
         };
-        let at = |offset| statement.place_of(offset).map(|p| (p.line(), p.column(), p.line_text().map(String::from)));
+        let at = |offset| {
+            statement.place_of(offset).map(|p| (p.line(), p.column(), p.line_text().map(String::from)))
+        };
         assert_eq!(at(0), Some((Some(3), Some(5), Some("    SELECT 1,".into()))));
         assert_eq!(at(15), Some((Some(4), Some(6), Some("  é, x".into()))));
     }

@@ -25,7 +25,7 @@
 mod postgres;
 mod sqlite;
 
-use crate::engine::{Engine, Executor, Row, Transaction, sealed};
+use crate::engine::{Engine, Executor, Row, Session, Transaction, sealed};
 use crate::error::{Error, ErrorKind, Place, Result, nearest};
 use crate::operation::Statement;
 use crate::version::CacheVersion;
@@ -65,7 +65,9 @@ fn tracked(row: Row) -> Result<TrackedCache> {
     let mut next = || columns.next().flatten();
     let (name, app, version, registered_at) = (next(), next(), next(), next());
     match (name, version.and_then(|v| CacheVersion::new(v.parse().ok()?)), registered_at) {
-        (Some(name), Some(version), Some(registered_at)) => Ok(TrackedCache { name, app, version, registered_at }),
+        (Some(name), Some(version), Some(registered_at)) => {
+            Ok(TrackedCache { name, app, version, registered_at })
+        }
         _ => Err(strange()),
     }
 }
@@ -201,7 +203,9 @@ pub(crate) mod within {
             Engine::Postgres => {
                 transaction.execute(Statement::generated(postgres::register(name, Some(app)), place))
             }
-            Engine::Sqlite => super::register(&mut Within(transaction), name, Some(app)).map_err(|e| e.at(place)),
+            Engine::Sqlite => {
+                super::register(&mut Within(transaction), name, Some(app)).map_err(|e| e.at(place))
+            }
         }
     }
 
@@ -235,6 +239,21 @@ pub(crate) mod within {
 
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
             self.0.rows(sql)
+        }
+    }
+}
+
+/// What follows a commit, outside of it: folding what can be folded, in a short
+/// transaction of its own, and telling the readers that there is something to
+/// look at. Failing is no harm: readers poll, and the next one folds.
+pub(crate) fn after_commit(session: &mut dyn Session) {
+    if session.engine() != Engine::Postgres {
+        return;
+    }
+    if let Err(error) = session.rows(&format!("{};{}", postgres::FOLD, postgres::NOTIFY)) {
+        log::debug!("the registry could not be folded: {error}");
+        if let Err(error) = session.rows(&format!("ROLLBACK;{}", postgres::NOTIFY)) {
+            log::debug!("readers could not be notified: {error}");
         }
     }
 }

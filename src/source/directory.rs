@@ -46,7 +46,9 @@ fn walk(directory: &Path, found: &mut Vec<Found>, findings: &mut Findings) {
     let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut entries = match entries {
         Ok(entries) => entries,
-        Err(error) => return findings.problems.push(unreadable("a directory of migrations", directory, &error)),
+        Err(error) => {
+            return findings.problems.push(unreadable("a directory of migrations", directory, &error));
+        }
     };
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {

@@ -84,7 +84,8 @@ fn check_histories(apps: &[LoadedApp], engine: Engine, findings: &mut Findings) 
         }
         match seen.insert((schema, name), &app.label) {
             Some(other) if other != app.label => {
-                let message = format!("the apps `{other}` and `{}` keep their history in one table", app.label);
+                let message =
+                    format!("the apps `{other}` and `{}` keep their history in one table", app.label);
                 findings.problems.push(Problem::new(message).help("give one of them another history table"));
             }
             _ => {}
@@ -101,7 +102,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
             load_files(files, engine, findings, directory::read)
         }
         Origin::Embedded(files) => {
-            let named = files.iter().filter_map(|(file, _)| Some(found(label, file, findings)?)).collect();
+            let named = files.iter().filter_map(|(file, _)| found(label, file, findings)).collect();
             let chosen = variants::choose(named, engine, findings);
             load_files(chosen, engine, findings, |path| embedded_text(files, path))
         }
@@ -116,7 +117,10 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
         if first.id.version == second.id.version {
-            let message = format!("the app `{label}` has two migrations of one version: {} and {}", first.id, second.id);
+            let message = format!(
+                "the app `{label}` has two migrations of one version: {} and {}",
+                first.id, second.id
+            );
             findings.problems.push(Problem::new(message).help("give one of them a version of its own"));
         }
     }

@@ -63,7 +63,8 @@ pub(crate) fn parse_stem(stem: &str) -> Result<(bool, i64, &str), Misnamed> {
     split(stem).map_err(|wrong| match wrong {
         Wrong::Shape => Misnamed {
             message: format!("`{stem}` is no name for a migration"),
-            help: "names are `V{version}__{name}` or `U{version}__{name}`, for instance `V1__create_users`".into(),
+            help: "names are `V{version}__{name}` or `U{version}__{name}`, for instance `V1__create_users`"
+                .into(),
         },
         wrong => wrong.explain(stem),
     })
@@ -129,10 +130,14 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
         None => (stem, None),
     };
     let (engine, note) = match suffix.map(str::to_ascii_lowercase).as_deref() {
-        Some("down" | "up") => (None, "; what undoes a migration follows `-- bustard: down` in the same file"),
+        Some("down" | "up") => {
+            (None, "; what undoes a migration follows `-- bustard: down` in the same file")
+        }
         Some("postgres" | "postgresql" | "pg" | "psql") => (Some("postgres"), ""),
         Some("sqlite" | "sqlite3") => (Some("sqlite"), ""),
-        Some(_) if split(core).is_ok() => (None, "; variants for one engine end in `.postgres.sql` or `.sqlite.sql`"),
+        Some(_) if split(core).is_ok() => {
+            (None, "; variants for one engine end in `.postgres.sql` or `.sqlite.sql`")
+        }
         _ => (None, ""),
     };
     // A suffix that means nothing is part of the name: `V1__a.b` becomes `V1__a_b`.
@@ -147,7 +152,11 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
 
 /// The right name that looks most like the given one.
 fn nearest(stem: &str) -> String {
-    let prefix = if stem.starts_with(['U', 'u']) && stem[1..].starts_with(|c: char| c.is_ascii_digit()) { 'U' } else { 'V' };
+    let prefix = if stem.starts_with(['U', 'u']) && stem[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        'U'
+    } else {
+        'V'
+    };
     let rest = match stem.strip_prefix(['V', 'U', 'v', 'u']) {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest,
         _ => stem,

@@ -62,7 +62,11 @@ fn a_directory_is_read_with_its_subdirectories() {
 
 #[test]
 fn refinery_reads_the_same() {
-    let root = directory(&[("V1__a.sql", b"SELECT 1;"), ("n/V3__c.sql", "é\r\n".as_bytes()), ("U2__b.sql", b"SELECT 2")]);
+    let root = directory(&[
+        ("V1__a.sql", b"SELECT 1;"),
+        ("n/V3__c.sql", "é\r\n".as_bytes()),
+        ("U2__b.sql", b"SELECT 2"),
+    ]);
     let theirs = refinery_core::load_sql_migrations(root.path()).expect("refinery reads them");
     let ours = loaded(App::directory("main", root.path()), Sqlite);
     let through = loaded(App::refinery("main", theirs.clone()), Sqlite);
@@ -106,7 +110,10 @@ fn all_problems_come_together() {
 #[test]
 fn directories_that_give_nothing() {
     let root = directory(&[("README.md", b""), ("file.txt", b"")]);
-    assert!(problems(root.path(), Sqlite)[0].starts_with("there are no migrations in this directory\n  --> ROOT\n"));
+    assert!(
+        problems(root.path(), Sqlite)[0]
+            .starts_with("there are no migrations in this directory\n  --> ROOT\n")
+    );
     let missing = root.path().join("missing");
     assert!(problems(&missing, Sqlite)[0].contains("cannot be read: No such file"));
     assert!(problems(&root.path().join("file.txt"), Sqlite)[0].starts_with("this is a file"));
@@ -126,7 +133,8 @@ fn links() {
     assert_eq!(app.migrations.len(), 2);
 
     symlink(root.path(), root.path().join("real/up")).expect("a link");
-    let found = load(&[App::directory("main", root.path())], Sqlite).expect("a link to a directory is no error");
+    let found =
+        load(&[App::directory("main", root.path())], Sqlite).expect("a link to a directory is no error");
     assert!(found.warnings[0].message().contains("not followed"));
 
     symlink("loop", root.path().join("loop")).expect("a link");
@@ -143,7 +151,11 @@ fn labels_and_history_tables() {
     let messages: Vec<&str> = error.all_problems().iter().map(Problem::message).collect();
     assert_eq!(
         messages,
-        ["two apps have the label `a`", "`B-c` is no label for an app", "the label `bustard` belongs to Bustard's own tables"]
+        [
+            "two apps have the label `a`",
+            "`B-c` is no label for an app",
+            "the label `bustard` belongs to Bustard's own tables"
+        ]
     );
     let error = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], Sqlite).err();
     assert!(error.is_some_and(|e| e.message().contains("keep their history in one table")));
@@ -158,7 +170,9 @@ fn migrations_built_in_code() {
         .register_cache("a b")
         .run("fill", |_| Ok(()))
         .down(Migration::new().sql("DROP TABLE b"));
-    let app = App::new("bans").migration("U7__create", migration).migration("V1__first", Migration::new().register_cache("x"));
+    let app = App::new("bans")
+        .migration("U7__create", migration)
+        .migration("V1__first", Migration::new().register_cache("x"));
     let app = loaded(app, Sqlite);
     assert_eq!(app.migrations[0].id.to_string(), "V1__first");
     let second = &app.migrations[1];
@@ -171,7 +185,10 @@ fn migrations_built_in_code() {
         Operation::Sql(sql) => {
             let places: Vec<String> =
                 sql.statements().iter().filter_map(|s| Some(s.place.as_ref()?.to_string())).collect();
-            assert_eq!(places, ["bans U7__create (built in code):1:1", "bans U7__create (built in code):2:1"]);
+            assert_eq!(
+                places,
+                ["bans U7__create (built in code):1:1", "bans U7__create (built in code):2:1"]
+            );
         }
         other => panic!("{other:?}"),
     }

@@ -52,7 +52,9 @@ mod tests {
         let mut findings = Findings::default();
         let found = |file: &&str| Found {
             path: file.into(),
-            name: parse_file(file.rsplit('/').next().unwrap_or(file)).expect("a migration").expect("well named"),
+            name: parse_file(file.rsplit('/').next().unwrap_or(file))
+                .expect("a migration")
+                .expect("well named"),
         };
         let chosen = choose(files.iter().map(found).collect(), engine, &mut findings);
         (
@@ -63,7 +65,14 @@ mod tests {
 
     #[test]
     fn the_engines_own_variant_wins() {
-        let files = ["V1__x.postgres.sql", "V1__x.sql", "V2__y.sqlite.sql", "V3__z.sql", "V2__y.postgres.sql", "V10__a.sqlite.sql"];
+        let files = [
+            "V1__x.postgres.sql",
+            "V1__x.sql",
+            "V2__y.sqlite.sql",
+            "V3__z.sql",
+            "V2__y.postgres.sql",
+            "V10__a.sqlite.sql",
+        ];
         let (postgres, problems) = chosen(&files, Engine::Postgres);
         assert_eq!(postgres, ["V1__x.postgres.sql", "V2__y.postgres.sql", "V3__z.sql"]);
         assert!(problems.is_empty());

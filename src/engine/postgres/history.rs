@@ -123,9 +123,8 @@ fn resolve_one(table: &HistoryTable, row: &Row) -> Result<Resolved> {
 /// Which of refinery's two tables it is, from a list such as
 /// `version integer,name character varying,…`.
 fn width(table: &str, columns: &str) -> Result<Width> {
-    let type_of = |name: &str| {
-        columns.split(',').find_map(|column| column.strip_prefix(name)?.strip_prefix(' '))
-    };
+    let type_of =
+        |name: &str| columns.split(',').find_map(|column| column.strip_prefix(name)?.strip_prefix(' '));
     let text = |name| matches!(type_of(name), Some("character varying" | "text"));
     let width = match type_of("version") {
         Some("integer") => Some(Width::Int4),

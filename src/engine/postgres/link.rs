@@ -64,10 +64,18 @@ pub(crate) struct Own {
 impl Own {
     /// Connects; the connection is driven whenever it is waited for.
     pub(crate) fn connect(target: &Target) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
-        })?;
-        let (client, connection) = runtime.block_on(super::connect(target))?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+            })?;
+        let (client, connection) = match runtime.block_on(super::connect(target)) {
+            Ok(connected) => connected,
+            Err(error) => {
+                // A look-up of a name cannot be cancelled, and would be waited for.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
         runtime.spawn(async move {
             // Whoever waits for an answer is told; there is nobody else to tell.
             if let Err(error) = connection.await {
@@ -82,8 +90,8 @@ impl Own {
 pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
     const LIMIT: Duration = Duration::from_secs(5);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let asked = runtime
-        .block_on(async { tokio::time::timeout(LIMIT, token.cancel_query(target.connector())).await });
+    let asked =
+        runtime.block_on(async { tokio::time::timeout(LIMIT, token.cancel_query(target.connector())).await });
     if !matches!(asked, Ok(Ok(()))) {
         log::warn!("the server could not be asked to cancel the statement");
     }

@@ -2,6 +2,8 @@
 //! a caller hands over as `postgres::Client`.
 
 mod connect;
+#[cfg(test)]
+mod fake;
 mod failure;
 mod history;
 mod link;
@@ -9,6 +11,8 @@ mod pgpass;
 mod session;
 mod settings;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 
@@ -44,7 +48,11 @@ fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
             }
             let absent = matches!(failure.said.code.as_deref(), Some("3F000" | "42883" | "42P01"));
             let error = failure.into_error();
-            Err(if absent { error.help("this database has no registry yet: run `bustard migrate`") } else { error })
+            Err(if absent {
+                error.help("this database has no registry yet: run `bustard migrate`")
+            } else {
+                error
+            })
         }
     }
 }
@@ -70,9 +78,5 @@ executors!(Own, postgres::Client, postgres::Transaction<'_>);
 /// Quotes a string so that it reads alike whatever `standard_conforming_strings` says.
 pub(crate) fn quote_text(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
+    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }

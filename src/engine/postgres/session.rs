@@ -5,16 +5,14 @@
 //! each with what it is for; when the message fails, the number of completed
 //! statements, or the position that the server names, tells which one it was.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::history::{self, Resolved};
 use super::link::{Answer, Link, Own};
 use super::quote_text;
-use crate::engine::{
-    Engine, Failure, Native, OpenTransaction, Opening, Row, Session, Transaction, Work,
-};
+use crate::engine::{Engine, Failure, Native, OpenTransaction, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{History, HistoryTable};
 use crate::operation::{Form, Function, Statement};
@@ -102,7 +100,8 @@ impl Ending for OwnTransaction<'_> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let message = format!("the function {} needs a connection that can be handed to it", function.label());
+        let message =
+            format!("the function {} needs a connection that can be handed to it", function.label());
         Err(Error::new(ErrorKind::Failed, message))
     }
 }
@@ -296,8 +295,7 @@ fn attempt<L: Transactional>(
             histories.push(History { width: table.width, applied: applied.collect::<Result<_>>()? });
         }
     }
-    let mut transaction =
-        Queue { open, resolved, settings, queued: Vec::new(), for_whom: None, last: None };
+    let mut transaction = Queue { open, resolved, settings, queued: Vec::new(), for_whom: None, last: None };
     if !work(&mut transaction, &histories)? {
         return Ok(Attempt::Done);
     }
@@ -405,7 +403,9 @@ fn at_commit(failure: Failure) -> Error {
              `bustard status` tells; running again is safe",
         );
     }
-    error.help("the commit itself was refused, as by a deferred constraint; nothing of the transaction remains")
+    error.help(
+        "the commit itself was refused, as by a deferred constraint; nothing of the transaction remains",
+    )
 }
 
 impl<T: Link + Ending> Transaction for Queue<'_, T> {
@@ -436,9 +436,11 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         self.flush()?;
-        let results = self.open.send(sql, true).all().map_err(|failure| {
-            in_whom(failure.into_error(), self.for_whom.as_ref())
-        })?;
+        let results = self
+            .open
+            .send(sql, true)
+            .all()
+            .map_err(|failure| in_whom(failure.into_error(), self.for_whom.as_ref()))?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
 
@@ -447,9 +449,10 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn restore_settings(&mut self) -> Result<()> {
-        let before = SETTINGS.iter().zip(&self.settings).filter_map(|(name, value)| {
-            Some(format!("('{name}',{})", quote_text(value.as_deref()?)))
-        });
+        let before = SETTINGS
+            .iter()
+            .zip(&self.settings)
+            .filter_map(|(name, value)| Some(format!("('{name}',{})", quote_text(value.as_deref()?))));
         // Only what differs: some may be set by superusers only, even to what they are.
         let sql = format!(
             "SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES {}) s (name, value) \

@@ -66,14 +66,18 @@ impl Violations {
             (Ok(now), _) => now,
             (Err(now), Err(before)) if now == before => return Ok(()),
             (Err(now), _) => {
-                return Err(Error::new(ErrorKind::Database, format!("foreign keys cannot be checked: {now}"))
-                    .help("a foreign key must refer to a primary key or to unique columns"));
+                return Err(Error::new(
+                    ErrorKind::Database,
+                    format!("foreign keys cannot be checked: {now}"),
+                )
+                .help("a foreign key must refer to a primary key or to unique columns"));
             }
         };
         let before = before.0.as_ref().unwrap_or(&nothing);
         let new: Vec<String> = (now.iter())
             .filter_map(|(key, count)| {
-                let more = count.checked_sub(before.get(key).copied().unwrap_or(0)).filter(|more| *more > 0)?;
+                let more =
+                    count.checked_sub(before.get(key).copied().unwrap_or(0)).filter(|more| *more > 0)?;
                 let rows = if more == 1 { "row" } else { "rows" };
                 Some(format!("{more} {rows} of {} without their row in {}", key.0, key.1))
             })

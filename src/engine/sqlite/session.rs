@@ -138,7 +138,9 @@ impl Drop for RollBack<'_> {
     fn drop(&mut self) {
         // Some errors (a full disk) have rolled back already.
         if !self.0.is_autocommit() && self.0.execute_batch("ROLLBACK").is_err() {
-            log::error!("the transaction could not be rolled back; SQLite does it when the connection closes");
+            log::error!(
+                "the transaction could not be rolled back; SQLite does it when the connection closes"
+            );
         }
     }
 }

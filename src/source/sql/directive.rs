@@ -182,7 +182,8 @@ impl<'a> Words<'a> {
             Some(quoted) => quoted.replace("\"\"", "\""),
             None if check::is_bare(word) => word.to_owned(),
             None => {
-                let help = "names are letters, digits, `_`, `.` and `-`; put others in double quotes".to_owned();
+                let help =
+                    "names are letters, digits, `_`, `.` and `-`; put others in double quotes".to_owned();
                 let message = format!("`{word}` is no cache name");
                 return Err(Complaint { at: self.at(n), message, help });
             }
@@ -209,14 +210,19 @@ impl<'a> Words<'a> {
         let all = "directives are `depends on`, `required by`, `register cache`, `unregister cache`, \
                    `no transaction` and `down`";
         if self.parts.is_empty() {
-            return Complaint { at: self.at(0), message: "the directive is empty".to_owned(), help: all.to_owned() };
+            return Complaint {
+                at: self.at(0),
+                message: "the directive is empty".to_owned(),
+                help: all.to_owned(),
+            };
         }
         let known = FORMS.iter().map(|(keyword, _)| *keyword);
         let near = nearest(two.trim_end(), known.clone())
             .or_else(|| known.clone().find(|keyword| keyword.split(' ').next() == Some(first)))
             .or_else(|| nearest(first, known));
         let form = near.and_then(|near| FORMS.iter().find(|(keyword, _)| *keyword == near));
-        let help = form.map_or_else(|| all.to_owned(), |(_, form)| format!("did you mean `-- bustard: {form}`?"));
+        let help =
+            form.map_or_else(|| all.to_owned(), |(_, form)| format!("did you mean `-- bustard: {form}`?"));
         let shown = self.comment[self.at(0)..].trim_end();
         Complaint { at: self.at(0), message: format!("`{shown}` is no directive"), help }
     }
@@ -249,9 +255,15 @@ mod tests {
     fn every_directive_in_any_case_and_spacing() {
         let register = |cache: &str| Directive::Register { cache: cache.into() };
         for (comment, expected) in [
-            ("-- bustard: depends on forum V1", Directive::DependsOn { app: "forum".into(), version: Some(1) }),
+            (
+                "-- bustard: depends on forum V1",
+                Directive::DependsOn { app: "forum".into(), version: Some(1) },
+            ),
             ("--bustard:depends on forum", Directive::DependsOn { app: "forum".into(), version: None }),
-            ("-- BUSTARD : Required  BY\tforum u12 \r", Directive::RequiredBy { app: "forum".into(), version: 12 }),
+            (
+                "-- BUSTARD : Required  BY\tforum u12 \r",
+                Directive::RequiredBy { app: "forum".into(), version: 12 },
+            ),
             ("-- bustard: register cache bans", register("bans")),
             ("--\tBustard:REGISTER CACHE a.b-c_D9", register("a.b-c_D9")),
             ("-- bustard: register cache \"on\"", register("on")),
@@ -267,7 +279,9 @@ mod tests {
 
     #[test]
     fn comments_that_are_none() {
-        for comment in ["-- bustard", "-- bustards: down", "-- a bustard: down", "--", "-- busta\u{301}rd: x", "-- bust"] {
+        for comment in
+            ["-- bustard", "-- bustards: down", "-- a bustard: down", "--", "-- busta\u{301}rd: x", "-- bust"]
+        {
             assert!(!found_in(comment), "{comment}");
         }
     }
@@ -294,7 +308,12 @@ mod tests {
             ("-- bustard: depends on", 22, "label of an app is missing", "depends on APP"),
             ("-- bustard: depends on Forum", 23, "`Forum` is no label", "lower case"),
             ("-- bustard: depends on forum 1.5", 29, "`1.5` is no migration version", "`V1`"),
-            ("-- bustard: required by forum", 29, "version of a migration is missing", "required by APP VERSION"),
+            (
+                "-- bustard: required by forum",
+                29,
+                "version of a migration is missing",
+                "required by APP VERSION",
+            ),
             ("-- bustard: down x", 17, "too much", "`-- bustard: down`"),
         ] {
             let found = complaint(comment);

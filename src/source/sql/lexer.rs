@@ -64,7 +64,8 @@ pub(super) fn lex(text: &str, engine: Engine) -> (Vec<Token>, Option<Unended>) {
             let start = cursor.offset;
             cursor.advance(theirs.span.end);
             let kind = kind(&theirs.token);
-            let comment = if kind == Kind::Other { swallowed_comment(part, start, cursor.offset) } else { None };
+            let comment =
+                if kind == Kind::Other { swallowed_comment(part, start, cursor.offset) } else { None };
             let end = comment.unwrap_or(cursor.offset);
             if end > sure {
                 cursor.offset = start;
@@ -153,14 +154,16 @@ mod tests {
     fn texts(text: &str, engine: Engine) -> Vec<(Kind, &str)> {
         let (tokens, unended) = lex(text, engine);
         assert_eq!(unended, None, "{text}");
-        (tokens.into_iter().filter(|t| t.kind != Kind::Blank).map(|t| (t.kind, &text[t.start..t.end]))).collect()
+        (tokens.into_iter().filter(|t| t.kind != Kind::Blank).map(|t| (t.kind, &text[t.start..t.end])))
+            .collect()
     }
 
     #[test]
     fn comments_win_over_operators() {
         for text in ["a ||-- it's\nb", "a ->>--it's\nb", "a #-- it's\nb", "a >--it's\nb"] {
             for engine in [Engine::Postgres, Engine::Sqlite] {
-                let comments = texts(text, engine).into_iter().filter(|(kind, _)| *kind == Kind::LineComment).count();
+                let comments =
+                    texts(text, engine).into_iter().filter(|(kind, _)| *kind == Kind::LineComment).count();
                 assert_eq!(comments, 1, "{text}");
             }
         }
@@ -192,7 +195,10 @@ mod tests {
                     let text = format!("{open}{}{close};é", "ü".repeat(length / 2));
                     let (tokens, unended) = lex(&text, engine);
                     assert_eq!(unended, None);
-                    assert_eq!(tokens[0].end, text.trim_end_matches("é").trim_end_matches([';', '\n', ' ']).len());
+                    assert_eq!(
+                        tokens[0].end,
+                        text.trim_end_matches("é").trim_end_matches([';', '\n', ' ']).len()
+                    );
                     assert_eq!(tokens.last().map(|t| t.end), Some(text.len()));
                 }
             }

@@ -116,7 +116,8 @@ impl<'a> Reader<'a> {
         }
         let idle = self.migration.operations.is_empty() && self.problems.is_empty();
         if idle && self.directives == Directives::Obeyed {
-            let warning = Problem::new("the migration does nothing: it has no statement and no cache operation");
+            let warning =
+                Problem::new("the migration does nothing: it has no statement and no cache operation");
             self.warnings.push(warning.at(Place::file(self.text.file())));
         }
     }
@@ -174,7 +175,8 @@ impl<'a> Reader<'a> {
         let text = self.text.as_str();
         let whole = &text[comment.start..comment.end];
         if self.directives == Directives::Misplaced {
-            let help = "use the methods of `Migration` for it: `depends_on`, `register_cache`, `down` and so on";
+            let help =
+                "use the methods of `Migration` for it: `depends_on`, `register_cache`, `down` and so on";
             return self.problem(comment.start, "a directive in SQL that is built in code", help);
         }
         if !(comment.start == 0 || text[..comment.start].ends_with(['\n', '\r'])) {
@@ -183,11 +185,16 @@ impl<'a> Reader<'a> {
         }
         if let Some(at) = whole.find('\r').filter(|at| !whole[*at..].trim().is_empty()) {
             let help = "SQLite ends a comment at a line feed only: save the file with LF or CRLF line ends";
-            return self.problem(comment.start + at, "a directive's line goes on behind a carriage return", help);
+            return self.problem(
+                comment.start + at,
+                "a directive's line goes on behind a carriage return",
+                help,
+            );
         }
         if let Some(start) = inside {
             let line = self.text.line(start);
-            let help = format!("end the statement that starts on line {line} with `;` first, or move the directive");
+            let help =
+                format!("end the statement that starts on line {line} with `;` first, or move the directive");
             return self.problem(comment.start, "a directive inside a statement", help);
         }
         match directive::parse(whole) {
@@ -200,9 +207,11 @@ impl<'a> Reader<'a> {
         let place = Some(self.text.place(at));
         let cache_operation = matches!(directive, Directive::Register { .. } | Directive::Unregister { .. });
         if let Some(down) = self.down.filter(|_| !cache_operation) {
-            let message = if directive == Directive::Down { "`down` is there twice" } else { "this cannot be undone" };
+            let message =
+                if directive == Directive::Down { "`down` is there twice" } else { "this cannot be undone" };
             let line = self.text.line(down);
-            let help = format!("after `down`, on line {line}, go SQL, `register cache` and `unregister cache` only");
+            let help =
+                format!("after `down`, on line {line}, go SQL, `register cache` and `unregister cache` only");
             return self.problem(at, message, help);
         }
         match directive {
@@ -242,8 +251,10 @@ impl<'a> Reader<'a> {
         let sql = format!("{}\n", text.trim());
         let statement = Statement { sql, place: Some(place.clone()), form: Form::Unsplit };
         self.migration.operations = vec![Operation::Sql(Sql::split(text, vec![statement]))];
-        let warning = "the file changes what a backslash means, so that only the server can tell its statements apart";
-        let help = "leave `standard_conforming_strings` alone, and write `E'…'` where backslashes are escapes";
+        let warning =
+            "the file changes what a backslash means, so that only the server can tell its statements apart";
+        let help =
+            "leave `standard_conforming_strings` alone, and write `E'…'` where backslashes are escapes";
         self.warnings.push(Problem::new(warning).at(place).help(help));
     }
 }
@@ -253,5 +264,8 @@ fn switches_backslashes_on(unit: &Unit<'_>) -> bool {
     let name = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
     unit.is(0, "SET")
         && unit.is(name, "standard_conforming_strings")
-        && matches!(unit.token(name + 2).trim_matches('\'').to_ascii_lowercase().as_str(), "off" | "false" | "no" | "0")
+        && matches!(
+            unit.token(name + 2).trim_matches('\'').to_ascii_lowercase().as_str(),
+            "off" | "false" | "no" | "0"
+        )
 }

@@ -27,13 +27,14 @@ pub(super) struct Explained {
 const COMMITS: &str = "leave it out: Bustard commits a migration with its history; what must commit on its own goes into a migration of its own";
 const COPY_IN: &str = "write the rows as INSERT, or COPY FROM a file of the server";
 const COPY_OUT: &str = "leave it out: nobody reads what it writes";
-const NO_TRANSACTION: &str =
-    "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
+const NO_TRANSACTION: &str = "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
 
 pub(super) fn judge(unit: &Unit<'_>, engine: Engine) -> Verdict {
     if let Some(keywords) = transaction_control(unit) {
         return Verdict::Refused(Explained {
-            message: format!("`{keywords}` cannot be in a migration: it would end or begin the transaction that the migration is applied in"),
+            message: format!(
+                "`{keywords}` cannot be in a migration: it would end or begin the transaction that the migration is applied in"
+            ),
             help: COMMITS,
         });
     }
@@ -74,9 +75,19 @@ fn postgres(unit: &Unit<'_>) -> Verdict {
         })
     };
     for what in [
-        "VACUUM", "CREATE DATABASE", "DROP DATABASE", "CREATE TABLESPACE", "DROP TABLESPACE", "ALTER SYSTEM",
-        "DISCARD ALL", "DROP INDEX CONCURRENTLY", "CREATE INDEX CONCURRENTLY", "CREATE UNIQUE INDEX CONCURRENTLY",
-        "REINDEX DATABASE", "REINDEX SYSTEM", "REINDEX SCHEMA",
+        "VACUUM",
+        "CREATE DATABASE",
+        "DROP DATABASE",
+        "CREATE TABLESPACE",
+        "DROP TABLESPACE",
+        "ALTER SYSTEM",
+        "DISCARD ALL",
+        "DROP INDEX CONCURRENTLY",
+        "CREATE INDEX CONCURRENTLY",
+        "CREATE UNIQUE INDEX CONCURRENTLY",
+        "REINDEX DATABASE",
+        "REINDEX SYSTEM",
+        "REINDEX SCHEMA",
     ] {
         if unit.starts(what) {
             return alone(what);
@@ -135,7 +146,9 @@ fn sqlite(unit: &Unit<'_>) -> Verdict {
             refused("ATTACH", "only the database that is migrated is locked and committed", "leave it out")
         }
         () if unit.is(0, "DETACH") => refused("DETACH", in_transaction, "leave it out"),
-        () if unit.is(0, "VACUUM") => refused("VACUUM", in_transaction, "run it by hand, after the migration"),
+        () if unit.is(0, "VACUUM") => {
+            refused("VACUUM", in_transaction, "run it by hand, after the migration")
+        }
         () if unit.is(0, "PRAGMA") => pragma(unit),
         () => Verdict::Fine,
     }
@@ -153,12 +166,16 @@ fn pragma(unit: &Unit<'_>) -> Verdict {
         }),
         "journal_mode" | "synchronous" | "temp_store" | "page_size" | "auto_vacuum" | "encoding" if sets => {
             Verdict::Refused(Explained {
-                message: format!("`PRAGMA {name}` cannot be in a migration: SQLite does not change it inside a transaction"),
+                message: format!(
+                    "`PRAGMA {name}` cannot be in a migration: SQLite does not change it inside a transaction"
+                ),
                 help: "set it where the application opens the database",
             })
         }
         "wal_checkpoint" => Verdict::Refused(Explained {
-            message: "`PRAGMA wal_checkpoint` cannot be in a migration: SQLite refuses it inside a transaction".to_owned(),
+            message:
+                "`PRAGMA wal_checkpoint` cannot be in a migration: SQLite refuses it inside a transaction"
+                    .to_owned(),
             help: "run it by hand, after the migration",
         }),
         _ => Verdict::Fine,
@@ -183,14 +200,28 @@ mod tests {
     fn transaction_control_is_refused_on_both_engines() {
         for engine in [Engine::Postgres, Engine::Sqlite] {
             for sql in [
-                "BEGIN", "begin immediate", "START TRANSACTION READ ONLY", "COMMIT AND CHAIN", "commit", "END",
-                "ROLLBACK", "ROLLBACK WORK", "/* c */ COMMIT -- c\n", "BEGIN; ",
+                "BEGIN",
+                "begin immediate",
+                "START TRANSACTION READ ONLY",
+                "COMMIT AND CHAIN",
+                "commit",
+                "END",
+                "ROLLBACK",
+                "ROLLBACK WORK",
+                "/* c */ COMMIT -- c\n",
+                "BEGIN; ",
             ] {
                 assert!(matches!(verdict(sql, engine), Verdict::Refused(_)), "{sql}");
             }
             for sql in [
-                "ROLLBACK TO a", "ROLLBACK TRANSACTION TO SAVEPOINT a", "SAVEPOINT a", "RELEASE a",
-                "SELECT 'BEGIN'", "\"begin\"", "SELECT 1 AS begin", "CREATE TABLE commit (a int)",
+                "ROLLBACK TO a",
+                "ROLLBACK TRANSACTION TO SAVEPOINT a",
+                "SAVEPOINT a",
+                "RELEASE a",
+                "SELECT 'BEGIN'",
+                "\"begin\"",
+                "SELECT 1 AS begin",
+                "CREATE TABLE commit (a int)",
             ] {
                 assert_eq!(verdict(sql, engine), Verdict::Fine, "{sql}");
             }
@@ -213,15 +244,27 @@ mod tests {
     #[test]
     fn what_postgresql_runs_outside_transactions_only() {
         for sql in [
-            "VACUUM FULL a", "CREATE INDEX CONCURRENTLY a ON b (c)", "CREATE UNIQUE INDEX CONCURRENTLY a ON b (c)",
-            "DROP INDEX CONCURRENTLY IF EXISTS a", "REINDEX TABLE CONCURRENTLY a", "REINDEX (VERBOSE, CONCURRENTLY) INDEX a",
-            "ALTER SYSTEM SET a = 1", "CREATE DATABASE a", "CLUSTER", "ALTER TABLE a DETACH PARTITION b CONCURRENTLY",
+            "VACUUM FULL a",
+            "CREATE INDEX CONCURRENTLY a ON b (c)",
+            "CREATE UNIQUE INDEX CONCURRENTLY a ON b (c)",
+            "DROP INDEX CONCURRENTLY IF EXISTS a",
+            "REINDEX TABLE CONCURRENTLY a",
+            "REINDEX (VERBOSE, CONCURRENTLY) INDEX a",
+            "ALTER SYSTEM SET a = 1",
+            "CREATE DATABASE a",
+            "CLUSTER",
+            "ALTER TABLE a DETACH PARTITION b CONCURRENTLY",
         ] {
             assert!(matches!(verdict(sql, Engine::Postgres), Verdict::NotInTransaction(_)), "{sql}");
         }
         for sql in [
-            "REFRESH MATERIALIZED VIEW CONCURRENTLY a", "CREATE INDEX a ON b (c)", "CLUSTER a", "REINDEX TABLE a",
-            "ALTER TABLE a DETACH PARTITION b", "ALTER TYPE a ADD VALUE 'b'", "CREATE INDEX \"concurrently\" ON a (b)",
+            "REFRESH MATERIALIZED VIEW CONCURRENTLY a",
+            "CREATE INDEX a ON b (c)",
+            "CLUSTER a",
+            "REINDEX TABLE a",
+            "ALTER TABLE a DETACH PARTITION b",
+            "ALTER TYPE a ADD VALUE 'b'",
+            "CREATE INDEX \"concurrently\" ON a (b)",
         ] {
             assert_eq!(verdict(sql, Engine::Postgres), Verdict::Fine, "{sql}");
         }
@@ -233,12 +276,23 @@ mod tests {
         for sql in ["PRAGMA foreign_keys = OFF", "pragma main.foreign_keys(0)", "PRAGMA Foreign_Keys=on"] {
             assert!(matches!(judged(sql), Verdict::Dropped(_)), "{sql}");
         }
-        for sql in ["PRAGMA journal_mode=WAL", "PRAGMA main.synchronous = 0", "PRAGMA wal_checkpoint(FULL)",
-            "VACUUM", "ATTACH 'a' AS b", "DETACH b"] {
+        for sql in [
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA main.synchronous = 0",
+            "PRAGMA wal_checkpoint(FULL)",
+            "VACUUM",
+            "ATTACH 'a' AS b",
+            "DETACH b",
+        ] {
             assert!(matches!(judged(sql), Verdict::Refused(_)), "{sql}");
         }
-        for sql in ["PRAGMA foreign_keys", "PRAGMA journal_mode", "PRAGMA defer_foreign_keys = ON",
-            "PRAGMA user_version = 3", "PRAGMA foreign_key_check(a)"] {
+        for sql in [
+            "PRAGMA foreign_keys",
+            "PRAGMA journal_mode",
+            "PRAGMA defer_foreign_keys = ON",
+            "PRAGMA user_version = 3",
+            "PRAGMA foreign_key_check(a)",
+        ] {
             assert_eq!(judged(sql), Verdict::Fine, "{sql}");
         }
     }

@@ -14,7 +14,10 @@ use crate::engine::Engine;
 pub(super) enum Piece<'a> {
     Statement(Unit<'a>),
     /// A comment that is, or looks like, a directive.
-    Directive { comment: Token, inside: Option<usize> },
+    Directive {
+        comment: Token,
+        inside: Option<usize>,
+    },
     /// A line for psql or the sqlite3 shell.
     ShellCommand(usize),
 }
@@ -237,7 +240,10 @@ mod tests {
             assert_eq!(statements(&twice, Engine::Postgres), [text, text]);
         }
         assert_eq!(statements("SELECT begin atomic; SELECT 2", Engine::Postgres).len(), 2);
-        assert_eq!(statements("CREATE FUNCTION begin() RETURNS int RETURN 1; SELECT 2", Engine::Postgres).len(), 2);
+        assert_eq!(
+            statements("CREATE FUNCTION begin() RETURNS int RETURN 1; SELECT 2", Engine::Postgres).len(),
+            2
+        );
     }
 
     #[test]
@@ -256,7 +262,8 @@ mod tests {
     #[test]
     fn lines_for_a_shell() {
         let text = "\\connect it's\nSELECT 1; \\echo x\n";
-        let pieces = split(text, &lex("\\connect its \nSELECT 1; \\echo x\n", Engine::Postgres).0, Engine::Postgres);
+        let pieces =
+            split(text, &lex("\\connect its \nSELECT 1; \\echo x\n", Engine::Postgres).0, Engine::Postgres);
         assert!(matches!(pieces[..], [Piece::ShellCommand(0), Piece::Statement(_), Piece::ShellCommand(24)]));
         let text = ".read a.sql\nSELECT 1";
         let pieces = split(text, &lex(text, Engine::Sqlite).0, Engine::Sqlite);

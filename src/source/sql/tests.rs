@@ -76,7 +76,10 @@ fn directives_elsewhere_are_not_passed_over() {
         ("-- bustard: down\n-- bustard: down\n", "`down` is there twice\n  --> a.sql:2:1"),
         ("-- bustard: down\n-- bustard: depends on forum\n", "cannot be undone\n  --> a.sql:2:1"),
         ("-- bustard: no transaction\nVACUUM;", "`no transaction` is not supported yet"),
-        ("-- bustard: register cach x\r\nSELECT 1;", "--> a.sql:1:13\n   |\n 1 | -- bustard: register cach x\n"),
+        (
+            "-- bustard: register cach x\r\nSELECT 1;",
+            "--> a.sql:1:13\n   |\n 1 | -- bustard: register cach x\n",
+        ),
     ] {
         let problem = only_problem(text, Postgres);
         assert!(problem.contains(message), "{text}: {problem}");
@@ -101,7 +104,9 @@ fn what_is_no_sql() {
     assert!(only_problem(copy, Postgres).contains("a.sql:2:1"));
     let parsed = read("\\connect it's\nBEGIN;\n", Postgres);
     assert_eq!(parsed.problems[0].message(), "`\\connect` is a command of psql, not SQL");
-    assert!(only_problem(".read a.sql\nSELECT 1;", Sqlite).contains("`.read` is a command of the sqlite3 shell"));
+    assert!(
+        only_problem(".read a.sql\nSELECT 1;", Sqlite).contains("`.read` is a command of the sqlite3 shell")
+    );
     assert!(only_problem("SELECT 1;\0", Postgres).contains("zero byte"));
     let help = only_problem("CREATE INDEX CONCURRENTLY a ON b (c)", Postgres);
     assert!(help.contains("no transaction"), "{help}");
@@ -149,12 +154,82 @@ fn directives_in_code_are_refused() {
 }
 
 const FRAGMENTS: &[&str] = &[
-    "SELECT 1", "a", "'it''s; '", "\"q;\"\"x\"", ";", ";\n", "\n", "\r\n", "\r", " ", "-- c; 'x\n", "/* ; */", "/* /* ; */ */",
-    "$$ ; $$", "$a$ ; $$ $a$", "E'\\';'", "E'\\377'", "U&'\\0061'", "B'0'", "x'1F'", "(", ")", "BEGIN ATOMIC", "END", "CASE",
-    "CREATE FUNCTION f()", "CREATE TRIGGER t", "BEGIN", "||", "--", "/*", "->>", "@>", "?|", "#>>", ":=", "::", "$1", "1_000",
-    "1.", ".5", "._x", "1e5", "0x1F", "é", "🦀", "\u{301}", "a$b", "[x;y]", "`x;y`", "\\", "\\d\n", "{", "}", "|&", "@-", "<|",
-    "\n-- bustard: register cache a\n", "\n-- bustard: down\n", "-- bustard: x\n", "COPY a FROM stdin;\n", "'", "\"", "$x$", "$",
-    "PRAGMA foreign_keys=1", "\u{feff}", "\u{a0}", "\t", "#-", "U&", "e", "N'x'", "!", "~", "^@",
+    "SELECT 1",
+    "a",
+    "'it''s; '",
+    "\"q;\"\"x\"",
+    ";",
+    ";\n",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    "-- c; 'x\n",
+    "/* ; */",
+    "/* /* ; */ */",
+    "$$ ; $$",
+    "$a$ ; $$ $a$",
+    "E'\\';'",
+    "E'\\377'",
+    "U&'\\0061'",
+    "B'0'",
+    "x'1F'",
+    "(",
+    ")",
+    "BEGIN ATOMIC",
+    "END",
+    "CASE",
+    "CREATE FUNCTION f()",
+    "CREATE TRIGGER t",
+    "BEGIN",
+    "||",
+    "--",
+    "/*",
+    "->>",
+    "@>",
+    "?|",
+    "#>>",
+    ":=",
+    "::",
+    "$1",
+    "1_000",
+    "1.",
+    ".5",
+    "._x",
+    "1e5",
+    "0x1F",
+    "é",
+    "🦀",
+    "\u{301}",
+    "a$b",
+    "[x;y]",
+    "`x;y`",
+    "\\",
+    "\\d\n",
+    "{",
+    "}",
+    "|&",
+    "@-",
+    "<|",
+    "\n-- bustard: register cache a\n",
+    "\n-- bustard: down\n",
+    "-- bustard: x\n",
+    "COPY a FROM stdin;\n",
+    "'",
+    "\"",
+    "$x$",
+    "$",
+    "PRAGMA foreign_keys=1",
+    "\u{feff}",
+    "\u{a0}",
+    "\t",
+    "#-",
+    "U&",
+    "e",
+    "N'x'",
+    "!",
+    "~",
+    "^@",
 ];
 
 proptest! {
