@@ -257,6 +257,7 @@ impl Error {
         self
     }
 
+    #[cfg(feature = "postgres")]
     pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self

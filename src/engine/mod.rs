@@ -6,6 +6,7 @@
 //! optional text. That is PostgreSQL's simple protocol, which lets a whole
 //! migration travel as one message.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod database;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
