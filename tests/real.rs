@@ -81,8 +81,10 @@ impl Published {
 fn packages() -> &'static BTreeMap<String, PathBuf> {
     static FOUND: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     FOUND.get_or_init(|| {
-        cargo(&["fetch", "--quiet", "--locked"]);
-        let metadata = cargo(&["metadata", "--locked", "--offline", "--format-version=1"]).json();
+        // What these crates need on other systems only is large.
+        cargo(&["fetch", "--quiet", "--locked", "--target=host-tuple"]);
+        let metadata = ["metadata", "--locked", "--offline", "--format-version=1"];
+        let metadata = cargo(&[&metadata[..], &["--filter-platform=host-tuple"]].concat()).json();
         let packages = metadata["packages"].as_array().expect("metadata lists packages");
         packages
             .iter()
