@@ -6,7 +6,7 @@ pub use comfy_table::{Cell, Color};
 /// A table with this header.
 pub fn table(header: &[&str]) -> comfy_table::Table {
     let mut table = plain();
-    table.set_header(header.iter().map(|name| Cell::new(name)).collect::<Vec<_>>());
+    table.set_header(header.iter().map(Cell::new).collect::<Vec<_>>());
     table
 }
 

@@ -2,6 +2,8 @@
 //! a caller hands over as `postgres::Client`.
 
 mod connect;
+#[cfg(test)]
+mod fake;
 mod failure;
 mod history;
 mod link;
@@ -9,6 +11,8 @@ mod pgpass;
 mod session;
 mod settings;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 
