@@ -8,8 +8,7 @@ pub(super) const LIST: &str = "SELECT name, app, version, \
 
 /// Whatever the database's default isolation, which several statements in one
 /// message would otherwise run in.
-pub(super) const FOLD: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
+pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
 
 pub(super) const NOTIFY: &str = "SELECT bustard.notify()";
 

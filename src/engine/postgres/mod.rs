@@ -2,9 +2,9 @@
 //! a caller hands over as `postgres::Client`.
 
 mod connect;
+mod failure;
 #[cfg(test)]
 mod fake;
-mod failure;
 mod history;
 mod link;
 mod pgpass;
