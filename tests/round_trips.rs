@@ -5,7 +5,7 @@
 
 mod support;
 
-use bustard::{App, Database as Connection, Migrator, TransactionMode};
+use bustard::{App, Database as Connection, Migration, Migrator, TransactionMode};
 use support::proxy::Proxy;
 use support::{Database, Project};
 
@@ -28,11 +28,15 @@ impl Ground {
     /// Runs everything that is pending; how many steps that were, Bustard's own
     /// included, and how many round trips.
     fn run(&self, mode: TransactionMode) -> (usize, u64) {
+        let app = App::directory("main", self.project.path().join("migrations"));
+        self.run_apps([app], mode)
+    }
+
+    fn run_apps(&self, apps: impl IntoIterator<Item = App>, mode: TransactionMode) -> (usize, u64) {
         self.proxy.reset();
         let url = self.proxy.url(&self.database.url());
         let mut connection = Connection::new(&url).expect("the URL is good");
-        let app = App::directory("main", self.project.path().join("migrations"));
-        let report = Migrator::new().app(app).transaction(mode).run(&mut connection);
+        let report = Migrator::new().apps(apps).transaction(mode).run(&mut connection);
         let report = report.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(self.proxy.connections(), 1);
         (report.steps.len(), self.proxy.round_trips().connected)
@@ -47,6 +51,8 @@ fn nothing_pending_takes_one() {
         let ground = Ground::with(50);
         ground.run(TransactionMode::All);
         assert_eq!(ground.run(mode), (0, 1));
+        ground.run_apps(plugins(), mode);
+        assert_eq!(ground.run_apps(plugins(), mode), (0, 1));
     }
 }
 
@@ -66,6 +72,18 @@ fn one_transaction_takes_a_constant_number() {
     let (steps, trips) = ground.run(TransactionMode::All);
     assert_eq!(steps, 50);
     assert!(trips <= 8, "{trips}");
+    let (steps, trips) = ground.run_apps(plugins(), TransactionMode::All);
+    assert_eq!(steps, 10);
+    assert!(trips <= 8, "{trips}");
+}
+
+/// Many apps with one migration each: each makes a history table.
+fn plugins() -> impl Iterator<Item = App> {
+    (0..10).map(|number| {
+        let table = format!("CREATE TABLE plugin_{number} (id bigint PRIMARY KEY)");
+        let migration = Migration::new().sql(table).register_cache(format!("plugin {number}"));
+        App::new(format!("plugin_{number}")).migration("V1__first", migration)
+    })
 }
 
 #[test]
@@ -78,4 +96,7 @@ fn one_transaction_each_takes_at_most_three_per_migration() {
     let (steps, more) = ground.run(TransactionMode::Each);
     assert_eq!(steps, 10);
     assert!(more <= 3 * steps as u64, "{more} for {steps}");
+    let (steps, trips) = ground.run_apps(plugins(), TransactionMode::Each);
+    assert_eq!(steps, 10);
+    assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
 }
