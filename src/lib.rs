@@ -5,6 +5,7 @@
 mod app;
 mod engine;
 mod error;
+mod failpoint;
 mod graph;
 mod history;
 mod migration;
