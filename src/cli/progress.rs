@@ -28,7 +28,7 @@ pub fn follow(output: &Output) -> impl FnMut(&Event) + Send + 'static {
             }
         }
         Event::Waiting if !quiet => {
-            let line = "another run holds the migration lock: waiting for it to end\n";
+            let line = "waiting for the migration lock, which somebody else holds\n";
             match &bar {
                 Some(bar) => bar.suspend(|| print_error(line)),
                 None => print_error(line),

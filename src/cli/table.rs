@@ -6,7 +6,7 @@ pub use comfy_table::{Cell, Color};
 /// A table with this header.
 pub fn table(header: &[&str]) -> comfy_table::Table {
     let mut table = plain();
-    table.set_header(header.iter().map(|name| Cell::new(name)).collect::<Vec<_>>());
+    table.set_header(header.iter().map(Cell::new).collect::<Vec<_>>());
     table
 }
 
@@ -14,7 +14,7 @@ pub fn table(header: &[&str]) -> comfy_table::Table {
 pub fn plain() -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     // Styled always: what prints it takes the styles out where they do not belong.
-    table.load_style(NOTHING).force_no_tty().enforce_styling();
+    table.load_style(NOTHING).force_no_tty().enforce_styling().style_text_only();
     table
 }
 
@@ -23,9 +23,8 @@ pub fn render(mut table: comfy_table::Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let mut text = table.trim_fmt();
-    text.push('\n');
-    text
+    // Not `trim_fmt`, which leaves the blanks of empty last cells.
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// `1 cache`, `2 caches`.
@@ -42,7 +41,8 @@ mod tests {
         let mut table = table(&["app", "migration"]);
         table.add_row(["forum", "V1__x"]);
         table.add_row(["bans", "V2__create_bans"]);
-        assert_eq!(render(table), "app    migration\nforum  V1__x\nbans   V2__create_bans\n");
+        table.add_row(["b", ""]);
+        assert_eq!(render(table), "app    migration\nforum  V1__x\nbans   V2__create_bans\nb\n");
     }
 
     #[test]

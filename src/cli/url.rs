@@ -67,40 +67,56 @@ fn from_environment() -> Result<Option<String>, Failure> {
 }
 
 fn from_dot_env(path: &Path) -> Result<Option<String>, Failure> {
-    let lines = match dotenvy::from_path_iter(path) {
-        Ok(lines) => lines,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(unreadable(path, error)),
+    let cannot = |error: std::io::Error| Failure::usage(format!("cannot be read: {error}")).file(path);
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(cannot(error).into()),
     };
-    // The first one counts, as for everybody else who reads such files.
-    for line in lines {
-        let (name, value) = line.map_err(|error| unreadable(path, error))?;
-        if name == VARIABLE && !value.is_empty() {
-            return Ok(Some(value));
-        }
+    // Lines that are wrong but not ours are for others to complain of. Of
+    // several that are ours the first counts, as with sqlx and diesel.
+    let found = (dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()).flatten())
+        .find(|(name, value)| name == VARIABLE && !value.is_empty());
+    if let Some((_, url)) = found {
+        return Ok(Some(url));
     }
-    Ok(None)
+    match text.lines().position(is_set) {
+        None => Ok(None),
+        // What is wrong with it is not quoted: it has the password in it.
+        Some(line) => Err(Failure::usage("DATABASE_URL cannot be read")
+            .file(path)
+            .position(u32::try_from(line + 1).ok().map(|line| (line, 1)))
+            .help("write DATABASE_URL='…' in quotes, without blanks around `=`")
+            .into()),
+    }
 }
 
-fn is_absent(error: &dotenvy::Error) -> bool {
-    matches!(error, dotenvy::Error::Io(error) if error.kind() == ErrorKind::NotFound)
+/// Whether a line gives the variable some value.
+fn is_set(line: &str) -> bool {
+    let line = line.trim_start_matches('\u{feff}').trim();
+    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    let value = line.strip_prefix(VARIABLE).and_then(|rest| rest.trim_start().strip_prefix('='));
+    value.is_some_and(|value| !matches!(value.trim(), "" | "\"\"" | "''"))
 }
 
-fn unreadable(path: &Path, error: dotenvy::Error) -> Failure {
-    match error {
-        // What dotenvy quotes, the line or its value, may be the password.
-        dotenvy::Error::LineParse(line, _) => {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            let number =
-                text.lines().position(|other| line.starts_with(other.trim_end()) && !other.is_empty());
-            let position = number.and_then(|number| Some((u32::try_from(number).ok()? + 1, 1)));
-            Failure::usage("this line is not NAME=VALUE")
-                .file(path)
-                .position(position)
-                .help("quote values with blanks or special characters: NAME='VALUE'")
-                .into()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_set_the_url() {
+        for line in ["DATABASE_URL=a", " export DATABASE_URL = a b", "DATABASE_URL='a"] {
+            assert!(is_set(line), "{line}");
         }
-        dotenvy::Error::Io(error) => Failure::usage(format!("cannot be read: {error}")).file(path).into(),
-        _ => Failure::usage("cannot be read").file(path).into(),
+        for line in [
+            "",
+            "# DATABASE_URL=a",
+            "DATABASE_URL=",
+            "DATABASE_URL=\"\"",
+            "DATABASE_URL_2=a",
+            "A=DATABASE_URL=a",
+        ] {
+            assert!(!is_set(line), "{line}");
+        }
     }
 }

@@ -49,6 +49,16 @@ fn dependencies_come_first() {
 }
 
 #[test]
+fn what_a_migration_needs() {
+    let asking = [(1, Migration::new()), (2, Migration::new().depends_on("b", 1))];
+    let apps = [plain("bustard", [1]), app("a", asking), plain("b", [1, 2])];
+    let graph = Graph::new(&apps).expect("there is an order");
+    assert_eq!(graph.needs((1, 0)), [(0, 0)]);
+    assert_eq!(HashSet::from_iter(graph.needs((1, 1)).iter().copied()), HashSet::from([(1, 0), (2, 0)]));
+    assert_eq!(graph.with_needs((1, 1)), HashSet::from([(0, 0), (1, 0), (1, 1), (2, 0)]));
+}
+
+#[test]
 fn what_is_missing_is_named_with_who_asked() {
     let apps = [
         app(

@@ -56,7 +56,7 @@ impl Migrator {
             run.transaction(session, |_, transaction, _| grants::set(transaction, roles).map(|()| true))?;
             granted = Some(roles.to_vec());
         }
-        Ok(run.report(granted))
+        Ok(run.end(session, granted))
     }
 
     pub(super) fn backward(&self, loaded: &Loaded, session: &mut dyn Session, to: &Revert) -> Result<Report> {
@@ -79,7 +79,7 @@ impl Migrator {
         for nodes in steps.chunks(at_once) {
             run.transaction(session, |run, transaction, facts| run.down(transaction, facts, nodes))?;
         }
-        Ok(run.report(None))
+        Ok(run.end(session, None))
     }
 
     pub(super) fn accept(
@@ -98,7 +98,7 @@ impl Migrator {
             return Ok(run.report(None));
         }
         run.transaction(session, |run, transaction, facts| run.accept(transaction, facts, node))?;
-        Ok(run.report(None))
+        Ok(run.end(session, None))
     }
 }
 
@@ -123,6 +123,13 @@ impl<'r> Run<'r> {
             verified: HashSet::new(),
             started: Instant::now(),
         }
+    }
+
+    fn end(self, session: &mut dyn Session, granted: Option<Vec<String>>) -> Report {
+        if !self.done.is_empty() {
+            registry::after_commit(session);
+        }
+        self.report(granted)
     }
 
     fn report(self, granted: Option<Vec<String>>) -> Report {
@@ -159,6 +166,9 @@ impl<'r> Run<'r> {
             });
         if let Err(error) = ran {
             let name = |done: &Done| format!("{}:{}", done.app, done.migration);
+            if !self.done.is_empty() && error.kind() != ErrorKind::Connection {
+                registry::after_commit(session);
+            }
             return Err(error.after(self.done.iter().map(name).collect()));
         }
         if let [only] = self.open.as_mut_slice() {

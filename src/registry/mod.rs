@@ -25,7 +25,7 @@
 mod postgres;
 mod sqlite;
 
-use crate::engine::{Engine, Executor, Row, Transaction, sealed};
+use crate::engine::{Engine, Executor, Row, Session, Transaction, sealed};
 use crate::error::{Error, ErrorKind, Place, Result, nearest};
 use crate::operation::Statement;
 use crate::version::CacheVersion;
@@ -220,6 +220,22 @@ pub(crate) mod within {
         }
     }
 
+    /// What registering is in SQL; on SQLite, which has no functions, a comment.
+    pub(crate) fn register_sql(engine: Engine, name: &str, app: &str) -> String {
+        match engine {
+            Engine::Postgres => format!("{};", postgres::register(name, Some(app))),
+            Engine::Sqlite => format!("-- bustard: register cache {name}"),
+        }
+    }
+
+    /// What unregistering is in SQL; on SQLite a comment.
+    pub(crate) fn unregister_sql(engine: Engine, name: &str) -> String {
+        match engine {
+            Engine::Postgres => format!("{};", postgres::unregister(name)),
+            Engine::Sqlite => format!("-- bustard: unregister cache {name}"),
+        }
+    }
+
     pub(crate) fn invalidate_all(transaction: &mut dyn Transaction) -> Result<()> {
         let sql = match transaction.engine() {
             Engine::Postgres => postgres::invalidate_all(),
@@ -239,6 +255,21 @@ pub(crate) mod within {
 
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
             self.0.rows(sql)
+        }
+    }
+}
+
+/// What follows a commit, outside of it: folding what can be folded, in a short
+/// transaction of its own, and telling the readers that there is something to
+/// look at. Failing is no harm: readers poll, and the next one folds.
+pub(crate) fn after_commit(session: &mut dyn Session) {
+    if session.engine() != Engine::Postgres {
+        return;
+    }
+    if let Err(error) = session.rows(&format!("{};{}", postgres::FOLD, postgres::NOTIFY)) {
+        log::debug!("the registry could not be folded: {error}");
+        if let Err(error) = session.rows(&format!("ROLLBACK;{}", postgres::NOTIFY)) {
+            log::debug!("readers could not be notified: {error}");
         }
     }
 }

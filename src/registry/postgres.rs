@@ -6,6 +6,12 @@ pub(super) const LIST: &str = "SELECT name, app, version, \
     pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
     FROM bustard.caches ORDER BY name";
 
+/// Whatever the database's default isolation, which several statements in one
+/// message would otherwise run in.
+pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
+
+pub(super) const NOTIFY: &str = "SELECT bustard.notify()";
+
 fn call(function: &str, arguments: impl IntoIterator<Item = Option<String>>) -> String {
     let arguments: Vec<sea_query::Value> = arguments.into_iter().map(Into::into).collect();
     let places = (1..=arguments.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");

@@ -143,6 +143,7 @@ pub(super) fn refinery(
     // Its type has no name outside of the crate.
     let prefix = if theirs.prefix().to_string() == "U" { Prefix::U } else { Prefix::V };
     // 32 bits wide without the feature `int8-versions`.
+    #[allow(clippy::useless_conversion, reason = "it is one with the feature only")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
     let parsed = parse(&Text::new(&file, sql), engine, Directives::Obeyed);

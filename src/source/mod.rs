@@ -102,7 +102,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
             load_files(files, engine, findings, directory::read)
         }
         Origin::Embedded(files) => {
-            let named = files.iter().filter_map(|(file, _)| Some(found(label, file, findings)?)).collect();
+            let named = files.iter().filter_map(|(file, _)| found(label, file, findings)).collect();
             let chosen = variants::choose(named, engine, findings);
             load_files(chosen, engine, findings, |path| embedded_text(files, path))
         }

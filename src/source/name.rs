@@ -152,6 +152,7 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
 
 /// The right name that looks most like the given one.
 fn nearest(stem: &str) -> String {
+    let stem = stem.trim_start_matches(|c| !is_word(c));
     let prefix = if stem.starts_with(['U', 'u']) && stem[1..].starts_with(|c: char| c.is_ascii_digit()) {
         'U'
     } else {

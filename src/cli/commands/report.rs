@@ -56,12 +56,13 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         ]);
     }
     let caches = match caches {
-        Some(1) => "1 cache".to_owned(),
-        Some(number) => format!("all {}", count(number, "cache")),
-        None => "all caches".to_owned(),
+        Some(0) => "no cache is tracked".to_owned(),
+        Some(1) => "1 cache invalidated".to_owned(),
+        Some(number) => format!("all {number} caches invalidated"),
+        None => "all caches invalidated".to_owned(),
     };
     format!(
-        "{}\n{} {} in {} ms; {caches} invalidated\n",
+        "{}\n{} {} in {} ms; {caches}\n",
         table::render(table),
         count(report.steps.len(), "migration"),
         // A run does one thing.

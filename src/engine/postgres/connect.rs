@@ -191,7 +191,7 @@ fn error(target: &Target, mut failed: Vec<(&Server, Trouble)>) -> Error {
 fn reason(target: &Target, server: &Server, trouble: &Trouble) -> Reason {
     match trouble {
         Trouble::Lookup(error) => Reason::new(
-            format!("the host name was not found ({error})"),
+            format!("the host name cannot be looked up ({error})"),
             "correct the host in the database URL, or this machine's name resolution",
         ),
         Trouble::TimedOut(limit) => Reason::new(
@@ -226,7 +226,7 @@ fn tls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
 }
 
 fn refused_by_system(server: &Server, error: &io::Error) -> Reason {
-    let running = "is the server running, and does it listen there?";
+    let running = "is a PostgreSQL server running and listening there?";
     match (error.kind(), &server.address) {
         (io::ErrorKind::ConnectionRefused, _) => Reason::new("connection refused", running),
         (io::ErrorKind::NotFound, Address::Unix(_)) => Reason::new("there is no such socket", running),

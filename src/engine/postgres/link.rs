@@ -68,7 +68,14 @@ impl Own {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
                 Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
             })?;
-        let (client, connection) = runtime.block_on(super::connect(target))?;
+        let (client, connection) = match runtime.block_on(super::connect(target)) {
+            Ok(connected) => connected,
+            Err(error) => {
+                // A look-up of a name cannot be cancelled, and would be waited for.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
         runtime.spawn(async move {
             // Whoever waits for an answer is told; there is nobody else to tell.
             if let Err(error) = connection.await {

@@ -3,12 +3,16 @@
 
 mod connect;
 mod failure;
+#[cfg(test)]
+mod fake;
 mod history;
 mod link;
 mod pgpass;
 mod session;
 mod settings;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 

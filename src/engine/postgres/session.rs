@@ -171,7 +171,7 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// A statement that ended because the run was cancelled says so.
     fn as_cancelled(&self, error: Error) -> Error {
         match self.check_cancelled() {
-            Err(_) if error.sqlstate() == Some("57014") => error.of_kind(ErrorKind::Cancelled),
+            Err(_) if error.sqlstate() == Some("57014") => error.cancelled(),
             _ => error,
         }
     }

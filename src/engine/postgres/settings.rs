@@ -4,6 +4,7 @@
 //! What is not supported is an error and never ignored, since most of it makes
 //! a connection safer.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,23 +14,12 @@ use tokio_postgres::config::{ChannelBinding, TargetSessionAttrs};
 use super::pgpass;
 use super::target::{Address, Password, Target, servers};
 use super::tls::{Roots, SslMode, Tls};
+use super::url::Setting;
 use crate::error::{Error, Result, nearest};
 
-/// Where a setting comes from, for messages.
-#[derive(Clone, Copy)]
-pub(super) enum Origin {
-    Url,
-    Environment(&'static str),
-}
-
-impl Origin {
-    fn of(self, name: &str) -> String {
-        match self {
-            Origin::Url => format!("the parameter {name} of the database URL"),
-            Origin::Environment(variable) => format!("the environment variable {variable}"),
-        }
-    }
-}
+/// What the process has in its environment; a function, so that tests can have
+/// another one.
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What a URL that says nothing about it takes from the environment.
 const VARIABLES: &[(&str, &str)] = &[
@@ -45,6 +35,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PGGSSENCMODE", "gssencmode"),
     ("PGREQUIREAUTH", "require_auth"),
     ("PGREQUIREPEER", "requirepeer"),
+    ("PGREQUIRESSL", "requiressl"),
     ("PGSSLCERT", "sslcert"),
     ("PGSSLKEY", "sslkey"),
     ("PGSSLCRL", "sslcrl"),
@@ -66,6 +57,7 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("replication", &["false", "off", "no", "0"]),
     ("require_auth", &[]),
     ("requirepeer", &[]),
+    ("requiressl", &["0"]),
     ("scram_client_key", &[]),
     ("scram_server_key", &[]),
     ("service", &[]),
@@ -87,7 +79,6 @@ const SUPPORTED: &[&str] = &[
     "channel_binding",
     "connect_timeout",
     "dbname",
-    "fallback_application_name",
     "host",
     "hostaddr",
     "keepalives",
@@ -105,230 +96,224 @@ const SUPPORTED: &[&str] = &[
     "user",
 ];
 
-/// The settings while they are gathered; a later one replaces an earlier.
-#[derive(Default)]
-pub(super) struct Draft {
-    config: Config,
-    given: Vec<String>,
-    hosts: Option<String>,
-    addresses: Option<String>,
-    ports: Option<String>,
-    user: Option<String>,
-    password: Option<String>,
-    database: Option<String>,
-    passfile: Option<PathBuf>,
-    mode: Option<SslMode>,
-    roots: Option<Roots>,
-    limit: Option<Option<Duration>>,
+/// What applies where nobody said otherwise. Left to the system, a server that
+/// vanished would be noticed after two hours.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("application_name", "bustard"),
+    ("connect_timeout", "10"),
+    ("keepalives_count", "6"),
+    ("keepalives_idle", "60"),
+    ("keepalives_interval", "10"),
+];
+
+/// Where a setting comes from, for messages.
+#[derive(Clone, Copy)]
+enum Origin {
+    Url,
+    Environment(&'static str),
+    Default,
 }
 
-impl Draft {
-    pub(super) fn set(&mut self, name: &str, value: String, origin: Origin) -> Result<()> {
-        // Empty means not given, as for libpq.
-        let known = SUPPORTED.contains(&name) || UNSUPPORTED.iter().any(|(known, _)| *known == name);
-        if value.is_empty() && known {
-            return Ok(());
+impl Origin {
+    fn of(self, name: &str) -> String {
+        match self {
+            Origin::Url => format!("the parameter {name} of the database URL"),
+            Origin::Environment(variable) => format!("the environment variable {variable}"),
+            Origin::Default => format!("Bustard's default of {name}"),
         }
-        let bad = |allowed: &str| {
-            Error::usage(format!("{} is not one that can be used", origin.of(name))).help(allowed.to_owned())
-        };
-        let number = |unit: &str| value.parse::<i64>().map_err(|_| bad(&format!("write {unit}")));
-        match name {
-            "host" => self.hosts = Some(value),
-            "hostaddr" => self.addresses = Some(value),
-            "port" => self.ports = Some(value),
-            "user" => self.user = Some(value),
-            "password" => self.password = Some(value),
-            "dbname" => self.database = Some(value),
-            "passfile" => self.passfile = Some(value.into()),
-            "options" => _ = self.config.options(value),
-            "application_name" => _ = self.config.application_name(value),
-            "fallback_application_name" => {
-                if self.config.get_application_name().is_none() {
-                    self.config.application_name(value);
-                }
-            }
-            "sslmode" => self.mode = Some(ssl_mode(&value, origin)?),
-            "sslrootcert" if value == "system" => self.roots = Some(Roots::System),
-            "sslrootcert" => self.roots = Some(Roots::File(value.into())),
-            "channel_binding" => {
-                let binding = match value.as_str() {
-                    "disable" => ChannelBinding::Disable,
-                    "prefer" => ChannelBinding::Prefer,
-                    "require" => ChannelBinding::Require,
-                    _ => return Err(bad("write disable, prefer or require")),
-                };
-                self.config.channel_binding(binding);
-            }
-            "target_session_attrs" => {
-                let wanted = match value.as_str() {
-                    "any" => TargetSessionAttrs::Any,
-                    "read-write" => TargetSessionAttrs::ReadWrite,
-                    "read-only" => TargetSessionAttrs::ReadOnly,
-                    _ => return Err(bad("write any, read-write or read-only; others are not supported")),
-                };
-                self.config.target_session_attrs(wanted);
-            }
-            "connect_timeout" => {
-                self.limit = Some(positive(number("seconds; 0 waits for ever")?).map(seconds))
-            }
-            "keepalives" => _ = self.config.keepalives(number("1 or 0")? != 0),
-            "keepalives_idle" => {
-                if let Some(n) = positive(number("seconds")?) {
-                    self.config.keepalives_idle(seconds(n));
-                }
-            }
-            "keepalives_interval" => {
-                if let Some(n) = positive(number("seconds")?) {
-                    self.config.keepalives_interval(seconds(n));
-                }
-            }
-            "keepalives_count" => {
-                if let Some(n) = positive(number("a number of probes")?) {
-                    self.config.keepalives_retries(u32::try_from(n).unwrap_or(u32::MAX));
-                }
-            }
-            "tcp_user_timeout" => {
-                if let Some(n) = positive(number("milliseconds")?) {
-                    self.config.tcp_user_timeout(Duration::from_millis(n));
-                }
-            }
-            _ => return refuse(name, &value, origin),
+    }
+}
+
+/// All settings that apply, by name.
+#[derive(Default)]
+pub(super) struct Settings(BTreeMap<String, (String, Origin)>);
+
+impl Settings {
+    /// Puts a URL's settings, where the later of two counts, before those of
+    /// the environment, and these before the defaults.
+    pub(super) fn gather(url: Vec<Setting>, environment: Environment<'_>) -> Result<Settings> {
+        let mut settings = Settings::default();
+        for Setting { name, value } in url {
+            settings.check(&name, &value, Origin::Url)?;
+            settings.0.insert(name, (value, Origin::Url));
         }
-        self.given.push(name.to_owned());
-        Ok(())
+        let names_server = settings.get("host").or(settings.get("hostaddr")).is_some();
+        let server: &[_] = if names_server { &[] } else { &[("PGHOST", "host"), ("PGPORT", "port")] };
+        for (variable, name) in VARIABLES.iter().chain(server) {
+            if let (None, Some(value)) = (settings.get(name), environment(variable)) {
+                settings.check(name, &value, Origin::Environment(variable))?;
+                settings.0.insert((*name).to_owned(), (value, Origin::Environment(variable)));
+            }
+        }
+        for (name, value) in DEFAULTS {
+            if settings.get(name).is_none() {
+                settings.0.insert((*name).to_owned(), ((*value).to_owned(), Origin::Default));
+            }
+        }
+        Ok(settings)
     }
 
-    /// Takes from the environment, and from Bustard's defaults, what is not given.
-    pub(super) fn fill(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<()> {
-        let given = std::mem::take(&mut self.given);
-        let open = |name: &str| !given.iter().any(|given| given == name);
-        for (variable, name) in VARIABLES {
-            if let Some(value) = environment(variable).filter(|_| open(name)) {
-                self.set(name, value, Origin::Environment(variable))?;
+    fn check(&self, name: &str, value: &str, origin: Origin) -> Result<()> {
+        let unsupported = UNSUPPORTED.iter().find(|(unsupported, _)| *unsupported == name);
+        let what = origin.of(name);
+        match unsupported {
+            Some((_, harmless)) if value.is_empty() || harmless.contains(&value) => Ok(()),
+            Some((_, harmless)) => {
+                let help = match origin {
+                    Origin::Environment(variable) => format!("unset {variable}"),
+                    _ if harmless.is_empty() => "take it out of the URL".to_owned(),
+                    _ => format!("take it out of the URL; only {} will do", harmless.join(" or ")),
+                };
+                Err(Error::usage(format!("{what} is not supported")).help(help))
             }
-        }
-        if self.hosts.is_none() && self.addresses.is_none() {
-            for (variable, name) in [("PGHOST", "host"), ("PGPORT", "port")] {
-                if let Some(value) = environment(variable).filter(|_| open(name)) {
-                    self.set(name, value, Origin::Environment(variable))?;
-                }
-            }
-        }
-        if self.config.get_application_name().is_none() {
-            self.config.application_name("bustard");
-        }
-        // The system's defaults notice a vanished server after two hours.
-        let open = |name: &str| open(name) && !self.given.iter().any(|given| given == name);
-        if open("keepalives_idle") {
-            self.config.keepalives_idle(Duration::from_secs(60));
-        }
-        if open("keepalives_interval") {
-            self.config.keepalives_interval(Duration::from_secs(10));
-        }
-        if open("keepalives_count") {
-            self.config.keepalives_retries(6);
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Target> {
-        let user = match self.user.take().or_else(|| environment("USER")).or_else(|| environment("USERNAME"))
-        {
-            Some(user) => user,
+            None if SUPPORTED.contains(&name) => Ok(()),
             None => {
-                return Err(Error::usage("the database URL names no user")
-                    .help("write postgres://USER@HOST/DATABASE, or set PGUSER"));
+                let help = match nearest(name, SUPPORTED.iter().copied()) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("the parameters are {}", SUPPORTED.join(", ")),
+                };
+                Err(Error::usage(format!("{what} is unknown")).help(help))
             }
-        };
-        let database = self.database.take().ok_or_else(|| {
-            Error::usage("the database URL names no database")
-                .help("write postgres://USER@HOST/DATABASE; no default is taken, so that nothing happens to a database that nobody meant")
+        }
+    }
+
+    /// A setting's value; empty means not given, as for libpq.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A value as what `read` makes of it; `None` from it is an error.
+    fn read<T>(&self, name: &str, allowed: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let origin = self.0.get(name).map_or(Origin::Default, |(_, origin)| *origin);
+        match read(value) {
+            Some(read) => Ok(Some(read)),
+            // The value stays out of it: part of a password may have become one.
+            None => Err(Error::usage(format!("{} has a value that cannot be used", origin.of(name)))
+                .help(format!("write {allowed}"))),
+        }
+    }
+
+    /// A whole number; as for libpq, none greater than 0 means the system's default.
+    fn number(&self, name: &str, unit: &str) -> Result<Option<u64>> {
+        let number = self.read(name, unit, |value| value.trim().parse::<i64>().ok())?;
+        Ok(number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
+    }
+
+    fn seconds(&self, name: &str) -> Result<Option<Duration>> {
+        Ok(self.number(name, "a number of seconds")?.map(Duration::from_secs))
+    }
+
+    /// The target that the settings describe.
+    pub(super) fn target(&self, environment: Environment<'_>) -> Result<Target> {
+        // The user of this process; cron sets only the second, Windows the third.
+        let own = || ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(environment);
+        let user = self.get("user").map(str::to_owned).or_else(own).ok_or_else(|| {
+            Error::usage("the database URL names no user")
+                .help("write postgres://USER@HOST/DATABASE, or set PGUSER")
+        })?;
+        let database = self.get("dbname").map(str::to_owned).ok_or_else(|| {
+            Error::usage("the database URL names no database").help(
+                "write postgres://USER@HOST/DATABASE; no default is taken, so that nothing happens to a database that nobody meant",
+            )
         })?;
         let home = environment("HOME").map(PathBuf::from);
-        let tls = self.tls(home.as_deref())?;
-        let limit = self.limit.unwrap_or(Some(Duration::from_secs(10)));
-        self.config.user(&user).dbname(&database);
+        let mut config = self.config()?;
+        config.user(&user).dbname(&database);
+        let limit = self.seconds("connect_timeout")?;
         if let Some(limit) = limit {
-            // For the connection that cancels a statement; see `connect` for the rest.
-            self.config.connect_timeout(limit);
+            // For the connection that cancels a statement; `connect` sees to the rest.
+            config.connect_timeout(limit);
         }
-
-        let mut servers = servers(self.hosts.as_deref(), self.addresses.as_deref(), self.ports.as_deref())?;
-        let passfile = self.passfile.take().or_else(|| Some(home?.join(".pgpass")));
-        let password = (self.password.take().map(|text| Password { text, origin: "the database URL" }))
-            .or_else(|| Some(Password { text: environment("PGPASSWORD")?, origin: "PGPASSWORD" }));
+        let tls = self.tls(home.as_deref())?;
+        let mut servers = servers(self.get("host"), self.get("hostaddr"), self.get("port"))?;
+        let passfile = self.get("passfile").map(PathBuf::from).or_else(|| Some(home?.join(".pgpass")));
+        let given = (self.get("password").map(|text| Password::new(text, "the database URL")))
+            .or_else(|| Some(Password::new(environment("PGPASSWORD")?, "PGPASSWORD")));
         for server in &mut servers {
-            server.password = password.clone().or_else(|| {
+            server.password = given.clone().or_else(|| {
                 let host = match &server.address {
                     Address::Tcp(host, _) => host,
                     Address::Unix(_) => "localhost",
                 };
-                let text = pgpass::lookup(passfile.as_deref()?, host, server.port, &database, &user)?;
-                Some(Password { text, origin: "the password file" })
+                let found = pgpass::lookup(passfile.as_deref()?, host, server.port, &database, &user)?;
+                Some(Password::new(found, "the password file"))
             });
         }
-        Ok(Target { servers, user, database, config: self.config, tls, limit })
+        Ok(Target { servers, user, database, config, tls, limit })
+    }
+
+    /// What the driver takes as it is.
+    fn config(&self) -> Result<Config> {
+        let mut config = Config::new();
+        if let Some(options) = self.get("options") {
+            config.options(options);
+        }
+        if let Some(name) = self.get("application_name") {
+            config.application_name(name);
+        }
+        let binding = self.read("channel_binding", "disable, prefer or require", |value| match value {
+            "disable" => Some(ChannelBinding::Disable),
+            "prefer" => Some(ChannelBinding::Prefer),
+            "require" => Some(ChannelBinding::Require),
+            _ => None,
+        });
+        if let Some(binding) = binding? {
+            config.channel_binding(binding);
+        }
+        let session =
+            self.read("target_session_attrs", "any, read-write or read-only", |value| match value {
+                "any" => Some(TargetSessionAttrs::Any),
+                "read-write" => Some(TargetSessionAttrs::ReadWrite),
+                "read-only" => Some(TargetSessionAttrs::ReadOnly),
+                _ => None,
+            });
+        if let Some(session) = session? {
+            config.target_session_attrs(session);
+        }
+        if let Some(on) = self.read("keepalives", "1 or 0", |value| value.parse::<i64>().ok())? {
+            config.keepalives(on != 0);
+        }
+        if let Some(idle) = self.seconds("keepalives_idle")? {
+            config.keepalives_idle(idle);
+        }
+        if let Some(interval) = self.seconds("keepalives_interval")? {
+            config.keepalives_interval(interval);
+        }
+        if let Some(count) = self.number("keepalives_count", "a number of probes")? {
+            config.keepalives_retries(u32::try_from(count).unwrap_or(u32::MAX));
+        }
+        if let Some(time) = self.number("tcp_user_timeout", "a number of milliseconds")? {
+            config.tcp_user_timeout(Duration::from_millis(time));
+        }
+        Ok(config)
     }
 
     fn tls(&self, home: Option<&Path>) -> Result<Tls> {
-        // Whoever trusts every CA of the world has to look at the name.
-        if self.roots == Some(Roots::System) && self.mode.is_some_and(|mode| mode < SslMode::VerifyFull) {
-            return Err(Error::usage("sslrootcert=system is too weak without sslmode=verify-full")
-                .help("with it, anybody's certificate for any name would do; write sslmode=verify-full, or name your own CA's file"));
+        if self.get("sslmode") == Some("allow") {
+            return Err(Error::usage("sslmode=allow is not supported")
+                .help("write prefer, or better verify-full; allow would try plaintext first"));
         }
-        let default = match self.roots {
-            Some(Roots::System) => SslMode::VerifyFull,
-            _ => SslMode::Prefer,
+        let mode = self.read("sslmode", &SslMode::NAMES.join(", "), SslMode::from_name)?;
+        let roots = self.get("sslrootcert").map(|roots| match roots {
+            "system" => Roots::System,
+            file => Roots::File(file.into()),
+        });
+        let mode = match (&roots, mode) {
+            (Some(Roots::System), None) => SslMode::VerifyFull,
+            // Whoever trusts every CA of the world has to look at the name.
+            (Some(Roots::System), Some(mode)) if mode != SslMode::VerifyFull => {
+                return Err(Error::usage("sslrootcert=system is too weak without sslmode=verify-full").help(
+                    "anybody's certificate would do; write sslmode=verify-full, or name the file of your own CA",
+                ));
+            }
+            (_, mode) => mode.unwrap_or(SslMode::Prefer),
         };
-        let mode = self.mode.unwrap_or(default);
-        // Where libpq looks; its presence makes `require` verify the chain there too.
+        // Where libpq looks; if it is there, `require` verifies the chain there too.
         let usual = || {
             let file = home?.join(".postgresql/root.crt");
             (mode >= SslMode::Require && file.is_file()).then_some(Roots::File(file))
         };
-        Tls::new(mode, self.roots.clone().or_else(usual).as_ref())
+        Tls::new(mode, roots.or_else(usual).as_ref())
     }
-}
-
-fn positive(number: i64) -> Option<u64> {
-    u64::try_from(number).ok().filter(|number| *number > 0)
-}
-
-fn seconds(number: u64) -> Duration {
-    Duration::from_secs(number)
-}
-
-fn ssl_mode(value: &str, origin: Origin) -> Result<SslMode> {
-    SslMode::from_name(value).ok_or_else(|| {
-        let name = origin.of("sslmode");
-        let names = SslMode::NAMES.join(", ");
-        match value {
-            "allow" => Error::usage(format!("{name} is `allow`, which is not supported"))
-                .help("write prefer, or better verify-full; allow would try plaintext first"),
-            _ => Error::usage(format!("{name} is not a mode of TLS")).help(format!("the modes are {names}")),
-        }
-    })
-}
-
-fn refuse(name: &str, value: &str, origin: Origin) -> Result<()> {
-    let what = origin.of(name);
-    if let Some((_, harmless)) = UNSUPPORTED.iter().find(|(unsupported, _)| *unsupported == name) {
-        if harmless.contains(&value) {
-            return Ok(());
-        }
-        let help = match (origin, harmless) {
-            (Origin::Environment(variable), _) => format!("unset {variable}"),
-            (Origin::Url, []) => "take it out of the URL".to_owned(),
-            (Origin::Url, harmless) => {
-                format!("take it out of the URL; only {} will do", harmless.join(" or "))
-            }
-        };
-        return Err(Error::usage(format!("{what} is not supported")).help(help));
-    }
-    let help = match nearest(name, SUPPORTED.iter().copied()) {
-        Some(near) => format!("did you mean {near}?"),
-        None => format!("the parameters are {}", SUPPORTED.join(", ")),
-    };
-    Err(Error::usage(format!("{what} is unknown")).help(help))
 }

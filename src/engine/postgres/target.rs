@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 
-use super::settings::{Draft, Origin};
+use super::settings::{Environment, Settings};
 use super::tls::Tls;
-use super::url::{self, Setting};
+use super::url;
 use crate::error::{Error, Result};
 
 /// Where a connection goes, and everything it needs.
@@ -52,9 +52,15 @@ pub(super) enum Address {
 
 #[derive(Clone)]
 pub(super) struct Password {
-    pub text: String,
+    text: String,
     /// Where it was found, for messages.
     pub origin: &'static str,
+}
+
+impl Password {
+    pub(super) fn new(text: impl Into<String>, origin: &'static str) -> Password {
+        Password { text: text.into(), origin }
+    }
 }
 
 impl Target {
@@ -63,15 +69,11 @@ impl Target {
         Target::parse_with(url, &|name| std::env::var(name).ok())
     }
 
-    fn parse_with(url: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Target> {
-        let mut draft = Draft::default();
-        for Setting { name, value } in url::settings(url)? {
-            draft.set(&name, value, Origin::Url)?;
-        }
+    /// The same with another environment.
+    pub(super) fn parse_with(url: &str, environment: Environment<'_>) -> Result<Target> {
         // An empty variable is one that is not set, as for libpq.
         let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
-        draft.fill(&environment)?;
-        draft.finish(&environment)
+        Settings::gather(url::settings(url)?, &environment)?.target(&environment)
     }
 
     pub(crate) fn connector(&self) -> tokio_postgres_rustls::MakeRustlsConnect {
@@ -80,26 +82,23 @@ impl Target {
 
     /// The URL without what is secret, with what was left open filled in.
     pub(crate) fn redacted(&self) -> String {
-        let mut text = format!("postgres://{}@", url::encode(&self.user, ""));
-        let mut sockets = Vec::new();
-        let mut hosts = Vec::new();
-        for server in &self.servers {
-            match &server.address {
-                Address::Unix(path) => sockets.push((path.display().to_string(), server.port)),
-                Address::Tcp(..) => hosts.push(server.to_string()),
-            }
-        }
+        let user = url::encode(&self.user, "");
         let database = url::encode(&self.database, "");
-        match sockets.as_slice() {
-            [(path, port)] if hosts.is_empty() => {
-                text += &format!("/{database}?host={}&port={port}", url::encode(path, "/"));
-            }
-            sockets => {
-                hosts.extend(sockets.iter().map(|(path, port)| format!("{}:{port}", url::encode(path, ""))));
-                text += &format!("{}/{database}", hosts.join(","));
-            }
+        if let [Server { address: Address::Unix(path), port, .. }] = self.servers.as_slice() {
+            let path = url::encode(&path.to_string_lossy(), "/");
+            return format!("postgres://{user}@/{database}?host={path}&port={port}");
         }
-        text
+        let servers: Vec<_> = (self.servers.iter())
+            .map(|server| {
+                let host = match &server.address {
+                    Address::Tcp(host, _) if host.contains(':') => format!("[{}]", url::encode(host, ":")),
+                    Address::Tcp(host, _) => url::encode(host, ""),
+                    Address::Unix(path) => url::encode(&path.to_string_lossy(), ""),
+                };
+                format!("{host}:{}", server.port)
+            })
+            .collect();
+        format!("postgres://{user}@{}/{database}", servers.join(","))
     }
 
     /// The driver's configuration for one server, at `ip` if it was looked up.
@@ -195,4 +194,175 @@ fn usual_address(port: u16) -> Address {
         .map(PathBuf::from)
         .find(|directory| directory.join(format!(".s.PGSQL.{port}")).exists())
         .map_or_else(|| Address::Tcp("localhost".to_owned(), None), Address::Unix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn parse(url: &str, environment: &[(&str, &str)]) -> Result<Target> {
+        Target::parse_with(url, &|name| {
+            let found = environment.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn fails(url: &str, environment: &[(&str, &str)]) -> String {
+        let error = parse(url, environment).expect_err(url);
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        error.to_string()
+    }
+
+    #[test]
+    fn a_target_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("postgres://u@h/d", "postgres://u@h:5432/d"),
+            ("postgresql://u:secret@h:7/d", "postgres://u@h:7/d"),
+            ("postgres://u:s%65cret@h/d", "postgres://u@h:5432/d"),
+            ("postgres://u:secret%40%2F@h/d?sslmode=disable", "postgres://u@h:5432/d"),
+            ("postgres://u@h/d?password=secret", "postgres://u@h:5432/d"),
+            ("postgres://u@h/d?p%61ssword=secret", "postgres://u@h:5432/d"),
+            ("postgres://a%40b:secret@h/d%2Fe", "postgres://a%40b@h:5432/d%2Fe"),
+            ("postgres://u:secret@h1,h2:7/d", "postgres://u@h1:5432,h2:7/d"),
+            ("postgres://u:secret@[::1]/d", "postgres://u@[::1]:5432/d"),
+            ("postgres:///d?user=u&password=secret&host=/run/x", "postgres://u@/d?host=/run/x&port=5432"),
+            ("postgres://u:secret@h,%2Frun%2Fx:7/d", "postgres://u@h:5432,%2Frun%2Fx:7/d"),
+            ("postgres://u@/d?hostaddr=10.0.0.1", "postgres://u@10.0.0.1:5432/d"),
+            ("postgres://u@h/d?host=i&dbname=e&port=8&user=v", "postgres://v@i:8/e"),
+        ] {
+            let target = parse(url, &[]).unwrap();
+            assert_eq!(target.redacted(), shown, "{url}");
+            assert_eq!(format!("{target:?}"), format!("Target({shown})"));
+            // What is shown means the same target.
+            assert_eq!(parse(shown, &[]).unwrap().redacted(), shown);
+            for server in &target.servers {
+                assert!(!format!("{server} {:?}", target.config_for(server, None)).contains("secret"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_fills_in_what_the_url_leaves_open() {
+        let environment = [
+            ("PGHOST", "/run/x"),
+            ("PGPORT", "7"),
+            ("PGUSER", "v"),
+            ("PGDATABASE", "never"),
+            ("PGHOSTADDR", "10.9.9.9"),
+            ("PGPASSWORD", "from environment"),
+            ("PGAPPNAME", "deploy"),
+            ("PGOPTIONS", ""),
+            ("PGCONNECT_TIMEOUT", "3"),
+            ("USER", "w"),
+        ];
+        let target = parse("postgres:///d", &environment).unwrap();
+        assert_eq!(target.redacted(), "postgres://v@/d?host=/run/x&port=7");
+        assert_eq!(target.limit, Some(Duration::from_secs(3)));
+        let config = target.config_for(&target.servers[0], None);
+        assert_eq!(config.get_password(), Some("from environment".as_bytes()));
+        assert_eq!(config.get_application_name(), Some("deploy"));
+        assert_eq!(config.get_options(), None);
+
+        let url = "postgres://u:own@h/d?application_name=mine&connect_timeout=0";
+        let target = parse(url, &environment).unwrap();
+        assert_eq!(target.redacted(), "postgres://u@h:5432/d");
+        assert_eq!(target.limit, None);
+        let config = target.config_for(&target.servers[0], None);
+        assert_eq!(config.get_password(), Some("own".as_bytes()));
+        assert_eq!(config.get_application_name(), Some("mine"));
+
+        assert_eq!(parse("postgres://h/d", &[("USER", "w")]).unwrap().redacted(), "postgres://w@h:5432/d");
+        assert!(fails("postgres://u@h", &environment).contains("names no database"));
+        assert!(fails("postgres://h/d", &[]).contains("names no user"));
+    }
+
+    #[test]
+    fn defaults() {
+        let target = parse("postgres://u@h/d", &[]).unwrap();
+        let config = target.config_for(&target.servers[0], None);
+        assert_eq!(config.get_application_name(), Some("bustard"));
+        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(10)));
+        assert_eq!(config.get_ssl_mode(), tokio_postgres::config::SslMode::Prefer);
+        assert!(config.get_keepalives());
+        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(60));
+        assert_eq!(config.get_password(), None);
+    }
+
+    #[test]
+    fn a_password_file_has_one_for_each_server() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".pgpass");
+        std::fs::write(&file, "h1:*:d:u:one\nlocalhost:7:d:u:two\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let home = ("HOME", home.path().to_str().unwrap());
+
+        let passwords = |url: &str, environment: &[(&str, &str)]| -> Vec<String> {
+            let target = parse(url, environment).unwrap();
+            let texts = target.servers.iter().map(|server| match &server.password {
+                Some(password) => password.text.clone(),
+                None => "none".to_owned(),
+            });
+            texts.collect()
+        };
+        let url = "postgres://u@h1,h2,localhost:7,%2Frun%2Fx:7/d";
+        assert_eq!(passwords(url, &[home]), ["one", "none", "two", "two"]);
+        assert_eq!(passwords("postgres://u@h1/d", &[home, ("PGPASSWORD", "x")]), ["x"]);
+        assert_eq!(passwords("postgres://u@h1/d", &[home, ("PGPASSFILE", "no/such")]), ["none"]);
+        let url = format!("postgres://u@h1/d?passfile={}", file.display());
+        assert_eq!(passwords(&url, &[]), ["one"]);
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused() {
+        for (parameter, said) in [
+            ("sslmode=allow", "sslmode=allow is not supported"),
+            ("sslmode=on", "write disable, prefer, require, verify-ca, verify-full"),
+            ("sslmod=require", "did you mean sslmode?"),
+            ("sslcert=x", "sslcert of the database URL is not supported"),
+            ("sslkey=x", "not supported"),
+            ("sslcrl=x", "not supported"),
+            ("requiressl=1", "not supported"),
+            ("require_auth=scram-sha-256", "not supported"),
+            ("sslnegotiation=direct", "not supported"),
+            ("ssl_min_protocol_version=TLSv1.3", "not supported"),
+            ("gssencmode=require", "only disable or prefer will do"),
+            ("channel_binding=always", "write disable, prefer or require"),
+            ("target_session_attrs=primary", "write any, read-write or read-only"),
+            ("connect_timeout=soon", "write a number of seconds"),
+            ("keepalives=yes", "write 1 or 0"),
+            ("schema=public", "is unknown"),
+            ("hostaddr=localhost", "not an IP address"),
+            ("port=70000", "no number from 1 to 65535"),
+            ("port=1,2", "different lengths"),
+            ("hostaddr=10.0.0.1,10.0.0.2", "different lengths"),
+            ("sslrootcert=no/such/file", "no/such/file"),
+            ("sslrootcert=Cargo.toml", "there is none"),
+            ("sslrootcert=system&sslmode=require", "too weak"),
+        ] {
+            let message = fails(&format!("postgres://u:secret@h/d?{parameter}"), &[]);
+            assert!(message.contains(said), "{parameter}: {message}");
+            assert!(!message.contains("secret"));
+        }
+        for parameter in ["gssencmode=prefer", "sslcert=", "client_encoding=UTF8", "sslcompression=0"] {
+            parse(&format!("postgres://u@h/d?{parameter}"), &[]).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_the_environment_asks_for_counts_as_much() {
+        for (variable, value) in [
+            ("PGSSLMODE", "allow"),
+            ("PGSSLCERT", "x"),
+            ("PGSSLCRL", "x"),
+            ("PGREQUIRESSL", "1"),
+            ("PGREQUIREAUTH", "scram-sha-256"),
+            ("PGSSLROOTCERT", "no/such/file"),
+        ] {
+            fails("postgres://u@h/d", &[(variable, value)]);
+        }
+        assert!(fails("postgres://u@h/d", &[("PGSSLKEY", "x")]).contains("unset PGSSLKEY"));
+    }
 }

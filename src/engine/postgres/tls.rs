@@ -10,7 +10,9 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
@@ -215,6 +217,13 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
             "the server's certificate is signed by nobody who is trusted here".to_owned(),
             "name the certificate of its CA with sslrootcert=FILE, if you trust it".to_owned(),
         ),
+        // Of the CA under the certificate, or of the server under the handshake.
+        BadSignature => (
+            "a signature of the server's certificate is wrong".to_owned(),
+            "a CA that was made anew under its old name has another key: is sslrootcert its present certificate? \
+             otherwise somebody may be posing as the server"
+                .to_owned(),
+        ),
         Expired | ExpiredContext { .. } => (
             "the server's certificate has expired".to_owned(),
             "renew it on the server, or set this machine's clock".to_owned(),
@@ -223,16 +232,31 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
             "the server's certificate is not valid yet".to_owned(),
             "set the clocks of this machine and of the one that made the certificate".to_owned(),
         ),
-        other if is_ca(other) => (
+        Other(OtherError(other)) => explain_other(&other.to_string()),
+        other => unusable(&other.to_string()),
+    }
+}
+
+/// What rustls passes on from webpki, and has no variants of its own for.
+fn explain_other(error: &str) -> (String, String) {
+    match error {
+        // What `openssl req -x509` makes.
+        "CaUsedAsEndEntity" => (
             "the server's certificate is that of a CA".to_owned(),
             "make a certificate for the server that is signed by the CA, with basicConstraints CA:FALSE"
                 .to_owned(),
         ),
-        other => (
-            format!("the server's certificate cannot be used: {other}"),
-            "have it made anew: X.509 version 3, signed with SHA-256 or better".to_owned(),
-        ),
+        // What `openssl x509 -req` makes without extensions.
+        "UnsupportedCertVersion" => unusable("it is X.509 version 1"),
+        other => unusable(other),
     }
+}
+
+fn unusable(why: &str) -> (String, String) {
+    (
+        format!("the server's certificate cannot be used: {why}"),
+        "have it made anew: X.509 version 3 with a subjectAltName, signed with SHA-256 or better".to_owned(),
+    )
 }
 
 /// The names in a certificate; none means a certificate with a common name
@@ -254,10 +278,4 @@ fn presented(error: &CertificateError) -> String {
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(name).trim_matches('"')
-}
-
-/// A certificate with CA:TRUE cannot be a server's for rustls, though it is
-/// what `openssl req -x509` makes. rustls has no variant of its own for it.
-fn is_ca(error: &CertificateError) -> bool {
-    matches!(error, CertificateError::Other(_)) && error.to_string().contains("CaUsedAsEndEntity")
 }

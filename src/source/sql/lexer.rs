@@ -1,15 +1,15 @@
 //! Text to tokens, each with its bytes in the text.
 //!
 //! sqlparser's tokenizer does the work. Where it goes another way than the
-//! database does, this module brings it back: an operator never reaches into a
-//! comment (`||--`), and what it refuses but the server takes (`E'\377'`,
+//! database does, this module brings it back: no operator reaches into a comment
+//! (`||--`), and what it refuses but the server takes (`E'\377'`,
 //! `(r)._x`) is read by [`scan`], so that the only error left is text that ends
 //! inside something quoted.
 
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::tokenizer::{Location, Token as Theirs, Tokenizer, Whitespace};
 
-use super::scan::{Unended, scan};
+use super::scan::{Unended, quoted, scan};
 use crate::engine::Engine;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +64,15 @@ pub(super) fn lex(text: &str, engine: Engine) -> (Vec<Token>, Option<Unended>) {
             let start = cursor.offset;
             cursor.advance(theirs.span.end);
             let kind = kind(&theirs.token);
-            let comment =
-                if kind == Kind::Other { swallowed_comment(part, start, cursor.offset) } else { None };
-            let end = comment.unwrap_or(cursor.offset);
+            let too_far = if kind == Kind::Other { goes_too_far(part, start, cursor.offset) } else { None };
+            let end = too_far.unwrap_or(cursor.offset);
             if end > sure {
                 cursor.offset = start;
                 cut = true;
                 break;
             }
             tokens.push(Token { kind, start: at + start, end: at + end });
-            if comment.is_some() {
+            if too_far.is_some() {
                 cursor.offset = end;
                 cut = true;
                 break;
@@ -111,13 +110,19 @@ fn kind(token: &Theirs) -> Kind {
     }
 }
 
-/// Where a comment opens inside an operator, if it does.
-fn swallowed_comment(text: &str, start: usize, end: usize) -> Option<usize> {
+/// Where the token really ends, if the tokenizer went beyond: an operator ends
+/// where a comment starts, and a backslash escapes nothing in `x'…'`.
+fn goes_too_far(text: &str, start: usize, end: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    if !b"+-*/<>=~!@#%^&|`?:".contains(bytes.get(start)?) || bytes[start] == b'`' {
-        return None;
+    match bytes.get(start)? {
+        b'x' | b'X' => {
+            quoted(&text[start..], 1, "a string").ok().map(|length| start + length).filter(|at| *at < end)
+        }
+        first if b"+-*/<>=~!@#%^&|?:".contains(first) => {
+            (start + 1..end).find(|at| matches!(bytes.get(*at..at + 2), Some(b"--" | b"/*")))
+        }
+        _ => None,
     }
-    (start + 1..end).find(|at| matches!(bytes.get(*at..at + 2), Some(b"--" | b"/*")))
 }
 
 /// Finds the byte offsets of the tokenizer's lines and columns, going forward.

@@ -34,7 +34,7 @@ pub(super) fn scan(text: &str, engine: Engine) -> Result<usize, String> {
 }
 
 /// From a quote to the next one that is not doubled.
-fn quoted(text: &str, open: usize, what: &str) -> Result<usize, String> {
+pub(super) fn quoted(text: &str, open: usize, what: &str) -> Result<usize, String> {
     let bytes = text.as_bytes();
     let quote = bytes[open];
     let mut at = open + 1;

@@ -78,36 +78,40 @@ pub(super) fn split<'a>(text: &'a str, tokens: &[Token], engine: Engine) -> Vec<
     let mut unit = Unit { text, tokens: Vec::new() };
     let mut nesting = Nesting::default();
     let mut skip_to = 0;
-    for token in tokens.iter().filter(|token| token.kind != Kind::Blank) {
+    let finish = |unit: &mut Unit<'a>, pieces: &mut Vec<Piece<'a>>| {
+        let tokens = std::mem::take(&mut unit.tokens);
+        if !tokens.is_empty() {
+            pieces.push(Piece::Statement(Unit { text, tokens }));
+        }
+        Nesting::default()
+    };
+    let silent =
+        |token: &Token| matches!(token.kind, Kind::Blank | Kind::LineComment) && !is_directive(text, token);
+    for token in tokens.iter().filter(|token| !silent(token)) {
         if token.start < skip_to {
             continue;
         }
         if token.kind == Kind::LineComment {
-            if directive::found_in(&text[token.start..token.end]) {
-                let inside = unit.tokens.first().map(|first| first.start);
-                pieces.push(Piece::Directive { comment: *token, inside });
-            }
-            continue;
-        }
-        if for_a_shell(token.kind, &unit, engine) {
+            let inside = unit.tokens.first().map(|first| first.start);
+            pieces.push(Piece::Directive { comment: *token, inside });
+        } else if for_a_shell(token.kind, &unit, engine) {
+            // `SELECT 1 \gset`: it ends a statement, too.
+            nesting = finish(&mut unit, &mut pieces);
             pieces.push(Piece::ShellCommand(token.start));
             skip_to = text[token.start..].find('\n').map_or(text.len(), |at| token.start + at);
-            continue;
+        } else if token.kind == Kind::Semicolon && nesting.ends_statement(&unit, engine) {
+            nesting = finish(&mut unit, &mut pieces);
+        } else {
+            unit.tokens.push(*token);
+            nesting.enter(&unit);
         }
-        if token.kind == Kind::Semicolon && nesting.ends_statement(&unit, engine) {
-            if !unit.tokens.is_empty() {
-                pieces.push(Piece::Statement(Unit { text, tokens: std::mem::take(&mut unit.tokens) }));
-            }
-            nesting = Nesting::default();
-            continue;
-        }
-        unit.tokens.push(*token);
-        nesting.enter(&unit);
     }
-    if !unit.tokens.is_empty() {
-        pieces.push(Piece::Statement(unit));
-    }
+    finish(&mut unit, &mut pieces);
     pieces
+}
+
+fn is_directive(text: &str, token: &Token) -> bool {
+    token.kind == Kind::LineComment && directive::found_in(&text[token.start..token.end])
 }
 
 /// psql's commands start with a backslash, which SQL has no use for outside of
