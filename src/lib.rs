@@ -7,6 +7,7 @@
 mod app;
 mod engine;
 mod error;
+mod failpoint;
 mod graph;
 mod history;
 mod migration;

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::{
-    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants,
+    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants,
 };
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
-use crate::operation::{Operation, Statement};
+use crate::operation::{Form, Operation, Statement};
 use crate::plan::{Facts, Revert};
 use crate::registry;
 
@@ -265,7 +266,10 @@ impl<'r> Run<'r> {
             self.operate(transaction, app, operation)?;
         }
         transaction.restore_settings()?;
-        failpoint::pass("before history")?;
+        if failpoint::fault("history-second-transaction") {
+            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
+        }
         let table = transaction.history_table(app).to_owned();
         match direction {
             Direction::Up => {
@@ -276,7 +280,6 @@ impl<'r> Run<'r> {
                 None,
             ))?,
         }
-        failpoint::pass("after history")?;
         if app == BUSTARD
             && let Some(roles) = &self.migrator.grant
             && transaction.engine() == Engine::Postgres
@@ -309,9 +312,7 @@ impl<'r> Run<'r> {
             Operation::Sql(sql) => {
                 for statement in sql.statements() {
                     transaction.execute(statement.clone())?;
-                    failpoint::pass("after statement")?;
                 }
-                return Ok(());
             }
             Operation::Schema(schema) => {
                 let sql = schema.sql(transaction.engine()).ok_or_else(|| {
@@ -321,7 +322,7 @@ impl<'r> Run<'r> {
             }
             Operation::Function(function) => transaction.call(function)?,
         }
-        failpoint::pass("after operation")
+        Ok(())
     }
 
     fn accept(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, node: Node) -> Result<bool> {
@@ -363,10 +364,8 @@ impl<'r> Run<'r> {
 
 /// The end of every transaction that changes anything.
 fn invalidate(transaction: &mut dyn Transaction, direction: Direction) -> Result<()> {
-    failpoint::pass("before invalidation")?;
     if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
         return Ok(());
     }
-    registry::within::invalidate_all(transaction)?;
-    failpoint::pass("after invalidation")
+    registry::within::invalidate_all(transaction)
 }

@@ -14,6 +14,7 @@ use super::link::{Answer, Link, Own};
 use super::quote_text;
 use crate::engine::{Engine, Failure, Native, OpenTransaction, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::history::{History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
 
@@ -286,7 +287,7 @@ fn attempt<L: Transactional>(
     let read = results.split_off(2.min(results.len()));
     let settings = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
-    if held.as_deref() != Some("t") {
+    if held.as_deref() != Some("t") && !failpoint::fault("no-lock") {
         return Ok(Attempt::Held);
     }
     let mut histories = Vec::with_capacity(resolved.len());
@@ -301,6 +302,7 @@ fn attempt<L: Transactional>(
             histories.push(History { width: table.width, applied: applied.collect::<Result<_>>()? });
         }
     }
+    failpoint::pass(BEGIN)?;
     let mut transaction =
         Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, last: None };
     if !work(&mut transaction, &histories)? {
@@ -342,7 +344,7 @@ impl<T: Link + Ending> Queue<'_, T> {
         let queued = self.queued;
         let answer = self.open.commit(&message);
         match answer.failure {
-            None => Ok(()),
+            None => failpoint::pass("COMMIT"),
             Some(failure) if answer.completed >= queued.len() => {
                 Err(in_whom(at_commit(failure), self.last.as_ref()))
             }
@@ -433,14 +435,14 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if statement.form == Form::Unsplit {
             // Nobody has looked for a COMMIT in it: if there was one, the savepoint is gone.
             self.flush()?;
-            self.queue(Statement::generated("SAVEPOINT bustard", None));
+            self.queue(Statement::generated("SAVEPOINT bustard", None))?;
             self.flush()?;
-            self.queue(statement);
+            self.queue(statement)?;
             self.flush()?;
-            self.queue(Statement::generated("RELEASE SAVEPOINT bustard", None));
+            self.queue(Statement::generated("RELEASE SAVEPOINT bustard", None))?;
             return self.flush();
         }
-        self.queue(statement);
+        self.queue(statement)?;
         if alone { self.flush() } else { Ok(()) }
     }
 
@@ -451,6 +453,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             .send(sql, true)
             .all()
             .map_err(|failure| in_whom(failure.into_error(), self.for_whom.as_ref()))?;
+        failpoint::pass(sql)?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
 
@@ -473,18 +476,23 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
              WHERE (pg_catalog.current_setting(s.name) OPERATOR(pg_catalog.=) s.value) IS NOT TRUE",
             before.collect::<Vec<_>>().join(",")
         );
-        self.queue(Statement::generated(sql, None));
-        Ok(())
+        self.queue(Statement::generated(sql, None))
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
         self.flush()?;
-        self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))
+        self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))?;
+        failpoint::pass(function.label())
     }
 }
 
 impl<T: Link + Ending> Queue<'_, T> {
-    fn queue(&mut self, statement: Statement) {
+    fn queue(&mut self, statement: Statement) -> Result<()> {
+        let point = failpoint::one_by_one().then(|| statement.sql.clone());
         self.queued.push(Queued { statement, for_whom: self.for_whom.clone() });
+        match point {
+            Some(sql) => self.flush().and_then(|()| failpoint::pass(&sql)),
+            None => Ok(()),
+        }
     }
 }
