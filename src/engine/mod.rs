@@ -6,6 +6,7 @@
 //! optional text. That is PostgreSQL's simple protocol, which lets a whole
 //! migration travel as one message.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod database;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -117,6 +118,10 @@ pub trait Transaction {
 
     /// The place of an app's history, quoted for SQL.
     fn history_table(&self, app: &str) -> &str;
+
+    /// Told when the transaction makes an app's history table, of the width of
+    /// new ones: then nobody needs to look it up afterwards.
+    fn makes_history(&mut self, app: &str);
 
     /// Puts back the settings that a migration may have changed for those that
     /// follow: search path, role and the like.

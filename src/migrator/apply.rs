@@ -4,15 +4,14 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{
-    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants,
-};
+use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants};
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
-use crate::operation::{Operation, Statement};
+use crate::operation::{Form, Operation, Statement};
 use crate::plan::{Facts, Revert, State};
 use crate::registry;
 
@@ -26,6 +25,8 @@ struct Run<'r> {
     open: Vec<Done>,
     /// Apps whose history refinery has verified and whose table is there.
     verified: HashSet<usize>,
+    /// The last transaction left something pending.
+    unfinished: bool,
     started: Instant,
 }
 
@@ -45,8 +46,11 @@ impl Migrator {
                 TransactionMode::All => usize::MAX,
             };
             // Somebody else may be applying the same migrations: each transaction
-            // finds out what is left, and the run ends when that is nothing.
-            while run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))? {}
+            // finds out what is left, and the run ends when it leaves nothing.
+            run.unfinished = true;
+            while run.unfinished {
+                run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))?;
+            }
         }
         let mut granted = None;
         if let Some(roles) = granting
@@ -120,6 +124,7 @@ impl<'r> Run<'r> {
             done: Vec::new(),
             open: Vec::new(),
             verified: HashSet::new(),
+            unfinished: false,
             started: Instant::now(),
         }
     }
@@ -184,6 +189,7 @@ impl<'r> Run<'r> {
     fn up(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, at_once: usize) -> Result<bool> {
         facts.check(self.migrator.allow)?;
         let steps = facts.forward(self.migrator.wanted())?;
+        self.unfinished = steps.len() > at_once;
         if steps.is_empty() {
             return Ok(false);
         }
@@ -221,6 +227,9 @@ impl<'r> Run<'r> {
         if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
             transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
         }
+        if history.width.is_none() {
+            transaction.makes_history(&loaded.label);
+        }
         let allow = self.migrator.allow;
         let table = transaction.history_table(&loaded.label).to_owned();
         let missing = allow.missing || allow.out_of_order;
@@ -255,7 +264,10 @@ impl<'r> Run<'r> {
             self.operate(transaction, app, operation)?;
         }
         transaction.restore_settings()?;
-        failpoint::pass("before history")?;
+        if failpoint::fault("history-second-transaction") {
+            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
+        }
         let table = transaction.history_table(app).to_owned();
         match direction {
             Direction::Up => {
@@ -266,7 +278,6 @@ impl<'r> Run<'r> {
                 None,
             ))?,
         }
-        failpoint::pass("after history")?;
         if app == BUSTARD
             && let Some(roles) = &self.migrator.grant
             && transaction.engine() == Engine::Postgres
@@ -299,9 +310,7 @@ impl<'r> Run<'r> {
             Operation::Sql(sql) => {
                 for statement in sql.statements() {
                     transaction.execute(statement.clone())?;
-                    failpoint::pass("after statement")?;
                 }
-                return Ok(());
             }
             Operation::Schema(schema) => {
                 let sql = schema.sql(transaction.engine()).ok_or_else(|| {
@@ -311,7 +320,7 @@ impl<'r> Run<'r> {
             }
             Operation::Function(function) => transaction.call(function)?,
         }
-        failpoint::pass("after operation")
+        Ok(())
     }
 
     fn accept(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, node: Node) -> Result<bool> {
@@ -353,10 +362,8 @@ impl<'r> Run<'r> {
 
 /// The end of every transaction that changes anything.
 fn invalidate(transaction: &mut dyn Transaction, direction: Direction) -> Result<()> {
-    failpoint::pass("before invalidation")?;
     if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
         return Ok(());
     }
-    registry::within::invalidate_all(transaction)?;
-    failpoint::pass("after invalidation")
+    registry::within::invalidate_all(transaction)
 }

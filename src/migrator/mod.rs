@@ -8,7 +8,6 @@
 mod apply;
 mod caches;
 mod describe;
-pub(crate) mod failpoint;
 mod grants;
 mod report;
 mod status;

@@ -12,6 +12,7 @@ mod process;
 mod project;
 pub mod proxy;
 mod snapshot;
+mod subject;
 mod tls;
 
 pub use binaries::Binaries;
@@ -20,4 +21,5 @@ pub use database::{Database, Rows};
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::{Project, sqlite_schema};
 pub use snapshot::snapshot_settings;
+pub use subject::{Engine, LOCK, State, Subject};
 pub use tls::Certificates;

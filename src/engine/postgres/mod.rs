@@ -14,6 +14,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transactional;
 mod url;
 
 pub(crate) use connect::{connect, connect_sync};
