@@ -267,11 +267,11 @@ fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
     colon(at) && colon(at.wrapping_add(1))
 }
 
-/// `#[cfg(test)]`, and `#[cfg(all(test, …))]`.
+/// `#[cfg(test)]`, `#[cfg(doctest)]` and `#[cfg(all(test, …))]`.
 fn is_cfg_test(tokens: &[TokenTree]) -> bool {
     let [TokenTree::Punct(hash), TokenTree::Group(attribute), ..] = tokens else { return false };
     let text = attribute.stream().to_string().replace(' ', "");
-    hash.as_char() == '#' && (text == "cfg(test)" || text.starts_with("cfg(all(test,"))
+    hash.as_char() == '#' && (text == "cfg(test)" || text == "cfg(doctest)" || text.starts_with("cfg(all(test,"))
 }
 
 /// Where the item ends that attributes here belong to.
