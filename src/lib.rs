@@ -25,10 +25,10 @@ pub use engine::{Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;
 pub use migrator::{
-    Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, State, Status, Step,
-    TransactionMode, UnregisteredCache,
+    Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode,
+    UnregisteredCache,
 };
 pub use operation::Schema;
-pub use plan::Revert;
+pub use plan::{Revert, State};
 pub use sea_query;
 pub use version::{CacheVersion, MigrationId, Prefix};

@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
 use crate::operation::{Form, Operation, Statement};
-use crate::plan::{Facts, Revert};
+use crate::plan::{Facts, Revert, State};
 use crate::registry;
 
 /// A run under way.
@@ -99,7 +99,7 @@ impl Migrator {
         let facts = loaded.facts(&histories);
         facts.check_version()?;
         let node = facts.find(app, version)?;
-        if facts.state(node) == super::State::Applied {
+        if facts.state(node) == State::Applied {
             return Ok(run.report(None));
         }
         run.transaction(session, |run, transaction, facts| run.accept(transaction, facts, node))?;
@@ -208,7 +208,7 @@ impl<'r> Run<'r> {
         facts.check(self.migrator.allow)?;
         let mut changed = false;
         for &node in nodes {
-            if !matches!(facts.state(node), super::State::Applied | super::State::Divergent) {
+            if !matches!(facts.state(node), State::Applied | State::Divergent) {
                 continue;
             }
             self.step(transaction, facts, node, Direction::Down)?;
@@ -330,8 +330,8 @@ impl<'r> Run<'r> {
         let app = &facts.apps[node.0].label;
         let loaded: &LoadedMigration = facts.migration(node);
         match facts.state(node) {
-            super::State::Applied => return Ok(false),
-            super::State::Divergent => {}
+            State::Applied => return Ok(false),
+            State::Divergent => {}
             _ => {
                 return Err(Error::usage(format!(
                     "{} is not applied: there is nothing to repair",

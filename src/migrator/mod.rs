@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, State, Status, Step, UnregisteredCache,
+    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine};

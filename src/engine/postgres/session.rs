@@ -144,8 +144,22 @@ impl Ending for postgres::Transaction<'_> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction(Native::Postgres(self));
+        let mut open = OpenTransaction::new(self);
         function.call(&mut open).map_err(|error| crate::engine::function_failed(function, error))
+    }
+}
+
+impl<'c> Native<'c> for postgres::Transaction<'c> {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        self.batch_execute(sql).map_err(|error| super::failure(&error).into_error())
+    }
+
+    fn postgres(&mut self) -> Option<&mut postgres::Transaction<'c>> {
+        Some(self)
     }
 }
 

@@ -206,6 +206,20 @@ impl SqliteTransaction<'_> {
     }
 }
 
+impl Native<'_> for &rusqlite::Connection {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        self.execute_batch(sql).map_err(|error| failure(&error, sql).into_error())
+    }
+
+    fn sqlite(&self) -> Option<&rusqlite::Connection> {
+        Some(self)
+    }
+}
+
 impl Transaction for SqliteTransaction<'_> {
     fn engine(&self) -> Engine {
         Engine::Sqlite
@@ -244,7 +258,8 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction(Native::Sqlite(self.connection));
+        let mut connection = self.connection;
+        let mut open = OpenTransaction::new(&mut connection);
         function.call(&mut open).map_err(|error| self.in_whom(function_failed(function, error)))?;
         self.still_open()?;
         failpoint::pass(function.label())
