@@ -17,54 +17,14 @@ for table in cache event base; do
 done
 is 'nothing can be created' 'ERROR:  42501' "$(ask r 'CREATE TABLE bustard.x ()')"
 
-# Every function and operator that the registry uses, for every type that it uses
-# them on, raises an error in mallory's schema; so do tables and types by its names.
+psql -qX -U mallory -v ON_ERROR_STOP=1 -f "$here/tests/sql/hostile.sql"
 open m mallory
-ask m "CREATE SCHEMA evil; GRANT ALL ON SCHEMA evil TO PUBLIC;
-CREATE FUNCTION evil.trap() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''trapped'' USING ERRCODE = ''ZZ666''; END';
-DO \$\$
-DECLARE
-    f record;
-    args text;
-BEGIN
-    FOR f IN
-        SELECT p.oid, p.proname, p.prorettype, p.proargtypes::oid[] AS types
-        FROM pg_proc AS p
-        WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'a') AND p.provariadic = 0 AND p.prorettype::regtype::text NOT LIKE 'any%'
-          AND NOT EXISTS (SELECT FROM unnest(p.proargtypes::oid[]) AS t WHERE t::regtype::text IN ('internal', 'cstring', 'any'))
-          AND p.prorettype::regtype::text NOT IN ('internal', 'cstring', 'trigger', 'event_trigger', 'record')
-          AND p.proname IN ('abs', 'bit_xor', 'cardinality', 'count', 'current_setting', 'generate_series', 'hashfloat8extended', 'left', 'length',
-              'lower', 'max', 'now', 'pg_current_snapshot', 'pg_current_xact_id', 'pg_current_xact_id_if_assigned', 'pg_notify', 'pg_snapshot_xip',
-              'pg_snapshot_xmax', 'pg_try_advisory_xact_lock', 'random', 'strpos', 'string_agg', 'substr', 'sum', 'txid_current', 'unnest', 'int8', 'text', 'bool', 'xid')
-    LOOP
-        SELECT string_agg(t::regtype::text, ',') INTO args FROM unnest(f.types) AS t;
-        EXECUTE format('CREATE FUNCTION evil.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', f.proname, args, f.prorettype::regtype,
-            'BEGIN RAISE EXCEPTION ''trapped'' USING ERRCODE = ''ZZ666''; END');
-    END LOOP;
-    FOR f IN
-        SELECT o.oprname, o.oprleft::regtype AS l, o.oprright::regtype AS r
-        FROM pg_operator AS o
-        WHERE o.oprnamespace = 'pg_catalog'::regnamespace AND o.oprleft <> 0
-          AND o.oprleft::regtype::text NOT LIKE 'any%' AND o.oprright::regtype::text NOT LIKE 'any%'
-          AND o.oprname IN ('=', '<>', '<', '<=', '>', '>=', '+', '-', '*', '&', '|', '#', '<<', '||', '~')
-    LOOP
-        EXECUTE format('CREATE OR REPLACE FUNCTION evil.trap(%s, %s) RETURNS boolean LANGUAGE plpgsql AS %L', f.l, f.r,
-            'BEGIN RAISE EXCEPTION ''trapped'' USING ERRCODE = ''ZZ666''; END');
-        EXECUTE format('CREATE OPERATOR evil.%s (FUNCTION = evil.trap, LEFTARG = %s, RIGHTARG = %s)', f.oprname, f.l, f.r);
-    END LOOP;
-END
-\$\$" | sed 's/^/setting the traps: /'
-ask m "CREATE FUNCTION evil.concat(VARIADIC text[]) RETURNS text LANGUAGE plpgsql AS 'BEGIN PERFORM evil.trap(); END'" >/dev/null
-ask m "CREATE FUNCTION evil.format(text, VARIADIC text[]) RETURNS text LANGUAGE plpgsql AS 'BEGIN PERFORM evil.trap(); END'" >/dev/null
 for table in cache event base caches; do
-    ask m "CREATE TABLE evil.$table (); CREATE TEMP TABLE $table ()" >/dev/null
-done
-for type in text xid xid8 int4 int8 bool pg_snapshot; do
-    ask m "CREATE DOMAIN evil.$type AS pg_catalog.int2 CHECK (evil.trap())" >/dev/null
+    ask m "CREATE TEMP TABLE $table ()" >/dev/null
 done
 ask m "SET standard_conforming_strings = off" >/dev/null
 ask m "SET search_path = evil, pg_temp, bustard, pg_catalog" >/dev/null
-is 'the traps work' 'ERROR:  ZZ666' "$(ask m 'SELECT count(*) FROM pg_class WHERE 1 = 1')"
+is 'the traps work' 'ERROR:  ZZ666' "$(ask m 'SELECT 1 = 2')"
 is 'there are many' t "$(ask r "SELECT count(*) > 150 FROM pg_operator WHERE oprnamespace = 'evil'::regnamespace")"
 before=$(ask r "SELECT bustard.get_version('settings')")
 is 'hostile: get_version' "$before" "$(ask m "SELECT bustard.get_version('settings')")"

@@ -24,11 +24,11 @@ is 'not registered before it commits' 'ERROR:  42704' "$(ask b "SELECT bustard.g
 is 'a fold beside it' t "$(ask c 'SELECT bustard.fold() >= 0')"
 send b "SELECT bustard.register_cache('slow')"
 until [ "$(psql -qAtX -c "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'bustard.cache'::regclass")" = 1 ]; do sleep 0.01; done
-fd=fd_a; printf 'COMMIT;\n' >&"${!fd}"
+feed a 'COMMIT;'
 is 'the second to register the name' 'ERROR:  42710' "$(answer b)"
 ask a "BEGIN; SELECT bustard.register_cache('one')" >/dev/null
 send b "SELECT bustard.register_cache('two')"
-fd=fd_a; printf 'COMMIT;\n' >&"${!fd}"
+feed a 'COMMIT;'
 is 'two names at once' '' "$(answer b)"
 is 'have two ids' 2 "$(ask c "SELECT count(DISTINCT id) FROM bustard.cache WHERE name IN ('one', 'two')")"
 
@@ -39,7 +39,7 @@ ask c 'SELECT pg_advisory_lock(1)' >/dev/null
 send a "SELECT d.x, bustard.get_version('settings') = $old FROM (SELECT x, pg_advisory_lock(1)::text FROM data OFFSET 0) AS d"
 until [ "$(psql -qAtX -c "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")" = 1 ]; do sleep 0.01; done
 psql -qX -o /dev/null -c "BEGIN; UPDATE data SET x = 2; SELECT bustard.invalidate('settings'); COMMIT; SELECT bustard.fold()"
-fd=fd_c; printf 'SELECT pg_advisory_unlock(1);\n' >&"${!fd}"
+feed c 'SELECT pg_advisory_unlock(1);'
 is 'data and version of one statement are both old' '1|t' "$(answer a)"
 is 'and both new in the next' '2|f' "$(ask a "SELECT x, bustard.get_version('settings') = $old FROM data")"
 ask a 'SELECT pg_advisory_unlock_all()' >/dev/null

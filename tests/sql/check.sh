@@ -20,29 +20,37 @@ like() {
     case $3 in $2) is "$1" ok ok ;; *) is "$1" "$2" "$3" ;; esac
 }
 
-# A session is a psql that is fed line by line. `ask` waits for the answer, so an
-# answer that never comes (something blocks) fails after ten seconds.
+# A session is a psql that is fed line by line. `ask` gives the last line of the
+# answer; one that never comes, because something blocks, fails after ten seconds.
 open() { # SESSION [ROLE]
     mkfifo "$cluster/$1.in"
     : >"$cluster/$1.out"
-    PGUSER=${2:-postgres} psql -qAtX -v VERBOSITY=sqlstate <"$cluster/$1.in" >"$cluster/$1.out" 2>&1 &
+    PGUSER=${2:-postgres} psql -qAtX -v VERBOSITY=sqlstate <"$cluster/$1.in" >>"$cluster/$1.out" 2>&1 &
     eval "exec {fd_$1}>\"$cluster/$1.in\""
 }
-asked=0
-send() { # SESSION SQL: does not wait
-    asked=$((asked + 1))
+feed() { # SESSION LINE
     local fd=fd_$1
-    printf '%s;\n\\echo @%s\n' "$2" "$asked" >&"${!fd}"
+    printf '%s\n' "$2" >&"${!fd}"
+}
+send() { # SESSION SQL: does not wait
+    wc -c <"$cluster/$1.out" >"$cluster/$1.from"
+    feed "$1" "$2;"
+    feed "$1" '\echo @end'
 }
 answer() { # SESSION
-    local i
-    for i in $(seq 1000); do
-        if [ "$(tail -n 1 "$cluster/$1.out")" = "@$asked" ]; then
-            sed -e '$d' -e "1,/^@$((asked - 1))\$/{/^@/!d}" "$cluster/$1.out" | grep -v '^@' | tail -n 1
-            : >"$cluster/$1.out"
+    local from said deadline=$((SECONDS + 10))
+    from=$(cat "$cluster/$1.from")
+    while [ $SECONDS -lt $deadline ]; do
+        said=$(tail -c "+$((from + 1))" "$cluster/$1.out")
+        case $said in
+        *@end)
+            said=${said%@end}
+            said=${said%$'\n'}
+            echo "${said##*$'\n'}"
             return
-        fi
-        sleep 0.01
+            ;;
+        esac
+        sleep 0.003
     done
     echo 'no answer'
 }
