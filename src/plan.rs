@@ -243,12 +243,13 @@ impl Facts<'_> {
                 );
             }
         }
-        // Whatever needs one of them goes as well.
+        // Whatever needs one of them goes as well, also by way of one that is not applied.
         for &node in &self.graph.order {
-            if self.applied(node) && self.graph.needs(node).iter().any(|needed| chosen.contains(needed)) {
+            if self.graph.needs(node).iter().any(|needed| chosen.contains(needed)) {
                 chosen.insert(node);
             }
         }
-        Ok(self.graph.order.iter().rev().copied().filter(|node| chosen.contains(node)).collect())
+        let applied = |node: &Node| chosen.contains(node) && self.applied(*node);
+        Ok(self.graph.order.iter().rev().copied().filter(applied).collect())
     }
 }

@@ -119,6 +119,10 @@ pub trait Transaction {
     /// The place of an app's history, quoted for SQL.
     fn history_table(&self, app: &str) -> &str;
 
+    /// Told when the transaction makes an app's history table, of the width of
+    /// new ones: then nobody needs to look it up afterwards.
+    fn makes_history(&mut self, app: &str);
+
     /// Puts back the settings that a migration may have changed for those that
     /// follow: search path, role and the like.
     fn restore_settings(&mut self) -> Result<()>;

@@ -26,6 +26,8 @@ struct Run<'r> {
     open: Vec<Done>,
     /// Apps whose history refinery has verified and whose table is there.
     verified: HashSet<usize>,
+    /// The last transaction left something pending.
+    unfinished: bool,
     started: Instant,
 }
 
@@ -45,8 +47,11 @@ impl Migrator {
                 TransactionMode::All => usize::MAX,
             };
             // Somebody else may be applying the same migrations: each transaction
-            // finds out what is left, and the run ends when that is nothing.
-            while run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))? {}
+            // finds out what is left, and the run ends when it leaves nothing.
+            run.unfinished = true;
+            while run.unfinished {
+                run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))?;
+            }
         }
         let mut granted = None;
         if let Some(roles) = granting
@@ -120,6 +125,7 @@ impl<'r> Run<'r> {
             done: Vec::new(),
             open: Vec::new(),
             verified: HashSet::new(),
+            unfinished: false,
             started: Instant::now(),
         }
     }
@@ -184,6 +190,7 @@ impl<'r> Run<'r> {
     fn up(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, at_once: usize) -> Result<bool> {
         facts.check(self.migrator.allow)?;
         let steps = facts.forward(self.migrator.wanted())?;
+        self.unfinished = steps.len() > at_once;
         if steps.is_empty() {
             return Ok(false);
         }
@@ -220,6 +227,9 @@ impl<'r> Run<'r> {
         let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
         if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
             transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
+        }
+        if history.width.is_none() {
+            transaction.makes_history(&loaded.label);
         }
         let allow = self.migrator.allow;
         let table = transaction.history_table(&loaded.label).to_owned();

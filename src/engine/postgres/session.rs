@@ -14,7 +14,7 @@ use super::link::{Answer, Link, Own};
 use super::quote_text;
 use crate::engine::{Engine, Failure, Native, OpenTransaction, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{History, HistoryTable};
+use crate::history::{History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
 
 /// The advisory lock that every run holds while it changes anything: the
@@ -170,7 +170,7 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// A statement that ended because the run was cancelled says so.
     fn as_cancelled(&self, error: Error) -> Error {
         match self.check_cancelled() {
-            Err(_) if error.sqlstate() == Some("57014") => error.of_kind(ErrorKind::Cancelled),
+            Err(_) if error.sqlstate() == Some("57014") => error.cancelled(),
             _ => error,
         }
     }
@@ -224,7 +224,12 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
             }
             let attempted = attempt(self.link, &self.resolved, self.cancelled.as_deref(), work);
             match attempted.map_err(|error| self.as_cancelled(error))? {
-                Attempt::Done => return Ok(()),
+                Attempt::Done { made } => {
+                    for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
+                        table.width = Some(Width::NEW);
+                    }
+                    return Ok(());
+                }
                 Attempt::Moved => self.resolved.clear(),
                 Attempt::Held => {
                     if started.elapsed() >= opening.lock_wait {
@@ -251,7 +256,8 @@ fn locked(waited: Duration, holder: Option<String>) -> Error {
 
 /// How an attempt to run a transaction ended.
 enum Attempt {
-    Done,
+    /// With the apps whose history tables it made.
+    Done { made: Vec<String> },
     /// Somebody else holds the lock.
     Held,
     /// A history table was made or dropped since it was looked up.
@@ -295,21 +301,25 @@ fn attempt<L: Transactional>(
             histories.push(History { width: table.width, applied: applied.collect::<Result<_>>()? });
         }
     }
-    let mut transaction = Queue { open, resolved, settings, queued: Vec::new(), for_whom: None, last: None };
+    let mut transaction =
+        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, last: None };
     if !work(&mut transaction, &histories)? {
-        return Ok(Attempt::Done);
+        return Ok(Attempt::Done { made: Vec::new() });
     }
     if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
         return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
     }
+    let made = std::mem::take(&mut transaction.made);
     transaction.commit()?;
-    Ok(Attempt::Done)
+    Ok(Attempt::Done { made })
 }
 
 /// A transaction's statements that have not been sent yet.
 struct Queue<'q, T> {
     open: T,
     resolved: &'q [Resolved],
+    /// Apps whose history tables it makes.
+    made: Vec<String>,
     settings: Row,
     queued: Vec<Queued>,
     for_whom: Option<(String, String)>,
@@ -446,6 +456,10 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 
     fn history_table(&self, app: &str) -> &str {
         self.resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
+    }
+
+    fn makes_history(&mut self, app: &str) {
+        self.made.push(app.to_owned());
     }
 
     fn restore_settings(&mut self) -> Result<()> {

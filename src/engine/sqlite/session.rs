@@ -225,6 +225,9 @@ impl Transaction for SqliteTransaction<'_> {
         self.tables.iter().find(|(label, _)| label == app).map_or("", |(_, quoted)| quoted)
     }
 
+    /// Tables are looked up in every transaction: nothing has to travel for that.
+    fn makes_history(&mut self, _: &str) {}
+
     fn restore_settings(&mut self) -> Result<()> {
         Ok(())
     }
