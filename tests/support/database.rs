@@ -186,7 +186,7 @@ impl Drop for Database<'_> {
 
 /// Lines of a dump that tell nothing about the schema. `\restrict` carries a
 /// random token since the minor releases of August 2025.
-fn is_noise(line: &str) -> bool {
+pub(super) fn is_noise(line: &str) -> bool {
     let comment = line == "--"
         || ["-- Name: ", "-- PostgreSQL database dump", "-- Dumped "]
             .iter()
