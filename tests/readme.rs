@@ -39,7 +39,7 @@ fn steady(line: &str) -> String {
         let time = word.starts_with("20") && word.contains('T') && word.ends_with('Z');
         match words.get(n + 1) {
             _ if time => "[time]",
-            Some(&"ms") if number => "[n]",
+            Some(&"ms" | &"ms;") if number => "[n]",
             _ if number && word.len() > 6 => "[version]",
             _ => word,
         }
@@ -82,8 +82,10 @@ fn the_first_steps_do_what_they_say() {
             "console" => {
                 let printed = replay(&lines, &project, &mut environment);
                 commands += lines.iter().filter(|line| line.starts_with("$ ")).count();
-                let [expected, found] = [lines.iter().map(|line| steady(line)).collect::<Vec<_>>(),
-                    printed.iter().map(|line| steady(line)).collect()];
+                let [expected, found] = [
+                    lines.iter().map(|line| steady(line)).collect::<Vec<_>>(),
+                    printed.iter().map(|line| steady(line)).collect(),
+                ];
                 assert_eq!(expected, found, "the run printed:\n{}", printed.join("\n"));
             }
             "sql" => {
@@ -130,7 +132,10 @@ fn its_tables_are_complete() {
         assert!(README.contains(&format!("\n| `{command}")), "the command {command} is not in the README");
     }
     for code in ["0", "1", "2", "3", "4", "5", "130, 143"] {
-        assert!(help.contains(&format!("\n  {code}  ")) && README.contains(&format!("\n| {code} | ")), "{code}");
+        assert!(
+            help.contains(&format!("\n  {code}  ")) && README.contains(&format!("\n| {code} | ")),
+            "{code}"
+        );
     }
     let manifest = include_str!("../Cargo.toml");
     let (_, features) = manifest.split_once("\n[features]\n").expect("there are features");

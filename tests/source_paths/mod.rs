@@ -271,7 +271,8 @@ fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
 fn is_cfg_test(tokens: &[TokenTree]) -> bool {
     let [TokenTree::Punct(hash), TokenTree::Group(attribute), ..] = tokens else { return false };
     let text = attribute.stream().to_string().replace(' ', "");
-    hash.as_char() == '#' && (text == "cfg(test)" || text == "cfg(doctest)" || text.starts_with("cfg(all(test,"))
+    hash.as_char() == '#'
+        && (text == "cfg(test)" || text == "cfg(doctest)" || text.starts_with("cfg(all(test,"))
 }
 
 /// Where the item ends that attributes here belong to.
