@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 use std::path::Path;
 
-use support::{Outcome, Project};
+use support::{Database, Outcome, Project};
 
 const README: &str = include_str!("../README.md");
 
@@ -97,6 +97,48 @@ fn the_first_steps_do_what_they_say() {
         }
     }
     assert_eq!(commands, 7);
+}
+
+#[test]
+fn the_configuration_is_one() {
+    let project = Project::new();
+    for (_, lines) in blocks("Migration files").iter().filter(|(language, _)| *language == "toml") {
+        project.config(&lines.join("\n"));
+    }
+    project.file("migrations/V1__settings.sql", "CREATE TABLE settings (name varchar(60) NOT NULL)");
+    project.bustard(&["migrate"]).success().says("sqlite:forum.sqlite (from bustard.toml)");
+}
+
+#[test]
+fn the_sql_api_is_as_described() {
+    let (project, database) = (Project::new(), Database::new());
+    project.file(
+        "migrations/V1__settings.sql",
+        "-- bustard: register cache settings
+         CREATE TABLE settings (name varchar(60) NOT NULL, value varchar(60) NOT NULL)",
+    );
+    project.bustard(&["migrate", "--database-url", &database.url()]).success();
+
+    let version = "SELECT bustard.get_version('settings')";
+    let before = database.value(version);
+    let blocks = blocks("From other languages");
+    let [("sql", lines)] = blocks.as_slice() else { panic!("{blocks:?}") };
+    database.psql(&lines.join("\n"));
+    assert_ne!(database.value(version), before);
+
+    let mut names = 0;
+    for rest in README.split("bustard.").skip(1) {
+        let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+        let (catalog, column) = match rest[name.len()..].chars().next() {
+            Some('(') => ("pg_proc", "proname"),
+            Some('`') if name == "caches" => ("pg_class", "relname"),
+            _ => continue,
+        };
+        let sql = format!("SELECT count(*) FROM {catalog} WHERE {column} = '{name}'");
+        assert_eq!(database.value(&sql), "1", "{name}");
+        names += 1;
+    }
+    assert!(names >= 9, "only {names} names were found");
 }
 
 /// Links, and names of files in code spans, seen from the top of the repository.

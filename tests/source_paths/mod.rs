@@ -283,11 +283,11 @@ fn behind_item(tokens: &[TokenTree], at: usize) -> usize {
         _ => false,
     };
     // `use a::{b, c};` has braces and ends at the semicolon.
-    let idents = tokens[at..].iter().filter_map(|token| match token {
+    let mut idents = tokens[at..].iter().filter_map(|token| match token {
         TokenTree::Ident(ident) => Some(ident.to_string()),
         _ => None,
     });
-    let is_use = idents.skip_while(|word| word == "pub").next().is_some_and(|word| word == "use");
+    let is_use = idents.find(|word| word != "pub").is_some_and(|word| word == "use");
     let mut end = at;
     while end < tokens.len()
         && !(ends(&tokens[end]) && !(is_use && matches!(tokens[end], TokenTree::Group(_))))
