@@ -235,11 +235,9 @@ impl Migrator {
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
         let loaded = self.loaded(connection.engine())?;
         let mut session = connection.session(false)?;
-        let histories = session.read(&loaded.tables)?;
+        let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
+        let (histories, steps) = self.look(&loaded, &mut *session, Direction::Up, choose)?;
         let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.forward(self.wanted())?;
-        caches::check(&facts, &steps, Direction::Up, &mut *session)?;
         Ok(describe::plan(&facts, session.engine(), &steps, Direction::Up, loaded.warnings.clone()))
     }
 
