@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postgres::Client;
+use rusqlite::ErrorCode;
 
 use crate::ladder::{Ladder, Watch};
 use crate::support::{Cluster, Engine, LOCK, Outcome, Project, Running, Subject, send_signal, wait_until};
@@ -133,7 +134,11 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
             // Stopped, so that what is seen is still so when it is killed.
             run.signal("STOP");
             let other = subject.sqlite();
-            let open = other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err();
+            let open = match other.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+                Ok(()) => false,
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => true,
+                Err(error) => panic!("whether a transaction is open cannot be told: {error}"),
+            };
             let outcome = killed(run)?;
             tally.command += 1;
             tally.in_transaction += usize::from(open);
@@ -223,12 +228,15 @@ fn kill_on(
         thread::sleep(moment);
         let outcome = strike(subject, running, victim, tally);
         subject.quiet();
-        let told = |problem: String| format!("{problem}\nafter {run:?}, {victim:?} killed at {moment:?}: {outcome:?}");
+        let told = |problem: String| {
+            format!("{problem}\nafter {run:?}, {victim:?} killed at {moment:?}: {outcome:?}")
+        };
         watch.look(subject).map_err(told)?;
         match &outcome {
             // A server that dies is an error like any other, unless the run was done.
             Some(outcome) if outcome.signal.is_none() => {
-                let lost = outcome.code == Some(1) && outcome.stderr.contains("the connection to the database");
+                let lost =
+                    outcome.code == Some(1) && outcome.stderr.contains("the connection to the database");
                 if !lost && outcome.code != Some(0) {
                     return Err(told("the command did not say that it lost the server".to_owned()));
                 }
