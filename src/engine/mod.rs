@@ -230,6 +230,12 @@ impl Failure {
         matches!(self.said.code.as_deref(), Some("42704" | "42710"))
     }
 
+    /// Whether the connection ended without the database having said anything.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_silence(&self) -> bool {
+        self.kind == ErrorKind::Connection && self.said.code.is_none()
+    }
+
     /// The error of something that is no statement of a migration.
     pub(crate) fn into_error(self) -> Error {
         let message = match self.kind {
