@@ -43,6 +43,10 @@ impl fmt::Display for Engine {
 /// One row, each column as the engine writes it as text.
 pub type Row = Vec<Option<String>>;
 
+/// How long those who only look keep trying while a writer has a SQLite file to
+/// itself.
+pub(crate) const GLANCE: Duration = Duration::from_secs(30);
+
 /// What the migrator may be given to run on: `postgres::Client`,
 /// `rusqlite::Connection`, or a [`Database`](crate::Database) that Bustard
 /// connects to itself. Implemented for these and for nothing else.
@@ -55,6 +59,8 @@ pub trait Connection: sealed::Connection {}
 pub trait Executor: sealed::Executor {}
 
 pub(crate) mod sealed {
+    use std::time::Duration;
+
     use super::{Engine, Result, Row, Session};
 
     pub trait Executor {
@@ -67,8 +73,9 @@ pub(crate) mod sealed {
         /// Known before connecting.
         fn engine(&self) -> Engine;
         /// Connects, where that has not happened yet. With `functions`, the
-        /// transactions of the session can be handed to Rust functions.
-        fn session(&mut self, functions: bool) -> Result<Box<dyn Session + '_>>;
+        /// transactions of the session can be handed to Rust functions. `patience`
+        /// is how long it tries to read a database that a writer keeps to itself.
+        fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>>;
     }
 }
 
@@ -221,6 +228,12 @@ impl Failure {
     /// Whether the registry said that a cache is unknown, or registered already.
     pub(crate) fn is_cache(&self) -> bool {
         matches!(self.said.code.as_deref(), Some("42704" | "42710"))
+    }
+
+    /// Whether the connection ended without the database having said anything.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_silence(&self) -> bool {
+        self.kind == ErrorKind::Connection && self.said.code.is_none()
     }
 
     /// The error of something that is no statement of a migration.

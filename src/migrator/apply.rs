@@ -31,15 +31,39 @@ struct Run<'r> {
 }
 
 impl Migrator {
+    /// What the database looks like before anything is changed, and the steps to
+    /// take, with their cache operations tried out.
+    pub(super) fn look(
+        &self,
+        loaded: &Loaded,
+        session: &mut dyn Session,
+        direction: Direction,
+        choose: impl Fn(&Facts<'_>) -> Result<Vec<Node>>,
+    ) -> Result<(Vec<History>, Vec<Node>)> {
+        let mut histories = session.read(&loaded.tables)?;
+        loop {
+            let facts = loaded.facts(&histories);
+            facts.check(self.allow)?;
+            let steps = choose(&facts)?;
+            let Err(refused) = caches::check(&facts, &steps, direction, session) else {
+                return Ok((histories, steps));
+            };
+            // The registry has been read after the history. If another run has
+            // committed in between, its caches only look as if they were in the way.
+            let again = session.read(&loaded.tables)?;
+            if again == histories {
+                return Err(refused);
+            }
+            histories = again;
+        }
+    }
+
     pub(super) fn forward(&self, loaded: &Loaded, session: &mut dyn Session) -> Result<Report> {
         let mut run = Run::new(self, loaded);
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.forward(self.wanted())?;
+        let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
+        let (_, steps) = self.look(loaded, session, Direction::Up, choose)?;
         let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
         if !steps.is_empty() {
-            caches::check(&facts, &steps, Direction::Up, session)?;
             self.tell(Event::Planned { steps: steps.len() });
             let at_once = match self.transaction {
                 TransactionMode::Each => 1,
@@ -64,14 +88,12 @@ impl Migrator {
 
     pub(super) fn backward(&self, loaded: &Loaded, session: &mut dyn Session, to: &Revert) -> Result<Report> {
         let mut run = Run::new(self, loaded);
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.backward(to)?;
-        for &node in &steps {
-            undo(&facts, node)?;
-        }
-        caches::check(&facts, &steps, Direction::Down, session)?;
+        let choose = |facts: &Facts<'_>| {
+            let steps = facts.backward(to)?;
+            steps.iter().try_for_each(|node| undo(facts, *node).map(drop))?;
+            Ok(steps)
+        };
+        let (_, steps) = self.look(loaded, session, Direction::Down, choose)?;
         if !steps.is_empty() {
             self.tell(Event::Planned { steps: steps.len() });
         }

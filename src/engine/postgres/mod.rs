@@ -25,6 +25,8 @@ pub(crate) use session::PostgresSession;
 pub(crate) use target::Target;
 pub(crate) use url::is_postgres;
 
+use std::time::Duration;
+
 use super::{Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
 
@@ -35,7 +37,7 @@ impl sealed::Connection for postgres::Client {
         Engine::Postgres
     }
 
-    fn session(&mut self, _functions: bool) -> Result<Box<dyn Session + '_>> {
+    fn session(&mut self, _functions: bool, _: Duration) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(PostgresSession::new(self, None)))
     }
 }

@@ -242,7 +242,9 @@ impl<T: Link + Ending> Queue<'_, T> {
         let answer = self.open.commit(&message);
         match answer.failure {
             None => failpoint::pass("COMMIT"),
-            Some(failure) if answer.completed >= queued.len() => {
+            // A server that was sent everything goes on when nobody listens any
+            // more, and what it has answered may be lost with the connection.
+            Some(failure) if answer.completed >= queued.len() || failure.is_silence() => {
                 Err(in_whom(at_commit(failure), self.last.as_ref()))
             }
             Some(failure) => Err(blame(&queued, answer.completed, failure)),

@@ -17,18 +17,21 @@ use crate::failpoint;
 use crate::history::{Applied, History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
 
-/// How long reads outside a transaction keep trying while a writer is at work.
-const READ_WAIT: Duration = Duration::from_secs(30);
-
 /// A session.
 pub(crate) struct SqliteSession<'s> {
     connection: &'s mut Connection,
     cancelled: Option<Arc<AtomicBool>>,
+    /// How long reads outside a transaction keep trying while a writer is at work.
+    patience: Duration,
 }
 
 impl<'s> SqliteSession<'s> {
-    pub(crate) fn new(connection: &'s mut Connection, cancelled: Option<Arc<AtomicBool>>) -> Self {
-        SqliteSession { connection, cancelled }
+    pub(crate) fn new(
+        connection: &'s mut Connection,
+        cancelled: Option<Arc<AtomicBool>>,
+        patience: Duration,
+    ) -> Self {
+        SqliteSession { connection, cancelled, patience }
     }
 }
 
@@ -71,17 +74,18 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 impl SqliteSession<'_> {
     fn patient_rows(&self, sql: &str) -> Result<Vec<Row>> {
-        patient_rows(self.connection, self.cancelled.as_deref(), sql)
+        patient_rows(self.connection, self.patience, self.cancelled.as_deref(), sql)
     }
 }
 
 /// Runs one statement outside a transaction, and waits while the database is busy.
 pub(crate) fn patient_rows(
     connection: &Connection,
+    patience: Duration,
     cancelled: Option<&AtomicBool>,
     sql: &str,
 ) -> Result<Vec<Row>> {
-    patiently(READ_WAIT, cancelled, &|| (), || rows(connection, sql))?
+    patiently(patience, cancelled, &|| (), || rows(connection, sql))?
         .map_err(|error| with_help(failure(&error, sql)))
 }
 
