@@ -218,6 +218,10 @@ impl Failure {
         if statement.form == Form::Generated && self.is_cache() {
             self.kind = ErrorKind::Cache;
         }
+        if statement.form == Form::Generated {
+            // The functions are Bustard's own.
+            self.said.context = None;
+        }
         let place = match self.offset {
             Some(offset) => statement.place_of(offset),
             None => statement.place.clone(),
@@ -249,11 +253,25 @@ impl Failure {
     }
 }
 
-/// The error of a function of a migration; a database error keeps what the
+/// The error of a function of a migration. One that comes from the database, by
+/// way of the driver (`said`) or of [`OpenTransaction::execute`], keeps what the
 /// database said.
-pub(crate) fn function_failed(function: &Function, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let message = format!("the function {} failed: {error}", function.label());
-    Error::new(ErrorKind::Failed, message).caused_by(error)
+pub(crate) fn function_failed(
+    function: &Function,
+    error: Box<dyn std::error::Error + Send + Sync>,
+    said: Option<Error>,
+) -> Error {
+    let message = |text: &str| format!("the function {} failed: {text}", function.label());
+    if let Some(said) = said {
+        return said.with_message(message("the database refused a statement")).caused_by(error);
+    }
+    match error.downcast::<Error>() {
+        Ok(error) => {
+            let message = message(error.message());
+            error.with_message(message)
+        }
+        Err(error) => Error::new(ErrorKind::Failed, message(&error.to_string())).caused_by(error),
+    }
 }
 
 /// Quotes an identifier for either engine.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants};
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
@@ -195,7 +195,8 @@ impl<'r> Run<'r> {
             if !self.done.is_empty() && error.kind() != ErrorKind::Connection {
                 registry::after_commit(session);
             }
-            return Err(error.after(self.done.iter().map(name).collect()));
+            let file = loaded.file_of(error.app(), error.migration()).cloned();
+            return Err(error.or_in_file(file).after(self.done.iter().map(name).collect()));
         }
         if let [only] = self.open.as_mut_slice() {
             only.elapsed = started.elapsed();
@@ -283,7 +284,8 @@ impl<'r> Run<'r> {
         };
         let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
         for operation in operations {
-            self.operate(transaction, app, operation)?;
+            self.operate(transaction, app, &name, operation)
+                .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
         if failpoint::fault("history-second-transaction") {
@@ -319,7 +321,13 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn operate(&self, transaction: &mut dyn Transaction, app: &str, operation: &Operation) -> Result<()> {
+    fn operate(
+        &self,
+        transaction: &mut dyn Transaction,
+        app: &str,
+        migration: &str,
+        operation: &Operation,
+    ) -> Result<()> {
         match operation {
             Operation::RegisterCache(register) => {
                 registry::within::register(transaction, &register.name, app, register.place.clone())?;
@@ -338,7 +346,10 @@ impl<'r> Run<'r> {
                 let sql = schema.sql(transaction.engine()).ok_or_else(|| {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
                 })?;
-                transaction.execute(Statement::generated(sql, None))?;
+                // There is no line that it comes from, so its own is shown.
+                let place =
+                    Place::at(format!("{app} {migration} (built in code)"), 1, 1).with_line(sql.as_str());
+                transaction.execute(Statement { sql, place: Some(place), form: Form::Statement })?;
             }
             Operation::Function(function) => transaction.call(function)?,
         }

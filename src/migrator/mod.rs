@@ -21,7 +21,7 @@ pub use self::report::{
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
-use crate::error::{Problem, Result};
+use crate::error::{Place, Problem, Result};
 use crate::graph::Graph;
 use crate::history::{History, HistoryTable};
 use crate::plan::{Allow, Facts, Memory, Revert};
@@ -323,6 +323,13 @@ struct Loaded {
 impl Loaded {
     fn facts<'f>(&'f self, histories: &'f [History]) -> Facts<'f> {
         Facts { apps: &self.apps, graph: &self.graph, histories, memory: &self.memory }
+    }
+
+    /// The file of a migration as errors name it, where it has one.
+    fn file_of(&self, app: Option<&str>, migration: Option<&str>) -> Option<&Place> {
+        let app = self.apps.iter().find(|loaded| app == Some(&loaded.label))?;
+        let found = app.migrations.iter().find(|loaded| migration == Some(&loaded.id.to_string()))?;
+        found.file.as_ref()
     }
 
     fn has_functions(&self) -> bool {

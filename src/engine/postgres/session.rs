@@ -39,7 +39,11 @@ const SETTINGS: &[&str] = &[
     "default_table_access_method",
     "session_replication_role",
     "standard_conforming_strings",
+    "synchronous_commit",
     "xmloption",
+    "TimeZone",
+    "DateStyle",
+    "IntervalStyle",
 ];
 
 /// Statements after which the rest must be parsed anew, since the server parses
@@ -201,7 +205,7 @@ fn attempt<L: Transactional>(
     }
     failpoint::pass(BEGIN)?;
     let mut transaction =
-        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, last: None };
+        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, entered: 0 };
     if !work(&mut transaction, &histories)? {
         return Ok(Attempt::Done { made: Vec::new() });
     }
@@ -222,7 +226,8 @@ struct Queue<'q, T> {
     settings: Row,
     queued: Vec<Queued>,
     for_whom: Option<(String, String)>,
-    last: Option<(String, String)>,
+    /// How many migrations are in this transaction.
+    entered: usize,
 }
 
 struct Queued {
@@ -245,7 +250,8 @@ impl<T: Link + Ending> Queue<'_, T> {
             // A server that was sent everything goes on when nobody listens any
             // more, and what it has answered may be lost with the connection.
             Some(failure) if answer.completed >= queued.len() || failure.is_silence() => {
-                Err(in_whom(at_commit(failure), self.last.as_ref()))
+                // The commit does not tell which of several migrations it is about.
+                Err(in_whom(at_commit(failure), self.for_whom.as_ref().filter(|_| self.entered == 1)))
             }
             Some(failure) => Err(blame(&queued, answer.completed, failure)),
         }
@@ -314,8 +320,8 @@ fn at_commit(failure: Failure) -> Error {
              `bustard status` tells; running again is safe",
         );
     }
-    error.help(
-        "the commit itself was refused, as by a deferred constraint; nothing of the transaction remains",
+    error.with_message("the database refused to commit").help(
+        "every statement was accepted, and something that is checked at the commit failed, such as a deferred constraint",
     )
 }
 
@@ -326,20 +332,18 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 
     fn enter(&mut self, app: &str, migration: &str) {
         self.for_whom = Some((app.to_owned(), migration.to_owned()));
-        self.last.clone_from(&self.for_whom);
+        self.entered += 1;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
-            // Nobody has looked for a COMMIT in it: if there was one, the savepoint is gone.
-            self.flush()?;
-            self.queue(Statement::generated("SAVEPOINT bustard", None))?;
-            self.flush()?;
+            // Nobody has looked for a COMMIT in it.
+            self.guard()?;
+            let place = statement.place.clone();
             self.queue(statement)?;
             self.flush()?;
-            self.queue(Statement::generated("RELEASE SAVEPOINT bustard", None))?;
-            return self.flush();
+            return self.release("the file").map_err(|error| error.at(place));
         }
         self.queue(statement)?;
         if alone { self.flush() } else { Ok(()) }
@@ -379,8 +383,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        self.flush()?;
+        self.guard()?;
         self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))?;
+        self.release(&format!("the function {}", function.label()))?;
         failpoint::pass(function.label())
     }
 }
@@ -393,5 +398,31 @@ impl<T: Link + Ending> Queue<'_, T> {
             Some(sql) => self.flush().and_then(|()| failpoint::pass(&sql)),
             None => Ok(()),
         }
+    }
+
+    /// Sets a savepoint before what nobody has looked into, so that
+    /// [`release`](Self::release) can tell whether the transaction is still the
+    /// same and still good.
+    fn guard(&mut self) -> Result<()> {
+        self.queue(Statement::generated("SAVEPOINT bustard", None))?;
+        self.flush()
+    }
+
+    fn release(&mut self, who: &str) -> Result<()> {
+        let answer = self.open.send("RELEASE SAVEPOINT bustard", false);
+        let Some(failure) = answer.failure else { return Ok(()) };
+        let (message, help) = match failure.said.code.as_deref() {
+            // The first error is the one that counts, and it is gone.
+            Some("25P02") => (
+                format!("{who} went on after the database had refused a statement"),
+                "return the error; where it may be ignored, run the statement in a savepoint of its own",
+            ),
+            Some("25P01" | "3B001") => (
+                format!("{who} ended the transaction that it runs in"),
+                "leave BEGIN, COMMIT and ROLLBACK out of it; what it did before a COMMIT has stayed, and must be undone by hand",
+            ),
+            _ => return Err(in_whom(failure.into_error(), self.for_whom.as_ref())),
+        };
+        Err(in_whom(Error::new(ErrorKind::Failed, message).help(help), self.for_whom.as_ref()))
     }
 }

@@ -107,7 +107,10 @@ impl Ending for postgres::Transaction<'_> {
 
     fn call(&mut self, function: &Function) -> Result<()> {
         let mut open = OpenTransaction::new(self);
-        function.call(&mut open).map_err(|error| crate::engine::function_failed(function, error))
+        function.call(&mut open).map_err(|error| {
+            let said = error.downcast_ref().map(|error| super::failure(error).into_error());
+            crate::engine::function_failed(function, error, said)
+        })
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
         _ => ErrorKind::Database,
     };
     let code = code.map(|code| code.extended_code.to_string());
-    Failure { kind, said: Said { message, code, detail: None, hint: None }, offset }
+    Failure { kind, said: Said { message, code, ..Said::default() }, offset }
 }
 
 /// Runs one statement to its end and returns its rows.
