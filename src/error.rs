@@ -61,9 +61,11 @@ impl Place {
         Place { file: path.into(), position: Some((line, column)), text: None }
     }
 
-    /// The same place with the text of its line, to be shown in messages.
+    /// The same place with the text of its line, to be shown in messages. What
+    /// a terminal would obey instead of showing is replaced.
     pub(crate) fn with_line(mut self, text: impl Into<String>) -> Self {
-        self.text = Some(text.into());
+        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        self.text = Some(text.into().chars().map(shown).collect());
         self
     }
 
@@ -258,6 +260,7 @@ impl Error {
     }
 
     /// The same failure, known to have been asked for.
+    #[cfg(feature = "postgres")]
     pub(crate) fn cancelled(mut self) -> Self {
         self.0.kind = ErrorKind::Cancelled;
         self.0.message = "cancelled".to_owned();
