@@ -61,9 +61,11 @@ impl Place {
         Place { file: path.into(), position: Some((line, column)), text: None }
     }
 
-    /// The same place with the text of its line, to be shown in messages.
+    /// The same place with the text of its line, to be shown in messages. What
+    /// a terminal would obey instead of showing is replaced.
     pub(crate) fn with_line(mut self, text: impl Into<String>) -> Self {
-        self.text = Some(text.into());
+        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        self.text = Some(text.into().chars().map(shown).collect());
         self
     }
 
@@ -257,8 +259,11 @@ impl Error {
         self
     }
 
-    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
-        self.0.kind = kind;
+    /// The same failure, known to have been asked for.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn cancelled(mut self) -> Self {
+        self.0.kind = ErrorKind::Cancelled;
+        self.0.message = "cancelled".to_owned();
         self
     }
 
@@ -377,26 +382,10 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
     let wanted = wanted.to_lowercase();
     names
         .into_iter()
-        .map(|name| (distance(&wanted, &name.to_lowercase()), name))
+        .map(|name| (strsim::osa_distance(&wanted, &name.to_lowercase()), name))
         .min()
         .filter(|(distance, name)| *distance <= name.chars().count().max(3) / 3)
         .map(|(_, name)| name)
-}
-
-/// Levenshtein's edit distance, after Wagner and Fischer (1974), one row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! needed and not before.
 
 use std::fmt;
+#[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -130,7 +131,6 @@ impl Database {
     }
 }
 
-#[cfg_attr(not(all(feature = "postgres", feature = "sqlite")), allow(unused_variables))]
 fn link(url: &str) -> Result<Link> {
     #[cfg(feature = "postgres")]
     if super::postgres::is_postgres(url) {
@@ -154,8 +154,7 @@ fn link(url: &str) -> Result<Link> {
         (true, false) => {
             "postgres://user@host:5432/database (bustard was built without its feature `sqlite`)"
         }
-        (false, true) => "sqlite:PATH (bustard was built without its feature `postgres`)",
-        (false, false) => "none: bustard was built without its features `postgres` and `sqlite`",
+        _ => "sqlite:PATH (bustard was built without its feature `postgres`)",
     };
     Err(Error::usage("the database URL is of no engine that Bustard works with")
         .help(format!("supported are {supported}; an engine must have transactional DDL")))

@@ -5,15 +5,16 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::{
-    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants,
+    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants,
 };
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
-use crate::operation::{Operation, Statement};
-use crate::plan::{Facts, Revert};
+use crate::operation::{Form, Operation, Statement};
+use crate::plan::{Facts, Revert, State};
 use crate::registry;
 
 /// A run under way.
@@ -26,6 +27,8 @@ struct Run<'r> {
     open: Vec<Done>,
     /// Apps whose history refinery has verified and whose table is there.
     verified: HashSet<usize>,
+    /// The last transaction left something pending.
+    unfinished: bool,
     started: Instant,
 }
 
@@ -45,8 +48,11 @@ impl Migrator {
                 TransactionMode::All => usize::MAX,
             };
             // Somebody else may be applying the same migrations: each transaction
-            // finds out what is left, and the run ends when that is nothing.
-            while run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))? {}
+            // finds out what is left, and the run ends when it leaves nothing.
+            run.unfinished = true;
+            while run.unfinished {
+                run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))?;
+            }
         }
         let mut granted = None;
         if let Some(roles) = granting
@@ -93,7 +99,7 @@ impl Migrator {
         let facts = loaded.facts(&histories);
         facts.check_version()?;
         let node = facts.find(app, version)?;
-        if facts.state(node) == super::State::Applied {
+        if facts.state(node) == State::Applied {
             return Ok(run.report(None));
         }
         run.transaction(session, |run, transaction, facts| run.accept(transaction, facts, node))?;
@@ -120,6 +126,7 @@ impl<'r> Run<'r> {
             done: Vec::new(),
             open: Vec::new(),
             verified: HashSet::new(),
+            unfinished: false,
             started: Instant::now(),
         }
     }
@@ -184,6 +191,7 @@ impl<'r> Run<'r> {
     fn up(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, at_once: usize) -> Result<bool> {
         facts.check(self.migrator.allow)?;
         let steps = facts.forward(self.migrator.wanted())?;
+        self.unfinished = steps.len() > at_once;
         if steps.is_empty() {
             return Ok(false);
         }
@@ -200,7 +208,7 @@ impl<'r> Run<'r> {
         facts.check(self.migrator.allow)?;
         let mut changed = false;
         for &node in nodes {
-            if !matches!(facts.state(node), super::State::Applied | super::State::Divergent) {
+            if !matches!(facts.state(node), State::Applied | State::Divergent) {
                 continue;
             }
             self.step(transaction, facts, node, Direction::Down)?;
@@ -220,6 +228,9 @@ impl<'r> Run<'r> {
         let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
         if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
             transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
+        }
+        if history.width.is_none() {
+            transaction.makes_history(&loaded.label);
         }
         let allow = self.migrator.allow;
         let table = transaction.history_table(&loaded.label).to_owned();
@@ -255,7 +266,10 @@ impl<'r> Run<'r> {
             self.operate(transaction, app, operation)?;
         }
         transaction.restore_settings()?;
-        failpoint::pass("before history")?;
+        if failpoint::fault("history-second-transaction") {
+            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
+        }
         let table = transaction.history_table(app).to_owned();
         match direction {
             Direction::Up => {
@@ -266,7 +280,6 @@ impl<'r> Run<'r> {
                 None,
             ))?,
         }
-        failpoint::pass("after history")?;
         if app == BUSTARD
             && let Some(roles) = &self.migrator.grant
             && transaction.engine() == Engine::Postgres
@@ -299,9 +312,7 @@ impl<'r> Run<'r> {
             Operation::Sql(sql) => {
                 for statement in sql.statements() {
                     transaction.execute(statement.clone())?;
-                    failpoint::pass("after statement")?;
                 }
-                return Ok(());
             }
             Operation::Schema(schema) => {
                 let sql = schema.sql(transaction.engine()).ok_or_else(|| {
@@ -311,7 +322,7 @@ impl<'r> Run<'r> {
             }
             Operation::Function(function) => transaction.call(function)?,
         }
-        failpoint::pass("after operation")
+        Ok(())
     }
 
     fn accept(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, node: Node) -> Result<bool> {
@@ -319,8 +330,8 @@ impl<'r> Run<'r> {
         let app = &facts.apps[node.0].label;
         let loaded: &LoadedMigration = facts.migration(node);
         match facts.state(node) {
-            super::State::Applied => return Ok(false),
-            super::State::Divergent => {}
+            State::Applied => return Ok(false),
+            State::Divergent => {}
             _ => {
                 return Err(Error::usage(format!(
                     "{} is not applied: there is nothing to repair",
@@ -353,10 +364,8 @@ impl<'r> Run<'r> {
 
 /// The end of every transaction that changes anything.
 fn invalidate(transaction: &mut dyn Transaction, direction: Direction) -> Result<()> {
-    failpoint::pass("before invalidation")?;
     if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
         return Ok(());
     }
-    registry::within::invalidate_all(transaction)?;
-    failpoint::pass("after invalidation")
+    registry::within::invalidate_all(transaction)
 }

@@ -4,8 +4,9 @@ use super::{Direction, Plan, Step, caches};
 use crate::engine::Engine;
 use crate::error::Problem;
 use crate::graph::Node;
-use crate::operation::Operation;
+use crate::operation::{Form, Operation, Statement};
 use crate::plan::Facts;
+use crate::registry;
 
 pub(super) fn plan(
     facts: &Facts<'_>,
@@ -31,7 +32,10 @@ fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> 
         migration: loaded.id.clone(),
         direction,
         operations: operations.iter().map(|operation| operation.describe(engine)).collect(),
-        sql: operations.iter().flat_map(|operation| sql(operation, engine)).collect(),
+        sql: operations
+            .iter()
+            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, engine))
+            .collect(),
         registers,
         unregisters,
         irreversible,
@@ -39,14 +43,20 @@ fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> 
     }
 }
 
-fn sql(operation: &Operation, engine: Engine) -> Vec<String> {
+fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
+    let ended = |statement: &Statement| match statement.form {
+        // It ends as the file does, which may be in a comment.
+        Form::Unsplit => statement.sql.clone(),
+        Form::Statement | Form::Generated => format!("{};", statement.sql),
+    };
     match operation {
-        Operation::Sql(sql) => {
-            sql.statements().iter().map(|statement| format!("{};", statement.sql)).collect()
-        }
+        Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
         Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
-        Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
-            vec![format!("-- bustard: {}", operation.describe(engine))]
+        Operation::RegisterCache(register) => {
+            vec![registry::within::register_sql(engine, &register.name, app)]
+        }
+        Operation::UnregisterCache(unregister) => {
+            vec![registry::within::unregister_sql(engine, &unregister.name)]
         }
         Operation::Function(_) => vec![format!("-- {}", operation.describe(engine))],
     }

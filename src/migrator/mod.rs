@@ -8,7 +8,6 @@
 mod apply;
 mod caches;
 mod describe;
-pub(crate) mod failpoint;
 mod grants;
 mod report;
 mod status;
@@ -18,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, State, Status, Step, UnregisteredCache,
+    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine};

@@ -220,6 +220,22 @@ pub(crate) mod within {
         }
     }
 
+    /// What registering is in SQL; on SQLite, which has no functions, a comment.
+    pub(crate) fn register_sql(engine: Engine, name: &str, app: &str) -> String {
+        match engine {
+            Engine::Postgres => format!("{};", postgres::register(name, Some(app))),
+            Engine::Sqlite => format!("-- bustard: register cache {name}"),
+        }
+    }
+
+    /// What unregistering is in SQL; on SQLite a comment.
+    pub(crate) fn unregister_sql(engine: Engine, name: &str) -> String {
+        match engine {
+            Engine::Postgres => format!("{};", postgres::unregister(name)),
+            Engine::Sqlite => format!("-- bustard: unregister cache {name}"),
+        }
+    }
+
     pub(crate) fn invalidate_all(transaction: &mut dyn Transaction) -> Result<()> {
         let sql = match transaction.engine() {
             Engine::Postgres => postgres::invalidate_all(),

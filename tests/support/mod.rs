@@ -11,7 +11,9 @@ mod database;
 mod process;
 mod project;
 pub mod proxy;
+mod scene;
 mod snapshot;
+mod subject;
 mod tls;
 
 pub use binaries::Binaries;
@@ -19,5 +21,7 @@ pub use cluster::{Cluster, LOCAL_TRUST};
 pub use database::{Database, Rows};
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::{Project, sqlite_schema};
+pub use scene::{Scene, refused, refused_alike};
 pub use snapshot::snapshot_settings;
+pub use subject::{Engine, LOCK, State, Subject};
 pub use tls::Certificates;

@@ -14,7 +14,8 @@ use super::link::{Answer, Link, Own};
 use super::quote_text;
 use crate::engine::{Engine, Failure, Native, OpenTransaction, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{History, HistoryTable};
+use crate::failpoint;
+use crate::history::{History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
 
 /// The advisory lock that every run holds while it changes anything: the
@@ -143,8 +144,22 @@ impl Ending for postgres::Transaction<'_> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction(Native::Postgres(self));
+        let mut open = OpenTransaction::new(self);
         function.call(&mut open).map_err(|error| crate::engine::function_failed(function, error))
+    }
+}
+
+impl<'c> Native<'c> for postgres::Transaction<'c> {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        self.batch_execute(sql).map_err(|error| super::failure(&error).into_error())
+    }
+
+    fn postgres(&mut self) -> Option<&mut postgres::Transaction<'c>> {
+        Some(self)
     }
 }
 
@@ -170,7 +185,7 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// A statement that ended because the run was cancelled says so.
     fn as_cancelled(&self, error: Error) -> Error {
         match self.check_cancelled() {
-            Err(_) if error.sqlstate() == Some("57014") => error.of_kind(ErrorKind::Cancelled),
+            Err(_) if error.sqlstate() == Some("57014") => error.cancelled(),
             _ => error,
         }
     }
@@ -224,7 +239,12 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
             }
             let attempted = attempt(self.link, &self.resolved, self.cancelled.as_deref(), work);
             match attempted.map_err(|error| self.as_cancelled(error))? {
-                Attempt::Done => return Ok(()),
+                Attempt::Done { made } => {
+                    for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
+                        table.width = Some(Width::NEW);
+                    }
+                    return Ok(());
+                }
                 Attempt::Moved => self.resolved.clear(),
                 Attempt::Held => {
                     if started.elapsed() >= opening.lock_wait {
@@ -251,7 +271,8 @@ fn locked(waited: Duration, holder: Option<String>) -> Error {
 
 /// How an attempt to run a transaction ended.
 enum Attempt {
-    Done,
+    /// With the apps whose history tables it made.
+    Done { made: Vec<String> },
     /// Somebody else holds the lock.
     Held,
     /// A history table was made or dropped since it was looked up.
@@ -280,7 +301,7 @@ fn attempt<L: Transactional>(
     let read = results.split_off(2.min(results.len()));
     let settings = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
-    if held.as_deref() != Some("t") {
+    if held.as_deref() != Some("t") && !failpoint::fault("no-lock") {
         return Ok(Attempt::Held);
     }
     let mut histories = Vec::with_capacity(resolved.len());
@@ -295,21 +316,26 @@ fn attempt<L: Transactional>(
             histories.push(History { width: table.width, applied: applied.collect::<Result<_>>()? });
         }
     }
-    let mut transaction = Queue { open, resolved, settings, queued: Vec::new(), for_whom: None, last: None };
+    failpoint::pass(BEGIN)?;
+    let mut transaction =
+        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, last: None };
     if !work(&mut transaction, &histories)? {
-        return Ok(Attempt::Done);
+        return Ok(Attempt::Done { made: Vec::new() });
     }
     if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
         return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
     }
+    let made = std::mem::take(&mut transaction.made);
     transaction.commit()?;
-    Ok(Attempt::Done)
+    Ok(Attempt::Done { made })
 }
 
 /// A transaction's statements that have not been sent yet.
 struct Queue<'q, T> {
     open: T,
     resolved: &'q [Resolved],
+    /// Apps whose history tables it makes.
+    made: Vec<String>,
     settings: Row,
     queued: Vec<Queued>,
     for_whom: Option<(String, String)>,
@@ -332,7 +358,7 @@ impl<T: Link + Ending> Queue<'_, T> {
         let queued = self.queued;
         let answer = self.open.commit(&message);
         match answer.failure {
-            None => Ok(()),
+            None => failpoint::pass("COMMIT"),
             Some(failure) if answer.completed >= queued.len() => {
                 Err(in_whom(at_commit(failure), self.last.as_ref()))
             }
@@ -423,14 +449,14 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if statement.form == Form::Unsplit {
             // Nobody has looked for a COMMIT in it: if there was one, the savepoint is gone.
             self.flush()?;
-            self.queue(Statement::generated("SAVEPOINT bustard", None));
+            self.queue(Statement::generated("SAVEPOINT bustard", None))?;
             self.flush()?;
-            self.queue(statement);
+            self.queue(statement)?;
             self.flush()?;
-            self.queue(Statement::generated("RELEASE SAVEPOINT bustard", None));
+            self.queue(Statement::generated("RELEASE SAVEPOINT bustard", None))?;
             return self.flush();
         }
-        self.queue(statement);
+        self.queue(statement)?;
         if alone { self.flush() } else { Ok(()) }
     }
 
@@ -441,11 +467,16 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             .send(sql, true)
             .all()
             .map_err(|failure| in_whom(failure.into_error(), self.for_whom.as_ref()))?;
+        failpoint::pass(sql)?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
 
     fn history_table(&self, app: &str) -> &str {
         self.resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
+    }
+
+    fn makes_history(&mut self, app: &str) {
+        self.made.push(app.to_owned());
     }
 
     fn restore_settings(&mut self) -> Result<()> {
@@ -459,18 +490,23 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
              WHERE (pg_catalog.current_setting(s.name) OPERATOR(pg_catalog.=) s.value) IS NOT TRUE",
             before.collect::<Vec<_>>().join(",")
         );
-        self.queue(Statement::generated(sql, None));
-        Ok(())
+        self.queue(Statement::generated(sql, None))
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
         self.flush()?;
-        self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))
+        self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))?;
+        failpoint::pass(function.label())
     }
 }
 
 impl<T: Link + Ending> Queue<'_, T> {
-    fn queue(&mut self, statement: Statement) {
+    fn queue(&mut self, statement: Statement) -> Result<()> {
+        let point = failpoint::one_by_one().then(|| statement.sql.clone());
         self.queued.push(Queued { statement, for_whom: self.for_whom.clone() });
+        match point {
+            Some(sql) => self.flush().and_then(|()| failpoint::pass(&sql)),
+            None => Ok(()),
+        }
     }
 }

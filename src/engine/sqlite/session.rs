@@ -13,6 +13,7 @@ use crate::engine::{
     Engine, Native, OpenTransaction, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::history::{Applied, History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
 
@@ -103,15 +104,17 @@ impl Session for SqliteSession<'_> {
         let cancelled = self.cancelled.as_deref();
         let connection = &*self.connection;
         let _off = Off::new(connection)?;
-        let begin = || connection.execute_batch("BEGIN IMMEDIATE");
+        let sql = if failpoint::fault("no-lock") { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let begin = || connection.execute_batch(sql);
         patiently(opening.lock_wait, cancelled, opening.on_wait, begin)?
             .map_err(|error| failure(&error, "").into_error())?;
         let guard = RollBack(connection);
+        failpoint::pass(sql)?;
         let mut transaction = SqliteTransaction { connection, tables: Vec::new(), for_whom: None };
         transaction.tables =
             opening.tables.iter().map(|table| (table.app.clone(), quote_ident(&table.name))).collect();
         let histories = (opening.tables.iter())
-            .map(|table| read_history(table, &mut |sql| transaction.rows(sql)))
+            .map(|table| read_history(table, &mut |sql| under_lock(connection, sql)))
             .collect::<Result<Vec<_>>>()?;
         let before = Violations::count(connection);
         if !work(&mut transaction, &histories)? {
@@ -127,8 +130,12 @@ impl Session for SqliteSession<'_> {
         patiently(opening.lock_wait, cancelled, opening.on_wait, commit)?
             .map_err(|error| in_whom(failure(&error, "").into_error()))?;
         std::mem::forget(guard);
-        Ok(())
+        failpoint::pass("COMMIT")
     }
+}
+
+fn under_lock(connection: &Connection, sql: &str) -> Result<Vec<Row>> {
+    rows(connection, sql).map_err(|error| failure(&error, sql).into_error())
 }
 
 /// Rolls back when dropped.
@@ -199,6 +206,20 @@ impl SqliteTransaction<'_> {
     }
 }
 
+impl Native<'_> for &rusqlite::Connection {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        self.execute_batch(sql).map_err(|error| failure(&error, sql).into_error())
+    }
+
+    fn sqlite(&self) -> Option<&rusqlite::Connection> {
+        Some(self)
+    }
+}
+
 impl Transaction for SqliteTransaction<'_> {
     fn engine(&self) -> Engine {
         Engine::Sqlite
@@ -214,24 +235,33 @@ impl Transaction for SqliteTransaction<'_> {
             Form::Statement | Form::Generated => run(self.connection, &statement.sql),
         };
         ran.map_err(|error| self.in_whom(failure(&error, &statement.sql).of(&statement)))?;
-        self.still_open()
+        self.still_open()?;
+        failpoint::pass(&statement.sql)
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        rows(self.connection, sql).map_err(|error| self.in_whom(failure(&error, sql).into_error()))
+        let found = rows(self.connection, sql);
+        let found = found.map_err(|error| self.in_whom(failure(&error, sql).into_error()))?;
+        failpoint::pass(sql)?;
+        Ok(found)
     }
 
     fn history_table(&self, app: &str) -> &str {
         self.tables.iter().find(|(label, _)| label == app).map_or("", |(_, quoted)| quoted)
     }
 
+    /// Tables are looked up in every transaction: nothing has to travel for that.
+    fn makes_history(&mut self, _: &str) {}
+
     fn restore_settings(&mut self) -> Result<()> {
         Ok(())
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction(Native::Sqlite(self.connection));
+        let mut connection = self.connection;
+        let mut open = OpenTransaction::new(&mut connection);
         function.call(&mut open).map_err(|error| self.in_whom(function_failed(function, error)))?;
-        self.still_open()
+        self.still_open()?;
+        failpoint::pass(function.label())
     }
 }

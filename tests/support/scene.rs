@@ -1,0 +1,225 @@
+//! A project on one engine, for tests that hold on both; above all for runs
+//! that must fail and leave nothing behind.
+
+use std::path::Path;
+
+use super::binaries::Binaries;
+use super::database::{Database, is_noise};
+use super::process::Outcome;
+use super::project::Project;
+use super::snapshot::snapshot_settings;
+
+/// A project and a database of its own.
+#[derive(Debug)]
+pub struct Scene {
+    /// `postgres` or `sqlite`, as in the names of variants.
+    pub engine: &'static str,
+    pub project: Project,
+    database: Option<Database<'static>>,
+}
+
+impl Scene {
+    /// One on each engine.
+    pub fn both() -> [Scene; 2] {
+        [Scene::postgres(), Scene::sqlite()]
+    }
+
+    pub fn postgres() -> Scene {
+        Scene { engine: "postgres", project: Project::new(), database: Some(Database::new()) }
+    }
+
+    pub fn sqlite() -> Scene {
+        Scene { engine: "sqlite", project: Project::new(), database: None }
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.database.is_some()
+    }
+
+    /// The database on the server.
+    #[track_caller]
+    pub fn database(&self) -> &Database<'static> {
+        self.database.as_ref().expect("the scene is on PostgreSQL")
+    }
+
+    pub fn url(&self) -> String {
+        match &self.database {
+            Some(database) => database.url(),
+            None => "sqlite:app.db".to_owned(),
+        }
+    }
+
+    /// Writes a migration of the app `main`.
+    pub fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> &Scene {
+        self.project.file(Path::new("migrations").join(name), contents);
+        self
+    }
+
+    /// Two migrations to which nobody can object.
+    pub fn good_files(&self) -> &Scene {
+        self.file("V1__base.sql", "-- bustard: register cache threads\nCREATE TABLE thread (id INTEGER PRIMARY KEY);\n")
+            .file("V2__posts.sql", "-- bustard: register cache posts\nCREATE TABLE post (id INTEGER PRIMARY KEY);\n")
+    }
+
+    /// The same, then one to be objected to, and one that it keeps from running.
+    pub fn bad_file(&self, contents: impl AsRef<[u8]>) -> &Scene {
+        self.good_files().file("V3__bad.sql", contents).file("V4__unreached.sql", "CREATE TABLE unreached (id INTEGER);\n")
+    }
+
+    /// Runs `bustard migrate` with these arguments.
+    pub fn migrate(&self, arguments: &[&str]) -> Outcome {
+        let url = self.url();
+        self.project.bustard(&[&["migrate", "--database-url", &url], arguments].concat())
+    }
+
+    /// Runs SQL behind Bustard's back.
+    #[track_caller]
+    pub fn execute(&self, sql: &str) {
+        match &self.database {
+            Some(database) => database.client().batch_execute(sql).expect("the SQL is accepted"),
+            None => self.project.sqlite("app.db").execute_batch(sql).expect("the SQL is accepted"),
+        }
+    }
+
+    /// The only value of a query, as text.
+    #[track_caller]
+    pub fn value(&self, sql: &str) -> String {
+        match &self.database {
+            Some(database) => database.value(sql),
+            None => (self.project.sqlite("app.db"))
+                .query_row(sql, [], |row| {
+                    let value: rusqlite::types::Value = row.get(0)?;
+                    Ok(shown(&value))
+                })
+                .expect("the query is accepted"),
+        }
+    }
+
+    /// The applied versions of the app `main`, in order.
+    #[track_caller]
+    pub fn applied(&self) -> String {
+        let (list, table) = match self.is_postgres() {
+            true => ("string_agg(version::text, ',' ORDER BY version)", "refinery_schema_history"),
+            false => ("group_concat(version, ',')", "(SELECT * FROM refinery_schema_history ORDER BY version)"),
+        };
+        self.value(&format!("SELECT {list} FROM {table}"))
+    }
+
+    /// Everything in the database: each object and each row, history and
+    /// registry included.
+    #[track_caller]
+    pub fn contents(&self) -> String {
+        match &self.database {
+            Some(database) => dump(database),
+            None => every_row(&self.project),
+        }
+    }
+
+    /// Compares a failure's standard error to the snapshot of this name, in
+    /// `tests/snapshots/bad_input`.
+    #[track_caller]
+    pub fn snapshot(&self, name: &str, outcome: &Outcome) {
+        let mut settings = snapshot_settings(&self.project);
+        settings.set_snapshot_path("../snapshots/bad_input");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(name, outcome.stderr));
+    }
+
+    /// Asserts that `migrate` fails with this exit code and exactly one error,
+    /// the snapshot of this name; that a run in one transaction leaves the
+    /// database as it was, and one in several what the error lists; and that
+    /// `--json` prints one document with the same story.
+    #[track_caller]
+    pub fn refuses(&self, code: i32, name: &str) {
+        let file = self.project.path().join("app.db");
+        let (before, existed) = (self.contents(), file.exists());
+        let outcome = self.migrate(&["--transaction", "all"]).exits(code);
+        assert!(outcome.stderr.starts_with("error: "), "{outcome}");
+        assert_same(&before, &self.contents(), &outcome);
+
+        let outcome = self.migrate(&[]).exits(code);
+        self.snapshot(name, &outcome);
+        assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{outcome}");
+        let after = self.contents();
+        assert!(!after.contains("unreached"), "it went on after the failure: {outcome}");
+
+        let outcome = self.migrate(&["--json"]).exits(code);
+        let error = &outcome.json()["error"];
+        let message = error["message"].as_str().expect("the document has a message");
+        assert!(!message.is_empty() && error["kind"].is_string(), "{outcome}");
+        assert_eq!(outcome.stderr, "");
+        assert_same(&after, &self.contents(), &outcome);
+        assert!(code != 2 || file.exists() == existed, "something was connected to: {outcome}");
+    }
+}
+
+/// What refuses both engines alike: one snapshot for both.
+#[track_caller]
+pub fn refused_alike(code: i32, name: &str, set_up: impl Fn(&Scene)) {
+    for scene in Scene::both() {
+        set_up(&scene);
+        scene.refuses(code, name);
+    }
+}
+
+/// A snapshot for each engine.
+#[track_caller]
+pub fn refused(code: i32, name: &str, set_up: impl Fn(&Scene)) {
+    for scene in Scene::both() {
+        set_up(&scene);
+        scene.refuses(code, &format!("{name}.{}", scene.engine));
+    }
+}
+
+/// Fails with the lines in which two dumps differ.
+#[track_caller]
+fn assert_same(before: &str, after: &str, outcome: &Outcome) {
+    let gone: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
+    let new: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
+    assert!(before == after, "the database was changed: gone {gone:#?}, new {new:#?} by {outcome}");
+}
+
+fn dump(database: &Database<'_>) -> String {
+    let mut dump = Binaries::find().client_command("pg_dump");
+    dump.arg("--dbname").arg(database.url());
+    let dumped = Outcome::of(dump).success();
+    dumped.stdout.lines().filter(|line| !is_noise(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn every_row(project: &Project) -> String {
+    // Opening a file that is not there would make it.
+    if !project.path().join("app.db").exists() {
+        return String::new();
+    }
+    let connection = project.sqlite("app.db");
+    let mut text = project.sqlite_schema("app.db");
+    let mut tables = connection
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        .expect("it is a database");
+    let tables = tables.query_map([], |row| row.get::<_, String>(0)).expect("names are read");
+    for table in tables.map(|name| name.expect("a name is text")) {
+        let mut rows = connection
+            .prepare(&format!("SELECT * FROM \"{table}\" ORDER BY 1"))
+            .expect("a table can be read");
+        let width = rows.column_count();
+        let mut rows = rows.raw_query();
+        while let Some(row) = rows.next().expect("rows are read") {
+            let row = (0..width).map(|i| shown(&row.get_unwrap(i)));
+            text += &format!("{table}: {}\n", row.collect::<Vec<_>>().join("|"));
+        }
+    }
+    text
+}
+
+fn shown(value: &rusqlite::types::Value) -> String {
+    use rusqlite::types::Value;
+
+    match value {
+        Value::Null => String::new(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => format!("{bytes:?}"),
+    }
+}
