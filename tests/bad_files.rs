@@ -167,7 +167,8 @@ fn directories() {
     });
     refused_alike(2, "loop_in_a_directory", |scene| {
         scene.good_files();
-        symlink("V3__loop.sql", scene.project.path().join("migrations/V3__loop.sql")).expect("a link can be made");
+        symlink("V3__loop.sql", scene.project.path().join("migrations/V3__loop.sql"))
+            .expect("a link can be made");
         symlink("gone", scene.project.path().join("migrations/more")).expect("a link can be made");
     });
 }
@@ -190,7 +191,10 @@ fn unusual_files_that_are_fine() {
             .good_files()
             .file("V3__bom.sql", "\u{feff}-- bustard: register cache bom\nCREATE TABLE bom (id INTEGER);\n")
             .file("V4__crlf.sql", "-- bustard: register cache crlf\r\nCREATE TABLE crlf (id INTEGER);\r\n")
-            .file("V5__quotes.sql", "CREATE TABLE \"it's; -- bustard: no\" (t TEXT DEFAULT '-- bustard: no');\n")
+            .file(
+                "V5__quotes.sql",
+                "CREATE TABLE \"it's; -- bustard: no\" (t TEXT DEFAULT '-- bustard: no');\n",
+            )
             .file("V6__names.sql", format!("-- bustard: register cache \"{cache}\"\n"))
             .file(&longest, "CREATE TABLE longest (id INTEGER);\n")
             .file("V8__nothing.sql", "");

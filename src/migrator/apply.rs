@@ -4,9 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{
-    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants,
-};
+use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants};
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
 use crate::error::{Error, ErrorKind, Result};

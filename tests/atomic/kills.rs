@@ -223,12 +223,15 @@ fn kill_on(
         thread::sleep(moment);
         let outcome = strike(subject, running, victim, tally);
         subject.quiet();
-        let told = |problem: String| format!("{problem}\nafter {run:?}, {victim:?} killed at {moment:?}: {outcome:?}");
+        let told = |problem: String| {
+            format!("{problem}\nafter {run:?}, {victim:?} killed at {moment:?}: {outcome:?}")
+        };
         watch.look(subject).map_err(told)?;
         match &outcome {
             // A server that dies is an error like any other, unless the run was done.
             Some(outcome) if outcome.signal.is_none() => {
-                let lost = outcome.code == Some(1) && outcome.stderr.contains("the connection to the database");
+                let lost =
+                    outcome.code == Some(1) && outcome.stderr.contains("the connection to the database");
                 if !lost && outcome.code != Some(0) {
                     return Err(told("the command did not say that it lost the server".to_owned()));
                 }

@@ -38,7 +38,8 @@ impl Ladder {
 
     fn find(&self, state: &State) -> Result<usize, String> {
         self.rungs.iter().position(|rung| *rung == state.content).ok_or_else(|| {
-            let nearest = self.rungs.iter().enumerate().min_by_key(|(_, rung)| differences(rung, state).len());
+            let nearest =
+                self.rungs.iter().enumerate().min_by_key(|(_, rung)| differences(rung, state).len());
             let (number, rung) = nearest.expect("a ladder has rungs");
             format!(
                 "a migration is there in part. Nearest to what is after {number} steps, but:\n{}",
@@ -51,7 +52,10 @@ impl Ladder {
 fn differences(rung: &str, state: &State) -> Vec<String> {
     let only_in = |a: &str, b: &str, sign: &str| {
         let other: Vec<&str> = b.lines().collect();
-        a.lines().filter(|line| !other.contains(line)).map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
+        a.lines()
+            .filter(|line| !other.contains(line))
+            .map(|line| format!("{sign} {line}"))
+            .collect::<Vec<_>>()
     };
     let mut found = only_in(rung, &state.content, "missing");
     found.extend(only_in(&state.content, rung, "too much"));

@@ -127,7 +127,12 @@ fn a_revert_stopped_anywhere_on_sqlite() {
 #[test]
 fn history_in_a_second_transaction_is_found_out() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
-        is_found_out(engine, Direction::Forward, "history-second-transaction", "a migration is there in part");
+        is_found_out(
+            engine,
+            Direction::Forward,
+            "history-second-transaction",
+            "a migration is there in part",
+        );
     }
 }
 

@@ -57,13 +57,21 @@ impl Scene {
 
     /// Two migrations to which nobody can object.
     pub fn good_files(&self) -> &Scene {
-        self.file("V1__base.sql", "-- bustard: register cache threads\nCREATE TABLE thread (id INTEGER PRIMARY KEY);\n")
-            .file("V2__posts.sql", "-- bustard: register cache posts\nCREATE TABLE post (id INTEGER PRIMARY KEY);\n")
+        self.file(
+            "V1__base.sql",
+            "-- bustard: register cache threads\nCREATE TABLE thread (id INTEGER PRIMARY KEY);\n",
+        )
+        .file(
+            "V2__posts.sql",
+            "-- bustard: register cache posts\nCREATE TABLE post (id INTEGER PRIMARY KEY);\n",
+        )
     }
 
     /// The same, then one to be objected to, and one that it keeps from running.
     pub fn bad_file(&self, contents: impl AsRef<[u8]>) -> &Scene {
-        self.good_files().file("V3__bad.sql", contents).file("V4__unreached.sql", "CREATE TABLE unreached (id INTEGER);\n")
+        self.good_files()
+            .file("V3__bad.sql", contents)
+            .file("V4__unreached.sql", "CREATE TABLE unreached (id INTEGER);\n")
     }
 
     /// Runs `bustard migrate` with these arguments.
@@ -100,7 +108,9 @@ impl Scene {
     pub fn applied(&self) -> String {
         let (list, table) = match self.is_postgres() {
             true => ("string_agg(version::text, ',' ORDER BY version)", "refinery_schema_history"),
-            false => ("group_concat(version, ',')", "(SELECT * FROM refinery_schema_history ORDER BY version)"),
+            false => {
+                ("group_concat(version, ',')", "(SELECT * FROM refinery_schema_history ORDER BY version)")
+            }
         };
         self.value(&format!("SELECT {list} FROM {table}"))
     }

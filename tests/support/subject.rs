@@ -171,9 +171,7 @@ impl<'s> Subject<'s> {
     pub fn number(&self, sql: &str) -> i64 {
         match self.engine() {
             Engine::Postgres => self.client().query_one(sql, &[]).expect("the query runs").get(0),
-            Engine::Sqlite => {
-                self.patient().query_row(sql, [], |row| row.get(0)).expect("the query runs")
-            }
+            Engine::Sqlite => self.patient().query_row(sql, [], |row| row.get(0)).expect("the query runs"),
         }
     }
 
@@ -240,7 +238,9 @@ fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
         registry |= schema == "bustard" && name == "caches";
         if is_history(&name) {
             if kind == "r" {
-                let rows = format!("SELECT version::int8, name::text, checksum::text FROM {schema}.{name} ORDER BY 1");
+                let rows = format!(
+                    "SELECT version::int8, name::text, checksum::text FROM {schema}.{name} ORDER BY 1"
+                );
                 for row in client.query(&rows, &[])? {
                     let version: i64 = row.get(0);
                     line(&mut state.content, &[&name, &version.to_string(), row.get(1), row.get(2)]);
@@ -278,8 +278,9 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
     for (kind, name, columns) in objects {
         if is_history(name.trim_start_matches("sqlite_autoindex_")) {
             if kind == "table" {
-                let mut query = connection
-                    .prepare(&format!("SELECT version || ' ' || name || ' ' || checksum FROM {name} ORDER BY version"))?;
+                let mut query = connection.prepare(&format!(
+                    "SELECT version || ' ' || name || ' ' || checksum FROM {name} ORDER BY version"
+                ))?;
                 for row in query.query_map([], |row| row.get::<_, String>(0))? {
                     line(&mut state.content, &[&name, &row?]);
                 }
@@ -288,7 +289,8 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
         }
         let mut rows = String::new();
         if kind == "table" && !name.starts_with("bustard_") {
-            let count: i64 = connection.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0))?;
+            let count: i64 =
+                connection.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0))?;
             rows = format!("{count} rows");
         }
         line(&mut state.content, &[&kind, &name, &columns, &rows]);
