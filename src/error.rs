@@ -284,6 +284,7 @@ impl Error {
     }
 
     /// The same failure, known to have been asked for.
+    #[cfg(feature = "postgres")]
     pub(crate) fn cancelled(mut self) -> Self {
         self.0.kind = ErrorKind::Cancelled;
         self.0.message = "cancelled".to_owned();

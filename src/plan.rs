@@ -9,7 +9,6 @@ use crate::app::{BUSTARD, LoadedApp, LoadedMigration};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::graph::{Graph, Node};
 use crate::history::{Applied, History, recognises};
-use crate::migrator::State;
 
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
@@ -31,6 +30,21 @@ pub(crate) struct Allow {
     pub missing: bool,
     pub divergent: bool,
     pub out_of_order: bool,
+}
+
+/// The state of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In the history and unchanged.
+    Applied,
+    /// To be applied.
+    Pending,
+    /// To be applied, but older than one that is applied already.
+    OutOfOrder,
+    /// In the history, but changed since.
+    Divergent,
+    /// In the history, but without a file.
+    Missing,
 }
 
 /// What a revert goes back to.
@@ -243,12 +257,13 @@ impl Facts<'_> {
                 );
             }
         }
-        // Whatever needs one of them goes as well.
+        // Whatever needs one of them goes as well, also by way of one that is not applied.
         for &node in &self.graph.order {
-            if self.applied(node) && self.graph.needs(node).iter().any(|needed| chosen.contains(needed)) {
+            if self.graph.needs(node).iter().any(|needed| chosen.contains(needed)) {
                 chosen.insert(node);
             }
         }
-        Ok(self.graph.order.iter().rev().copied().filter(|node| chosen.contains(node)).collect())
+        let applied = |node: &Node| chosen.contains(node) && self.applied(*node);
+        Ok(self.graph.order.iter().rev().copied().filter(applied).collect())
     }
 }

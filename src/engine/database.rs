@@ -2,10 +2,14 @@
 //! needed and not before.
 
 use std::fmt;
+#[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+#[cfg(feature = "sqlite")]
+use super::GLANCE;
 use super::{Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -130,7 +134,6 @@ impl Database {
     }
 }
 
-#[cfg_attr(not(all(feature = "postgres", feature = "sqlite")), allow(unused_variables))]
 fn link(url: &str) -> Result<Link> {
     #[cfg(feature = "postgres")]
     if super::postgres::is_postgres(url) {
@@ -154,8 +157,7 @@ fn link(url: &str) -> Result<Link> {
         (true, false) => {
             "postgres://user@host:5432/database (bustard was built without its feature `sqlite`)"
         }
-        (false, true) => "sqlite:PATH (bustard was built without its feature `postgres`)",
-        (false, false) => "none: bustard was built without its features `postgres` and `sqlite`",
+        _ => "sqlite:PATH (bustard was built without its feature `postgres`)",
     };
     Err(Error::usage("the database URL is of no engine that Bustard works with")
         .help(format!("supported are {supported}; an engine must have transactional DDL")))
@@ -168,7 +170,7 @@ impl sealed::Connection for Database {
         Database::engine(self)
     }
 
-    fn session(&mut self, functions: bool) -> Result<Box<dyn Session + '_>> {
+    fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
         if !functions || self.engine() != Engine::Postgres {
             self.connect()?;
         }
@@ -192,7 +194,9 @@ impl sealed::Connection for Database {
             }
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
-                Some(connection) => Ok(Box::new(super::sqlite::SqliteSession::new(connection, cancelled))),
+                Some(connection) => {
+                    Ok(Box::new(super::sqlite::SqliteSession::new(connection, cancelled, patience)))
+                }
                 None => Err(not_connected()),
             },
         }
@@ -217,7 +221,7 @@ impl sealed::Executor for Database {
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
                 Some(connection) => {
-                    super::sqlite::patient_rows(connection, Some(&self.canceller.cancelled), sql)
+                    super::sqlite::patient_rows(connection, GLANCE, Some(&self.canceller.cancelled), sql)
                 }
                 None => Err(not_connected()),
             },

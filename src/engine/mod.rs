@@ -6,6 +6,7 @@
 //! optional text. That is PostgreSQL's simple protocol, which lets a whole
 //! migration travel as one message.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod database;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -42,6 +43,10 @@ impl fmt::Display for Engine {
 /// One row, each column as the engine writes it as text.
 pub type Row = Vec<Option<String>>;
 
+/// How long those who only look keep trying while a writer has a SQLite file to
+/// itself.
+pub(crate) const GLANCE: Duration = Duration::from_secs(30);
+
 /// What the migrator may be given to run on: `postgres::Client`,
 /// `rusqlite::Connection`, or a [`Database`](crate::Database) that Bustard
 /// connects to itself. Implemented for these and for nothing else.
@@ -54,6 +59,8 @@ pub trait Connection: sealed::Connection {}
 pub trait Executor: sealed::Executor {}
 
 pub(crate) mod sealed {
+    use std::time::Duration;
+
     use super::{Engine, Result, Row, Session};
 
     pub trait Executor {
@@ -66,8 +73,9 @@ pub(crate) mod sealed {
         /// Known before connecting.
         fn engine(&self) -> Engine;
         /// Connects, where that has not happened yet. With `functions`, the
-        /// transactions of the session can be handed to Rust functions.
-        fn session(&mut self, functions: bool) -> Result<Box<dyn Session + '_>>;
+        /// transactions of the session can be handed to Rust functions. `patience`
+        /// is how long it tries to read a database that a writer keeps to itself.
+        fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>>;
     }
 }
 
@@ -118,6 +126,10 @@ pub trait Transaction {
     /// The place of an app's history, quoted for SQL.
     fn history_table(&self, app: &str) -> &str;
 
+    /// Told when the transaction makes an app's history table, of the width of
+    /// new ones: then nobody needs to look it up afterwards.
+    fn makes_history(&mut self, app: &str);
+
     /// Puts back the settings that a migration may have changed for those that
     /// follow: search path, role and the like.
     fn restore_settings(&mut self) -> Result<()>;
@@ -138,27 +150,34 @@ pub trait Transaction {
 /// });
 /// # let _ = migration;
 /// ```
-pub struct OpenTransaction<'t, 'c>(pub(crate) Native<'t, 'c>);
+pub struct OpenTransaction<'t, 'c>(&'t mut dyn Native<'c>);
 
-pub(crate) enum Native<'t, 'c> {
+/// The driver's side of it.
+pub(crate) trait Native<'c> {
+    fn engine(&self) -> Engine;
+
+    fn execute(&mut self, sql: &str) -> Result<()>;
+
     #[cfg(feature = "postgres")]
-    Postgres(&'t mut ::postgres::Transaction<'c>),
+    fn postgres(&mut self) -> Option<&mut ::postgres::Transaction<'c>> {
+        None
+    }
+
     #[cfg(feature = "sqlite")]
-    Sqlite(&'t rusqlite::Connection),
-    #[allow(dead_code, reason = "keeps both lifetimes in use, whichever engines are compiled in")]
-    Neither(std::convert::Infallible, std::marker::PhantomData<&'t &'c ()>),
+    fn sqlite(&self) -> Option<&rusqlite::Connection> {
+        None
+    }
 }
 
-impl<'c> OpenTransaction<'_, 'c> {
+impl<'t, 'c> OpenTransaction<'t, 'c> {
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn new(native: &'t mut dyn Native<'c>) -> Self {
+        OpenTransaction(native)
+    }
+
     /// The engine that the migration runs on.
     pub fn engine(&self) -> Engine {
-        match &self.0 {
-            #[cfg(feature = "postgres")]
-            Native::Postgres(_) => Engine::Postgres,
-            #[cfg(feature = "sqlite")]
-            Native::Sqlite(_) => Engine::Sqlite,
-            Native::Neither(never, _) => match *never {},
-        }
+        self.0.engine()
     }
 
     /// Runs one or more statements, discarding what they return.
@@ -167,41 +186,20 @@ impl<'c> OpenTransaction<'_, 'c> {
     ///
     /// What the database said.
     pub fn execute(&mut self, sql: &str) -> Result<()> {
-        match &mut self.0 {
-            #[cfg(feature = "postgres")]
-            Native::Postgres(transaction) => {
-                transaction.batch_execute(sql).map_err(|error| postgres::failure(&error).into_error())
-            }
-            #[cfg(feature = "sqlite")]
-            Native::Sqlite(connection) => {
-                connection.execute_batch(sql).map_err(|error| sqlite::failure(&error, sql).into_error())
-            }
-            Native::Neither(never, _) => {
-                let _ = sql;
-                match *never {}
-            }
-        }
+        self.0.execute(sql)
     }
 
     /// The driver's transaction, on PostgreSQL. Do not commit it.
     #[cfg(feature = "postgres")]
     pub fn postgres(&mut self) -> Option<&mut ::postgres::Transaction<'c>> {
-        match &mut self.0 {
-            Native::Postgres(transaction) => Some(transaction),
-            #[allow(unreachable_patterns, reason = "the only engine compiled in")]
-            _ => None,
-        }
+        self.0.postgres()
     }
 
     /// The driver's connection with the transaction open on it, on SQLite. Do
     /// not commit it.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(&mut self) -> Option<&rusqlite::Connection> {
-        match &self.0 {
-            Native::Sqlite(connection) => Some(connection),
-            #[allow(unreachable_patterns, reason = "the only engine compiled in")]
-            _ => None,
-        }
+        self.0.sqlite()
     }
 }
 
@@ -234,6 +232,12 @@ impl Failure {
     /// Whether the registry said that a cache is unknown, or registered already.
     pub(crate) fn is_cache(&self) -> bool {
         matches!(self.said.code.as_deref(), Some("42704" | "42710"))
+    }
+
+    /// Whether the connection ended without the database having said anything.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_silence(&self) -> bool {
+        self.kind == ErrorKind::Connection && self.said.code.is_none()
     }
 
     /// The error of something that is no statement of a migration.

@@ -4,16 +4,15 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{
-    Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, failpoint, grants,
-};
+use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants};
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
 use crate::operation::{Form, Operation, Statement};
-use crate::plan::{Facts, Revert};
+use crate::plan::{Facts, Revert, State};
 use crate::registry;
 
 /// A run under way.
@@ -26,27 +25,56 @@ struct Run<'r> {
     open: Vec<Done>,
     /// Apps whose history refinery has verified and whose table is there.
     verified: HashSet<usize>,
+    /// The last transaction left something pending.
+    unfinished: bool,
     started: Instant,
 }
 
 impl Migrator {
+    /// What the database looks like before anything is changed, and the steps to
+    /// take, with their cache operations tried out.
+    pub(super) fn look(
+        &self,
+        loaded: &Loaded,
+        session: &mut dyn Session,
+        direction: Direction,
+        choose: impl Fn(&Facts<'_>) -> Result<Vec<Node>>,
+    ) -> Result<(Vec<History>, Vec<Node>)> {
+        let mut histories = session.read(&loaded.tables)?;
+        loop {
+            let facts = loaded.facts(&histories);
+            facts.check(self.allow)?;
+            let steps = choose(&facts)?;
+            let Err(refused) = caches::check(&facts, &steps, direction, session) else {
+                return Ok((histories, steps));
+            };
+            // The registry has been read after the history. If another run has
+            // committed in between, its caches only look as if they were in the way.
+            let again = session.read(&loaded.tables)?;
+            if again == histories {
+                return Err(refused);
+            }
+            histories = again;
+        }
+    }
+
     pub(super) fn forward(&self, loaded: &Loaded, session: &mut dyn Session) -> Result<Report> {
         let mut run = Run::new(self, loaded);
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.forward(self.wanted())?;
+        let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
+        let (_, steps) = self.look(loaded, session, Direction::Up, choose)?;
         let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
         if !steps.is_empty() {
-            caches::check(&facts, &steps, Direction::Up, session)?;
             self.tell(Event::Planned { steps: steps.len() });
             let at_once = match self.transaction {
                 TransactionMode::Each => 1,
                 TransactionMode::All => usize::MAX,
             };
             // Somebody else may be applying the same migrations: each transaction
-            // finds out what is left, and the run ends when that is nothing.
-            while run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))? {}
+            // finds out what is left, and the run ends when it leaves nothing.
+            run.unfinished = true;
+            while run.unfinished {
+                run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))?;
+            }
         }
         let mut granted = None;
         if let Some(roles) = granting
@@ -60,14 +88,12 @@ impl Migrator {
 
     pub(super) fn backward(&self, loaded: &Loaded, session: &mut dyn Session, to: &Revert) -> Result<Report> {
         let mut run = Run::new(self, loaded);
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.backward(to)?;
-        for &node in &steps {
-            undo(&facts, node)?;
-        }
-        caches::check(&facts, &steps, Direction::Down, session)?;
+        let choose = |facts: &Facts<'_>| {
+            let steps = facts.backward(to)?;
+            steps.iter().try_for_each(|node| undo(facts, *node).map(drop))?;
+            Ok(steps)
+        };
+        let (_, steps) = self.look(loaded, session, Direction::Down, choose)?;
         if !steps.is_empty() {
             self.tell(Event::Planned { steps: steps.len() });
         }
@@ -93,7 +119,7 @@ impl Migrator {
         let facts = loaded.facts(&histories);
         facts.check_version()?;
         let node = facts.find(app, version)?;
-        if facts.state(node) == super::State::Applied {
+        if facts.state(node) == State::Applied {
             return Ok(run.report(None));
         }
         run.transaction(session, |run, transaction, facts| run.accept(transaction, facts, node))?;
@@ -120,6 +146,7 @@ impl<'r> Run<'r> {
             done: Vec::new(),
             open: Vec::new(),
             verified: HashSet::new(),
+            unfinished: false,
             started: Instant::now(),
         }
     }
@@ -185,6 +212,7 @@ impl<'r> Run<'r> {
     fn up(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, at_once: usize) -> Result<bool> {
         facts.check(self.migrator.allow)?;
         let steps = facts.forward(self.migrator.wanted())?;
+        self.unfinished = steps.len() > at_once;
         if steps.is_empty() {
             return Ok(false);
         }
@@ -202,7 +230,7 @@ impl<'r> Run<'r> {
         facts.check(self.migrator.allow)?;
         let mut changed = false;
         for &node in nodes {
-            if !matches!(facts.state(node), super::State::Applied | super::State::Divergent) {
+            if !matches!(facts.state(node), State::Applied | State::Divergent) {
                 continue;
             }
             self.step(transaction, facts, node, Direction::Down)?;
@@ -222,6 +250,9 @@ impl<'r> Run<'r> {
         let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
         if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
             transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
+        }
+        if history.width.is_none() {
+            transaction.makes_history(&loaded.label);
         }
         let allow = self.migrator.allow;
         let table = transaction.history_table(&loaded.label).to_owned();
@@ -258,7 +289,10 @@ impl<'r> Run<'r> {
                 .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
-        failpoint::pass("before history")?;
+        if failpoint::fault("history-second-transaction") {
+            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
+        }
         let table = transaction.history_table(app).to_owned();
         match direction {
             Direction::Up => {
@@ -269,7 +303,6 @@ impl<'r> Run<'r> {
                 None,
             ))?,
         }
-        failpoint::pass("after history")?;
         if app == BUSTARD
             && let Some(roles) = &self.migrator.grant
             && transaction.engine() == Engine::Postgres
@@ -308,9 +341,7 @@ impl<'r> Run<'r> {
             Operation::Sql(sql) => {
                 for statement in sql.statements() {
                     transaction.execute(statement.clone())?;
-                    failpoint::pass("after statement")?;
                 }
-                return Ok(());
             }
             Operation::Schema(schema) => {
                 let sql = schema.sql(transaction.engine()).ok_or_else(|| {
@@ -323,7 +354,7 @@ impl<'r> Run<'r> {
             }
             Operation::Function(function) => transaction.call(function)?,
         }
-        failpoint::pass("after operation")
+        Ok(())
     }
 
     fn accept(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, node: Node) -> Result<bool> {
@@ -331,8 +362,8 @@ impl<'r> Run<'r> {
         let app = &facts.apps[node.0].label;
         let loaded: &LoadedMigration = facts.migration(node);
         match facts.state(node) {
-            super::State::Applied => return Ok(false),
-            super::State::Divergent => {}
+            State::Applied => return Ok(false),
+            State::Divergent => {}
             _ => {
                 return Err(Error::usage(format!(
                     "{} is not applied: there is nothing to repair",
@@ -365,10 +396,8 @@ impl<'r> Run<'r> {
 
 /// The end of every transaction that changes anything.
 fn invalidate(transaction: &mut dyn Transaction, direction: Direction) -> Result<()> {
-    failpoint::pass("before invalidation")?;
     if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
         return Ok(());
     }
-    registry::within::invalidate_all(transaction)?;
-    failpoint::pass("after invalidation")
+    registry::within::invalidate_all(transaction)
 }

@@ -8,7 +8,6 @@
 mod apply;
 mod caches;
 mod describe;
-pub(crate) mod failpoint;
 mod grants;
 mod report;
 mod status;
@@ -18,10 +17,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, State, Status, Step, UnregisteredCache,
+    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
-use crate::engine::{Connection, Engine};
+use crate::engine::{Connection, Engine, GLANCE};
 use crate::error::{Place, Problem, Result};
 use crate::graph::Graph;
 use crate::history::{History, HistoryTable};
@@ -224,7 +223,7 @@ impl Migrator {
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
         let functions = loaded.has_functions();
-        let mut session = connection.session(functions)?;
+        let mut session = connection.session(functions, self.lock_wait)?;
         self.forward(&loaded, &mut *session)
     }
 
@@ -235,12 +234,10 @@ impl Migrator {
     /// As for `run`, as far as they can be seen beforehand.
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
-        let histories = session.read(&loaded.tables)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
+        let (histories, steps) = self.look(&loaded, &mut *session, Direction::Up, choose)?;
         let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.forward(self.wanted())?;
-        caches::check(&facts, &steps, Direction::Up, &mut *session)?;
         Ok(describe::plan(&facts, session.engine(), &steps, Direction::Up, loaded.warnings.clone()))
     }
 
@@ -252,7 +249,7 @@ impl Migrator {
     /// the answer, not an error.
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let histories = session.read(&loaded.tables)?;
         status::status(&loaded.facts(&histories), &mut *session, loaded.warnings.clone())
     }
@@ -266,7 +263,7 @@ impl Migrator {
     pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
         let functions = loaded.has_functions();
-        let mut session = connection.session(functions)?;
+        let mut session = connection.session(functions, self.lock_wait)?;
         self.backward(&loaded, &mut *session, to)
     }
 
@@ -277,7 +274,7 @@ impl Migrator {
     /// As for `revert`, as far as they can be seen beforehand.
     pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let histories = session.read(&loaded.tables)?;
         let facts = loaded.facts(&histories);
         facts.check(self.allow)?;
@@ -294,7 +291,7 @@ impl Migrator {
     /// migration or it is not applied.
     pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
+        let mut session = connection.session(false, self.lock_wait)?;
         self.accept(&loaded, &mut *session, app, version)
     }
 

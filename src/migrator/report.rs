@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::error::{Place, Problem};
+use crate::plan::State;
 use crate::version::MigrationId;
 
 /// Which way a step goes.
@@ -137,21 +138,6 @@ pub struct MigrationStatus {
     pub applied_on: Option<String>,
     /// The file, where there is one.
     pub file: Option<Place>,
-}
-
-/// The state of a migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// In the history and unchanged.
-    Applied,
-    /// To be applied.
-    Pending,
-    /// To be applied, but older than one that is applied already.
-    OutOfOrder,
-    /// In the history, but changed since.
-    Divergent,
-    /// In the history, but without a file.
-    Missing,
 }
 
 /// A cache that should be registered and is not.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MigrationStatus, State, Status, UnregisteredCache};
+use super::{MigrationStatus, Status, UnregisteredCache};
 use crate::app::BUSTARD;
 use crate::engine::Session;
 use crate::error::{Problem, Result};
 use crate::operation::Operation;
-use crate::plan::Facts;
+use crate::plan::{Facts, State};
 use crate::registry;
 use crate::version::{MigrationId, Prefix};
 

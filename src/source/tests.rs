@@ -108,6 +108,21 @@ fn all_problems_come_together() {
 }
 
 #[test]
+fn versions_beyond_32_bits_need_the_feature() {
+    let root = directory(&[("V20240131120000__a.sql", b"SELECT 1")]);
+    let found = problems(root.path(), Sqlite);
+    if cfg!(feature = "int8-versions") {
+        assert_eq!(found, [""; 0]);
+    } else {
+        assert!(
+            found[0].contains("does not fit into 32 bits\n  --> ROOT/V20240131120000__a.sql"),
+            "{found:?}"
+        );
+        assert!(found[0].contains("`int8-versions`"), "{found:?}");
+    }
+}
+
+#[test]
 fn directories_that_give_nothing() {
     let root = directory(&[("README.md", b""), ("file.txt", b"")]);
     assert!(

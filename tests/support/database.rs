@@ -28,11 +28,20 @@ impl Database<'static> {
 impl<'cluster> Database<'cluster> {
     /// In this cluster.
     pub fn on(cluster: &'cluster Cluster) -> Database<'cluster> {
+        Database::from_template(cluster, "template1")
+    }
+
+    /// A copy of this one, to which nobody may be connected for that.
+    pub fn copy(&self) -> Database<'cluster> {
+        Database::from_template(self.cluster, &self.name)
+    }
+
+    fn from_template(cluster: &'cluster Cluster, template: &str) -> Database<'cluster> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
         cluster
             .client("postgres")
-            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
             .expect("the database is created");
         Database { cluster, name }
     }

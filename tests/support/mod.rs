@@ -13,6 +13,7 @@ mod project;
 pub mod proxy;
 mod scene;
 mod snapshot;
+mod subject;
 mod tls;
 
 pub use binaries::{Binaries, unprivileged};
@@ -22,4 +23,5 @@ pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::{Project, sqlite_schema};
 pub use scene::{Scene, refused, refused_alike};
 pub use snapshot::snapshot_settings;
+pub use subject::{Engine, LOCK, State, Subject};
 pub use tls::Certificates;

@@ -39,6 +39,22 @@ impl Project {
         self
     }
 
+    /// Writes this many migrations of SQL into `migrations`, the first of which
+    /// registers a cache.
+    pub fn numbered_migrations(&self, count: usize) -> &Project {
+        for number in 1..=count {
+            let register = if number == 1 { "-- bustard: register cache numbers\n" } else { "" };
+            let table =
+                format!("CREATE TABLE numbered_{number} (id bigint PRIMARY KEY, name text NOT NULL);\n");
+            let index = format!("CREATE INDEX ON numbered_{number} (name);\n");
+            self.file(
+                format!("migrations/V{number}__numbered_{number}.sql"),
+                format!("{register}{table}{index}"),
+            );
+        }
+        self
+    }
+
     /// Writes `bustard.toml`.
     pub fn config(&self, contents: &str) -> &Project {
         self.file("bustard.toml", contents)

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::history::{self, Resolved};
-use super::link::{Answer, Link, Own};
+use super::link::Link;
 use super::quote_text;
-use crate::engine::{Engine, Failure, Native, OpenTransaction, Opening, Row, Session, Transaction, Work};
+use super::transactional::{BEGIN, Ending, Transactional};
+use crate::engine::{Engine, Failure, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{History, HistoryTable};
+use crate::failpoint;
+use crate::history::{History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
 
 /// The advisory lock that every run holds while it changes anything: the
@@ -47,113 +49,6 @@ const SETTINGS: &[&str] = &[
 /// Statements after which the rest must be parsed anew, since the server parses
 /// a whole message before it runs any of it.
 const CHANGES_PARSING: &str = "standard_conforming_strings";
-
-/// How transactions are begun, committed and handed to functions.
-pub(crate) trait Transactional: Link {
-    /// A transaction on the link; dropping it rolls back.
-    type Open<'o>: Link + Ending
-    where
-        Self: 'o;
-
-    /// Begins, and sends `sql` in it; rows are kept.
-    fn begin(&mut self, sql: &str) -> Result<(Self::Open<'_>, Vec<Vec<Row>>), Failure>;
-}
-
-/// How a transaction ends.
-pub(crate) trait Ending: Sized {
-    /// Sends the rest and commits; the answer tells how far it got.
-    fn commit(self, sql: &str) -> Answer;
-
-    /// Calls a function with the driver's transaction.
-    fn call(&mut self, function: &Function) -> Result<()>;
-}
-
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-
-/// A transaction on a connection of Bustard's own.
-pub(crate) struct OwnTransaction<'o> {
-    link: &'o mut Own,
-    ended: bool,
-}
-
-impl Transactional for Own {
-    type Open<'o> = OwnTransaction<'o>;
-
-    fn begin(&mut self, sql: &str) -> Result<(OwnTransaction<'_>, Vec<Vec<Row>>), Failure> {
-        let transaction = OwnTransaction { link: self, ended: false };
-        let mut results = transaction.link.send(&format!("{BEGIN};{sql}"), true).all()?;
-        results.remove(0);
-        Ok((transaction, results))
-    }
-}
-
-impl Link for OwnTransaction<'_> {
-    const COUNTS: bool = true;
-
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        self.link.send(sql, keep)
-    }
-}
-
-impl Ending for OwnTransaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
-        let separator = if sql.is_empty() { "" } else { ";\n" };
-        let answer = self.link.send(&format!("{sql}{separator}COMMIT"), false);
-        self.ended = answer.failure.is_none();
-        answer
-    }
-
-    fn call(&mut self, function: &Function) -> Result<()> {
-        let message =
-            format!("the function {} needs a connection that can be handed to it", function.label());
-        Err(Error::new(ErrorKind::Failed, message))
-    }
-}
-
-impl Drop for OwnTransaction<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            // On a dead connection there is nothing left to roll back.
-            let _ = self.link.send("ROLLBACK", false);
-        }
-    }
-}
-
-impl Transactional for postgres::Client {
-    type Open<'o> = postgres::Transaction<'o>;
-
-    fn begin(&mut self, sql: &str) -> Result<(postgres::Transaction<'_>, Vec<Vec<Row>>), Failure> {
-        let mut transaction = self
-            .build_transaction()
-            .isolation_level(postgres::IsolationLevel::ReadCommitted)
-            .read_only(false)
-            .start()
-            .map_err(|error| super::failure(&error))?;
-        let results = transaction.send(sql, true).all()?;
-        Ok((transaction, results))
-    }
-}
-
-impl Ending for postgres::Transaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
-        let mut answer = if sql.is_empty() { Answer::default() } else { self.send(sql, false) };
-        if answer.failure.is_none() {
-            match postgres::Transaction::commit(self) {
-                Ok(()) => answer.completed += 1,
-                Err(error) => answer.failure = Some(super::failure(&error)),
-            }
-        }
-        answer
-    }
-
-    fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction(Native::Postgres(self));
-        function.call(&mut open).map_err(|error| {
-            let said = error.downcast_ref().map(|error| super::failure(error).into_error());
-            crate::engine::function_failed(function, error, said)
-        })
-    }
-}
 
 /// A session on any link.
 pub(crate) struct PostgresSession<'s, L: Transactional> {
@@ -231,7 +126,12 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
             }
             let attempted = attempt(self.link, &self.resolved, self.cancelled.as_deref(), work);
             match attempted.map_err(|error| self.as_cancelled(error))? {
-                Attempt::Done => return Ok(()),
+                Attempt::Done { made } => {
+                    for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
+                        table.width = Some(Width::NEW);
+                    }
+                    return Ok(());
+                }
                 Attempt::Moved => self.resolved.clear(),
                 Attempt::Held => {
                     if started.elapsed() >= opening.lock_wait {
@@ -258,7 +158,8 @@ fn locked(waited: Duration, holder: Option<String>) -> Error {
 
 /// How an attempt to run a transaction ended.
 enum Attempt {
-    Done,
+    /// With the apps whose history tables it made.
+    Done { made: Vec<String> },
     /// Somebody else holds the lock.
     Held,
     /// A history table was made or dropped since it was looked up.
@@ -294,7 +195,7 @@ fn attempt<L: Transactional>(
     let read = results.split_off(2.min(results.len()));
     let settings = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
-    if held.as_deref() != Some("t") {
+    if held.as_deref() != Some("t") && !failpoint::fault("no-lock") {
         return Ok(Attempt::Held);
     }
     let mut histories = Vec::with_capacity(resolved.len());
@@ -309,21 +210,26 @@ fn attempt<L: Transactional>(
             histories.push(History { width: table.width, applied: applied.collect::<Result<_>>()? });
         }
     }
-    let mut transaction = Queue { open, resolved, settings, queued: Vec::new(), for_whom: None, entered: 0 };
+    failpoint::pass(BEGIN)?;
+    let mut transaction =
+        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, entered: 0 };
     if !work(&mut transaction, &histories)? {
-        return Ok(Attempt::Done);
+        return Ok(Attempt::Done { made: Vec::new() });
     }
     if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
         return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
     }
+    let made = std::mem::take(&mut transaction.made);
     transaction.commit()?;
-    Ok(Attempt::Done)
+    Ok(Attempt::Done { made })
 }
 
 /// A transaction's statements that have not been sent yet.
 struct Queue<'q, T> {
     open: T,
     resolved: &'q [Resolved],
+    /// Apps whose history tables it makes.
+    made: Vec<String>,
     settings: Row,
     queued: Vec<Queued>,
     for_whom: Option<(String, String)>,
@@ -347,16 +253,17 @@ impl<T: Link + Ending> Queue<'_, T> {
         let queued = self.queued;
         let answer = self.open.commit(&message);
         match answer.failure {
-            None => Ok(()),
-            // The server may have got as far as the COMMIT and not have told. If it
-            // says farewell, it also says what it had done.
+            None => failpoint::pass("COMMIT"),
+            // A server that was sent everything goes on when nobody listens any
+            // more, and what it has answered may be lost with the connection. If
+            // it says farewell, it also says how far it got.
             Some(failure)
-                if failure.kind == ErrorKind::Connection
-                    && (failure.said.code.is_none() || answer.completed >= queued.len()) =>
+                if failure.is_silence()
+                    || failure.kind == ErrorKind::Connection && answer.completed >= queued.len() =>
             {
                 Err(lost(&queued, failure).uncertain().help(
                     "is the server still there? it is not known whether it had committed the transaction: \
-                 `bustard status` tells; running again is safe",
+                     `bustard status` tells; running again is safe",
                 ))
             }
             Some(failure) if answer.completed >= queued.len() => {
@@ -455,11 +362,11 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             // Nobody has looked for a COMMIT in it.
             self.guard()?;
             let place = statement.place.clone();
-            self.queue(statement);
+            self.queue(statement)?;
             self.flush()?;
             return self.release("the file").map_err(|error| error.at(place));
         }
-        self.queue(statement);
+        self.queue(statement)?;
         if alone { self.flush() } else { Ok(()) }
     }
 
@@ -470,11 +377,16 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             .send(sql, true)
             .all()
             .map_err(|failure| in_whom(failure.into_error(), self.for_whom.as_ref()))?;
+        failpoint::pass(sql)?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
 
     fn history_table(&self, app: &str) -> &str {
         self.resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
+    }
+
+    fn makes_history(&mut self, app: &str) {
+        self.made.push(app.to_owned());
     }
 
     fn restore_settings(&mut self) -> Result<()> {
@@ -488,27 +400,32 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
              WHERE (pg_catalog.current_setting(s.name) OPERATOR(pg_catalog.=) s.value) IS NOT TRUE",
             before.collect::<Vec<_>>().join(",")
         );
-        self.queue(Statement::generated(sql, None));
-        Ok(())
+        self.queue(Statement::generated(sql, None))
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
         self.guard()?;
         self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))?;
-        self.release(&format!("the function {}", function.label()))
+        self.release(&format!("the function {}", function.label()))?;
+        failpoint::pass(function.label())
     }
 }
 
 impl<T: Link + Ending> Queue<'_, T> {
-    fn queue(&mut self, statement: Statement) {
+    fn queue(&mut self, statement: Statement) -> Result<()> {
+        let point = failpoint::one_by_one().then(|| statement.sql.clone());
         self.queued.push(Queued { statement, for_whom: self.for_whom.clone() });
+        match point {
+            Some(sql) => self.flush().and_then(|()| failpoint::pass(&sql)),
+            None => Ok(()),
+        }
     }
 
     /// Sets a savepoint before what nobody has looked into, so that
     /// [`release`](Self::release) can tell whether the transaction is still the
     /// same and still good.
     fn guard(&mut self) -> Result<()> {
-        self.queue(Statement::generated("SAVEPOINT bustard", None));
+        self.queue(Statement::generated("SAVEPOINT bustard", None))?;
         self.flush()
     }
 

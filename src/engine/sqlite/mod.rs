@@ -26,8 +26,8 @@ impl sealed::Connection for rusqlite::Connection {
         Engine::Sqlite
     }
 
-    fn session(&mut self, _functions: bool) -> Result<Box<dyn Session + '_>> {
-        Ok(Box::new(SqliteSession::new(self, None)))
+    fn session(&mut self, _functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(SqliteSession::new(self, None, patience)))
     }
 }
 

@@ -13,21 +13,25 @@ use crate::engine::{
     Engine, Native, OpenTransaction, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::history::{Applied, History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
-
-/// How long reads outside a transaction keep trying while a writer is at work.
-const READ_WAIT: Duration = Duration::from_secs(30);
 
 /// A session.
 pub(crate) struct SqliteSession<'s> {
     connection: &'s mut Connection,
     cancelled: Option<Arc<AtomicBool>>,
+    /// How long reads outside a transaction keep trying while a writer is at work.
+    patience: Duration,
 }
 
 impl<'s> SqliteSession<'s> {
-    pub(crate) fn new(connection: &'s mut Connection, cancelled: Option<Arc<AtomicBool>>) -> Self {
-        SqliteSession { connection, cancelled }
+    pub(crate) fn new(
+        connection: &'s mut Connection,
+        cancelled: Option<Arc<AtomicBool>>,
+        patience: Duration,
+    ) -> Self {
+        SqliteSession { connection, cancelled, patience }
     }
 }
 
@@ -70,17 +74,18 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 impl SqliteSession<'_> {
     fn patient_rows(&self, sql: &str) -> Result<Vec<Row>> {
-        patient_rows(self.connection, self.cancelled.as_deref(), sql)
+        patient_rows(self.connection, self.patience, self.cancelled.as_deref(), sql)
     }
 }
 
 /// Runs one statement outside a transaction, and waits while the database is busy.
 pub(crate) fn patient_rows(
     connection: &Connection,
+    patience: Duration,
     cancelled: Option<&AtomicBool>,
     sql: &str,
 ) -> Result<Vec<Row>> {
-    patiently(READ_WAIT, cancelled, &|| (), || rows(connection, sql))?
+    patiently(patience, cancelled, &|| (), || rows(connection, sql))?
         .map_err(|error| with_help(failure(&error, sql)))
 }
 
@@ -107,16 +112,18 @@ impl Session for SqliteSession<'_> {
             return Err(Error::new(ErrorKind::Database, "the database may only be read").help(NEEDS_WRITING));
         }
         let _off = Off::new(connection)?;
-        let begin = || connection.execute_batch("BEGIN IMMEDIATE");
+        let sql = if failpoint::fault("no-lock") { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let begin = || connection.execute_batch(sql);
         patiently(opening.lock_wait, cancelled, opening.on_wait, begin)?
             .map_err(|error| failure(&error, "").into_error())?;
         let guard = RollBack(connection);
+        failpoint::pass(sql)?;
         let mut transaction =
             SqliteTransaction { connection, tables: Vec::new(), for_whom: None, entered: 0 };
         transaction.tables =
             opening.tables.iter().map(|table| (table.app.clone(), quote_ident(&table.name))).collect();
         let histories = (opening.tables.iter())
-            .map(|table| read_history(table, &mut |sql| transaction.rows(sql)))
+            .map(|table| read_history(table, &mut |sql| under_lock(connection, sql)))
             .collect::<Result<Vec<_>>>()?;
         let before = Violations::count(connection);
         if !work(&mut transaction, &histories)? {
@@ -133,8 +140,12 @@ impl Session for SqliteSession<'_> {
         patiently(opening.lock_wait, cancelled, opening.on_wait, commit)?
             .map_err(|error| in_whom(failure(&error, "").into_error()))?;
         std::mem::forget(guard);
-        Ok(())
+        failpoint::pass("COMMIT")
     }
+}
+
+fn under_lock(connection: &Connection, sql: &str) -> Result<Vec<Row>> {
+    rows(connection, sql).map_err(|error| failure(&error, sql).into_error())
 }
 
 /// Rolls back when dropped.
@@ -215,6 +226,20 @@ impl SqliteTransaction<'_> {
     }
 }
 
+impl Native<'_> for &rusqlite::Connection {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        self.execute_batch(sql).map_err(|error| failure(&error, sql).into_error())
+    }
+
+    fn sqlite(&self) -> Option<&rusqlite::Connection> {
+        Some(self)
+    }
+}
+
 impl Transaction for SqliteTransaction<'_> {
     fn engine(&self) -> Engine {
         Engine::Sqlite
@@ -232,23 +257,31 @@ impl Transaction for SqliteTransaction<'_> {
             Form::Statement | Form::Generated => run(self.connection, &statement.sql),
         };
         ran.map_err(|error| self.refused(&error, failure(&error, &statement.sql).of(&statement)))?;
-        self.still_open()
+        self.still_open()?;
+        failpoint::pass(&statement.sql)
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        rows(self.connection, sql).map_err(|error| self.refused(&error, failure(&error, sql).into_error()))
+        let found = rows(self.connection, sql);
+        let found = found.map_err(|error| self.refused(&error, failure(&error, sql).into_error()))?;
+        failpoint::pass(sql)?;
+        Ok(found)
     }
 
     fn history_table(&self, app: &str) -> &str {
         self.tables.iter().find(|(label, _)| label == app).map_or("", |(_, quoted)| quoted)
     }
 
+    /// Tables are looked up in every transaction: nothing has to travel for that.
+    fn makes_history(&mut self, _: &str) {}
+
     fn restore_settings(&mut self) -> Result<()> {
         Ok(())
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction(Native::Sqlite(self.connection));
+        let mut connection = self.connection;
+        let mut open = OpenTransaction::new(&mut connection);
         // Gone with the transaction if the function ends that and begins another.
         let savepoint = |sql| run(self.connection, sql).map_err(|error| failure(&error, sql).into_error());
         savepoint("SAVEPOINT bustard")?;
@@ -256,7 +289,9 @@ impl Transaction for SqliteTransaction<'_> {
             let said = error.downcast_ref().map(|error| failure(error, "").into_error());
             self.in_whom(function_failed(function, error, said))
         })?;
-        let ended = self.connection.is_autocommit() || savepoint("RELEASE bustard").is_err();
-        if ended { Err(self.ended(&format!("the function {}", function.label()))) } else { Ok(()) }
+        if self.connection.is_autocommit() || savepoint("RELEASE bustard").is_err() {
+            return Err(self.ended(&format!("the function {}", function.label())));
+        }
+        failpoint::pass(function.label())
     }
 }

@@ -1,0 +1,15 @@
+-- Who may log in. Each engine has its own way to number rows.
+CREATE TABLE users (
+    id            INTEGER PRIMARY KEY,
+    name          varchar(40) NOT NULL,
+    email         varchar(255) NOT NULL,
+    password_hash varchar(255) NOT NULL,
+    joined_at     timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+
+-- Ann and ann are one person.
+CREATE UNIQUE INDEX users_name ON users (lower(name));
+CREATE UNIQUE INDEX users_email ON users (lower(email));
+
+-- bustard: down
+DROP TABLE users;

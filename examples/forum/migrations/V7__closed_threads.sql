@@ -1,0 +1,9 @@
+-- Settings that the code of this release expects go with its schema. No cached
+-- copy of the settings outlives this migration: none outlives any migration.
+ALTER TABLE threads ADD COLUMN closed boolean NOT NULL DEFAULT false;
+
+INSERT INTO settings (name, value) VALUES ('close_threads_after_days', '365');
+
+-- bustard: down
+DELETE FROM settings WHERE name = 'close_threads_after_days';
+ALTER TABLE threads DROP COLUMN closed;

@@ -1,0 +1,181 @@
+//! The checker: the states that a database may be in, one for each migration,
+//! and the rule that cache versions never go back and are higher after a change.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Project, State, Subject};
+
+/// The contents of a database after each migration of a plan: rung 0 is an
+/// empty database, rung 1 one with Bustard's own tables, and so on.
+#[derive(Debug)]
+pub struct Ladder {
+    rungs: Vec<String>,
+}
+
+impl Ladder {
+    /// Climbs step by step, which nothing interrupts, on this empty subject.
+    pub fn climb(subject: &Subject<'_>, targets: &[&str]) -> Ladder {
+        let mut rungs = vec![subject.state().content];
+        for target in targets {
+            subject.bustard(&["migrate", "--to", target]).success();
+            subject.quiet();
+            rungs.push(subject.state().content);
+        }
+        // Going back to nothing leaves what going forward made first.
+        subject.bustard(&["revert", "--steps", &targets.len().to_string()]).success();
+        subject.quiet();
+        rungs.insert(1, subject.state().content);
+        for (i, rung) in rungs.iter().enumerate() {
+            assert!(!rungs[..i].contains(rung), "two steps leave the same state:\n{rung}");
+        }
+        Ladder { rungs }
+    }
+
+    /// The highest.
+    pub fn top(&self) -> usize {
+        self.rungs.len() - 1
+    }
+
+    fn find(&self, state: &State) -> Result<usize, String> {
+        self.rungs.iter().position(|rung| *rung == state.content).ok_or_else(|| {
+            let nearest =
+                self.rungs.iter().enumerate().min_by_key(|(_, rung)| differences(rung, state).len());
+            let (number, rung) = nearest.expect("a ladder has rungs");
+            format!(
+                "a migration is there in part. Nearest to what is after {number} steps, but:\n{}",
+                differences(rung, state).join("\n")
+            )
+        })
+    }
+}
+
+fn differences(rung: &str, state: &State) -> Vec<String> {
+    let only_in = |a: &str, b: &str, sign: &str| {
+        let other: Vec<&str> = b.lines().collect();
+        a.lines()
+            .filter(|line| !other.contains(line))
+            .map(|line| format!("{sign} {line}"))
+            .collect::<Vec<_>>()
+    };
+    let mut found = only_in(rung, &state.content, "missing");
+    found.extend(only_in(&state.content, rung, "too much"));
+    found
+}
+
+/// What is known of one database: where it stood, and the highest version that
+/// each cache ever had.
+#[derive(Clone, Debug)]
+pub struct Watch<'l> {
+    ladder: &'l Ladder,
+    pub rung: usize,
+    highest: BTreeMap<String, i64>,
+}
+
+impl<'l> Watch<'l> {
+    /// Starts watching.
+    pub fn new(ladder: &'l Ladder, subject: &Subject<'_>) -> Result<Watch<'l>, String> {
+        let state = subject.state();
+        Ok(Watch { ladder, rung: ladder.find(&state)?, highest: state.versions })
+    }
+
+    /// Looks again, after one run that was interrupted or not.
+    pub fn look(&mut self, subject: &Subject<'_>) -> Result<State, String> {
+        let state = subject.state();
+        let rung = self.ladder.find(&state)?;
+        for (cache, &version) in &state.versions {
+            let highest = self.highest.entry(cache.clone()).or_default();
+            if rung == self.rung && version != *highest {
+                return Err(format!("nothing changed, and {cache} went from version {highest} to {version}"));
+            }
+            if rung != self.rung && version <= *highest {
+                return Err(format!(
+                    "{} steps became {rung}, and {cache} went from version {highest} to {version}",
+                    self.rung
+                ));
+            }
+            *highest = version;
+        }
+        self.rung = rung;
+        Ok(state)
+    }
+}
+
+/// Whether every transaction of a run invalidated: the counts of invalidations
+/// that were seen on each rung, on copies of one database, must differ from
+/// each rung to the next.
+#[derive(Debug, Default)]
+pub struct Counts(BTreeMap<usize, BTreeMap<String, i64>>);
+
+impl Counts {
+    pub fn note(&mut self, rung: usize, state: &State) {
+        // The lower 23 bits of a version are no count.
+        let counts = state.versions.iter().map(|(cache, version)| (cache.clone(), version >> 23));
+        self.0.entry(rung).or_default().extend(counts);
+    }
+
+    pub fn check(&self, forward: bool) -> Result<(), String> {
+        let mut seen: Vec<_> = self.0.iter().collect();
+        if !forward {
+            seen.reverse();
+        }
+        for pair in seen.windows(2) {
+            for (cache, later) in pair[1].1 {
+                if pair[0].1.get(cache).is_some_and(|earlier| earlier >= later) {
+                    return Err(format!(
+                        "from {} steps to {} nothing invalidated {cache}",
+                        pair[0].0, pair[1].0
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A host and a plugin, on either engine: tables, rows, an index, caches that
+/// come and go.
+pub fn forum() -> (Project, &'static [&'static str]) {
+    let project = Project::new();
+    project
+        .config(
+            "[[apps]]\nlabel = \"main\"\nmigrations = \"main\"\n\
+             [[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n",
+        )
+        .file(
+            "main/V1__users.sql",
+            "CREATE TABLE users (id BIGINT PRIMARY KEY, name TEXT NOT NULL);\n\
+             INSERT INTO users VALUES (1, 'a'), (2, 'b');\n\
+             -- bustard: register cache users\n\
+             -- bustard: down\n\
+             DROP TABLE users;\n",
+        )
+        .file(
+            "main/V2__posts.sql",
+            "-- bustard: register cache posts\n\
+             CREATE TABLE posts (id BIGINT PRIMARY KEY, author BIGINT REFERENCES users (id));\n\
+             CREATE INDEX posts_author ON posts (author);\n\
+             INSERT INTO posts SELECT id * 10, id FROM users;\n\
+             -- bustard: down\n\
+             DROP TABLE posts;\n",
+        )
+        .file(
+            "main/V3__ages.sql",
+            "ALTER TABLE users ADD COLUMN age INTEGER;\n\
+             -- bustard: unregister cache posts\n\
+             INSERT INTO users VALUES (3, 'c', 33);\n\
+             -- bustard: register cache ages\n\
+             -- bustard: down\n\
+             DELETE FROM users WHERE id = 3;\n\
+             ALTER TABLE users DROP COLUMN age;\n",
+        )
+        .file(
+            "bans/V1__bans.sql",
+            "-- bustard: depends on main V2\n\
+             CREATE TABLE bans (id BIGINT PRIMARY KEY);\n\
+             -- bustard: register cache bans\n\
+             INSERT INTO bans VALUES (1);\n\
+             -- bustard: down\n\
+             DROP TABLE bans;\n",
+        );
+    (project, &["main:1", "main:2", "bans:1", "main:3"])
+}

@@ -1,0 +1,308 @@
+//! A database under test, of either engine: what tests of crashes and races ask
+//! of both in the same words.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use postgres::{Client, NoTls};
+
+use super::cluster::Cluster;
+use super::database::Database;
+use super::process::{Outcome, PATIENCE, Running, wait_until};
+use super::project::Project;
+
+/// The key of the migration lock: the letters of "bustard".
+pub const LOCK: i64 = 0x0062_7573_7461_7264;
+
+/// The two engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Postgres,
+    Sqlite,
+}
+
+/// A project and the database that its commands run on.
+#[derive(Debug)]
+pub struct Subject<'s> {
+    pub project: &'s Project,
+    place: Place<'s>,
+    /// What every command gets in its environment.
+    environment: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+enum Place<'s> {
+    Postgres(Database<'s>),
+    Sqlite(PathBuf),
+}
+
+/// Everything that a database holds that a migration may have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Objects with their columns and rows, history rows, registered caches:
+    /// a line each.
+    pub content: String,
+    /// The version of each cache.
+    pub versions: BTreeMap<String, i64>,
+}
+
+impl<'s> Subject<'s> {
+    /// An empty database: in the shared cluster, or a SQLite file that is not
+    /// there yet.
+    pub fn new(engine: Engine, project: &'s Project) -> Subject<'s> {
+        match engine {
+            Engine::Postgres => Subject::on(Cluster::shared(), project),
+            Engine::Sqlite => Subject::of(project, Place::Sqlite(project.path().join(new_name()))),
+        }
+    }
+
+    /// An empty database in this cluster.
+    pub fn on(cluster: &'s Cluster, project: &'s Project) -> Subject<'s> {
+        Subject::of(project, Place::Postgres(Database::on(cluster)))
+    }
+
+    fn of(project: &'s Project, place: Place<'s>) -> Subject<'s> {
+        Subject { project, place, environment: Vec::new() }
+    }
+
+    /// A database with the same contents. Nobody may be connected to this one.
+    pub fn copy(&self) -> Subject<'s> {
+        let place = match &self.place {
+            Place::Postgres(database) => Place::Postgres(database.copy()),
+            Place::Sqlite(path) => {
+                let copy = path.with_file_name(new_name());
+                if path.exists() {
+                    fs::copy(path, &copy).expect("the file can be copied");
+                }
+                Place::Sqlite(copy)
+            }
+        };
+        Subject { project: self.project, place, environment: self.environment.clone() }
+    }
+
+    /// Sets an environment variable for all commands.
+    pub fn env(mut self, name: &str, value: &str) -> Subject<'s> {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn engine(&self) -> Engine {
+        match self.place {
+            Place::Postgres(_) => Engine::Postgres,
+            Place::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// The database, on PostgreSQL.
+    #[track_caller]
+    pub fn database(&self) -> &Database<'s> {
+        match &self.place {
+            Place::Postgres(database) => database,
+            Place::Sqlite(_) => panic!("it is a SQLite file"),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        match &self.place {
+            Place::Postgres(database) => database.url(),
+            Place::Sqlite(path) => format!("sqlite:{}", path.display()),
+        }
+    }
+
+    /// A command on this database.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.project.command(arguments);
+        command.env("DATABASE_URL", self.url());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn bustard(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(self.command(arguments))
+    }
+
+    /// Starts a command.
+    pub fn spawn(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(arguments))
+    }
+
+    /// A connection to the SQLite file, which is made if it is missing. It never
+    /// waits for a lock.
+    #[track_caller]
+    pub fn sqlite(&self) -> rusqlite::Connection {
+        match &self.place {
+            Place::Sqlite(path) => {
+                let connection = rusqlite::Connection::open(path).expect("the file opens");
+                connection.busy_timeout(Duration::ZERO).expect("it can be set");
+                connection
+            }
+            Place::Postgres(_) => panic!("it is in PostgreSQL"),
+        }
+    }
+
+    /// A connection to PostgreSQL, as soon as the server lets anybody in.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        let url = self.url();
+        let mut client = None;
+        wait_until("the server lets us in", || {
+            client = Client::connect(&url, NoTls).ok();
+            client.is_some()
+        });
+        client.expect("we are in")
+    }
+
+    /// Runs SQL, for its effect.
+    #[track_caller]
+    pub fn execute(&self, sql: &str) {
+        match self.engine() {
+            Engine::Postgres => self.client().batch_execute(sql).expect("the SQL runs"),
+            Engine::Sqlite => self.sqlite().execute_batch(sql).expect("the SQL runs"),
+        }
+    }
+
+    /// One number from a query.
+    #[track_caller]
+    pub fn number(&self, sql: &str) -> i64 {
+        match self.engine() {
+            Engine::Postgres => self.client().query_one(sql, &[]).expect("the query runs").get(0),
+            Engine::Sqlite => self.patient().query_row(sql, [], |row| row.get(0)).expect("the query runs"),
+        }
+    }
+
+    /// Waits until no command is connected any more. A server goes on with what
+    /// it was sent when the one who sent it is dead.
+    #[track_caller]
+    pub fn quiet(&self) {
+        if self.engine() == Engine::Postgres {
+            let mut client = self.client();
+            wait_until("the server has noticed that nobody is connected", || {
+                let others = "SELECT count(*) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                client.query_one(others, &[]).expect("the query runs").get::<_, i64>(0) == 0
+            });
+        }
+    }
+
+    /// Reads everything. Nobody else may be at work.
+    #[track_caller]
+    pub fn state(&self) -> State {
+        match self.engine() {
+            Engine::Postgres => postgres_state(&mut self.client()).expect("the catalog is readable"),
+            Engine::Sqlite => sqlite_state(&self.patient()).expect("the file is readable"),
+        }
+    }
+
+    fn patient(&self) -> rusqlite::Connection {
+        let connection = self.sqlite();
+        connection.busy_timeout(PATIENCE).expect("it can be set");
+        connection
+    }
+}
+
+fn new_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    format!("subject{}.sqlite", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn is_history(table: &str) -> bool {
+    table.starts_with("refinery_schema_history")
+}
+
+fn line(content: &mut String, words: &[&str]) {
+    content.push_str(&words.join(" "));
+    content.push('\n');
+}
+
+/// Tables of history stay when their last row has gone, so only the rows count.
+fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
+    let mut state = State::default();
+    let objects = "SELECT n.nspname::text, c.relkind::text, c.relname::text, \
+            coalesce(string_agg(a.attname || ' ' || format_type(a.atttypid, NULL), ', ' ORDER BY a.attname), '') \
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+        WHERE n.nspname IN ('public', 'bustard') GROUP BY 1, 2, 3 \
+        UNION ALL SELECT n.nspname::text, 'function', p.proname::text, pg_get_function_arguments(p.oid) \
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('public', 'bustard') \
+        UNION ALL SELECT 'schema', '', nspname::text, '' FROM pg_namespace WHERE nspname = 'bustard' \
+        ORDER BY 1, 2, 3, 4";
+    let mut registry = false;
+    for row in client.query(objects, &[])? {
+        let (schema, kind, name, columns): (String, String, String, String) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
+        registry |= schema == "bustard" && name == "caches";
+        if is_history(&name) {
+            if kind == "r" {
+                let rows = format!(
+                    "SELECT version::int8, name::text, checksum::text FROM {schema}.{name} ORDER BY 1"
+                );
+                for row in client.query(&rows, &[])? {
+                    let version: i64 = row.get(0);
+                    line(&mut state.content, &[&name, &version.to_string(), row.get(1), row.get(2)]);
+                }
+            }
+            continue;
+        }
+        let mut rows = String::new();
+        if schema == "public" && kind == "r" {
+            let count: i64 = client.query_one(&format!("SELECT count(*) FROM public.{name}"), &[])?.get(0);
+            rows = format!("{count} rows");
+        }
+        line(&mut state.content, &[&schema, &kind, &name, &columns, &rows]);
+    }
+    if registry {
+        for row in client.query("SELECT name, app, version FROM bustard.caches ORDER BY name", &[])? {
+            line(&mut state.content, &["cache", row.get(0), row.get(1)]);
+            state.versions.insert(row.get(0), row.get(2));
+        }
+    }
+    Ok(state)
+}
+
+fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Error> {
+    let mut state = State::default();
+    let mut query = connection.prepare(
+        "SELECT m.type, m.name, coalesce((SELECT group_concat(name || ' ' || type, ', ') \
+            FROM (SELECT name, type FROM pragma_table_info(m.name) ORDER BY name)), '') \
+         FROM sqlite_master m WHERE m.tbl_name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY 1, 2",
+    )?;
+    let objects = query
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<Vec<(String, String, String)>, _>>()?;
+    let registry = objects.iter().any(|(_, name, _)| name == "bustard_caches");
+    for (kind, name, columns) in objects {
+        if is_history(name.trim_start_matches("sqlite_autoindex_")) {
+            if kind == "table" {
+                let mut query = connection.prepare(&format!(
+                    "SELECT version || ' ' || name || ' ' || checksum FROM {name} ORDER BY version"
+                ))?;
+                for row in query.query_map([], |row| row.get::<_, String>(0))? {
+                    line(&mut state.content, &[&name, &row?]);
+                }
+            }
+            continue;
+        }
+        let mut rows = String::new();
+        if kind == "table" && !name.starts_with("bustard_") {
+            let count: i64 =
+                connection.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0))?;
+            rows = format!("{count} rows");
+        }
+        line(&mut state.content, &[&kind, &name, &columns, &rows]);
+    }
+    if registry {
+        let mut query = connection.prepare("SELECT name, app, version FROM bustard_caches ORDER BY name")?;
+        let caches = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        for cache in caches {
+            let (name, app, version): (String, String, i64) = cache?;
+            line(&mut state.content, &["cache", &name, &app]);
+            state.versions.insert(name, version);
+        }
+    }
+    Ok(state)
+}

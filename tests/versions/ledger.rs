@@ -1,0 +1,197 @@
+//! The checker: it is told what was observed of versions and data, by whoever
+//! and in whatever order, and keeps what contradicts the promises.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+/// What a cache depends on: how often each writer has changed it.
+pub type State = Vec<i64>;
+
+/// Which promise was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// One version, two states of the data.
+    TwoStates,
+    /// One state of the data, two versions: something else than an
+    /// invalidation has changed a version.
+    TwoVersions,
+    /// A later snapshot has a lower version.
+    WentBack,
+    /// An entry that is valid, and is not what the data say.
+    Stale,
+    /// A version counts other invalidations than have committed.
+    Miscounted,
+    /// Somebody got an error.
+    Refused,
+}
+
+/// How many texts are kept of each fault. One bug can break every read.
+const KEPT: usize = 5;
+
+/// All observations of one database.
+#[derive(Default)]
+pub struct Ledger {
+    inner: Mutex<Inner>,
+    commits: AtomicU64,
+    reads: AtomicU64,
+    hits: AtomicU64,
+    folds: AtomicU64,
+    undone: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// What was read under each version; `None` for what was rolled back.
+    states: HashMap<(usize, i64), Option<State>>,
+    versions: HashMap<(usize, State), i64>,
+    /// What a version counted when the data were all zeros.
+    start: Vec<i64>,
+    findings: BTreeMap<Fault, (u64, Vec<String>)>,
+}
+
+impl Ledger {
+    /// For caches that have these versions before anybody has written.
+    pub fn new(versions: &[i64]) -> Ledger {
+        let ledger = Ledger::default();
+        ledger.inner().start = versions.iter().map(|version| version >> 23).collect();
+        ledger
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// A version and the data, read in one snapshot. `last` is the version that
+    /// this reader has seen before, in an earlier snapshot.
+    pub fn observe(&self, cache: usize, version: i64, state: &State, last: &mut i64) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let mut inner = self.inner();
+        inner.monotonic(cache, version, last);
+        let counted = (version >> 23) - inner.start.get(cache).copied().unwrap_or_default();
+        let committed: i64 = state.iter().sum();
+        if counted != committed {
+            inner.found(Fault::Miscounted, || {
+                format!("version {version} of cache {cache} counts {counted} invalidations, {committed} have committed")
+            });
+        }
+        let known = inner.states.entry((cache, version)).or_insert_with(|| Some(state.clone())).clone();
+        if known.as_ref() != Some(state) {
+            inner.found(Fault::TwoStates, || {
+                format!("version {version} of cache {cache} is of {known:?} and of {state:?}")
+            });
+        }
+        let other = *inner.versions.entry((cache, state.clone())).or_insert(version);
+        if other != version {
+            inner.found(Fault::TwoVersions, || {
+                format!("{state:?} of cache {cache} has the versions {other} and {version}")
+            });
+        }
+    }
+
+    /// A version that was read without the data.
+    pub fn observe_version(&self, cache: usize, version: i64, last: &mut i64) {
+        self.inner().monotonic(cache, version, last);
+    }
+
+    /// A version that a transaction saw after its own invalidation, before it
+    /// was rolled back: nobody else may ever see it.
+    pub fn observe_undone(&self, cache: usize, version: i64) {
+        self.undone.fetch_add(1, Ordering::Relaxed);
+        let known = self.inner().states.entry((cache, version)).or_insert(None).clone();
+        if let Some(state) = known {
+            self.find(
+                Fault::TwoStates,
+                format!("version {version} of cache {cache} was rolled back, and is of {state:?}"),
+            );
+        }
+    }
+
+    /// An entry that was filed under a version, the version having been read
+    /// before the data; and whether it is valid and what the data are, in one
+    /// snapshot.
+    pub fn check_entry(&self, cache: usize, version: i64, filed: &State, valid: bool, state: &State) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if valid {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            if filed != state {
+                self.find(
+                    Fault::Stale,
+                    format!("{filed:?} of cache {cache} is valid under {version}, the data are {state:?}"),
+                );
+            }
+        }
+    }
+
+    pub fn find(&self, fault: Fault, text: String) {
+        self.inner().found(fault, || text);
+    }
+
+    pub fn committed(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn folded(&self) {
+        self.folds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Transactions that have changed data and versions.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Versions that were compared with the data of their snapshot.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Entries among them that were valid.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Folds that found something to fold.
+    pub fn folds(&self) -> u64 {
+        self.folds.load(Ordering::Relaxed)
+    }
+
+    /// Versions that were rolled back.
+    pub fn undone(&self) -> u64 {
+        self.undone.load(Ordering::Relaxed)
+    }
+
+    /// What is known of one fault.
+    pub fn findings(&self, fault: Fault) -> Vec<String> {
+        self.inner().findings.get(&fault).map(|(_, texts)| texts.clone()).unwrap_or_default()
+    }
+
+    /// Everything that was found, one a line; empty if all is well.
+    pub fn report(&self) -> String {
+        let inner = self.inner();
+        let lines = inner.findings.iter().flat_map(|(fault, (count, texts))| {
+            std::iter::once(format!("{fault:?}, {count} times:\n"))
+                .chain(texts.iter().map(|text| format!("  {text}\n")))
+        });
+        lines.collect()
+    }
+}
+
+impl Inner {
+    fn monotonic(&mut self, cache: usize, version: i64, last: &mut i64) {
+        if version < *last {
+            let before = *last;
+            self.found(Fault::WentBack, || {
+                format!("cache {cache} went from version {before} back to {version}")
+            });
+        }
+        *last = version;
+    }
+
+    fn found(&mut self, fault: Fault, text: impl FnOnce() -> String) {
+        let (count, texts) = self.findings.entry(fault).or_default();
+        *count += 1;
+        if texts.len() < KEPT {
+            texts.push(text());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A version belongs to the snapshot of the statement that reads it: it is old
+//! beside old data, new beside new data, and gone with what is rolled back.
+
+use std::thread;
+
+use bustard::{CacheVersion, registry};
+use postgres::Client;
+
+use super::{count, fold, run, version, with_caches};
+use crate::support::Database;
+
+/// The data, then a wait for whoever holds the lock, then what is read of the
+/// version: OFFSET 0 keeps the planner from turning that around.
+fn waiting(read: &str) -> String {
+    format!(
+        "SELECT d.x, {read} FROM
+         (SELECT x, pg_catalog.pg_advisory_xact_lock_shared(7)::text AS waited FROM data OFFSET 0) AS d"
+    )
+}
+
+/// What the statement returns if an invalidation commits while it waits, and
+/// what it returns after that.
+fn beside_a_commit(database: &Database<'_>, client: &mut Client, sql: &str) -> [(i32, bool); 2] {
+    run(client, "DROP TABLE IF EXISTS data; CREATE TABLE data AS SELECT 1 AS x");
+    let current = version(client, "a");
+    let sql = waiting(&sql.replace("$current", &current.to_string()));
+    let read = |client: &mut Client| {
+        let row = client.query_one(&sql, &[]).expect("the query is right");
+        (row.get(0), row.get(1))
+    };
+    let mut reader = database.client();
+    run(client, "SELECT pg_advisory_lock(7)");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            let first = read(&mut reader);
+            [first, read(&mut reader)]
+        });
+        // Its snapshot is taken, its data are read.
+        database.wait_until("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
+        run(client, "BEGIN; UPDATE data SET x = 2; SELECT bustard.invalidate('a'); COMMIT");
+        // Nor does it matter where the invalidation is kept by then.
+        fold(client);
+        run(client, "SELECT pg_advisory_unlock(7)");
+        first.join().expect("it does not panic")
+    })
+}
+
+const BY_FUNCTION: &str = "bustard.get_version('a') = $current";
+const BY_IS_VALID: &str = "bustard.is_valid('a', $current)";
+const BY_VIEW: &str =
+    "(SELECT c.version = $current FROM bustard.caches AS c WHERE c.name = 'a' AND d.waited IS NOT NULL)";
+
+#[test]
+fn old_data_and_old_version_or_both_new() {
+    let (database, mut client) = with_caches(&["a"]);
+    for read in [BY_FUNCTION, BY_IS_VALID, BY_VIEW] {
+        assert_eq!(beside_a_commit(&database, &mut client, read), [(1, true), (2, false)], "{read}");
+    }
+}
+
+/// The same test finds the fault that it is there for.
+#[test]
+fn a_volatile_function_reads_the_new_version_beside_old_data() {
+    let (database, mut client) = with_caches(&["a"]);
+    run(&mut client, "ALTER FUNCTION bustard.get_version(text) VOLATILE");
+    assert_eq!(beside_a_commit(&database, &mut client, BY_FUNCTION), [(1, false), (2, false)]);
+}
+
+/// A transaction with one snapshot keeps its versions, whatever commits and folds.
+#[test]
+fn an_old_snapshot() {
+    let (database, mut client) = with_caches(&["a", "b"]);
+    let mut old = database.client();
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        run(&mut old, &format!("BEGIN ISOLATION LEVEL {level} READ ONLY"));
+        let before = registry::list(&mut old).expect("it can be read");
+        run(&mut client, "SELECT bustard.invalidate('a')");
+        fold(&mut client);
+        run(&mut client, "SELECT bustard.unregister_cache('b'); SELECT bustard.invalidate_all()");
+        fold(&mut client);
+        run(&mut client, "SELECT bustard.register_cache('b')");
+        assert_eq!(registry::list(&mut old).expect("it can be read"), before);
+        for cache in &before {
+            assert_eq!(version(&mut old, &cache.name), cache.version.get());
+            assert!(registry::is_valid(&mut old, &cache.name, cache.version).expect("it is registered"));
+        }
+        run(&mut old, "COMMIT");
+        for cache in &before {
+            assert!(CacheVersion::new(version(&mut old, &cache.name)) > Some(cache.version));
+        }
+    }
+}
+
+/// A transaction sees its own invalidations at once, nobody else does.
+#[test]
+fn own_invalidations() {
+    let (database, mut client) = with_caches(&["a"]);
+    let mut other = database.client();
+    let before = version(&mut client, "a");
+    run(&mut client, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT bustard.invalidate('a')");
+    let own = version(&mut client, "a");
+    assert_ne!(own, before);
+    assert_eq!(version(&mut other, "a"), before);
+    run(&mut client, "COMMIT");
+    assert_eq!(version(&mut other, "a"), own);
+}
+
+/// What was rolled back leaves no version behind, and none that comes again.
+#[test]
+fn aborts_and_savepoints() {
+    let (_database, mut client) = with_caches(&["a"]);
+    let before = version(&mut client, "a");
+    run(&mut client, "BEGIN; SELECT bustard.invalidate('a')");
+    let aborted = version(&mut client, "a");
+    run(&mut client, "ROLLBACK");
+    assert_eq!(version(&mut client, "a"), before);
+    run(&mut client, "BEGIN; SAVEPOINT s; SELECT bustard.invalidate('a')");
+    let undone = version(&mut client, "a");
+    run(&mut client, "ROLLBACK TO s");
+    assert_eq!(version(&mut client, "a"), before);
+    run(&mut client, "SELECT bustard.invalidate('a')");
+    let kept = version(&mut client, "a");
+    run(&mut client, "SAVEPOINT s; SELECT bustard.invalidate('a'); RELEASE s; COMMIT");
+    let committed = version(&mut client, "a");
+    assert_eq!(count(committed) - count(before), 2);
+    for old in [before, aborted, undone, kept] {
+        assert_ne!(old, committed);
+    }
+    // Three times one more than before, and no two are the same.
+    assert_eq!([aborted, undone, kept].map(|version| count(version) - count(before)), [1; 3]);
+    assert!(aborted != undone && undone != kept && kept != aborted);
+}

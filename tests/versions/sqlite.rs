@@ -1,0 +1,200 @@
+//! The same on SQLite, in small: one file, several connections, and the
+//! functions of the library, since there is no SQL API.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use bustard::{CacheVersion, Migrator, registry};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::ledger::{Fault, Ledger, State};
+use super::random::Random;
+use crate::support::PATIENCE;
+
+const CACHES: [&str; 3] = ["a", "b", "c"];
+const WRITERS: usize = 4;
+const READERS: usize = 3;
+/// Each writer's.
+const TRANSACTIONS: usize = 150;
+
+fn open(path: &Path) -> Connection {
+    let connection = Connection::open(path).expect("the file opens");
+    connection.busy_timeout(PATIENCE).expect("it can be set");
+    connection
+}
+
+fn set_up(path: &Path) -> Ledger {
+    let mut connection = open(path);
+    // Readers read while somebody writes.
+    connection.pragma_update(None, "journal_mode", "wal").expect("it can be set");
+    Migrator::new().run(&mut connection).expect("Bustard's own tables are made");
+    connection
+        .execute_batch("CREATE TABLE data (writer INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c INTEGER)")
+        .expect("it is valid");
+    for writer in 0..WRITERS {
+        connection
+            .execute_batch(&format!("INSERT INTO data VALUES ({writer}, 0, 0, 0)"))
+            .expect("it is valid");
+    }
+    for cache in CACHES {
+        registry::register(&mut connection, cache, None).expect("it is new");
+    }
+    let versions =
+        CACHES.map(|cache| registry::get_version(&mut connection, cache).expect("it is registered").get());
+    Ledger::new(&versions)
+}
+
+fn state(connection: &Connection, cache: usize) -> State {
+    let sql = format!("SELECT {} FROM data ORDER BY writer", CACHES[cache]);
+    let mut statement = connection.prepare(&sql).expect("it is valid");
+    let rows = statement.query_map([], |row| row.get(0)).expect("it runs");
+    rows.map(|count| count.expect("it is a number")).collect()
+}
+
+fn write(path: &Path, ledger: &Ledger, writer: usize) {
+    let mut connection = open(path);
+    let mut random = Random::new(writer as u64);
+    for _ in 0..TRANSACTIONS {
+        let mut transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .expect("the lock is waited for");
+        let mut touched = Vec::new();
+        for _ in 0..=random.below(3) {
+            let undo = random.one_in(4);
+            let caches = match random.below(6) {
+                0 => vec![0, 1, 2],
+                1 => vec![2, 1],
+                _ => vec![random.below(CACHES.len())],
+            };
+            transaction.execute_batch("SAVEPOINT s").expect("savepoints nest");
+            for cache in &caches {
+                let name = CACHES[*cache];
+                let change = format!("UPDATE data SET {name} = {name} + 1 WHERE writer = {writer}");
+                transaction.execute_batch(&change).expect("it is valid");
+            }
+            invalidate(&mut transaction, &caches);
+            if undo {
+                transaction.execute_batch("ROLLBACK TO s").expect("it is open");
+            } else {
+                touched.extend(caches);
+            }
+            transaction.execute_batch("RELEASE s").expect("it is open");
+        }
+        let versions: Vec<(usize, i64)> = touched
+            .iter()
+            .map(|cache| {
+                let version = registry::get_version(&mut transaction, CACHES[*cache]);
+                (*cache, version.expect("it is registered").get())
+            })
+            .collect();
+        if random.one_in(5) {
+            transaction.rollback().expect("it is open");
+            // Few, since two histories of the same length do have the same
+            // version once in 2^23 times.
+            for (cache, version) in versions {
+                ledger.observe_undone(cache, version);
+            }
+        } else {
+            transaction.commit().expect("it is open");
+            ledger.committed();
+        }
+    }
+}
+
+fn invalidate(transaction: &mut Transaction<'_>, caches: &[usize]) {
+    let names: Vec<&str> = caches.iter().map(|cache| CACHES[*cache]).collect();
+    match names.len() {
+        all if all == CACHES.len() => registry::invalidate_all(transaction),
+        _ => registry::invalidate(transaction, &names),
+    }
+    .expect("they are registered");
+}
+
+type Entries = Mutex<Vec<(CacheVersion, State)>>;
+
+fn read(path: &Path, ledger: &Ledger, entries: &Entries, done: impl Fn() -> bool) {
+    let mut connection = open(path);
+    let mut last = [0; CACHES.len()];
+    while !done() {
+        // One snapshot: a version and the data.
+        let mut transaction = connection.transaction().expect("it begins");
+        for (cache, name) in CACHES.iter().enumerate() {
+            let version = registry::get_version(&mut transaction, name).expect("it is registered");
+            ledger.observe(cache, version.get(), &state(&transaction, cache), &mut last[cache]);
+        }
+        transaction.commit().expect("it is open");
+        // As an application does it: the version, then the data.
+        let filled = CACHES.iter().enumerate().map(|(cache, name)| {
+            let version = registry::get_version(&mut connection, name).expect("it is registered");
+            ledger.observe_version(cache, version.get(), &mut last[cache]);
+            (version, state(&connection, cache))
+        });
+        let filled = filled.collect();
+        let old = std::mem::replace(&mut *entries.lock().expect("nobody panics with it"), filled);
+        let new = entries.lock().expect("nobody panics with it").clone();
+        let mut transaction = connection.transaction().expect("it begins");
+        for (cache, (version, filed)) in old.iter().enumerate().chain(new.iter().enumerate()) {
+            let valid = registry::is_valid(&mut transaction, CACHES[cache], *version);
+            let now = state(&transaction, cache);
+            ledger.check_entry(cache, version.get(), filed, valid.expect("it is registered"), &now);
+        }
+    }
+}
+
+/// Writers and readers until the writers are done.
+fn stress(path: &Path) -> Ledger {
+    let ledger = set_up(path);
+    let entries = Entries::default();
+    let writing = AtomicUsize::new(WRITERS);
+    thread::scope(|scope| {
+        let (ledger, entries, writing) = (&ledger, &entries, &writing);
+        for writer in 0..WRITERS {
+            scope.spawn(move || {
+                write(path, ledger, writer);
+                writing.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        for _ in 0..READERS {
+            // Once more after the last commit.
+            let last = AtomicUsize::new(0);
+            scope.spawn(move || {
+                read(path, ledger, entries, || {
+                    writing.load(Ordering::Relaxed) == 0 && last.fetch_add(1, Ordering::Relaxed) > 0
+                });
+            });
+        }
+    });
+    ledger
+}
+
+#[test]
+fn writers_and_readers() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ledger = stress(&directory.path().join("test.sqlite"));
+    assert_eq!(ledger.report(), "");
+    assert!(ledger.commits() > 0 && ledger.hits() > 0 && ledger.undone() > 0);
+}
+
+/// A view that forgets the invalidations of everything.
+#[test]
+fn versions_without_those_of_all_caches() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("test.sqlite");
+    // Made first, so that the ledger's start is right under either view.
+    let mut connection = open(&path);
+    Migrator::new().run(&mut connection).expect("Bustard's own tables are made");
+    connection
+        .execute_batch(
+            "DROP VIEW bustard_caches;
+             CREATE VIEW bustard_caches (name, app, version, registered_at) AS
+             SELECT name, app, (n << 23) | (nonce & 8388607), registered_at FROM bustard_cache WHERE active = 1",
+        )
+        .expect("it is valid");
+    drop(connection);
+    let ledger = stress(&path);
+    for fault in [Fault::TwoStates, Fault::Stale, Fault::Miscounted] {
+        assert!(!ledger.findings(fault).is_empty(), "no {fault:?}, but:\n{}", ledger.report());
+    }
+}
