@@ -238,7 +238,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = '42710',
             MESSAGE = pg_catalog.format('cache "%s" is already registered', $1)
-                OPERATOR(pg_catalog.||) CASE WHEN found_app IS NULL THEN '' ELSE pg_catalog.format(' by app "%s"', found_app) END,
+                OPERATOR(pg_catalog.||) COALESCE(' by app "' OPERATOR(pg_catalog.||) found_app OPERATOR(pg_catalog.||) '"', ''),
             HINT = 'Choose another name, or unregister it first.';
     ELSIF found_id IS NULL THEN
         INSERT INTO bustard.cache AS c (id, name, app, active)

@@ -107,6 +107,8 @@ pub(crate) struct Said {
     pub code: Option<String>,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// Which functions of the server called each other, innermost first.
+    pub context: Option<String>,
 }
 
 /// One of possibly many things that are wrong with the sources.
@@ -253,6 +255,20 @@ impl Error {
         self
     }
 
+    /// Says at least in which file it was, where nothing better is known.
+    pub(crate) fn or_in_file(mut self, file: Option<Place>) -> Self {
+        if self.0.place.is_none() {
+            self.0.place = file;
+        }
+        self
+    }
+
+    /// Says it in other words.
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     /// Lists what had committed before the failure.
     pub(crate) fn after(mut self, applied: Vec<String>) -> Self {
         self.0.applied = Some(applied);
@@ -347,9 +363,10 @@ impl fmt::Display for Error {
             if let Some(code) = &said.code {
                 write!(f, " ({code})")?;
             }
-            for (label, text) in [("detail", &said.detail), ("hint", &said.hint)] {
+            let parts = [("detail", &said.detail), ("hint", &said.hint), ("context", &said.context)];
+            for (label, text) in parts {
                 if let Some(text) = text {
-                    write!(f, "\n  {label}: {text}")?;
+                    write!(f, "\n  {label}: {}", text.replace('\n', "\n    "))?;
                 }
             }
         }

@@ -1,4 +1,51 @@
 //! Schema migrations in which caches are part of the schema.
+//!
+//! A migration registers a *tracked cache* beside its DDL; both commit together,
+//! and every transaction that changes anything ends by invalidating every tracked
+//! cache. An application keeps cached values under the version that
+//! [`registry::get_version`] returned before it read the data, and uses them while
+//! [`registry::is_valid`].
+//!
+//! ```
+//! use bustard::{App, Migration, Migrator, registry};
+//!
+//! let mut connection = rusqlite::Connection::open_in_memory()?;
+//! let create = Migration::new()
+//!     .sql("CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+//!     .register_cache("settings");
+//! let app = App::new("main").migration("V1__create_settings", create);
+//! Migrator::new().app(app.clone()).run(&mut connection)?;
+//! let version = registry::get_version(&mut connection, "settings")?;
+//!
+//! // The next release brings another migration: what is cached is out of date.
+//! let index = Migration::new().sql("CREATE INDEX settings_value ON settings (value)");
+//! Migrator::new().app(app.migration("V2__index_settings", index)).run(&mut connection)?;
+//! assert!(!registry::is_valid(&mut connection, "settings", version)?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is where
+//!
+//! | | |
+//! |---|---|
+//! | [`App`], [`Migration`], [`Schema`] | what is to be done: from directories, from refinery, or built in code |
+//! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`] and [`Status`] are plain data |
+//! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
+//! | [`registry`] | tracked caches: versions and invalidation |
+//! | [`Error`] | every failure, with its [`ErrorKind`] and its [`Place`] |
+//!
+//! How migration files are written, the command and its configuration are in the
+//! [README](https://github.com/bustard-rs/bustard#readme).
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `cli` | yes | the command `bustard`; libraries do without |
+//! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
+//! | `sqlite` | yes | the engine SQLite, compiled in |
+//! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
+//! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 // Without an engine there is data and nothing that runs on it.
@@ -32,3 +79,7 @@ pub use operation::Schema;
 pub use plan::{Revert, State};
 pub use sea_query;
 pub use version::{CacheVersion, MigrationId, Prefix};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -21,7 +21,7 @@ struct Layer {
     libraries: &'static [&'static str],
 }
 
-const ZERO: &[&str] = &["error", "version"];
+const ZERO: &[&str] = &["error", "failpoint", "version"];
 const ONE: &[&str] = &["operation", "migration", "app", "history", "ports"];
 
 /// From below. `ports` is `engine/mod.rs`, `adapters` is what lies beneath it;

@@ -6,7 +6,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+#[cfg(feature = "sqlite")]
+use super::GLANCE;
 use super::{Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -167,7 +170,7 @@ impl sealed::Connection for Database {
         Database::engine(self)
     }
 
-    fn session(&mut self, functions: bool) -> Result<Box<dyn Session + '_>> {
+    fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
         if !functions || self.engine() != Engine::Postgres {
             self.connect()?;
         }
@@ -191,7 +194,9 @@ impl sealed::Connection for Database {
             }
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
-                Some(connection) => Ok(Box::new(super::sqlite::SqliteSession::new(connection, cancelled))),
+                Some(connection) => {
+                    Ok(Box::new(super::sqlite::SqliteSession::new(connection, cancelled, patience)))
+                }
                 None => Err(not_connected()),
             },
         }
@@ -216,7 +221,7 @@ impl sealed::Executor for Database {
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
                 Some(connection) => {
-                    super::sqlite::patient_rows(connection, Some(&self.canceller.cancelled), sql)
+                    super::sqlite::patient_rows(connection, GLANCE, Some(&self.canceller.cancelled), sql)
                 }
                 None => Err(not_connected()),
             },

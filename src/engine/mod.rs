@@ -43,6 +43,10 @@ impl fmt::Display for Engine {
 /// One row, each column as the engine writes it as text.
 pub type Row = Vec<Option<String>>;
 
+/// How long those who only look keep trying while a writer has a SQLite file to
+/// itself.
+pub(crate) const GLANCE: Duration = Duration::from_secs(30);
+
 /// What the migrator may be given to run on: `postgres::Client`,
 /// `rusqlite::Connection`, or a [`Database`](crate::Database) that Bustard
 /// connects to itself. Implemented for these and for nothing else.
@@ -55,6 +59,8 @@ pub trait Connection: sealed::Connection {}
 pub trait Executor: sealed::Executor {}
 
 pub(crate) mod sealed {
+    use std::time::Duration;
+
     use super::{Engine, Result, Row, Session};
 
     pub trait Executor {
@@ -67,8 +73,9 @@ pub(crate) mod sealed {
         /// Known before connecting.
         fn engine(&self) -> Engine;
         /// Connects, where that has not happened yet. With `functions`, the
-        /// transactions of the session can be handed to Rust functions.
-        fn session(&mut self, functions: bool) -> Result<Box<dyn Session + '_>>;
+        /// transactions of the session can be handed to Rust functions. `patience`
+        /// is how long it tries to read a database that a writer keeps to itself.
+        fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>>;
     }
 }
 
@@ -211,6 +218,10 @@ impl Failure {
         if statement.form == Form::Generated && self.is_cache() {
             self.kind = ErrorKind::Cache;
         }
+        if statement.form == Form::Generated {
+            // The functions are Bustard's own.
+            self.said.context = None;
+        }
         let place = match self.offset {
             Some(offset) => statement.place_of(offset),
             None => statement.place.clone(),
@@ -221,6 +232,12 @@ impl Failure {
     /// Whether the registry said that a cache is unknown, or registered already.
     pub(crate) fn is_cache(&self) -> bool {
         matches!(self.said.code.as_deref(), Some("42704" | "42710"))
+    }
+
+    /// Whether the connection ended without the database having said anything.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_silence(&self) -> bool {
+        self.kind == ErrorKind::Connection && self.said.code.is_none()
     }
 
     /// The error of something that is no statement of a migration.
@@ -236,11 +253,25 @@ impl Failure {
     }
 }
 
-/// The error of a function of a migration; a database error keeps what the
+/// The error of a function of a migration. One that comes from the database, by
+/// way of the driver (`said`) or of [`OpenTransaction::execute`], keeps what the
 /// database said.
-pub(crate) fn function_failed(function: &Function, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let message = format!("the function {} failed: {error}", function.label());
-    Error::new(ErrorKind::Failed, message).caused_by(error)
+pub(crate) fn function_failed(
+    function: &Function,
+    error: Box<dyn std::error::Error + Send + Sync>,
+    said: Option<Error>,
+) -> Error {
+    let message = |text: &str| format!("the function {} failed: {text}", function.label());
+    if let Some(said) = said {
+        return said.with_message(message("the database refused a statement")).caused_by(error);
+    }
+    match error.downcast::<Error>() {
+        Ok(error) => {
+            let message = message(error.message());
+            error.with_message(message)
+        }
+        Err(error) => Error::new(ErrorKind::Failed, message(&error.to_string())).caused_by(error),
+    }
 }
 
 /// Quotes an identifier for either engine.

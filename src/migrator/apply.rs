@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants};
 use crate::app::{BUSTARD, LoadedMigration};
 use crate::engine::{Engine, Opening, Session, Transaction, refinery};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
@@ -31,15 +31,39 @@ struct Run<'r> {
 }
 
 impl Migrator {
+    /// What the database looks like before anything is changed, and the steps to
+    /// take, with their cache operations tried out.
+    pub(super) fn look(
+        &self,
+        loaded: &Loaded,
+        session: &mut dyn Session,
+        direction: Direction,
+        choose: impl Fn(&Facts<'_>) -> Result<Vec<Node>>,
+    ) -> Result<(Vec<History>, Vec<Node>)> {
+        let mut histories = session.read(&loaded.tables)?;
+        loop {
+            let facts = loaded.facts(&histories);
+            facts.check(self.allow)?;
+            let steps = choose(&facts)?;
+            let Err(refused) = caches::check(&facts, &steps, direction, session) else {
+                return Ok((histories, steps));
+            };
+            // The registry has been read after the history. If another run has
+            // committed in between, its caches only look as if they were in the way.
+            let again = session.read(&loaded.tables)?;
+            if again == histories {
+                return Err(refused);
+            }
+            histories = again;
+        }
+    }
+
     pub(super) fn forward(&self, loaded: &Loaded, session: &mut dyn Session) -> Result<Report> {
         let mut run = Run::new(self, loaded);
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.forward(self.wanted())?;
+        let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
+        let (_, steps) = self.look(loaded, session, Direction::Up, choose)?;
         let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
         if !steps.is_empty() {
-            caches::check(&facts, &steps, Direction::Up, session)?;
             self.tell(Event::Planned { steps: steps.len() });
             let at_once = match self.transaction {
                 TransactionMode::Each => 1,
@@ -64,14 +88,12 @@ impl Migrator {
 
     pub(super) fn backward(&self, loaded: &Loaded, session: &mut dyn Session, to: &Revert) -> Result<Report> {
         let mut run = Run::new(self, loaded);
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.backward(to)?;
-        for &node in &steps {
-            undo(&facts, node)?;
-        }
-        caches::check(&facts, &steps, Direction::Down, session)?;
+        let choose = |facts: &Facts<'_>| {
+            let steps = facts.backward(to)?;
+            steps.iter().try_for_each(|node| undo(facts, *node).map(drop))?;
+            Ok(steps)
+        };
+        let (_, steps) = self.look(loaded, session, Direction::Down, choose)?;
         if !steps.is_empty() {
             self.tell(Event::Planned { steps: steps.len() });
         }
@@ -173,7 +195,8 @@ impl<'r> Run<'r> {
             if !self.done.is_empty() && error.kind() != ErrorKind::Connection {
                 registry::after_commit(session);
             }
-            return Err(error.after(self.done.iter().map(name).collect()));
+            let file = loaded.file_of(error.app(), error.migration()).cloned();
+            return Err(error.or_in_file(file).after(self.done.iter().map(name).collect()));
         }
         if let [only] = self.open.as_mut_slice() {
             only.elapsed = started.elapsed();
@@ -261,7 +284,8 @@ impl<'r> Run<'r> {
         };
         let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
         for operation in operations {
-            self.operate(transaction, app, operation)?;
+            self.operate(transaction, app, &name, operation)
+                .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
         if failpoint::fault("history-second-transaction") {
@@ -297,7 +321,13 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn operate(&self, transaction: &mut dyn Transaction, app: &str, operation: &Operation) -> Result<()> {
+    fn operate(
+        &self,
+        transaction: &mut dyn Transaction,
+        app: &str,
+        migration: &str,
+        operation: &Operation,
+    ) -> Result<()> {
         match operation {
             Operation::RegisterCache(register) => {
                 registry::within::register(transaction, &register.name, app, register.place.clone())?;
@@ -316,7 +346,10 @@ impl<'r> Run<'r> {
                 let sql = schema.sql(transaction.engine()).ok_or_else(|| {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
                 })?;
-                transaction.execute(Statement::generated(sql, None))?;
+                // There is no line that it comes from, so its own is shown.
+                let place =
+                    Place::at(format!("{app} {migration} (built in code)"), 1, 1).with_line(sql.as_str());
+                transaction.execute(Statement { sql, place: Some(place), form: Form::Statement })?;
             }
             Operation::Function(function) => transaction.call(function)?,
         }

@@ -47,21 +47,37 @@ pub(super) fn check(
         return Ok(());
     }
     let mut owners = owners(facts, &operations, session)?;
+    let mut planned: BTreeMap<&str, Node> = BTreeMap::new();
     let mut problems = Vec::new();
     for (node, operation) in &operations {
         let app = &facts.apps[node.0].label;
         let error = match operation {
             Operation::RegisterCache(register) => match owners.get(&register.name) {
-                Some(owner) => Some(registry::taken(&register.name, owner.as_deref())),
+                Some(owner) => {
+                    let taken = registry::taken(&register.name, owner.as_deref());
+                    Some(match planned.get(register.name.as_str()) {
+                        Some(first) => {
+                            let message =
+                                format!("{}, in {} of this plan", taken.message(), facts.name(*first));
+                            taken.with_message(message)
+                        }
+                        None => taken,
+                    })
+                }
                 None => {
                     owners.insert(register.name.clone(), Some(app.clone()));
+                    planned.insert(&register.name, *node);
                     None
                 }
             },
             Operation::UnregisterCache(unregister) => match owners.remove(&unregister.name) {
                 Some(_) => None,
                 None => {
-                    let known: Vec<String> = owners.keys().cloned().collect();
+                    let mut known: Vec<String> = owners.keys().cloned().collect();
+                    if has_registry(facts) {
+                        let rows = session.rows(registry::names_query(session.engine()))?;
+                        known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
+                    }
                     Some(registry::unknown(&unregister.name, &known))
                 }
             },
@@ -81,14 +97,19 @@ fn is_cache(operation: &Operation) -> bool {
     matches!(operation, Operation::RegisterCache(_) | Operation::UnregisterCache(_))
 }
 
+/// Whether Bustard's own tables are there already.
+fn has_registry(facts: &Facts<'_>) -> bool {
+    let bustard = facts.apps.iter().position(|app| app.label == BUSTARD);
+    bustard.is_some_and(|i| !facts.histories[i].applied.is_empty())
+}
+
 /// Those of the names that are registered now, with their owners.
 fn owners(
     facts: &Facts<'_>,
     operations: &[(Node, Operation)],
     session: &mut dyn Session,
 ) -> Result<BTreeMap<String, Option<String>>> {
-    let bustard = facts.apps.iter().position(|app| app.label == BUSTARD);
-    if bustard.is_none_or(|i| facts.histories[i].applied.is_empty()) {
+    if !has_registry(facts) {
         return Ok(BTreeMap::new());
     }
     let names: Vec<&str> = (operations.iter())

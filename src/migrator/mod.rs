@@ -20,8 +20,8 @@ pub use self::report::{
     Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
-use crate::engine::{Connection, Engine};
-use crate::error::{Problem, Result};
+use crate::engine::{Connection, Engine, GLANCE};
+use crate::error::{Place, Problem, Result};
 use crate::graph::Graph;
 use crate::history::{History, HistoryTable};
 use crate::plan::{Allow, Facts, Memory, Revert};
@@ -223,7 +223,7 @@ impl Migrator {
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
         let functions = loaded.has_functions();
-        let mut session = connection.session(functions)?;
+        let mut session = connection.session(functions, self.lock_wait)?;
         self.forward(&loaded, &mut *session)
     }
 
@@ -234,12 +234,10 @@ impl Migrator {
     /// As for `run`, as far as they can be seen beforehand.
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
-        let histories = session.read(&loaded.tables)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
+        let (histories, steps) = self.look(&loaded, &mut *session, Direction::Up, choose)?;
         let facts = loaded.facts(&histories);
-        facts.check(self.allow)?;
-        let steps = facts.forward(self.wanted())?;
-        caches::check(&facts, &steps, Direction::Up, &mut *session)?;
         Ok(describe::plan(&facts, session.engine(), &steps, Direction::Up, loaded.warnings.clone()))
     }
 
@@ -251,7 +249,7 @@ impl Migrator {
     /// the answer, not an error.
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let histories = session.read(&loaded.tables)?;
         status::status(&loaded.facts(&histories), &mut *session, loaded.warnings.clone())
     }
@@ -265,7 +263,7 @@ impl Migrator {
     pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
         let functions = loaded.has_functions();
-        let mut session = connection.session(functions)?;
+        let mut session = connection.session(functions, self.lock_wait)?;
         self.backward(&loaded, &mut *session, to)
     }
 
@@ -276,7 +274,7 @@ impl Migrator {
     /// As for `revert`, as far as they can be seen beforehand.
     pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let histories = session.read(&loaded.tables)?;
         let facts = loaded.facts(&histories);
         facts.check(self.allow)?;
@@ -293,7 +291,7 @@ impl Migrator {
     /// migration or it is not applied.
     pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
-        let mut session = connection.session(false)?;
+        let mut session = connection.session(false, self.lock_wait)?;
         self.accept(&loaded, &mut *session, app, version)
     }
 
@@ -325,6 +323,13 @@ struct Loaded {
 impl Loaded {
     fn facts<'f>(&'f self, histories: &'f [History]) -> Facts<'f> {
         Facts { apps: &self.apps, graph: &self.graph, histories, memory: &self.memory }
+    }
+
+    /// The file of a migration as errors name it, where it has one.
+    fn file_of(&self, app: Option<&str>, migration: Option<&str>) -> Option<&Place> {
+        let app = self.apps.iter().find(|loaded| app == Some(&loaded.label))?;
+        let found = app.migrations.iter().find(|loaded| migration == Some(&loaded.id.to_string()))?;
+        found.file.as_ref()
     }
 
     fn has_functions(&self) -> bool {

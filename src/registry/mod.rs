@@ -283,6 +283,14 @@ pub(crate) fn owners_query(engine: Engine, names: &[&str]) -> String {
     }
 }
 
+/// The names of all registered caches.
+pub(crate) fn names_query(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "SELECT name FROM bustard.caches",
+        Engine::Sqlite => "SELECT name FROM bustard_caches",
+    }
+}
+
 /// The error for a name that is not registered.
 pub(crate) fn unknown(name: &str, registered: &[String]) -> Error {
     let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));

@@ -40,6 +40,9 @@ struct Findings {
     warnings: Vec<Problem>,
 }
 
+/// What fits into refinery's history table.
+const LONGEST_NAME: usize = 255;
+
 /// Bustard's own app: the tables that the registry needs.
 pub(crate) fn own() -> App {
     App::embedded(BUSTARD, include!(concat!(env!("OUT_DIR"), "/migrations.rs")))
@@ -114,6 +117,18 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
             .collect(),
     };
     migrations.sort_by_key(|migration| migration.id.version);
+    for LoadedMigration { id, file, .. } in &migrations {
+        let length = id.name.chars().count();
+        if length > LONGEST_NAME {
+            let message = format!(
+                "the app `{label}` has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
+                id.prefix, id.version
+            );
+            let mut problem = Problem::new(message).help("shorten it: the history has no room for it");
+            problem.place.clone_from(file);
+            findings.problems.push(problem);
+        }
+    }
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
         if first.id.version == second.id.version {

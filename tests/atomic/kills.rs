@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postgres::Client;
+use rusqlite::ErrorCode;
 
 use crate::ladder::{Ladder, Watch};
 use crate::support::{Cluster, Engine, LOCK, Outcome, Project, Running, Subject, send_signal, wait_until};
@@ -133,7 +134,11 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
             // Stopped, so that what is seen is still so when it is killed.
             run.signal("STOP");
             let other = subject.sqlite();
-            let open = other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err();
+            let open = match other.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+                Ok(()) => false,
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => true,
+                Err(error) => panic!("whether a transaction is open cannot be told: {error}"),
+            };
             let outcome = killed(run)?;
             tally.command += 1;
             tally.in_transaction += usize::from(open);
@@ -152,8 +157,18 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
             let mut client = subject.client();
             let (pid, open) = backend(&mut client)?;
             send_signal(pid.unsigned_abs(), "KILL");
-            // The server ends everybody's connection when one of its own was killed.
-            wait_until("the server has noticed", || client.batch_execute("SELECT 1").is_err());
+            // When one of its own was killed, the server ends everybody's connection.
+            // A process that was about to exit is just gone.
+            let (mut noticed, mut gone) = (false, false);
+            wait_until("the server has noticed", || {
+                let there = client.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&pid]);
+                noticed = there.is_err();
+                gone = there.is_ok_and(|rows| rows.is_empty());
+                noticed || gone
+            });
+            if gone {
+                return None;
+            }
             tally.backend += 1;
             tally.in_transaction += usize::from(open);
             Some(run.wait())
@@ -191,6 +206,23 @@ fn backend(client: &mut Client) -> Option<(i32, bool)> {
     Some((row.get(0), row.get(1)))
 }
 
+/// A server that dies is an error like any other, which lists what had committed
+/// before it: all of it, unless it says that this is not known of the last
+/// transaction, of at most so many steps.
+fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String> {
+    if outcome.code == Some(0) {
+        return Ok(());
+    }
+    let error = &outcome.json()["error"];
+    if outcome.code != Some(1) || error["kind"] != "connection" {
+        return Err("the command did not say that it lost the server".to_owned());
+    }
+    let listed = error["applied"].as_array().map_or(0, Vec::len);
+    let unknown = error["help"].as_str().is_some_and(|help| help.contains("it is not known whether"));
+    let honest = if unknown { (listed..=listed + most).contains(&steps) } else { listed == steps };
+    if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were said to have committed")) }
+}
+
 /// Kills on one database until there were enough of them for it, going forward
 /// and back in turn.
 fn kill_on(
@@ -209,9 +241,9 @@ fn kill_on(
     while tally.kills() < enough {
         let all = random.below(4) == 0;
         let run: &[&str] = match (forward, all) {
-            (true, false) => &["migrate"],
-            (true, true) => &["migrate", "--transaction", "all"],
-            (false, _) => &["revert", "--to", "main:0"],
+            (true, false) => &["migrate", "--json"],
+            (true, true) => &["migrate", "--transaction", "all", "--json"],
+            (false, _) => &["revert", "--to", "main:0", "--json"],
         };
         let victim = match random.below(20) {
             0 => Victim::Server,
@@ -226,15 +258,13 @@ fn kill_on(
         let told = |problem: String| {
             format!("{problem}\nafter {run:?}, {victim:?} killed at {moment:?}: {outcome:?}")
         };
+        let stood = watch.rung;
         watch.look(subject).map_err(told)?;
         match &outcome {
-            // A server that dies is an error like any other, unless the run was done.
             Some(outcome) if outcome.signal.is_none() => {
-                let lost =
-                    outcome.code == Some(1) && outcome.stderr.contains("the connection to the database");
-                if !lost && outcome.code != Some(0) {
-                    return Err(told("the command did not say that it lost the server".to_owned()));
-                }
+                let steps = watch.rung.abs_diff(stood);
+                let most = if all && forward { ladder.top() } else { 1 };
+                is_honest(outcome, steps, most).map_err(told)?;
             }
             Some(_) => {}
             None => tally.too_late += 1,

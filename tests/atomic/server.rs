@@ -1,6 +1,7 @@
-//! A server that goes away in the middle of a run.
+//! A server, or the way to it, that goes away in the middle of a run.
 
-use crate::support::{Cluster, Outcome, Project, Subject};
+use crate::support::proxy::Proxy;
+use crate::support::{Cluster, Outcome, Project, Running, Subject};
 
 /// Two quick migrations, and one that waits until somebody ends it.
 fn endless() -> Project {
@@ -76,4 +77,34 @@ fn the_connection_is_ended_by_an_administrator() {
     }));
     subject.quiet();
     recovers(&subject);
+}
+
+/// The server has been sent everything, COMMIT too, and goes on by itself: the
+/// command cannot know how that ends, and must not say that it does.
+#[test]
+fn the_network_fails_and_the_server_goes_on() {
+    let project = Project::new();
+    project
+        .file("migrations/V1__one.sql", "CREATE TABLE one (id int);\n-- bustard: register cache one\n")
+        .file("migrations/V2__two.sql", "CREATE TABLE two (id int);\nSELECT pg_advisory_xact_lock(7);\n");
+    let subject = Subject::on(Cluster::shared(), &project);
+    let mut holder = subject.client();
+    holder.execute("SELECT pg_advisory_lock(7)", &[]).expect("nobody else has it");
+    let proxy = Proxy::start(Cluster::shared().port());
+    let mut command = subject.command(&["migrate"]);
+    command.env("DATABASE_URL", proxy.url(&subject.url()));
+    let run = Running::start(command);
+    subject.database().wait_until(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock')",
+    );
+    let version = subject.state().versions["one"];
+    proxy.cut();
+    let outcome = run.wait().exits(1).complains("it is not known whether").complains("main:V1__one");
+    assert!(!outcome.stderr.contains("kept: main:V2__two"), "{outcome}");
+    drop(holder);
+    subject.quiet();
+    assert_eq!(subject.number("SELECT count(to_regclass('two'))"), 1);
+    assert!(subject.state().versions["one"] > version);
+    subject.bustard(&["migrate"]).success().says("nothing to do");
 }

@@ -267,11 +267,12 @@ fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
     colon(at) && colon(at.wrapping_add(1))
 }
 
-/// `#[cfg(test)]`, and `#[cfg(all(test, …))]`.
+/// `#[cfg(test)]`, `#[cfg(doctest)]` and `#[cfg(all(test, …))]`.
 fn is_cfg_test(tokens: &[TokenTree]) -> bool {
     let [TokenTree::Punct(hash), TokenTree::Group(attribute), ..] = tokens else { return false };
     let text = attribute.stream().to_string().replace(' ', "");
-    hash.as_char() == '#' && (text == "cfg(test)" || text.starts_with("cfg(all(test,"))
+    hash.as_char() == '#'
+        && (text == "cfg(test)" || text == "cfg(doctest)" || text.starts_with("cfg(all(test,"))
 }
 
 /// Where the item ends that attributes here belong to.
@@ -282,11 +283,11 @@ fn behind_item(tokens: &[TokenTree], at: usize) -> usize {
         _ => false,
     };
     // `use a::{b, c};` has braces and ends at the semicolon.
-    let idents = tokens[at..].iter().filter_map(|token| match token {
+    let mut idents = tokens[at..].iter().filter_map(|token| match token {
         TokenTree::Ident(ident) => Some(ident.to_string()),
         _ => None,
     });
-    let is_use = idents.skip_while(|word| word == "pub").next().is_some_and(|word| word == "use");
+    let is_use = idents.find(|word| word != "pub").is_some_and(|word| word == "use");
     let mut end = at;
     while end < tokens.len()
         && !(ends(&tokens[end]) && !(is_use && matches!(tokens[end], TokenTree::Group(_))))

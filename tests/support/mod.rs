@@ -16,7 +16,7 @@ mod snapshot;
 mod subject;
 mod tls;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, unprivileged};
 pub use cluster::{Cluster, LOCAL_TRUST};
 pub use database::{Database, Rows};
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};

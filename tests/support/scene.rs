@@ -129,11 +129,17 @@ impl Scene {
     /// `tests/snapshots/bad_input`.
     #[track_caller]
     pub fn snapshot(&self, name: &str, outcome: &Outcome) {
+        self.snapshot_text(name, &outcome.stderr);
+    }
+
+    /// The same with any text.
+    #[track_caller]
+    pub fn snapshot_text(&self, name: &str, text: &str) {
         let mut settings = snapshot_settings(&self.project);
         settings.set_snapshot_path("../snapshots/bad_input");
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
-        settings.bind(|| insta::assert_snapshot!(name, outcome.stderr));
+        settings.bind(|| insta::assert_snapshot!(name, text));
     }
 
     /// Asserts that `migrate` fails with this exit code and exactly one error,

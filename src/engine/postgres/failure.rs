@@ -42,6 +42,7 @@ pub(super) fn said(error: &DbError) -> Said {
         code: Some(error.code().code().to_owned()),
         detail: error.detail().map(str::to_owned),
         hint: error.hint().map(str::to_owned),
+        context: error.where_().map(str::to_owned),
     }
 }
 

@@ -14,6 +14,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transactional;
 mod url;
 
 pub(crate) use connect::{connect, connect_sync};
@@ -23,6 +24,8 @@ pub(crate) use link::{Own, cancel};
 pub(crate) use session::PostgresSession;
 pub(crate) use target::Target;
 pub(crate) use url::is_postgres;
+
+use std::time::Duration;
 
 use super::{Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
@@ -34,7 +37,7 @@ impl sealed::Connection for postgres::Client {
         Engine::Postgres
     }
 
-    fn session(&mut self, _functions: bool) -> Result<Box<dyn Session + '_>> {
+    fn session(&mut self, _functions: bool, _: Duration) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(PostgresSession::new(self, None)))
     }
 }

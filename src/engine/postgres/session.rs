@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::history::{self, Resolved};
-use super::link::{Answer, Link, Own};
+use super::link::Link;
 use super::quote_text;
-use crate::engine::{Engine, Failure, Native, OpenTransaction, Opening, Row, Session, Transaction, Work};
+use super::transactional::{BEGIN, Ending, Transactional};
+use crate::engine::{Engine, Failure, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::history::{History, HistoryTable, Width};
@@ -38,130 +39,16 @@ const SETTINGS: &[&str] = &[
     "default_table_access_method",
     "session_replication_role",
     "standard_conforming_strings",
+    "synchronous_commit",
     "xmloption",
+    "TimeZone",
+    "DateStyle",
+    "IntervalStyle",
 ];
 
 /// Statements after which the rest must be parsed anew, since the server parses
 /// a whole message before it runs any of it.
 const CHANGES_PARSING: &str = "standard_conforming_strings";
-
-/// How transactions are begun, committed and handed to functions.
-pub(crate) trait Transactional: Link {
-    /// A transaction on the link; dropping it rolls back.
-    type Open<'o>: Link + Ending
-    where
-        Self: 'o;
-
-    /// Begins, and sends `sql` in it; rows are kept.
-    fn begin(&mut self, sql: &str) -> Result<(Self::Open<'_>, Vec<Vec<Row>>), Failure>;
-}
-
-/// How a transaction ends.
-pub(crate) trait Ending: Sized {
-    /// Sends the rest and commits; the answer tells how far it got.
-    fn commit(self, sql: &str) -> Answer;
-
-    /// Calls a function with the driver's transaction.
-    fn call(&mut self, function: &Function) -> Result<()>;
-}
-
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-
-/// A transaction on a connection of Bustard's own.
-pub(crate) struct OwnTransaction<'o> {
-    link: &'o mut Own,
-    ended: bool,
-}
-
-impl Transactional for Own {
-    type Open<'o> = OwnTransaction<'o>;
-
-    fn begin(&mut self, sql: &str) -> Result<(OwnTransaction<'_>, Vec<Vec<Row>>), Failure> {
-        let transaction = OwnTransaction { link: self, ended: false };
-        let mut results = transaction.link.send(&format!("{BEGIN};{sql}"), true).all()?;
-        results.remove(0);
-        Ok((transaction, results))
-    }
-}
-
-impl Link for OwnTransaction<'_> {
-    const COUNTS: bool = true;
-
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        self.link.send(sql, keep)
-    }
-}
-
-impl Ending for OwnTransaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
-        let separator = if sql.is_empty() { "" } else { ";\n" };
-        let answer = self.link.send(&format!("{sql}{separator}COMMIT"), false);
-        self.ended = answer.failure.is_none();
-        answer
-    }
-
-    fn call(&mut self, function: &Function) -> Result<()> {
-        let message =
-            format!("the function {} needs a connection that can be handed to it", function.label());
-        Err(Error::new(ErrorKind::Failed, message))
-    }
-}
-
-impl Drop for OwnTransaction<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            // On a dead connection there is nothing left to roll back.
-            let _ = self.link.send("ROLLBACK", false);
-        }
-    }
-}
-
-impl Transactional for postgres::Client {
-    type Open<'o> = postgres::Transaction<'o>;
-
-    fn begin(&mut self, sql: &str) -> Result<(postgres::Transaction<'_>, Vec<Vec<Row>>), Failure> {
-        let mut transaction = self
-            .build_transaction()
-            .isolation_level(postgres::IsolationLevel::ReadCommitted)
-            .read_only(false)
-            .start()
-            .map_err(|error| super::failure(&error))?;
-        let results = transaction.send(sql, true).all()?;
-        Ok((transaction, results))
-    }
-}
-
-impl Ending for postgres::Transaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
-        let mut answer = if sql.is_empty() { Answer::default() } else { self.send(sql, false) };
-        if answer.failure.is_none() {
-            match postgres::Transaction::commit(self) {
-                Ok(()) => answer.completed += 1,
-                Err(error) => answer.failure = Some(super::failure(&error)),
-            }
-        }
-        answer
-    }
-
-    fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction::new(self);
-        function.call(&mut open).map_err(|error| crate::engine::function_failed(function, error))
-    }
-}
-
-impl<'c> Native<'c> for postgres::Transaction<'c> {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
-    }
-
-    fn execute(&mut self, sql: &str) -> Result<()> {
-        self.batch_execute(sql).map_err(|error| super::failure(&error).into_error())
-    }
-
-    fn postgres(&mut self) -> Option<&mut postgres::Transaction<'c>> {
-        Some(self)
-    }
-}
 
 /// A session on any link.
 pub(crate) struct PostgresSession<'s, L: Transactional> {
@@ -318,7 +205,7 @@ fn attempt<L: Transactional>(
     }
     failpoint::pass(BEGIN)?;
     let mut transaction =
-        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, last: None };
+        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, entered: 0 };
     if !work(&mut transaction, &histories)? {
         return Ok(Attempt::Done { made: Vec::new() });
     }
@@ -339,7 +226,8 @@ struct Queue<'q, T> {
     settings: Row,
     queued: Vec<Queued>,
     for_whom: Option<(String, String)>,
-    last: Option<(String, String)>,
+    /// How many migrations are in this transaction.
+    entered: usize,
 }
 
 struct Queued {
@@ -359,8 +247,11 @@ impl<T: Link + Ending> Queue<'_, T> {
         let answer = self.open.commit(&message);
         match answer.failure {
             None => failpoint::pass("COMMIT"),
-            Some(failure) if answer.completed >= queued.len() => {
-                Err(in_whom(at_commit(failure), self.last.as_ref()))
+            // A server that was sent everything goes on when nobody listens any
+            // more, and what it has answered may be lost with the connection.
+            Some(failure) if answer.completed >= queued.len() || failure.is_silence() => {
+                // The commit does not tell which of several migrations it is about.
+                Err(in_whom(at_commit(failure), self.for_whom.as_ref().filter(|_| self.entered == 1)))
             }
             Some(failure) => Err(blame(&queued, answer.completed, failure)),
         }
@@ -429,8 +320,8 @@ fn at_commit(failure: Failure) -> Error {
              `bustard status` tells; running again is safe",
         );
     }
-    error.help(
-        "the commit itself was refused, as by a deferred constraint; nothing of the transaction remains",
+    error.with_message("the database refused to commit").help(
+        "every statement was accepted, and something that is checked at the commit failed, such as a deferred constraint",
     )
 }
 
@@ -441,20 +332,18 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 
     fn enter(&mut self, app: &str, migration: &str) {
         self.for_whom = Some((app.to_owned(), migration.to_owned()));
-        self.last.clone_from(&self.for_whom);
+        self.entered += 1;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
-            // Nobody has looked for a COMMIT in it: if there was one, the savepoint is gone.
-            self.flush()?;
-            self.queue(Statement::generated("SAVEPOINT bustard", None))?;
-            self.flush()?;
+            // Nobody has looked for a COMMIT in it.
+            self.guard()?;
+            let place = statement.place.clone();
             self.queue(statement)?;
             self.flush()?;
-            self.queue(Statement::generated("RELEASE SAVEPOINT bustard", None))?;
-            return self.flush();
+            return self.release("the file").map_err(|error| error.at(place));
         }
         self.queue(statement)?;
         if alone { self.flush() } else { Ok(()) }
@@ -494,8 +383,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        self.flush()?;
+        self.guard()?;
         self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))?;
+        self.release(&format!("the function {}", function.label()))?;
         failpoint::pass(function.label())
     }
 }
@@ -508,5 +398,31 @@ impl<T: Link + Ending> Queue<'_, T> {
             Some(sql) => self.flush().and_then(|()| failpoint::pass(&sql)),
             None => Ok(()),
         }
+    }
+
+    /// Sets a savepoint before what nobody has looked into, so that
+    /// [`release`](Self::release) can tell whether the transaction is still the
+    /// same and still good.
+    fn guard(&mut self) -> Result<()> {
+        self.queue(Statement::generated("SAVEPOINT bustard", None))?;
+        self.flush()
+    }
+
+    fn release(&mut self, who: &str) -> Result<()> {
+        let answer = self.open.send("RELEASE SAVEPOINT bustard", false);
+        let Some(failure) = answer.failure else { return Ok(()) };
+        let (message, help) = match failure.said.code.as_deref() {
+            // The first error is the one that counts, and it is gone.
+            Some("25P02") => (
+                format!("{who} went on after the database had refused a statement"),
+                "return the error; where it may be ignored, run the statement in a savepoint of its own",
+            ),
+            Some("25P01" | "3B001") => (
+                format!("{who} ended the transaction that it runs in"),
+                "leave BEGIN, COMMIT and ROLLBACK out of it; what it did before a COMMIT has stayed, and must be undone by hand",
+            ),
+            _ => return Err(in_whom(failure.into_error(), self.for_whom.as_ref())),
+        };
+        Err(in_whom(Error::new(ErrorKind::Failed, message).help(help), self.for_whom.as_ref()))
     }
 }

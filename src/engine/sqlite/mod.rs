@@ -23,8 +23,8 @@ impl sealed::Connection for rusqlite::Connection {
         Engine::Sqlite
     }
 
-    fn session(&mut self, _functions: bool) -> Result<Box<dyn Session + '_>> {
-        Ok(Box::new(SqliteSession::new(self, None)))
+    fn session(&mut self, _functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(SqliteSession::new(self, None, patience)))
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
         _ => ErrorKind::Database,
     };
     let code = code.map(|code| code.extended_code.to_string());
-    Failure { kind, said: Said { message, code, detail: None, hint: None }, offset }
+    Failure { kind, said: Said { message, code, ..Said::default() }, offset }
 }
 
 /// Runs one statement to its end and returns its rows.

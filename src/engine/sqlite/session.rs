@@ -17,18 +17,21 @@ use crate::failpoint;
 use crate::history::{Applied, History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
 
-/// How long reads outside a transaction keep trying while a writer is at work.
-const READ_WAIT: Duration = Duration::from_secs(30);
-
 /// A session.
 pub(crate) struct SqliteSession<'s> {
     connection: &'s mut Connection,
     cancelled: Option<Arc<AtomicBool>>,
+    /// How long reads outside a transaction keep trying while a writer is at work.
+    patience: Duration,
 }
 
 impl<'s> SqliteSession<'s> {
-    pub(crate) fn new(connection: &'s mut Connection, cancelled: Option<Arc<AtomicBool>>) -> Self {
-        SqliteSession { connection, cancelled }
+    pub(crate) fn new(
+        connection: &'s mut Connection,
+        cancelled: Option<Arc<AtomicBool>>,
+        patience: Duration,
+    ) -> Self {
+        SqliteSession { connection, cancelled, patience }
     }
 }
 
@@ -71,17 +74,18 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 impl SqliteSession<'_> {
     fn patient_rows(&self, sql: &str) -> Result<Vec<Row>> {
-        patient_rows(self.connection, self.cancelled.as_deref(), sql)
+        patient_rows(self.connection, self.patience, self.cancelled.as_deref(), sql)
     }
 }
 
 /// Runs one statement outside a transaction, and waits while the database is busy.
 pub(crate) fn patient_rows(
     connection: &Connection,
+    patience: Duration,
     cancelled: Option<&AtomicBool>,
     sql: &str,
 ) -> Result<Vec<Row>> {
-    patiently(READ_WAIT, cancelled, &|| (), || rows(connection, sql))?
+    patiently(patience, cancelled, &|| (), || rows(connection, sql))?
         .map_err(|error| with_help(failure(&error, sql)))
 }
 
@@ -110,7 +114,8 @@ impl Session for SqliteSession<'_> {
             .map_err(|error| failure(&error, "").into_error())?;
         let guard = RollBack(connection);
         failpoint::pass(sql)?;
-        let mut transaction = SqliteTransaction { connection, tables: Vec::new(), for_whom: None };
+        let mut transaction =
+            SqliteTransaction { connection, tables: Vec::new(), for_whom: None, entered: 0 };
         transaction.tables =
             opening.tables.iter().map(|table| (table.app.clone(), quote_ident(&table.name))).collect();
         let histories = (opening.tables.iter())
@@ -120,7 +125,8 @@ impl Session for SqliteSession<'_> {
         if !work(&mut transaction, &histories)? {
             return Ok(());
         }
-        let for_whom = transaction.for_whom.take();
+        // What is found at the end does not tell which of several migrations it is about.
+        let for_whom = transaction.for_whom.take().filter(|_| transaction.entered == 1);
         let in_whom = |error: Error| match &for_whom {
             Some((app, migration)) => error.in_migration(app, migration),
             None => error,
@@ -183,6 +189,8 @@ struct SqliteTransaction<'t> {
     connection: &'t Connection,
     tables: Vec<(String, String)>,
     for_whom: Option<(String, String)>,
+    /// How many migrations are in this transaction.
+    entered: usize,
 }
 
 impl SqliteTransaction<'_> {
@@ -196,13 +204,13 @@ impl SqliteTransaction<'_> {
     /// SQLite ends a transaction by itself on some errors, and a file that could
     /// not be split may hold a COMMIT that nobody saw.
     fn still_open(&self) -> Result<()> {
-        if self.connection.is_autocommit() {
-            return Err(self.in_whom(
-                Error::new(ErrorKind::Database, "the migration ended the transaction that it runs in")
-                    .help("leave BEGIN, COMMIT and ROLLBACK out of it"),
-            ));
-        }
-        Ok(())
+        if self.connection.is_autocommit() { Err(self.ended("the migration")) } else { Ok(()) }
+    }
+
+    fn ended(&self, who: &str) -> Error {
+        let message = format!("{who} ended the transaction that it runs in");
+        let help = "leave BEGIN, COMMIT and ROLLBACK out of it; what it did before a COMMIT has stayed, and must be undone by hand";
+        self.in_whom(Error::new(ErrorKind::Failed, message).help(help))
     }
 }
 
@@ -227,6 +235,7 @@ impl Transaction for SqliteTransaction<'_> {
 
     fn enter(&mut self, app: &str, migration: &str) {
         self.for_whom = Some((app.to_owned(), migration.to_owned()));
+        self.entered += 1;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
@@ -260,8 +269,16 @@ impl Transaction for SqliteTransaction<'_> {
     fn call(&mut self, function: &Function) -> Result<()> {
         let mut connection = self.connection;
         let mut open = OpenTransaction::new(&mut connection);
-        function.call(&mut open).map_err(|error| self.in_whom(function_failed(function, error)))?;
-        self.still_open()?;
+        // Gone with the transaction if the function ends that and begins another.
+        let savepoint = |sql| run(self.connection, sql).map_err(|error| failure(&error, sql).into_error());
+        savepoint("SAVEPOINT bustard")?;
+        function.call(&mut open).map_err(|error| {
+            let said = error.downcast_ref().map(|error| failure(error, "").into_error());
+            self.in_whom(function_failed(function, error, said))
+        })?;
+        if self.connection.is_autocommit() || savepoint("RELEASE bustard").is_err() {
+            return Err(self.ended(&format!("the function {}", function.label())));
+        }
         failpoint::pass(function.label())
     }
 }

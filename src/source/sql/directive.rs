@@ -294,7 +294,7 @@ mod tests {
             ("-- bustard: register bans", 12, "is no directive", "register cache NAME"),
             ("-- bustard: depend on forum", 12, "is no directive", "depends on APP"),
             ("-- bustard: depends forum", 12, "is no directive", "depends on APP"),
-            ("-- bustard: dwon", 12, "is no directive", "directives are"),
+            ("-- bustard: dwon", 12, "is no directive", "down"),
             ("-- bustard: downs", 12, "is no directive", "down"),
             ("-- bustard: this is a note", 12, "is no directive", "directives are"),
             ("-- bustard: register cache", 26, "name of the cache is missing", "register cache NAME"),

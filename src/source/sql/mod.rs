@@ -59,8 +59,8 @@ struct Reader<'a> {
     down: Option<usize>,
     /// What cannot run in a transaction, with its problem.
     not_in_transaction: Vec<Problem>,
-    /// Backslashes escape quotes in this file, which only the server can follow.
-    backslashes: bool,
+    /// Where backslashes begin to escape quotes, which only the server can follow.
+    backslashes: Option<usize>,
     /// Something in it is no SQL, so that what follows may be misread.
     foreign: bool,
 }
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
             group_bytes: (0, 0),
             down: None,
             not_in_transaction: Vec::new(),
-            backslashes: false,
+            backslashes: None,
             foreign: false,
         }
     }
@@ -95,8 +95,8 @@ impl<'a> Reader<'a> {
             match piece {
                 Piece::Statement(unit) => {
                     self.statement(&unit);
-                    if self.foreign && unit.is(0, "COPY") {
-                        // Rows follow.
+                    // Rows follow, or strings that would be misread.
+                    if self.backslashes.is_some() || self.foreign && unit.is(0, "COPY") {
                         break;
                     }
                 }
@@ -108,8 +108,8 @@ impl<'a> Reader<'a> {
         if self.migration.no_transaction.is_none() {
             self.problems.append(&mut self.not_in_transaction);
         }
-        if self.backslashes && !text.lines().any(directive::found_in) {
-            self.leave_to_the_server();
+        if let Some(start) = self.backslashes {
+            self.leave_to_the_server(start);
         } else if let Some(unended) = unended.filter(|_| !self.foreign) {
             let message = format!("the SQL ends inside {}", unended.what);
             self.problem(unended.start, message, "it opens here and is never closed");
@@ -139,7 +139,11 @@ impl<'a> Reader<'a> {
                 return self.problems.push(problem(why));
             }
         }
-        self.backslashes |= self.engine == Engine::Postgres && switches_backslashes_on(unit);
+        if self.engine == Engine::Postgres && switches_backslashes_on(unit) {
+            let rest =
+                self.text.as_str()[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+            self.backslashes = rest.contains('\\').then(|| self.text.as_str().len() - rest.len());
+        }
         if self.group.is_empty() {
             self.group_bytes.0 = unit.start();
         }
@@ -242,17 +246,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Sends the file as one statement: who knows where its statements end.
-    fn leave_to_the_server(&mut self) {
-        let text = self.text.as_str();
-        let start = text.len() - text.trim_start().len();
+    /// Sends what follows as one statement: who knows where its statements end.
+    /// Not the statements before it: the server reads a whole message before it
+    /// runs any of it, so the setting holds from the next message on.
+    fn leave_to_the_server(&mut self, start: usize) {
+        let rest = &self.text.as_str()[start..];
+        let mut at = start;
+        let directive = rest.split_inclusive('\n').find(|line| {
+            at += line.len();
+            directive::found_in(line.trim_end())
+        });
+        if let Some(line) = directive {
+            at -= line.len();
+            let help = "move it to the top of the file, or leave `standard_conforming_strings` alone and write `E'…'`";
+            self.problem(at, "a directive where only the server can tell strings apart", help);
+            return;
+        }
         let place = self.text.place(start);
         // A comment at the end must not swallow what Bustard sends after it.
-        let sql = format!("{}\n", text.trim());
+        let sql = format!("{}\n", rest.trim_end());
         let statement = Statement { sql, place: Some(place.clone()), form: Form::Unsplit };
-        self.migration.operations = vec![Operation::Sql(Sql::split(text, vec![statement]))];
-        let warning =
-            "the file changes what a backslash means, so that only the server can tell its statements apart";
+        self.push(Operation::Sql(Sql::split(rest, vec![statement])));
+        let warning = "the file changes what a backslash means: only the server can tell apart the statements from here on";
         let help =
             "leave `standard_conforming_strings` alone, and write `E'…'` where backslashes are escapes";
         self.warnings.push(Problem::new(warning).at(place).help(help));

@@ -131,19 +131,25 @@ fn warnings() {
 
 #[test]
 fn a_file_that_only_the_server_can_split() {
-    let text = "SET standard_conforming_strings = off;\nSELECT 'it\\'s; x';\nSELECT 1; -- end";
-    let parsed = read(text, Postgres);
+    let rest = "SELECT 'it\\'s; x';\nSELECT 1; -- end";
+    let text = format!("-- bustard: register cache a\nSET standard_conforming_strings = off;\n{rest}");
+    let parsed = read(&text, Postgres);
     assert_eq!(parsed.problems, []);
     assert_eq!(parsed.warnings.len(), 1);
     match &parsed.migration.operations[..] {
-        [Operation::Sql(sql)] => {
+        [Operation::RegisterCache(_), Operation::Sql(set), Operation::Sql(sql)] => {
+            assert_eq!(set.statements()[0].sql, "SET standard_conforming_strings = off");
             assert_eq!(sql.statements().len(), 1);
             assert_eq!(sql.statements()[0].form, Form::Unsplit);
-            assert_eq!(sql.statements()[0].sql, format!("{text}\n"));
+            assert_eq!(sql.statements()[0].sql, format!("{rest}\n"));
         }
         other => panic!("{other:?}"),
     }
-    assert!(!read(&format!("-- bustard: register cache a\n{text}"), Postgres).problems.is_empty());
+    let parsed = read(&format!("{text}\n-- bustard: register cache b\n"), Postgres);
+    assert_eq!(parsed.problems[0].place().and_then(|place| place.line()), Some(5));
+    // Without a backslash nothing changes.
+    let parsed = read("SET standard_conforming_strings = off;\nSELECT 1;\n-- bustard: down\n", Postgres);
+    assert_eq!((parsed.problems.len(), parsed.warnings.len()), (0, 0));
 }
 
 #[test]

@@ -1,0 +1,129 @@
+//! How transactions are begun, committed and handed to functions: on a
+//! connection of Bustard's own as two messages, on one that the caller handed
+//! over through its driver.
+
+use super::link::{Answer, Link, Own};
+use crate::engine::{Engine, Failure, Native, OpenTransaction, Row};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::Function;
+
+/// A link that transactions are begun on.
+pub(crate) trait Transactional: Link {
+    /// A transaction on the link; dropping it rolls back.
+    type Open<'o>: Link + Ending
+    where
+        Self: 'o;
+
+    /// Begins, and sends `sql` in it; rows are kept.
+    fn begin(&mut self, sql: &str) -> Result<(Self::Open<'_>, Vec<Vec<Row>>), Failure>;
+}
+
+/// How a transaction ends.
+pub(crate) trait Ending: Sized {
+    /// Sends the rest and commits; the answer tells how far it got.
+    fn commit(self, sql: &str) -> Answer;
+
+    /// Calls a function with the driver's transaction.
+    fn call(&mut self, function: &Function) -> Result<()>;
+}
+
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// A transaction on a connection of Bustard's own.
+pub(crate) struct OwnTransaction<'o> {
+    link: &'o mut Own,
+    ended: bool,
+}
+
+impl Transactional for Own {
+    type Open<'o> = OwnTransaction<'o>;
+
+    fn begin(&mut self, sql: &str) -> Result<(OwnTransaction<'_>, Vec<Vec<Row>>), Failure> {
+        let transaction = OwnTransaction { link: self, ended: false };
+        let mut results = transaction.link.send(&format!("{BEGIN};{sql}"), true).all()?;
+        results.remove(0);
+        Ok((transaction, results))
+    }
+}
+
+impl Link for OwnTransaction<'_> {
+    const COUNTS: bool = true;
+
+    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+        self.link.send(sql, keep)
+    }
+}
+
+impl Ending for OwnTransaction<'_> {
+    fn commit(mut self, sql: &str) -> Answer {
+        let separator = if sql.is_empty() { "" } else { ";\n" };
+        let answer = self.link.send(&format!("{sql}{separator}COMMIT"), false);
+        self.ended = answer.failure.is_none();
+        answer
+    }
+
+    fn call(&mut self, function: &Function) -> Result<()> {
+        let message =
+            format!("the function {} needs a connection that can be handed to it", function.label());
+        Err(Error::new(ErrorKind::Failed, message))
+    }
+}
+
+impl Drop for OwnTransaction<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // On a dead connection there is nothing left to roll back.
+            let _ = self.link.send("ROLLBACK", false);
+        }
+    }
+}
+
+impl Transactional for postgres::Client {
+    type Open<'o> = postgres::Transaction<'o>;
+
+    fn begin(&mut self, sql: &str) -> Result<(postgres::Transaction<'_>, Vec<Vec<Row>>), Failure> {
+        let mut transaction = self
+            .build_transaction()
+            .isolation_level(postgres::IsolationLevel::ReadCommitted)
+            .read_only(false)
+            .start()
+            .map_err(|error| super::failure(&error))?;
+        let results = transaction.send(sql, true).all()?;
+        Ok((transaction, results))
+    }
+}
+
+impl Ending for postgres::Transaction<'_> {
+    fn commit(mut self, sql: &str) -> Answer {
+        let mut answer = if sql.is_empty() { Answer::default() } else { self.send(sql, false) };
+        if answer.failure.is_none() {
+            match postgres::Transaction::commit(self) {
+                Ok(()) => answer.completed += 1,
+                Err(error) => answer.failure = Some(super::failure(&error)),
+            }
+        }
+        answer
+    }
+
+    fn call(&mut self, function: &Function) -> Result<()> {
+        let mut open = OpenTransaction::new(self);
+        function.call(&mut open).map_err(|error| {
+            let said = error.downcast_ref().map(|error| super::failure(error).into_error());
+            crate::engine::function_failed(function, error, said)
+        })
+    }
+}
+
+impl<'c> Native<'c> for postgres::Transaction<'c> {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        self.batch_execute(sql).map_err(|error| super::failure(&error).into_error())
+    }
+
+    fn postgres(&mut self) -> Option<&mut postgres::Transaction<'c>> {
+        Some(self)
+    }
+}

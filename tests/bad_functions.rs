@@ -1,0 +1,280 @@
+//! Failures of runs through the library: on connections that the application
+//! hands over, where errors must be as good as on Bustard's own, and in
+//! migrations built in code.
+
+mod support;
+
+use std::fmt::Display;
+
+use bustard::sea_query::{Alias, Table};
+use bustard::{
+    App, Connection, Database, Error, ErrorKind, Migration, Migrator, OpenTransaction, TransactionMode,
+};
+use support::{Outcome, Scene};
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the migrator on every kind of connection, each time from the same state
+/// of the database; the errors must be the same.
+#[track_caller]
+fn everywhere(scene: &Scene, migrator: &Migrator) -> Error {
+    let before = scene.contents();
+    let url = match scene.is_postgres() {
+        true => scene.url(),
+        false => scene.project.sqlite_url("app.db"),
+    };
+    let own = failure(migrator, &mut Database::new(&url).expect("the URL is good"));
+    assert_eq!(scene.contents(), before, "something is left behind: {own}");
+    let theirs = match scene.is_postgres() {
+        true => failure(migrator, &mut scene.database().client()),
+        false => failure(migrator, &mut scene.project.sqlite("app.db")),
+    };
+    assert_eq!(scene.contents(), before, "something is left behind: {theirs}");
+    assert_eq!(theirs.to_string(), own.to_string(), "handed over, and Bustard's own");
+    own
+}
+
+#[track_caller]
+fn failure(migrator: &Migrator, connection: &mut impl Connection) -> Error {
+    match migrator.run(connection) {
+        Err(error) => error,
+        Ok(report) => panic!("it should not have worked: {report:?}"),
+    }
+}
+
+/// A migrator for the project's files, as one transaction, so that all kinds of
+/// connections find the same state.
+fn for_files(scene: &Scene) -> Migrator {
+    let directory = scene.project.path().join("migrations");
+    Migrator::new().app(App::directory("main", directory)).transaction(TransactionMode::All)
+}
+
+/// A migrator for one migration built in code.
+fn for_code(migration: Migration) -> Migrator {
+    let before = Migration::new().sql("CREATE TABLE post (id INTEGER PRIMARY KEY)");
+    let app = App::new("main").migration("V1__before", before).migration("V2__code", migration);
+    Migrator::new().app(app).transaction(TransactionMode::All)
+}
+
+#[track_caller]
+fn snapshot(scene: &Scene, name: &str, error: &impl Display) {
+    scene.snapshot_text(name, &error.to_string());
+}
+
+#[test]
+fn places_are_the_same_on_every_connection() {
+    let cases = [
+        "CREATE TABLE a (\n  id INTEGER\n);\nINSERT INTO a\n  VALEUS (1);\n",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY);\nINSERT INTO a VALUES (1);\nINSERT INTO a\n VALUES (1);\nSELECT 1;\nSELECT 2;\n",
+        "\u{feff}SELECT 1;\r\nSELECT '\u{1f986}', gone;\r\n",
+        "-- bustard: register cache a\nCREATE TABLE post (id INTEGER);\n",
+        "CREATE TABLE reply (post INTEGER REFERENCES post (id) DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO reply VALUES (1);\n",
+    ];
+    for scene in Scene::both() {
+        for (i, sql) in cases.iter().enumerate() {
+            scene.good_files().file("V3__bad.sql", sql);
+            let error = everywhere(&scene, &for_files(&scene));
+            assert_eq!(error.kind(), ErrorKind::Database, "{error}");
+            assert_eq!(error.applied(), Some(&[][..]), "{error}");
+            let place = error.place().map(|place| (place.line(), place.column()));
+            let expected = match i {
+                0 => Some((Some(5), Some(3))),
+                1 => Some((Some(3), Some(1))),
+                2 => Some((Some(2), Some(13))),
+                3 if scene.is_postgres() => Some((Some(2), Some(1))),
+                3 => Some((Some(2), Some(14))),
+                _ => None,
+            };
+            let path = error.place().map(|place| place.path().ends_with("migrations/V3__bad.sql"));
+            let expected = expected.or(place.filter(|_| i == 4));
+            assert_eq!((place, path), (expected, expected.map(|_| true)), "{error}");
+        }
+    }
+}
+
+/// The third of five statements, in a run of one transaction each.
+#[test]
+fn what_had_committed_is_listed_on_every_connection() {
+    for scene in Scene::both() {
+        scene.bad_file("CREATE TABLE a (id INTEGER PRIMARY KEY);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (1);\nSELECT 1;\nSELECT 2;\n");
+        let migrator = for_files(&scene).transaction(TransactionMode::Each);
+        let error = match scene.is_postgres() {
+            true => failure(&migrator, &mut scene.database().client()),
+            false => failure(&migrator, &mut scene.project.sqlite("app.db")),
+        };
+        assert_eq!(error.place().and_then(|place| place.line()), Some(3), "{error}");
+        let applied = ["bustard:V1__registry", "main:V1__base", "main:V2__posts"].map(str::to_owned);
+        assert_eq!(error.applied(), Some(&applied[..]), "{error}");
+        assert_eq!(scene.applied(), "1,2");
+    }
+}
+
+#[test]
+fn a_function_that_fails() {
+    for scene in Scene::both() {
+        let migration =
+            Migration::new().sql("CREATE TABLE a (id INTEGER)").run("fill slugs", |transaction| {
+                transaction.execute("INSERT INTO a VALUES (1)")?;
+                Err(Failed::from("the slug of thread 7 is empty"))
+            });
+        let error = everywhere(&scene, &for_code(migration));
+        assert_eq!(error.kind(), ErrorKind::Failed);
+        snapshot(&scene, "function_fails", &error);
+        assert_eq!(
+            std::error::Error::source(&error).map(ToString::to_string).as_deref(),
+            Some("the slug of thread 7 is empty")
+        );
+    }
+}
+
+#[test]
+fn a_function_that_the_database_refuses() {
+    for scene in Scene::both() {
+        let migration = Migration::new().run("fill slugs", |transaction| {
+            transaction.execute("INSERT INTO post VALUES (1)")?;
+            Ok(transaction.execute("INSERT INTO post VALUES (1)")?)
+        });
+        let error = everywhere(&scene, &for_code(migration));
+        assert_eq!(error.kind(), ErrorKind::Database, "{error}");
+        snapshot(&scene, &format!("function_is_refused.{}", scene.engine), &error);
+
+        let migration = Migration::new().run("fill slugs", |transaction: &mut OpenTransaction<'_, '_>| {
+            if let Some(connection) = transaction.sqlite() {
+                connection.execute("INSERT INTO post VALUES (1), (1)", [])?;
+            }
+            if let Some(transaction) = transaction.postgres() {
+                transaction.execute("INSERT INTO post VALUES (1), (1)", &[])?;
+            }
+            Ok(())
+        });
+        let by_driver = everywhere(&scene, &for_code(migration));
+        assert_eq!(by_driver.to_string(), error.to_string(), "through the driver itself");
+    }
+}
+
+/// PostgreSQL answers the COMMIT of an aborted transaction with success.
+#[test]
+fn a_function_that_swallows_an_error() {
+    let scene = Scene::postgres();
+    let swallow = || {
+        Migration::new().run("fill slugs", |transaction| {
+            let _ = transaction.execute("SELECT 1 / 0");
+            Ok(())
+        })
+    };
+    let error = everywhere(&scene, &for_code(swallow()));
+    assert_eq!(error.kind(), ErrorKind::Failed);
+    snapshot(&scene, "function_swallows_an_error", &error);
+
+    // SQLite undoes the statement alone: there is nothing wrong with going on.
+    let scene = Scene::sqlite();
+    let migration = swallow().sql("CREATE TABLE a (id INTEGER)");
+    let migration = migration.run("again", |transaction| {
+        let _ = transaction.execute("INSERT INTO nowhere VALUES (1)");
+        Ok(())
+    });
+    for_code(migration).run(&mut scene.project.sqlite("app.db")).expect("the errors are swallowed");
+    assert_eq!(scene.applied(), "1,2");
+}
+
+/// What has been committed cannot be taken back; but it is told, and the
+/// migration does not count as applied.
+#[test]
+fn a_function_that_ends_the_transaction() {
+    for (i, sql) in ["ROLLBACK", "COMMIT", "COMMIT; BEGIN"].into_iter().enumerate() {
+        for scene in Scene::both() {
+            let migration = Migration::new()
+                .sql("CREATE TABLE a (id INTEGER)")
+                .run("tidy up", move |transaction| Ok(transaction.execute(sql)?));
+            let migrator = for_code(migration).transaction(TransactionMode::Each);
+            let error = match scene.is_postgres() {
+                true => failure(&migrator, &mut scene.database().client()),
+                false => failure(&migrator, &mut scene.project.sqlite("app.db")),
+            };
+            snapshot(&scene, "function_ends_the_transaction", &error);
+            assert_eq!(scene.applied(), "1", "{sql}");
+            if i == 0 {
+                assert!(!scene.contents().contains("tidy"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn other_migrations_in_code() {
+    for scene in Scene::both() {
+        let migration = Migration::new().schema(Table::drop().table(Alias::new("nowhere")).to_owned());
+        let error = everywhere(&scene, &for_code(migration));
+        snapshot(&scene, &format!("schema_statement.{}", scene.engine), &error);
+
+        let migration = Migration::new().sql("SELECT 1;\nSELECT gone");
+        let error = everywhere(&scene, &for_code(migration));
+        snapshot(&scene, &format!("sql_in_code.{}", scene.engine), &error);
+    }
+}
+
+#[test]
+fn bad_migrations_in_code() {
+    for scene in Scene::both() {
+        let migration = Migration::new()
+            .sql("BEGIN; SELECT 'open")
+            .sql("-- bustard: register cache a\nSELECT 1")
+            .register_cache("")
+            .register_cache("line\nfeed")
+            .depends_on("nobody", 1);
+        let long = format!("V3__{}", "x".repeat(300));
+        let app = App::new("main")
+            .migration("V1__bad", migration)
+            .migration("1__misnamed", Migration::new().sql("SELECT 1"))
+            .migration(long, Migration::new().sql("SELECT 1"));
+        let error = everywhere(&scene, &Migrator::new().app(app));
+        assert_eq!(error.kind(), ErrorKind::Source);
+        snapshot(&scene, "bad_code", &error);
+    }
+}
+
+/// The history's columns have 255 characters.
+#[test]
+fn names_of_every_length() {
+    for scene in Scene::both() {
+        let named = |length: usize| {
+            let name = format!("V1__{}", "x".repeat(length));
+            Migrator::new()
+                .app(App::new("main").migration(name, Migration::new().sql("CREATE TABLE a (id INTEGER)")))
+        };
+        let error = everywhere(&scene, &named(256));
+        snapshot(&scene, "name_too_long", &error);
+        match scene.is_postgres() {
+            true => named(255).run(&mut scene.database().client()),
+            false => named(255).run(&mut scene.project.sqlite("app.db")),
+        }
+        .expect("255 are not too many");
+        assert_eq!(scene.applied(), "1");
+    }
+}
+
+/// A connection that failed is as good as before.
+#[test]
+fn the_connection_can_be_used_afterwards() {
+    let scene = Scene::postgres();
+    scene.bad_file("SELECT gone;\n");
+    let mut client = scene.database().client();
+    client.batch_execute("SET search_path = public; SET statement_timeout = '1h'").unwrap();
+    failure(&for_files(&scene), &mut client);
+    let row = client.query_one("SELECT current_setting('statement_timeout')", &[]).unwrap();
+    assert_eq!(row.get::<_, String>(0), "1h");
+    scene.file("V3__bad.sql", "SELECT 1;\n");
+    for_files(&scene).run(&mut client).expect("the file is mended");
+
+    let scene = Scene::sqlite();
+    scene.bad_file("SELECT gone;\n");
+    let mut connection = scene.project.sqlite("app.db");
+    connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+    failure(&for_files(&scene), &mut connection);
+    assert!(connection.is_autocommit());
+    let on: bool = connection.query_row("PRAGMA foreign_keys", [], |row| row.get(0)).unwrap();
+    assert!(on);
+    scene.file("V3__bad.sql", "SELECT 1;\n");
+    for_files(&scene).run(&mut connection).expect("the file is mended");
+    let _: Outcome = scene.migrate(&[]).success();
+}
