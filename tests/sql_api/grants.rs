@@ -32,12 +32,16 @@ impl Fixture {
     /// `bustard migrate` with these roles in the configuration, or without the key.
     #[track_caller]
     fn migrate(&self, roles: Option<&[&str]>) -> serde_json::Value {
+        self.configure(roles);
+        self.project.bustard(&["migrate", "--json"]).success().json()
+    }
+
+    fn configure(&self, roles: Option<&[&str]>) {
         let grant = roles.map(|roles| format!("[registry]\ngrant = {roles:?}\n")).unwrap_or_default();
         self.project.config(&format!(
             "[database]\nurl = \"{}\"\n[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n{grant}",
             self.database.url()
         ));
-        self.project.bustard(&["migrate", "--json"]).success().json()
     }
 
     #[track_caller]
@@ -95,17 +99,41 @@ fn another_configuration_is_another_set_of_roles() {
 }
 
 #[test]
-fn a_second_run_does_nothing() {
+fn a_change_is_reported_and_a_second_run_does_nothing() {
     let fixture = Fixture::new();
     let web = fixture.database.create_role("web", "");
     let version = || fixture.database.value("SELECT version FROM bustard.caches");
-    for roles in [Some(vec![web.as_str()]), Some(vec![]), Some(vec![&web, &web, "postgres"]), None] {
-        fixture.migrate(roles.as_deref());
+    fixture.migrate(None);
+    for roles in [vec![web.as_str()], vec![], vec![&web, &web, "postgres"]] {
+        let report = fixture.migrate(Some(&roles));
+        assert_eq!(report["granted"], serde_json::json!(roles));
+        assert_eq!(report["changed"], true);
         let before = version();
-        let report = fixture.migrate(roles.as_deref());
+        let report = fixture.migrate(Some(&roles));
         assert_eq!(report["steps"], serde_json::json!([]), "{roles:?}");
-        assert_eq!(report.get("granted").filter(|granted| !granted.is_null()), None, "{roles:?}: {report}");
+        assert_eq!((&report["changed"], report.get("granted")), (&false.into(), None), "{roles:?}");
         assert_eq!(version(), before, "{roles:?}");
+    }
+    fixture.migrate(Some(&[]));
+    // Without the key nothing is granted and nothing is taken away.
+    assert_eq!(fixture.migrate(None)["changed"], false);
+    fixture.may_not(&web);
+}
+
+/// The same for a person.
+#[test]
+fn what_a_run_says() {
+    let fixture = Fixture::new();
+    let web = fixture.database.create_role("web", "");
+    fixture.migrate(None);
+    for (roles, says) in [
+        (vec![web.as_str()], format!("caches are now open to {web}\n")),
+        (vec![], "caches are now open to nobody but the registry's owner\n".to_owned()),
+    ] {
+        fixture.configure(Some(&roles));
+        let outcome = fixture.project.bustard(&["migrate"]).success().says(&says);
+        assert!(!outcome.stdout.contains("nothing to do"), "{outcome}");
+        fixture.project.bustard(&["migrate"]).success().says("nothing to do");
     }
 }
 
