@@ -105,10 +105,10 @@ impl fmt::Display for Place {
 pub(crate) struct Said {
     pub message: String,
     pub code: Option<String>,
-    pub detail: Option<String>,
-    pub hint: Option<String>,
+    pub detail: Option<Box<str>>,
+    pub hint: Option<Box<str>>,
     /// Which functions of the server called each other, innermost first.
-    pub context: Option<String>,
+    pub context: Option<Box<str>>,
 }
 
 /// One of possibly many things that are wrong with the sources.

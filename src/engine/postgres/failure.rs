@@ -40,9 +40,9 @@ pub(super) fn said(error: &DbError) -> Said {
     Said {
         message: error.message().to_owned(),
         code: Some(error.code().code().to_owned()),
-        detail: error.detail().map(str::to_owned),
-        hint: error.hint().map(str::to_owned),
-        context: error.where_().map(str::to_owned),
+        detail: error.detail().map(Into::into),
+        hint: error.hint().map(Into::into),
+        context: error.where_().map(Into::into),
     }
 }
 
