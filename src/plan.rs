@@ -3,7 +3,7 @@
 //! loaded apps, their graph and the histories, and no connection.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::app::{BUSTARD, LoadedApp, LoadedMigration};
 use crate::error::{Error, ErrorKind, Problem, Result};
@@ -19,10 +19,10 @@ pub(crate) struct Facts<'f> {
     pub memory: &'f Memory,
 }
 
-/// Which history rows have been recognised, since a run asks again under each
-/// lock and hashing every file each time would be quadratic.
+/// The checksums and names of the history rows that have been recognised, since
+/// a run asks again under each lock and would hash every file each time.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(RefCell<HashSet<(Node, String)>>);
+pub(crate) struct Memory(RefCell<HashMap<Node, (String, String)>>);
 
 /// What may differ from the files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,13 +76,13 @@ impl Facts<'_> {
 
     /// Whether the row is of this file.
     fn same(&self, node: Node, row: &Applied) -> bool {
-        let key = (node, format!("{} {}", row.checksum, row.name));
-        if self.memory.0.borrow().contains(&key) {
+        let recognised = |(sum, name): &(String, String)| *sum == row.checksum && *name == row.name;
+        if self.memory.0.borrow().get(&node).is_some_and(recognised) {
             return true;
         }
         let same = recognises(row, self.migration(node), self.histories[node.0].width());
         if same {
-            self.memory.0.borrow_mut().insert(key);
+            self.memory.0.borrow_mut().insert(node, (row.checksum.clone(), row.name.clone()));
         }
         same
     }
@@ -124,16 +124,19 @@ impl Facts<'_> {
         let (mut divergent, mut missing, mut late) = (Vec::new(), Vec::new(), Vec::new());
         for &node in &self.graph.order {
             let migration = self.migration(node);
-            let name = self.name(node);
-            let problem = |message: String| match &migration.file {
-                Some(file) => Problem::new(message).at(file.clone()),
-                None => Problem::new(message),
+            // Most have none, and a run asks under each lock.
+            let problem = |message: &str| {
+                let problem = Problem::new(format!("{} {message}", self.name(node)));
+                match &migration.file {
+                    Some(file) => problem.at(file.clone()),
+                    None => problem,
+                }
             };
             match self.state(node) {
                 State::Divergent if !allow.divergent => {
                     let when = self.row(node).map_or("", |row| &row.applied_on);
                     divergent.push(
-                        problem(format!("{name} was changed after it was applied on {when}")).help(format!(
+                        problem(&format!("was changed after it was applied on {when}")).help(format!(
                             "put the file back as it was and make the change in a new migration; or, if the \
                              database is as the file says, accept it: bustard repair {}:{}{}",
                             self.apps[node.0].label, migration.id.prefix, migration.id.version
@@ -141,7 +144,7 @@ impl Facts<'_> {
                     );
                 }
                 State::OutOfOrder if !allow.out_of_order => late.push(
-                    problem(format!("{name} is pending, and a later migration of the app is applied already"))
+                    problem("is pending, and a later migration of the app is applied already")
                         .help("give it a version above the applied ones, name it U… if the order does not matter, or allow it: --allow-out-of-order"),
                 ),
                 _ => {}
@@ -172,8 +175,10 @@ impl Facts<'_> {
 
     /// Bustard's own tables must be ones that this Bustard knows.
     pub(crate) fn check_version(&self) -> Result<()> {
-        let own = self.missing().find(|(app, _)| self.apps[*app].label == BUSTARD);
-        let Some((_, row)) = own else { return Ok(()) };
+        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
+        let newer =
+            own.and_then(|(app, history)| history.applied.iter().find(|row| app.find(row.version).is_none()));
+        let Some(row) = newer else { return Ok(()) };
         Err(Error::new(
             ErrorKind::Missing,
             format!(
