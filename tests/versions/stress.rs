@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 use postgres::{Client, Error, Row, Statement};
 
 use super::ledger::{Fault, Ledger, State};
-use super::random::Random;
-use crate::support::{Database, PATIENCE};
+use crate::support::{Database, PATIENCE, Random};
 
 const CACHES: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// The one that comes and goes.
