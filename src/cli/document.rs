@@ -4,7 +4,7 @@
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `caches_invalidated`, `warnings`, `elapsed_ms` |
+//! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
 //! | `plan` | `database`, `steps`, `caches_invalidated`, `warnings` |
 //! | `status`, `check` | `database`, `up_to_date`, `migrations`, `unregistered`, `warnings` |
 //! | `new` | `app`, `migration`, `file` |

@@ -3,35 +3,38 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::{Session, Transaction, quote_ident};
+use crate::engine::{Row, Session, Transaction, quote_ident};
 use crate::error::Result;
 use crate::operation::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(text), bustard.is_valid(text, bigint), bustard.invalidate(text[]), \
     bustard.invalidate_all(), bustard.notify()";
 
-/// Who may call `bustard.invalidate_all()`, its owner aside; nobody's name for PUBLIC.
-const GRANTEES: &str = "SELECT CASE a.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
-    FROM pg_catalog.pg_proc p, \
-    pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a \
-    WHERE p.oid = pg_catalog.to_regprocedure('bustard.invalidate_all()') AND a.grantee <> p.proowner";
+/// Who may call `bustard.invalidate_all()`, each beside the function's owner;
+/// nobody's name for PUBLIC.
+const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
+    CASE a.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
+    FROM pg_catalog.pg_proc p LEFT JOIN LATERAL \
+    pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a ON true \
+    WHERE p.oid = pg_catalog.to_regprocedure('bustard.invalidate_all()')";
 
-fn grantees(rows: Vec<crate::engine::Row>) -> BTreeSet<String> {
-    rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+/// Who may, the owner aside, and the owner, who needs no grant.
+fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
+    let owner = rows.first().and_then(|row| row.first().cloned().flatten());
+    let granted = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
+    (granted.filter(|role| Some(role) != owner.as_ref()).collect(), owner)
 }
 
 /// Whether anybody else than these roles may, or one of them may not.
 pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
-    let granted = grantees(session.rows(GRANTEES)?);
-    let owner = session.rows("SELECT current_user")?;
-    let owner = grantees(owner);
-    Ok(granted != roles.iter().filter(|role| !owner.contains(*role)).cloned().collect())
+    let (granted, owner) = grantees(session.rows(GRANTEES)?);
+    Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
 }
 
 /// Lets these roles and nobody else.
 pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
     let mut revoked = vec!["PUBLIC".to_owned()];
-    let granted = grantees(transaction.rows(GRANTEES)?);
+    let (granted, _) = grantees(transaction.rows(GRANTEES)?);
     revoked.extend(granted.iter().filter(|role| !role.is_empty()).map(|role| quote_ident(role)));
     let revoked = revoked.join(", ");
     let mut statements = vec![

@@ -16,6 +16,8 @@ struct Document<'a> {
     changed: bool,
     steps: Vec<document::Step<'a>>,
     caches_invalidated: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted: Option<&'a [String]>,
     warnings: Vec<document::Trouble<'a>>,
     elapsed_ms: u64,
 }
@@ -30,9 +32,10 @@ pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Resu
     };
     let document = Document {
         database: chosen.document(),
-        changed: report.changed(),
+        changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
         caches_invalidated: caches,
+        granted: report.granted.as_deref(),
         warnings: report.warnings.iter().map(document::Trouble::from).collect(),
         elapsed_ms: document::milliseconds(report.elapsed),
     };
@@ -42,6 +45,10 @@ pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Resu
 }
 
 fn human(report: &Report, caches: Option<usize>) -> String {
+    let granted = report.granted.as_deref().map(granted).unwrap_or_default();
+    if !report.changed() && !granted.is_empty() {
+        return granted;
+    }
     if !report.changed() {
         return "nothing to do: the database was not touched, no cache was invalidated\n".to_owned();
     }
@@ -62,13 +69,21 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         None => "all caches invalidated".to_owned(),
     };
     format!(
-        "{}\n{} {} in {} ms; {caches}\n",
+        "{}\n{} {} in {} ms; {caches}\n{granted}",
         table::render(table),
         count(report.steps.len(), "migration"),
         // A run does one thing.
         report.steps.first().map_or("done", |done| word(done).0),
         report.elapsed.as_millis(),
     )
+}
+
+/// Who may read and invalidate caches from now on.
+fn granted(roles: &[String]) -> String {
+    match roles {
+        [] => "caches are now open to nobody but the registry's owner\n".to_owned(),
+        roles => format!("caches are now open to {}\n", roles.join(", ")),
+    }
 }
 
 fn word(done: &Done) -> (&'static str, Color) {

@@ -1,0 +1,188 @@
+//! `[registry] grant`: who may read and invalidate, when not everybody.
+
+use bustard::Migrator;
+
+use super::{ask, refused};
+use crate::support::{Database, Project};
+
+const CALLS: [&str; 6] = [
+    "SELECT bustard.get_version('bans')",
+    "SELECT bustard.is_valid('bans', 1)",
+    "SELECT bustard.invalidate('bans')",
+    "SELECT bustard.invalidate_all()",
+    "SELECT bustard.notify()",
+    "SELECT * FROM bustard.caches",
+];
+
+struct Fixture {
+    project: Project,
+    database: Database<'static>,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let project = Project::new();
+        project.file(
+            "migrations/V1__a.sql",
+            "-- bustard: register cache bans\nCREATE TABLE ban (id integer);\n",
+        );
+        Fixture { project, database: Database::new() }
+    }
+
+    /// `bustard migrate` with these roles in the configuration, or without the key.
+    #[track_caller]
+    fn migrate(&self, roles: Option<&[&str]>) -> serde_json::Value {
+        self.configure(roles);
+        self.project.bustard(&["migrate", "--json"]).success().json()
+    }
+
+    fn configure(&self, roles: Option<&[&str]>) {
+        let grant = roles.map(|roles| format!("[registry]\ngrant = {roles:?}\n")).unwrap_or_default();
+        self.project.config(&format!(
+            "[database]\nurl = \"{}\"\n[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n{grant}",
+            self.database.url()
+        ));
+    }
+
+    #[track_caller]
+    fn may(&self, role: &str) {
+        for call in CALLS {
+            ask(&self.database, role, call);
+        }
+    }
+
+    #[track_caller]
+    fn may_not(&self, role: &str) {
+        for call in CALLS {
+            refused(&self.database, role, call, "42501");
+        }
+    }
+}
+
+#[test]
+fn everybody_unless_roles_are_named() {
+    let fixture = Fixture::new();
+    let role = fixture.database.create_role("any", "");
+    fixture.migrate(None);
+    fixture.may(&role);
+}
+
+#[test]
+fn named_roles_and_nobody_else() {
+    let fixture = Fixture::new();
+    let [web, worker, other] = ["web", "worker", "other"].map(|name| fixture.database.create_role(name, ""));
+    fixture.migrate(Some(&[&web, &worker]));
+    fixture.may(&web);
+    fixture.may(&worker);
+    fixture.may_not(&other);
+    // Who is a member of one that is named takes part.
+    fixture.database.psql(&format!("GRANT {web} TO {other}"));
+    fixture.may(&other);
+}
+
+#[test]
+fn another_configuration_is_another_set_of_roles() {
+    let fixture = Fixture::new();
+    let [web, worker] = ["web", "worker"].map(|name| fixture.database.create_role(name, ""));
+    fixture.migrate(None);
+    for (roles, granted, refused) in [
+        (vec![web.as_str()], vec![&web], vec![&worker]),
+        (vec![&worker], vec![&worker], vec![&web]),
+        (vec![&web, &worker], vec![&web, &worker], vec![]),
+        (vec![], vec![], vec![&web, &worker]),
+        (vec![&web], vec![&web], vec![&worker]),
+    ] {
+        fixture.migrate(Some(&roles));
+        granted.into_iter().for_each(|role| fixture.may(role));
+        refused.into_iter().for_each(|role| fixture.may_not(role));
+    }
+}
+
+#[test]
+fn a_change_is_reported_and_a_second_run_does_nothing() {
+    let fixture = Fixture::new();
+    let web = fixture.database.create_role("web", "");
+    let version = || fixture.database.value("SELECT version FROM bustard.caches");
+    fixture.migrate(None);
+    for roles in [vec![web.as_str()], vec![], vec![&web, &web, "postgres"]] {
+        let report = fixture.migrate(Some(&roles));
+        assert_eq!(report["granted"], serde_json::json!(roles));
+        assert_eq!(report["changed"], true);
+        let before = version();
+        let report = fixture.migrate(Some(&roles));
+        assert_eq!(report["steps"], serde_json::json!([]), "{roles:?}");
+        assert_eq!((&report["changed"], report.get("granted")), (&false.into(), None), "{roles:?}");
+        assert_eq!(version(), before, "{roles:?}");
+    }
+    fixture.migrate(Some(&[]));
+    // Without the key nothing is granted and nothing is taken away.
+    assert_eq!(fixture.migrate(None)["changed"], false);
+    fixture.may_not(&web);
+}
+
+/// The same for a person.
+#[test]
+fn what_a_run_says() {
+    let fixture = Fixture::new();
+    let web = fixture.database.create_role("web", "");
+    fixture.migrate(None);
+    for (roles, says) in [
+        (vec![web.as_str()], format!("caches are now open to {web}\n")),
+        (vec![], "caches are now open to nobody but the registry's owner\n".to_owned()),
+    ] {
+        fixture.configure(Some(&roles));
+        let outcome = fixture.project.bustard(&["migrate"]).success().says(&says);
+        assert!(!outcome.stdout.contains("nothing to do"), "{outcome}");
+        fixture.project.bustard(&["migrate"]).success().says("nothing to do");
+    }
+}
+
+/// Whoever runs it: the owner of the registry needs no grant, and gets none.
+#[test]
+fn the_owner_is_named_and_somebody_else_migrates() {
+    let fixture = Fixture::new();
+    let web = fixture.database.create_role("web", "");
+    let second = fixture.database.create_role("second", "SUPERUSER");
+    let migrator = || Migrator::new().grant(vec!["postgres".to_owned(), web.clone()]);
+    let first = migrator().run(&mut fixture.database.client()).expect("it runs");
+    assert!(first.changed());
+    for role in ["postgres", &second] {
+        let report = migrator().run(&mut fixture.database.client_as(role)).expect("it runs");
+        assert_eq!(report.granted, None, "by {role}");
+    }
+    // And one who is not the owner is named.
+    let other = || Migrator::new().grant(vec![second.clone()]);
+    for (role, granted) in [(second.as_str(), true), (&second, false), ("postgres", false)] {
+        let report = other().run(&mut fixture.database.client_as(role)).expect("it runs");
+        assert_eq!(report.granted.is_some(), granted, "by {role}");
+    }
+}
+
+#[test]
+fn names_are_quoted() {
+    let fixture = Fixture::new();
+    let name = format!("{}_Web \"App\"; --", fixture.database.name());
+    fixture.database.psql(&format!("CREATE ROLE \"{}\"", name.replace('"', "\"\"")));
+    let member = fixture.database.create_role("member", "");
+    let other = fixture.database.create_role("other", "");
+    fixture.database.psql(&format!("GRANT \"{}\" TO {member}", name.replace('"', "\"\"")));
+    fixture.migrate(Some(&[&name]));
+    fixture.may(&member);
+    fixture.may_not(&other);
+    // The fixture's own clean-up does not quote.
+    fixture.database.psql(&format!("DROP OWNED BY \"{0}\"; DROP ROLE \"{0}\"", name.replace('"', "\"\"")));
+}
+
+/// A role that is not there: nobody gains or loses anything.
+#[test]
+fn a_role_that_does_not_exist() {
+    let fixture = Fixture::new();
+    let web = fixture.database.create_role("web", "");
+    let other = fixture.database.create_role("other", "");
+    fixture.migrate(Some(&[&web]));
+    let config = fixture.project.read("bustard.toml").replace(&web, "nobody_of_this_name");
+    fixture.project.config(&config);
+    fixture.project.bustard(&["migrate"]).exits(1).complains("nobody_of_this_name");
+    fixture.may(&web);
+    fixture.may_not(&other);
+}
