@@ -10,7 +10,6 @@ mod support;
 
 mod versions {
     pub mod ledger;
-    pub mod random;
     pub mod stress;
 
     mod faults;

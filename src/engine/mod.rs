@@ -207,7 +207,7 @@ impl<'t, 'c> OpenTransaction<'t, 'c> {
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub kind: ErrorKind,
-    pub said: Said,
+    pub said: Box<Said>,
     /// Characters into the statement, counted from 0.
     pub offset: Option<usize>,
 }
@@ -250,7 +250,7 @@ impl Failure {
             _ => "the database refused a statement",
         };
         let forbidden = self.said.code.as_deref() == Some("42501");
-        let error = Error::new(self.kind, message).said(self.said);
+        let error = Error::new(self.kind, message).said(*self.said);
         if !forbidden {
             return error;
         }

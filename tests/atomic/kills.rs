@@ -9,39 +9,21 @@ use postgres::Client;
 use rusqlite::ErrorCode;
 
 use crate::ladder::{Ladder, Watch};
-use crate::support::{Cluster, Engine, LOCK, Outcome, Project, Running, Subject, send_signal, wait_until};
+use crate::support::{
+    Cluster, Engine, LOCK, Outcome, Project, Random, Running, Subject, send_signal, wait_until,
+};
 
 /// Kills before a new database is taken: from nothing to Bustard's own tables
 /// is a way that a run goes only once.
 const KILLS_EACH: usize = 10;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Random {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
-        let seed = std::env::var("BUSTARD_SEED").ok().map(|seed| seed.parse().expect("it is a number"));
-        let seed = seed.unwrap_or(now.as_nanos() as u64);
-        println!("BUSTARD_SEED={seed}");
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn part_of(&mut self, duration: Duration) -> Duration {
-        duration.mul_f64(self.below(1 << 32) as f64 / (1_u64 << 32) as f64)
-    }
+/// Another sequence each time, unless `BUSTARD_SEED` says which.
+fn seeded() -> Random {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
+    let seed = std::env::var("BUSTARD_SEED").ok().map(|seed| seed.parse().expect("it is a number"));
+    let seed = seed.unwrap_or(now.as_nanos() as u64);
+    println!("BUSTARD_SEED={seed}");
+    Random::new(seed)
 }
 
 fn wanted() -> usize {
@@ -239,7 +221,7 @@ fn kill_on(
     // How long each way takes; guessed low, since the first kill may come early.
     let mut lasts = [Duration::from_millis(200); 2];
     while tally.kills() < enough {
-        let all = random.below(4) == 0;
+        let all = random.one_in(4);
         let run: &[&str] = match (forward, all) {
             (true, false) => &["migrate", "--json"],
             (true, true) => &["migrate", "--transaction", "all", "--json"],
@@ -298,7 +280,7 @@ fn kill_on(
 
 fn kill<'s>(engine: &str, mut subjects: impl FnMut(usize) -> Subject<'s>, targets: &[&str]) {
     let ladder = Ladder::climb(&subjects(0), targets);
-    let mut random = Random::seeded();
+    let mut random = seeded();
     let mut tally = Tally::default();
     let mut number = 1;
     while tally.kills() < wanted() {

@@ -10,8 +10,7 @@ use bustard::{CacheVersion, Migrator, registry};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::ledger::{Fault, Ledger, State};
-use super::random::Random;
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, Random};
 
 const CACHES: [&str; 3] = ["a", "b", "c"];
 const WRITERS: usize = 4;

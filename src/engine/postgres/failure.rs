@@ -15,10 +15,10 @@ use crate::error::{ErrorKind, Said};
 /// words, in its own language. Whoever asked for the cancelling knows.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
     match error.as_db_error() {
-        Some(db) => Failure { kind: kind(db), said: said(db), offset: offset(db) },
+        Some(db) => Failure { kind: kind(db), said: Box::new(said(db)), offset: offset(db) },
         None => Failure {
             kind: if is_encoding(error) { ErrorKind::Database } else { ErrorKind::Connection },
-            said: Said { message: chain(error), ..Said::default() },
+            said: Box::new(Said { message: chain(error), ..Said::default() }),
             offset: None,
         },
     }

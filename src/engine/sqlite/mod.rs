@@ -111,7 +111,7 @@ pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
         _ => ErrorKind::Database,
     };
     let code = code.map(|code| code.extended_code.to_string());
-    Failure { kind, said: Said { message, code, ..Said::default() }, offset }
+    Failure { kind, said: Box::new(Said { message, code, ..Said::default() }), offset }
 }
 
 /// Runs one statement to its end and returns its rows.

@@ -57,7 +57,7 @@ fn patiently<T>(
                         format!("the database was still locked after {wait:?}"),
                     )
                     .help("another process has a transaction open on it; SQLite does not tell which")
-                    .said(failure(&error, "").said));
+                    .said(*failure(&error, "").said));
                 }
                 on_wait();
                 std::thread::sleep(pause.min(left));

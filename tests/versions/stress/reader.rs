@@ -5,8 +5,8 @@ use postgres::types::FromSql;
 use postgres::{Client, Error, Row, Statement};
 
 use super::{CACHES, FLEETING, LEVELS, Work, select, states, versions};
+use crate::support::Random;
 use crate::versions::ledger::State;
-use crate::versions::random::Random;
 
 pub struct Reader<'a> {
     work: Work<'a>,

@@ -3,8 +3,8 @@
 use postgres::{Client, Error};
 
 use super::{CACHES, FLEETING, Work};
+use crate::support::Random;
 use crate::versions::ledger::Fault;
-use crate::versions::random::Random;
 
 /// Registers a cache and unregisters it, and sometimes thinks better of it.
 pub struct Registrar<'a> {

@@ -4,7 +4,7 @@
 use postgres::{Client, Error, Statement};
 
 use super::{CACHES, LEVELS, Work};
-use crate::versions::random::Random;
+use crate::support::Random;
 
 pub struct Writer<'a> {
     work: Work<'a>,

@@ -1,5 +1,7 @@
 //! Random numbers that need no library: what is done next, never what is right.
 
+use std::time::Duration;
+
 /// The generator SplitMix64.
 pub struct Random(u64);
 
@@ -19,6 +21,11 @@ impl Random {
     /// A number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() >> 33).expect("31 bits fit") % limit
+    }
+
+    /// From nothing to all of it.
+    pub fn part_of(&mut self, duration: Duration) -> Duration {
+        duration.mul_f64(self.below(1 << 20) as f64 / f64::from(1 << 20))
     }
 
     /// True once in so many times.
