@@ -197,6 +197,7 @@ struct Inner {
     help: Option<String>,
     problems: Vec<Problem>,
     applied: Option<Vec<String>>,
+    uncertain: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -212,6 +213,7 @@ impl Error {
             help: None,
             problems: Vec::new(),
             applied: None,
+            uncertain: false,
             source: None,
         }))
     }
@@ -266,6 +268,12 @@ impl Error {
     /// Says it in other words.
     pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();
+        self
+    }
+
+    /// Makes no claim that nothing was changed.
+    pub(crate) fn uncertain(mut self) -> Self {
+        self.0.uncertain = true;
         self
     }
 
@@ -372,6 +380,7 @@ impl fmt::Display for Error {
         }
         match inner.applied.as_deref() {
             None => {}
+            Some([]) if inner.uncertain => {}
             Some([]) => write!(f, "\n  nothing was changed")?,
             Some(applied) => write!(f, "\n  committed before it, and kept: {}", applied.join(", "))?,
         }

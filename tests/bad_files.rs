@@ -216,6 +216,35 @@ fn unusual_files_that_are_fine() {
     }
 }
 
+/// SQL that looks like what is refused, or like something else altogether.
+#[test]
+fn unusual_sql_that_is_fine() {
+    let scene = Scene::postgres();
+    scene.good_files().file(
+        "V3__unusual.sql",
+        r#"CREATE TABLE odd (n int, t text, j jsonb);
+INSERT INTO odd VALUES (1 OPERATOR(pg_catalog.+) 1, E'it\'s; COMMIT;', '{"a": [1]}' ), (2, U&'d\0061t\+000061; ' , '{}');
+SELECT j #>> '{a,0}', j @? '$.a[*] ? (@ > 2)', n # 3, |/ 25.0, t !~~* 'x;', $q$ BEGIN; $q$ FROM odd;
+CREATE FUNCTION three() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 3; END;
+DO $do$ BEGIN PERFORM 1; END $do$;
+SAVEPOINT s; ROLLBACK TO SAVEPOINT s; RELEASE s;
+COPY (SELECT 1) TO '/dev/null';
+SELECT 'the end' -- without a semicolon"#,
+    );
+    scene.migrate(&[]).success();
+    assert_eq!(scene.value("SELECT t FROM odd WHERE j = '{}'"), "data; ");
+
+    let scene = Scene::sqlite();
+    scene.good_files().file(
+        "V3__unusual.sql",
+        "CREATE TABLE [odd; one] (`n;` INTEGER, t TEXT);\n\
+         CREATE TRIGGER noted AFTER INSERT ON post BEGIN\n  UPDATE thread SET id = CASE WHEN 1 THEN 2 END;\n  SELECT 1;\nEND;\n\
+         SAVEPOINT s; ROLLBACK TO s; RELEASE s;\nSELECT 0x1F, x'00', 'a\\' /* not closed",
+    );
+    scene.migrate(&[]).success();
+    assert_eq!(scene.applied(), "1,2,3");
+}
+
 /// The checks of files are those of `check` and `plan`, too.
 #[test]
 fn other_commands_refuse_them_as_well() {

@@ -117,7 +117,7 @@ impl Database {
         match &mut self.link {
             #[cfg(feature = "postgres")]
             Link::Postgres(link) if link.own.is_none() => {
-                let own = super::postgres::Own::connect(&link.target)?;
+                let own = super::postgres::Own::connect(&link.target, &self.canceller.cancelled)?;
                 self.canceller.set(Hook::Postgres(own.client.cancel_token(), link.target.clone()));
                 link.own = Some(own);
             }

@@ -249,7 +249,12 @@ impl Failure {
             ErrorKind::Locked => "the database is locked",
             _ => "the database refused a statement",
         };
-        Error::new(self.kind, message).said(self.said)
+        let forbidden = self.said.code.as_deref() == Some("42501");
+        let error = Error::new(self.kind, message).said(self.said);
+        if !forbidden {
+            return error;
+        }
+        error.help("the role that migrates needs this right: grant it, or migrate as another role")
     }
 }
 

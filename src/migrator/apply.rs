@@ -217,6 +217,7 @@ impl<'r> Run<'r> {
             return Ok(false);
         }
         for &node in steps.iter().take(at_once) {
+            transaction.enter(&facts.apps[node.0].label, &facts.migration(node).id.to_string());
             self.prepare(transaction, facts, node.0)?;
             self.step(transaction, facts, node, Direction::Up)?;
         }

@@ -2,9 +2,11 @@
 //! text come back. Three kinds of connection can do that: one that Bustard
 //! opened, a `postgres::Client`, and a `postgres::Transaction`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use tokio::runtime::Runtime;
 use tokio_postgres::SimpleQueryMessage;
 
@@ -62,13 +64,21 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Connects; the connection is driven whenever it is waited for.
-    pub(crate) fn connect(target: &Target) -> Outcome<Self> {
+    /// Connects; the connection is driven whenever it is waited for. Nobody who
+    /// has cancelled waits for a server that does not answer.
+    pub(crate) fn connect(target: &Target, cancelled: &AtomicBool) -> Outcome<Self> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
                 Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
             })?;
-        let (client, connection) = match runtime.block_on(super::connect(target)) {
+        let connected = runtime.block_on(async {
+            let connecting = std::pin::pin!(super::connect(target));
+            match select(connecting, std::pin::pin!(until(cancelled))).await {
+                Either::Left((connected, _)) => connected,
+                Either::Right(_) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
+            }
+        });
+        let (client, connection) = match connected {
             Ok(connected) => connected,
             Err(error) => {
                 // A look-up of a name cannot be cancelled, and would be waited for.
@@ -83,6 +93,12 @@ impl Own {
             }
         });
         Ok(Own { runtime, client })
+    }
+}
+
+async fn until(flag: &AtomicBool) {
+    while !flag.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -183,6 +183,13 @@ fn attempt<L: Transactional>(
     let (open, mut results) = match link.begin(&opening) {
         Ok(begun) => begun,
         Err(failure) if failure.said.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
+        // What a replica says, and a server that is read-only for another reason.
+        Err(failure) if matches!(failure.said.code.as_deref(), Some("0A000" | "25006")) => {
+            return Err(failure
+                .into_error()
+                .with_message("the database takes no writing transactions")
+                .help("is it a replica? migrations are run on the primary"));
+        }
         Err(failure) => return Err(failure.into_error()),
     };
     let read = results.split_off(2.min(results.len()));
@@ -248,8 +255,18 @@ impl<T: Link + Ending> Queue<'_, T> {
         match answer.failure {
             None => failpoint::pass("COMMIT"),
             // A server that was sent everything goes on when nobody listens any
-            // more, and what it has answered may be lost with the connection.
-            Some(failure) if answer.completed >= queued.len() || failure.is_silence() => {
+            // more, and what it has answered may be lost with the connection. If
+            // it says farewell, it also says how far it got.
+            Some(failure)
+                if failure.is_silence()
+                    || failure.kind == ErrorKind::Connection && answer.completed >= queued.len() =>
+            {
+                Err(lost(&queued, failure).uncertain().help(
+                    "is the server still there? it is not known whether it had committed the transaction: \
+                     `bustard status` tells; running again is safe",
+                ))
+            }
+            Some(failure) if answer.completed >= queued.len() => {
                 // The commit does not tell which of several migrations it is about.
                 Err(in_whom(at_commit(failure), self.for_whom.as_ref().filter(|_| self.entered == 1)))
             }
@@ -287,6 +304,9 @@ fn message(queued: &[Queued]) -> String {
 /// Finds the statement that a failure is about: by the position in the message
 /// where the server names one, by the number of completed ones otherwise.
 fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
+    if failure.kind == ErrorKind::Connection {
+        return lost(queued, failure);
+    }
     let mut index = completed.min(queued.len() - 1);
     if let Some(offset) = failure.offset {
         let mut start = 0;
@@ -311,16 +331,16 @@ fn in_whom(error: Error, for_whom: Option<&(String, String)>) -> Error {
     }
 }
 
+/// How far a message got that was never answered, nobody knows.
+fn lost(queued: &[Queued], failure: Failure) -> Error {
+    let mut whom = queued.iter().filter_map(|one| one.for_whom.as_ref());
+    let first = whom.next();
+    let only = first.filter(|first| whom.all(|other| other == *first));
+    in_whom(failure.into_error(), only).help("is the server still there? running again is safe")
+}
+
 fn at_commit(failure: Failure) -> Error {
-    let lost = failure.kind == ErrorKind::Connection;
-    let error = failure.into_error();
-    if lost {
-        return error.help(
-            "it was lost while the transaction was being committed, so it is not known whether it was: \
-             `bustard status` tells; running again is safe",
-        );
-    }
-    error.with_message("the database refused to commit").help(
+    failure.into_error().with_message("the database refused to commit").help(
         "every statement was accepted, and something that is checked at the commit failed, such as a deferred constraint",
     )
 }
@@ -331,8 +351,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn enter(&mut self, app: &str, migration: &str) {
-        self.for_whom = Some((app.to_owned(), migration.to_owned()));
-        self.entered += 1;
+        let whom = Some((app.to_owned(), migration.to_owned()));
+        self.entered += usize::from(self.for_whom != whom);
+        self.for_whom = whom;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {

@@ -16,6 +16,9 @@ use rusqlite::types::ValueRef;
 use super::{Connection, Engine, Executor, Failure, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result, Said};
 
+/// What to do about files that cannot be written.
+const NEEDS_WRITING: &str = "the user that runs this needs the right to write the file and its directory, where the journal is, on a file system that can be written";
+
 impl Connection for rusqlite::Connection {}
 
 impl sealed::Connection for rusqlite::Connection {
@@ -41,13 +44,17 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
             return Err(cannot("it does not exist".to_owned()).help("`bustard migrate` makes it"));
         }
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            std::fs::create_dir_all(directory).map_err(|error| cannot(error.to_string()))?;
+            std::fs::create_dir_all(directory)
+                .map_err(|error| cannot(format!("its directory cannot be made: {error}")))?;
         }
     }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     let opened = rusqlite::Connection::open_with_flags(path, flags);
-    let connection = opened.map_err(|error| cannot(failure(&error, "").said.message))?;
+    let connection = opened.map_err(|error| {
+        cannot(failure(&error, "").said.message)
+            .help("it should be a file that the user that runs this may read and write")
+    })?;
     // Waiting is done by the session, which can be cancelled.
     connection.busy_timeout(Duration::ZERO).map_err(|error| cannot(error.to_string()))?;
     // SQLite opens lazily; what is no database should be said here.

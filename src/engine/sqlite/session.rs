@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 
 use super::foreign_keys::{Off, Violations};
-use super::{failure, rows, run, with_help};
+use super::{NEEDS_WRITING, failure, rows, run, with_help};
 use crate::engine::{
     Engine, Native, OpenTransaction, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
@@ -107,6 +107,10 @@ impl Session for SqliteSession<'_> {
     fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()> {
         let cancelled = self.cancelled.as_deref();
         let connection = &*self.connection;
+        // BEGIN IMMEDIATE would succeed, and the first statement be blamed.
+        if connection.is_readonly("main").unwrap_or(false) {
+            return Err(Error::new(ErrorKind::Database, "the database may only be read").help(NEEDS_WRITING));
+        }
         let _off = Off::new(connection)?;
         let sql = if failpoint::fault("no-lock") { "BEGIN" } else { "BEGIN IMMEDIATE" };
         let begin = || connection.execute_batch(sql);
@@ -207,6 +211,14 @@ impl SqliteTransaction<'_> {
         if self.connection.is_autocommit() { Err(self.ended("the migration")) } else { Ok(()) }
     }
 
+    fn refused(&self, error: &rusqlite::Error, refused: Error) -> Error {
+        let refused = self.in_whom(refused);
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly) => refused.help(NEEDS_WRITING),
+            _ => refused,
+        }
+    }
+
     fn ended(&self, who: &str) -> Error {
         let message = format!("{who} ended the transaction that it runs in");
         let help = "leave BEGIN, COMMIT and ROLLBACK out of it; what it did before a COMMIT has stayed, and must be undone by hand";
@@ -234,8 +246,9 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     fn enter(&mut self, app: &str, migration: &str) {
-        self.for_whom = Some((app.to_owned(), migration.to_owned()));
-        self.entered += 1;
+        let whom = Some((app.to_owned(), migration.to_owned()));
+        self.entered += usize::from(self.for_whom != whom);
+        self.for_whom = whom;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
@@ -243,14 +256,14 @@ impl Transaction for SqliteTransaction<'_> {
             Form::Unsplit => self.connection.execute_batch(&statement.sql),
             Form::Statement | Form::Generated => run(self.connection, &statement.sql),
         };
-        ran.map_err(|error| self.in_whom(failure(&error, &statement.sql).of(&statement)))?;
+        ran.map_err(|error| self.refused(&error, failure(&error, &statement.sql).of(&statement)))?;
         self.still_open()?;
         failpoint::pass(&statement.sql)
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         let found = rows(self.connection, sql);
-        let found = found.map_err(|error| self.in_whom(failure(&error, sql).into_error()))?;
+        let found = found.map_err(|error| self.refused(&error, failure(&error, sql).into_error()))?;
         failpoint::pass(sql)?;
         Ok(found)
     }
