@@ -309,7 +309,7 @@ fn a_function_that_swallows_an_error(mut subject: impl Subject) {
     match migrator.run(subject.connection()) {
         Ok(_) => assert!(exists(&mut subject, "a")),
         Err(error) => {
-            assert_eq!(error.sqlstate(), Some("25P02"), "{error}");
+            assert!(error.to_string().contains("went on after the database had refused"), "{error}");
             assert!(!exists(&mut subject, "a"));
         }
     }
