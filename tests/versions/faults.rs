@@ -1,6 +1,8 @@
 //! The stress test finds what it is there to find: each way in which versions
 //! could lie is put into a database of its own.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::ledger::Fault;
 use super::stress::{Until, run};
 
@@ -9,6 +11,10 @@ const CACHES: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// What the checker says of the first such fault, after these changes.
 #[track_caller]
 fn finding(fault: Fault, change: &str) -> String {
+    // One crowd at a time: on a machine of many cores all of them together
+    // would be more than the server has connections.
+    static CROWD: Mutex<()> = Mutex::new(());
+    let _alone = CROWD.lock().unwrap_or_else(PoisonError::into_inner);
     let (database, mut client) = super::with_caches(&CACHES);
     super::run(&mut client, change);
     let ledger = run(&database, &Until::Found(fault));

@@ -173,3 +173,32 @@ fn rewritten_tables() {
     assert_eq!(fold(&mut client), 1);
     assert_eq!(registry::list(&mut client).expect("it can be read"), before);
 }
+
+/// What a fold has noted of transactions is believed only where it was written:
+/// restored rows bear the numbers of another cluster, lower and higher ones.
+#[test]
+fn notes_from_another_cluster() {
+    let (_database, mut client) = with_oracle(&["a", "b"]);
+    run(&mut client, "SELECT bustard.invalidate('a')");
+    fold(&mut client);
+    run(
+        &mut client,
+        "SELECT bustard.invalidate('a');
+         UPDATE bustard.base SET horizon = '99999999999', unfinished = '{5}' WHERE cache_id = 0;
+         INSERT INTO bustard.event (xid, cache_id)
+         SELECT x, c.id FROM unnest('{3,5,88888888888,99999999999}'::xid8[]) AS x, bustard.cache AS c WHERE c.active",
+    );
+    agreed(&mut client);
+    let before = version(&mut client, "a");
+    assert_eq!(fold(&mut client), 9);
+    assert_eq!(version(&mut client, "a"), before);
+    agreed(&mut client);
+    // Nor do they make the next reader pass over what happens here.
+    for _ in 0..2 {
+        run(&mut client, "SELECT bustard.invalidate('a')");
+        agreed(&mut client);
+        assert_eq!(fold(&mut client), 1);
+        agreed(&mut client);
+    }
+    assert_eq!(count(version(&mut client, "a")) - count(before), 2);
+}
