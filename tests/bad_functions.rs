@@ -278,3 +278,44 @@ fn the_connection_can_be_used_afterwards() {
     for_files(&scene).run(&mut connection).expect("the file is mended");
     let _: Outcome = scene.migrate(&[]).success();
 }
+
+/// Neither committed nor rolled back with the migrator's own.
+#[test]
+fn a_transaction_of_the_callers_is_left_alone() {
+    let migrator = |count: usize| {
+        let add = |app: App, i| {
+            let sql = format!("CREATE TABLE t{i} (id INTEGER)");
+            app.migration(format!("V{i}__t"), Migration::new().sql(sql))
+        };
+        Migrator::new().app((1..=count).fold(App::new("main"), add))
+    };
+    let begin = "BEGIN; INSERT INTO precious VALUES (1)";
+    for applied in 0..=2 {
+        let scene = Scene::postgres();
+        let mut client = scene.database().client();
+        client.batch_execute("CREATE TABLE precious (id INTEGER)").unwrap();
+        migrator(applied).run(&mut client).expect("nothing is in the way");
+        client.batch_execute(begin).unwrap();
+        let error = failure(&migrator(2), &mut client);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Usage, "the connection has a transaction open"));
+        let count = |client: &mut postgres::Client| -> i64 {
+            client.query_one("SELECT count(*) FROM precious", &[]).unwrap().get(0)
+        };
+        assert_eq!(count(&mut client), 1);
+        client.batch_execute("SELECT gone").unwrap_err();
+        assert_eq!(failure(&migrator(2), &mut client).kind(), ErrorKind::Usage);
+        client.batch_execute("ROLLBACK").unwrap();
+        assert_eq!(count(&mut client), 0);
+        migrator(2).run(&mut client).expect("the transaction has ended");
+
+        let scene = Scene::sqlite();
+        let mut connection = scene.project.sqlite("app.db");
+        connection.execute_batch("CREATE TABLE precious (id INTEGER)").unwrap();
+        migrator(applied).run(&mut connection).expect("nothing is in the way");
+        connection.execute_batch(begin).unwrap();
+        assert_eq!(failure(&migrator(2), &mut connection).to_string(), error.to_string());
+        assert!(!connection.is_autocommit());
+        connection.execute_batch("ROLLBACK").unwrap();
+        migrator(2).run(&mut connection).expect("the transaction has ended");
+    }
+}

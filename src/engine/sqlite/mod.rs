@@ -27,6 +27,9 @@ impl sealed::Connection for rusqlite::Connection {
     }
 
     fn session(&mut self, _functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
+        if !self.is_autocommit() {
+            return Err(super::in_transaction());
+        }
         Ok(Box::new(SqliteSession::new(self, None, patience)))
     }
 }
