@@ -319,3 +319,21 @@ fn a_transaction_of_the_callers_is_left_alone() {
         migrator(2).run(&mut connection).expect("the transaction has ended");
     }
 }
+
+#[test]
+fn an_attached_database_is_another_one() {
+    let scene = Scene::sqlite();
+    let migration = Migration::new().sql("CREATE TABLE post (id INTEGER)").register_cache("posts");
+    let migrator = Migrator::new().app(App::new("main").migration("V1__post", migration));
+    migrator.run(&mut scene.project.sqlite("other.db")).expect("it is empty");
+
+    let mut connection = scene.project.sqlite("app.db");
+    let other = scene.project.path().join("other.db");
+    connection.execute("ATTACH ?1 AS other", [other.to_str()]).unwrap();
+    connection.execute_batch("CREATE TEMPORARY TABLE refinery_schema_history (a)").unwrap();
+    let report = migrator.run(&mut connection).expect("it is empty, too");
+    assert_eq!(report.steps.len(), 2);
+    drop(connection);
+    assert_eq!(scene.project.sqlite_schema("app.db"), scene.project.sqlite_schema("other.db"));
+    assert!(!migrator.run(&mut scene.project.sqlite("app.db")).expect("it is up to date").changed());
+}
