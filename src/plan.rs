@@ -3,7 +3,7 @@
 //! loaded apps, their graph and the histories, and no connection.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::app::{BUSTARD, LoadedApp, LoadedMigration};
 use crate::error::{Error, ErrorKind, Problem, Result};
@@ -223,6 +223,19 @@ impl Facts<'_> {
             .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node)))
             .collect();
         Ok(if target.is_some() && steps.iter().all(bustard) { Vec::new() } else { steps })
+    }
+
+    /// One of the migrations, with an applied one that needs it and is not among them.
+    pub(crate) fn needed(&self, nodes: &[Node]) -> Option<(Node, Node)> {
+        let mut above: HashMap<Node, Node> = nodes.iter().map(|node| (*node, *node)).collect();
+        for &node in &self.graph.order {
+            let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else { continue };
+            if self.applied(node) && !nodes.contains(&node) {
+                return Some((root, node));
+            }
+            above.entry(node).or_insert(root);
+        }
+        None
     }
 
     /// The migrations to undo, in the order of undoing.

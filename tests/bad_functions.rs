@@ -8,7 +8,8 @@ use std::fmt::Display;
 
 use bustard::sea_query::{Alias, Table};
 use bustard::{
-    App, Connection, Database, Error, ErrorKind, Migration, Migrator, OpenTransaction, TransactionMode,
+    App, Connection, Database, Error, ErrorKind, Event, Migration, Migrator, OpenTransaction, Revert,
+    TransactionMode,
 };
 use support::{Outcome, Scene};
 
@@ -336,4 +337,36 @@ fn an_attached_database_is_another_one() {
     drop(connection);
     assert_eq!(scene.project.sqlite_schema("app.db"), scene.project.sqlite_schema("other.db"));
     assert!(!migrator.run(&mut scene.project.sqlite("app.db")).expect("it is up to date").changed());
+}
+
+#[test]
+fn reverting_does_not_pull_the_ground_from_under_another_run() {
+    let table = move |name: &str| {
+        let down = Migration::new().sql(format!("DROP TABLE {name}"));
+        Migration::new().sql(format!("CREATE TABLE {name} (id INTEGER)")).down(down)
+    };
+    let one = move || App::new("main").migration("V1__a", table("a"));
+    let two = move || one().migration("V2__b", table("b"));
+    for mode in [TransactionMode::Each, TransactionMode::All] {
+        for scene in Scene::both() {
+            let url = match scene.is_postgres() {
+                true => scene.url(),
+                false => scene.project.sqlite_url("app.db"),
+            };
+            let connect = move || Database::new(&url).expect("the URL is good");
+            let mut database = connect();
+            Migrator::new().app(one()).run(&mut database).expect("nothing is in the way");
+            // It comes between the plan and the lock.
+            let listener = move |event: &Event| {
+                if let Event::Planned { .. } = event {
+                    Migrator::new().app(two()).run(&mut connect()).expect("nothing is in the way");
+                }
+            };
+            let migrator = Migrator::new().app(two()).transaction(mode).on_event(listener);
+            let error = migrator.revert(&mut database, &Revert::Steps(1)).expect_err("V2 needs V1");
+            assert!(error.message().contains("another run has applied main:V2__b since"), "{error}");
+            assert_eq!(error.applied(), Some(&[][..]));
+            assert_eq!(scene.applied(), "1,2");
+        }
+    }
 }
