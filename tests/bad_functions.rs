@@ -370,3 +370,20 @@ fn reverting_does_not_pull_the_ground_from_under_another_run() {
         }
     }
 }
+
+/// What a database that is told another encoding would store is not what the file says.
+#[test]
+fn text_arrives_as_it_is_in_the_file() {
+    for mode in [TransactionMode::Each, TransactionMode::All] {
+        let scene = Scene::postgres();
+        let migration = |sql: &str| Migration::new().sql(sql);
+        let app = App::new("main")
+            .migration("V1__a", migration("SET client_encoding = 'LATIN1'; CREATE TABLE word (w text)"))
+            .migration("V2__b", migration("INSERT INTO word VALUES ('\u{e9}')"))
+            .migration("V3__c", migration("SELECT set_config('client_encoding', 'LATIN1', false)"))
+            .migration("V4__d", migration("INSERT INTO word VALUES ('\u{e9}')"));
+        let migrator = Migrator::new().app(app).transaction(mode);
+        migrator.run(&mut scene.database().client()).expect("nothing is wrong with it");
+        assert_eq!(scene.database().value("SELECT string_agg(w, ',') FROM word"), "\u{e9},\u{e9}");
+    }
+}
