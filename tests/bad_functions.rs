@@ -387,3 +387,22 @@ fn text_arrives_as_it_is_in_the_file() {
         assert_eq!(scene.database().value("SELECT string_agg(w, ',') FROM word"), "\u{e9},\u{e9}");
     }
 }
+
+/// The history that is there under the lock counts, not where it would have been made.
+#[test]
+fn a_history_that_appears_elsewhere_on_the_search_path_is_the_one() {
+    let scene = Scene::postgres();
+    let app = || App::new("main").migration("V1__a", Migration::new().sql("CREATE TABLE a (id INTEGER)"));
+    let url = scene.url();
+    let listener = move |event: &Event| {
+        if let Event::Planned { .. } = event {
+            let mut other = Database::new(&url).expect("the URL is good");
+            Migrator::new().app(app()).run(&mut other).expect("nothing is in the way");
+        }
+    };
+    let mut client = scene.database().client();
+    client.batch_execute("CREATE SCHEMA first; SET search_path = first, public").unwrap();
+    let report = Migrator::new().app(app()).on_event(listener).run(&mut client).expect("it is up to date");
+    assert!(!report.changed(), "{report:?}");
+    assert_eq!(scene.database().value("SELECT count(*) FROM pg_tables WHERE schemaname = 'first'"), "0");
+}
