@@ -406,3 +406,19 @@ fn a_history_that_appears_elsewhere_on_the_search_path_is_the_one() {
     assert!(!report.changed(), "{report:?}");
     assert_eq!(scene.database().value("SELECT count(*) FROM pg_tables WHERE schemaname = 'first'"), "0");
 }
+
+#[test]
+fn a_version_too_large_for_an_old_history_table() {
+    for scene in Scene::both() {
+        let sql = "CREATE TABLE refinery_schema_history (version int4 PRIMARY KEY, name varchar(255), \
+                   applied_on varchar(255), checksum varchar(255))";
+        match scene.is_postgres() {
+            true => _ = scene.database().psql(sql),
+            false => scene.project.sqlite("app.db").execute_batch(sql).expect("it is empty"),
+        }
+        let migration = Migration::new().sql("CREATE TABLE a (id INTEGER)");
+        let error = everywhere(&scene, &Migrator::new().app(App::new("main").migration("V2147483648__a", migration)));
+        assert_eq!(error.kind(), ErrorKind::Source);
+        assert!(error.to_string().contains("`int8-versions`"), "{error}");
+    }
+}
