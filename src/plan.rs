@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::app::{BUSTARD, LoadedApp, LoadedMigration};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::graph::{Graph, Node};
-use crate::history::{Applied, History, recognises};
+use crate::history::{Applied, History, Width, recognises};
 
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
@@ -227,7 +227,40 @@ impl Facts<'_> {
         let steps: Vec<Node> = pending
             .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node)))
             .collect();
-        Ok(if target.is_some() && steps.iter().all(bustard) { Vec::new() } else { steps })
+        if target.is_some() && steps.iter().all(bustard) {
+            return Ok(Vec::new());
+        }
+        steps.iter().try_for_each(|node| self.fits(*node))?;
+        Ok(steps)
+    }
+
+    /// Tables of refinery's that were made with 32-bit versions keep them.
+    fn fits(&self, node: Node) -> Result<()> {
+        let id = &self.migration(node).id;
+        if self.histories[node.0].width() == Width::Int8 || i32::try_from(id.version).is_ok() {
+            return Ok(());
+        }
+        let message = format!("{}: the app's history table has room for 32-bit versions only", self.name(node));
+        let problem = match &self.migration(node).file {
+            Some(file) => Problem::new(message).at(file.clone()),
+            None => Problem::new(message),
+        };
+        let help = "give it a version below 2147483648: the feature `int8-versions` widens new tables, and an old one \
+                    keeps its width, which is part of its checksums";
+        Err(Error::problems(ErrorKind::Source, vec![problem.help(help)]))
+    }
+
+    /// One of the migrations, with an applied one that needs it and is not among them.
+    pub(crate) fn needed(&self, nodes: &[Node]) -> Option<(Node, Node)> {
+        let mut above: HashMap<Node, Node> = nodes.iter().map(|node| (*node, *node)).collect();
+        for &node in &self.graph.order {
+            let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else { continue };
+            if self.applied(node) && !nodes.contains(&node) {
+                return Some((root, node));
+            }
+            above.entry(node).or_insert(root);
+        }
+        None
     }
 
     /// The migrations to undo, in the order of undoing.

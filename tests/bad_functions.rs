@@ -8,7 +8,8 @@ use std::fmt::Display;
 
 use bustard::sea_query::{Alias, Table};
 use bustard::{
-    App, Connection, Database, Error, ErrorKind, Migration, Migrator, OpenTransaction, TransactionMode,
+    App, Connection, Database, Error, ErrorKind, Event, Migration, Migrator, OpenTransaction, Revert,
+    TransactionMode,
 };
 use support::{Outcome, Scene};
 
@@ -277,4 +278,147 @@ fn the_connection_can_be_used_afterwards() {
     scene.file("V3__bad.sql", "SELECT 1;\n");
     for_files(&scene).run(&mut connection).expect("the file is mended");
     let _: Outcome = scene.migrate(&[]).success();
+}
+
+/// Neither committed nor rolled back with the migrator's own.
+#[test]
+fn a_transaction_of_the_callers_is_left_alone() {
+    let migrator = |count: usize| {
+        let add = |app: App, i| {
+            let sql = format!("CREATE TABLE t{i} (id INTEGER)");
+            app.migration(format!("V{i}__t"), Migration::new().sql(sql))
+        };
+        Migrator::new().app((1..=count).fold(App::new("main"), add))
+    };
+    let begin = "BEGIN; INSERT INTO precious VALUES (1)";
+    for applied in 0..=2 {
+        let scene = Scene::postgres();
+        let mut client = scene.database().client();
+        client.batch_execute("CREATE TABLE precious (id INTEGER)").unwrap();
+        migrator(applied).run(&mut client).expect("nothing is in the way");
+        client.batch_execute(begin).unwrap();
+        let error = failure(&migrator(2), &mut client);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Usage, "the connection has a transaction open"));
+        let count = |client: &mut postgres::Client| -> i64 {
+            client.query_one("SELECT count(*) FROM precious", &[]).unwrap().get(0)
+        };
+        assert_eq!(count(&mut client), 1);
+        client.batch_execute("SELECT gone").unwrap_err();
+        assert_eq!(failure(&migrator(2), &mut client).kind(), ErrorKind::Usage);
+        client.batch_execute("ROLLBACK").unwrap();
+        assert_eq!(count(&mut client), 0);
+        migrator(2).run(&mut client).expect("the transaction has ended");
+
+        let scene = Scene::sqlite();
+        let mut connection = scene.project.sqlite("app.db");
+        connection.execute_batch("CREATE TABLE precious (id INTEGER)").unwrap();
+        migrator(applied).run(&mut connection).expect("nothing is in the way");
+        connection.execute_batch(begin).unwrap();
+        assert_eq!(failure(&migrator(2), &mut connection).to_string(), error.to_string());
+        assert!(!connection.is_autocommit());
+        connection.execute_batch("ROLLBACK").unwrap();
+        migrator(2).run(&mut connection).expect("the transaction has ended");
+    }
+}
+
+#[test]
+fn an_attached_database_is_another_one() {
+    let scene = Scene::sqlite();
+    let migration = Migration::new().sql("CREATE TABLE post (id INTEGER)").register_cache("posts");
+    let migrator = Migrator::new().app(App::new("main").migration("V1__post", migration));
+    migrator.run(&mut scene.project.sqlite("other.db")).expect("it is empty");
+
+    let mut connection = scene.project.sqlite("app.db");
+    let other = scene.project.path().join("other.db");
+    connection.execute("ATTACH ?1 AS other", [other.to_str()]).unwrap();
+    connection.execute_batch("CREATE TEMPORARY TABLE refinery_schema_history (a)").unwrap();
+    let report = migrator.run(&mut connection).expect("it is empty, too");
+    assert_eq!(report.steps.len(), 2);
+    drop(connection);
+    assert_eq!(scene.project.sqlite_schema("app.db"), scene.project.sqlite_schema("other.db"));
+    assert!(!migrator.run(&mut scene.project.sqlite("app.db")).expect("it is up to date").changed());
+}
+
+#[test]
+fn reverting_does_not_pull_the_ground_from_under_another_run() {
+    let table = move |name: &str| {
+        let down = Migration::new().sql(format!("DROP TABLE {name}"));
+        Migration::new().sql(format!("CREATE TABLE {name} (id INTEGER)")).down(down)
+    };
+    let one = move || App::new("main").migration("V1__a", table("a"));
+    let two = move || one().migration("V2__b", table("b"));
+    for mode in [TransactionMode::Each, TransactionMode::All] {
+        for scene in Scene::both() {
+            let url = match scene.is_postgres() {
+                true => scene.url(),
+                false => scene.project.sqlite_url("app.db"),
+            };
+            let connect = move || Database::new(&url).expect("the URL is good");
+            let mut database = connect();
+            Migrator::new().app(one()).run(&mut database).expect("nothing is in the way");
+            // It comes between the plan and the lock.
+            let listener = move |event: &Event| {
+                if let Event::Planned { .. } = event {
+                    Migrator::new().app(two()).run(&mut connect()).expect("nothing is in the way");
+                }
+            };
+            let migrator = Migrator::new().app(two()).transaction(mode).on_event(listener);
+            let error = migrator.revert(&mut database, &Revert::Steps(1)).expect_err("V2 needs V1");
+            assert!(error.message().contains("another run has applied main:V2__b since"), "{error}");
+            assert_eq!(error.applied(), Some(&[][..]));
+            assert_eq!(scene.applied(), "1,2");
+        }
+    }
+}
+
+/// What a database that is told another encoding would store is not what the file says.
+#[test]
+fn text_arrives_as_it_is_in_the_file() {
+    for mode in [TransactionMode::Each, TransactionMode::All] {
+        let scene = Scene::postgres();
+        let migration = |sql: &str| Migration::new().sql(sql);
+        let app = App::new("main")
+            .migration("V1__a", migration("SET client_encoding = 'LATIN1'; CREATE TABLE word (w text)"))
+            .migration("V2__b", migration("INSERT INTO word VALUES ('\u{e9}')"))
+            .migration("V3__c", migration("SELECT set_config('client_encoding', 'LATIN1', false)"))
+            .migration("V4__d", migration("INSERT INTO word VALUES ('\u{e9}')"));
+        let migrator = Migrator::new().app(app).transaction(mode);
+        migrator.run(&mut scene.database().client()).expect("nothing is wrong with it");
+        assert_eq!(scene.database().value("SELECT string_agg(w, ',') FROM word"), "\u{e9},\u{e9}");
+    }
+}
+
+/// The history that is there under the lock counts, not where it would have been made.
+#[test]
+fn a_history_that_appears_elsewhere_on_the_search_path_is_the_one() {
+    let scene = Scene::postgres();
+    let app = || App::new("main").migration("V1__a", Migration::new().sql("CREATE TABLE a (id INTEGER)"));
+    let url = scene.url();
+    let listener = move |event: &Event| {
+        if let Event::Planned { .. } = event {
+            let mut other = Database::new(&url).expect("the URL is good");
+            Migrator::new().app(app()).run(&mut other).expect("nothing is in the way");
+        }
+    };
+    let mut client = scene.database().client();
+    client.batch_execute("CREATE SCHEMA first; SET search_path = first, public").unwrap();
+    let report = Migrator::new().app(app()).on_event(listener).run(&mut client).expect("it is up to date");
+    assert!(!report.changed(), "{report:?}");
+    assert_eq!(scene.database().value("SELECT count(*) FROM pg_tables WHERE schemaname = 'first'"), "0");
+}
+
+#[test]
+fn a_version_too_large_for_an_old_history_table() {
+    for scene in Scene::both() {
+        let sql = "CREATE TABLE refinery_schema_history (version int4 PRIMARY KEY, name varchar(255), \
+                   applied_on varchar(255), checksum varchar(255))";
+        match scene.is_postgres() {
+            true => _ = scene.database().psql(sql),
+            false => scene.project.sqlite("app.db").execute_batch(sql).expect("it is empty"),
+        }
+        let migration = Migration::new().sql("CREATE TABLE a (id INTEGER)");
+        let error = everywhere(&scene, &Migrator::new().app(App::new("main").migration("V2147483648__a", migration)));
+        assert_eq!(error.kind(), ErrorKind::Source);
+        assert!(error.to_string().contains("`int8-versions`"), "{error}");
+    }
 }

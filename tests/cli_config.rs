@@ -170,3 +170,14 @@ fn the_apps_of_the_file() {
     assert!(schema.contains("table refinery_schema_history_forum "), "{schema}");
     assert!(schema.contains("table bans_history "), "{schema}");
 }
+
+/// What other libraries' URLs say behind a `?` must not become part of a file's name.
+#[test]
+fn sqlite_urls_have_no_parameters() {
+    let project = Project::new();
+    project.file("migrations/V1__one.sql", "CREATE TABLE one (id int);\n");
+    for url in ["sqlite:app.db?mode=ro", "sqlite://app.db?mode=rwc", "sqlite:file:app.db"] {
+        project.bustard(&["migrate", "--database-url", url]).exits(2).complains("sqlite:PATH, without");
+    }
+    assert_eq!(project.files("").len(), 1);
+}

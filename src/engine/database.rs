@@ -73,7 +73,7 @@ impl Database {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] for any other URL, or parameters that are not
-    /// supported. The URL itself is never part of the message.
+    /// supported (for SQLite, any). The URL itself is never part of the message.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Database { link: link(url)?, create_missing: true, canceller: Canceller::default() })
     }
@@ -149,6 +149,10 @@ fn link(url: &str) -> Result<Link> {
                     .help("write sqlite:PATH, as in sqlite:app.db"))
             }
             ":memory:" => Ok(Link::Sqlite { path: None, connection: None }),
+            path if path.contains('?') || path.starts_with("file:") => {
+                Err(Error::usage("the database URL has parameters, which those of SQLite files have not")
+                    .help("write sqlite:PATH, without `file:` and without `?` and what follows it"))
+            }
             path => Ok(Link::Sqlite { path: Some(path.into()), connection: None }),
         };
     }

@@ -49,7 +49,8 @@ pub(crate) const GLANCE: Duration = Duration::from_secs(30);
 
 /// What the migrator may be given to run on: `postgres::Client`,
 /// `rusqlite::Connection`, or a [`Database`](crate::Database) that Bustard
-/// connects to itself. Implemented for these and for nothing else.
+/// connects to itself. Implemented for these and for nothing else. One with a
+/// transaction open on it is refused.
 pub trait Connection: sealed::Connection {}
 
 /// What a registry operation may be given: a connection ([`Database`](crate::Database),
@@ -277,6 +278,14 @@ pub(crate) fn function_failed(
         }
         Err(error) => Error::new(ErrorKind::Failed, message(&error.to_string())).caused_by(error),
     }
+}
+
+/// The error for a connection that somebody has begun a transaction on: ending
+/// it is not the migrator's business.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn in_transaction() -> Error {
+    Error::usage("the connection has a transaction open")
+        .help("commit it or roll it back first: the migrator begins and commits its own")
 }
 
 /// Quotes an identifier for either engine.

@@ -225,9 +225,16 @@ impl<'r> Run<'r> {
         Ok(true)
     }
 
-    /// Undoes those of the migrations that are still applied.
+    /// Undoes those of the migrations that are still applied, unless another run
+    /// has applied what needs them since they were chosen.
     fn down(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, nodes: &[Node]) -> Result<bool> {
         facts.check(self.migrator.allow)?;
+        if let Some((needed, by)) = facts.needed(nodes) {
+            let (needed, by) = (facts.name(needed), facts.name(by));
+            let message = format!("{needed} cannot be undone any more: another run has applied {by} since");
+            return Err(Error::new(ErrorKind::Failed, message)
+                .help("run again: what needs it is then undone as well, see `bustard status`"));
+        }
         let mut changed = false;
         for &node in nodes {
             if !matches!(facts.state(node), State::Applied | State::Divergent) {

@@ -287,7 +287,7 @@ pub(crate) fn owners_query(engine: Engine, names: &[&str]) -> String {
 pub(crate) fn names_query(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "SELECT name FROM bustard.caches",
-        Engine::Sqlite => "SELECT name FROM bustard_caches",
+        Engine::Sqlite => "SELECT name FROM main.bustard_caches",
     }
 }
 

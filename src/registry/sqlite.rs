@@ -8,9 +8,11 @@ use super::{single, taken, unknown as unknown_among};
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 
-pub(super) const LIST: &str = "SELECT name, app, version, registered_at FROM bustard_caches ORDER BY name";
+pub(super) const LIST: &str = "SELECT name, app, version, registered_at FROM main.bustard_caches ORDER BY name";
 
-const TABLE: &str = "bustard_cache";
+// In the database itself, whatever is attached to it.
+const TABLE: (&str, &str) = ("main", "bustard_cache");
+const VIEW: (&str, &str) = ("main", "bustard_caches");
 /// The row that stands for all caches.
 const ALL: i64 = 1;
 
@@ -75,7 +77,7 @@ pub(super) fn unregister(executor: &mut impl Executor, name: &str) -> Result<()>
 pub(super) fn get_version(name: &str) -> String {
     Query::select()
         .column("version")
-        .from("bustard_caches")
+        .from(VIEW)
         .and_where(Expr::col("name").eq(name))
         .to_string(SqliteQueryBuilder)
 }
@@ -107,14 +109,14 @@ pub(super) fn invalidate_all() -> String {
 pub(super) fn owners(names: &[&str]) -> String {
     Query::select()
         .columns(["name", "app"])
-        .from("bustard_caches")
+        .from(VIEW)
         .and_where(Expr::col("name").is_in(names.iter().copied()))
         .to_string(SqliteQueryBuilder)
 }
 
 /// The error for a name that is not registered, with the nearest that is.
 pub(super) fn unknown(executor: &mut impl Executor, name: &str) -> Result<Error> {
-    let names = Query::select().column("name").from("bustard_caches").to_string(SqliteQueryBuilder);
+    let names = Query::select().column("name").from(VIEW).to_string(SqliteQueryBuilder);
     let registered: Vec<String> =
         executor.rows(&names)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     Ok(unknown_among(name, &registered))

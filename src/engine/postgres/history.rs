@@ -18,6 +18,8 @@ pub(crate) struct Resolved {
     pub app: String,
     /// Quoted, with its schema.
     pub quoted: String,
+    /// Quoted, without a schema where the search path chose it.
+    asked: String,
     /// `None` where it does not exist.
     pub width: Option<Width>,
 }
@@ -116,6 +118,7 @@ fn resolve_one(table: &HistoryTable, row: &Row) -> Result<Resolved> {
     Ok(Resolved {
         app: table.app.clone(),
         quoted: format!("{}.{}", quote_ident(schema), quote_ident(&table.name)),
+        asked: unresolved(table),
         width,
     })
 }
@@ -154,10 +157,11 @@ fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
 }
 
 /// What is asked for under the lock: the rows, as refinery asks for them, or
-/// whether somebody has made the table in the meantime.
+/// whether somebody has made the table in the meantime, be it in another schema
+/// of the search path.
 pub(super) fn under_lock(table: &Resolved) -> String {
     match table.width {
         Some(_) => crate::engine::refinery::applied_query(&table.quoted),
-        None => format!("SELECT pg_catalog.to_regclass({})", quote_text(&table.quoted)),
+        None => format!("SELECT pg_catalog.to_regclass({})", quote_text(&table.asked)),
     }
 }

@@ -38,7 +38,15 @@ impl sealed::Connection for postgres::Client {
     }
 
     fn session(&mut self, _functions: bool, _: Duration) -> Result<Box<dyn Session + '_>> {
-        Ok(Box::new(PostgresSession::new(self, None)))
+        // A transaction is as old as the message that it began with.
+        let open = "SELECT pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
+        let open = match self.send(open, true).all() {
+            Ok(mut results) => results.pop().and_then(|mut rows| rows.pop()?.pop()?).as_deref() == Some("t"),
+            // It has failed, and waits for its end.
+            Err(failure) if failure.said.code.as_deref() == Some("25P02") => true,
+            Err(failure) => return Err(failure.into_error()),
+        };
+        if open { Err(super::in_transaction()) } else { Ok(Box::new(PostgresSession::new(self, None))) }
     }
 }
 

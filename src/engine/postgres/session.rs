@@ -28,6 +28,7 @@ const LOCK: i64 = 0x0062_7573_7461_7264;
 const SETTINGS: &[&str] = &[
     "session_authorization",
     "role",
+    "client_encoding",
     "search_path",
     "statement_timeout",
     "lock_timeout",

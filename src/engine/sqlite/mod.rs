@@ -27,6 +27,9 @@ impl sealed::Connection for rusqlite::Connection {
     }
 
     fn session(&mut self, _functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
+        if !self.is_autocommit() {
+            return Err(super::in_transaction());
+        }
         Ok(Box::new(SqliteSession::new(self, None, patience)))
     }
 }
@@ -68,7 +71,7 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
 
 /// Says what to do where the registry's tables are not there.
 fn with_help(failure: Failure) -> Error {
-    let absent = failure.said.message.contains("no such table: bustard_");
+    let absent = failure.said.message.contains("no such table: main.bustard_");
     let error = failure.into_error();
     if absent { error.help("this database has no registry yet: run `bustard migrate`") } else { error }
 }

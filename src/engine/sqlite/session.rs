@@ -121,7 +121,7 @@ impl Session for SqliteSession<'_> {
         let mut transaction =
             SqliteTransaction { connection, tables: Vec::new(), for_whom: None, entered: 0 };
         transaction.tables =
-            opening.tables.iter().map(|table| (table.app.clone(), quote_ident(&table.name))).collect();
+            opening.tables.iter().map(|table| (table.app.clone(), qualified(table))).collect();
         let histories = (opening.tables.iter())
             .map(|table| read_history(table, &mut |sql| under_lock(connection, sql)))
             .collect::<Result<Vec<_>>>()?;
@@ -162,9 +162,14 @@ impl Drop for RollBack<'_> {
     }
 }
 
+/// Not a table of that name in an attached database, nor a temporary one.
+fn qualified(table: &HistoryTable) -> String {
+    format!("main.{}", quote_ident(&table.name))
+}
+
 fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<Row>>) -> Result<History> {
     let name = table.name.replace('\'', "''");
-    let columns = rows(&format!("SELECT name, lower(type) FROM pragma_table_info('{name}')"))?;
+    let columns = rows(&format!("SELECT name, lower(type) FROM pragma_table_info('{name}', 'main')"))?;
     if columns.is_empty() {
         return Ok(History::EMPTY);
     }
@@ -182,7 +187,7 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
         let found = columns.iter().map(|row| row.iter().flatten().cloned().collect::<Vec<_>>().join(" "));
         return Err(crate::engine::other_shape(&table.name, &found.collect::<Vec<_>>().join(", ")));
     };
-    let quoted = quote_ident(&table.name);
+    let quoted = qualified(table);
     let applied = rows(&crate::engine::refinery::applied_query(&quoted))?;
     let applied = applied.into_iter().map(|row| crate::engine::applied(&table.name, row));
     Ok(History { width: Some(width), applied: applied.collect::<Result<Vec<Applied>>>()? })

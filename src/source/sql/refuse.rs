@@ -99,10 +99,30 @@ fn postgres(unit: &Unit<'_>) -> Verdict {
     if unit.is(0, "CLUSTER") && unit.len() == 1 {
         return alone("CLUSTER");
     }
+    if let Some(encoding) = client_encoding(unit)
+        && !matches!(encoding.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "DEFAULT")
+    {
+        return Verdict::Dropped(Explained {
+            message: format!("the encoding {encoding} is not set: migrations are read and sent as UTF-8"),
+            help: "leave it out",
+        });
+    }
     if unit.starts("ALTER TABLE") && last_words(unit, &["CONCURRENTLY"]) && any(unit, "DETACH") {
         return alone("DETACH PARTITION CONCURRENTLY");
     }
     Verdict::Fine
+}
+
+/// What `SET client_encoding = …` or `SET NAMES …` sets.
+fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
+    let at = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
+    let value = match () {
+        () if !unit.is(0, "SET") => return None,
+        () if unit.is(at, "NAMES") => at + 1,
+        () if unit.is(at, "client_encoding") => at + 2,
+        () => return None,
+    };
+    Some(unit.token(value).trim_matches('\''))
 }
 
 /// `COPY` with the client at the other end: there is nobody there.
@@ -239,6 +259,16 @@ mod tests {
         assert!(matches!(judged("copy a to stdout"), Verdict::Refused(_)));
         assert_eq!(judged("COPY a FROM '/stdin'"), Verdict::Fine);
         assert_eq!(judged("COPY (SELECT 1 FROM stdin) TO '/x'"), Verdict::Fine);
+    }
+
+    #[test]
+    fn the_encoding_stays_utf8() {
+        for sql in ["SET client_encoding = 'LATIN1'", "set local client_encoding to win1252", "SET NAMES 'x'"] {
+            assert!(matches!(verdict(sql, Engine::Postgres), Verdict::Dropped(_)), "{sql}");
+        }
+        for sql in ["SET client_encoding = 'UTF8'", "SET SESSION client_encoding TO DEFAULT", "SET a = 'LATIN1'"] {
+            assert_eq!(verdict(sql, Engine::Postgres), Verdict::Fine, "{sql}");
+        }
     }
 
     #[test]
