@@ -240,7 +240,10 @@ fn nothing_pending(cluster: &Cluster, work: &Work, table: &mut Table) -> Result<
             ratios.push(ratio("Bustard, reading the files alone", &read, &one));
         } else {
             table.row(&what, tool, trips, 1, &cost);
-            let read = Cost::median(|| Ok(drop(load_sql_migrations(work.directory())?)))?;
+            let read = Cost::median(|| {
+                load_sql_migrations(work.directory())?;
+                Ok(())
+            })?;
             ratios.push(ratio("refinery, reading the files alone", &read, &one));
         }
     }

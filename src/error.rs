@@ -265,6 +265,11 @@ impl Error {
         self
     }
 
+    /// What to do next, unless something better is said already.
+    pub(crate) fn or_help(self, help: impl Into<String>) -> Self {
+        if self.0.help.is_some() { self } else { self.help(help) }
+    }
+
     /// Says it in other words.
     pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();
@@ -272,6 +277,7 @@ impl Error {
     }
 
     /// Makes no claim that nothing was changed.
+    #[cfg(feature = "postgres")]
     pub(crate) fn uncertain(mut self) -> Self {
         self.0.uncertain = true;
         self

@@ -39,6 +39,7 @@ pub(crate) fn pass(_: &str) -> Result<()> {
 
 /// Whether statements are to be sent one by one, so that there is something
 /// between them.
+#[cfg(feature = "postgres")]
 pub(crate) fn one_by_one() -> bool {
     cfg!(feature = "testing") && std::env::var_os("BUSTARD_FAILPOINT").is_some()
 }

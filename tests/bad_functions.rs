@@ -298,7 +298,10 @@ fn a_transaction_of_the_callers_is_left_alone() {
         migrator(applied).run(&mut client).expect("nothing is in the way");
         client.batch_execute(begin).unwrap();
         let error = failure(&migrator(2), &mut client);
-        assert_eq!((error.kind(), error.message()), (ErrorKind::Usage, "the connection has a transaction open"));
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Usage, "the connection has a transaction open")
+        );
         let count = |client: &mut postgres::Client| -> i64 {
             client.query_one("SELECT count(*) FROM precious", &[]).unwrap().get(0)
         };
@@ -417,7 +420,8 @@ fn a_version_too_large_for_an_old_history_table() {
             false => scene.project.sqlite("app.db").execute_batch(sql).expect("it is empty"),
         }
         let migration = Migration::new().sql("CREATE TABLE a (id INTEGER)");
-        let error = everywhere(&scene, &Migrator::new().app(App::new("main").migration("V2147483648__a", migration)));
+        let error =
+            everywhere(&scene, &Migrator::new().app(App::new("main").migration("V2147483648__a", migration)));
         assert_eq!(error.kind(), ErrorKind::Source);
         assert!(error.to_string().contains("`int8-versions`"), "{error}");
     }

@@ -196,6 +196,12 @@ impl<'r> Run<'r> {
                 registry::after_commit(session);
             }
             let file = loaded.file_of(error.app(), error.migration()).cloned();
+            let error = match error.kind() {
+                ErrorKind::Database | ErrorKind::Failed if error.migration().is_some() => {
+                    error.or_help("correct it and run again")
+                }
+                _ => error,
+            };
             return Err(error.or_in_file(file).after(self.done.iter().map(name).collect()));
         }
         if let [only] = self.open.as_mut_slice() {

@@ -7,16 +7,16 @@ use crate::engine::{Row, Session, Transaction, quote_ident};
 use crate::error::Result;
 use crate::operation::Statement;
 
-const FUNCTIONS: &str = "bustard.get_version(text), bustard.is_valid(text, bigint), bustard.invalidate(text[]), \
+const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), bustard.invalidate(pg_catalog.text[]), \
     bustard.invalidate_all(), bustard.notify()";
 
 /// Who may call `bustard.invalidate_all()`, each beside the function's owner;
 /// nobody's name for PUBLIC.
 const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
-    CASE a.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
+    CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
     FROM pg_catalog.pg_proc p LEFT JOIN LATERAL \
     pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a ON true \
-    WHERE p.oid = pg_catalog.to_regprocedure('bustard.invalidate_all()')";
+    WHERE p.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure('bustard.invalidate_all()')";
 
 /// Who may, the owner aside, and the owner, who needs no grant.
 fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {

@@ -72,12 +72,15 @@ fn unresolved(table: &HistoryTable) -> String {
     }
 }
 
+/// Operators are qualified as everything else is: the search path may name a
+/// schema that somebody else fills before `pg_catalog`.
+///
 /// One row for each table: its schema if it exists, its columns with types,
 /// the schema in which it would be made, whether this is a replica.
 fn lookup(tables: &[HistoryTable]) -> String {
     let mut sql = String::from(
-        "SELECT n.nspname, (SELECT pg_catalog.string_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, NULL), ',') \
-         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), \
+        "SELECT n.nspname, (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, ' ', pg_catalog.format_type(a.atttypid, NULL)), ',') \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped), \
          pg_catalog.current_schema() FROM (VALUES ",
     );
     for (i, table) in tables.iter().enumerate() {
@@ -85,8 +88,8 @@ fn lookup(tables: &[HistoryTable]) -> String {
         let _ = write!(sql, "{comma}({i}, pg_catalog.to_regclass({}))", quote_text(&unresolved(table)));
     }
     sql.push_str(
-        ") t (i, oid) LEFT JOIN pg_catalog.pg_class c ON c.oid = t.oid \
-         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY t.i",
+        ") t (i, oid) LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.oid \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace ORDER BY t.i",
     );
     sql
 }

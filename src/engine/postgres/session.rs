@@ -83,10 +83,10 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
         let (high, low) = (LOCK >> 32, LOCK & 0xffff_ffff);
         let sql = format!(
             "SELECT a.pid, a.application_name, pg_catalog.to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZH:TZM'), \
-             a.usename FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-             WHERE l.locktype = 'advisory' AND l.classid = {high} AND l.objid = {low} AND l.objsubid = 1 \
-             AND l.granted AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
-             WHERE d.datname = pg_catalog.current_database()) LIMIT 1"
+             a.usename FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid \
+             WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.classid OPERATOR(pg_catalog.=) {high}::pg_catalog.oid AND l.objid OPERATOR(pg_catalog.=) {low}::pg_catalog.oid AND l.objsubid OPERATOR(pg_catalog.=) 1 \
+             AND l.granted AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d \
+             WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) LIMIT 1"
         );
         let rows = self.link.send(&sql, true).all().ok()?.pop()?;
         let row = rows.into_iter().next()?;

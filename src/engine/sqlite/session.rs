@@ -107,16 +107,13 @@ impl Session for SqliteSession<'_> {
     fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()> {
         let cancelled = self.cancelled.as_deref();
         let connection = &*self.connection;
-        // BEGIN IMMEDIATE would succeed, and the first statement be blamed.
-        if connection.is_readonly("main").unwrap_or(false) {
-            return Err(Error::new(ErrorKind::Database, "the database may only be read").help(NEEDS_WRITING));
-        }
         let _off = Off::new(connection)?;
         let sql = if failpoint::fault("no-lock") { "BEGIN" } else { "BEGIN IMMEDIATE" };
         let begin = || connection.execute_batch(sql);
         patiently(opening.lock_wait, cancelled, opening.on_wait, begin)?
             .map_err(|error| failure(&error, "").into_error())?;
         let guard = RollBack(connection);
+        check_writable(connection)?;
         failpoint::pass(sql)?;
         let mut transaction =
             SqliteTransaction { connection, tables: Vec::new(), for_whom: None, entered: 0 };
@@ -146,6 +143,23 @@ impl Session for SqliteSession<'_> {
 
 fn under_lock(connection: &Connection, sql: &str) -> Result<Vec<Row>> {
     rows(connection, sql).map_err(|error| failure(&error, sql).into_error())
+}
+
+/// On a database that may only be read BEGIN IMMEDIATE succeeds, and the first
+/// statement would be blamed. So something is written that changes nothing: the
+/// driver's versions have no common way to ask.
+fn check_writable(connection: &Connection) -> Result<()> {
+    let setting = "PRAGMA main.user_version";
+    let found = rows(connection, setting).map_err(|error| failure(&error, setting).into_error())?;
+    let Some(version) = found.into_iter().next().and_then(|row| row.into_iter().next()?) else {
+        return Ok(());
+    };
+    match run(connection, &format!("{setting} = {version}")) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+            Err(Error::new(ErrorKind::Database, "the database may only be read").help(NEEDS_WRITING))
+        }
+        other => other.map_err(|error| failure(&error, setting).into_error()),
+    }
 }
 
 /// Rolls back when dropped.
