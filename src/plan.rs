@@ -240,7 +240,8 @@ impl Facts<'_> {
         if self.histories[node.0].width() == Width::Int8 || i32::try_from(id.version).is_ok() {
             return Ok(());
         }
-        let message = format!("{}: the app's history table has room for 32-bit versions only", self.name(node));
+        let message =
+            format!("{}: the app's history table has room for 32-bit versions only", self.name(node));
         let problem = match &self.migration(node).file {
             Some(file) => Problem::new(message).at(file.clone()),
             None => Problem::new(message),
@@ -254,7 +255,9 @@ impl Facts<'_> {
     pub(crate) fn needed(&self, nodes: &[Node]) -> Option<(Node, Node)> {
         let mut above: HashMap<Node, Node> = nodes.iter().map(|node| (*node, *node)).collect();
         for &node in &self.graph.order {
-            let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else { continue };
+            let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else {
+                continue;
+            };
             if self.applied(node) && !nodes.contains(&node) {
                 return Some((root, node));
             }

@@ -298,7 +298,10 @@ fn a_transaction_of_the_callers_is_left_alone() {
         migrator(applied).run(&mut client).expect("nothing is in the way");
         client.batch_execute(begin).unwrap();
         let error = failure(&migrator(2), &mut client);
-        assert_eq!((error.kind(), error.message()), (ErrorKind::Usage, "the connection has a transaction open"));
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Usage, "the connection has a transaction open")
+        );
         let count = |client: &mut postgres::Client| -> i64 {
             client.query_one("SELECT count(*) FROM precious", &[]).unwrap().get(0)
         };
@@ -417,8 +420,29 @@ fn a_version_too_large_for_an_old_history_table() {
             false => scene.project.sqlite("app.db").execute_batch(sql).expect("it is empty"),
         }
         let migration = Migration::new().sql("CREATE TABLE a (id INTEGER)");
-        let error = everywhere(&scene, &Migrator::new().app(App::new("main").migration("V2147483648__a", migration)));
+        let error =
+            everywhere(&scene, &Migrator::new().app(App::new("main").migration("V2147483648__a", migration)));
         assert_eq!(error.kind(), ErrorKind::Source);
         assert!(error.to_string().contains("`int8-versions`"), "{error}");
     }
+}
+
+/// The registry is Bustard's, and what follows in the migration is the role's again.
+#[test]
+fn a_migration_registers_caches_whatever_role_it_has_taken() {
+    let scene = Scene::postgres();
+    let role = scene.database().create_role("_owner", "");
+    scene.database().psql(&format!("GRANT CREATE ON SCHEMA public TO {role}"));
+    let up = |name: &str| format!("SET ROLE {role}; CREATE TABLE {name} (id INTEGER)");
+    let migration = Migration::new().sql(up("a")).register_cache("a").sql("CREATE TABLE b (id INTEGER)");
+    let next = Migration::new().sql("CREATE TABLE c (id INTEGER)").register_cache("c");
+    let app = App::new("main").migration("V1__a", migration).migration("V2__c", next);
+    let migrator = Migrator::new().app(app).transaction(TransactionMode::All);
+    migrator
+        .run(&mut Database::new(&scene.url()).expect("the URL is good"))
+        .expect("nothing is wrong with it");
+    let owners = "SELECT string_agg(tablename || ' ' || (tableowner = current_user), ',' ORDER BY tablename) \
+                  FROM pg_tables WHERE tablename IN ('a', 'b', 'c')";
+    assert_eq!(scene.database().value(owners), "a false,b false,c true");
+    assert_eq!(scene.database().value("SELECT count(*) FROM bustard.caches"), "2");
 }

@@ -8,7 +8,8 @@ use super::{single, taken, unknown as unknown_among};
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 
-pub(super) const LIST: &str = "SELECT name, app, version, registered_at FROM main.bustard_caches ORDER BY name";
+pub(super) const LIST: &str =
+    "SELECT name, app, version, registered_at FROM main.bustard_caches ORDER BY name";
 
 // In the database itself, whatever is attached to it.
 const TABLE: (&str, &str) = ("main", "bustard_cache");

@@ -263,10 +263,13 @@ mod tests {
 
     #[test]
     fn the_encoding_stays_utf8() {
-        for sql in ["SET client_encoding = 'LATIN1'", "set local client_encoding to win1252", "SET NAMES 'x'"] {
+        for sql in ["SET client_encoding = 'LATIN1'", "set local client_encoding to win1252", "SET NAMES 'x'"]
+        {
             assert!(matches!(verdict(sql, Engine::Postgres), Verdict::Dropped(_)), "{sql}");
         }
-        for sql in ["SET client_encoding = 'UTF8'", "SET SESSION client_encoding TO DEFAULT", "SET a = 'LATIN1'"] {
+        for sql in
+            ["SET client_encoding = 'UTF8'", "SET SESSION client_encoding TO DEFAULT", "SET a = 'LATIN1'"]
+        {
             assert_eq!(verdict(sql, Engine::Postgres), Verdict::Fine, "{sql}");
         }
     }
