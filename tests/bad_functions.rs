@@ -397,6 +397,9 @@ fn a_history_that_appears_elsewhere_on_the_search_path_is_the_one() {
     let scene = Scene::postgres();
     let app = || App::new("main").migration("V1__a", Migration::new().sql("CREATE TABLE a (id INTEGER)"));
     let url = scene.url();
+    // Bustard's own tables would make the run look again anyway.
+    let before = App::new("before").migration("V1__a", Migration::new().sql("SELECT 1"));
+    Migrator::new().app(before).run(&mut scene.database().client()).expect("nothing is in the way");
     let listener = move |event: &Event| {
         if let Event::Planned { .. } = event {
             let mut other = Database::new(&url).expect("the URL is good");
@@ -425,4 +428,24 @@ fn a_version_too_large_for_an_old_history_table() {
         assert_eq!(error.kind(), ErrorKind::Source);
         assert!(error.to_string().contains("`int8-versions`"), "{error}");
     }
+}
+
+/// The registry is Bustard's, and what follows in the migration is the role's again.
+#[test]
+fn a_migration_registers_caches_whatever_role_it_has_taken() {
+    let scene = Scene::postgres();
+    let role = scene.database().create_role("_owner", "");
+    scene.database().psql(&format!("GRANT CREATE ON SCHEMA public TO {role}"));
+    let up = |name: &str| format!("SET ROLE {role}; CREATE TABLE {name} (id INTEGER)");
+    let migration = Migration::new().sql(up("a")).register_cache("a").sql("CREATE TABLE b (id INTEGER)");
+    let next = Migration::new().sql("CREATE TABLE c (id INTEGER)").register_cache("c");
+    let app = App::new("main").migration("V1__a", migration).migration("V2__c", next);
+    let migrator = Migrator::new().app(app).transaction(TransactionMode::All);
+    migrator
+        .run(&mut Database::new(&scene.url()).expect("the URL is good"))
+        .expect("nothing is wrong with it");
+    let owners = "SELECT string_agg(tablename || ' ' || (tableowner = current_user), ',' ORDER BY tablename) \
+                  FROM pg_tables WHERE tablename IN ('a', 'b', 'c')";
+    assert_eq!(scene.database().value(owners), "a false,b false,c true");
+    assert_eq!(scene.database().value("SELECT count(*) FROM bustard.caches"), "2");
 }

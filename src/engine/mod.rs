@@ -121,6 +121,12 @@ pub trait Transaction {
     /// earlier statement may come out here.
     fn execute(&mut self, statement: Statement) -> Result<()>;
 
+    /// The same, with the rights of whoever runs the migration, whatever role it
+    /// has taken.
+    fn execute_as_runner(&mut self, statement: Statement) -> Result<()> {
+        self.execute(statement)
+    }
+
     /// Runs what is still to be run, then a query.
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{Row, Session, Transaction, quote_ident};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), bustard.invalidate(pg_catalog.text[]), \
@@ -17,6 +17,8 @@ const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
     FROM pg_catalog.pg_proc p LEFT JOIN LATERAL \
     pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a ON true \
     WHERE p.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure('bustard.invalidate_all()')";
+
+const ROLES: &str = "SELECT rolname FROM pg_catalog.pg_roles";
 
 /// Who may, the owner aside, and the owner, who needs no grant.
 fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
@@ -33,6 +35,14 @@ pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool
 
 /// Lets these roles and nobody else.
 pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+    let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();
+    if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {
+        return Err(Error::new(
+            ErrorKind::Failed,
+            format!("the role {unknown}, which is to use caches, does not exist"),
+        )
+        .help("create it, or take it out of `grant` (in a configuration, under [registry])"));
+    }
     let mut revoked = vec!["PUBLIC".to_owned()];
     let (granted, _) = grantees(transaction.rows(GRANTEES)?);
     revoked.extend(granted.iter().filter(|role| !role.is_empty()).map(|role| quote_ident(role)));

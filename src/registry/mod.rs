@@ -200,9 +200,8 @@ pub(crate) mod within {
         place: Option<Place>,
     ) -> Result<()> {
         match transaction.engine() {
-            Engine::Postgres => {
-                transaction.execute(Statement::generated(postgres::register(name, Some(app)), place))
-            }
+            Engine::Postgres => transaction
+                .execute_as_runner(Statement::generated(postgres::register(name, Some(app)), place)),
             Engine::Sqlite => {
                 super::register(&mut Within(transaction), name, Some(app)).map_err(|e| e.at(place))
             }
@@ -215,7 +214,9 @@ pub(crate) mod within {
         place: Option<Place>,
     ) -> Result<()> {
         match transaction.engine() {
-            Engine::Postgres => transaction.execute(Statement::generated(postgres::unregister(name), place)),
+            Engine::Postgres => {
+                transaction.execute_as_runner(Statement::generated(postgres::unregister(name), place))
+            }
             Engine::Sqlite => super::unregister(&mut Within(transaction), name).map_err(|e| e.at(place)),
         }
     }

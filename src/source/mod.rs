@@ -43,6 +43,9 @@ struct Findings {
 /// What fits into refinery's history table.
 const LONGEST_NAME: usize = 255;
 
+/// PostgreSQL's limit for names of tables, in bytes.
+const LONGEST_TABLE: usize = 63;
+
 /// Bustard's own app: the tables that the registry needs.
 pub(crate) fn own() -> App {
     App::embedded(BUSTARD, include!(concat!(env!("OUT_DIR"), "/migrations.rs")))
@@ -80,10 +83,19 @@ fn check_labels(apps: &[App], findings: &mut Findings) {
 fn check_histories(apps: &[LoadedApp], engine: Engine, findings: &mut Findings) {
     let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
     for app in apps {
-        let HistoryTable { schema, name, .. } = HistoryTable::of(app, engine);
+        let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, engine);
         if name.is_empty() || schema.as_deref() == Some("") {
             let problem = Problem::new(format!("the app `{}` has a history table without a name", app.label));
             findings.problems.push(problem.help("write `table` or `schema.table`"));
+        }
+        if engine == Engine::Postgres && name.len() > LONGEST_TABLE {
+            let message = format!("the history table of the app `{}` has too long a name", app.label);
+            let help = format!("PostgreSQL would cut it: names have at most {LONGEST_TABLE} bytes");
+            findings.problems.push(Problem::new(message).help(help));
+        }
+        if engine == Engine::Sqlite {
+            // It has no schemas, and takes `A` and `a` for the same name.
+            (schema, name) = (None, name.to_ascii_lowercase());
         }
         match seen.insert((schema, name), &app.label) {
             Some(other) if other != app.label => {

@@ -174,7 +174,21 @@ fn labels_and_history_tables() {
     );
     let error = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], Sqlite).err();
     assert!(error.is_some_and(|e| e.message().contains("keep their history in one table")));
-    assert!(load(&[App::new("main"), App::new("b").history("x.refinery_schema_history")], Postgres).is_ok());
+    let two = |a: &str, b: &str, engine| {
+        load(&[App::new("a").history(a), App::new("b").history(b)], engine)
+            .err()
+            .map(|error| error.all_problems()[0].message().to_owned())
+    };
+    assert_eq!(two("x.history", "y.history", Postgres), None);
+    assert_eq!(two("History", "history", Postgres), None);
+    // To SQLite these are one table.
+    for (a, b) in [("x.history", "y.history"), ("History", "history")] {
+        let message = two(a, b, Sqlite).expect("it is one table");
+        assert_eq!(message, "the apps `a` and `b` keep their history in one table");
+    }
+    let long = "h".repeat(64);
+    assert!(two(&long, "history", Postgres).is_some_and(|message| message.contains("too long")));
+    assert_eq!(two(&long[1..], "history", Postgres), None);
 }
 
 #[test]

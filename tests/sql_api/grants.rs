@@ -44,6 +44,14 @@ impl Fixture {
         ));
     }
 
+    /// `bustard migrate` names the role and where it is named.
+    #[track_caller]
+    fn refused(&self, role: &str) {
+        self.configure(Some(&[role]));
+        let outcome = self.project.bustard(&["migrate"]).exits(1);
+        outcome.complains(&format!("the role {role}, which is to use caches")).complains("under [registry]");
+    }
+
     #[track_caller]
     fn may(&self, role: &str) {
         for call in CALLS {
@@ -180,9 +188,8 @@ fn a_role_that_does_not_exist() {
     let web = fixture.database.create_role("web", "");
     let other = fixture.database.create_role("other", "");
     fixture.migrate(Some(&[&web]));
-    let config = fixture.project.read("bustard.toml").replace(&web, "nobody_of_this_name");
-    fixture.project.config(&config);
-    fixture.project.bustard(&["migrate"]).exits(1).complains("nobody_of_this_name");
+    fixture.refused("nobody_of_this_name");
     fixture.may(&web);
     fixture.may_not(&other);
+    Fixture::new().refused("nobody_of_this_name");
 }

@@ -212,8 +212,16 @@ fn attempt<L: Transactional>(
         }
     }
     failpoint::pass(BEGIN)?;
-    let mut transaction =
-        Queue { open, resolved, made: Vec::new(), settings, queued: Vec::new(), for_whom: None, entered: 0 };
+    let mut transaction = Queue {
+        open,
+        resolved,
+        made: Vec::new(),
+        settings,
+        queued: Vec::new(),
+        for_whom: None,
+        entered: 0,
+        touched: false,
+    };
     if !work(&mut transaction, &histories)? {
         return Ok(Attempt::Done { made: Vec::new() });
     }
@@ -236,6 +244,8 @@ struct Queue<'q, T> {
     for_whom: Option<(String, String)>,
     /// How many migrations are in this transaction.
     entered: usize,
+    /// What is the migration's own may have changed the session's settings.
+    touched: bool,
 }
 
 struct Queued {
@@ -358,6 +368,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
+        self.touched |= statement.form != Form::Generated;
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
             // Nobody has looked for a COMMIT in it.
@@ -369,6 +380,21 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         }
         self.queue(statement)?;
         if alone { self.flush() } else { Ok(()) }
+    }
+
+    fn execute_as_runner(&mut self, statement: Statement) -> Result<()> {
+        let role =
+            SETTINGS.iter().position(|name| *name == "role").and_then(|i| self.settings.get(i)?.as_deref());
+        let Some(role) = role.filter(|_| self.touched).map(quote_text) else {
+            return self.execute(statement);
+        };
+        let keep =
+            "pg_catalog.set_config('bustard.role', pg_catalog.current_setting('role'), true) IS NOT NULL";
+        let take = format!("SELECT pg_catalog.set_config('role', {role}, {keep})");
+        self.queue(Statement::generated(take, None))?;
+        self.execute(statement)?;
+        let back = "SELECT pg_catalog.set_config('role', pg_catalog.current_setting('bustard.role'), true)";
+        self.queue(Statement::generated(back, None))
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
@@ -401,10 +427,12 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
              WHERE (pg_catalog.current_setting(s.name) OPERATOR(pg_catalog.=) s.value) IS NOT TRUE",
             before.collect::<Vec<_>>().join(",")
         );
+        self.touched = false;
         self.queue(Statement::generated(sql, None))
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
+        self.touched = true;
         self.guard()?;
         self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))?;
         self.release(&format!("the function {}", function.label()))?;
