@@ -2,16 +2,17 @@
 # What the registry costs on PostgreSQL, measured with pgbench in a private cluster
 # with the server's default settings, each aim beside its number:
 #   benches/registry.sh [--check]      --check: exit 1 if an aim is missed
-# ROUNDS (7) of SECONDS_EACH (3) per variant, in the protocols MODES (simple
+# ROUNDS (11) of SECONDS_EACH (2) per variant, in the protocols MODES (simple
 # extended prepared); SERVER_OPTIONS are passed to the server.
 #
 # The throughput of a virtual machine drifts by half within seconds. So the variants
-# take turns in short rounds, in random order, and what counts is the geometric mean
-# of the ratios within each round.
+# take turns in short rounds, in random order, and what counts is the median of
+# the ratios within each round. (Much shorter rounds would count the first calls of
+# 16 new sessions, which compile the functions.)
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tests/sql/cluster.sh"
-rounds=${ROUNDS:-7} seconds=${SECONDS_EACH:-3} modes=${MODES:-simple extended prepared}
+rounds=${ROUNDS:-11} seconds=${SECONDS_EACH:-2} modes=${MODES:-simple extended prepared}
 check=${1:-} missed=0
 start_cluster -c max_connections=50 ${SERVER_OPTIONS:-}
 new_database bench || exit 1
@@ -75,7 +76,8 @@ for mode in $modes; do
         done
     done
     ratio() { # OF TO
-        awk -v a="$1" -v b="$2" '{t[$1, $2] = $3; if ($1 > r) r = $1} END {for (i = 1; i <= r; i++) s += log(t[i, a] / t[i, b]); printf "%.3f", exp(s / r)}' "$cluster/tps"
+        awk -v a="$1" -v b="$2" '{t[$1, $2] = $3; if ($1 > r) r = $1} END {for (i = 1; i <= r; i++) print t[i, a] / t[i, b]}' "$cluster/tps" |
+            sort -g | awk '{x[NR] = $1} END {printf "%.3f", (x[int((NR + 1) / 2)] + x[int((NR + 2) / 2)]) / 2}'
     }
     echo "-M $mode"
     for v in $variants; do
