@@ -168,6 +168,7 @@ on_every_connection! {
     a_newer_bustard,
     whoever_registers_owns,
     the_plan_is_what_is_done,
+    settings_end_with_their_migration,
 }
 
 fn table(name: &str) -> Migration {
@@ -602,4 +603,45 @@ fn the_plan_is_what_is_done(mut subject: impl Subject) {
         report.steps.iter().map(|done| format!("{} {}", done.app, done.migration)).collect();
     assert_eq!(planned, done);
     assert!(two_apps().plan(subject.connection()).expect("there is a plan").steps.is_empty());
+}
+
+/// One run or two must come to the same.
+fn settings_end_with_their_migration(mut subject: impl Subject) {
+    let (first, second) = match subject.engine() {
+        Engine::Postgres => {
+            ("SET search_path TO pg_catalog; SET statement_timeout TO 1", "SELECT pg_sleep(0.05)")
+        }
+        _ => ("PRAGMA ignore_check_constraints = ON", "INSERT INTO a VALUES (0)"),
+    };
+    let a = Migration::new().sql(format!("CREATE TABLE a (id integer CHECK (id > 0)); {first}"));
+    let app = App::new("main").migration("V1__a", a).migration("V2__b", Migration::new().sql(second));
+    for mode in [TransactionMode::Each, TransactionMode::All] {
+        let ran = Migrator::new().app(app.clone()).transaction(mode).run(subject.connection());
+        match subject.engine() {
+            Engine::Postgres => drop(ran.expect("the second migration has the settings of old")),
+            _ => {
+                let error = ran.expect_err("the second migration has the settings of old");
+                assert_eq!(error.migration(), Some("V2__b"), "{error}");
+            }
+        }
+    }
+}
+
+/// On a connection of its own Bustard puts back whatever there is to set.
+#[test]
+fn own_connections_begin_each_migration_afresh() {
+    let mut subject = own_postgres();
+    let app = App::new("main")
+        .migration("V1__set", Migration::new().sql("SET transform_null_equals TO on"))
+        .migration("V2__use", Migration::new().sql("CREATE TABLE t AS SELECT 1 AS x WHERE NULL = NULL"));
+    Migrator::new().app(app).run(subject.connection()).expect("it runs");
+    assert_eq!(subject.value("SELECT count(*) FROM t"), "0");
+}
+
+/// So that an application can migrate on a thread of its own.
+#[test]
+fn a_migrator_can_be_sent() {
+    fn sent<T: Send>() {}
+    sent::<Migrator>();
+    sent::<bustard::Database>();
 }

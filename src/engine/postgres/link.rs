@@ -53,6 +53,10 @@ pub(crate) trait Link {
     /// Whether an answer to several statements tells how many of them completed.
     const COUNTS: bool;
 
+    /// Whether the connection is Bustard's own, so that all its settings may be
+    /// put back to what they were when it began.
+    const OWN: bool;
+
     /// Sends one message. Rows are dropped unless they are to be kept.
     fn send(&mut self, sql: &str, keep: bool) -> Answer;
 }
@@ -115,6 +119,7 @@ pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
 
 impl Link for Own {
     const COUNTS: bool = true;
+    const OWN: bool = true;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         self.runtime.block_on(async {
@@ -158,6 +163,7 @@ fn collected(sent: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>, keep:
 
 impl Link for postgres::Client {
     const COUNTS: bool = false;
+    const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         collected(self.simple_query(sql), keep)
@@ -166,6 +172,7 @@ impl Link for postgres::Client {
 
 impl Link for postgres::Transaction<'_> {
     const COUNTS: bool = false;
+    const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         collected(self.simple_query(sql), keep)

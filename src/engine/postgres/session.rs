@@ -24,7 +24,7 @@ use crate::operation::{Form, Function, Statement};
 const LOCK: i64 = 0x0062_7573_7461_7264;
 
 /// Settings that a migration may change for its session and that the next one
-/// must not inherit. The role comes after the session's user, which resets it.
+/// must not inherit. On connections of Bustard's own, all others are reset, too. The role comes after the session's user, which resets it.
 const SETTINGS: &[&str] = &[
     "session_authorization",
     "role",
@@ -417,6 +417,10 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn restore_settings(&mut self) -> Result<()> {
+        if T::OWN {
+            // Leaves user and role as they are; those follow.
+            self.queue(Statement::generated("RESET ALL", None))?;
+        }
         let before = SETTINGS
             .iter()
             .zip(&self.settings)

@@ -48,6 +48,7 @@ impl Transactional for Own {
 
 impl Link for OwnTransaction<'_> {
     const COUNTS: bool = true;
+    const OWN: bool = true;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         self.link.send(sql, keep)

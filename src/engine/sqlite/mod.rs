@@ -2,6 +2,7 @@
 //! tries again until the lock time-out.
 
 mod foreign_keys;
+mod pragmas;
 mod session;
 
 pub(crate) use session::{SqliteSession, patient_rows};

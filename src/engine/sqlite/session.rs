@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 
 use super::foreign_keys::{Off, Violations};
+use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
 use crate::engine::{
     Engine, Native, OpenTransaction, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
@@ -113,10 +114,11 @@ impl Session for SqliteSession<'_> {
         patiently(opening.lock_wait, cancelled, opening.on_wait, begin)?
             .map_err(|error| failure(&error, "").into_error())?;
         let guard = RollBack(connection);
+        let pragmas = Pragmas::of(connection);
         check_writable(connection)?;
         failpoint::pass(sql)?;
         let mut transaction =
-            SqliteTransaction { connection, tables: Vec::new(), for_whom: None, entered: 0 };
+            SqliteTransaction { connection, pragmas, tables: Vec::new(), for_whom: None, entered: 0 };
         transaction.tables =
             opening.tables.iter().map(|table| (table.app.clone(), qualified(table))).collect();
         let histories = (opening.tables.iter())
@@ -210,6 +212,7 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
 /// A transaction; each statement runs at once.
 struct SqliteTransaction<'t> {
     connection: &'t Connection,
+    pragmas: Pragmas<'t>,
     tables: Vec<(String, String)>,
     for_whom: Option<(String, String)>,
     /// How many migrations are in this transaction.
@@ -295,6 +298,7 @@ impl Transaction for SqliteTransaction<'_> {
     fn makes_history(&mut self, _: &str) {}
 
     fn restore_settings(&mut self) -> Result<()> {
+        self.pragmas.restore();
         Ok(())
     }
 

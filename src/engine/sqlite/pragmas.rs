@@ -1,0 +1,57 @@
+//! Settings of a SQLite connection that a migration may change and that neither
+//! the next one nor the caller must inherit.
+
+use rusqlite::Connection;
+
+use super::{rows, run};
+
+/// What can be read, set within a transaction, and outlives it. Foreign keys
+/// are another matter: they cannot be switched in a transaction.
+const PRAGMAS: &[&str] = &[
+    "automatic_index",
+    "cell_size_check",
+    "ignore_check_constraints",
+    "legacy_alter_table",
+    "query_only",
+    "read_uncommitted",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+    "trusted_schema",
+    "writable_schema",
+];
+
+/// The settings as they were; put back by [`restore`](Pragmas::restore), and
+/// when this is dropped.
+pub(super) struct Pragmas<'c> {
+    connection: &'c Connection,
+    before: Vec<Option<String>>,
+}
+
+impl<'c> Pragmas<'c> {
+    pub(super) fn of(connection: &'c Connection) -> Self {
+        Pragmas { connection, before: PRAGMAS.iter().map(|name| read(connection, name)).collect() }
+    }
+
+    /// Puts back what differs.
+    pub(super) fn restore(&self) {
+        for (name, before) in PRAGMAS.iter().zip(&self.before) {
+            let Some(before) = before else { continue };
+            if read(self.connection, name).as_ref() != Some(before)
+                && run(self.connection, &format!("PRAGMA {name} = {before}")).is_err()
+            {
+                log::warn!("the setting {name} could not be put back to {before} on this connection");
+            }
+        }
+    }
+}
+
+impl Drop for Pragmas<'_> {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
+/// `None` where this build of SQLite does not know the setting.
+fn read(connection: &Connection, name: &str) -> Option<String> {
+    rows(connection, &format!("PRAGMA {name}")).ok()?.pop()?.pop()?
+}
