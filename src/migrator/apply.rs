@@ -197,6 +197,12 @@ impl<'r> Run<'r> {
             }
             let file = loaded.file_of(error.app(), error.migration()).cloned();
             let error = match error.kind() {
+                // Found at the commit, which does not tell which one it is about.
+                ErrorKind::Database if error.migration().is_none() && self.open.len() > 1 => {
+                    let names: Vec<String> = self.open.iter().map(name).collect();
+                    let message = format!("{} (one of {})", error.message(), names.join(", "));
+                    error.with_message(message)
+                }
                 ErrorKind::Database | ErrorKind::Failed if error.migration().is_some() => {
                     error.or_help("correct it and run again")
                 }
