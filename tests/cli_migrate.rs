@@ -86,6 +86,13 @@ fn migrate_as_json() {
 #[test]
 fn up_to_a_target() {
     let project = project();
+    let planned = |arguments: &[&str]| {
+        let outcome = project.bustard(arguments).success();
+        outcome.json()["steps"].as_array().map(Vec::len)
+    };
+    project.bustard(&["migrate", "--to", "bustard:1"]).success();
+    assert_eq!(planned(&["plan", "--json", "--to", "forum:V1"]), Some(1));
+    assert_eq!(planned(&["plan", "--json"]), Some(3));
     project.bustard(&["migrate", "--to", "forum:V1"]).success();
     let schema = project.sqlite_schema("app.db");
     assert!(schema.contains("table users"), "{schema}");

@@ -15,6 +15,7 @@ mod nearest;
 mod output;
 mod progress;
 mod redact;
+mod selection;
 mod signals;
 mod table;
 mod target;

@@ -10,13 +10,12 @@ use crate::cli::context::Context;
 use crate::cli::duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::target::Target;
+use crate::cli::selection::Selection;
 
 #[derive(Args)]
 pub struct Options {
-    /// Apply what leads to this migration, and nothing after it
-    #[arg(long, value_name = "APP:VERSION")]
-    to: Option<Target>,
+    #[command(flatten)]
+    selection: Selection,
 
     /// Skip SQL and functions; carry out cache operations and write the history
     #[arg(long)]
@@ -29,18 +28,6 @@ pub struct Options {
     /// How long to wait for another run to end, such as 90s or 1h30m [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lock_wait: Option<Duration>,
-
-    /// Go on although applied migrations have no file
-    #[arg(long)]
-    allow_missing: bool,
-
-    /// Go on although applied migrations differ from their files
-    #[arg(long)]
-    allow_divergent: bool,
-
-    /// Apply migrations that are older than applied ones
-    #[arg(long)]
-    allow_out_of_order: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -51,14 +38,7 @@ enum Transaction {
 
 pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database_to_create()?;
-    let mut migrator = (context.migrator())
-        .fake(options.fake)
-        .allow_missing(options.allow_missing)
-        .allow_divergent(options.allow_divergent)
-        .allow_out_of_order(options.allow_out_of_order);
-    if let Some(target) = &options.to {
-        migrator = migrator.target(&target.app, target.version);
-    }
+    let mut migrator = options.selection.applied_to(context.migrator()).fake(options.fake);
     if let Some(transaction) = options.transaction {
         migrator = migrator.transaction(match transaction {
             Transaction::Each => TransactionMode::Each,

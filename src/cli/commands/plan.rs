@@ -11,6 +11,7 @@ use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{YELLOW, paint};
+use crate::cli::selection::Selection;
 use crate::cli::table::count;
 
 #[derive(Args)]
@@ -18,6 +19,9 @@ pub struct Options {
     /// Show the SQL, with everything else in comments
     #[arg(long)]
     sql: bool,
+
+    #[command(flatten)]
+    selection: Selection,
 }
 
 #[derive(Serialize)]
@@ -30,7 +34,7 @@ struct Document<'a> {
 
 pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = if options.sql { context.database_in_sql()? } else { context.database()? };
-    let plan = context.migrator().plan(&mut chosen.database)?;
+    let plan = options.selection.applied_to(context.migrator()).plan(&mut chosen.database)?;
     let document = Document {
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
