@@ -227,7 +227,7 @@ impl Facts<'_> {
         let steps: Vec<Node> = pending
             .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node)))
             .collect();
-        if target.is_some() && steps.iter().all(bustard) {
+        if target.is_some_and(|(app, _)| app != BUSTARD) && steps.iter().all(bustard) {
             return Ok(Vec::new());
         }
         steps.iter().try_for_each(|node| self.fits(*node))?;
