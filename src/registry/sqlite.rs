@@ -2,7 +2,7 @@
 //! for all of them. Each operation hangs on one statement, so that it is whole
 //! even where no transaction is open.
 
-use sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr, SqliteQueryBuilder};
+use sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
 
 use super::{single, taken, unknown as unknown_among};
 use crate::engine::Executor;
@@ -26,16 +26,21 @@ fn invalidated() -> [(&'static str, SimpleExpr); 2] {
     [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
 }
 
-pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
-    let again = Query::update()
+/// The statement that makes an unregistered name a registered one again.
+fn activate(name: &str) -> UpdateStatement {
+    Query::update()
         .table(TABLE)
-        .values([("active", 1.into()), ("app", app.map(str::to_owned).into()), ("registered_at", now())])
+        .values([("active", 1.into()), ("registered_at", now())])
         .values(invalidated())
         .and_where(Expr::col("name").eq(name))
         .and_where(Expr::col("active").eq(0))
         .and_where(Expr::col("id").ne(ALL))
         .returning_col("id")
-        .to_string(SqliteQueryBuilder);
+        .to_owned()
+}
+
+pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
+    let again = activate(name).value("app", app.map(str::to_owned)).to_string(SqliteQueryBuilder);
     if !executor.rows(&again)?.is_empty() {
         return Ok(());
     }
@@ -59,6 +64,14 @@ pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&st
     let rows = executor.rows(&owners(&[name]))?;
     let owner = rows.first().and_then(|row| row.get(1)?.as_deref());
     Err(taken(name, owner))
+}
+
+/// Registers it with the owner that its row still names.
+pub(super) fn register_again(executor: &mut impl Executor, name: &str) -> Result<()> {
+    match executor.rows(&activate(name).to_string(SqliteQueryBuilder))?.is_empty() {
+        true => register(executor, name, None),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
