@@ -2,9 +2,11 @@
 //! for all of them. Each operation hangs on one statement, so that it is whole
 //! even where no transaction is open.
 
-use sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
+use std::collections::BTreeSet;
 
-use super::{single, taken, unknown as unknown_among};
+use sea_query::{Expr, ExprTrait, Func, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
+
+use super::{taken, unknown as unknown_among};
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 
@@ -96,20 +98,34 @@ pub(super) fn get_version(name: &str) -> String {
         .to_string(SqliteQueryBuilder)
 }
 
+/// The one statement says itself that all the names must be there: otherwise one
+/// could be unregistered between a look and the update.
 pub(super) fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
-    let known = executor.rows(&owners(names))?;
-    for name in names {
-        if !known.iter().any(|row| single(std::slice::from_ref(row)) == Some(*name)) {
-            return Err(unknown(executor, name)?);
-        }
-    }
+    let asked: BTreeSet<&str> = names.iter().copied().collect();
+    let registered = Query::select()
+        .expr(Func::count(Expr::col("name")))
+        .from(VIEW)
+        .and_where(Expr::col("name").is_in(asked.iter().copied()))
+        .to_owned();
+    let all_registered = Expr::val(asked.len() as u64).eq(SimpleExpr::from(registered));
     let update = Query::update()
         .table(TABLE)
         .values(invalidated())
-        .and_where(Expr::col("name").is_in(names.iter().copied()))
+        .and_where(Expr::col("name").is_in(asked))
         .and_where(Expr::col("active").eq(1))
+        .and_where(all_registered)
+        .returning_col("id")
         .to_string(SqliteQueryBuilder);
-    executor.rows(&update).map(drop)
+    loop {
+        if !executor.rows(&update)?.is_empty() {
+            return Ok(());
+        }
+        let registered = registered_names(executor)?;
+        if let Some(name) = names.iter().find(|name| !registered.iter().any(|known| known == *name)) {
+            return Err(unknown_among(name, &registered));
+        }
+        // It has been registered since.
+    }
 }
 
 pub(super) fn invalidate_all() -> String {
@@ -130,8 +146,10 @@ pub(super) fn owners(names: &[&str]) -> String {
 
 /// The error for a name that is not registered, with the nearest that is.
 pub(super) fn unknown(executor: &mut impl Executor, name: &str) -> Result<Error> {
+    Ok(unknown_among(name, &registered_names(executor)?))
+}
+
+fn registered_names(executor: &mut impl Executor) -> Result<Vec<String>> {
     let names = Query::select().column("name").from(VIEW).to_string(SqliteQueryBuilder);
-    let registered: Vec<String> =
-        executor.rows(&names)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    Ok(unknown_among(name, &registered))
+    Ok(executor.rows(&names)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
 }
