@@ -84,7 +84,7 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
     check_name(name)?;
     match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::register(name, app)).map(drop),
+        Engine::Postgres => executor.write(&postgres::register(name, app)),
         Engine::Sqlite => sqlite::register(executor, name, app),
     }
 }
@@ -97,7 +97,7 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
 pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     check_name(name)?;
     match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::unregister(name)).map(drop),
+        Engine::Postgres => executor.write(&postgres::unregister(name)),
         Engine::Sqlite => sqlite::unregister(executor, name),
     }
 }
@@ -141,7 +141,7 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
         return Ok(());
     }
     match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::invalidate(names)).map(drop),
+        Engine::Postgres => executor.write(&postgres::invalidate(names)),
         Engine::Sqlite => sqlite::invalidate(executor, names),
     }
 }
@@ -156,7 +156,7 @@ pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
         Engine::Postgres => postgres::invalidate_all(),
         Engine::Sqlite => sqlite::invalidate_all(),
     };
-    executor.rows(&sql).map(drop)
+    executor.write(&sql)
 }
 
 /// Why a name cannot be a cache's, if it cannot.
