@@ -78,10 +78,12 @@ impl Migration {
     /// Starts tracking a cache, owned by the migration's app. Undone without
     /// being told.
     pub fn register_cache(self, name: impl Into<String>) -> Self {
-        self.operation(Operation::RegisterCache(RegisterCache { name: name.into(), place: None }))
+        let name = name.into();
+        self.operation(Operation::RegisterCache(RegisterCache { name, keeps_owner: false, place: None }))
     }
 
-    /// Stops tracking a cache. Undone without being told.
+    /// Stops tracking a cache. Undone without being told; it then has its former
+    /// owner again.
     pub fn unregister_cache(self, name: impl Into<String>) -> Self {
         self.operation(Operation::UnregisterCache(UnregisterCache { name: name.into(), place: None }))
     }

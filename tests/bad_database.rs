@@ -96,7 +96,7 @@ fn a_server_that_dies_during_the_run() {
     project.bustard(&["migrate", "--database-url", &database.url()]).success();
 }
 
-/// The default does not matter to a run, which asks for a writing transaction.
+/// The default does not matter to what writes: it asks for a writing transaction.
 #[test]
 fn read_only_by_default() {
     let database = Database::new();
@@ -104,6 +104,12 @@ fn read_only_by_default() {
     let project = project();
     project.bustard(&["migrate", "--database-url", &database.url()]).success();
     project.bustard(&["migrate", "--database-url", &database.url()]).success().says("nothing to do");
+    for operation in
+        [&["register", "ones"][..], &["invalidate", "ones"], &["invalidate-all"], &["unregister", "ones"]]
+    {
+        let url = ["caches", "--database-url", &database.url()];
+        project.bustard(&[&url[..], operation].concat()).success();
+    }
 }
 
 /// A replica refuses every writing transaction; what it has is read all the same.

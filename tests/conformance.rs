@@ -167,6 +167,7 @@ on_every_connection! {
     nothing_to_do_writes_nothing,
     a_newer_bustard,
     whoever_registers_owns,
+    undoing_unregister_gives_back,
     the_plan_is_what_is_done,
     settings_end_with_their_migration,
 }
@@ -592,6 +593,35 @@ fn whoever_registers_owns(mut subject: impl Subject) {
     Migrator::new().app(app).run(subject.connection()).expect("it runs");
     let caches = registry::list(subject.connection()).expect("there is a registry");
     assert_eq!(caches[0].app.as_deref(), Some("forum"));
+}
+
+fn undoing_unregister_gives_back(mut subject: impl Subject) {
+    let odd = "b'\\\"; --";
+    let forum =
+        App::new("forum").migration("V1__a", Migration::new().register_cache("as").register_cache(odd));
+    let others = ["as", odd, "nobody's"];
+    let taking = others.iter().fold(Migration::new(), |migration, name| migration.unregister_cache(*name));
+    let addon = App::new("addon").migration("V1__b", taking.depends_on_app("forum"));
+    let migrator = Migrator::new().app(forum.clone());
+    migrator.run(subject.connection()).expect("it runs");
+    registry::register(subject.connection(), "nobody's", None).expect("it is new");
+    let before = registry::list(subject.connection()).expect("there is a registry");
+    let migrator = Migrator::new().app(forum).app(addon);
+    migrator.run(subject.connection()).expect("it runs");
+    assert!(versions(&mut subject).is_empty());
+    migrator.revert(subject.connection(), &Revert::Steps(1)).expect("it can be undone");
+    let after = registry::list(subject.connection()).expect("there is a registry");
+    assert_eq!(after.len(), others.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((&before.name, &before.app), (&after.name, &after.app));
+        assert!(before.version < after.version, "{after:?}");
+    }
+    // Registered by another app it belongs to that one.
+    migrator.run(subject.connection()).expect("it runs again");
+    let taker = App::new("taker").migration("V1__c", Migration::new().register_cache("as"));
+    Migrator::new().app(taker).run(subject.connection()).expect("the name is free");
+    let owned = registry::list(subject.connection()).expect("there is a registry");
+    assert_eq!(owned[0].app.as_deref(), Some("taker"));
 }
 
 fn the_plan_is_what_is_done(mut subject: impl Subject) {

@@ -220,7 +220,7 @@ impl sealed::Executor for Database {
         match &mut self.link {
             #[cfg(feature = "postgres")]
             Link::Postgres(link) => match &mut link.own {
-                Some(own) => sealed::Executor::rows(own, sql),
+                Some(own) => own.rows(sql),
                 None => Err(not_connected()),
             },
             #[cfg(feature = "sqlite")]
@@ -230,6 +230,19 @@ impl sealed::Executor for Database {
                 }
                 None => Err(not_connected()),
             },
+        }
+    }
+
+    fn write(&mut self, sql: &str) -> Result<()> {
+        self.connect()?;
+        match &mut self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(link) => match &mut link.own {
+                Some(own) => own.write(sql),
+                None => Err(not_connected()),
+            },
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { .. } => sealed::Executor::rows(self, sql).map(drop),
         }
     }
 }

@@ -68,6 +68,12 @@ pub(crate) mod sealed {
         fn engine(&self) -> Engine;
         /// Runs one statement and returns its rows.
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
+        /// Runs one statement that writes. On a connection of Bustard's own it may
+        /// write whatever the database's defaults for transactions are; elsewhere
+        /// they are the caller's business.
+        fn write(&mut self, sql: &str) -> Result<()> {
+            self.rows(sql).map(drop)
+        }
     }
 
     pub trait Connection {

@@ -350,7 +350,8 @@ impl<'r> Run<'r> {
     ) -> Result<()> {
         match operation {
             Operation::RegisterCache(register) => {
-                registry::within::register(transaction, &register.name, app, register.place.clone())?;
+                let place = register.place.clone();
+                registry::within::register(transaction, &register.name, register.owner(app), place)?;
             }
             Operation::UnregisterCache(unregister) => {
                 registry::within::unregister(transaction, &unregister.name, unregister.place.clone())?;

@@ -65,7 +65,7 @@ pub(super) fn check(
                     })
                 }
                 None => {
-                    owners.insert(register.name.clone(), Some(app.clone()));
+                    owners.insert(register.name.clone(), register.owner(app).map(str::to_owned));
                     planned.insert(&register.name, *node);
                     None
                 }

@@ -53,7 +53,7 @@ fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
         Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
         Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(register) => {
-            vec![registry::within::register_sql(engine, &register.name, app)]
+            vec![registry::within::register_sql(engine, &register.name, register.owner(app))]
         }
         Operation::UnregisterCache(unregister) => {
             vec![registry::within::unregister_sql(engine, &unregister.name)]

@@ -84,7 +84,7 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
     check_name(name)?;
     match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::register(name, app)).map(drop),
+        Engine::Postgres => executor.write(&postgres::register(name, app)),
         Engine::Sqlite => sqlite::register(executor, name, app),
     }
 }
@@ -97,7 +97,7 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
 pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     check_name(name)?;
     match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::unregister(name)).map(drop),
+        Engine::Postgres => executor.write(&postgres::unregister(name)),
         Engine::Sqlite => sqlite::unregister(executor, name),
     }
 }
@@ -141,7 +141,7 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
         return Ok(());
     }
     match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::invalidate(names)).map(drop),
+        Engine::Postgres => executor.write(&postgres::invalidate(names)),
         Engine::Sqlite => sqlite::invalidate(executor, names),
     }
 }
@@ -156,7 +156,7 @@ pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
         Engine::Postgres => postgres::invalidate_all(),
         Engine::Sqlite => sqlite::invalidate_all(),
     };
-    executor.rows(&sql).map(drop)
+    executor.write(&sql)
 }
 
 /// Why a name cannot be a cache's, if it cannot.
@@ -193,18 +193,30 @@ fn single(rows: &[Row]) -> Option<&str> {
 pub(crate) mod within {
     use super::*;
 
+    /// Without an app, the cache goes back to the owner that it had before it was
+    /// unregistered.
     pub(crate) fn register(
         transaction: &mut dyn Transaction,
         name: &str,
-        app: &str,
+        app: Option<&str>,
         place: Option<Place>,
     ) -> Result<()> {
-        match transaction.engine() {
-            Engine::Postgres => transaction
-                .execute_as_runner(Statement::generated(postgres::register(name, Some(app)), place)),
-            Engine::Sqlite => {
-                super::register(&mut Within(transaction), name, Some(app)).map_err(|e| e.at(place))
-            }
+        if transaction.engine() == Engine::Postgres {
+            let sql = register_call(name, app);
+            return transaction.execute_as_runner(Statement::generated(sql, place));
+        }
+        let executor = &mut Within(transaction);
+        match app {
+            Some(_) => super::register(executor, name, app),
+            None => sqlite::register_again(executor, name),
+        }
+        .map_err(|error| error.at(place))
+    }
+
+    fn register_call(name: &str, app: Option<&str>) -> String {
+        match app {
+            Some(_) => postgres::register(name, app),
+            None => postgres::register_again(name),
         }
     }
 
@@ -222,9 +234,9 @@ pub(crate) mod within {
     }
 
     /// What registering is in SQL; on SQLite, which has no functions, a comment.
-    pub(crate) fn register_sql(engine: Engine, name: &str, app: &str) -> String {
+    pub(crate) fn register_sql(engine: Engine, name: &str, app: Option<&str>) -> String {
         match engine {
-            Engine::Postgres => format!("{};", postgres::register(name, Some(app))),
+            Engine::Postgres => format!("{};", register_call(name, app)),
             Engine::Sqlite => format!("-- bustard: register cache {name}"),
         }
     }

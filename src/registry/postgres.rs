@@ -24,6 +24,14 @@ pub(super) fn register(name: &str, app: Option<&str>) -> String {
     call("register_cache", [Some(name.to_owned()), app.map(str::to_owned)])
 }
 
+/// Registers it with the owner that its row still names.
+pub(super) fn register_again(name: &str) -> String {
+    let owner = "(SELECT c.app FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1)";
+    Query::select()
+        .expr(Expr::cust_with_values(format!("bustard.register_cache($1, {owner})"), [name]))
+        .to_string(PostgresQueryBuilder)
+}
+
 pub(super) fn unregister(name: &str) -> String {
     call("unregister_cache", [Some(name.to_owned())])
 }

@@ -2,9 +2,11 @@
 //! for all of them. Each operation hangs on one statement, so that it is whole
 //! even where no transaction is open.
 
-use sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr, SqliteQueryBuilder};
+use std::collections::BTreeSet;
 
-use super::{single, taken, unknown as unknown_among};
+use sea_query::{Expr, ExprTrait, Func, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
+
+use super::{taken, unknown as unknown_among};
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 
@@ -26,16 +28,21 @@ fn invalidated() -> [(&'static str, SimpleExpr); 2] {
     [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
 }
 
-pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
-    let again = Query::update()
+/// The statement that makes an unregistered name a registered one again.
+fn activate(name: &str) -> UpdateStatement {
+    Query::update()
         .table(TABLE)
-        .values([("active", 1.into()), ("app", app.map(str::to_owned).into()), ("registered_at", now())])
+        .values([("active", 1.into()), ("registered_at", now())])
         .values(invalidated())
         .and_where(Expr::col("name").eq(name))
         .and_where(Expr::col("active").eq(0))
         .and_where(Expr::col("id").ne(ALL))
         .returning_col("id")
-        .to_string(SqliteQueryBuilder);
+        .to_owned()
+}
+
+pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
+    let again = activate(name).value("app", app.map(str::to_owned)).to_string(SqliteQueryBuilder);
     if !executor.rows(&again)?.is_empty() {
         return Ok(());
     }
@@ -61,6 +68,14 @@ pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&st
     Err(taken(name, owner))
 }
 
+/// Registers it with the owner that its row still names.
+pub(super) fn register_again(executor: &mut impl Executor, name: &str) -> Result<()> {
+    match executor.rows(&activate(name).to_string(SqliteQueryBuilder))?.is_empty() {
+        true => register(executor, name, None),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     let update = Query::update()
         .table(TABLE)
@@ -83,20 +98,34 @@ pub(super) fn get_version(name: &str) -> String {
         .to_string(SqliteQueryBuilder)
 }
 
+/// The one statement says itself that all the names must be there: otherwise one
+/// could be unregistered between a look and the update.
 pub(super) fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
-    let known = executor.rows(&owners(names))?;
-    for name in names {
-        if !known.iter().any(|row| single(std::slice::from_ref(row)) == Some(*name)) {
-            return Err(unknown(executor, name)?);
-        }
-    }
+    let asked: BTreeSet<&str> = names.iter().copied().collect();
+    let registered = Query::select()
+        .expr(Func::count(Expr::col("name")))
+        .from(VIEW)
+        .and_where(Expr::col("name").is_in(asked.iter().copied()))
+        .to_owned();
+    let all_registered = Expr::val(asked.len() as u64).eq(SimpleExpr::from(registered));
     let update = Query::update()
         .table(TABLE)
         .values(invalidated())
-        .and_where(Expr::col("name").is_in(names.iter().copied()))
+        .and_where(Expr::col("name").is_in(asked))
         .and_where(Expr::col("active").eq(1))
+        .and_where(all_registered)
+        .returning_col("id")
         .to_string(SqliteQueryBuilder);
-    executor.rows(&update).map(drop)
+    loop {
+        if !executor.rows(&update)?.is_empty() {
+            return Ok(());
+        }
+        let registered = registered_names(executor)?;
+        if let Some(name) = names.iter().find(|name| !registered.iter().any(|known| known == *name)) {
+            return Err(unknown_among(name, &registered));
+        }
+        // It has been registered since.
+    }
 }
 
 pub(super) fn invalidate_all() -> String {
@@ -117,8 +146,10 @@ pub(super) fn owners(names: &[&str]) -> String {
 
 /// The error for a name that is not registered, with the nearest that is.
 pub(super) fn unknown(executor: &mut impl Executor, name: &str) -> Result<Error> {
+    Ok(unknown_among(name, &registered_names(executor)?))
+}
+
+fn registered_names(executor: &mut impl Executor) -> Result<Vec<String>> {
     let names = Query::select().column("name").from(VIEW).to_string(SqliteQueryBuilder);
-    let registered: Vec<String> =
-        executor.rows(&names)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    Ok(unknown_among(name, &registered))
+    Ok(executor.rows(&names)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
 }

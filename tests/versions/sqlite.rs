@@ -3,14 +3,15 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use bustard::{CacheVersion, Migrator, registry};
+use bustard::{CacheVersion, ErrorKind, Migrator, registry};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::ledger::{Fault, Ledger, State};
-use crate::support::{PATIENCE, Random};
+use crate::support::{PATIENCE, Random, wait_until};
 
 const CACHES: [&str; 3] = ["a", "b", "c"];
 const WRITERS: usize = 4;
@@ -174,6 +175,42 @@ fn writers_and_readers() {
     let ledger = stress(&directory.path().join("test.sqlite"));
     assert_eq!(ledger.report(), "");
     assert!(ledger.commits() > 0 && ledger.hits() > 0 && ledger.undone() > 0);
+}
+
+/// One who invalidates waits for one who unregisters. Whatever the first has
+/// seen before, the name is unknown by then, and the other stays as it is.
+#[test]
+fn a_name_that_is_unregistered_meanwhile() {
+    static WAITING: AtomicBool = AtomicBool::new(false);
+
+    fn wait(_: i32) -> bool {
+        WAITING.store(true, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(1));
+        true
+    }
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("test.sqlite");
+    set_up(&path);
+    let mut connection = open(&path);
+    let before = registry::get_version(&mut connection, "a").expect("it is registered");
+    let mut transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("nobody writes");
+    registry::unregister(&mut transaction, "b").expect("it is registered");
+    let invalidated = thread::scope(|scope| {
+        let invalidating = scope.spawn(|| {
+            let mut connection = open(&path);
+            connection.busy_handler(Some(wait)).expect("it can be set");
+            registry::invalidate(&mut connection, &["a", "b"])
+        });
+        wait_until("the other one waits", || WAITING.load(Ordering::SeqCst));
+        transaction.commit().expect("it is open");
+        invalidating.join().expect("it does not panic")
+    });
+    let error = invalidated.expect_err("b is not registered any more");
+    assert_eq!(error.kind(), ErrorKind::Cache);
+    assert!(error.to_string().contains("the cache b is not registered"), "{error}");
+    assert!(registry::is_valid(&mut connection, "a", before).expect("it is registered"));
 }
 
 /// A view that forgets the invalidations of everything.

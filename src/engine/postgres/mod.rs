@@ -84,7 +84,24 @@ macro_rules! executors {
     )*};
 }
 
-executors!(Own, postgres::Client, postgres::Transaction<'_>);
+executors!(postgres::Client, postgres::Transaction<'_>);
+
+impl Own {
+    /// Runs one statement of the registry that reads.
+    pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        registry_rows(self, sql)
+    }
+
+    /// Runs one that writes, in a transaction of the migrator's kind.
+    pub(crate) fn write(&mut self, sql: &str) -> Result<()> {
+        let written = registry_rows(self, &format!("{};{sql};COMMIT", transactional::BEGIN));
+        if written.is_err() {
+            // On a dead connection there is nothing left to roll back.
+            let _ = self.send("ROLLBACK", false);
+        }
+        written.map(drop)
+    }
+}
 
 /// Quotes a string so that it reads alike whatever `standard_conforming_strings` says.
 pub(crate) fn quote_text(text: &str) -> String {

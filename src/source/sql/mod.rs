@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
             }
             Directive::Register { cache } => {
                 self.flush();
-                self.push(Operation::RegisterCache(RegisterCache { name: cache, place }));
+                self.push(Operation::RegisterCache(RegisterCache { name: cache, keeps_owner: false, place }));
             }
             Directive::Unregister { cache } => {
                 self.flush();
