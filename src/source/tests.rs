@@ -230,6 +230,7 @@ fn what_is_wrong_in_code() {
         .migration("V1__y", Migration::new().sql("SELECT 1;\nCOMMIT"))
         .migration("V2__z", Migration::new().schema(ForeignKey::drop().table(Alias::new("t")).name("k")));
     let found = load(&[app], Sqlite);
+    assert_eq!(found.apps[0].migrations[0].migration.depends_on, [], "that it is no label is enough");
     let messages: Vec<&str> = found.problems.iter().map(|(_, problem)| problem.message()).collect();
     assert_eq!(messages.len(), 6, "{messages:#?}");
     for (message, part) in messages.iter().zip([
