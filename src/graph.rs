@@ -3,7 +3,8 @@
 //! In: the loaded apps. Out: every migration once, after all that it depends
 //! on; among what is free to go, the smallest (app, version) first, so that the
 //! order is the same every time and an app more does not change that of the
-//! others. Cycles and missing migrations are named with who asked for them.
+//! others. Cycles and missing migrations are named with who asked for them,
+//! also where something is wrong with the sources of an app.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -14,7 +15,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::app::{BUSTARD, LoadedApp};
-use crate::error::{Error, ErrorKind, Place, Problem, Result, nearest};
+use crate::error::{Place, Problem, nearest};
 use crate::migration::Dependency;
 
 /// An app's index and a migration's index in it.
@@ -40,14 +41,17 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    pub(crate) fn new(apps: &[LoadedApp]) -> Result<Self> {
+    /// An app in `broken` may lack a migration, or have a version twice: a
+    /// dependency on what cannot be found there is no problem of its own.
+    ///
+    /// Each problem comes with the index of the app that asked; cycles, which
+    /// concern more than one, with an index after all of them.
+    pub(crate) fn new(apps: &[LoadedApp], broken: &HashSet<usize>) -> Result<Self, Vec<(usize, Problem)>> {
         let mut problems = Vec::new();
-        let edges = build(apps, &mut problems);
-        if problems.is_empty() {
-            problems = cycles(&edges, apps);
-        }
+        let edges = build(apps, broken, &mut problems);
+        problems.extend(cycles(&edges, apps).into_iter().map(|problem| (apps.len(), problem)));
         if !problems.is_empty() {
-            return Err(Error::problems(ErrorKind::Source, problems));
+            return Err(problems);
         }
         let needed =
             |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
@@ -71,7 +75,7 @@ impl Graph {
     }
 }
 
-fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Edges {
+fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize, Problem)>) -> Edges {
     let mut graph = Edges::new();
     let nodes: Vec<Vec<NodeIndex>> = (apps.iter().enumerate())
         .map(|(a, app)| (0..app.migrations.len()).map(|m| graph.add_node((a, m))).collect())
@@ -96,14 +100,17 @@ fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Edges {
             for (dependency, after) in (migration.migration.depends_on.iter().map(|d| (d, true)))
                 .chain(migration.migration.required_by.iter().map(|d| (d, false)))
             {
-                match find(dependency, a, apps, &labels) {
+                match find(dependency, a, apps, &labels, broken) {
                     Ok(Some((a, m))) if after => _ = graph.add_edge(nodes[a][m], this, asked(dependency)),
                     Ok(Some((a, m))) => _ = graph.add_edge(this, nodes[a][m], asked(dependency)),
                     Ok(None) => {}
-                    Err(problem) => problems.push(match asked(dependency) {
-                        Reason::Asked(Some(place)) => problem.at(place),
-                        _ => problem,
-                    }),
+                    Err(problem) => {
+                        let problem = match asked(dependency) {
+                            Reason::Asked(Some(place)) => problem.at(place),
+                            _ => problem,
+                        };
+                        problems.push((a, problem));
+                    }
                 }
             }
         }
@@ -111,12 +118,14 @@ fn build(apps: &[LoadedApp], problems: &mut Vec<Problem>) -> Edges {
     graph
 }
 
-/// The migration that is meant; none where an app without migrations is.
+/// The migration that is meant; none where an app without migrations is, or
+/// where it may be what is wrong with its app.
 fn find(
     dependency: &Dependency,
     asking: usize,
     apps: &[LoadedApp],
     labels: &HashMap<&str, usize>,
+    broken: &HashSet<usize>,
 ) -> Result<Option<Node>, Problem> {
     let label = dependency.app.as_str();
     let Some(&a) = labels.get(label) else {
@@ -137,7 +146,12 @@ fn find(
         // Its other migrations come before its last one.
         return Ok(app.migrations.len().checked_sub(1).map(|last| (a, last)));
     };
-    if let Some(m) = app.find(version) {
+    let found = app.find(version);
+    if broken.contains(&a) {
+        let same = app.migrations.iter().filter(|migration| migration.id.version == version);
+        return Ok(found.filter(|_| same.count() == 1).map(|m| (a, m)));
+    }
+    if let Some(m) = found {
         return Ok(Some((a, m)));
     }
     let problem = Problem::new(format!("the app `{label}` has no migration with the version {version}"));

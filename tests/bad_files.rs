@@ -181,6 +181,20 @@ fn everything_at_once() {
     });
 }
 
+#[test]
+fn dependencies_are_checked_beside_other_problems() {
+    refused_alike(2, "dependencies_at_once", |scene| {
+        two_apps(
+            scene,
+            "-- bustard: depends on nosuch\n-- bustard: depends on main V3\n\
+             -- bustard: depends on main V2\nCREATE TABLE unreached (id INTEGER);\n",
+        );
+        scene
+            .file("bad.sql", "CREATE TABLE unreached (id INTEGER);\n")
+            .file("V1__base.sql", "-- bustard: depends on bans V1\n-- bustard: depends on bans V8\n");
+    });
+}
+
 /// What may look bad and is not.
 #[test]
 fn unusual_files_that_are_fine() {

@@ -23,12 +23,18 @@ fn plain(label: &str, versions: impl IntoIterator<Item = i64>) -> LoadedApp {
 }
 
 fn names(apps: &[LoadedApp]) -> Vec<String> {
-    let order = Graph::new(apps).expect("there is an order").order;
+    let order = Graph::new(apps, &HashSet::new()).expect("there is an order").order;
     order.iter().map(|(a, m)| format!("{}{}", apps[*a].label, apps[*a].migrations[*m].id.version)).collect()
 }
 
 fn problems(apps: &[LoadedApp]) -> Vec<String> {
-    Graph::new(apps).expect_err("there is no order").all_problems().iter().map(Problem::to_string).collect()
+    problems_beside(apps, [])
+}
+
+/// What is left to say where something is wrong with these apps already.
+fn problems_beside<const N: usize>(apps: &[LoadedApp], broken: [usize; N]) -> Vec<String> {
+    let problems = Graph::new(apps, &HashSet::from(broken)).expect_err("there is no order");
+    problems.iter().map(|(_, problem)| problem.to_string()).collect()
 }
 
 #[test]
@@ -52,7 +58,7 @@ fn dependencies_come_first() {
 fn what_a_migration_needs() {
     let asking = [(1, Migration::new()), (2, Migration::new().depends_on("b", 1))];
     let apps = [plain("bustard", [1]), app("a", asking), plain("b", [1, 2])];
-    let graph = Graph::new(&apps).expect("there is an order");
+    let graph = Graph::new(&apps, &HashSet::new()).expect("there is an order");
     assert_eq!(graph.needs((1, 0)), [(0, 0)]);
     assert_eq!(HashSet::from_iter(graph.needs((1, 1)).iter().copied()), HashSet::from([(1, 0), (2, 0)]));
     assert_eq!(graph.with_needs((1, 1)), HashSet::from([(0, 0), (1, 0), (1, 1), (2, 0)]));
@@ -106,6 +112,47 @@ fn a_circle_is_shown_all_around() {
     );
 }
 
+#[test]
+fn circles_are_found_beside_what_is_missing() {
+    let apps = [
+        app("a", [(1, Migration::new().depends_on("b", 1)), (2, Migration::new().depends_on("b", 9))]),
+        app("b", [(1, Migration::new().depends_on("a", 1).depends_on("nosuch", 1))]),
+    ];
+    let found = problems(&apps);
+    let expected = [
+        "the app `b` has no migration with the version 9\n  --> a/V2__x.sql:1:1\n",
+        "there is no app `nosuch`\n  --> b/V1__x.sql:1:1\n",
+        "migrations depend on each other in a circle: a V1 → b V1 → a V1\n",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n\nis not\n\n{expected}");
+    }
+    // Whose the problems are: by this they are sorted among those of the sources.
+    let found = Graph::new(&apps, &HashSet::new()).expect_err("there is no order");
+    assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn nothing_is_missing_from_an_app_that_could_not_be_read() {
+    let asks = Migration::new().depends_on("b", 9).required_by("b", 8).depends_on("c", 9).depends_on("d", 1);
+    let apps = [app("a", [(1, asks)]), plain("b", [1]), plain("c", [1])];
+    let found = problems_beside(&apps, [1]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("the app `c` has no migration with the version 9\n"), "{found:#?}");
+    assert!(found[1].starts_with("there is no app `d`\n"), "{found:#?}");
+
+    // One of the two was to have another version: which one is meant?
+    let twice = [app("a", [(1, Migration::new()), (1, Migration::new().depends_on("a", 1))])];
+    assert_eq!(Graph::new(&twice, &HashSet::from([0])).err(), None);
+    // What could be read still goes round in circles.
+    let apps = [
+        app("a", [(1, Migration::new().depends_on("b", 1))]),
+        app("b", [(1, Migration::new().depends_on("a", 1))]),
+    ];
+    assert_eq!(problems_beside(&apps, [0, 1]), problems(&apps));
+}
+
 /// 2,000 migrations are more than anybody has; 50 ms are more than anybody
 /// notices, and ten times that leaves room for a build without optimisation.
 #[test]
@@ -119,7 +166,7 @@ fn two_thousand_migrations_take_no_time() {
         })
         .collect();
     let start = Instant::now();
-    assert_eq!(Graph::new(&apps).expect("there is an order").order.len(), 2_000);
+    assert_eq!(Graph::new(&apps, &HashSet::new()).expect("there is an order").order.len(), 2_000);
     assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
 }
 

@@ -21,7 +21,7 @@ pub use self::report::{
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
-use crate::error::{Place, Problem, Result};
+use crate::error::{Error, ErrorKind, Place, Problem, Result};
 use crate::graph::Graph;
 use crate::history::{History, HistoryTable};
 use crate::plan::{Allow, Facts, Memory, Revert};
@@ -204,8 +204,16 @@ impl Migrator {
     fn loaded(&self, engine: Engine) -> Result<Loaded> {
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, warnings } = source::load(&apps, engine)?;
-        let graph = Graph::new(&apps)?;
+        let source::Loaded { apps, warnings, mut problems, broken } = source::load(&apps, engine);
+        let graph = match Graph::new(&apps, &broken) {
+            Ok(graph) if problems.is_empty() => graph,
+            refused => {
+                problems.extend(refused.err().unwrap_or_default());
+                problems.sort_by(|(a, one), (b, other)| (a, one.place()).cmp(&(b, other.place())));
+                let problems = problems.into_iter().map(|(_, problem)| problem).collect();
+                return Err(Error::problems(ErrorKind::Source, problems));
+            }
+        };
         let tables = apps.iter().map(|app| HistoryTable::of(app, engine)).collect();
         Ok(Loaded { apps, graph, tables, warnings, memory: Memory::default() })
     }

@@ -42,11 +42,15 @@ pub(super) fn built(
     for problem in migration.problems.drain(..) {
         findings.problems.push(if problem.place.is_some() { problem } else { problem.at(place.clone()) });
     }
-    for dependency in migration.depends_on.iter_mut().chain(&mut migration.required_by) {
-        dependency.place.get_or_insert_with(|| place.clone());
-        if let Err(message) = check::label(&dependency.app) {
-            findings.problems.push(Problem::new(message).at(place.clone()).help(check::LABEL_HELP));
-        }
+    for dependencies in [&mut migration.depends_on, &mut migration.required_by] {
+        dependencies.retain_mut(|dependency| {
+            dependency.place.get_or_insert_with(|| place.clone());
+            let checked = check::label(&dependency.app);
+            if let Err(message) = &checked {
+                findings.problems.push(Problem::new(message).at(place.clone()).help(check::LABEL_HELP));
+            }
+            checked.is_ok()
+        });
     }
     for operation in migration.operations.iter_mut().chain(migration.down.iter_mut().flatten()) {
         complete(operation, &file, engine, findings);

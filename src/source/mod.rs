@@ -1,8 +1,8 @@
 //! Where migrations come from: directories, files in the binary, code, refinery.
 //!
 //! In: the apps as the application named them, and the engine. Out: each app's
-//! migrations in order of version, their SQL split into statements, or all that
-//! is wrong with any of them, together. Only this module reads files.
+//! migrations in order of version, their SQL split into statements, and beside
+//! them all that is wrong with any. Only this module reads files.
 
 mod check;
 mod code;
@@ -14,12 +14,12 @@ mod tests;
 mod text;
 mod variants;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::app::{App, BUSTARD, LoadedApp, LoadedMigration, Origin};
 use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Place, Problem, Result};
+use crate::error::{Place, Problem};
 use crate::history::HistoryTable;
 use crate::version::{MigrationId, Prefix};
 use directory::Found;
@@ -27,10 +27,14 @@ use name::Language;
 use sql::Directives;
 use text::Text;
 
-/// What was loaded, and what is worth knowing about it.
+/// What could be loaded, and what is worth knowing about it.
 pub(crate) struct Loaded {
     pub apps: Vec<LoadedApp>,
     pub warnings: Vec<Problem>,
+    /// What is wrong, each with the index of its app.
+    pub problems: Vec<(usize, Problem)>,
+    /// The apps that may lack a migration, since something is wrong with them.
+    pub broken: HashSet<usize>,
 }
 
 /// What has been found wrong so far.
@@ -52,46 +56,51 @@ pub(crate) fn own() -> App {
 }
 
 /// Reads the migrations of all apps for one engine.
-pub(crate) fn load(apps: &[App], engine: Engine) -> Result<Loaded> {
-    let mut findings = Findings::default();
-    check_labels(apps, &mut findings);
-    let apps: Vec<LoadedApp> = apps.iter().map(|app| load_app(app, engine, &mut findings)).collect();
-    check_histories(&apps, engine, &mut findings);
-    if findings.problems.is_empty() {
-        Ok(Loaded { apps, warnings: findings.warnings })
-    } else {
-        Err(Error::problems(ErrorKind::Source, findings.problems))
-    }
+pub(crate) fn load(apps: &[App], engine: Engine) -> Loaded {
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    check_labels(apps, &mut problems);
+    let load_one = |(a, app)| {
+        let mut findings = Findings::default();
+        let loaded = load_app(app, engine, &mut findings);
+        problems.extend(findings.problems.into_iter().map(|problem| (a, problem)));
+        warnings.append(&mut findings.warnings);
+        loaded
+    };
+    let apps: Vec<LoadedApp> = apps.iter().enumerate().map(load_one).collect();
+    let broken = problems.iter().map(|(a, _)| *a).collect();
+    check_histories(&apps, engine, &mut problems);
+    Loaded { apps, warnings, problems, broken }
 }
 
-fn check_labels(apps: &[App], findings: &mut Findings) {
+fn check_labels(apps: &[App], problems: &mut Vec<(usize, Problem)>) {
     for (n, app) in apps.iter().enumerate() {
         let label = app.label.as_str();
         if let Err(message) = check::label(label) {
-            findings.problems.push(Problem::new(message).help(check::LABEL_HELP));
+            problems.push((n, Problem::new(message).help(check::LABEL_HELP)));
         } else if label == BUSTARD && !matches!(app.origin, Origin::Embedded(_)) {
             let problem = Problem::new("the label `bustard` belongs to Bustard's own tables");
-            findings.problems.push(problem.help("give the app another label"));
+            problems.push((n, problem.help("give the app another label")));
         } else if apps[..n].iter().any(|other| other.label == label) {
             let problem = Problem::new(format!("two apps have the label `{label}`"));
-            findings.problems.push(problem.help("give one of them another label"));
+            problems.push((n, problem.help("give one of them another label")));
         }
     }
 }
 
 /// Two apps in one history table would each miss the other's migrations.
-fn check_histories(apps: &[LoadedApp], engine: Engine, findings: &mut Findings) {
+fn check_histories(apps: &[LoadedApp], engine: Engine, problems: &mut Vec<(usize, Problem)>) {
     let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
-    for app in apps {
+    for (a, app) in apps.iter().enumerate() {
         let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, engine);
         if name.is_empty() || schema.as_deref() == Some("") {
             let problem = Problem::new(format!("the app `{}` has a history table without a name", app.label));
-            findings.problems.push(problem.help("write `table` or `schema.table`"));
+            problems.push((a, problem.help("write `table` or `schema.table`")));
         }
         if engine == Engine::Postgres && name.len() > LONGEST_TABLE {
             let message = format!("the history table of the app `{}` has too long a name", app.label);
             let help = format!("PostgreSQL would cut it: names have at most {LONGEST_TABLE} bytes");
-            findings.problems.push(Problem::new(message).help(help));
+            problems.push((a, Problem::new(message).help(help)));
         }
         if engine == Engine::Sqlite {
             // It has no schemas, and takes `A` and `a` for the same name.
@@ -101,7 +110,8 @@ fn check_histories(apps: &[LoadedApp], engine: Engine, findings: &mut Findings) 
             Some(other) if other != app.label => {
                 let message =
                     format!("the apps `{other}` and `{}` keep their history in one table", app.label);
-                findings.problems.push(Problem::new(message).help("give one of them another history table"));
+                let problem = Problem::new(message).help("give one of them another history table");
+                problems.push((a, problem));
             }
             _ => {}
         }
@@ -176,7 +186,7 @@ fn load_files(
     files: Vec<Found>,
     engine: Engine,
     findings: &mut Findings,
-    read: impl Fn(&Path) -> std::result::Result<String, Problem>,
+    read: impl Fn(&Path) -> Result<String, Problem>,
 ) -> Vec<LoadedMigration> {
     let mut migrations = Vec::with_capacity(files.len());
     for Found { path, name } in files {
@@ -225,7 +235,7 @@ fn found(label: &str, file: &str, findings: &mut Findings) -> Option<Found> {
     }
 }
 
-fn embedded_text(files: &[(&str, &str)], path: &Path) -> std::result::Result<String, Problem> {
+fn embedded_text(files: &[(&str, &str)], path: &Path) -> Result<String, Problem> {
     let text = files.iter().find(|(file, _)| path.file_name().is_some_and(|name| name == *file));
     text.map(|(_, text)| (*text).to_owned()).ok_or_else(|| Problem::new("an embedded file is gone"))
 }

@@ -22,18 +22,16 @@ fn directory(files: &[(&str, &[u8])]) -> TempDir {
 
 /// What is wrong, the temporary directory's name left out.
 fn problems(root: &Path, engine: Engine) -> Vec<String> {
-    match load(&[App::directory("main", root)], engine) {
-        Ok(_) => Vec::new(),
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::Source);
-            let root = root.display().to_string();
-            error.all_problems().iter().map(|problem| problem.to_string().replace(&root, "ROOT")).collect()
-        }
-    }
+    let found = load(&[App::directory("main", root)], engine);
+    assert_eq!(found.broken, found.problems.iter().map(|(app, _)| *app).collect());
+    let root = root.display().to_string();
+    found.problems.iter().map(|(_, problem)| problem.to_string().replace(&root, "ROOT")).collect()
 }
 
 fn loaded(app: App, engine: Engine) -> LoadedApp {
-    load(&[app], engine).unwrap_or_else(|error| panic!("{error}")).apps.remove(0)
+    let mut found = load(&[app], engine);
+    assert_eq!(found.problems, []);
+    found.apps.remove(0)
 }
 
 #[test]
@@ -148,8 +146,8 @@ fn links() {
     assert_eq!(app.migrations.len(), 2);
 
     symlink(root.path(), root.path().join("real/up")).expect("a link");
-    let found =
-        load(&[App::directory("main", root.path())], Sqlite).expect("a link to a directory is no error");
+    let found = load(&[App::directory("main", root.path())], Sqlite);
+    assert_eq!(found.problems, [], "a link to a directory is no error");
     assert!(found.warnings[0].message().contains("not followed"));
 
     symlink("loop", root.path().join("loop")).expect("a link");
@@ -162,22 +160,22 @@ fn links() {
 #[test]
 fn labels_and_history_tables() {
     let two = [App::new("a"), App::new("a"), App::new("B-c"), App::new("bustard")];
-    let error = load(&two, Postgres).err().expect("labels are wrong");
-    let messages: Vec<&str> = error.all_problems().iter().map(Problem::message).collect();
+    let found = load(&two, Postgres).problems;
+    let messages: Vec<(usize, &str)> = found.iter().map(|(app, problem)| (*app, problem.message())).collect();
     assert_eq!(
         messages,
         [
-            "two apps have the label `a`",
-            "`B-c` is no label for an app",
-            "the label `bustard` belongs to Bustard's own tables"
+            (1, "two apps have the label `a`"),
+            (2, "`B-c` is no label for an app"),
+            (3, "the label `bustard` belongs to Bustard's own tables")
         ]
     );
-    let error = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], Sqlite).err();
-    assert!(error.is_some_and(|e| e.message().contains("keep their history in one table")));
+    let found = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], Sqlite);
+    assert!(found.problems[0].1.message().contains("keep their history in one table"));
+    assert!(found.broken.is_empty(), "the migrations are all there");
     let two = |a: &str, b: &str, engine| {
-        load(&[App::new("a").history(a), App::new("b").history(b)], engine)
-            .err()
-            .map(|error| error.all_problems()[0].message().to_owned())
+        let found = load(&[App::new("a").history(a), App::new("b").history(b)], engine).problems;
+        found.first().map(|(_, problem)| problem.message().to_owned())
     };
     assert_eq!(two("x.history", "y.history", Postgres), None);
     assert_eq!(two("History", "history", Postgres), None);
@@ -231,8 +229,9 @@ fn what_is_wrong_in_code() {
         .migration("V1__x", Migration::new().register_cache("").depends_on("Forum", 1))
         .migration("V1__y", Migration::new().sql("SELECT 1;\nCOMMIT"))
         .migration("V2__z", Migration::new().schema(ForeignKey::drop().table(Alias::new("t")).name("k")));
-    let error = load(&[app], Sqlite).err().expect("much is wrong");
-    let messages: Vec<String> = error.all_problems().iter().map(|p| p.message().to_owned()).collect();
+    let found = load(&[app], Sqlite);
+    assert_eq!(found.apps[0].migrations[0].migration.depends_on, [], "that it is no label is enough");
+    let messages: Vec<&str> = found.problems.iter().map(|(_, problem)| problem.message()).collect();
     assert_eq!(messages.len(), 6, "{messages:#?}");
     for (message, part) in messages.iter().zip([
         "`V1_x` is no name for a migration",
