@@ -1,6 +1,7 @@
 //! A plan as data for people: what each step does, in words and in SQL.
 
 use super::{Direction, Plan, Step, caches};
+use crate::app::BUSTARD;
 use crate::engine::Engine;
 use crate::error::Problem;
 use crate::graph::Node;
@@ -21,7 +22,9 @@ pub(super) fn plan(
 fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> Step {
     let loaded = facts.migration(node);
     let undo = loaded.migration.undo();
-    let irreversible = undo.as_ref().err().map(|operation| operation.describe(engine));
+    // Nobody would undo Bustard's own tables: they come and go with Bustard.
+    let own = facts.apps[node.0].label == BUSTARD;
+    let irreversible = undo.as_ref().err().filter(|_| !own).map(|operation| operation.describe(engine));
     let operations = match direction {
         Direction::Up => loaded.migration.operations.clone(),
         Direction::Down => undo.unwrap_or_default(),
