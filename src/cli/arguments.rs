@@ -61,13 +61,15 @@ pub struct Options {
 
 impl Options {
     /// What `env_logger` lets through where RUST_LOG is not set. Other crates
-    /// stay at warnings, since some of them log whole statements.
+    /// stay at warnings, since some of them log whole statements. Refinery calls
+    /// an error what `--allow-missing` and its like allow; where they do not,
+    /// Bustard has an error of its own.
     pub fn log_filter(&self) -> &'static str {
         match (self.quiet, self.verbose) {
-            (true, _) => "error",
-            (_, 0) => "warn",
-            (_, 1) => "warn,bustard=info",
-            (_, 2) => "warn,bustard=debug",
+            (true, _) => "error,refinery_core=off",
+            (_, 0) => "warn,refinery_core=off",
+            (_, 1) => "warn,refinery_core=off,bustard=info",
+            (_, 2) => "warn,refinery_core=off,bustard=debug",
             _ => "warn,bustard=trace",
         }
     }
