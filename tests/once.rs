@@ -4,8 +4,11 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use support::{Engine, LOCK, Outcome, Project, Running, Subject, wait_until};
+use bustard::{App, Event, Migration, Migrator};
+use support::proxy::Proxy;
+use support::{Database, Engine, LOCK, Outcome, Project, Running, Subject, wait_until};
 
 const RUNNERS: usize = 16;
 const MIGRATIONS: i64 = 50;
@@ -269,4 +272,39 @@ fn no_lock_is_found_out() {
         let outcomes: Vec<Outcome> = start(&subject, &["migrate"]).into_iter().map(Running::wait).collect();
         check(&subject, &outcomes).expect_err("the checker must see the fault");
     }
+}
+
+/// PostgreSQL remembers what it has not found, and hears of what others have
+/// made when a transaction begins: here that is before the others have committed.
+#[test]
+fn tables_made_between_begin_and_the_lock_are_seen() {
+    let database = Database::new();
+    let migrator =
+        || Migrator::new().app(App::new("main").migration("V1__a", Migration::new().sql("SELECT 1")));
+    let mut holder = database.client();
+    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).expect("nobody has it");
+
+    let proxy = Proxy::start(database.cluster().port());
+    let mut late =
+        postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).expect("it connects");
+    // The moment between BEGIN and what follows it becomes half a second.
+    proxy.set_latency(Duration::from_millis(250));
+    let (sender, waits) = std::sync::mpsc::channel();
+    let told = move |event: &Event| {
+        if let Event::Waiting = event {
+            sender.send(()).expect("somebody listens");
+        }
+    };
+    let late = std::thread::spawn(move || migrator().on_event(told).run(&mut late));
+    // Once it has looked in vain, everything that the next look needs is remembered.
+    waits.recv().expect("it waits for the lock");
+    database.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'idle in transaction' AND query LIKE 'START TRANSACTION%')",
+    );
+    holder.batch_execute("ROLLBACK").expect("it is open");
+    let mut other = bustard::Database::new(&database.url()).expect("the URL is good");
+    assert!(migrator().run(&mut other).expect("nothing is in the way").changed());
+    let report = late.join().expect("it does not panic").expect("it finds nothing left to do");
+    assert!(!report.changed(), "{report:?}");
 }

@@ -162,9 +162,16 @@ fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
 /// What is asked for under the lock: the rows, as refinery asks for them, or
 /// whether somebody has made the table in the meantime, be it in another schema
 /// of the search path.
+///
+/// PostgreSQL remembers which names it has not found until it hears otherwise. It
+/// listens when a transaction begins, which was before the lock was had, and when
+/// a relation is locked: hence the FROM.
 pub(super) fn under_lock(table: &Resolved) -> String {
     match table.width {
         Some(_) => crate::engine::refinery::applied_query(&table.quoted),
-        None => format!("SELECT pg_catalog.to_regclass({})", quote_text(&table.asked)),
+        None => format!(
+            "SELECT pg_catalog.to_regclass({}) FROM pg_catalog.pg_namespace LIMIT 1",
+            quote_text(&table.asked)
+        ),
     }
 }
