@@ -173,6 +173,7 @@ fn registers_its_caches(on: &impl On) {
 }
 
 fn goes_back_and_forward(on: &impl On) {
+    on.bustard(&["migrate", "--to", "bustard:1"]);
     let before = on.schema();
     on.bustard(&["migrate"]);
     let there = on.schema();
