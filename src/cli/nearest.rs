@@ -1,10 +1,10 @@
-//! What somebody may have meant.
+//! What somebody may have meant: the library's own measure, which is not part
+//! of its public API.
 
 /// The name nearest to `wanted`, if one is near enough to be a slip.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let (distance, name) =
-        names.into_iter().map(|name| (strsim::damerau_levenshtein(wanted, name), name)).min()?;
-    (distance <= name.len().max(3) / 3).then_some(name)
+    let (distance, name) = names.into_iter().map(|name| (strsim::osa_distance(wanted, name), name)).min()?;
+    (distance <= name.chars().count().max(3) / 3).then_some(name)
 }
 
 #[cfg(test)]

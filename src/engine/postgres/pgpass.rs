@@ -50,15 +50,12 @@ struct Field {
 
 /// At most five fields; the password may contain colons.
 fn fields(line: &str) -> Vec<Field> {
-    let mut fields = vec![Field::default()];
+    let (mut fields, mut field) = (Vec::new(), Field::default());
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
-        if c == ':' && fields.len() < 5 {
-            fields.push(Field::default());
-            continue;
-        }
-        let field = fields.last_mut().expect("there is always one");
         match (c, chars.clone().next()) {
+            // A password may hold the separator.
+            (':', _) if fields.len() < 4 => fields.push(std::mem::take(&mut field)),
             ('\\', Some(next)) => {
                 chars.next();
                 field.escaped = true;
@@ -67,6 +64,7 @@ fn fields(line: &str) -> Vec<Field> {
             _ => field.text.push(c),
         }
     }
+    fields.push(field);
     fields
 }
 
