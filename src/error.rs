@@ -35,6 +35,11 @@ pub enum ErrorKind {
     Database,
     /// A cache is unknown, or registered twice.
     Cache,
+    /// The versions of caches are not known now: the database has not answered
+    /// for longer than `max_staleness`. What is cached counts as invalid.
+    Stale,
+    /// A store of cached values did not answer, or not as it should.
+    Store,
     /// The run was cancelled from outside.
     Cancelled,
     /// Whatever else: a function of a migration failed, history of another shape.

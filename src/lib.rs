@@ -63,6 +63,7 @@ mod operation;
 mod plan;
 pub mod registry;
 mod source;
+mod store;
 mod version;
 
 pub use app::App;
@@ -78,6 +79,7 @@ pub use migrator::{
 pub use operation::Schema;
 pub use plan::{Revert, State};
 pub use sea_query;
+pub use store::Store;
 pub use version::{CacheVersion, MigrationId, Prefix};
 
 #[cfg(doctest)]

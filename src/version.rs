@@ -53,6 +53,31 @@ impl FromStr for CacheVersion {
     }
 }
 
+impl From<CacheVersion> for i64 {
+    fn from(version: CacheVersion) -> i64 {
+        version.get()
+    }
+}
+
+/// What a version stands for: a set of invalidations, told by their number and
+/// the XOR of their nonces. Of two sets with one number, 64 bits tell them
+/// apart here, and 23 in a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    pub n: i64,
+    pub nonce: i64,
+}
+
+impl Identity {
+    const NONCE_BITS: u32 = 23;
+
+    /// The version; `None` for a count that it has no room for.
+    pub(crate) fn version(self) -> Option<CacheVersion> {
+        let count = self.n.checked_mul(1 << Self::NONCE_BITS)?;
+        CacheVersion::new(count | (self.nonce & ((1 << Self::NONCE_BITS) - 1)))
+    }
+}
+
 /// How a migration may be applied: in order, or whenever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Prefix {
@@ -116,5 +141,15 @@ mod tests {
         assert_eq!(CacheVersion::new(0), None);
         assert_eq!(CacheVersion::new(-1), None);
         assert_eq!(CacheVersion::new(i64::MAX).map(CacheVersion::get), Some(i64::MAX));
+    }
+
+    #[test]
+    fn an_identity_is_packed() {
+        let version = |n, nonce| Identity { n, nonce }.version().map(CacheVersion::get);
+        assert_eq!(version(1, 0), Some(1 << 23));
+        assert_eq!(version(2, -1), Some((2 << 23) | 0x7f_ffff));
+        assert_eq!(version((1 << 40) - 1, -1), Some(i64::MAX));
+        assert_eq!(version(1 << 40, 0), None);
+        assert_eq!(version(0, 0), None);
     }
 }

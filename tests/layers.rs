@@ -173,7 +173,7 @@ fn part(origin: Origin, module: &[String]) -> &str {
     match (origin, segments.as_slice()) {
         (Origin::Library, []) => "lib",
         (Origin::Command, []) => "main",
-        (Origin::Library, ["engine"]) => "ports",
+        (Origin::Library, ["engine"] | ["engine", "observer"]) => "ports",
         (Origin::Library, ["engine", ..]) => "adapters",
         _ => module.first().map_or("", String::as_str),
     }

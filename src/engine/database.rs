@@ -245,6 +245,10 @@ impl sealed::Executor for Database {
             Link::Sqlite { .. } => sealed::Executor::rows(self, sql).map(drop),
         }
     }
+
+    fn commits(&self) -> bool {
+        true
+    }
 }
 
 fn not_connected() -> Error {

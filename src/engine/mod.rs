@@ -8,6 +8,7 @@
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod database;
+pub(crate) mod observer;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod refinery;
@@ -73,6 +74,13 @@ pub(crate) mod sealed {
         /// they are the caller's business.
         fn write(&mut self, sql: &str) -> Result<()> {
             self.rows(sql).map(drop)
+        }
+        /// Whether what is written has committed when it returns.
+        fn commits(&self) -> bool;
+        /// Whether a transaction is open that has begun to write, as far as the
+        /// engine tells: on PostgreSQL the registry knows, and this is `false`.
+        fn has_written(&self) -> bool {
+            false
         }
     }
 

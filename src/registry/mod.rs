@@ -269,6 +269,10 @@ pub(crate) mod within {
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
             self.0.rows(sql)
         }
+
+        fn commits(&self) -> bool {
+            false
+        }
     }
 }
 

@@ -69,7 +69,7 @@ fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
 }
 
 macro_rules! executors {
-    ($($executor:ty),*) => {$(
+    ($($executor:ty: $commits:literal),*) => {$(
         impl Executor for $executor {}
 
         impl sealed::Executor for $executor {
@@ -80,11 +80,15 @@ macro_rules! executors {
             fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
                 registry_rows(self, sql)
             }
+
+            fn commits(&self) -> bool {
+                $commits
+            }
         }
     )*};
 }
 
-executors!(postgres::Client, postgres::Transaction<'_>);
+executors!(postgres::Client: true, postgres::Transaction<'_>: false);
 
 impl Own {
     /// Runs one statement of the registry that reads.

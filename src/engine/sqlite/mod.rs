@@ -10,9 +10,9 @@ pub(crate) use session::{SqliteSession, patient_rows};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::OpenFlags;
 use rusqlite::ffi::ErrorCode;
 use rusqlite::types::ValueRef;
+use rusqlite::{OpenFlags, TransactionState};
 
 use super::{Connection, Engine, Executor, Failure, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result, Said};
@@ -88,6 +88,18 @@ macro_rules! executors {
 
             fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
                 rows(self, sql).map_err(|error| with_help(failure(&error, sql)))
+            }
+
+            fn commits(&self) -> bool {
+                self.is_autocommit()
+            }
+
+            fn has_written(&self) -> bool {
+                // A state that cannot be told counts as one in which it has.
+                !matches!(
+                    self.transaction_state(Some("main")),
+                    Ok(TransactionState::None | TransactionState::Read)
+                )
             }
         }
     )*};

@@ -1,0 +1,2 @@
+-- The reading side on SQLite. Processes look at `PRAGMA data_version` and then at
+-- the tables of V1.
