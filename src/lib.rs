@@ -52,6 +52,8 @@
 #![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "no engine"))]
 
 mod app;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod buster;
 mod engine;
 mod error;
 mod failpoint;
@@ -68,8 +70,12 @@ mod version;
 
 pub use app::App;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use buster::{
+    Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, Values,
+};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use engine::database::{Canceller, Database};
-pub use engine::{Connection, Engine, Executor, OpenTransaction};
+pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;
 pub use migrator::{
