@@ -10,6 +10,7 @@ use std::time::Duration;
 
 #[cfg(feature = "sqlite")]
 use super::GLANCE;
+use super::observer::Observer;
 use super::{Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -103,6 +104,23 @@ impl Database {
     /// What cancels, from another thread, whatever is being done here.
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
+    }
+
+    /// A connection of its own to the same database, to be looked through.
+    pub(crate) fn observer(&self) -> Result<Box<dyn Observer>> {
+        match &self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(link) => {
+                Ok(Box::new(super::postgres::PostgresObserver::new(link.target.clone())?))
+            }
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { path: Some(path), .. } => Ok(Box::new(super::sqlite::SqliteObserver::new(path))),
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { path: None, .. } => {
+                Err(Error::usage("a SQLite database in memory is seen by nobody but its own connection")
+                    .help("write sqlite:PATH for a file"))
+            }
+        }
     }
 
     /// Connects, where that has not happened yet; every use does so by itself.

@@ -21,7 +21,8 @@ pub(crate) enum Woken {
     Time,
 }
 
-/// A connection that is looked through.
+/// A connection that is looked through. Made and dropped anywhere; what lies
+/// between belongs on a thread of its own, not into an asynchronous task.
 pub(crate) trait Observer: Send {
     fn engine(&self) -> Engine;
 
@@ -31,14 +32,22 @@ pub(crate) trait Observer: Send {
 
     /// Runs one statement in a transaction of its own and returns its rows. On
     /// PostgreSQL `ahead`, another one, is sent before it without being waited
-    /// for; its failure is only logged. After an error of
-    /// [`ErrorKind::Connection`](crate::ErrorKind::Connection), which also a
-    /// missed deadline is, the connection is over.
+    /// for; its failure is only logged.
+    ///
+    /// After an error of [`ErrorKind::Connection`](crate::ErrorKind::Connection)
+    /// the connection is over. A missed deadline is one; only on SQLite, where a
+    /// writer has the file to itself, it is
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) and nothing is over.
     fn rows(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>>;
 
     /// Waits until there may be something to look at: for a notification that has
-    /// come since the last wait, for the bell, or for the time.
+    /// come since the last wait, for the bell, or for the time. Without a
+    /// connection it waits for the last two.
     fn wait(&mut self, until: Instant) -> Result<Woken>;
+
+    /// Says which process of the server serves this connection: its own
+    /// notifications are none to this observer.
+    fn served_by(&mut self, _process: i32) {}
 
     /// What other threads ring.
     fn bell(&self) -> Arc<dyn Bell>;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::config::Config;
 use tokio_postgres::error::SqlState;
@@ -23,7 +23,13 @@ pub(crate) type Connection =
 /// Connects within a tokio runtime that has its timers and its input and output
 /// enabled.
 pub(crate) async fn connect(target: &Target) -> Result<(Client, Connection)> {
-    first_that_answers(target, async |config, limit| {
+    connect_by(target, None).await
+}
+
+/// The same, done or given up by the deadline: a server that says nothing gets
+/// only its share of the time that is left.
+pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Result<(Client, Connection)> {
+    first_that_answers(target, deadline, async |config, limit| {
         within(limit, config.connect(target.tls.connector())).await?.map_err(Trouble::Driver)
     })
     .await
@@ -35,7 +41,7 @@ pub(crate) fn connect_sync(target: &Target) -> Result<postgres::Client> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
     })?;
-    let client = runtime.block_on(first_that_answers(target, async |config, limit| {
+    let client = runtime.block_on(first_that_answers(target, None, async |config, limit| {
         in_thread(postgres::Config::from(config), target.tls.connector(), limit)
     }));
     // A look-up of a name cannot be cancelled, and would be waited for here.
@@ -103,11 +109,17 @@ async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Outp
 /// Tries each address of each server, each for as long as the limit allows.
 async fn first_that_answers<T>(
     target: &Target,
+    deadline: Option<Instant>,
     attempt: impl AsyncFn(Config, Option<Duration>) -> Result<T, Trouble>,
 ) -> Result<T> {
     let mut failed: Vec<(&Server, Trouble)> = Vec::new();
-    'servers: for server in &target.servers {
-        let addresses = match within(target.limit, addresses(server)).await {
+    let share = |attempts: usize| {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let fair = left.map(|left| left / u32::try_from(attempts).unwrap_or(u32::MAX));
+        [target.limit, fair].into_iter().flatten().min()
+    };
+    'servers: for (server, after) in target.servers.iter().zip((0..target.servers.len()).rev()) {
+        let addresses = match within(share(after + 2), addresses(server)).await {
             Ok(Ok(addresses)) => addresses,
             Ok(Err(error)) => {
                 failed.push((server, Trouble::Lookup(error)));
@@ -119,8 +131,9 @@ async fn first_that_answers<T>(
             }
         };
         let mut last = None;
-        for address in addresses {
-            match attempt(target.config_for(server, address), target.limit).await {
+        for (i, address) in addresses.iter().enumerate() {
+            let limit = share(after + addresses.len() - i);
+            match attempt(target.config_for(server, *address), limit).await {
                 Ok(connected) => return Ok(connected),
                 Err(trouble) if trouble.try_next() => last = Some(trouble),
                 Err(trouble) => {
@@ -194,10 +207,12 @@ fn reason(target: &Target, server: &Server, trouble: &Trouble) -> Reason {
             format!("the host name cannot be looked up ({error})"),
             "correct the host in the database URL, or this machine's name resolution",
         ),
-        Trouble::TimedOut(limit) => Reason::new(
-            format!("no answer within {} s", limit.unwrap_or_default().as_secs()),
-            "is it the right host and port, and does a firewall let it through? connect_timeout=SECONDS waits longer",
-        ),
+        Trouble::TimedOut(limit) => {
+            let help = "is it the right host and port, and does a firewall let it through?";
+            let longer = if *limit == target.limit { " connect_timeout=SECONDS waits longer" } else { "" };
+            let limit = shown(limit.unwrap_or_default());
+            Reason::new(format!("no answer within {limit}"), format!("{help}{longer}"))
+        }
         Trouble::Io(error) => refused_by_system(server, error),
         Trouble::Driver(error) => {
             if let Some(db) = error.as_db_error() {
@@ -217,6 +232,14 @@ fn reason(target: &Target, server: &Server, trouble: &Trouble) -> Reason {
                 refused_by_driver(error)
             }
         }
+    }
+}
+
+/// A time limit for people to read.
+pub(super) fn shown(limit: Duration) -> String {
+    match limit.subsec_millis() {
+        0 => format!("{} s", limit.as_secs()),
+        _ => format!("{} ms", limit.as_millis()),
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Manner {
     Plain,
     /// Has no TLS, lets everybody in, and closes at the first statement.
     Dying,
+    /// Has no TLS, lets everybody in, says this, and then nothing.
+    Saying(&'static [u8]),
     /// Has TLS with this certificate.
     Tls(Arc<ServerConfig>),
 }
@@ -73,12 +75,19 @@ fn converse(mut stream: TcpStream, manner: Manner, error: Fields) -> std::io::Re
         message = read_message(&mut stream)?;
     }
     assert_ne!(message, TLS_REQUEST);
-    if matches!(manner, Manner::Dying) {
-        // AuthenticationOk, ReadyForQuery.
-        stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")?;
-        return stream.read_exact(&mut [0]);
+    // AuthenticationOk, ReadyForQuery.
+    const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+    match manner {
+        Manner::Dying => {
+            stream.write_all(WELCOME)?;
+            stream.read_exact(&mut [0])
+        }
+        Manner::Saying(words) => {
+            stream.write_all(&[WELCOME, words].concat())?;
+            stream.read_to_end(&mut Vec::new()).map(drop)
+        }
+        _ => stream.write_all(&error_response(error)),
     }
-    stream.write_all(&error_response(error))
 }
 
 /// The number that asks for TLS instead of naming a version of the protocol.
@@ -93,7 +102,7 @@ fn read_message(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     Ok(message)
 }
 
-fn error_response(fields: Fields) -> Vec<u8> {
+pub(super) fn error_response(fields: Fields) -> Vec<u8> {
     let mut body = Vec::new();
     for (letter, text) in fields {
         body.push(*letter as u8);

@@ -26,6 +26,21 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What the driver has gathered itself.
+    pub(super) fn of(sent: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>, keep: bool) -> Answer {
+        let mut answer = Answer::default();
+        match sent {
+            Ok(messages) => {
+                let mut rows = Vec::new();
+                for message in messages {
+                    answer.take(message, &mut rows, keep);
+                }
+            }
+            Err(error) => answer.failure = Some(failure(&error)),
+        }
+        answer
+    }
+
     /// The rows of each statement, if all completed.
     pub(crate) fn all(self) -> Result<Vec<Vec<Row>>, Failure> {
         match self.failure {
@@ -147,26 +162,12 @@ impl Link for Own {
     }
 }
 
-fn collected(sent: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>, keep: bool) -> Answer {
-    let mut answer = Answer::default();
-    match sent {
-        Ok(messages) => {
-            let mut rows = Vec::new();
-            for message in messages {
-                answer.take(message, &mut rows, keep);
-            }
-        }
-        Err(error) => answer.failure = Some(failure(&error)),
-    }
-    answer
-}
-
 impl Link for postgres::Client {
     const COUNTS: bool = false;
     const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        collected(self.simple_query(sql), keep)
+        Answer::of(self.simple_query(sql), keep)
     }
 }
 
@@ -175,6 +176,6 @@ impl Link for postgres::Transaction<'_> {
     const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        collected(self.simple_query(sql), keep)
+        Answer::of(self.simple_query(sql), keep)
     }
 }

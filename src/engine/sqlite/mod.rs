@@ -2,9 +2,11 @@
 //! tries again until the lock time-out.
 
 mod foreign_keys;
+mod observer;
 mod pragmas;
 mod session;
 
+pub(crate) use observer::SqliteObserver;
 pub(crate) use session::{SqliteSession, patient_rows};
 
 use std::path::Path;

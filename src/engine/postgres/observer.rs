@@ -1,0 +1,441 @@
+//! An [`Observer`] of a PostgreSQL server: a client, and a runtime that drives its
+//! connection whenever somebody waits here. Nothing is waited for without a
+//! deadline and an ear for the bell.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, OptionFuture, join, poll_fn, select};
+use futures_util::task::AtomicWaker;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
+
+use super::connect::{Connection, connect_by, shown};
+use super::link::Answer;
+use super::{Target, failure};
+use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::{Engine, Failure, Row};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long the server may take to cancel what took too long.
+const CANCELLING: Duration = Duration::from_secs(5);
+
+pub(crate) struct PostgresObserver {
+    target: Target,
+    /// Taken only by `drop`.
+    runtime: Option<Runtime>,
+    bell: Arc<Ear>,
+    line: Option<Line>,
+}
+
+/// What wakes the thread that waits: there is only that one, and one task on it.
+#[derive(Default)]
+struct Ear {
+    rung: AtomicBool,
+    stopped: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Bell for Ear {
+    fn ring(&self) {
+        self.rung.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+}
+
+impl Ear {
+    async fn stopped(&self) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            if self.stopped.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// A connection: the half that sends, and what the other half has heard.
+struct Line {
+    client: Client,
+    driver: JoinHandle<()>,
+    heard: Arc<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    notified: AtomicBool,
+    /// Whose notifications do not count.
+    own: AtomicI32,
+    /// Why the connection has ended.
+    ended: Mutex<Option<Failure>>,
+}
+
+impl Heard {
+    fn ended(&self) -> Option<Failure> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // A network that takes nothing would keep it from saying farewell.
+        self.driver.abort();
+    }
+}
+
+/// Drives a connection until it ends.
+async fn drive(mut connection: Connection, heard: Arc<Heard>, bell: Arc<Ear>) {
+    let end = loop {
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notification(notification))) => {
+                if notification.process_id() != heard.own.load(Ordering::SeqCst) {
+                    heard.notified.store(true, Ordering::SeqCst);
+                    bell.waker.wake();
+                }
+            }
+            Some(Ok(AsyncMessage::Notice(notice))) => log::debug!("the server: {}", notice.message()),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break failure(&error),
+            None => break silence("the connection was closed"),
+        }
+    };
+    *heard.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    bell.waker.wake();
+}
+
+/// A failure of which only this is known.
+fn silence(what: &str) -> Failure {
+    Failure {
+        kind: ErrorKind::Connection,
+        said: Box::new(crate::error::Said { message: what.to_owned(), ..Default::default() }),
+        offset: None,
+    }
+}
+
+/// What ended something before it was done.
+enum Cut {
+    Late,
+    Stopped,
+}
+
+impl PostgresObserver {
+    pub(crate) fn new(target: Target) -> Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+            })?;
+        Ok(PostgresObserver { target, runtime: Some(runtime), bell: Arc::default(), line: None })
+    }
+
+    fn runtime(&self) -> Result<&Runtime> {
+        self.runtime.as_ref().ok_or_else(cancelled)
+    }
+
+    /// Waits for something until the deadline, or until it is told to stop.
+    fn by<T>(&self, deadline: Instant, what: impl Future<Output = T>) -> Result<Result<T, Cut>> {
+        Ok(self.runtime()?.block_on(async {
+            let (stopped, what) = (pin!(self.bell.stopped()), pin!(what));
+            match tokio::time::timeout_at(deadline.into(), select(stopped, what)).await {
+                Ok(Either::Left(_)) => Err(Cut::Stopped),
+                Ok(Either::Right((done, _))) => Ok(done),
+                Err(_) => Err(Cut::Late),
+            }
+        }))
+    }
+
+    /// Nobody else would: a server that waits for a lock does not notice that
+    /// its client has gone, and the next connection would wait beside it.
+    fn cancel(&self, line: &Line) {
+        let (token, connector) = (line.client.cancel_token(), self.target.connector());
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(async move {
+                let asked = tokio::time::timeout(CANCELLING, token.cancel_query(connector)).await;
+                if !matches!(asked, Ok(Ok(()))) {
+                    log::debug!("the server could not be asked to cancel a look");
+                }
+            });
+        }
+    }
+}
+
+impl Observer for PostgresObserver {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn connect(&mut self, deadline: Instant) -> Result<()> {
+        self.line = None;
+        let began = Instant::now();
+        let (client, connection) = match self.by(deadline, connect_by(&self.target, Some(deadline)))? {
+            Ok(connected) => connected?,
+            Err(Cut::Stopped) => return Err(cancelled()),
+            Err(Cut::Late) => {
+                let (target, limit) =
+                    (self.target.redacted(), shown(deadline.saturating_duration_since(began)));
+                return Err(Error::new(
+                    ErrorKind::Connection,
+                    format!("cannot connect to {target}: no answer within {limit}"),
+                )
+                .help("is the server running, and does a firewall let it through?"));
+            }
+        };
+        let heard = Arc::<Heard>::default();
+        let driver = drive(connection, Arc::clone(&heard), Arc::clone(&self.bell));
+        let driver = self.runtime()?.spawn(driver);
+        self.line = Some(Line { client, driver, heard });
+        Ok(())
+    }
+
+    fn rows(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
+        // Put back only if it is good for more.
+        let Some(line) = self.line.take() else {
+            return Err(Error::new(ErrorKind::Connection, "there is no connection to the database"));
+        };
+        let began = Instant::now();
+        // Both are on their way before either is answered, in this order.
+        let asked = join(
+            OptionFuture::from(ahead.map(|ahead| line.client.simple_query(ahead))),
+            line.client.simple_query(sql),
+        );
+        let (ahead, answer) = match self.by(deadline, asked)? {
+            Ok(answered) => answered,
+            Err(Cut::Stopped) => return Err(cancelled()),
+            Err(Cut::Late) => {
+                self.cancel(&line);
+                return Err(late(deadline.saturating_duration_since(began)));
+            }
+        };
+        if let Some(Err(error)) = ahead {
+            log::debug!("what was sent ahead of a look failed: {error}");
+        }
+        match collected(answer) {
+            Ok(rows) => {
+                self.line = Some(line);
+                Ok(rows)
+            }
+            Err(failure) if failure.kind == ErrorKind::Connection => {
+                // Its last words may have come before the question.
+                let said = line.heard.ended().filter(|_| failure.is_silence());
+                Err(said.unwrap_or(failure).into_error())
+            }
+            Err(failure) => {
+                self.line = Some(line);
+                Err(failure.into_error())
+            }
+        }
+    }
+
+    fn wait(&mut self, until: Instant) -> Result<Woken> {
+        let heard = self.line.as_ref().map(|line| Arc::clone(&line.heard));
+        let woken = poll_fn(|context| {
+            self.bell.waker.register(context.waker());
+            if let Some(heard) = &heard {
+                if let Some(end) = heard.ended() {
+                    return Poll::Ready(Err(end.into_error()));
+                }
+                if heard.notified.swap(false, Ordering::SeqCst) {
+                    return Poll::Ready(Ok(Woken::Notified));
+                }
+            }
+            if self.bell.rung.swap(false, Ordering::SeqCst) {
+                return Poll::Ready(Ok(Woken::Rung));
+            }
+            Poll::Pending
+        });
+        match self.by(until, woken)? {
+            Ok(Ok(woken)) => Ok(woken),
+            Ok(Err(error)) => {
+                self.line = None;
+                Err(error)
+            }
+            Err(Cut::Stopped) => Err(cancelled()),
+            Err(Cut::Late) => Ok(Woken::Time),
+        }
+    }
+
+    fn served_by(&mut self, process: i32) {
+        if let Some(line) = &self.line {
+            line.heard.own.store(process, Ordering::SeqCst);
+        }
+    }
+
+    fn bell(&self) -> Arc<dyn Bell> {
+        Arc::clone(&self.bell) as Arc<dyn Bell>
+    }
+}
+
+impl Drop for PostgresObserver {
+    fn drop(&mut self) {
+        self.line = None;
+        if let Some(runtime) = self.runtime.take() {
+            // A look-up of a name cannot be cancelled, and would be waited for; and
+            // whoever drops this may be on a runtime, where nothing may be waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn collected(answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>) -> Result<Vec<Row>, Failure> {
+    let results = Answer::of(answer, true).all()?;
+    Ok(results.into_iter().next_back().unwrap_or_default())
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "cancelled")
+}
+
+fn late(limit: Duration) -> Error {
+    Error::new(ErrorKind::Connection, format!("the database gave no answer within {}", shown(limit)))
+        .help("is the server overloaded, or does somebody hold a lock on the tables of the schema bustard?")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::super::fake::{Fake, Manner, NO_DATABASE, error_response};
+    use super::*;
+
+    /// What no test waits for.
+    const LONG: Duration = Duration::from_secs(120);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn observer(manner: Manner) -> PostgresObserver {
+        let port = Fake::start(manner, NO_DATABASE).port;
+        let url = format!("postgres://u:secret@127.0.0.1:{port}/d");
+        PostgresObserver::new(Target::parse_with(&url, &|_| None).unwrap()).unwrap()
+    }
+
+    fn connected(manner: Manner) -> PostgresObserver {
+        let mut observer = observer(manner);
+        observer.connect(Instant::now() + LONG).unwrap();
+        observer
+    }
+
+    #[track_caller]
+    fn assert_fails<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, words: &str) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(!error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn whoever_says_nothing_is_given_up_at_the_deadline() {
+        let mut silent = observer(Manner::Silent);
+        let began = Instant::now();
+        assert_fails(silent.connect(Instant::now() + SHORT), ErrorKind::Connection, "no answer within");
+        let mut mute = connected(Manner::Saying(b""));
+        for ahead in [None, Some("SELECT 1")] {
+            let rows = mute.rows(ahead, "SELECT 2", Instant::now() + SHORT);
+            assert_fails(rows, ErrorKind::Connection, "no answer within");
+            // And is over.
+            let rows = mute.rows(None, "SELECT 2", Instant::now() + LONG);
+            assert_fails(rows, ErrorKind::Connection, "there is no connection");
+            mute = connected(Manner::Saying(b""));
+        }
+        assert!(began.elapsed() < LONG);
+    }
+
+    #[test]
+    fn of_several_servers_each_has_its_share_of_the_time() {
+        let silent = Fake::start(Manner::Silent, NO_DATABASE).port;
+        let good = Fake::start(Manner::Saying(b""), NO_DATABASE).port;
+        let url = format!("postgres://u@127.0.0.1:{silent},127.0.0.1:{good}/d?connect_timeout=0");
+        let mut observer = PostgresObserver::new(Target::parse_with(&url, &|_| None).unwrap()).unwrap();
+        observer.connect(Instant::now() + Duration::from_secs(2)).unwrap();
+    }
+
+    #[test]
+    fn whoever_hangs_up_is_noticed() {
+        assert_fails(
+            observer(Manner::Closing).connect(Instant::now() + LONG),
+            ErrorKind::Connection,
+            "closed the connection",
+        );
+        let rows = connected(Manner::Dying).rows(None, "SELECT 1", Instant::now() + LONG);
+        assert_fails(rows, ErrorKind::Connection, "connection");
+
+        let farewell = error_response(&[('S', "FATAL"), ('V', "FATAL"), ('C', "57P01"), ('M', "going down")]);
+        let farewell: &'static [u8] = farewell.leak();
+        assert_fails(
+            connected(Manner::Saying(farewell)).wait(Instant::now() + LONG),
+            ErrorKind::Connection,
+            "going down",
+        );
+        let mut left = connected(Manner::Saying(farewell));
+        let rows = left.rows(None, "SELECT 1", Instant::now() + LONG);
+        assert_fails(rows, ErrorKind::Connection, "going down");
+        // Without a connection there is still the time, and the bell.
+        assert_eq!(left.wait(Instant::now() + SHORT).unwrap(), Woken::Time);
+        left.bell().ring();
+        assert_eq!(left.wait(Instant::now() + LONG).unwrap(), Woken::Rung);
+    }
+
+    #[test]
+    fn notifications_are_heard_once_and_not_ones_own() {
+        // From process 7, on the channel "b", twice.
+        let words = b"A\0\0\0\x0b\0\0\0\x07b\0\0A\0\0\0\x0b\0\0\0\x07b\0\0";
+        let mut observer = connected(Manner::Saying(words));
+        assert_eq!(observer.wait(Instant::now() + LONG).unwrap(), Woken::Notified);
+        assert_eq!(observer.wait(Instant::now() + SHORT).unwrap(), Woken::Time);
+
+        let mut own = connected(Manner::Saying(words));
+        own.served_by(7);
+        assert_eq!(own.wait(Instant::now() + SHORT).unwrap(), Woken::Time);
+    }
+
+    #[test]
+    fn the_bell_is_heard_also_when_it_was_rung_before() {
+        let mut observer = connected(Manner::Saying(b""));
+        observer.bell().ring();
+        observer.bell().ring();
+        assert_eq!(observer.wait(Instant::now() + LONG).unwrap(), Woken::Rung);
+        assert_eq!(observer.wait(Instant::now() + SHORT).unwrap(), Woken::Time);
+        let bell = observer.bell();
+        let ringer = thread::spawn(move || bell.ring());
+        assert_eq!(observer.wait(Instant::now() + LONG).unwrap(), Woken::Rung);
+        ringer.join().unwrap();
+    }
+
+    #[test]
+    fn stopping_ends_whatever_is_going_on() {
+        type Act = fn(&mut PostgresObserver) -> Result<()>;
+        let connect: Act = |observer| observer.connect(Instant::now() + LONG);
+        let ask: Act = |observer| observer.rows(None, "SELECT 1", Instant::now() + LONG).map(drop);
+        let wait: Act = |observer| observer.wait(Instant::now() + LONG).map(drop);
+        let acts = [(observer(Manner::Silent), connect), (connected(Manner::Saying(b"")), ask)];
+        for (mut observer, act) in acts.into_iter().chain([(connected(Manner::Saying(b"")), wait)]) {
+            let bell = observer.bell();
+            let began = Instant::now();
+            let stopper = thread::spawn(move || {
+                thread::sleep(SHORT);
+                bell.stop();
+            });
+            assert_fails(act(&mut observer), ErrorKind::Cancelled, "cancelled");
+            // And all that follows.
+            assert_fails(connect(&mut observer), ErrorKind::Cancelled, "cancelled");
+            assert_fails(wait(&mut observer), ErrorKind::Cancelled, "cancelled");
+            assert!(began.elapsed() < LONG);
+            stopper.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn it_may_be_made_and_dropped_on_a_runtime() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let connected = connected(Manner::Saying(b""));
+        runtime.block_on(async move {
+            drop(connected);
+            drop(observer(Manner::Silent));
+        });
+    }
+}

@@ -1,0 +1,269 @@
+//! An [`Observer`] of a SQLite file. Nobody notifies here; the bell and the time
+//! are all that ends a wait.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::{open, patient_rows};
+use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::{Engine, Row};
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) struct SqliteObserver {
+    path: PathBuf,
+    bell: Arc<Ear>,
+    opened: Option<Opened>,
+}
+
+struct Opened {
+    connection: rusqlite::Connection,
+    file: FileIdentity,
+}
+
+/// Which file it is, whatever it is called: its device and its number there. As
+/// long as it is open, nobody else gets that number.
+type FileIdentity = (u64, u64);
+
+#[derive(Default)]
+struct Ear {
+    rung: Mutex<bool>,
+    stopped: AtomicBool,
+    heard: Condvar,
+}
+
+impl Bell for Ear {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.heard.notify_all();
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+}
+
+impl SqliteObserver {
+    /// Of the file at this path, wherever the process goes later.
+    pub(crate) fn new(path: &std::path::Path) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        SqliteObserver { path, bell: Arc::default(), opened: None }
+    }
+
+    fn check_stopped(&self) -> Result<()> {
+        if self.bell.stopped.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
+        }
+        Ok(())
+    }
+
+    /// The file at the path now.
+    #[cfg(unix)]
+    fn file(&self) -> Result<FileIdentity> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        match std::fs::metadata(&self.path) {
+            Ok(file) => Ok((file.dev(), file.ino())),
+            Err(error) => {
+                let message = format!("the SQLite file {} cannot be found", self.path.display());
+                Err(Error::new(ErrorKind::Connection, message)
+                    .help("`bustard migrate` makes it")
+                    .caused_by(error))
+            }
+        }
+    }
+
+    /// Elsewhere a file that is open cannot be replaced.
+    #[cfg(not(unix))]
+    fn file(&self) -> Result<FileIdentity> {
+        Ok((0, 0))
+    }
+
+    fn replaced(&self) -> Error {
+        let message =
+            format!("the SQLite file {} is another one than when it was opened", self.path.display());
+        Error::new(ErrorKind::Connection, message)
+            .help("whoever restores a backup should stop its users first, and take away -wal and -shm too")
+    }
+}
+
+impl Observer for SqliteObserver {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn connect(&mut self, _deadline: Instant) -> Result<()> {
+        self.opened = None;
+        self.check_stopped()?;
+        // Not read-only: what a writer has left that crashed must be rolled back
+        // before anybody can read.
+        let before = self.file()?;
+        let connection = open(Some(&self.path), false)?;
+        if self.file()? != before {
+            return Err(self.replaced());
+        }
+        self.opened = Some(Opened { connection, file: before });
+        Ok(())
+    }
+
+    fn rows(&mut self, _ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
+        self.check_stopped()?;
+        let Some(opened) = &self.opened else {
+            return Err(Error::new(ErrorKind::Connection, "the SQLite file is not open"));
+        };
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let read = patient_rows(&opened.connection, patience, Some(&self.bell.stopped), sql);
+        // Only now: what was read must be of the file that is there.
+        let checked = match self.file() {
+            Ok(file) if file == opened.file => read,
+            Ok(_) => Err(self.replaced()),
+            Err(error) => Err(error),
+        };
+        if matches!(&checked, Err(error) if error.kind() == ErrorKind::Connection) {
+            self.opened = None;
+        }
+        checked
+    }
+
+    fn wait(&mut self, until: Instant) -> Result<Woken> {
+        let mut rung = self.bell.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            self.check_stopped()?;
+            if std::mem::take(&mut *rung) {
+                return Ok(Woken::Rung);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Woken::Time);
+            }
+            rung = self.bell.heard.wait_timeout(rung, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn bell(&self) -> Arc<dyn Bell> {
+        Arc::clone(&self.bell) as Arc<dyn Bell>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::thread;
+    use std::time::Duration;
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(120);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn database(path: &Path, value: i64) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (v)").unwrap();
+        connection.execute("INSERT INTO t VALUES (?1)", [value]).unwrap();
+        connection
+    }
+
+    fn value(observer: &mut SqliteObserver) -> Result<String> {
+        let rows = observer.rows(Some("not even SQL"), "SELECT v FROM t", Instant::now() + LONG)?;
+        Ok(rows[0][0].clone().unwrap())
+    }
+
+    #[track_caller]
+    fn assert_fails<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, words: &str) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_created_and_no_transaction_left_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sqlite");
+        let mut observer = SqliteObserver::new(&path);
+        assert_fails(observer.connect(Instant::now() + LONG), ErrorKind::Connection, "cannot be found");
+        assert!(!path.exists());
+        assert_fails(value(&mut observer), ErrorKind::Connection, "not open");
+
+        let writer = database(&path, 1);
+        observer.connect(Instant::now() + LONG).unwrap();
+        assert_eq!(value(&mut observer).unwrap(), "1");
+        writer.execute("UPDATE t SET v = 2", []).unwrap();
+        // A reader that held on to its snapshot would keep the log from starting anew.
+        let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+        assert_eq!(busy, 0);
+        assert_eq!(value(&mut observer).unwrap(), "2");
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_noticed_and_opened_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("x.sqlite"), directory.path().join("y.sqlite"));
+        drop(database(&path, 1));
+        drop(database(&other, 2));
+        let mut observer = SqliteObserver::new(&path);
+        observer.connect(Instant::now() + LONG).unwrap();
+        assert_eq!(value(&mut observer).unwrap(), "1");
+
+        std::fs::remove_file(&path).unwrap();
+        assert_fails(value(&mut observer), ErrorKind::Connection, "cannot be found");
+        assert_fails(value(&mut observer), ErrorKind::Connection, "not open");
+
+        drop(database(&path, 3));
+        observer.connect(Instant::now() + LONG).unwrap();
+        assert_eq!(value(&mut observer).unwrap(), "3");
+        std::fs::rename(&other, &path).unwrap();
+        assert_fails(value(&mut observer), ErrorKind::Connection, "another one than when it was opened");
+        observer.connect(Instant::now() + LONG).unwrap();
+        assert_eq!(value(&mut observer).unwrap(), "2");
+    }
+
+    #[test]
+    fn a_writer_that_has_the_file_to_itself_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sqlite");
+        let writer = database(&path, 1);
+        writer.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+        let mut observer = SqliteObserver::new(&path);
+        observer.connect(Instant::now() + LONG).unwrap();
+
+        writer.execute_batch("BEGIN EXCLUSIVE; UPDATE t SET v = 2").unwrap();
+        let read = observer.rows(None, "SELECT v FROM t", Instant::now() + SHORT);
+        assert_fails(read, ErrorKind::Locked, "still locked");
+        let committer = thread::spawn(move || {
+            thread::sleep(SHORT);
+            writer.execute_batch("COMMIT").unwrap();
+        });
+        assert_eq!(value(&mut observer).unwrap(), "2");
+        committer.join().unwrap();
+    }
+
+    #[test]
+    fn the_bell_wakes_and_stops() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sqlite");
+        let writer = database(&path, 1);
+        writer.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+        let mut observer = SqliteObserver::new(&path);
+        observer.connect(Instant::now() + LONG).unwrap();
+        let bell = observer.bell();
+        bell.ring();
+        assert_eq!(observer.wait(Instant::now() + LONG).unwrap(), Woken::Rung);
+        assert_eq!(observer.wait(Instant::now() + SHORT).unwrap(), Woken::Time);
+
+        writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let began = Instant::now();
+        let stopper = thread::spawn(move || {
+            thread::sleep(SHORT);
+            bell.stop();
+        });
+        assert_fails(value(&mut observer), ErrorKind::Cancelled, "cancelled");
+        assert_fails(observer.wait(Instant::now() + LONG), ErrorKind::Cancelled, "cancelled");
+        assert_fails(observer.connect(Instant::now() + LONG), ErrorKind::Cancelled, "cancelled");
+        assert!(began.elapsed() < LONG);
+        stopper.join().unwrap();
+    }
+}
