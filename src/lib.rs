@@ -85,7 +85,7 @@ pub use migrator::{
 pub use operation::Schema;
 pub use plan::{Revert, State};
 pub use sea_query;
-pub use store::Store;
+pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 
 #[cfg(doctest)]

@@ -56,7 +56,12 @@ const LAYERS: &[Layer] = &[
         may_use: &["source", "graph", "plan", "registry", "adapters"],
         libraries: &["log"],
     },
-    Layer { parts: &["buster", "store"], may_use: &["registry"], libraries: &["log"] },
+    Layer { parts: &["buster"], may_use: &["registry", "store"], libraries: &["log"] },
+    Layer {
+        parts: &["store"],
+        may_use: &["registry"],
+        libraries: &["humantime", "log", "moka", "redis", "serde", "siphasher", "socket2"],
+    },
     // The command: the library's public API, which the compiler sees to, and
     // what makes a command of it.
     Layer {
