@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::document;
 use super::failure::Failure;
-use super::url::Origin;
 
 /// Where and how the command writes.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +30,7 @@ impl Output {
 
     /// Names the database before anything happens to it. `prefix` makes the
     /// line a comment where the rest is SQL.
-    pub fn database(&self, prefix: &str, database: &Database, origin: &Origin) -> Result<(), Failure> {
+    pub fn database(&self, prefix: &str, database: &Database, origin: &str) -> Result<(), Failure> {
         if self.json {
             return Ok(());
         }
