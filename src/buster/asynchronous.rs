@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use super::flight::Part;
 use super::settings::CacheBusterBuilder;
 use super::shared::Shared;
-use super::values::{Values, decode, encode};
+use super::values::{Filing, Values, decode, encode};
 use super::{Cache, CacheBuster};
 use crate::engine::{AsyncExecutor, CommitAsync};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{self, identity};
-use crate::store::{Filing, Shelf};
+use crate::store::Shelf;
 use crate::version::CacheVersion;
 
 impl CacheBusterBuilder {
@@ -146,7 +146,7 @@ impl Cache {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Values<T> {
+impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
     /// [`get_or_insert_with`](Values::get_or_insert_with) for an asynchronous
     /// computation; call it within a Tokio runtime.
     pub async fn get_or_insert_with_async<F: Future<Output = T>>(
@@ -178,7 +178,7 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             return Ok(value);
         }
         let lead = loop {
-            let flight = match self.shared().flights.join(filing.full_key(), false) {
+            let flight = match self.shared().flights.join(&filing.key(), false) {
                 Part::Lead(lead) => break lead,
                 Part::Recursion => return load().await,
                 Part::Follow(flight) => flight,
@@ -194,8 +194,8 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         let value = load().await?;
         if let Some(bytes) = encode(&value) {
             // Filed before it lands: then nobody finds neither.
-            file(self.shelf(), filing, bytes.clone()).await;
-            lead.land(&bytes);
+            file(self.shelf(), &filing, &bytes).await;
+            lead.land(bytes);
         }
         Ok(value)
     }
@@ -223,30 +223,27 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         }
         let value = load().await?;
         if let Some(bytes) = encode(&value) {
-            file(self.shelf(), filing, bytes).await;
+            file(self.shelf(), &filing, &bytes).await;
         }
         Ok(value)
     }
 }
 
-async fn find<T: DeserializeOwned>(shelf: &Arc<Shelf>, filing: &Arc<Filing>) -> Option<T> {
-    let bytes = match shelf.is_local() {
-        true => shelf.get(filing),
-        false => {
-            let (shelf, filing) = (shelf.clone(), filing.clone());
-            blocking(move || shelf.get(&filing)).await.ok().flatten()
-        }
-    };
-    decode(&bytes?)
+async fn find<T: DeserializeOwned + Send + 'static>(shelf: &Arc<Shelf>, filing: &Arc<Filing>) -> Option<T> {
+    if shelf.is_local() {
+        return filing.find(shelf);
+    }
+    let (shelf, filing) = (shelf.clone(), filing.clone());
+    blocking(move || filing.find(&shelf)).await.ok().flatten()
 }
 
-async fn file(shelf: &Arc<Shelf>, filing: Arc<Filing>, bytes: Vec<u8>) {
+async fn file(shelf: &Arc<Shelf>, filing: &Arc<Filing>, bytes: &Arc<[u8]>) {
     if shelf.is_local() {
-        return shelf.set(&filing, &bytes);
+        return filing.file(shelf, bytes);
     }
-    let shelf = shelf.clone();
+    let (shelf, filing, bytes) = (shelf.clone(), filing.clone(), bytes.clone());
     // What could not be kept is computed again.
-    let _ = blocking(move || shelf.set(&filing, &bytes)).await;
+    let _ = blocking(move || filing.file(&shelf, &bytes)).await;
 }
 
 /// Runs what blocks where it may.

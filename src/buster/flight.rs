@@ -7,10 +7,13 @@ use std::thread::ThreadId;
 
 use event_listener::{Event, EventListener, Listener};
 
+use crate::store::EntryKey;
+
 /// The computations under way.
 #[derive(Default)]
 pub(super) struct Flights {
-    open: Mutex<HashMap<String, Arc<Flight>>>,
+    /// By the whole key of the value, version included.
+    open: Mutex<HashMap<Vec<u8>, Arc<Flight>>>,
 }
 
 /// One of them.
@@ -33,10 +36,14 @@ pub(super) enum Part<'f> {
 impl Flights {
     /// Joins the computation of `key`. A leader that `blocks` computes on this
     /// thread.
-    pub(super) fn join(&self, key: &str, blocks: bool) -> Part<'_> {
+    pub(super) fn join(&self, key: &EntryKey<'_>, blocks: bool) -> Part<'_> {
+        self.join_whole(key.full(), blocks)
+    }
+
+    fn join_whole(&self, key: Vec<u8>, blocks: bool) -> Part<'_> {
         let this = std::thread::current().id();
         let mut open = self.open();
-        if let Some(flight) = open.get(key) {
+        if let Some(flight) = open.get(&key) {
             return match flight.leader == Some(this) {
                 true => Part::Recursion,
                 false => Part::Follow(flight.clone()),
@@ -44,11 +51,11 @@ impl Flights {
         }
         let leader = blocks.then_some(this);
         let flight = Arc::new(Flight { landed: OnceLock::new(), ended: Event::new(), leader });
-        open.insert(key.to_owned(), flight.clone());
-        Part::Lead(Lead { flights: self, key: key.to_owned(), flight })
+        open.insert(key.clone(), flight.clone());
+        Part::Lead(Lead { flights: self, key, flight })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<String, Arc<Flight>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<Flight>>> {
         // No code of others runs under this lock.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,14 +91,14 @@ impl Flight {
 /// Whoever computes. However this ends, by an error or a panic too, the others go on.
 pub(super) struct Lead<'f> {
     flights: &'f Flights,
-    key: String,
+    key: Vec<u8>,
     flight: Arc<Flight>,
 }
 
 impl Lead<'_> {
     /// Hands the others what has been computed.
-    pub(super) fn land(self, encoded: &[u8]) {
-        let _ = self.flight.landed.set(Some(encoded.into()));
+    pub(super) fn land(self, encoded: Arc<[u8]>) {
+        let _ = self.flight.landed.set(Some(encoded));
     }
 }
 
@@ -111,31 +118,31 @@ mod tests {
     #[test]
     fn followers_get_what_the_leader_lands_with() {
         let flights = Flights::default();
-        let Part::Lead(lead) = flights.join("k", true) else { panic!("nobody leads yet") };
-        assert!(matches!(flights.join("other", true), Part::Lead(_)));
+        let Part::Lead(lead) = flights.join_whole(b"k".to_vec(), true) else { panic!("nobody leads yet") };
+        assert!(matches!(flights.join_whole(b"other".to_vec(), true), Part::Lead(_)));
         std::thread::scope(|scope| {
             let followers: Vec<_> = (0..4)
                 .map(|_| {
-                    let Part::Follow(flight) = scope.spawn(|| flights.join("k", true)).join().unwrap() else {
+                    let Part::Follow(flight) = scope.spawn(|| flights.join_whole(b"k".to_vec(), true)).join().unwrap() else {
                         panic!("somebody leads")
                     };
                     scope.spawn(move || flight.wait())
                 })
                 .collect();
-            lead.land(b"value");
+            lead.land(b"value"[..].into());
             for follower in followers {
                 assert_eq!(follower.join().unwrap().as_deref(), Some(&b"value"[..]));
             }
         });
-        assert!(matches!(flights.join("k", true), Part::Lead(_)), "the next one computes anew");
+        assert!(matches!(flights.join_whole(b"k".to_vec(), true), Part::Lead(_)), "the next one computes anew");
     }
 
     #[test]
     fn a_leader_that_panics_lets_the_others_go_on() {
         let flights = Flights::default();
         std::thread::scope(|scope| {
-            let Part::Lead(lead) = flights.join("k", false) else { panic!("nobody leads yet") };
-            let Part::Follow(flight) = flights.join("k", true) else { panic!("somebody leads") };
+            let Part::Lead(lead) = flights.join_whole(b"k".to_vec(), false) else { panic!("nobody leads yet") };
+            let Part::Follow(flight) = flights.join_whole(b"k".to_vec(), true) else { panic!("somebody leads") };
             let leader = scope.spawn(move || {
                 let _lead = lead;
                 panic!("the computation fails");
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn a_leader_does_not_wait_for_itself() {
         let flights = Flights::default();
-        let Part::Lead(_lead) = flights.join("k", true) else { panic!("nobody leads yet") };
-        assert!(matches!(flights.join("k", true), Part::Recursion));
+        let Part::Lead(_lead) = flights.join_whole(b"k".to_vec(), true) else { panic!("nobody leads yet") };
+        assert!(matches!(flights.join_whole(b"k".to_vec(), true), Part::Recursion));
     }
 }

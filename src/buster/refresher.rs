@@ -19,7 +19,7 @@ use crate::engine::observer::{Observer, Woken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::registry::look::{Look, Looker};
-use crate::store::Stores;
+use crate::store::Shelf;
 
 pub(super) type Listener = Box<dyn FnMut(&Change) + Send>;
 
@@ -62,10 +62,10 @@ impl Drop for Thread {
 pub(super) fn start(
     observer: Box<dyn Observer>,
     times: Times,
-    stores: Stores,
+    shelf: Shelf,
     listener: Option<Listener>,
 ) -> Result<(Arc<Shared>, Thread)> {
-    let shared = Arc::new(Shared::new(observer.bell(), stores));
+    let shared = Arc::new(Shared::new(observer.bell(), shelf));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
         shared: shared.clone(),
@@ -168,7 +168,7 @@ impl Refresher {
         if let Some(first) = self.first.take() {
             let _ = first.send(Ok(()));
         }
-        self.looker.fold(self.deadline())?;
+        self.looker.fold(self.deadline());
         self.rest(began + jittered(self.times.poll_interval))
     }
 

@@ -8,7 +8,7 @@ use super::refresher::{self, Listener};
 use super::{CacheBuster, Change};
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
-use crate::store::Stores;
+use crate::store::{Shelf, Store, StoreSettings, Stores};
 
 /// How old a snapshot may be, unless told otherwise.
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub struct CacheBusterBuilder {
     observer: Result<Box<dyn Observer>>,
     max_staleness: Duration,
     poll_interval: Duration,
-    stores: Stores,
+    shelf: Result<Shelf>,
     listener: Option<Listener>,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Debug for CacheBusterBuilder {
         f.debug_struct("CacheBusterBuilder")
             .field("max_staleness", &self.max_staleness)
             .field("poll_interval", &self.poll_interval)
-            .field("stores", &self.stores)
+            .field("shelf", &self.shelf)
             .finish_non_exhaustive()
     }
 }
@@ -54,7 +54,7 @@ impl CacheBusterBuilder {
             observer,
             max_staleness: DEFAULT_MAX_STALENESS,
             poll_interval: DEFAULT_POLL_INTERVAL,
-            stores: Stores::default(),
+            shelf: Shelf::open(&StoreSettings::memory()),
             listener: None,
         }
     }
@@ -74,9 +74,17 @@ impl CacheBusterBuilder {
         self
     }
 
-    /// Where [`Values`](super::Values) are kept; in memory unless told otherwise.
-    pub fn stores(mut self, stores: Stores) -> Self {
-        self.stores = stores;
+    /// Where [`Values`](super::Values) are kept: in the store `bustard` of these, or
+    /// else `default`. In memory unless told otherwise. Settings that cannot be are
+    /// an error of [`start`](CacheBusterBuilder::start).
+    pub fn stores(mut self, stores: &Stores) -> Self {
+        self.shelf = Shelf::open(&stores.preferred());
+        self
+    }
+
+    /// Keeps [`Values`](super::Values) in a store of the caller's own.
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.shelf = Ok(Shelf::new(Box::new(store)));
         self
     }
 
@@ -106,9 +114,9 @@ impl CacheBusterBuilder {
             ))
             .help("otherwise versions would not be known between two looks"));
         }
-        let observer = self.observer?;
+        let (observer, shelf) = (self.observer?, self.shelf?);
         let times = refresher::Times { max_staleness: self.max_staleness, poll_interval: self.poll_interval };
-        let (shared, thread) = refresher::start(observer, times, self.stores, self.listener)?;
+        let (shared, thread) = refresher::start(observer, times, shelf, self.listener)?;
         Ok(CacheBuster { shared, _thread: Arc::new(thread) })
     }
 }

@@ -12,7 +12,7 @@ use event_listener::{Event, EventListener, Listener};
 use super::flight::Flights;
 use super::knowledge::{Knowledge, Known, Snapshot};
 use crate::engine::observer::Bell;
-use crate::store::Stores;
+use crate::store::Shelf;
 
 /// A cache's place, which its handles read.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Shared {
     ended: Event,
     /// Whether others are to be told with the next look.
     telling: AtomicBool,
-    pub stores: Stores,
+    pub shelf: Arc<Shelf>,
     pub flights: Flights,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Shared {
 pub(super) struct Ticket(u64);
 
 impl Shared {
-    pub(super) fn new(bell: Arc<dyn Bell>, stores: Stores) -> Self {
+    pub(super) fn new(bell: Arc<dyn Bell>, shelf: Shelf) -> Self {
         let nothing = Knowledge::Unknown { since: None, why: "nobody has looked yet".to_owned() };
         Shared {
             slots: Mutex::default(),
@@ -52,7 +52,7 @@ impl Shared {
             answered: AtomicU64::new(0),
             ended: Event::new(),
             telling: AtomicBool::new(false),
-            stores,
+            shelf: Arc::new(shelf),
             flights: Flights::default(),
         }
     }

@@ -14,7 +14,7 @@ use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::registry::identity;
-use crate::store::{Filing, Shelf};
+use crate::store::{EntryKey, Shelf};
 use crate::version::Identity;
 
 /// Values of one type that are kept under a cache's version, as JSON.
@@ -84,7 +84,7 @@ impl<T> Values<T> {
     }
 
     pub(super) fn shelf(&self) -> &Arc<Shelf> {
-        self.shared.stores.shelf()
+        &self.shared.shelf
     }
 
     /// Where a value belongs now; `None` while the version is not known.
@@ -94,7 +94,32 @@ impl<T> Values<T> {
     }
 
     pub(super) fn filing(&self, identity: Identity, key: &str) -> Filing {
-        Filing::new(&self.app, &self.cache, self.format, identity, key)
+        let (app, cache) = (self.app.clone(), self.cache.clone());
+        Filing { app, cache, format: self.format, identity, key: key.to_owned() }
+    }
+}
+
+/// Where a value belongs.
+#[derive(Clone)]
+pub(super) struct Filing {
+    app: Arc<str>,
+    cache: Arc<str>,
+    format: u32,
+    identity: Identity,
+    key: String,
+}
+
+impl Filing {
+    pub(super) fn key(&self) -> EntryKey<'_> {
+        EntryKey::new(&self.app, &self.cache, self.format, self.identity, self.key.as_bytes())
+    }
+
+    pub(super) fn find<T: DeserializeOwned>(&self, shelf: &Shelf) -> Option<T> {
+        decode(&shelf.get(&self.key())?)
+    }
+
+    pub(super) fn file(&self, shelf: &Shelf, bytes: &[u8]) {
+        shelf.set(&self.key(), bytes);
     }
 }
 
@@ -123,18 +148,17 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         if failpoint::fault("version-after-data") {
             let value = load()?;
             if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
-                self.shelf().set(&filing, &bytes);
+                filing.file(self.shelf(), &bytes);
             }
             return Ok(value);
         }
         // The version first, then the data.
         let Some(filing) = self.filing_now(key) else { return load() };
-        let find = || self.shelf().get(&filing).and_then(|bytes| decode(&bytes));
-        if let Some(value) = find() {
+        if let Some(value) = filing.find(self.shelf()) {
             return Ok(value);
         }
         let lead = loop {
-            match self.shared.flights.join(filing.full_key(), true) {
+            match self.shared.flights.join(&filing.key(), true) {
                 Part::Lead(lead) => break lead,
                 Part::Recursion => return load(),
                 Part::Follow(flight) => {
@@ -145,14 +169,14 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             }
         };
         // Another leader may have landed between the look and the take-off.
-        if let Some(value) = find() {
+        if let Some(value) = filing.find(self.shelf()) {
             return Ok(value);
         }
         let value = load()?;
         if let Some(bytes) = encode(&value) {
             // Filed before it lands: then nobody finds neither.
-            self.shelf().set(&filing, &bytes);
-            lead.land(&bytes);
+            filing.file(self.shelf(), &bytes);
+            lead.land(bytes);
         }
         Ok(value)
     }
@@ -180,20 +204,21 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             return load(executor);
         }
         let filing = self.filing(sight.identity, key);
-        if let Some(value) = self.shelf().get(&filing).and_then(|bytes| decode(&bytes)) {
+        if let Some(value) = filing.find(self.shelf()) {
             return Ok(value);
         }
         let value = load(executor)?;
         if let Some(bytes) = encode(&value) {
-            self.shelf().set(&filing, &bytes);
+            filing.file(self.shelf(), &bytes);
         }
         Ok(value)
     }
 }
 
 /// A value that has no JSON is not kept.
-pub(super) fn encode<T: Serialize>(value: &T) -> Option<Vec<u8>> {
+pub(super) fn encode<T: Serialize>(value: &T) -> Option<Arc<[u8]>> {
     serde_json::to_vec(value)
+        .map(Into::into)
         .inspect_err(|error| log::warn!("a value cannot be written as JSON, and is not cached: {error}"))
         .ok()
 }

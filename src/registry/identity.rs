@@ -27,7 +27,7 @@ pub(crate) fn sight(executor: &mut impl Executor, name: &str) -> Result<Sight> {
 
 /// One row of n, nonce and own, if the cache is registered.
 pub(crate) fn query(engine: Engine, name: &str) -> String {
-    let select = |rest: &str| Query::select().expr(Expr::cust_with_values(rest, [name])).take();
+    let select = |rest: &'static str| Query::select().expr(Expr::cust_with_values(rest, [name])).take();
     match engine {
         Engine::Postgres => {
             select("i.n, i.nonce, i.own FROM bustard.identity($1) AS i").to_string(PostgresQueryBuilder)

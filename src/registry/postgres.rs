@@ -12,6 +12,49 @@ pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;S
 
 pub(super) const NOTIFY: &str = "SELECT bustard.notify()";
 
+/// From now on the connection hears of changes; and who serves it.
+pub(super) const LISTEN: &str = "LISTEN bustard;SELECT pg_catalog.pg_backend_pid()";
+
+pub(super) const UNLISTEN: &str = "UNLISTEN bustard";
+
+pub(super) const ROLE: &str = "SELECT pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)";
+
+/// What the first row of a look says about the server: who serves the connection,
+/// and, on a hot standby, how far behind it is. `caught_up` is whether all that has
+/// been received is replayed; `heard` is how long ago anything came, which only
+/// some roles may know; `replayed` is how old the last replayed commit is; both in
+/// microseconds.
+const SERVER: &str = "SELECT pg_catalog.pg_backend_pid() AS served_by, \
+    pg_catalog.pg_is_in_recovery() AS standby, \
+    w.pid AS receiver, \
+    pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn() AS caught_up, \
+    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) w.last_msg_receipt_time) \
+        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 AS heard, \
+    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.pg_last_xact_replay_timestamp()) \
+        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 AS replayed \
+    FROM (SELECT) AS once LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true";
+
+/// One look: the sum of everything, and the caches unless it is the one that is
+/// known. Numbers go as text, since operators, a minus too, are the caller's.
+pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
+    let (n, nonce) = known.unzip();
+    let mut values = vec![n.map(str::to_owned), nonce.map(str::to_owned)];
+    let wanted = match wanted {
+        None => "NULL".to_owned(),
+        Some(names) => {
+            values.extend(names.iter().map(|name| Some((*name).to_owned())));
+            let places = (3..=values.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
+            format!("ARRAY[{places}]::pg_catalog.text[]")
+        }
+    };
+    let columns = "s.name, s.app, s.n, s.nonce, s.unfolded, server.*";
+    let from =
+        format!("bustard.snapshot($1, $2, {wanted}) AS s LEFT JOIN ({SERVER}) AS server ON s.name IS NULL");
+    Query::select()
+        .expr(Expr::cust_with_values(format!("{columns} FROM {from}"), values))
+        .to_string(PostgresQueryBuilder)
+}
+
 fn call(function: &str, arguments: impl IntoIterator<Item = Option<String>>) -> String {
     let arguments: Vec<sea_query::Value> = arguments.into_iter().map(Into::into).collect();
     let places = (1..=arguments.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");

@@ -37,7 +37,7 @@ impl<'a> EntryKey<'a> {
     }
 
     /// The full key: different parts never give the same bytes.
-    pub(super) fn full(&self) -> Vec<u8> {
+    pub(crate) fn full(&self) -> Vec<u8> {
         let mut full = Vec::with_capacity(36 + self.app.len() + self.cache.len() + self.key.len());
         for part in [self.app, self.cache] {
             full.extend_from_slice(&(part.len() as u64).to_le_bytes());
