@@ -73,12 +73,12 @@ mod store;
 mod version;
 
 pub use app::App;
-#[cfg(feature = "config")]
-pub use config::Config;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use buster::{
     Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, Values,
 };
+#[cfg(feature = "config")]
+pub use config::Config;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use engine::database::{Canceller, Database};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};

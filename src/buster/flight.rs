@@ -123,7 +123,9 @@ mod tests {
         std::thread::scope(|scope| {
             let followers: Vec<_> = (0..4)
                 .map(|_| {
-                    let Part::Follow(flight) = scope.spawn(|| flights.join_whole(b"k".to_vec(), true)).join().unwrap() else {
+                    let Part::Follow(flight) =
+                        scope.spawn(|| flights.join_whole(b"k".to_vec(), true)).join().unwrap()
+                    else {
                         panic!("somebody leads")
                     };
                     scope.spawn(move || flight.wait())
@@ -134,15 +136,22 @@ mod tests {
                 assert_eq!(follower.join().unwrap().as_deref(), Some(&b"value"[..]));
             }
         });
-        assert!(matches!(flights.join_whole(b"k".to_vec(), true), Part::Lead(_)), "the next one computes anew");
+        assert!(
+            matches!(flights.join_whole(b"k".to_vec(), true), Part::Lead(_)),
+            "the next one computes anew"
+        );
     }
 
     #[test]
     fn a_leader_that_panics_lets_the_others_go_on() {
         let flights = Flights::default();
         std::thread::scope(|scope| {
-            let Part::Lead(lead) = flights.join_whole(b"k".to_vec(), false) else { panic!("nobody leads yet") };
-            let Part::Follow(flight) = flights.join_whole(b"k".to_vec(), true) else { panic!("somebody leads") };
+            let Part::Lead(lead) = flights.join_whole(b"k".to_vec(), false) else {
+                panic!("nobody leads yet")
+            };
+            let Part::Follow(flight) = flights.join_whole(b"k".to_vec(), true) else {
+                panic!("somebody leads")
+            };
             let leader = scope.spawn(move || {
                 let _lead = lead;
                 panic!("the computation fails");

@@ -5,8 +5,6 @@
 //! over a connection of its own and publishes what it sees. It knows the versions
 //! as of at most `max_staleness` ago, or knows that it does not.
 
-#[cfg(feature = "tokio")]
-mod asynchronous;
 mod cache;
 mod change;
 mod flight;
@@ -21,10 +19,10 @@ use std::sync::Arc;
 
 pub use self::cache::Cache;
 pub use self::change::Change;
-pub use self::settings::{CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL};
-pub use self::values::Values;
 use self::refresher::Thread;
+pub use self::settings::{CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL};
 use self::shared::Shared;
+pub use self::values::Values;
 use crate::engine::database::Database;
 use crate::engine::{Commit, Executor};
 use crate::error::Result;

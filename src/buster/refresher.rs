@@ -147,7 +147,8 @@ impl Refresher {
         self.expire_if_due("it was not looked at in time");
         let (ticket, telling) = self.shared.begin();
         let names = if self.listener.is_some() { None } else { Some(self.shared.wanted()) };
-        let wanted: Option<Vec<&str>> = names.as_ref().map(|names| names.iter().map(String::as_str).collect());
+        let wanted: Option<Vec<&str>> =
+            names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let began = Instant::now();
         let looked = self.looker.look(wanted.as_deref(), telling, self.deadline());
         let look = match looked {

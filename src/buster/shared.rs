@@ -173,4 +173,3 @@ impl Shared {
         self.knowledge.store(Arc::new(Knowledge::Unknown { since, why }));
     }
 }
-

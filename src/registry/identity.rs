@@ -47,9 +47,7 @@ pub(crate) fn read(row: &Row) -> Result<Sight> {
     let column = |i: usize| row.get(i).and_then(Option::as_deref);
     let number = |i| column(i)?.parse().ok();
     match (number(0), number(1)) {
-        (Some(n), Some(nonce)) => {
-            Ok(Sight { identity: Identity { n, nonce }, own: column(2) == Some("t") })
-        }
+        (Some(n), Some(nonce)) => Ok(Sight { identity: Identity { n, nonce }, own: column(2) == Some("t") }),
         _ => Err(super::strange()),
     }
 }

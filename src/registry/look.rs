@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{postgres, single, sqlite, strange};
+use super::{single, strange};
 use crate::engine::observer::{Bell, Observer, Woken};
 use crate::engine::{Engine, Row};
 use crate::error::{Error, ErrorKind, Result};
@@ -103,7 +103,7 @@ impl Looker {
         if self.observer.engine() != Engine::Postgres || self.server.pooled {
             return Ok(());
         }
-        match self.observer.rows(None, postgres::LISTEN, deadline) {
+        match self.observer.rows(None, super::postgres::LISTEN, deadline) {
             Ok(rows) => {
                 self.server.served_by = single(&rows).and_then(|process| process.parse().ok());
                 if let Some(process) = self.server.served_by {
@@ -164,12 +164,12 @@ impl Looker {
 
     fn look_at_sqlite(&mut self, wanted: Option<&[&str]>, deadline: Instant) -> Result<Look> {
         // Before the caches: what changes in between is seen by the next look.
-        let version = self.observer.rows(None, sqlite::DATA_VERSION, deadline)?;
+        let version = self.observer.rows(None, super::sqlite::DATA_VERSION, deadline)?;
         let version = vec![single(&version).ok_or_else(strange)?.to_owned()];
         if self.known.as_ref() == Some(&version) {
             return Ok(Look { caches: None, age: Duration::ZERO });
         }
-        let rows = self.observer.rows(None, &sqlite::snapshot(wanted), deadline)?;
+        let rows = self.observer.rows(None, &super::sqlite::snapshot(wanted), deadline)?;
         let caches = rows.into_iter().map(seen).collect::<Result<_>>()?;
         self.known = Some(version);
         Ok(Look { caches: Some(caches), age: Duration::ZERO })
@@ -178,12 +178,12 @@ impl Looker {
     fn look_at_postgres(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look> {
         let known =
             self.known.as_deref().and_then(|known| Some((known.first()?.as_str(), known.get(1)?.as_str())));
-        let sql = postgres::look(known, wanted);
+        let sql = super::postgres::look(known, wanted);
         let ahead = match (self.server.standby, self.server.pooled, notify) {
             (true, ..) | (false, false, false) => None,
-            (false, false, true) => Some(postgres::NOTIFY.to_owned()),
-            (false, true, false) => Some(postgres::UNLISTEN.to_owned()),
-            (false, true, true) => Some(format!("{};{}", postgres::UNLISTEN, postgres::NOTIFY)),
+            (false, false, true) => Some(super::postgres::NOTIFY.to_owned()),
+            (false, true, false) => Some(super::postgres::UNLISTEN.to_owned()),
+            (false, true, true) => Some(format!("{};{}", super::postgres::UNLISTEN, super::postgres::NOTIFY)),
         };
         let rows = self.observer.rows(ahead.as_deref(), &sql, deadline).map_err(explain)?;
 
@@ -263,7 +263,7 @@ impl Looker {
             return;
         }
         if self.may_fold {
-            let Err(error) = self.observer.rows(None, postgres::FOLD, deadline) else { return };
+            let Err(error) = self.observer.rows(None, super::postgres::FOLD, deadline) else { return };
             log::debug!("invalidations could not be folded: {error}");
             self.may_fold = error.sqlstate() != Some("42501");
             if error.kind() != ErrorKind::Database {
@@ -276,7 +276,7 @@ impl Looker {
             }
         }
         if !self.may_fold && unfolded > TOO_MANY && self.said.insert("fold") {
-            let role = self.observer.rows(None, postgres::ROLE, deadline).ok();
+            let role = self.observer.rows(None, super::postgres::ROLE, deadline).ok();
             let role = role.as_deref().and_then(single).unwrap_or("this role");
             log::warn!(
                 "{unfolded} invalidations have not been folded, which makes reading versions slow: call bustard.fold() \
