@@ -73,6 +73,8 @@ pub(super) fn start(
         times,
         as_of: None,
         listener,
+        reported: None,
+        lost: false,
         first: Some(sender),
         failures: 0,
     };
@@ -95,6 +97,9 @@ struct Refresher {
     /// As of when the snapshot is known; `None` once it has expired.
     as_of: Option<Instant>,
     listener: Option<Listener>,
+    /// What the listener has been told, and whether that everything is lost.
+    reported: Option<BTreeMap<String, Known>>,
+    lost: bool,
     /// Who waits for the first look.
     first: Option<SyncSender<Result<()>>>,
     /// How often connecting or looking has failed since the last look.
@@ -196,25 +201,28 @@ impl Refresher {
                 .collect();
             let absent = wanted.is_some_and(|wanted| wanted.iter().any(|name| !caches.contains_key(*name)));
             let registered = if absent { self.looker.names(self.deadline())? } else { Vec::new() };
-            let before = self.shared.publish(caches, registered);
-            self.report(&before);
+            self.shared.publish(caches, registered);
+            self.report();
         }
         self.as_of = as_of;
         Ok(())
     }
 
-    /// Tells the listener what is new.
-    fn report(&mut self, before: &Knowledge) {
+    /// Tells the listener what is new since it was told last.
+    fn report(&mut self) {
         let Some(listener) = &mut self.listener else { return };
-        let now = self.shared.knowledge();
-        let Knowledge::Known(now) = &*now else { return };
-        let Knowledge::Known(before) = before else {
-            return listener(&Change::Found);
-        };
+        let knowledge = self.shared.knowledge();
+        let Knowledge::Known(now) = &*knowledge else { return };
+        if self.lost {
+            listener(&Change::Found);
+            self.lost = false;
+        }
+        let before = self.reported.replace(now.caches.clone());
+        let Some(before) = before else { return };
         let version = |known: Option<&Known>| known.map(|known| known.version);
-        let gone = before.caches.keys().filter(|name| !now.caches.contains_key(*name));
+        let gone = before.keys().filter(|name| !now.caches.contains_key(*name));
         for name in now.caches.keys().chain(gone) {
-            let (before, after) = (version(before.caches.get(name)), version(now.caches.get(name)));
+            let (before, after) = (version(before.get(name)), version(now.caches.get(name)));
             if before != after {
                 listener(&Change::Version { cache: name.clone(), before, after });
             }
@@ -282,6 +290,7 @@ impl Refresher {
         }
         if let Some(listener) = &mut self.listener {
             listener(&Change::Lost { why: why.clone() });
+            self.lost = true;
         }
         self.shared.expire(known, why);
     }

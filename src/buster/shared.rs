@@ -154,14 +154,14 @@ impl Shared {
         self.end(Ticket(u64::MAX));
     }
 
-    /// Puts a new snapshot in place; returns the old one's versions.
-    pub(super) fn publish(&self, caches: BTreeMap<String, Known>, registered: Vec<String>) -> Arc<Knowledge> {
+    /// Puts a new snapshot in place.
+    pub(super) fn publish(&self, caches: BTreeMap<String, Known>, registered: Vec<String>) {
         let slots = self.slots();
         for slot in slots.values() {
             let version = caches.get(&slot.name).map_or(0, |known| known.version.get());
             slot.version.store(version, Ordering::Release);
         }
-        self.knowledge.swap(Arc::new(Knowledge::Known(Snapshot { caches, registered })))
+        self.knowledge.store(Arc::new(Knowledge::Known(Snapshot { caches, registered })));
     }
 
     /// From here on nothing is known.
