@@ -31,8 +31,9 @@ pub(crate) trait Observer: Send {
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
     /// Runs one statement in a transaction of its own and returns its rows. On
-    /// PostgreSQL `ahead`, another one, is sent before it without being waited
-    /// for; its failure is only logged.
+    /// PostgreSQL it may be several, of which the last one's rows are returned; and
+    /// `ahead`, another message, is sent before it without being waited for: its
+    /// failure is only logged.
     ///
     /// After an error of [`ErrorKind::Connection`](crate::ErrorKind::Connection)
     /// the connection is over. A missed deadline is one; only on SQLite, where a

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use sea_query::{Expr, ExprTrait, Func, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
+use sea_query::{
+    Expr, ExprTrait, Func, JoinType, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement,
+};
 
 use super::{taken, unknown as unknown_among};
 use crate::engine::Executor;
@@ -12,6 +14,9 @@ use crate::error::{Error, Result};
 
 pub(super) const LIST: &str =
     "SELECT name, app, version, registered_at FROM main.bustard_caches ORDER BY name";
+
+/// Changes with every commit of another connection.
+pub(super) const DATA_VERSION: &str = "PRAGMA main.data_version";
 
 // In the database itself, whatever is attached to it.
 const TABLE: (&str, &str) = ("main", "bustard_cache");
@@ -88,6 +93,19 @@ pub(super) fn unregister(executor: &mut impl Executor, name: &str) -> Result<()>
         return Err(unknown(executor, name)?);
     }
     Ok(())
+}
+
+/// All caches, or the wanted ones, with what their versions stand for.
+pub(super) fn snapshot(wanted: Option<&[&str]>) -> String {
+    Query::select()
+        .columns([("c", "name"), ("c", "app")])
+        .expr(Expr::cust("c.n + a.n"))
+        .expr(Expr::cust("(c.nonce | a.nonce) - (c.nonce & a.nonce)"))
+        .from_as(TABLE, "c")
+        .join_as(JoinType::InnerJoin, TABLE, "a", Expr::col(("a", "id")).eq(ALL))
+        .and_where(Expr::col(("c", "active")).eq(1))
+        .and_where_option(wanted.map(|names| Expr::col(("c", "name")).is_in(names.iter().copied())))
+        .to_string(SqliteQueryBuilder)
 }
 
 pub(super) fn get_version(name: &str) -> String {
