@@ -65,11 +65,12 @@ pub(super) fn start(
     shelf: Shelf,
     listener: Option<Listener>,
 ) -> Result<(Arc<Shared>, Thread)> {
-    let shared = Arc::new(Shared::new(observer.bell(), shelf));
+    let looker = Looker::new(observer);
+    let shared = Arc::new(Shared::new(looker.bell(), shelf));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
         shared: shared.clone(),
-        looker: Looker::new(observer),
+        looker,
         times,
         as_of: None,
         listener,
