@@ -228,6 +228,8 @@ fn the_check_finds_seeded_faults() {
         ),
         ("app.rs", "use refinery_core::traits::sync::Query;", "app must not use the library refinery_core"),
         ("cli/mod.rs", "use tokio_postgres as p;", "cli must not use the library tokio_postgres"),
+        ("store/memory.rs", "use crate::migrator::Report;", "store must not use migrator"),
+        ("store/redis.rs", "use tokio::net::TcpStream;", "store must not use the library tokio"),
         ("plan.rs", "use std::{fs::File, io};", "plan must not read files"),
         ("lib.rs", "pub fn helper() {}", "docs and re-exports only"),
         ("graph.rs", &"\n".repeat(LONGEST_FILE), "graph.rs: "),
