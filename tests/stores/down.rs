@@ -6,6 +6,7 @@ use std::time::Duration;
 use bustard::{ErrorKind, Store, StoreSettings};
 
 use super::log;
+use super::peer::Peer;
 use super::subject::{PASSWORD, PATIENT, Subject};
 use crate::support::{Server, wait_until};
 
@@ -136,11 +137,17 @@ fn a_wrong_password_is_a_failure_that_does_not_show_it() {
         let store = StoreSettings::redis(location).timeout(PATIENT).open().unwrap();
         let error = store.get("key").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Store);
-        let cause = std::error::Error::source(&error).expect("the server says why").to_string();
-        assert!(cause.contains("WRONGPASS") || cause.contains("NOAUTH"), "{cause}");
-        let shown = format!("{error} {error:?} {cause} {store:?}");
+        let said = error.to_string();
+        assert!(said.contains("WRONGPASS") || said.contains("NOAUTH"), "{said}");
+        let cause = std::error::Error::source(&error).expect("there is a cause");
+        let shown = format!("{said} {cause} {store:?}");
         assert!(!shown.contains("wr0ng") && !shown.contains("hunter2"), "{shown}");
     }
+    // A server without the command repeats it.
+    let peer = Peer::answering("-ERR unknown command `AUTH`, with args beginning with: `wr0ng`\r\n");
+    let store = StoreSettings::redis(format!("redis://:wr0ng@{}", peer.location())).open().unwrap();
+    let said = store.get("key").unwrap_err().to_string();
+    assert!(said.contains("the server said `ERR`") && !said.contains("wr0ng"), "{said}");
     assert_eq!(log::lines("wr0ng"), [""; 0]);
     assert_eq!(log::lines("hunter2"), [""; 0]);
 }
