@@ -11,8 +11,8 @@ use siphasher::sip::SipHasher13;
 
 use super::address::Address;
 use super::server::{Connection, Server};
-use super::wire::{Wire, said};
-use super::{LONGEST, Store, key};
+use super::wire::{LONGEST, Wire, said};
+use super::{Store, key};
 use crate::error::Result;
 
 const PORT: u16 = 11211;

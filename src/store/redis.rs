@@ -10,8 +10,8 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Parser, Val
 
 use super::address::Address;
 use super::server::{Connection, Server};
-use super::wire::{Wire, said};
-use super::{LONGEST, Store, key};
+use super::wire::{LONGEST, Wire, said};
+use super::{Store, key};
 use crate::error::{Error, Result};
 
 const PORT: u16 = 6379;

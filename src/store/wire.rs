@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::LONGEST;
-
+/// The longest value that a server is given, or believed to have.
+pub(super) const LONGEST: usize = 16 << 20;
 /// What an answer may have beside a value.
 const ROOM: usize = 4096;
 

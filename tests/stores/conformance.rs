@@ -7,7 +7,9 @@ use bustard::{ErrorKind, Store};
 use super::subject::Subject;
 use crate::support::{Random, wait_until};
 
-const LIST: &[(&str, fn(&dyn Store))] = &[
+type Check = fn(&dyn Store);
+
+const LIST: &[(&str, Check)] = &[
     ("what was set", what_was_set_is_got),
     ("nothing", nothing_is_a_miss),
     ("overwritten", the_last_value_counts),
