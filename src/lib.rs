@@ -33,6 +33,7 @@
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
 //! | [`registry`] | tracked caches: versions and invalidation |
+//! | [`StoreSettings`], [`Stores`] | where cached values are kept: a [`Store`] |
 //! | [`Error`] | every failure, with its [`ErrorKind`] and its [`Place`] |
 //!
 //! How migration files are written, the command and its configuration are in the
@@ -47,6 +48,8 @@
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
+//! | `memcached` | no | the store Memcached |
+//! | `redis` | no | the store Redis, or Valkey |
 //! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
