@@ -46,6 +46,7 @@
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
+//! | `tokio` | no | [`registry::asynchronous`], for applications on Tokio |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
@@ -73,6 +74,8 @@ mod version;
 pub use app::App;
 #[cfg(feature = "config")]
 pub use config::Config;
+#[cfg(feature = "tokio")]
+pub use engine::AsyncExecutor;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use engine::database::{Canceller, Database};
 pub use engine::{Connection, Engine, Executor, OpenTransaction};

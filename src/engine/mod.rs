@@ -60,6 +60,13 @@ pub trait Connection: sealed::Connection {}
 /// which it commits. Implemented for these and for nothing else.
 pub trait Executor: sealed::Executor {}
 
+/// The same for [`registry::asynchronous`](crate::registry::asynchronous): a
+/// `tokio_postgres::Client`, where an operation commits at once, or a
+/// `tokio_postgres::Transaction`, with which it commits. Implemented for these
+/// and for nothing else.
+#[cfg(feature = "tokio")]
+pub trait AsyncExecutor: sealed::AsyncExecutor {}
+
 pub(crate) mod sealed {
     use std::time::Duration;
 
@@ -82,6 +89,12 @@ pub(crate) mod sealed {
         fn has_written(&self) -> bool {
             false
         }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub trait AsyncExecutor: Sync {
+        /// Runs one statement and returns its rows.
+        fn rows(&self, sql: &str) -> impl Future<Output = Result<Vec<Row>>> + Send;
     }
 
     pub trait Connection {
