@@ -34,7 +34,8 @@ use crate::version::CacheVersion;
 /// Versions of tracked caches, kept current in this process.
 ///
 /// Started once, shared by everybody: clones are the same `CacheBuster`, and its
-/// thread ends with the last of them.
+/// thread ends with the last of them. (A process that forks without executing
+/// something else must start one after the fork: threads stay behind.)
 ///
 /// ```
 /// use bustard::{App, CacheBuster, Migration, Migrator};
