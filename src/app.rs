@@ -1,7 +1,7 @@
 //! An app: a label and its ordered migrations. [`App`] says where they come
 //! from; `source` turns it into a [`LoadedApp`] for one engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Place;
 use crate::migration::Migration;
@@ -74,6 +74,15 @@ impl App {
     /// The label.
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// The directory of its migration files, for an app made with
+    /// [`App::directory`].
+    pub fn path(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Directory(path) => Some(path),
+            _ => None,
+        }
     }
 }
 

@@ -31,6 +31,7 @@
 //! | [`App`], [`Migration`], [`Schema`] | what is to be done: from directories, from refinery, or built in code |
 //! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`] and [`Status`] are plain data |
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
+//! | [`Config`] | `bustard.toml`, read as the command reads it |
 //! | [`registry`] | tracked caches: versions and invalidation |
 //! | [`Error`] | every failure, with its [`ErrorKind`] and its [`Place`] |
 //!
@@ -42,6 +43,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `cli` | yes | the command `bustard`; libraries do without |
+//! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
@@ -52,6 +54,10 @@
 #![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "no engine"))]
 
 mod app;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod buster;
+#[cfg(feature = "config")]
+pub mod config;
 mod engine;
 mod error;
 mod failpoint;
@@ -68,8 +74,14 @@ mod version;
 
 pub use app::App;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use buster::{
+    Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, Values,
+};
+#[cfg(feature = "config")]
+pub use config::Config;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use engine::database::{Canceller, Database};
-pub use engine::{Connection, Engine, Executor, OpenTransaction};
+pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;
 pub use migrator::{
@@ -79,7 +91,7 @@ pub use migrator::{
 pub use operation::Schema;
 pub use plan::{Revert, State};
 pub use sea_query;
-pub use store::Store;
+pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 
 #[cfg(doctest)]

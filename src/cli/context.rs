@@ -1,13 +1,12 @@
 //! What every command starts from: the options, the configuration, and from
 //! them the migrator and the database.
 
-use bustard::{Database, ErrorKind, Migrator};
+use bustard::config::Origin;
+use bustard::{Config, Database, ErrorKind, Migrator};
 
 use super::arguments::Options;
-use super::config::Config;
 use super::failure::Failure;
 use super::output::Output;
-use super::url::{self, Origin};
 use super::{document, progress, signals};
 
 /// The options and the configuration.
@@ -20,7 +19,8 @@ pub struct Context<'a> {
 /// The database that was chosen, not connected to yet.
 pub struct Chosen {
     pub database: Database,
-    origin: Origin,
+    /// Where its URL came from.
+    origin: String,
 }
 
 impl Chosen {
@@ -38,17 +38,7 @@ impl<'a> Context<'a> {
 
     /// A migrator for the configured apps.
     pub fn migrator(&self) -> Migrator {
-        let mut migrator = Migrator::new().apps(self.config.apps()).on_event(progress::follow(self.output));
-        if let Some(mode) = self.config.transaction {
-            migrator = migrator.transaction(mode);
-        }
-        if let Some(wait) = self.config.lock_wait {
-            migrator = migrator.lock_wait(wait);
-        }
-        if let Some(roles) = &self.config.grant {
-            migrator = migrator.grant(roles.clone());
-        }
-        migrator
+        self.config.migrator().on_event(progress::follow(self.output))
     }
 
     /// The database, which has been named to the user and is rolled back when a
@@ -68,19 +58,28 @@ impl<'a> Context<'a> {
     }
 
     fn choose(&self, prefix: &str, create: bool) -> Result<Chosen, Failure> {
-        let (url, origin) = url::find(self.options.database_url.as_deref(), &self.config)?;
-        let database = Database::new(&url).map_err(|error| match error.kind() {
-            // Which of the four places to look at is not the library's to know.
-            ErrorKind::Usage => {
-                Failure::usage(format!("the database URL from {origin}: {}", error.message()))
-                    .help(error.help_text().unwrap_or_default())
-                    .into()
-            }
-            _ => Failure::Library(error),
-        })?;
+        let (database, origin) = self.find()?;
         let database = database.create_missing(create);
         self.output.database(prefix, &database, &origin)?;
         signals::watch(database.canceller());
         Ok(Chosen { database, origin })
+    }
+
+    /// What the library calls the caller's URL is `--database-url` here.
+    fn find(&self) -> Result<(Database, String), Failure> {
+        let given = self.options.database_url.as_deref();
+        if given == Some("") {
+            return Err(Failure::usage("--database-url is empty").into());
+        }
+        match self.config.database(given) {
+            Ok((database, Origin::Given)) => Ok((database, "--database-url".to_owned())),
+            Ok((database, origin)) => Ok((database, origin.to_string())),
+            Err(error) if given.is_some() && error.kind() == ErrorKind::Usage => {
+                Err(Failure::usage(format!("the database URL from --database-url: {}", error.message()))
+                    .help(error.help_text().unwrap_or_default())
+                    .into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }

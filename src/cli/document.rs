@@ -41,7 +41,6 @@ use bustard::{
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::url::Origin;
 
 /// The database that the command works on.
 #[derive(Serialize)]
@@ -52,7 +51,7 @@ pub struct Database {
 }
 
 impl Database {
-    pub fn new(database: &Connected, origin: &Origin) -> Self {
+    pub fn new(database: &Connected, origin: &str) -> Self {
         let engine = match database.engine() {
             Engine::Postgres => "postgres",
             Engine::Sqlite => "sqlite",
@@ -244,8 +243,6 @@ impl<'a> Failed<'a> {
                 kind,
                 message: usage.message.clone(),
                 file: usage.file.as_ref().map(|file| file.display().to_string()),
-                line: usage.position.map(|(line, _)| line),
-                column: usage.position.map(|(_, column)| column),
                 help: usage.help.as_deref(),
                 ..FailedError::default()
             },

@@ -1,5 +1,5 @@
 //! Why a command failed: what the library says, or what only the command can
-//! know (its configuration, the working directory, standard output). Either is
+//! know (its arguments, the working directory, standard output). Either is
 //! shown the same way, as text and as JSON.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use super::signals;
 pub enum Failure {
     /// From the library.
     Library(Error),
-    /// Wrong command line, configuration or environment.
+    /// Wrong command line, or wrong for what is there.
     Usage(Usage),
     /// The answer could not be written.
     Output(io::Error),
@@ -27,7 +27,6 @@ pub enum Failure {
 pub struct Usage {
     pub message: String,
     pub file: Option<PathBuf>,
-    pub position: Option<(u32, u32)>,
     pub help: Option<String>,
 }
 
@@ -81,12 +80,6 @@ impl Usage {
         self.file = Some(path.to_owned());
         self
     }
-
-    /// Line and column, both counted from 1.
-    pub fn position(mut self, position: Option<(u32, u32)>) -> Self {
-        self.position = position;
-        self
-    }
 }
 
 impl From<Usage> for Failure {
@@ -112,15 +105,11 @@ impl fmt::Display for Failure {
 }
 
 impl fmt::Display for Usage {
-    // In the manner of the library's errors. The line itself is not shown: it
-    // may hold the database's password.
+    // In the manner of the library's errors.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(file) = &self.file {
             write!(f, "\n  --> {}", file.display())?;
-            if let Some((line, column)) = self.position {
-                write!(f, ":{line}:{column}")?;
-            }
         }
         match &self.help {
             Some(help) => write!(f, "\n  help: {help}"),

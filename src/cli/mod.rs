@@ -5,10 +5,8 @@
 
 mod arguments;
 mod commands;
-mod config;
 mod context;
 mod document;
-mod duration;
 mod exit;
 mod failure;
 mod nearest;
@@ -19,7 +17,6 @@ mod selection;
 mod signals;
 mod table;
 mod target;
-mod url;
 
 pub use arguments::{Arguments, parse};
 

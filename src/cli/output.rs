@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::document;
 use super::failure::Failure;
-use super::url::Origin;
 
 /// Where and how the command writes.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +30,7 @@ impl Output {
 
     /// Names the database before anything happens to it. `prefix` makes the
     /// line a comment where the rest is SQL.
-    pub fn database(&self, prefix: &str, database: &Database, origin: &Origin) -> Result<(), Failure> {
+    pub fn database(&self, prefix: &str, database: &Database, origin: &str) -> Result<(), Failure> {
         if self.json {
             return Ok(());
         }
@@ -41,6 +40,22 @@ impl Output {
     /// Writes the answer. In JSON, `document` is all there is to be.
     pub fn answer(&self, document: &impl Serialize, human: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json { write_json(document) } else { write(&human()) }
+    }
+
+    /// Writes one line of an answer that has no end, in JSON a document of its own;
+    /// whether anybody still reads.
+    pub fn line(&self, document: &impl Serialize, human: impl FnOnce() -> String) -> Result<bool, Failure> {
+        let mut text = match self.json {
+            true => serde_json::to_string(document).map_err(|error| Failure::Output(error.into()))?,
+            false => human(),
+        };
+        text.push('\n');
+        let mut stdout = anstream::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failure::Output(error)),
+        }
     }
 
     /// Tells what did not stop the run; in JSON the documents have a key for it.

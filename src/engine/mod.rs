@@ -60,6 +60,11 @@ pub trait Connection: sealed::Connection {}
 /// which it commits. Implemented for these and for nothing else.
 pub trait Executor: sealed::Executor {}
 
+/// An open transaction that can be handed over to be committed:
+/// `postgres::Transaction`, `rusqlite::Transaction`. Implemented for these and for
+/// nothing else.
+pub trait Commit: sealed::Commit {}
+
 pub(crate) mod sealed {
     use std::time::Duration;
 
@@ -82,6 +87,10 @@ pub(crate) mod sealed {
         fn has_written(&self) -> bool {
             false
         }
+    }
+
+    pub trait Commit {
+        fn commit(self) -> Result<()>;
     }
 
     pub trait Connection {

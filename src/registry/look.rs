@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{postgres, single, sqlite, strange};
+use super::{single, strange};
 use crate::engine::observer::{Bell, Observer, Woken};
 use crate::engine::{Engine, Row};
 use crate::error::{Error, ErrorKind, Result};
@@ -103,7 +103,7 @@ impl Looker {
         if self.observer.engine() != Engine::Postgres || self.server.pooled {
             return Ok(());
         }
-        match self.observer.rows(None, postgres::LISTEN, deadline) {
+        match self.observer.rows(None, super::postgres::LISTEN, deadline) {
             Ok(rows) => {
                 self.server.served_by = single(&rows).and_then(|process| process.parse().ok());
                 if let Some(process) = self.server.served_by {
@@ -164,12 +164,12 @@ impl Looker {
 
     fn look_at_sqlite(&mut self, wanted: Option<&[&str]>, deadline: Instant) -> Result<Look> {
         // Before the caches: what changes in between is seen by the next look.
-        let version = self.observer.rows(None, sqlite::DATA_VERSION, deadline)?;
+        let version = self.observer.rows(None, super::sqlite::DATA_VERSION, deadline)?;
         let version = vec![single(&version).ok_or_else(strange)?.to_owned()];
         if self.known.as_ref() == Some(&version) {
             return Ok(Look { caches: None, age: Duration::ZERO });
         }
-        let rows = self.observer.rows(None, &sqlite::snapshot(wanted), deadline)?;
+        let rows = self.observer.rows(None, &super::sqlite::snapshot(wanted), deadline)?;
         let caches = rows.into_iter().map(seen).collect::<Result<_>>()?;
         self.known = Some(version);
         Ok(Look { caches: Some(caches), age: Duration::ZERO })
@@ -180,12 +180,12 @@ impl Looker {
         let age = if self.server.standby { self.lag(deadline)? } else { Duration::ZERO };
         let known =
             self.known.as_deref().and_then(|known| Some((known.first()?.as_str(), known.get(1)?.as_str())));
-        let sql = postgres::look(known, wanted);
+        let sql = super::postgres::look(known, wanted);
         let ahead = match (self.server.standby, self.server.pooled, notify) {
             (true, ..) | (false, false, false) => None,
-            (false, false, true) => Some(postgres::NOTIFY.to_owned()),
-            (false, true, false) => Some(postgres::UNLISTEN.to_owned()),
-            (false, true, true) => Some(format!("{};{}", postgres::UNLISTEN, postgres::NOTIFY)),
+            (false, false, true) => Some(super::postgres::NOTIFY.to_owned()),
+            (false, true, false) => Some(super::postgres::UNLISTEN.to_owned()),
+            (false, true, true) => Some(format!("{};{}", super::postgres::UNLISTEN, super::postgres::NOTIFY)),
         };
         let mut rows = self.observer.rows(ahead.as_deref(), &sql, deadline).map_err(explain)?.into_iter();
 
@@ -222,7 +222,7 @@ impl Looker {
     /// How old the state of a hot standby may be. If it has been promoted, which
     /// sessions survive, there is something to listen to.
     fn lag(&mut self, deadline: Instant) -> Result<Duration> {
-        let mut rows = self.observer.rows(None, postgres::STANDBY, deadline)?;
+        let mut rows = self.observer.rows(None, super::postgres::STANDBY, deadline)?;
         let row = rows.pop().and_then(|row| <[_; 5]>::try_from(row).ok()).ok_or_else(strange)?;
         let [standby, receiver, caught_up, heard, replayed] = row;
         if standby.as_deref() == Some("f") {
@@ -260,7 +260,7 @@ impl Looker {
             return;
         }
         if self.may_fold {
-            let Err(error) = self.observer.rows(None, postgres::FOLD, deadline) else { return };
+            let Err(error) = self.observer.rows(None, super::postgres::FOLD, deadline) else { return };
             log::debug!("invalidations could not be folded: {error}");
             self.may_fold = error.sqlstate() != Some("42501");
             if error.kind() != ErrorKind::Database {
@@ -273,12 +273,42 @@ impl Looker {
             }
         }
         if !self.may_fold && unfolded > TOO_MANY && self.said.insert("fold") {
-            let role = self.observer.rows(None, postgres::ROLE, deadline).ok();
+            let role = self.observer.rows(None, super::postgres::ROLE, deadline).ok();
             let role = role.as_deref().and_then(single).unwrap_or("this role");
             log::warn!(
                 "{unfolded} invalidations have not been folded, which makes reading versions slow: call bustard.fold() \
                  now and then, as a cron job does, or GRANT EXECUTE ON FUNCTION bustard.fold() TO {role}"
             );
+        }
+    }
+
+    /// The names of all registered caches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Observer::rows`].
+    pub(crate) fn names(&mut self, deadline: Instant) -> Result<Vec<String>> {
+        let rows = self.observer.rows(None, super::names_query(self.observer.engine()), deadline)?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    /// Has the next look read everything anew.
+    pub(crate) fn forget(&mut self) {
+        self.known = None;
+    }
+
+    /// Waits for the time alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`] after the bell's stop.
+    pub(crate) fn pause(&mut self, until: Instant) -> Result<()> {
+        loop {
+            match self.observer.wait(until) {
+                Ok(Woken::Time) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                _ => {}
+            }
         }
     }
 

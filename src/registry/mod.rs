@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod identity;
 pub(crate) mod look;
 mod postgres;
 mod sqlite;
@@ -121,13 +122,14 @@ pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVers
     }
 }
 
-/// Whether the cache still has this version.
+/// Whether the cache still has this version. A number that is no version, such as
+/// 0, never is.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Cache`] if the name is not registered.
-pub fn is_valid(executor: &mut impl Executor, name: &str, version: CacheVersion) -> Result<bool> {
-    Ok(get_version(executor, name)? == version)
+pub fn is_valid(executor: &mut impl Executor, name: &str, version: impl Into<i64>) -> Result<bool> {
+    Ok(get_version(executor, name)?.get() == version.into())
 }
 
 /// Gives each of the caches a new version. Never waits for anybody (PostgreSQL).
@@ -173,7 +175,7 @@ pub(crate) fn bad_name(name: &str) -> Option<&'static str> {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     match bad_name(name) {
         Some(why) => Err(Error::new(ErrorKind::Cache, why)),
         None => Ok(()),

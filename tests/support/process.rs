@@ -168,6 +168,14 @@ impl Running {
         });
     }
 
+    /// Waits until standard output contains `text`.
+    #[track_caller]
+    pub fn wait_for_stdout(&self, text: &str) {
+        wait_until(&format!("{} says {text:?} on stdout", self.command), || {
+            String::from_utf8_lossy(&self.stdout.so_far()).contains(text)
+        });
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn wait(mut self) -> Outcome {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bustard::TransactionMode;
+use bustard::config::parse_duration;
 use clap::{Args, ValueEnum};
 
 use super::report;
 use crate::cli::context::Context;
-use crate::cli::duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::selection::Selection;
@@ -26,7 +26,7 @@ pub struct Options {
     transaction: Option<Transaction>,
 
     /// How long to wait for another run to end, such as 90s or 1h30m [default: 15m]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lock_wait: Option<Duration>,
 }
 

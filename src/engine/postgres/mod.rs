@@ -29,7 +29,7 @@ pub(crate) use url::is_postgres;
 
 use std::time::Duration;
 
-use super::{Connection, Engine, Executor, Row, Session, sealed};
+use super::{Commit, Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
 
 impl Connection for postgres::Client {}
@@ -91,6 +91,14 @@ macro_rules! executors {
 }
 
 executors!(postgres::Client: true, postgres::Transaction<'_>: false);
+
+impl Commit for postgres::Transaction<'_> {}
+
+impl sealed::Commit for postgres::Transaction<'_> {
+    fn commit(self) -> Result<()> {
+        postgres::Transaction::commit(self).map_err(|error| failure(&error).into_error())
+    }
+}
 
 impl Own {
     /// Runs one statement of the registry that reads.

@@ -16,7 +16,7 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::types::ValueRef;
 use rusqlite::{OpenFlags, TransactionState};
 
-use super::{Connection, Engine, Executor, Failure, Row, Session, sealed};
+use super::{Commit, Connection, Engine, Executor, Failure, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result, Said};
 
 /// What to do about files that cannot be written.
@@ -108,6 +108,14 @@ macro_rules! executors {
 }
 
 executors!(rusqlite::Connection, rusqlite::Transaction<'_>);
+
+impl Commit for rusqlite::Transaction<'_> {}
+
+impl sealed::Commit for rusqlite::Transaction<'_> {
+    fn commit(self) -> Result<()> {
+        rusqlite::Transaction::commit(self).map_err(|error| failure(&error, "COMMIT").into_error())
+    }
+}
 
 /// What SQLite said, with the place in the statement where it says one.
 pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {

@@ -7,15 +7,15 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use bustard::config::hide_secrets;
+use bustard::{App, Config};
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::config::{Config, Source};
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::nearest::nearest;
-use crate::cli::redact;
 use numbering::Numbering;
 
 const SQL: &str = include_str!("template.sql");
@@ -43,22 +43,23 @@ struct Document<'a> {
 }
 
 pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
-    let source = source(&context.config, options.app.as_deref())?;
+    let app = app(&context.config, options.app.as_deref())?;
+    // The apps of a configuration are directories.
+    let directory = app.path().unwrap_or(Path::new(""));
     let name = name(&options.name)?;
-    let numbering =
-        Numbering::read(&source.migrations).map_err(|error| unusable(&source.migrations, &error))?;
+    let numbering = Numbering::read(directory).map_err(|error| unusable(directory, &error))?;
     let migration = format!("V{}__{name}", numbering.next(time::OffsetDateTime::now_utc()));
     let (extension, template) = if options.rs { ("rs", RS) } else { ("sql", SQL) };
-    let file = source.migrations.join(format!("{migration}.{extension}"));
+    let file = directory.join(format!("{migration}.{extension}"));
     write(&file, template).map_err(|error| unusable(&file, &error))?;
-    let document = Document { app: &source.label, migration, file: file.display().to_string() };
+    let document = Document { app: app.label(), migration, file: file.display().to_string() };
     context.output.answer(&document, || format!("created {}\n", file.display()))?;
     Ok(Exit::Done)
 }
 
-fn source<'a>(config: &'a Config, app: Option<&str>) -> Result<&'a Source, Failure> {
-    let labels = || config.sources.iter().map(|source| source.label.as_str());
-    match (app, config.sources.as_slice()) {
+fn app<'a>(config: &'a Config, label: Option<&str>) -> Result<&'a App, Failure> {
+    let labels = || config.apps().iter().map(App::label);
+    match (label, config.apps()) {
         (None, [only]) => Ok(only),
         (None, _) => {
             let labels: Vec<&str> = labels().collect();
@@ -66,12 +67,12 @@ fn source<'a>(config: &'a Config, app: Option<&str>) -> Result<&'a Source, Failu
                 .help(format!("give --app, one of {}", labels.join(", ")))
                 .into())
         }
-        (Some(app), sources) => sources.iter().find(|source| source.label == app).ok_or_else(|| {
-            let help = match nearest(app, labels()) {
-                Some(label) => format!("did you mean `{label}`?"),
+        (Some(label), apps) => apps.iter().find(|app| app.label() == label).ok_or_else(|| {
+            let help = match nearest(label, labels()) {
+                Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the apps are {}", labels().collect::<Vec<_>>().join(", ")),
             };
-            Failure::usage(format!("there is no app `{}`", redact::secrets(app))).help(help).into()
+            Failure::usage(format!("there is no app `{}`", hide_secrets(label))).help(help).into()
         }),
     }
 }

@@ -29,6 +29,9 @@ fn everything_is_read() {
         lock_wait = "1h30m"
         [registry]
         grant = ["web"]
+        [cache_buster]
+        max_staleness = "30s"
+        poll_interval = "250ms"
         [stores.default]
         backend = "memcached"
         location = ["10.0.0.1:11211", "10.0.0.2:11211"]
@@ -37,36 +40,23 @@ fn everything_is_read() {
         "#,
     );
     assert_eq!(config.database_url.as_deref(), Some("sqlite:etc/forum.sqlite"));
-    assert_eq!(config.sources[0].migrations, Path::new("etc/migrations"));
-    assert_eq!(config.sources[0].history.as_deref(), Some("audit.history"));
-    assert_eq!(config.sources[1].migrations, Path::new("/srv/bans"));
+    assert_eq!(config.apps[0].path(), Some(Path::new("etc/migrations")));
+    assert_eq!(config.apps[0].history.as_deref(), Some("audit.history"));
+    assert_eq!(config.apps[1].path(), Some(Path::new("/srv/bans")));
     assert_eq!(config.transaction, Some(TransactionMode::All));
     assert_eq!(config.lock_wait, Some(Duration::from_secs(5400)));
     assert_eq!(config.grant.as_deref(), Some(&["web".to_owned()][..]));
+    assert_eq!(config.max_staleness(), Duration::from_secs(30));
+    assert_eq!(config.poll_interval(), Duration::from_millis(250));
 }
 
 #[test]
 fn an_empty_file_is_the_app_main_beside_it() {
     let config = parse("");
-    assert_eq!(config.sources[0].label, "main");
-    assert_eq!(config.sources[0].migrations, Path::new("etc/migrations"));
+    assert_eq!(config.apps[0].label, "main");
+    assert_eq!(config.apps[0].path(), Some(Path::new("etc/migrations")));
     assert_eq!(config.database_url, None);
-}
-
-#[test]
-fn urls_are_relative_to_the_file() {
-    let directory = Path::new("etc");
-    for (url, expected) in [
-        ("sqlite:a.db", "sqlite:etc/a.db"),
-        ("sqlite://a.db", "sqlite:etc/a.db"),
-        ("sqlite:../a.db", "sqlite:etc/../a.db"),
-        ("sqlite:/srv/a.db", "sqlite:/srv/a.db"),
-        ("sqlite:///srv/a.db", "sqlite:///srv/a.db"),
-        ("sqlite::memory:", "sqlite::memory:"),
-        ("postgres://h/db", "postgres://h/db"),
-    ] {
-        assert_eq!(beside(directory, url.to_owned()), expected);
-    }
+    assert_eq!((config.max_staleness().as_secs(), config.poll_interval().as_secs()), (10, 1));
 }
 
 #[test]
@@ -97,6 +87,57 @@ fn mistakes_have_a_place_and_advice() {
     unknown variant `postgres`, expected one of `memory`, `memcached`, `redis`
       --> etc/bustard.toml:2:11
     ");
+}
+
+#[test]
+fn a_poll_may_fail_within_the_staleness() {
+    insta::assert_snapshot!(error("[cache_buster]\npoll_interval = \"0s\"\n"), @r#"
+    poll_interval must not be 0
+      --> etc/bustard.toml:2:17
+      help: write how long to wait between two looks at the database, as in "1s"
+    "#);
+    insta::assert_snapshot!(error("[cache_buster]\nmax_staleness = \"1s\"\n"), @r#"
+    max_staleness (1s) must be at least twice poll_interval (1s)
+      --> etc/bustard.toml:2:17
+      help: then one poll may fail without making the versions of all caches unknown
+    "#);
+    insta::assert_snapshot!(error("[cache_buster]\npoll_interval = \"6s\"\n"), @r#"
+    max_staleness (10s) must be at least twice poll_interval (6s)
+      --> etc/bustard.toml:2:17
+      help: then one poll may fail without making the versions of all caches unknown
+    "#);
+    insta::assert_snapshot!(error("[cache_buster]\npol_interval = \"6s\"\n"), @r#"
+    unknown field `pol_interval`, expected `max_staleness` or `poll_interval`
+      --> etc/bustard.toml:2:1
+      help: did you mean `poll_interval`?
+    "#);
+    insta::assert_snapshot!(error("[cache_buster]\nmax_staleness = 10\n"), @r#"
+    invalid type: integer `10`, expected a string
+      --> etc/bustard.toml:2:17
+    "#);
+    // Twice is enough.
+    parse("[cache_buster]\npoll_interval = \"6s\"\nmax_staleness = \"12s\"\n");
+}
+
+/// Not a look at the environment: it is not asked where a URL is given.
+#[test]
+#[cfg(feature = "sqlite")]
+fn a_url_that_is_given_counts() {
+    let config = parse("[database]\nurl = \"sqlite:a.db\"\n");
+    let (database, origin) = config.database(Some("sqlite::memory:")).unwrap();
+    assert_eq!((database.display_name().as_str(), origin), ("SQLite sqlite::memory:", Origin::Given));
+    let error = config.database(Some("")).unwrap_err();
+    assert_eq!((error.kind(), error.message()), (crate::ErrorKind::Usage, "the database URL is empty"));
+    let error = config.database(Some("mysql://me:hunter2@h/db")).unwrap_err();
+    assert!(error.message().starts_with("the database URL is of no engine"), "{error}");
+}
+
+#[test]
+fn debugging_shows_no_password() {
+    let config = parse(
+        "[database]\nurl = \"postgres://u:hunter2@h/db\"\n[stores.default]\nbackend = \"redis\"\nlocation = \"redis://u:hunter2@h/0\"\n",
+    );
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which database: `--database-url`, else `DATABASE_URL`, else `.env` in the
+//! Which database: the caller's URL, else `DATABASE_URL`, else `.env` in the
 //! working directory, else the configuration. There is no default, since a
 //! deploy must never succeed against a database that nobody meant.
 
@@ -7,40 +7,45 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::config::Config;
-use super::failure::Failure;
+use super::Config;
+use crate::error::{Error, Place, Result};
 
 const VARIABLE: &str = "DATABASE_URL";
 const DOT_ENV: &str = ".env";
 
-/// Where a URL came from.
+/// Where a database's URL came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
-    Option,
+    /// Whoever asked for the database gave it.
+    Given,
+    /// The variable `DATABASE_URL`.
     Environment,
+    /// `DATABASE_URL` in `.env` in the working directory.
     DotEnv,
-    Config(PathBuf),
+    /// This configuration file.
+    File(PathBuf),
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Option => f.write_str("--database-url"),
+            Origin::Given => f.write_str("the caller"),
             Origin::Environment => f.write_str(VARIABLE),
             Origin::DotEnv => f.write_str(DOT_ENV),
-            Origin::Config(path) => path.display().fmt(f),
+            Origin::File(path) => path.display().fmt(f),
         }
     }
 }
 
 /// The URL and where it came from.
-pub fn find(option: Option<&str>, config: &Config) -> Result<(String, Origin), Failure> {
-    if let Some(url) = option {
+pub fn find(given: Option<&str>, config: &Config) -> Result<(String, Origin)> {
+    if let Some(url) = given {
         // Not taken as absent: `--database-url "$UNSET"` meant some database.
         if url.is_empty() {
-            return Err(Failure::usage("--database-url is empty").into());
+            return Err(Error::usage("the database URL is empty"));
         }
-        return Ok((url.to_owned(), Origin::Option));
+        return Ok((url.to_owned(), Origin::Given));
     }
     if let Some(url) = from_environment()? {
         return Ok((url, Origin::Environment));
@@ -49,29 +54,39 @@ pub fn find(option: Option<&str>, config: &Config) -> Result<(String, Origin), F
         return Ok((url, Origin::DotEnv));
     }
     if let (Some(url), Some(path)) = (&config.database_url, &config.path) {
-        return Ok((url.clone(), Origin::Config(path.clone())));
+        return Ok((url.clone(), Origin::File(path.clone())));
     }
-    Err(Failure::usage("no database was named")
-        .help(
-            "give --database-url, set DATABASE_URL (also in .env), or write `url` under [database] in bustard.toml",
-        )
-        .into())
+    Err(Error::usage("no database was named").help(
+        "give --database-url, set DATABASE_URL (also in .env), or write `url` under [database] in bustard.toml",
+    ))
 }
 
-fn from_environment() -> Result<Option<String>, Failure> {
+/// A relative path of a `sqlite:` URL is relative to the file that it stands in.
+pub fn beside(directory: &Path, url: String) -> String {
+    let Some(path) = url.strip_prefix("sqlite:") else { return url };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path == ":memory:" || Path::new(path).is_absolute() {
+        return url;
+    }
+    format!("sqlite:{}", directory.join(path).display())
+}
+
+fn from_environment() -> Result<Option<String>> {
     match std::env::var(VARIABLE) {
         Ok(url) => Ok(Some(url).filter(|url| !url.is_empty())),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => Err(Failure::usage("DATABASE_URL is not UTF-8").into()),
+        Err(VarError::NotUnicode(_)) => Err(Error::usage("DATABASE_URL is not UTF-8")),
     }
 }
 
-fn from_dot_env(path: &Path) -> Result<Option<String>, Failure> {
-    let cannot = |error: std::io::Error| Failure::usage(format!("cannot be read: {error}")).file(path);
+fn from_dot_env(path: &Path) -> Result<Option<String>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(cannot(error).into()),
+        Err(error) => {
+            let cannot = Error::usage(format!("cannot be read: {error}"));
+            return Err(cannot.at(Some(Place::file(path))).caused_by(error));
+        }
     };
     // Lines that are wrong but not ours are for others to complain of. Of
     // several that are ours the first counts, as with sqlx and diesel.
@@ -83,11 +98,9 @@ fn from_dot_env(path: &Path) -> Result<Option<String>, Failure> {
     match text.lines().position(is_set) {
         None => Ok(None),
         // What is wrong with it is not quoted: it has the password in it.
-        Some(line) => Err(Failure::usage("DATABASE_URL cannot be read")
-            .file(path)
-            .position(u32::try_from(line + 1).ok().map(|line| (line, 1)))
-            .help("write DATABASE_URL='…' in quotes, without blanks around `=`")
-            .into()),
+        Some(line) => Err(Error::usage("DATABASE_URL cannot be read")
+            .at(Some(u32::try_from(line + 1).map_or(Place::file(path), |line| Place::at(path, line, 1))))
+            .help("write DATABASE_URL='…' in quotes, without blanks around `=`")),
     }
 }
 
@@ -117,6 +130,22 @@ mod tests {
             "A=DATABASE_URL=a",
         ] {
             assert!(!is_set(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn urls_are_relative_to_the_file() {
+        let directory = Path::new("etc");
+        for (url, expected) in [
+            ("sqlite:a.db", "sqlite:etc/a.db"),
+            ("sqlite://a.db", "sqlite:etc/a.db"),
+            ("sqlite:../a.db", "sqlite:etc/../a.db"),
+            ("sqlite:/srv/a.db", "sqlite:/srv/a.db"),
+            ("sqlite:///srv/a.db", "sqlite:///srv/a.db"),
+            ("sqlite::memory:", "sqlite::memory:"),
+            ("postgres://h/db", "postgres://h/db"),
+        ] {
+            assert_eq!(beside(directory, url.to_owned()), expected);
         }
     }
 }

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-/// Reads `15m`, `90s`, `1h30m`, `500ms`.
-pub fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a duration as it is written in `bustard.toml` and on the command line:
+/// `15m`, `90s`, `1h30m`, `500ms`.
+///
+/// # Errors
+///
+/// How to write one.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|_| format!("`{text}` is no duration: write it like 15m, 90s, 1h30m or 500ms"))
 }
@@ -22,10 +27,10 @@ mod tests {
             ("500ms", 500),
             ("0s", 0),
         ] {
-            assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
         for text in ["", "15", "m", "-1s", "1.s", "soon"] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `[stores.*]`: where applications keep cached values. The command keeps none;
-//! it checks the section because the same file serves both.
+//! `[stores.*]`: where applications keep cached values. Whoever reads the file
+//! checks the section, the command included, which keeps none.
 
 use std::ops::Range;
 

@@ -1,0 +1,304 @@
+//! The refresher: one thread that looks at the database and publishes what it
+//! sees, on notifications, when it is asked to, and by polling.
+//!
+//! Every call that may wait for the network has a deadline, and the thread looks
+//! at its clock in between: when what was seen last is older than `max_staleness`
+//! it says so, whatever the network does.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Change;
+use super::knowledge::{Knowledge, Known};
+use super::shared::Shared;
+use crate::engine::observer::{Observer, Woken};
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::registry::look::{Look, Looker};
+use crate::store::Shelf;
+
+pub(super) type Listener = Box<dyn FnMut(&Change) + Send>;
+
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub max_staleness: Duration,
+    pub poll_interval: Duration,
+}
+
+impl Times {
+    /// How long one call may take. Several fit between the moment that a look is
+    /// due and the one at which the snapshot expires.
+    fn limit(self) -> Duration {
+        ((self.max_staleness - self.poll_interval) / 3).min(Duration::from_secs(5))
+    }
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The running thread; dropping it stops and joins it.
+pub(super) struct Thread {
+    shared: Arc<Shared>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.shared.bell().stop();
+        // A listener may hold the last clone: a thread cannot wait for itself.
+        if let Some(handle) = self.handle.take().filter(|h| h.thread().id() != std::thread::current().id())
+            && handle.join().is_err()
+        {
+            log::error!("the thread that reads cache versions panicked");
+        }
+    }
+}
+
+/// Starts the thread and waits for its first look.
+pub(super) fn start(
+    observer: Box<dyn Observer>,
+    times: Times,
+    shelf: Shelf,
+    listener: Option<Listener>,
+) -> Result<(Arc<Shared>, Thread)> {
+    let looker = Looker::new(observer);
+    let shared = Arc::new(Shared::new(looker.bell(), shelf));
+    let (sender, first) = sync_channel(1);
+    let refresher = Refresher {
+        shared: shared.clone(),
+        looker,
+        times,
+        as_of: None,
+        listener,
+        reported: None,
+        lost: false,
+        first: Some(sender),
+        failures: 0,
+    };
+    let thread = std::thread::Builder::new().name("bustard-refresher".to_owned());
+    let handle = thread.spawn(move || refresher.run()).map_err(|error| {
+        Error::new(ErrorKind::Failed, "cannot start the thread that reads cache versions").caused_by(error)
+    })?;
+    let thread = Thread { shared: shared.clone(), handle: Some(handle) };
+    match first.recv() {
+        Ok(Ok(())) => Ok((shared, thread)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::new(ErrorKind::Failed, "the thread that reads cache versions has ended")),
+    }
+}
+
+struct Refresher {
+    shared: Arc<Shared>,
+    looker: Looker,
+    times: Times,
+    /// As of when the snapshot is known; `None` once it has expired.
+    as_of: Option<Instant>,
+    listener: Option<Listener>,
+    /// What the listener has been told, and whether that everything is lost.
+    reported: Option<BTreeMap<String, Known>>,
+    lost: bool,
+    /// Who waits for the first look.
+    first: Option<SyncSender<Result<()>>>,
+    /// How often connecting or looking has failed since the last look.
+    failures: u32,
+}
+
+/// However the thread ends, nobody waits for it and nothing is believed any more.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.expire(None, "the CacheBuster has ended".to_owned());
+        self.0.close();
+    }
+}
+
+impl Refresher {
+    fn run(mut self) {
+        let _closing = Closing(self.shared.clone());
+        loop {
+            let error = match self.looker.connect(self.deadline()) {
+                Ok(()) => self.attend(),
+                Err(error) => error,
+            };
+            if error.kind() == ErrorKind::Cancelled {
+                return;
+            }
+            if let Some(first) = self.first.take() {
+                // Whoever starts it is there to hear of it.
+                let _ = first.send(Err(error));
+                return;
+            }
+            if self.trouble(&error).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Looks again and again, until that fails.
+    fn attend(&mut self) -> Error {
+        loop {
+            if let Err(error) = self.round() {
+                return error;
+            }
+        }
+    }
+
+    /// One look, and the wait for the next.
+    fn round(&mut self) -> Result<()> {
+        self.expire_if_due("it was not looked at in time");
+        let (ticket, telling) = self.shared.begin();
+        let names = if self.listener.is_some() { None } else { Some(self.shared.wanted()) };
+        let wanted: Option<Vec<&str>> =
+            names.as_ref().map(|names| names.iter().map(String::as_str).collect());
+        let began = Instant::now();
+        let looked = self.looker.look(wanted.as_deref(), telling, self.deadline());
+        let look = match looked {
+            Ok(look) => look,
+            Err(error) => {
+                if telling {
+                    // Something was committed that has not been seen.
+                    self.expire(error.message().to_owned());
+                    self.shared.tell_later();
+                }
+                self.shared.end(ticket);
+                return Err(error);
+            }
+        };
+        let seen = self.see(look, began, wanted.as_deref());
+        self.shared.end(ticket);
+        seen?;
+        if let Some(first) = self.first.take() {
+            let _ = first.send(Ok(()));
+        }
+        self.looker.fold(self.deadline());
+        self.rest(began + jittered(self.times.poll_interval))
+    }
+
+    fn see(&mut self, look: Look, began: Instant, wanted: Option<&[&str]>) -> Result<()> {
+        if self.failures > 0 {
+            log::info!("cache versions are read again");
+            self.failures = 0;
+        }
+        let as_of = began.checked_sub(look.age);
+        if as_of.is_none_or(|as_of| as_of + self.times.max_staleness <= Instant::now()) {
+            let why = match look.age.is_zero() {
+                true => "the database answered too late".to_owned(),
+                false => format!("the database is a standby that is {:.1} s behind", look.age.as_secs_f64()),
+            };
+            self.expire(why);
+            return Ok(());
+        }
+        if let Some(seen) = look.caches {
+            let caches: BTreeMap<String, Known> = (seen.into_iter())
+                .filter_map(|seen| {
+                    let version = seen.identity.version()?;
+                    Some((seen.name, Known { identity: seen.identity, version, app: seen.app }))
+                })
+                .collect();
+            let absent = wanted.is_some_and(|wanted| wanted.iter().any(|name| !caches.contains_key(*name)));
+            let registered = if absent { self.looker.names(self.deadline())? } else { Vec::new() };
+            self.shared.publish(caches, registered);
+            self.report();
+        }
+        self.as_of = as_of;
+        Ok(())
+    }
+
+    /// Tells the listener what is new since it was told last.
+    fn report(&mut self) {
+        let Some(listener) = &mut self.listener else { return };
+        let knowledge = self.shared.knowledge();
+        let Knowledge::Known(now) = &*knowledge else { return };
+        if self.lost {
+            listener(&Change::Found);
+            self.lost = false;
+        }
+        let before = self.reported.replace(now.caches.clone());
+        let Some(before) = before else { return };
+        let version = |known: Option<&Known>| known.map(|known| known.version);
+        let gone = before.keys().filter(|name| !now.caches.contains_key(*name));
+        for name in now.caches.keys().chain(gone) {
+            let (before, after) = (version(before.get(name)), version(now.caches.get(name)));
+            if before != after {
+                listener(&Change::Version { cache: name.clone(), before, after });
+            }
+        }
+    }
+
+    /// Waits until there may be something to see, at the latest until `next`.
+    fn rest(&mut self, next: Instant) -> Result<()> {
+        loop {
+            let until = self.expires_at().map_or(next, |expires| next.min(expires));
+            if self.looker.wait(until)? != Woken::Time {
+                return Ok(());
+            }
+            self.expire_if_due("it was not looked at in time");
+            if Instant::now() >= next {
+                return Ok(());
+            }
+        }
+    }
+
+    /// After a failure: says so once, and pauses before the next attempt.
+    fn trouble(&mut self, error: &Error) -> Result<()> {
+        if self.failures == 0 {
+            log::warn!("cache versions cannot be read: {}", error.message());
+        }
+        let pause = (SHORTEST_PAUSE * 2u32.saturating_pow(self.failures.min(16))).min(LONGEST_PAUSE);
+        self.failures += 1;
+        let next = Instant::now() + jittered(pause);
+        loop {
+            self.expire_if_due(error.message());
+            let until = self.expires_at().map_or(next, |expires| next.min(expires));
+            self.looker.pause(until)?;
+            if Instant::now() >= next {
+                self.expire_if_due(error.message());
+                return Ok(());
+            }
+        }
+    }
+
+    fn expires_at(&self) -> Option<Instant> {
+        Some(self.as_of? + self.times.max_staleness)
+    }
+
+    /// When the next call must have ended.
+    fn deadline(&self) -> Instant {
+        let limit = Instant::now() + self.times.limit();
+        self.expires_at().map_or(limit, |expires| limit.min(expires))
+    }
+
+    fn expire_if_due(&mut self, why: &str) {
+        if self.expires_at().is_some_and(|expires| Instant::now() >= expires) {
+            self.expire(why.to_owned());
+        }
+    }
+
+    fn expire(&mut self, why: String) {
+        // What is seen next must be taken in whole.
+        self.looker.forget();
+        let known = self.as_of.take();
+        if known.is_none() && matches!(*self.shared.knowledge(), Knowledge::Unknown { .. }) {
+            return;
+        }
+        if failpoint::fault("no-expiry") {
+            return;
+        }
+        if let Some(listener) = &mut self.listener {
+            listener(&Change::Lost { why: why.clone() });
+            self.lost = true;
+        }
+        self.shared.expire(known, why);
+    }
+}
+
+/// Between 80 and 100 hundredths of it, so that many processes do not look at once.
+fn jittered(time: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0u8) % 1000;
+    time.mul_f64(0.8 + random as f64 / 5000.0)
+}

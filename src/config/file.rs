@@ -1,0 +1,104 @@
+//! The shape of `bustard.toml`, as serde reads it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use super::duration::parse_duration;
+use super::stores::Store;
+use crate::migrator::TransactionMode;
+
+pub const MAX_STALENESS: Duration = Duration::from_secs(10);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub database: Database,
+    pub apps: Vec<App>,
+    pub migrate: Migrate,
+    pub registry: Registry,
+    pub cache_buster: CacheBuster,
+    pub stores: BTreeMap<String, Store>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    pub url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    label: String,
+    migrations: PathBuf,
+    history: Option<String>,
+}
+
+impl App {
+    /// The app, its directory seen from the one that the file is in.
+    pub fn beside(self, directory: &Path) -> crate::app::App {
+        let app = crate::app::App::directory(self.label, directory.join(self.migrations));
+        match self.history {
+            Some(table) => app.history(table),
+            None => app,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Migrate {
+    pub transaction: Option<Transaction>,
+    pub lock_wait: Option<Length>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transaction {
+    Each,
+    All,
+}
+
+impl From<Transaction> for TransactionMode {
+    fn from(transaction: Transaction) -> Self {
+        match transaction {
+            Transaction::Each => TransactionMode::Each,
+            Transaction::All => TransactionMode::All,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    pub grant: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheBuster {
+    pub max_staleness: Option<Spanned<Length>>,
+    pub poll_interval: Option<Spanned<Length>>,
+}
+
+/// A duration such as `"1h30m"`.
+#[derive(Clone, Copy)]
+pub struct Length(Duration);
+
+impl From<Length> for Duration {
+    fn from(length: Length) -> Self {
+        length.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_duration(&text).map(Length).map_err(serde::de::Error::custom)
+    }
+}
