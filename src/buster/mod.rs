@@ -5,6 +5,8 @@
 //! over a connection of its own and publishes what it sees. It knows the versions
 //! as of at most `max_staleness` ago, or knows that it does not.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod cache;
 mod change;
 mod flight;
