@@ -33,6 +33,7 @@
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
 //! | [`registry`] | tracked caches: versions and invalidation |
+//! | [`StoreSettings`], [`Stores`] | where cached values are kept: a [`Store`] |
 //! | [`Error`] | every failure, with its [`ErrorKind`] and its [`Place`] |
 //!
 //! How migration files are written, the command and its configuration are in the
@@ -48,6 +49,8 @@
 //! | `sqlite` | yes | the engine SQLite, compiled in |
 //! | `tokio` | no | [`registry::asynchronous`], for applications on Tokio |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
+//! | `memcached` | no | the store Memcached |
+//! | `redis` | no | the store Redis, or Valkey |
 //! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -88,7 +91,7 @@ pub use migrator::{
 pub use operation::Schema;
 pub use plan::{Revert, State};
 pub use sea_query;
-pub use store::Store;
+pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 
 #[cfg(doctest)]

@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use std::{env, thread};
 
 use support::proxy::{Proxy, RoundTrips};
-use support::{Certificates, Cluster, Database, Outcome, Project, Running, wait_until};
+use support::{Certificates, Cluster, Database, Outcome, PATIENCE, Project, Running, Server, wait_until};
 
 #[test]
 fn databases_are_apart() {
@@ -122,33 +124,38 @@ fn a_dropped_cluster_leaves_nothing() {
     let (directory, port) = (cluster.directory().to_path_buf(), cluster.port());
     drop(cluster);
     assert!(!directory.exists());
-    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
 #[test]
-fn a_cluster_goes_when_its_process_is_killed() {
+fn servers_go_when_their_process_is_killed() {
     // The test runs itself in another process, which is to be the victim.
     const NOTE: &str = "BUSTARD_TEST_NOTE";
     if let Some(note) = env::var_os(NOTE) {
         let cluster = Cluster::shared();
-        let text = format!("{} {}", cluster.port(), cluster.directory().display());
-        std::fs::write(note, text).unwrap();
+        let stores = [Server::memcached(), Server::redis()];
+        let mut text = format!("{} {}\n", cluster.port(), cluster.directory().display());
+        text.extend(stores.iter().map(|store| format!("{} {}\n", store.port(), store.directory().display())));
+        std::fs::write(note, text + "all").unwrap();
         thread::sleep(support::PATIENCE);
         return;
     }
     let project = Project::new();
     let note = project.path().join("note");
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "a_cluster_goes_when_its_process_is_killed"]).env(NOTE, &note);
+    command.args(["--exact", "servers_go_when_their_process_is_killed"]).env(NOTE, &note);
     let victim = Running::start(command);
     let written = || std::fs::read_to_string(&note).unwrap_or_default();
-    wait_until("the cluster runs", || written().contains('/'));
+    wait_until("the servers run", || written().ends_with("all"));
     let note = written();
-    let (port, directory) = note.split_once(' ').unwrap();
-    assert!(Path::new(directory).exists());
+    let servers: Vec<_> = note.lines().filter_map(|line| line.split_once(' ')).collect();
+    assert_eq!(servers.len(), 3);
+    assert!(servers.iter().all(|(_, directory)| Path::new(directory).exists()));
     victim.kill9();
-    wait_until("the directory is removed", || !Path::new(directory).exists());
-    assert!(std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap())).is_err());
+    for (port, directory) in servers {
+        wait_until("the directory is removed", || !Path::new(directory).exists());
+        assert!(TcpStream::connect(("127.0.0.1", port.parse().unwrap())).is_err());
+    }
 }
 
 #[test]
@@ -265,4 +272,31 @@ fn snapshots_hide_what_differs_between_runs() {
             @"[project]/x.sql at [time] on postgres://[role]@127.0.0.1:[port]/[database], pid [pid], in [duration]"
         );
     });
+}
+
+/// A word to a store and its answer's first line.
+fn ask(store: &Server, question: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(store.location())?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(question.as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line)
+}
+
+#[test]
+fn stores_are_killed_and_start_again_empty_where_they_were() {
+    for (store, set, get, stored, kept, gone) in [
+        (Server::memcached(), "set a 0 0 1\r\nx\r\n", "get a\r\n", "STORED", "VALUE a 0 1", "END"),
+        (Server::redis(), "SET a x\r\n", "GET a\r\n", "+OK", "$1", "$-1"),
+    ] {
+        let port = store.port();
+        assert_eq!(ask(&store, set).unwrap().trim(), stored);
+        assert_eq!(ask(&store, get).unwrap().trim(), kept);
+        store.kill9();
+        assert_eq!(ask(&store, get).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        store.restart();
+        assert_eq!(ask(&store, get).unwrap().trim(), gone);
+        assert_eq!(store.port(), port);
+    }
 }

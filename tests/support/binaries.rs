@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are, and as whom its server may run.
+//! Where the programs of servers are, and as whom they may run.
 
 use std::env;
 use std::os::unix::fs::MetadataExt;
@@ -56,6 +56,39 @@ impl Binaries {
     }
 }
 
+/// Another server's program, the first of these names that is installed, to be
+/// run as an unprivileged user when we are root.
+///
+/// # Panics
+///
+/// When there is none: a missing server is a failure, never a skipped test.
+pub fn server_program(names: &[&str]) -> Command {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian's are where only root looks.
+    let usual = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
+    let directories: Vec<_> = env::split_paths(&path).chain(usual).collect();
+    let found = names.iter().find_map(|name| {
+        directories.iter().find(|found| executable(&found.join(name))).map(|directory| directory.join(name))
+    });
+    let program = found.unwrap_or_else(|| {
+        panic!(
+            "{} is not installed, and these tests need one to start servers of their own: \
+             `tests/run` installs it where it may",
+            names.join(" or ")
+        )
+    });
+    let mut command = Command::new(program);
+    clean_environment(&mut command);
+    if let Some((uid, gid)) = unprivileged() {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+fn executable(program: &Path) -> bool {
+    program.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
 /// User and group for the server, when ours would be refused.
 pub fn unprivileged() -> Option<(u32, u32)> {
     static FOUND: OnceLock<Option<(u32, u32)>> = OnceLock::new();
@@ -96,10 +129,8 @@ fn search() -> Option<PathBuf> {
 
 /// `directory` if both programs that a cluster needs are in it.
 fn usable(directory: &Path) -> Option<PathBuf> {
-    let executable = |program: &str| {
-        directory.join(program).metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
-    };
-    (executable("initdb") && executable("postgres")).then(|| directory.to_path_buf())
+    let has = |program| executable(&directory.join(program));
+    (has("initdb") && has("postgres")).then(|| directory.to_path_buf())
 }
 
 fn newest_of_debian() -> Option<PathBuf> {

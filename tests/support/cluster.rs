@@ -4,8 +4,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,9 +12,10 @@ use std::sync::{Mutex, OnceLock};
 
 use postgres::{Client, NoTls};
 
-use super::binaries::{Binaries, unprivileged};
+use super::binaries::Binaries;
 use super::process::{PATIENCE, send_signal, wait_until};
 use super::tls::Certificates;
+use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 
 /// The contents of `pg_hba.conf` unless told otherwise: no passwords.
 pub const LOCAL_TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
@@ -35,35 +35,13 @@ const SETTINGS: &[(&str, &str)] = &[
     ("log_line_prefix", "%m [%p] %d %a "),
 ];
 
-/// Reads server pids, one a line, until the test process is gone; then stops
-/// the last one and removes the directory. A pipe tells it, so `kill -9` of the
-/// test process does too. It must outlive what a terminal sends to the group.
-///
-/// `postmaster.pid` tells when the server is down: its pid may stay as a zombie
-/// where nobody reaps. If the file outlives it, the server was killed, and the
-/// interlock segment named on the seventh line is left to us.
-const WATCHDOG: &str = r#"
-trap '' HUP INT TERM
-server=0
-while read -r line; do server=$line; done
-lock=$1/data/postmaster.pid
-if [ "$server" -gt 0 ]; then
-    kill -QUIT "$server"
-    tries=0
-    while [ -e "$lock" ] && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
-    [ -e "$lock" ] && kill -KILL "$server"
-fi
-[ -e "$lock" ] && ipcrm -m "$(sed -n 7p "$lock" | { read -r key id; echo "$id"; })"
-rm -rf "$1"
-"#;
-
 /// A running (or killed) server and its data.
 #[derive(Debug)]
 pub struct Cluster {
     directory: PathBuf,
     port: u16,
     server: Mutex<Option<Child>>,
-    watchdog: Mutex<Child>,
+    watchdog: Watchdog,
 }
 
 impl Cluster {
@@ -90,8 +68,8 @@ impl Cluster {
     }
 
     fn start(settings: &[(&str, &str)], hba: &str, tls: Option<&Certificates>) -> Cluster {
-        let directory = make_directory();
-        let watchdog = start_watchdog(&directory);
+        let directory = make_directory("bustard-pg-");
+        let watchdog = Watchdog::over(&directory);
         let data = directory.join("data");
         let made = Binaries::find()
             .server_command("initdb")
@@ -113,8 +91,7 @@ impl Cluster {
         if let Some(certificates) = tls {
             install_certificates(&data, certificates);
         }
-        let mut cluster =
-            Cluster { directory, port: 0, server: Mutex::new(None), watchdog: Mutex::new(watchdog) };
+        let mut cluster = Cluster { directory, port: 0, server: Mutex::new(None), watchdog };
         // Another process may take a free port before the server does.
         for _ in 0..10 {
             cluster.port = free_port();
@@ -179,7 +156,7 @@ impl Cluster {
         let pid = server.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         // Before the pid is reaped and may be anyone's.
-        self.tell_watchdog(0);
+        self.watchdog.watch(0);
         server.kill().expect("the server can be killed");
         for child in children.unwrap_or_default().split_whitespace() {
             // It may be gone already.
@@ -198,7 +175,7 @@ impl Cluster {
         if let Some(mut server) = server.take() {
             send_signal(server.id(), mode);
             server.wait().expect("the server can be reaped");
-            self.tell_watchdog(0);
+            self.watchdog.watch(0);
         }
     }
 
@@ -243,66 +220,25 @@ impl Cluster {
             .process_group(0)
             .spawn()
             .expect("postgres starts");
-        self.tell_watchdog(server.id());
+        self.watchdog.watch(server.id());
         let mut exited = false;
         wait_until("the server answers", || {
             exited = server.try_wait().expect("the server is our child").is_some();
             exited || self.try_client("postgres").is_ok()
         });
         if exited {
-            self.tell_watchdog(0);
+            self.watchdog.watch(0);
             return Err(self.log().split_off(old_log));
         }
         *self.server.lock().unwrap_or_else(|poison| poison.into_inner()) = Some(server);
         Ok(())
-    }
-
-    fn tell_watchdog(&self, pid: u32) {
-        let mut watchdog = self.watchdog.lock().unwrap_or_else(|poison| poison.into_inner());
-        let pipe = watchdog.stdin.as_mut().expect("the pipe is open until drop");
-        writeln!(pipe, "{pid}").expect("the watchdog listens");
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop("QUIT");
-        let watchdog = self.watchdog.get_mut().unwrap_or_else(|poison| poison.into_inner());
-        drop(watchdog.stdin.take());
-        let _ = watchdog.wait();
     }
-}
-
-/// In `/tmp`, since a Unix socket's path may have little more than 100 bytes.
-fn make_directory() -> PathBuf {
-    let short = Path::new("/tmp");
-    let parent = if short.is_dir() { short.to_path_buf() } else { std::env::temp_dir() };
-    let directory = tempfile::Builder::new()
-        .prefix("bustard-pg-")
-        .tempdir_in(parent)
-        .expect("a temporary directory can be made")
-        .keep();
-    give_to_server(&directory);
-    directory
-}
-
-fn give_to_server(path: &Path) {
-    if let Some((uid, gid)) = unprivileged() {
-        chown(path, Some(uid), Some(gid)).expect("root may give files away");
-    }
-}
-
-fn start_watchdog(directory: &Path) -> Child {
-    Command::new("sh")
-        .args(["-c", WATCHDOG, "watchdog"])
-        .arg(directory)
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("sh starts")
 }
 
 /// Appended, so that the last one wins and `ALTER SYSTEM` still can.
@@ -324,11 +260,4 @@ fn install_certificates(data: &Path, certificates: &Certificates) {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
         give_to_server(&path);
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("there is a free port")
-        .port()
 }

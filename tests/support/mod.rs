@@ -1,6 +1,6 @@
 //! What the integration tests share: a private PostgreSQL cluster, a database
-//! for each test, temporary projects on which the built command runs, and a
-//! proxy that counts round trips. Nothing here touches the library.
+//! for each test, private stores, temporary projects on which the built command
+//! runs, and a proxy that counts round trips. Nothing here touches the library.
 
 // Each test binary compiles this module and uses its own part of it.
 #![allow(dead_code, unused_imports)]
@@ -13,9 +13,11 @@ mod project;
 pub mod proxy;
 mod random;
 mod scene;
+mod servers;
 mod snapshot;
 mod subject;
 mod tls;
+mod watchdog;
 
 pub use binaries::{Binaries, unprivileged};
 pub use cluster::{Cluster, LOCAL_TRUST};
@@ -24,6 +26,7 @@ pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::{Project, sqlite_schema};
 pub use random::Random;
 pub use scene::{Scene, refused, refused_alike};
+pub use servers::Server;
 pub use snapshot::snapshot_settings;
 pub use subject::{Engine, LOCK, State, Subject};
 pub use tls::Certificates;

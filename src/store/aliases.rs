@@ -1,0 +1,112 @@
+//! Stores by alias, as Django's CACHES has them: an application's cached values
+//! go to the alias `bustard`, or else to `default`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::StoreSettings;
+use crate::error::{Error, Result, nearest};
+
+/// Aliases of stores, from best to worst.
+const PREFERRED: [&str; 2] = ["bustard", "default"];
+
+/// Stores by alias: the section `[stores.*]` of a configuration.
+///
+/// ```
+/// use bustard::{StoreSettings, Stores};
+///
+/// let stores = Stores::new().with("default", StoreSettings::memory());
+/// assert!(stores.get("default").is_ok());
+/// let error = stores.get("sessions").unwrap_err();
+/// assert_eq!(error.message(), "no store `sessions` is configured");
+/// ```
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Stores(BTreeMap<String, StoreSettings>);
+
+impl Stores {
+    /// No stores: values are kept in memory.
+    pub fn new() -> Self {
+        Stores::default()
+    }
+
+    /// Adds one, in place of any with the same alias.
+    pub fn with(mut self, alias: impl Into<String>, settings: StoreSettings) -> Self {
+        self.0.insert(alias.into(), settings);
+        self
+    }
+
+    /// The store with this alias.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage), naming those that there are.
+    pub fn get(&self, alias: &str) -> Result<&StoreSettings> {
+        self.0.get(alias).ok_or_else(|| {
+            let error = Error::usage(format!("no store `{alias}` is configured"));
+            if let Some(near) = nearest(alias, self.aliases()) {
+                return error.help(format!("did you mean `{near}`?"));
+            }
+            let all: Vec<_> = self.aliases().map(|alias| format!("`{alias}`")).collect();
+            error.help(match all.as_slice() {
+                [] => "there is none: add a section [stores.NAME]".to_owned(),
+                all => format!("there are: {}", all.join(", ")),
+            })
+        })
+    }
+
+    /// The store for cached values: `bustard` if there is one, else `default`,
+    /// else memory.
+    pub fn preferred(&self) -> StoreSettings {
+        let configured = PREFERRED.iter().find_map(|alias| self.0.get(*alias));
+        configured.cloned().unwrap_or_else(StoreSettings::memory)
+    }
+
+    /// All aliases, in alphabetical order.
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefixes(aliases: &[&str]) -> Stores {
+        (aliases.iter()).fold(Stores::new(), |stores, alias| {
+            stores.with(*alias, StoreSettings::memory().key_prefix(*alias))
+        })
+    }
+
+    #[test]
+    fn the_store_bustard_is_preferred() {
+        for (aliases, chosen) in [
+            (&["default", "bustard", "x"][..], "bustard"),
+            (&["x", "default"], "default"),
+            (&["x"], "bustard:"),
+            (&[], "bustard:"),
+        ] {
+            assert_eq!(prefixes(aliases).preferred().prefix(), chosen);
+        }
+    }
+
+    #[test]
+    fn stores_are_read() {
+        let read = serde_json::from_str::<Stores>;
+        let stores =
+            read(r#"{"default": {"backend": "memory"}, "x": {"backend": "redis", "location": "h"}}"#);
+        assert_eq!(stores.unwrap().aliases().collect::<Vec<_>>(), ["default", "x"]);
+        assert!(read(r#"{"default": "memory"}"#).is_err());
+    }
+
+    #[test]
+    fn an_unknown_alias_names_the_known_ones() {
+        let help = |aliases: &[&str], alias: &str| {
+            prefixes(aliases).get(alias).unwrap_err().help_text().map(ToOwned::to_owned)
+        };
+        assert_eq!(help(&["default", "x"], "defualt").as_deref(), Some("did you mean `default`?"));
+        assert_eq!(help(&["default", "x"], "sessions").as_deref(), Some("there are: `default`, `x`"));
+        assert_eq!(help(&[], "x").as_deref(), Some("there is none: add a section [stores.NAME]"));
+    }
+}

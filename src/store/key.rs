@@ -1,0 +1,173 @@
+//! What an entry is filed under. The key that a store sees is readable where it
+//! can be and hashed where it cannot; the full key, which stands in the entry
+//! itself, is what tells two entries apart.
+
+use std::fmt::Write;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
+
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::version::Identity;
+
+/// The longest key that Memcached takes; all stores hold to it.
+pub(super) const LONGEST_KEY: usize = 250;
+
+/// What an entry is filed under: the app and its tracked cache, the number of
+/// the values' format, the set of invalidations that the value was read after,
+/// and what the caller calls it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryKey<'a> {
+    app: &'a str,
+    cache: &'a str,
+    format: u32,
+    identity: Identity,
+    key: &'a [u8],
+}
+
+impl<'a> EntryKey<'a> {
+    /// Any parts will do, empty ones too.
+    pub(crate) fn new(app: &'a str, cache: &'a str, format: u32, identity: Identity, key: &'a [u8]) -> Self {
+        let identity = match failpoint::fault("store-ignores-version") {
+            false => identity,
+            true => Identity { n: 0, nonce: 0 },
+        };
+        EntryKey { app, cache, format, identity, key }
+    }
+
+    /// The full key: different parts never give the same bytes.
+    pub(super) fn full(&self) -> Vec<u8> {
+        let mut full = Vec::with_capacity(36 + self.app.len() + self.cache.len() + self.key.len());
+        for part in [self.app, self.cache] {
+            full.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            full.extend_from_slice(part.as_bytes());
+        }
+        full.extend_from_slice(&self.format.to_le_bytes());
+        full.extend_from_slice(&self.identity.n.to_le_bytes());
+        full.extend_from_slice(&self.identity.nonce.to_le_bytes());
+        full.extend_from_slice(self.key);
+        full
+    }
+
+    /// The key for the store, which starts with the prefix:
+    /// `app:cache:format:n.nonce:key`. A part that cannot be written there is `#`
+    /// and its hash; if that is still too long, all of it is.
+    pub(super) fn stored(&self, prefix: &str) -> String {
+        let Identity { n, nonce } = self.identity;
+        let mut stored = String::from(prefix);
+        push_part(&mut stored, self.app.as_bytes());
+        stored.push(':');
+        push_part(&mut stored, self.cache.as_bytes());
+        // Writing to a string cannot fail.
+        let _ = write!(stored, ":{}:{n}.{nonce:x}:", self.format);
+        push_part(&mut stored, self.key);
+        if stored.len() > LONGEST_KEY {
+            stored.truncate(prefix.len());
+            push_hash(&mut stored, &self.full());
+        }
+        stored
+    }
+}
+
+fn push_part(to: &mut String, part: &[u8]) {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b':';
+    match std::str::from_utf8(part) {
+        Ok(text) if part.len() <= 128 && !part.is_empty() && part[0] != b'#' && part.iter().all(plain) => {
+            to.push_str(text);
+        }
+        _ => push_hash(to, part),
+    }
+}
+
+fn push_hash(to: &mut String, bytes: &[u8]) {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    let hash = hasher.finish128().as_u128();
+    let _ = write!(to, "#{hash:032x}");
+}
+
+/// Refuses what no store takes as a key.
+pub(super) fn check(key: &str) -> Result<()> {
+    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::usage(format!(
+            "the key of a store must be 1 to {LONGEST_KEY} bytes of printable ASCII without spaces"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const IDENTITY: Identity = Identity { n: 7, nonce: -2 };
+
+    fn key<'a>(app: &'a str, cache: &'a str, key: &'a [u8]) -> EntryKey<'a> {
+        EntryKey::new(app, cache, 1, IDENTITY, key)
+    }
+
+    #[test]
+    fn plain_parts_are_readable() {
+        let stored = key("forum", "bans", b"user/17").stored("b:");
+        assert_eq!(stored, "b:forum:bans:1:7.fffffffffffffffe:user/17");
+    }
+
+    #[test]
+    fn other_parts_are_hashed() {
+        let long = [b'k'; 300];
+        for odd in [&b"a b"[..], b"", b"a:b", b"#a", b"\r\nset x", "ü".as_bytes(), b"\xff", &long] {
+            let stored = key("forum", "bans", odd).stored("b:");
+            let hash = stored.strip_prefix("b:forum:bans:1:7.fffffffffffffffe:#");
+            assert_eq!(hash.map(str::len), Some(32), "{stored}");
+        }
+        let cache = "c".repeat(128);
+        let stored = key("forum", &cache, &[b'k'; 100]).stored("b:");
+        assert_eq!(stored.len(), "b:#".len() + 32, "{stored}");
+    }
+
+    #[test]
+    fn every_part_tells_keys_apart() {
+        let identity = |n, nonce| Identity { n, nonce };
+        let keys = [
+            EntryKey::new("a", "bc", 1, identity(1, 2), b"k"),
+            EntryKey::new("ab", "c", 1, identity(1, 2), b"k"),
+            EntryKey::new("a", "bc", 2, identity(1, 2), b"k"),
+            EntryKey::new("a", "bc", 1, identity(2, 2), b"k"),
+            EntryKey::new("a", "bc", 1, identity(1, 3), b"k"),
+            EntryKey::new("a", "bc", 1, identity(1, 2), b"l"),
+            EntryKey::new("", "abc", 1, identity(1, 2), b"k"),
+        ];
+        let full: BTreeSet<_> = keys.iter().map(EntryKey::full).collect();
+        let stored: BTreeSet<_> = keys.iter().map(|key| key.stored("")).collect();
+        assert_eq!((full.len(), stored.len()), (keys.len(), keys.len()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_parts_make_a_key(
+            app in ".{0,50}", cache in ".{0,140}", format: u32, n: i64, nonce: i64,
+            name in prop::collection::vec(any::<u8>(), 0..400), prefix in "[!-~]{0,100}",
+        ) {
+            let key = EntryKey::new(&app, &cache, format, Identity { n, nonce }, &name);
+            let stored = key.stored(&prefix);
+            prop_assert!(check(&stored).is_ok(), "{stored:?}");
+            prop_assert!(stored.starts_with(&prefix));
+        }
+
+        #[test]
+        fn different_parts_have_different_full_keys(
+            one in ("[a:]{0,3}", "[a:]{0,3}", 0..2u32, 0..2i64, "[a:]{0,3}"),
+            other in ("[a:]{0,3}", "[a:]{0,3}", 0..2u32, 0..2i64, "[a:]{0,3}"),
+        ) {
+            let full = |(app, cache, format, n, key): &(String, String, u32, i64, String)| {
+                EntryKey::new(app, cache, *format, Identity { n: *n, nonce: 0 }, key.as_bytes()).full()
+            };
+            prop_assert_eq!(full(&one) == full(&other), one == other);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The store Memcached: its text protocol, of which a cache needs `get` and
+//! `set`. Keys are spread over the servers by rendezvous hashing, so that a
+//! server that comes or goes moves no other server's keys.
+
+use std::fmt;
+use std::hash::Hasher;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
+
+use super::address::Address;
+use super::server::{Connection, Server};
+use super::wire::{LONGEST, Wire, said};
+use super::{Store, key};
+use crate::error::Result;
+
+const PORT: u16 = 11211;
+/// Lines are short: `VALUE key flags length`, or an error.
+const LONGEST_LINE: u64 = 1024;
+
+/// Values on one or several Memcached servers.
+pub(super) struct MemcachedStore {
+    /// Each with the hash of its address.
+    servers: Vec<(u64, Server<BufReader<Wire>>)>,
+    /// Whole seconds, at most 30 days: Memcached takes more for a date.
+    ttl: u64,
+}
+
+impl MemcachedStore {
+    /// Connects to nothing yet.
+    pub(super) fn new<'a>(
+        locations: impl IntoIterator<Item = &'a str>,
+        timeout: Duration,
+        ttl: Duration,
+    ) -> Result<Self> {
+        let servers = (locations.into_iter())
+            .map(|location| {
+                let address = Address::parse(location, PORT)?;
+                Ok((hash(0, &address.to_string()), Server::new("Memcached", address, timeout)))
+            })
+            .collect::<Result<_>>()?;
+        let ttl = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        Ok(MemcachedStore { servers, ttl })
+    }
+
+    fn call<T>(
+        &self,
+        key: &str,
+        exchange: impl Fn(&mut BufReader<Wire>) -> io::Result<T>,
+    ) -> Result<Option<T>> {
+        key::check(key)?;
+        let server = self.servers.iter().max_by_key(|(seed, _)| hash(*seed, key));
+        server.map(|(_, server)| server.call(|wire| Ok(BufReader::new(wire)), exchange)).transpose()
+    }
+}
+
+fn hash(seed: u64, text: &str) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(seed, 0);
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+impl fmt::Debug for MemcachedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<_> = self.servers.iter().map(|(_, server)| server.address().to_string()).collect();
+        f.debug_struct("MemcachedStore").field("servers", &servers).field("ttl", &self.ttl).finish()
+    }
+}
+
+impl Store for MemcachedStore {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.call(key, |connection| get(connection, key))?.flatten())
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<()> {
+        if value.len() > LONGEST {
+            return key::check(key);
+        }
+        let mut request = format!("set {key} 0 {} {}\r\n", self.ttl, value.len()).into_bytes();
+        request.extend_from_slice(value);
+        request.extend_from_slice(b"\r\n");
+        self.call(key, |connection| set(connection, &request))?;
+        Ok(())
+    }
+}
+
+impl Connection for BufReader<Wire> {
+    fn restart(&mut self, deadline: Instant) {
+        self.get_mut().restart(deadline);
+    }
+}
+
+fn get(connection: &mut BufReader<Wire>, key: &str) -> io::Result<Option<Vec<u8>>> {
+    send(connection, format!("get {key}\r\n").as_bytes())?;
+    let header = line(connection)?;
+    if header == "END" {
+        return Ok(None);
+    }
+    let length = length(&header, key).ok_or_else(|| said(&header))?;
+    let mut value = Vec::new();
+    // Grows with what comes, not with what was announced.
+    connection.by_ref().take(length as u64).read_to_end(&mut value)?;
+    if value.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    for expected in ["", "END"] {
+        let line = line(connection)?;
+        if line != expected {
+            return Err(said(&line));
+        }
+    }
+    Ok(Some(value))
+}
+
+/// The length in `VALUE key flags length`.
+fn length(header: &str, key: &str) -> Option<usize> {
+    let rest = header.strip_prefix("VALUE ")?.strip_prefix(key)?.strip_prefix(' ')?;
+    let (_flags, length) = rest.split_once(' ')?;
+    length.parse().ok().filter(|length| *length <= LONGEST)
+}
+
+fn set(connection: &mut BufReader<Wire>, request: &[u8]) -> io::Result<()> {
+    send(connection, request)?;
+    let answer = line(connection)?;
+    match answer.as_str() {
+        // What it has no room for is not kept; it is well otherwise.
+        "STORED"
+        | "SERVER_ERROR object too large for cache"
+        | "SERVER_ERROR out of memory storing object" => Ok(()),
+        _ => Err(said(&answer)),
+    }
+}
+
+fn send(connection: &mut BufReader<Wire>, request: &[u8]) -> io::Result<()> {
+    // An answer to nothing: whose would the next one be?
+    if !connection.buffer().is_empty() {
+        return Err(said(&String::from_utf8_lossy(connection.buffer())));
+    }
+    connection.get_mut().write_all(request)
+}
+
+fn line(connection: &mut BufReader<Wire>) -> io::Result<String> {
+    let mut line = Vec::new();
+    connection.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    match line.strip_suffix(b"\r\n") {
+        Some(line) => Ok(String::from_utf8_lossy(line).into_owned()),
+        None if line.len() < LONGEST_LINE as usize => Err(io::ErrorKind::UnexpectedEof.into()),
+        None => Err(said(&String::from_utf8_lossy(&line))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read() {
+        assert_eq!(length("VALUE k 0 5", "k"), Some(5));
+        for wrong in [
+            "VALUE k 0 1152921504606846976",
+            "VALUE k 0 -1",
+            "VALUE k 0 18446744073709551616",
+            "VALUE other 0 5",
+            "VALUE k 0 5 7 7",
+            "VALUE k 5",
+            "VALUE ",
+            "",
+        ] {
+            assert_eq!(length(wrong, "k"), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_server_more_takes_its_share_and_moves_nothing_else() {
+        let store = |locations: &[&str]| {
+            let second = Duration::from_secs(1);
+            MemcachedStore::new(locations.iter().copied(), second, second).unwrap()
+        };
+        let place = |store: &MemcachedStore, key: &str| {
+            // Nobody listens at port 1: the error names who was asked.
+            store.get(key).unwrap_err().message().split_whitespace().nth(4).unwrap().to_owned()
+        };
+        let (two, three) =
+            (store(&["127.0.0.1:1", "127.0.0.2:1"]), store(&["127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1"]));
+        let mut moved = 0;
+        for i in 0..600 {
+            let key = format!("key{i}");
+            let (before, after) = (place(&two, &key), place(&three, &key));
+            assert!(after == before || after == "127.0.0.3:1", "{before} {after}");
+            moved += usize::from(after != before);
+        }
+        assert!((120..280).contains(&moved), "{moved}");
+    }
+}

@@ -1,0 +1,53 @@
+//! Connections that are not in use. There are as many as callers at once, and a
+//! few of them are kept.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const MOST: usize = 8;
+
+/// Idle connections, the last one used on top.
+#[derive(Debug)]
+pub(super) struct Pool<C>(Mutex<Vec<C>>);
+
+impl<C> Pool<C> {
+    pub(super) fn new() -> Self {
+        Pool(Mutex::new(Vec::new()))
+    }
+
+    pub(super) fn take(&self) -> Option<C> {
+        self.idle().pop()
+    }
+
+    /// Keeps a connection whose last exchange went well.
+    pub(super) fn put(&self, connection: C) {
+        let mut idle = self.idle();
+        if idle.len() < MOST {
+            idle.push(connection);
+        }
+    }
+
+    /// Closes all of them.
+    pub(super) fn clear(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<C>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ones_are_kept_and_not_too_many() {
+        let pool = Pool::new();
+        for i in 0..MOST + 5 {
+            pool.put(i);
+        }
+        assert_eq!(pool.take(), Some(MOST - 1));
+        pool.clear();
+        assert_eq!(pool.take(), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! The store Redis, or Valkey. The crate `redis` reads locations, writes commands
+//! and parses answers; the connection is ours, because the crate's own has a
+//! time limit for each read of a socket and none for a call.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Parser, Value};
+
+use super::address::Address;
+use super::server::{Connection, Server};
+use super::wire::{LONGEST, Wire, said};
+use super::{Store, key};
+use crate::error::{Error, Result};
+
+const PORT: u16 = 6379;
+
+/// Values on a Redis server.
+pub(super) struct RedisStore {
+    server: Server<Session>,
+    /// Packed: what a new connection begins with.
+    greeting: Vec<Vec<u8>>,
+    ttl: Duration,
+}
+
+/// A connection with what has been read of the next answer.
+struct Session {
+    wire: Wire,
+    parser: Parser,
+}
+
+impl RedisStore {
+    /// Connects to nothing yet.
+    pub(super) fn new(location: &str, timeout: Duration, ttl: Duration) -> Result<Self> {
+        if !is_url(location) {
+            let server = Server::new("Redis", Address::parse(location, PORT)?, timeout);
+            return Ok(RedisStore { server, greeting: Vec::new(), ttl });
+        }
+        if location.starts_with("rediss:") || location.starts_with("valkeys:") {
+            return Err(Error::usage("the store redis does not speak TLS")
+                .help("put a TLS proxy beside the application, and write redis:// or unix: to reach it"));
+        }
+        // The crate's errors may repeat what they reject, and that may be a password.
+        let info = location.into_connection_info().map_err(|_| {
+            Error::usage("the location of the store redis is no URL that can be used")
+                .help("write redis://USER:PASSWORD@HOST:PORT/DATABASE or unix:/PATH?db=0&pass=PASSWORD, special characters as %XX")
+        })?;
+        let address = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => Address::tcp(host, *port),
+            ConnectionAddr::Unix(path) => Address::unix(path),
+            _ => return Err(Error::usage("the store redis is reached by TCP or a Unix socket only")),
+        };
+        Ok(RedisStore { server: Server::new("Redis", address, timeout), greeting: greeting(&info), ttl })
+    }
+
+    fn call<T>(&self, command: &Cmd, read: impl Fn(Value) -> io::Result<T>) -> Result<T> {
+        let request = command.get_packed_command();
+        let greet = |wire| {
+            let mut session = Session { wire, parser: Parser::new() };
+            for command in &self.greeting {
+                match session.ask(command)? {
+                    Value::Okay => {}
+                    // Its code at most: the rest may repeat the command, with the password.
+                    Value::ServerError(error) => return Err(said(error.code())),
+                    _ => return Err(nonsense()),
+                }
+            }
+            Ok(session)
+        };
+        self.server.call(greet, |session| read(session.ask(&request)?))
+    }
+}
+
+fn is_url(location: &str) -> bool {
+    location.contains("://") || location.starts_with("unix:")
+}
+
+fn greeting(info: &ConnectionInfo) -> Vec<Vec<u8>> {
+    let settings = info.redis_settings();
+    let mut greeting = Vec::new();
+    if let Some(password) = settings.password() {
+        let mut auth = redis::cmd("AUTH");
+        if let Some(user) = settings.username() {
+            auth.arg(user);
+        }
+        greeting.push(auth.arg(password).get_packed_command());
+    }
+    if settings.db() != 0 {
+        greeting.push(redis::cmd("SELECT").arg(settings.db()).get_packed_command());
+    }
+    greeting
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the greeting: it has the password.
+        let server = self.server.address().to_string();
+        f.debug_struct("RedisStore").field("server", &server).field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+impl Store for RedisStore {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        key::check(key)?;
+        self.call(redis::cmd("GET").arg(key), |answer| match answer {
+            Value::BulkString(value) => Ok(Some(value)),
+            Value::Nil => Ok(None),
+            other => Err(unexpected(&other)),
+        })
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<()> {
+        key::check(key)?;
+        if value.len() > LONGEST {
+            return Ok(());
+        }
+        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        self.call(redis::cmd("SET").arg(key).arg(value).arg("PX").arg(ttl), |answer| match answer {
+            Value::Okay => Ok(()),
+            // What it has no room for is not kept; it is well otherwise.
+            Value::ServerError(error) if error.code() == "OOM" => Ok(()),
+            other => Err(unexpected(&other)),
+        })
+    }
+}
+
+impl Session {
+    fn ask(&mut self, request: &[u8]) -> io::Result<Value> {
+        self.wire.write_all(request)?;
+        self.parser.parse_value(&mut self.wire).map_err(|error| {
+            if error.is_connection_dropped() {
+                io::ErrorKind::UnexpectedEof.into()
+            } else if error.is_io_error() {
+                io::Error::other(error.to_string())
+            } else {
+                nonsense()
+            }
+        })
+    }
+}
+
+impl Connection for Session {
+    fn restart(&mut self, deadline: Instant) {
+        self.wire.restart(deadline);
+    }
+}
+
+fn unexpected(answer: &Value) -> io::Error {
+    let Value::ServerError(error) = answer else { return nonsense() };
+    // Who does not know a command repeats it, with the value.
+    let details = error.details().unwrap_or_default().split(", with args").next().unwrap_or_default();
+    said(&format!("{} {details}", error.code()))
+}
+
+fn nonsense() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the server does not speak Redis's protocol")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(location: &str) -> Result<RedisStore> {
+        RedisStore::new(location, Duration::from_secs(1), Duration::from_secs(60))
+    }
+
+    #[test]
+    fn locations_are_read() {
+        for (location, server, greeting) in [
+            ("127.0.0.1", "127.0.0.1:6379", ""),
+            ("127.0.0.1:7000", "127.0.0.1:7000", ""),
+            ("redis://h/3", "h:6379", "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"),
+            ("redis://u:p%20w@[::1]:1", "[::1]:1", "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$3\r\np w\r\n"),
+            ("redis://:pw@h", "h:6379", "*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n"),
+            ("unix:/run/r.sock?pass=pw", "unix:/run/r.sock", "*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n"),
+        ] {
+            let store = store(location).unwrap();
+            assert_eq!(store.server.address().to_string(), server);
+            assert_eq!(String::from_utf8(store.greeting.concat()).unwrap(), greeting);
+        }
+    }
+
+    #[test]
+    fn nothing_shows_the_password() {
+        let shown = format!("{:?}", store("redis://u:hunter2@h/1").unwrap());
+        assert_eq!(shown, "RedisStore { server: \"h:6379\", ttl: 60s, .. }");
+        for wrong in [
+            "redis://u:hunter2@h/x",
+            "redis://u:hunter2@h:port",
+            "rediss://u:hunter2@h",
+            "http://u:hunter2@h",
+            "u:hunter2@h",
+            "unix:?pass=hunter2",
+            "redis://u:p@hunter2@h:1:2",
+            "redis://u:hun/ter2@h",
+        ] {
+            let error = store(wrong).unwrap_err();
+            assert!(!error.to_string().contains("ter2"), "{error}");
+            assert!(std::error::Error::source(&error).is_none());
+        }
+    }
+
+    #[test]
+    fn tls_is_refused_in_words() {
+        assert_eq!(store("rediss://h").unwrap_err().message(), "the store redis does not speak TLS");
+    }
+}

@@ -1,0 +1,331 @@
+//! How a store is configured: in a section of a configuration file, or in code.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::Store;
+use super::memory::MemoryStore;
+use crate::error::{Error, Result};
+
+const DEFAULT_PREFIX: &str = "bustard:";
+const LONGEST_PREFIX: usize = 100;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
+const DEFAULT_TTL: Duration = Duration::from_secs(3600);
+/// What Memcached takes for a time, and not for a date.
+const LONGEST_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+const DEFAULT_MAX_BYTES: u64 = 64 << 20;
+
+/// Which store, where it is and how to use it.
+///
+/// | key | meaning |
+/// |---|---|
+/// | `backend` | `"memory"`, `"memcached"` or `"redis"` |
+/// | `location` | where the server is: `"127.0.0.1:11211"`, `"unix:/run/server.sock"`, for Redis also `"redis://user:password@host:6379/0"`; for Memcached there may be a list, over which keys are spread |
+/// | `key_prefix` | what every key starts with; `"bustard:"` |
+/// | `timeout` | how long one call may take in all, connecting included; `"100ms"` |
+/// | `ttl` | how long a value is kept, at most; `"1h"`, up to 30 days |
+/// | `max_bytes` | how much `memory` holds; 64 MiB |
+///
+/// ```
+/// use std::time::Duration;
+/// use bustard::StoreSettings;
+///
+/// let store = StoreSettings::memory().ttl(Duration::from_secs(600)).open()?;
+/// store.set("answer", b"42")?;
+/// assert_eq!(store.get("answer")?.as_deref(), Some(&b"42"[..]));
+/// # Ok::<(), bustard::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSettings {
+    backend: Backend,
+    #[serde(default)]
+    location: Option<Locations>,
+    #[serde(default)]
+    key_prefix: Option<String>,
+    #[serde(default, deserialize_with = "read_duration")]
+    timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "read_duration")]
+    ttl: Option<Duration>,
+    #[serde(default)]
+    max_bytes: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Backend {
+    Memory,
+    Memcached,
+    Redis,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged, expecting = "a location must be a string or a list of strings")]
+enum Locations {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Locations {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Locations::One(location) => std::slice::from_ref(location),
+            Locations::Several(locations) => locations,
+        }
+    }
+}
+
+/// Without what may be a password: rather too little than too much.
+impl fmt::Debug for Locations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |location: &String| {
+            let location = location.rsplit('@').next().unwrap_or_default();
+            location.split('?').next().unwrap_or_default().to_owned()
+        };
+        f.debug_list().entries(self.as_slice().iter().map(shown)).finish()
+    }
+}
+
+impl StoreSettings {
+    /// Values in this process.
+    pub fn memory() -> Self {
+        StoreSettings::new(Backend::Memory, None)
+    }
+
+    /// Values on these Memcached servers.
+    pub fn memcached<S: Into<String>>(locations: impl IntoIterator<Item = S>) -> Self {
+        let locations = locations.into_iter().map(Into::into).collect();
+        StoreSettings::new(Backend::Memcached, Some(Locations::Several(locations)))
+    }
+
+    /// Values on this Redis or Valkey server.
+    pub fn redis(location: impl Into<String>) -> Self {
+        StoreSettings::new(Backend::Redis, Some(Locations::One(location.into())))
+    }
+
+    fn new(backend: Backend, location: Option<Locations>) -> Self {
+        StoreSettings { backend, location, key_prefix: None, timeout: None, ttl: None, max_bytes: None }
+    }
+
+    /// What every key starts with, so that applications can share a server.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// How long one call may take in all, connecting included.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a value is kept, at most.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// How many bytes a store in memory holds.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Says what is wrong with the combination, as far as it can be seen without
+    /// the feature of the backend.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage), without secrets.
+    pub fn check(&self) -> Result<()> {
+        self.problem().map_or(Ok(()), |problem| Err(Error::usage(problem)))
+    }
+
+    fn problem(&self) -> Option<&'static str> {
+        let locations = self.location.as_ref().map(Locations::as_slice);
+        let prefix = self.prefix();
+        Some(match (self.backend, locations) {
+            (Backend::Memory, Some(_)) => "the backend memory has no location",
+            (Backend::Memory, _) if self.timeout.is_some() => "the backend memory has no timeout",
+            (Backend::Memcached | Backend::Redis, None | Some([])) => {
+                "this backend needs a location, for example \"127.0.0.1:11211\""
+            }
+            (_, Some(locations)) if locations.iter().any(String::is_empty) => "a location is empty",
+            (Backend::Redis, Some([_, _, ..])) => "the backend redis has one location",
+            (Backend::Memcached | Backend::Redis, _) if self.max_bytes.is_some() => {
+                "max_bytes is for the backend memory: a server has its own limit"
+            }
+            _ if self.max_bytes == Some(0) => "max_bytes must be greater than 0",
+            _ if prefix.len() > LONGEST_PREFIX || !prefix.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                "key_prefix must be at most 100 bytes of printable ASCII without spaces"
+            }
+            _ if !within(self.timeout, Duration::from_millis(1), Duration::from_secs(60)) => {
+                "timeout must be between 1ms and 1m"
+            }
+            _ if !within(self.ttl, Duration::from_secs(1), LONGEST_TTL) => {
+                "ttl must be between 1s and 30days"
+            }
+            _ => return None,
+        })
+    }
+
+    /// The store itself. Nothing is connected to before it is used, so a server
+    /// that is down is no error here.
+    ///
+    /// # Errors
+    ///
+    /// What [`check`](StoreSettings::check) finds, locations that cannot be read,
+    /// and a backend whose feature is not compiled in: all of kind
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage).
+    pub fn open(&self) -> Result<Box<dyn Store>> {
+        self.check()?;
+        let ttl = self.ttl.unwrap_or(DEFAULT_TTL);
+        match self.backend {
+            Backend::Memory => {
+                Ok(Box::new(MemoryStore::new(self.max_bytes.unwrap_or(DEFAULT_MAX_BYTES), ttl)))
+            }
+            Backend::Memcached => self.open_memcached(ttl),
+            Backend::Redis => self.open_redis(ttl),
+        }
+    }
+
+    #[cfg(feature = "memcached")]
+    fn open_memcached(&self, ttl: Duration) -> Result<Box<dyn Store>> {
+        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        Ok(Box::new(super::memcached::MemcachedStore::new(self.locations(), timeout, ttl)?))
+    }
+
+    #[cfg(not(feature = "memcached"))]
+    fn open_memcached(&self, _: Duration) -> Result<Box<dyn Store>> {
+        Err(not_compiled("memcached"))
+    }
+
+    #[cfg(feature = "redis")]
+    fn open_redis(&self, ttl: Duration) -> Result<Box<dyn Store>> {
+        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let location = self.locations().next().unwrap_or_default();
+        Ok(Box::new(super::redis::RedisStore::new(location, timeout, ttl)?))
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn open_redis(&self, _: Duration) -> Result<Box<dyn Store>> {
+        Err(not_compiled("redis"))
+    }
+
+    #[cfg(any(feature = "memcached", feature = "redis"))]
+    fn locations(&self) -> impl Iterator<Item = &str> {
+        self.location.iter().flat_map(|locations| locations.as_slice()).map(String::as_str)
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        self.key_prefix.as_deref().unwrap_or(DEFAULT_PREFIX)
+    }
+}
+
+fn within(duration: Option<Duration>, least: Duration, most: Duration) -> bool {
+    duration.is_none_or(|duration| (least..=most).contains(&duration))
+}
+
+#[cfg(not(all(feature = "memcached", feature = "redis")))]
+fn not_compiled(backend: &str) -> Error {
+    Error::usage(format!("the store {backend} is not compiled in"))
+        .help(format!("enable the feature `{backend}` of bustard in Cargo.toml"))
+}
+
+fn read_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |_| format!("`{text}` is no duration: write it like 15m, 90s, 1h30m or 500ms");
+    humantime::parse_duration(&text).map(Some).map_err(wrong).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(json: serde_json::Value) -> std::result::Result<StoreSettings, String> {
+        serde_json::from_value(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let settings = read(json!({
+            "backend": "memcached", "location": ["a:1", "b:2"], "key_prefix": "f:", "timeout": "250ms", "ttl": "2h",
+        }));
+        let settings = settings.unwrap();
+        settings.check().unwrap();
+        assert_eq!(settings.prefix(), "f:");
+        assert_eq!(settings.timeout, Some(Duration::from_millis(250)));
+        assert_eq!(settings.ttl, Some(Duration::from_secs(7200)));
+        read(json!({"backend": "memory", "max_bytes": 1000})).unwrap().check().unwrap();
+        read(json!({"backend": "redis", "location": "h"})).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn wrong_settings_are_refused_in_words() {
+        let location = "127.0.0.1";
+        for (settings, problem) in [
+            (json!({"backend": "memory", "location": location}), "the backend memory has no location"),
+            (json!({"backend": "memory", "timeout": "1s"}), "the backend memory has no timeout"),
+            (json!({"backend": "memory", "max_bytes": 0}), "max_bytes must be greater than 0"),
+            (json!({"backend": "memory", "key_prefix": "a b"}), "key_prefix must be at most 100 bytes"),
+            (
+                json!({"backend": "memory", "key_prefix": "x".repeat(101)}),
+                "key_prefix must be at most 100 bytes",
+            ),
+            (json!({"backend": "memory", "ttl": "0s"}), "ttl must be between 1s and 30days"),
+            (json!({"backend": "memory", "ttl": "31days"}), "ttl must be between 1s and 30days"),
+            (json!({"backend": "redis"}), "this backend needs a location"),
+            (json!({"backend": "memcached", "location": []}), "this backend needs a location"),
+            (json!({"backend": "memcached", "location": ["a", ""]}), "a location is empty"),
+            (json!({"backend": "redis", "location": ["a", "b"]}), "the backend redis has one location"),
+            (
+                json!({"backend": "redis", "location": "a", "max_bytes": 1}),
+                "max_bytes is for the backend memory",
+            ),
+            (
+                json!({"backend": "redis", "location": "a", "timeout": "0s"}),
+                "timeout must be between 1ms and 1m",
+            ),
+            (
+                json!({"backend": "redis", "location": "a", "timeout": "2m"}),
+                "timeout must be between 1ms and 1m",
+            ),
+        ] {
+            let error = read(settings.clone()).unwrap().open().unwrap_err();
+            assert!(error.message().starts_with(problem), "{settings}: {error}");
+        }
+        for (settings, problem) in [
+            (json!({"backend": "postgres"}), "unknown variant `postgres`"),
+            (json!({"backend": "memory", "timeuot": "1s"}), "unknown field `timeuot`"),
+            (json!({"backend": "memory", "ttl": "soon"}), "`soon` is no duration"),
+            (json!({"backend": "redis", "location": 7}), "a location must be a string or a list"),
+            (json!({}), "missing field `backend`"),
+        ] {
+            let error = read(settings).unwrap_err();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let shown = format!("{:?}", StoreSettings::redis("redis://u:hunter2@h:1/2?x=hunter3"));
+        assert!(shown.contains("h:1/2") && !shown.contains("hunter"), "{shown}");
+        let shown = format!("{:?}", StoreSettings::redis("unix:/run/redis.sock?pass=hunter2"));
+        assert!(shown.contains("/run/redis.sock") && !shown.contains("hunter"), "{shown}");
+    }
+
+    #[test]
+    #[cfg(not(feature = "redis"))]
+    fn a_backend_that_is_not_compiled_in_names_its_feature() {
+        let settings = StoreSettings::redis("h");
+        settings.check().unwrap();
+        assert!(settings.open().unwrap_err().to_string().contains("enable the feature `redis`"));
+    }
+}

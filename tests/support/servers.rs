@@ -1,0 +1,226 @@
+//! Private Memcached and Redis servers: each on a free port of 127.0.0.1 or a
+//! Unix socket, with a short temporary directory, gone when the test process is
+//! gone, however it went.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::binaries::server_program;
+use super::process::{send_signal, wait_until};
+use super::watchdog::{Watchdog, free_port, make_directory};
+
+/// How long one answer may take before the question is put again.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The socket in the server's directory.
+const SOCKET: &str = "socket";
+
+/// What sort of server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Memcached,
+    Redis,
+}
+
+/// A running (or killed) server. It keeps nothing over a restart.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    port: u16,
+    on_socket: bool,
+    child: Mutex<Option<Child>>,
+    watchdog: Watchdog,
+}
+
+impl Server {
+    /// Memcached, with its usual limit of 1 MiB for a value.
+    pub fn memcached() -> Server {
+        Server::start(Kind::Memcached, &[], false)
+    }
+
+    /// Memcached on a Unix socket and nowhere else.
+    pub fn memcached_on_socket() -> Server {
+        Server::start(Kind::Memcached, &["-s", SOCKET], true)
+    }
+
+    /// Redis, which writes nothing to disk.
+    pub fn redis() -> Server {
+        Server::start(Kind::Redis, &[], false)
+    }
+
+    /// The same with more arguments, such as `["--requirepass", "secret"]`.
+    pub fn redis_with(arguments: &[&str]) -> Server {
+        Server::start(Kind::Redis, arguments, false)
+    }
+
+    /// The same on a Unix socket and nowhere else.
+    pub fn redis_on_socket(arguments: &[&str]) -> Server {
+        Server::start(Kind::Redis, &[arguments, &["--unixsocket", SOCKET, "--port", "0"]].concat(), true)
+    }
+
+    fn start(kind: Kind, arguments: &[&str], on_socket: bool) -> Server {
+        let directory = make_directory("bustard-store-");
+        let watchdog = Watchdog::over(&directory);
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = Mutex::new(None);
+        let mut server = Server { kind, directory, arguments, port: 0, on_socket, child, watchdog };
+        // Another process may take a free port before the server does.
+        for _ in 0..10 {
+            server.port = free_port();
+            if server.launch() {
+                return server;
+            }
+        }
+        panic!("{kind:?} does not start:\n{}", server.log())
+    }
+
+    /// The port on 127.0.0.1, the same after a restart.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `127.0.0.1:PORT` or `unix:PATH`.
+    pub fn location(&self) -> String {
+        match self.on_socket {
+            true => format!("unix:{}", self.directory.join(SOCKET).display()),
+            false => self.address().to_string(),
+        }
+    }
+
+    /// The directory of the log.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Everything the server has logged so far.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.directory.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Kills the server at once. Its port refuses connections from then on.
+    pub fn kill9(&self) {
+        let mut child = self.child().take().expect("the server runs");
+        // Before the pid is reaped and may be anyone's.
+        self.watchdog.watch(0);
+        child.kill().expect("the server can be killed");
+        child.wait().expect("the server can be reaped");
+    }
+
+    /// Starts the server again after [`Server::kill9`], on the same port and
+    /// empty; or kills it first.
+    pub fn restart(&self) {
+        if self.child().is_some() {
+            self.kill9();
+        }
+        wait_until("the server starts again", || self.launch());
+    }
+
+    /// Sends it a signal: `STOP` makes it a server that takes connections and
+    /// says nothing, `CONT` ends that.
+    pub fn signal(&self, signal: &str) {
+        send_signal(self.child().as_ref().expect("the server runs").id(), signal);
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    fn command(&self) -> Command {
+        let port = self.port.to_string();
+        let mut command = match self.kind {
+            Kind::Memcached => server_program(&["memcached"]),
+            Kind::Redis => server_program(&["redis-server", "valkey-server"]),
+        };
+        match self.kind {
+            Kind::Memcached => command.args(["-l", "127.0.0.1", "-U", "0", "-t", "2", "-p", &port]),
+            Kind::Redis => command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]).args([
+                "--daemonize",
+                "no",
+                "--port",
+                &port,
+            ]),
+        };
+        command.args(&self.arguments);
+        command
+    }
+
+    /// Starts the server and waits until it answers; `false` if it exits.
+    fn launch(&self) -> bool {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.join("log"))
+            .expect("the log can be written");
+        let mut child = self
+            .command()
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{:?} does not start: {error}", self.kind));
+        self.watchdog.watch(child.id());
+        let mut exited = false;
+        wait_until("the server answers", || {
+            exited = child.try_wait().expect("the server is our child").is_some();
+            exited || self.answers(child.id())
+        });
+        if exited {
+            self.watchdog.watch(0);
+            return false;
+        }
+        *self.child() = Some(child);
+        true
+    }
+
+    /// Whether it is this very process that answers at the port: another one may
+    /// have taken it. (Who demands a password does not say; then any answer counts.)
+    fn answers(&self, pid: u32) -> bool {
+        let Ok(mut stream) = self.connect() else { return false };
+        let (question, answer) = match self.kind {
+            Kind::Memcached => ("stats\r\nquit\r\n", format!("STAT pid {pid}")),
+            Kind::Redis => ("INFO server\r\nQUIT\r\n", format!("process_id:{pid}")),
+        };
+        let asked = stream.write_all(question.as_bytes());
+        asked.is_ok()
+            && BufReader::new(stream)
+                .lines()
+                .map_while(Result::ok)
+                .any(|line| line == answer || line.starts_with("-NOAUTH"))
+    }
+
+    fn connect(&self) -> std::io::Result<Box<dyn ReadWrite>> {
+        if self.on_socket {
+            let stream = UnixStream::connect(self.directory.join(SOCKET))?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            return Ok(Box::new(stream));
+        }
+        let stream = TcpStream::connect_timeout(&self.address(), ANSWER)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        Ok(Box::new(stream))
+    }
+}
+
+trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child().is_some() {
+            self.kill9();
+        }
+    }
+}
