@@ -10,6 +10,9 @@ use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::graph::{Graph, Node};
 use crate::history::{Applied, History, Width, recognises};
 
+/// The one of Bustard's own migrations that makes room for tracked tables.
+pub(crate) const TRACKS_TABLES: i64 = 2;
+
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'f> {
@@ -187,6 +190,13 @@ impl Facts<'_> {
             ),
         )
         .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
+    }
+
+    /// Whether the registry knows of the tables whose writes invalidate a cache: that
+    /// is from the second of Bustard's own migrations on.
+    pub(crate) fn tracks_tables(&self) -> bool {
+        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
+        own.is_some_and(|(_, history)| history.find(TRACKS_TABLES).is_some())
     }
 
     /// The migration as messages name it.

@@ -39,7 +39,7 @@ BEGIN
           AND o.oprleft::regtype::text NOT LIKE '%any%' AND o.oprright::regtype::text NOT LIKE '%any%'
           AND o.oprname IN ('=', '<>', '<', '<=', '>', '>=', '+', '-', '*', '&', '|', '#', '<<', '||', '~')
         UNION
-        SELECT o, t, t FROM unnest('{text[],integer[],xid8[],name[],"char"[]}'::regtype[]) AS t, unnest('{=,<>,||}'::text[]) AS o
+        SELECT o, t, t FROM unnest('{text[],integer[],xid8[],name[],"\"char\"[]"}'::regtype[]) AS t, unnest('{=,<>,||}'::text[]) AS o
         UNION
         SELECT '||', 'text', 'text'
     LOOP

@@ -5,12 +5,15 @@ use bustard::Migrator;
 use super::{ask, refused};
 use crate::support::{Database, Project};
 
-const CALLS: [&str; 6] = [
+const CALLS: [&str; 9] = [
     "SELECT bustard.get_version('bans')",
     "SELECT bustard.is_valid('bans', 1)",
     "SELECT bustard.invalidate('bans')",
     "SELECT bustard.invalidate_all()",
     "SELECT bustard.notify()",
+    "SELECT * FROM bustard.snapshot(0, 0, NULL)",
+    "SELECT * FROM bustard.identity('bans')",
+    "SELECT * FROM bustard.untracked()",
     "SELECT * FROM bustard.caches",
 ];
 
