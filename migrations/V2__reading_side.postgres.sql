@@ -212,9 +212,8 @@ $$;
 
 -- Drops triggers that nobody wants any more: of caches that are not registered, on
 -- tables that others have taken the place of, on partitions that are none now. They
--- do no harm, so what cannot be dropped (somebody else's table, or one with events
--- still to come) stays. So does all of a cache one of whose tables is gone: that
--- may only have another name here.
+-- do no harm, so what cannot be dropped, on somebody else's table, stays. So does all
+-- of a cache one of whose tables is gone: that may only have another name here.
 CREATE FUNCTION bustard.drop_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -236,7 +235,7 @@ BEGIN
     LOOP
         BEGIN
             EXECUTE pg_catalog.format('DROP TRIGGER %I ON %I.%I', unwanted.name, unwanted.schema_name, unwanted.table_name);
-        EXCEPTION WHEN insufficient_privilege OR object_in_use THEN
+        EXCEPTION WHEN insufficient_privilege THEN
             NULL;
         END;
     END LOOP;

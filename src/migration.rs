@@ -152,6 +152,7 @@ impl Migration {
     /// Without it, each operation is undone in reverse order, if all can be.
     pub fn down(mut self, down: Migration) -> Self {
         self.down = Some(down.operations);
+        self.problems.extend(down.problems);
         self
     }
 

@@ -18,7 +18,7 @@ impl TableName {
         let length = name_at(text, 0)?;
         match text[length..].is_empty() {
             true => Ok(TableName(text.to_owned())),
-            false => Err(strange(text, length)),
+            false => Err((0, format!("`{text}` is no name of a table"))),
         }
     }
 

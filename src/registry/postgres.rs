@@ -41,18 +41,18 @@ pub(super) fn register_with_tables_again(name: &str) -> String {
 
 /// With `lenient`, tables that are not there are passed over.
 pub(super) fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
-    let places = (3..tables.len() + 3).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
-    let mut tables_sql = places;
-    if lenient {
-        tables_sql = format!(
-            "VARIADIC ARRAY(SELECT t.name FROM pg_catalog.unnest(ARRAY[{tables_sql}]) AS t (name) \
-             WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)"
-        );
-    }
+    let places = (3..tables.len() + 3).map(|i| format!("${i}"));
+    let places = match lenient {
+        false => places.collect::<Vec<_>>().join(", "),
+        true => format!(
+            "VARIADIC ARRAY(SELECT t.name FROM (VALUES {}) AS t (name) WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)",
+            places.map(|place| format!("({place}::pg_catalog.text)")).collect::<Vec<_>>().join(", ")
+        ),
+    };
     let values = [Some(name.to_owned()), app.map(str::to_owned)];
     let values = values.into_iter().chain(tables.iter().map(|table| Some(table.as_str().to_owned())));
     let values: Vec<sea_query::Value> = values.map(Into::into).collect();
-    let call = format!("bustard.register_cache_on($1, $2, {tables_sql})");
+    let call = format!("bustard.register_cache_on($1, $2, {places})");
     Query::select().expr(Expr::cust_with_values(call, values)).to_string(PostgresQueryBuilder)
 }
 

@@ -141,7 +141,7 @@ fn found(executor: &mut impl Executor, cache: &str, asked: &TableName) -> Result
         Query::select()
             .columns(["name", "type", "rootpage"])
             .from((schema, "sqlite_master"))
-            .and_where(Expr::cust_with_values("name = ?1 COLLATE NOCASE", [name.clone()]))
+            .and_where(Expr::cust_with_values("name = ? COLLATE NOCASE", [name.clone()]))
             .and_where(Expr::col("type").is_in(["table", "view"]))
             .to_string(SqliteQueryBuilder)
     };
@@ -168,7 +168,7 @@ pub(super) fn install(executor: &mut impl Executor) -> Result<()> {
             let update = Query::update()
                 .table(TRACKED)
                 .value("table_name", name.as_str())
-                .and_where(Expr::cust_with_values("id = ?1", [id.as_str()]))
+                .and_where(Expr::cust_with_values("id = ?", [id.as_str()]))
                 .to_string(SqliteQueryBuilder);
             executor.rows(&update.replacen("UPDATE", "UPDATE OR REPLACE", 1))?;
         }

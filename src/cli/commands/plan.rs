@@ -114,6 +114,9 @@ fn heading(step: &Step) -> String {
 
 fn summary(plan: &Plan) -> String {
     let caches = |of: fn(&Step) -> &[String]| plan.steps.iter().map(|step| of(step).len()).sum::<usize>();
+    if plan.steps.is_empty() {
+        return "all caches are invalidated at the end of the transaction".to_owned();
+    }
     let mut parts = vec![count(plan.steps.len(), "migration")];
     for (number, word) in
         [(caches(|step| &step.registers), "registered"), (caches(|step| &step.unregisters), "unregistered")]
