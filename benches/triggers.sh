@@ -37,7 +37,7 @@ echo "PostgreSQL $(run -c 'SHOW server_version'), $(nproc) cores, $clients clien
 
 # variant NAME TABLE STATEMENT [SECOND STATEMENT]
 variant() {
-    printf '%s\n' '\set a random(1, 10000)' '\set b random(1, 9900)' "${3//TABLE/$2}" ${4:+"$4"} | sed ':a;N;$!ba;s/)\nUPDATE/) UPDATE/' >"$cluster/$1.sql"
+    printf '%s\n' '\set a random(1, 10000)' '\set b random(1, 9900)' "${3//TABLE/$2}" ${4:+"$4"} >"$cluster/$1.sql"
 }
 update='UPDATE TABLE SET balance = balance + 1 WHERE id = :a;'
 insert='INSERT INTO TABLE (balance) VALUES (1);'

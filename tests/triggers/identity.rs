@@ -159,3 +159,18 @@ fn triggers_that_somebody_dropped_or_disabled() {
     retracks(&scene, 1);
     assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
 }
+
+/// Any number of runs that find something missing put it back once.
+#[test]
+fn many_runs_at_once() {
+    for scene in both_with(BAN) {
+        scene.execute("DROP TABLE ban; CREATE TABLE ban (id integer)");
+        let before = super::count(&scene, "bans");
+        let arguments = ["migrate", "--json", "--database-url", &scene.url()];
+        let running: Vec<_> = (0..5).map(|_| scene.project.spawn(&arguments)).collect();
+        let reports: Vec<_> = running.into_iter().map(|one| one.wait().success().json()).collect();
+        let changed = reports.iter().filter(|report| report["changed"] == true).count();
+        assert_eq!((changed, super::count(&scene, "bans") - before), (1, 1), "{reports:?}");
+        only(&scene, "ban");
+    }
+}
