@@ -274,9 +274,17 @@ BEGIN
         FROM bustard.wanted_trigger AS w WHERE NOT w.installed
         ORDER BY w.schema_name, w.table_name, w.name
     LOOP
-        EXECUTE pg_catalog.format(
-            'CREATE OR REPLACE TRIGGER %I AFTER %s ON %I.%I %s FOR EACH STATEMENT EXECUTE FUNCTION bustard.table_changed(%L)',
-            missing.name, missing.event, missing.schema_name, missing.table_name, missing.rows, missing.cache);
+        BEGIN
+            EXECUTE pg_catalog.format(
+                'CREATE OR REPLACE TRIGGER %I AFTER %s ON %I.%I %s FOR EACH STATEMENT EXECUTE FUNCTION bustard.table_changed(%L)',
+                missing.name, missing.event, missing.schema_name, missing.table_name, missing.rows, missing.cache);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42501',
+                MESSAGE = pg_catalog.format('the triggers of the cache "%s" cannot be created on %I.%I: %s',
+                    missing.cache, missing.schema_name, missing.table_name, SQLERRM),
+                HINT = 'Migrate as the owner of the table, or as a role that has TRIGGER on it.';
+        END;
     END LOOP;
     PERFORM bustard.drop_triggers();
 END

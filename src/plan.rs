@@ -232,12 +232,13 @@ impl Facts<'_> {
             Some((app, version)) => Some(self.graph.with_needs(self.find(app, version)?)),
         };
         let pending = self.graph.order.iter().copied().filter(|node| !self.applied(*node));
-        // Bustard's own tables are needed by whatever is done at all.
+        // Bustard's own tables are needed by whatever else is done at all.
+        let own = target.is_some_and(|(app, _)| app == BUSTARD);
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
         let steps: Vec<Node> = pending
-            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node)))
+            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node) && !own))
             .collect();
-        if target.is_some_and(|(app, _)| app != BUSTARD) && steps.iter().all(bustard) {
+        if target.is_some() && !own && steps.iter().all(bustard) {
             return Ok(Vec::new());
         }
         steps.iter().try_for_each(|node| self.fits(*node))?;

@@ -2,7 +2,7 @@
 //! triggers, and putting these back. On PostgreSQL that is a function of the
 //! database; on SQLite it is done here, statement by statement.
 
-use sea_query::{Expr, ExprTrait, Query, SqliteQueryBuilder};
+use sea_query::{Expr, ExprTrait, OnConflict, Query, SqliteQueryBuilder};
 
 use super::{Executor, sqlite};
 use crate::engine::{Engine, Row, quote_ident};
@@ -75,29 +75,32 @@ pub(super) fn track(
     tables: &[TableName],
     lenient: bool,
 ) -> Result<()> {
+    let mut names = Vec::new();
+    for asked in tables {
+        match found(executor, cache, asked)? {
+            Some(name) => names.push(name),
+            None if lenient => {}
+            None => {
+                let message = format!("there is no table {asked} for the cache {cache}");
+                return Err(Error::new(ErrorKind::Database, message)
+                    .help("register the cache after the statement that creates the table"));
+            }
+        }
+    }
     let forget = Query::delete()
         .from_table(TRACKED)
         .and_where(Expr::col("cache_id").in_subquery(sqlite::id_of(cache)))
+        .and_where(Expr::col("table_name").is_not_in(names.clone()))
         .to_string(SqliteQueryBuilder);
     executor.rows(&forget)?;
-    for asked in tables {
-        let Some(table) = found(executor, cache, asked)? else {
-            if lenient {
-                continue;
-            }
-            return Err(Error::new(
-                ErrorKind::Database,
-                format!("there is no table {asked} for the cache {cache}"),
-            )
-            .help("register the cache after the statement that creates the table"));
-        };
-        let row = sqlite::id_of(cache).expr(Expr::val(table)).to_owned();
+    for name in names {
+        let row = sqlite::id_of(cache).expr(Expr::val(name)).to_owned();
         let mut note = Query::insert();
         note.into_table(TRACKED).columns(["cache_id", "table_name"]);
         note.select_from(row).map_err(|error| {
             Error::new(ErrorKind::Failed, "the table could not be noted").caused_by(error)
         })?;
-        note.on_conflict(sea_query::OnConflict::new().do_nothing().to_owned());
+        note.on_conflict(OnConflict::columns(["cache_id", "table_name"]).value("suspended", 0).to_owned());
         executor.rows(&note.to_string(SqliteQueryBuilder))?;
     }
     install(executor)
