@@ -1,7 +1,7 @@
 //! The operations as a migration runs them: on PostgreSQL they travel with its
 //! other statements.
 
-use super::{postgres, sqlite, tables};
+use super::{sqlite, tables};
 use crate::engine::{Engine, Executor, Row, Transaction, sealed};
 use crate::error::{Place, Result};
 use crate::operation::{RegisterCache, Statement};
@@ -46,17 +46,17 @@ pub(crate) fn register(
 fn register_call(register: &RegisterCache, app: &str, scope: Scope) -> String {
     let name = &register.name;
     match register.owner(app) {
-        None if scope.tables => postgres::register_with_tables_again(name),
-        None => postgres::register_again(name),
-        owner if register.tables.is_empty() => postgres::register(name, owner),
-        owner => postgres::register_on(name, owner, &register.tables, scope.lenient),
+        None if scope.tables => super::postgres::register_with_tables_again(name),
+        None => super::postgres::register_again(name),
+        owner if register.tables.is_empty() => super::postgres::register(name, owner),
+        owner => super::postgres::register_on(name, owner, &register.tables, scope.lenient),
     }
 }
 
 pub(crate) fn unregister(transaction: &mut dyn Transaction, name: &str, place: Option<Place>) -> Result<()> {
     match transaction.engine() {
         Engine::Postgres => {
-            transaction.execute_as_runner(Statement::generated(postgres::unregister(name), place))
+            transaction.execute_as_runner(Statement::generated(super::postgres::unregister(name), place))
         }
         Engine::Sqlite => super::unregister(&mut Within(transaction), name).map_err(|e| e.at(place)),
     }
@@ -75,7 +75,7 @@ pub(crate) fn register_sql(engine: Engine, register: &RegisterCache, app: &str) 
 /// What unregistering is in SQL; on SQLite a comment.
 pub(crate) fn unregister_sql(engine: Engine, name: &str) -> String {
     match engine {
-        Engine::Postgres => format!("{};", postgres::unregister(name)),
+        Engine::Postgres => format!("{};", super::postgres::unregister(name)),
         Engine::Sqlite => format!("-- bustard: unregister cache {name}"),
     }
 }
@@ -83,14 +83,16 @@ pub(crate) fn unregister_sql(engine: Engine, name: &str) -> String {
 /// Puts back the triggers that are missing.
 pub(crate) fn install_triggers(transaction: &mut dyn Transaction) -> Result<()> {
     match transaction.engine() {
-        Engine::Postgres => transaction.execute(Statement::generated(postgres::install_triggers(), None)),
+        Engine::Postgres => {
+            transaction.execute(Statement::generated(super::postgres::install_triggers(), None))
+        }
         Engine::Sqlite => tables::install(&mut Within(transaction)),
     }
 }
 
 pub(crate) fn invalidate_all(transaction: &mut dyn Transaction) -> Result<()> {
     let sql = match transaction.engine() {
-        Engine::Postgres => postgres::invalidate_all(),
+        Engine::Postgres => super::postgres::invalidate_all(),
         Engine::Sqlite => sqlite::invalidate_all(),
     };
     transaction.execute(Statement::generated(sql, None))

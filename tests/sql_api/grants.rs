@@ -91,6 +91,20 @@ fn named_roles_and_nobody_else() {
     fixture.may(&other);
 }
 
+/// Whatever of Bustard's own migrations there is, nobody else may call it.
+#[test]
+fn one_of_bustards_own_migrations_after_the_other() {
+    let fixture = Fixture::new();
+    let [web, other] = ["web", "other"].map(|name| fixture.database.create_role(name, ""));
+    fixture.configure(Some(&[&web]));
+    fixture.project.bustard(&["migrate", "--to", "bustard:1"]).success();
+    refused(&fixture.database, &other, "SELECT bustard.invalidate_all()", "42501");
+    ask(&fixture.database, &web, "SELECT bustard.invalidate_all()");
+    fixture.migrate(Some(&[&web]));
+    fixture.may(&web);
+    fixture.may_not(&other);
+}
+
 #[test]
 fn another_configuration_is_another_set_of_roles() {
     let fixture = Fixture::new();
