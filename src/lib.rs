@@ -33,6 +33,7 @@
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
 //! | [`registry`] | tracked caches: versions and invalidation |
+//! | [`StoreSettings`], [`Stores`] | where cached values are kept: a [`Store`] |
 //! | [`Error`] | every failure, with its [`ErrorKind`] and its [`Place`] |
 //!
 //! How migration files are written, the command and its configuration are in the
@@ -46,7 +47,10 @@
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
+//! | `tokio` | no | [`registry::asynchronous`], for applications on Tokio |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
+//! | `memcached` | no | the store Memcached |
+//! | `redis` | no | the store Redis, or Valkey |
 //! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -81,6 +85,8 @@ pub use buster::{
 pub use config::Config;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use engine::database::{Canceller, Database};
+#[cfg(feature = "tokio")]
+pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;

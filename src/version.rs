@@ -35,6 +35,12 @@ impl CacheVersion {
     pub fn get(self) -> i64 {
         self.0.get()
     }
+
+    /// How many invalidations it counts, those of all caches together with the
+    /// cache's own. Between two versions of a cache lie as many as the difference.
+    pub fn invalidations(self) -> i64 {
+        self.get() >> Identity::NONCE_BITS
+    }
 }
 
 impl fmt::Display for CacheVersion {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use std::{env, thread};
 
 use support::proxy::{Proxy, RoundTrips};
-use support::{Certificates, Cluster, Database, Outcome, PATIENCE, Project, Running, Server, wait_until};
+use support::{
+    Certificates, Cluster, Database, Outcome, PATIENCE, PgBouncer, Project, Running, Server, wait_until,
+};
 
 #[test]
 fn databases_are_apart() {
@@ -134,8 +137,10 @@ fn servers_go_when_their_process_is_killed() {
     if let Some(note) = env::var_os(NOTE) {
         let cluster = Cluster::shared();
         let stores = [Server::memcached(), Server::redis()];
+        let pooler = PgBouncer::start(cluster, &["postgres"]);
         let mut text = format!("{} {}\n", cluster.port(), cluster.directory().display());
         text.extend(stores.iter().map(|store| format!("{} {}\n", store.port(), store.directory().display())));
+        text.push_str(&format!("{} {}\n", pooler.port(), pooler.directory().display()));
         std::fs::write(note, text + "all").unwrap();
         thread::sleep(support::PATIENCE);
         return;
@@ -149,7 +154,7 @@ fn servers_go_when_their_process_is_killed() {
     wait_until("the servers run", || written().ends_with("all"));
     let note = written();
     let servers: Vec<_> = note.lines().filter_map(|line| line.split_once(' ')).collect();
-    assert_eq!(servers.len(), 3);
+    assert_eq!(servers.len(), 4);
     assert!(servers.iter().all(|(_, directory)| Path::new(directory).exists()));
     victim.kill9();
     for (port, directory) in servers {
@@ -272,6 +277,70 @@ fn snapshots_hide_what_differs_between_runs() {
             @"[project]/x.sql at [time] on postgres://[role]@127.0.0.1:[port]/[database], pid [pid], in [duration]"
         );
     });
+}
+
+#[test]
+fn a_standby_follows_lags_and_is_promoted() {
+    let primary = Cluster::start_with(&[]);
+    let proxy = Proxy::start(primary.port());
+    let standby = primary.standby_through(proxy.port(), &[]);
+    let count = |cluster: &Cluster| -> i64 {
+        cluster.client("postgres").query_one("SELECT count(*) FROM t", &[]).unwrap().get(0)
+    };
+    let insert = || primary.client("postgres").batch_execute("INSERT INTO t VALUES (1)").unwrap();
+    primary.client("postgres").batch_execute("CREATE TABLE t (v int)").unwrap();
+    insert();
+    standby.wait_for_replay(&primary);
+    assert_eq!(count(&standby), 1);
+
+    standby.set("recovery_min_apply_delay", "1h");
+    insert();
+    let received = "SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()";
+    wait_until("the commit is received", || {
+        standby.client("postgres").query_one(received, &[]).unwrap().get(0)
+    });
+    assert_eq!(count(&standby), 1);
+    standby.set("recovery_min_apply_delay", "0");
+    standby.wait_for_replay(&primary);
+    assert_eq!(count(&standby), 2);
+
+    // What comes after the cut gets lost.
+    drop(proxy);
+    let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)";
+    wait_until("nothing is received any more", || {
+        standby.client("postgres").query_one(gone, &[]).unwrap().get(0)
+    });
+    insert();
+    standby.promote();
+    assert_eq!((count(&primary), count(&standby)), (3, 2));
+    standby.client("postgres").batch_execute("INSERT INTO t VALUES (1)").unwrap();
+}
+
+#[test]
+fn a_pooler_changes_connections() {
+    let database = Database::new();
+    let role = database.create_role("web", "");
+    let pooler = PgBouncer::start(database.cluster(), &["postgres", &role]);
+    let connect =
+        |user: &str| postgres::Client::connect(&pooler.url(user, database.name()), postgres::NoTls).unwrap();
+    let process = |client: &mut postgres::Client| -> String {
+        let rows = client.simple_query("SELECT pg_backend_pid()").unwrap();
+        rows.iter()
+            .find_map(|row| match row {
+                postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+            .unwrap()
+    };
+    let (mut one, mut other) = (connect("postgres"), connect("postgres"));
+    one.batch_execute("BEGIN").unwrap();
+    let (first, second) = (process(&mut one), process(&mut other));
+    assert_ne!(first, second);
+    one.batch_execute("COMMIT").unwrap();
+    let served: BTreeSet<_> = (0..4).map(|_| process(&mut one)).collect();
+    assert_eq!(served, BTreeSet::from([first, second]));
+    connect(&role);
+    assert!(pooler.log().contains(&role));
 }
 
 /// A word to a store and its answer's first line.

@@ -13,7 +13,7 @@ use super::values::{Filing, Values, decode, encode};
 use super::{Cache, CacheBuster};
 use crate::engine::{AsyncExecutor, CommitAsync};
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::{self, identity};
+use crate::registry;
 use crate::store::Shelf;
 use crate::version::CacheVersion;
 
@@ -63,7 +63,7 @@ impl CacheBuster {
         name: &str,
         app: Option<&str>,
     ) -> Result<()> {
-        registry::tokio::register(executor, name, app).await?;
+        registry::asynchronous::register(executor, name, app).await?;
         self.written_async(executor).await;
         Ok(())
     }
@@ -75,7 +75,7 @@ impl CacheBuster {
     ///
     /// As for `unregister`.
     pub async fn unregister_async(&self, executor: &impl AsyncExecutor, name: &str) -> Result<()> {
-        registry::tokio::unregister(executor, name).await?;
+        registry::asynchronous::unregister(executor, name).await?;
         self.written_async(executor).await;
         Ok(())
     }
@@ -87,7 +87,7 @@ impl CacheBuster {
     ///
     /// As for `invalidate`.
     pub async fn invalidate_async(&self, executor: &impl AsyncExecutor, names: &[&str]) -> Result<()> {
-        registry::tokio::invalidate(executor, names).await?;
+        registry::asynchronous::invalidate(executor, names).await?;
         self.written_async(executor).await;
         Ok(())
     }
@@ -99,7 +99,7 @@ impl CacheBuster {
     ///
     /// As for `invalidate_all`.
     pub async fn invalidate_all_async(&self, executor: &impl AsyncExecutor) -> Result<()> {
-        registry::tokio::invalidate_all(executor).await?;
+        registry::asynchronous::invalidate_all(executor).await?;
         self.written_async(executor).await;
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Cache {
     ///
     /// As for `version_in`.
     pub async fn version_in_async(&self, executor: &impl AsyncExecutor) -> Result<CacheVersion> {
-        registry::tokio::get_version(executor, self.name()).await
+        registry::asynchronous::get_version(executor, self.name()).await
     }
 
     /// [`is_valid_in`](Cache::is_valid_in) on a connection or transaction of
@@ -142,7 +142,7 @@ impl Cache {
         executor: &impl AsyncExecutor,
         version: impl Into<i64>,
     ) -> Result<bool> {
-        registry::tokio::is_valid(executor, self.name(), version).await
+        registry::asynchronous::is_valid(executor, self.name(), version).await
     }
 }
 
@@ -177,15 +177,14 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         if let Some(value) = find(self.shelf(), &filing).await {
             return Ok(value);
         }
-        let lead = loop {
-            let flight = match self.shared().flights.join(&filing.key(), false) {
-                Part::Lead(lead) => break lead,
-                Part::Recursion => return load().await,
-                Part::Follow(flight) => flight,
-            };
-            if let Some(value) = flight.wait_async().await.and_then(|bytes| decode(&bytes)) {
-                return Ok(value);
-            }
+        let part = self.shared().flights.join(&filing.key(), false);
+        let lead = match part {
+            Part::Lead(lead) => Some(lead),
+            Part::Recursion => return load().await,
+            Part::Follow(flight) => match flight.wait_async().await.and_then(|bytes| decode(&bytes)) {
+                Some(value) => return Ok(value),
+                None => None,
+            },
         };
         // Another leader may have landed between the look and the take-off.
         if let Some(value) = find(self.shelf(), &filing).await {
@@ -195,7 +194,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         if let Some(bytes) = encode(&value) {
             // Filed before it lands: then nobody finds neither.
             file(self.shelf(), &filing, &bytes).await;
-            lead.land(bytes);
+            if let Some(lead) = lead {
+                lead.land(bytes);
+            }
         }
         Ok(value)
     }
@@ -213,7 +214,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         key: &str,
         load: impl FnOnce() -> F,
     ) -> Result<T, E> {
-        let sight = registry::tokio::sight(executor, self.cache()).await?;
+        let sight = registry::asynchronous::sight(executor, self.cache()).await?;
         if sight.own {
             return load().await;
         }

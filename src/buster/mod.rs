@@ -5,6 +5,8 @@
 //! over a connection of its own and publishes what it sees. It knows the versions
 //! as of at most `max_staleness` ago, or knows that it does not.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod cache;
 mod change;
 mod flight;
@@ -34,7 +36,8 @@ use crate::version::CacheVersion;
 /// Versions of tracked caches, kept current in this process.
 ///
 /// Started once, shared by everybody: clones are the same `CacheBuster`, and its
-/// thread ends with the last of them.
+/// thread ends with the last of them. (A process that forks without executing
+/// something else must start one after the fork: threads stay behind.)
 ///
 /// ```
 /// use bustard::{App, CacheBuster, Migration, Migrator};

@@ -68,16 +68,19 @@ pub(super) fn start(
     shelf: Shelf,
     listener: Option<Listener>,
 ) -> Result<(Arc<Shared>, Thread)> {
-    let shared = Arc::new(Shared::new(observer.bell(), shelf));
+    let looker = Looker::new(observer);
+    let shared = Arc::new(Shared::new(looker.bell(), shelf));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
         shared: shared.clone(),
-        looker: Looker::new(observer),
+        looker,
         times,
         as_of: None,
         told: None,
         reason: LATE.to_owned(),
         listener,
+        reported: None,
+        lost: false,
         first: Some(sender),
         failures: 0,
     };
@@ -104,6 +107,9 @@ struct Refresher {
     /// Why the snapshot is going to expire, if it does.
     reason: String,
     listener: Option<Listener>,
+    /// What the listener has been told, and whether that everything is lost.
+    reported: Option<BTreeMap<String, Known>>,
+    lost: bool,
     /// Who waits for the first look.
     first: Option<SyncSender<Result<()>>>,
     /// How often connecting or looking has failed since the last look.
@@ -202,9 +208,8 @@ impl Refresher {
                 .collect();
             let absent = wanted.iter().flatten().any(|name| !caches.contains_key(name));
             let registered = if absent { self.looker.names(self.deadline())? } else { Vec::new() };
-            let before = self.shared.publish(Snapshot { caches, wanted, registered });
-            self.as_of = Some(as_of);
-            self.report(&before);
+            self.shared.publish(Snapshot { caches, wanted, registered });
+            self.report();
         }
         self.as_of = Some(as_of);
         LATE.clone_into(&mut self.reason);
@@ -232,18 +237,21 @@ impl Refresher {
         }
     }
 
-    /// Tells the listener what is new.
-    fn report(&mut self, before: &Knowledge) {
+    /// Tells the listener what is new since it was told last.
+    fn report(&mut self) {
         let Some(listener) = &mut self.listener else { return };
-        let now = self.shared.knowledge();
-        let Knowledge::Known(now) = &*now else { return };
-        let Knowledge::Known(before) = before else {
-            return listener(&Change::Found);
-        };
+        let knowledge = self.shared.knowledge();
+        let Knowledge::Known(now) = &*knowledge else { return };
+        if self.lost {
+            listener(&Change::Found);
+            self.lost = false;
+        }
+        let before = self.reported.replace(now.caches.clone());
+        let Some(before) = before else { return };
         let version = |known: Option<&Known>| known.map(|known| known.version);
-        let gone = before.caches.keys().filter(|name| !now.caches.contains_key(*name));
+        let gone = before.keys().filter(|name| !now.caches.contains_key(*name));
         for name in now.caches.keys().chain(gone) {
-            let (before, after) = (version(before.caches.get(name)), version(now.caches.get(name)));
+            let (before, after) = (version(before.get(name)), version(now.caches.get(name)));
             if before != after {
                 listener(&Change::Version { cache: name.clone(), before, after });
             }
@@ -330,6 +338,7 @@ impl Refresher {
             && let Some(listener) = &mut self.listener
         {
             listener(&Change::Lost { why: self.reason.clone() });
+            self.lost = true;
         }
     }
 }

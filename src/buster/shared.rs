@@ -170,19 +170,18 @@ impl Shared {
         self.end(Ticket(u64::MAX));
     }
 
-    /// Puts a new snapshot in place; returns what was known before.
-    pub(super) fn publish(&self, snapshot: Snapshot) -> Arc<Knowledge> {
+    /// Puts a new snapshot in place.
+    pub(super) fn publish(&self, snapshot: Snapshot) {
         let mut slots = self.slots();
         // Names that turned out to be none, and that nobody holds on to.
         slots.retain(|name, slot| snapshot.caches.contains_key(name) || Arc::strong_count(slot) > 1);
         let now = Arc::new(Knowledge::Known(snapshot));
         // First: whoever finds a version in a slot finds it in the snapshot as well.
-        let before = self.knowledge.swap(Arc::clone(&now));
+        self.knowledge.store(Arc::clone(&now));
         for slot in slots.values() {
             let version = now.version(&slot.name);
             slot.version.store(version, Ordering::Release);
         }
-        before
     }
 
     /// From here on nothing is known; whether anything was.

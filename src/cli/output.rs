@@ -42,6 +42,22 @@ impl Output {
         if self.json { write_json(document) } else { write(&human()) }
     }
 
+    /// Writes one line of an answer that has no end, in JSON a document of its own;
+    /// whether anybody still reads.
+    pub fn line(&self, document: &impl Serialize, human: impl FnOnce() -> String) -> Result<bool, Failure> {
+        let mut text = match self.json {
+            true => serde_json::to_string(document).map_err(|error| Failure::Output(error.into()))?,
+            false => human(),
+        };
+        text.push('\n');
+        let mut stdout = anstream::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failure::Output(error)),
+        }
+    }
+
     /// Tells what did not stop the run; in JSON the documents have a key for it.
     pub fn warnings(&self, warnings: &[Problem]) {
         if self.json || self.quiet {

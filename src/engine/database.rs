@@ -14,7 +14,9 @@ use super::observer::Observer;
 use super::{Connection, Engine, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A connection that Bustard opens itself.
+/// A connection that Bustard opens itself. Whatever uses it blocks the thread
+/// until it is done, which may take as long as a migration does: within a Tokio
+/// runtime, use it in `tokio::task::spawn_blocking`.
 ///
 /// ```
 /// use bustard::{App, Database, Migration, Migrator, registry};
@@ -46,6 +48,14 @@ struct PostgresLink {
     own: Option<super::postgres::Own>,
     /// For migrations with functions, which are given the driver's transaction.
     driver: Option<::postgres::Client>,
+}
+
+#[cfg(feature = "postgres")]
+impl Drop for PostgresLink {
+    fn drop(&mut self) {
+        let connections = (self.own.take(), self.driver.take());
+        super::postgres::outside(|| drop(connections));
+    }
 }
 
 impl fmt::Debug for Link {
@@ -312,7 +322,7 @@ impl Canceller {
             Some(Hook::Postgres(token, target)) => super::postgres::cancel(token, target),
             #[cfg(feature = "postgres")]
             Some(Hook::Driver(token, target)) => {
-                if let Err(error) = token.cancel_query(target.connector()) {
+                if let Err(error) = super::postgres::outside(|| token.cancel_query(target.connector())) {
                     log::warn!("the server could not be asked to cancel the statement: {error}");
                 }
             }

@@ -65,6 +65,18 @@ pub trait Executor: sealed::Executor {}
 /// nothing else.
 pub trait Commit: sealed::Commit {}
 
+/// The same for [`registry::asynchronous`](crate::registry::asynchronous): a
+/// `tokio_postgres::Client`, where an operation commits at once, or a
+/// `tokio_postgres::Transaction`, with which it commits. Implemented for these
+/// and for nothing else.
+#[cfg(feature = "tokio")]
+pub trait AsyncExecutor: sealed::AsyncExecutor {}
+
+/// An open `tokio_postgres::Transaction` that can be handed over to be committed.
+/// Implemented for it and for nothing else.
+#[cfg(feature = "tokio")]
+pub trait CommitAsync: sealed::CommitAsync {}
+
 pub(crate) mod sealed {
     use std::time::Duration;
 
@@ -91,6 +103,19 @@ pub(crate) mod sealed {
 
     pub trait Commit {
         fn commit(self) -> Result<()>;
+    }
+
+    #[cfg(feature = "tokio")]
+    pub trait AsyncExecutor: Sync {
+        /// Runs one statement and returns its rows.
+        fn rows(&self, sql: &str) -> impl Future<Output = Result<Vec<Row>>> + Send;
+        /// Whether what is written has committed when it returns.
+        fn commits(&self) -> bool;
+    }
+
+    #[cfg(feature = "tokio")]
+    pub trait CommitAsync: Send {
+        fn commit(self) -> impl Future<Output = Result<()>> + Send;
     }
 
     pub trait Connection {

@@ -176,6 +176,8 @@ impl Looker {
     }
 
     fn look_at_postgres(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look> {
+        // Before the caches: what is replayed in between is seen as well.
+        let age = if self.server.standby { self.lag(deadline)? } else { Duration::ZERO };
         let known =
             self.known.as_deref().and_then(|known| Some((known.first()?.as_str(), known.get(1)?.as_str())));
         let sql = super::postgres::look(known, wanted);
@@ -185,31 +187,23 @@ impl Looker {
             (false, true, false) => Some(super::postgres::UNLISTEN.to_owned()),
             (false, true, true) => Some(format!("{};{}", super::postgres::UNLISTEN, super::postgres::NOTIFY)),
         };
-        let rows = self.observer.rows(ahead.as_deref(), &sql, deadline).map_err(explain)?;
+        let mut rows = self.observer.rows(ahead.as_deref(), &sql, deadline).map_err(explain)?.into_iter();
 
-        let mut rows = rows.into_iter();
-        let first = rows.next().ok_or_else(strange)?;
-        let [_, _, n, nonce, unfolded, served_by, standby, receiver, caught_up, heard, replayed] =
-            <[_; 11]>::try_from(first).map_err(|_| strange())?;
+        let first = rows.next().and_then(|row| <[_; 7]>::try_from(row).ok()).ok_or_else(strange)?;
+        let [_, _, n, nonce, unfolded, process, standby] = first;
+        self.notice_process(process.and_then(|process| process.parse().ok()));
+        if standby.as_deref() == Some("t") && !self.server.standby {
+            self.server.standby = true;
+            self.say_standby();
+            return self.look_at_postgres(wanted, notify, deadline);
+        }
         let total = vec![n.ok_or_else(strange)?, nonce.ok_or_else(strange)?];
         let caches = match self.known.as_ref() == Some(&total) {
             true => None,
             false => Some(rows.map(seen).collect::<Result<_>>()?),
         };
         self.server.unfolded = unfolded.and_then(|count| count.parse().ok()).ok_or_else(strange)?;
-        self.notice_process(served_by.and_then(|process| process.parse().ok()));
-        let age = match standby.as_deref() {
-            Some("t") => self.lag(receiver, caught_up.as_deref() == Some("t"), heard, replayed),
-            _ => Duration::ZERO,
-        };
-        let was_standby = std::mem::replace(&mut self.server.standby, standby.as_deref() == Some("t"));
         self.known = Some(total);
-        match (was_standby, self.server.standby) {
-            // It has been promoted, which sessions survive.
-            (true, false) => self.listen(deadline)?,
-            (false, true) => self.say_standby(),
-            _ => {}
-        }
         Ok(Look { caches, age })
     }
 
@@ -225,14 +219,17 @@ impl Looker {
         }
     }
 
-    /// How old the state of a hot standby may be.
-    fn lag(
-        &mut self,
-        receiver: Option<String>,
-        caught_up: bool,
-        heard: Option<String>,
-        replayed: Option<String>,
-    ) -> Duration {
+    /// How old the state of a hot standby may be. If it has been promoted, which
+    /// sessions survive, there is something to listen to.
+    fn lag(&mut self, deadline: Instant) -> Result<Duration> {
+        let mut rows = self.observer.rows(None, super::postgres::STANDBY, deadline)?;
+        let row = rows.pop().and_then(|row| <[_; 5]>::try_from(row).ok()).ok_or_else(strange)?;
+        let [standby, receiver, caught_up, heard, replayed] = row;
+        if standby.as_deref() == Some("f") {
+            self.server.standby = false;
+            self.listen(deadline)?;
+            return Ok(Duration::ZERO);
+        }
         let since = |microseconds: Option<String>| {
             let microseconds = microseconds?.parse::<i64>().ok()?;
             Some(Duration::from_micros(microseconds.try_into().unwrap_or(0)))
@@ -241,8 +238,8 @@ impl Looker {
         let before = self.server.receiver.replace(receiver.clone());
         // One that has only just begun to receive may not have got anything yet.
         let settled = receiver.is_some() && before.is_none_or(|before| before == receiver);
-        if !(settled && caught_up) {
-            return replayed;
+        if !settled || caught_up.as_deref() != Some("t") {
+            return Ok(replayed);
         }
         let heard = since(heard).unwrap_or_else(|| {
             self.say(
@@ -252,7 +249,7 @@ impl Looker {
             );
             Duration::ZERO
         });
-        heard.min(replayed)
+        Ok(heard.min(replayed))
     }
 
     /// Folds, if the last look has seen so many events that it is worth it, and
@@ -334,3 +331,6 @@ fn explain(error: Error) -> Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

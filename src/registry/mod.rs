@@ -22,6 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "tokio")]
+pub mod asynchronous;
 pub(crate) mod identity;
 pub(crate) mod look;
 mod postgres;

@@ -19,40 +19,37 @@ pub(super) const UNLISTEN: &str = "UNLISTEN bustard";
 
 pub(super) const ROLE: &str = "SELECT pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)";
 
-/// What the first row of a look says about the server: who serves the connection,
-/// and, on a hot standby, how far behind it is. `caught_up` is whether all that has
-/// been received is replayed; `heard` is how long ago anything came, which only
-/// some roles may know; `replayed` is how old the last replayed commit is; both in
-/// microseconds.
-const SERVER: &str = "SELECT pg_catalog.pg_backend_pid() AS served_by, \
-    pg_catalog.pg_is_in_recovery() AS standby, \
-    w.pid AS receiver, \
-    pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn() AS caught_up, \
+/// How far a hot standby is behind: whether it is one; who receives what it replays;
+/// whether all of that is replayed; how long ago anything was received, and how old
+/// the last replayed commit is, both in microseconds. Most of the receiver's columns
+/// are NULL to roles without `pg_read_all_stats`.
+pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, \
+    COALESCE(w.latest_end_lsn OPERATOR(pg_catalog.<=) pg_catalog.pg_last_wal_replay_lsn(), \
+        pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()), \
     (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) w.last_msg_receipt_time) \
-        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 AS heard, \
+        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8, \
     (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.pg_last_xact_replay_timestamp()) \
-        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 AS replayed \
+        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 \
     FROM (SELECT) AS once LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true";
 
-/// One look: the sum of everything, and the caches unless it is the one that is
-/// known. Numbers go as text, since operators, a minus too, are the caller's.
+/// One look: the sum of everything, with who serves the connection and whether it is
+/// a hot standby; and the caches, unless the sum is the one that is known. Numbers go
+/// as text, since operators, a minus too, are the caller's.
 pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
     let (n, nonce) = known.unzip();
-    let mut values = vec![n.map(str::to_owned), nonce.map(str::to_owned)];
-    let wanted = match wanted {
-        None => "NULL".to_owned(),
-        Some(names) => {
-            values.extend(names.iter().map(|name| Some((*name).to_owned())));
-            let places = (3..=values.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
-            format!("ARRAY[{places}]::pg_catalog.text[]")
-        }
-    };
-    let columns = "s.name, s.app, s.n, s.nonce, s.unfolded, server.*";
-    let from =
-        format!("bustard.snapshot($1, $2, {wanted}) AS s LEFT JOIN ({SERVER}) AS server ON s.name IS NULL");
+    let arguments = [n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
+    let columns = "s.name, s.app, s.n, s.nonce, s.unfolded, server.process, server.standby";
+    let server = "SELECT pg_catalog.pg_backend_pid() AS process, pg_catalog.pg_is_in_recovery() AS standby";
+    let from = format!("bustard.snapshot($1, $2, $3) AS s LEFT JOIN ({server}) AS server ON s.name IS NULL");
     Query::select()
-        .expr(Expr::cust_with_values(format!("{columns} FROM {from}"), values))
+        .expr(Expr::cust_with_values(format!("{columns} FROM {from}"), arguments))
         .to_string(PostgresQueryBuilder)
+}
+
+/// An array as text.
+fn array(names: &[&str]) -> String {
+    let quoted = |name: &&str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+    format!("{{{}}}", names.iter().map(quoted).collect::<Vec<_>>().join(","))
 }
 
 fn call(function: &str, arguments: impl IntoIterator<Item = Option<String>>) -> String {

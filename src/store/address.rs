@@ -65,14 +65,15 @@ impl Address {
     pub(super) fn connect(&self, deadline: Instant) -> io::Result<Stream> {
         match &self.place {
             Place::Tcp(host, port) => {
-                let mut addresses = match host.parse() {
+                let addresses = match host.parse() {
                     Ok(address) => vec![SocketAddr::new(address, *port)],
                     Err(_) => self.names.look_up(host, *port, deadline)?,
                 };
                 let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-                // Each gets its share of what time is left.
-                while let Some(count @ 1..) = u32::try_from(addresses.len()).ok() {
-                    result = TcpStream::connect_timeout(&addresses.remove(0), remaining(deadline)? / count);
+                let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+                // Each has its share of what time is left.
+                for (address, left) in addresses.iter().zip((1..=count).rev()) {
+                    result = TcpStream::connect_timeout(address, remaining(deadline)? / left);
                     if result.is_ok() {
                         break;
                     }

@@ -92,6 +92,15 @@ mod tests {
     }
 
     #[test]
+    fn stores_are_read() {
+        let read = serde_json::from_str::<Stores>;
+        let stores =
+            read(r#"{"default": {"backend": "memory"}, "x": {"backend": "redis", "location": "h"}}"#);
+        assert_eq!(stores.unwrap().aliases().collect::<Vec<_>>(), ["default", "x"]);
+        assert!(read(r#"{"default": "memory"}"#).is_err());
+    }
+
+    #[test]
     fn an_unknown_alias_names_the_known_ones() {
         let help = |aliases: &[&str], alias: &str| {
             prefixes(aliases).get(alias).unwrap_err().help_text().map(ToOwned::to_owned)

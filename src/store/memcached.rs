@@ -11,8 +11,8 @@ use siphasher::sip::SipHasher13;
 
 use super::address::Address;
 use super::server::{Connection, Server};
-use super::wire::{Wire, nonsense};
-use super::{LONGEST, Store, key};
+use super::wire::{LONGEST, Wire, said};
+use super::{Store, key};
 use crate::error::Result;
 
 const PORT: u16 = 11211;
@@ -97,7 +97,7 @@ fn get(connection: &mut BufReader<Wire>, key: &str) -> io::Result<Option<Vec<u8>
     if header == "END" {
         return Ok(None);
     }
-    let length = length(&header, key).ok_or_else(|| nonsense(&header))?;
+    let length = length(&header, key).ok_or_else(|| said(&header))?;
     let mut value = Vec::new();
     // Grows with what comes, not with what was announced.
     connection.by_ref().take(length as u64).read_to_end(&mut value)?;
@@ -107,7 +107,7 @@ fn get(connection: &mut BufReader<Wire>, key: &str) -> io::Result<Option<Vec<u8>
     for expected in ["", "END"] {
         let line = line(connection)?;
         if line != expected {
-            return Err(nonsense(line));
+            return Err(said(&line));
         }
     }
     Ok(Some(value))
@@ -128,14 +128,14 @@ fn set(connection: &mut BufReader<Wire>, request: &[u8]) -> io::Result<()> {
         "STORED"
         | "SERVER_ERROR object too large for cache"
         | "SERVER_ERROR out of memory storing object" => Ok(()),
-        _ => Err(nonsense(answer)),
+        _ => Err(said(&answer)),
     }
 }
 
 fn send(connection: &mut BufReader<Wire>, request: &[u8]) -> io::Result<()> {
     // An answer to nothing: whose would the next one be?
     if !connection.buffer().is_empty() {
-        return Err(nonsense(String::from_utf8_lossy(connection.buffer())));
+        return Err(said(&String::from_utf8_lossy(connection.buffer())));
     }
     connection.get_mut().write_all(request)
 }
@@ -146,7 +146,7 @@ fn line(connection: &mut BufReader<Wire>) -> io::Result<String> {
     match line.strip_suffix(b"\r\n") {
         Some(line) => Ok(String::from_utf8_lossy(line).into_owned()),
         None if line.len() < LONGEST_LINE as usize => Err(io::ErrorKind::UnexpectedEof.into()),
-        None => Err(nonsense(String::from_utf8_lossy(&line))),
+        None => Err(said(&String::from_utf8_lossy(&line))),
     }
 }
 

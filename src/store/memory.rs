@@ -14,7 +14,7 @@ const OVERHEAD: usize = 128;
 
 /// Values in this process, lost with it.
 pub(super) struct MemoryStore {
-    entries: Cache<Box<str>, Arc<[u8]>>,
+    entries: Cache<Arc<str>, Arc<[u8]>>,
 }
 
 impl MemoryStore {
@@ -22,7 +22,7 @@ impl MemoryStore {
     pub(super) fn new(max_bytes: u64, ttl: Duration) -> Self {
         let entries = Cache::builder()
             .max_capacity(max_bytes)
-            .weigher(|key: &Box<str>, value: &Arc<[u8]>| {
+            .weigher(|key: &Arc<str>, value: &Arc<[u8]>| {
                 u32::try_from(key.len() + value.len() + OVERHEAD).unwrap_or(u32::MAX)
             })
             .time_to_live(ttl)

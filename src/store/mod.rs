@@ -34,9 +34,6 @@ pub(crate) use key::EntryKey;
 pub use settings::StoreSettings;
 pub(crate) use shelf::Shelf;
 
-/// The longest value that a server is given or believed to have.
-const LONGEST: usize = 16 << 20;
-
 /// Keeps bytes under keys, in this process or on a server.
 ///
 /// Keys are 1 to 250 bytes of printable ASCII without spaces; values are as long

@@ -10,8 +10,8 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Parser, Val
 
 use super::address::Address;
 use super::server::{Connection, Server};
-use super::wire::{Wire, nonsense};
-use super::{LONGEST, Store, key};
+use super::wire::{LONGEST, Wire, said};
+use super::{Store, key};
 use crate::error::{Error, Result};
 
 const PORT: u16 = 6379;
@@ -61,7 +61,9 @@ impl RedisStore {
             for command in &self.greeting {
                 match session.ask(command)? {
                     Value::Okay => {}
-                    other => return Err(unexpected(&other)),
+                    // Its code at most: the rest may repeat the command, with the password.
+                    Value::ServerError(error) => return Err(said(error.code())),
+                    _ => return Err(nonsense()),
                 }
             }
             Ok(session)
@@ -132,7 +134,7 @@ impl Session {
             } else if error.is_io_error() {
                 io::Error::other(error.to_string())
             } else {
-                nonsense("something that is not Redis's protocol")
+                nonsense()
             }
         })
     }
@@ -145,10 +147,14 @@ impl Connection for Session {
 }
 
 fn unexpected(answer: &Value) -> io::Error {
-    match answer {
-        Value::ServerError(error) => nonsense(format!("{} {}", error.code(), error.details().unwrap_or(""))),
-        _ => nonsense("something else than was asked for"),
-    }
+    let Value::ServerError(error) = answer else { return nonsense() };
+    // Who does not know a command repeats it, with the value.
+    let details = error.details().unwrap_or_default().split(", with args").next().unwrap_or_default();
+    said(&format!("{} {details}", error.code()))
+}
+
+fn nonsense() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the server does not speak Redis's protocol")
 }
 
 #[cfg(test)]

@@ -45,21 +45,20 @@ impl<C: Connection> Server<C> {
     ) -> Result<T> {
         let start = Instant::now();
         let Some(pass) = self.breaker.pass(start) else {
-            return Err(self.error("has not answered and is given a pause"));
+            return Err(self.error("has not answered, and is given a pause"));
         };
         let result = self.attempt(start + self.timeout, greet, exchange);
         let change = match &result {
             Ok(_) => pass.succeeded(),
             Err(_) => pass.failed(Instant::now()),
         };
-        let result = result.map_err(|error| self.error("does not answer as it should").caused_by(error));
+        let result =
+            result.map_err(|error| self.error(&format!("does not answer: {error}")).caused_by(error));
         match (change, &result) {
             (Some(Change::Recovered), _) => log::info!("{self} answers again"),
-            (Some(Change::Failed), Err(error)) => log::warn!(
-                "{}{}; values are computed until it does",
-                error.message(),
-                std::error::Error::source(error).map(|error| format!(" ({error})")).unwrap_or_default()
-            ),
+            (Some(Change::Failed), Err(error)) => {
+                log::warn!("{}; values are computed until it does", error.message());
+            }
             _ => {}
         }
         result

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 
 const DEFAULT_PREFIX: &str = "bustard:";
 const LONGEST_PREFIX: usize = 100;
+#[cfg(any(feature = "memcached", feature = "redis"))]
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
 const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 /// What Memcached takes for a time, and not for a date.

@@ -64,9 +64,11 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::version::Identity;
 
+    type Entries = HashMap<String, Vec<u8>>;
+
     /// Bytes that a test can get at; `None` fails.
     #[derive(Clone, Debug)]
-    struct Open(Arc<Mutex<Option<HashMap<String, Vec<u8>>>>>);
+    struct Open(Arc<Mutex<Option<Entries>>>);
 
     impl Store for Open {
         fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
@@ -101,6 +103,20 @@ mod tests {
         assert_eq!(shelf.get(&key(1, b"a")).as_deref(), Some(&b"value"[..]));
         assert_eq!(shelf.get(&key(2, b"a")), None);
         assert_eq!(shelf.get(&key(1, b"b")), None);
+    }
+
+    /// That test sees what it is there for.
+    #[test]
+    #[cfg(feature = "testing")]
+    fn a_shelf_that_ignores_versions_is_found_out() {
+        let test = "store::shelf::tests::a_value_is_found_under_its_version_only";
+        for (fault, code) in [("store-ignores-version", Some(101)), ("", Some(0))] {
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = command.args(["--exact", test]).env("BUSTARD_FAULT", fault).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("running 1 test\n"), "{said}");
+            assert_eq!(output.status.code(), code, "{fault}: {said}");
+        }
     }
 
     #[test]

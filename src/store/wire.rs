@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::LONGEST;
-
+/// The longest value that a server is given, or believed to have.
+pub(super) const LONGEST: usize = 16 << 20;
 /// What an answer may have beside a value.
 const ROOM: usize = 4096;
 
@@ -45,7 +45,7 @@ impl Wire {
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
-            return Err(nonsense("more than any answer has"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long for one"));
         }
         let end = buffer.len().min(self.left);
         let timeout = Some(remaining(self.deadline)?);
@@ -96,11 +96,12 @@ pub(super) fn remaining(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// The failure of a server that says what none should say.
-pub(super) fn nonsense(what: impl AsRef<str>) -> io::Error {
+/// The failure of a server that says what it should not.
+pub(super) fn said(what: &str) -> io::Error {
     // Nothing that a terminal would obey, and no more than tells what it is.
-    let shown: String = what.as_ref().chars().take(60).flat_map(char::escape_debug).collect();
-    io::Error::new(io::ErrorKind::InvalidData, format!("the server said: {shown}"))
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let text: String = what.trim_end().chars().take(80).map(shown).collect();
+    io::Error::new(io::ErrorKind::InvalidData, format!("the server said `{text}`"))
 }
 
 fn late() -> io::Error {

@@ -127,10 +127,13 @@ fn search() -> Option<PathBuf> {
         .or_else(newest_of_debian)
 }
 
-/// `directory` if both programs that a cluster needs are in it.
+/// `directory` if both programs that a cluster needs are in it; or where they really
+/// are, if these are links to them, since the others are there.
 fn usable(directory: &Path) -> Option<PathBuf> {
-    let has = |program| executable(&directory.join(program));
-    (has("initdb") && has("postgres")).then(|| directory.to_path_buf())
+    let real = directory.join("initdb").canonicalize().ok()?.parent()?.to_path_buf();
+    let has_both =
+        |directory: &PathBuf| ["initdb", "postgres"].iter().all(|name| executable(&directory.join(name)));
+    [real, directory.to_path_buf()].into_iter().find(has_both)
 }
 
 fn newest_of_debian() -> Option<PathBuf> {

@@ -20,6 +20,9 @@ use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 /// The contents of `pg_hba.conf` unless told otherwise: no passwords.
 pub const LOCAL_TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
 
+/// What `pg_hba.conf` begins with, so that tests and standbys get in.
+const FOR_US: &str = "local all postgres trust\nlocal replication postgres trust\nhost replication postgres 127.0.0.1/32 trust\n";
+
 /// Durability against a crash of the machine is of no use here. What a commit
 /// promises against `kill -9` of the server is kept: `synchronous_commit` stays
 /// on. Shared memory goes into the directory, so that a killed server leaves
@@ -85,12 +88,16 @@ impl Cluster {
             String::from_utf8_lossy(&made.stdout),
             String::from_utf8_lossy(&made.stderr)
         );
-        write_configuration(&data, settings);
-        fs::write(data.join("pg_hba.conf"), format!("local all postgres trust\n{hba}"))
-            .expect("pg_hba.conf is written");
+        fs::write(data.join("pg_hba.conf"), format!("{FOR_US}{hba}")).expect("pg_hba.conf is written");
         if let Some(certificates) = tls {
             install_certificates(&data, certificates);
         }
+        write_configuration(&data, SETTINGS.iter().chain(settings));
+        Cluster::run(directory, watchdog)
+    }
+
+    /// Starts a server on what the directory holds.
+    pub(super) fn run(directory: PathBuf, watchdog: Watchdog) -> Cluster {
         let mut cluster = Cluster { directory, port: 0, server: Mutex::new(None), watchdog };
         // Another process may take a free port before the server does.
         for _ in 0..10 {
@@ -179,6 +186,21 @@ impl Cluster {
         }
     }
 
+    /// Changes a setting that needs no restart.
+    pub fn set(&self, setting: &str, value: &str) {
+        let mut client = self.client("postgres");
+        // Not in one message, which would be one transaction.
+        client.batch_execute(&format!("ALTER SYSTEM SET {setting} = '{value}'")).expect("it can be set");
+        client.batch_execute("SELECT pg_reload_conf()").expect("it can be reloaded");
+        // In sessions that begin from now on; other processes have been sent the signal before.
+        wait_until("the setting is in force", || {
+            let mut client = self.client("postgres");
+            let pending = "SELECT count(*) FROM pg_file_settings AS f, pg_settings AS s
+                           WHERE f.name = $1 AND f.applied AND s.name = f.name AND s.sourceline = f.sourceline";
+            client.query_one(pending, &[&setting]).expect("the server answers").get::<_, i64>(0) == 1
+        });
+    }
+
     /// Starts the server again after [`Cluster::kill9`] or [`Cluster::stop`],
     /// or stops it quickly first.
     pub fn restart(&self) {
@@ -242,12 +264,15 @@ impl Drop for Cluster {
 }
 
 /// Appended, so that the last one wins and `ALTER SYSTEM` still can.
-fn write_configuration(data: &Path, settings: &[(&str, &str)]) {
+pub(super) fn write_configuration<'s>(
+    data: &Path,
+    settings: impl IntoIterator<Item = &'s (&'s str, &'s str)>,
+) {
     let mut file = fs::File::options()
         .append(true)
         .open(data.join("postgresql.conf"))
         .expect("initdb has written postgresql.conf");
-    for (name, value) in SETTINGS.iter().chain(settings) {
+    for (name, value) in settings {
         writeln!(file, "{name} = '{}'", value.replace('\'', "''")).expect("it can be appended to");
     }
 }

@@ -1,6 +1,7 @@
 //! What the integration tests share: a private PostgreSQL cluster, a database
-//! for each test, private stores, temporary projects on which the built command
-//! runs, and a proxy that counts round trips. Nothing here touches the library.
+//! for each test, hot standbys, PgBouncer, private stores, temporary projects on
+//! which the built command runs, and a proxy that counts round trips. Nothing here
+//! touches the library.
 
 // Each test binary compiles this module and uses its own part of it.
 #![allow(dead_code, unused_imports)]
@@ -8,6 +9,7 @@
 mod binaries;
 mod cluster;
 mod database;
+mod pgbouncer;
 mod process;
 mod project;
 pub mod proxy;
@@ -15,6 +17,7 @@ mod random;
 mod scene;
 mod servers;
 mod snapshot;
+mod standby;
 mod subject;
 mod tls;
 mod watchdog;
@@ -22,6 +25,7 @@ mod watchdog;
 pub use binaries::{Binaries, unprivileged};
 pub use cluster::{Cluster, LOCAL_TRUST};
 pub use database::{Database, Rows};
+pub use pgbouncer::PgBouncer;
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::{Project, sqlite_schema};
 pub use random::Random;

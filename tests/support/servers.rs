@@ -1,8 +1,10 @@
-//! Private Memcached and Redis servers: each on a free port of 127.0.0.1, with a
-//! short temporary directory, gone when the test process is gone, however it went.
+//! Private Memcached and Redis servers: each on a free port of 127.0.0.1 or a
+//! Unix socket, with a short temporary directory, gone when the test process is
+//! gone, however it went.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,9 @@ use super::watchdog::{Watchdog, free_port, make_directory};
 
 /// How long one answer may take before the question is put again.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// The socket in the server's directory.
+const SOCKET: &str = "socket";
 
 /// What sort of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,7 @@ pub struct Server {
     directory: PathBuf,
     arguments: Vec<String>,
     port: u16,
+    on_socket: bool,
     child: Mutex<Option<Child>>,
     watchdog: Watchdog,
 }
@@ -36,24 +42,35 @@ pub struct Server {
 impl Server {
     /// Memcached, with its usual limit of 1 MiB for a value.
     pub fn memcached() -> Server {
-        Server::start(Kind::Memcached, &[])
+        Server::start(Kind::Memcached, &[], false)
+    }
+
+    /// Memcached on a Unix socket and nowhere else.
+    pub fn memcached_on_socket() -> Server {
+        Server::start(Kind::Memcached, &["-s", SOCKET], true)
     }
 
     /// Redis, which writes nothing to disk.
     pub fn redis() -> Server {
-        Server::start(Kind::Redis, &[])
+        Server::start(Kind::Redis, &[], false)
     }
 
     /// The same with more arguments, such as `["--requirepass", "secret"]`.
     pub fn redis_with(arguments: &[&str]) -> Server {
-        Server::start(Kind::Redis, arguments)
+        Server::start(Kind::Redis, arguments, false)
     }
 
-    fn start(kind: Kind, arguments: &[&str]) -> Server {
+    /// The same on a Unix socket and nowhere else.
+    pub fn redis_on_socket(arguments: &[&str]) -> Server {
+        Server::start(Kind::Redis, &[arguments, &["--unixsocket", SOCKET, "--port", "0"]].concat(), true)
+    }
+
+    fn start(kind: Kind, arguments: &[&str], on_socket: bool) -> Server {
         let directory = make_directory("bustard-store-");
         let watchdog = Watchdog::over(&directory);
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Server { kind, directory, arguments, port: 0, child: Mutex::new(None), watchdog };
+        let child = Mutex::new(None);
+        let mut server = Server { kind, directory, arguments, port: 0, on_socket, child, watchdog };
         // Another process may take a free port before the server does.
         for _ in 0..10 {
             server.port = free_port();
@@ -69,9 +86,12 @@ impl Server {
         self.port
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT` or `unix:PATH`.
     pub fn location(&self) -> String {
-        self.address().to_string()
+        match self.on_socket {
+            true => format!("unix:{}", self.directory.join(SOCKET).display()),
+            false => self.address().to_string(),
+        }
     }
 
     /// The directory of the log.
@@ -168,20 +188,34 @@ impl Server {
     /// Whether it is this very process that answers at the port: another one may
     /// have taken it. (Who demands a password does not say; then any answer counts.)
     fn answers(&self, pid: u32) -> bool {
-        let Ok(mut stream) = TcpStream::connect_timeout(&self.address(), ANSWER) else { return false };
+        let Ok(mut stream) = self.connect() else { return false };
         let (question, answer) = match self.kind {
             Kind::Memcached => ("stats\r\nquit\r\n", format!("STAT pid {pid}")),
             Kind::Redis => ("INFO server\r\nQUIT\r\n", format!("process_id:{pid}")),
         };
-        let asked =
-            stream.set_read_timeout(Some(ANSWER)).and_then(|()| stream.write_all(question.as_bytes()));
+        let asked = stream.write_all(question.as_bytes());
         asked.is_ok()
             && BufReader::new(stream)
                 .lines()
                 .map_while(Result::ok)
                 .any(|line| line == answer || line.starts_with("-NOAUTH"))
     }
+
+    fn connect(&self) -> std::io::Result<Box<dyn ReadWrite>> {
+        if self.on_socket {
+            let stream = UnixStream::connect(self.directory.join(SOCKET))?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            return Ok(Box::new(stream));
+        }
+        let stream = TcpStream::connect_timeout(&self.address(), ANSWER)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        Ok(Box::new(stream))
+    }
 }
+
+trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
 
 impl Drop for Server {
     fn drop(&mut self) {

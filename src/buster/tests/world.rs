@@ -48,6 +48,14 @@ pub struct State {
     stopped: bool,
 }
 
+impl State {
+    /// Has a cache at that many invalidations, or none.
+    pub fn register(&mut self, name: &'static str, count: Option<i64>) {
+        self.caches.remove(name);
+        self.caches.extend(count.map(|count| (name, count)));
+    }
+}
+
 /// The database, which tests get at.
 #[derive(Clone)]
 pub struct World(Arc<(Mutex<State>, Condvar)>);
@@ -182,6 +190,9 @@ impl Observer for Fake {
         if !self.connected {
             return Err(Error::new(ErrorKind::Connection, "there is no connection"));
         }
+        if sql.contains("pg_stat_wal_receiver") {
+            return Ok(vec![standby(&self.world.state())]);
+        }
         if sql.contains("LISTEN") {
             return Ok(vec![vec![Some("7".to_owned())]]);
         }
@@ -254,21 +265,22 @@ impl Bell for World {
 
 /// What a look answers: the sum and the server, then the wanted caches.
 fn seen(state: &State, sql: &str) -> Vec<Row> {
-    let wanted = |name: &str| !sql.contains("ARRAY[") || sql.contains(&format!("'{name}'"));
+    let wanted = |name: &str| sql.contains(", NULL) AS s") || sql.contains(&format!("\"{name}\""));
     let text = |number: i64| Some(number.to_string());
     let total: i64 = state.caches.values().sum::<i64>() + state.caches.len() as i64;
-    let mut first = vec![None, None, text(total), text(total), text(0), text(7)];
-    first.extend(match state.behind {
-        None => vec![Some("f".to_owned()), None, None, None, None],
-        Some(behind) => {
-            let behind = text(i64::try_from(behind.as_micros()).unwrap());
-            vec![Some("t".to_owned()), text(8), Some("t".to_owned()), behind.clone(), behind]
-        }
-    });
+    let standby = Some(if state.behind.is_some() { "t" } else { "f" }.to_owned());
+    let first = vec![None, None, text(total), text(total), text(0), text(7), standby];
     let caches = (state.caches.iter())
         .filter(|(name, _)| wanted(name))
         .map(|(name, n)| vec![Some((*name).to_owned()), None, text(*n), text(0)]);
     std::iter::once(first).chain(caches).collect()
+}
+
+/// How far a standby is behind.
+fn standby(state: &State) -> Row {
+    let Some(behind) = state.behind else { return vec![Some("f".to_owned()), None, None, None, None] };
+    let behind = Some(behind.as_micros().to_string());
+    vec![Some("t".to_owned()), Some("8".to_owned()), Some("t".to_owned()), behind.clone(), behind]
 }
 
 /// A store that nothing is ever found in.

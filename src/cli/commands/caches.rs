@@ -5,6 +5,7 @@ use bustard::{CacheVersion, Database};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::watch;
 use crate::cli::context::{Chosen, Context};
 use crate::cli::document;
 use crate::cli::exit::Exit;
@@ -51,6 +52,8 @@ enum Command {
         /// The cache
         name: String,
     },
+    /// Print a line whenever a cache gets another version, until interrupted
+    Watch,
 }
 
 pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
@@ -72,6 +75,7 @@ pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
         Command::Unregister { name } => change(context, &mut chosen, "unregistered", &[name], |database| {
             registry::unregister(database, name)
         }),
+        Command::Watch => watch::run(context, &mut chosen),
     }
 }
 

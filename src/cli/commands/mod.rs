@@ -10,6 +10,7 @@ pub mod repair;
 mod report;
 pub mod revert;
 mod status;
+mod watch;
 
 use super::arguments::{Arguments, Command};
 use super::context::Context;

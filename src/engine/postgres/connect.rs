@@ -35,9 +35,12 @@ pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Re
     .await
 }
 
-/// Connects with the synchronous driver. Like that driver, not to be called
-/// within a runtime.
+/// Connects with the synchronous driver.
 pub(crate) fn connect_sync(target: &Target) -> Result<postgres::Client> {
+    super::outside(|| connect_here(target))
+}
+
+fn connect_here(target: &Target) -> Result<postgres::Client> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
     })?;

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use tokio::runtime::Runtime;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Target, failure};
+use super::{Target, failure, outside};
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result as Outcome};
 
@@ -86,6 +86,10 @@ impl Own {
     /// Connects; the connection is driven whenever it is waited for. Nobody who
     /// has cancelled waits for a server that does not answer.
     pub(crate) fn connect(target: &Target, cancelled: &AtomicBool) -> Outcome<Self> {
+        outside(|| Own::connect_here(target, cancelled))
+    }
+
+    fn connect_here(target: &Target, cancelled: &AtomicBool) -> Outcome<Self> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
                 Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
@@ -125,8 +129,12 @@ async fn until(flag: &AtomicBool) {
 pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
     const LIMIT: Duration = Duration::from_secs(5);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let asked =
-        runtime.block_on(async { tokio::time::timeout(LIMIT, token.cancel_query(target.connector())).await });
+    let asking = async { tokio::time::timeout(LIMIT, token.cancel_query(target.connector())).await };
+    let asked = outside(|| {
+        let asked = runtime.block_on(asking);
+        runtime.shutdown_background();
+        asked
+    });
     if !matches!(asked, Ok(Ok(()))) {
         log::warn!("the server could not be asked to cancel the statement");
     }
@@ -137,7 +145,7 @@ impl Link for Own {
     const OWN: bool = true;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        self.runtime.block_on(async {
+        let sent = async {
             let mut answer = Answer::default();
             let stream = match self.client.simple_query_raw(sql).await {
                 Ok(stream) => stream,
@@ -158,7 +166,8 @@ impl Link for Own {
                 }
             }
             answer
-        })
+        };
+        outside(|| self.runtime.block_on(sent))
     }
 }
 
@@ -167,7 +176,7 @@ impl Link for postgres::Client {
     const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        Answer::of(self.simple_query(sql), keep)
+        Answer::of(outside(|| self.simple_query(sql)), keep)
     }
 }
 
@@ -176,6 +185,6 @@ impl Link for postgres::Transaction<'_> {
     const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        Answer::of(self.simple_query(sql), keep)
+        Answer::of(outside(|| self.simple_query(sql)), keep)
     }
 }

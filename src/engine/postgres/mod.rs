@@ -1,6 +1,9 @@
 //! PostgreSQL: connections of Bustard's own over tokio-postgres, and those that
 //! a caller hands over as `postgres::Client`.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod blocking;
 mod connect;
 mod failure;
 #[cfg(test)]
@@ -18,9 +21,10 @@ mod tls;
 mod transactional;
 mod url;
 
+pub(crate) use blocking::outside;
 pub(crate) use connect::{connect, connect_sync};
 pub(crate) use failure::failure;
-use link::Link;
+use link::{Answer, Link};
 pub(crate) use link::{Own, cancel};
 pub(crate) use observer::PostgresObserver;
 pub(crate) use session::PostgresSession;
@@ -53,7 +57,11 @@ impl sealed::Connection for postgres::Client {
 }
 
 fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
-    match link.send(sql, true).all() {
+    registry_answer(link.send(sql, true))
+}
+
+fn registry_answer(answer: Answer) -> Result<Vec<Row>> {
+    match answer.all() {
         Ok(results) => Ok(results.into_iter().next_back().unwrap_or_default()),
         Err(mut failure) => {
             if failure.is_cache() {

@@ -3,8 +3,9 @@
 //! over through its driver.
 
 use super::link::{Answer, Link, Own};
+use super::outside;
 use crate::engine::{Engine, Failure, Native, OpenTransaction, Row};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Said};
 use crate::operation::Function;
 
 /// A link that transactions are begun on.
@@ -79,26 +80,49 @@ impl Drop for OwnTransaction<'_> {
     }
 }
 
-impl Transactional for postgres::Client {
-    type Open<'o> = postgres::Transaction<'o>;
+/// A transaction of the driver's: there until it is committed. Dropping it waits
+/// for the rollback.
+pub(crate) struct DriverTransaction<'o>(Option<postgres::Transaction<'o>>);
 
-    fn begin(&mut self, sql: &str) -> Result<(postgres::Transaction<'_>, Vec<Vec<Row>>), Failure> {
-        let mut transaction = self
-            .build_transaction()
-            .isolation_level(postgres::IsolationLevel::ReadCommitted)
-            .read_only(false)
-            .start()
-            .map_err(|error| super::failure(&error))?;
+impl Transactional for postgres::Client {
+    type Open<'o> = DriverTransaction<'o>;
+
+    fn begin(&mut self, sql: &str) -> Result<(DriverTransaction<'_>, Vec<Vec<Row>>), Failure> {
+        let begun = outside(|| {
+            self.build_transaction()
+                .isolation_level(postgres::IsolationLevel::ReadCommitted)
+                .read_only(false)
+                .start()
+        });
+        let mut transaction = DriverTransaction(Some(begun.map_err(|error| super::failure(&error))?));
         let results = transaction.send(sql, true).all()?;
         Ok((transaction, results))
     }
 }
 
-impl Ending for postgres::Transaction<'_> {
+const OVER: &str = "the transaction has been committed";
+
+impl Link for DriverTransaction<'_> {
+    const COUNTS: bool = false;
+    const OWN: bool = false;
+
+    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+        match &mut self.0 {
+            Some(transaction) => transaction.send(sql, keep),
+            None => {
+                let said = Box::new(Said { message: OVER.to_owned(), ..Said::default() });
+                let failure = Failure { kind: ErrorKind::Failed, said, offset: None };
+                Answer { failure: Some(failure), ..Answer::default() }
+            }
+        }
+    }
+}
+
+impl Ending for DriverTransaction<'_> {
     fn commit(mut self, sql: &str) -> Answer {
         let mut answer = if sql.is_empty() { Answer::default() } else { self.send(sql, false) };
         if answer.failure.is_none() {
-            match postgres::Transaction::commit(self) {
+            match outside(|| self.0.take().map_or(Ok(()), postgres::Transaction::commit)) {
                 Ok(()) => answer.completed += 1,
                 Err(error) => answer.failure = Some(super::failure(&error)),
             }
@@ -107,11 +131,20 @@ impl Ending for postgres::Transaction<'_> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let mut open = OpenTransaction::new(self);
-        function.call(&mut open).map_err(|error| {
+        let Some(transaction) = &mut self.0 else { return Err(Error::new(ErrorKind::Failed, OVER)) };
+        // The function waits on it as well.
+        let called = outside(|| function.call(&mut OpenTransaction::new(transaction)));
+        called.map_err(|error| {
             let said = error.downcast_ref().map(|error| super::failure(error).into_error());
             crate::engine::function_failed(function, error, said)
         })
+    }
+}
+
+impl Drop for DriverTransaction<'_> {
+    fn drop(&mut self) {
+        let transaction = self.0.take();
+        outside(|| drop(transaction));
     }
 }
 

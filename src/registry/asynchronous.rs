@@ -1,0 +1,107 @@
+//! The registry for applications on Tokio: the same operations on a
+//! `tokio_postgres::Client`, where they commit at once, or in an open
+//! `tokio_postgres::Transaction`, with which they commit. A pool's connection is
+//! given as what it leads to: `&**pooled`.
+//!
+//! Each is one statement. Dropping its future does not take back what has been
+//! sent.
+//!
+//! ```no_run
+//! use bustard::registry::asynchronous as registry;
+//!
+//! # async fn example(client: &mut tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let version = registry::get_version(client, "bans").await?; // before the data is read
+//! assert!(registry::is_valid(client, "bans", version).await?);
+//!
+//! let transaction = client.transaction().await?;
+//! transaction.execute("DELETE FROM ban WHERE expires < now()", &[]).await?;
+//! registry::invalidate(&transaction, &["bans"]).await?;
+//! transaction.commit().await?;
+//! assert!(!registry::is_valid(client, "bans", version).await?);
+//! # Ok(())
+//! # }
+//! ```
+
+use super::identity::{self, Sight};
+use super::{check_name, single, strange};
+use crate::engine::{AsyncExecutor, Engine};
+use crate::error::Result;
+use crate::version::CacheVersion;
+
+/// Starts tracking a cache that `app` owns.
+///
+/// Registering takes a lock that only other registrations wait for. A name that
+/// was registered before gets new versions, never an old one.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is registered
+/// (naming its owner), empty, too long, or has control characters.
+pub async fn register(executor: &impl AsyncExecutor, name: &str, app: Option<&str>) -> Result<()> {
+    check_name(name)?;
+    executor.rows(&super::postgres::register(name, app)).await.map(drop)
+}
+
+/// Stops tracking a cache.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()> {
+    check_name(name)?;
+    executor.rows(&super::postgres::unregister(name)).await.map(drop)
+}
+
+/// The cache's version now, in the snapshot of the transaction if there is one.
+/// Read it before the data that is to be stored under it.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+pub async fn get_version(executor: &impl AsyncExecutor, name: &str) -> Result<CacheVersion> {
+    check_name(name)?;
+    let rows = executor.rows(&super::postgres::get_version(name)).await?;
+    single(&rows).and_then(|version| CacheVersion::new(version.parse().ok()?)).ok_or_else(strange)
+}
+
+/// Whether the cache still has this version. A number that is no version, such as
+/// 0, never is.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+pub async fn is_valid(executor: &impl AsyncExecutor, name: &str, version: impl Into<i64>) -> Result<bool> {
+    let version = version.into();
+    Ok(get_version(executor, name).await?.get() == version)
+}
+
+/// Gives each of the caches a new version. Never waits for anybody.
+///
+/// # Errors
+///
+/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if one of the names is not
+/// registered; then none of them is invalidated.
+pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result<()> {
+    names.iter().try_for_each(|name| check_name(name))?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    executor.rows(&super::postgres::invalidate(names)).await.map(drop)
+}
+
+/// Gives every cache a new version, however many there are.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database has no
+/// registry yet.
+pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
+    executor.rows(&super::postgres::invalidate_all()).await.map(drop)
+}
+
+/// The cache as the transaction sees it.
+pub(crate) async fn sight(executor: &impl AsyncExecutor, name: &str) -> Result<Sight> {
+    check_name(name)?;
+    let rows = executor.rows(&identity::query(Engine::Postgres, name)).await?;
+    rows.first().map_or_else(|| Err(strange()), identity::read)
+}

@@ -1,0 +1,125 @@
+//! Hot standbys: how old they are, and what becomes of versions when one of them
+//! takes over without the last commits.
+
+use bustard::registry;
+
+use super::{bans, forum, invalidate, lazy, quick, wait_for, wait_until_unknown};
+use crate::support::proxy::Proxy;
+use crate::support::{Cluster, Project, wait_until};
+
+#[test]
+fn a_standby_that_lags_is_not_believed() {
+    let primary = Cluster::start_with(&[]);
+    let mut database = forum(&primary);
+    let standby = primary.standby(&[("wal_receiver_timeout", "2s")]);
+    // Only the second may see when the standby heard from its primary.
+    for role in ["web", "postgres"] {
+        let buster = quick(&standby.url(role, "forum")).start().unwrap();
+        let bans = bans(&buster);
+        invalidate(&mut database);
+        let before = wait_for(&bans, &mut database);
+
+        standby.set("recovery_min_apply_delay", "1h");
+        invalidate(&mut database);
+        wait_until_unknown(&bans);
+        assert!(!bans.is_valid(before));
+
+        standby.set("recovery_min_apply_delay", "0");
+        assert_ne!(wait_for(&bans, &mut database), before);
+    }
+}
+
+#[test]
+fn a_standby_that_has_lost_touch_is_not_believed() {
+    let primary = Cluster::start_with(&[]);
+    let mut database = forum(&primary);
+    let proxy = Proxy::start(primary.port());
+    let standby = primary.standby_through(proxy.port(), &[]);
+    let buster = quick(&standby.url("web", "forum")).start().unwrap();
+    let bans = bans(&buster);
+    let before = wait_for(&bans, &mut database);
+    drop(proxy);
+    invalidate(&mut database);
+    wait_until_unknown(&bans);
+    assert!(!bans.is_valid(before));
+}
+
+#[test]
+fn it_says_once_that_a_standby_is_polled() {
+    let primary = Cluster::start_with(&[]);
+    let mut database = forum(&primary);
+    let standby = primary.standby(&[]);
+    let project = Project::new();
+    let url = standby.url("web", "forum");
+    let watch = project.spawn(&["caches", "watch", "-v", "--database-url", &url]);
+    watch.wait_for_stdout("watching");
+    for count in 1..=3 {
+        // Nobody tells; and each is one look or more.
+        invalidate(&mut database);
+        let changes = || watch.stdout_so_far().matches("  bans  +1  ").count();
+        wait_until("the change is seen", || changes() == count);
+    }
+    watch.signal("TERM");
+    let outcome = watch.wait().exits(143);
+    assert_eq!(outcome.stderr.matches("hot standby, where nobody is notified").count(), 1, "{outcome}");
+}
+
+#[test]
+fn a_promoted_standby_notifies_whoever_was_connected() {
+    let primary = Cluster::start_with(&[]);
+    forum(&primary);
+    let standby = primary.standby(&[]);
+    standby.wait_for_replay(&primary);
+    let buster = lazy(&standby.url("web", "forum")).start().unwrap();
+    let bans = bans(&buster);
+    standby.promote();
+    // A look, which finds it out.
+    buster.notify().unwrap();
+    let mut database = standby.client("forum");
+    for _ in 0..2 {
+        invalidate(&mut database);
+        database.batch_execute("SELECT bustard.notify()").unwrap();
+        wait_for(&bans, &mut database);
+    }
+}
+
+/// The commits that a standby missed are gone when it takes over. What they made
+/// valid must never be valid again, also when the new history has come as far.
+#[test]
+fn versions_that_got_lost_in_a_failover_never_come_back() {
+    let primary = Cluster::start_with(&[]);
+    let mut database = forum(&primary);
+    let proxy = Proxy::start(primary.port());
+    let standby = primary.standby_through(proxy.port(), &[]);
+    let both = format!(
+        "postgres://web@127.0.0.1:{},127.0.0.1:{}/forum?target_session_attrs=read-write",
+        primary.port(),
+        standby.port()
+    );
+    let buster = quick(&both).start().unwrap();
+    let bans = bans(&buster);
+    standby.wait_for_replay(&primary);
+
+    drop(proxy);
+    let mut other = standby.client("forum");
+    wait_until("the standby receives nothing any more", || {
+        let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)";
+        other.query_one(gone, &[]).unwrap().get(0)
+    });
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        invalidate(&mut database);
+        lost.push(wait_for(&bans, &mut database));
+    }
+    primary.kill9();
+    wait_until_unknown(&bans);
+    standby.promote();
+    for _ in 0..4 {
+        let now = wait_for(&bans, &mut other);
+        assert!(!lost.contains(&now) && !lost.iter().any(|version| bans.is_valid(*version)));
+        for version in &lost {
+            assert!(!registry::is_valid(&mut other, "bans", *version).unwrap());
+        }
+        invalidate(&mut other);
+    }
+}

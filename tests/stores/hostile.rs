@@ -1,0 +1,221 @@
+//! Peers that speak something else, or stop speaking, or never do: each call
+//! fails, in time, and nothing that such a peer says is taken for a value.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bustard::{ErrorKind, Store, StoreSettings};
+
+use super::peer::{Peer, each_request};
+use super::subject::PATIENT;
+use crate::support::{Random, wait_until};
+
+/// Short, since it is waited for; a failure is what is expected anyway.
+const TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Memcached and Redis, in this order.
+fn stores(location: &str) -> [Box<dyn Store>; 2] {
+    stores_within(location, TIMEOUT)
+}
+
+fn stores_within(location: &str, timeout: Duration) -> [Box<dyn Store>; 2] {
+    [StoreSettings::memcached([location]), StoreSettings::redis(location)]
+        .map(|settings| settings.timeout(timeout).open().expect("the settings are right"))
+}
+
+/// Both stores fail on this peer, reading and writing.
+fn both_fail(name: &str, peer: impl Fn() -> Peer) {
+    for at in 0..2 {
+        for writes in [false, true] {
+            // Each time a new store: one that has failed does not ask again.
+            let peer = peer();
+            let [memcached, redis] = stores(&peer.location());
+            let store = if at == 0 { memcached } else { redis };
+            let call = move || if writes { store.set("key", b"value") } else { store.get("key").map(drop) };
+            let error = fails_in_time(name, call);
+            wait_until(&format!("{name} was asked"), || peer.connections() >= 1);
+            let said = error.to_string();
+            assert!(said.len() < 500 && !said.contains(char::is_control), "{name}: {said:?}");
+            println!("{name:?}: {said}");
+        }
+    }
+}
+
+/// What a store says that does not wait for ever.
+fn fails_in_time(name: &str, call: impl FnOnce() -> bustard::Result<()> + Send + 'static) -> bustard::Error {
+    let call = thread::spawn(call);
+    wait_until(&format!("{name} is given up"), || call.is_finished());
+    let error = call.join().expect("no store panics").expect_err(name);
+    assert_eq!(error.kind(), ErrorKind::Store, "{name}: {error}");
+    error
+}
+
+#[test]
+fn a_peer_that_says_nothing() {
+    both_fail("silence", || Peer::start(|stream| each_request(stream, |_| true)));
+}
+
+/// More than fits into the buffers between us.
+#[test]
+fn a_peer_that_does_not_read() {
+    // What it does not read, it holds for as long as this test can take.
+    let held = Mutex::new(Vec::new());
+    let peer = Peer::start(move |stream| held.lock().expect("nobody panics").push(stream));
+    for store in stores(&peer.location()) {
+        fails_in_time("who does not read", move || store.set("key", &vec![b'x'; 16 << 20]));
+    }
+}
+
+#[test]
+fn a_peer_that_closes_at_once() {
+    both_fail("closed", || Peer::start(drop));
+}
+
+#[test]
+fn a_peer_that_speaks_http() {
+    both_fail("HTTP", || {
+        Peer::answering("HTTP/1.1 400 Bad Request\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwhat")
+    });
+}
+
+#[test]
+fn peers_that_answer_garbage() {
+    for seed in 0..8 {
+        both_fail("garbage", move || {
+            let mut random = Random::new(seed);
+            let mut bytes: Vec<u8> = (0..5000).map(|_| random.next().to_le_bytes()[0]).collect();
+            // No line that either could take for an answer, wherever it ends.
+            bytes.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'?');
+            bytes[0] = b'?';
+            Peer::answering(bytes)
+        });
+    }
+}
+
+#[test]
+fn peers_that_claim_absurd_lengths() {
+    for answer in [
+        "VALUE key 0 1152921504606846976\r\nabc",
+        "VALUE key 0 18446744073709551615\r\nabc",
+        "VALUE key 0 99999999999999999999999\r\nabc",
+        "VALUE key 0 -1\r\nabc",
+        "$1152921504606846976\r\nabc",
+        "$9223372036854775807\r\nabc",
+        "*9223372036854775807\r\n",
+        "%4611686018427387903\r\n",
+        "|9223372036854775807\r\n+a\r\n",
+        "=-1\r\nabc\r\n",
+        ">9223372036854775807\r\n",
+    ] {
+        both_fail(answer, || Peer::answering(answer));
+    }
+    both_fail("nested", || Peer::answering("*1\r\n".repeat(10_000)));
+    both_fail("nested wide", || Peer::answering("*1000000000\r\n".repeat(10_000)));
+}
+
+#[test]
+fn a_peer_that_never_stops() {
+    for start in ["", "VALUE key 0 5\r\n", "$99999999999\r\n", "VALUE key 0 16777216\r\n"] {
+        both_fail("endless", || {
+            Peer::start(move |stream| {
+                each_request(stream, |stream| {
+                    let _ = stream.write_all(start.as_bytes());
+                    while stream.write_all(&[b'x'; 65536]).is_ok() {}
+                    false
+                });
+            })
+        });
+    }
+}
+
+/// Each byte comes well within the time-out; all of them never do.
+#[test]
+fn a_peer_that_drips() {
+    for start in ["VALUE key 0 1000000\r\n", "$1000000\r\n", ""] {
+        both_fail("dripping", || {
+            Peer::start(move |stream| {
+                each_request(stream, |stream| {
+                    let mut alive = stream.write_all(start.as_bytes()).is_ok();
+                    while alive {
+                        thread::sleep(TIMEOUT / 20);
+                        alive = stream.write_all(b"x").is_ok();
+                    }
+                    false
+                });
+            })
+        });
+    }
+}
+
+/// Whole answers are taken; whatever they are cut to is not.
+#[test]
+fn peers_whose_answer_is_cut() {
+    for (at, whole) in [(0, "VALUE key 0 5\r\nvalue\r\nEND\r\n"), (1, "$5\r\nvalue\r\n")] {
+        for length in 1..=whole.len() {
+            let answer = &whole.as_bytes()[..length];
+            let peer = Peer::start(move |stream| {
+                each_request(stream, |stream| {
+                    let _ = stream.write_all(answer);
+                    false
+                });
+            });
+            let result = stores_within(&peer.location(), PATIENT)[at].get("key");
+            match length == whole.len() {
+                true => assert_eq!(result.unwrap().as_deref(), Some(&b"value"[..])),
+                false => assert_eq!(result.unwrap_err().kind(), ErrorKind::Store, "{length}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_answers_for_another_key() {
+    let peer = Peer::answering("VALUE other 0 5\r\nvalue\r\nEND\r\n");
+    assert!(stores(&peer.location())[0].get("key").is_err());
+    let peer = Peer::answering("VALUE key2 0 5\r\nvalue\r\nEND\r\n");
+    assert!(stores(&peer.location())[0].get("key").is_err());
+}
+
+#[test]
+fn a_second_answer_is_nobody_s() {
+    let peer = Peer::answering("VALUE key 0 1\r\n1\r\nEND\r\nVALUE key 0 1\r\n2\r\nEND\r\n");
+    let store = &stores_within(&peer.location(), PATIENT)[0];
+    assert_eq!(store.get("key").unwrap().as_deref(), Some(&b"1"[..]));
+    assert!(store.get("key").is_err());
+}
+
+#[test]
+fn nobody_at_all() {
+    let gone = Peer::start(drop).location();
+    for store in stores(&gone) {
+        assert_eq!(store.get("key").unwrap_err().kind(), ErrorKind::Store);
+    }
+    for store in stores("no-such-host.invalid") {
+        assert_eq!(store.get("key").unwrap_err().kind(), ErrorKind::Store);
+    }
+    for store in stores("unix:/no/such/socket") {
+        assert_eq!(store.get("key").unwrap_err().kind(), ErrorKind::Store);
+    }
+}
+
+/// Hundreds of thousands of requests do not become as many time-outs.
+#[test]
+fn a_peer_that_is_down_is_asked_now_and_then() {
+    let peer = Peer::start(|stream| each_request(stream, |_| true));
+    for (before, store) in stores(&peer.location()).iter().enumerate() {
+        let before = if before == 0 { 0 } else { peer.connections() };
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..500).for_each(|_| assert!(store.get("key").is_err())));
+            }
+        });
+        // Four at first, and then one for each pause, of which none is shorter.
+        let most = 4 + start.elapsed().as_millis() / 75;
+        wait_until("it was asked", || peer.connections() > before);
+        let asked = (peer.connections() - before) as u128;
+        assert!(asked <= most, "asked {asked} times in {:?}", start.elapsed());
+    }
+}

@@ -1,0 +1,96 @@
+//! The stores that there are, each with servers of its own.
+
+use std::fmt;
+use std::time::Duration;
+
+use bustard::{Store, StoreSettings};
+
+use crate::support::Server;
+
+/// For calls that must succeed, however loaded the machine is.
+pub const PATIENT: Duration = Duration::from_secs(30);
+
+pub const PASSWORD: &str = "hunter2 %:@/?#";
+const ENCODED: &str = "hunter2%20%25%3A%40%2F%3F%23";
+
+/// A store and its servers.
+pub struct Subject {
+    name: &'static str,
+    pub servers: Vec<Server>,
+    settings: StoreSettings,
+    /// How many bytes of a value it keeps for sure, and how many it does not.
+    pub border: Option<(usize, usize)>,
+}
+
+const MEMCACHED: Option<(usize, usize)> = Some((1_000_000, 1 << 20));
+const REDIS: Option<(usize, usize)> = Some(((16 << 20) - 1, (16 << 20) + 1));
+
+impl Subject {
+    pub fn memory() -> Subject {
+        // What it holds is checked where its clock-work can be reached: beside it.
+        Subject { name: "memory", servers: Vec::new(), settings: StoreSettings::memory(), border: None }
+    }
+
+    pub fn memcached() -> Subject {
+        Subject::of_memcached("memcached", vec![Server::memcached()])
+    }
+
+    pub fn memcached_on_socket() -> Subject {
+        Subject::of_memcached("memcached on a Unix socket", vec![Server::memcached_on_socket()])
+    }
+
+    pub fn two_memcached() -> Subject {
+        Subject::of_memcached("two of memcached", vec![Server::memcached(), Server::memcached()])
+    }
+
+    fn of_memcached(name: &'static str, servers: Vec<Server>) -> Subject {
+        let settings = StoreSettings::memcached(servers.iter().map(Server::location)).timeout(PATIENT);
+        Subject { name, servers, settings, border: MEMCACHED }
+    }
+
+    pub fn redis() -> Subject {
+        let server = Server::redis();
+        let settings = StoreSettings::redis(server.location()).timeout(PATIENT);
+        Subject { name: "redis", servers: vec![server], settings, border: REDIS }
+    }
+
+    pub fn redis_with_password() -> Subject {
+        let server = Server::redis_with(&["--requirepass", PASSWORD]);
+        let url = format!("redis://default:{ENCODED}@{}/3", server.location());
+        let settings = StoreSettings::redis(url).timeout(PATIENT);
+        Subject { name: "redis with a password", servers: vec![server], settings, border: REDIS }
+    }
+
+    pub fn redis_on_socket() -> Subject {
+        let server = Server::redis_on_socket(&["--requirepass", PASSWORD]);
+        let url = format!("{}?pass={ENCODED}&db=2", server.location());
+        let settings = StoreSettings::redis(url).timeout(PATIENT);
+        Subject { name: "redis on a Unix socket", servers: vec![server], settings, border: REDIS }
+    }
+
+    /// All whose servers can go down.
+    pub fn remote() -> Vec<Subject> {
+        vec![
+            Subject::memcached(),
+            Subject::memcached_on_socket(),
+            Subject::two_memcached(),
+            Subject::redis(),
+            Subject::redis_with_password(),
+            Subject::redis_on_socket(),
+        ]
+    }
+
+    pub fn open(&self) -> Box<dyn Store> {
+        self.settings.open().expect("the settings are right")
+    }
+
+    pub fn open_with(&self, change: impl FnOnce(StoreSettings) -> StoreSettings) -> Box<dyn Store> {
+        change(self.settings.clone()).open().expect("the settings are right")
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
