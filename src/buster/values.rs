@@ -147,6 +147,9 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// Those of `load`.
     pub fn get_or_try_insert_with<E>(&self, key: &str, load: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         if failpoint::fault("version-after-data") {
+            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.shelf())) {
+                return Ok(value);
+            }
             let value = load()?;
             if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
                 filing.file(self.shelf(), &bytes);
