@@ -177,15 +177,14 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         if let Some(value) = find(self.shelf(), &filing).await {
             return Ok(value);
         }
-        let lead = loop {
-            let flight = match self.shared().flights.join(&filing.key(), false) {
-                Part::Lead(lead) => break lead,
-                Part::Recursion => return load().await,
-                Part::Follow(flight) => flight,
-            };
-            if let Some(value) = flight.wait_async().await.and_then(|bytes| decode(&bytes)) {
-                return Ok(value);
-            }
+        let part = self.shared().flights.join(&filing.key(), false);
+        let lead = match part {
+            Part::Lead(lead) => Some(lead),
+            Part::Recursion => return load().await,
+            Part::Follow(flight) => match flight.wait_async().await.and_then(|bytes| decode(&bytes)) {
+                Some(value) => return Ok(value),
+                None => None,
+            },
         };
         // Another leader may have landed between the look and the take-off.
         if let Some(value) = find(self.shelf(), &filing).await {
@@ -195,7 +194,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         if let Some(bytes) = encode(&value) {
             // Filed before it lands: then nobody finds neither.
             file(self.shelf(), &filing, &bytes).await;
-            lead.land(bytes);
+            if let Some(lead) = lead {
+                lead.land(bytes);
+            }
         }
         Ok(value)
     }

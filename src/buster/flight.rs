@@ -55,6 +55,12 @@ impl Flights {
         Part::Lead(Lead { flights: self, key, flight })
     }
 
+    /// How many wait for others now.
+    #[cfg(test)]
+    pub(super) fn followers(&self) -> usize {
+        self.open().values().map(|flight| flight.ended.total_listeners()).sum()
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<Flight>>> {
         // No code of others runs under this lock.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)

@@ -22,6 +22,8 @@ pub(super) enum Knowledge {
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     pub caches: BTreeMap<String, Known>,
+    /// The names that were asked for, in order; `None` if all were.
+    pub wanted: Option<Vec<String>>,
     /// The names of registered caches, read when a wanted one was not there.
     pub registered: Vec<String>,
 }
@@ -41,7 +43,21 @@ impl Knowledge {
 
     pub(super) fn find(&self, name: &str) -> Result<&Known> {
         let snapshot = self.snapshot()?;
-        snapshot.caches.get(name).ok_or_else(|| registry::unknown(name, &snapshot.registered))
+        snapshot.caches.get(name).ok_or_else(|| match &snapshot.wanted {
+            Some(wanted) if wanted.binary_search_by(|wanted| wanted.as_str().cmp(name)).is_err() => {
+                Error::new(ErrorKind::Stale, format!("the version of the cache {name} is not known yet"))
+                    .help("the database could not be asked: it does not answer now")
+            }
+            _ => registry::unknown(name, &snapshot.registered),
+        })
+    }
+
+    /// The number of a cache's version; 0 where there is none.
+    pub(super) fn version(&self, name: &str) -> i64 {
+        match self {
+            Knowledge::Known(snapshot) => snapshot.caches.get(name).map_or(0, |known| known.version.get()),
+            Knowledge::Unknown { .. } => 0,
+        }
     }
 
     fn snapshot(&self) -> Result<&Snapshot> {

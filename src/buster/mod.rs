@@ -14,6 +14,8 @@ mod knowledge;
 mod refresher;
 mod settings;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::fmt;
@@ -220,7 +222,8 @@ impl CacheBuster {
     /// this returns, and in others as soon as the notification reaches them.
     ///
     /// If the database cannot be looked at after the commit, versions are unknown
-    /// here until it can; that is no error.
+    /// here until it can; that is no error. On a hot standby they are unknown until
+    /// it has replayed as much.
     ///
     /// # Errors
     ///

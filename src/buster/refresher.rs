@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Change;
-use super::knowledge::{Knowledge, Known};
+use super::knowledge::{Knowledge, Known, Snapshot};
 use super::shared::Shared;
 use crate::engine::observer::{Observer, Woken};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +39,9 @@ impl Times {
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a snapshot expires, unless somebody knows better.
+const LATE: &str = "it was not looked at in time";
 
 /// The running thread; dropping it stops and joins it.
 pub(super) struct Thread {
@@ -73,6 +76,8 @@ pub(super) fn start(
         looker,
         times,
         as_of: None,
+        told: None,
+        reason: LATE.to_owned(),
         listener,
         reported: None,
         lost: false,
@@ -97,6 +102,10 @@ struct Refresher {
     times: Times,
     /// As of when the snapshot is known; `None` once it has expired.
     as_of: Option<Instant>,
+    /// When a commit was told of last. What was seen before it does not count.
+    told: Option<Instant>,
+    /// Why the snapshot is going to expire, if it does.
+    reason: String,
     listener: Option<Listener>,
     /// What the listener has been told, and whether that everything is lost.
     reported: Option<BTreeMap<String, Known>>,
@@ -112,7 +121,7 @@ struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.expire(None, "the CacheBuster has ended".to_owned());
+        self.0.expire(None, "the CacheBuster has ended");
         self.0.close();
     }
 }
@@ -120,6 +129,7 @@ impl Drop for Closing {
 impl Refresher {
     fn run(mut self) {
         let _closing = Closing(self.shared.clone());
+        self.shared.look_from_this_thread();
         loop {
             let error = match self.looker.connect(self.deadline()) {
                 Ok(()) => self.attend(),
@@ -150,28 +160,15 @@ impl Refresher {
 
     /// One look, and the wait for the next.
     fn round(&mut self) -> Result<()> {
-        self.expire_if_due("it was not looked at in time");
+        self.expire_if_due();
         let (ticket, telling) = self.shared.begin();
-        let names = if self.listener.is_some() { None } else { Some(self.shared.wanted()) };
-        let wanted: Option<Vec<&str>> =
-            names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let began = Instant::now();
-        let looked = self.looker.look(wanted.as_deref(), telling, self.deadline());
-        let look = match looked {
-            Ok(look) => look,
-            Err(error) => {
-                if telling {
-                    // Something was committed that has not been seen.
-                    self.expire(error.message().to_owned());
-                    self.shared.tell_later();
-                }
-                self.shared.end(ticket);
-                return Err(error);
-            }
-        };
-        let seen = self.see(look, began, wanted.as_deref());
+        let looked = self.look(began, telling);
+        if let Err(error) = &looked {
+            self.unseen(telling, error);
+        }
         self.shared.end(ticket);
-        seen?;
+        looked?;
         if let Some(first) = self.first.take() {
             let _ = first.send(Ok(()));
         }
@@ -179,20 +176,29 @@ impl Refresher {
         self.rest(began + jittered(self.times.poll_interval))
     }
 
-    fn see(&mut self, look: Look, began: Instant, wanted: Option<&[&str]>) -> Result<()> {
-        if self.failures > 0 {
-            log::info!("cache versions are read again");
-            self.failures = 0;
+    fn look(&mut self, began: Instant, telling: bool) -> Result<()> {
+        if telling {
+            self.told = Some(began);
         }
-        let as_of = began.checked_sub(look.age);
-        if as_of.is_none_or(|as_of| as_of + self.times.max_staleness <= Instant::now()) {
-            let why = match look.age.is_zero() {
-                true => "the database answered too late".to_owned(),
-                false => format!("the database is a standby that is {:.1} s behind", look.age.as_secs_f64()),
-            };
-            self.expire(why);
+        let names = if self.listener.is_some() { None } else { Some(self.shared.wanted()) };
+        let wanted: Option<Vec<&str>> =
+            names.as_ref().map(|names| names.iter().map(String::as_str).collect());
+        let deadline = self.deadline();
+        let look = self.looker.look(wanted.as_deref(), telling, deadline)?;
+        self.see(look, began, names)
+    }
+
+    fn see(&mut self, look: Look, began: Instant, wanted: Option<Vec<String>>) -> Result<()> {
+        // On a hot standby it may be from before what is known, or from before a
+        // commit that somebody was promised to see.
+        let newest = self.as_of.max(self.told);
+        let fresh = began
+            .checked_sub(look.age)
+            .filter(|as_of| Some(*as_of) >= newest && *as_of + self.times.max_staleness > Instant::now());
+        let Some(as_of) = fresh else {
+            self.too_old(look.age);
             return Ok(());
-        }
+        };
         if let Some(seen) = look.caches {
             let caches: BTreeMap<String, Known> = (seen.into_iter())
                 .filter_map(|seen| {
@@ -200,13 +206,35 @@ impl Refresher {
                     Some((seen.name, Known { identity: seen.identity, version, app: seen.app }))
                 })
                 .collect();
-            let absent = wanted.is_some_and(|wanted| wanted.iter().any(|name| !caches.contains_key(*name)));
+            let absent = wanted.iter().flatten().any(|name| !caches.contains_key(name));
             let registered = if absent { self.looker.names(self.deadline())? } else { Vec::new() };
-            self.shared.publish(caches, registered);
+            self.shared.publish(Snapshot { caches, wanted, registered });
             self.report();
         }
-        self.as_of = as_of;
+        self.as_of = Some(as_of);
+        LATE.clone_into(&mut self.reason);
+        if self.failures > 0 {
+            log::info!("cache versions are read again");
+            self.failures = 0;
+        }
         Ok(())
+    }
+
+    /// What has been seen is from too long ago. What is known stays until its time
+    /// is over.
+    fn too_old(&mut self, age: Duration) {
+        if !age.is_zero() {
+            self.reason = match age {
+                Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
+                age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
+            };
+        }
+        // The next look is to take in all of it, whatever this one has seen.
+        self.looker.forget();
+        match self.as_of.is_none() || self.as_of < self.told {
+            true => self.expire(),
+            false => self.expire_if_due(),
+        }
     }
 
     /// Tells the listener what is new since it was told last.
@@ -237,29 +265,48 @@ impl Refresher {
             if self.looker.wait(until)? != Woken::Time {
                 return Ok(());
             }
-            self.expire_if_due("it was not looked at in time");
+            self.expire_if_due();
             if Instant::now() >= next {
                 return Ok(());
             }
         }
     }
 
-    /// After a failure: says so once, and pauses before the next attempt.
+    /// After a failure: says so once, and pauses before the next attempt. Whoever
+    /// asks for a look meanwhile does not have to wait for one that succeeds.
     fn trouble(&mut self, error: &Error) -> Result<()> {
         if self.failures == 0 {
             log::warn!("cache versions cannot be read: {}", error.message());
         }
         let pause = (SHORTEST_PAUSE * 2u32.saturating_pow(self.failures.min(16))).min(LONGEST_PAUSE);
         self.failures += 1;
+        error.message().clone_into(&mut self.reason);
         let next = Instant::now() + jittered(pause);
         loop {
-            self.expire_if_due(error.message());
-            let until = self.expires_at().map_or(next, |expires| next.min(expires));
-            self.looker.pause(until)?;
+            let (ticket, telling) = self.shared.begin();
+            self.unseen(telling, error);
+            self.shared.end(ticket);
+            self.expire_if_due();
             if Instant::now() >= next {
-                self.expire_if_due(error.message());
                 return Ok(());
             }
+            let until = self.expires_at().map_or(next, |expires| next.min(expires));
+            // Without a connection there is the bell, and the time.
+            if let Err(error) = self.looker.wait(until)
+                && error.kind() == ErrorKind::Cancelled
+            {
+                return Err(error);
+            }
+        }
+    }
+
+    /// There was no look. If it was to see a commit, nothing from before it counts
+    /// any more, and the next one is to tell others.
+    fn unseen(&mut self, telling: bool, error: &Error) {
+        if telling {
+            error.message().clone_into(&mut self.reason);
+            self.shared.tell_later();
+            self.expire();
         }
     }
 
@@ -273,27 +320,26 @@ impl Refresher {
         self.expires_at().map_or(limit, |expires| limit.min(expires))
     }
 
-    fn expire_if_due(&mut self, why: &str) {
+    fn expire_if_due(&mut self) {
         if self.expires_at().is_some_and(|expires| Instant::now() >= expires) {
-            self.expire(why.to_owned());
+            self.expire();
         }
     }
 
-    fn expire(&mut self, why: String) {
+    fn expire(&mut self) {
         // What is seen next must be taken in whole.
         self.looker.forget();
         let known = self.as_of.take();
-        if known.is_none() && matches!(*self.shared.knowledge(), Knowledge::Unknown { .. }) {
-            return;
-        }
         if failpoint::fault("no-expiry") {
             return;
         }
-        if let Some(listener) = &mut self.listener {
-            listener(&Change::Lost { why: why.clone() });
+        // First it is so, then it is told.
+        if self.shared.expire(known, &self.reason)
+            && let Some(listener) = &mut self.listener
+        {
+            listener(&Change::Lost { why: self.reason.clone() });
             self.lost = true;
         }
-        self.shared.expire(known, why);
     }
 }
 

@@ -16,6 +16,9 @@ pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
 /// How often the database is looked at, unless told otherwise.
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longer times come to the same, and would be beyond what clocks can tell.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How a [`CacheBuster`] is to be started.
 ///
 /// ```no_run
@@ -90,7 +93,8 @@ impl CacheBusterBuilder {
 
     /// Has all caches looked at, not only those that there are handles of, and
     /// calls the function on the refresher's thread with every change. It should
-    /// return soon, since nothing is looked at meanwhile.
+    /// return soon, since nothing is looked at meanwhile; what it asks of the
+    /// `CacheBuster` itself is answered from what has been seen so far.
     pub fn on_change(mut self, listener: impl FnMut(&Change) + Send + 'static) -> Self {
         self.listener = Some(Box::new(listener));
         self
@@ -107,7 +111,7 @@ impl CacheBusterBuilder {
         if self.poll_interval.is_zero() {
             return Err(Error::usage("the poll interval of a CacheBuster must be longer than nothing"));
         }
-        if self.max_staleness < self.poll_interval * 2 {
+        if self.max_staleness < self.poll_interval.saturating_mul(2) {
             return Err(Error::usage(format!(
                 "the max_staleness of a CacheBuster ({:?}) must be at least twice its poll_interval ({:?})",
                 self.max_staleness, self.poll_interval
@@ -115,7 +119,10 @@ impl CacheBusterBuilder {
             .help("otherwise versions would not be known between two looks"));
         }
         let (observer, shelf) = (self.observer?, self.shelf?);
-        let times = refresher::Times { max_staleness: self.max_staleness, poll_interval: self.poll_interval };
+        let times = refresher::Times {
+            max_staleness: self.max_staleness.min(FOR_EVER),
+            poll_interval: self.poll_interval.min(FOR_EVER / 2),
+        };
         let (shared, thread) = refresher::start(observer, times, shelf, self.listener)?;
         Ok(CacheBuster { shared, _thread: Arc::new(thread) })
     }

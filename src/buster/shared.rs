@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
 use super::flight::Flights;
-use super::knowledge::{Knowledge, Known, Snapshot};
+use super::knowledge::{Knowledge, Snapshot};
 use crate::engine::observer::Bell;
 use crate::store::Shelf;
 
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     /// Of those, how many a look has begun after and ended, whatever it found.
     answered: AtomicU64,
     ended: Event,
+    /// The one thread that looks: it cannot wait for itself.
+    looks_from: OnceLock<ThreadId>,
     /// Whether others are to be told with the next look.
     telling: AtomicBool,
     pub shelf: Arc<Shelf>,
@@ -51,6 +54,7 @@ impl Shared {
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             ended: Event::new(),
+            looks_from: OnceLock::new(),
             telling: AtomicBool::new(false),
             shelf: Arc::new(shelf),
             flights: Flights::default(),
@@ -115,7 +119,17 @@ impl Shared {
         ticket
     }
 
+    /// From now on this is the thread that looks.
+    pub(super) fn look_from_this_thread(&self) {
+        // There is only one.
+        let _ = self.looks_from.set(std::thread::current().id());
+    }
+
     fn wait(&self, ticket: Ticket) {
+        if self.looks_from.get() == Some(&std::thread::current().id()) {
+            // The listener asks: it looks when that returns.
+            return;
+        }
         while let Some(listener) = self.not_yet(ticket) {
             listener.wait();
         }
@@ -134,8 +148,10 @@ impl Shared {
 
     /// What the look that begins now answers, and whether it is to tell others.
     pub(super) fn begin(&self) -> (Ticket, bool) {
-        let telling = self.telling.swap(false, Ordering::SeqCst);
-        (Ticket(self.asked.load(Ordering::SeqCst)), telling)
+        // In this order: whoever is answered by this look and has something to tell
+        // has said so before.
+        let ticket = Ticket(self.asked.load(Ordering::SeqCst));
+        (ticket, self.telling.swap(false, Ordering::SeqCst))
     }
 
     /// The look that was to tell others has failed; the next one is to do it.
@@ -155,21 +171,30 @@ impl Shared {
     }
 
     /// Puts a new snapshot in place.
-    pub(super) fn publish(&self, caches: BTreeMap<String, Known>, registered: Vec<String>) {
-        let slots = self.slots();
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        let mut slots = self.slots();
+        // Names that turned out to be none, and that nobody holds on to.
+        slots.retain(|name, slot| snapshot.caches.contains_key(name) || Arc::strong_count(slot) > 1);
+        let now = Arc::new(Knowledge::Known(snapshot));
+        // First: whoever finds a version in a slot finds it in the snapshot as well.
+        self.knowledge.store(Arc::clone(&now));
         for slot in slots.values() {
-            let version = caches.get(&slot.name).map_or(0, |known| known.version.get());
+            let version = now.version(&slot.name);
             slot.version.store(version, Ordering::Release);
         }
-        self.knowledge.store(Arc::new(Knowledge::Known(Snapshot { caches, registered })));
     }
 
-    /// From here on nothing is known.
-    pub(super) fn expire(&self, since: Option<Instant>, why: String) {
+    /// From here on nothing is known; whether anything was.
+    pub(super) fn expire(&self, since: Option<Instant>, why: &str) -> bool {
         let slots = self.slots();
+        let (was_known, since) = match &*self.knowledge() {
+            Knowledge::Known(_) => (true, since),
+            Knowledge::Unknown { since, .. } => (false, *since),
+        };
+        self.knowledge.store(Arc::new(Knowledge::Unknown { since, why: why.to_owned() }));
         for slot in slots.values() {
             slot.version.store(0, Ordering::Release);
         }
-        self.knowledge.store(Arc::new(Knowledge::Unknown { since, why }));
+        was_known
     }
 }

@@ -127,9 +127,10 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// The value under the key, computed by `load` if it is not there. Many who
     /// ask at once in this process wait for one computation.
     ///
-    /// Not to be called inside a transaction that has invalidated the cache: what
-    /// it reads is not committed. [`get_or_try_insert_in`](Values::get_or_try_insert_in)
-    /// knows.
+    /// `load` must see at least what the versions are read from: the same database,
+    /// not a replica of it, and no transaction whose snapshot is from before this
+    /// call, or that has invalidated the cache and is not committed.
+    /// [`get_or_try_insert_in`](Values::get_or_try_insert_in) is for those.
     pub fn get_or_insert_with(&self, key: &str, load: impl FnOnce() -> T) -> T {
         let loaded = self.get_or_try_insert_with(key, || Ok::<T, std::convert::Infallible>(load()));
         match loaded {
@@ -146,6 +147,9 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// Those of `load`.
     pub fn get_or_try_insert_with<E>(&self, key: &str, load: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         if failpoint::fault("version-after-data") {
+            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.shelf())) {
+                return Ok(value);
+            }
             let value = load()?;
             if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
                 filing.file(self.shelf(), &bytes);
@@ -157,16 +161,14 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         if let Some(value) = filing.find(self.shelf()) {
             return Ok(value);
         }
-        let lead = loop {
-            match self.shared.flights.join(&filing.key(), true) {
-                Part::Lead(lead) => break lead,
-                Part::Recursion => return load(),
-                Part::Follow(flight) => {
-                    if let Some(value) = flight.wait().and_then(|bytes| decode(&bytes)) {
-                        return Ok(value);
-                    }
-                }
-            }
+        let lead = match self.shared.flights.join(&filing.key(), true) {
+            Part::Lead(lead) => Some(lead),
+            Part::Recursion => return load(),
+            Part::Follow(flight) => match flight.wait().and_then(|bytes| decode(&bytes)) {
+                Some(value) => return Ok(value),
+                // Not one after the other, each waiting for a database that is down.
+                None => None,
+            },
         };
         // Another leader may have landed between the look and the take-off.
         if let Some(value) = filing.find(self.shelf()) {
@@ -176,7 +178,9 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         if let Some(bytes) = encode(&value) {
             // Filed before it lands: then nobody finds neither.
             filing.file(self.shelf(), &bytes);
-            lead.land(bytes);
+            if let Some(lead) = lead {
+                lead.land(bytes);
+            }
         }
         Ok(value)
     }
@@ -185,7 +189,8 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// the version is read there first, in the transaction's snapshot. So what an
     /// old snapshot reads is filed under an old version, and nothing is kept that
     /// a transaction reads after having invalidated the cache itself. (On SQLite,
-    /// which does not tell, after having written anything.)
+    /// which does not tell, after having written anything.) So invalidate before
+    /// you read back what you have written.
     ///
     /// On a connection this is the strict form: what it returns was current when
     /// it was called, whatever the refresher knows.

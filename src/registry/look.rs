@@ -297,21 +297,6 @@ impl Looker {
         self.known = None;
     }
 
-    /// Waits for the time alone.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Cancelled`] after the bell's stop.
-    pub(crate) fn pause(&mut self, until: Instant) -> Result<()> {
-        loop {
-            match self.observer.wait(until) {
-                Ok(Woken::Time) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-                _ => {}
-            }
-        }
-    }
-
     /// Waits until it is time to look.
     ///
     /// # Errors

@@ -1,0 +1,298 @@
+//! A database that does as it is told: an [`Observer`] of a few numbers in memory,
+//! which can answer, fail, hang, and hold an answer back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::super::{CacheBuster, CacheBusterBuilder};
+use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::{Engine, Row};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Store;
+
+/// How long anything may take before a test says that it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a call comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Well,
+    Fails,
+    /// Until its deadline.
+    Hangs,
+    /// Answers with what there was when it was asked, but only after another manner
+    /// has been chosen, whatever the deadline.
+    Held,
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub caches: BTreeMap<&'static str, i64>,
+    pub connecting: Manner,
+    pub looking: Manner,
+    pub naming: Manner,
+    /// How far behind it is, if it is a hot standby.
+    pub behind: Option<Duration>,
+    /// The connection ends.
+    pub cut: bool,
+    pub connects: u32,
+    pub looks: u32,
+    /// How often others were told.
+    pub told: u32,
+    /// How long was to be waited after each failed attempt to connect.
+    pub pauses: Vec<Duration>,
+    pub dropped: bool,
+    failed: bool,
+    rung: bool,
+    stopped: bool,
+}
+
+impl State {
+    /// Has a cache at that many invalidations, or none.
+    pub fn register(&mut self, name: &'static str, count: Option<i64>) {
+        self.caches.remove(name);
+        self.caches.extend(count.map(|count| (name, count)));
+    }
+}
+
+/// The database, which tests get at.
+#[derive(Clone)]
+pub struct World(Arc<(Mutex<State>, Condvar)>);
+
+impl World {
+    /// With these caches, at one invalidation each.
+    pub fn new(caches: &[&'static str]) -> World {
+        let state = State {
+            caches: caches.iter().map(|name| (*name, 1)).collect(),
+            connecting: Manner::Well,
+            looking: Manner::Well,
+            naming: Manner::Well,
+            behind: None,
+            cut: false,
+            connects: 0,
+            looks: 0,
+            told: 0,
+            pauses: Vec::new(),
+            dropped: false,
+            failed: false,
+            rung: false,
+            stopped: false,
+        };
+        World(Arc::new((Mutex::new(state), Condvar::new())))
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap()
+    }
+
+    /// Changes something.
+    pub fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.0.1.notify_all();
+    }
+
+    pub fn invalidate(&self, name: &'static str) {
+        self.set(|state| *state.caches.get_mut(name).unwrap() += 1);
+    }
+
+    /// Waits for something in the world.
+    #[track_caller]
+    pub fn wait(&self, what: &str, mut condition: impl FnMut(&mut State) -> bool) {
+        let waited = self.0.1.wait_timeout_while(self.state(), PATIENCE, |state| !condition(state)).unwrap();
+        assert!(!waited.1.timed_out(), "waited in vain until {what}");
+    }
+
+    fn observer(&self) -> Box<dyn Observer> {
+        Box::new(Fake { world: self.clone(), connected: false })
+    }
+
+    /// One that looks often, and believes for a short or a long time.
+    pub fn builder(&self, max_staleness: Duration) -> CacheBusterBuilder {
+        CacheBusterBuilder::new(Ok(self.observer()))
+            .poll_interval(Duration::from_millis(20))
+            .max_staleness(max_staleness)
+    }
+
+    /// One that only looks when it is asked to.
+    pub fn idle(&self) -> CacheBuster {
+        let hour = Duration::from_secs(3600);
+        self.builder(hour * 2).poll_interval(hour).start().unwrap()
+    }
+}
+
+/// Waits for something that nobody tells of.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+struct Fake {
+    world: World,
+    connected: bool,
+}
+
+impl Fake {
+    /// Behaves, with the answer that there is now.
+    fn come_to<T>(
+        &self,
+        deadline: Instant,
+        manner: fn(&State) -> Manner,
+        answer: impl FnOnce(&mut State) -> T,
+    ) -> Result<T> {
+        let changed = &self.world.0.1;
+        let mut state = self.world.state();
+        let answer = answer(&mut state);
+        changed.notify_all();
+        let chosen = manner(&state);
+        loop {
+            if state.stopped {
+                return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
+            }
+            match manner(&state) {
+                Manner::Fails if chosen == Manner::Fails => {
+                    return Err(Error::new(ErrorKind::Connection, "it fails"));
+                }
+                Manner::Hangs if Instant::now() >= deadline => {
+                    return Err(Error::new(ErrorKind::Connection, "it hangs"));
+                }
+                now if now == chosen && now != Manner::Well => {
+                    let left = match now {
+                        Manner::Held => PATIENCE,
+                        _ => deadline.saturating_duration_since(Instant::now()),
+                    };
+                    state = changed.wait_timeout(state, left).unwrap().0;
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+}
+
+impl Observer for Fake {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn connect(&mut self, deadline: Instant) -> Result<()> {
+        self.connected = false;
+        let connected = self.come_to(deadline, |state| state.connecting, |state| state.connects += 1);
+        self.world.set(|state| state.failed = connected.is_err());
+        self.connected = connected.is_ok();
+        connected
+    }
+
+    fn rows(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
+        if !self.connected {
+            return Err(Error::new(ErrorKind::Connection, "there is no connection"));
+        }
+        if sql.contains("pg_stat_wal_receiver") {
+            return Ok(vec![standby(&self.world.state())]);
+        }
+        if sql.contains("LISTEN") {
+            return Ok(vec![vec![Some("7".to_owned())]]);
+        }
+        let rows = if sql.contains("bustard.snapshot") {
+            let told = ahead.is_some_and(|ahead| ahead.contains("notify"));
+            self.come_to(
+                deadline,
+                |state| state.looking,
+                |state| {
+                    state.looks += 1;
+                    state.told += u32::from(told);
+                    seen(state, sql)
+                },
+            )
+        } else {
+            self.come_to(
+                deadline,
+                |state| state.naming,
+                |state| state.caches.keys().map(|name| vec![Some((*name).to_owned())]).collect(),
+            )
+        };
+        self.connected = rows.is_ok();
+        rows
+    }
+
+    fn wait(&mut self, until: Instant) -> Result<Woken> {
+        let mut state = self.world.state();
+        if std::mem::take(&mut state.failed) {
+            state.pauses.push(until.saturating_duration_since(Instant::now()));
+        }
+        loop {
+            if state.stopped {
+                return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
+            }
+            if self.connected && std::mem::take(&mut state.cut) {
+                self.connected = false;
+                return Err(Error::new(ErrorKind::Connection, "it was cut"));
+            }
+            if std::mem::take(&mut state.rung) {
+                return Ok(Woken::Rung);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Woken::Time);
+            }
+            state = self.world.0.1.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    fn bell(&self) -> Arc<dyn Bell> {
+        Arc::new(self.world.clone())
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.world.set(|state| state.dropped = true);
+    }
+}
+
+impl Bell for World {
+    fn ring(&self) {
+        self.set(|state| state.rung = true);
+    }
+
+    fn stop(&self) {
+        self.set(|state| state.stopped = true);
+    }
+}
+
+/// What a look answers: the sum and the server, then the wanted caches.
+fn seen(state: &State, sql: &str) -> Vec<Row> {
+    let wanted = |name: &str| sql.contains(", NULL) AS s") || sql.contains(&format!("\"{name}\""));
+    let text = |number: i64| Some(number.to_string());
+    let total: i64 = state.caches.values().sum::<i64>() + state.caches.len() as i64;
+    let standby = Some(if state.behind.is_some() { "t" } else { "f" }.to_owned());
+    let first = vec![None, None, text(total), text(total), text(0), text(7), standby];
+    let caches = (state.caches.iter())
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, n)| vec![Some((*name).to_owned()), None, text(*n), text(0)]);
+    std::iter::once(first).chain(caches).collect()
+}
+
+/// How far a standby is behind.
+fn standby(state: &State) -> Row {
+    let Some(behind) = state.behind else { return vec![Some("f".to_owned()), None, None, None, None] };
+    let behind = Some(behind.as_micros().to_string());
+    vec![Some("t".to_owned()), Some("8".to_owned()), Some("t".to_owned()), behind.clone(), behind]
+}
+
+/// A store that nothing is ever found in.
+#[derive(Debug)]
+pub struct Forgetful;
+
+impl Store for Forgetful {
+    fn get(&self, _: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn set(&self, _: &str, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! When an invalidation counts: not before its commit, at once after it where
+//! somebody tells, within a poll where nobody does, and never if it does not commit.
+
+use std::collections::HashMap;
+
+use bustard::{CacheBuster, ErrorKind};
+use postgres::NoTls;
+
+use super::place::{Client, Place, Shared, lazy, on_both, on_postgres, on_sqlite, quick, reader};
+use crate::support::proxy::Proxy;
+use crate::support::wait_until;
+
+on_both! {
+    /// Somebody fills the cache between the invalidation and the commit.
+    fn invalidated_before_the_commit(place: &impl Place) {
+        let mut other = place.client();
+        let mut writer = place.client();
+        let (buster, cache, values) = reader(place, &Shared::default());
+        // What deletes entries instead: everybody's first cache.
+        let mut naive = HashMap::from([("k", 1)]);
+
+        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
+        let before = cache.version().unwrap();
+        writer.run("BEGIN");
+        writer.set(2);
+        writer.invalidate();
+        naive.remove("k");
+        // Others see neither the change nor the invalidation.
+        buster.notify().unwrap();
+        assert!(cache.is_valid(before));
+        naive.entry("k").or_insert_with(|| other.number());
+        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
+        assert_eq!(values.get_or_insert_with("new", || other.number()), 1);
+        writer.run("COMMIT");
+        buster.notify().unwrap();
+
+        assert_eq!(naive["k"], 1, "what was filled in between survives");
+        assert!(!cache.is_valid(before));
+        for key in ["k", "new"] {
+            assert_eq!(values.get_or_insert_with(key, || other.number()), 2);
+        }
+    }
+
+    /// Two processes, of which one commits.
+    fn a_commit_counts_at_once_where_it_is_told(place: &impl Place) {
+        let mut client = place.client();
+        let (buster, cache, _) = reader(place, &Shared::default());
+        let clone = buster.clone();
+        for all in [false, true] {
+            let before = cache.version().unwrap();
+            match all {
+                false => buster.invalidate(&mut client, &["numbers"]).unwrap(),
+                true => clone.invalidate_all(&mut client).unwrap(),
+            }
+            assert!(!cache.is_valid(before), "on a connection it has committed");
+            let before = cache.version().unwrap();
+            client.change(5);
+            assert!(cache.is_valid(before), "nobody has told");
+            buster.notify().unwrap();
+            assert!(!cache.is_valid(before));
+            assert_eq!(cache.version().unwrap().get(), client.version());
+        }
+    }
+
+    /// Nobody tells; it is seen all the same.
+    fn any_other_commit_is_seen_by_polling(place: &impl Place) {
+        let mut client = place.client();
+        let buster = quick(&place.url()).start().unwrap();
+        let cache = buster.cache("numbers").unwrap();
+        for number in 2..5 {
+            let before = cache.version().unwrap();
+            client.change(number);
+            wait_until("it is polled", || cache.version().is_ok_and(|now| now != before));
+            assert_eq!(cache.version().unwrap().get(), client.version());
+        }
+    }
+}
+
+#[test]
+fn a_transaction_counts_when_buster_commits_it_on_postgres() {
+    let place = on_postgres();
+    let mut client = place.client();
+    let ((here, cache, _), (_there, other, _)) =
+        (reader(&place, &Shared::default()), reader(&place, &Shared::default()));
+    for _ in 2..5 {
+        let before = cache.version().unwrap();
+        let mut transaction = client.transaction().unwrap();
+        here.invalidate(&mut transaction, &["numbers"]).unwrap();
+        assert!(cache.is_valid(before) && other.is_valid(before));
+        here.commit(transaction).unwrap();
+        assert!(!cache.is_valid(before), "it counts here when that returns");
+        let now = cache.version().unwrap();
+        // Which polls next to never.
+        wait_until("the other process is notified", || other.is_valid(now));
+    }
+}
+
+#[test]
+fn a_transaction_counts_when_buster_commits_it_on_sqlite() {
+    let place = on_sqlite();
+    let mut client = place.client();
+    let (here, cache, _) = reader(&place, &Shared::default());
+    let there = quick(&place.url()).start().unwrap();
+    let other = there.cache("numbers").unwrap();
+    for _ in 0..3 {
+        let before = cache.version().unwrap();
+        let mut transaction = client.transaction().unwrap();
+        here.invalidate(&mut transaction, &["numbers"]).unwrap();
+        assert!(cache.is_valid(before));
+        here.commit(transaction).unwrap();
+        assert!(!cache.is_valid(before), "it counts here when that returns");
+        let now = cache.version().unwrap();
+        wait_until("the other process polls", || other.is_valid(now));
+    }
+}
+
+/// The other process has just come back, and what it was told meanwhile is lost.
+#[test]
+fn the_sql_function_tells_as_well() {
+    let place = on_postgres();
+    let mut client = place.client();
+    let (_buster, cache, _) = reader(&place, &Shared::default());
+    let before = cache.version().unwrap();
+    client.change(2);
+    client.run("SELECT bustard.notify()");
+    wait_until("it is notified", || !cache.is_valid(before));
+}
+
+/// The server has committed, and its answer does not arrive.
+#[test]
+fn a_commit_whose_answer_is_lost() {
+    let place = on_postgres();
+    let proxy = Proxy::start(place.cluster().port());
+    let buster = quick(&place.url()).start().unwrap();
+    let cache = buster.cache("numbers").unwrap();
+    let before = cache.version().unwrap();
+    let mut client = postgres::Client::connect(&proxy.url(&place.url()), NoTls).unwrap();
+    let mut transaction = client.transaction().unwrap();
+    transaction.batch_execute("UPDATE data SET x = 2").unwrap();
+    buster.invalidate(&mut transaction, &["numbers"]).unwrap();
+    proxy.cut_after_messages(1);
+    let error = buster.commit(transaction).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    // Nobody knows when the server got to it.
+    wait_until("it is seen", || !cache.is_valid(before));
+    let mut client = place.client();
+    assert_eq!(client.number(), 2);
+    wait_until("its version is known", || cache.is_valid(client.version()));
+}
+
+/// Without a refresher that can look, a commit leaves nothing that is valid.
+#[test]
+fn a_commit_that_cannot_be_looked_at() {
+    let place = on_postgres();
+    let proxy = Proxy::start(place.cluster().port());
+    let buster: CacheBuster = lazy(&proxy.url(&place.url())).start().unwrap();
+    let cache = buster.cache("numbers").unwrap();
+    let before = cache.version().unwrap();
+    let mut client = place.client();
+    let mut transaction = client.transaction().unwrap();
+    buster.invalidate(&mut transaction, &["numbers"]).unwrap();
+    // From here on the refresher finds nobody.
+    drop(proxy);
+    buster.commit(transaction).unwrap();
+    assert!(!cache.is_valid(before));
+    let error = cache.version().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stale);
+    assert!(error.to_string().contains("have not been known for"), "{error}");
+}

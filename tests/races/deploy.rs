@@ -1,0 +1,85 @@
+//! A rolling deploy: the old code and the new one share a database and a store for
+//! a while.
+
+use bustard::{CacheBuster, CacheBusterBuilder, StoreSettings, Stores, Values};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::place::{Place, Shared, lazy, on_both, on_postgres, on_sqlite};
+use crate::support::Server;
+
+/// What a rank is for the old code.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Rank {
+    posts: u64,
+}
+
+/// What the new code made of it: the same in JSON, but counted in thousands.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Thousands {
+    posts: u64,
+}
+
+/// Another shape.
+type Named = BTreeMap<String, String>;
+
+fn values<T>(buster: &CacheBuster, format: u32) -> Values<T> {
+    buster.cache("numbers").unwrap().values("forum", format)
+}
+
+/// Two processes on one store.
+fn check(process: impl Fn() -> CacheBusterBuilder) {
+    let (old, new) = (process().start().unwrap(), process().start().unwrap());
+    let rank = || Rank { posts: 5000 };
+    assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
+    // They do share what they have in common.
+    let found: Rank = values(&new, 1).get_or_insert_with("a", || unreachable!("it is in the store"));
+    assert_eq!(found, rank());
+
+    // Another meaning under the same number is what goes wrong.
+    let wrong: Thousands = values(&new, 1).get_or_insert_with("a", || Thousands { posts: 5 });
+    assert_eq!(wrong.posts, 5000, "it looks right and is not");
+    // With a number of its own it does not, in either direction, whoever is first.
+    for key in ["a", "b"] {
+        let right: Thousands = values(&new, 2).get_or_insert_with(key, || Thousands { posts: 5 });
+        assert_eq!(right.posts, 5);
+        assert_eq!(values(&old, 1).get_or_insert_with(key, rank), rank());
+        let found: Thousands = values(&new, 2).get_or_insert_with(key, || unreachable!("it is in the store"));
+        assert_eq!(found.posts, 5);
+    }
+
+    // Another shape under the same number is a miss, again and again.
+    let named = || Named::from([("name".to_owned(), "regular".to_owned())]);
+    for _ in 0..2 {
+        assert_eq!(values(&new, 1).get_or_insert_with("a", named), named());
+        let found: Named = values(&old, 1).get_or_insert_with("a", || unreachable!("it is in the store"));
+        assert_eq!(found, named());
+        assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
+    }
+}
+
+on_both! {
+    fn in_a_store_of_the_callers_own(place: &impl Place) {
+        let store = Shared::default();
+        super::check(|| lazy(&place.url()).store(store.clone()));
+    }
+}
+
+fn in_store(settings: StoreSettings) -> impl Fn(CacheBusterBuilder) -> CacheBusterBuilder {
+    let stores = Stores::new().with("default", settings);
+    move |builder| builder.stores(&stores)
+}
+
+#[test]
+fn in_memcached() {
+    let (server, place) = (Server::memcached(), on_postgres());
+    let stored = in_store(StoreSettings::memcached([server.location()]));
+    check(|| stored(lazy(&place.url())));
+}
+
+#[test]
+fn in_redis() {
+    let (server, place) = (Server::redis(), on_sqlite());
+    let stored = in_store(StoreSettings::redis(format!("redis://{}", server.location())));
+    check(|| stored(lazy(&place.url())));
+}

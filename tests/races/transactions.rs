@@ -1,0 +1,106 @@
+//! What is read inside a transaction: not kept once it has itself invalidated the
+//! cache, whether it commits or not.
+
+use bustard::registry;
+
+use super::place::{Client, Place, Shared, on_both, reader};
+
+/// Reads through the cache in the client's transaction, and says whether that was
+/// kept or found.
+fn is_kept<C: Client>(values: &bustard::Values<i64>, client: &mut C, key: &str) -> bool {
+    let mut loaded = 0;
+    for _ in 0..2 {
+        let value = values.get_or_try_insert_in(client, key, |client| {
+            loaded += 1;
+            client.load()
+        });
+        assert_eq!(value.unwrap(), client.number(), "it is not what the transaction sees");
+    }
+    loaded < 2
+}
+
+on_both! {
+    fn what_is_rolled_back_was_never_there(place: &impl Place) {
+        let store = Shared::default();
+        let (buster, cache, values) = reader(place, &store);
+        let (mut writer, mut other) = (place.client(), place.client());
+        let before = cache.version().unwrap();
+        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
+        let kept = store.len();
+        for all in [false, true] {
+            writer.run("BEGIN");
+            assert!(is_kept(&values, &mut writer, "k"), "it has written nothing");
+            writer.set(2);
+            match all {
+                false => writer.invalidate(),
+                true => registry::invalidate_all(&mut writer).unwrap(),
+            }
+            for key in ["k", "new"] {
+                assert!(!is_kept(&values, &mut writer, key));
+            }
+            assert_eq!(store.len(), kept);
+            writer.run("ROLLBACK");
+            buster.notify().unwrap();
+            assert!(cache.is_valid(before));
+            assert_eq!(values.get_or_insert_with("k", || unreachable!("it is in the store")), 1);
+            assert!(is_kept(&values, &mut writer, "k"));
+        }
+        // The form that does not know of the transaction keeps what never was.
+        writer.run("BEGIN");
+        writer.set(2);
+        writer.invalidate();
+        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 2);
+        writer.run("ROLLBACK");
+        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 2, "stale and found");
+    }
+
+    fn what_is_committed_is_kept_again(place: &impl Place) {
+        let store = Shared::default();
+        let (buster, _, values) = reader(place, &store);
+        let mut writer = place.client();
+        writer.run("BEGIN");
+        writer.set(2);
+        registry::invalidate_all(&mut writer).unwrap();
+        assert!(!is_kept(&values, &mut writer, "k"));
+        writer.run("COMMIT");
+        buster.notify().unwrap();
+        assert!(is_kept(&values, &mut writer, "k"));
+        assert_eq!(values.get_or_insert_with("k", || unreachable!("it is in the store")), 2);
+    }
+
+    fn what_goes_back_to_a_savepoint(place: &impl Place) {
+        savepoints(place);
+    }
+}
+
+fn savepoints<P: Place>(place: &P) {
+    let store = Shared::default();
+    let (buster, cache, values) = reader(place, &store);
+    let (mut writer, mut other) = (place.client(), place.client());
+    let before = cache.version().unwrap();
+    for all in [false, true] {
+        writer.run("BEGIN; SAVEPOINT s");
+        writer.set(2);
+        match all {
+            false => writer.invalidate(),
+            true => registry::invalidate_all(&mut writer).unwrap(),
+        }
+        assert!(!is_kept(&values, &mut writer, "k"));
+        writer.run("ROLLBACK TO s");
+        // PostgreSQL tells that nothing is left of it; SQLite does not.
+        assert_eq!(is_kept(&values, &mut writer, "k"), P::Client::SAVEPOINTS_FORGET);
+        writer.run("COMMIT");
+        buster.notify().unwrap();
+        assert!(cache.is_valid(before));
+        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
+    }
+    // An inner transaction that is kept is the outer one's.
+    writer.run("BEGIN; SAVEPOINT s");
+    writer.set(3);
+    writer.invalidate();
+    writer.run("RELEASE s");
+    assert!(!is_kept(&values, &mut writer, "k"));
+    writer.run("COMMIT");
+    buster.notify().unwrap();
+    assert_eq!(values.get_or_insert_with("k", || other.number()), 3);
+}
