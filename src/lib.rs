@@ -60,7 +60,7 @@
 mod app;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
-#[cfg(feature = "config")]
+#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub mod config;
 mod engine;
 mod error;
@@ -81,7 +81,7 @@ pub use app::App;
 pub use buster::{
     Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, Values,
 };
-#[cfg(feature = "config")]
+#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub use config::Config;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use engine::database::{Canceller, Database};

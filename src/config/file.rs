@@ -1,6 +1,5 @@
 //! The shape of `bustard.toml`, as serde reads it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,11 +7,8 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::duration::parse_duration;
-use super::stores::Store;
 use crate::migrator::TransactionMode;
-
-pub const MAX_STALENESS: Duration = Duration::from_secs(10);
-pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
+use crate::store::Stores;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,7 +18,7 @@ pub struct File {
     pub migrate: Migrate,
     pub registry: Registry,
     pub cache_buster: CacheBuster,
-    pub stores: BTreeMap<String, Store>,
+    pub stores: Stores,
 }
 
 #[derive(Default, Deserialize)]
