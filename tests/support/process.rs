@@ -160,6 +160,11 @@ impl Running {
         self.wait()
     }
 
+    /// Standard output so far.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
+    }
+
     /// Waits until standard error contains `text`.
     #[track_caller]
     pub fn wait_for_stderr(&self, text: &str) {
@@ -171,9 +176,7 @@ impl Running {
     /// Waits until standard output contains `text`.
     #[track_caller]
     pub fn wait_for_stdout(&self, text: &str) {
-        wait_until(&format!("{} says {text:?} on stdout", self.command), || {
-            String::from_utf8_lossy(&self.stdout.so_far()).contains(text)
-        });
+        wait_until(&format!("{} says {text:?} on stdout", self.command), || self.stdout().contains(text));
     }
 
     /// Waits for its end.
