@@ -98,8 +98,10 @@ impl Second {
 /// Waits until the server has printed two more of its lines: what lies between
 /// them is a whole second, in which it has served everybody several times.
 fn a_second_passes(server: &Running) {
-    let before = Second::all(&server.stdout()).len();
-    wait_until("the server counts two more seconds", || Second::all(&server.stdout()).len() >= before + 2);
+    let before = Second::all(&server.stdout_so_far()).len();
+    wait_until("the server counts two more seconds", || {
+        Second::all(&server.stdout_so_far()).len() >= before + 2
+    });
 }
 
 fn serves_while_another_process_moderates(forum: &Forum) {
@@ -116,7 +118,7 @@ fn serves_while_another_process_moderates(forum: &Forum) {
         "INSERT INTO memberships VALUES ((SELECT id FROM users WHERE name = 'user5'), 'moderators')",
     );
     a_second_passes(&server);
-    assert!(!server.stdout().contains("user5"), "{}", server.stdout());
+    assert!(!server.stdout_so_far().contains("user5"), "{}", server.stdout_so_far());
     forum.bustard(&["caches", "invalidate", "permissions"]);
     server.wait_for_stdout("user5 may close threads now");
 
@@ -128,7 +130,7 @@ fn serves_while_another_process_moderates(forum: &Forum) {
         ("unban", "user7 is not banned any more\n", format!("user7 is not banned any more {checked}")),
         ("demote", "user7 is no moderator any more\n", "user7 may not close threads any more".to_owned()),
     ] {
-        assert!(!server.stdout().contains(&answer), "{answer}, before anybody did anything");
+        assert!(!server.stdout_so_far().contains(&answer), "{answer}, before anybody did anything");
         assert_eq!(forum.run(&["moderate", action, "user7"]).stdout, done);
         server.wait_for_stdout(&answer);
         expected.push(answer);
@@ -157,7 +159,7 @@ fn moderates_until_it_is_stopped(forum: &Forum) {
     moderator.wait_for_stdout("user2 is a moderator");
     // Which of the states in between it sees is a matter of luck; never none.
     wait_until("the server sees what changes", || {
-        server.stdout().lines().filter(|line| line.starts_with("user")).count() >= 2
+        server.stdout_so_far().lines().filter(|line| line.starts_with("user")).count() >= 2
     });
     let moderator = moderator.kill9();
     let first: Vec<&str> = moderator.stdout.lines().take(4).collect();

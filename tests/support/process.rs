@@ -160,11 +160,6 @@ impl Running {
         self.wait()
     }
 
-    /// Standard output so far.
-    pub fn stdout(&self) -> String {
-        String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
-    }
-
     /// Waits until standard error contains `text`.
     #[track_caller]
     pub fn wait_for_stderr(&self, text: &str) {
@@ -173,10 +168,17 @@ impl Running {
         });
     }
 
+    /// What it has written to standard output so far.
+    pub fn stdout_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
+    }
+
     /// Waits until standard output contains `text`.
     #[track_caller]
     pub fn wait_for_stdout(&self, text: &str) {
-        wait_until(&format!("{} says {text:?} on stdout", self.command), || self.stdout().contains(text));
+        wait_until(&format!("{} says {text:?} on stdout", self.command), || {
+            self.stdout_so_far().contains(text)
+        });
     }
 
     /// Waits for its end.
