@@ -131,17 +131,15 @@ impl Config {
 
     fn from_file(path: Option<&Path>, text: &str, file: File) -> Result<Self> {
         // Without a file there is nothing in it that could be wrong.
-        let mistake = |span: Range<usize>, message: String| {
-            Error::usage(message).at(path.map(|path| place(path, text, Some(span))))
-        };
+        let at = |span: Option<Range<usize>>| path.map(|path| place(path, text, span));
         let directory = path.and_then(Path::parent).unwrap_or(Path::new(""));
-        for (alias, store) in file.stores.iter() {
-            store.check().map_err(|error| {
-                let message = format!("[stores.{alias}]: {}", error.message());
-                error.with_message(message).at(path.map(|path| place(path, text, backend(text, alias))))
+        for alias in file.stores.aliases() {
+            file.stores.get(alias)?.check().map_err(|error| {
+                let message = format!("[stores.{}]: {}", hide_secrets(alias), error.message());
+                error.with_message(message).at(at(backend(text, alias)))
             })?;
         }
-        let (max_staleness, poll_interval) = staleness(&file.cache_buster, mistake)?;
+        let (max_staleness, poll_interval) = staleness(&file.cache_buster, at)?;
         let mut apps: Vec<App> = file.apps.into_iter().map(|app| app.beside(directory)).collect();
         if apps.is_empty() {
             apps.push(App::directory("main", directory.join("migrations")));
@@ -236,7 +234,7 @@ impl Config {
 /// fails and another one.
 fn staleness(
     section: &file::CacheBuster,
-    mistake: impl Fn(Range<usize>, String) -> Error,
+    at: impl Fn(Option<Range<usize>>) -> Option<Place>,
 ) -> Result<(Duration, Duration)> {
     let read = |given: &Option<Spanned<file::Length>>, default: Duration| match given {
         Some(given) => (Duration::from(*given.get_ref()), Some(given.span())),
@@ -246,9 +244,7 @@ fn staleness(
     let (interval, interval_at) = read(&section.poll_interval, DEFAULT_POLL_INTERVAL);
     if interval.is_zero() {
         let help = "write how long to wait between two looks at the database, as in \"1s\"";
-        return Err(
-            mistake(interval_at.unwrap_or_default(), "poll_interval must not be 0".to_owned()).help(help)
-        );
+        return Err(Error::usage("poll_interval must not be 0").at(at(interval_at)).help(help));
     }
     if staleness < interval.saturating_mul(2) {
         let message = format!(
@@ -256,7 +252,8 @@ fn staleness(
             humantime::format_duration(staleness),
             humantime::format_duration(interval)
         );
-        return Err(mistake(staleness_at.or(interval_at).unwrap_or_default(), message)
+        return Err(Error::usage(message)
+            .at(at(staleness_at.or(interval_at)))
             .help("then one poll may fail without making the versions of all caches unknown"));
     }
     Ok((staleness, interval))

@@ -185,6 +185,8 @@ fn no_mistake_shows_the_password() {
         "[[apps]]\nlabel = \"a\"\nmigrations = \"m\"\n\"postgres://u:hunter2@h/db\" = 1",
         "[stores.default]\nbackend = \"redis://u:hunter2@h/0\"",
         "[stores.default]\nbackend = \"redis\"\nlocation = \"redis://u:hunter2@h:port/0\"\nttl = \"0s\"",
+        "[stores.\"redis://u:hunter2@h/0\"]\nbackend = \"redis\"",
+        "[stores.default]\nbackend = \"redis\"\nlocation = [\"redis://u:hunter2@h/0\", \"h\"]",
         "[stores.default]\nbackend = \"redis\"\nlocation = { url = \"redis://u:hunter2@h/0\" }",
     ] {
         assert!(!error(text).contains("hunter2"), "{}", error(text));

@@ -63,11 +63,6 @@ impl Stores {
         configured.cloned().unwrap_or_else(StoreSettings::memory)
     }
 
-    /// All of them, in the order of their aliases.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &StoreSettings)> {
-        self.0.iter().map(|(alias, settings)| (alias.as_str(), settings))
-    }
-
     /// All aliases, in alphabetical order.
     pub fn aliases(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
