@@ -89,7 +89,289 @@ BEGIN
 END
 $$;
 
--- As before, with an event, so that whoever looks at the sum of everything notices.
+
+-- The tables whose writes invalidate a cache. A table is known by its name first,
+-- which is what a dump keeps; `relation` is by what it is found again after it has
+-- been renamed. The rows of a cache that is unregistered are suspended: they are
+-- what undoing that goes back to.
+CREATE TABLE bustard.tracked_table (
+    cache_id    integer NOT NULL,
+    schema_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+    table_name  pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+    relation    pg_catalog.oid NOT NULL,
+    suspended   boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (cache_id, schema_name, table_name)
+);
+
+-- What a trigger on a tracked table does. Its argument is the cache's name, since
+-- that means the same wherever the table is restored. A statement that has changed
+-- no row invalidates nothing.
+CREATE FUNCTION bustard.table_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' THEN
+        INSERT INTO bustard.event (cache_id)
+        SELECT c.id FROM bustard.cache AS c
+        WHERE c.name OPERATOR(pg_catalog.=) TG_ARGV[0] AND c.active;
+    ELSE
+        INSERT INTO bustard.event (cache_id)
+        SELECT c.id FROM bustard.cache AS c
+        WHERE c.name OPERATOR(pg_catalog.=) TG_ARGV[0] AND c.active AND EXISTS (SELECT FROM changed);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- The name of a cache's trigger, which may be no longer than 63 bytes.
+CREATE FUNCTION bustard.trigger_name(event pg_catalog.text, cache pg_catalog.text) RETURNS pg_catalog.name
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT pg_catalog.format('bustard_%s_%s', $1, pg_catalog.encode(
+        pg_catalog.substr(pg_catalog.sha256(pg_catalog.convert_to($2, 'UTF8')), 1, 8), 'hex'))::pg_catalog.name
+$$;
+
+-- Where the tables of registered caches are now: `found` is null where nothing of
+-- that name is left, and `renamed` says that only the relation was found, with our
+-- triggers on it.
+CREATE VIEW bustard.located AS
+SELECT t.cache_id, c.name AS cache, t.schema_name, t.table_name, t.relation,
+       COALESCE(named.oid, renamed.oid) AS found,
+       named.oid IS NULL AND renamed.oid IS NOT NULL AS renamed
+FROM bustard.tracked_table AS t
+    JOIN bustard.cache AS c ON c.id OPERATOR(pg_catalog.=) t.cache_id AND c.active
+    LEFT JOIN LATERAL (
+        SELECT k.oid
+        FROM pg_catalog.pg_class AS k
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        WHERE n.nspname OPERATOR(pg_catalog.=) t.schema_name::pg_catalog.name
+          AND k.relname OPERATOR(pg_catalog.=) t.table_name::pg_catalog.name
+          AND k.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
+    ) AS named ON true
+    LEFT JOIN LATERAL (
+        SELECT k.oid
+        FROM pg_catalog.pg_class AS k
+            JOIN pg_catalog.pg_trigger AS g ON g.tgrelid OPERATOR(pg_catalog.=) k.oid
+        WHERE named.oid IS NULL
+          AND k.oid OPERATOR(pg_catalog.=) t.relation
+          AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name('truncate', c.name)
+    ) AS renamed ON true
+WHERE NOT t.suspended;
+
+-- The triggers that there should be: four on each tracked table and on all that is
+-- below it, since writing to a partition directly fires nothing on its parent.
+-- Temporary children are their session's own affair.
+CREATE VIEW bustard.wanted_trigger AS
+WITH RECURSIVE part AS (
+    SELECT l.cache, l.found AS relation FROM bustard.located AS l WHERE l.found IS NOT NULL
+  UNION
+    SELECT p.cache, k.oid
+    FROM part AS p
+        JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) p.relation
+        JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) i.inhrelid
+    WHERE k.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
+      AND k.relpersistence OPERATOR(pg_catalog.<>) 't'::pg_catalog."char"
+)
+SELECT p.cache, p.relation, n.nspname AS schema_name, k.relname AS table_name,
+       v.event, v.rows, bustard.trigger_name(v.event, p.cache) AS name,
+       EXISTS (
+           SELECT FROM pg_catalog.pg_trigger AS g
+           WHERE g.tgrelid OPERATOR(pg_catalog.=) p.relation
+             AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name(v.event, p.cache)
+             AND g.tgfoid OPERATOR(pg_catalog.=) 'bustard.table_changed()'::pg_catalog.regprocedure::pg_catalog.oid
+             AND g.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}'::pg_catalog."char"[])
+       ) AS installed
+FROM part AS p
+    JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) p.relation
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+    CROSS JOIN (VALUES
+        ('insert'::pg_catalog.text, 'REFERENCING NEW TABLE AS changed'::pg_catalog.text),
+        ('update', 'REFERENCING NEW TABLE AS changed'),
+        ('delete', 'REFERENCING OLD TABLE AS changed'),
+        ('truncate', '')
+    ) AS v (event, rows);
+
+-- What is not as it was registered: a table or partition without its triggers
+-- ('triggers'), one that has another name now ('renamed'), or one that is gone
+-- ('gone'). The first two are what bustard.install_triggers() sets right.
+CREATE FUNCTION bustard.untracked(OUT cache pg_catalog.text, OUT relation pg_catalog.text, OUT why pg_catalog.text)
+RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM bustard.tracked_table AS t WHERE NOT t.suspended) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT l.cache::pg_catalog.text, pg_catalog.format('%I.%I', l.schema_name, l.table_name),
+               CASE WHEN l.renamed THEN 'renamed' ELSE 'gone' END
+        FROM bustard.located AS l WHERE l.renamed OR l.found IS NULL
+      UNION ALL
+        SELECT DISTINCT w.cache::pg_catalog.text, pg_catalog.format('%I.%I', w.schema_name, w.table_name), 'triggers'
+        FROM bustard.wanted_trigger AS w WHERE NOT w.installed
+        ORDER BY 1, 2;
+END
+$$;
+
+-- Drops triggers that nobody wants any more: of caches that are not registered, on
+-- tables that others have taken the place of, on partitions that are none now. They
+-- do no harm, so what cannot be dropped, on somebody else's table, stays. So does all
+-- of a cache one of whose tables is gone: that may only have another name here.
+CREATE FUNCTION bustard.drop_triggers() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    unwanted pg_catalog.record;
+BEGIN
+    FOR unwanted IN
+        SELECT n.nspname AS schema_name, k.relname AS table_name, g.tgname AS name
+        FROM pg_catalog.pg_trigger AS g
+            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) g.tgrelid
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        WHERE g.tgfoid OPERATOR(pg_catalog.=) 'bustard.table_changed()'::pg_catalog.regprocedure::pg_catalog.oid
+          AND NOT EXISTS (
+              SELECT FROM bustard.wanted_trigger AS w
+              WHERE w.relation OPERATOR(pg_catalog.=) g.tgrelid AND w.name OPERATOR(pg_catalog.=) g.tgname)
+          AND NOT EXISTS (
+              SELECT FROM bustard.located AS l, pg_catalog.unnest('{insert,update,delete,truncate}'::pg_catalog.text[]) AS v (event)
+              WHERE l.found IS NULL AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name(v.event, l.cache))
+        ORDER BY 1, 2, 3
+    LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('DROP TRIGGER %I ON %I.%I', unwanted.name, unwanted.schema_name, unwanted.table_name);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;
+        END;
+    END LOOP;
+END
+$$;
+
+-- Sees to it that there is each trigger that there should be, and none that should
+-- not. Locks no table on which nothing is missing. With the rights of the caller,
+-- who must be allowed to create triggers on the tables.
+CREATE FUNCTION bustard.install_triggers() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    missing pg_catalog.record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM bustard.tracked_table) THEN
+        RETURN;
+    END IF;
+    -- A name that has passed to another tracked table, which has its own row.
+    DELETE FROM bustard.tracked_table AS t
+    USING bustard.located AS l, bustard.located AS o
+    WHERE l.renamed AND NOT o.renamed
+      AND o.cache_id OPERATOR(pg_catalog.=) l.cache_id AND o.found OPERATOR(pg_catalog.=) l.found
+      AND t.cache_id OPERATOR(pg_catalog.=) l.cache_id
+      AND t.schema_name OPERATOR(pg_catalog.=) l.schema_name AND t.table_name OPERATOR(pg_catalog.=) l.table_name;
+    UPDATE bustard.tracked_table AS t
+    SET schema_name = n.nspname, table_name = k.relname, relation = k.oid
+    FROM bustard.located AS l
+        JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) l.found
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+    WHERE t.cache_id OPERATOR(pg_catalog.=) l.cache_id
+      AND t.schema_name OPERATOR(pg_catalog.=) l.schema_name AND t.table_name OPERATOR(pg_catalog.=) l.table_name
+      AND (l.renamed OR l.relation OPERATOR(pg_catalog.<>) l.found);
+
+    FOR missing IN
+        SELECT w.schema_name, w.table_name, w.name, w.event, w.rows, w.cache
+        FROM bustard.wanted_trigger AS w WHERE NOT w.installed
+        ORDER BY w.schema_name, w.table_name, w.name
+    LOOP
+        BEGIN
+            EXECUTE pg_catalog.format(
+                'CREATE OR REPLACE TRIGGER %I AFTER %s ON %I.%I %s FOR EACH STATEMENT EXECUTE FUNCTION bustard.table_changed(%L)',
+                missing.name, missing.event, missing.schema_name, missing.table_name, missing.rows, missing.cache);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42501',
+                MESSAGE = pg_catalog.format('the triggers of the cache "%s" cannot be created on %I.%I: %s',
+                    missing.cache, missing.schema_name, missing.table_name, SQLERRM),
+                HINT = 'Migrate as the owner of the table, or as a role that has TRIGGER on it.';
+        END;
+    END LOOP;
+    PERFORM bustard.drop_triggers();
+END
+$$;
+
+-- Registers a cache that writes to these tables invalidate. The names are looked up
+-- as the caller's SQL would look them up.
+CREATE FUNCTION bustard.register_cache_on(name pg_catalog.text, app pg_catalog.text, VARIADIC tables pg_catalog.text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    registered integer;
+    asked      pg_catalog.text;
+    target     pg_catalog.record;
+    what       pg_catalog.text;
+BEGIN
+    PERFORM bustard.register_cache($1, $2);
+    SELECT c.id INTO registered FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1;
+    DELETE FROM bustard.tracked_table AS t WHERE t.cache_id OPERATOR(pg_catalog.=) registered;
+
+    FOREACH asked IN ARRAY COALESCE($3, '{}'::pg_catalog.text[]) LOOP
+        SELECT k.oid, k.relname, k.relkind, k.relpersistence, n.nspname INTO target
+        FROM pg_catalog.pg_class AS k
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        WHERE k.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(asked)::pg_catalog.oid;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42P01',
+                MESSAGE = pg_catalog.format('there is no table %s for the cache "%s"', asked, $1),
+                HINT = 'Register the cache after the statement that creates the table.';
+        END IF;
+        what := CASE
+            WHEN target.nspname OPERATOR(pg_catalog.=) 'bustard'::pg_catalog.name THEN 'one of Bustard''s own tables'
+            WHEN target.nspname OPERATOR(pg_catalog.=) ANY ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[]) THEN 'a system catalog'
+            WHEN target.relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog."char" THEN 'a view'
+            WHEN target.relkind OPERATOR(pg_catalog.=) 'm'::pg_catalog."char" THEN 'a materialized view'
+            WHEN target.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog."char" THEN 'a foreign table'
+            WHEN target.relkind OPERATOR(pg_catalog.<>) ALL ('{r,p}'::pg_catalog."char"[]) THEN 'no table'
+            WHEN target.relpersistence OPERATOR(pg_catalog.=) 't'::pg_catalog."char" THEN 'a temporary table'
+        END;
+        IF what IS NOT NULL THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42809',
+                MESSAGE = pg_catalog.format('%s is %s: writes to it cannot invalidate the cache "%s"', asked, what, $1),
+                HINT = 'Name the tables that its contents come from, or call bustard.invalidate() where it is written.';
+        END IF;
+        SELECT pg_catalog.format('%I.%I', n.nspname, k.relname) INTO what
+        FROM (
+            WITH RECURSIVE part AS (
+                SELECT target.oid AS relation
+              UNION
+                SELECT i.inhrelid
+                FROM part AS p JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) p.relation
+            )
+            SELECT p.relation FROM part AS p
+        ) AS p
+            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) p.relation
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        WHERE k.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog."char"
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42809',
+                MESSAGE = pg_catalog.format('%s has the foreign table %s below it: writes to it cannot invalidate the cache "%s"', asked, what, $1),
+                HINT = 'Name those of its partitions that are no foreign tables.';
+        END IF;
+        INSERT INTO bustard.tracked_table AS t (cache_id, schema_name, table_name, relation)
+        VALUES (registered, target.nspname, target.relname, target.oid)
+        ON CONFLICT (cache_id, schema_name, table_name) DO NOTHING;
+    END LOOP;
+    PERFORM bustard.install_triggers();
+END
+$$;
+
+-- Undoes bustard.unregister_cache(): the same owner, the same tables.
+CREATE FUNCTION bustard.register_cache_again(name pg_catalog.text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM bustard.register_cache($1, (SELECT c.app FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1));
+    UPDATE bustard.tracked_table AS t SET suspended = false
+    FROM bustard.cache AS c
+    WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id;
+    PERFORM bustard.install_triggers();
+END
+$$;
+
+-- As before, and without triggers from now on; with an event, so that whoever looks
+-- at the sum of everything notices.
 CREATE OR REPLACE FUNCTION bustard.unregister_cache(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
@@ -103,11 +385,27 @@ BEGIN
         PERFORM bustard.unknown_cache($1);
     END IF;
     INSERT INTO bustard.event (cache_id) VALUES (found_id);
+    DELETE FROM bustard.tracked_table AS t
+    WHERE t.cache_id OPERATOR(pg_catalog.=) found_id AND t.suspended;
+    UPDATE bustard.tracked_table AS t SET suspended = true
+    WHERE t.cache_id OPERATOR(pg_catalog.=) found_id;
+    IF FOUND THEN
+        PERFORM bustard.drop_triggers();
+    END IF;
 END
 $$;
 
 
 GRANT EXECUTE ON FUNCTION
     bustard.snapshot(bigint, bigint, pg_catalog.text[]),
-    bustard.identity(pg_catalog.text)
+    bustard.identity(pg_catalog.text),
+    bustard.untracked()
 TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION
+    bustard.table_changed(),
+    bustard.trigger_name(pg_catalog.text, pg_catalog.text),
+    bustard.drop_triggers(),
+    bustard.install_triggers(),
+    bustard.register_cache_on(pg_catalog.text, pg_catalog.text, pg_catalog.text[]),
+    bustard.register_cache_again(pg_catalog.text)
+FROM PUBLIC;

@@ -4,7 +4,7 @@
 
 use crate::engine::OpenTransaction;
 use crate::error::{Place, Problem};
-use crate::operation::{Function, Operation, RegisterCache, Schema, Sql, UnregisterCache};
+use crate::operation::{Function, Operation, RegisterCache, Schema, Sql, TableName, UnregisterCache};
 
 /// One migration, built from operations.
 ///
@@ -79,7 +79,55 @@ impl Migration {
     /// being told.
     pub fn register_cache(self, name: impl Into<String>) -> Self {
         let name = name.into();
-        self.operation(Operation::RegisterCache(RegisterCache { name, keeps_owner: false, place: None }))
+        self.operation(Operation::RegisterCache(RegisterCache {
+            name,
+            tables: Vec::new(),
+            keeps_owner: false,
+            place: None,
+        }))
+    }
+
+    /// The same, and from then on every write to one of these tables invalidates
+    /// the cache, by triggers. Tables are named as in SQL: `ban`, `forum.ban`,
+    /// `"Odd name".ban`; the operations before this one must have made them.
+    ///
+    /// On PostgreSQL other writers of the tables wait until the migration commits.
+    ///
+    /// ```
+    /// use bustard::{App, Migration, Migrator, registry};
+    ///
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let migration = Migration::new().sql("CREATE TABLE ban (id INTEGER)").register_cache_on("bans", ["ban"]);
+    /// Migrator::new().app(App::new("main").migration("V1__bans", migration)).run(&mut connection)?;
+    ///
+    /// let version = registry::get_version(&mut connection, "bans")?;
+    /// connection.execute("INSERT INTO ban VALUES (1)", [])?;
+    /// assert!(!registry::is_valid(&mut connection, "bans", version)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn register_cache_on<T: AsRef<str>>(
+        mut self,
+        name: impl Into<String>,
+        tables: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let name = name.into();
+        let read: Result<Vec<_>, _> =
+            tables.into_iter().map(|table| TableName::parse(table.as_ref())).collect();
+        let (tables, wrong) = match read {
+            Ok(tables) if tables.is_empty() => (tables, Some("the name of a table is missing".to_owned())),
+            Ok(tables) => (tables, None),
+            Err((_, message)) => (Vec::new(), Some(message)),
+        };
+        if let Some(wrong) = wrong {
+            let help = "name one or more tables as in SQL: `ban`, `forum.ban`, `\"Odd name\".ban`";
+            self.problems.push(Problem::new(format!("register cache {name}: {wrong}")).help(help));
+        }
+        self.operation(Operation::RegisterCache(RegisterCache {
+            name,
+            tables,
+            keeps_owner: false,
+            place: None,
+        }))
     }
 
     /// Stops tracking a cache. Undone without being told; it then has its former
@@ -104,6 +152,7 @@ impl Migration {
     /// Without it, each operation is undone in reverse order, if all can be.
     pub fn down(mut self, down: Migration) -> Self {
         self.down = Some(down.operations);
+        self.problems.extend(down.problems);
         self
     }
 

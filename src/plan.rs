@@ -10,6 +10,9 @@ use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::graph::{Graph, Node};
 use crate::history::{Applied, History, Width, recognises};
 
+/// The one of Bustard's own migrations that makes room for tracked tables.
+pub(crate) const TRACKS_TABLES: i64 = 2;
+
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'f> {
@@ -189,6 +192,13 @@ impl Facts<'_> {
         .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
     }
 
+    /// Whether the registry knows of the tables whose writes invalidate a cache: that
+    /// is from the second of Bustard's own migrations on.
+    pub(crate) fn tracks_tables(&self) -> bool {
+        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
+        own.is_some_and(|(_, history)| history.find(TRACKS_TABLES).is_some())
+    }
+
     /// The migration as messages name it.
     pub(crate) fn name(&self, node: Node) -> String {
         format!("{}:{}", self.apps[node.0].label, self.migration(node).id)
@@ -222,12 +232,13 @@ impl Facts<'_> {
             Some((app, version)) => Some(self.graph.with_needs(self.find(app, version)?)),
         };
         let pending = self.graph.order.iter().copied().filter(|node| !self.applied(*node));
-        // Bustard's own tables are needed by whatever is done at all.
+        // Bustard's own tables are needed by whatever else is done at all.
+        let own = target.is_some_and(|(app, _)| app == BUSTARD);
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
         let steps: Vec<Node> = pending
-            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node)))
+            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node) && !own))
             .collect();
-        if target.is_some_and(|(app, _)| app != BUSTARD) && steps.iter().all(bustard) {
+        if target.is_some() && !own && steps.iter().all(bustard) {
             return Ok(Vec::new());
         }
         steps.iter().try_for_each(|node| self.fits(*node))?;

@@ -60,8 +60,20 @@ fn names_that_no_cache_may_have() {
 fn what_comes_later_is_refused_until_then() {
     refused_alike(2, "not_yet", |scene| {
         scene
-            .bad_file("-- bustard: no transaction\n-- bustard: register cache bans on ban\nSELECT 1;\n")
+            .bad_file("-- bustard: no transaction\nSELECT 1;\n")
             .file("V5__code.rs", "pub fn migration() -> String { String::new() }\n");
+    });
+}
+
+#[test]
+fn register_on_what_is_no_table() {
+    refused_alike(2, "register_on_what_is_no_table", |scene| {
+        scene.bad_file(
+            "-- bustard: register cache a on\n-- bustard: register cache b on ban,\n\
+             -- bustard: register cache c on ban thread\n-- bustard: register cache d on 1ban, thread\n\
+             -- bustard: register cache e on \"ban\n-- bustard: register cache f on a.b.c\n\
+             -- bustard: register cache g on \"\"\n-- bustard: register cache h at ban\n",
+        );
     });
 }
 

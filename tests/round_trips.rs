@@ -77,11 +77,13 @@ fn one_transaction_takes_a_constant_number() {
     assert!(trips <= 8, "{trips}");
 }
 
-/// Many apps with one migration each: each makes a history table.
+/// Many apps with one migration each: each makes a history table and has a cache
+/// that writes to its own table invalidate.
 fn plugins() -> impl Iterator<Item = App> {
     (0..10).map(|number| {
         let table = format!("CREATE TABLE plugin_{number} (id bigint PRIMARY KEY)");
-        let migration = Migration::new().sql(table).register_cache(format!("plugin {number}"));
+        let on = [format!("plugin_{number}")];
+        let migration = Migration::new().sql(table).register_cache_on(format!("plugin {number}"), on);
         App::new(format!("plugin_{number}")).migration("V1__first", migration)
     })
 }
@@ -99,4 +101,21 @@ fn one_transaction_each_takes_at_most_three_per_migration() {
     let (steps, trips) = ground.run_apps(plugins(), TransactionMode::Each);
     assert_eq!(steps, 10);
     assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
+}
+
+/// Triggers that are missing are noticed in the one round trip of a run with
+/// nothing pending, which then takes a transaction to put them back.
+#[test]
+fn missing_triggers_take_a_transaction() {
+    let ground = Ground::with(1);
+    ground.run_apps(plugins(), TransactionMode::All);
+    ground
+        .database
+        .psql("ALTER TABLE plugin_1 DISABLE TRIGGER ALL; ALTER TABLE plugin_2 DISABLE TRIGGER ALL");
+    let (steps, trips) = ground.run_apps(plugins(), TransactionMode::Each);
+    assert_eq!(steps, 0);
+    // The look, what opens the transaction, the look under the lock, the commit,
+    // and what follows it.
+    assert!((2..=5).contains(&trips), "{trips}");
+    assert_eq!(ground.run_apps(plugins(), TransactionMode::Each), (0, 1));
 }

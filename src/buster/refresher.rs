@@ -33,10 +33,11 @@ impl Times {
     /// How long one call may take. Several fit between the moment that a look is
     /// due and the one at which the snapshot expires.
     fn limit(self) -> Duration {
-        ((self.max_staleness - self.poll_interval) / 3).min(Duration::from_secs(5))
+        ((self.max_staleness - self.poll_interval) / 3).min(LONGEST_CALL)
     }
 }
 
+const LONGEST_CALL: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -314,10 +315,13 @@ impl Refresher {
         Some(self.as_of? + self.times.max_staleness)
     }
 
-    /// When the next call must have ended.
+    /// When the next call must have ended. While nothing is known that could expire,
+    /// it may take longer: a server that is slow to reach is better than none.
     fn deadline(&self) -> Instant {
-        let limit = Instant::now() + self.times.limit();
-        self.expires_at().map_or(limit, |expires| limit.min(expires))
+        match self.expires_at() {
+            Some(expires) => expires.min(Instant::now() + self.times.limit()),
+            None => Instant::now() + (self.times.max_staleness * 9 / 10).min(LONGEST_CALL),
+        }
     }
 
     /// Also says anew why it has.

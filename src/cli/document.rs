@@ -4,9 +4,9 @@
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
-//! | `plan` | `database`, `steps`, `caches_invalidated`, `warnings` |
-//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `unregistered`, `warnings` |
+//! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
+//! | `plan` | `database`, `steps`, `untracked`, `caches_invalidated`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `unregistered`, `untracked`, `warnings` |
 //! | `new` | `app`, `migration`, `file` |
 //! | `caches`, `caches list` | `database`, `caches` |
 //! | `caches get` | `database`, `name`, `version` |
@@ -22,6 +22,7 @@
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
 //! | `unregistered` | `name`, `app`, `migration`: that registers it |
+//! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
 //! | `warnings`, `problems` | `message`, `file`, `line`, `column`, `help` |
 //! | `error` | `kind`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `problems`, `applied` |
@@ -34,6 +35,7 @@
 //! `cache`, `cancelled` or `failed`. `applied` lists what had committed before
 //! the failure, as `app:V1__name`.
 
+use bustard::registry::{self, UntrackedTable};
 use bustard::{
     Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place, Problem, State,
     Step as Planned, UnregisteredCache,
@@ -162,6 +164,26 @@ pub struct Unregistered<'a> {
 impl<'a> From<&'a UnregisteredCache> for Unregistered<'a> {
     fn from(cache: &'a UnregisteredCache) -> Self {
         Unregistered { name: &cache.name, app: &cache.app, migration: cache.migration.to_string() }
+    }
+}
+
+/// A table on which a cache is registered and which is not as it was then.
+#[derive(Serialize)]
+pub struct Untracked<'a> {
+    cache: &'a str,
+    table: &'a str,
+    why: &'static str,
+}
+
+impl<'a> From<&'a UntrackedTable> for Untracked<'a> {
+    fn from(table: &'a UntrackedTable) -> Self {
+        let why = match table.why {
+            registry::Untracked::Triggers => "triggers",
+            registry::Untracked::Renamed => "renamed",
+            registry::Untracked::Gone => "gone",
+            _ => "other",
+        };
+        Untracked { cache: &table.cache, table: &table.table, why }
     }
 }
 

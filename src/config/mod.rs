@@ -12,14 +12,13 @@
 //! | `registry.grant` | roles that may read and invalidate; everybody, if absent |
 //! | `cache_buster.max_staleness` | after this long without a look at the database, the versions of caches are unknown: `"10s"` (default) |
 //! | `cache_buster.poll_interval` | how long until the database is looked at without a notification: `"1s"` (default) |
-//! | `stores.*` | where cached values are kept |
+//! | `stores.ALIAS` | where cached values are kept: see [`StoreSettings`](crate::StoreSettings) |
 //!
 //! Unknown keys are errors: a misspelt `lock_wait` must not mean the default.
 
 mod duration;
 mod file;
 mod secrets;
-mod stores;
 mod url;
 
 use std::fmt;
@@ -39,6 +38,7 @@ use crate::app::App;
 use crate::engine::database::Database;
 use crate::error::{Error, Place, Result, nearest};
 use crate::migrator::{Migrator, TransactionMode};
+use crate::store::Stores;
 
 const DEFAULT: &str = "bustard.toml";
 
@@ -70,6 +70,7 @@ pub struct Config {
     grant: Option<Vec<String>>,
     max_staleness: Duration,
     poll_interval: Duration,
+    stores: Stores,
 }
 
 // The URL may hold a password.
@@ -126,14 +127,15 @@ impl Config {
 
     fn from_file(path: Option<&Path>, text: &str, file: File) -> Result<Self> {
         // Without a file there is nothing in it that could be wrong.
-        let mistake = |span: Range<usize>, message: String| {
-            Error::usage(message).at(path.map(|path| place(path, text, Some(span))))
-        };
+        let at = |span: Option<Range<usize>>| path.map(|path| place(path, text, span));
         let directory = path.and_then(Path::parent).unwrap_or(Path::new(""));
-        for (alias, store) in &file.stores {
-            store.check().map_err(|what| mistake(store.span(), format!("[stores.{alias}]: {what}")))?;
+        for alias in file.stores.aliases() {
+            file.stores.get(alias)?.check().map_err(|error| {
+                let message = format!("[stores.{}]: {}", hide_secrets(alias), error.message());
+                error.with_message(message).at(at(file::backend_of(alias, text)))
+            })?;
         }
-        let (max_staleness, poll_interval) = staleness(&file.cache_buster, mistake)?;
+        let (max_staleness, poll_interval) = staleness(&file.cache_buster, at)?;
         let mut apps: Vec<App> = file.apps.into_iter().map(|app| app.beside(directory)).collect();
         if apps.is_empty() {
             apps.push(App::directory("main", directory.join("migrations")));
@@ -149,6 +151,7 @@ impl Config {
             grant: file.registry.grant,
             max_staleness,
             poll_interval,
+            stores: file.stores,
         })
     }
 
@@ -211,13 +214,18 @@ impl Config {
     pub fn poll_interval(&self) -> Duration {
         self.poll_interval
     }
+
+    /// Where cached values are kept.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
 }
 
 /// `max_staleness` and `poll_interval`, which must leave room for a poll that
 /// fails and another one.
 fn staleness(
     section: &CacheBuster,
-    mistake: impl Fn(Range<usize>, String) -> Error,
+    at: impl Fn(Option<Range<usize>>) -> Option<Place>,
 ) -> Result<(Duration, Duration)> {
     let read = |given: &Option<Spanned<file::Length>>, default: Duration| match given {
         Some(given) => (Duration::from(*given.get_ref()), Some(given.span())),
@@ -227,9 +235,7 @@ fn staleness(
     let (interval, interval_at) = read(&section.poll_interval, file::POLL_INTERVAL);
     if interval.is_zero() {
         let help = "write how long to wait between two looks at the database, as in \"1s\"";
-        return Err(
-            mistake(interval_at.unwrap_or_default(), "poll_interval must not be 0".to_owned()).help(help)
-        );
+        return Err(Error::usage("poll_interval must not be 0").at(at(interval_at)).help(help));
     }
     if staleness < interval.saturating_mul(2) {
         let message = format!(
@@ -237,7 +243,8 @@ fn staleness(
             humantime::format_duration(staleness),
             humantime::format_duration(interval)
         );
-        return Err(mistake(staleness_at.or(interval_at).unwrap_or_default(), message)
+        return Err(Error::usage(message)
+            .at(at(staleness_at.or(interval_at)))
             .help("then one poll may fail without making the versions of all caches unknown"));
     }
     Ok((staleness, interval))

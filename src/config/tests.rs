@@ -48,6 +48,7 @@ fn everything_is_read() {
     assert_eq!(config.grant.as_deref(), Some(&["web".to_owned()][..]));
     assert_eq!(config.max_staleness(), Duration::from_secs(30));
     assert_eq!(config.poll_interval(), Duration::from_millis(250));
+    assert_eq!(config.stores().aliases().collect::<Vec<_>>(), ["bustard", "default"]);
 }
 
 #[test]
@@ -83,6 +84,14 @@ fn mistakes_have_a_place_and_advice() {
     [stores.default]: this backend needs a location, for example "127.0.0.1:11211"
       --> etc/bustard.toml:2:11
     "#);
+    insta::assert_snapshot!(error("stores = { default = { ttl = \"0s\", backend = \"memory\" } }\n"), @r#"
+    [stores.default]: ttl must be between 1s and 30days
+      --> etc/bustard.toml:1:46
+    "#);
+    insta::assert_snapshot!(error("[stores.default]\nbackend = \"memory\"\nttl = \"soon\"\n"), @r"
+    `soon` is no duration: write it like 15m, 90s, 1h30m or 500ms
+      --> etc/bustard.toml:3:7
+    ");
     insta::assert_snapshot!(error("[stores.default]\nbackend = \"postgres\"\n"), @r"
     unknown variant `postgres`, expected one of `memory`, `memcached`, `redis`
       --> etc/bustard.toml:2:11
@@ -149,6 +158,8 @@ fn no_mistake_shows_the_password() {
         "[database]\nurl = [\"postgres://u:hunter2@h/db\"]",
         "[[apps]]\nlabel = \"a\"\nmigrations = \"m\"\n\"postgres://u:hunter2@h/db\" = 1",
         "[stores.default]\nbackend = \"redis://u:hunter2@h/0\"",
+        "[stores.\"redis://u:hunter2@h/0\"]\nbackend = \"redis\"",
+        "[stores.default]\nbackend = \"redis\"\nlocation = [\"redis://u:hunter2@h/0\", \"h\"]",
     ] {
         assert!(!error(text).contains("hunter2"), "{}", error(text));
     }

@@ -148,7 +148,14 @@ pub trait Session {
 
     /// Reads the histories, in the order of `tables`, without lock or
     /// transaction. On PostgreSQL one round trip, if all tables are there.
-    fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>>;
+    fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
+        self.read_with(tables, None).map(|(histories, _)| histories)
+    }
+
+    /// The same, and in the same round trip the rows of a query, none where what it
+    /// asks for does not exist.
+    fn read_with(&mut self, tables: &[HistoryTable], query: Option<&str>)
+    -> Result<(Vec<History>, Vec<Row>)>;
 
     /// Runs a query outside any transaction.
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;

@@ -12,8 +12,17 @@ use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{History, checksum};
 use crate::operation::{Form, Operation, Statement};
-use crate::plan::{Facts, Revert, State};
-use crate::registry;
+use crate::plan::{Facts, Revert, State, TRACKS_TABLES};
+use crate::registry::within::Scope;
+use crate::registry::{self, UntrackedTable};
+
+/// What there is to do.
+pub(super) struct Found {
+    pub histories: Vec<History>,
+    pub steps: Vec<Node>,
+    /// Where triggers are missing that a run puts back.
+    pub untracked: Vec<UntrackedTable>,
+}
 
 /// A run under way.
 struct Run<'r> {
@@ -27,6 +36,8 @@ struct Run<'r> {
     verified: HashSet<usize>,
     /// The last transaction left something pending.
     unfinished: bool,
+    /// Where triggers were missing before the run.
+    retracked: Vec<UntrackedTable>,
     started: Instant,
 }
 
@@ -39,29 +50,32 @@ impl Migrator {
         session: &mut dyn Session,
         direction: Direction,
         choose: impl Fn(&Facts<'_>) -> Result<Vec<Node>>,
-    ) -> Result<(Vec<History>, Vec<Node>)> {
-        let mut histories = session.read(&loaded.tables)?;
+    ) -> Result<Found> {
+        let query = Some(registry::untracked_query(session.engine()));
+        let (mut histories, mut rows) = session.read_with(&loaded.tables, query)?;
         loop {
             let facts = loaded.facts(&histories);
             facts.check(self.allow)?;
             let steps = choose(&facts)?;
             let Err(refused) = caches::check(&facts, &steps, direction, session) else {
-                return Ok((histories, steps));
+                let mut untracked = registry::untracked(rows);
+                untracked.retain(UntrackedTable::is_repairable);
+                return Ok(Found { histories, steps, untracked });
             };
             // The registry has been read after the history. If another run has
             // committed in between, its caches only look as if they were in the way.
-            let again = session.read(&loaded.tables)?;
+            let (again, other_rows) = session.read_with(&loaded.tables, query)?;
             if again == histories {
                 return Err(refused);
             }
-            histories = again;
+            (histories, rows) = (again, other_rows);
         }
     }
 
     pub(super) fn forward(&self, loaded: &Loaded, session: &mut dyn Session) -> Result<Report> {
         let mut run = Run::new(self, loaded);
         let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
-        let (_, steps) = self.look(loaded, session, Direction::Up, choose)?;
+        let Found { steps, untracked, .. } = self.look(loaded, session, Direction::Up, choose)?;
         let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
         if !steps.is_empty() {
             self.tell(Event::Planned { steps: steps.len() });
@@ -76,11 +90,17 @@ impl Migrator {
                 run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))?;
             }
         }
+        match steps.is_empty() && !untracked.is_empty() {
+            true => run.transaction(session, |run, transaction, _| run.retrack(transaction)).map(drop)?,
+            false => run.retracked = untracked,
+        }
         let mut granted = None;
         if let Some(roles) = granting
             && grants::differ(session, roles)?
         {
-            run.transaction(session, |_, transaction, _| grants::set(transaction, roles).map(|()| true))?;
+            run.transaction(session, |run, transaction, facts| {
+                grants::set(transaction, roles, run.tracks_tables(facts)).map(|()| true)
+            })?;
             granted = Some(roles.to_vec());
         }
         Ok(run.end(session, granted))
@@ -93,7 +113,7 @@ impl Migrator {
             steps.iter().try_for_each(|node| undo(facts, *node).map(drop))?;
             Ok(steps)
         };
-        let (_, steps) = self.look(loaded, session, Direction::Down, choose)?;
+        let Found { steps, .. } = self.look(loaded, session, Direction::Down, choose)?;
         if !steps.is_empty() {
             self.tell(Event::Planned { steps: steps.len() });
         }
@@ -147,12 +167,13 @@ impl<'r> Run<'r> {
             open: Vec::new(),
             verified: HashSet::new(),
             unfinished: false,
+            retracked: Vec::new(),
             started: Instant::now(),
         }
     }
 
     fn end(self, session: &mut dyn Session, granted: Option<Vec<String>>) -> Report {
-        if !self.done.is_empty() {
+        if !self.done.is_empty() || !self.retracked.is_empty() {
             registry::after_commit(session);
         }
         self.report(granted)
@@ -161,6 +182,7 @@ impl<'r> Run<'r> {
     fn report(self, granted: Option<Vec<String>>) -> Report {
         Report {
             steps: self.done,
+            retracked: self.retracked,
             granted,
             warnings: self.loaded.warnings.clone(),
             elapsed: self.started.elapsed(),
@@ -233,7 +255,7 @@ impl<'r> Run<'r> {
             self.prepare(transaction, facts, node.0)?;
             self.step(transaction, facts, node, Direction::Up)?;
         }
-        invalidate(transaction, Direction::Up)?;
+        self.invalidate(transaction, facts, Direction::Up)?;
         Ok(true)
     }
 
@@ -256,7 +278,7 @@ impl<'r> Run<'r> {
             changed = true;
         }
         if changed {
-            invalidate(transaction, Direction::Down)?;
+            self.invalidate(transaction, facts, Direction::Down)?;
         }
         Ok(changed)
     }
@@ -304,7 +326,8 @@ impl<'r> Run<'r> {
         };
         let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
         for operation in operations {
-            self.operate(transaction, app, &name, operation)
+            let scope = Scope { tables: self.tracks_tables(facts), lenient: self.migrator.fake };
+            self.operate(transaction, app, &name, operation, scope)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
@@ -326,7 +349,8 @@ impl<'r> Run<'r> {
             && let Some(roles) = &self.migrator.grant
             && transaction.engine() == Engine::Postgres
         {
-            grants::set(transaction, roles)?;
+            let more = loaded.id.version >= TRACKS_TABLES || self.tracks_tables(facts);
+            grants::set(transaction, roles, more)?;
         }
         let (registered, unregistered) = caches::names(operations);
         self.open.push(Done {
@@ -347,11 +371,11 @@ impl<'r> Run<'r> {
         app: &str,
         migration: &str,
         operation: &Operation,
+        scope: Scope,
     ) -> Result<()> {
         match operation {
             Operation::RegisterCache(register) => {
-                let place = register.place.clone();
-                registry::within::register(transaction, &register.name, register.owner(app), place)?;
+                registry::within::register(transaction, register, app, scope)?;
             }
             Operation::UnregisterCache(unregister) => {
                 registry::within::unregister(transaction, &unregister.name, unregister.place.clone())?;
@@ -400,7 +424,7 @@ impl<'r> Run<'r> {
             loaded.id.name, loaded.id.version
         );
         transaction.execute(Statement::generated(sql, None))?;
-        invalidate(transaction, Direction::Up)?;
+        self.invalidate(transaction, facts, Direction::Up)?;
         self.open.push(Done {
             app: app.clone(),
             migration: loaded.id.clone(),
@@ -412,12 +436,39 @@ impl<'r> Run<'r> {
         });
         Ok(true)
     }
-}
-
-/// The end of every transaction that changes anything.
-fn invalidate(transaction: &mut dyn Transaction, direction: Direction) -> Result<()> {
-    if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
-        return Ok(());
+    /// Puts the triggers back that are missing where nothing else is to be done.
+    fn retrack(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
+        let rows = transaction.rows(registry::untracked_query(transaction.engine()))?;
+        let mut untracked = registry::untracked(rows);
+        untracked.retain(UntrackedTable::is_repairable);
+        if untracked.is_empty() {
+            return Ok(false);
+        }
+        registry::within::install_triggers(transaction)?;
+        registry::within::invalidate_all(transaction)?;
+        self.retracked = untracked;
+        Ok(true)
     }
-    registry::within::invalidate_all(transaction)
+
+    /// The end of every transaction that applies or undoes anything.
+    fn invalidate(
+        &self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        direction: Direction,
+    ) -> Result<()> {
+        if self.tracks_tables(facts) && !failpoint::fault("no-reinstallation") {
+            registry::within::install_triggers(transaction)?;
+        }
+        if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
+            return Ok(());
+        }
+        registry::within::invalidate_all(transaction)
+    }
+
+    /// Whether the registry knows of tables, in this transaction.
+    fn tracks_tables(&self, facts: &Facts<'_>) -> bool {
+        let made = |done: &Done| done.app == BUSTARD && done.migration.version == TRACKS_TABLES;
+        facts.tracks_tables() || self.open.iter().any(made)
+    }
 }

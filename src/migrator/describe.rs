@@ -7,16 +7,18 @@ use crate::error::Problem;
 use crate::graph::Node;
 use crate::operation::{Form, Operation, Statement};
 use crate::plan::Facts;
-use crate::registry;
+use crate::registry::{self, UntrackedTable};
 
 pub(super) fn plan(
     facts: &Facts<'_>,
     engine: Engine,
     steps: &[Node],
     direction: Direction,
+    untracked: Vec<UntrackedTable>,
     warnings: Vec<Problem>,
 ) -> Plan {
-    Plan { steps: steps.iter().map(|&node| step(facts, engine, node, direction)).collect(), warnings }
+    let steps = steps.iter().map(|&node| step(facts, engine, node, direction)).collect();
+    Plan { steps, untracked, warnings }
 }
 
 fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> Step {
@@ -56,7 +58,7 @@ fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
         Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
         Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(register) => {
-            vec![registry::within::register_sql(engine, &register.name, register.owner(app))]
+            vec![registry::within::register_sql(engine, register, app)]
         }
         Operation::UnregisterCache(unregister) => {
             vec![registry::within::unregister_sql(engine, &unregister.name)]

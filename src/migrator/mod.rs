@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind, Place, Problem, Result};
 use crate::graph::Graph;
 use crate::history::{History, HistoryTable};
 use crate::plan::{Allow, Facts, Memory, Revert};
+use crate::registry;
 use crate::source;
 
 /// How a run is cut into transactions.
@@ -222,7 +223,8 @@ impl Migrator {
     ///
     /// Each transaction takes the migration lock, reads the history anew, applies,
     /// writes history, invalidates every cache and commits. With nothing pending,
-    /// nothing is locked or written.
+    /// nothing is locked or written, unless triggers of caches are missing: they are
+    /// put back.
     ///
     /// # Errors
     ///
@@ -244,9 +246,11 @@ impl Migrator {
         let loaded = self.loaded(connection.engine())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
-        let (histories, steps) = self.look(&loaded, &mut *session, Direction::Up, choose)?;
-        let facts = loaded.facts(&histories);
-        Ok(describe::plan(&facts, session.engine(), &steps, Direction::Up, loaded.warnings.clone()))
+        let found = self.look(&loaded, &mut *session, Direction::Up, choose)?;
+        let facts = loaded.facts(&found.histories);
+        let warnings = loaded.warnings.clone();
+        let engine = session.engine();
+        Ok(describe::plan(&facts, engine, &found.steps, Direction::Up, found.untracked, warnings))
     }
 
     /// How every migration and every cache stands; touches nothing.
@@ -258,8 +262,10 @@ impl Migrator {
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
         let loaded = self.loaded(connection.engine())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
-        let histories = session.read(&loaded.tables)?;
-        status::status(&loaded.facts(&histories), &mut *session, loaded.warnings.clone())
+        let query = registry::untracked_query(session.engine());
+        let (histories, rows) = session.read_with(&loaded.tables, Some(query))?;
+        let untracked = registry::untracked(rows);
+        status::status(&loaded.facts(&histories), &mut *session, untracked, loaded.warnings.clone())
     }
 
     /// Undoes migrations, those first that nothing else needs.
@@ -287,7 +293,8 @@ impl Migrator {
         let facts = loaded.facts(&histories);
         facts.check(self.allow)?;
         let steps = facts.backward(to)?;
-        Ok(describe::plan(&facts, session.engine(), &steps, Direction::Down, loaded.warnings.clone()))
+        let (engine, warnings) = (session.engine(), loaded.warnings.clone());
+        Ok(describe::plan(&facts, engine, &steps, Direction::Down, Vec::new(), warnings))
     }
 
     /// Accepts an applied migration's file as it is now: replaces the checksum

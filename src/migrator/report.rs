@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Place, Problem};
 use crate::plan::State;
+use crate::registry::UntrackedTable;
 use crate::version::MigrationId;
 
 /// Which way a step goes.
@@ -20,9 +21,10 @@ pub enum Direction {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// What was applied or undone, in order. Empty: there was nothing to do,
-    /// nothing was written and nothing was invalidated.
+    /// What was applied or undone, in order.
     pub steps: Vec<Done>,
+    /// The tables on which triggers of caches were missing, and are back.
+    pub retracked: Vec<UntrackedTable>,
     /// The roles that may now read and invalidate caches, if the run changed that.
     pub granted: Option<Vec<String>>,
     /// Things worth knowing that did not stop the run.
@@ -34,7 +36,7 @@ pub struct Report {
 impl Report {
     /// Whether anything was changed, and so every cache invalidated.
     pub fn changed(&self) -> bool {
-        !self.steps.is_empty()
+        !self.steps.is_empty() || !self.retracked.is_empty()
     }
 }
 
@@ -75,6 +77,8 @@ pub enum How {
 pub struct Plan {
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// The tables on which triggers of caches are missing, and which a run puts back.
+    pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing: what cannot be undone, notes on files.
     pub warnings: Vec<Problem>,
 }
@@ -113,6 +117,8 @@ pub struct Status {
     /// Caches that an applied migration registers, no later one unregisters, and
     /// which are nevertheless not registered.
     pub unregistered: Vec<UnregisteredCache>,
+    /// Tables on which a cache is registered and which are not as they were then.
+    pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing.
     pub warnings: Vec<Problem>,
 }

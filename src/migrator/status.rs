@@ -8,10 +8,15 @@ use crate::engine::Session;
 use crate::error::{Problem, Result};
 use crate::operation::Operation;
 use crate::plan::{Facts, State};
-use crate::registry;
+use crate::registry::{self, UntrackedTable};
 use crate::version::{MigrationId, Prefix};
 
-pub(super) fn status(facts: &Facts<'_>, session: &mut dyn Session, warnings: Vec<Problem>) -> Result<Status> {
+pub(super) fn status(
+    facts: &Facts<'_>,
+    session: &mut dyn Session,
+    untracked: Vec<UntrackedTable>,
+    warnings: Vec<Problem>,
+) -> Result<Status> {
     let mut migrations = Vec::new();
     for (i, app) in facts.apps.iter().enumerate() {
         for (j, loaded) in app.migrations.iter().enumerate() {
@@ -36,7 +41,7 @@ pub(super) fn status(facts: &Facts<'_>, session: &mut dyn Session, warnings: Vec
     }
     migrations.sort_by(|a, b| (&a.app, a.migration.version).cmp(&(&b.app, b.migration.version)));
     let unregistered = unregistered(facts, session)?;
-    Ok(Status { migrations, unregistered, warnings })
+    Ok(Status { migrations, unregistered, untracked, warnings })
 }
 
 /// Caches that applied migrations leave registered, and which are not.

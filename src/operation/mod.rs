@@ -7,12 +7,14 @@ mod function;
 mod register_cache;
 mod schema;
 mod sql;
+mod table_name;
 mod unregister_cache;
 
 pub(crate) use function::Function;
 pub(crate) use register_cache::RegisterCache;
 pub use schema::Schema;
 pub(crate) use sql::{Form, Sql, Statement};
+pub(crate) use table_name::{TableName, quoted_length};
 pub(crate) use unregister_cache::UnregisterCache;
 
 use crate::engine::Engine;
@@ -44,7 +46,7 @@ impl Operation {
         match self {
             Operation::Sql(sql) => sql.describe(),
             Operation::Schema(schema) => schema.describe(engine),
-            Operation::RegisterCache(register) => format!("register cache {}", register.name),
+            Operation::RegisterCache(register) => register.describe(),
             Operation::UnregisterCache(unregister) => format!("unregister cache {}", unregister.name),
             Operation::Function(function) => format!("run function {}", function.label()),
         }

@@ -12,6 +12,11 @@ pub(crate) struct UnregisterCache {
 
 impl UnregisterCache {
     pub(crate) fn inverse(&self) -> RegisterCache {
-        RegisterCache { name: self.name.clone(), keeps_owner: true, place: self.place.clone() }
+        RegisterCache {
+            name: self.name.clone(),
+            tables: Vec::new(),
+            keeps_owner: true,
+            place: self.place.clone(),
+        }
     }
 }

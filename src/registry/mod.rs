@@ -28,10 +28,13 @@ pub(crate) mod identity;
 pub(crate) mod look;
 mod postgres;
 mod sqlite;
+mod tables;
+pub(crate) mod within;
 
-use crate::engine::{Engine, Executor, Row, Session, Transaction, sealed};
-use crate::error::{Error, ErrorKind, Place, Result, nearest};
-use crate::operation::Statement;
+pub use self::tables::{Untracked, UntrackedTable};
+pub(crate) use self::tables::{untracked, untracked_query};
+use crate::engine::{Engine, Executor, Row, Session};
+use crate::error::{Error, ErrorKind, Result, nearest};
 use crate::version::CacheVersion;
 
 /// The longest name that a cache may have, in characters.
@@ -93,7 +96,8 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
     }
 }
 
-/// Stops tracking a cache.
+/// Stops tracking a cache, and drops its triggers, if it has any: for that other
+/// writers of its tables wait until the transaction ends (PostgreSQL).
 ///
 /// # Errors
 ///
@@ -191,94 +195,6 @@ fn strange() -> Error {
 
 fn single(rows: &[Row]) -> Option<&str> {
     rows.first()?.first()?.as_deref()
-}
-
-/// The operations as a migration runs them: on PostgreSQL they travel with its
-/// other statements.
-pub(crate) mod within {
-    use super::*;
-
-    /// Without an app, the cache goes back to the owner that it had before it was
-    /// unregistered.
-    pub(crate) fn register(
-        transaction: &mut dyn Transaction,
-        name: &str,
-        app: Option<&str>,
-        place: Option<Place>,
-    ) -> Result<()> {
-        if transaction.engine() == Engine::Postgres {
-            let sql = register_call(name, app);
-            return transaction.execute_as_runner(Statement::generated(sql, place));
-        }
-        let executor = &mut Within(transaction);
-        match app {
-            Some(_) => super::register(executor, name, app),
-            None => sqlite::register_again(executor, name),
-        }
-        .map_err(|error| error.at(place))
-    }
-
-    fn register_call(name: &str, app: Option<&str>) -> String {
-        match app {
-            Some(_) => postgres::register(name, app),
-            None => postgres::register_again(name),
-        }
-    }
-
-    pub(crate) fn unregister(
-        transaction: &mut dyn Transaction,
-        name: &str,
-        place: Option<Place>,
-    ) -> Result<()> {
-        match transaction.engine() {
-            Engine::Postgres => {
-                transaction.execute_as_runner(Statement::generated(postgres::unregister(name), place))
-            }
-            Engine::Sqlite => super::unregister(&mut Within(transaction), name).map_err(|e| e.at(place)),
-        }
-    }
-
-    /// What registering is in SQL; on SQLite, which has no functions, a comment.
-    pub(crate) fn register_sql(engine: Engine, name: &str, app: Option<&str>) -> String {
-        match engine {
-            Engine::Postgres => format!("{};", register_call(name, app)),
-            Engine::Sqlite => format!("-- bustard: register cache {name}"),
-        }
-    }
-
-    /// What unregistering is in SQL; on SQLite a comment.
-    pub(crate) fn unregister_sql(engine: Engine, name: &str) -> String {
-        match engine {
-            Engine::Postgres => format!("{};", postgres::unregister(name)),
-            Engine::Sqlite => format!("-- bustard: unregister cache {name}"),
-        }
-    }
-
-    pub(crate) fn invalidate_all(transaction: &mut dyn Transaction) -> Result<()> {
-        let sql = match transaction.engine() {
-            Engine::Postgres => postgres::invalidate_all(),
-            Engine::Sqlite => sqlite::invalidate_all(),
-        };
-        transaction.execute(Statement::generated(sql, None))
-    }
-
-    struct Within<'t>(&'t mut dyn Transaction);
-
-    impl Executor for Within<'_> {}
-
-    impl sealed::Executor for Within<'_> {
-        fn engine(&self) -> Engine {
-            self.0.engine()
-        }
-
-        fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-            self.0.rows(sql)
-        }
-
-        fn commits(&self) -> bool {
-            false
-        }
-    }
 }
 
 /// What follows a commit, outside of it: folding what can be folded, in a short

@@ -2,6 +2,8 @@
 
 use sea_query::{Expr, ExprTrait, Order, PostgresQueryBuilder, Query};
 
+use crate::operation::TableName;
+
 pub(super) const LIST: &str = "SELECT name, app, version, \
     pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
     FROM bustard.caches ORDER BY name";
@@ -70,6 +72,32 @@ pub(super) fn register_again(name: &str) -> String {
     Query::select()
         .expr(Expr::cust_with_values(format!("bustard.register_cache($1, {owner})"), [name]))
         .to_string(PostgresQueryBuilder)
+}
+
+/// The same with the tables that it had then.
+pub(super) fn register_with_tables_again(name: &str) -> String {
+    call("register_cache_again", [Some(name.to_owned())])
+}
+
+/// With `lenient`, tables that are not there are passed over.
+pub(super) fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
+    let places = (3..tables.len() + 3).map(|i| format!("${i}"));
+    let places = match lenient {
+        false => places.collect::<Vec<_>>().join(", "),
+        true => format!(
+            "VARIADIC ARRAY(SELECT t.name FROM (VALUES {}) AS t (name) WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)",
+            places.map(|place| format!("({place}::pg_catalog.text)")).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let values = [Some(name.to_owned()), app.map(str::to_owned)];
+    let values = values.into_iter().chain(tables.iter().map(|table| Some(table.as_str().to_owned())));
+    let values: Vec<sea_query::Value> = values.map(Into::into).collect();
+    let call = format!("bustard.register_cache_on($1, $2, {places})");
+    Query::select().expr(Expr::cust_with_values(call, values)).to_string(PostgresQueryBuilder)
+}
+
+pub(super) fn install_triggers() -> String {
+    call("install_triggers", [])
 }
 
 pub(super) fn unregister(name: &str) -> String {

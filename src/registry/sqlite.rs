@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 
 use sea_query::{
-    Expr, ExprTrait, Func, JoinType, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement,
+    Expr, ExprTrait, Func, JoinType, OnConflict, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder,
+    UpdateStatement,
 };
 
-use super::{taken, unknown as unknown_among};
+use super::{tables, taken, unknown as unknown_among};
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 
@@ -31,6 +32,11 @@ fn now() -> SimpleExpr {
 /// One more invalidation: the count goes up, the nonce is drawn anew.
 fn invalidated() -> [(&'static str, SimpleExpr); 2] {
     [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
+}
+
+/// The id that a name has, as a query.
+pub(super) fn id_of(name: &str) -> SelectStatement {
+    Query::select().column("id").from(TABLE).and_where(Expr::col("name").eq(name)).to_owned()
 }
 
 /// The statement that makes an unregistered name a registered one again.
@@ -92,7 +98,14 @@ pub(super) fn unregister(executor: &mut impl Executor, name: &str) -> Result<()>
     if executor.rows(&update)?.is_empty() {
         return Err(unknown(executor, name)?);
     }
-    Ok(())
+    match tables::drop_unwanted(executor) {
+        // They do nothing any more, and the next run drops them.
+        Err(error) if executor.commits() => {
+            log::debug!("the triggers of {name} could not be dropped: {error}");
+            Ok(())
+        }
+        dropped => dropped,
+    }
 }
 
 /// All caches, or the wanted ones, with what their versions stand for.

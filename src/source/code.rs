@@ -117,7 +117,8 @@ fn canonical_line(operation: &Operation, engine: Engine) -> String {
         Operation::Sql(sql) => sql.as_str().to_owned(),
         Operation::Schema(schema) => schema.sql(engine).map_or_else(String::new, |sql| format!("{sql};")),
         Operation::RegisterCache(register) => {
-            format!("-- bustard: register cache {}", quoted(&register.name))
+            let on = if register.tables.is_empty() { "" } else { " on " };
+            format!("-- bustard: register cache {}{on}{}", quoted(&register.name), register.table_list())
         }
         Operation::UnregisterCache(unregister) => {
             format!("-- bustard: unregister cache {}", quoted(&unregister.name))

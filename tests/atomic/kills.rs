@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use postgres::Client;
 use rusqlite::ErrorCode;
 
-use crate::ladder::{Ladder, Watch};
+use crate::ladder::{Ladder, OWN, Watch};
 use crate::support::{
     Cluster, Engine, LOCK, Outcome, Project, Random, Running, Subject, send_signal, wait_until,
 };
@@ -256,7 +256,7 @@ fn kill_on(
         }
         // The next run completes.
         let started = Instant::now();
-        let end = if forward { ladder.top() } else { 1 };
+        let end = if forward { ladder.top() } else { OWN };
         let from = watch.rung;
         let completed = subject.bustard(run);
         let lasted = started.elapsed();
@@ -269,7 +269,7 @@ fn kill_on(
             return Err(told(format!("the next run ends after {} steps", watch.rung)));
         }
         // What a whole run takes: the rest of one is too short a measure.
-        let whole = if forward { 1 } else { ladder.top() };
+        let whole = if forward { OWN } else { ladder.top() };
         if from == whole {
             lasts[usize::from(forward)] = lasted;
         }

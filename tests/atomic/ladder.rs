@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::support::{Project, State, Subject};
 
+/// How many migrations of Bustard's own there are, which no revert undoes.
+pub const OWN: usize = 2;
+
 /// The contents of a database after each migration of a plan: rung 0 is an
-/// empty database, rung 1 one with Bustard's own tables, and so on.
+/// empty database, rungs 1 and 2 are Bustard's own migrations, and so on.
 #[derive(Debug)]
 pub struct Ladder {
     rungs: Vec<String>,
@@ -16,7 +19,7 @@ impl Ladder {
     /// Climbs step by step, which nothing interrupts, on this empty subject.
     pub fn climb(subject: &Subject<'_>, targets: &[&str]) -> Ladder {
         let mut rungs = vec![subject.state().content];
-        for target in targets {
+        for target in ["bustard:1"].iter().chain(targets) {
             subject.bustard(&["migrate", "--to", target]).success();
             subject.quiet();
             rungs.push(subject.state().content);
@@ -24,7 +27,7 @@ impl Ladder {
         // Going back to nothing leaves what going forward made first.
         subject.bustard(&["revert", "--steps", &targets.len().to_string()]).success();
         subject.quiet();
-        rungs.insert(1, subject.state().content);
+        rungs.insert(OWN, subject.state().content);
         for (i, rung) in rungs.iter().enumerate() {
             assert!(!rungs[..i].contains(rung), "two steps leave the same state:\n{rung}");
         }
@@ -163,7 +166,7 @@ pub fn forum() -> (Project, &'static [&'static str]) {
             "ALTER TABLE users ADD COLUMN age INTEGER;\n\
              -- bustard: unregister cache posts\n\
              INSERT INTO users VALUES (3, 'c', 33);\n\
-             -- bustard: register cache ages\n\
+             -- bustard: register cache ages on users\n\
              -- bustard: down\n\
              DELETE FROM users WHERE id = 3;\n\
              ALTER TABLE users DROP COLUMN age;\n",
@@ -172,7 +175,7 @@ pub fn forum() -> (Project, &'static [&'static str]) {
             "bans/V1__bans.sql",
             "-- bustard: depends on main V2\n\
              CREATE TABLE bans (id BIGINT PRIMARY KEY);\n\
-             -- bustard: register cache bans\n\
+             -- bustard: register cache bans on bans\n\
              INSERT INTO bans VALUES (1);\n\
              -- bustard: down\n\
              DROP TABLE bans;\n",

@@ -1,7 +1,7 @@
 //! A run stopped at every point between two of its statements, by an abort and
 //! by an error.
 
-use crate::ladder::{Counts, Ladder, Watch, forum};
+use crate::ladder::{Counts, Ladder, OWN, Watch, forum};
 use crate::support::{Engine, Subject};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ fn sweep(
         Direction::Forward => &["migrate"],
         Direction::Back => &["revert", "--steps", &everything],
     };
-    let end = if direction == Direction::Forward { ladder.top() } else { 1 };
+    let end = if direction == Direction::Forward { ladder.top() } else { OWN };
     let suffix = if fails { ":error" } else { "" };
     let before = Watch::new(ladder, start)?;
     let mut counts = Counts::default();

@@ -53,5 +53,6 @@ stop_cluster() {
 new_database() {
     psql -qX -v ON_ERROR_STOP=1 -c "CREATE DATABASE $1" &&
         psql -qX -v ON_ERROR_STOP=1 -1 -d "$1" -o /dev/null -c 'CREATE SCHEMA bustard' \
-            -f "$here/migrations/V1__registry.postgres.sql" -c 'SELECT bustard.invalidate_all()'
+            -f "$here/migrations/V1__registry.postgres.sql" \
+            -f "$here/migrations/V2__reading_side.postgres.sql" -c 'SELECT bustard.invalidate_all()'
 }

@@ -13,9 +13,9 @@ $$;
 DO $do$
 DECLARE
     body CONSTANT text := 'BEGIN PERFORM evil.trap(); END';
-    names CONSTANT text[] := '{abs,bit_xor,bool,cardinality,count,current_setting,generate_series,hashfloat8extended,int8,left,length,
-        lower,max,now,pg_current_snapshot,pg_current_xact_id,pg_current_xact_id_if_assigned,pg_notify,pg_snapshot_xip,pg_snapshot_xmax,
-        pg_try_advisory_xact_lock,random,strpos,string_agg,substr,sum,text,txid_current,unnest,xid}';
+    names CONSTANT text[] := '{abs,bit_xor,bool,cardinality,convert_to,count,current_setting,encode,generate_series,hashfloat8extended,int8,left,length,
+        lower,max,name,now,oid,pg_current_snapshot,pg_current_xact_id,pg_current_xact_id_if_assigned,pg_notify,pg_snapshot_xip,pg_snapshot_xmax,
+        pg_try_advisory_xact_lock,random,regclass,sha256,strpos,string_agg,substr,sum,text,to_regclass,txid_current,unnest,xid}';
     f record;
 BEGIN
     FOR f IN
@@ -39,7 +39,7 @@ BEGIN
           AND o.oprleft::regtype::text NOT LIKE '%any%' AND o.oprright::regtype::text NOT LIKE '%any%'
           AND o.oprname IN ('=', '<>', '<', '<=', '>', '>=', '+', '-', '*', '&', '|', '#', '<<', '||', '~')
         UNION
-        SELECT o, t, t FROM unnest('{text[],integer[],xid8[]}'::regtype[]) AS t, unnest('{=,<>,||}'::text[]) AS o
+        SELECT o, t, t FROM unnest('{text[],integer[],xid8[],name[],"\"char\"[]"}'::regtype[]) AS t, unnest('{=,<>,||}'::text[]) AS o
         UNION
         SELECT '||', 'text', 'text'
     LOOP
@@ -53,10 +53,19 @@ CREATE TABLE evil.cache ();
 CREATE TABLE evil.event ();
 CREATE TABLE evil.base ();
 CREATE TABLE evil.caches ();
+CREATE TABLE evil.changed ();
+CREATE TABLE evil.located ();
+CREATE TABLE evil.tracked_table ();
+CREATE TABLE evil.wanted_trigger ();
 CREATE DOMAIN evil.text AS pg_catalog.int2 CHECK (evil.trap());
 CREATE DOMAIN evil.xid AS pg_catalog.int2 CHECK (evil.trap());
 CREATE DOMAIN evil.xid8 AS pg_catalog.int2 CHECK (evil.trap());
 CREATE DOMAIN evil.int4 AS pg_catalog.int2 CHECK (evil.trap());
 CREATE DOMAIN evil.int8 AS pg_catalog.int2 CHECK (evil.trap());
 CREATE DOMAIN evil.bool AS pg_catalog.int2 CHECK (evil.trap());
+CREATE DOMAIN evil.name AS pg_catalog.int2 CHECK (evil.trap());
+CREATE DOMAIN evil.oid AS pg_catalog.int2 CHECK (evil.trap());
+CREATE DOMAIN evil.record AS pg_catalog.int2 CHECK (evil.trap());
+CREATE DOMAIN evil.regclass AS pg_catalog.int2 CHECK (evil.trap());
+CREATE DOMAIN evil.regprocedure AS pg_catalog.int2 CHECK (evil.trap());
 CREATE DOMAIN evil.pg_snapshot AS pg_catalog.int2 CHECK (evil.trap());

@@ -5,12 +5,15 @@ use bustard::Migrator;
 use super::{ask, refused};
 use crate::support::{Database, Project};
 
-const CALLS: [&str; 6] = [
+const CALLS: [&str; 9] = [
     "SELECT bustard.get_version('bans')",
     "SELECT bustard.is_valid('bans', 1)",
     "SELECT bustard.invalidate('bans')",
     "SELECT bustard.invalidate_all()",
     "SELECT bustard.notify()",
+    "SELECT * FROM bustard.snapshot(0, 0, NULL)",
+    "SELECT * FROM bustard.identity('bans')",
+    "SELECT * FROM bustard.untracked()",
     "SELECT * FROM bustard.caches",
 ];
 
@@ -86,6 +89,20 @@ fn named_roles_and_nobody_else() {
     // Who is a member of one that is named takes part.
     fixture.database.psql(&format!("GRANT {web} TO {other}"));
     fixture.may(&other);
+}
+
+/// Whatever of Bustard's own migrations there is, nobody else may call it.
+#[test]
+fn one_of_bustards_own_migrations_after_the_other() {
+    let fixture = Fixture::new();
+    let [web, other] = ["web", "other"].map(|name| fixture.database.create_role(name, ""));
+    fixture.configure(Some(&[&web]));
+    fixture.project.bustard(&["migrate", "--to", "bustard:1"]).success();
+    refused(&fixture.database, &other, "SELECT bustard.invalidate_all()", "42501");
+    ask(&fixture.database, &web, "SELECT bustard.invalidate_all()");
+    fixture.migrate(Some(&[&web]));
+    fixture.may(&web);
+    fixture.may_not(&other);
 }
 
 #[test]

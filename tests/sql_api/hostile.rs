@@ -100,7 +100,7 @@ fn the_owners_calls() {
     run(&mut owner, "SELECT bustard.unregister_cache('trap')");
     assert_eq!(code(&mut owner, "SELECT bustard.unregister_cache('trap')"), "42704");
     run(&mut owner, "SELECT bustard.register_cache('trap')");
-    assert_eq!(get::<i64>(&mut owner, "SELECT bustard.fold()"), 2);
+    assert_eq!(get::<i64>(&mut owner, "SELECT bustard.fold()"), 3);
     assert_eq!(get::<i64>(&mut watcher, "SELECT count(*) FROM lie"), 0);
 }
 

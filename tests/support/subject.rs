@@ -229,6 +229,8 @@ fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
         WHERE n.nspname IN ('public', 'bustard') GROUP BY 1, 2, 3 \
         UNION ALL SELECT n.nspname::text, 'function', p.proname::text, pg_get_function_arguments(p.oid) \
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('public', 'bustard') \
+        UNION ALL SELECT 'trigger', '', g.tgname::text, c.relname::text \
+        FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE NOT g.tgisinternal \
         UNION ALL SELECT 'schema', '', nspname::text, '' FROM pg_namespace WHERE nspname = 'bustard' \
         ORDER BY 1, 2, 3, 4";
     let mut registry = false;

@@ -32,10 +32,5 @@ fn human(status: &Status) -> String {
         return format!("up to date: {}", status::summary(status));
     }
     let open = status.migrations.iter().filter(|one| one.state != State::Applied);
-    format!(
-        "{}{}not up to date: {}",
-        status::table(open),
-        status::unregistered(status),
-        status::summary(status)
-    )
+    format!("{}{}not up to date: {}", status::table(open), status::caches(status), status::summary(status))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bustard::registry::{Untracked, UntrackedTable};
 use bustard::{Direction, Plan, Step};
 use clap::Args;
 use serde::Serialize;
@@ -28,6 +29,7 @@ pub struct Options {
 struct Document<'a> {
     database: document::Database,
     steps: Vec<document::PlannedStep<'a>>,
+    untracked: Vec<document::Untracked<'a>>,
     caches_invalidated: bool,
     warnings: Vec<document::Trouble<'a>>,
 }
@@ -38,7 +40,8 @@ pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
     let document = Document {
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
-        caches_invalidated: !plan.steps.is_empty(),
+        untracked: plan.untracked.iter().map(document::Untracked::from).collect(),
+        caches_invalidated: !is_empty(&plan),
         warnings: plan.warnings.iter().map(document::Trouble::from).collect(),
     };
     context.output.answer(&document, || if options.sql { sql(&plan) } else { human(&plan) })?;
@@ -48,8 +51,12 @@ pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
 
 const NOTHING: &str = "nothing to do: no cache would be invalidated\n";
 
+fn is_empty(plan: &Plan) -> bool {
+    plan.steps.is_empty() && plan.untracked.is_empty()
+}
+
 fn human(plan: &Plan) -> String {
-    if plan.steps.is_empty() {
+    if is_empty(plan) {
         return NOTHING.to_owned();
     }
     let mut text = String::new();
@@ -62,11 +69,14 @@ fn human(plan: &Plan) -> String {
             text += &format!("    {}: {operation}\n", paint(YELLOW, "cannot be undone"));
         }
     }
+    for table in &plan.untracked {
+        text += &format!("{}\n", retracking(table));
+    }
     text + &format!("\n{}\n", summary(plan))
 }
 
 fn sql(plan: &Plan) -> String {
-    if plan.steps.is_empty() {
+    if is_empty(plan) {
         return format!("-- {NOTHING}");
     }
     let mut text = String::new();
@@ -79,7 +89,15 @@ fn sql(plan: &Plan) -> String {
         }
         text.push('\n');
     }
+    for table in &plan.untracked {
+        text += &format!("-- {}\n", retracking(table));
+    }
     text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
+}
+
+fn retracking(table: &UntrackedTable) -> String {
+    let what = if table.why == Untracked::Renamed { "note the new name" } else { "put back the triggers" };
+    format!("{what} of {}, for cache {}", table.table, table.cache)
 }
 
 fn heading(step: &Step) -> String {
@@ -96,6 +114,9 @@ fn heading(step: &Step) -> String {
 
 fn summary(plan: &Plan) -> String {
     let caches = |of: fn(&Step) -> &[String]| plan.steps.iter().map(|step| of(step).len()).sum::<usize>();
+    if plan.steps.is_empty() {
+        return "all caches are invalidated at the end of the transaction".to_owned();
+    }
     let mut parts = vec![count(plan.steps.len(), "migration")];
     for (number, word) in
         [(caches(|step| &step.registers), "registered"), (caches(|step| &step.unregisters), "unregistered")]

@@ -1,7 +1,8 @@
 //! What a run did, for the commands that change the schema: a line for each
 //! migration with its caches, and what became of all caches in the end.
 
-use bustard::{Direction, Done, How, Report, registry};
+use bustard::registry::{self, Untracked, UntrackedTable};
+use bustard::{Direction, Done, How, Report};
 use serde::Serialize;
 
 use crate::cli::context::{Chosen, Context};
@@ -15,6 +16,7 @@ struct Document<'a> {
     database: document::Database,
     changed: bool,
     steps: Vec<document::Step<'a>>,
+    retracked: Vec<document::Untracked<'a>>,
     caches_invalidated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<&'a [String]>,
@@ -34,6 +36,7 @@ pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Resu
         database: chosen.document(),
         changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
+        retracked: report.retracked.iter().map(document::Untracked::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
         warnings: report.warnings.iter().map(document::Trouble::from).collect(),
@@ -68,14 +71,23 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         Some(number) => format!("all {number} caches invalidated"),
         None => "all caches invalidated".to_owned(),
     };
+    let retracked: String = report.retracked.iter().map(retracked).collect();
+    if report.steps.is_empty() {
+        return format!("{retracked}\n{caches}\n{granted}");
+    }
     format!(
-        "{}\n{} {} in {} ms; {caches}\n{granted}",
+        "{}{retracked}\n{} {} in {} ms; {caches}\n{granted}",
         table::render(table),
         count(report.steps.len(), "migration"),
         // A run does one thing.
         report.steps.first().map_or("done", |done| word(done).0),
         report.elapsed.as_millis(),
     )
+}
+
+fn retracked(table: &UntrackedTable) -> String {
+    let what = if table.why == Untracked::Renamed { "noted the new name" } else { "put back the triggers" };
+    format!("{what} of {}, for cache {}\n", table.table, table.cache)
 }
 
 /// Who may read and invalidate caches from now on.

@@ -1,5 +1,6 @@
 //! `bustard status`: every migration of every app, and how it stands.
 
+use bustard::registry::{Untracked, UntrackedTable};
 use bustard::{MigrationStatus, State, Status};
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ pub struct Document<'a> {
     up_to_date: bool,
     migrations: Vec<document::Migration<'a>>,
     unregistered: Vec<document::Unregistered<'a>>,
+    untracked: Vec<document::Untracked<'a>>,
     warnings: Vec<document::Trouble<'a>>,
 }
 
@@ -27,6 +29,7 @@ impl<'a> Document<'a> {
             up_to_date: is_up_to_date(status),
             migrations: status.migrations.iter().map(document::Migration::from).collect(),
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
+            untracked: status.untracked.iter().map(document::Untracked::from).collect(),
             warnings: status.warnings.iter().map(document::Trouble::from).collect(),
         }
     }
@@ -36,15 +39,18 @@ pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
     let status = context.migrator().status(&mut chosen.database)?;
     context.output.answer(&Document::new(&chosen, &status), || {
-        table(status.migrations.iter()) + &unregistered(&status) + &summary(&status)
+        table(status.migrations.iter()) + &caches(&status) + &summary(&status)
     })?;
     context.output.warnings(&status.warnings);
     Ok(Exit::Done)
 }
 
-/// Whether everything is applied and registered.
+/// Whether everything is applied, registered and where it was.
 pub fn is_up_to_date(status: &Status) -> bool {
-    status.unregistered.is_empty() && status.migrations.iter().all(|one| one.state == State::Applied)
+    let repairable = status.untracked.iter().any(UntrackedTable::is_repairable);
+    !repairable
+        && status.unregistered.is_empty()
+        && status.migrations.iter().all(|one| one.state == State::Applied)
 }
 
 /// Migrations and their states.
@@ -62,8 +68,9 @@ pub fn table<'a>(migrations: impl Iterator<Item = &'a MigrationStatus>) -> Strin
     if table.is_empty() { String::new() } else { table::render(table) + "\n" }
 }
 
-/// The caches that should be registered and are not.
-pub fn unregistered(status: &Status) -> String {
+/// The caches that should be registered and are not, and the tables on which one
+/// is registered and that are not as they were then.
+pub fn caches(status: &Status) -> String {
     let mut text = String::new();
     for cache in &status.unregistered {
         let words = paint(YELLOW, "is not registered");
@@ -71,6 +78,20 @@ pub fn unregistered(status: &Status) -> String {
             "cache {} {words}, although {}:{} is applied and registers it\n",
             cache.name, cache.app, cache.migration
         );
+    }
+    for UntrackedTable { cache, table, why, .. } in &status.untracked {
+        text += &match why {
+            Untracked::Triggers => {
+                let words = paint(YELLOW, "does not invalidate it");
+                format!(
+                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, `bustard migrate` puts them back\n"
+                )
+            }
+            Untracked::Renamed => format!(
+                "cache {cache} is registered on {table}, which has another name now: `bustard migrate` takes note\n"
+            ),
+            _ => format!("cache {cache} is registered on {table}, which is gone\n"),
+        };
     }
     if text.is_empty() { text } else { text + "\n" }
 }

@@ -27,11 +27,22 @@ pub(crate) struct Resolved {
 const UNDEFINED_TABLE: &str = "42P01";
 const UNDEFINED_SCHEMA: &str = "3F000";
 const UNDEFINED_COLUMN: &str = "42703";
+const UNDEFINED_FUNCTION: &str = "42883";
 
-/// Looks all tables up and reads them; one round trip if all are there.
-pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable]) -> Result<(Vec<Resolved>, Vec<History>)> {
+/// What a first look has found.
+pub(super) struct Read {
+    pub resolved: Vec<Resolved>,
+    pub histories: Vec<History>,
+    /// The rows of what was asked in addition.
+    pub rows: Vec<Row>,
+}
+
+/// Looks all tables up and reads them, and asks a query in addition; one round trip
+/// if all is there.
+pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], query: Option<&str>) -> Result<Read> {
     let unresolved = tables.iter().enumerate().map(|(i, table)| (i, unresolved(table)));
-    let mut answer = link.send(&format!("{};{}", lookup(tables), rows_of(unresolved)), true);
+    let look = format!("{};{}", lookup(tables), rows_of(unresolved));
+    let mut answer = send_with(link, &look, 2, query);
     if let Some(failure) = answer.failure.take() {
         if !is_absence(&failure) {
             return Err(failure.into_error());
@@ -45,19 +56,38 @@ pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable]) -> Result<(Vec
         let resolved = resolve(tables, &answer)?;
         let existing = resolved.iter().enumerate().filter(|(_, table)| table.width.is_some());
         let existing: Vec<_> = existing.map(|(i, table)| (i, table.quoted.clone())).collect();
-        let rows = match existing.is_empty() {
-            true => Vec::new(),
-            false => {
-                let results = link.send(&rows_of(existing.into_iter()), true).all();
-                results.map_err(Failure::into_error)?.pop().unwrap_or_default()
-            }
-        };
-        return Ok((resolved.clone(), histories(&resolved, rows)?));
+        let mut results = Vec::new().into_iter();
+        if !existing.is_empty() {
+            let answer = send_with(link, &rows_of(existing.into_iter()), 1, query);
+            results = answer.all().map_err(Failure::into_error)?.into_iter();
+        }
+        let histories = histories(&resolved, results.next().unwrap_or_default())?;
+        return Ok(Read { resolved, histories, rows: results.next().unwrap_or_default() });
     }
-    let rows = answer.results.pop().unwrap_or_default();
+    let rows = if answer.results.len() > 2 { answer.results.pop() } else { None };
+    let applied = answer.results.pop().unwrap_or_default();
     let resolved = resolve(tables, &answer)?;
-    let histories = histories(&resolved, rows)?;
-    Ok((resolved, histories))
+    let histories = histories(&resolved, applied)?;
+    Ok(Read { resolved, histories, rows: rows.unwrap_or_default() })
+}
+
+/// Sends `count` statements and a query, without which they are as good where what
+/// it asks for does not exist.
+fn send_with(link: &mut impl Link, sql: &str, count: usize, query: Option<&str>) -> Answer {
+    let Some(query) = query else { return link.send(sql, true) };
+    let mut answer = link.send(&format!("{sql};{query}"), true);
+    let absent = |failure: &Failure| {
+        matches!(failure.said.code.as_deref(), Some(UNDEFINED_FUNCTION | UNDEFINED_SCHEMA))
+    };
+    if answer.failure.as_ref().is_some_and(absent) {
+        if answer.results.len() == count {
+            answer.failure = None;
+        } else if answer.results.is_empty() {
+            // Nothing tells which of the statements it was.
+            return link.send(sql, true);
+        }
+    }
+    answer
 }
 
 fn is_absence(failure: &Failure) -> bool {

@@ -105,11 +105,15 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         Engine::Postgres
     }
 
-    fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
+    fn read_with(
+        &mut self,
+        tables: &[HistoryTable],
+        query: Option<&str>,
+    ) -> Result<(Vec<History>, Vec<Row>)> {
         self.check_cancelled()?;
-        let (resolved, histories) = history::read(self.link, tables)?;
-        self.resolved = resolved;
-        Ok(histories)
+        let read = history::read(self.link, tables, query)?;
+        self.resolved = read.resolved;
+        Ok((read.histories, read.rows))
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {

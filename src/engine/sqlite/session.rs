@@ -95,10 +95,25 @@ impl Session for SqliteSession<'_> {
         Engine::Sqlite
     }
 
-    fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
+    fn read_with(
+        &mut self,
+        tables: &[HistoryTable],
+        query: Option<&str>,
+    ) -> Result<(Vec<History>, Vec<Row>)> {
         // One statement for each table: without a transaction each sees a state
         // of its own, which is as good as a state for a first look.
-        tables.iter().map(|table| read_history(table, &mut |sql| self.patient_rows(sql))).collect()
+        let histories: Result<Vec<_>> =
+            tables.iter().map(|table| read_history(table, &mut |sql| self.patient_rows(sql))).collect();
+        let rows = match query.map(|query| self.patient_rows(query)) {
+            Some(Err(error))
+                if error.database_message().is_some_and(|said| said.contains("no such table")) =>
+            {
+                Vec::new()
+            }
+            Some(rows) => rows?,
+            None => Vec::new(),
+        };
+        Ok((histories?, rows))
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::error::nearest;
+use crate::operation::{TableName, quoted_length};
 use crate::source::check;
 use crate::version::parse_version;
 
@@ -13,7 +14,7 @@ use crate::version::parse_version;
 pub(super) enum Directive {
     DependsOn { app: String, version: Option<i64> },
     RequiredBy { app: String, version: i64 },
-    Register { cache: String },
+    Register { cache: String, tables: Vec<TableName> },
     Unregister { cache: String },
     NoTransaction,
     Down,
@@ -30,7 +31,7 @@ pub(super) struct Complaint {
 const FORMS: [(&str, &str); 6] = [
     ("depends on", "depends on APP [VERSION]"),
     ("required by", "required by APP VERSION"),
-    ("register cache", "register cache NAME"),
+    ("register cache", "register cache NAME [on TABLE, …]"),
     ("unregister cache", "unregister cache NAME"),
     ("no transaction", "no transaction"),
     ("down", "down"),
@@ -72,11 +73,13 @@ pub(super) fn parse(comment: &str) -> Result<Directive, Complaint> {
         (_, "register cache") => {
             words.forms = FORMS[2].1;
             let cache = words.cache(2)?;
+            let mut tables = Vec::new();
             if words.text(3).eq_ignore_ascii_case("on") {
-                return Err(words.on_table());
+                tables = words.tables_after(3)?;
+            } else {
+                words.nothing_after(3)?;
             }
-            words.nothing_after(3)?;
-            Directive::Register { cache }
+            Directive::Register { cache, tables }
         }
         (_, "unregister cache") => {
             words.forms = FORMS[3].1;
@@ -194,16 +197,15 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn on_table(&self) -> Complaint {
-        if self.parts.len() < 5 {
-            let help = "write `-- bustard: register cache NAME on TABLE, …`".to_owned();
-            return Complaint { at: self.at(4), message: "the name of a table is missing".to_owned(), help };
-        }
-        Complaint {
-            at: self.at(3),
-            message: "`on TABLE` is not supported yet".to_owned(),
-            help: "leave it out, and invalidate the cache where the table is written".to_owned(),
-        }
+    /// The list of tables behind a word.
+    fn tables_after(&self, n: usize) -> Result<Vec<TableName>, Complaint> {
+        let end = self.parts.get(n).map_or(self.comment.len(), |range| range.end);
+        let list = self.comment[end..].trim_end();
+        TableName::parse_list(list).map_err(|(at, message)| {
+            let help = "write `-- bustard: register cache NAME on TABLE, …`, each table as in SQL: \
+                        `ban`, `forum.ban`, `\"Odd name\".ban`";
+            Complaint { at: end + at, message, help: help.to_owned() }
+        })
     }
 
     fn unknown(&self, first: &str, two: &str) -> Complaint {
@@ -228,19 +230,6 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The length of a text in double quotes that starts here, quotes included.
-fn quoted_length(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut at = 1;
-    loop {
-        match (bytes.get(at)?, bytes.get(at + 1)) {
-            (b'"', Some(b'"')) => at += 2,
-            (b'"', _) => return Some(at + 1),
-            _ => at += 1,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,7 +242,11 @@ mod tests {
 
     #[test]
     fn every_directive_in_any_case_and_spacing() {
-        let register = |cache: &str| Directive::Register { cache: cache.into() };
+        let register = |cache: &str| Directive::Register { cache: cache.into(), tables: Vec::new() };
+        let on = |cache: &str, tables: &str| Directive::Register {
+            cache: cache.into(),
+            tables: TableName::parse_list(tables).expect("a list"),
+        };
         for (comment, expected) in [
             (
                 "-- bustard: depends on forum V1",
@@ -267,6 +260,11 @@ mod tests {
             ("-- bustard: register cache bans", register("bans")),
             ("--\tBustard:REGISTER CACHE a.b-c_D9", register("a.b-c_D9")),
             ("-- bustard: register cache \"on\"", register("on")),
+            ("-- bustard: register cache bans on ban", on("bans", "ban")),
+            (
+                "-- bustard: register cache on ON ban,forum.x , \"a, b\".\"c\" \r",
+                on("on", "ban, forum.x, \"a, b\".\"c\""),
+            ),
             ("-- bustard: register cache \"two words \"\"é\"", register("two words \"é")),
             ("-- bustard: unregister cache bans", Directive::Unregister { cache: "bans".into() }),
             ("-- bustard: no transaction", Directive::NoTransaction),
@@ -303,8 +301,13 @@ mod tests {
             ("-- bustard: register cache \"\"", 27, "empty", "register cache NAME"),
             ("-- bustard: register cache \"a", 27, "no end", "close it"),
             ("-- bustard: register cache \"a\tb\"", 27, "control character", "register cache NAME"),
-            ("-- bustard: register cache a on b, c", 29, "not supported yet", "invalidate"),
             ("-- bustard: register cache a on", 31, "table is missing", "on TABLE"),
+            ("-- bustard: register cache a on b,", 34, "table is missing", "on TABLE"),
+            ("-- bustard: register cache a on b, , c", 35, "table is missing", "on TABLE"),
+            ("-- bustard: register cache a on b c", 34, "`c` is too much here", "on TABLE"),
+            ("-- bustard: register cache a on 1b", 32, "`1b` is no name of a table", "on TABLE"),
+            ("-- bustard: register cache a on b.\"\"", 34, "is empty", "on TABLE"),
+            ("-- bustard: register cache a on b.c.d", 35, "`.d` is too much here", "on TABLE"),
             ("-- bustard: depends on", 22, "label of an app is missing", "depends on APP"),
             ("-- bustard: depends on Forum", 23, "`Forum` is no label", "lower case"),
             ("-- bustard: depends on forum 1.5", 29, "`1.5` is no migration version", "`V1`"),

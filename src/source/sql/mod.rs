@@ -225,9 +225,10 @@ impl<'a> Reader<'a> {
             Directive::RequiredBy { app, version } => {
                 self.migration.required_by.push(Dependency { app, version: Some(version), place });
             }
-            Directive::Register { cache } => {
+            Directive::Register { cache, tables } => {
                 self.flush();
-                self.push(Operation::RegisterCache(RegisterCache { name: cache, keeps_owner: false, place }));
+                let register = RegisterCache { name: cache, tables, keeps_owner: false, place };
+                self.push(Operation::RegisterCache(register));
             }
             Directive::Unregister { cache } => {
                 self.flush();

@@ -1,0 +1,179 @@
+//! The name of a table as SQL writes it: `ban`, `forum.ban`, `"Odd, name".x`.
+//!
+//! In: a text. Out: the names at its start and how long they are, or what is
+//! wrong and at which byte. Whether there is such a table, the database knows.
+
+use std::fmt;
+
+/// A table's name as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableName(String);
+
+/// What is wrong with a list of tables, and at which byte.
+pub(crate) type Wrong = (usize, String);
+
+impl TableName {
+    /// Reads a text that is a table's name and nothing else.
+    pub(crate) fn parse(text: &str) -> Result<Self, Wrong> {
+        let length = name_at(text, 0)?;
+        match text[length..].is_empty() {
+            true => Ok(TableName(text.to_owned())),
+            false => Err((0, format!("`{text}` is no name of a table"))),
+        }
+    }
+
+    /// Reads a text that is names with commas between them.
+    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Wrong> {
+        let mut tables = Vec::new();
+        let mut at = 0;
+        loop {
+            at += blanks(&text[at..]);
+            let end = name_at(text, at)?;
+            tables.push(TableName(text[at..end].to_owned()));
+            at = end + blanks(&text[end..]);
+            match text[at..].chars().next() {
+                None => return Ok(tables),
+                Some(',') => at += 1,
+                Some(_) => {
+                    let word = text[at..].split_whitespace().next().unwrap_or_default();
+                    return Err((at, format!("`{word}` is too much here: a comma goes between two tables")));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The schema, where one is written, and the table, without their quotes.
+    pub(crate) fn parts(&self) -> (Option<String>, String) {
+        let end = part_at(&self.0, 0).unwrap_or(self.0.len());
+        let first = unquoted(&self.0[..end]);
+        match self.0[end..].strip_prefix('.') {
+            Some(second) => (Some(first), unquoted(second)),
+            None => (None, first),
+        }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn blanks(text: &str) -> usize {
+    text.len() - text.trim_start().len()
+}
+
+/// Where the name ends that starts here.
+fn name_at(text: &str, at: usize) -> Result<usize, Wrong> {
+    let end = part_at(text, at)?;
+    match text[end..].starts_with('.') {
+        false => Ok(end),
+        true => part_at(text, end + 1),
+    }
+}
+
+fn part_at(text: &str, at: usize) -> Result<usize, Wrong> {
+    let rest = &text[at..];
+    let length = match rest.chars().next() {
+        Some('"') => quoted_length(rest).ok_or((at, "a quoted name has no end".to_owned()))?,
+        Some(first) if is_letter(first) => {
+            rest.find(|c| !is_letter(c) && !c.is_ascii_digit() && c != '$').unwrap_or(rest.len())
+        }
+        None | Some(',') => return Err((at, "the name of a table is missing".to_owned())),
+        Some(_) => return Err(strange(text, at)),
+    };
+    match &rest[..length] {
+        "\"\"" => Err((at, "the name of a table is empty".to_owned())),
+        part if part.chars().any(char::is_control) => {
+            Err((at, format!("the name of a table {part:?} contains a control character")))
+        }
+        _ => Ok(at + length),
+    }
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii() && !c.is_control() && !c.is_whitespace()
+}
+
+fn strange(text: &str, at: usize) -> Wrong {
+    let start = text[..at].rfind(|c: char| c == ',' || c.is_whitespace()).map_or(0, |before| before + 1);
+    let word = text[start..].split([',', ' ', '\t']).next().unwrap_or_default();
+    (start, format!("`{word}` is no name of a table"))
+}
+
+fn unquoted(part: &str) -> String {
+    match part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => part.to_owned(),
+    }
+}
+
+/// The length of a text in double quotes that starts here, quotes included.
+pub(crate) fn quoted_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    loop {
+        match (bytes.get(at)?, bytes.get(at + 1)) {
+            (b'"', Some(b'"')) => at += 2,
+            (b'"', _) => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists() {
+        for (text, expected) in [
+            ("ban", vec!["ban"]),
+            (" ban ,\tforum.ban,_x$1 ", vec!["ban", "forum.ban", "_x$1"]),
+            ("\"Odd, name\".x,\"a\"\"b\"", vec!["\"Odd, name\".x", "\"a\"\"b\""]),
+            ("größe.\"on\"", vec!["größe.\"on\""]),
+        ] {
+            let tables = TableName::parse_list(text).expect(text);
+            assert_eq!(tables.iter().map(TableName::as_str).collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_are_without_quotes() {
+        for (text, schema, table) in [
+            ("Ban", None, "Ban"),
+            ("forum.\"a\"\"b.c\"", Some("forum"), "a\"b.c"),
+            ("\"Odd, name\".x", Some("Odd, name"), "x"),
+        ] {
+            let (found, name) = TableName::parse(text).expect(text).parts();
+            assert_eq!((found.as_deref(), name.as_str()), (schema, table), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_placed() {
+        for (text, at, message) in [
+            ("", 0, "missing"),
+            ("a,", 2, "missing"),
+            ("a,,b", 2, "missing"),
+            ("a.", 2, "missing"),
+            ("a b", 2, "`b` is too much"),
+            ("a, 1b, c", 3, "`1b` is no name"),
+            ("a, b;", 4, "`;` is too much"),
+            ("a, \"b", 3, "no end"),
+            ("\"\"", 0, "empty"),
+            ("a.\"x\ty\"", 2, "control character"),
+            ("a.b.c", 3, "`.c` is too much"),
+            ("a.-b", 0, "`a.-b` is no name"),
+        ] {
+            let (found, said) = TableName::parse_list(text).expect_err(text);
+            assert_eq!(found, at, "{text}: {said}");
+            assert!(said.contains(message), "{text}: {said}");
+        }
+        assert!(TableName::parse("a, b").is_err() && TableName::parse(" a").is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! The tables whose writes invalidate a cache: which of them have lost their
+//! triggers, and putting these back. On PostgreSQL that is a function of the
+//! database; on SQLite it is done here, statement by statement.
+
+use sea_query::{Expr, ExprTrait, OnConflict, Query, SqliteQueryBuilder};
+
+use super::{Executor, sqlite};
+use crate::engine::{Engine, Row, quote_ident};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::TableName;
+
+/// A table on which a cache is registered and which is not as it was then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UntrackedTable {
+    /// The cache's name.
+    pub cache: String,
+    /// The table or partition, on PostgreSQL with its schema.
+    pub table: String,
+    /// What is the matter with it.
+    pub why: Untracked,
+}
+
+/// What is the matter with a table on which a cache is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Untracked {
+    /// It has lost its triggers, or never had them: it was rebuilt, swapped, or is
+    /// a new partition. Until the next run, writes to it invalidate nothing.
+    Triggers,
+    /// It has another name now, and triggers that work. The next run notes the name.
+    Renamed,
+    /// It is gone. Nobody can write to it, so nothing is to be done.
+    Gone,
+}
+
+impl UntrackedTable {
+    /// Whether a run sets it right.
+    pub fn is_repairable(&self) -> bool {
+        self.why != Untracked::Gone
+    }
+}
+
+/// What is not as it was registered, from the second of Bustard's own migrations on.
+pub(crate) fn untracked_query(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "SELECT cache, relation, why FROM bustard.untracked()",
+        Engine::Sqlite => "SELECT cache, table_name, why FROM main.bustard_untracked",
+    }
+}
+
+/// The answer to it.
+pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
+    let one = |row: Row| {
+        let mut columns = row.into_iter();
+        let mut next = || columns.next().flatten();
+        let (cache, table, why) = (next()?, next()?, next()?);
+        let why = match why.as_str() {
+            "triggers" => Untracked::Triggers,
+            "renamed" => Untracked::Renamed,
+            _ => Untracked::Gone,
+        };
+        Some(UntrackedTable { cache, table, why })
+    };
+    rows.into_iter().filter_map(one).collect()
+}
+
+const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
+
+/// Notes on SQLite what a registered cache is to be invalidated by, in place of
+/// what it was before. With `lenient`, tables that are not there are passed over.
+pub(super) fn track(
+    executor: &mut impl Executor,
+    cache: &str,
+    tables: &[TableName],
+    lenient: bool,
+) -> Result<()> {
+    let mut names = Vec::new();
+    for asked in tables {
+        match found(executor, cache, asked)? {
+            Some(name) => names.push(name),
+            None if lenient => {}
+            None => {
+                let message = format!("there is no table {asked} for the cache {cache}");
+                return Err(Error::new(ErrorKind::Database, message)
+                    .help("register the cache after the statement that creates the table"));
+            }
+        }
+    }
+    let forget = Query::delete()
+        .from_table(TRACKED)
+        .and_where(Expr::col("cache_id").in_subquery(sqlite::id_of(cache)))
+        .and_where(Expr::col("table_name").is_not_in(names.clone()))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&forget)?;
+    for name in names {
+        let row = sqlite::id_of(cache).expr(Expr::val(name)).to_owned();
+        let mut note = Query::insert();
+        note.into_table(TRACKED).columns(["cache_id", "table_name"]);
+        note.select_from(row).map_err(|error| {
+            Error::new(ErrorKind::Failed, "the table could not be noted").caused_by(error)
+        })?;
+        note.on_conflict(OnConflict::columns(["cache_id", "table_name"]).value("suspended", 0).to_owned());
+        executor.rows(&note.to_string(SqliteQueryBuilder))?;
+    }
+    install(executor)
+}
+
+/// Goes back to what a cache was registered on before it was unregistered.
+pub(super) fn track_again(executor: &mut impl Executor, cache: &str) -> Result<()> {
+    let resume = Query::update()
+        .table(TRACKED)
+        .value("suspended", 0)
+        .and_where(Expr::col("cache_id").in_subquery(sqlite::id_of(cache)))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&resume)?;
+    install(executor)
+}
+
+/// The table's name as it was created; `None` where there is no such table. What
+/// cannot have triggers, or should not, is an error.
+fn found(executor: &mut impl Executor, cache: &str, asked: &TableName) -> Result<Option<String>> {
+    let (schema, name) = asked.parts();
+    let refused = |what: &str| {
+        Error::new(
+            ErrorKind::Database,
+            format!("{asked} is {what}: writes to it cannot invalidate the cache {cache}"),
+        )
+        .help("name the tables that its contents come from, or invalidate the cache where it is written")
+    };
+    let lower = name.to_ascii_lowercase();
+    match schema.map(|schema| schema.to_ascii_lowercase()).as_deref() {
+        None | Some("main") => {}
+        Some("temp") => return Err(refused("a temporary table")),
+        Some(_) => return Err(refused("in an attached database")),
+    }
+    if lower.starts_with("sqlite_") || lower.starts_with("pragma_") {
+        return Err(refused("a system table"));
+    }
+    if lower.starts_with("bustard_") {
+        return Err(refused("one of Bustard's own tables"));
+    }
+    let look = |schema: &'static str| {
+        Query::select()
+            .columns(["name", "type", "rootpage"])
+            .from((schema, "sqlite_master"))
+            .and_where(Expr::cust_with_values("name = ? COLLATE NOCASE", [name.clone()]))
+            .and_where(Expr::col("type").is_in(["table", "view"]))
+            .to_string(SqliteQueryBuilder)
+    };
+    let Some(row) = executor.rows(&look("main"))?.into_iter().next() else {
+        return match executor.rows(&look("temp"))?.is_empty() {
+            true => Ok(None),
+            false => Err(refused("a temporary table")),
+        };
+    };
+    match (row.get(1).and_then(Option::as_deref), row.get(2).and_then(Option::as_deref)) {
+        (Some("view"), _) => Err(refused("a view")),
+        (_, Some("0")) => Err(refused("a virtual table")),
+        _ => Ok(row.into_iter().next().flatten()),
+    }
+}
+
+/// Sees to it on SQLite that there is each trigger that there should be, and none
+/// that should not.
+pub(super) fn install(executor: &mut impl Executor) -> Result<()> {
+    let renamed = "SELECT id, found FROM main.bustard_located WHERE table_name <> found";
+    for row in executor.rows(renamed)? {
+        if let [Some(id), Some(name)] = row.as_slice() {
+            // A table that has its own row already keeps that one only.
+            let update = Query::update()
+                .table(TRACKED)
+                .value("table_name", name.as_str())
+                .and_where(Expr::cust_with_values("id = ?", [id.as_str()]))
+                .to_string(SqliteQueryBuilder);
+            executor.rows(&update.replacen("UPDATE", "UPDATE OR REPLACE", 1))?;
+        }
+    }
+    let missing =
+        "SELECT name, event, table_name, cache_id FROM main.bustard_wanted_trigger WHERE installed = 0";
+    for row in executor.rows(missing)? {
+        if let [Some(name), Some(event), Some(table), Some(cache)] = row.as_slice() {
+            executor.rows(&format!("DROP TRIGGER IF EXISTS main.{name}"))?;
+            executor.rows(&format!(
+                "CREATE TRIGGER main.{name} AFTER {event} ON {} BEGIN \
+                 UPDATE bustard_cache SET n = n + 1, nonce = random() WHERE id = {cache} AND active = 1; END",
+                quote_ident(table)
+            ))?;
+        }
+    }
+    drop_unwanted(executor)
+}
+
+/// Drops the triggers of tables that are none of a registered cache any more.
+pub(super) fn drop_unwanted(executor: &mut impl Executor) -> Result<()> {
+    let all = "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND name GLOB 'bustard_[0-9]*_*'";
+    let all = executor.rows(all)?;
+    if all.is_empty() {
+        // Where the registry does not know of tables yet, there are none either.
+        return Ok(());
+    }
+    let wanted = executor.rows("SELECT name FROM main.bustard_wanted_trigger")?;
+    for row in all.iter().filter(|row| !wanted.contains(row)) {
+        if let [Some(name)] = row.as_slice() {
+            executor.rows(&format!("DROP TRIGGER IF EXISTS main.{}", quote_ident(name)))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Tables that are rebuilt, swapped, renamed, moved or dropped: the name comes
+//! first, and where it leads nowhere the table is followed.
+
+use super::{Scene, both_with, invalidates, migrated, postgres_with, retracks, triggers, untracked};
+
+const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
+-- bustard: register cache bans on ban
+";
+
+/// How many triggers a table has.
+fn each(scene: &Scene) -> usize {
+    if scene.is_postgres() { 4 } else { 3 }
+}
+
+#[track_caller]
+fn only(scene: &Scene, table: &str) {
+    let triggers = triggers(scene);
+    let on_it = triggers.iter().filter(|trigger| trigger.starts_with(&format!("{table} "))).count();
+    assert_eq!((on_it, triggers.len()), (each(scene), each(scene)), "{triggers:?}");
+}
+
+/// SQLite's own procedure for what its ALTER TABLE cannot do.
+#[test]
+fn rebuilt_by_a_migration() {
+    for scene in both_with(BAN) {
+        let rebuild = "CREATE TABLE new_ban (id integer PRIMARY KEY, pattern text);
+INSERT INTO new_ban SELECT id, 'x' FROM ban;
+DROP TABLE ban;
+ALTER TABLE new_ban RENAME TO ban;
+";
+        migrated(&scene, "V2__rebuild.sql", rebuild);
+        only(&scene, "ban");
+        assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (1, 'a')"));
+        retracks(&scene, 0);
+    }
+}
+
+#[test]
+fn swapped_behind_a_runs_back() {
+    for scene in both_with(BAN) {
+        scene.execute(
+            "CREATE TABLE new_ban (id integer PRIMARY KEY);
+             ALTER TABLE ban RENAME TO old_ban; ALTER TABLE new_ban RENAME TO ban",
+        );
+        assert!(!invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
+        retracks(&scene, 1);
+        only(&scene, "ban");
+        assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
+        assert!(!invalidates(&scene, "bans", "INSERT INTO old_ban VALUES (2)"));
+    }
+}
+
+#[test]
+fn two_tables_that_change_places() {
+    for scene in both_with(
+        "CREATE TABLE a (id integer);
+CREATE TABLE b (id integer);
+-- bustard: register cache of_a on a
+-- bustard: register cache of_both on b, a
+",
+    ) {
+        let swap = "ALTER TABLE a RENAME TO c;\nALTER TABLE b RENAME TO a;\nALTER TABLE c RENAME TO b;\n";
+        migrated(&scene, "V2__swap.sql", swap);
+        retracks(&scene, 0);
+        assert_eq!(triggers(&scene).len(), 3 * each(&scene), "{:?}", triggers(&scene));
+        for (cache, table, expected) in
+            [("of_a", "a", true), ("of_a", "b", false), ("of_both", "a", true), ("of_both", "b", true)]
+        {
+            let insert = format!("INSERT INTO {table} VALUES (1)");
+            assert_eq!(invalidates(&scene, cache, &insert), expected, "{cache} {table}");
+        }
+    }
+}
+
+#[test]
+fn renamed() {
+    for scene in both_with(BAN) {
+        scene.execute("ALTER TABLE ban RENAME TO \"Banned, all\"");
+        assert!(invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (1)"), "as before");
+        let before = if scene.is_postgres() { "public.ban" } else { "ban" };
+        assert_eq!(untracked(&scene), [(before.to_owned(), "renamed".to_owned())]);
+        retracks(&scene, 1);
+        assert_eq!(untracked(&scene), []);
+        assert!(invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (2)"));
+        // From now on it is that table and no other.
+        scene.execute("CREATE TABLE ban (id integer)");
+        retracks(&scene, 0);
+        assert!(!invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
+    }
+}
+
+/// One tracked table takes the name of another, which is gone.
+#[test]
+fn renamed_to_the_name_of_another() {
+    for scene in both_with(
+        "CREATE TABLE a (id integer);
+CREATE TABLE b (id integer);
+-- bustard: register cache bans on a, b
+",
+    ) {
+        scene.execute("DROP TABLE b; ALTER TABLE a RENAME TO b");
+        scene.migrate(&[]).success();
+        retracks(&scene, 0);
+        assert!(invalidates(&scene, "bans", "INSERT INTO b VALUES (1)"));
+        assert_eq!(untracked(&scene), []);
+    }
+}
+
+#[test]
+fn moved_to_another_schema() {
+    let scene = postgres_with(BAN);
+    migrated(&scene, "V2__move.sql", "CREATE SCHEMA forum;\nALTER TABLE ban SET SCHEMA forum;\n");
+    only(&scene, "forum.ban");
+    assert_eq!(untracked(&scene), []);
+    assert!(invalidates(&scene, "bans", "INSERT INTO forum.ban VALUES (1)"));
+    // Another of its name beside it is another table.
+    scene.execute("CREATE TABLE ban (id integer)");
+    retracks(&scene, 0);
+    scene.execute("ALTER SCHEMA forum RENAME TO board");
+    retracks(&scene, 1);
+    assert!(invalidates(&scene, "bans", "INSERT INTO board.ban VALUES (2)"));
+}
+
+#[test]
+fn dropped() {
+    for scene in both_with(BAN) {
+        scene.execute("DROP TABLE ban");
+        let name = if scene.is_postgres() { "public.ban" } else { "ban" };
+        assert_eq!(untracked(&scene), [(name.to_owned(), "gone".to_owned())]);
+        super::bustard(&scene, &["status"]).success().says("which is gone");
+        retracks(&scene, 0);
+        migrated(&scene, "V2__next.sql", "CREATE TABLE next (id integer);\n");
+        // And there again.
+        scene.execute("CREATE TABLE ban (id integer)");
+        retracks(&scene, 1);
+        assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
+    }
+}
+
+/// A view has taken the name: what was the table is followed, or gone.
+#[test]
+fn a_view_in_its_place() {
+    for scene in both_with(BAN) {
+        scene.execute("ALTER TABLE ban RENAME TO ban_data; CREATE VIEW ban AS SELECT * FROM ban_data");
+        scene.migrate(&[]).success();
+        retracks(&scene, 0);
+        assert!(invalidates(&scene, "bans", "INSERT INTO ban_data VALUES (1)"));
+    }
+}
+
+#[test]
+fn triggers_that_somebody_dropped_or_disabled() {
+    let scene = postgres_with(BAN);
+    let name = triggers(&scene)[0].split(' ').nth(1).expect("a name").to_owned();
+    scene.execute(&format!("DROP TRIGGER {name} ON ban"));
+    retracks(&scene, 1);
+    scene.execute("ALTER TABLE ban DISABLE TRIGGER ALL");
+    assert!(!invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
+    retracks(&scene, 1);
+    assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
+}
+
+/// Any number of runs that find something missing put it back once.
+#[test]
+fn many_runs_at_once() {
+    for scene in both_with(BAN) {
+        scene.execute("DROP TABLE ban; CREATE TABLE ban (id integer)");
+        let before = super::count(&scene, "bans");
+        let arguments = ["migrate", "--json", "--database-url", &scene.url()];
+        let running: Vec<_> = (0..5).map(|_| scene.project.spawn(&arguments)).collect();
+        let reports: Vec<_> = running.into_iter().map(|one| one.wait().success().json()).collect();
+        let changed = reports.iter().filter(|report| report["changed"] == true).count();
+        assert_eq!((changed, super::count(&scene, "bans") - before), (1, 1), "{reports:?}");
+        only(&scene, "ban");
+    }
+}

@@ -1,0 +1,116 @@
+//! Partitions and inheritance children: writing to one directly fires nothing on
+//! its parent, so each has triggers of its own.
+
+use super::{counted, invalidates, migrated, postgres_with, retracks, triggers, untracked};
+
+const PARTITIONED: &str =
+    "CREATE TABLE ban (id integer, pattern text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE ban_low PARTITION OF ban FOR VALUES FROM (0) TO (10);
+CREATE TABLE ban_high PARTITION OF ban FOR VALUES FROM (10) TO (100) PARTITION BY RANGE (id);
+CREATE TABLE ban_high_1 PARTITION OF ban_high FOR VALUES FROM (10) TO (50);
+CREATE TABLE ban_high_2 PARTITION OF ban_high FOR VALUES FROM (50) TO (100);
+-- bustard: register cache bans on ban
+INSERT INTO ban VALUES (1, 'a'), (11, 'b'), (51, 'c');
+";
+
+#[test]
+fn writes_through_the_parent_and_directly() {
+    let scene = postgres_with(PARTITIONED);
+    assert_eq!(triggers(&scene).len(), 5 * 4, "{:?}", triggers(&scene));
+    for (expected, sql) in [
+        (1, "INSERT INTO ban VALUES (2, 'x'), (12, 'x'), (52, 'x')"),
+        (1, "INSERT INTO ban_low VALUES (3, 'x')"),
+        (1, "INSERT INTO ban_high VALUES (13, 'x')"),
+        (1, "INSERT INTO ban_high_2 VALUES (53, 'x')"),
+        (1, "UPDATE ban SET pattern = 'y'"),
+        (1, "UPDATE ban_high_1 SET pattern = 'z' WHERE id = 13"),
+        (1, "DELETE FROM ban WHERE id = 53"),
+        (1, "DELETE FROM ban_high_1 WHERE id = 13"),
+        (0, "DELETE FROM ban WHERE id = 99"),
+        (0, "DELETE FROM ban_low WHERE id = 99"),
+        (0, "UPDATE ban_high SET pattern = 'z' WHERE id = 99"),
+    ] {
+        assert_eq!(counted(&scene, "bans", sql), expected, "{sql}");
+    }
+    // Each table that is emptied says so.
+    assert!(invalidates(&scene, "bans", "TRUNCATE ban_low"));
+    assert!(invalidates(&scene, "bans", "TRUNCATE ban"));
+}
+
+#[test]
+fn rows_that_move_between_partitions() {
+    let scene = postgres_with(PARTITIONED);
+    for sql in [
+        "UPDATE ban SET id = 20 WHERE id = 1",
+        "UPDATE ban SET id = 60 WHERE id = 20",
+        "UPDATE ban_high SET id = 21 WHERE id = 60",
+    ] {
+        assert_eq!(counted(&scene, "bans", sql), 1, "{sql}");
+    }
+    assert_eq!(counted(&scene, "bans", "UPDATE ban SET id = id + 50 WHERE id = 99"), 0);
+}
+
+/// Behind a run's back: the next one sees to it, with nothing else to do.
+#[test]
+fn partitions_made_between_runs() {
+    let scene = postgres_with(PARTITIONED);
+    let add = "CREATE TABLE ban_top PARTITION OF ban FOR VALUES FROM (100) TO (200);
+        CREATE TABLE loose (id integer PRIMARY KEY, pattern text);
+        ALTER TABLE ban ATTACH PARTITION loose FOR VALUES FROM (200) TO (300)";
+    scene.execute(add);
+    assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (100, 'x')"), "through the parent");
+    assert!(!invalidates(&scene, "bans", "INSERT INTO ban_top VALUES (101, 'x')"), "not yet");
+    let missing = ["public.ban_top", "public.loose"].map(|table| (table.to_owned(), "triggers".to_owned()));
+    assert_eq!(untracked(&scene), missing);
+    retracks(&scene, 2);
+    assert!(invalidates(&scene, "bans", "INSERT INTO ban_top VALUES (102, 'x')"));
+    assert!(invalidates(&scene, "bans", "INSERT INTO loose VALUES (201, 'x')"));
+}
+
+#[test]
+fn partitions_made_by_a_later_migration() {
+    let scene = postgres_with(PARTITIONED);
+    let add = "CREATE TABLE ban_top PARTITION OF ban FOR VALUES FROM (100) TO (200);\n-- bustard: down\nDROP TABLE ban_top;\n";
+    migrated(&scene, "V2__more.sql", add);
+    assert!(invalidates(&scene, "bans", "INSERT INTO ban_top VALUES (101, 'x')"));
+    retracks(&scene, 0);
+}
+
+#[test]
+fn detached_partitions() {
+    let scene = postgres_with(PARTITIONED);
+    scene.execute("ALTER TABLE ban DETACH PARTITION ban_high");
+    retracks(&scene, 0);
+    migrated(&scene, "V2__next.sql", "CREATE TABLE next (id integer);\n");
+    assert!(!invalidates(&scene, "bans", "INSERT INTO ban_high_1 VALUES (15, 'x')"));
+    assert!(invalidates(&scene, "bans", "INSERT INTO ban_low VALUES (5, 'x')"));
+    assert_eq!(triggers(&scene).len(), 2 * 4, "{:?}", triggers(&scene));
+    scene.execute("ALTER TABLE ban ATTACH PARTITION ban_high FOR VALUES FROM (10) TO (100)");
+    retracks(&scene, 3);
+    assert!(invalidates(&scene, "bans", "INSERT INTO ban_high_1 VALUES (16, 'x')"));
+}
+
+#[test]
+fn inheritance_children() {
+    let scene = postgres_with(
+        "CREATE TABLE ban (id integer);
+CREATE TABLE child () INHERITS (ban);
+CREATE TABLE grandchild () INHERITS (child);
+CREATE TABLE beside (id integer);
+-- bustard: register cache bans on ban
+",
+    );
+    for (expected, sql) in [
+        (true, "INSERT INTO grandchild VALUES (1)"),
+        (true, "INSERT INTO child VALUES (1)"),
+        (true, "UPDATE ban SET id = 2"),
+        (true, "DELETE FROM ONLY grandchild"),
+        (false, "DELETE FROM ONLY ban"),
+        (false, "INSERT INTO beside VALUES (1)"),
+    ] {
+        assert_eq!(invalidates(&scene, "bans", sql), expected, "{sql}");
+    }
+    scene.execute("CREATE TABLE late (more text) INHERITS (ban); CREATE TEMP TABLE mine () INHERITS (ban)");
+    retracks(&scene, 1);
+    assert!(invalidates(&scene, "bans", "INSERT INTO late VALUES (1)"));
+}

@@ -1,0 +1,149 @@
+//! Registering, unregistering and undoing either.
+
+use super::{
+    Scene, both_with, bustard, count, counted, invalidates, migrated, postgres_with, retracks, triggers,
+};
+
+const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
+CREATE TABLE \"Odd, name\" (id integer PRIMARY KEY);
+-- bustard: register cache bans on ban, \"Odd, name\"
+INSERT INTO ban VALUES (1);
+";
+
+/// The migration's own writes count as everybody's.
+#[test]
+fn in_the_migration_that_creates_and_fills_the_table() {
+    for scene in both_with(BAN) {
+        assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
+        assert!(invalidates(&scene, "bans", "INSERT INTO \"Odd, name\" VALUES (2)"));
+        retracks(&scene, 0);
+    }
+}
+
+#[test]
+fn two_caches_on_one_table() {
+    let long = "n".repeat(110);
+    for scene in both_with(&format!(
+        "CREATE TABLE ban (id integer);
+-- bustard: register cache a on ban
+-- bustard: register cache \"{long} it's \"\"1\"\" \\\" on ban
+-- bustard: register cache {long}2 on ban
+"
+    )) {
+        let caches = ["a".to_owned(), format!("{long} it''s \"1\" \\"), format!("{long}2")];
+        let before = caches.each_ref().map(|cache| count(&scene, cache));
+        scene.execute("INSERT INTO ban VALUES (1)");
+        assert_eq!(caches.each_ref().map(|cache| count(&scene, cache)), before.map(|count| count + 1));
+        bustard(&scene, &["caches", "unregister", "a"]).success();
+        assert_eq!(counted(&scene, &caches[2], "INSERT INTO ban VALUES (2)"), 1);
+    }
+}
+
+/// However it is unregistered, the triggers are gone with it.
+#[test]
+fn unregistering_removes_the_triggers() {
+    let ways: [fn(&Scene); 4] = [
+        |scene| drop(bustard(scene, &["caches", "unregister", "bans"]).success()),
+        |scene| drop(migrated(scene, "V2__off.sql", "-- bustard: unregister cache bans\n")),
+        |scene| match scene.is_postgres() {
+            true => scene.execute("SELECT bustard.unregister_cache('bans')"),
+            false => {
+                let mut connection = scene.project.sqlite("app.db");
+                bustard::registry::unregister(&mut connection, "bans").expect("it is registered");
+            }
+        },
+        |scene| drop(bustard(scene, &["revert", "--steps", "1"]).success()),
+    ];
+    for way in ways {
+        for scene in both_with(&format!("{BAN}-- bustard: down\nDELETE FROM ban;\n")) {
+            way(&scene);
+            assert_eq!(triggers(&scene), [""; 0]);
+            scene.execute("INSERT INTO ban VALUES (7)");
+        }
+    }
+}
+
+#[test]
+fn unregistering_after_the_table_was_dropped() {
+    for scene in both_with(BAN) {
+        scene.execute("DROP TABLE ban");
+        migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
+        assert_eq!(triggers(&scene), [""; 0]);
+    }
+}
+
+/// The tables come back with the registration that is undone.
+#[test]
+fn undoing_unregister() {
+    for scene in both_with(BAN) {
+        migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
+        assert_eq!(triggers(&scene), [""; 0]);
+        bustard(&scene, &["revert", "--steps", "1"]).success();
+        assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
+        assert!(invalidates(&scene, "bans", "INSERT INTO \"Odd, name\" VALUES (2)"));
+        std::fs::remove_file(scene.project.path().join("migrations/V2__off.sql")).expect("it is there");
+        retracks(&scene, 0);
+    }
+}
+
+/// A new registration is what it says, and so is undoing its end.
+#[test]
+fn registering_anew() {
+    for scene in both_with(BAN) {
+        migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
+        migrated(&scene, "V3__other.sql", "-- bustard: register cache bans on \"Odd, name\"\n");
+        assert!(!invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
+        assert!(invalidates(&scene, "bans", "INSERT INTO \"Odd, name\" VALUES (2)"));
+        migrated(&scene, "V4__off.sql", "-- bustard: unregister cache bans\n");
+        bustard(&scene, &["caches", "register", "bans"]).success();
+        assert_eq!(triggers(&scene), [""; 0]);
+        retracks(&scene, 0);
+        bustard(&scene, &["caches", "unregister", "bans"]).success();
+        // The last registration had no tables.
+        bustard(&scene, &["revert", "--steps", "1"]).success();
+        assert_eq!(triggers(&scene), [""; 0]);
+        assert!(!invalidates(&scene, "bans", "INSERT INTO \"Odd, name\" VALUES (3)"));
+    }
+}
+
+#[test]
+fn moved_from_one_table_to_another() {
+    for scene in both_with(BAN) {
+        let swap = "CREATE TABLE other (id integer);
+-- bustard: unregister cache bans
+-- bustard: register cache bans on other
+";
+        migrated(&scene, "V2__swap.sql", swap);
+        assert!(invalidates(&scene, "bans", "INSERT INTO other VALUES (2)"));
+        assert!(!invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
+        retracks(&scene, 0);
+    }
+}
+
+#[test]
+fn many_tables() {
+    let names: Vec<String> = (0..60).map(|i| format!("t{i}")).collect();
+    let create: String = names.iter().map(|name| format!("CREATE TABLE {name} (id integer);\n")).collect();
+    for scene in both_with(&format!("{create}-- bustard: register cache bans on {}\n", names.join(", "))) {
+        let writes: String = names.iter().map(|name| format!("INSERT INTO {name} VALUES (1);")).collect();
+        assert_eq!(counted(&scene, "bans", &writes), 60);
+        retracks(&scene, 0);
+    }
+}
+
+/// What a table is called is what SQL at that place would call it.
+#[test]
+fn under_the_migrations_own_search_path() {
+    let scene = postgres_with(
+        "CREATE SCHEMA forum;
+CREATE TABLE ban (id integer);
+CREATE TABLE forum.ban (id integer);
+SET search_path = forum;
+-- bustard: register cache bans on BAN
+-- bustard: register cache others on public.ban
+",
+    );
+    assert!(invalidates(&scene, "bans", "INSERT INTO forum.ban VALUES (1)"));
+    assert!(!invalidates(&scene, "bans", "INSERT INTO public.ban VALUES (1)"));
+    assert!(invalidates(&scene, "others", "INSERT INTO public.ban VALUES (1)"));
+}
