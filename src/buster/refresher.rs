@@ -232,7 +232,7 @@ impl Refresher {
         }
         // The next look is to take in all of it, whatever this one has seen.
         self.looker.forget();
-        match self.as_of.is_none() || self.as_of < self.told {
+        match self.as_of < self.told {
             true => self.expire(),
             false => self.expire_if_due(),
         }
@@ -324,8 +324,9 @@ impl Refresher {
         }
     }
 
+    /// Also says anew why it has.
     fn expire_if_due(&mut self) {
-        if self.expires_at().is_some_and(|expires| Instant::now() >= expires) {
+        if self.expires_at().is_none_or(|expires| Instant::now() >= expires) {
             self.expire();
         }
     }

@@ -46,7 +46,7 @@ pub trait Client: Executor + Connection + Send + Sized {
     }
 
     fn version(&mut self) -> i64 {
-        registry::get_version(self, "numbers").expect("it is registered").get()
+        registry::get_version(self, "numbers").unwrap_or_else(|error| panic!("{error}")).get()
     }
 
     /// The number as `load` of [`Values::get_or_try_insert_in`] reads it.

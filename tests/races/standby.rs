@@ -1,1 +1,100 @@
-//! Later.
+//! Hot standbys: what is behind agrees with itself, and what a failover has lost
+//! stays lost.
+
+use bustard::ErrorKind;
+
+use super::place::{Client, Shared, in_cluster, lazy, quick};
+use crate::support::proxy::Proxy;
+use crate::support::{Cluster, wait_until};
+
+#[test]
+fn versions_and_data_of_a_standby_that_lags() {
+    let primary = Cluster::start_with(&[]);
+    let place = in_cluster(&primary);
+    let standby = primary.standby(&[]);
+    standby.wait_for_replay(&primary);
+    let store = Shared::default();
+    let start = |builder: bustard::CacheBusterBuilder| {
+        let buster = builder.store(store.clone()).start().unwrap();
+        let cache = buster.cache("numbers").unwrap();
+        (buster, cache.clone(), cache.values::<i64>("main", 1))
+    };
+    let (ahead, cache, values) = start(lazy(&place.url()));
+    let (_behind, late_cache, late_values) = start(quick(&standby.url("postgres", place.name())));
+    let (mut writer, mut late) = (place.client(), standby.client(place.name()));
+    wait_until("the standby is known", || late_cache.version().ok() == cache.version().ok());
+    let before = cache.version().unwrap();
+
+    standby.set("recovery_min_apply_delay", "1h");
+    writer.change(2);
+    ahead.notify().unwrap();
+
+    // The version of the one beside the data of the other.
+    assert_eq!(values.get_or_insert_with("naive", || late.number()), 1);
+    assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "stale and found");
+    // Both of the same.
+    assert_eq!(late_values.get_or_try_insert_in(&mut late, "k", Client::load).unwrap(), 1);
+    assert_eq!(values.get_or_insert_with("k", || writer.number()), 2);
+    assert_eq!(late_cache.version_in(&mut late).unwrap(), before);
+
+    // What is that old is not known, and nothing is kept under it.
+    wait_until("it is too old", || !late_cache.is_valid(before));
+    let error = late_cache.version().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stale);
+    assert!(error.to_string().contains("the database is a standby that"), "{error}");
+    let kept = store.len();
+    assert_eq!(late_values.get_or_insert_with("not kept", || late.number()), 1);
+    assert_eq!(store.len(), kept);
+
+    standby.set("recovery_min_apply_delay", "0");
+    wait_until("it is known", || late_cache.version().ok() == cache.version().ok());
+    assert_eq!(late_values.get_or_insert_with("k", || unreachable!("it is in the store")), 2);
+}
+
+/// Values under versions that got lost are there still, and nobody finds them, also
+/// when the new history has come as far.
+#[test]
+fn values_of_versions_that_got_lost() {
+    let primary = Cluster::start_with(&[]);
+    let place = in_cluster(&primary);
+    let proxy = Proxy::start(primary.port());
+    let standby = primary.standby_through(proxy.port(), &[]);
+    let both = format!(
+        "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{}?target_session_attrs=read-write",
+        primary.port(),
+        standby.port(),
+        place.name()
+    );
+    let store = Shared::default();
+    let buster = quick(&both).store(store.clone()).start().unwrap();
+    let cache = buster.cache("numbers").unwrap();
+    let values = cache.values::<i64>("main", 1);
+    standby.wait_for_replay(&primary);
+    let (mut writer, mut other) = (place.client(), standby.client(place.name()));
+
+    drop(proxy);
+    wait_until("the standby receives nothing any more", || {
+        let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)";
+        other.query_one(gone, &[]).unwrap().get(0)
+    });
+    let mut lost = Vec::new();
+    for number in 2..5 {
+        writer.change(number);
+        buster.notify().unwrap();
+        assert_eq!(values.get_or_insert_with("k", || writer.number()), number);
+        lost.push(cache.version().unwrap().get());
+    }
+    assert_eq!(store.len(), lost.len());
+    primary.kill9();
+    wait_until("nothing is known", || cache.version().is_err());
+    standby.promote();
+    for number in 12..16 {
+        wait_until("the refresher follows", || cache.is_valid(other.version()));
+        let now = values.get_or_insert_with("k", || other.number());
+        assert_eq!(now, other.number(), "it is of a history that was lost");
+        assert!(!lost.iter().any(|version| cache.is_valid(*version)));
+        other.change(number);
+        buster.notify().unwrap();
+    }
+    assert!(other.version() >> 23 > lost[2] >> 23, "it has come further");
+}

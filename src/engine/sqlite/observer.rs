@@ -1,10 +1,12 @@
 //! An [`Observer`] of a SQLite file. Nobody notifies here; the bell and the time
 //! are all that ends a wait.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
+
+use rusqlite::config::DbConfig;
 
 use super::{open, patient_rows};
 use crate::engine::observer::{Bell, Observer, Woken};
@@ -20,6 +22,33 @@ pub(crate) struct SqliteObserver {
 struct Opened {
     connection: rusqlite::Connection,
     file: FileIdentity,
+    /// The write-ahead log, where links lead to, and which file it is: as long as it
+    /// is open, nobody who behaves removes it.
+    log: PathBuf,
+    log_file: Option<FileIdentity>,
+}
+
+impl Opened {
+    /// Whether what has just been read is in the log that is there.
+    fn has_log(&mut self) -> bool {
+        let now = identity(&self.log).ok();
+        if self.log_file.is_none() {
+            self.log_file = now;
+        }
+        self.log_file == now
+    }
+
+    /// Closes it without writing what its log holds into a file that is another
+    /// one's now.
+    fn abandon(self) {
+        let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if let Err(error) = kept {
+            log::warn!(
+                "{}: the log of what was there before may be written into it: {error}",
+                self.log.display()
+            );
+        }
+    }
 }
 
 /// Which file it is, whatever it is called: its device and its number there. As
@@ -60,25 +89,19 @@ impl SqliteObserver {
     }
 
     /// The file at the path now.
-    #[cfg(unix)]
     fn file(&self) -> Result<FileIdentity> {
-        use std::os::unix::fs::MetadataExt as _;
-
-        match std::fs::metadata(&self.path) {
-            Ok(file) => Ok((file.dev(), file.ino())),
-            Err(error) => {
-                let message = format!("the SQLite file {} cannot be found", self.path.display());
-                Err(Error::new(ErrorKind::Connection, message)
-                    .help("`bustard migrate` makes it")
-                    .caused_by(error))
-            }
-        }
+        identity(&self.path).map_err(|error| {
+            let message = format!("the SQLite file {} cannot be found", self.path.display());
+            Error::new(ErrorKind::Connection, message).help("`bustard migrate` makes it").caused_by(error)
+        })
     }
 
-    /// Elsewhere a file that is open cannot be replaced.
-    #[cfg(not(unix))]
-    fn file(&self) -> Result<FileIdentity> {
-        Ok((0, 0))
+    /// Beside the file that a link leads to.
+    fn log(&self) -> PathBuf {
+        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mut log = path.into_os_string();
+        log.push("-wal");
+        log.into()
     }
 
     fn replaced(&self) -> Error {
@@ -87,6 +110,19 @@ impl SqliteObserver {
         Error::new(ErrorKind::Connection, message)
             .help("whoever restores a backup should stop its users first, and take away -wal and -shm too")
     }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<FileIdentity> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Elsewhere a file that is open cannot be replaced.
+#[cfg(not(unix))]
+fn identity(_: &Path) -> std::io::Result<FileIdentity> {
+    Ok((0, 0))
 }
 
 impl Observer for SqliteObserver {
@@ -104,25 +140,27 @@ impl Observer for SqliteObserver {
         if self.file()? != before {
             return Err(self.replaced());
         }
-        self.opened = Some(Opened { connection, file: before });
+        self.opened = Some(Opened { connection, file: before, log: self.log(), log_file: None });
         Ok(())
     }
 
     fn rows(&mut self, _ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
         self.check_stopped()?;
-        let Some(opened) = &self.opened else {
+        // Put back only if it is good for more.
+        let Some(mut opened) = self.opened.take() else {
             return Err(Error::new(ErrorKind::Connection, "the SQLite file is not open"));
         };
         let patience = deadline.saturating_duration_since(Instant::now());
         let read = patient_rows(&opened.connection, patience, Some(&self.bell.stopped), sql);
         // Only now: what was read must be of the file that is there.
         let checked = match self.file() {
-            Ok(file) if file == opened.file => read,
+            Ok(file) if file == opened.file && opened.has_log() => read,
             Ok(_) => Err(self.replaced()),
             Err(error) => Err(error),
         };
-        if matches!(&checked, Err(error) if error.kind() == ErrorKind::Connection) {
-            self.opened = None;
+        match &checked {
+            Err(error) if error.kind() == ErrorKind::Connection => opened.abandon(),
+            _ => self.opened = Some(opened),
         }
         checked
     }
