@@ -80,9 +80,6 @@ impl Saboteur<'_> {
                 *count += 1;
                 *reads += meanwhile;
             }
-            if faults.is_empty() {
-                return;
-            }
         }
     }
 
@@ -126,6 +123,7 @@ impl Saboteur<'_> {
             Fault::KilledReader | Fault::KilledWriter => {
                 let number = self.any(fault);
                 world.workers()[number].replace(world.fault);
+                self.pass(some / 4);
             }
             Fault::StoppedReader | Fault::StoppedWriter => {
                 let number = self.any(fault);
