@@ -73,8 +73,7 @@ impl<'d> World<'d> {
         for (number, backend) in crowd.readers.iter().enumerate() {
             world.start(Role::Reader, number, backend, random);
         }
-        // What they read in a transaction of their own must not get into a store
-        // that others read.
+        // Their stores are ones that others read.
         for (number, backend) in ["memcached", "redis"].into_iter().cycle().take(crowd.writers).enumerate() {
             world.start(Role::Writer, number, backend, random);
         }
