@@ -217,20 +217,24 @@ $$;
 CREATE FUNCTION bustard.drop_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
+    kept     pg_catalog.name[] := ARRAY(
+        SELECT bustard.trigger_name(v.event, l.cache)
+        FROM bustard.located AS l, pg_catalog.unnest('{insert,update,delete,truncate}'::pg_catalog.text[]) AS v (event)
+        WHERE l.found IS NULL);
     unwanted pg_catalog.record;
 BEGIN
     FOR unwanted IN
-        SELECT n.nspname AS schema_name, k.relname AS table_name, g.tgname AS name
-        FROM pg_catalog.pg_trigger AS g
-            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) g.tgrelid
+        SELECT n.nspname AS schema_name, k.relname AS table_name, u.name
+        FROM (
+            SELECT g.tgrelid AS relation, g.tgname AS name
+            FROM pg_catalog.pg_trigger AS g
+            WHERE g.tgfoid OPERATOR(pg_catalog.=) 'bustard.table_changed()'::pg_catalog.regprocedure::pg_catalog.oid
+              AND g.tgname OPERATOR(pg_catalog.<>) ALL (kept)
+          EXCEPT
+            SELECT w.relation, w.name FROM bustard.wanted_trigger AS w
+        ) AS u
+            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) u.relation
             JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
-        WHERE g.tgfoid OPERATOR(pg_catalog.=) 'bustard.table_changed()'::pg_catalog.regprocedure::pg_catalog.oid
-          AND NOT EXISTS (
-              SELECT FROM bustard.wanted_trigger AS w
-              WHERE w.relation OPERATOR(pg_catalog.=) g.tgrelid AND w.name OPERATOR(pg_catalog.=) g.tgname)
-          AND NOT EXISTS (
-              SELECT FROM bustard.located AS l, pg_catalog.unnest('{insert,update,delete,truncate}'::pg_catalog.text[]) AS v (event)
-              WHERE l.found IS NULL AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name(v.event, l.cache))
         ORDER BY 1, 2, 3
     LOOP
         BEGIN
@@ -248,26 +252,30 @@ $$;
 CREATE FUNCTION bustard.install_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
+    moved   pg_catalog.record;
     missing pg_catalog.record;
 BEGIN
     IF NOT EXISTS (SELECT FROM bustard.tracked_table) THEN
         RETURN;
     END IF;
-    -- A name that has passed to another tracked table, which has its own row.
-    DELETE FROM bustard.tracked_table AS t
-    USING bustard.located AS l, bustard.located AS o
-    WHERE l.renamed AND NOT o.renamed
-      AND o.cache_id OPERATOR(pg_catalog.=) l.cache_id AND o.found OPERATOR(pg_catalog.=) l.found
-      AND t.cache_id OPERATOR(pg_catalog.=) l.cache_id
-      AND t.schema_name OPERATOR(pg_catalog.=) l.schema_name AND t.table_name OPERATOR(pg_catalog.=) l.table_name;
-    UPDATE bustard.tracked_table AS t
-    SET schema_name = n.nspname, table_name = k.relname, relation = k.oid
-    FROM bustard.located AS l
-        JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) l.found
-        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
-    WHERE t.cache_id OPERATOR(pg_catalog.=) l.cache_id
-      AND t.schema_name OPERATOR(pg_catalog.=) l.schema_name AND t.table_name OPERATOR(pg_catalog.=) l.table_name
-      AND (l.renamed OR l.relation OPERATOR(pg_catalog.<>) l.found);
+    FOR moved IN
+        SELECT l.cache_id, l.schema_name, l.table_name, l.renamed, l.found, n.nspname AS new_schema, k.relname AS new_table
+        FROM bustard.located AS l
+            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) l.found
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        WHERE l.renamed OR l.relation OPERATOR(pg_catalog.<>) l.found
+    LOOP
+        -- Where it has taken the name of another tracked one, one row is enough.
+        DELETE FROM bustard.tracked_table AS t
+        WHERE moved.renamed
+          AND t.cache_id OPERATOR(pg_catalog.=) moved.cache_id
+          AND t.schema_name OPERATOR(pg_catalog.=) moved.new_schema::pg_catalog.text
+          AND t.table_name OPERATOR(pg_catalog.=) moved.new_table::pg_catalog.text;
+        UPDATE bustard.tracked_table AS t
+        SET schema_name = moved.new_schema, table_name = moved.new_table, relation = moved.found
+        WHERE t.cache_id OPERATOR(pg_catalog.=) moved.cache_id
+          AND t.schema_name OPERATOR(pg_catalog.=) moved.schema_name AND t.table_name OPERATOR(pg_catalog.=) moved.table_name;
+    END LOOP;
 
     FOR missing IN
         SELECT w.schema_name, w.table_name, w.name, w.event, w.rows, w.cache

@@ -2,25 +2,33 @@
 //!
 //! A migration registers a *tracked cache* beside its DDL; both commit together,
 //! and every transaction that changes anything ends by invalidating every tracked
-//! cache. An application keeps cached values under the version that
-//! [`registry::get_version`] returned before it read the data, and uses them while
-//! [`registry::is_valid`].
+//! cache. An application keeps cached values under the version that it read before
+//! the data, and uses them while that version is the current one. A
+//! [`CacheBuster`] knows which one is, without asking the database.
 //!
 //! ```
-//! use bustard::{App, Migration, Migrator, registry};
+//! use bustard::{App, CacheBuster, Migration, Migrator};
 //!
-//! let mut connection = rusqlite::Connection::open_in_memory()?;
+//! # let directory = tempfile::tempdir()?;
+//! # let file = directory.path().join("app.sqlite");
+//! # let url = format!("sqlite:{}", file.display());
+//! let mut connection = rusqlite::Connection::open(&file)?;
 //! let create = Migration::new()
 //!     .sql("CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
 //!     .register_cache("settings");
 //! let app = App::new("main").migration("V1__create_settings", create);
 //! Migrator::new().app(app.clone()).run(&mut connection)?;
-//! let version = registry::get_version(&mut connection, "settings")?;
+//!
+//! let buster = CacheBuster::connect(&url)?;
+//! let settings = buster.cache("settings")?;
+//! let version = settings.version()?; // before the data is read
+//! assert!(settings.is_valid(version));
 //!
 //! // The next release brings another migration: what is cached is out of date.
 //! let index = Migration::new().sql("CREATE INDEX settings_value ON settings (value)");
 //! Migrator::new().app(app.migration("V2__index_settings", index)).run(&mut connection)?;
-//! assert!(!registry::is_valid(&mut connection, "settings", version)?);
+//! buster.notify()?; // or within the poll interval
+//! assert!(!settings.is_valid(version));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -32,8 +40,11 @@
 //! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`] and [`Status`] are plain data |
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
-//! | [`registry`] | tracked caches: versions and invalidation |
+//! | [`CacheBuster`] | the reading side: versions kept current in this process, and [`commit`](CacheBuster::commit); its [`CacheBusterBuilder`] |
+//! | [`Cache`], [`Values`] | the handle of one cache, and what is kept under its version |
+//! | [`Change`] | what the reading side sees, for who follows it |
 //! | [`StoreSettings`], [`Stores`] | where cached values are kept: a [`Store`] |
+//! | [`registry`] | tracked caches in the database itself: every read is a query |
 //! | [`Error`] | every failure, with its [`ErrorKind`] and its [`Place`] |
 //!
 //! How migration files are written, the command and its configuration are in the
@@ -60,7 +71,7 @@
 mod app;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
-#[cfg(feature = "config")]
+#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub mod config;
 mod engine;
 mod error;
@@ -81,7 +92,7 @@ pub use app::App;
 pub use buster::{
     Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, Values,
 };
-#[cfg(feature = "config")]
+#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub use config::Config;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use engine::database::{Canceller, Database};
@@ -101,5 +112,6 @@ pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 
 #[cfg(doctest)]
+#[cfg(all(feature = "config", feature = "postgres", feature = "sqlite", feature = "tokio"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

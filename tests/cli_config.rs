@@ -96,6 +96,10 @@ fn stores_are_checked() {
     let project = project();
     project.config("[stores.default]\nbackend = \"memory\"\n[stores.bustard]\nbackend = \"redis\"\n");
     project.bustard(&["migrate"]).exits(2).complains("bustard.toml:4:11").complains("needs a location");
+    project.config("[stores.default]\nbackend = \"memory\"\nmax_bytes = 0\n");
+    project.bustard(&["caches"]).exits(2).complains("bustard.toml:2:11").complains("greater than 0");
+    project.config("[stores.default]\nbackend = \"memory\"\nmax_btyes = 1\n");
+    project.bustard(&["check"]).exits(2).complains("bustard.toml:3:1").complains("did you mean `max_bytes`?");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn wrong_command_lines() {
         "revert --to main:1 --steps 1",
         "revert --steps 0",
         "repair",
-        "caches watch",
+        "caches look",
         "caches get",
         "caches valid settings 0",
         "caches invalidate",

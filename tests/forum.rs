@@ -3,9 +3,6 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path;
-
 use support::{Database, Outcome, Project, snapshot_settings};
 
 const CONFIG: [&str; 2] = ["--config", "examples/forum/bustard.toml"];
@@ -104,34 +101,12 @@ impl On for OnPostgres {
     }
 }
 
-/// A copy of the example, where the README's command finds it.
-fn forum() -> Project {
-    let project = Project::new();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/forum");
-    copy(&example, &project.path().join("examples/forum"));
-    project
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("the directory is made");
-    for entry in fs::read_dir(from).expect("the example is there") {
-        let entry = entry.expect("the example is readable");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else if entry.path().extension().is_some_and(|extension| extension == "sql" || extension == "toml")
-        {
-            fs::copy(entry.path(), target).expect("the file is copied");
-        }
-    }
-}
-
 fn on_sqlite() -> OnSqlite {
-    OnSqlite(forum())
+    OnSqlite(Project::forum())
 }
 
 fn on_postgres() -> OnPostgres {
-    OnPostgres(forum(), Database::new())
+    OnPostgres(Project::forum(), Database::new())
 }
 
 fn prints_what_it_did(on: &impl On, name: &str) {

@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 use std::path::Path;
 
-use support::{Database, Outcome, Project};
+use support::{Database, Outcome, Project, Running};
 
 const README: &str = include_str!("../README.md");
 
@@ -110,6 +110,74 @@ fn the_configuration_is_one() {
 }
 
 #[test]
+#[cfg(feature = "memcached")]
+fn the_stores_can_be_configured_so() {
+    let project = Project::new();
+    project.file("migrations/V1__settings.sql", "CREATE TABLE settings (name varchar(60) NOT NULL)");
+    let blocks = blocks("Cached values");
+    let mut configurations = blocks.iter().filter(|(language, _)| *language == "toml");
+    let (_, lines) = configurations.next().expect("there is one");
+    project.config(&lines.join("\n"));
+    project.bustard(&["migrate", "--database-url", "sqlite:app.db"]).success();
+    let config = bustard::Config::read(&project.path().join("bustard.toml")).expect("it is one");
+    let (database, _) = config.database(Some(&project.sqlite_url("app.db"))).expect("it is one");
+    config.cache_buster(&database).start().expect("it starts");
+    assert!(configurations.next().is_none());
+
+    // All keys are in the table, and no others.
+    let wrong = "[stores.default]\nbackend = \"memory\"\nwrong = 1\n";
+    let complaint = project.config(wrong).bustard(&["check"]).exits(2).stderr;
+    let (_, known) = complaint.split_once("expected one of").expect("it names those that it knows");
+    for key in known.lines().next().unwrap_or_default().split('`').skip(1).step_by(2) {
+        assert!(README.contains(&format!("\n| `{key}` | ")), "the key {key} is not in the README");
+    }
+}
+
+#[test]
+fn watching_prints_what_it_says() {
+    let project = Project::new();
+    project
+        .file("migrations/V1__users.sql", "-- bustard: register cache users\nCREATE TABLE users (id bigint)");
+    let command = |arguments: &[&str]| {
+        let mut command = project.command(arguments);
+        command.env("DATABASE_URL", "sqlite:app.db");
+        command
+    };
+    Outcome::of(command(&["migrate"])).success();
+    let blocks = blocks("Cached values");
+    let (_, lines) = blocks.iter().find(|(language, _)| *language == "console").expect("there is one");
+    assert_eq!(lines[0], "$ bustard caches watch");
+    let watch = Running::start(command(&["caches", "watch"]));
+    watch.wait_for_stdout("Ctrl-C");
+    Outcome::of(command(&["caches", "invalidate", "users"])).success();
+    watch.wait_for_stdout("->");
+    watch.signal("INT");
+    let outcome = watch.wait().exits(130);
+    let expected: Vec<_> = lines[1..].iter().map(|line| steady(line)).collect();
+    assert_eq!(outcome.stdout.lines().map(steady).collect::<Vec<_>>(), expected, "{outcome}");
+}
+
+/// What is said of other drivers is what their tests do.
+#[test]
+fn other_drivers_are_used_so() {
+    let tested = [
+        include_str!("drivers/src/sqlx.rs"),
+        include_str!("drivers/src/diesel.rs"),
+        include_str!("drivers/src/sea_orm.rs"),
+    ];
+    let blocks = blocks("From other languages");
+    let (_, lines) = blocks.iter().find(|(language, _)| *language == "rs").expect("there is one");
+    let statements = lines.iter().filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let mut count = 0;
+    for statement in statements.map(|line| line.trim_start_matches("let call = |sql| ").trim_end_matches(';'))
+    {
+        assert!(tested.iter().any(|source| source.contains(statement)), "nobody does {statement}");
+        count += 1;
+    }
+    assert_eq!(count, 4);
+}
+
+#[test]
 fn the_sql_api_is_as_described() {
     let (project, database) = (Project::new(), Database::new());
     project.file(
@@ -121,8 +189,9 @@ fn the_sql_api_is_as_described() {
 
     let version = "SELECT bustard.get_version('settings')";
     let before = database.value(version);
-    let blocks = blocks("From other languages");
-    let [("sql", lines)] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let mut blocks = blocks("From other languages");
+    blocks.retain(|(language, _)| *language == "sql");
+    let [(_, lines)] = blocks.as_slice() else { panic!("{blocks:?}") };
     database.psql(&lines.join("\n"));
     assert_ne!(database.value(version), before);
 

@@ -75,10 +75,12 @@ impl<T> Values<T> {
         Values { shared, cache: cache.into(), app: app.into(), format, kind: PhantomData }
     }
 
+    #[cfg(feature = "tokio")]
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
 
+    #[cfg(feature = "tokio")]
     pub(super) fn cache(&self) -> &str {
         &self.cache
     }

@@ -1,7 +1,5 @@
 //! The shape of `bustard.toml`, as serde reads it.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,9 +9,6 @@ use toml::Spanned;
 use super::duration::parse_duration;
 use crate::migrator::TransactionMode;
 use crate::store::Stores;
-
-pub const MAX_STALENESS: Duration = Duration::from_secs(10);
-pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -85,22 +80,6 @@ pub struct Registry {
 pub struct CacheBuster {
     pub max_staleness: Option<Spanned<Length>>,
     pub poll_interval: Option<Spanned<Length>>,
-}
-
-/// Where in the text the backend of a store is named.
-pub fn backend_of(alias: &str, text: &str) -> Option<Range<usize>> {
-    #[derive(Deserialize)]
-    struct Places {
-        stores: BTreeMap<String, Store>,
-    }
-
-    #[derive(Deserialize)]
-    struct Store {
-        backend: Spanned<String>,
-    }
-
-    let places: Places = toml::from_str(text).ok()?;
-    Some(places.stores.get(alias)?.backend.span())
 }
 
 /// A duration such as `"1h30m"`.

@@ -12,7 +12,7 @@
 //! | `registry.grant` | roles that may read and invalidate; everybody, if absent |
 //! | `cache_buster.max_staleness` | after this long without a look at the database, the versions of caches are unknown: `"10s"` (default) |
 //! | `cache_buster.poll_interval` | how long until the database is looked at without a notification: `"1s"` (default) |
-//! | `stores.ALIAS` | where cached values are kept: see [`StoreSettings`](crate::StoreSettings) |
+//! | `stores.*` | where cached values are kept: in the store `bustard`, else `default`, else memory; keys as in [`StoreSettings`](crate::StoreSettings) |
 //!
 //! Unknown keys are errors: a misspelt `lock_wait` must not mean the default.
 
@@ -28,13 +28,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
+use toml::de::DeTable;
 
 pub use self::duration::parse_duration;
-use self::file::{CacheBuster, File};
+use self::file::File;
 pub use self::secrets::hide_secrets;
 pub use self::url::Origin;
 use crate::app::App;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::buster::{CacheBuster, CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL};
 use crate::engine::database::Database;
 use crate::error::{Error, Place, Result, nearest};
 use crate::migrator::{Migrator, TransactionMode};
@@ -58,6 +59,9 @@ const DEFAULT: &str = "bustard.toml";
 /// println!("{} (from {origin})", database.display_name());
 /// let report = config.migrator().run(&mut database)?;
 /// assert!(report.changed());
+///
+/// let buster = config.cache_buster(&database);
+/// # let _ = buster;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -132,7 +136,7 @@ impl Config {
         for alias in file.stores.aliases() {
             file.stores.get(alias)?.check().map_err(|error| {
                 let message = format!("[stores.{}]: {}", hide_secrets(alias), error.message());
-                error.with_message(message).at(at(file::backend_of(alias, text)))
+                error.with_message(message).at(at(backend(text, alias)))
             })?;
         }
         let (max_staleness, poll_interval) = staleness(&file.cache_buster, at)?;
@@ -190,9 +194,8 @@ impl Config {
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if none of these names one
     /// (there is no default, since nobody's migrations should succeed against a
     /// database that nobody meant), or [`Database::new`] refuses it.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub fn database(&self, url: Option<&str>) -> Result<(Database, Origin)> {
-        let (url, origin) = url::find(url, self)?;
+        let (url, origin) = self.database_url(url)?;
         let database = Database::new(&url).map_err(|error| {
             if origin == Origin::Given {
                 return error;
@@ -204,35 +207,41 @@ impl Config {
         Ok((database, origin))
     }
 
-    /// How long the versions of caches stay known without a successful look at
-    /// the database; at least twice the poll interval.
-    pub fn max_staleness(&self) -> Duration {
-        self.max_staleness
+    /// The URL of that [`database`](Config::database), for connections of the
+    /// application's own, and where it came from. It may hold a password.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if no place has one.
+    pub fn database_url(&self, url: Option<&str>) -> Result<(String, Origin)> {
+        url::find(url, self)
     }
 
-    /// How long until the database is looked at where no notification comes.
-    pub fn poll_interval(&self) -> Duration {
-        self.poll_interval
-    }
-
-    /// Where cached values are kept.
-    pub fn stores(&self) -> &Stores {
-        &self.stores
+    /// A [`CacheBuster`] on this database, still to be started, as
+    /// `[cache_buster]` and `[stores]` have it.
+    ///
+    /// A store whose feature is not compiled in is an error of
+    /// [`start`](CacheBusterBuilder::start).
+    pub fn cache_buster(&self, database: &Database) -> CacheBusterBuilder {
+        CacheBuster::on(database)
+            .max_staleness(self.max_staleness)
+            .poll_interval(self.poll_interval)
+            .stores(&self.stores)
     }
 }
 
 /// `max_staleness` and `poll_interval`, which must leave room for a poll that
 /// fails and another one.
 fn staleness(
-    section: &CacheBuster,
+    section: &file::CacheBuster,
     at: impl Fn(Option<Range<usize>>) -> Option<Place>,
 ) -> Result<(Duration, Duration)> {
     let read = |given: &Option<Spanned<file::Length>>, default: Duration| match given {
         Some(given) => (Duration::from(*given.get_ref()), Some(given.span())),
         None => (default, None),
     };
-    let (staleness, staleness_at) = read(&section.max_staleness, file::MAX_STALENESS);
-    let (interval, interval_at) = read(&section.poll_interval, file::POLL_INTERVAL);
+    let (staleness, staleness_at) = read(&section.max_staleness, DEFAULT_MAX_STALENESS);
+    let (interval, interval_at) = read(&section.poll_interval, DEFAULT_POLL_INTERVAL);
     if interval.is_zero() {
         let help = "write how long to wait between two looks at the database, as in \"1s\"";
         return Err(Error::usage("poll_interval must not be 0").at(at(interval_at)).help(help));
@@ -248,6 +257,13 @@ fn staleness(
             .help("then one poll may fail without making the versions of all caches unknown"));
     }
     Ok((staleness, interval))
+}
+
+/// Where the file says which backend a store has.
+fn backend(text: &str, alias: &str) -> Option<Range<usize>> {
+    let file = DeTable::parse(text).ok()?;
+    let (_, stores) = file.get_ref().iter().find(|(key, _)| key.get_ref() == "stores")?;
+    Some(stores.get_ref().get(alias)?.get_ref().get("backend")?.span())
 }
 
 /// The line itself is never shown: it may hold the database's password.

@@ -46,9 +46,9 @@ fn everything_is_read() {
     assert_eq!(config.transaction, Some(TransactionMode::All));
     assert_eq!(config.lock_wait, Some(Duration::from_secs(5400)));
     assert_eq!(config.grant.as_deref(), Some(&["web".to_owned()][..]));
-    assert_eq!(config.max_staleness(), Duration::from_secs(30));
-    assert_eq!(config.poll_interval(), Duration::from_millis(250));
-    assert_eq!(config.stores().aliases().collect::<Vec<_>>(), ["bustard", "default"]);
+    assert_eq!(config.max_staleness, Duration::from_secs(30));
+    assert_eq!(config.poll_interval, Duration::from_millis(250));
+    assert_eq!(config.stores.aliases().collect::<Vec<_>>(), ["bustard", "default"]);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn an_empty_file_is_the_app_main_beside_it() {
     assert_eq!(config.apps[0].label, "main");
     assert_eq!(config.apps[0].path(), Some(Path::new("etc/migrations")));
     assert_eq!(config.database_url, None);
-    assert_eq!((config.max_staleness().as_secs(), config.poll_interval().as_secs()), (10, 1));
+    assert_eq!((config.max_staleness.as_secs(), config.poll_interval.as_secs()), (10, 1));
 }
 
 #[test]
@@ -84,13 +84,18 @@ fn mistakes_have_a_place_and_advice() {
     [stores.default]: this backend needs a location, for example "127.0.0.1:11211"
       --> etc/bustard.toml:2:11
     "#);
-    insta::assert_snapshot!(error("stores = { default = { ttl = \"0s\", backend = \"memory\" } }\n"), @r#"
+    insta::assert_snapshot!(error("stores = { default = { backend = \"memory\", ttl = \"0s\" } }\n"), @r"
     [stores.default]: ttl must be between 1s and 30days
-      --> etc/bustard.toml:1:46
-    "#);
+      --> etc/bustard.toml:1:34
+    ");
     insta::assert_snapshot!(error("[stores.default]\nbackend = \"memory\"\nttl = \"soon\"\n"), @r"
     `soon` is no duration: write it like 15m, 90s, 1h30m or 500ms
       --> etc/bustard.toml:3:7
+    ");
+    insta::assert_snapshot!(error("[stores.default]\nbackend = \"memory\"\nkey_perfix = \"f:\"\n"), @r"
+    unknown field `key_perfix`, expected one of `backend`, `location`, `key_prefix`, `timeout`, `ttl`, `max_bytes`
+      --> etc/bustard.toml:3:1
+      help: did you mean `key_prefix`?
     ");
     insta::assert_snapshot!(error("[stores.default]\nbackend = \"postgres\"\n"), @r"
     unknown variant `postgres`, expected one of `memory`, `memcached`, `redis`
@@ -128,6 +133,26 @@ fn a_poll_may_fail_within_the_staleness() {
     parse("[cache_buster]\npoll_interval = \"6s\"\nmax_staleness = \"12s\"\n");
 }
 
+#[test]
+#[cfg(feature = "memcached")]
+fn locations_are_read_where_the_backend_is_compiled_in() {
+    let text = "[stores.default]\nlocation = \"me:hunter2@h:0\"\nbackend = \"memcached\"\n";
+    insta::assert_snapshot!(error(text), @r#"
+    [stores.default]: a location cannot be used: it is neither HOST:PORT nor unix:PATH
+      --> etc/bustard.toml:3:11
+      help: write it like "127.0.0.1:11211" or "unix:/run/server.sock"
+    "#);
+}
+
+#[test]
+#[cfg(all(feature = "sqlite", not(feature = "redis")))]
+fn a_backend_that_is_not_compiled_in_is_no_mistake_of_the_file() {
+    let config = parse("[stores.default]\nbackend = \"redis\"\nlocation = \"h\"\n");
+    let (database, _) = config.database(Some("sqlite:nowhere.db")).unwrap();
+    let error = config.cache_buster(&database).start().unwrap_err();
+    assert_eq!(error.message(), "the store redis is not compiled in");
+}
+
 /// Not a look at the environment: it is not asked where a URL is given.
 #[test]
 #[cfg(feature = "sqlite")]
@@ -135,6 +160,7 @@ fn a_url_that_is_given_counts() {
     let config = parse("[database]\nurl = \"sqlite:a.db\"\n");
     let (database, origin) = config.database(Some("sqlite::memory:")).unwrap();
     assert_eq!((database.display_name().as_str(), origin), ("SQLite sqlite::memory:", Origin::Given));
+    assert_eq!(config.database_url(Some("sqlite:b.db")).unwrap(), ("sqlite:b.db".to_owned(), Origin::Given));
     let error = config.database(Some("")).unwrap_err();
     assert_eq!((error.kind(), error.message()), (crate::ErrorKind::Usage, "the database URL is empty"));
     let error = config.database(Some("mysql://me:hunter2@h/db")).unwrap_err();
@@ -158,8 +184,10 @@ fn no_mistake_shows_the_password() {
         "[database]\nurl = [\"postgres://u:hunter2@h/db\"]",
         "[[apps]]\nlabel = \"a\"\nmigrations = \"m\"\n\"postgres://u:hunter2@h/db\" = 1",
         "[stores.default]\nbackend = \"redis://u:hunter2@h/0\"",
+        "[stores.default]\nbackend = \"redis\"\nlocation = \"redis://u:hunter2@h:port/0\"\nttl = \"0s\"",
         "[stores.\"redis://u:hunter2@h/0\"]\nbackend = \"redis\"",
         "[stores.default]\nbackend = \"redis\"\nlocation = [\"redis://u:hunter2@h/0\", \"h\"]",
+        "[stores.default]\nbackend = \"redis\"\nlocation = { url = \"redis://u:hunter2@h/0\" }",
     ] {
         assert!(!error(text).contains("hunter2"), "{}", error(text));
     }

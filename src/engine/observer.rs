@@ -14,6 +14,7 @@ use crate::error::Result;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
     /// Somebody says that there is something to look at.
+    #[cfg(feature = "postgres")]
     Notified,
     /// The bell was rung.
     Rung,

@@ -32,6 +32,7 @@ use crate::error::Result;
 pub use aliases::Stores;
 pub(crate) use key::EntryKey;
 pub use settings::StoreSettings;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use shelf::Shelf;
 
 /// Keeps bytes under keys, in this process or on a server.

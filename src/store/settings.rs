@@ -62,6 +62,17 @@ enum Backend {
     Redis,
 }
 
+impl Backend {
+    /// The name, which is that of the feature that brings it.
+    fn name(self) -> &'static str {
+        match self {
+            Backend::Memory => "memory",
+            Backend::Memcached => "memcached",
+            Backend::Redis => "redis",
+        }
+    }
+}
+
 #[derive(Clone, Deserialize)]
 #[serde(untagged, expecting = "a location must be a string or a list of strings")]
 enum Locations {
@@ -134,14 +145,14 @@ impl StoreSettings {
         self
     }
 
-    /// Says what is wrong with the combination, as far as it can be seen without
-    /// the feature of the backend.
+    /// Says what is wrong with the combination, and with the locations if the
+    /// backend is compiled in.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage), without secrets.
     pub fn check(&self) -> Result<()> {
-        self.problem().map_or(Ok(()), |problem| Err(Error::usage(problem)))
+        self.build().map(drop)
     }
 
     fn problem(&self) -> Option<&'static str> {
@@ -181,38 +192,37 @@ impl StoreSettings {
     /// and a backend whose feature is not compiled in: all of kind
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage).
     pub fn open(&self) -> Result<Box<dyn Store>> {
-        self.check()?;
-        let ttl = self.ttl.unwrap_or(DEFAULT_TTL);
-        match self.backend {
-            Backend::Memory => {
-                Ok(Box::new(MemoryStore::new(self.max_bytes.unwrap_or(DEFAULT_MAX_BYTES), ttl)))
-            }
-            Backend::Memcached => self.open_memcached(ttl),
-            Backend::Redis => self.open_redis(ttl),
+        self.build()?.ok_or_else(|| {
+            let backend = self.backend.name();
+            Error::usage(format!("the store {backend} is not compiled in"))
+                .help(format!("enable the feature `{backend}` of bustard in Cargo.toml"))
+        })
+    }
+
+    /// `None` if the backend is not compiled in.
+    fn build(&self) -> Result<Option<Box<dyn Store>>> {
+        if let Some(problem) = self.problem() {
+            return Err(Error::usage(problem));
         }
-    }
-
-    #[cfg(feature = "memcached")]
-    fn open_memcached(&self, ttl: Duration) -> Result<Box<dyn Store>> {
+        let ttl = self.ttl.unwrap_or(DEFAULT_TTL);
+        #[cfg(any(feature = "memcached", feature = "redis"))]
         let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        Ok(Box::new(super::memcached::MemcachedStore::new(self.locations(), timeout, ttl)?))
-    }
-
-    #[cfg(not(feature = "memcached"))]
-    fn open_memcached(&self, _: Duration) -> Result<Box<dyn Store>> {
-        Err(not_compiled("memcached"))
-    }
-
-    #[cfg(feature = "redis")]
-    fn open_redis(&self, ttl: Duration) -> Result<Box<dyn Store>> {
-        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let location = self.locations().next().unwrap_or_default();
-        Ok(Box::new(super::redis::RedisStore::new(location, timeout, ttl)?))
-    }
-
-    #[cfg(not(feature = "redis"))]
-    fn open_redis(&self, _: Duration) -> Result<Box<dyn Store>> {
-        Err(not_compiled("redis"))
+        Ok(match self.backend {
+            Backend::Memory => {
+                Some(Box::new(MemoryStore::new(self.max_bytes.unwrap_or(DEFAULT_MAX_BYTES), ttl)))
+            }
+            #[cfg(feature = "memcached")]
+            Backend::Memcached => {
+                Some(Box::new(super::memcached::MemcachedStore::new(self.locations(), timeout, ttl)?))
+            }
+            #[cfg(feature = "redis")]
+            Backend::Redis => {
+                let location = self.locations().next().unwrap_or_default();
+                Some(Box::new(super::redis::RedisStore::new(location, timeout, ttl)?))
+            }
+            #[cfg(not(all(feature = "memcached", feature = "redis")))]
+            _ => None,
+        })
     }
 
     #[cfg(any(feature = "memcached", feature = "redis"))]
@@ -227,12 +237,6 @@ impl StoreSettings {
 
 fn within(duration: Option<Duration>, least: Duration, most: Duration) -> bool {
     duration.is_none_or(|duration| (least..=most).contains(&duration))
-}
-
-#[cfg(not(all(feature = "memcached", feature = "redis")))]
-fn not_compiled(backend: &str) -> Error {
-    Error::usage(format!("the store {backend} is not compiled in"))
-        .help(format!("enable the feature `{backend}` of bustard in Cargo.toml"))
 }
 
 fn read_duration<'de, D: Deserializer<'de>>(

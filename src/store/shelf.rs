@@ -45,6 +45,7 @@ impl Shelf {
     }
 
     /// Whether both calls return without waiting for anybody.
+    #[cfg(feature = "tokio")]
     pub(crate) fn is_local(&self) -> bool {
         self.store.is_local()
     }
@@ -142,6 +143,7 @@ mod tests {
         let shelf = Shelf::open(&StoreSettings::memory()).unwrap();
         shelf.set(&key(1, b"a"), b"");
         assert_eq!(shelf.get(&key(1, b"a")), Some(Vec::new()));
+        #[cfg(feature = "tokio")]
         assert!(shelf.is_local() && !Shelf::new(Box::new(self::shelf().1)).is_local());
     }
 }

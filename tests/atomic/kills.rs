@@ -3,7 +3,7 @@
 //! says how many for each engine, `BUSTARD_SEED` repeats a sequence.
 
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use postgres::Client;
 use rusqlite::ErrorCode;
@@ -16,15 +16,6 @@ use crate::support::{
 /// Kills before a new database is taken: from nothing to Bustard's own tables
 /// is a way that a run goes only once.
 const KILLS_EACH: usize = 10;
-
-/// Another sequence each time, unless `BUSTARD_SEED` says which.
-fn seeded() -> Random {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
-    let seed = std::env::var("BUSTARD_SEED").ok().map(|seed| seed.parse().expect("it is a number"));
-    let seed = seed.unwrap_or(now.as_nanos() as u64);
-    println!("BUSTARD_SEED={seed}");
-    Random::new(seed)
-}
 
 fn wanted() -> usize {
     std::env::var("BUSTARD_KILLS").map_or(20, |kills| kills.parse().expect("BUSTARD_KILLS is a number"))
@@ -280,7 +271,7 @@ fn kill_on(
 
 fn kill<'s>(engine: &str, mut subjects: impl FnMut(usize) -> Subject<'s>, targets: &[&str]) {
     let ladder = Ladder::climb(&subjects(0), targets);
-    let mut random = seeded();
+    let mut random = Random::seeded();
     let mut tally = Tally::default();
     let mut number = 1;
     while tally.kills() < wanted() {

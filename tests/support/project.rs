@@ -25,6 +25,14 @@ impl Project {
         Project { directory }
     }
 
+    /// A copy of the example forum's files, where the README's commands find it.
+    pub fn forum() -> Project {
+        let project = Project::new();
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/forum");
+        copy(&example, &project.path().join("examples/forum"));
+        project
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.directory.path()
@@ -146,4 +154,18 @@ pub fn sqlite_schema(path: &Path) -> String {
         Ok(format!("{kind} {name} on {table}: {}\n", row.get::<_, String>(3)?))
     });
     lines.expect("sqlite_master is readable").map(|line| line.expect("sqlite_master is text")).collect()
+}
+
+/// Copies what a run reads: configurations and SQL.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("the directory is made");
+    for entry in fs::read_dir(from).expect("the directory is readable") {
+        let from = entry.expect("the directory is readable").path();
+        let to = to.join(from.file_name().expect("a file has a name"));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else if from.extension().is_some_and(|extension| extension == "sql" || extension == "toml") {
+            fs::copy(from, to).expect("the file is copied");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Random numbers that need no library: what is done next, never what is right.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The generator SplitMix64.
 pub struct Random(u64);
@@ -8,6 +8,15 @@ pub struct Random(u64);
 impl Random {
     pub fn new(seed: u64) -> Random {
         Random(seed)
+    }
+
+    /// Another sequence each time, unless `BUSTARD_SEED` says which. Prints it.
+    pub fn seeded() -> Random {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
+        let seed = std::env::var("BUSTARD_SEED").ok().map(|seed| seed.parse().expect("it is a number"));
+        let seed = seed.unwrap_or(now.as_nanos() as u64);
+        println!("BUSTARD_SEED={seed}");
+        Random::new(seed)
     }
 
     pub fn next(&mut self) -> u64 {

@@ -8,7 +8,8 @@
 --
 --   depends on APP [VERSION]      that app's migration comes before this one
 --   required by APP VERSION       this one comes before that app's migration
---   register cache NAME           start to track a cache
+--   register cache NAME           start to track a cache; with `on TABLE, …` behind
+--                                 it, writes to these tables invalidate it
 --   unregister cache NAME         stop to track it
 --   down                          what follows undoes this migration
 

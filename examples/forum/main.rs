@@ -1,0 +1,80 @@
+//! A forum that keeps what its users may do in a store, and believes it for as
+//! long as the version under which it was stored is the current one. From the top
+//! of the repository:
+//!
+//! ```sh
+//! cargo run --example forum -- serve       # in one terminal
+//! cargo run --example forum -- moderate    # in another
+//! ```
+//!
+//! `DATABASE_URL=postgres://…` has both on a server.
+
+mod database;
+mod moderate;
+mod serve;
+
+use std::error::Error;
+use std::path::Path;
+
+use bustard::{CacheBuster, Config};
+use database::Connection;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const USAGE: &str = "\
+usage: forum serve [SECONDS]
+       forum moderate                                   until Ctrl-C
+       forum moderate promote|demote|ban|unban USER     once";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Err(error) = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn run(arguments: &[&str]) -> Result {
+    match arguments {
+        ["serve"] => serve::run(&Forum::configured()?, u64::MAX),
+        ["serve", seconds] => serve::run(&Forum::configured()?, seconds.parse()?),
+        ["moderate"] => moderate::run(&Forum::configured()?),
+        ["moderate", action, user] => moderate::once(&Forum::configured()?, action, user),
+        _ => Err(USAGE.into()),
+    }
+}
+
+/// What both programs start with.
+struct Forum {
+    config: Config,
+    url: String,
+}
+
+impl Forum {
+    fn configured() -> Result<Self> {
+        let config = Config::load(Some(Path::new("examples/forum/bustard.toml")))?;
+        let (url, _) = config.database_url(None)?;
+        Ok(Forum { config, url })
+    }
+
+    /// Brings the database up to date. However many processes start at once, each
+    /// migration is applied once.
+    fn migrate(&self) -> Result {
+        let (mut database, origin) = self.config.database(None)?;
+        println!("{} (from {origin})", database.display_name());
+        let report = self.config.migrator().run(&mut database)?;
+        println!("{} migrations applied", report.steps.len());
+        Ok(())
+    }
+
+    /// From here on the versions of the forum's caches are known in this process.
+    fn cache_buster(&self) -> Result<CacheBuster> {
+        let (database, _) = self.config.database(None)?;
+        Ok(self.config.cache_buster(&database).start()?)
+    }
+
+    /// A connection for the forum's own queries.
+    fn connect(&self) -> Result<Connection> {
+        Connection::open(&self.url)
+    }
+}

@@ -1,0 +1,74 @@
+//! How late this process is: threads that sleep for a moment again and again and
+//! note by how much they overslept. A process that is stopped, or gets no
+//! processor, keeps its refresher from expiring the snapshot, and this tells for
+//! how long.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const BEAT: Duration = Duration::from_millis(5);
+/// One of them may be lucky.
+const HEARTS: usize = 3;
+/// How long before a read a delay may have begun to matter for it.
+const BEFORE: Duration = Duration::from_millis(200);
+/// What is forgotten.
+const OLD: Duration = Duration::from_secs(10);
+
+pub struct Pulse(Vec<Arc<Heart>>);
+
+struct Heart(Mutex<State>);
+
+struct State {
+    last: Instant,
+    /// When it woke, and by how much too late.
+    late: VecDeque<(Instant, Duration)>,
+}
+
+impl Pulse {
+    pub fn start() -> Pulse {
+        let hearts = (0..HEARTS).map(|_| {
+            let heart = Arc::new(Heart(Mutex::new(State { last: Instant::now(), late: VecDeque::new() })));
+            let beating = Arc::clone(&heart);
+            thread::spawn(move || {
+                loop {
+                    thread::sleep(BEAT);
+                    beating.beat();
+                }
+            });
+            heart
+        });
+        Pulse(hearts.collect())
+    }
+
+    /// The longest delay since shortly before then, the present one included.
+    pub fn late(&self, since: Instant) -> Duration {
+        self.0.iter().map(|heart| heart.late(since)).max().unwrap_or_default()
+    }
+}
+
+impl Heart {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beat(&self) {
+        let mut state = self.state();
+        let now = Instant::now();
+        let late = (now - state.last).saturating_sub(BEAT);
+        state.last = now;
+        if late > BEAT {
+            state.late.push_back((now, late));
+        }
+        while state.late.front().is_some_and(|(woke, _)| *woke + OLD < now) {
+            state.late.pop_front();
+        }
+    }
+
+    fn late(&self, since: Instant) -> Duration {
+        let state = self.state();
+        let past = state.late.iter().filter(|(woke, _)| *woke + BEFORE >= since).map(|(_, late)| *late);
+        past.chain([state.last.elapsed().saturating_sub(BEAT)]).max().unwrap_or_default()
+    }
+}

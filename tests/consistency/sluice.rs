@@ -1,0 +1,145 @@
+//! A TCP proxy before a server whose network is bad at times: it delays, goes
+//! silent, refuses and cuts.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How bytes pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Free,
+    /// Each piece that comes takes this long, in each direction.
+    Delayed(Duration),
+    /// Nothing passes; what was sent meanwhile arrives when that is over.
+    Silent,
+    /// New connections are closed at once.
+    Refused,
+}
+
+/// Listens on a port of its own until dropped.
+pub struct Sluice {
+    address: SocketAddr,
+    gate: Arc<Gate>,
+}
+
+struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    flow: Flow,
+    open: HashMap<u64, [TcpStream; 2]>,
+    count: u64,
+    closed: bool,
+}
+
+impl Sluice {
+    /// Before the server at 127.0.0.1 and this port.
+    pub fn before(port: u16) -> Sluice {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let state = State { flow: Flow::Free, open: HashMap::new(), count: 0, closed: false };
+        let gate = Arc::new(Gate { state: Mutex::new(state), changed: Condvar::new() });
+        let sluice = Sluice { address, gate: Arc::clone(&gate) };
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let State { flow, closed, .. } = *gate.state();
+                if closed {
+                    return;
+                }
+                if flow != Flow::Refused
+                    && let Ok(server) = TcpStream::connect(("127.0.0.1", port))
+                {
+                    join(&gate, client, server);
+                }
+            }
+        });
+        sluice
+    }
+
+    /// `127.0.0.1:PORT`, where to connect to.
+    pub fn location(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub fn set(&self, flow: Flow) {
+        self.gate.state().flow = flow;
+        self.gate.changed.notify_all();
+    }
+
+    /// Cuts all connections that are open now.
+    pub fn cut(&self) {
+        let open = std::mem::take(&mut self.gate.state().open);
+        open.values().for_each(hang_up);
+    }
+}
+
+impl Drop for Sluice {
+    fn drop(&mut self) {
+        self.gate.state().closed = true;
+        self.set(Flow::Free);
+        self.cut();
+        // Wakes the listener, so that it sees that it is closed.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Gate {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something that has just come may go on.
+    fn pass(&self) {
+        let state = self.changed.wait_while(self.state(), |state| state.flow == Flow::Silent);
+        let flow = state.unwrap_or_else(PoisonError::into_inner).flow;
+        if let Flow::Delayed(time) = flow {
+            thread::sleep(time);
+        }
+    }
+}
+
+fn join(gate: &Arc<Gate>, client: TcpStream, server: TcpStream) {
+    let again = |stream: &TcpStream| stream.try_clone().expect("sockets can be shared");
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("TCP can do without delay");
+    }
+    let mut state = gate.state();
+    state.count += 1;
+    let number = state.count;
+    state.open.insert(number, [again(&client), again(&server)]);
+    drop(state);
+    for (from, to) in [(again(&client), again(&server)), (server, client)] {
+        let gate = Arc::clone(gate);
+        thread::spawn(move || {
+            pump(&gate, from, to);
+            if let Some(streams) = gate.state().open.remove(&number) {
+                hang_up(&streams);
+            }
+        });
+    }
+}
+
+fn pump(gate: &Gate, mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = from.read(&mut buffer);
+        // An end is also something that the other side hears of when it can.
+        gate.pass();
+        match read {
+            Ok(count @ 1..) if to.write_all(&buffer[..count]).is_ok() => {}
+            _ => return,
+        }
+    }
+}
+
+fn hang_up(streams: &[TcpStream; 2]) {
+    for stream in streams {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,200 @@
+//! The example's program, as the README has it: one process serves permissions
+//! from the store, and others change what they are made from.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use support::{Database, Outcome, Project, Running, wait_until};
+
+/// The program. `cargo test --test …` does not build examples by itself.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", "forum"]);
+        // As the tests themselves are built, so that nothing is built twice.
+        if cfg!(feature = "testing") {
+            cargo.arg("--all-features");
+        }
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().expect("cargo starts").success());
+        let program = Path::new(env!("CARGO_BIN_EXE_bustard")).with_file_name("examples").join("forum");
+        program.with_extension(std::env::consts::EXE_EXTENSION)
+    })
+}
+
+/// A forum of one test's own.
+struct Forum {
+    project: Project,
+    database: Option<Database<'static>>,
+}
+
+impl Forum {
+    fn on_sqlite() -> Forum {
+        Forum { project: Project::forum(), database: None }
+    }
+
+    fn on_postgres() -> Forum {
+        Forum { project: Project::forum(), database: Some(Database::new()) }
+    }
+
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.project.command_of(program, arguments);
+        if let Some(database) = &self.database {
+            command.env("DATABASE_URL", database.url());
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(self.command(program(), arguments)).success()
+    }
+
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(program(), arguments))
+    }
+
+    fn bustard(&self, arguments: &[&str]) {
+        let arguments = [&["--config", "examples/forum/bustard.toml"], arguments].concat();
+        Outcome::of(self.command(Path::new(env!("CARGO_BIN_EXE_bustard")), &arguments)).success();
+    }
+
+    fn execute(&self, sql: &str) {
+        match &self.database {
+            Some(database) => drop(database.psql(sql)),
+            None => self.project.sqlite("examples/forum/forum.sqlite").execute_batch(sql).expect(sql),
+        }
+    }
+}
+
+/// A line that the server prints each second.
+struct Second {
+    look_ups: u64,
+    loads: u64,
+    checked: u64,
+}
+
+impl Second {
+    fn of(line: &str) -> Option<Second> {
+        let (_, counts) = line.split_once(" s: ")?;
+        let words: Vec<&str> = counts.split(' ').collect();
+        let number = |after: &str| {
+            let at = words.iter().position(|word| *word == after)?;
+            words[at - 1].parse().ok()
+        };
+        Some(Second { look_ups: number("look-ups,")?, loads: number("loads")?, checked: number("sessions")? })
+    }
+
+    fn all(stdout: &str) -> Vec<Second> {
+        stdout.lines().filter_map(Second::of).collect()
+    }
+}
+
+/// Waits until the server has printed two more of its lines: what lies between
+/// them is a whole second, in which it has served everybody several times.
+fn a_second_passes(server: &Running) {
+    let before = Second::all(&server.stdout_so_far()).len();
+    wait_until("the server counts two more seconds", || {
+        Second::all(&server.stdout_so_far()).len() >= before + 2
+    });
+}
+
+fn serves_while_another_process_moderates(forum: &Forum) {
+    // The first one makes the database, and ends when it was told to.
+    let first = forum.run(&["serve", "1"]).says("migrations applied");
+    assert!(Second::all(&first.stdout).len() == 1 && !first.stdout.contains("\n0 migrations"), "{first}");
+    let server = forum.start(&["serve"]);
+    server.wait_for_stdout("0 migrations applied");
+    a_second_passes(&server);
+
+    // Whoever changes data and does not say so is not noticed: the answers do
+    // come from the store.
+    forum.execute(
+        "INSERT INTO memberships VALUES ((SELECT id FROM users WHERE name = 'user5'), 'moderators')",
+    );
+    a_second_passes(&server);
+    assert!(!server.stdout_so_far().contains("user5"), "{}", server.stdout_so_far());
+    forum.bustard(&["caches", "invalidate", "permissions"]);
+    server.wait_for_stdout("user5 may close threads now");
+
+    let checked = "(the session: set before the cache got invalidated, checked again)";
+    let mut expected = vec!["user5 may close threads now".to_owned()];
+    for (action, done, answer) in [
+        ("promote", "user7 is a moderator\n", "user7 may close threads now".to_owned()),
+        ("ban", "user7 is banned\n", format!("user7 is banned {checked}")),
+        ("unban", "user7 is not banned any more\n", format!("user7 is not banned any more {checked}")),
+        ("demote", "user7 is no moderator any more\n", "user7 may not close threads any more".to_owned()),
+    ] {
+        assert!(!server.stdout_so_far().contains(&answer), "{answer}, before anybody did anything");
+        assert_eq!(forum.run(&["moderate", action, "user7"]).stdout, done);
+        server.wait_for_stdout(&answer);
+        expected.push(answer);
+    }
+    a_second_passes(&server);
+    let outcome = server.kill9();
+    let said: Vec<&str> = outcome.stdout.lines().filter(|line| line.starts_with("user")).collect();
+    assert_eq!(said, expected, "{outcome}");
+
+    let seconds = Second::all(&outcome.stdout);
+    let sum = |count: fn(&Second) -> u64| seconds.iter().map(count).sum::<u64>();
+    let (look_ups, loads) = (sum(|second| second.look_ups), sum(|second| second.loads));
+    // Everybody's permissions were loaded at first, and after three invalidations;
+    // everybody's session was checked at first, and after two.
+    let users = 40;
+    assert!(loads >= 4 * users && look_ups > 2 * loads, "{outcome}");
+    assert!(sum(|second| second.checked) >= 3 * users, "{outcome}");
+    assert!(outcome.stdout.contains(" 100.0 % hits"), "{outcome}");
+}
+
+fn moderates_until_it_is_stopped(forum: &Forum) {
+    forum.run(&["serve", "1"]);
+    let server = forum.start(&["serve"]);
+    server.wait_for_stdout("look-ups");
+    let moderator = forum.start(&["moderate"]);
+    moderator.wait_for_stdout("user2 is a moderator");
+    // Which of the states in between it sees is a matter of luck; never none.
+    wait_until("the server sees what changes", || {
+        server.stdout_so_far().lines().filter(|line| line.starts_with("user")).count() >= 2
+    });
+    let moderator = moderator.kill9();
+    let first: Vec<&str> = moderator.stdout.lines().take(4).collect();
+    let round = ["is a moderator", "is banned", "is not banned any more", "is no moderator any more"];
+    assert_eq!(first, round.map(|what| format!("user1 {what}")), "{moderator}");
+    server.kill9().says("% hits");
+}
+
+#[test]
+fn serves_while_another_process_moderates_on_sqlite() {
+    serves_while_another_process_moderates(&Forum::on_sqlite());
+}
+
+#[test]
+fn serves_while_another_process_moderates_on_postgres() {
+    serves_while_another_process_moderates(&Forum::on_postgres());
+}
+
+#[test]
+fn moderates_until_it_is_stopped_on_sqlite() {
+    moderates_until_it_is_stopped(&Forum::on_sqlite());
+}
+
+#[test]
+fn moderates_until_it_is_stopped_on_postgres() {
+    moderates_until_it_is_stopped(&Forum::on_postgres());
+}
+
+/// Before there is anything to serve or to moderate, it says what to do.
+#[test]
+fn what_is_missing_is_said() {
+    let forum = Forum::on_sqlite();
+    Outcome::of(forum.command(program(), &["moderate"])).exits(1).complains("`bustard migrate` makes it");
+    Outcome::of(forum.command(program(), &[])).exits(1).complains("usage: forum serve");
+    forum.run(&["serve", "1"]);
+    let outcome = Outcome::of(forum.command(program(), &["moderate", "ban", "nobody"]));
+    outcome.exits(1).complains("no such user");
+}
