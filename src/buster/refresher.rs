@@ -194,13 +194,18 @@ impl Refresher {
     }
 
     fn see(&mut self, look: Look, began: Instant, wanted: Option<Vec<String>>) -> Result<()> {
+        self.reason = match look.age {
+            Duration::ZERO => LATE.to_owned(),
+            Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
+            age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
+        };
         // One server never goes back. But the next one, a hot standby, may be behind
         // what is known, or behind a commit that somebody was promised to see.
         let newest = if self.seen.is_none() { self.as_of.max(self.told) } else { self.told };
         let fresh = (began.checked_sub(look.age).max(self.seen))
             .filter(|as_of| Some(*as_of) >= newest && *as_of + self.times.max_staleness > Instant::now());
         let Some(as_of) = fresh else {
-            self.too_old(&look);
+            self.too_old(look.caches.is_some());
             return Ok(());
         };
         let missed = self.failures > 0 && failpoint::fault("no-read-after-reconnect");
@@ -217,7 +222,6 @@ impl Refresher {
             self.report();
         }
         (self.as_of, self.seen, self.told) = (Some(as_of), Some(as_of), None);
-        LATE.clone_into(&mut self.reason);
         if self.failures > 0 {
             log::info!("cache versions are read again");
             self.failures = 0;
@@ -227,14 +231,8 @@ impl Refresher {
 
     /// What has been seen is from too long ago. What is known stays until its time
     /// is over.
-    fn too_old(&mut self, look: &Look) {
-        if !look.age.is_zero() {
-            self.reason = match look.age {
-                Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
-                age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
-            };
-        }
-        if look.caches.is_some() {
+    fn too_old(&mut self, changed: bool) {
+        if changed {
             // The next look is to take in what this one has seen in vain.
             self.looker.forget();
         }
