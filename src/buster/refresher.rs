@@ -200,8 +200,11 @@ impl Refresher {
             age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
         };
         // One server never goes back. But the next one, a hot standby, may be behind
-        // what is known, or behind a commit that somebody was promised to see.
-        let newest = if self.seen.is_none() { self.as_of.max(self.told) } else { self.told };
+        // what is known, or behind a commit that somebody was promised to see. (A pooler
+        // may lead to another one each time, which is as old as it says.)
+        self.seen = self.seen.filter(|_| self.looker.is_direct());
+        let first = self.seen.is_none() && self.looker.is_direct();
+        let newest = if first { self.as_of.max(self.told) } else { self.told };
         let fresh = (began.checked_sub(look.age).max(self.seen))
             .filter(|as_of| Some(*as_of) >= newest && *as_of + self.times.max_staleness > Instant::now());
         let Some(as_of) = fresh else {

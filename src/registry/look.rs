@@ -299,6 +299,11 @@ impl Looker {
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
+    /// Whether all looks on this connection are at one server.
+    pub(crate) fn is_direct(&self) -> bool {
+        !self.server.pooled
+    }
+
     /// Has the next look read everything anew.
     pub(crate) fn forget(&mut self) {
         self.known = None;

@@ -88,3 +88,20 @@ fn what_a_standby_has_replayed_before_a_commit_does_not_hide_it() {
     world.set(|state| state.behind = Some(Duration::ZERO));
     wait_until("it has replayed it", || bans.is_valid(version(2)));
 }
+
+/// Through a pooler each look may be at another standby: one that is far behind is
+/// not believed because of another one that was not.
+#[test]
+fn standbys_behind_a_pooler_are_as_old_as_each_says() {
+    let world = World::new(&["bans"]);
+    world.set(|state| state.behind = Some(Duration::ZERO));
+    let buster = world.builder(Duration::from_millis(500)).start().unwrap();
+    let bans = buster.cache("bans").unwrap();
+    world.set(|state| {
+        state.register("bans", Some(3));
+        (state.process, state.behind) = (8, Some(LONG));
+    });
+    let mut seen = Vec::new();
+    wait_until("it expires", || bans.version().map(|version| seen.push(version.get())).is_err());
+    assert!(seen.iter().all(|seen| *seen == version(1)), "what is an hour old was believed");
+}
