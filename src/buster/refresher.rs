@@ -202,10 +202,11 @@ impl Refresher {
         // One server never goes back. But the next one, a hot standby, may be behind
         // what is known, or behind a commit that somebody was promised to see. (A pooler
         // may lead to another one each time, which is as old as it says.)
-        self.seen = self.seen.filter(|_| self.looker.is_direct());
-        let first = self.seen.is_none() && self.looker.is_direct();
-        let newest = if first { self.as_of.max(self.told) } else { self.told };
-        let fresh = (began.checked_sub(look.age).max(self.seen))
+        let (seen, newest) = match self.looker.is_direct() {
+            true => (self.seen, self.as_of.max(self.told)),
+            false => (None, self.told),
+        };
+        let fresh = (began.checked_sub(look.age).max(seen))
             .filter(|as_of| Some(*as_of) >= newest && *as_of + self.times.max_staleness > Instant::now());
         let Some(as_of) = fresh else {
             self.too_old(look.caches.is_some());
