@@ -77,6 +77,7 @@ pub(super) fn start(
         looker,
         times,
         as_of: None,
+        seen: None,
         told: None,
         reason: LATE.to_owned(),
         listener,
@@ -103,7 +104,9 @@ struct Refresher {
     times: Times,
     /// As of when the snapshot is known; `None` once it has expired.
     as_of: Option<Instant>,
-    /// When a commit was told of last. What was seen before it does not count.
+    /// As of when something was seen over this connection last.
+    seen: Option<Instant>,
+    /// When a commit was told of that has not been seen. Nothing from before it counts.
     told: Option<Instant>,
     /// Why the snapshot is going to expire, if it does.
     reason: String,
@@ -132,6 +135,7 @@ impl Refresher {
         let _closing = Closing(self.shared.clone());
         self.shared.look_from_this_thread();
         loop {
+            self.seen = None;
             let error = match self.looker.connect(self.deadline()) {
                 Ok(()) => self.attend(),
                 Err(error) => error,
@@ -190,14 +194,22 @@ impl Refresher {
     }
 
     fn see(&mut self, look: Look, began: Instant, wanted: Option<Vec<String>>) -> Result<()> {
-        // On a hot standby it may be from before what is known, or from before a
-        // commit that somebody was promised to see.
-        let newest = self.as_of.max(self.told);
-        let fresh = began
-            .checked_sub(look.age)
+        self.reason = match look.age {
+            Duration::ZERO => LATE.to_owned(),
+            Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
+            age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
+        };
+        // One server never goes back. But the next one, a hot standby, may be behind
+        // what is known, or behind a commit that somebody was promised to see. (A pooler
+        // may lead to another one each time, which is as old as it says.)
+        let (seen, newest) = match self.looker.is_direct() {
+            true => (self.seen, self.as_of.max(self.told)),
+            false => (None, self.told),
+        };
+        let fresh = (began.checked_sub(look.age).max(seen))
             .filter(|as_of| Some(*as_of) >= newest && *as_of + self.times.max_staleness > Instant::now());
         let Some(as_of) = fresh else {
-            self.too_old(look.age);
+            self.too_old(look.caches.is_some());
             return Ok(());
         };
         let missed = self.failures > 0 && failpoint::fault("no-read-after-reconnect");
@@ -213,8 +225,7 @@ impl Refresher {
             self.shared.publish(Snapshot { caches, wanted, registered });
             self.report();
         }
-        self.as_of = Some(as_of);
-        LATE.clone_into(&mut self.reason);
+        (self.as_of, self.seen, self.told) = (Some(as_of), Some(as_of), None);
         if self.failures > 0 {
             log::info!("cache versions are read again");
             self.failures = 0;
@@ -224,15 +235,11 @@ impl Refresher {
 
     /// What has been seen is from too long ago. What is known stays until its time
     /// is over.
-    fn too_old(&mut self, age: Duration) {
-        if !age.is_zero() {
-            self.reason = match age {
-                Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
-                age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
-            };
+    fn too_old(&mut self, changed: bool) {
+        if changed {
+            // The next look is to take in what this one has seen in vain.
+            self.looker.forget();
         }
-        // The next look is to take in all of it, whatever this one has seen.
-        self.looker.forget();
         match self.as_of < self.told {
             true => self.expire(),
             false => self.expire_if_due(),

@@ -126,10 +126,6 @@ impl Shared {
     }
 
     fn wait(&self, ticket: Ticket) {
-        if self.looks_from.get() == Some(&std::thread::current().id()) {
-            // The listener asks: it looks when that returns.
-            return;
-        }
         while let Some(listener) = self.not_yet(ticket) {
             listener.wait();
         }
@@ -139,6 +135,10 @@ impl Shared {
     pub(super) fn not_yet(&self, ticket: Ticket) -> Option<EventListener> {
         let ended = || self.answered.load(Ordering::SeqCst) >= ticket.0;
         if ended() {
+            return None;
+        }
+        if self.looks_from.get() == Some(&std::thread::current().id()) {
+            // The listener asks: the look begins when that returns.
             return None;
         }
         let listener = self.ended.listen();
