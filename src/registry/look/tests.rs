@@ -128,9 +128,12 @@ impl Lines {
         self.script().answers.push_back(Err(Error::new(ErrorKind::Database, "refused").said(said)));
     }
 
-    /// What was asked since the last time, by its first words.
+    /// What was asked since the last time, by its first words, but for those that
+    /// every look begins with.
     fn asked(&self) -> Vec<String> {
-        let short = |sql: String| sql.replace("pg_catalog.", "").chars().take(24).collect();
+        let reading = format!("{};", crate::registry::postgres::READING);
+        let short =
+            |sql: String| sql.replace("pg_catalog.", "").replace(&reading, "").chars().take(24).collect();
         std::mem::take(&mut self.script().asked).into_iter().map(short).collect()
     }
 }
