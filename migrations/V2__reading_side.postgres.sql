@@ -435,3 +435,29 @@ REVOKE EXECUTE ON FUNCTION
     bustard.register_cache_on(pg_catalog.text, pg_catalog.text, pg_catalog.text[]),
     bustard.register_cache_again(pg_catalog.text)
 FROM PUBLIC;
+
+-- Whoever applies this: one role owns all of it, since functions of V1 that run with
+-- their owner's rights use the tables from here.
+DO $$
+DECLARE
+    owner pg_catalog.name := (
+        SELECT pg_catalog.pg_get_userbyid(k.relowner) FROM pg_catalog.pg_class AS k
+        WHERE k.oid OPERATOR(pg_catalog.=) 'bustard.cache'::pg_catalog.regclass::pg_catalog.oid);
+    object pg_catalog.text;
+BEGIN
+    FOR object IN
+        SELECT pg_catalog.format('TABLE %s', k.oid::pg_catalog.regclass)
+        FROM pg_catalog.pg_class AS k
+        WHERE k.relnamespace OPERATOR(pg_catalog.=) 'bustard'::pg_catalog.regnamespace::pg_catalog.oid
+          AND k.relkind OPERATOR(pg_catalog.=) ANY ('{r,v}'::pg_catalog."char"[])
+          AND pg_catalog.pg_get_userbyid(k.relowner) OPERATOR(pg_catalog.<>) owner
+      UNION ALL
+        SELECT pg_catalog.format('FUNCTION %s', p.oid::pg_catalog.regprocedure)
+        FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace OPERATOR(pg_catalog.=) 'bustard'::pg_catalog.regnamespace::pg_catalog.oid
+          AND pg_catalog.pg_get_userbyid(p.proowner) OPERATOR(pg_catalog.<>) owner
+    LOOP
+        EXECUTE pg_catalog.format('ALTER %s OWNER TO %I', object, owner);
+    END LOOP;
+END
+$$;
