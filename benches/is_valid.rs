@@ -85,12 +85,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn subject<C>(
-        &mut self,
-        name: &str,
-        open: impl Fn() -> C + Sync,
-        ask: impl Fn(&mut C) -> bool + Sync,
-    ) {
+    fn subject<C>(&mut self, name: &str, open: impl Fn() -> C + Sync, ask: impl Fn(&mut C) -> bool + Sync) {
         let mut line = format!("{name:<30}");
         for threads in THREADS {
             let samples = RefCell::new(Samples::new());
@@ -195,7 +190,7 @@ fn main() {
     bench.subject(
         "Cache::version",
         || cache.clone(),
-        |cache| black_box(cache).version().ok() == Some(black_box(version)),
+        |cache| matches!(black_box(cache).version(), Ok(now) if now == black_box(version)),
     );
 
     let number = Arc::new(ArcSwap::from_pointee(VERSION));
@@ -230,11 +225,7 @@ fn main() {
     let mut line = Line::new(&memcached, "", "STORED");
     line.say(&format!("set {NAME} 0 0 {}\r\n{version}\r\n", version.len()));
     line.answer();
-    bench.subject(
-        "Memcached GET on loopback",
-        || Line::new(&memcached, "get bans\r\n", "END"),
-        Line::get,
-    );
+    bench.subject("Memcached GET on loopback", || Line::new(&memcached, "get bans\r\n", "END"), Line::get);
     let redis = Server::redis();
     let mut line = Line::new(&redis, "", "+OK");
     line.say(&format!("SET {NAME} {version}\r\n"));

@@ -133,7 +133,12 @@ fn idle(few: &Database<'_>, many: &Database<'_>) {
     let (began, before) = (now(), used());
     thread::sleep(WATCHED);
     let (took, after) = (now() - began, used());
-    println!("{:<52}{:>12}{:>12}", format!("idle for {WATCHED:?}, per cent of one core"), "process", "server");
+    println!(
+        "{:<52}{:>12}{:>12}",
+        format!("idle for {WATCHED:?}, per cent of one core"),
+        "process",
+        "server"
+    );
     for (i, (what, ..)) in processes.iter().enumerate() {
         let [process, server] = [0, 1].map(|side| share(after[i][side] - before[i][side], took));
         let verdict = match (what.starts_with('`'), process.max(server) <= AIM) {

@@ -12,25 +12,25 @@ mod measure;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::io::Write;
-use std::process::{Child, Stdio};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use bustard::{
-    App, Cache, CacheBuster, Change, DEFAULT_POLL_INTERVAL, Database as Connection, Migration, Migrator, registry,
+    App, Cache, CacheBuster, Change, DEFAULT_POLL_INTERVAL, Database as Connection, Migration, Migrator,
+    registry,
 };
 use measure::{Reporter, Sorted, computed, now, report, share, wait_for_parent};
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, NoTls};
-use support::{Binaries, Cluster, Database, Random};
+use support::{Cluster, Database, Random};
 
 /// Samples of each way when idle.
 const IDLE: usize = 400;
 
 /// Turns of each way under load, and how long one takes.
-const TURNS: usize = 4;
-const TURN: Duration = Duration::from_secs(5);
+const TURNS: usize = 3;
+const TURN: Duration = Duration::from_secs(3);
 
 const CLIENTS: usize = 16;
 
@@ -49,6 +49,8 @@ enum Way {
     Inside,
 }
 
+const WAYS: [Way; 3] = [Way::Buster, Way::After, Way::Inside];
+
 impl Way {
     fn name(self) -> &'static str {
         match self {
@@ -57,17 +59,37 @@ impl Way {
             Way::Inside => "NOTIFY, then COMMIT",
         }
     }
+}
 
-    /// What a client of the load says. Its caches are others than the measured one.
-    fn script(self) -> String {
-        let (before, after) = match self {
-            Way::Buster => ("SELECT bustard.invalidate('load');", "SELECT bustard.notify();"),
-            Way::After => ("SELECT bustard.invalidate('load');", "NOTIFY changes, 'load';"),
-            Way::Inside => ("NOTIFY changes, 'load';", ""),
-        };
-        let update = "UPDATE account SET balance = balance + 1 WHERE id = :a;";
-        format!("\\set a random(1, 10000)\nBEGIN;\n{update}\n{before}\nCOMMIT;\n{after}\n")
+/// Commits a transaction that invalidates a cache, makes that known, and returns
+/// when the commit began.
+fn commit(
+    way: Way,
+    client: &mut Client,
+    buster: Option<&CacheBuster>,
+    cache: &str,
+    random: &mut Random,
+) -> Duration {
+    let mut transaction = client.transaction().expect("the database answers");
+    let account = random.below(10_000) + 1;
+    let update = format!("UPDATE account SET balance = balance + 1 WHERE id = {account}");
+    transaction.batch_execute(&update).expect("it is written");
+    let notify = format!("NOTIFY changes, '{cache}'");
+    match way {
+        Way::Buster | Way::After => {
+            registry::invalidate(&mut transaction, &[cache]).expect("it is invalidated");
+        }
+        Way::Inside => transaction.batch_execute(&notify).expect("it notifies"),
     }
+    let began = now();
+    match buster {
+        Some(buster) => buster.commit(transaction).expect("it commits"),
+        None => transaction.commit().expect("it commits"),
+    }
+    if way == Way::After {
+        client.batch_execute(&notify).expect("it notifies");
+    }
+    began
 }
 
 /// Who commits in a database, the other process, and the database, which goes last.
@@ -80,17 +102,17 @@ struct Ground<'c> {
     database: Database<'c>,
     /// The process of the server that serves the reader.
     backend: u32,
-    count: u32,
 }
 
 impl<'c> Ground<'c> {
-    fn new(cluster: &'c Cluster, way: Way) -> Ground<'c> {
+    /// With so many caches of which nobody tells.
+    fn new(cluster: &'c Cluster, way: Way, silent: usize) -> Ground<'c> {
         let database = Database::on(cluster);
         let mut caches = Migration::new().register_cache("probe").register_cache("load").sql(
             "CREATE TABLE account (id integer PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
              INSERT INTO account SELECT i, 0 FROM generate_series(1, 10000) AS i;",
         );
-        for i in 0..SILENT {
+        for i in 0..silent {
             caches = caches.register_cache(format!("silent {i}"));
         }
         let mut connection = Connection::new(&database.url()).expect("the URL is good");
@@ -111,66 +133,38 @@ impl<'c> Ground<'c> {
             .expect("the reader is connected")
             .get::<_, i32>(0)
             .unsigned_abs();
-        Ground { way, database, client, buster, probe, reader, backend, count: 0 }
+        Ground { way, database, client, buster, probe, reader, backend }
     }
 
     /// Commits once and waits until the other process has seen it.
     fn sample(&mut self, random: &mut Random) -> Duration {
-        self.count += 1;
-        let mut transaction = self.client.transaction().expect("the database answers");
-        let update = format!("UPDATE account SET balance = 0 WHERE id = {}", random.below(10_000) + 1);
-        transaction.batch_execute(&update).expect("it is written");
-        let notify = format!("NOTIFY changes, 'probe {}'", self.count);
-        let (began, what) = match self.way {
-            Way::Buster => {
-                self.buster.invalidate(&mut transaction, &["probe"]).expect("it is invalidated");
-                let began = now();
-                self.buster.commit(transaction).expect("it commits");
-                (began, self.probe.version().expect("it is known").to_string())
-            }
-            Way::After => {
-                registry::invalidate(&mut transaction, &["probe"]).expect("it is invalidated");
-                let began = now();
-                transaction.commit().expect("it commits");
-                self.client.batch_execute(&notify).expect("it notifies");
-                (began, format!("probe {}", self.count))
-            }
-            Way::Inside => {
-                transaction.batch_execute(&notify).expect("it notifies");
-                let began = now();
-                transaction.commit().expect("it commits");
-                (began, format!("probe {}", self.count))
-            }
-        };
+        let buster = (self.way == Way::Buster).then_some(&self.buster);
+        let began = commit(self.way, &mut self.client, buster, "probe", random);
         let (at, seen) = self.reader.seen();
-        assert_eq!(seen, what, "the other process reports what was committed");
+        if self.way == Way::Buster {
+            let version = self.probe.version().expect("it is known");
+            assert_eq!(seen, version.to_string(), "the other process knows what was committed");
+        }
         at.saturating_sub(began)
     }
 
-    /// Samples while pgbench commits as fast as it can.
+    /// Samples while another process commits as fast as it can.
     fn turn(&mut self, random: &mut Random) -> Turn {
-        let mut script = tempfile::NamedTempFile::new().expect("there is room");
-        script.write_all(self.way.script().as_bytes()).expect("it is written");
-        let seconds = (TURN.as_secs() + 1).to_string();
-        let clients = CLIENTS.to_string();
-        let mut load = Binaries::find().client_command("pgbench");
-        load.args(["-n", "-c", &clients, "-j", "2", "-T", &seconds, "-f"]).arg(script.path());
-        load.arg(self.database.url()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let load = Load(load.spawn().expect("pgbench starts"));
-        self.database.wait_until(&format!(
-            "SELECT count(*) = {CLIENTS} FROM pg_stat_activity WHERE application_name = 'pgbench'"
-        ));
+        let load = Reporter::start(&["load", self.way.name(), &self.database.url()]);
+        assert_eq!(load.next(), "ready");
         let processes = [self.reader.id(), self.backend];
         let used = || processes.map(|process| computed(process).unwrap_or_default());
         let (began, before) = (now(), used());
         let mut samples = Vec::new();
-        while now() < began + TURN {
+        // The load ends later.
+        while now() < began + TURN.mul_f64(0.9) {
             samples.push(self.sample(random));
             pause(random, Duration::from_millis(2));
         }
         let (took, after) = (now() - began, used());
         let [reader, backend] = [0, 1].map(|i| share(after[i].saturating_sub(before[i]), took));
-        Turn { samples, rate: load.rate(), reader, backend }
+        let commits: u32 = load.next().parse().expect("it counts");
+        Turn { samples, rate: f64::from(commits) / TURN.as_secs_f64(), reader, backend }
     }
 }
 
@@ -184,29 +178,9 @@ struct Turn {
     backend: f64,
 }
 
-struct Load(Child);
-
-impl Load {
-    fn rate(mut self) -> f64 {
-        let mut output = String::new();
-        let pipe = self.0.stdout.as_mut().expect("it is piped");
-        std::io::Read::read_to_string(pipe, &mut output).expect("pgbench says something");
-        let line = output.lines().find_map(|line| line.strip_prefix("tps = "));
-        let rate = line.and_then(|line| line.split(' ').next()?.parse().ok());
-        rate.unwrap_or_else(|| panic!("pgbench says no rate: {output}"))
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Waits for some random time, so that samples keep step with nothing.
 fn pause(random: &mut Random, average: Duration) {
-    std::thread::sleep(random.part_of(2 * average));
+    thread::sleep(random.part_of(2 * average));
 }
 
 /// The other process, when it has a `CacheBuster`: reports every version that its
@@ -237,7 +211,7 @@ fn listen(url: &str) {
     let mut client = Client::connect(url, NoTls).expect("it connects");
     client.batch_execute("LISTEN changes").expect("it listens");
     println!("ready");
-    std::thread::spawn(|| {
+    thread::spawn(|| {
         wait_for_parent();
         std::process::exit(0);
     });
@@ -251,31 +225,64 @@ fn listen(url: &str) {
     }
 }
 
+/// The process whose threads commit as fast as they can: says how often in one turn.
+fn load(way: Way, url: &str) {
+    let buster = (way == Way::Buster).then(|| CacheBuster::connect(url).expect("it starts"));
+    let connect = |_| Client::connect(url, NoTls).expect("it connects");
+    let clients: Vec<Client> = (0..CLIENTS).map(connect).collect();
+    println!("ready");
+    let end = now() + TURN;
+    let committing = |(seed, mut client): (u64, Client)| {
+        let mut random = Random::new(seed);
+        let mut commits = 0;
+        while now() < end {
+            commit(way, &mut client, buster.as_ref(), "load", &mut random);
+            commits += 1;
+        }
+        commits
+    };
+    let commits: u32 = thread::scope(|scope| {
+        let threads: Vec<_> = (0..).zip(clients).map(|client| scope.spawn(|| committing(client))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("nobody panics")).sum()
+    });
+    println!("{commits}");
+    wait_for_parent();
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["follow", url] => follow(url),
         ["listen", url] => listen(url),
+        ["load", way, url] => {
+            let way = WAYS.into_iter().find(|known| known.name() == way);
+            load(way.expect("it is one of these"), url);
+        }
         // Cargo passes `--bench`.
         _ => measure(),
     }
 }
 
 fn measure() {
-    // What a server of its own does unless told otherwise; tests tell it otherwise.
-    let durable = Cluster::start_with(&[("fsync", "on"), ("full_page_writes", "on")]);
-    let hasty = Cluster::start_with(&[]);
+    // What a server does unless told otherwise; tests tell it otherwise.
+    let durable = [("fsync", "on"), ("full_page_writes", "on")];
+    let slow = [("commit_delay", "1000"), ("commit_siblings", "0")];
+    let flushing = Cluster::start_with(&durable);
     let mut random = Random::new(std::process::id().into());
-    println!("{:<44}{:>7}{:>14}{:>14}{:>14}", "from COMMIT until another process knows", "", "median", "99 %", "longest");
-    for (cluster, flushes) in [(&hasty, "without flushes"), (&durable, "with flushes")] {
-        idle(cluster, flushes, &mut random);
-    }
-    loaded(&durable, &mut random);
-    silent(&durable, &mut random);
+    println!(
+        "{:<52}{:>7}{:>14}{:>14}{:>14}",
+        "from COMMIT until another process knows", "", "median", "99 %", "longest"
+    );
+    idle(&Cluster::start_with(&[]), "idle, without flushes", &mut random);
+    idle(&flushing, "idle", &mut random);
+    loaded(&flushing, "16 clients", &mut random);
+    let cluster = Cluster::start_with(&[durable, slow].concat());
+    loaded(&cluster, "16 clients, each flush 1 ms longer", &mut random);
+    silent(&flushing, &mut random);
 }
 
 fn row(what: &str, samples: &Sorted) {
-    println!("{what:<44}{samples}");
+    println!("{what:<52}{samples}");
 }
 
 fn aim(what: &str, ratio: f64, most: f64) {
@@ -284,10 +291,9 @@ fn aim(what: &str, ratio: f64, most: f64) {
 }
 
 /// Nobody else does anything.
-fn idle(cluster: &Cluster, flushes: &str, random: &mut Random) {
-    let ways = [Way::Buster, Way::After, Way::Inside];
-    let mut grounds = ways.map(|way| Ground::new(cluster, way));
-    let mut samples = ways.map(|_| Vec::new());
+fn idle(cluster: &Cluster, what: &str, random: &mut Random) {
+    let mut grounds = WAYS.map(|way| Ground::new(cluster, way, 0));
+    let mut samples = WAYS.map(|_| Vec::new());
     for turn in 0..IDLE + 20 {
         for (ground, samples) in grounds.iter_mut().zip(&mut samples) {
             let sample = ground.sample(random);
@@ -299,8 +305,8 @@ fn idle(cluster: &Cluster, flushes: &str, random: &mut Random) {
         }
     }
     let samples = samples.map(Sorted::new);
-    for (way, samples) in ways.iter().zip(&samples) {
-        row(&format!("idle, {flushes}: {}", way.name()), samples);
+    for (way, samples) in WAYS.iter().zip(&samples) {
+        row(&format!("{what}: {}", way.name()), samples);
     }
     aim("the median, of COMMIT, then NOTIFY", times(samples[0].median(), samples[1].median()), 2.0);
 }
@@ -310,9 +316,9 @@ fn times(one: Duration, other: Duration) -> f64 {
 }
 
 /// Sixteen clients commit as fast as they can, and make it known in the same way.
-fn loaded(cluster: &Cluster, random: &mut Random) {
+fn loaded(cluster: &Cluster, what: &str, random: &mut Random) {
     let ways = [Way::Buster, Way::Inside];
-    let mut grounds = ways.map(|way| Ground::new(cluster, way));
+    let mut grounds = ways.map(|way| Ground::new(cluster, way, 0));
     let mut turns = ways.map(|_| Vec::new());
     for _ in 0..TURNS {
         for (ground, turns) in grounds.iter_mut().zip(&mut turns) {
@@ -324,8 +330,10 @@ fn loaded(cluster: &Cluster, random: &mut Random) {
         let mean = |of: fn(&Turn) -> f64| turns.iter().map(of).sum::<f64>() / turns.len() as f64;
         let (rate, reader, backend) = (mean(|t| t.rate), mean(|t| t.reader), mean(|t| t.backend));
         let samples = Sorted::new(turns.into_iter().flat_map(|turn| turn.samples).collect());
-        row(&format!("{CLIENTS} clients: {}", way.name()), &samples);
-        println!("  the load {rate:.0} transactions/s; the other process {reader:.1} % of a core, its server process {backend:.1} %");
+        row(&format!("{what}: {}", way.name()), &samples);
+        println!(
+            "  the load {rate:.0} transactions/s; the other process {reader:.1} % of a core, its server process {backend:.1} %"
+        );
         high.push(samples.hundredth(99));
     }
     aim("the 99th percentile, of NOTIFY, then COMMIT", times(high[0], high[1]), 1.0);
@@ -333,12 +341,14 @@ fn loaded(cluster: &Cluster, random: &mut Random) {
 
 /// Commits of which nobody tells.
 fn silent(cluster: &Cluster, random: &mut Random) {
-    let mut ground = Ground::new(cluster, Way::Buster);
+    let mut ground = Ground::new(cluster, Way::Buster, SILENT);
     let mut began = Vec::new();
     for i in 0..SILENT {
         pause(random, APART);
         began.push(now());
-        let sql = format!("BEGIN; UPDATE account SET balance = 1 WHERE id = 1; SELECT bustard.invalidate('silent {i}'); COMMIT");
+        let sql = format!(
+            "BEGIN; UPDATE account SET balance = 1 WHERE id = 1; SELECT bustard.invalidate('silent {i}'); COMMIT"
+        );
         ground.client.batch_execute(&sql).expect("it commits");
     }
     let mut samples = Vec::new();

@@ -66,8 +66,7 @@ impl Sorted {
 
 impl fmt::Display for Sorted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [median, high, longest] =
-            [self.median(), self.hundredth(99), self.longest()].map(milliseconds);
+        let [median, high, longest] = [self.median(), self.hundredth(99), self.longest()].map(milliseconds);
         write!(f, "{:>7}{median:>14}{high:>14}{longest:>14}", self.0.len())
     }
 }
