@@ -17,7 +17,8 @@ pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;S
 /// standby has none.
 pub(super) const READING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-pub(super) const NOTIFY: &str = "SELECT bustard.notify()";
+/// As `bustard.notify()`, in half the time.
+pub(super) const NOTIFY: &str = "NOTIFY bustard";
 
 /// From now on the connection hears of changes; and who serves it.
 pub(super) const LISTEN: &str = "LISTEN bustard;SELECT pg_catalog.pg_backend_pid()";
