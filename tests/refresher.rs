@@ -4,6 +4,7 @@
 mod support;
 
 mod refresher {
+    mod isolation;
     mod network;
     mod pooler;
     mod standby;

@@ -38,6 +38,10 @@ impl Times {
 }
 
 const LONGEST_CALL: Duration = Duration::from_secs(5);
+/// How far apart looks begin when notifications come thick and fast. The first one
+/// is heeded at once; so is whoever asks in this process, and waits.
+const SHORTEST_DISTANCE: Duration = Duration::from_millis(2);
+
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -178,7 +182,9 @@ impl Refresher {
             let _ = first.send(Ok(()));
         }
         self.looker.fold(self.deadline());
-        self.rest(began + jittered(self.times.poll_interval))
+        // Looks that take long leave as much time to others.
+        let earliest = began + SHORTEST_DISTANCE.max(2 * began.elapsed());
+        self.rest(began + jittered(self.times.poll_interval), earliest)
     }
 
     fn look(&mut self, began: Instant, telling: bool) -> Result<()> {
@@ -268,11 +274,14 @@ impl Refresher {
     }
 
     /// Waits until there may be something to see, at the latest until `next`.
-    fn rest(&mut self, next: Instant) -> Result<()> {
+    /// Notifications are heeded from `earliest` on.
+    fn rest(&mut self, mut next: Instant, earliest: Instant) -> Result<()> {
         loop {
             let until = self.expires_at().map_or(next, |expires| next.min(expires));
-            if self.looker.wait(until)? != Woken::Time {
-                return Ok(());
+            match self.looker.wait(until)? {
+                Woken::Rung => return Ok(()),
+                Woken::Notified => next = next.min(earliest),
+                Woken::Time => {}
             }
             self.expire_if_due();
             if Instant::now() >= next {

@@ -172,7 +172,7 @@ impl Looker {
         if self.known.as_ref() == Some(&version) {
             return Ok(Look { caches: None, age: Duration::ZERO });
         }
-        let rows = self.observer.rows(None, &super::sqlite::snapshot(wanted), deadline)?;
+        let rows = self.read(None, &super::sqlite::snapshot(wanted), deadline)?;
         let caches = rows.into_iter().map(seen).collect::<Result<_>>()?;
         self.known = Some(version);
         Ok(Look { caches: Some(caches), age: Duration::ZERO })
@@ -190,7 +190,7 @@ impl Looker {
             (false, true, false) => Some(super::postgres::UNLISTEN.to_owned()),
             (false, true, true) => Some(format!("{};{}", super::postgres::UNLISTEN, super::postgres::NOTIFY)),
         };
-        let mut rows = self.observer.rows(ahead.as_deref(), &sql, deadline).map_err(explain)?.into_iter();
+        let mut rows = self.read(ahead.as_deref(), &sql, deadline).map_err(explain)?.into_iter();
 
         let first = rows.next().and_then(|row| <[_; 7]>::try_from(row).ok()).ok_or_else(strange)?;
         let [_, _, n, nonce, unfolded, process, standby] = first;
@@ -225,7 +225,7 @@ impl Looker {
     /// How old the state of a hot standby may be. If it has been promoted, which
     /// sessions survive, there is something to listen to.
     fn lag(&mut self, deadline: Instant) -> Result<Duration> {
-        let mut rows = self.observer.rows(None, super::postgres::STANDBY, deadline)?;
+        let mut rows = self.read(None, super::postgres::STANDBY, deadline)?;
         let row = rows.pop().and_then(|row| <[_; 5]>::try_from(row).ok()).ok_or_else(strange)?;
         let [standby, receiver, caught_up, heard, replayed] = row;
         if standby.as_deref() == Some("f") {
@@ -257,6 +257,16 @@ impl Looker {
             Duration::ZERO
         });
         Ok(heard.min(replayed))
+    }
+
+    /// Reads tables, and is in nobody's way.
+    fn read(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
+        match self.observer.engine() {
+            Engine::Postgres => {
+                self.observer.rows(ahead, &format!("{};{sql}", super::postgres::READING), deadline)
+            }
+            Engine::Sqlite => self.observer.rows(ahead, sql, deadline),
+        }
     }
 
     /// Folds, if the last look has seen so many events that it is worth it, and
@@ -295,7 +305,7 @@ impl Looker {
     ///
     /// As [`Observer::rows`].
     pub(crate) fn names(&mut self, deadline: Instant) -> Result<Vec<String>> {
-        let rows = self.observer.rows(None, super::names_query(self.observer.engine()), deadline)?;
+        let rows = self.read(None, super::names_query(self.observer.engine()), deadline)?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
