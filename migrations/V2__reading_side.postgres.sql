@@ -30,16 +30,22 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
     all_n     bigint;
     all_nonce bigint;
+    ids       integer[];
+    ns        bigint[];
+    nonces    bigint[];
 BEGIN
-    -- With the part of what is for all caches, so that events are read once less.
+    -- Events are read once: what they add up to for each cache is kept for below.
     SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce, u.n,
-           a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce
-    INTO n, nonce, unfolded, all_n, all_nonce
+           a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce, u.ids, u.ns, u.nonces
+    INTO n, nonce, unfolded, all_n, all_nonce, ids, ns, nonces
     FROM bustard.base AS b, bustard.base AS a,
-         (SELECT pg_catalog.count(*) AS n, COALESCE(pg_catalog.bit_xor(e.nonce), 0) AS nonce,
-                 pg_catalog.count(*) FILTER (WHERE e.cache_id OPERATOR(pg_catalog.=) 1) AS all_n,
-                 COALESCE(pg_catalog.bit_xor(e.nonce) FILTER (WHERE e.cache_id OPERATOR(pg_catalog.=) 1), 0) AS all_nonce
-          FROM bustard.unfolded AS e) AS u
+         (SELECT COALESCE(pg_catalog.sum(r.n), 0)::bigint AS n, COALESCE(pg_catalog.bit_xor(r.nonce), 0) AS nonce,
+                 COALESCE(pg_catalog.sum(r.n) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0)::bigint AS all_n,
+                 COALESCE(pg_catalog.bit_xor(r.nonce) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0) AS all_nonce,
+                 pg_catalog.array_agg(r.cache_id) AS ids, pg_catalog.array_agg(r.n) AS ns,
+                 pg_catalog.array_agg(r.nonce) AS nonces
+          FROM (SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
+                FROM bustard.unfolded AS e GROUP BY e.cache_id) AS r) AS u
     WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND a.cache_id OPERATOR(pg_catalog.=) 1;
     RETURN NEXT;
     IF n OPERATOR(pg_catalog.=) known_n AND nonce OPERATOR(pg_catalog.=) known_nonce THEN
@@ -47,17 +53,14 @@ BEGIN
     END IF;
 
     RETURN QUERY
-        WITH recent AS MATERIALIZED (
-            SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
-            FROM bustard.unfolded AS e GROUP BY e.cache_id
-        )
         SELECT c.name::pg_catalog.text, c.app,
                all_n OPERATOR(pg_catalog.+) COALESCE(b.n, 0) OPERATOR(pg_catalog.+) COALESCE(r.n, 0),
                all_nonce OPERATOR(pg_catalog.#) COALESCE(b.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0),
                NULL::bigint
         FROM bustard.cache AS c
             LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
-            LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) c.id
+            LEFT JOIN ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(ns), pg_catalog.unnest(nonces))
+                AS r (cache_id, n, nonce) ON r.cache_id OPERATOR(pg_catalog.=) c.id
         WHERE c.active AND (wanted IS NULL OR c.name OPERATOR(pg_catalog.=) ANY (wanted));
 END
 $$;
