@@ -92,16 +92,19 @@ $$;
 
 -- The tables whose writes invalidate a cache. A table is known by its name first,
 -- which is what a dump keeps; `relation` is by what it is found again after it has
--- been renamed. The rows of a cache that is unregistered are suspended: they are
--- what undoing that goes back to.
+-- been renamed. `suspended` counts how often the cache has been unregistered since:
+-- the rows at 0 hold now, those at 1 are what undoing the last time goes back to.
 CREATE TABLE bustard.tracked_table (
     cache_id    integer NOT NULL,
     schema_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     table_name  pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     relation    pg_catalog.oid NOT NULL,
-    suspended   boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (cache_id, schema_name, table_name)
+    suspended   integer NOT NULL DEFAULT 0
 );
+CREATE UNIQUE INDEX tracked_table_now ON bustard.tracked_table (cache_id, schema_name, table_name)
+WHERE suspended OPERATOR(pg_catalog.=) 0;
+-- Where all tables are published, those without one cannot be updated.
+ALTER TABLE bustard.tracked_table REPLICA IDENTITY FULL;
 
 -- What a trigger on a tracked table does. Its argument is the cache's name, since
 -- that means the same wherever the table is restored. A statement that has changed
@@ -172,7 +175,7 @@ FROM bustard.tracked_table AS t
           AND k.oid OPERATOR(pg_catalog.=) t.relation
           AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name('truncate', c.name)
     ) AS renamed ON true
-WHERE NOT t.suspended;
+WHERE t.suspended OPERATOR(pg_catalog.=) 0;
 
 -- The triggers that there should be: four on each tracked table and on all that is
 -- below it, since writing to a partition directly fires nothing on its parent.
@@ -214,7 +217,7 @@ CREATE FUNCTION bustard.untracked(OUT cache pg_catalog.text, OUT relation pg_cat
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM bustard.tracked_table AS t WHERE NOT t.suspended) THEN
+    IF NOT EXISTS (SELECT FROM bustard.tracked_table AS t WHERE t.suspended OPERATOR(pg_catalog.=) 0) THEN
         RETURN;
     END IF;
     RETURN QUERY
@@ -286,6 +289,7 @@ BEGIN
         -- Where it has taken the name of another tracked one, one row is enough.
         DELETE FROM bustard.tracked_table AS t
         WHERE moved.renamed
+          AND t.suspended OPERATOR(pg_catalog.=) 0
           AND t.cache_id OPERATOR(pg_catalog.=) moved.cache_id
           AND t.schema_name OPERATOR(pg_catalog.=) moved.new_schema::pg_catalog.text
           AND t.table_name OPERATOR(pg_catalog.=) moved.new_table::pg_catalog.text;
@@ -328,8 +332,6 @@ DECLARE
 BEGIN
     PERFORM bustard.register_cache($1, $2);
     SELECT c.id INTO registered FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1;
-    DELETE FROM bustard.tracked_table AS t WHERE t.cache_id OPERATOR(pg_catalog.=) registered;
-
     FOREACH asked IN ARRAY COALESCE($3, '{}'::pg_catalog.text[]) LOOP
         SELECT k.oid, k.relname, k.relkind, k.relpersistence, n.nspname INTO target
         FROM pg_catalog.pg_class AS k
@@ -378,9 +380,24 @@ BEGIN
         END IF;
         INSERT INTO bustard.tracked_table AS t (cache_id, schema_name, table_name, relation)
         VALUES (registered, target.nspname, target.relname, target.oid)
-        ON CONFLICT (cache_id, schema_name, table_name) DO NOTHING;
+        ON CONFLICT (cache_id, schema_name, table_name) WHERE suspended OPERATOR(pg_catalog.=) 0 DO NOTHING;
     END LOOP;
     PERFORM bustard.install_triggers();
+END
+$$;
+
+-- Undoes bustard.register_cache() and bustard.register_cache_on(): what there was
+-- before is again the last.
+CREATE FUNCTION bustard.undo_register_cache(name pg_catalog.text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM bustard.unregister_cache($1);
+    DELETE FROM bustard.tracked_table AS t USING bustard.cache AS c
+    WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id
+      AND t.suspended OPERATOR(pg_catalog.=) 1;
+    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.-) 1
+    FROM bustard.cache AS c
+    WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id;
 END
 $$;
 
@@ -389,7 +406,7 @@ CREATE FUNCTION bustard.register_cache_again(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM bustard.register_cache($1, (SELECT c.app FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1));
-    UPDATE bustard.tracked_table AS t SET suspended = false
+    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.-) 1
     FROM bustard.cache AS c
     WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id;
     PERFORM bustard.install_triggers();
@@ -411,9 +428,7 @@ BEGIN
         PERFORM bustard.unknown_cache($1);
     END IF;
     INSERT INTO bustard.event (cache_id) VALUES (found_id);
-    DELETE FROM bustard.tracked_table AS t
-    WHERE t.cache_id OPERATOR(pg_catalog.=) found_id AND t.suspended;
-    UPDATE bustard.tracked_table AS t SET suspended = true
+    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.+) 1
     WHERE t.cache_id OPERATOR(pg_catalog.=) found_id;
     IF FOUND THEN
         PERFORM bustard.drop_triggers();
@@ -433,7 +448,8 @@ REVOKE EXECUTE ON FUNCTION
     bustard.drop_triggers(),
     bustard.install_triggers(),
     bustard.register_cache_on(pg_catalog.text, pg_catalog.text, pg_catalog.text[]),
-    bustard.register_cache_again(pg_catalog.text)
+    bustard.register_cache_again(pg_catalog.text),
+    bustard.undo_register_cache(pg_catalog.text)
 FROM PUBLIC;
 
 -- Whoever applies this: one role owns all of it, since functions of V1 that run with

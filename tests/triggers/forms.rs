@@ -153,7 +153,7 @@ fn a_registry_without_tables() {
             "refinery_schema_history_bustard"
         };
         let older = match scene.is_postgres() {
-            true => "DROP FUNCTION bustard.untracked(), bustard.install_triggers(), bustard.register_cache_again(text),
+            true => "DROP FUNCTION bustard.untracked(), bustard.undo_register_cache(text), bustard.install_triggers(), bustard.register_cache_again(text),
                          bustard.register_cache_on(text, text, text[]), bustard.drop_triggers(), bustard.snapshot, bustard.identity;
                      DROP VIEW bustard.wanted_trigger, bustard.located, bustard.unfolded;
                      DROP FUNCTION bustard.trigger_name, bustard.table_changed; DROP TABLE bustard.tracked_table",

@@ -26,6 +26,7 @@ fn a_writer_without_rights() {
         "drop_triggers()",
         "register_cache_on('x', NULL, 'ban')",
         "register_cache_again('bans')",
+        "undo_register_cache('bans')",
     ] {
         scene.database().psql_as(&writer, &format!("SELECT bustard.{call}")).exits(1).complains("42501");
     }
