@@ -241,8 +241,8 @@ $$;
 
 -- Drops triggers that nobody wants any more: of caches that are not registered, on
 -- tables that others have taken the place of, on partitions that are none now. They
--- do no harm, so what cannot be dropped, on somebody else's table, stays. So does all
--- of a cache one of whose tables is gone: that may only have another name here.
+-- do no harm, so what cannot be dropped, on somebody else's table or before a lock
+-- time-out, stays. So does all of a cache one of whose tables is gone: that may only have another name here.
 CREATE FUNCTION bustard.drop_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -268,7 +268,7 @@ BEGIN
     LOOP
         BEGIN
             EXECUTE pg_catalog.format('DROP TRIGGER %I ON %I.%I', unwanted.name, unwanted.schema_name, unwanted.table_name);
-        EXCEPTION WHEN insufficient_privilege THEN
+        EXCEPTION WHEN insufficient_privilege OR lock_not_available THEN
             NULL;
         END;
     END LOOP;
@@ -316,12 +316,14 @@ BEGIN
             EXECUTE pg_catalog.format(
                 'CREATE OR REPLACE TRIGGER %I AFTER %s ON %I.%I %s FOR EACH STATEMENT EXECUTE FUNCTION bustard.table_changed(%L)',
                 missing.name, missing.event, missing.schema_name, missing.table_name, missing.rows, missing.cache);
-        EXCEPTION WHEN insufficient_privilege THEN
+        EXCEPTION WHEN insufficient_privilege OR lock_not_available THEN
             RAISE EXCEPTION USING
-                ERRCODE = '42501',
+                ERRCODE = SQLSTATE,
                 MESSAGE = pg_catalog.format('the triggers of the cache "%s" cannot be created on %I.%I: %s',
                     missing.cache, missing.schema_name, missing.table_name, SQLERRM),
-                HINT = 'Migrate as the owner of the table, or as a role that has TRIGGER on it.';
+                HINT = CASE WHEN SQLSTATE OPERATOR(pg_catalog.=) '42501'
+                    THEN 'Migrate as the owner of the table, or as a role that has TRIGGER on it.'
+                    ELSE 'Migrate when no long transaction writes to the table.' END;
         END;
     END LOOP;
     PERFORM bustard.drop_triggers();
