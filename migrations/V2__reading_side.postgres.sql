@@ -277,14 +277,26 @@ $$;
 
 -- Sees to it that there is each trigger that there should be, and none that should
 -- not. Locks no table on which nothing is missing. With the rights of the caller,
--- who must be allowed to create triggers on the tables.
+-- who must be allowed to create triggers on the tables. For a role that migrates its
+-- own app beside the registry's owner it is enough that nothing is missing.
 CREATE FUNCTION bustard.install_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     moved   pg_catalog.record;
     missing pg_catalog.record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM bustard.tracked_table) THEN
+    IF NOT pg_catalog.has_table_privilege('bustard.tracked_table', 'UPDATE') THEN
+        SELECT u.cache, u.relation INTO missing
+        FROM bustard.untracked() AS u WHERE u.why OPERATOR(pg_catalog.<>) 'gone' LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42501',
+                MESSAGE = pg_catalog.format('the triggers of the cache "%s" are to be put back on %s, which only the owner of the registry may do',
+                    missing.cache, missing.relation),
+                HINT = 'Migrate as the role that owns the schema "bustard", or as a member of it.';
+        END IF;
+        RETURN;
+    ELSIF NOT EXISTS (SELECT FROM bustard.tracked_table) THEN
         RETURN;
     END IF;
     FOR moved IN
@@ -450,13 +462,13 @@ $$;
 GRANT EXECUTE ON FUNCTION
     bustard.snapshot(bigint, bigint, pg_catalog.text[]),
     bustard.identity(pg_catalog.text),
-    bustard.untracked()
+    bustard.untracked(),
+    bustard.install_triggers()
 TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION
     bustard.table_changed(),
     bustard.trigger_name(pg_catalog.text, pg_catalog.text),
     bustard.drop_triggers(),
-    bustard.install_triggers(),
     bustard.register_cache_on(pg_catalog.text, pg_catalog.text, pg_catalog.text[]),
     bustard.register_cache_again(pg_catalog.text),
     bustard.undo_register_cache(pg_catalog.text)
