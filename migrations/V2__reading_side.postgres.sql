@@ -197,7 +197,10 @@ WITH RECURSIVE part AS (
     SELECT p.cache, p.relation FROM part AS p
   UNION
     SELECT w.cache, i.inhparent
-    FROM whole AS w JOIN pg_catalog.pg_inherits AS i ON i.inhrelid OPERATOR(pg_catalog.=) w.relation
+    FROM whole AS w
+        JOIN pg_catalog.pg_inherits AS i ON i.inhrelid OPERATOR(pg_catalog.=) w.relation
+        JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) i.inhparent
+    WHERE k.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
 )
 SELECT p.cache, p.relation, n.nspname AS schema_name, k.relname AS table_name,
        v.event, v.rows, bustard.trigger_name(v.event, p.cache) AS name,
@@ -267,7 +270,7 @@ BEGIN
         ORDER BY 1, 2, 3
     LOOP
         BEGIN
-            EXECUTE pg_catalog.format('DROP TRIGGER %I ON %I.%I', unwanted.name, unwanted.schema_name, unwanted.table_name);
+            EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS %I ON %I.%I', unwanted.name, unwanted.schema_name, unwanted.table_name);
         EXCEPTION WHEN insufficient_privilege OR lock_not_available THEN
             NULL;
         END;
