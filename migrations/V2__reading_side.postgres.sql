@@ -203,6 +203,7 @@ WITH RECURSIVE part AS (
     WHERE k.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
 )
 SELECT p.cache, p.relation, n.nspname AS schema_name, k.relname AS table_name,
+       EXISTS (SELECT FROM part AS o WHERE o.cache OPERATOR(pg_catalog.=) p.cache AND o.relation OPERATOR(pg_catalog.=) p.relation) AS below,
        v.event, v.rows, bustard.trigger_name(v.event, p.cache) AS name,
        EXISTS (
            SELECT FROM pg_catalog.pg_trigger AS g
@@ -222,8 +223,9 @@ FROM whole AS p
     ) AS v (event, rows);
 
 -- What is not as it was registered: a table or partition without its triggers
--- ('triggers'), one that has another name now ('renamed'), or one that is gone
--- ('gone'). The first two are what bustard.install_triggers() sets right.
+-- ('triggers'), one that has another name now ('renamed'), one that is gone ('gone'),
+-- or a foreign table that has become a partition ('foreign'). The first two are what
+-- bustard.install_triggers() sets right.
 CREATE FUNCTION bustard.untracked(OUT cache pg_catalog.text, OUT relation pg_catalog.text, OUT why pg_catalog.text)
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
@@ -238,6 +240,13 @@ BEGIN
       UNION ALL
         SELECT DISTINCT w.cache::pg_catalog.text, pg_catalog.format('%I.%I', w.schema_name, w.table_name), 'triggers'
         FROM bustard.wanted_trigger AS w WHERE NOT w.installed
+      UNION ALL
+        SELECT DISTINCT w.cache::pg_catalog.text, pg_catalog.format('%I.%I', n.nspname, k.relname), 'foreign'
+        FROM bustard.wanted_trigger AS w
+            JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) w.relation
+            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) i.inhrelid
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        WHERE w.below AND k.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog."char"
         ORDER BY 1, 2;
 END
 $$;
@@ -290,7 +299,8 @@ DECLARE
 BEGIN
     IF NOT pg_catalog.has_table_privilege('bustard.tracked_table', 'UPDATE') THEN
         SELECT u.cache, u.relation INTO missing
-        FROM bustard.untracked() AS u WHERE u.why OPERATOR(pg_catalog.<>) 'gone' LIMIT 1;
+        FROM bustard.untracked() AS u
+        WHERE u.why OPERATOR(pg_catalog.=) ANY ('{triggers,renamed}'::pg_catalog.text[]) LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION USING
                 ERRCODE = '42501',

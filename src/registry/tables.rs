@@ -32,12 +32,15 @@ pub enum Untracked {
     Renamed,
     /// It is gone. Nobody can write to it, so nothing is to be done.
     Gone,
+    /// It is a foreign table that has become a partition or child of a registered one:
+    /// writes to it do not invalidate, and no run can change that.
+    Foreign,
 }
 
 impl UntrackedTable {
     /// Whether a run sets it right.
     pub fn is_repairable(&self) -> bool {
-        self.why != Untracked::Gone
+        matches!(self.why, Untracked::Triggers | Untracked::Renamed)
     }
 }
 
@@ -58,6 +61,7 @@ pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
         let why = match why.as_str() {
             "triggers" => Untracked::Triggers,
             "renamed" => Untracked::Renamed,
+            "foreign" => Untracked::Foreign,
             _ => Untracked::Gone,
         };
         Some(UntrackedTable { cache, table, why })

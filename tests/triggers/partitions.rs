@@ -157,3 +157,20 @@ INSERT INTO child VALUES (1, 1);
     );
     assert!(invalidates(&scene, "bans", "DELETE FROM log"));
 }
+
+/// Nothing can be done about it, so it is said and nothing fails.
+#[test]
+fn a_foreign_table_that_becomes_a_partition() {
+    let scene = postgres_with(PARTITIONED);
+    let attach = "CREATE FOREIGN DATA WRAPPER w;
+CREATE SERVER s FOREIGN DATA WRAPPER w;
+CREATE FOREIGN TABLE far (id integer NOT NULL, pattern text) SERVER s;
+ALTER TABLE ban DROP CONSTRAINT ban_pkey;
+ALTER TABLE ban ATTACH PARTITION far FOR VALUES FROM (100) TO (200);
+";
+    migrated(&scene, "V2__far.sql", attach);
+    assert_eq!(untracked(&scene), [("public.far".to_owned(), "foreign".to_owned())]);
+    super::bustard(&scene, &["status"]).success().says("public.far is a part of, a foreign table");
+    super::bustard(&scene, &["check"]).exits(0);
+    assert_eq!(scene.migrate(&["--json"]).success().json()["changed"], false);
+}
