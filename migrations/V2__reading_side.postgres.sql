@@ -1,7 +1,6 @@
 -- The reading side on PostgreSQL: what processes that keep a snapshot of all cache
 -- versions ask for. The habits of V1 hold here as well.
 
-
 -- Events that no fold has counted yet, as the reading statement sees them. (See
 -- bustard.caches on the upper bound, and bustard.base on what row 0 says.)
 CREATE VIEW bustard.unfolded (cache_id, xid, nonce) AS
@@ -15,7 +14,6 @@ CREATE VIEW bustard.unfolded (cache_id, xid, nonce) AS
     WHERE e.xid OPERATOR(pg_catalog.=) ANY (ARRAY(
               SELECT pg_catalog.unnest(b.unfinished)
               FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder));
-
 
 -- What a process looks at to keep its snapshot current. The first row, without a
 -- name, is the sum of everything: it is equal only if nothing has been invalidated,
@@ -89,7 +87,6 @@ BEGIN
 END
 $$;
 
-
 -- The tables whose writes invalidate a cache. A table is known by its name first,
 -- which is what a dump keeps; `relation` is by what it is found again after it has
 -- been renamed. `suspended` counts how often the cache has been unregistered since:
@@ -111,10 +108,8 @@ ALTER TABLE bustard.tracked_table REPLICA IDENTITY FULL;
 -- no row invalidates nothing.
 CREATE FUNCTION bustard.table_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    emptied boolean := TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE';
 BEGIN
-    IF emptied THEN
+    IF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' THEN
         INSERT INTO bustard.event (cache_id)
         SELECT c.id FROM bustard.cache AS c
         WHERE c.name OPERATOR(pg_catalog.=) TG_ARGV[0] AND c.active;
@@ -134,7 +129,7 @@ BEGIN
     PERFORM FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) TG_ARGV[0] AND c.active;
     IF FOUND THEN
         RETURN NULL;
-    ELSIF emptied THEN
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' THEN
         INSERT INTO bustard.event (cache_id) VALUES (1);
     ELSE
         INSERT INTO bustard.event (cache_id) SELECT 1 WHERE EXISTS (SELECT FROM changed);
@@ -143,7 +138,7 @@ BEGIN
 END
 $$;
 
--- The name of a cache's trigger, which may be no longer than 63 bytes.
+-- The name of a cache's trigger: no more than 63 bytes.
 CREATE FUNCTION bustard.trigger_name(event pg_catalog.text, cache pg_catalog.text) RETURNS pg_catalog.name
 LANGUAGE sql IMMUTABLE AS $$
     SELECT pg_catalog.format('bustard_%s_%s', $1, pg_catalog.encode(
@@ -346,9 +341,8 @@ BEGIN
                 ERRCODE = SQLSTATE,
                 MESSAGE = pg_catalog.format('the triggers of the cache "%s" cannot be created on %I.%I: %s',
                     missing.cache, missing.schema_name, missing.table_name, SQLERRM),
-                HINT = CASE WHEN SQLSTATE OPERATOR(pg_catalog.=) '42501'
-                    THEN 'Migrate as the owner of the table, or as a role that has TRIGGER on it.'
-                    ELSE 'Migrate when no long transaction writes to the table.' END;
+                HINT = CASE WHEN SQLSTATE OPERATOR(pg_catalog.=) '42501' THEN
+                    'Migrate as the owner of the table, or as a role that has TRIGGER on it.' ELSE 'Migrate when no long transaction writes to the table.' END;
         END;
     END LOOP;
     PERFORM bustard.drop_triggers();
@@ -393,30 +387,18 @@ BEGIN
                 MESSAGE = pg_catalog.format('%s is %s: writes to it cannot invalidate the cache "%s"', asked, what, $1),
                 HINT = 'Name the tables that its contents come from, or call bustard.invalidate() where it is written.';
         END IF;
-        SELECT pg_catalog.format('%I.%I', n.nspname, k.relname) INTO what
-        FROM (
-            WITH RECURSIVE part AS (
-                SELECT target.oid AS relation
-              UNION
-                SELECT i.inhrelid
-                FROM part AS p JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) p.relation
-            )
-            SELECT p.relation FROM part AS p
-        ) AS p
-            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) p.relation
-            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
-        WHERE k.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog."char"
-        LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION USING
-                ERRCODE = '42809',
-                MESSAGE = pg_catalog.format('%s has the foreign table %s below it: writes to it cannot invalidate the cache "%s"', asked, what, $1),
-                HINT = 'Name those of its partitions that are no foreign tables.';
-        END IF;
         INSERT INTO bustard.tracked_table AS t (cache_id, schema_name, table_name, relation)
         VALUES (registered, target.nspname, target.relname, target.oid)
         ON CONFLICT (cache_id, schema_name, table_name) WHERE suspended OPERATOR(pg_catalog.=) 0 DO NOTHING;
     END LOOP;
+    SELECT u.relation INTO what FROM bustard.untracked() AS u
+    WHERE u.cache OPERATOR(pg_catalog.=) $1 AND u.why OPERATOR(pg_catalog.=) 'foreign' LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42809',
+            MESSAGE = pg_catalog.format('%s is a foreign table below one of these: writes to it cannot invalidate the cache "%s"', what, $1),
+            HINT = 'Name those of the partitions that are no foreign tables.';
+    END IF;
     PERFORM bustard.install_triggers();
 END
 $$;
@@ -470,7 +452,6 @@ BEGIN
     END IF;
 END
 $$;
-
 
 GRANT EXECUTE ON FUNCTION
     bustard.snapshot(bigint, bigint, pg_catalog.text[]),
