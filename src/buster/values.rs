@@ -92,7 +92,7 @@ impl<T> Values<T> {
     /// Where a value belongs now; `None` while the version is not known.
     pub(super) fn filing_now(&self, key: &str) -> Option<Filing> {
         let knowledge = self.shared.knowledge();
-        Some(self.filing(knowledge.find(&self.cache).ok()?.identity, key))
+        Some(self.filing(knowledge.get(&self.cache)?.identity, key))
     }
 
     pub(super) fn filing(&self, identity: Identity, key: &str) -> Filing {

@@ -1,15 +1,16 @@
 //! The refresher before a database that does as it is told: it answers late or
 //! never, and whatever happens, what is known is right or is not known (P7).
 
+mod listener;
 mod world;
 
 use std::sync::mpsc::{channel, sync_channel};
-use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::world::{Forgetful, Manner, PATIENCE, World, wait_until};
-use super::{CacheBuster, Change};
+use super::knowledge::Knowledge;
 use crate::error::ErrorKind;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -77,6 +78,33 @@ fn an_answer_that_comes_too_late_is_not_believed() {
     assert!(!bans.is_valid(version(1)) && !bans.is_valid(version(2)));
     world.set(|state| state.looking = Manner::Well);
     wait_until("it is known", || bans.is_valid(version(2)));
+}
+
+/// What a look sees may be over before it ends.
+#[test]
+fn what_is_known_is_as_of_the_start_of_the_look() {
+    let world = World::new(&["bans"]);
+    let buster = world.idle();
+    let looks = world.state().looks;
+    world.set(|state| state.looking = Manner::Held);
+    let before = Instant::now();
+    let looking = thread::spawn({
+        let buster = buster.clone();
+        move || buster.notify()
+    });
+    world.wait("it looks", |state| state.looks > looks);
+    let asked = Instant::now();
+    wait_until("the look has taken some time", || Instant::now() > asked);
+    world.set(|state| state.looking = Manner::Well);
+    looking.join().unwrap().unwrap();
+
+    world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
+    buster.notify().unwrap_err();
+    let knowledge = buster.shared.knowledge();
+    let Knowledge::Unknown { since: Some(since), .. } = &*knowledge else {
+        panic!("it has known something, and does not now: {knowledge:?}")
+    };
+    assert!((before..=asked).contains(since), "{:?} too late", since.saturating_duration_since(asked));
 }
 
 /// The look under way has seen the state from before the commit.
@@ -286,81 +314,6 @@ fn what_a_standby_has_replayed_before_a_commit_does_not_hide_it() {
     wait_until("it has replayed it", || bans.is_valid(version(2)));
 }
 
-fn listening(world: &World) -> (CacheBuster, Arc<Mutex<Vec<Change>>>) {
-    let changes = Arc::<Mutex<Vec<Change>>>::default();
-    let listener = {
-        let changes = changes.clone();
-        move |change: &Change| changes.lock().unwrap().push(change.clone())
-    };
-    (world.builder(SHORT).on_change(listener).start().unwrap(), changes)
-}
-
-#[test]
-fn a_listener_hears_of_everything_in_order() {
-    let world = World::new(&["bans"]);
-    let (buster, changes) = listening(&world);
-    let heard = || std::mem::take(&mut *changes.lock().unwrap());
-    assert_eq!(heard(), []);
-    world.invalidate("bans");
-    buster.notify().unwrap();
-    let number = |n| crate::CacheVersion::new(version(n));
-    let changed = |before, after| Change::Version { cache: "bans".to_owned(), before, after };
-    assert_eq!(heard(), [changed(number(1), number(2))]);
-    world.set(|state| state.register("bans", None));
-    buster.notify().unwrap();
-    assert_eq!(heard(), [changed(number(2), None)]);
-    world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
-    wait_until("it is lost", || !changes.lock().unwrap().is_empty());
-    assert_eq!(heard(), [Change::Lost { why: "it fails".to_owned() }]);
-    // What changes meanwhile is told after that.
-    world.set(|state| {
-        state.register("bans", Some(7));
-        (state.looking, state.connecting) = (Manner::Well, Manner::Well);
-    });
-    wait_until("it is found", || changes.lock().unwrap().len() == 2);
-    assert_eq!(heard(), [Change::Found, changed(None, number(7))]);
-}
-
-/// When the listener is told that versions are lost, they are.
-#[test]
-fn what_is_lost_is_lost_before_it_is_told() {
-    let world = World::new(&["bans"]);
-    let handle = Arc::<OnceLock<super::Cache>>::default();
-    let (sender, lost) = channel();
-    let listener = {
-        let handle = handle.clone();
-        move |change: &Change| {
-            if let (Change::Lost { .. }, Some(bans)) = (change, handle.get()) {
-                let _ = sender.send(bans.is_valid(version(1)));
-            }
-        }
-    };
-    let buster = world.builder(SHORT).on_change(listener).start().unwrap();
-    handle.set(buster.cache("bans").unwrap()).unwrap();
-    world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
-    assert!(!lost.recv_timeout(PATIENCE).unwrap(), "it was still valid");
-}
-
-#[test]
-fn a_listener_may_ask_and_does_not_wait_for_itself() {
-    let world = World::new(&["bans", "ranks"]);
-    let slot = Arc::<OnceLock<CacheBuster>>::default();
-    let (sender, asked) = channel();
-    let listener = {
-        let slot = slot.clone();
-        move |_: &Change| {
-            if let Some(buster) = slot.get() {
-                let versions = buster.get_versions(&["bans", "ranks"]);
-                let _ = (buster.notify(), sender.send(versions.map(|versions| versions[0].get())));
-            }
-        }
-    };
-    let buster = world.builder(LONG).on_change(listener).start().unwrap();
-    assert!(slot.set(buster).is_ok());
-    world.invalidate("bans");
-    assert_eq!(asked.recv_timeout(PATIENCE).unwrap().unwrap(), version(2));
-}
-
 #[test]
 fn the_thread_ends_with_the_last_clone_and_handles_know_nothing_then() {
     for looking in [Manner::Well, Manner::Hangs, Manner::Held] {
@@ -390,20 +343,6 @@ fn the_thread_ends_with_the_last_clone_and_handles_know_nothing_then() {
         }
         assert_eq!(computed, 2, "nothing is kept");
     }
-}
-
-#[test]
-fn it_may_be_dropped_by_its_own_listener() {
-    let world = World::new(&["bans"]);
-    let slot = Arc::<Mutex<Option<CacheBuster>>>::default();
-    let listener = {
-        let slot = slot.clone();
-        move |_: &Change| drop(slot.lock().unwrap().take())
-    };
-    let buster = world.builder(LONG).on_change(listener).start().unwrap();
-    *slot.lock().unwrap() = Some(buster);
-    world.invalidate("bans");
-    world.wait("its thread ends", |state| state.dropped);
 }
 
 #[test]
