@@ -61,6 +61,11 @@ impl Knowledge {
         }
     }
 
+    /// The names of all that is known.
+    pub(super) fn caches(&self) -> impl Iterator<Item = &String> {
+        self.snapshot().ok().into_iter().flat_map(|snapshot| snapshot.caches.keys())
+    }
+
     /// The number of a cache's version; 0 where there is none.
     pub(super) fn version(&self, name: &str) -> i64 {
         self.get(name).map_or(0, |known| known.version.get())
