@@ -111,6 +111,7 @@ pub use sea_query;
 pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 
-#[cfg(all(doctest, feature = "config", feature = "postgres", feature = "sqlite", feature = "tokio"))]
+#[cfg(doctest)]
+#[cfg(all(feature = "config", feature = "postgres", feature = "sqlite", feature = "tokio"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -24,6 +24,7 @@ pub struct CacheVersion(NonZeroI64);
 
 impl CacheVersion {
     /// The version with this number; `None` unless it is positive.
+    #[inline]
     pub fn new(number: i64) -> Option<Self> {
         if number < 1 {
             return None;
@@ -32,6 +33,7 @@ impl CacheVersion {
     }
 
     /// The number.
+    #[inline]
     pub fn get(self) -> i64 {
         self.0.get()
     }
@@ -60,6 +62,7 @@ impl FromStr for CacheVersion {
 }
 
 impl From<CacheVersion> for i64 {
+    #[inline]
     fn from(version: CacheVersion) -> i64 {
         version.get()
     }

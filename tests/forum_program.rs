@@ -143,11 +143,11 @@ fn serves_while_another_process_moderates(forum: &Forum) {
     let seconds = Second::all(&outcome.stdout);
     let sum = |count: fn(&Second) -> u64| seconds.iter().map(count).sum::<u64>();
     let (look_ups, loads) = (sum(|second| second.look_ups), sum(|second| second.loads));
-    // Everybody's permissions were loaded at first, and after three invalidations;
-    // everybody's session was checked at first, and after two.
+    // Everybody's permissions were loaded at first and after the last invalidation,
+    // and perhaps in between; so were everybody's bans.
     let users = 40;
-    assert!(loads >= 4 * users && look_ups > 2 * loads, "{outcome}");
-    assert!(sum(|second| second.checked) >= 3 * users, "{outcome}");
+    assert!(loads >= 2 * users && look_ups > loads, "{outcome}");
+    assert!(sum(|second| second.checked) >= 2 * users, "{outcome}");
     assert!(outcome.stdout.contains(" 100.0 % hits"), "{outcome}");
 }
 
@@ -186,6 +186,36 @@ fn moderates_until_it_is_stopped_on_sqlite() {
 #[test]
 fn moderates_until_it_is_stopped_on_postgres() {
     moderates_until_it_is_stopped(&Forum::on_postgres());
+}
+
+/// With one store for all of them, what one process has loaded another one finds,
+/// and nobody finds what was loaded before an invalidation.
+#[test]
+#[cfg(all(feature = "testing", feature = "memcached", feature = "redis"))]
+fn processes_share_a_store() {
+    for (backend, server) in
+        [("memcached", support::Server::memcached()), ("redis", support::Server::redis())]
+    {
+        let forum = Forum::on_sqlite();
+        let file = "examples/forum/bustard.toml";
+        let location = server.location();
+        // However slow this machine is just now.
+        let store = format!("backend = \"{backend}\"\nlocation = \"{location}\"\ntimeout = \"1m\"\n");
+        let text = forum.project.read(file).replace("backend = \"memory\"\n", &store);
+        assert!(text.contains(&location), "{text}");
+        forum.project.file(file, text);
+        let loads =
+            || Second::all(&forum.run(&["serve", "1"]).stdout).iter().map(|second| second.loads).sum();
+        let (first, second): (u64, u64) = (loads(), loads());
+        assert!(first > 0 && second == 0, "{backend}: {first} loads, then {second}");
+        forum.bustard(&["caches", "invalidate", "permissions"]);
+        let third: u64 = loads();
+        assert!(third > 0, "{backend}: what was invalidated is found");
+        // Without the store there are answers as well.
+        server.kill9();
+        let outcome = forum.run(&["serve", "1"]).complains("values are computed until it does");
+        assert!(Second::all(&outcome.stdout)[0].look_ups > 0, "{outcome}");
+    }
 }
 
 /// Before there is anything to serve or to moderate, it says what to do.

@@ -157,6 +157,26 @@ fn watching_prints_what_it_says() {
     assert_eq!(outcome.stdout.lines().map(steady).collect::<Vec<_>>(), expected, "{outcome}");
 }
 
+/// What is said of other drivers is what their tests do.
+#[test]
+fn other_drivers_are_used_so() {
+    let tested = [
+        include_str!("drivers/src/sqlx.rs"),
+        include_str!("drivers/src/diesel.rs"),
+        include_str!("drivers/src/sea_orm.rs"),
+    ];
+    let blocks = blocks("From other languages");
+    let (_, lines) = blocks.iter().find(|(language, _)| *language == "rs").expect("there is one");
+    let statements = lines.iter().filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let mut count = 0;
+    for statement in statements.map(|line| line.trim_start_matches("let call = |sql| ").trim_end_matches(';'))
+    {
+        assert!(tested.iter().any(|source| source.contains(statement)), "nobody does {statement}");
+        count += 1;
+    }
+    assert_eq!(count, 4);
+}
+
 #[test]
 fn the_sql_api_is_as_described() {
     let (project, database) = (Project::new(), Database::new());

@@ -27,6 +27,8 @@ usage: forum serve [SECONDS]
        forum moderate promote|demote|ban|unban USER     once";
 
 fn main() {
+    // What is wrong for a while, such as a store that is down, is logged and no error.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Err(error) = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
         eprintln!("{error}");

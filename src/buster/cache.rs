@@ -49,6 +49,7 @@ impl Cache {
         }
     }
 
+    #[inline]
     fn load(&self) -> i64 {
         // Acquire: whoever reads a version sees what happened before it was published.
         self.slot.version.load(Ordering::Acquire)

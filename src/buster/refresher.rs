@@ -36,6 +36,10 @@ impl Times {
 }
 
 const LONGEST_CALL: Duration = Duration::from_secs(5);
+/// How far apart looks begin when notifications come thick and fast. The first one
+/// is heeded at once; so is whoever asks in this process, and waits.
+const SHORTEST_DISTANCE: Duration = Duration::from_millis(2);
+
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -89,6 +93,7 @@ pub(super) fn start(
         looker,
         times,
         as_of: None,
+        seen: None,
         told: None,
         reason: LATE.to_owned(),
         all: listener.is_some(),
@@ -116,7 +121,9 @@ struct Refresher {
     times: Times,
     /// As of when the snapshot is known; `None` once it has expired.
     as_of: Option<Instant>,
-    /// When a commit was told of last. What was seen before it does not count.
+    /// As of when something was seen over this connection last.
+    seen: Option<Instant>,
+    /// When a commit was told of that has not been seen. Nothing from before it counts.
     told: Option<Instant>,
     /// Why the snapshot is going to expire, if it does.
     reason: String,
@@ -141,6 +148,7 @@ impl Refresher {
     fn run(mut self) {
         let _closing = Closing(self.shared.clone());
         loop {
+            self.seen = None;
             let error = match self.looker.connect(self.deadline()) {
                 Ok(()) => self.attend(),
                 Err(error) => error,
@@ -183,7 +191,9 @@ impl Refresher {
             let _ = first.send(Ok(()));
         }
         self.looker.fold(self.deadline());
-        self.rest(began + jittered(self.times.poll_interval))
+        // Looks that take long leave as much time to others.
+        let earliest = began + SHORTEST_DISTANCE.max(2 * began.elapsed());
+        self.rest(began + jittered(self.times.poll_interval), earliest)
     }
 
     fn look(&mut self, began: Instant, telling: bool) -> Result<()> {
@@ -199,14 +209,22 @@ impl Refresher {
     }
 
     fn see(&mut self, look: Look, began: Instant, wanted: Option<Vec<String>>) -> Result<()> {
-        // On a hot standby it may be from before what is known, or from before a
-        // commit that somebody was promised to see.
-        let newest = self.as_of.max(self.told);
-        let fresh = began
-            .checked_sub(look.age)
+        self.reason = match look.age {
+            Duration::ZERO => LATE.to_owned(),
+            Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
+            age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
+        };
+        // One server never goes back. But the next one, a hot standby, may be behind
+        // what is known, or behind a commit that somebody was promised to see. (A pooler
+        // may lead to another one each time, which is as old as it says.)
+        let (seen, newest) = match self.looker.is_direct() {
+            true => (self.seen, self.as_of.max(self.told)),
+            false => (None, self.told),
+        };
+        let fresh = (began.checked_sub(look.age).max(seen))
             .filter(|as_of| Some(*as_of) >= newest && *as_of + self.times.max_staleness > Instant::now());
         let Some(as_of) = fresh else {
-            self.too_old(look.age);
+            self.too_old(look.caches.is_some());
             return Ok(());
         };
         let missed = self.failures > 0 && failpoint::fault("no-read-after-reconnect");
@@ -221,8 +239,7 @@ impl Refresher {
             let registered = if absent { self.looker.names(self.deadline())? } else { Vec::new() };
             self.shared.publish(Snapshot { caches, wanted, registered });
         }
-        self.as_of = Some(as_of);
-        LATE.clone_into(&mut self.reason);
+        (self.as_of, self.seen, self.told) = (Some(as_of), Some(as_of), None);
         if self.failures > 0 {
             log::info!("cache versions are read again");
             self.failures = 0;
@@ -232,15 +249,11 @@ impl Refresher {
 
     /// What has been seen is from too long ago. What is known stays until its time
     /// is over.
-    fn too_old(&mut self, age: Duration) {
-        if !age.is_zero() {
-            self.reason = match age {
-                Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
-                age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
-            };
+    fn too_old(&mut self, changed: bool) {
+        if changed {
+            // The next look is to take in what this one has seen in vain.
+            self.looker.forget();
         }
-        // The next look is to take in all of it, whatever this one has seen.
-        self.looker.forget();
         match self.as_of < self.told {
             true => self.expire(),
             false => self.expire_if_due(),
@@ -248,11 +261,14 @@ impl Refresher {
     }
 
     /// Waits until there may be something to see, at the latest until `next`.
-    fn rest(&mut self, next: Instant) -> Result<()> {
+    /// Notifications are heeded from `earliest` on.
+    fn rest(&mut self, mut next: Instant, earliest: Instant) -> Result<()> {
         loop {
             let until = self.expires_at().map_or(next, |expires| next.min(expires));
-            if self.looker.wait(until)? != Woken::Time {
-                return Ok(());
+            match self.looker.wait(until)? {
+                Woken::Rung => return Ok(()),
+                Woken::Notified => next = next.min(earliest),
+                Woken::Time => {}
             }
             self.expire_if_due();
             if Instant::now() >= next {

@@ -54,14 +54,16 @@ const DEFAULT: &str = "bustard.toml";
 /// # std::fs::write(&path, "[database]\nurl = \"sqlite:forum.sqlite\"\n[migrate]\nlock_wait = \"90s\"\n")?;
 ///
 /// let config = Config::read(&path)?;
-/// # let argument = Some("sqlite::memory:");
+/// # let url = format!("sqlite:{}", directory.path().join("forum.sqlite").display());
+/// # let argument = Some(url.as_str());
 /// let (mut database, origin) = config.database(argument)?; // `None`: by the rules
 /// println!("{} (from {origin})", database.display_name());
 /// let report = config.migrator().run(&mut database)?;
 /// assert!(report.changed());
 ///
-/// let buster = config.cache_buster(&database);
-/// # let _ = buster;
+/// let buster = config.cache_buster(&database).start()?;
+/// let bans = buster.cache("bans")?;
+/// assert!(bans.is_valid(bans.version()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

@@ -37,6 +37,9 @@ pub(crate) struct Look {
 /// Naming more caches than this costs more than reading all of them.
 const MOST_NAMED: usize = 1000;
 
+/// By how much the clock of a primary may be ahead of its standby's, in microseconds.
+const CLOCKS_DIFFER: i64 = 1_000_000;
+
 /// More unfolded events than this are worth a fold.
 const WORTH_FOLDING: u64 = 1000;
 
@@ -232,7 +235,11 @@ impl Looker {
         }
         let since = |microseconds: Option<String>| {
             let microseconds = microseconds?.parse::<i64>().ok()?;
-            Some(Duration::from_micros(microseconds.try_into().unwrap_or(0)))
+            // Two clocks are never quite the same; one that is far ahead tells nothing.
+            Some(match microseconds {
+                ahead if ahead < -CLOCKS_DIFFER => Duration::MAX,
+                _ => Duration::from_micros(microseconds.max(0).unsigned_abs()),
+            })
         };
         let replayed = since(replayed).unwrap_or(Duration::MAX);
         let before = self.server.receiver.replace(receiver.clone());
@@ -300,6 +307,11 @@ impl Looker {
     pub(crate) fn names(&mut self, deadline: Instant) -> Result<Vec<String>> {
         let rows = self.read(None, super::names_query(self.observer.engine()), deadline)?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    /// Whether all looks on this connection are at one server.
+    pub(crate) fn is_direct(&self) -> bool {
+        !self.server.pooled
     }
 
     /// Has the next look read everything anew.

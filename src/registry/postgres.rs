@@ -17,7 +17,8 @@ pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;S
 /// standby has none.
 pub(super) const READING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-pub(super) const NOTIFY: &str = "SELECT bustard.notify()";
+/// As `bustard.notify()`, in half the time.
+pub(super) const NOTIFY: &str = "NOTIFY bustard";
 
 /// From now on the connection hears of changes; and who serves it.
 pub(super) const LISTEN: &str = "LISTEN bustard;SELECT pg_catalog.pg_backend_pid()";
@@ -27,13 +28,13 @@ pub(super) const UNLISTEN: &str = "UNLISTEN bustard";
 pub(super) const ROLE: &str = "SELECT pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)";
 
 /// How far a hot standby is behind: whether it is one; who receives what it replays;
-/// whether all of that is replayed; how long ago anything was received, and how old
-/// the last replayed commit is, both in microseconds. Most of the receiver's columns
+/// whether all of that is replayed; how long ago what was received last was sent and
+/// received, and how old the last replayed commit is, both in microseconds. Most of the receiver's columns
 /// are NULL to roles without `pg_read_all_stats`.
 pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, \
     COALESCE(w.latest_end_lsn OPERATOR(pg_catalog.<=) pg_catalog.pg_last_wal_replay_lsn(), \
         pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()), \
-    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) w.last_msg_receipt_time) \
+    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) LEAST(w.last_msg_send_time, w.last_msg_receipt_time)) \
         OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8, \
     (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.pg_last_xact_replay_timestamp()) \
         OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 \

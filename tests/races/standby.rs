@@ -1,6 +1,11 @@
 //! Hot standbys: what is behind agrees with itself, and what a failover has lost
 //! stays lost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use bustard::ErrorKind;
 
 use super::place::{Client, Shared, in_cluster, lazy, quick};
@@ -97,4 +102,54 @@ fn values_of_versions_that_got_lost() {
         buster.notify().unwrap();
     }
     assert!(other.version() >> 23 > lost[2] >> 23, "it has come further");
+}
+
+/// Between the primary and the standby everything takes three seconds, and nothing
+/// gets lost: the standby has always replayed all that it has received just now.
+#[test]
+fn a_standby_to_which_everything_takes_its_time() {
+    const DELAY: Duration = Duration::from_secs(3);
+    let primary = Cluster::start_with(&[]);
+    let place = in_cluster(&primary);
+    let proxy = Proxy::start(primary.port());
+    let standby = primary.standby_through(proxy.port(), &[("wal_receiver_timeout", "20s")]);
+    standby.wait_for_replay(&primary);
+    // It believes for two seconds.
+    let buster = quick(&standby.url("postgres", place.name())).start().unwrap();
+    let cache = buster.cache("numbers").unwrap();
+    let (mut writer, mut late) = (place.client(), standby.client(place.name()));
+    proxy.set_latency(DELAY);
+    let stop = Arc::new(AtomicBool::new(false));
+    let others = thread::spawn({
+        let (stop, mut client) = (stop.clone(), place.client());
+        move || {
+            // So that the standby hears something all the time.
+            client.run("CREATE TABLE other (x int)");
+            while !stop.load(Ordering::SeqCst) {
+                client.run("INSERT INTO other VALUES (1)");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
+    for number in 2..4 {
+        let before = late.version();
+        writer.change(number);
+        let committed = Instant::now();
+        let mut asked = 0;
+        while late.number() != number {
+            let valid = cache.is_valid(before);
+            // Half a second for whoever is slow to run.
+            if committed.elapsed() > Duration::from_millis(2500) {
+                assert!(!valid, "valid {:?} after it was invalidated", committed.elapsed());
+                asked += 1;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(asked > 0 || committed.elapsed() < DELAY, "nobody has asked");
+    }
+    stop.store(true, Ordering::SeqCst);
+    others.join().unwrap();
+    proxy.set_latency(Duration::ZERO);
+    writer.change(5);
+    wait_until("it is known again", || cache.is_valid(writer.version()));
 }

@@ -102,3 +102,39 @@ CREATE TABLE plain (id integer);
     bustard(&scene, &["check"]).exits(0);
     assert_eq!(super::triggers(&scene).len(), 4 * 4 + 2 * 4);
 }
+
+/// The second of Bustard's own migrations may be applied by somebody else than the
+/// first: a superuser, or another member of the role that owns the registry.
+#[test]
+fn an_upgrade_by_another_role() {
+    let scene = crate::support::Scene::postgres();
+    let database = scene.database();
+    let (owner, member) = (database.create_role("owner", ""), database.create_role("member", ""));
+    scene.execute(&format!(
+        "GRANT {owner} TO {member}; GRANT CREATE ON DATABASE {} TO {owner}; GRANT CREATE ON SCHEMA public TO {owner}",
+        database.name()
+    ));
+    let sql = |name: &str| {
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/").to_owned() + name)
+            .expect(name)
+    };
+    let (first, second) = (sql("V1__registry.postgres.sql"), sql("V2__reading_side.postgres.sql"));
+    for upgrader in [None, Some(&member)] {
+        let begin = format!(
+            "DROP SCHEMA IF EXISTS bustard CASCADE; DROP TABLE IF EXISTS ban; SET ROLE {owner}; CREATE SCHEMA bustard"
+        );
+        scene.execute(&format!("{begin}; {first}"));
+        match upgrader {
+            None => scene.execute(&second),
+            Some(member) => drop(database.psql_as(member, &second).success()),
+        }
+        let use_it = "CREATE TABLE ban (id integer); SELECT bustard.register_cache_on('bans', NULL, 'ban');
+            INSERT INTO ban VALUES (1); SELECT bustard.install_triggers(); SELECT * FROM bustard.untracked();
+            SELECT bustard.snapshot(0, 0, NULL); SELECT bustard.unregister_cache('bans')";
+        database.psql_as(&owner, use_it).success();
+        assert_eq!(super::triggers(&scene), [""; 0]);
+        let strangers = "SELECT count(*) FROM (SELECT relowner AS o FROM pg_class WHERE relnamespace = 'bustard'::regnamespace
+            UNION ALL SELECT proowner FROM pg_proc WHERE pronamespace = 'bustard'::regnamespace) AS x";
+        assert_eq!(scene.value(&format!("{strangers} WHERE o <> '{owner}'::regrole")), "0");
+    }
+}

@@ -181,3 +181,27 @@ CREATE TABLE b (id integer);
     assert_eq!(super::count(&scene, "bans") - before, 12);
     assert_eq!(super::count(&scene, "others"), super::count(&scene, "bans"));
 }
+
+/// A transaction whose snapshot is older than the registration does not see the
+/// cache, but what it writes is seen by who reads the cache.
+#[test]
+fn a_snapshot_older_than_the_registration() {
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let scene = postgres_with("CREATE TABLE ban (id integer);\nCREATE TABLE other (id integer);\n");
+        let mut writer = scene.database().client();
+        let begin = || format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM other");
+        writer.batch_execute(&begin()).expect("it begins");
+        super::migrated(&scene, "V2__bans.sql", "-- bustard: register cache bans on ban\n");
+        let before = super::count(&scene, "bans");
+        let write = "INSERT INTO ban VALUES (1); TRUNCATE ban; COMMIT";
+        writer.batch_execute(write).unwrap_or_else(|error| panic!("{level}: {error}"));
+        assert_eq!(super::count(&scene, "bans") - before, 2, "{level}");
+        // Nor does it see that the cache is registered anew.
+        super::migrated(&scene, "V3__off.sql", "-- bustard: unregister cache bans\n");
+        writer.batch_execute(&begin()).expect("it begins");
+        super::migrated(&scene, "V4__on.sql", "-- bustard: register cache bans on ban\n");
+        let before = super::count(&scene, "bans");
+        writer.batch_execute("DELETE FROM ban; INSERT INTO ban VALUES (2); COMMIT").expect("it writes");
+        assert_eq!(super::count(&scene, "bans") - before, 1, "{level}");
+    }
+}

@@ -34,6 +34,8 @@ pub struct State {
     pub naming: Manner,
     /// How far behind it is, if it is a hot standby.
     pub behind: Option<Duration>,
+    /// Which process serves the connection.
+    pub process: i64,
     /// The connection ends.
     pub cut: bool,
     pub connects: u32,
@@ -69,6 +71,7 @@ impl World {
             looking: Manner::Well,
             naming: Manner::Well,
             behind: None,
+            process: 7,
             cut: false,
             connects: 0,
             looks: 0,
@@ -197,7 +200,7 @@ impl Observer for Fake {
             return Ok(vec![vec![Some("7".to_owned())]]);
         }
         let rows = if sql.contains("bustard.snapshot") {
-            let told = ahead.is_some_and(|ahead| ahead.contains("notify"));
+            let told = ahead.is_some_and(|ahead| ahead.contains("NOTIFY"));
             self.come_to(
                 deadline,
                 |state| state.looking,
@@ -269,7 +272,7 @@ fn seen(state: &State, sql: &str) -> Vec<Row> {
     let text = |number: i64| Some(number.to_string());
     let total: i64 = state.caches.values().sum::<i64>() + state.caches.len() as i64;
     let standby = Some(if state.behind.is_some() { "t" } else { "f" }.to_owned());
-    let first = vec![None, None, text(total), text(total), text(0), text(7), standby];
+    let first = vec![None, None, text(total), text(total), text(0), text(state.process), standby];
     let caches = (state.caches.iter())
         .filter(|(name, _)| wanted(name))
         .map(|(name, n)| vec![Some((*name).to_owned()), None, text(*n), text(0)]);

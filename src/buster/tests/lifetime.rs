@@ -1,0 +1,133 @@
+//! How it starts, tries again and ends, and what its times may be.
+
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use super::world::{Forgetful, Manner, World, wait_until};
+use super::{LONG, SHORT, ends, version};
+use crate::error::ErrorKind;
+
+#[test]
+fn the_thread_ends_with_the_last_clone_and_handles_know_nothing_then() {
+    for looking in [Manner::Well, Manner::Hangs, Manner::Held] {
+        let world = World::new(&["bans"]);
+        let buster = world.builder(LONG).start().unwrap();
+        let bans = buster.cache("bans").unwrap();
+        let values = bans.values::<i64>("forum", 1);
+        let clone = buster.clone();
+        drop(buster);
+        assert!(!world.state().dropped && bans.is_valid(version(1)));
+        world.set(|state| state.looking = looking);
+        if looking != Manner::Well {
+            let looks = world.state().looks;
+            world.wait("it looks", |state| state.looks > looks);
+        }
+        ends("dropping it", move || drop(clone));
+        assert!(world.state().dropped, "the thread is gone with its owner");
+        assert!(!bans.is_valid(version(1)));
+        let error = bans.version().unwrap_err();
+        assert!(error.to_string().contains("has ended"), "{error}");
+        let mut computed = 0;
+        for _ in 0..2 {
+            values.get_or_insert_with("k", || {
+                computed += 1;
+                computed
+            });
+        }
+        assert_eq!(computed, 2, "nothing is kept");
+    }
+}
+
+#[test]
+fn a_first_look_that_fails_is_an_error_and_leaves_no_thread() {
+    for (connecting, looking) in [(Manner::Fails, Manner::Well), (Manner::Well, Manner::Fails)] {
+        let world = World::new(&["bans"]);
+        world.set(|state| (state.connecting, state.looking) = (connecting, looking));
+        let error = world.builder(SHORT).start().unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Connection, "it fails"));
+        assert!(world.state().dropped);
+    }
+}
+
+#[test]
+fn pauses_grow_to_a_limit_and_begin_anew() {
+    let world = World::new(&["bans"]);
+    let buster = world.idle();
+    let bans = buster.cache("bans").unwrap();
+    world.set(|state| {
+        state.connecting = Manner::Fails;
+        state.cut = true;
+    });
+    world.wait("it has tried", |state| state.pauses.len() >= 6);
+    let pauses = std::mem::take(&mut world.state().pauses);
+    assert!(pauses.windows(3).take(4).all(|pair| pair[0] < pair[2]), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(2)), "{pauses:?}");
+    world.invalidate("bans");
+    world.set(|state| state.connecting = Manner::Well);
+    wait_until("it is there again", || bans.is_valid(version(2)));
+    world.set(|state| {
+        state.connecting = Manner::Fails;
+        state.pauses.clear();
+        state.cut = true;
+    });
+    world.wait("it has tried", |state| !state.pauses.is_empty());
+    assert!(world.state().pauses[0] < pauses[5], "it was short at first");
+}
+
+#[test]
+fn times_that_make_no_sense_are_refused_and_long_ones_taken() {
+    let world = World::new(&["bans"]);
+    for (interval, staleness) in
+        [(Duration::ZERO, LONG), (LONG, LONG), (Duration::MAX, LONG), (Duration::MAX, Duration::from_secs(1))]
+    {
+        let error = world.builder(staleness).poll_interval(interval).start().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    }
+    let buster = world.builder(Duration::MAX).poll_interval(Duration::MAX / 2).start().unwrap();
+    assert!(buster.is_valid("bans", version(1)).unwrap());
+    buster.notify().unwrap();
+}
+
+/// One computes for many; if it fails they do not queue up behind one another.
+#[test]
+fn those_who_waited_for_a_failure_compute_side_by_side() {
+    const FOLLOWERS: usize = 4;
+    let world = World::new(&["bans"]);
+    let hour = Duration::from_secs(3600);
+    let builder = world.builder(hour * 2).poll_interval(hour).store(Forgetful);
+    let buster = builder.start().unwrap();
+    let values = buster.cache("bans").unwrap().values::<i64>("forum", 1);
+    let (sender, leading) = sync_channel(1);
+    let (release, released) = sync_channel::<()>(1);
+    let leader = thread::spawn({
+        let values = values.clone();
+        move || {
+            values.get_or_try_insert_with("k", || {
+                sender.send(()).unwrap();
+                released.recv().unwrap();
+                Err::<i64, _>("the leader fails")
+            })
+        }
+    });
+    leading.recv().unwrap();
+    let together = Arc::new(Barrier::new(FOLLOWERS));
+    let followers: Vec<_> = (0..FOLLOWERS)
+        .map(|_| {
+            let (values, together) = (values.clone(), together.clone());
+            thread::spawn(move || {
+                values.get_or_insert_with("k", || {
+                    together.wait();
+                    5
+                })
+            })
+        })
+        .collect();
+    wait_until("they wait", || buster.shared.flights.followers() == FOLLOWERS);
+    release.send(()).unwrap();
+    assert_eq!(leader.join().unwrap(), Err("the leader fails"));
+    for follower in followers {
+        assert_eq!(ends("a follower", move || follower.join().unwrap()), 5);
+    }
+}

@@ -1,0 +1,82 @@
+//! Names that are registered, that are not, and that nobody could ask about.
+
+use std::thread;
+use std::time::Duration;
+
+use super::world::{Manner, World, wait_until};
+use super::{LONG, version};
+use crate::error::ErrorKind;
+
+/// A name that nobody has asked the database about is not an unregistered one.
+#[test]
+fn what_could_not_be_asked_is_not_called_unregistered() {
+    let world = World::new(&["bans", "ranks"]);
+    let buster = world.idle();
+    buster.cache("bans").unwrap();
+    world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
+    let error = buster.cache("ranks").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stale, "{error}");
+    world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
+    wait_until("it can be asked", || buster.cache("ranks").is_ok());
+}
+
+#[test]
+fn unknown_names_are_errors_with_the_nearest_known_one() {
+    let world = World::new(&["bans", "ranks"]);
+    let buster = world.idle();
+    let error = buster.cache("bnas").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cache);
+    assert_eq!(error.help_text(), Some("did you mean bans?"));
+    let error = buster.get_version("something else").unwrap_err();
+    assert!(error.help_text().unwrap().contains("register cache"), "{error}");
+    for (name, words) in [("", "empty"), ("a\nb", "control"), (&*"x".repeat(129), "128")] {
+        let error = buster.is_valid(name, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cache);
+        assert!(error.message().contains(words), "{error}");
+    }
+    // And none of them is looked for ever after.
+    buster.cache("bans").unwrap();
+    buster.notify().unwrap();
+    assert_eq!(buster.shared.wanted(), ["bans"]);
+}
+
+#[test]
+fn a_cache_that_goes_and_comes_keeps_its_handles() {
+    let world = World::new(&["bans", "ranks"]);
+    let buster = world.idle();
+    let bans = buster.cache("bans").unwrap();
+    world.set(|state| state.register("bans", None));
+    buster.notify().unwrap();
+    assert!(!bans.is_valid(version(1)));
+    assert_eq!(bans.version().unwrap_err().kind(), ErrorKind::Cache);
+    assert_eq!(buster.cache("bans").unwrap_err().kind(), ErrorKind::Cache);
+    assert_eq!(buster.get_versions(&["ranks", "bans"]).unwrap_err().kind(), ErrorKind::Cache);
+    world.set(|state| state.register("bans", Some(3)));
+    buster.notify().unwrap();
+    assert_eq!(bans.version().unwrap().get(), version(3));
+    assert!(bans.is_valid(version(3)) && !bans.is_valid(0) && !bans.is_valid(-version(3)));
+}
+
+#[test]
+fn several_versions_are_of_one_snapshot() {
+    let world = World::new(&["bans", "ranks"]);
+    let buster = world.builder(LONG).poll_interval(Duration::from_millis(1)).start().unwrap();
+    assert_eq!(buster.get_versions(&[]).unwrap(), []);
+    let writer = thread::spawn({
+        let world = world.clone();
+        move || {
+            for n in 2..200 {
+                world.set(|state| state.caches.values_mut().for_each(|count| *count = n));
+                thread::yield_now();
+            }
+        }
+    });
+    let mut last = 0;
+    while last < version(199) {
+        let versions = buster.get_versions(&["ranks", "bans"]).unwrap();
+        assert_eq!(versions[0], versions[1]);
+        assert!(versions[0].get() >= last);
+        last = versions[0].get();
+    }
+    writer.join().unwrap();
+}
