@@ -127,7 +127,9 @@ impl CacheBuster {
 
     /// The handle of a cache.
     ///
-    /// Asks the database, if nobody has asked for this cache here before.
+    /// Asks the database, if nobody has asked for this cache here before. Whoever
+    /// wants thousands calls [`get_versions`](CacheBuster::get_versions) with their
+    /// names first, which asks once for all.
     ///
     /// # Errors
     ///
@@ -164,6 +166,9 @@ impl CacheBuster {
     ///
     /// As for [`get_version`](CacheBuster::get_version), for any of them.
     pub fn get_versions(&self, names: &[&str]) -> Result<Vec<CacheVersion>> {
+        // One look finds all that are wanted before it.
+        names.iter().try_for_each(|name| registry::check_name(name))?;
+        let _wanted: Vec<_> = names.iter().map(|name| self.shared.want(name)).collect();
         let caches: Vec<Cache> = names.iter().map(|name| self.cache(name)).collect::<Result<_>>()?;
         // All are wanted by now, so whatever is known from here on knows them all.
         let knowledge = self.shared.knowledge();
