@@ -327,3 +327,20 @@ fn folding_waits_until_it_is_worth_it_and_is_not_tried_without_the_right() {
     assert_eq!(fold("10001", &["ok"]), ["SELECT quote_ident(CURRE"]);
     assert_eq!(fold("10001", &[]), [""; 0]);
 }
+
+#[test]
+fn a_fold_that_costs_the_connection_is_not_tried_again_at_once() {
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    for asked in [2, 1] {
+        lines.answer(&[&["-", "-", "5", "9", "1001", "7", "f"]]);
+        look(&mut looker, false);
+        lines.script().answers.push_back(Err(Error::new(ErrorKind::Connection, "no answer")));
+        looker.fold(soon());
+        assert_eq!(lines.asked().len(), asked);
+        lines.script().answers.clear();
+        lines.answer(&[&["7"]]);
+        looker.connect(soon()).unwrap();
+        lines.asked();
+    }
+}
