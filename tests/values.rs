@@ -160,6 +160,43 @@ fn inside_a_transaction_that_has_written_nothing_is_kept() {
     assert_eq!(values.get_or_insert_with("a", || unreachable!("the first one has been kept")), 1);
 }
 
+/// Whoever waits for itself waits for ever: in one task, further up or in another
+/// form, and beside others who do have to wait.
+#[test]
+fn an_asynchronous_computation_that_asks_for_itself_ends() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let computation = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let get = |key| values.get_or_insert_with_async(key, async || 1);
+        let (asking, asked) =
+            (async || get("a").await + 1, async || values.get_or_insert_with("b", || 1) + 1);
+        runtime.block_on(async {
+            assert_eq!(values.get_or_insert_with_async("a", asking).await, 2);
+            assert_eq!(values.get_or_insert_with_async("b", asked).await, 2);
+            let through =
+                async || values.get_or_insert_with_async("d", async || get("c").await + 1).await + 1;
+            assert_eq!(values.get_or_insert_with_async("c", through).await, 3);
+
+            let computed = AtomicUsize::new(0);
+            let slow = async || {
+                tokio::task::yield_now().await;
+                computed.fetch_add(1, Ordering::SeqCst) as u64
+            };
+            let (one, other) =
+                (values.get_or_insert_with_async("e", slow), values.get_or_insert_with_async("e", slow));
+            assert_eq!(
+                futures_util::future::join(one, other).await,
+                (0, 0),
+                "they do not ask for themselves"
+            );
+        });
+    });
+    support::wait_until("it ends", || computation.is_finished());
+    computation.join().unwrap();
+}
+
 /// The asynchronous forms, on a runtime that moves tasks between threads.
 #[test]
 fn on_tokio() {

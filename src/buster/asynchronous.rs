@@ -177,7 +177,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         if let Some(value) = find(self.shelf(), &filing).await {
             return Ok(value);
         }
-        let part = self.shared().flights.join(&filing.key(), false);
+        let part = self.shared().flights.join(&filing.key());
         let lead = match part {
             Part::Lead(lead) => Some(lead),
             Part::Recursion => return load().await,
@@ -190,7 +190,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         if let Some(value) = find(self.shelf(), &filing).await {
             return Ok(value);
         }
-        let value = load().await?;
+        let value = match &lead {
+            Some(lead) => lead.compute_async(async { load().await }).await?,
+            None => load().await?,
+        };
         if let Some(bytes) = encode(&value) {
             // Filed before it lands: then nobody finds neither.
             file(self.shelf(), &filing, &bytes).await;

@@ -24,7 +24,8 @@ pub(super) struct Snapshot {
     pub caches: BTreeMap<String, Known>,
     /// The names that were asked for, in order; `None` if all were.
     pub wanted: Option<Vec<String>>,
-    /// The names of registered caches, read when a wanted one was not there.
+    /// The names of registered caches, read when a wanted one was not there. (Where
+    /// all were asked for, those are all.)
     pub registered: Vec<String>,
 }
 
@@ -48,16 +49,26 @@ impl Knowledge {
                 Error::new(ErrorKind::Stale, format!("the version of the cache {name} is not known yet"))
                     .help("the database could not be asked: it does not answer now")
             }
-            _ => registry::unknown(name, &snapshot.registered),
+            _ => registry::unknown(name, snapshot.caches.keys().chain(&snapshot.registered)),
         })
+    }
+
+    /// The same for whoever does not ask why not.
+    pub(super) fn get(&self, name: &str) -> Option<&Known> {
+        match self {
+            Knowledge::Known(snapshot) => snapshot.caches.get(name),
+            Knowledge::Unknown { .. } => None,
+        }
+    }
+
+    /// The names of all that is known.
+    pub(super) fn caches(&self) -> impl Iterator<Item = &String> {
+        self.snapshot().ok().into_iter().flat_map(|snapshot| snapshot.caches.keys())
     }
 
     /// The number of a cache's version; 0 where there is none.
     pub(super) fn version(&self, name: &str) -> i64 {
-        match self {
-            Knowledge::Known(snapshot) => snapshot.caches.get(name).map_or(0, |known| known.version.get()),
-            Knowledge::Unknown { .. } => 0,
-        }
+        self.get(name).map_or(0, |known| known.version.get())
     }
 
     fn snapshot(&self) -> Result<&Snapshot> {

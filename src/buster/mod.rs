@@ -2,8 +2,8 @@
 //! that are one atomic load.
 //!
 //! A [`CacheBuster`] has one thread, the refresher, which looks at the database
-//! over a connection of its own and publishes what it sees. It knows the versions
-//! as of at most `max_staleness` ago, or knows that it does not.
+//! over a connection of its own and publishes what it sees; a listener has another.
+//! It knows the versions as of at most `max_staleness` ago, or knows that it does not.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
@@ -14,6 +14,7 @@ mod knowledge;
 mod refresher;
 mod settings;
 mod shared;
+mod teller;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 pub use self::cache::Cache;
 pub use self::change::Change;
-use self::refresher::Thread;
+use self::refresher::Threads;
 pub use self::settings::{CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL};
 use self::shared::Shared;
 pub use self::values::Values;
@@ -91,7 +92,7 @@ use crate::version::CacheVersion;
 pub struct CacheBuster {
     shared: Arc<Shared>,
     // Stopped and joined when the last clone goes.
-    _thread: Arc<Thread>,
+    _threads: Arc<Threads>,
 }
 
 impl fmt::Debug for CacheBuster {
@@ -126,7 +127,9 @@ impl CacheBuster {
 
     /// The handle of a cache.
     ///
-    /// Asks the database, if nobody has asked for this cache here before.
+    /// Asks the database, if nobody has asked for this cache here before. Whoever
+    /// wants thousands calls [`get_versions`](CacheBuster::get_versions) with their
+    /// names first, which asks once for all.
     ///
     /// # Errors
     ///
@@ -163,6 +166,9 @@ impl CacheBuster {
     ///
     /// As for [`get_version`](CacheBuster::get_version), for any of them.
     pub fn get_versions(&self, names: &[&str]) -> Result<Vec<CacheVersion>> {
+        // One look finds all that are wanted before it.
+        names.iter().try_for_each(|name| registry::check_name(name))?;
+        let _wanted: Vec<_> = names.iter().map(|name| self.shared.want(name)).collect();
         let caches: Vec<Cache> = names.iter().map(|name| self.cache(name)).collect::<Result<_>>()?;
         // All are wanted by now, so whatever is known from here on knows them all.
         let knowledge = self.shared.knowledge();

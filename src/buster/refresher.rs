@@ -12,16 +12,14 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Change;
-use super::knowledge::{Knowledge, Known, Snapshot};
+use super::knowledge::{Known, Snapshot};
 use super::shared::Shared;
+use super::teller::{Listener, Teller};
 use crate::engine::observer::{Observer, Woken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::registry::look::{Look, Looker};
 use crate::store::Shelf;
-
-pub(super) type Listener = Box<dyn FnMut(&Change) + Send>;
 
 #[derive(Clone, Copy)]
 pub(super) struct Times {
@@ -48,31 +46,45 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Why a snapshot expires, unless somebody knows better.
 const LATE: &str = "it was not looked at in time";
 
-/// The running thread; dropping it stops and joins it.
-pub(super) struct Thread {
+/// The running threads, the refresher and perhaps a teller; dropping this stops and
+/// joins them.
+pub(super) struct Threads {
     shared: Arc<Shared>,
-    handle: Option<JoinHandle<()>>,
+    handles: Vec<JoinHandle<()>>,
 }
 
-impl Drop for Thread {
+impl Threads {
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
+            Error::new(ErrorKind::Failed, "cannot start the thread that reads cache versions")
+                .caused_by(error)
+        })?;
+        self.handles.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
     fn drop(&mut self) {
         self.shared.bell().stop();
         // A listener may hold the last clone: a thread cannot wait for itself.
-        if let Some(handle) = self.handle.take().filter(|h| h.thread().id() != std::thread::current().id())
-            && handle.join().is_err()
-        {
-            log::error!("the thread that reads cache versions panicked");
+        let this = std::thread::current().id();
+        for handle in self.handles.drain(..).filter(|handle| handle.thread().id() != this) {
+            let name = handle.thread().name().unwrap_or_default().to_owned();
+            if handle.join().is_err() {
+                log::error!("the thread {name} panicked");
+            }
         }
     }
 }
 
-/// Starts the thread and waits for its first look.
+/// Starts the refresher and waits for its first look.
 pub(super) fn start(
     observer: Box<dyn Observer>,
     times: Times,
     shelf: Shelf,
     listener: Option<Listener>,
-) -> Result<(Arc<Shared>, Thread)> {
+) -> Result<(Arc<Shared>, Threads)> {
     let looker = Looker::new(observer);
     let shared = Arc::new(Shared::new(looker.bell(), shelf));
     let (sender, first) = sync_channel(1);
@@ -84,22 +96,23 @@ pub(super) fn start(
         seen: None,
         told: None,
         reason: LATE.to_owned(),
-        listener,
-        reported: None,
-        lost: false,
+        all: listener.is_some(),
         first: Some(sender),
         failures: 0,
     };
-    let thread = std::thread::Builder::new().name("bustard-refresher".to_owned());
-    let handle = thread.spawn(move || refresher.run()).map_err(|error| {
-        Error::new(ErrorKind::Failed, "cannot start the thread that reads cache versions").caused_by(error)
-    })?;
-    let thread = Thread { shared: shared.clone(), handle: Some(handle) };
+    let mut threads = Threads { shared: shared.clone(), handles: Vec::new() };
+    threads.spawn("bustard-refresher", move || refresher.run())?;
     match first.recv() {
-        Ok(Ok(())) => Ok((shared, thread)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::new(ErrorKind::Failed, "the thread that reads cache versions has ended")),
+        Ok(looked) => looked?,
+        Err(_) => {
+            return Err(Error::new(ErrorKind::Failed, "the thread that reads cache versions has ended"));
+        }
     }
+    if let Some(listener) = listener {
+        let teller = Teller::new(shared.clone(), listener);
+        threads.spawn("bustard-teller", move || teller.run())?;
+    }
+    Ok((shared, threads))
 }
 
 struct Refresher {
@@ -114,10 +127,8 @@ struct Refresher {
     told: Option<Instant>,
     /// Why the snapshot is going to expire, if it does.
     reason: String,
-    listener: Option<Listener>,
-    /// What the listener has been told, and whether that everything is lost.
-    reported: Option<BTreeMap<String, Known>>,
-    lost: bool,
+    /// Whether all caches are wanted, not only those that there are handles of.
+    all: bool,
     /// Who waits for the first look.
     first: Option<SyncSender<Result<()>>>,
     /// How often connecting or looking has failed since the last look.
@@ -129,7 +140,6 @@ struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.expire(None, "the CacheBuster has ended");
         self.0.close();
     }
 }
@@ -137,7 +147,6 @@ impl Drop for Closing {
 impl Refresher {
     fn run(mut self) {
         let _closing = Closing(self.shared.clone());
-        self.shared.look_from_this_thread();
         loop {
             self.seen = None;
             let error = match self.looker.connect(self.deadline()) {
@@ -191,7 +200,7 @@ impl Refresher {
         if telling {
             self.told = Some(began);
         }
-        let names = if self.listener.is_some() { None } else { Some(self.shared.wanted()) };
+        let names = if self.all { None } else { Some(self.shared.wanted()) };
         let wanted: Option<Vec<&str>> =
             names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let deadline = self.deadline();
@@ -229,7 +238,6 @@ impl Refresher {
             let absent = wanted.iter().flatten().any(|name| !caches.contains_key(name));
             let registered = if absent { self.looker.names(self.deadline())? } else { Vec::new() };
             self.shared.publish(Snapshot { caches, wanted, registered });
-            self.report();
         }
         (self.as_of, self.seen, self.told) = (Some(as_of), Some(as_of), None);
         if self.failures > 0 {
@@ -249,27 +257,6 @@ impl Refresher {
         match self.as_of < self.told {
             true => self.expire(),
             false => self.expire_if_due(),
-        }
-    }
-
-    /// Tells the listener what is new since it was told last.
-    fn report(&mut self) {
-        let Some(listener) = &mut self.listener else { return };
-        let knowledge = self.shared.knowledge();
-        let Knowledge::Known(now) = &*knowledge else { return };
-        if self.lost {
-            listener(&Change::Found);
-            self.lost = false;
-        }
-        let before = self.reported.replace(now.caches.clone());
-        let Some(before) = before else { return };
-        let version = |known: Option<&Known>| known.map(|known| known.version);
-        let gone = before.keys().filter(|name| !now.caches.contains_key(*name));
-        for name in now.caches.keys().chain(gone) {
-            let (before, after) = (version(before.get(name)), version(now.caches.get(name)));
-            if before != after {
-                listener(&Change::Version { cache: name.clone(), before, after });
-            }
         }
     }
 
@@ -355,13 +342,7 @@ impl Refresher {
         if failpoint::fault("no-expiry") {
             return;
         }
-        // First it is so, then it is told.
-        if self.shared.expire(known, &self.reason)
-            && let Some(listener) = &mut self.listener
-        {
-            listener(&Change::Lost { why: self.reason.clone() });
-            self.lost = true;
-        }
+        self.shared.expire(known, &self.reason);
     }
 }
 

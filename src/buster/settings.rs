@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::refresher::{self, Listener};
+use super::refresher;
+use super::teller::Listener;
 use super::{CacheBuster, Change};
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
@@ -92,9 +93,10 @@ impl CacheBusterBuilder {
     }
 
     /// Has all caches looked at, not only those that there are handles of, and
-    /// calls the function on the refresher's thread with every change. It should
-    /// return soon, since nothing is looked at meanwhile; what it asks of the
-    /// `CacheBuster` itself is answered from what has been seen so far.
+    /// calls the function with every change from [`start`](CacheBusterBuilder::start)
+    /// on, in order, on a thread that is there for this alone. What changes while the
+    /// function is busy is one change afterwards. Dropping the last clone of the
+    /// `CacheBuster` waits for it; a function that panics is not called again.
     pub fn on_change(mut self, listener: impl FnMut(&Change) + Send + 'static) -> Self {
         self.listener = Some(Box::new(listener));
         self
@@ -123,7 +125,7 @@ impl CacheBusterBuilder {
             max_staleness: self.max_staleness.min(FOR_EVER),
             poll_interval: self.poll_interval.min(FOR_EVER / 2),
         };
-        let (shared, thread) = refresher::start(observer, times, shelf, self.listener)?;
-        Ok(CacheBuster { shared, _thread: Arc::new(thread) })
+        let (shared, threads) = refresher::start(observer, times, shelf, self.listener)?;
+        Ok(CacheBuster { shared, _threads: Arc::new(threads) })
     }
 }

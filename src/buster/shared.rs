@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::ThreadId;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -32,8 +31,9 @@ pub(super) struct Shared {
     /// Of those, how many a look has begun after and ended, whatever it found.
     answered: AtomicU64,
     ended: Event,
-    /// The one thread that looks: it cannot wait for itself.
-    looks_from: OnceLock<ThreadId>,
+    /// There is other knowledge than before, or will be none any more.
+    news: Event,
+    closed: AtomicBool,
     /// Whether others are to be told with the next look.
     telling: AtomicBool,
     pub shelf: Arc<Shelf>,
@@ -54,7 +54,8 @@ impl Shared {
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             ended: Event::new(),
-            looks_from: OnceLock::new(),
+            news: Event::new(),
+            closed: AtomicBool::new(false),
             telling: AtomicBool::new(false),
             shelf: Arc::new(shelf),
             flights: Flights::default(),
@@ -72,6 +73,25 @@ impl Shared {
 
     pub(super) fn knowledge(&self) -> Arc<Knowledge> {
         self.knowledge.load_full()
+    }
+
+    /// Waits for other knowledge than this; `None` once nobody looks any more.
+    pub(super) fn other_than(&self, last: &Arc<Knowledge>) -> Option<Arc<Knowledge>> {
+        loop {
+            let listener = self.news.listen();
+            // Not half-way through a change: what is told is so in handles, too.
+            let slots = self.slots();
+            let now = self.knowledge();
+            drop(slots);
+            // In this order: what is known at the end is no news.
+            if self.closed.load(Ordering::SeqCst) {
+                return None;
+            }
+            if !Arc::ptr_eq(&now, last) {
+                return Some(now);
+            }
+            listener.wait();
+        }
     }
 
     /// The slot of a cache, and whether it is a new one, which no look has filled.
@@ -119,12 +139,6 @@ impl Shared {
         ticket
     }
 
-    /// From now on this is the thread that looks.
-    pub(super) fn look_from_this_thread(&self) {
-        // There is only one.
-        let _ = self.looks_from.set(std::thread::current().id());
-    }
-
     fn wait(&self, ticket: Ticket) {
         while let Some(listener) = self.not_yet(ticket) {
             listener.wait();
@@ -135,10 +149,6 @@ impl Shared {
     pub(super) fn not_yet(&self, ticket: Ticket) -> Option<EventListener> {
         let ended = || self.answered.load(Ordering::SeqCst) >= ticket.0;
         if ended() {
-            return None;
-        }
-        if self.looks_from.get() == Some(&std::thread::current().id()) {
-            // The listener asks: the look begins when that returns.
             return None;
         }
         let listener = self.ended.listen();
@@ -165,8 +175,10 @@ impl Shared {
         self.ended.notify(usize::MAX);
     }
 
-    /// Nobody will look any more.
+    /// Nobody will look any more, nor is anything believed.
     pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.expire(None, "the CacheBuster has ended");
         self.end(Ticket(u64::MAX));
     }
 
@@ -182,19 +194,20 @@ impl Shared {
             let version = now.version(&slot.name);
             slot.version.store(version, Ordering::Release);
         }
+        self.news.notify(usize::MAX);
     }
 
-    /// From here on nothing is known; whether anything was.
-    pub(super) fn expire(&self, since: Option<Instant>, why: &str) -> bool {
+    /// From here on nothing is known.
+    pub(super) fn expire(&self, since: Option<Instant>, why: &str) {
         let slots = self.slots();
-        let (was_known, since) = match &*self.knowledge() {
-            Knowledge::Known(_) => (true, since),
-            Knowledge::Unknown { since, .. } => (false, *since),
+        let since = match &*self.knowledge() {
+            Knowledge::Known(_) => since,
+            Knowledge::Unknown { since, .. } => *since,
         };
         self.knowledge.store(Arc::new(Knowledge::Unknown { since, why: why.to_owned() }));
         for slot in slots.values() {
             slot.version.store(0, Ordering::Release);
         }
-        was_known
+        self.news.notify(usize::MAX);
     }
 }

@@ -92,7 +92,7 @@ impl<T> Values<T> {
     /// Where a value belongs now; `None` while the version is not known.
     pub(super) fn filing_now(&self, key: &str) -> Option<Filing> {
         let knowledge = self.shared.knowledge();
-        Some(self.filing(knowledge.find(&self.cache).ok()?.identity, key))
+        Some(self.filing(knowledge.get(&self.cache)?.identity, key))
     }
 
     pub(super) fn filing(&self, identity: Identity, key: &str) -> Filing {
@@ -163,7 +163,7 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         if let Some(value) = filing.find(self.shelf()) {
             return Ok(value);
         }
-        let lead = match self.shared.flights.join(&filing.key(), true) {
+        let lead = match self.shared.flights.join(&filing.key()) {
             Part::Lead(lead) => Some(lead),
             Part::Recursion => return load(),
             Part::Follow(flight) => match flight.wait().and_then(|bytes| decode(&bytes)) {
@@ -176,7 +176,10 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         if let Some(value) = filing.find(self.shelf()) {
             return Ok(value);
         }
-        let value = load()?;
+        let value = match &lead {
+            Some(lead) => lead.compute(load)?,
+            None => load()?,
+        };
         if let Some(bytes) = encode(&value) {
             // Filed before it lands: then nobody finds neither.
             filing.file(self.shelf(), &bytes);

@@ -230,9 +230,9 @@ pub(crate) fn names_query(engine: Engine) -> &'static str {
 }
 
 /// The error for a name that is not registered.
-pub(crate) fn unknown(name: &str, registered: &[String]) -> Error {
+pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a String>) -> Error {
     let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));
-    match nearest(name, registered.iter().map(String::as_str)) {
+    match nearest(name, registered.into_iter().map(String::as_str)) {
         Some(near) => error.help(format!("did you mean {near}?")),
         None => error.help("a migration registers it with `-- bustard: register cache NAME`"),
     }

@@ -1,6 +1,6 @@
 //! `[registry] grant`: who may read and invalidate, when not everybody.
 
-use bustard::Migrator;
+use bustard::{CacheBuster, Migrator, registry};
 
 use super::{ask, refused};
 use crate::support::{Database, Project};
@@ -77,6 +77,30 @@ fn everybody_unless_roles_are_named() {
     let role = fixture.database.create_role("any", "");
     fixture.migrate(None);
     fixture.may(&role);
+}
+
+/// To a role that is not named, Bustard's own functions say what to do.
+#[test]
+fn who_is_not_named_is_told_what_to_do() {
+    let fixture = Fixture::new();
+    let (named, other) =
+        (fixture.database.create_role("named", ""), fixture.database.create_role("other", ""));
+    fixture.migrate(Some(&[&named]));
+    let mut client = fixture.database.client_as(&other);
+    let errors = [
+        registry::get_version(&mut client, "bans").unwrap_err(),
+        registry::invalidate(&mut client, &["bans"]).unwrap_err(),
+        registry::invalidate_all(&mut client).unwrap_err(),
+        registry::register(&mut client, "new", None).unwrap_err(),
+        CacheBuster::connect(&fixture.database.url_as(&other)).unwrap_err(),
+    ];
+    for error in errors {
+        let help = error.help_text().unwrap_or_default();
+        assert!(help.contains("`grant`") && help.contains("[registry]"), "{error}");
+    }
+    let mut client = fixture.database.client_as(&named);
+    let error = registry::unregister(&mut client, "bans").unwrap_err();
+    assert!(error.help_text().unwrap_or_default().contains("the role that migrates"), "{error}");
 }
 
 #[test]

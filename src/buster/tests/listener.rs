@@ -1,11 +1,11 @@
-//! Those who follow what the refresher sees.
+//! Listeners: what they are told, when, and what they may do meanwhile.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::super::{Cache, CacheBuster, Change};
 use super::world::{Manner, PATIENCE, World, wait_until};
 use super::{LONG, SHORT, version};
+use crate::buster::{Cache, CacheBuster, Change};
 
 fn listening(world: &World) -> (CacheBuster, Arc<Mutex<Vec<Change>>>) {
     let changes = Arc::<Mutex<Vec<Change>>>::default();
@@ -20,26 +20,27 @@ fn listening(world: &World) -> (CacheBuster, Arc<Mutex<Vec<Change>>>) {
 fn a_listener_hears_of_everything_in_order() {
     let world = World::new(&["bans"]);
     let (buster, changes) = listening(&world);
-    let heard = || std::mem::take(&mut *changes.lock().unwrap());
-    assert_eq!(heard(), []);
+    let heard = |count| {
+        wait_until("it is told", || changes.lock().unwrap().len() >= count);
+        std::mem::take(&mut *changes.lock().unwrap())
+    };
+    assert_eq!(heard(0), []);
     world.invalidate("bans");
     buster.notify().unwrap();
     let number = |n| crate::CacheVersion::new(version(n));
     let changed = |before, after| Change::Version { cache: "bans".to_owned(), before, after };
-    assert_eq!(heard(), [changed(number(1), number(2))]);
+    assert_eq!(heard(1), [changed(number(1), number(2))]);
     world.set(|state| state.register("bans", None));
     buster.notify().unwrap();
-    assert_eq!(heard(), [changed(number(2), None)]);
+    assert_eq!(heard(1), [changed(number(2), None)]);
     world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
-    wait_until("it is lost", || !changes.lock().unwrap().is_empty());
-    assert_eq!(heard(), [Change::Lost { why: "it fails".to_owned() }]);
+    assert_eq!(heard(1), [Change::Lost { why: "it fails".to_owned() }]);
     // What changes meanwhile is told after that.
     world.set(|state| {
         state.register("bans", Some(7));
         (state.looking, state.connecting) = (Manner::Well, Manner::Well);
     });
-    wait_until("it is found", || changes.lock().unwrap().len() == 2);
-    assert_eq!(heard(), [Change::Found, changed(None, number(7))]);
+    assert_eq!(heard(2), [Change::Found, changed(None, number(7))]);
 }
 
 /// When the listener is told that versions are lost, they are.
@@ -94,4 +95,63 @@ fn it_may_be_dropped_by_its_own_listener() {
     *slot.lock().unwrap() = Some(buster);
     world.invalidate("bans");
     world.wait("its thread ends", |state| state.dropped);
+}
+
+/// A listener that takes its time keeps nobody from looking, nor anything from
+/// expiring (P7), and hears in the end what has come of it all.
+#[test]
+fn a_slow_listener_holds_nothing_up() {
+    let world = World::new(&["bans"]);
+    let (sender, changes) = channel();
+    let (release, released) = sync_channel::<()>(0);
+    let listener = move |change: &Change| {
+        let _ = sender.send(change.clone());
+        let _ = released.recv_timeout(PATIENCE);
+    };
+    let buster = world.builder(SHORT).on_change(listener).start().unwrap();
+    let bans = buster.cache("bans").unwrap();
+    world.invalidate("bans");
+    let number = |n| crate::CacheVersion::new(version(n));
+    let changed = |before, after| Change::Version { cache: "bans".to_owned(), before, after };
+    assert_eq!(changes.recv_timeout(PATIENCE).unwrap(), changed(number(1), number(2)));
+
+    world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
+    wait_until("it expires", || !bans.is_valid(version(2)));
+    world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
+    world.invalidate("bans");
+    wait_until("it is known again", || bans.is_valid(version(3)));
+    world.invalidate("bans");
+    wait_until("the next one is known", || bans.is_valid(version(4)));
+    assert!(changes.try_recv().is_err(), "it is still told of the first one");
+    release.send(()).unwrap();
+    assert_eq!(changes.recv_timeout(PATIENCE).unwrap(), changed(number(2), number(4)));
+    drop(release);
+}
+
+/// It is nobody's loss but its own.
+#[test]
+fn a_listener_that_panics_is_told_nothing_any_more() {
+    let world = World::new(&["bans"]);
+    let (sender, changes) = channel();
+    let listener = move |change: &Change| {
+        let _ = sender.send(change.clone());
+        panic!("on purpose");
+    };
+    let buster = world.builder(LONG).on_change(listener).start().unwrap();
+    let bans = buster.cache("bans").unwrap();
+    for n in 2..4 {
+        world.invalidate("bans");
+        wait_until("it is known", || bans.is_valid(version(n)));
+    }
+    changes.recv_timeout(PATIENCE).unwrap();
+    assert!(changes.recv_timeout(PATIENCE).is_err(), "the listener is gone");
+}
+
+/// Looked at are all caches then, not only those that were asked for.
+#[test]
+fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
+    let world = World::new(&["bans", "ranks"]);
+    let buster = world.builder(LONG).on_change(|_| {}).start().unwrap();
+    let error = buster.cache("bnas").unwrap_err();
+    assert_eq!(error.help_text(), Some("did you mean bans?"));
 }

@@ -9,9 +9,10 @@ mod world;
 
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::world::{Manner, PATIENCE, World, wait_until};
+use super::knowledge::Knowledge;
 use crate::error::ErrorKind;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -79,6 +80,33 @@ fn an_answer_that_comes_too_late_is_not_believed() {
     assert!(!bans.is_valid(version(1)) && !bans.is_valid(version(2)));
     world.set(|state| state.looking = Manner::Well);
     wait_until("it is known", || bans.is_valid(version(2)));
+}
+
+/// What a look sees may be over before it ends.
+#[test]
+fn what_is_known_is_as_of_the_start_of_the_look() {
+    let world = World::new(&["bans"]);
+    let buster = world.idle();
+    let looks = world.state().looks;
+    world.set(|state| state.looking = Manner::Held);
+    let before = Instant::now();
+    let looking = thread::spawn({
+        let buster = buster.clone();
+        move || buster.notify()
+    });
+    world.wait("it looks", |state| state.looks > looks);
+    let asked = Instant::now();
+    wait_until("the look has taken some time", || Instant::now() > asked);
+    world.set(|state| state.looking = Manner::Well);
+    looking.join().unwrap().unwrap();
+
+    world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
+    buster.notify().unwrap_err();
+    let knowledge = buster.shared.knowledge();
+    let Knowledge::Unknown { since: Some(since), .. } = &*knowledge else {
+        panic!("it has known something, and does not now: {knowledge:?}")
+    };
+    assert!((before..=asked).contains(since), "{:?} too late", since.saturating_duration_since(asked));
 }
 
 /// The look under way has seen the state from before the commit.

@@ -80,3 +80,22 @@ fn several_versions_are_of_one_snapshot() {
     }
     writer.join().unwrap();
 }
+
+#[test]
+fn many_are_asked_for_at_once() {
+    let world = World::new(&["bans", "groups", "ranks"]);
+    let buster = world.idle();
+    let names = ["ranks", "bans", "groups"];
+    let looks = world.state().looks;
+    assert_eq!(buster.get_versions(&names).unwrap().len(), 3);
+    for name in names {
+        assert!(buster.cache(name).unwrap().is_valid(version(1)));
+    }
+    assert_eq!(world.state().looks, looks + 1);
+    // One that is none is an error, and is not looked for ever after.
+    assert_eq!(buster.get_versions(&["bans", "bnas"]).unwrap_err().help_text(), Some("did you mean bans?"));
+    assert_eq!(buster.get_versions(&["bans", ""]).unwrap_err().kind(), ErrorKind::Cache);
+    world.invalidate("bans");
+    buster.notify().unwrap();
+    assert_eq!(buster.shared.wanted(), ["bans", "groups", "ranks"]);
+}

@@ -60,6 +60,10 @@ fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
     registry_answer(link.send(sql, true))
 }
 
+/// Where an application's role has not got the right, and where a migrating one.
+const NO_RIGHT: &str = "to read and invalidate, the role must be in `grant` (in a configuration, under [registry]), if \
+    there is one; registering is for the role that migrates";
+
 fn registry_answer(answer: Answer) -> Result<Vec<Row>> {
     match answer.all() {
         Ok(results) => Ok(results.into_iter().next_back().unwrap_or_default()),
@@ -67,13 +71,14 @@ fn registry_answer(answer: Answer) -> Result<Vec<Row>> {
             if failure.is_cache() {
                 failure.kind = ErrorKind::Cache;
             }
-            let absent = matches!(failure.said.code.as_deref(), Some("3F000" | "42883" | "42P01"));
-            let error = failure.into_error();
-            Err(if absent {
-                error.help("this database has no registry yet: run `bustard migrate`")
-            } else {
-                error
-            })
+            let help = match failure.said.code.as_deref() {
+                Some("3F000" | "42883" | "42P01") => {
+                    "this database has no registry yet: run `bustard migrate`"
+                }
+                Some("42501") => NO_RIGHT,
+                _ => return Err(failure.into_error()),
+            };
+            Err(failure.into_error().help(help))
         }
     }
 }

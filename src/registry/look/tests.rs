@@ -85,9 +85,12 @@ fn only_what_is_wanted_is_read() {
     assert_eq!(names(Some(&["bans"])).unwrap(), ["bans"]);
     assert_eq!(names(Some(&[])).unwrap(), [""; 0]);
     assert_eq!(names(None).unwrap().len(), 2);
-    let many: Vec<_> = (0..=MOST_NAMED).map(|i| format!("c{i}")).collect();
-    let many: Vec<_> = many.iter().map(String::as_str).collect();
-    assert_eq!(names(Some(&many)).unwrap().len(), 2);
+    let mut many: Vec<_> = (0..MOST_NAMED).map(|i| format!("{}{i}", "c".repeat(120))).collect();
+    let named: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(names(Some(&named)).unwrap(), [""; 0]);
+    many.push("bans".to_owned());
+    let all: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(names(Some(&all)).unwrap().len(), 2);
 }
 
 #[test]
@@ -326,4 +329,21 @@ fn folding_waits_until_it_is_worth_it_and_is_not_tried_without_the_right() {
     assert_eq!(fold("10000", &[]), [""; 0]);
     assert_eq!(fold("10001", &["ok"]), ["SELECT quote_ident(CURRE"]);
     assert_eq!(fold("10001", &[]), [""; 0]);
+}
+
+#[test]
+fn a_fold_that_costs_the_connection_is_not_tried_again_at_once() {
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    for asked in [2, 1] {
+        lines.answer(&[&["-", "-", "5", "9", "1001", "7", "f"]]);
+        look(&mut looker, false);
+        lines.script().answers.push_back(Err(Error::new(ErrorKind::Connection, "no answer")));
+        looker.fold(soon());
+        assert_eq!(lines.asked().len(), asked);
+        lines.script().answers.clear();
+        lines.answer(&[&["7"]]);
+        looker.connect(soon()).unwrap();
+        lines.asked();
+    }
 }
