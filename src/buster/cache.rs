@@ -32,7 +32,7 @@ impl Cache {
         registry::check_name(name)?;
         let (slot, is_new) = shared.want(name);
         let cache = Cache { slot, shared: shared.clone() };
-        if !is_new && cache.load() != 0 {
+        if cache.load() != 0 {
             return Ok(cache);
         }
         // It may have been registered just now. While the database does not answer,
