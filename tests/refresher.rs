@@ -7,6 +7,7 @@ mod refresher {
     mod isolation;
     mod network;
     mod pooler;
+    mod runtime;
     mod standby;
 
     use std::time::Duration;

@@ -148,7 +148,8 @@ impl Cache {
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
     /// [`get_or_insert_with`](Values::get_or_insert_with) for an asynchronous
-    /// computation; call it within a Tokio runtime.
+    /// computation; call it within a Tokio runtime. (The other form blocks its
+    /// thread while it waits: in a task, for a computation that may need it.)
     pub async fn get_or_insert_with_async<F: Future<Output = T>>(
         &self,
         key: &str,

@@ -32,7 +32,7 @@ impl Cache {
         registry::check_name(name)?;
         let (slot, is_new) = shared.want(name);
         let cache = Cache { slot, shared: shared.clone() };
-        if !is_new && cache.load() != 0 {
+        if cache.load() != 0 {
             return Ok(cache);
         }
         // It may have been registered just now. While the database does not answer,
@@ -65,8 +65,9 @@ impl Cache {
     ///
     /// The refresher sees to it that the version is known as of at most
     /// `max_staleness` ago. A process that was itself stopped (SIGSTOP, a frozen
-    /// container) may answer from before until its refresher runs again;
-    /// [`version_in`](Cache::version_in) has no such gap.
+    /// container) may answer from before until its refresher runs again, and where
+    /// clocks stand still while a whole machine sleeps, for the rest of
+    /// `max_staleness`. [`version_in`](Cache::version_in) has no such gap.
     ///
     /// # Errors
     ///
@@ -89,6 +90,7 @@ impl Cache {
     /// Whether the cache still has this version: one atomic load. A number that is
     /// no version never is; nothing is while the version is not known.
     #[inline]
+    #[must_use = "what is cached may be used only if it is"]
     pub fn is_valid(&self, version: impl Into<i64>) -> bool {
         let version = version.into();
         version > 0 && self.load() == version

@@ -103,7 +103,8 @@ impl fmt::Debug for CacheBuster {
 
 impl CacheBuster {
     /// Starts one on the database that the URL names, with the defaults of
-    /// [`builder`](CacheBuster::builder). Returns when all is known.
+    /// [`builder`](CacheBuster::builder). Returns after the first look: all is known
+    /// then, unless it is a hot standby that has not caught up.
     ///
     /// # Errors
     ///
@@ -227,8 +228,8 @@ impl CacheBuster {
     /// Commits a transaction. What it has invalidated counts in this process when
     /// this returns, and in others as soon as the notification reaches them.
     ///
-    /// If the database cannot be looked at after the commit, versions are unknown
-    /// here until it can; that is no error. On a hot standby they are unknown until
+    /// Waits for a look at the database after the commit, seconds at most. If that
+    /// fails, versions are unknown here until one succeeds; that is no error. On a hot standby they are unknown until
     /// it has replayed as much.
     ///
     /// # Errors

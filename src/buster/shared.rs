@@ -94,13 +94,15 @@ impl Shared {
         }
     }
 
-    /// The slot of a cache, and whether it is a new one, which no look has filled.
+    /// The slot of a cache, and whether it is a new one.
     pub(super) fn want(&self, name: &str) -> (Arc<Slot>, bool) {
         let mut slots = self.slots();
         if let Some(slot) = slots.get(name) {
             return (slot.clone(), false);
         }
-        let slot = Arc::new(Slot { name: name.to_owned(), version: AtomicI64::new(0) });
+        // The snapshot may have it already, and then no look may fill it.
+        let version = AtomicI64::new(self.knowledge().version(name));
+        let slot = Arc::new(Slot { name: name.to_owned(), version });
         slots.insert(name.to_owned(), slot.clone());
         (slot, true)
     }

@@ -133,6 +133,10 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// not a replica of it, and no transaction whose snapshot is from before this
     /// call, or that has invalidated the cache and is not committed.
     /// [`get_or_try_insert_in`](Values::get_or_try_insert_in) is for those.
+    ///
+    /// A computation may ask for other values, as long as these do not ask for its
+    /// own in turn: on two threads, each would wait for the other. And it must not
+    /// need what those who wait for it hold, such as the last connection of a pool.
     pub fn get_or_insert_with(&self, key: &str, load: impl FnOnce() -> T) -> T {
         let loaded = self.get_or_try_insert_with(key, || Ok::<T, std::convert::Infallible>(load()));
         match loaded {

@@ -155,3 +155,17 @@ fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
     let error = buster.cache("bnas").unwrap_err();
     assert_eq!(error.help_text(), Some("did you mean bans?"));
 }
+
+/// A handle is as good as any, though no look has anything new for it.
+#[test]
+fn beside_a_listener_a_new_handle_knows_its_version() {
+    let world = World::new(&["bans"]);
+    let hour = std::time::Duration::from_secs(3600);
+    let builder = world.builder(hour * 2).poll_interval(hour);
+    let buster = builder.on_change(|_| {}).start().unwrap();
+    let bans = buster.cache("bans").unwrap();
+    assert_eq!(bans.version().unwrap().get(), version(1));
+    assert!(bans.is_valid(version(1)));
+    assert!(buster.is_valid("bans", version(1)).unwrap());
+    assert_eq!(buster.get_versions(&["bans"]).unwrap()[0].get(), version(1));
+}

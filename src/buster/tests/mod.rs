@@ -22,6 +22,15 @@ fn version(n: i64) -> i64 {
     n << 23
 }
 
+/// What applications put into statics and hand to threads and tasks; whether it is
+/// so the compiler says.
+const _: () = {
+    const fn goes_to_any_thread<T: Send + Sync + 'static>() {}
+    goes_to_any_thread::<super::CacheBuster>();
+    goes_to_any_thread::<super::Cache>();
+    goes_to_any_thread::<super::Values<std::cell::Cell<u8>>>();
+};
+
 /// It ends, and not because the test does.
 #[track_caller]
 fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
