@@ -102,7 +102,7 @@ fn a_lower_number_commits_later() {
     second.invalidate();
     second.run("COMMIT");
     buster.notify().unwrap();
-    let highest = "SELECT max(xid)::text || ' ' || max(ctid)::text FROM bustard.event";
+    let highest = "SELECT xid::text || ' ' || (SELECT max(ctid)::text FROM bustard.event) FROM bustard.event ORDER BY xid DESC LIMIT 1";
     let mut highest = || other.query_one(highest, &[]).unwrap().get::<_, String>(0);
     let (naive, version) = (highest(), cache.version().unwrap());
     assert_eq!(values.get_or_insert_with("k", || second.number()), 1);
