@@ -97,8 +97,8 @@ struct Ground<'c> {
     way: Way,
     reader: Reporter,
     client: Client,
-    buster: CacheBuster,
-    probe: Cache,
+    /// Who makes it known, and its handle.
+    buster: Option<(CacheBuster, Cache)>,
     database: Database<'c>,
     /// The process of the server that serves the reader.
     backend: u32,
@@ -118,8 +118,12 @@ impl<'c> Ground<'c> {
         let mut connection = Connection::new(&database.url()).expect("the URL is good");
         let app = App::new("bench").migration("V1__caches", caches);
         Migrator::new().app(app).run(&mut connection).expect("it migrates");
-        let buster = CacheBuster::connect(&database.url()).expect("it starts");
-        let probe = buster.cache("probe").expect("it is registered");
+        // Anybody who listens is woken by all that is notified.
+        let buster = (way == Way::Buster).then(|| {
+            let buster = CacheBuster::connect(&database.url()).expect("it starts");
+            let probe = buster.cache("probe").expect("it is registered");
+            (buster, probe)
+        });
         let role = if way == Way::Buster { "follow" } else { "listen" };
         let reader = Reporter::start(&[role, &format!("{}?application_name=reader", database.url())]);
         assert_eq!(reader.next(), "ready");
@@ -133,16 +137,16 @@ impl<'c> Ground<'c> {
             .expect("the reader is connected")
             .get::<_, i32>(0)
             .unsigned_abs();
-        Ground { way, database, client, buster, probe, reader, backend }
+        Ground { way, reader, client, buster, database, backend }
     }
 
     /// Commits once and waits until the other process has seen it.
     fn sample(&mut self, random: &mut Random) -> Duration {
-        let buster = (self.way == Way::Buster).then_some(&self.buster);
+        let buster = self.buster.as_ref().map(|(buster, _)| buster);
         let began = commit(self.way, &mut self.client, buster, "probe", random);
         let (at, seen) = self.reader.seen();
-        if self.way == Way::Buster {
-            let version = self.probe.version().expect("it is known");
+        if let Some((_, probe)) = &self.buster {
+            let version = probe.version().expect("it is known");
             assert_eq!(seen, version.to_string(), "the other process knows what was committed");
         }
         at.saturating_sub(began)

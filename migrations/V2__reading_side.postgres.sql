@@ -1,7 +1,6 @@
 -- The reading side on PostgreSQL: what processes that keep a snapshot of all cache
 -- versions ask for. The habits of V1 hold here as well.
 
-
 -- Events that no fold has counted yet, as the reading statement sees them. (See
 -- bustard.caches on the upper bound, and bustard.base on what row 0 says.)
 CREATE VIEW bustard.unfolded (cache_id, xid, nonce) AS
@@ -16,7 +15,6 @@ CREATE VIEW bustard.unfolded (cache_id, xid, nonce) AS
               SELECT pg_catalog.unnest(b.unfinished)
               FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder));
 
-
 -- What a process looks at to keep its snapshot current. The first row, without a
 -- name, is the sum of everything: it is equal only if nothing has been invalidated,
 -- registered or unregistered. Where it is the one that is known already, it comes
@@ -30,16 +28,22 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
     all_n     bigint;
     all_nonce bigint;
+    ids       integer[];
+    ns        bigint[];
+    nonces    bigint[];
 BEGIN
-    -- With the part of what is for all caches, so that events are read once less.
+    -- Events are read once: what they add up to for each cache is kept for below.
     SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce, u.n,
-           a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce
-    INTO n, nonce, unfolded, all_n, all_nonce
+           a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce, u.ids, u.ns, u.nonces
+    INTO n, nonce, unfolded, all_n, all_nonce, ids, ns, nonces
     FROM bustard.base AS b, bustard.base AS a,
-         (SELECT pg_catalog.count(*) AS n, COALESCE(pg_catalog.bit_xor(e.nonce), 0) AS nonce,
-                 pg_catalog.count(*) FILTER (WHERE e.cache_id OPERATOR(pg_catalog.=) 1) AS all_n,
-                 COALESCE(pg_catalog.bit_xor(e.nonce) FILTER (WHERE e.cache_id OPERATOR(pg_catalog.=) 1), 0) AS all_nonce
-          FROM bustard.unfolded AS e) AS u
+         (SELECT COALESCE(pg_catalog.sum(r.n), 0)::bigint AS n, COALESCE(pg_catalog.bit_xor(r.nonce), 0) AS nonce,
+                 COALESCE(pg_catalog.sum(r.n) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0)::bigint AS all_n,
+                 COALESCE(pg_catalog.bit_xor(r.nonce) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0) AS all_nonce,
+                 pg_catalog.array_agg(r.cache_id) AS ids, pg_catalog.array_agg(r.n) AS ns,
+                 pg_catalog.array_agg(r.nonce) AS nonces
+          FROM (SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
+                FROM bustard.unfolded AS e GROUP BY e.cache_id) AS r) AS u
     WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND a.cache_id OPERATOR(pg_catalog.=) 1;
     RETURN NEXT;
     IF n OPERATOR(pg_catalog.=) known_n AND nonce OPERATOR(pg_catalog.=) known_nonce THEN
@@ -47,17 +51,14 @@ BEGIN
     END IF;
 
     RETURN QUERY
-        WITH recent AS MATERIALIZED (
-            SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
-            FROM bustard.unfolded AS e GROUP BY e.cache_id
-        )
         SELECT c.name::pg_catalog.text, c.app,
                all_n OPERATOR(pg_catalog.+) COALESCE(b.n, 0) OPERATOR(pg_catalog.+) COALESCE(r.n, 0),
                all_nonce OPERATOR(pg_catalog.#) COALESCE(b.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0),
                NULL::bigint
         FROM bustard.cache AS c
             LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
-            LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) c.id
+            LEFT JOIN ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(ns), pg_catalog.unnest(nonces))
+                AS r (cache_id, n, nonce) ON r.cache_id OPERATOR(pg_catalog.=) c.id
         WHERE c.active AND (wanted IS NULL OR c.name OPERATOR(pg_catalog.=) ANY (wanted));
 END
 $$;
@@ -89,29 +90,29 @@ BEGIN
 END
 $$;
 
-
 -- The tables whose writes invalidate a cache. A table is known by its name first,
 -- which is what a dump keeps; `relation` is by what it is found again after it has
--- been renamed. The rows of a cache that is unregistered are suspended: they are
--- what undoing that goes back to.
+-- been renamed. `suspended` counts how often the cache has been unregistered since:
+-- the rows at 0 hold now, those at 1 are what undoing the last time goes back to.
 CREATE TABLE bustard.tracked_table (
     cache_id    integer NOT NULL,
     schema_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     table_name  pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     relation    pg_catalog.oid NOT NULL,
-    suspended   boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (cache_id, schema_name, table_name)
+    suspended   integer NOT NULL DEFAULT 0
 );
+CREATE UNIQUE INDEX tracked_table_now ON bustard.tracked_table (cache_id, schema_name, table_name)
+WHERE suspended OPERATOR(pg_catalog.=) 0;
+-- Where all tables are published, those without one cannot be updated.
+ALTER TABLE bustard.tracked_table REPLICA IDENTITY FULL;
 
 -- What a trigger on a tracked table does. Its argument is the cache's name, since
 -- that means the same wherever the table is restored. A statement that has changed
 -- no row invalidates nothing.
 CREATE FUNCTION bustard.table_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    emptied boolean := TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE';
 BEGIN
-    IF emptied THEN
+    IF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' THEN
         INSERT INTO bustard.event (cache_id)
         SELECT c.id FROM bustard.cache AS c
         WHERE c.name OPERATOR(pg_catalog.=) TG_ARGV[0] AND c.active;
@@ -131,7 +132,7 @@ BEGIN
     PERFORM FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) TG_ARGV[0] AND c.active;
     IF FOUND THEN
         RETURN NULL;
-    ELSIF emptied THEN
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' THEN
         INSERT INTO bustard.event (cache_id) VALUES (1);
     ELSE
         INSERT INTO bustard.event (cache_id) SELECT 1 WHERE EXISTS (SELECT FROM changed);
@@ -140,7 +141,7 @@ BEGIN
 END
 $$;
 
--- The name of a cache's trigger, which may be no longer than 63 bytes.
+-- The name of a cache's trigger: no more than 63 bytes.
 CREATE FUNCTION bustard.trigger_name(event pg_catalog.text, cache pg_catalog.text) RETURNS pg_catalog.name
 LANGUAGE sql IMMUTABLE AS $$
     SELECT pg_catalog.format('bustard_%s_%s', $1, pg_catalog.encode(
@@ -172,11 +173,14 @@ FROM bustard.tracked_table AS t
           AND k.oid OPERATOR(pg_catalog.=) t.relation
           AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name('truncate', c.name)
     ) AS renamed ON true
-WHERE NOT t.suspended;
+WHERE t.suspended OPERATOR(pg_catalog.=) 0;
 
--- The triggers that there should be: four on each tracked table and on all that is
--- below it, since writing to a partition directly fires nothing on its parent.
--- Temporary children are their session's own affair.
+-- The triggers that there should be: four on each tracked table, on all that is below
+-- it, since writing to a partition directly fires nothing on its parent, and on all
+-- that is above any of these, since writing through a parent fires nothing on its
+-- partitions. (A statement does not say which of them it has written to, so one that
+-- goes through the parent of a tracked partition always counts.) Temporary children
+-- are their session's own affair.
 CREATE VIEW bustard.wanted_trigger AS
 WITH RECURSIVE part AS (
     SELECT l.cache, l.found AS relation FROM bustard.located AS l WHERE l.found IS NOT NULL
@@ -187,8 +191,17 @@ WITH RECURSIVE part AS (
         JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) i.inhrelid
     WHERE k.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
       AND k.relpersistence OPERATOR(pg_catalog.<>) 't'::pg_catalog."char"
+), whole AS (
+    SELECT p.cache, p.relation FROM part AS p
+  UNION
+    SELECT w.cache, i.inhparent
+    FROM whole AS w
+        JOIN pg_catalog.pg_inherits AS i ON i.inhrelid OPERATOR(pg_catalog.=) w.relation
+        JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) i.inhparent
+    WHERE k.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
 )
 SELECT p.cache, p.relation, n.nspname AS schema_name, k.relname AS table_name,
+       EXISTS (SELECT FROM part AS o WHERE o.cache OPERATOR(pg_catalog.=) p.cache AND o.relation OPERATOR(pg_catalog.=) p.relation) AS below,
        v.event, v.rows, bustard.trigger_name(v.event, p.cache) AS name,
        EXISTS (
            SELECT FROM pg_catalog.pg_trigger AS g
@@ -197,7 +210,7 @@ SELECT p.cache, p.relation, n.nspname AS schema_name, k.relname AS table_name,
              AND g.tgfoid OPERATOR(pg_catalog.=) 'bustard.table_changed()'::pg_catalog.regprocedure::pg_catalog.oid
              AND g.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}'::pg_catalog."char"[])
        ) AS installed
-FROM part AS p
+FROM whole AS p
     JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) p.relation
     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
     CROSS JOIN (VALUES
@@ -208,13 +221,14 @@ FROM part AS p
     ) AS v (event, rows);
 
 -- What is not as it was registered: a table or partition without its triggers
--- ('triggers'), one that has another name now ('renamed'), or one that is gone
--- ('gone'). The first two are what bustard.install_triggers() sets right.
+-- ('triggers'), one that has another name now ('renamed'), one that is gone ('gone'),
+-- or a foreign table that has become a partition ('foreign'). The first two are what
+-- bustard.install_triggers() sets right.
 CREATE FUNCTION bustard.untracked(OUT cache pg_catalog.text, OUT relation pg_catalog.text, OUT why pg_catalog.text)
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM bustard.tracked_table AS t WHERE NOT t.suspended) THEN
+    IF NOT EXISTS (SELECT FROM bustard.tracked_table AS t WHERE t.suspended OPERATOR(pg_catalog.=) 0) THEN
         RETURN;
     END IF;
     RETURN QUERY
@@ -224,14 +238,21 @@ BEGIN
       UNION ALL
         SELECT DISTINCT w.cache::pg_catalog.text, pg_catalog.format('%I.%I', w.schema_name, w.table_name), 'triggers'
         FROM bustard.wanted_trigger AS w WHERE NOT w.installed
+      UNION ALL
+        SELECT DISTINCT w.cache::pg_catalog.text, pg_catalog.format('%I.%I', n.nspname, k.relname), 'foreign'
+        FROM bustard.wanted_trigger AS w
+            JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) w.relation
+            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) i.inhrelid
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        WHERE w.below AND k.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog."char"
         ORDER BY 1, 2;
 END
 $$;
 
 -- Drops triggers that nobody wants any more: of caches that are not registered, on
 -- tables that others have taken the place of, on partitions that are none now. They
--- do no harm, so what cannot be dropped, on somebody else's table, stays. So does all
--- of a cache one of whose tables is gone: that may only have another name here.
+-- do no harm, so what cannot be dropped, on somebody else's table or before a lock
+-- time-out, stays. So does all of a cache one of whose tables is gone: that may only have another name here.
 CREATE FUNCTION bustard.drop_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -256,8 +277,8 @@ BEGIN
         ORDER BY 1, 2, 3
     LOOP
         BEGIN
-            EXECUTE pg_catalog.format('DROP TRIGGER %I ON %I.%I', unwanted.name, unwanted.schema_name, unwanted.table_name);
-        EXCEPTION WHEN insufficient_privilege THEN
+            EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS %I ON %I.%I', unwanted.name, unwanted.schema_name, unwanted.table_name);
+        EXCEPTION WHEN insufficient_privilege OR lock_not_available THEN
             NULL;
         END;
     END LOOP;
@@ -266,14 +287,27 @@ $$;
 
 -- Sees to it that there is each trigger that there should be, and none that should
 -- not. Locks no table on which nothing is missing. With the rights of the caller,
--- who must be allowed to create triggers on the tables.
+-- who must be allowed to create triggers on the tables. For a role that migrates its
+-- own app beside the registry's owner it is enough that nothing is missing.
 CREATE FUNCTION bustard.install_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     moved   pg_catalog.record;
     missing pg_catalog.record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM bustard.tracked_table) THEN
+    IF NOT pg_catalog.has_table_privilege('bustard.tracked_table', 'UPDATE') THEN
+        SELECT u.cache, u.relation INTO missing
+        FROM bustard.untracked() AS u
+        WHERE u.why OPERATOR(pg_catalog.=) ANY ('{triggers,renamed}'::pg_catalog.text[]) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42501',
+                MESSAGE = pg_catalog.format('the triggers of the cache "%s" are to be put back on %s, which only the owner of the registry may do',
+                    missing.cache, missing.relation),
+                HINT = 'Migrate as the role that owns the schema "bustard", or as a member of it.';
+        END IF;
+        RETURN;
+    ELSIF NOT EXISTS (SELECT FROM bustard.tracked_table) THEN
         RETURN;
     END IF;
     FOR moved IN
@@ -286,6 +320,7 @@ BEGIN
         -- Where it has taken the name of another tracked one, one row is enough.
         DELETE FROM bustard.tracked_table AS t
         WHERE moved.renamed
+          AND t.suspended OPERATOR(pg_catalog.=) 0
           AND t.cache_id OPERATOR(pg_catalog.=) moved.cache_id
           AND t.schema_name OPERATOR(pg_catalog.=) moved.new_schema::pg_catalog.text
           AND t.table_name OPERATOR(pg_catalog.=) moved.new_table::pg_catalog.text;
@@ -304,12 +339,13 @@ BEGIN
             EXECUTE pg_catalog.format(
                 'CREATE OR REPLACE TRIGGER %I AFTER %s ON %I.%I %s FOR EACH STATEMENT EXECUTE FUNCTION bustard.table_changed(%L)',
                 missing.name, missing.event, missing.schema_name, missing.table_name, missing.rows, missing.cache);
-        EXCEPTION WHEN insufficient_privilege THEN
+        EXCEPTION WHEN insufficient_privilege OR lock_not_available THEN
             RAISE EXCEPTION USING
-                ERRCODE = '42501',
+                ERRCODE = SQLSTATE,
                 MESSAGE = pg_catalog.format('the triggers of the cache "%s" cannot be created on %I.%I: %s',
                     missing.cache, missing.schema_name, missing.table_name, SQLERRM),
-                HINT = 'Migrate as the owner of the table, or as a role that has TRIGGER on it.';
+                HINT = CASE WHEN SQLSTATE OPERATOR(pg_catalog.=) '42501' THEN
+                    'Migrate as the owner of the table, or as a role that has TRIGGER on it.' ELSE 'Migrate when no long transaction writes to the table.' END;
         END;
     END LOOP;
     PERFORM bustard.drop_triggers();
@@ -328,8 +364,6 @@ DECLARE
 BEGIN
     PERFORM bustard.register_cache($1, $2);
     SELECT c.id INTO registered FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1;
-    DELETE FROM bustard.tracked_table AS t WHERE t.cache_id OPERATOR(pg_catalog.=) registered;
-
     FOREACH asked IN ARRAY COALESCE($3, '{}'::pg_catalog.text[]) LOOP
         SELECT k.oid, k.relname, k.relkind, k.relpersistence, n.nspname INTO target
         FROM pg_catalog.pg_class AS k
@@ -356,31 +390,34 @@ BEGIN
                 MESSAGE = pg_catalog.format('%s is %s: writes to it cannot invalidate the cache "%s"', asked, what, $1),
                 HINT = 'Name the tables that its contents come from, or call bustard.invalidate() where it is written.';
         END IF;
-        SELECT pg_catalog.format('%I.%I', n.nspname, k.relname) INTO what
-        FROM (
-            WITH RECURSIVE part AS (
-                SELECT target.oid AS relation
-              UNION
-                SELECT i.inhrelid
-                FROM part AS p JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) p.relation
-            )
-            SELECT p.relation FROM part AS p
-        ) AS p
-            JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) p.relation
-            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
-        WHERE k.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog."char"
-        LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION USING
-                ERRCODE = '42809',
-                MESSAGE = pg_catalog.format('%s has the foreign table %s below it: writes to it cannot invalidate the cache "%s"', asked, what, $1),
-                HINT = 'Name those of its partitions that are no foreign tables.';
-        END IF;
         INSERT INTO bustard.tracked_table AS t (cache_id, schema_name, table_name, relation)
         VALUES (registered, target.nspname, target.relname, target.oid)
-        ON CONFLICT (cache_id, schema_name, table_name) DO NOTHING;
+        ON CONFLICT (cache_id, schema_name, table_name) WHERE suspended OPERATOR(pg_catalog.=) 0 DO NOTHING;
     END LOOP;
+    SELECT u.relation INTO what FROM bustard.untracked() AS u
+    WHERE u.cache OPERATOR(pg_catalog.=) $1 AND u.why OPERATOR(pg_catalog.=) 'foreign' LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42809',
+            MESSAGE = pg_catalog.format('%s is a foreign table below one of these: writes to it cannot invalidate the cache "%s"', what, $1),
+            HINT = 'Name those of the partitions that are no foreign tables.';
+    END IF;
     PERFORM bustard.install_triggers();
+END
+$$;
+
+-- Undoes bustard.register_cache() and bustard.register_cache_on(): what there was
+-- before is again the last.
+CREATE FUNCTION bustard.undo_register_cache(name pg_catalog.text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM bustard.unregister_cache($1);
+    DELETE FROM bustard.tracked_table AS t USING bustard.cache AS c
+    WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id
+      AND t.suspended OPERATOR(pg_catalog.=) 1;
+    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.-) 1
+    FROM bustard.cache AS c
+    WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id;
 END
 $$;
 
@@ -389,7 +426,7 @@ CREATE FUNCTION bustard.register_cache_again(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM bustard.register_cache($1, (SELECT c.app FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1));
-    UPDATE bustard.tracked_table AS t SET suspended = false
+    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.-) 1
     FROM bustard.cache AS c
     WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id;
     PERFORM bustard.install_triggers();
@@ -411,9 +448,7 @@ BEGIN
         PERFORM bustard.unknown_cache($1);
     END IF;
     INSERT INTO bustard.event (cache_id) VALUES (found_id);
-    DELETE FROM bustard.tracked_table AS t
-    WHERE t.cache_id OPERATOR(pg_catalog.=) found_id AND t.suspended;
-    UPDATE bustard.tracked_table AS t SET suspended = true
+    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.+) 1
     WHERE t.cache_id OPERATOR(pg_catalog.=) found_id;
     IF FOUND THEN
         PERFORM bustard.drop_triggers();
@@ -421,19 +456,19 @@ BEGIN
 END
 $$;
 
-
 GRANT EXECUTE ON FUNCTION
     bustard.snapshot(bigint, bigint, pg_catalog.text[]),
     bustard.identity(pg_catalog.text),
-    bustard.untracked()
+    bustard.untracked(),
+    bustard.install_triggers()
 TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION
     bustard.table_changed(),
     bustard.trigger_name(pg_catalog.text, pg_catalog.text),
     bustard.drop_triggers(),
-    bustard.install_triggers(),
     bustard.register_cache_on(pg_catalog.text, pg_catalog.text, pg_catalog.text[]),
-    bustard.register_cache_again(pg_catalog.text)
+    bustard.register_cache_again(pg_catalog.text),
+    bustard.undo_register_cache(pg_catalog.text)
 FROM PUBLIC;
 
 -- Whoever applies this: one role owns all of it, since functions of V1 that run with

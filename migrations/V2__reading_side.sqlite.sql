@@ -2,21 +2,21 @@
 -- the tables of V1.
 
 -- The tables whose writes invalidate a cache, each by three triggers called
--- bustard_{id}_insert, _update and _delete. The row of a cache that is unregistered
--- is suspended: it is what undoing that goes back to.
+-- bustard_{id}_insert, _update and _delete. `suspended` counts how often the cache
+-- has been unregistered since: the rows at 0 hold now, those at 1 are what undoing
+-- the last time goes back to.
 CREATE TABLE bustard_tracked_table (
     id         INTEGER NOT NULL PRIMARY KEY,
     cache_id   INTEGER NOT NULL,
     table_name TEXT NOT NULL COLLATE NOCASE,
-    suspended  INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1)),
-    UNIQUE (cache_id, table_name)
+    suspended  INTEGER NOT NULL DEFAULT 0 CHECK (suspended >= 0)
 );
+CREATE UNIQUE INDEX bustard_tracked_table_now ON bustard_tracked_table (cache_id, table_name) WHERE suspended = 0;
 
 CREATE TRIGGER bustard_suspended AFTER UPDATE OF active ON bustard_cache
 WHEN old.active = 1 AND new.active = 0
 BEGIN
-    DELETE FROM bustard_tracked_table WHERE cache_id = new.id AND suspended = 1;
-    UPDATE bustard_tracked_table SET suspended = 1 WHERE cache_id = new.id;
+    UPDATE bustard_tracked_table SET suspended = suspended + 1 WHERE cache_id = new.id;
 END;
 
 -- Where the tables of registered caches are now: under the name that they were

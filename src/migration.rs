@@ -133,7 +133,11 @@ impl Migration {
     /// Stops tracking a cache. Undone without being told; it then has its former
     /// owner again.
     pub fn unregister_cache(self, name: impl Into<String>) -> Self {
-        self.operation(Operation::UnregisterCache(UnregisterCache { name: name.into(), place: None }))
+        self.operation(Operation::UnregisterCache(UnregisterCache {
+            name: name.into(),
+            undoes: false,
+            place: None,
+        }))
     }
 
     /// Calls a function with the open transaction. What it does there commits
@@ -172,7 +176,12 @@ impl Migration {
                 })
                 .filter_map(Operation::inverse)
                 .collect();
-            undo.extend(down.iter().cloned());
+            undo.extend(down.iter().cloned().map(|operation| match operation {
+                Operation::UnregisterCache(off) => {
+                    Operation::UnregisterCache(UnregisterCache { undoes: true, ..off })
+                }
+                other => other,
+            }));
             return Ok(undo);
         }
         self.operations.iter().rev().map(|operation| operation.inverse().ok_or(operation)).collect()

@@ -197,6 +197,30 @@ fn prints_what_it_did_on_postgres() {
     prints_what_it_did(&on_postgres(), "forum_on_postgres");
 }
 
+/// Nobody calls for it: the cache is registered on the table.
+fn a_changed_setting_invalidates_its_cache(on: &impl On) {
+    on.bustard(&["migrate"]);
+    let changed = |sql: &str| {
+        let before = on.caches();
+        on.run_sql(sql);
+        let after = on.caches();
+        let pairs = before.iter().zip(&after).filter(|((_, _, before), (_, _, after))| before != after);
+        pairs.map(|((name, _, _), _)| name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(changed("UPDATE settings SET value = 'closed' WHERE name = 'registration'"), ["settings"]);
+    assert!(changed("UPDATE settings SET value = 'x' WHERE name = 'no such setting'").is_empty());
+}
+
+#[test]
+fn a_changed_setting_invalidates_its_cache_on_sqlite() {
+    a_changed_setting_invalidates_its_cache(&on_sqlite());
+}
+
+#[test]
+fn a_changed_setting_invalidates_its_cache_on_postgres() {
+    a_changed_setting_invalidates_its_cache(&on_postgres());
+}
+
 #[test]
 fn registers_its_caches_on_sqlite() {
     registers_its_caches(&on_sqlite());

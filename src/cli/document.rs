@@ -22,7 +22,7 @@
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
 //! | `unregistered` | `name`, `app`, `migration`: that registers it |
-//! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`) |
+//! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
 //! | `warnings`, `problems` | `message`, `file`, `line`, `column`, `help` |
 //! | `error` | `kind`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `problems`, `applied` |
@@ -181,6 +181,7 @@ impl<'a> From<&'a UntrackedTable> for Untracked<'a> {
             registry::Untracked::Triggers => "triggers",
             registry::Untracked::Renamed => "renamed",
             registry::Untracked::Gone => "gone",
+            registry::Untracked::Foreign => "foreign",
             _ => "other",
         };
         Untracked { cache: &table.cache, table: &table.table, why }

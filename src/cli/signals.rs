@@ -42,7 +42,7 @@ pub fn watch(canceller: Canceller) {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
                 RECEIVED.store(number(signal), Ordering::SeqCst);
-                log::info!("interrupted: ending what is under way");
+                log::warn!("interrupted: ending what is under way");
                 canceller.cancel();
             }
         })

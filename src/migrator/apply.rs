@@ -378,7 +378,7 @@ impl<'r> Run<'r> {
                 registry::within::register(transaction, register, app, scope)?;
             }
             Operation::UnregisterCache(unregister) => {
-                registry::within::unregister(transaction, &unregister.name, unregister.place.clone())?;
+                registry::within::unregister(transaction, unregister, scope)?;
             }
             // Bustard's own tables are needed even where nothing else is run.
             _ if self.migrator.fake && app != BUSTARD => return Ok(()),

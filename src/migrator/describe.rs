@@ -61,7 +61,7 @@ fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
             vec![registry::within::register_sql(engine, register, app)]
         }
         Operation::UnregisterCache(unregister) => {
-            vec![registry::within::unregister_sql(engine, &unregister.name)]
+            vec![registry::within::unregister_sql(engine, unregister)]
         }
         Operation::Function(_) => vec![format!("-- {}", operation.describe(engine))],
     }

@@ -12,7 +12,7 @@ const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(
 
 /// Those that come with the second of Bustard's own migrations.
 const MORE_FUNCTIONS: &str = ", bustard.snapshot(bigint, bigint, pg_catalog.text[]), \
-    bustard.identity(pg_catalog.text), bustard.untracked()";
+    bustard.identity(pg_catalog.text), bustard.untracked(), bustard.install_triggers()";
 
 /// Who may call `bustard.invalidate_all()`, each beside the function's owner;
 /// nobody's name for PUBLIC.

@@ -34,6 +34,6 @@ impl RegisterCache {
     }
 
     pub(crate) fn inverse(&self) -> UnregisterCache {
-        UnregisterCache { name: self.name.clone(), place: self.place.clone() }
+        UnregisterCache { name: self.name.clone(), undoes: true, place: self.place.clone() }
     }
 }

@@ -7,6 +7,9 @@ use crate::error::Place;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnregisterCache {
     pub name: String,
+    /// Whether it undoes a registration: what the cache was before is what undoing
+    /// an earlier one goes back to.
+    pub undoes: bool,
     pub place: Option<Place>,
 }
 

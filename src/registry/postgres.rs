@@ -105,6 +105,11 @@ pub(super) fn unregister(name: &str) -> String {
     call("unregister_cache", [Some(name.to_owned())])
 }
 
+/// Undoes a registration, for registries that know of tables.
+pub(super) fn undo_register(name: &str) -> String {
+    call("undo_register_cache", [Some(name.to_owned())])
+}
+
 pub(super) fn get_version(name: &str) -> String {
     call("get_version", [Some(name.to_owned())])
 }

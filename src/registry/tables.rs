@@ -32,12 +32,15 @@ pub enum Untracked {
     Renamed,
     /// It is gone. Nobody can write to it, so nothing is to be done.
     Gone,
+    /// It is a foreign table that has become a partition or child of a registered one:
+    /// writes to it do not invalidate, and no run can change that.
+    Foreign,
 }
 
 impl UntrackedTable {
     /// Whether a run sets it right.
     pub fn is_repairable(&self) -> bool {
-        self.why != Untracked::Gone
+        matches!(self.why, Untracked::Triggers | Untracked::Renamed)
     }
 }
 
@@ -58,6 +61,7 @@ pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
         let why = match why.as_str() {
             "triggers" => Untracked::Triggers,
             "renamed" => Untracked::Renamed,
+            "foreign" => Untracked::Foreign,
             _ => Untracked::Gone,
         };
         Some(UntrackedTable { cache, table, why })
@@ -67,8 +71,7 @@ pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
 
 const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
 
-/// Notes on SQLite what a registered cache is to be invalidated by, in place of
-/// what it was before. With `lenient`, tables that are not there are passed over.
+/// Notes on SQLite what a registered cache is to be invalidated by. With `lenient`, tables that are not there are passed over.
 pub(super) fn track(
     executor: &mut impl Executor,
     cache: &str,
@@ -87,12 +90,6 @@ pub(super) fn track(
             }
         }
     }
-    let forget = Query::delete()
-        .from_table(TRACKED)
-        .and_where(Expr::col("cache_id").in_subquery(sqlite::id_of(cache)))
-        .and_where(Expr::col("table_name").is_not_in(names.clone()))
-        .to_string(SqliteQueryBuilder);
-    executor.rows(&forget)?;
     for name in names {
         let row = sqlite::id_of(cache).expr(Expr::val(name)).to_owned();
         let mut note = Query::insert();
@@ -100,7 +97,8 @@ pub(super) fn track(
         note.select_from(row).map_err(|error| {
             Error::new(ErrorKind::Failed, "the table could not be noted").caused_by(error)
         })?;
-        note.on_conflict(OnConflict::columns(["cache_id", "table_name"]).value("suspended", 0).to_owned());
+        // A table that is named twice.
+        note.on_conflict(OnConflict::new().do_nothing().to_owned());
         executor.rows(&note.to_string(SqliteQueryBuilder))?;
     }
     install(executor)
@@ -108,13 +106,29 @@ pub(super) fn track(
 
 /// Goes back to what a cache was registered on before it was unregistered.
 pub(super) fn track_again(executor: &mut impl Executor, cache: &str) -> Result<()> {
-    let resume = Query::update()
+    go_back(executor, cache)?;
+    install(executor)
+}
+
+/// Forgets what a cache was registered on last, once it is unregistered.
+pub(super) fn forget(executor: &mut impl Executor, cache: &str) -> Result<()> {
+    let last = Query::delete()
+        .from_table(TRACKED)
+        .and_where(Expr::col("cache_id").in_subquery(sqlite::id_of(cache)))
+        .and_where(Expr::col("suspended").eq(1))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&last)?;
+    go_back(executor, cache)
+}
+
+/// Takes one of the times back that a cache has been unregistered.
+fn go_back(executor: &mut impl Executor, cache: &str) -> Result<()> {
+    let back = Query::update()
         .table(TRACKED)
-        .value("suspended", 0)
+        .value("suspended", Expr::col("suspended").sub(1))
         .and_where(Expr::col("cache_id").in_subquery(sqlite::id_of(cache)))
         .to_string(SqliteQueryBuilder);
-    executor.rows(&resume)?;
-    install(executor)
+    executor.rows(&back).map(drop)
 }
 
 /// The table's name as it was created; `None` where there is no such table. What

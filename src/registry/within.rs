@@ -3,8 +3,8 @@
 
 use super::{sqlite, tables};
 use crate::engine::{Engine, Executor, Row, Transaction, sealed};
-use crate::error::{Place, Result};
-use crate::operation::{RegisterCache, Statement};
+use crate::error::Result;
+use crate::operation::{RegisterCache, Statement, UnregisterCache};
 
 /// How much of the registry there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +53,30 @@ fn register_call(register: &RegisterCache, app: &str, scope: Scope) -> String {
     }
 }
 
-pub(crate) fn unregister(transaction: &mut dyn Transaction, name: &str, place: Option<Place>) -> Result<()> {
-    match transaction.engine() {
-        Engine::Postgres => {
-            transaction.execute_as_runner(Statement::generated(super::postgres::unregister(name), place))
-        }
-        Engine::Sqlite => super::unregister(&mut Within(transaction), name).map_err(|e| e.at(place)),
+pub(crate) fn unregister(
+    transaction: &mut dyn Transaction,
+    unregister: &UnregisterCache,
+    scope: Scope,
+) -> Result<()> {
+    let place = unregister.place.clone();
+    if transaction.engine() == Engine::Postgres {
+        let sql = unregister_call(unregister, scope);
+        return transaction.execute_as_runner(Statement::generated(sql, place));
+    }
+    let executor = &mut Within(transaction);
+    let name = &unregister.name;
+    let unregistered =
+        super::unregister(executor, name).and_then(|()| match unregister.undoes && scope.tables {
+            true => tables::forget(executor, name),
+            false => Ok(()),
+        });
+    unregistered.map_err(|error| error.at(place))
+}
+
+fn unregister_call(unregister: &UnregisterCache, scope: Scope) -> String {
+    match unregister.undoes && scope.tables {
+        true => super::postgres::undo_register(&unregister.name),
+        false => super::postgres::unregister(&unregister.name),
     }
 }
 
@@ -73,10 +91,12 @@ pub(crate) fn register_sql(engine: Engine, register: &RegisterCache, app: &str) 
 }
 
 /// What unregistering is in SQL; on SQLite a comment.
-pub(crate) fn unregister_sql(engine: Engine, name: &str) -> String {
+pub(crate) fn unregister_sql(engine: Engine, unregister: &UnregisterCache) -> String {
     match engine {
-        Engine::Postgres => format!("{};", super::postgres::unregister(name)),
-        Engine::Sqlite => format!("-- bustard: unregister cache {name}"),
+        Engine::Postgres => {
+            format!("{};", unregister_call(unregister, Scope { tables: true, lenient: false }))
+        }
+        Engine::Sqlite => format!("-- bustard: unregister cache {}", unregister.name),
     }
 }
 

@@ -10,6 +10,16 @@ use super::place::{Client, fails_with, lazy, on_postgres, quick};
 use crate::support::proxy::Proxy;
 use crate::support::wait_until;
 
+/// Waits ten times as long as it may take: only a seeded fault takes that long.
+#[track_caller]
+fn soon(otherwise: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{otherwise}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// However the connection ends, all that was to be heard over it is seen afterwards.
 /// The reader polls next to never.
 #[test]
@@ -35,7 +45,7 @@ fn notifications_that_get_lost_with_their_connection() {
         cut(&proxy);
         client.change(number);
         client.run("SELECT bustard.notify()");
-        wait_until(when, || cache.version().is_ok_and(|now| now != before));
+        soon(&format!("cut {when}: nobody looks again"), || cache.version().is_ok_and(|now| now != before));
         assert_eq!(cache.version().unwrap().get(), client.version(), "{when}");
     }
 }
@@ -76,12 +86,7 @@ fn a_network_that_swallows_everything() {
         let before = cache.version().unwrap();
         proxy.set_latency(Duration::from_secs(600));
         client.change(number);
-        let began = Instant::now();
-        while cache.is_valid(before) {
-            // Ten times as long as it may take: only a seeded fault waits for it.
-            assert!(began.elapsed() < Duration::from_secs(20), "what is stale is valid for ever");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        soon("what is stale is valid for ever", || !cache.is_valid(before));
         let error = cache.version().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stale);
         let text = error.to_string();
@@ -103,6 +108,8 @@ fn a_network_that_swallows_everything() {
 }
 
 #[test]
-fn a_snapshot_that_does_not_expire_is_found_out() {
+fn the_checks_above_find_faults() {
     fails_with("no-expiry", "network::a_network_that_swallows_everything", "what is stale is valid for ever");
+    let lost = "network::notifications_that_get_lost_with_their_connection";
+    fails_with("no-read-after-reconnect", lost, "cut at once: nobody looks again");
 }

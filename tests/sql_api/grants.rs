@@ -5,7 +5,7 @@ use bustard::{CacheBuster, Migrator, registry};
 use super::{ask, refused};
 use crate::support::{Database, Project};
 
-const CALLS: [&str; 9] = [
+const CALLS: [&str; 10] = [
     "SELECT bustard.get_version('bans')",
     "SELECT bustard.is_valid('bans', 1)",
     "SELECT bustard.invalidate('bans')",
@@ -14,6 +14,7 @@ const CALLS: [&str; 9] = [
     "SELECT * FROM bustard.snapshot(0, 0, NULL)",
     "SELECT * FROM bustard.identity('bans')",
     "SELECT * FROM bustard.untracked()",
+    "SELECT bustard.install_triggers()",
     "SELECT * FROM bustard.caches",
 ];
 

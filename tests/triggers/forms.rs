@@ -153,7 +153,7 @@ fn a_registry_without_tables() {
             "refinery_schema_history_bustard"
         };
         let older = match scene.is_postgres() {
-            true => "DROP FUNCTION bustard.untracked(), bustard.install_triggers(), bustard.register_cache_again(text),
+            true => "DROP FUNCTION bustard.untracked(), bustard.undo_register_cache(text), bustard.install_triggers(), bustard.register_cache_again(text),
                          bustard.register_cache_on(text, text, text[]), bustard.drop_triggers(), bustard.snapshot, bustard.identity;
                      DROP VIEW bustard.wanted_trigger, bustard.located, bustard.unfolded;
                      DROP FUNCTION bustard.trigger_name, bustard.table_changed; DROP TABLE bustard.tracked_table",
@@ -183,5 +183,50 @@ fn a_registry_without_tables() {
         std::fs::remove_file(scene.project.path().join("migrations/V2__off.sql")).expect("it is there");
         scene.migrate(&[]).success().says("V2__reading_side");
         bustard(&scene, &["check"]).exits(0);
+    }
+}
+
+/// What applications have stored with a version stays valid or over as it was: the
+/// second of Bustard's own migrations by itself changes no version.
+#[test]
+fn versions_of_an_older_registry() {
+    for scene in Scene::both() {
+        let sql = |name: &str| {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/").to_owned();
+            std::fs::read_to_string(format!("{path}{name}.{}.sql", scene.engine)).expect(name)
+        };
+        let versions = match scene.is_postgres() {
+            true => {
+                scene.execute(&format!("CREATE SCHEMA bustard; {}", sql("V1__registry")));
+                for statement in [
+                    "SELECT bustard.register_cache('a', 'main'), bustard.register_cache('b'), bustard.register_cache('off')",
+                    "SELECT bustard.invalidate('a', 'b'), bustard.unregister_cache('off'), bustard.invalidate_all()",
+                    "SELECT bustard.fold()",
+                    "SELECT bustard.invalidate('a'), bustard.invalidate_all()",
+                ] {
+                    scene.execute(statement);
+                }
+                "SELECT string_agg(concat_ws(' ', name, app, version, bustard.get_version(name), registered_at), ',' ORDER BY name)
+                 FROM bustard.caches"
+            }
+            false => {
+                scene.execute(&sql("V1__registry"));
+                scene.execute(
+                    "INSERT INTO bustard_cache (id, name, app) VALUES (2, 'a', 'main'), (3, 'b', NULL)",
+                );
+                scene.execute("INSERT INTO bustard_cache (id, name, active, n) VALUES (4, 'off', 0, 7)");
+                scene.execute("UPDATE bustard_cache SET n = n + 1, nonce = random() WHERE id IN (1, 2)");
+                "SELECT group_concat(name || ' ' || coalesce(app, '') || version || registered_at) FROM bustard_caches"
+            }
+        };
+        let before = scene.value(versions);
+        assert!(before.starts_with("a ") && before.contains(",b ") && !before.contains("off"), "{before}");
+        scene.execute(&sql("V2__reading_side"));
+        assert_eq!(scene.value(versions), before);
+        if scene.is_postgres() {
+            let same = "SELECT bool_and(s.n << 23 | (s.nonce & 8388607) = bustard.get_version(s.name))
+                FROM bustard.snapshot(NULL, NULL, NULL) AS s WHERE s.name IS NOT NULL";
+            assert_eq!(scene.value(same), "t");
+        }
     }
 }

@@ -174,3 +174,28 @@ fn many_runs_at_once() {
         only(&scene, "ban");
     }
 }
+
+/// Who has set a lock time-out is told which table it was about.
+#[test]
+fn a_table_that_is_written_to_all_the_time() {
+    let scene = postgres_with(BAN);
+    scene.execute("ALTER TABLE ban DISABLE TRIGGER ALL");
+    let mut writer = scene.database().client();
+    writer.batch_execute("BEGIN; INSERT INTO ban VALUES (1)").expect("it writes");
+    scene.database().set("lock_timeout", "'100ms'");
+    scene
+        .migrate(&[])
+        .exits(1)
+        .complains("55P03")
+        .complains("the triggers of the cache \"bans\" cannot be created on public.ban")
+        .complains("no long transaction");
+    writer.batch_execute("COMMIT").expect("it commits");
+    retracks(&scene, 1);
+    // What is not wanted any more waits for a better time.
+    scene.execute("ALTER TABLE ban RENAME TO old; CREATE TABLE ban (id integer)");
+    writer.batch_execute("BEGIN; INSERT INTO old VALUES (2)").expect("it writes");
+    retracks(&scene, 1);
+    writer.batch_execute("COMMIT").expect("it commits");
+    migrated(&scene, "V2__next.sql", "CREATE TABLE next (id integer);\n");
+    only(&scene, "ban");
+}

@@ -114,3 +114,63 @@ CREATE TABLE beside (id integer);
     retracks(&scene, 1);
     assert!(invalidates(&scene, "bans", "INSERT INTO late VALUES (1)"));
 }
+
+/// What is written through a parent fires nothing on its partitions.
+#[test]
+fn a_partition_alone() {
+    let scene = postgres_with(&PARTITIONED.replace("bans on ban\n", "highs on ban_high\n"));
+    for (expected, sql) in [
+        (true, "INSERT INTO ban VALUES (12, 'x')"),
+        (true, "INSERT INTO ban_high VALUES (13, 'x')"),
+        (true, "INSERT INTO ban_high_1 VALUES (14, 'x')"),
+        (true, "UPDATE ban SET id = 60 WHERE id = 14"),
+        (true, "DELETE FROM ban WHERE id = 60"),
+        (false, "DELETE FROM ban WHERE id = 60"),
+        (false, "INSERT INTO ban_low VALUES (5, 'x')"),
+        (true, "TRUNCATE ban"),
+    ] {
+        assert_eq!(invalidates(&scene, "highs", sql), expected, "{sql}");
+    }
+    // A table that becomes a partition, and one that is none any more.
+    migrated(
+        &scene,
+        "V2__loose.sql",
+        "CREATE TABLE loose (id integer PRIMARY KEY, pattern text);\n-- bustard: register cache loose on loose\n",
+    );
+    scene.execute("ALTER TABLE ban ATTACH PARTITION loose FOR VALUES FROM (200) TO (300)");
+    retracks(&scene, 1);
+    assert!(invalidates(&scene, "loose", "INSERT INTO ban VALUES (200, 'x')"));
+    migrated(&scene, "V3__detach.sql", "ALTER TABLE ban DETACH PARTITION loose;\n");
+    assert!(!invalidates(&scene, "loose", "INSERT INTO ban VALUES (1, 'x')"));
+}
+
+/// A child may have a second parent, through which its rows can be changed.
+#[test]
+fn a_child_of_two() {
+    let scene = postgres_with(
+        "CREATE TABLE ban (id integer);
+CREATE TABLE log (at integer);
+CREATE TABLE child () INHERITS (ban, log);
+-- bustard: register cache bans on ban
+INSERT INTO child VALUES (1, 1);
+",
+    );
+    assert!(invalidates(&scene, "bans", "DELETE FROM log"));
+}
+
+/// Nothing can be done about it, so it is said and nothing fails.
+#[test]
+fn a_foreign_table_that_becomes_a_partition() {
+    let scene = postgres_with(PARTITIONED);
+    let attach = "CREATE FOREIGN DATA WRAPPER w;
+CREATE SERVER s FOREIGN DATA WRAPPER w;
+CREATE FOREIGN TABLE far (id integer NOT NULL, pattern text) SERVER s;
+ALTER TABLE ban DROP CONSTRAINT ban_pkey;
+ALTER TABLE ban ATTACH PARTITION far FOR VALUES FROM (100) TO (200);
+";
+    migrated(&scene, "V2__far.sql", attach);
+    assert_eq!(untracked(&scene), [("public.far".to_owned(), "foreign".to_owned())]);
+    super::bustard(&scene, &["status"]).success().says("public.far is a part of, a foreign table");
+    super::bustard(&scene, &["check"]).exits(0);
+    assert_eq!(scene.migrate(&["--json"]).success().json()["changed"], false);
+}

@@ -53,7 +53,7 @@ fn what_only_one_engine_has() {
             "CREATE FOREIGN DATA WRAPPER w;\nCREATE SERVER s FOREIGN DATA WRAPPER w;\n\
              CREATE TABLE p (id integer) PARTITION BY LIST (id);\n\
              CREATE FOREIGN TABLE f PARTITION OF p FOR VALUES IN (1) SERVER s;\n-- bustard: register cache bans on p\n",
-            "p has the foreign table public.f below it",
+            "public.f is a foreign table below one of these",
         ),
         ("CREATE SEQUENCE s;\n-- bustard: register cache bans on s\n", "s is no table"),
         ("-- bustard: register cache bans on pg_class\n", "pg_class is a system catalog"),

@@ -147,3 +147,44 @@ SET search_path = forum;
     assert!(!invalidates(&scene, "bans", "INSERT INTO public.ban VALUES (1)"));
     assert!(invalidates(&scene, "others", "INSERT INTO public.ban VALUES (1)"));
 }
+
+/// Undoing goes back to the tables that the registration before had, however often
+/// it has been registered since.
+#[test]
+fn undoing_another_choice_of_tables() {
+    let other = "CREATE TABLE other (id integer);
+-- bustard: unregister cache bans
+-- bustard: register cache bans on ban, other
+-- bustard: down
+DROP TABLE other;
+";
+    for scene in both_with(BAN) {
+        migrated(&scene, "V2__other.sql", other);
+        let on_odd = "-- bustard: unregister cache bans\n-- bustard: register cache bans on \"Odd, name\"\n";
+        migrated(&scene, "V3__odd.sql", on_odd);
+        migrated(&scene, "V4__off.sql", "-- bustard: unregister cache bans\n");
+        migrated(&scene, "V5__plain.sql", "-- bustard: register cache bans\n");
+        for (ban, odd, others) in
+            [(false, false, None), (false, true, Some(false)), (true, false, Some(true)), (true, true, None)]
+        {
+            bustard(&scene, &["revert", "--steps", "1"]).success();
+            if (ban, odd) == (false, false) {
+                assert_eq!(triggers(&scene), [""; 0], "it is not registered");
+                continue;
+            }
+            assert_eq!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2); DELETE FROM ban"), ban);
+            assert_eq!(
+                invalidates(
+                    &scene,
+                    "bans",
+                    "INSERT INTO \"Odd, name\" VALUES (2); DELETE FROM \"Odd, name\""
+                ),
+                odd
+            );
+            if let Some(others) = others {
+                assert_eq!(invalidates(&scene, "bans", "INSERT INTO other VALUES (2)"), others);
+            }
+            assert_eq!(super::untracked(&scene), []);
+        }
+    }
+}

@@ -200,7 +200,7 @@ impl Observer for Fake {
             return Ok(vec![vec![Some("7".to_owned())]]);
         }
         let rows = if sql.contains("bustard.snapshot") {
-            let told = ahead.is_some_and(|ahead| ahead.contains("NOTIFY"));
+            let told = ahead.is_some_and(|ahead| ahead.to_lowercase().contains("notify"));
             self.come_to(
                 deadline,
                 |state| state.looking,

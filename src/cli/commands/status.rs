@@ -90,6 +90,12 @@ pub fn caches(status: &Status) -> String {
             Untracked::Renamed => format!(
                 "cache {cache} is registered on {table}, which has another name now: `bustard migrate` takes note\n"
             ),
+            Untracked::Foreign => {
+                let words = paint(YELLOW, "cannot invalidate it");
+                format!(
+                    "cache {cache} is registered on what {table} is a part of, a foreign table: writes to it {words}\n"
+                )
+            }
             _ => format!("cache {cache} is registered on {table}, which is gone\n"),
         };
     }

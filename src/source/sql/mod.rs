@@ -232,7 +232,7 @@ impl<'a> Reader<'a> {
             }
             Directive::Unregister { cache } => {
                 self.flush();
-                self.push(Operation::UnregisterCache(UnregisterCache { name: cache, place }));
+                self.push(Operation::UnregisterCache(UnregisterCache { name: cache, undoes: false, place }));
             }
             Directive::NoTransaction => {
                 self.migration.no_transaction = place;
