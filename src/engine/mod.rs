@@ -349,6 +349,11 @@ pub(crate) fn in_transaction() -> Error {
         .help("commit it or roll it back first: the migrator begins and commits its own")
 }
 
+/// What reading on PostgreSQL begins with, whatever the database's default isolation: what a
+/// SERIALIZABLE transaction has read can make those that invalidate fail, and a hot
+/// standby has none.
+pub(crate) const READING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
 /// Quotes an identifier for either engine.
 pub(crate) fn quote_ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

@@ -14,7 +14,7 @@ use crate::error::Result;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
     /// Somebody says that there is something to look at.
-    #[cfg(feature = "postgres")]
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite does not say it"))]
     Notified,
     /// The bell was rung.
     Rung,

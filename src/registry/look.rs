@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::{single, strange};
 use crate::engine::observer::{Bell, Observer, Woken};
-use crate::engine::{Engine, Row};
+use crate::engine::{Engine, READING, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::version::Identity;
 
@@ -270,9 +270,7 @@ impl Looker {
     /// Reads tables, and is in nobody's way.
     fn read(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
         match self.observer.engine() {
-            Engine::Postgres => {
-                self.observer.rows(ahead, &format!("{};{sql}", super::postgres::READING), deadline)
-            }
+            Engine::Postgres => self.observer.rows(ahead, &format!("{READING};{sql}"), deadline),
             Engine::Sqlite => self.observer.rows(ahead, sql, deadline),
         }
     }

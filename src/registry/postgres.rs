@@ -12,11 +12,6 @@ pub(super) const LIST: &str = "SELECT name, app, version, \
 /// message would otherwise run in.
 pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
 
-/// What every look begins with, whatever the database's default isolation: what a
-/// SERIALIZABLE transaction has read can make those that invalidate fail, and a hot
-/// standby has none.
-pub(super) const READING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
-
 /// As `bustard.notify()`, in half the time.
 pub(super) const NOTIFY: &str = "NOTIFY bustard";
 

@@ -2,6 +2,8 @@
 //! that took part in that would make transactions of others fail (P5), and none
 //! could be had on a hot standby.
 
+use bustard::registry;
+
 use super::{bans, forum, invalidate, lazy, quick, wait_for};
 use crate::support::{Cluster, wait_until};
 
@@ -52,5 +54,7 @@ fn a_standby_is_read() {
     let before = wait_for(&bans, &mut database);
     invalidate(&mut database);
     assert_ne!(wait_for(&bans, &mut database), before);
+    let mut own = bustard::Database::new(&standby.url("web", "forum")).unwrap();
+    assert!(bans.is_valid(registry::get_version(&mut own, "bans").unwrap()));
     assert!(buster.cache("bnas").unwrap_err().to_string().contains("did you mean bans?"));
 }

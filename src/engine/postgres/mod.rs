@@ -33,7 +33,7 @@ pub(crate) use url::is_postgres;
 
 use std::time::Duration;
 
-use super::{Commit, Connection, Engine, Executor, Row, Session, sealed};
+use super::{Commit, Connection, Engine, Executor, READING, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
 
 impl Connection for postgres::Client {}
@@ -116,7 +116,8 @@ impl sealed::Commit for postgres::Transaction<'_> {
 impl Own {
     /// Runs one statement of the registry that reads.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        registry_rows(self, sql)
+        // It is in no transaction, and should be in the way of none.
+        registry_rows(self, &format!("{READING};{sql}"))
     }
 
     /// Runs one that writes, in a transaction of the migrator's kind.

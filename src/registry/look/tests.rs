@@ -134,7 +134,7 @@ impl Lines {
     /// What was asked since the last time, by its first words, but for those that
     /// every look begins with.
     fn asked(&self) -> Vec<String> {
-        let reading = format!("{};", crate::registry::postgres::READING);
+        let reading = format!("{};", crate::engine::READING);
         let short =
             |sql: String| sql.replace("pg_catalog.", "").replace(&reading, "").chars().take(24).collect();
         std::mem::take(&mut self.script().asked).into_iter().map(short).collect()
