@@ -414,11 +414,14 @@ impl std::error::Error for Error {
     }
 }
 
-/// The name nearest to `wanted`, if any is near enough to be meant.
+/// The name nearest to `wanted`, if any is near enough to be meant. Of very many
+/// names only the first ones of about its length are compared.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     names
         .into_iter()
+        .filter(|name| name.len().abs_diff(wanted.len()) <= name.len().max(3) / 3)
+        .take(1000)
         .map(|name| (strsim::osa_distance(&wanted, &name.to_lowercase()), name))
         .min()
         .filter(|(distance, name)| *distance <= name.chars().count().max(3) / 3)

@@ -351,3 +351,16 @@ fn jittered(time: Duration) -> Duration {
     let random = RandomState::new().hash_one(0u8) % 1000;
     time.mul_f64(0.8 + random as f64 / 5000.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_processes_do_not_look_at_once() {
+        let interval = Duration::from_secs(1);
+        let times: std::collections::BTreeSet<_> = (0..100).map(|_| jittered(interval)).collect();
+        assert!(times.len() > 50, "{times:?}");
+        assert!(times.iter().all(|time| (interval.mul_f64(0.8)..=interval).contains(time)), "{times:?}");
+    }
+}

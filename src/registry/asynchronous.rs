@@ -99,6 +99,20 @@ pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
     executor.rows(&super::postgres::invalidate_all()).await.map(drop)
 }
 
+/// Tells every [`CacheBuster`](crate::CacheBuster) on the database to look at it
+/// now. To be called after the commit of what they are to see.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) in an open transaction: committing transactions that notify
+/// wait for one another.
+pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
+    match executor.commits() {
+        true => executor.rows(super::postgres::NOTIFY).await.map(drop),
+        false => Err(super::in_transaction()),
+    }
+}
+
 /// The cache as the transaction sees it.
 pub(crate) async fn sight(executor: &impl AsyncExecutor, name: &str) -> Result<Sight> {
     check_name(name)?;

@@ -168,6 +168,25 @@ pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
     executor.write(&sql)
 }
 
+/// Tells every [`CacheBuster`](crate::CacheBuster) on the database to look at it
+/// now. To be called after the commit of what they are to see; one that hears
+/// nothing looks within its poll interval. On SQLite, where nobody is notified, it
+/// does nothing.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`] in an open transaction: committing transactions that notify
+/// wait for one another.
+pub fn notify(executor: &mut impl Executor) -> Result<()> {
+    if !executor.commits() {
+        return Err(in_transaction());
+    }
+    match executor.engine() {
+        Engine::Postgres => executor.rows(postgres::NOTIFY).map(drop),
+        Engine::Sqlite => Ok(()),
+    }
+}
+
 /// Why a name cannot be a cache's, if it cannot.
 pub(crate) fn bad_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
@@ -191,6 +210,11 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 fn strange() -> Error {
     Error::new(ErrorKind::Failed, "the registry holds something that is no cache version")
         .help("its tables are Bustard's own: nobody else should write to them")
+}
+
+fn in_transaction() -> Error {
+    Error::usage("a notification inside a transaction would make others wait for its commit")
+        .help("notify after the commit")
 }
 
 fn single(rows: &[Row]) -> Option<&str> {

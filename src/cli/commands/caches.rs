@@ -170,9 +170,17 @@ fn change(
     change: impl FnOnce(&mut Database) -> bustard::Result<()>,
 ) -> Result<Exit, Failure> {
     change(&mut chosen.database)?;
+    tell(&mut chosen.database);
     let document = document(chosen, std::collections::BTreeMap::from([(word, names)]));
     context.output.answer(&document, || format!("{word} {}\n", names.join(", ")))?;
     Ok(Exit::Done)
+}
+
+/// It has been done: readers that cannot be told look by themselves a little later.
+fn tell(database: &mut Database) {
+    if let Err(error) = registry::notify(database) {
+        log::warn!("readers could not be notified: {error}");
+    }
 }
 
 #[derive(Serialize)]
@@ -182,6 +190,7 @@ struct InvalidatedAll {
 
 fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     registry::invalidate_all(&mut chosen.database)?;
+    tell(&mut chosen.database);
     // For the message alone: see the report of a run.
     let caches = registry::list(&mut chosen.database).ok().map(|caches| caches.len());
     context.output.answer(
