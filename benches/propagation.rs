@@ -279,8 +279,9 @@ fn measure() {
     );
     idle(&Cluster::start_with(&[]), "idle, without flushes", &mut random);
     idle(&flushing, "idle", &mut random);
-    loaded(&flushing, "16 clients", &mut random);
     let cluster = Cluster::start_with(&[durable, slow].concat());
+    idle(&cluster, "idle, each flush 1 ms longer", &mut random);
+    loaded(&flushing, "16 clients", &mut random);
     loaded(&cluster, "16 clients, each flush 1 ms longer", &mut random);
     silent(&flushing, &mut random);
 }

@@ -130,3 +130,39 @@ fn aborts_and_savepoints() {
     assert_eq!([aborted, undone, kept].map(|version| count(version) - count(before)), [1; 3]);
     assert!(aborted != undone && undone != kept && kept != aborted);
 }
+
+/// Whoever wants few caches, many or all gets the versions that everybody gets, by
+/// plans of the first calls and by the one that is kept.
+#[test]
+fn few_many_and_all() {
+    let (_database, mut client) = with_caches(&["a", "b", "it's"]);
+    let few = ["a", "it's", "nobody"].map(str::to_owned).to_vec();
+    let many = few.iter().cloned().chain((0..200).map(|i| i.to_string())).collect::<Vec<_>>();
+    let agree = |client: &mut Client, wanted: &Option<Vec<String>>| {
+        let sql = "SELECT ARRAY(SELECT (s.name, s.n * 8388608 | (s.nonce & 8388607))::text
+                                FROM bustard.snapshot(NULL, NULL, $1) AS s WHERE s.name IS NOT NULL ORDER BY 1),
+                          ARRAY(SELECT (c.name, c.version)::text
+                                FROM bustard.caches AS c WHERE $1 IS NULL OR c.name = ANY ($1) ORDER BY 1)";
+        let row = client.query_one(sql, &[wanted]).expect("it can be read");
+        let [seen, there]: [Vec<String>; 2] = [row.get(0), row.get(1)];
+        assert_eq!(seen, there, "{wanted:?}");
+        assert!(seen.len() > 1);
+    };
+    let wanted = [Some(few), None, Some(many)];
+    for acts in [
+        "SELECT bustard.invalidate('a', 'b')",
+        "SELECT bustard.invalidate('a'); SELECT bustard.invalidate('a'); SELECT bustard.invalidate('it''s')",
+        "SELECT bustard.invalidate_all()",
+        "BEGIN; SELECT bustard.fold(); COMMIT",
+        "SELECT bustard.unregister_cache('b'); SELECT bustard.invalidate('a')",
+        "SELECT bustard.register_cache('b'); SELECT bustard.invalidate('b')",
+        // More caches have been invalidated than the short way is for.
+        "SELECT bustard.register_cache(i::text), bustard.invalidate(i::text) FROM generate_series(0, 150) AS i",
+        "BEGIN; SELECT bustard.fold(); COMMIT",
+    ] {
+        run(&mut client, acts);
+        for wanted in &wanted {
+            agree(&mut client, wanted);
+        }
+    }
+}
