@@ -93,7 +93,7 @@ impl Cache {
     #[must_use = "what is cached may be used only if it is"]
     pub fn is_valid(&self, version: impl Into<i64>) -> bool {
         let version = version.into();
-        version > 0 && self.load() == version
+        self.load() == version && version > 0
     }
 
     /// The version as the database has it, on a connection now, in a transaction
