@@ -99,7 +99,7 @@ macro_rules! executors {
             fn has_written(&self) -> bool {
                 // A state that cannot be told counts as one in which it has.
                 !matches!(
-                    self.transaction_state(Some("main")),
+                    self.transaction_state(Some(rusqlite::MAIN_DB)),
                     Ok(TransactionState::None | TransactionState::Read)
                 )
             }
