@@ -65,6 +65,7 @@
 //! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 // Without an engine there is data and nothing that runs on it.
 #![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "no engine"))]
 

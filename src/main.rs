@@ -1,5 +1,6 @@
 //! The command `bustard`: parse, set up the log, run, exit.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 
 mod cli;
 
