@@ -9,8 +9,7 @@ use std::time::Duration;
 ///
 /// How to write one.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is no duration: write it like 15m, 90s, 1h30m or 500ms"))
+    crate::store::parse_duration(text)
 }
 
 #[cfg(test)]

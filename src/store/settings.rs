@@ -243,8 +243,13 @@ fn read_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong = |_| format!("`{text}` is no duration: write it like 15m, 90s, 1h30m or 500ms");
-    humantime::parse_duration(&text).map(Some).map_err(wrong).map_err(serde::de::Error::custom)
+    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// Reads a duration as all of the configuration has them.
+pub(crate) fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is no duration: write it like 15m, 90s, 1h30m or 500ms"))
 }
 
 #[cfg(test)]
