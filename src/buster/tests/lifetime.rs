@@ -56,10 +56,7 @@ fn pauses_grow_to_a_limit_and_begin_anew() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
-    world.set(|state| {
-        state.connecting = Manner::Fails;
-        state.cut = true;
-    });
+    world.cut_off();
     world.wait("it has tried", |state| state.pauses.len() >= 6);
     let pauses = std::mem::take(&mut world.state().pauses);
     assert!(pauses.windows(3).take(4).all(|pair| pair[0] < pair[2]), "{pauses:?}");

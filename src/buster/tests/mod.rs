@@ -186,10 +186,7 @@ fn nobody_waits_while_there_is_no_connection() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
-    world.set(|state| {
-        state.connecting = Manner::Fails;
-        state.cut = true;
-    });
+    world.cut_off();
     world.wait("it tries again and again", |state| state.connects > 3);
     // Nobody has committed anything: what is known is good for its time.
     assert!(bans.is_valid(version(1)));

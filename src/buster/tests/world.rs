@@ -95,6 +95,11 @@ impl World {
         self.0.1.notify_all();
     }
 
+    /// Ends the connection, and lets nobody connect again.
+    pub fn cut_off(&self) {
+        self.set(|state| (state.connecting, state.cut) = (Manner::Fails, true));
+    }
+
     pub fn invalidate(&self, name: &'static str) {
         self.set(|state| *state.caches.get_mut(name).unwrap() += 1);
     }

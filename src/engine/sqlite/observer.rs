@@ -259,14 +259,20 @@ mod tests {
         assert_eq!(value(&mut observer).unwrap(), "2");
     }
 
-    #[test]
-    fn a_writer_that_has_the_file_to_itself_is_waited_for() {
+    /// A database without a write-ahead log, its writer, and who observes it.
+    fn observed() -> (tempfile::TempDir, rusqlite::Connection, SqliteObserver) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sqlite");
         let writer = database(&path, 1);
         writer.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
         let mut observer = SqliteObserver::new(&path);
         observer.connect(Instant::now() + LONG).unwrap();
+        (directory, writer, observer)
+    }
+
+    #[test]
+    fn a_writer_that_has_the_file_to_itself_is_waited_for() {
+        let (_directory, writer, mut observer) = observed();
 
         writer.execute_batch("BEGIN EXCLUSIVE; UPDATE t SET v = 2").unwrap();
         let read = observer.rows(None, "SELECT v FROM t", Instant::now() + SHORT);
@@ -281,12 +287,7 @@ mod tests {
 
     #[test]
     fn the_bell_wakes_and_stops() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("x.sqlite");
-        let writer = database(&path, 1);
-        writer.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
-        let mut observer = SqliteObserver::new(&path);
-        observer.connect(Instant::now() + LONG).unwrap();
+        let (_directory, writer, mut observer) = observed();
         let bell = observer.bell();
         bell.ring();
         assert_eq!(observer.wait(Instant::now() + LONG).unwrap(), Woken::Rung);
