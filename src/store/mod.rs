@@ -32,7 +32,7 @@ use crate::error::Result;
 pub use aliases::Stores;
 pub(crate) use key::EntryKey;
 pub use settings::StoreSettings;
-#[cfg(feature = "config")]
+#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub(crate) use settings::parse_duration;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use shelf::Shelf;
