@@ -9,6 +9,7 @@ mod apply;
 mod caches;
 mod describe;
 mod grants;
+mod migration_graph;
 mod report;
 mod status;
 
@@ -16,6 +17,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::migration_graph::{GraphEdge, GraphMigration, MigrationGraph};
 pub use self::report::{
     Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
 };
@@ -223,6 +225,30 @@ impl Migrator {
         };
         let tables = apps.iter().map(|app| HistoryTable::of(app, engine)).collect();
         Ok(Loaded { apps, graph, tables, warnings, memory: Memory::default() })
+    }
+
+    /// Which migrations there are, and which of them asked to come before or after
+    /// which, without any connection.
+    ///
+    /// ```
+    /// use bustard::{App, Engine, Migration, Migrator};
+    ///
+    /// let forum = App::new("forum").migration("V1__users", Migration::new());
+    /// let bans = App::new("bans").migration("V1__bans", Migration::new().depends_on("forum", 1));
+    /// let graph = Migrator::new().app(bans).app(forum).graph(Engine::Sqlite)?;
+    ///
+    /// assert_eq!(graph.apps, ["bans", "forum"]);
+    /// let edge = &graph.edges[0];
+    /// assert_eq!((edge.app.as_str(), edge.needs_app.as_str()), ("bans", "forum"));
+    /// # Ok::<(), bustard::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
+    pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
+        let Loaded { apps, graph, .. } = self.loaded(engine)?;
+        Ok(migration_graph::of(&apps, &graph))
     }
 
     /// Applies what is pending.
