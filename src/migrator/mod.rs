@@ -17,7 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, How, MigrationStatus, Plan, Report, Status, Step,
+    UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
