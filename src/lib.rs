@@ -59,7 +59,7 @@
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
-//! | `tokio` | no | [`registry::asynchronous`], for applications on Tokio |
+//! | `tokio` | no | [`Migrator::run_async`] and [`registry::asynchronous`], for applications on Tokio |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |

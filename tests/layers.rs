@@ -56,7 +56,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         parts: &["migrator"],
         may_use: &["source", "graph", "plan", "registry", "adapters"],
-        libraries: &["log"],
+        libraries: &["log", "tokio"],
     },
     Layer {
         parts: &["buster"],

@@ -6,6 +6,8 @@
 //! under the lock, with the history read anew.
 
 mod apply;
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod caches;
 mod describe;
 mod grants;
