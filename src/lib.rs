@@ -62,7 +62,7 @@
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
-//! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
+//! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
@@ -86,6 +86,8 @@ mod plan;
 pub mod registry;
 mod source;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod version;
 
 pub use app::App;
