@@ -62,29 +62,42 @@
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
+//! | `build` | no | [`build`](build/index.html): embedding migrations, for build scripts |
 //! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 // Without an engine there is data and nothing that runs on it.
-#![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "no engine"))]
+#![cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    allow(dead_code, unused_imports, reason = "no engine")
+)]
 
 mod app;
+#[cfg(feature = "build")]
+pub mod build;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
 #[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub mod config;
+#[doc(hidden)]
+pub mod embedded;
 mod engine;
 mod error;
 mod failpoint;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod graph;
 mod history;
 mod migration;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrator;
 mod operation;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod plan;
 pub mod registry;
+#[cfg(any(feature = "postgres", feature = "sqlite", feature = "build"))]
 mod source;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -104,13 +117,16 @@ pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migrator::{
     Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode,
     UnregisteredCache,
 };
 pub use operation::Schema;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use plan::{Revert, State};
 pub use sea_query;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 
