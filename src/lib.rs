@@ -64,7 +64,7 @@
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
 //! | `build` | no | [`build`](build/index.html): embedding migrations, for build scripts |
-//! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
+//! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
@@ -107,6 +107,8 @@ pub mod registry;
 mod source;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod version;
 
 pub use app::App;

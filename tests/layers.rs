@@ -73,6 +73,7 @@ const LAYERS: &[Layer] = &[
         may_use: &["adapters", "migrator", "buster", "store"],
         libraries: &["dotenvy", "humantime", "serde", "toml"],
     },
+    Layer { parts: &["testing"], may_use: &["source", "plan", "registry", "migrator"], libraries: &[] },
     // The command: the library's public API, to which tests/cli_public.rs holds
     // it, and what makes a command of it.
     Layer {
@@ -102,6 +103,7 @@ const HANDED_OVER: &[(&str, &[&str])] = &[
     ("ports", &["postgres", "Transaction"]),
     ("ports", &["rusqlite", "Connection"]),
     ("app", &["refinery_core", "Migration"]),
+    ("testing", &["rusqlite", "Connection"]),
     ("source", &["refinery_core", "Migration"]),
 ];
 

@@ -32,6 +32,8 @@ mod sqlite;
 mod tables;
 pub(crate) mod within;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::tables::described;
 pub use self::tables::{Untracked, UntrackedTable};
 pub(crate) use self::tables::{untracked, untracked_query};
 use crate::engine::{Engine, Executor, Row, Session};

@@ -27,6 +27,8 @@ use crate::version::{MigrationId, Prefix};
 use directory::Found;
 use name::{FileName, Language};
 use sql::Directives;
+#[cfg(feature = "testing")]
+pub(crate) use sql::tokens;
 use text::Text;
 
 /// What could be loaded, and what is worth knowing about it.
