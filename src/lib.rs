@@ -59,40 +59,56 @@
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
-//! | `tokio` | no | [`registry::asynchronous`], for applications on Tokio |
+//! | `tokio` | no | [`Migrator::run_async`] and [`registry::asynchronous`], for applications on Tokio |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
-//! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
+//! | `build` | no | [`build`](build/index.html): embedding migrations, for build scripts |
+//! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 // Without an engine there is data and nothing that runs on it.
-#![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "no engine"))]
+#![cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    allow(dead_code, unused_imports, reason = "no engine")
+)]
 
 // The command names the library as everybody else does.
 #[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
 extern crate self as bustard;
 
 mod app;
+#[cfg(feature = "build")]
+pub mod build;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
 #[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
 pub mod cli;
 #[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub mod config;
+#[doc(hidden)]
+pub mod embedded;
 mod engine;
 mod error;
 mod failpoint;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod graph;
 mod history;
+mod installed;
 mod migration;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrator;
 mod operation;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod plan;
 pub mod registry;
+#[cfg(any(feature = "postgres", feature = "sqlite", feature = "build"))]
 mod source;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod version;
 
 pub use app::App;
@@ -108,15 +124,20 @@ pub use engine::database::{Canceller, Database};
 pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use graph::Asked;
+pub use installed::AppState;
 pub use migration::Migration;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migrator::{
-    Direction, Done, Event, GraphEdge, GraphMigration, How, MigrationGraph, MigrationStatus, Migrator, Plan,
-    Report, Status, Step, TransactionMode, UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, Event, GraphEdge, GraphMigration, How, MigrationGraph,
+    MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode, UnregisteredCache,
 };
 pub use operation::Schema;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use plan::{Revert, State};
 pub use sea_query;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 

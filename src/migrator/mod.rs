@@ -6,6 +6,8 @@
 //! under the lock, with the history read anew.
 
 mod apply;
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod caches;
 mod describe;
 mod grants;
@@ -19,7 +21,8 @@ use std::time::Duration;
 
 pub use self::migration_graph::{GraphEdge, GraphMigration, MigrationGraph};
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, How, MigrationStatus, Plan, Report, Status, Step,
+    UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};

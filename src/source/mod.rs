@@ -7,15 +7,17 @@
 mod check;
 mod code;
 mod directory;
+mod embedded;
 mod name;
 mod sql;
+#[cfg(feature = "build")]
+pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
 mod text;
 mod variants;
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
 
 use crate::app::{App, BUSTARD, LoadedApp, LoadedMigration, Origin};
 use crate::engine::Engine;
@@ -23,8 +25,10 @@ use crate::error::{Place, Problem};
 use crate::history::HistoryTable;
 use crate::version::{MigrationId, Prefix};
 use directory::Found;
-use name::Language;
+use name::{FileName, Language};
 use sql::Directives;
+#[cfg(feature = "testing")]
+pub(crate) use sql::tokens;
 use text::Text;
 
 /// What could be loaded, and what is worth knowing about it.
@@ -52,10 +56,11 @@ const LONGEST_TABLE: usize = 63;
 
 /// Bustard's own app: the tables that the registry needs.
 pub(crate) fn own() -> App {
-    App::embedded(BUSTARD, include!(concat!(env!("OUT_DIR"), "/migrations.rs")))
+    crate::app!(BUSTARD)
 }
 
-/// Reads the migrations of all apps for one engine.
+/// Reads the migrations of all apps for one engine. Nobody but Bustard itself, which
+/// comes first, has its label.
 pub(crate) fn load(apps: &[App], engine: Engine) -> Loaded {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
@@ -78,7 +83,7 @@ fn check_labels(apps: &[App], problems: &mut Vec<(usize, Problem)>) {
         let label = app.label.as_str();
         if let Err(message) = check::label(label) {
             problems.push((n, Problem::new(message).help(check::LABEL_HELP)));
-        } else if label == BUSTARD && !matches!(app.origin, Origin::Embedded(_)) {
+        } else if label == BUSTARD && n > 0 {
             let problem = Problem::new("the label `bustard` belongs to Bustard's own tables");
             problems.push((n, problem.help("give the app another label")));
         } else if apps[..n].iter().any(|other| other.label == label) {
@@ -124,13 +129,10 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
         Origin::Directory(root) => {
             let files = without_rust(directory::list(root, findings), findings);
             let files = variants::choose(files, engine, findings);
-            load_files(files, engine, findings, directory::read)
+            load_files(files, engine, findings)
         }
-        Origin::Embedded(files) => {
-            let named = files.iter().filter_map(|(file, _)| found(label, file, findings)).collect();
-            let chosen = variants::choose(named, engine, findings);
-            load_files(chosen, engine, findings, |path| embedded_text(files, path))
-        }
+        Origin::Embedded(files) => embedded::load(label, files, engine, findings),
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
         Origin::Refinery(theirs) => {
             theirs.iter().filter_map(|migration| code::refinery(label, migration, engine, findings)).collect()
         }
@@ -140,16 +142,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
     };
     migrations.sort_by_key(|migration| migration.id.version);
     for LoadedMigration { id, file, .. } in &migrations {
-        let length = id.name.chars().count();
-        if length > LONGEST_NAME {
-            let message = format!(
-                "the app `{label}` has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
-                id.prefix, id.version
-            );
-            let mut problem = Problem::new(message).help("shorten it: the history has no room for it");
-            problem.place.clone_from(file);
-            findings.problems.push(problem);
-        }
+        name_fits(&format!("the app `{label}`"), id, file.as_ref(), findings);
     }
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
@@ -183,31 +176,44 @@ fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
     sql
 }
 
-fn load_files(
-    files: Vec<Found>,
-    engine: Engine,
-    findings: &mut Findings,
-    read: impl Fn(&Path) -> Result<String, Problem>,
-) -> Vec<LoadedMigration> {
+fn load_files(files: Vec<Found>, engine: Engine, findings: &mut Findings) -> Vec<LoadedMigration> {
     let mut migrations = Vec::with_capacity(files.len());
-    for Found { path, name } in files {
-        let place = Place::file(&path);
-        fits(name.version, &place, findings);
-        let text = match read(&path) {
-            Ok(text) => text,
-            Err(problem) => {
-                findings.problems.push(problem);
-                continue;
-            }
-        };
-        let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
-        findings.problems.extend(parsed.problems);
-        findings.warnings.extend(parsed.warnings);
-        let prefix = if name.out_of_order { Prefix::U } else { Prefix::V };
-        let id = MigrationId { version: name.version, prefix, name: name.name };
-        migrations.push(LoadedMigration { id, migration: parsed.migration, text, file: Some(place) });
+    for found in files {
+        match directory::read(&found.path) {
+            Ok(text) => migrations.push(sql_file(found, text, engine, findings)),
+            Err(problem) => findings.problems.push(problem),
+        }
     }
     migrations
+}
+
+/// What an SQL file says.
+fn sql_file(found: Found, text: String, engine: Engine, findings: &mut Findings) -> LoadedMigration {
+    let Found { path, name } = found;
+    let place = Place::file(&path);
+    fits(name.version, &place, findings);
+    let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+    findings.problems.extend(parsed.problems);
+    findings.warnings.extend(parsed.warnings);
+    LoadedMigration { id: identity(name), migration: parsed.migration, text, file: Some(place) }
+}
+
+fn identity(FileName { out_of_order, version, name, .. }: FileName) -> MigrationId {
+    MigrationId { version, prefix: if out_of_order { Prefix::U } else { Prefix::V }, name }
+}
+
+/// Names must fit into refinery's history table.
+fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, findings: &mut Findings) {
+    let length = id.name.chars().count();
+    if length > LONGEST_NAME {
+        let message = format!(
+            "{whose} has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
+            id.prefix, id.version
+        );
+        let mut problem = Problem::new(message).help("shorten it: the history has no room for it");
+        problem.place = file.cloned();
+        findings.problems.push(problem);
+    }
 }
 
 /// Without the feature `int8-versions`, versions are 32 bits wide.
@@ -218,25 +224,4 @@ fn fits(version: i64, place: &Place, findings: &mut Findings) {
     let problem = Problem::new(format!("the version {version} does not fit into 32 bits"));
     let help = "build with the feature `int8-versions` of the crate `bustard`";
     findings.problems.push(problem.at(place.clone()).help(help));
-}
-
-/// What an embedded file is called in messages.
-fn embedded_path(label: &str, file: &str) -> PathBuf {
-    Path::new(&format!("{label} (embedded)")).join(file)
-}
-
-fn found(label: &str, file: &str, findings: &mut Findings) -> Option<Found> {
-    let path = embedded_path(label, file);
-    match name::parse_file(file)? {
-        Ok(name) => Some(Found { path, name }),
-        Err(wrong) => {
-            findings.problems.push(Problem::new(wrong.message).at(Place::file(path)).help(wrong.help));
-            None
-        }
-    }
-}
-
-fn embedded_text(files: &[(&str, &str)], path: &Path) -> Result<String, Problem> {
-    let text = files.iter().find(|(file, _)| path.file_name().is_some_and(|name| name == *file));
-    text.map(|(_, text)| (*text).to_owned()).ok_or_else(|| Problem::new("an embedded file is gone"))
 }
