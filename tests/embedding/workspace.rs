@@ -28,7 +28,7 @@ impl Workspace {
             "Cargo.toml",
             format!(
                 "[workspace]\nmembers = {packages:?}\nresolver = \"3\"\n\n\
-                 [profile.release]\nopt-level = 0\nincremental = true\n"
+                 [profile.release]\nopt-level = 0\n"
             ),
         );
         let lock = fs::read(from_package("Cargo.lock")).expect("there is a lock");
