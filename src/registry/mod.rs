@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod apps;
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 pub(crate) mod identity;
@@ -31,6 +32,8 @@ mod sqlite;
 mod tables;
 pub(crate) mod within;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::tables::described;
 pub use self::tables::{Untracked, UntrackedTable};
 pub(crate) use self::tables::{untracked, untracked_query};
 use crate::engine::{Engine, Executor, Row, Session};

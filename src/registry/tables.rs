@@ -69,6 +69,38 @@ pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
     rows.into_iter().filter_map(one).collect()
 }
 
+/// A cache as a schema has it.
+#[cfg(feature = "testing")]
+pub(crate) struct Described {
+    pub name: String,
+    pub app: Option<String>,
+    /// What it is registered on.
+    pub tables: Vec<String>,
+}
+
+/// All registered caches of a SQLite database by name; none where it has no registry.
+#[cfg(feature = "testing")]
+pub(crate) fn described(executor: &mut impl Executor) -> Result<Vec<Described>> {
+    let registry = "SELECT 1 FROM main.sqlite_master WHERE name = 'bustard_located'";
+    if executor.rows(registry)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut caches: Vec<Described> = Vec::new();
+    let tables = "SELECT c.name, c.app, l.table_name FROM main.bustard_caches AS c \
+                  LEFT JOIN main.bustard_located AS l ON l.cache = c.name ORDER BY 1, 3";
+    for row in executor.rows(tables)? {
+        let mut columns = row.into_iter();
+        let (name, app) = (columns.next().flatten().unwrap_or_default(), columns.next().flatten());
+        if caches.last().is_none_or(|last| last.name != name) {
+            caches.push(Described { name, app, tables: Vec::new() });
+        }
+        if let (Some(cache), Some(table)) = (caches.last_mut(), columns.next().flatten()) {
+            cache.tables.push(table);
+        }
+    }
+    Ok(caches)
+}
+
 const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
 
 /// Notes on SQLite what a registered cache is to be invalidated by. With `lenient`, tables that are not there are passed over.

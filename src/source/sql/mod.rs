@@ -45,6 +45,13 @@ pub(super) fn parse(text: &Text<'_>, engine: Engine, directives: Directives) -> 
     Parsed { migration: reader.migration, problems: reader.problems, warnings: reader.warnings }
 }
 
+/// The tokens of a text as they are written, without blanks and comments.
+#[cfg(feature = "testing")]
+pub(crate) fn tokens(text: &str, engine: Engine) -> impl Iterator<Item = &str> {
+    let spoken = |token: &lexer::Token| !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment);
+    lexer::lex(text, engine).0.into_iter().filter(spoken).map(|token| &text[token.start..token.end])
+}
+
 struct Reader<'a> {
     text: &'a Text<'a>,
     engine: Engine,
