@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use petgraph::Direction;
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
@@ -24,8 +24,10 @@ pub(crate) type Node = (usize, usize);
 /// Why one migration comes before another.
 #[derive(Clone, Debug)]
 enum Reason {
-    /// The order of versions within an app, or Bustard's own tables.
-    Always,
+    /// The order of versions within an app.
+    Versions,
+    /// Bustard's own tables, which every app needs.
+    Bustard,
     /// A directive, here.
     Asked(Option<Place>),
 }
@@ -49,14 +51,17 @@ impl Graph {
     pub(crate) fn new(apps: &[LoadedApp], broken: &HashSet<usize>) -> Result<Self, Vec<(usize, Problem)>> {
         let mut problems = Vec::new();
         let edges = build(apps, broken, &mut problems);
-        problems.extend(cycles(&edges, apps).into_iter().map(|problem| (apps.len(), problem)));
+        let order = sorted(&edges, apps);
+        if order.len() < edges.node_count() {
+            problems.extend(cycles(&edges, apps).into_iter().map(|problem| (apps.len(), problem)));
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
         let needed =
             |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
         let needs = edges.node_indices().map(|at| (edges[at], needed(at))).collect();
-        Ok(Graph { order: sorted(&edges, apps), needs })
+        Ok(Graph { order, needs })
     }
 
     /// What must be applied just before this one.
@@ -87,16 +92,17 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize,
 
     for (a, app) in apps.iter().enumerate() {
         for pair in nodes[a].windows(2) {
-            graph.add_edge(pair[0], pair[1], Reason::Always);
+            graph.add_edge(pair[0], pair[1], Reason::Versions);
         }
         if let (Some(last_own), Some(first)) = (last_own.filter(|_| own != Some(a)), nodes[a].first()) {
-            graph.add_edge(last_own, *first, Reason::Always);
+            graph.add_edge(last_own, *first, Reason::Bustard);
         }
         for (m, migration) in app.migrations.iter().enumerate() {
             let this = nodes[a][m];
             let asked = |dependency: &Dependency| {
                 Reason::Asked(dependency.place.clone().or_else(|| migration.file.clone()))
             };
+            let who = |relation| format!("{}:{} {relation}", app.label, migration.id);
             for (dependency, after) in (migration.migration.depends_on.iter().map(|d| (d, true)))
                 .chain(migration.migration.required_by.iter().map(|d| (d, false)))
             {
@@ -104,7 +110,9 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize,
                     Ok(Some((a, m))) if after => _ = graph.add_edge(nodes[a][m], this, asked(dependency)),
                     Ok(Some((a, m))) => _ = graph.add_edge(this, nodes[a][m], asked(dependency)),
                     Ok(None) => {}
-                    Err(problem) => {
+                    Err(mut problem) => {
+                        let who = who(if after { "depends on" } else { "is required by" });
+                        problem.message = format!("{who} {}", problem.message);
                         let problem = match asked(dependency) {
                             Reason::Asked(Some(place)) => problem.at(place),
                             _ => problem,
@@ -129,7 +137,7 @@ fn find(
 ) -> Result<Option<Node>, Problem> {
     let label = dependency.app.as_str();
     let Some(&a) = labels.get(label) else {
-        let problem = Problem::new(format!("there is no app `{label}`"));
+        let problem = Problem::new(format!("the app `{label}`, which is not there"));
         let mut names: Vec<&str> = labels.keys().copied().collect();
         names.sort_unstable();
         return Err(problem.help(match nearest(label, names.iter().copied()) {
@@ -140,7 +148,7 @@ fn find(
     let app = &apps[a];
     let Some(version) = dependency.version else {
         if a == asking {
-            let problem = Problem::new(format!("`{label}` depends on itself as a whole"));
+            let problem = Problem::new(format!("its own app `{label}` as a whole"));
             return Err(problem.help("name a version; those below its own come first anyway"));
         }
         // Its other migrations come before its last one.
@@ -154,7 +162,8 @@ fn find(
     if let Some(m) = found {
         return Ok(Some((a, m)));
     }
-    let problem = Problem::new(format!("the app `{label}` has no migration with the version {version}"));
+    let problem =
+        Problem::new(format!("version {version} of the app `{label}`, which has no such migration"));
     Err(problem.help(match app.migrations.as_slice() {
         [] => "it has no migrations at all for this engine".to_owned(),
         some if some.len() <= 8 => {
@@ -168,7 +177,8 @@ fn find(
     }))
 }
 
-/// Kahn's algorithm (1962), with a heap of what is free to go.
+/// Kahn's algorithm (1962), with a heap of what is free to go. What waits for
+/// itself is left out.
 fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
     let key = |node: NodeIndex| {
         let (a, m) = graph[node];
@@ -194,7 +204,8 @@ fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
 /// A problem for each knot of migrations that wait for one another.
 fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for knot in tarjan_scc(graph) {
+    // The other algorithm, Tarjan's, is recursive: as deep as a history is long.
+    for knot in kosaraju_scc(graph) {
         let itself = |node: NodeIndex| graph.contains_edge(node, node);
         let Some(&start) = knot.iter().min_by_key(|node| {
             let (a, m) = graph[**node];
@@ -205,20 +216,29 @@ fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Problem> {
         if knot.len() == 1 && !itself(start) {
             continue;
         }
-        problems.push(describe(&around(graph, start, &knot), graph, apps));
+        problems.push(describe(around(graph, start, &knot, apps), graph, apps));
     }
-    problems.sort_by_key(|problem| problem.place().cloned());
+    problems.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
     problems
 }
 
 /// The shortest way from a migration to itself, backwards: each depends on the next.
-fn around(graph: &Edges, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex, Reason)> {
+fn around(
+    graph: &Edges,
+    start: NodeIndex,
+    knot: &[NodeIndex],
+    apps: &[LoadedApp],
+) -> Vec<(NodeIndex, Reason)> {
     let knot: HashSet<NodeIndex> = knot.iter().copied().collect();
     let mut came_from: HashMap<NodeIndex, (NodeIndex, Reason)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
         let mut before: Vec<_> = graph.edges_directed(node, petgraph::Incoming).collect();
-        before.sort_by_key(|edge| edge.source());
+        // Of ways that are equally short the same one, whatever the order of the apps.
+        before.sort_by_key(|edge| {
+            let (a, m) = graph[edge.source()];
+            (&apps[a].label, m)
+        });
         for edge in before {
             let next = edge.source();
             if next == start {
@@ -241,7 +261,9 @@ fn around(graph: &Edges, start: NodeIndex, knot: &[NodeIndex]) -> Vec<(NodeIndex
     Vec::new()
 }
 
-fn describe(path: &[(NodeIndex, Reason)], graph: &Edges, apps: &[LoadedApp]) -> Problem {
+fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp]) -> Problem {
+    // From one version of an app to another it may be a long way.
+    path.dedup_by(|next, last| matches!((&next.1, &last.1), (Reason::Versions, Reason::Versions)));
     let called = |node: NodeIndex| {
         let (a, m) = graph[node];
         let id = &apps[a].migrations[m].id;
@@ -251,9 +273,10 @@ fn describe(path: &[(NodeIndex, Reason)], graph: &Edges, apps: &[LoadedApp]) -> 
     names.extend(names.first().cloned());
     let mut steps = Vec::new();
     let mut first_place = None;
-    for (pair, (_, reason)) in names.windows(2).zip(path) {
+    for (pair, (_, reason)) in names.windows(2).zip(&path) {
         let why = match reason {
-            Reason::Always => "the order of versions says so".to_owned(),
+            Reason::Versions => "the order of versions says so".to_owned(),
+            Reason::Bustard => "every app needs Bustard's own tables".to_owned(),
             Reason::Asked(None) => "asked in code".to_owned(),
             Reason::Asked(Some(place)) => {
                 first_place.get_or_insert_with(|| place.clone());

@@ -40,6 +40,7 @@
 //! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`] and [`Status`] are plain data |
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
+//! | [`cli`] | the command for an application's own binary, with the apps that are compiled into it |
 //! | [`CacheBuster`] | the reading side: versions kept current in this process, and [`commit`](CacheBuster::commit); its [`CacheBusterBuilder`] |
 //! | [`Cache`], [`Values`] | the handle of one cache, and what is kept under its version |
 //! | [`Change`] | what the reading side sees, for who follows it |
@@ -54,11 +55,11 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `cli` | yes | the command `bustard`; libraries do without |
+//! | `cli` | yes | the command `bustard`, and [`cli::run`] for an application's own; libraries do without |
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
-//! | `tokio` | no | [`registry::asynchronous`], for applications on Tokio |
+//! | `tokio` | no | [`Migrator::run_async`] and [`registry::asynchronous`], for applications on Tokio |
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
@@ -73,11 +74,17 @@
     allow(dead_code, unused_imports, reason = "no engine")
 )]
 
+// The command names the library as everybody else does.
+#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+extern crate self as bustard;
+
 mod app;
 #[cfg(feature = "build")]
 pub mod build;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
+#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+pub mod cli;
 #[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub mod config;
 #[doc(hidden)]
@@ -88,6 +95,7 @@ mod failpoint;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod graph;
 mod history;
+mod installed;
 mod migration;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrator;
@@ -116,11 +124,12 @@ pub use engine::database::{Canceller, Database};
 pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
+pub use installed::AppState;
 pub use migration::Migration;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migrator::{
-    Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode,
-    UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step,
+    TransactionMode, UnregisteredCache,
 };
 pub use operation::Schema;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -7,25 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use support::{Database, Outcome, Project, Running, wait_until};
+use support::{Database, Outcome, Project, Running, example, wait_until};
 
-/// The program. `cargo test --test …` does not build examples by itself.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", "forum"]);
-        // As the tests themselves are built, so that nothing is built twice.
-        if cfg!(feature = "testing") {
-            cargo.arg("--all-features");
-        }
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo starts").success());
-        let program = Path::new(env!("CARGO_BIN_EXE_bustard")).with_file_name("examples").join("forum");
-        program.with_extension(std::env::consts::EXE_EXTENSION)
-    })
+    PROGRAM.get_or_init(|| example("forum"))
 }
 
 /// A forum of one test's own.
@@ -227,4 +213,16 @@ fn what_is_missing_is_said() {
     forum.run(&["serve", "1"]);
     let outcome = Outcome::of(forum.command(program(), &["moderate", "ban", "nobody"]));
     outcome.exits(1).complains("no such user");
+}
+
+/// Beside its own words it knows those of the command.
+#[test]
+fn it_is_the_command_as_well() {
+    let forum = Forum::on_sqlite();
+    let config = ["--config", "examples/forum/bustard.toml"];
+    let command = |word| forum.command(program(), &[config[0], config[1], word]);
+    Outcome::of(command("status")).exits(1).complains("`forum migrate` makes it");
+    Outcome::of(command("migrate")).success().says("V9__no_ranks");
+    Outcome::of(command("check")).success().says("up to date");
+    forum.run(&["serve", "1"]).says("\n0 migrations applied");
 }

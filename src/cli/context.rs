@@ -1,13 +1,13 @@
 //! What every command starts from: the options, the configuration, and from
-//! them the migrator and the database.
+//! them the database.
 
 use bustard::config::Origin;
-use bustard::{Config, Database, ErrorKind, Migrator};
+use bustard::{Config, Database, ErrorKind};
 
 use super::arguments::Options;
 use super::failure::Failure;
 use super::output::Output;
-use super::{document, progress, signals};
+use super::{document, signals};
 
 /// The options and the configuration.
 pub struct Context<'a> {
@@ -34,11 +34,6 @@ impl<'a> Context<'a> {
     pub fn new(options: &'a Options, output: &'a Output) -> Result<Self, Failure> {
         let config = Config::load(options.config.as_deref())?;
         Ok(Context { options, output, config })
-    }
-
-    /// A migrator for the configured apps.
-    pub fn migrator(&self) -> Migrator {
-        self.config.migrator().on_event(progress::follow(self.output))
     }
 
     /// The database, which has been named to the user and is rolled back when a

@@ -35,6 +35,8 @@
 //! `cache`, `cancelled` or `failed`. `applied` lists what had committed before
 //! the failure, as `app:V1__name`.
 
+use std::borrow::Cow;
+
 use bustard::registry::{self, UntrackedTable};
 use bustard::{
     Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place, Problem, State,
@@ -43,6 +45,7 @@ use bustard::{
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::program;
 
 /// The database that the command works on.
 #[derive(Serialize)]
@@ -195,7 +198,7 @@ pub struct Trouble<'a> {
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
-    help: Option<&'a str>,
+    help: Option<Cow<'a, str>>,
 }
 
 impl<'a> From<&'a Problem> for Trouble<'a> {
@@ -206,7 +209,7 @@ impl<'a> From<&'a Problem> for Trouble<'a> {
             file: place.map(file),
             line: place.and_then(Place::line),
             column: place.and_then(Place::column),
-            help: problem.help_text(),
+            help: problem.help_text().map(program::advice),
         }
     }
 }
@@ -227,7 +230,7 @@ struct FailedError<'a> {
     line: Option<u32>,
     column: Option<u32>,
     database: Option<Said<'a>>,
-    help: Option<&'a str>,
+    help: Option<Cow<'a, str>>,
     problems: Vec<Trouble<'a>>,
     applied: Option<&'a [String]>,
 }
@@ -257,7 +260,7 @@ impl<'a> Failed<'a> {
                     column: error.place().and_then(Place::column),
                     database: (error.database_message())
                         .map(|message| Said { code: error.sqlstate(), message }),
-                    help: error.help_text().or_else(|| only?.help_text()),
+                    help: error.help_text().or_else(|| only?.help_text()).map(program::advice),
                     problems: error.all_problems().iter().map(Trouble::from).collect(),
                     applied: error.applied(),
                 }
@@ -266,7 +269,7 @@ impl<'a> Failed<'a> {
                 kind,
                 message: usage.message.clone(),
                 file: usage.file.as_ref().map(|file| file.display().to_string()),
-                help: usage.help.as_deref(),
+                help: usage.help.as_deref().map(program::advice),
                 ..FailedError::default()
             },
             Failure::Output(_) => {

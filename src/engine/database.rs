@@ -16,7 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A connection that Bustard opens itself. Whatever uses it blocks the thread
 /// until it is done, which may take as long as a migration does: within a Tokio
-/// runtime, use it in `tokio::task::spawn_blocking`.
+/// runtime, use it in `tokio::task::spawn_blocking`, or give it to
+/// `Migrator::run_async` (feature `tokio`).
 ///
 /// ```
 /// use bustard::{App, Database, Migration, Migrator, registry};

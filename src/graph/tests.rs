@@ -76,13 +76,16 @@ fn what_is_missing_is_named_with_who_asked() {
     assert_eq!(
         problems(&apps),
         [
-            "there is no app `form`\n  --> bans/V1__x.sql:1:1\n  help: did you mean `forum`?",
-            "the app `forum` has no migration with the version 3\n  --> bans/V2__x.sql:1:1\n  \
+            "bans:V1__x depends on the app `form`, which is not there\n  --> bans/V1__x.sql:1:1\n  help: did you mean `forum`?",
+            "bans:V2__x depends on version 3 of the app `forum`, which has no such migration\n  --> bans/V2__x.sql:1:1\n  \
              help: it has V1__x, V2__x"
         ]
     );
     let itself = [app("a", [(1, Migration::new().depends_on_app("a"))])];
-    assert!(problems(&itself)[0].starts_with("`a` depends on itself as a whole"));
+    assert!(
+        problems(&itself)[0]
+            .starts_with("a:V1__x depends on its own app `a` as a whole\n  --> a/V1__x.sql:1:1\n")
+    );
 }
 
 #[test]
@@ -120,8 +123,8 @@ fn circles_are_found_beside_what_is_missing() {
     ];
     let found = problems(&apps);
     let expected = [
-        "the app `b` has no migration with the version 9\n  --> a/V2__x.sql:1:1\n",
-        "there is no app `nosuch`\n  --> b/V1__x.sql:1:1\n",
+        "a:V2__x depends on version 9 of the app `b`, which has no such migration\n  --> a/V2__x.sql:1:1\n",
+        "b:V1__x depends on the app `nosuch`, which is not there\n  --> b/V1__x.sql:1:1\n",
         "migrations depend on each other in a circle: a V1 → b V1 → a V1\n",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -139,8 +142,8 @@ fn nothing_is_missing_from_an_app_that_could_not_be_read() {
     let apps = [app("a", [(1, asks)]), plain("b", [1]), plain("c", [1])];
     let found = problems_beside(&apps, [1]);
     assert_eq!(found.len(), 2, "{found:#?}");
-    assert!(found[0].starts_with("the app `c` has no migration with the version 9\n"), "{found:#?}");
-    assert!(found[1].starts_with("there is no app `d`\n"), "{found:#?}");
+    assert!(found[0].starts_with("a:V1__x depends on version 9 of the app `c`, "), "{found:#?}");
+    assert!(found[1].starts_with("a:V1__x depends on the app `d`, "), "{found:#?}");
 
     // One of the two was to have another version: which one is meant?
     let twice = [app("a", [(1, Migration::new()), (1, Migration::new().depends_on("a", 1))])];
@@ -151,6 +154,51 @@ fn nothing_is_missing_from_an_app_that_could_not_be_read() {
         app("b", [(1, Migration::new().depends_on("a", 1))]),
     ];
     assert_eq!(problems_beside(&apps, [0, 1]), problems(&apps));
+}
+
+/// Who is in the way of whom is said once for each, however long the way.
+#[test]
+fn a_long_circle_is_shown_short() {
+    let long = (1..=30_000).map(|v| match v {
+        1 => (v, Migration::new().depends_on("b", 1)),
+        _ => (v, Migration::new()),
+    });
+    let apps = [app("a", long), app("b", [(1, Migration::new().depends_on_app("a"))])];
+    assert_eq!(
+        problems(&apps),
+        ["migrations depend on each other in a circle: a V1 → b V1 → a V30000 → a V1\n  \
+          --> a/V1__x.sql:1:1\n  help: take one of these away:\n    \
+          a V1 comes after b V1: asked in a/V1__x.sql:1:1\n    \
+          b V1 comes after a V30000: asked in b/V1__x.sql:1:1\n    \
+          a V30000 comes after a V1: the order of versions says so"]
+    );
+    let own = [plain("bustard", [1, 2]), app("a", [(1, Migration::new().required_by("bustard", 1))])];
+    let found = problems(&own);
+    assert!(found[0].contains("circle: a V1 → bustard V2 → bustard V1 → a V1\n"), "{found:#?}");
+    assert!(
+        found[0].contains("a V1 comes after bustard V2: every app needs Bustard's own tables"),
+        "{found:#?}"
+    );
+}
+
+/// What is said does not hang on the order in which the apps were named.
+#[test]
+fn problems_are_the_same_for_every_order_of_the_apps() {
+    let mut apps = vec![
+        app("a", [(1, Migration::new().depends_on("b", 1).depends_on("c", 1).depends_on("nosuch", 1))]),
+        app("b", [(1, Migration::new().depends_on("d", 1))]),
+        app("c", [(1, Migration::new().depends_on("d", 1))]),
+        app("d", [(1, Migration::new().depends_on("a", 1))]),
+        app("e", [(1, Migration::new().depends_on("e", 1))]),
+        app("f", [(1, Migration::new().depends_on("f", 1))]),
+    ];
+    let found = problems(&apps);
+    for _ in &found {
+        apps.rotate_left(1);
+        assert_eq!(problems(&apps), found);
+    }
+    apps.reverse();
+    assert_eq!(problems(&apps), found);
 }
 
 /// 2,000 migrations are more than anybody has; 50 ms are more than anybody

@@ -6,6 +6,8 @@
 //! under the lock, with the history read anew.
 
 mod apply;
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod caches;
 mod describe;
 mod grants;
@@ -17,7 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, How, MigrationStatus, Plan, Report, Status, Step,
+    UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
@@ -95,7 +98,7 @@ pub struct Migrator {
     fake: bool,
     allow: Allow,
     grant: Option<Vec<String>>,
-    listener: Mutex<Option<Listener>>,
+    listeners: Mutex<Vec<Listener>>,
 }
 
 impl Default for Migrator {
@@ -108,7 +111,7 @@ impl Default for Migrator {
             fake: false,
             allow: Allow::default(),
             grant: None,
-            listener: Mutex::new(None),
+            listeners: Mutex::default(),
         }
     }
 }
@@ -135,6 +138,11 @@ impl Migrator {
     pub fn apps(mut self, apps: impl IntoIterator<Item = App>) -> Self {
         self.apps.extend(apps);
         self
+    }
+
+    /// The apps that were added, in that order.
+    pub fn configured(&self) -> &[App] {
+        &self.apps
     }
 
     /// One transaction for each migration (the default), or one for the run.
@@ -187,9 +195,10 @@ impl Migrator {
         self
     }
 
-    /// Calls back with what happens, for progress bars and logs.
-    pub fn on_event(mut self, listener: impl FnMut(&Event) + Send + 'static) -> Self {
-        self.listener = Mutex::new(Some(Box::new(listener)));
+    /// Calls back with what happens, for progress bars and logs: each listener
+    /// that was given, in that order.
+    pub fn on_event(self, listener: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.listeners().push(Box::new(listener));
         self
     }
 
@@ -314,13 +323,13 @@ impl Migrator {
         self.target.as_ref().map(|(app, version)| (app.as_str(), *version))
     }
 
-    fn listener(&self) -> MutexGuard<'_, Option<Listener>> {
+    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
         // A listener that panicked is still a listener.
-        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, event: Event) {
-        if let Some(listener) = &mut *self.listener() {
+        for listener in &mut *self.listeners() {
             listener(&event);
         }
     }

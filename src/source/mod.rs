@@ -157,7 +157,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
     LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations }
 }
 
-/// Rust migrations are compiled into the host's own command; this one has none.
+/// Rust migrations are compiled into the host's own command; a directory is only read.
 fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
     let (rust, sql): (Vec<Found>, Vec<Found>) =
         files.into_iter().partition(|file| file.name.language == Language::Rust);
@@ -168,8 +168,9 @@ fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
             n => format!(" (and {n} more)"),
         };
         let problem = Problem::new(format!("a migration in Rust{more} needs the host's own command"));
-        let help = "a directory is read for SQL only: build the migration in the host, with `App::new` and \
-                    `App::migration`, and migrate with the host's command";
+        let help = "a directory is read for SQL only: compile the migration into the host, with `App::new` \
+                    and `App::migration`, and migrate with the host's binary, which gives the app to \
+                    `bustard::cli::run`";
         findings.problems.push(problem.at(Place::file(&first.path)).help(help));
     }
     sql

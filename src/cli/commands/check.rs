@@ -1,16 +1,16 @@
 //! `bustard check`: is there nothing to do? For CI and deploy scripts, which
 //! read the exit code.
 
-use bustard::{State, Status};
+use bustard::{Migrator, State, Status};
 
 use super::status;
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 
-pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
-    let status = context.migrator().status(&mut chosen.database)?;
+    let status = migrator.status(&mut chosen.database)?;
     context.output.answer(&status::Document::new(&chosen, &status), || human(&status))?;
     context.output.warnings(&status.warnings);
     Ok(exit(&status))

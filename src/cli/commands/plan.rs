@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bustard::registry::{Untracked, UntrackedTable};
-use bustard::{Direction, Plan, Step};
+use bustard::{Direction, Migrator, Plan, Step};
 use clap::Args;
 use serde::Serialize;
 
@@ -34,9 +34,9 @@ struct Document<'a> {
     warnings: Vec<document::Trouble<'a>>,
 }
 
-pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = if options.sql { context.database_in_sql()? } else { context.database()? };
-    let plan = options.selection.applied_to(context.migrator()).plan(&mut chosen.database)?;
+    let plan = options.selection.applied_to(migrator).plan(&mut chosen.database)?;
     let document = Document {
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),

@@ -1,7 +1,7 @@
 //! `bustard status`: every migration of every app, and how it stands.
 
 use bustard::registry::{Untracked, UntrackedTable};
-use bustard::{MigrationStatus, State, Status};
+use bustard::{MigrationStatus, Migrator, State, Status};
 use serde::Serialize;
 
 use crate::cli::context::{Chosen, Context};
@@ -9,6 +9,7 @@ use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{YELLOW, paint};
+use crate::cli::program;
 use crate::cli::table::{self, Cell, Color};
 
 /// The document of `status` and `check`.
@@ -35,9 +36,9 @@ impl<'a> Document<'a> {
     }
 }
 
-pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
-    let status = context.migrator().status(&mut chosen.database)?;
+    let status = migrator.status(&mut chosen.database)?;
     context.output.answer(&Document::new(&chosen, &status), || {
         table(status.migrations.iter()) + &caches(&status) + &summary(&status)
     })?;
@@ -83,13 +84,15 @@ pub fn caches(status: &Status) -> String {
         text += &match why {
             Untracked::Triggers => {
                 let words = paint(YELLOW, "does not invalidate it");
+                let advice = program::advice("`bustard migrate` puts them back");
                 format!(
-                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, `bustard migrate` puts them back\n"
+                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, {advice}\n"
                 )
             }
-            Untracked::Renamed => format!(
-                "cache {cache} is registered on {table}, which has another name now: `bustard migrate` takes note\n"
-            ),
+            Untracked::Renamed => {
+                let advice = program::advice("`bustard migrate` takes note");
+                format!("cache {cache} is registered on {table}, which has another name now: {advice}\n")
+            }
             Untracked::Foreign => {
                 let words = paint(YELLOW, "cannot invalidate it");
                 format!(
