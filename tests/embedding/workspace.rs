@@ -68,7 +68,7 @@ impl Workspace {
             .args(arguments)
             .args(["--release", "--offline", "--color", "never", "--target-dir"])
             .arg(built());
-        Outcome::of(cargo)
+        Outcome::of_build(cargo)
     }
 
     /// A program of a package that has been built.
