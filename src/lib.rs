@@ -103,8 +103,8 @@ pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
 pub use migration::Migration;
 pub use migrator::{
-    Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode,
-    UnregisteredCache,
+    Dependant, Direction, Done, DroppedTable, Event, ForeignKey, How, MigrationStatus, Migrator, Plan,
+    Report, Status, Step, TransactionMode, Uninstall, UninstallPlan, UnregisteredCache,
 };
 pub use operation::Schema;
 pub use plan::{Revert, State};

@@ -11,6 +11,7 @@ mod describe;
 mod grants;
 mod report;
 mod status;
+mod uninstall;
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use self::report::{
     Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
 };
+pub use self::uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
 use crate::error::{Error, ErrorKind, Place, Problem, Result};
