@@ -25,6 +25,7 @@ use crate::version::{MigrationId, Prefix};
 use directory::Found;
 use name::Language;
 use sql::Directives;
+pub(crate) use sql::Effects;
 use text::Text;
 
 /// What could be loaded, and what is worth knowing about it.
