@@ -72,6 +72,7 @@
 mod app;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
+mod catalog;
 #[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub mod config;
 mod engine;
