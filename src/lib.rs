@@ -80,6 +80,7 @@ mod error;
 mod failpoint;
 mod graph;
 mod history;
+mod installed;
 mod migration;
 mod migrator;
 mod operation;
@@ -102,10 +103,11 @@ pub use engine::database::{Canceller, Database};
 pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
+pub use installed::AppState;
 pub use migration::Migration;
 pub use migrator::{
-    Dependant, Direction, Done, DroppedTable, Event, ForeignKey, How, MigrationStatus, Migrator, Plan,
-    Report, Status, Step, TransactionMode, Uninstall, UninstallPlan, UnregisteredCache,
+    AppChange, AppStatus, Dependant, Direction, Done, DroppedTable, Event, ForeignKey, How, MigrationStatus,
+    Migrator, Plan, Report, Status, Step, TransactionMode, Uninstall, UninstallPlan, UnregisteredCache,
 };
 pub use operation::Schema;
 pub use plan::{Revert, State};

@@ -182,6 +182,7 @@ impl<'r> Run<'r> {
     fn report(self, granted: Option<Vec<String>>) -> Report {
         Report {
             steps: self.done,
+            apps: Vec::new(),
             retracked: self.retracked,
             granted,
             warnings: self.loaded.warnings.clone(),

@@ -18,7 +18,7 @@ pub(super) fn plan(
     warnings: Vec<Problem>,
 ) -> Plan {
     let steps = steps.iter().map(|&node| step(facts, engine, node, direction)).collect();
-    Plan { steps, untracked, warnings }
+    Plan { steps, apps: Vec::new(), untracked, warnings }
 }
 
 fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> Step {

@@ -18,7 +18,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, How, MigrationStatus, Plan, Report, Status, Step,
+    UnregisteredCache,
 };
 pub use self::uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use crate::app::{App, LoadedApp};

@@ -41,7 +41,7 @@ pub(super) fn status(
     }
     migrations.sort_by(|a, b| (&a.app, a.migration.version).cmp(&(&b.app, b.migration.version)));
     let unregistered = unregistered(facts, session)?;
-    Ok(Status { migrations, unregistered, untracked, warnings })
+    Ok(Status { migrations, unregistered, disabled: Vec::new(), untracked, warnings })
 }
 
 /// Caches that applied migrations leave registered, and which are not.

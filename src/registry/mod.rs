@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod apps;
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 pub(crate) mod identity;
