@@ -419,12 +419,17 @@ impl Loaded {
     }
 
     fn has_functions(&self) -> bool {
-        let function = |operation: &crate::operation::Operation| {
-            matches!(operation, crate::operation::Operation::Function(_))
-        };
-        self.apps.iter().flat_map(|app| &app.migrations).any(|loaded| {
-            let migration = &loaded.migration;
-            migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
-        })
+        self.apps.iter().any(has_functions)
     }
+}
+
+/// Whether the app's migrations call functions, forward or back.
+fn has_functions(app: &LoadedApp) -> bool {
+    let function = |operation: &crate::operation::Operation| {
+        matches!(operation, crate::operation::Operation::Function(_))
+    };
+    app.migrations.iter().any(|loaded| {
+        let migration = &loaded.migration;
+        migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
+    })
 }
