@@ -56,3 +56,17 @@ fn what_was_kept_goes_later() {
         }
     }
 }
+
+#[test]
+fn a_disabled_app_goes_as_well() {
+    for site in Site::both() {
+        site.migrate(&["forum"]);
+        let alone = site.objects();
+        site.migrate(&["forum", "bans"]);
+        site.migrator(&["forum", "bans"]).disable(&mut site.connection(), "bans").expect("it is installed");
+        site.uninstall(&["forum", "bans"], &bans());
+        assert_eq!(site.objects(), alone);
+        // And is not disabled any more when it comes back.
+        assert_eq!(site.migrate(&["forum", "bans"]).steps.len(), 2);
+    }
+}

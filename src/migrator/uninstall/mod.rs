@@ -111,9 +111,15 @@ impl Migrator {
         let known = known(engine, &mut |sql| session.rows(sql))?;
         self.check_installed(&known, &what.app, session.history_table(&what.app))?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
-        for label in known.concerned(&what.app) {
-            let app = known.installed.apps.get(&label);
-            tables.extend(app.and_then(|app| app.table()));
+        for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
+            tables.push(app.table().ok_or_else(|| {
+                let message = format!(
+                    "{}, where the history of {} should be, is no table's name",
+                    app.history, app.label
+                );
+                Error::new(ErrorKind::Failed, message)
+                    .help("somebody else has written to Bustard's own tables")
+            })?);
         }
         let histories = session.read(&tables)?;
         let removal = Removal::new(engine, what, &known, code, tables, &histories);
