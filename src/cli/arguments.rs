@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::commands::{caches, graph, migrate, new, plan, repair, revert};
+use super::commands::{apps, caches, graph, migrate, new, plan, repair, revert};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{self, Output};
@@ -93,6 +93,12 @@ pub enum Command {
     Repair(repair::Options),
     /// Write a new migration file
     New(new::Options),
+    /// List the apps and how each stands, also those that only the database knows
+    Apps,
+    /// Expect an app's migrations no longer; its tables and caches stay
+    Disable(apps::Options),
+    /// Expect a disabled app's migrations again
+    Enable(apps::Options),
     /// List the tracked caches, or work with them
     Caches(caches::Options),
 }

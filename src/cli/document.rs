@@ -4,10 +4,11 @@
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
-//! | `plan` | `database`, `steps`, `untracked`, `caches_invalidated`, `warnings` |
-//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `unregistered`, `untracked`, `warnings` |
+//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
+//! | `plan` | `database`, `steps`, `apps`, `untracked`, `caches_invalidated`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps that a run brings back), `unregistered`, `untracked`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
+//! | `apps` | `database`, `apps` |
 //! | `new` | `app`, `migration`, `file` |
 //! | `caches`, `caches list` | `database`, `caches` |
 //! | `caches get` | `database`, `name`, `version` |
@@ -24,6 +25,8 @@
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
 //! | `edges` | `app`, `migration`, `needs_app`, `needs` (the earlier migration), `asked` (`depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
+//! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are at hand), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
+//! | `apps` of a run or a plan | `app`, `state`: how it stands afterwards |
 //! | `unregistered` | `name`, `app`, `migration`: that registers it |
 //! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
@@ -42,8 +45,8 @@ use std::borrow::Cow;
 
 use bustard::registry::{self, UntrackedTable};
 use bustard::{
-    Asked, Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place, Problem, State,
-    Step as Planned, UnregisteredCache,
+    AppState, AppStatus, Asked, Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place,
+    Problem, State, Step as Planned, UnregisteredCache,
 };
 use serde::Serialize;
 
@@ -164,6 +167,55 @@ impl<'a> From<&'a MigrationStatus> for Migration<'a> {
             applied_on: status.applied_on.as_deref(),
             file: status.file.as_ref().map(file),
         }
+    }
+}
+
+/// How an app stands.
+#[derive(Serialize)]
+pub struct App<'a> {
+    app: &'a str,
+    state: &'static str,
+    loaded: bool,
+    version: Option<String>,
+    applied: usize,
+    pending: usize,
+    caches: &'a [String],
+}
+
+impl<'a> From<&'a AppStatus> for App<'a> {
+    fn from(status: &'a AppStatus) -> Self {
+        App {
+            app: &status.label,
+            state: app_state(status.state),
+            loaded: status.loaded,
+            version: status.version.map(|version| version.to_string()),
+            applied: status.applied,
+            pending: status.pending,
+            caches: &status.caches,
+        }
+    }
+}
+
+/// How an app stands after a run.
+#[derive(Serialize)]
+pub struct AppChange<'a> {
+    app: &'a str,
+    state: &'static str,
+}
+
+impl<'a> From<&'a bustard::AppChange> for AppChange<'a> {
+    fn from(change: &'a bustard::AppChange) -> Self {
+        AppChange { app: &change.app, state: app_state(change.state) }
+    }
+}
+
+fn app_state(state: AppState) -> &'static str {
+    match state {
+        AppState::NotInstalled => "not_installed",
+        AppState::Enabled => "enabled",
+        AppState::Disabled => "disabled",
+        AppState::DataKept => "data_kept",
+        _ => "other",
     }
 }
 

@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use std::env::{self, consts::EXE_SUFFIX};
 use std::path::Path;
 
+use clap::CommandFactory;
+
+use super::arguments::Arguments;
+
 /// The library's advice speaks of the command of this name.
 const BUSTARD: &str = "bustard";
 
@@ -24,10 +28,15 @@ pub fn advice(text: &str) -> Cow<'_, str> {
 }
 
 fn named<'a>(text: &'a str, name: &str) -> Cow<'a, str> {
-    match name {
-        BUSTARD => Cow::Borrowed(text),
-        name => Cow::Owned(text.replace("`bustard ", &format!("`{name} "))),
+    if name == BUSTARD {
+        return Cow::Borrowed(text);
     }
+    let commands = Arguments::command();
+    Cow::Owned(
+        commands.get_subcommands().map(clap::Command::get_name).fold(text.to_owned(), |text, command| {
+            text.replace(&format!("{BUSTARD} {command}"), &format!("{name} {command}"))
+        }),
+    )
 }
 
 #[cfg(test)]
@@ -36,11 +45,11 @@ mod tests {
 
     #[test]
     fn advice_names_what_can_be_typed() {
-        let text = "`bustard migrate` makes it, or bustard.toml is wrong: `bustard status` tells";
+        let text = "`bustard migrate` makes it, or bustard.toml is wrong: bustard repair main:V1";
         assert_eq!(named(text, "bustard"), text);
         assert_eq!(
             named(text, "forum"),
-            "`forum migrate` makes it, or bustard.toml is wrong: `forum status` tells"
+            "`forum migrate` makes it, or bustard.toml is wrong: forum repair main:V1"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command: its options, what it asks of the library, and how the
 //! answer looks.
 
+pub mod apps;
 pub mod caches;
 mod check;
 pub mod graph;
@@ -35,6 +36,9 @@ pub fn run(arguments: &Arguments, migrator: Migrator, output: &Output) -> Result
         Command::Revert(options) => revert::run(&context, migrator, options),
         Command::Repair(options) => repair::run(&context, &migrator, options),
         Command::New(options) => new::run(&context, migrator.configured(), options),
+        Command::Apps => apps::list(&context, &migrator),
+        Command::Disable(options) => apps::disable(&context, &migrator, options),
+        Command::Enable(options) => apps::enable(&context, &migrator, options),
         Command::Caches(options) => caches::run(&context, options),
     }
 }
