@@ -1,5 +1,5 @@
 -- Which apps are installed, and what undoes their migrations: written with the
--- history, in the migrator's transactions, and read by nobody else.
+-- history, in the migrator's transactions.
 
 -- `history` is where the app's history table is, quoted as in SQL. A disabled app's
 -- migrations are not expected. Of one that is kept, tables and history were left

@@ -2,7 +2,7 @@
 //! histories: which apps are installed and how they stand, and a record of each
 //! applied migration, so that it can be undone when its file is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::HistoryTable;
 use crate::operation::TableName;
@@ -41,13 +41,16 @@ impl InstalledApp {
     }
 }
 
-/// All rows for apps.
+/// The rows for apps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Installed {
     pub apps: BTreeMap<String, InstalledApp>,
     /// Whether the role that asks may not write such rows: it migrates an app of
     /// its own in a database that is somebody else's.
     pub guest: bool,
+    /// Labels of this migrator's apps whose rows are not theirs: another app of that
+    /// label keeps its history in another schema.
+    pub foreign: BTreeSet<String>,
 }
 
 impl Installed {

@@ -37,7 +37,7 @@
 //! | | |
 //! |---|---|
 //! | [`App`], [`Migration`], [`Schema`] | what is to be done: from directories, from refinery, or built in code |
-//! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`] and [`Status`] are plain data |
+//! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`], [`Status`] and [`MigrationGraph`] are plain data |
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
 //! | [`cli`] | the command for an application's own binary, with the apps that are compiled into it |
@@ -124,12 +124,14 @@ pub use engine::database::{Canceller, Database};
 pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use graph::Asked;
 pub use installed::AppState;
 pub use migration::Migration;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migrator::{
-    AppChange, AppStatus, Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step,
-    TransactionMode, UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, Event, GraphEdge, GraphMigration, How, MigrationGraph,
+    MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode, UnregisteredCache,
 };
 pub use operation::Schema;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

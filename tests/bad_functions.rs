@@ -104,8 +104,14 @@ fn what_had_committed_is_listed_on_every_connection() {
             false => failure(&migrator, &mut scene.project.sqlite("app.db")),
         };
         assert_eq!(error.place().and_then(|place| place.line()), Some(3), "{error}");
-        let applied = ["bustard:V1__registry", "bustard:V2__reading_side", "main:V1__base", "main:V2__posts"]
-            .map(str::to_owned);
+        let applied = [
+            "bustard:V1__registry",
+            "bustard:V2__reading_side",
+            "bustard:V3__apps",
+            "main:V1__base",
+            "main:V2__posts",
+        ]
+        .map(str::to_owned);
         assert_eq!(error.applied(), Some(&applied[..]), "{error}");
         assert_eq!(scene.applied(), "1,2");
     }

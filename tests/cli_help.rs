@@ -13,6 +13,7 @@ fn every_help_text() {
         "plan",
         "status",
         "check",
+        "graph",
         "revert",
         "repair",
         "new",

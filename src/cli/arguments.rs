@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::commands::{caches, migrate, new, plan, repair, revert};
+use super::commands::{caches, graph, migrate, new, plan, repair, revert};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{self, Output};
@@ -85,6 +85,8 @@ pub enum Command {
     Status,
     /// Is there nothing to do? For CI: see the exit codes
     Check,
+    /// Show which app needs which, as text or as a picture; connect to nothing
+    Graph(graph::Options),
     /// Undo migrations, the latest first, and invalidate all caches
     Revert(revert::Options),
     /// Accept an applied migration's file as it is now

@@ -2,7 +2,7 @@
 //! them the database.
 
 use bustard::config::Origin;
-use bustard::{Config, Database, ErrorKind};
+use bustard::{Config, Database, Engine, ErrorKind};
 
 use super::arguments::Options;
 use super::failure::Failure;
@@ -50,6 +50,11 @@ impl<'a> Context<'a> {
     /// The same, named in an SQL comment.
     pub fn database_in_sql(&self) -> Result<Chosen, Failure> {
         self.choose("-- ", false)
+    }
+
+    /// The engine of the database, which is neither connected to nor named.
+    pub fn engine(&self) -> Result<Engine, Failure> {
+        Ok(self.find()?.0.engine())
     }
 
     fn choose(&self, prefix: &str, create: bool) -> Result<Chosen, Failure> {

@@ -7,6 +7,7 @@
 //! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
 //! | `plan` | `database`, `steps`, `untracked`, `caches_invalidated`, `warnings` |
 //! | `status`, `check` | `database`, `up_to_date`, `migrations`, `unregistered`, `untracked`, `warnings` |
+//! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
 //! | `new` | `app`, `migration`, `file` |
 //! | `caches`, `caches list` | `database`, `caches` |
 //! | `caches get` | `database`, `name`, `version` |
@@ -21,6 +22,8 @@
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
+//! | `migrations` of a graph | `app`, `migration`, `file` |
+//! | `edges` | `app`, `migration`, `needs_app`, `needs` (the earlier migration), `asked` (`depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
 //! | `unregistered` | `name`, `app`, `migration`: that registers it |
 //! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
@@ -39,7 +42,7 @@ use std::borrow::Cow;
 
 use bustard::registry::{self, UntrackedTable};
 use bustard::{
-    Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place, Problem, State,
+    Asked, Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place, Problem, State,
     Step as Planned, UnregisteredCache,
 };
 use serde::Serialize;
@@ -57,12 +60,20 @@ pub struct Database {
 
 impl Database {
     pub fn new(database: &Connected, origin: &str) -> Self {
-        let engine = match database.engine() {
-            Engine::Postgres => "postgres",
-            Engine::Sqlite => "sqlite",
-            _ => "other",
-        };
-        Database { engine, name: database.display_name(), from: origin.to_string() }
+        Database {
+            engine: engine(database.engine()),
+            name: database.display_name(),
+            from: origin.to_string(),
+        }
+    }
+}
+
+/// An engine's name.
+pub fn engine(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "postgres",
+        Engine::Sqlite => "sqlite",
+        _ => "other",
     }
 }
 
@@ -152,6 +163,55 @@ impl<'a> From<&'a MigrationStatus> for Migration<'a> {
             state,
             applied_on: status.applied_on.as_deref(),
             file: status.file.as_ref().map(file),
+        }
+    }
+}
+
+/// A migration of the graph.
+#[derive(Serialize)]
+pub struct GraphMigration<'a> {
+    app: &'a str,
+    migration: String,
+    file: Option<String>,
+}
+
+impl<'a> From<&'a bustard::GraphMigration> for GraphMigration<'a> {
+    fn from(one: &'a bustard::GraphMigration) -> Self {
+        let file = one.file.as_ref().map(file);
+        GraphMigration { app: &one.app, migration: one.migration.to_string(), file }
+    }
+}
+
+/// What one migration asked of another.
+#[derive(Serialize)]
+pub struct GraphEdge<'a> {
+    app: &'a str,
+    migration: String,
+    needs_app: &'a str,
+    needs: String,
+    asked: &'static str,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+impl<'a> From<&'a bustard::GraphEdge> for GraphEdge<'a> {
+    fn from(edge: &'a bustard::GraphEdge) -> Self {
+        let place = edge.place.as_ref();
+        GraphEdge {
+            app: &edge.app,
+            migration: edge.migration.to_string(),
+            needs_app: &edge.needs_app,
+            needs: edge.needs.to_string(),
+            asked: match edge.asked {
+                Asked::DependsOn => "depends_on",
+                Asked::DependsOnApp => "depends_on_app",
+                Asked::RequiredBy => "required_by",
+                _ => "other",
+            },
+            file: place.map(file),
+            line: place.and_then(Place::line),
+            column: place.and_then(Place::column),
         }
     }
 }

@@ -45,8 +45,9 @@ pub(crate) fn apps_query(engine: Engine) -> &'static str {
     }
 }
 
-/// The answer to it.
-pub(crate) fn installed(rows: Vec<Row>) -> Result<Installed> {
+/// The answer to it. `place` says where an app's history is, and nothing of others
+/// than the migrator's own.
+pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> Result<Installed> {
     let mut installed = Installed::default();
     for row in rows {
         let [label, history, state] = <[_; 3]>::try_from(row).map_err(|_| strange())?;
@@ -61,7 +62,12 @@ pub(crate) fn installed(rows: Vec<Row>) -> Result<Installed> {
             _ => return Err(strange()),
         };
         let (label, history) = label.zip(history).ok_or_else(strange)?;
-        installed.apps.insert(label.clone(), InstalledApp { label, history, state });
+        let here = place(&label);
+        if here.is_empty() || here == history {
+            installed.apps.insert(label.clone(), InstalledApp { label, history, state });
+        } else {
+            installed.foreign.insert(label);
+        }
     }
     Ok(installed)
 }

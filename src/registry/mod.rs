@@ -256,6 +256,14 @@ pub(crate) fn names_query(engine: Engine) -> &'static str {
     }
 }
 
+/// All registered caches that belong to an app, with it.
+pub(crate) fn owned_query(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "SELECT c.name, c.app FROM bustard.caches AS c ORDER BY c.name",
+        Engine::Sqlite => "SELECT name, app FROM main.bustard_caches ORDER BY name",
+    }
+}
+
 /// The error for a name that is not registered.
 pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a String>) -> Error {
     let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));

@@ -15,6 +15,7 @@ pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
 mod text;
+pub(crate) mod undo;
 mod variants;
 
 use std::collections::{BTreeMap, HashSet};
@@ -23,6 +24,7 @@ use crate::app::{App, BUSTARD, LoadedApp, LoadedMigration, Origin};
 use crate::engine::Engine;
 use crate::error::{Place, Problem};
 use crate::history::HistoryTable;
+use crate::migration::Migration;
 use crate::version::{MigrationId, Prefix};
 use directory::Found;
 use name::{FileName, Language};
@@ -195,7 +197,9 @@ fn sql_file(found: Found, text: String, engine: Engine, findings: &mut Findings)
     let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
     findings.problems.extend(parsed.problems);
     findings.warnings.extend(parsed.warnings);
-    LoadedMigration { id: identity(name), migration: parsed.migration, text, file: Some(place) }
+    let (id, migration) = (identity(name), parsed.migration);
+    let dependency_lines = dependency_lines(&migration);
+    LoadedMigration { id, migration, text, dependency_lines, file: Some(place) }
 }
 
 fn identity(FileName { out_of_order, version, name, .. }: FileName) -> MigrationId {
@@ -214,6 +218,13 @@ fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, findings: &mut
         problem.place = file.cloned();
         findings.problems.push(problem);
     }
+}
+
+/// Where a text says what its migration depends on.
+fn dependency_lines(migration: &Migration) -> Vec<usize> {
+    let all = migration.depends_on.iter().chain(&migration.required_by);
+    let lines = all.filter_map(|dependency| dependency.place.as_ref()?.line());
+    lines.filter_map(|line| usize::try_from(line).ok()?.checked_sub(1)).collect()
 }
 
 /// Without the feature `int8-versions`, versions are 32 bits wide.

@@ -3,6 +3,7 @@
 
 pub mod caches;
 mod check;
+pub mod graph;
 pub mod migrate;
 pub mod new;
 pub mod plan;
@@ -30,6 +31,7 @@ pub fn run(arguments: &Arguments, migrator: Migrator, output: &Output) -> Result
         Command::Plan(options) => plan::run(&context, migrator, options),
         Command::Status => status::run(&context, &migrator),
         Command::Check => check::run(&context, &migrator),
+        Command::Graph(options) => graph::run(&context, &migrator, options),
         Command::Revert(options) => revert::run(&context, migrator, options),
         Command::Repair(options) => repair::run(&context, &migrator, options),
         Command::New(options) => new::run(&context, migrator.configured(), options),
