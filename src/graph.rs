@@ -48,7 +48,7 @@ enum Reason {
 type Edges = DiGraph<Node, Reason>;
 
 /// All migrations, what each needs, and the order in which they can be applied.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Graph {
     pub order: Vec<Node>,
     needs: HashMap<Node, Vec<Node>>,

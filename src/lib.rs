@@ -83,6 +83,8 @@ mod app;
 pub mod build;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod catalog;
 #[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
 pub mod cli;
 #[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
@@ -130,8 +132,9 @@ pub use installed::AppState;
 pub use migration::Migration;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migrator::{
-    AppChange, AppStatus, Direction, Done, Event, GraphEdge, GraphMigration, How, MigrationGraph,
-    MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode, UnregisteredCache,
+    AppChange, AppStatus, Dependant, Direction, Done, DroppedTable, Event, ForeignKey, GraphEdge,
+    GraphMigration, How, MigrationGraph, MigrationStatus, Migrator, Plan, Report, Status, Step,
+    TransactionMode, Uninstall, UninstallPlan, UnregisteredCache,
 };
 pub use operation::Schema;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

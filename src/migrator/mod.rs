@@ -19,6 +19,7 @@ mod records;
 mod repair;
 mod report;
 mod status;
+mod uninstall;
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,7 @@ pub use self::report::{
     AppChange, AppStatus, Direction, Done, How, MigrationStatus, Plan, Report, Status, Step,
     UnregisteredCache,
 };
+pub use self::uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
 use crate::error::{Error, ErrorKind, Place, Problem, Result};
@@ -451,12 +453,17 @@ impl Loaded {
     }
 
     fn has_functions(&self) -> bool {
-        let function = |operation: &crate::operation::Operation| {
-            matches!(operation, crate::operation::Operation::Function(_))
-        };
-        self.apps.iter().flat_map(|app| &app.migrations).any(|loaded| {
-            let migration = &loaded.migration;
-            migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
-        })
+        self.apps.iter().any(has_functions)
     }
+}
+
+/// Whether the app's migrations call functions, forward or back.
+fn has_functions(app: &LoadedApp) -> bool {
+    let function = |operation: &crate::operation::Operation| {
+        matches!(operation, crate::operation::Operation::Function(_))
+    };
+    app.migrations.iter().any(|loaded| {
+        let migration = &loaded.migration;
+        migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
+    })
 }

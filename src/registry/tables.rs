@@ -2,12 +2,12 @@
 //! triggers, and putting these back. On PostgreSQL that is a function of the
 //! database; on SQLite it is done here, statement by statement.
 
-use sea_query::{Expr, ExprTrait, OnConflict, Query, SqliteQueryBuilder};
+use sea_query::{Expr, ExprTrait, OnConflict, PostgresQueryBuilder, Query, SqliteQueryBuilder};
 
 use super::{Executor, sqlite};
 use crate::engine::{Engine, Row, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::TableName;
+use crate::operation::{Statement, TableName};
 
 /// A table on which a cache is registered and which is not as it was then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +151,32 @@ pub(super) fn forget(executor: &mut impl Executor, cache: &str) -> Result<()> {
         .to_string(SqliteQueryBuilder);
     executor.rows(&last)?;
     go_back(executor, cache)
+}
+
+/// Forgets what an app's unregistered caches were registered on, on either engine:
+/// nobody goes back to that.
+pub(crate) fn forget_all(engine: Engine, app: &str) -> Statement {
+    let sql = match engine {
+        Engine::Postgres => {
+            let ids = "cache_id OPERATOR(pg_catalog.=) ANY (SELECT c.id FROM bustard.cache AS c \
+                       WHERE c.app OPERATOR(pg_catalog.=) $1 AND NOT c.active)";
+            let mut delete = Query::delete();
+            delete.from_table(("bustard", "tracked_table")).and_where(Expr::cust_with_values(ids, [app]));
+            delete.to_string(PostgresQueryBuilder)
+        }
+        Engine::Sqlite => {
+            let caches = Query::select()
+                .column("id")
+                .from(sqlite::TABLE)
+                .and_where(Expr::col("app").eq(app))
+                .and_where(Expr::col("active").eq(0))
+                .to_owned();
+            let mut delete = Query::delete();
+            delete.from_table(TRACKED).and_where(Expr::col("cache_id").in_subquery(caches));
+            delete.to_string(SqliteQueryBuilder)
+        }
+    };
+    Statement::generated(sql, None)
 }
 
 /// Takes one of the times back that a cache has been unregistered.

@@ -29,6 +29,7 @@ use crate::version::{MigrationId, Prefix};
 use directory::Found;
 use name::{FileName, Language};
 use sql::Directives;
+pub(crate) use sql::Effects;
 #[cfg(feature = "testing")]
 pub(crate) use sql::tokens;
 use text::Text;

@@ -6,6 +6,7 @@
 //! this module builds the operations, in the order of the file.
 
 mod directive;
+mod effects;
 mod lexer;
 mod refuse;
 mod scan;
@@ -19,6 +20,7 @@ use crate::error::{Place, Problem};
 use crate::migration::{Dependency, Migration};
 use crate::operation::{Form, Operation, RegisterCache, Sql, Statement, UnregisterCache};
 use directive::Directive;
+pub(crate) use effects::Effects;
 use refuse::{Explained, Verdict};
 use split::{Piece, Unit};
 
