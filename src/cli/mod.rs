@@ -11,6 +11,7 @@
 
 mod arguments;
 mod commands;
+mod confirm;
 mod context;
 mod document;
 mod exit;
