@@ -1,6 +1,6 @@
 //! A question to the person at the terminal, before what cannot be undone.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -46,9 +46,12 @@ pub fn ask(question: &str) -> Answer {
 }
 
 /// A line; what is unreadable is no answer.
-fn line(input: impl Read) -> String {
-    let bytes = input.bytes().map_while(Result::ok).take_while(|byte| *byte != b'\n');
-    String::from_utf8(bytes.collect()).unwrap_or_default().trim().to_owned()
+fn line(mut input: impl BufRead) -> String {
+    let mut line = String::new();
+    match input.read_line(&mut line) {
+        Ok(_) => line.trim().to_owned(),
+        Err(_) => String::new(),
+    }
 }
 
 #[cfg(test)]
