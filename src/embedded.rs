@@ -44,7 +44,7 @@ macro_rules! app {
         #[macro_use]
         mod bustard_embedded {
             include!(env!(
-                concat!("BUSTARD_EMBEDDED_", $directory),
+                concat!("BUSTARD_EMBEDDED_", env!("CARGO_PKG_NAME"), "_", $directory),
                 concat!(
                     "the build script has not embedded `",
                     $directory,

@@ -51,9 +51,23 @@ pub(crate) struct Installed {
     /// Labels of this migrator's apps whose rows are not theirs: another app of that
     /// label keeps its history in another schema.
     pub foreign: BTreeSet<String>,
+    /// How many of the apps are not simply enabled.
+    unusual: usize,
 }
 
 impl Installed {
+    /// Whether no app is disabled, and of none only the data is kept: as it is nearly
+    /// always, so that nobody needs to ask about one.
+    pub(crate) fn all_enabled(&self) -> bool {
+        self.unusual == 0
+    }
+
+    /// Takes a row in.
+    pub(crate) fn insert(&mut self, app: InstalledApp) {
+        self.unusual += usize::from(app.state != AppState::Enabled);
+        self.apps.insert(app.label.clone(), app);
+    }
+
     /// The state that the app's row says; `None` without one.
     pub(crate) fn state(&self, label: &str) -> Option<AppState> {
         self.apps.get(label).map(|app| app.state)

@@ -74,7 +74,7 @@ impl Facts<'_> {
     }
 
     fn stands(&self, app: usize, state: AppState) -> bool {
-        self.installed.state(&self.apps[app].label) == Some(state)
+        !self.installed.all_enabled() && self.installed.state(&self.apps[app].label) == Some(state)
     }
 
     pub(crate) fn is_disabled(&self, app: usize) -> bool {

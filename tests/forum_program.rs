@@ -50,6 +50,16 @@ impl Forum {
         Outcome::of(self.command(Path::new(env!("CARGO_BIN_EXE_bustard")), &arguments)).success();
     }
 
+    fn value(&self, sql: &str) -> String {
+        match &self.database {
+            Some(database) => database.value(sql),
+            None => {
+                let connection = self.project.sqlite("examples/forum/forum.sqlite");
+                connection.query_row(sql, [], |row| row.get(0)).expect(sql)
+            }
+        }
+    }
+
     fn execute(&self, sql: &str) {
         match &self.database {
             Some(database) => drop(database.psql(sql)),
@@ -225,4 +235,37 @@ fn it_is_the_command_as_well() {
     Outcome::of(command("migrate")).success().says("V9__no_ranks");
     Outcome::of(command("check")).success().says("up to date");
     forum.run(&["serve", "1"]).says("\n0 migrations applied");
+}
+
+/// The plugin that is a crate is in the program. The command on its own has the
+/// others, and no objection to the database.
+fn has_the_plugin_in_rust(forum: &Forum) {
+    let config = ["--config", "examples/forum/bustard.toml"];
+    let run = |arguments: &[&str]| forum.run(&[&config, arguments].concat());
+    forum.bustard(&["migrate"]);
+    forum.execute(
+        "INSERT INTO users (id, name, email, password_hash) VALUES (1, 'Ann', 'ann@example.org', 'x');
+         INSERT INTO threads (id, category, author, title) VALUES (1, 'general', 1, 'Birds');
+         INSERT INTO posts (thread, author, body) VALUES (1, 1, 'Bustards'), (1, NULL, 'Larks');",
+    );
+
+    run(&["migrate"]).says("V3__points_for_the_past  applied").says("3 migrations applied");
+    assert_eq!(forum.value("SELECT CAST(points AS text) FROM reputation WHERE user_id = 1"), "1");
+    run(&["caches"]).says("reputation");
+    forum.bustard(&["check"]);
+
+    run(&["revert", "--to", "reputation:V2"]);
+    assert_eq!(forum.value("SELECT CAST(count(*) AS text) FROM reputation"), "0");
+    run(&["revert", "--to", "reputation:0"]).says("V1__likes");
+    forum.run(&["serve", "1"]).says("\n3 migrations applied");
+}
+
+#[test]
+fn has_the_plugin_in_rust_on_sqlite() {
+    has_the_plugin_in_rust(&Forum::on_sqlite());
+}
+
+#[test]
+fn has_the_plugin_in_rust_on_postgres() {
+    has_the_plugin_in_rust(&Forum::on_postgres());
 }

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if !matches!(arguments.first(), None | Some(&("serve" | "moderate"))) {
-        return bustard::cli::run(Migrator::new());
+        return bustard::cli::run(migrator());
     }
     // What is wrong for a while, such as a store that is down, is logged and no error.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
@@ -60,6 +60,12 @@ fn run(arguments: &[&str]) -> Result {
     }
 }
 
+/// What is in the binary: the plugin that is a crate. `bustard.toml` adds what is SQL
+/// files only.
+fn migrator() -> Migrator {
+    Migrator::new().app(forum_reputation::migrations())
+}
+
 /// What both programs start with.
 struct Forum {
     config: Config,
@@ -78,7 +84,7 @@ impl Forum {
     fn migrate(&self) -> Result {
         let (mut database, origin) = self.config.database(None)?;
         println!("{} (from {origin})", database.display_name());
-        let report = self.config.migrator().run(&mut database)?;
+        let report = self.config.applied_to(migrator()).run(&mut database)?;
         println!("{} migrations applied", report.steps.len());
         Ok(())
     }

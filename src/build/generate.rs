@@ -22,14 +22,15 @@ pub(crate) struct Embedded {
 
 /// Writes the code for a directory of the package and tells Cargo of it.
 pub(crate) fn publish(directory: &str, files: &[Embedded]) -> io::Result<()> {
-    let outside = || io::Error::other("OUT_DIR is not set: this is for build scripts");
-    let out = env::var_os("OUT_DIR").ok_or_else(outside)?;
+    let variable = |name| env::var(name).map_err(|_| io::Error::other(format!("{name} is not set")));
+    let (out, package) = (variable("OUT_DIR")?, variable("CARGO_PKG_NAME")?);
     let file = Path::new(&out).join("bustard").join(format!("{directory}.rs"));
     if let Some(parent) = file.parent() {
         fs::create_dir_all(parent)?;
     }
     fs::write(&file, code(directory, files))?;
-    println!("cargo:rustc-env=BUSTARD_EMBEDDED_{directory}={}", file.display());
+    // Cargo hands it to the programs that it runs, too; other packages may be built there.
+    println!("cargo:rustc-env=BUSTARD_EMBEDDED_{package}_{directory}={}", file.display());
     Ok(())
 }
 

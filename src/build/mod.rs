@@ -27,7 +27,9 @@
 //! }
 //! ```
 //!
-//! A file that is new, changed or gone rebuilds the package.
+//! A file that is new, changed or gone rebuilds the package. (`cargo fmt` does not
+//! reach migrations in Rust: they are found by a macro. `rustfmt migrations/*.rs` does.)
+#![allow(clippy::needless_doctest_main, reason = "that is what a build script looks like")]
 
 mod generate;
 
@@ -86,7 +88,8 @@ fn try_embed(directory: &str, engines: &[Engine]) -> Result<()> {
         survey.files.into_iter().map(|Surveyed { path, module }| Embedded { path, module }).collect();
     generate::publish(&directory, &files).map_err(|error| {
         let message = format!("the migrations of `{directory}` cannot be embedded: {error}");
-        Error::new(ErrorKind::Failed, message).caused_by(error)
+        let help = "this is for build scripts, which Cargo runs";
+        Error::new(ErrorKind::Failed, message).help(help).caused_by(error)
     })
 }
 

@@ -392,8 +392,10 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for `bustard` and for an app that
-    /// is neither here nor in the database.
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for `bustard`, for an app that is
+    /// neither here nor in the database, and for one of which only the data was kept;
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) where `run` has not yet made the
+    /// tables for it.
     pub fn disable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
         let loaded = self.loaded(connection.engine())?;
         let mut session = connection.session(false, self.lock_wait)?;

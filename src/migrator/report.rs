@@ -155,9 +155,9 @@ pub struct Status {
     pub unregistered: Vec<UnregisteredCache>,
     /// The labels of the apps that are disabled: their migrations are not expected.
     pub disabled: Vec<String>,
-    /// The labels of the apps that were uninstalled with their data kept, and whose
-    /// migrations are here: a run brings them back.
-    pub kept: Vec<String>,
+    /// The labels of the apps whose data was kept when they were uninstalled, and which
+    /// a run brings back.
+    pub returning: Vec<String>,
     /// Tables on which a cache is registered and which are not as they were then.
     pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing.
@@ -165,6 +165,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// The migrations that are expected: those of apps that are not disabled.
+    pub fn expected(&self) -> impl Iterator<Item = &MigrationStatus> {
+        self.migrations.iter().filter(|migration| !self.disabled.contains(&migration.app))
+    }
+
     /// The migrations in this state.
     pub fn in_state(&self, state: State) -> impl Iterator<Item = &MigrationStatus> {
         self.migrations.iter().filter(move |migration| migration.state == state)

@@ -1,11 +1,12 @@
 //! Why a run must not begin, and what is worth knowing before it does.
 
+use std::collections::HashMap;
+
 use super::{Facts, State};
 use crate::app::BUSTARD;
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::graph::Node;
 use crate::history::{Applied, Width};
-use crate::migration::Dependency;
 
 /// What may differ from the files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,35 +56,38 @@ impl Facts<'_> {
     /// A problem for each history row without a file; one for an app of which only
     /// newer rows have none: then a release too old is deployed.
     fn absent(&self) -> Vec<Problem> {
+        let missing: Vec<(usize, &Applied)> =
+            self.missing().filter(|(app, _)| !self.is_disabled(*app)).collect();
         let mut problems = Vec::new();
-        for (i, app) in self.apps.iter().enumerate().filter(|(i, _)| !self.is_disabled(*i)) {
-            let label = &app.label;
-            let rows: Vec<&Applied> = self.missing().filter(|(of, _)| *of == i).map(|(_, row)| row).collect();
-            let newest = app.migrations.last().map(|last| &last.id);
-            match newest.filter(|newest| rows.iter().all(|row| row.version > newest.version)) {
-                Some(newest) if !rows.is_empty() => {
-                    let names: Vec<String> = rows.iter().map(|row| format!("V{}__{}", row.version, row.name)).collect();
-                    let (are, them) = if rows.len() == 1 { ("is", "it") } else { ("are", "them") };
-                    problems.push(
-                        Problem::new(format!(
-                            "the database has a newer release of {label}: {} {are} applied, and the newest file is {newest}",
-                            names.join(", ")
-                        ))
-                        .help(format!(
-                            "deploy the release of {label} that has {them}; or revert {them} with that release \
-                             first; or allow it: --allow-missing"
-                        )),
-                    );
-                }
-                _ => problems.extend(rows.iter().map(|row| {
-                    let message = format!(
-                        "{label}:V{}__{} is applied (on {}), and there is no file for it",
-                        row.version, row.name, row.applied_on
-                    );
-                    Problem::new(message)
-                        .help("bring the file back, or deploy the release that has it; or allow it: --allow-missing")
-                })),
+        for rows in missing.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((app, _)) = rows.first() else { continue };
+            let label = &self.apps[*app].label;
+            let newest = self.apps[*app].migrations.last().map(|last| &last.id);
+            if let Some(newest) =
+                newest.filter(|newest| rows.iter().all(|(_, row)| row.version > newest.version))
+            {
+                let names: Vec<String> =
+                    rows.iter().map(|(_, row)| format!("V{}__{}", row.version, row.name)).collect();
+                let (are, them) = if rows.len() == 1 { ("is", "it") } else { ("are", "them") };
+                let message = format!(
+                    "the database has a newer release of {label}: {} {are} applied, and the newest file is {newest}",
+                    names.join(", ")
+                );
+                problems.push(Problem::new(message).help(format!(
+                    "deploy the release of {label} that has {them}; or revert {them} with that release first; or \
+                     allow it: --allow-missing"
+                )));
+                continue;
             }
+            problems.extend(rows.iter().map(|(_, row)| {
+                let message = format!(
+                    "{label}:V{}__{} is applied (on {}), and there is no file for it",
+                    row.version, row.name, row.applied_on
+                );
+                Problem::new(message).help(
+                    "bring the file back, or deploy the release that has it; or allow it: --allow-missing",
+                )
+            }));
         }
         problems
     }
@@ -122,6 +126,8 @@ impl Facts<'_> {
     /// What is to be applied must not depend on what is not expected to be there.
     pub(super) fn check_enabled(&self, steps: &[Node]) -> Result<()> {
         let mut problems = Vec::new();
+        // A run asks under each lock.
+        let steps = if self.installed.all_enabled() { &[] } else { steps };
         for &node in steps {
             for asked in &self.migration(node).migration.depends_on {
                 let Some(needed) = self.apps.iter().position(|app| app.label == asked.app) else { continue };
@@ -149,6 +155,8 @@ impl Facts<'_> {
     /// that come too late.
     pub(crate) fn warnings(&self) -> Vec<Problem> {
         let mut warnings = Vec::new();
+        let labels: HashMap<&str, usize> =
+            self.apps.iter().enumerate().map(|(i, app)| (app.label.as_str(), i)).collect();
         for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
             if self.has_other_dependencies(node) {
                 let help = format!("nothing else was; {} accepts it", self.repair(node));
@@ -160,7 +168,12 @@ impl Facts<'_> {
             let asked = (migration.depends_on.iter().map(|asked| (asked, true)))
                 .chain(migration.required_by.iter().map(|asked| (asked, false)));
             for (asked, after) in asked {
-                let Some(other) = self.explicit(asked).filter(|other| other.0 != node.0) else { continue };
+                let app = labels.get(asked.app.as_str()).copied().filter(|app| *app != node.0);
+                // To depend on an app as a whole is no claim to what it will have one day.
+                let found = app
+                    .zip(asked.version)
+                    .and_then(|(app, version)| Some((app, self.apps[app].find(version)?)));
+                let Some(other) = found else { continue };
                 let (first, second) = if after { (other, node) } else { (node, other) };
                 if self.applied(first) || !self.applied(second) || self.is_disabled(first.0) {
                     continue;
@@ -178,12 +191,6 @@ impl Facts<'_> {
             }
         }
         warnings
-    }
-
-    /// The migration that is named with its version.
-    fn explicit(&self, asked: &Dependency) -> Option<Node> {
-        let app = self.apps.iter().position(|app| app.label == asked.app)?;
-        self.apps[app].find(asked.version?).map(|i| (app, i))
     }
 
     fn about(&self, node: Node, message: &str) -> Problem {

@@ -76,13 +76,13 @@ impl Facts<'_> {
 
     /// Decides about them: what their records say that they did when they were applied.
     pub(crate) fn settle(&self, doubtful: &[Node], bodies: &[(String, i64, String)]) {
+        let bodies: HashMap<(&str, i64), &str> =
+            bodies.iter().map(|(app, version, body)| ((app.as_str(), *version), body.as_str())).collect();
         for &node in doubtful {
             let (Some(row), migration) = (self.row(node), self.migration(node)) else { continue };
-            let label = &self.apps[node.0].label;
-            let recorded =
-                bodies.iter().find(|(app, version, _)| app == label && *version == migration.id.version);
+            let recorded = bodies.get(&(self.apps[node.0].label.as_str(), migration.id.version));
             let same = row.name == migration.id.name
-                && recorded.is_some_and(|(_, _, recorded)| *recorded == body(migration));
+                && recorded.is_some_and(|recorded| **recorded == body(migration));
             self.remember(node, row, if same { Likeness::OtherDependencies } else { Likeness::Different });
         }
     }

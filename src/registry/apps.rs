@@ -77,7 +77,7 @@ pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> 
         let (label, history) = label.zip(history).ok_or_else(strange)?;
         let here = place(&label);
         if here.is_empty() || here == history {
-            installed.apps.insert(label.clone(), InstalledApp { label, history, state });
+            installed.insert(InstalledApp { label, history, state });
         } else {
             installed.foreign.insert(label);
         }

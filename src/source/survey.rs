@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::directory::{self, Found};
-use super::name::Language;
+use super::name::{Language, parse_file};
 use super::sql::Directives;
 use super::text::Text;
 use super::{Findings, identity, name_fits, sql, variants};
@@ -89,16 +89,22 @@ fn judge(files: &[Found], engine: Engine) -> Findings {
     findings
 }
 
-/// Of a problem that other engines do not have.
+/// Of a problem that other engines do not have: what to do where it is none. In a
+/// variant for the engine, it is always one.
 fn only(problem: &Problem, engine: Engine) -> Problem {
+    let file = problem.place.as_ref().and_then(|place| place.path().file_name());
+    let name = file.and_then(|file| parse_file(&file.to_string_lossy()));
+    if name.is_some_and(|name| name.is_ok_and(|name| name.variant.is_some())) {
+        return problem.clone();
+    }
     let variant = match engine {
         Engine::Postgres => "postgres",
         Engine::Sqlite => "sqlite",
     };
-    let help = problem.help.as_deref().map_or_else(String::new, |help| format!("{help}; or "));
+    let help = problem.help.as_deref().map_or_else(String::new, |help| format!("{help}; "));
     problem.clone().help(format!(
-        "{help}if {engine} is to run something else, write a `.{variant}.sql` beside it; if it is to run \
-         nothing of this directory, use `bustard::build::embed_for`"
+        "{help}only {engine} objects: give it a `.{variant}.sql` of its own, or, if the package is not for \
+         {engine}, write `bustard::build::embed_for`"
     ))
 }
 
@@ -113,4 +119,52 @@ fn has_function(text: &str) -> bool {
         let rest = three[2].strip_prefix("migration");
         public && three[1] == "fn" && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('('))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_of_rust_files() {
+        for good in [
+            "pub fn migration() -> String {",
+            "use x;\n\n#[must_use]\npub(crate) fn migration() -> Migration",
+            "pub fn\n    migration ()",
+            "pub(in crate::a) fn migration(",
+        ] {
+            assert!(has_function(good), "{good}");
+        }
+        for bad in ["", "fn migration()", "// pub fn migration()", "pub fn migrations()", "pub mod migration"]
+        {
+            assert!(!has_function(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_survey_has_the_files_of_both_engines() {
+        let root = tempfile::TempDir::new().expect("a temporary directory");
+        std::fs::create_dir(root.path().join("b")).expect("a directory");
+        for (file, text) in [
+            ("V2__b.postgres.sql", "DO $$ BEGIN PERFORM 1; END $$;"),
+            ("V2__b.sqlite.sql", "SELECT [1]"),
+            ("b/V1__a.rs", "pub fn migration() -> String { String::new() }"),
+            // However wide: see where it is loaded.
+            ("U20240131120000__c.sql", ""),
+        ] {
+            std::fs::write(root.path().join(file), text).expect("a file");
+        }
+        let Survey { files, problems, warnings } = survey(root.path(), &[Engine::Postgres, Engine::Sqlite]);
+        assert_eq!(problems, []);
+        assert_eq!(warnings.len(), 1, "the empty one, and once: {warnings:?}");
+        let files: Vec<(&str, Option<i64>)> =
+            files.iter().map(|file| (file.path.as_str(), file.module)).collect();
+        let expected = [
+            ("U20240131120000__c.sql", None),
+            ("V2__b.postgres.sql", None),
+            ("V2__b.sqlite.sql", None),
+            ("b/V1__a.rs", Some(1)),
+        ];
+        assert_eq!(files, expected);
+    }
 }

@@ -3,6 +3,7 @@
 //! library, on both engines.
 
 mod dependencies;
+mod kills;
 mod races;
 mod records;
 mod states;

@@ -62,6 +62,8 @@ fn a_disabled_app_is_not_expected() {
             let status = migrator.status(&mut ground.database).expect("there is a status");
             assert_eq!(status.disabled, ["bans"]);
             assert!(status.unregistered.is_empty());
+            assert!(status.expected().all(|one| one.app != "bans" && one.state == State::Applied));
+            assert!(status.in_state(State::Missing).next().is_some());
             assert_eq!(ground.state(&[forum(), app], "bans"), AppState::Disabled);
         }
         assert_eq!(ground.caches(), ["bans"]);
@@ -207,6 +209,7 @@ fn kept_data_comes_back() {
         let status =
             migrator(&[forum(), kept_bans()]).status(&mut ground.database).expect("there is a status");
         assert!(status.unregistered.is_empty() && status.disabled.is_empty());
+        assert_eq!(status.returning, ["bans"]);
         for verb in ["disabled", "enabled"] {
             let error = ground.refused(|database| match verb {
                 "disabled" => migrator(&[forum()]).disable(database, "bans"),

@@ -64,6 +64,14 @@ impl Outcome {
         Outcome::new(output.status, &output.stdout, &output.stderr, shown)
     }
 
+    /// Runs a program to its end, however long it takes: Cargo, on a build from nothing.
+    pub fn of_build(mut command: Command) -> Outcome {
+        let shown = shown(&command);
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
+        Outcome::new(output.status, &output.stdout, &output.stderr, shown)
+    }
+
     fn new(status: ExitStatus, stdout: &[u8], stderr: &[u8], command: String) -> Outcome {
         Outcome {
             code: status.code(),

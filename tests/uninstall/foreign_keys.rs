@@ -3,6 +3,7 @@
 use bustard::ErrorKind;
 
 use crate::site::{Site, bans};
+use crate::support::Scene;
 
 /// A table of another app that refers to bans without saying so.
 const APPEAL: &str = "CREATE TABLE appeal (id INTEGER PRIMARY KEY, ban INTEGER REFERENCES ban (id));\n\
@@ -101,4 +102,32 @@ fn a_key_of_several_columns_from_the_same_name_elsewhere() {
         assert_eq!((key.table.as_str(), key.columns.join(" ")), (shown, "y x".to_owned()));
         assert_eq!(plan.obstacles.len(), 1);
     }
+}
+
+/// Partitions are not listed beside the tables that they are parts of, nor their keys.
+#[test]
+fn partitions_count_with_their_tables() {
+    let site = Site { scene: Scene::postgres() };
+    site.file(
+        "bans/V1__bans.sql",
+        "CREATE TABLE ban (id int PRIMARY KEY) PARTITION BY RANGE (id);\n\
+         CREATE TABLE ban_1 PARTITION OF ban FOR VALUES FROM (0) TO (10);\n\
+         CREATE TABLE ban_2 PARTITION OF ban FOR VALUES FROM (10) TO (20);\n\
+         INSERT INTO ban VALUES (1), (11), (12);\n\
+         -- bustard: down\nDROP TABLE ban;\n",
+    );
+    site.migrate(&["bans"]);
+    site.scene.execute(
+        "CREATE TABLE appeal (ban int REFERENCES ban (id)) PARTITION BY RANGE (ban);
+         CREATE TABLE appeal_1 PARTITION OF appeal FOR VALUES FROM (0) TO (10)",
+    );
+    let plan = site.plan(&[], &bans());
+    assert_eq!(
+        plan.tables.iter().map(|one| (one.table.as_str(), one.rows)).collect::<Vec<_>>(),
+        [("public.ban", 3)]
+    );
+    assert_eq!(plan.foreign_keys.iter().map(|key| key.table.as_str()).collect::<Vec<_>>(), ["public.appeal"]);
+    site.scene.execute("DROP TABLE appeal");
+    site.uninstall(&[], &bans());
+    assert!(!site.has("ban_2"));
 }

@@ -1,7 +1,7 @@
 //! Names that are hard to get right: of histories, schemas and tables; and a search
 //! path that somebody else fills.
 
-use bustard::{App, Migrator, Uninstall};
+use bustard::{App, ErrorKind, Migrator, Uninstall};
 
 use crate::site::{Site, bans};
 use crate::support::Scene;
@@ -33,6 +33,26 @@ fn a_history_of_another_name() {
             site.uninstall(&["forum"], &Uninstall::new("polls"));
             assert_eq!(site.objects(), without, "{history}");
         }
+    }
+}
+
+/// Of two hosts in one database, each with an app of that name, one must not
+/// uninstall the other's.
+#[test]
+fn an_app_of_the_same_name_elsewhere() {
+    for site in Site::both() {
+        site.file(
+            "polls/V1__polls.sql",
+            "CREATE TABLE poll (id INTEGER);\n-- bustard: down\nDROP TABLE poll;\n",
+        );
+        with_history(&site, "polls", "theirs").run(&mut site.connection()).expect("it is good");
+        let error = site.refuses(&["polls"], &Uninstall::new("polls"));
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.message().contains("polls that is installed keeps its history in"), "{error}");
+        let ours = with_history(&site, "polls", "theirs");
+        let plan = ours.plan_uninstall(&mut site.connection(), &Uninstall::new("polls")).expect("it is ours");
+        ours.uninstall(&mut site.connection(), &plan).expect("nothing stands in its way");
+        assert!(!site.has("poll") && !site.has("theirs"));
     }
 }
 

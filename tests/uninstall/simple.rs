@@ -154,6 +154,26 @@ fn another_apps_cache_stays() {
     }
 }
 
+/// One that a migration has unregistered is its owner's again.
+#[test]
+fn a_cache_that_it_took_away_comes_back() {
+    for site in Site::both() {
+        site.file(
+            "bans/V3__take.sql",
+            "-- bustard: unregister cache threads\n-- bustard: register cache taken\n",
+        );
+        site.migrate(&["forum"]);
+        let alone = site.objects();
+        site.migrate(&["forum", "bans"]);
+        assert!(!site.versions().contains_key("threads"));
+        assert_eq!(site.plan(&[], &bans()).steps[0].registers, ["threads"]);
+        site.uninstall(&[], &bans());
+        assert_eq!(site.objects(), alone);
+        let caches = registry::list(&mut site.connection()).expect("there is a registry");
+        assert_eq!(caches[0].app.as_deref(), Some("forum"));
+    }
+}
+
 #[test]
 fn what_is_gone_cannot_go_again() {
     for site in Site::both() {

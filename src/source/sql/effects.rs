@@ -155,6 +155,12 @@ impl Effects {
             }
             return;
         }
+        if reader.words("SET SCHEMA") {
+            if let Some(schema) = reader.part() {
+                self.rename(&table, TableName::of(Some(&schema), &table.parts().1));
+            }
+            return;
+        }
         if self.made.contains(&table) {
             return;
         }
@@ -339,6 +345,7 @@ mod tests {
                 ("CREATE TABLE IF NOT EXISTS a (b int); DROP TABLE a; DROP TABLE a", vec!["a"]),
                 ("ALTER TABLE new RENAME TO old; ALTER TABLE old RENAME TO b; DROP TABLE b", vec!["new"]),
                 ("ALTER TABLE a.b RENAME TO c; DROP TABLE a.c", vec!["a.b"]),
+                ("ALTER TABLE a.b SET SCHEMA c; DROP TABLE c.b", vec!["a.b"]),
             ] {
                 assert_eq!(tables(sql, engine), expected, "{engine} {sql}");
             }

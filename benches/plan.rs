@@ -1,0 +1,128 @@
+//! How long planning takes: 200 apps with ten migrations each that depend on one
+//! another, on an empty database: `cargo bench --bench plan`.
+//!
+//! The yardstick, the names of all migrations put in order without dependencies,
+//! is measured anew beside every sample of every subject, so a machine that
+//! changes its pace changes both. Nothing here decides anything.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+#[path = "../tests/dependencies/apps.rs"]
+mod apps;
+mod measure;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::process::id;
+use std::time::{Duration, Instant};
+
+use apps::{Asks, Spec, build, generate};
+use bustard::{App, Database, Engine, Migrator};
+use measure::{Sorted, computed, milliseconds};
+use support::{Project, Random};
+
+const APPS: usize = 200;
+const MIGRATIONS: usize = 10;
+const SAMPLES: usize = 41;
+/// What takes less than a tick of the clock is measured so many times.
+const YARDSTICKS: u32 = 100;
+const AIM: Duration = Duration::from_millis(50);
+
+/// What this process computed for it, where the system tells, so that whatever
+/// else the machine does counts less; nothing here waits.
+fn timed(work: impl FnOnce()) -> Duration {
+    let (start, before) = (Instant::now(), computed(id()));
+    work();
+    let took = start.elapsed();
+    before.zip(computed(id())).map_or(took, |(before, after)| after.saturating_sub(before))
+}
+
+/// Measures a subject and prints its row.
+fn row(what: &str, specs: &[Spec], mut work: impl FnMut()) -> Sorted {
+    let names = || -> BTreeSet<(String, i64)> {
+        let of =
+            |spec: &Spec| spec.migrations.iter().map(|asks| (spec.label.clone(), asks.version)).collect();
+        specs.iter().flat_map(|spec| -> Vec<_> { of(spec) }).collect()
+    };
+    let (mut took, mut ratios) = (Vec::new(), Vec::new());
+    for _ in 0..SAMPLES {
+        let one = timed(|| (0..YARDSTICKS).for_each(|_| _ = black_box(names()))) / YARDSTICKS;
+        took.push(timed(&mut work));
+        ratios.push(took[took.len() - 1].as_secs_f64() / one.as_secs_f64());
+    }
+    ratios.sort_by(f64::total_cmp);
+    let took = Sorted::new(took);
+    println!("{what:<52}{took}{:>10.1}", ratios[SAMPLES / 2]);
+    took
+}
+
+/// The same migrations as files, as plugins ship them.
+fn write(specs: &[Spec]) -> (Project, Vec<App>) {
+    let project = Project::new();
+    let directory = |spec: &Spec| {
+        for asks in &spec.migrations {
+            let (label, version) = (&spec.label, asks.version);
+            project.file(format!("{label}/V{version}__x.sql"), text(label, asks));
+        }
+        App::directory(&spec.label, project.path().join(&spec.label))
+    };
+    let apps = specs.iter().map(directory).collect();
+    (project, apps)
+}
+
+fn text(label: &str, asks: &Asks) -> String {
+    let mut text = String::new();
+    for (app, version) in &asks.depends_on {
+        _ = writeln!(text, "-- bustard: depends on {app} V{version}");
+    }
+    for app in &asks.depends_on_apps {
+        _ = writeln!(text, "-- bustard: depends on {app}");
+    }
+    for (app, version) in &asks.required_by {
+        _ = writeln!(text, "-- bustard: required by {app} V{version}");
+    }
+    let table = format!("{label}_{}", asks.version);
+    text + &format!(
+        "CREATE TABLE {table} (id bigint PRIMARY KEY, name text NOT NULL DEFAULT '', created text);\n\
+         CREATE INDEX {table}_name ON {table} (name);\n-- bustard: down\nDROP TABLE {table};\n"
+    )
+}
+
+/// Loading with and without dependencies, and planning, which is loading,
+/// reading 200 histories that are not there, and describing every step.
+fn measure(what: &str, specs: &[Spec], apps: &[App], independent: &[App]) -> Duration {
+    let load = |apps: &[App]| {
+        Migrator::new().apps(apps.iter().cloned()).load(Engine::Sqlite).expect("there is an order");
+    };
+    let alone = row(&format!("{what}: load, nothing depends on anything"), specs, || load(independent));
+    let loaded = row(&format!("{what}: load"), specs, || load(apps));
+    let planned = row(&format!("{what}: plan"), specs, || {
+        let mut database = Database::new("sqlite::memory:").expect("the URL is good");
+        let plan = Migrator::new().apps(apps.iter().cloned()).plan(&mut database).expect("there is an order");
+        assert!(plan.steps.len() > APPS * MIGRATIONS, "it plans all of them");
+    });
+    // Of the shortest, since they are what others on the machine disturb least.
+    let [alone, loaded, whole] = [&alone, &loaded, &planned].map(|took| took.hundredth(0));
+    let parts = [alone, loaded.saturating_sub(alone), whole.saturating_sub(loaded)].map(milliseconds);
+    let [alone, order, rest] = parts;
+    println!("  reading, splitting, checking {alone}; dependencies {order}; history and steps {rest}\n");
+    planned.median()
+}
+
+fn main() {
+    let specs = generate(APPS, MIGRATIONS, &mut Random::new(1));
+    let mut independent = specs.clone();
+    for asks in independent.iter_mut().flat_map(|spec| &mut spec.migrations) {
+        *asks = Asks { version: asks.version, ..Asks::default() };
+    }
+    println!("{:<52}{:>7}{:>14}{:>14}{:>14}{:>10}", "", "samples", "median", "99 %", "longest", "yardstick");
+    let code = measure("in code", &specs, &build(&specs), &build(&independent));
+    let ((_project, files), (_other, alone)) = (write(&specs), write(&independent));
+    let files = measure("files", &specs, &files, &alone);
+    for (what, took) in [("in code", code), ("files", files)] {
+        let verdict = if took < AIM { "within" } else { "ABOVE" };
+        println!("{what}: {} is {verdict} the aim of {}", milliseconds(took), milliseconds(AIM));
+    }
+}

@@ -1,0 +1,94 @@
+//! Generated apps whose migrations depend on one another in every way there is,
+//! and never in a circle.
+
+// The test and the bench compile this module, and each uses its own part of it.
+#![allow(dead_code)]
+
+use bustard::{App, Database, Migration, Migrator};
+
+use crate::support::Random;
+
+/// An app as it was generated.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    pub label: String,
+    pub migrations: Vec<Asks>,
+}
+
+/// A migration, and what comes before and after it.
+#[derive(Clone, Debug, Default)]
+pub struct Asks {
+    pub version: i64,
+    pub depends_on: Vec<(String, i64)>,
+    pub depends_on_apps: Vec<String>,
+    pub required_by: Vec<(String, i64)>,
+}
+
+/// A migration's place in an order.
+pub type Name = (String, i64);
+
+/// So many apps with so many migrations each. They are laid out in a row in which
+/// versions are in order, and each migration asks for up to two before it. Every
+/// other app takes a short stretch of the row, so that there are whole apps to
+/// depend on.
+pub fn generate(apps: usize, migrations: usize, random: &mut Random) -> Vec<Spec> {
+    let mut row: Vec<(u64, usize, usize)> = Vec::new();
+    let mut specs: Vec<Spec> = Vec::new();
+    for a in 0..apps {
+        let start = random.below(1000) as u64;
+        let length = if a % 2 == 0 { 50 } else { 2000 };
+        let mut places: Vec<u64> = (0..migrations).map(|_| start + random.below(length) as u64).collect();
+        places.sort_unstable();
+        row.extend(places.into_iter().enumerate().map(|(m, place)| (place, a, m)));
+        let version = |m: usize| 1 + 3 * m as i64;
+        let asks = (0..migrations).map(|m| Asks { version: version(m), ..Asks::default() }).collect();
+        // The first in the row are not the first in the alphabet.
+        specs.push(Spec { label: format!("app{:03}", (a * 77 + 13) % apps), migrations: asks });
+    }
+    row.sort_unstable();
+    for (here, &(place, a, m)) in row.iter().enumerate() {
+        for _ in 0..random.below(3).min(here) {
+            let (_, b, before) = row[random.below(here)];
+            let (label, version) = (specs[b].label.clone(), specs[b].migrations[before].version);
+            let whole = row.iter().rev().find(|(_, other, _)| *other == b).is_some_and(|last| last.0 < place);
+            match random.below(3) {
+                0 if whole && b != a => specs[a].migrations[m].depends_on_apps.push(label),
+                1 => {
+                    let this = (specs[a].label.clone(), specs[a].migrations[m].version);
+                    specs[b].migrations[before].required_by.push(this);
+                }
+                _ => specs[a].migrations[m].depends_on.push((label, version)),
+            }
+        }
+    }
+    specs
+}
+
+/// The apps as the library takes them.
+pub fn build(specs: &[Spec]) -> Vec<App> {
+    let migration = |asks: &Asks| {
+        let mut migration = Migration::new().sql("SELECT 1");
+        for (app, version) in &asks.depends_on {
+            migration = migration.depends_on(app, *version);
+        }
+        for app in &asks.depends_on_apps {
+            migration = migration.depends_on_app(app);
+        }
+        for (app, version) in &asks.required_by {
+            migration = migration.required_by(app, *version);
+        }
+        migration
+    };
+    let app = |spec: &Spec| {
+        let add = |app: App, asks: &Asks| app.migration(format!("V{}__x", asks.version), migration(asks));
+        spec.migrations.iter().fold(App::new(&spec.label), add)
+    };
+    specs.iter().map(app).collect()
+}
+
+/// The order in which Bustard would apply them to an empty database.
+pub fn planned(specs: &[Spec]) -> Vec<Name> {
+    let mut database = Database::new("sqlite::memory:").expect("the URL is good");
+    let plan = Migrator::new().apps(build(specs)).plan(&mut database).expect("there is an order");
+    plan.steps.into_iter().map(|step| (step.app, step.migration.version)).collect()
+}
