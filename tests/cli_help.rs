@@ -19,6 +19,7 @@ fn every_help_text() {
         "new",
         "apps",
         "disable",
+        "uninstall",
         "enable",
         "caches",
         "caches list",

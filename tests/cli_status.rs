@@ -66,7 +66,7 @@ fn out_of_order() {
 #[test]
 fn a_cache_that_is_not_registered() {
     let project = project();
-    project.bustard(&["caches", "unregister", "settings"]).success();
+    project.bustard(&["caches", "unregister", "settings", "--force"]).success();
     check(&project, 3, "unregistered");
 }
 
@@ -74,7 +74,7 @@ fn a_cache_that_is_not_registered() {
 fn the_document() {
     let project = project();
     project.file("migrations/V6__d.sql", "CREATE TABLE d (id INTEGER);\n");
-    project.bustard(&["caches", "unregister", "settings"]).success();
+    project.bustard(&["caches", "unregister", "settings", "--force"]).success();
     let outcome = project.bustard(&["status", "--json"]).success();
     snapshot_settings(&project).bind(|| insta::assert_snapshot!("status_json", outcome.stdout));
 }

@@ -31,7 +31,7 @@ fn every_change_is_one_line_with_when_and_by_how_much() {
         watch.wait_for_stdout("changed");
         subject.bustard(&["caches", "register", "ranks"]).success();
         watch.wait_for_stdout("\"registered\"");
-        subject.bustard(&["caches", "unregister", "ranks"]).success();
+        subject.bustard(&["caches", "unregister", "ranks", "--force"]).success();
         watch.wait_for_stdout("unregistered");
         watch.signal("INT");
         let documents = documents(&watch.wait().exits(130).stdout);

@@ -44,7 +44,7 @@ fn the_command_tells() {
         &["caches", "invalidate", "bans"][..],
         &["caches", "invalidate-all"],
         &["caches", "register", "ranks"],
-        &["caches", "unregister", "ranks"],
+        &["caches", "unregister", "ranks", "--force"],
         &["revert", "--steps", "1"],
     ] {
         let arguments = [arguments, &["--database-url", &url]].concat();

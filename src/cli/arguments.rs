@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::commands::{apps, caches, graph, migrate, new, plan, repair, revert};
+use super::commands::{apps, caches, graph, migrate, new, plan, repair, revert, uninstall};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{self, Output};
@@ -18,7 +18,7 @@ Exit codes:
   0  done, or nothing to do
   1  failed; the failed transaction was rolled back
   2  wrong command line, configuration or migration files
-  3  the answer is no (check: pending; caches valid: not current)
+  3  the answer is no (check: pending; caches valid: not current; uninstall: not confirmed)
   4  divergent, missing or out-of-order migrations
   5  the migration lock was not obtained in time
   130, 143  stopped by SIGINT or SIGTERM, after rolling back";
@@ -99,6 +99,8 @@ pub enum Command {
     Disable(apps::Options),
     /// Expect a disabled app's migrations again
     Enable(apps::Options),
+    /// Undo all migrations of an app and forget it; show what goes, and ask
+    Uninstall(uninstall::Options),
     /// List the tracked caches, or work with them
     Caches(caches::Options),
 }

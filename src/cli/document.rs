@@ -5,6 +5,7 @@
 //! | command | document |
 //! |---|---|
 //! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
+//! | `uninstall` | `plan`, and the same; where it was refused, `database`, `plan`, `error` |
 //! | `plan` | `database`, `steps`, `apps`, `untracked`, `caches_invalidated`, `warnings` |
 //! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps that a run brings back), `unregistered`, `untracked`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
@@ -21,6 +22,7 @@
 //! |---|---|
 //! | `database` | `engine` (`postgres`, `sqlite`), `name` (without password), `from` |
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
+//! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (a line each), `foreign_keys` from elsewhere (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
@@ -30,7 +32,7 @@
 //! | `unregistered` | `name`, `app`, `migration`: that registers it |
 //! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
-//! | `warnings`, `problems` | `message`, `file`, `line`, `column`, `help` |
+//! | `warnings`, `problems`, `obstacles` | `message`, `file`, `line`, `column`, `help` |
 //! | `error` | `kind`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `problems`, `applied` |
 //!
 //! Migrations are written `V1__name`, cache versions are strings (they may
@@ -306,7 +308,7 @@ impl<'a> From<&'a UntrackedTable> for Untracked<'a> {
 /// A warning, or one of the problems of an error.
 #[derive(Serialize)]
 pub struct Trouble<'a> {
-    message: &'a str,
+    message: Cow<'a, str>,
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
@@ -317,7 +319,7 @@ impl<'a> From<&'a Problem> for Trouble<'a> {
     fn from(problem: &'a Problem) -> Self {
         let place = problem.place();
         Trouble {
-            message: problem.message(),
+            message: program::advice(problem.message()),
             file: place.map(file),
             line: place.and_then(Place::line),
             column: place.and_then(Place::column),
@@ -364,7 +366,7 @@ impl<'a> Failed<'a> {
                 };
                 FailedError {
                     kind,
-                    message: error.message().to_owned(),
+                    message: program::advice(error.message()).into_owned(),
                     app: error.app(),
                     migration: error.migration(),
                     file: error.place().map(file),

@@ -15,7 +15,8 @@ pub enum Exit {
     /// The command line, the configuration or the migration files are wrong;
     /// the database was not touched.
     Usage,
-    /// The answer is no: migrations are pending, the cache version is not current.
+    /// The answer is no: migrations are pending, the cache version is not current,
+    /// an uninstall was not confirmed.
     No,
     /// Divergent, missing or out-of-order migrations.
     Refused,

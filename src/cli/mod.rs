@@ -11,6 +11,7 @@
 
 mod arguments;
 mod commands;
+mod confirm;
 mod context;
 mod document;
 mod exit;
@@ -59,6 +60,7 @@ use output::Output;
 ///
 /// Logs go to standard error, as `-v`, `-q` or `RUST_LOG` have it, unless the
 /// process has a logger already. SIGINT and SIGTERM roll back what is under way.
+#[allow(clippy::needless_doctest_main, reason = "`main` is what the example shows")]
 pub fn run(migrator: Migrator) -> ExitCode {
     let arguments = match arguments::parse() {
         Ok(arguments) => arguments,

@@ -31,10 +31,12 @@ impl Output {
     /// Names the database before anything happens to it. `prefix` makes the
     /// line a comment where the rest is SQL.
     pub fn database(&self, prefix: &str, database: &Database, origin: &str) -> Result<(), Failure> {
-        if self.json {
-            return Ok(());
-        }
-        write(&format!("{prefix}database: {} (from {origin})\n\n", database.display_name()))
+        self.text(|| format!("{prefix}database: {} (from {origin})\n\n", database.display_name()))
+    }
+
+    /// Writes what comes before the answer, where that is not JSON.
+    pub fn text(&self, human: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { write(&human()) }
     }
 
     /// Writes the answer. In JSON, `document` is all there is to be.

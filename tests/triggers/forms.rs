@@ -180,7 +180,7 @@ fn a_registry_without_tables() {
         // Undoing works with what there is.
         bustard(&scene, &["revert", "--steps", "1"]).success();
         assert!(count(&scene, "xs") > 0);
-        bustard(&scene, &["caches", "unregister", "xs"]).success();
+        bustard(&scene, &["caches", "unregister", "xs", "--force"]).success();
         bustard(&scene, &["caches", "register", "xs"]).success();
         std::fs::remove_file(scene.project.path().join("migrations/V2__off.sql")).expect("it is there");
         scene.migrate(&[]).success().says("V2__reading_side");

@@ -34,7 +34,7 @@ fn two_caches_on_one_table() {
         let before = caches.each_ref().map(|cache| count(&scene, cache));
         scene.execute("INSERT INTO ban VALUES (1)");
         assert_eq!(caches.each_ref().map(|cache| count(&scene, cache)), before.map(|count| count + 1));
-        bustard(&scene, &["caches", "unregister", "a"]).success();
+        bustard(&scene, &["caches", "unregister", "a", "--force"]).success();
         assert_eq!(counted(&scene, &caches[2], "INSERT INTO ban VALUES (2)"), 1);
     }
 }
@@ -43,7 +43,7 @@ fn two_caches_on_one_table() {
 #[test]
 fn unregistering_removes_the_triggers() {
     let ways: [fn(&Scene); 4] = [
-        |scene| drop(bustard(scene, &["caches", "unregister", "bans"]).success()),
+        |scene| drop(bustard(scene, &["caches", "unregister", "bans", "--force"]).success()),
         |scene| drop(migrated(scene, "V2__off.sql", "-- bustard: unregister cache bans\n")),
         |scene| match scene.is_postgres() {
             true => scene.execute("SELECT bustard.unregister_cache('bans')"),
@@ -98,7 +98,7 @@ fn registering_anew() {
         bustard(&scene, &["caches", "register", "bans"]).success();
         assert_eq!(triggers(&scene), [""; 0]);
         retracks(&scene, 0);
-        bustard(&scene, &["caches", "unregister", "bans"]).success();
+        bustard(&scene, &["caches", "unregister", "bans", "--force"]).success();
         // The last registration had no tables.
         bustard(&scene, &["revert", "--steps", "1"]).success();
         assert_eq!(triggers(&scene), [""; 0]);

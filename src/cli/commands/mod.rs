@@ -12,6 +12,7 @@ pub mod repair;
 mod report;
 pub mod revert;
 mod status;
+pub mod uninstall;
 mod watch;
 
 use bustard::Migrator;
@@ -39,6 +40,7 @@ pub fn run(arguments: &Arguments, migrator: Migrator, output: &Output) -> Result
         Command::Apps => apps::list(&context, &migrator),
         Command::Disable(options) => apps::disable(&context, &migrator, options),
         Command::Enable(options) => apps::enable(&context, &migrator, options),
+        Command::Uninstall(options) => uninstall::run(&context, migrator, options),
         Command::Caches(options) => caches::run(&context, options),
     }
 }

@@ -2,9 +2,10 @@
 //! migration with its caches, and what became of all caches in the end.
 
 use bustard::registry::{self, Untracked, UntrackedTable};
-use bustard::{AppChange, AppState, Direction, Done, How, Report};
+use bustard::{AppChange, AppState, Direction, Done, How, Report, UninstallPlan};
 use serde::Serialize;
 
+use super::uninstall;
 use crate::cli::context::{Chosen, Context};
 use crate::cli::document;
 use crate::cli::exit::Exit;
@@ -14,6 +15,8 @@ use crate::cli::table::{self, Cell, Color, count};
 #[derive(Serialize)]
 struct Document<'a> {
     database: document::Database,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<uninstall::document::Plan<'a>>,
     changed: bool,
     steps: Vec<document::Step<'a>>,
     apps: Vec<document::AppChange<'a>>,
@@ -27,6 +30,28 @@ struct Document<'a> {
 
 /// Shows the report.
 pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Result<Exit, Failure> {
+    show_with(context, chosen, report, None)?;
+    context.output.warnings(&report.warnings);
+    Ok(Exit::Done)
+}
+
+/// Shows the report of an uninstall, whose plan was shown, warnings included.
+pub fn show_uninstall(
+    context: &Context<'_>,
+    chosen: &mut Chosen,
+    report: &Report,
+    plan: &UninstallPlan,
+) -> Result<Exit, Failure> {
+    show_with(context, chosen, report, Some(plan))?;
+    Ok(Exit::Done)
+}
+
+fn show_with(
+    context: &Context<'_>,
+    chosen: &mut Chosen,
+    report: &Report,
+    plan: Option<&UninstallPlan>,
+) -> Result<(), Failure> {
     // Asked after the commit and only for the sake of the message, so that no
     // failure here can make a success look like something else.
     let caches = match report.changed() {
@@ -35,6 +60,7 @@ pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Resu
     };
     let document = Document {
         database: chosen.document(),
+        plan: plan.map(uninstall::document::Plan::from),
         changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
         apps: report.apps.iter().map(document::AppChange::from).collect(),
@@ -44,9 +70,7 @@ pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Resu
         warnings: report.warnings.iter().map(document::Trouble::from).collect(),
         elapsed_ms: document::milliseconds(report.elapsed),
     };
-    context.output.answer(&document, || human(report, caches))?;
-    context.output.warnings(&report.warnings);
-    Ok(Exit::Done)
+    context.output.answer(&document, || human(report, caches))
 }
 
 fn human(report: &Report, caches: Option<usize>) -> String {

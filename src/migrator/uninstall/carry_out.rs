@@ -37,9 +37,7 @@ impl Migrator {
             if let Some(what) = difference(plan, &found.plan) {
                 return Err(changed(&what));
             }
-            if !found.plan.obstacles.is_empty() {
-                return Err(Error::problems(ErrorKind::Failed, found.plan.obstacles).after(Vec::new()));
-            }
+            found.plan.check()?;
             self.tell(Event::Planned { steps: found.removal.order.len() });
             let mut run = Run::new(self, &found.removal.loaded);
             let mut moved = false;

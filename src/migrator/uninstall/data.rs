@@ -2,7 +2,7 @@
 //! makes a question and JSON.
 
 use super::super::Step;
-use crate::error::Problem;
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::version::MigrationId;
 
 /// Which app to uninstall, and how.
@@ -69,6 +69,21 @@ pub struct UninstallPlan {
     pub obstacles: Vec<Problem>,
     /// Things worth knowing.
     pub warnings: Vec<Problem>,
+}
+
+impl UninstallPlan {
+    /// Whether nothing stands in its way.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) with all obstacles, as from
+    /// [`Migrator::uninstall`](crate::Migrator::uninstall).
+    pub fn check(&self) -> Result<()> {
+        if self.obstacles.is_empty() {
+            return Ok(());
+        }
+        Err(Error::problems(ErrorKind::Failed, self.obstacles.clone()).after(Vec::new()))
+    }
 }
 
 /// A table that an uninstall drops.

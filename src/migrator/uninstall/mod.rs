@@ -189,7 +189,7 @@ impl Migrator {
         let warnings = configured.map(|label| {
             let then = if what.keep_data { "brings it back" } else { "installs it again" };
             Problem::new(format!("the app {label} is still configured: the next `bustard migrate` {then}"))
-                .help("take it out of the configuration before that")
+                .help("take it out of the configuration, or of the host, before that")
         });
         UninstallPlan {
             what: what.clone(),
