@@ -84,15 +84,25 @@ pub(crate) fn load(apps: &[App], engine: Engine) -> Loaded {
 fn check_labels(apps: &[App], problems: &mut Vec<(usize, Problem)>) {
     for (n, app) in apps.iter().enumerate() {
         let label = app.label.as_str();
-        if let Err(message) = check::label(label) {
-            problems.push((n, Problem::new(message).help(check::LABEL_HELP)));
+        let problem = if let Err(message) = check::label(label) {
+            Problem::new(message).help(check::LABEL_HELP)
         } else if label == BUSTARD && n > 0 {
             let problem = Problem::new("the label `bustard` belongs to Bustard's own tables");
-            problems.push((n, problem.help("give the app another label")));
-        } else if apps[..n].iter().any(|other| other.label == label) {
-            let problem = Problem::new(format!("two apps have the label `{label}`"));
-            problems.push((n, problem.help("give one of them another label")));
-        }
+            problem.help("give the app another label")
+        } else if let Some(other) = apps[..n].iter().find(|other| other.label == label) {
+            let other = other.path().map(|path| format!(": this one and that in {}", path.display()));
+            let message = format!("two apps have the label `{label}`{}", other.unwrap_or_default());
+            Problem::new(message).help("give one of them another label")
+        } else {
+            continue;
+        };
+        problems.push((
+            n,
+            match app.path() {
+                Some(path) => problem.at(Place::file(path)),
+                None => problem,
+            },
+        ));
     }
 }
 

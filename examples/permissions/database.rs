@@ -1,0 +1,83 @@
+//! Permissions in the database, and what is remembered of them.
+
+use std::collections::BTreeSet;
+
+use bustard::{CacheBuster, Values};
+use tokio_postgres::{Client, NoTls};
+
+use crate::Result;
+
+/// The cache, as the migration has registered it.
+const CACHE: &str = "permissions";
+
+/// Where what users may do is looked up and changed.
+pub struct Permissions {
+    url: String,
+    buster: CacheBuster,
+    of_users: Values<BTreeSet<String>>,
+}
+
+/// An answer, and whether the database had to be asked for it.
+pub struct Found {
+    pub permissions: BTreeSet<String>,
+    pub loaded: bool,
+}
+
+impl Permissions {
+    pub fn new(url: String, buster: CacheBuster) -> Result<Self> {
+        // Raise the number when the type changes: the old release is still running.
+        let of_users = buster.cache(CACHE)?.values("permissions", 1);
+        Ok(Permissions { url, buster, of_users })
+    }
+
+    /// What a user may do.
+    pub async fn of(&self, user: &str) -> Result<Found> {
+        let mut loaded = false;
+        let load = async || {
+            loaded = true;
+            self.load(user).await
+        };
+        let permissions = self.of_users.get_or_try_insert_with_async(user, load).await?;
+        Ok(Found { permissions, loaded })
+    }
+
+    async fn load(&self, user: &str) -> Result<BTreeSet<String>> {
+        let client = self.connect().await?;
+        let rows = client.query("SELECT permission FROM permission WHERE user_name = $1", &[&user]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    pub async fn grant(&self, user: &str, permission: &str) -> Result {
+        let insert = "INSERT INTO permission VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        self.change(insert, user, permission).await
+    }
+
+    pub async fn revoke(&self, user: &str, permission: &str) -> Result {
+        let delete = "DELETE FROM permission WHERE user_name = $1 AND permission = $2";
+        self.change(delete, user, permission).await
+    }
+
+    /// Changes a permission and invalidates what is made from it. Both commit
+    /// together, or neither does; then other instances are told.
+    async fn change(&self, sql: &str, user: &str, permission: &str) -> Result {
+        let mut client = self.connect().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute(sql, &[&user, &permission]).await?;
+        self.buster.invalidate_async(&transaction, &[CACHE]).await?;
+        self.buster.commit_async(transaction).await?;
+        Ok(())
+    }
+
+    /// A connection for one request: with the cache, few need any. A larger
+    /// service has a pool, and gives `&**pooled` where this gives `&client`.
+    async fn connect(&self) -> Result<Client> {
+        let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+        tokio::spawn(async move {
+            // Whoever waits for an answer is told; this is for the log.
+            if let Err(error) = connection.await {
+                log::warn!("a connection ended: {error}");
+            }
+        });
+        Ok(client)
+    }
+}

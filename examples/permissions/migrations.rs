@@ -1,0 +1,37 @@
+//! What the service keeps in the database: the first release, and what the second
+//! one added.
+
+use bustard::{App, Migration};
+
+pub fn migrations() -> App {
+    App::new("permissions")
+        .migration("V1__permissions", permissions())
+        .migration("V2__first_moderators", first_moderators())
+}
+
+fn permissions() -> Migration {
+    Migration::new()
+        .sql(
+            "CREATE TABLE permission (
+                 user_name text NOT NULL,
+                 permission text NOT NULL,
+                 PRIMARY KEY (user_name, permission)
+             )",
+        )
+        .register_cache("permissions")
+        .down(Migration::new().sql("DROP TABLE permission"))
+}
+
+/// Data that takes more than SQL to make, in the transaction of the migration.
+fn first_moderators() -> Migration {
+    Migration::new().run("the first moderators", |transaction| {
+        let client = transaction.postgres().ok_or("the service is on PostgreSQL")?;
+        let insert = client.prepare("INSERT INTO permission VALUES ($1, $2)")?;
+        for user in ["ann", "bob"] {
+            for permission in ["edit-posts", "ban-users"] {
+                client.execute(&insert, &[&user, &permission])?;
+            }
+        }
+        Ok(())
+    })
+}
