@@ -101,6 +101,8 @@ pub(crate) struct LoadedMigration {
     pub migration: Migration,
     /// The whole file as it was read, or what stands for it.
     pub text: String,
+    /// The lines of `text`, counted from 0, that say what it depends on.
+    pub dependency_lines: Vec<usize>,
     /// The file, where there is one.
     pub file: Option<Place>,
 }

@@ -92,19 +92,49 @@ pub(crate) fn checksum(id: &MigrationId, text: &str, width: Width) -> u64 {
     hasher.finish()
 }
 
-/// Whether the history row is of this migration: same name, and the checksum of
-/// the text as read, with LF, or with CRLF line ends.
-pub(crate) fn recognises(applied: &Applied, migration: &LoadedMigration, width: Width) -> bool {
-    let Ok(found) = applied.checksum.parse::<u64>() else { return false };
-    let matches = |text: &str| checksum(&migration.id, text, width) == found;
+/// What a history row says of a migration's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    /// It was applied as it is now.
+    Same,
+    /// It was applied as it is now but for its dependencies.
+    OtherDependencies,
+    /// It was applied with another text or name.
+    Different,
+}
+
+/// Compares a history row with a migration: the name, and the checksum of the text
+/// as read, with LF, or with CRLF line ends. Nothing but a record tells which
+/// dependencies a text had; that it had none is seen here.
+pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Width) -> Likeness {
+    let Ok(found) = applied.checksum.parse::<u64>() else { return Likeness::Different };
+    let is = |text: &str| checksum(&migration.id, text, width) == found;
+    let is_in_any_form = |text: &str| {
+        let lf = lf(text);
+        is(text) || (lf != text && is(&lf)) || (lf.contains('\n') && is(&lf.replace('\n', "\r\n")))
+    };
     if applied.name != migration.id.name {
-        return false;
+        Likeness::Different
+    } else if is_in_any_form(&migration.text) {
+        Likeness::Same
+    } else if !migration.dependency_lines.is_empty() && is_in_any_form(&without_dependencies(migration)) {
+        Likeness::OtherDependencies
+    } else {
+        Likeness::Different
     }
-    if matches(&migration.text) {
-        return true;
-    }
-    let lf = lf(&migration.text);
-    (lf != migration.text && matches(&lf)) || (lf.contains('\n') && matches(&lf.replace('\n', "\r\n")))
+}
+
+/// The checksum of what a migration does, whatever it depends on and whatever its
+/// line ends are.
+pub(crate) fn body(migration: &LoadedMigration) -> String {
+    checksum(&migration.id, &lf(&without_dependencies(migration)), Width::Int8).to_string()
+}
+
+fn without_dependencies(migration: &LoadedMigration) -> String {
+    // A byte order mark would go with the first line.
+    let text = migration.text.strip_prefix('\u{feff}').unwrap_or(&migration.text);
+    let lines = text.split_inclusive('\n').enumerate();
+    lines.filter(|(n, _)| !migration.dependency_lines.contains(n)).map(|(_, line)| line).collect()
 }
 
 fn lf(text: &str) -> Cow<'_, str> {
@@ -122,7 +152,17 @@ mod tests {
             id: MigrationId { version: 3, prefix: Prefix::V, name: "x".into() },
             migration: Migration::new(),
             text: text.into(),
+            dependency_lines: Vec::new(),
             file: None,
+        }
+    }
+
+    fn row(text: &str, width: Width) -> Applied {
+        Applied {
+            version: 3,
+            name: "x".into(),
+            applied_on: String::new(),
+            checksum: checksum(&migration(text).id, text, width).to_string(),
         }
     }
 
@@ -136,12 +176,9 @@ mod tests {
     #[test]
     fn line_ends_do_not_matter_and_everything_else_does() {
         for width in [Width::Int4, Width::Int8] {
-            let row = |text: &str| Applied {
-                version: 3,
-                name: "x".into(),
-                applied_on: String::new(),
-                checksum: checksum(&migration(text).id, text, width).to_string(),
-            };
+            let recognises =
+                |row: &Applied, file: &LoadedMigration, width| likeness(row, file, width) == Likeness::Same;
+            let row = |text: &str| row(text, width);
             for stored in ["a;\nb;\n", "a;\r\nb;\r\n"] {
                 for file in ["a;\nb;\n", "a;\r\nb;\r\n", "a;\r\nb;\n"] {
                     let same = stored != "a;\r\nb;\n";
@@ -156,5 +193,27 @@ mod tests {
             let other = if width == Width::Int4 { Width::Int8 } else { Width::Int4 };
             assert!(!recognises(&row("a;"), &migration("a;"), other));
         }
+    }
+
+    #[test]
+    fn dependencies_are_no_part_of_the_body() {
+        let with = |text: &str, lines: &[usize]| LoadedMigration {
+            dependency_lines: lines.to_vec(),
+            ..migration(text)
+        };
+        let bare = migration("a;\nb;\n");
+        for (text, lines) in [
+            ("-- bustard: depends on y\na;\nb;\n", &[0][..]),
+            ("\u{feff}-- bustard: depends on y\r\na;\r\n-- bustard: required by z V1\r\nb;\r\n", &[0, 2]),
+        ] {
+            let asking = with(text, lines);
+            assert_eq!(body(&asking), body(&bare), "{text:?}");
+            assert_eq!(
+                likeness(&row("a;\nb;\n", Width::NEW), &asking, Width::NEW),
+                Likeness::OtherDependencies
+            );
+            assert_eq!(likeness(&row("a;\nc;\n", Width::NEW), &asking, Width::NEW), Likeness::Different);
+        }
+        assert_ne!(body(&migration("a;\n")), body(&bare));
     }
 }

@@ -79,6 +79,7 @@ mod error;
 mod failpoint;
 mod graph;
 mod history;
+mod installed;
 mod migration;
 mod migrator;
 mod operation;
@@ -101,10 +102,11 @@ pub use engine::database::{Canceller, Database};
 pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
+pub use installed::AppState;
 pub use migration::Migration;
 pub use migrator::{
-    Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step, TransactionMode,
-    UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step,
+    TransactionMode, UnregisteredCache,
 };
 pub use operation::Schema;
 pub use plan::{Revert, State};

@@ -2,16 +2,25 @@
 //! steps a run takes, in which order, and why it must not. Pure: it sees the
 //! loaded apps, their graph and the histories, and no connection.
 
-use std::cell::RefCell;
+mod complaints;
+mod standing;
+
 use std::collections::{BTreeSet, HashMap};
 
+pub(crate) use self::complaints::Allow;
+pub(crate) use self::standing::Memory;
+pub use self::standing::State;
 use crate::app::{BUSTARD, LoadedApp, LoadedMigration};
-use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
-use crate::history::{Applied, History, Width, recognises};
+use crate::history::History;
+use crate::installed::{AppState, Installed};
 
 /// The one of Bustard's own migrations that makes room for tracked tables.
 pub(crate) const TRACKS_TABLES: i64 = 2;
+
+/// The one that makes room for installed apps and records.
+pub(crate) const KEEPS_RECORDS: i64 = 3;
 
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
@@ -19,35 +28,8 @@ pub(crate) struct Facts<'f> {
     pub apps: &'f [LoadedApp],
     pub graph: &'f Graph,
     pub histories: &'f [History],
+    pub installed: &'f Installed,
     pub memory: &'f Memory,
-}
-
-/// The checksums and names of the history rows that have been recognised, since
-/// a run asks again under each lock and would hash every file each time.
-#[derive(Debug, Default)]
-pub(crate) struct Memory(RefCell<HashMap<Node, (String, String)>>);
-
-/// What may differ from the files.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Allow {
-    pub missing: bool,
-    pub divergent: bool,
-    pub out_of_order: bool,
-}
-
-/// The state of a migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// In the history and unchanged.
-    Applied,
-    /// To be applied.
-    Pending,
-    /// To be applied, but older than one that is applied already.
-    OutOfOrder,
-    /// In the history, but changed since.
-    Divergent,
-    /// In the history, but without a file.
-    Missing,
 }
 
 /// What a revert goes back to.
@@ -69,134 +51,38 @@ impl Facts<'_> {
         &self.apps[node.0].migrations[node.1]
     }
 
-    fn row(&self, node: Node) -> Option<&Applied> {
-        self.histories[node.0].find(self.migration(node).id.version)
-    }
-
-    fn applied(&self, node: Node) -> bool {
-        self.row(node).is_some()
-    }
-
-    /// Whether the row is of this file.
-    fn same(&self, node: Node, row: &Applied) -> bool {
-        let recognised = |(sum, name): &(String, String)| *sum == row.checksum && *name == row.name;
-        if self.memory.0.borrow().get(&node).is_some_and(recognised) {
-            return true;
-        }
-        let same = recognises(row, self.migration(node), self.histories[node.0].width());
-        if same {
-            self.memory.0.borrow_mut().insert(node, (row.checksum.clone(), row.name.clone()));
-        }
-        same
-    }
-
-    /// How the migration stands.
-    pub(crate) fn state(&self, node: Node) -> State {
-        match self.row(node) {
-            Some(row) if self.same(node, row) => State::Applied,
-            Some(_) => State::Divergent,
-            None if self.is_late(node) => State::OutOfOrder,
-            None => State::Pending,
-        }
-    }
-
-    /// A `V` below an applied `V`. (Refinery compares with whatever is highest,
-    /// so that an applied high `U` makes every pending `V` below it look missing.)
-    fn is_late(&self, node: Node) -> bool {
-        let id = &self.migration(node).id;
-        if id.prefix == crate::version::Prefix::U {
-            return false;
-        }
-        let app = &self.apps[node.0];
-        let newest = self.histories[node.0].applied.iter().rev().find(|row| {
-            app.find(row.version).is_none_or(|i| app.migrations[i].id.prefix == crate::version::Prefix::V)
-        });
-        newest.is_some_and(|row| row.version > id.version)
-    }
-
-    /// Rows without a file, by app.
-    pub(crate) fn missing(&self) -> impl Iterator<Item = (usize, &Applied)> {
-        self.apps.iter().zip(self.histories).enumerate().flat_map(|(i, (app, history))| {
-            history.applied.iter().filter(|row| app.find(row.version).is_none()).map(move |row| (i, row))
-        })
-    }
-
-    /// Everything at odds with the files that is not allowed, as one error.
-    pub(crate) fn check(&self, allow: Allow) -> Result<()> {
-        self.check_version()?;
-        let (mut divergent, mut missing, mut late) = (Vec::new(), Vec::new(), Vec::new());
-        for &node in &self.graph.order {
-            let migration = self.migration(node);
-            // Most have none, and a run asks under each lock.
-            let problem = |message: &str| {
-                let problem = Problem::new(format!("{} {message}", self.name(node)));
-                match &migration.file {
-                    Some(file) => problem.at(file.clone()),
-                    None => problem,
-                }
-            };
-            match self.state(node) {
-                State::Divergent if !allow.divergent => {
-                    let when = self.row(node).map_or("", |row| &row.applied_on);
-                    divergent.push(
-                        problem(&format!("was changed after it was applied on {when}")).help(format!(
-                            "put the file back as it was and make the change in a new migration; or, if the \
-                             database is as the file says, accept it: bustard repair {}:{}{}",
-                            self.apps[node.0].label, migration.id.prefix, migration.id.version
-                        )),
-                    );
-                }
-                State::OutOfOrder if !allow.out_of_order => late.push(
-                    problem("is pending, and a later migration of the app is applied already")
-                        .help("give it a version above the applied ones, name it U… if the order does not matter, or allow it: --allow-out-of-order"),
-                ),
-                _ => {}
-            }
-        }
-        if !allow.missing {
-            for (app, row) in self.missing() {
-                let label = &self.apps[app].label;
-                missing.push(
-                    Problem::new(format!(
-                        "{label}:V{}__{} is applied (on {}), and there is no file for it",
-                        row.version, row.name, row.applied_on
-                    ))
-                    .help("bring the file back, or deploy the release that has it; or allow it: --allow-missing"),
-                );
-            }
-        }
-        let kind = match (divergent.is_empty(), missing.is_empty(), late.is_empty()) {
-            (true, true, true) => return Ok(()),
-            (false, _, _) => ErrorKind::Divergent,
-            (true, false, _) => ErrorKind::Missing,
-            (true, true, false) => ErrorKind::OutOfOrder,
-        };
-        divergent.extend(missing);
-        divergent.extend(late);
-        Err(Error::problems(kind, divergent))
-    }
-
-    /// Bustard's own tables must be ones that this Bustard knows.
-    pub(crate) fn check_version(&self) -> Result<()> {
-        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
-        let newer =
-            own.and_then(|(app, history)| history.applied.iter().find(|row| app.find(row.version).is_none()));
-        let Some(row) = newer else { return Ok(()) };
-        Err(Error::new(
-            ErrorKind::Missing,
-            format!(
-                "this database was migrated by a newer Bustard: it has Bustard's own migration V{}",
-                row.version
-            ),
-        )
-        .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
-    }
-
     /// Whether the registry knows of the tables whose writes invalidate a cache: that
     /// is from the second of Bustard's own migrations on.
     pub(crate) fn tracks_tables(&self) -> bool {
+        self.has_own(TRACKS_TABLES)
+    }
+
+    /// Whether the database knows which apps are installed, and keeps records.
+    pub(crate) fn keeps_records(&self) -> bool {
+        self.has_own(KEEPS_RECORDS)
+    }
+
+    fn has_own(&self, version: i64) -> bool {
         let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
-        own.is_some_and(|(_, history)| history.find(TRACKS_TABLES).is_some())
+        own.is_some_and(|(_, history)| history.find(version).is_some())
+    }
+
+    /// Whether Bustard's own tables are there already.
+    pub(crate) fn has_registry(&self) -> bool {
+        let mut own = self.apps.iter().zip(self.histories).filter(|(app, _)| app.label == BUSTARD);
+        own.any(|(_, history)| !history.applied.is_empty())
+    }
+
+    fn stands(&self, app: usize, state: AppState) -> bool {
+        !self.installed.all_enabled() && self.installed.state(&self.apps[app].label) == Some(state)
+    }
+
+    pub(crate) fn is_disabled(&self, app: usize) -> bool {
+        self.stands(app, AppState::Disabled)
+    }
+
+    pub(crate) fn is_kept(&self, app: usize) -> bool {
+        self.stands(app, AppState::DataKept)
     }
 
     /// The migration as messages name it.
@@ -217,7 +103,7 @@ impl Facts<'_> {
         })
     }
 
-    fn app(&self, label: &str) -> Result<usize> {
+    pub(crate) fn app(&self, label: &str) -> Result<usize> {
         self.apps.iter().position(|app| app.label == label).ok_or_else(|| {
             let labels: Vec<&str> = self.apps.iter().map(|app| app.label.as_str()).collect();
             Error::usage(format!("there is no app {label}")).help(format!("there are: {}", labels.join(", ")))
@@ -229,9 +115,10 @@ impl Facts<'_> {
     pub(crate) fn forward(&self, target: Option<(&str, i64)>) -> Result<Vec<Node>> {
         let wanted = match target {
             None => None,
-            Some((app, version)) => Some(self.graph.with_needs(self.find(app, version)?)),
+            Some((app, version)) => Some(self.graph.with_needs(self.find_enabled(app, version)?)),
         };
-        let pending = self.graph.order.iter().copied().filter(|node| !self.applied(*node));
+        let expected = |node: &Node| !self.applied(*node) && !self.is_disabled(node.0);
+        let pending = self.graph.order.iter().copied().filter(expected);
         // Bustard's own tables are needed by whatever else is done at all.
         let own = target.is_some_and(|(app, _)| app == BUSTARD);
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
@@ -241,25 +128,33 @@ impl Facts<'_> {
         if target.is_some() && !own && steps.iter().all(bustard) {
             return Ok(Vec::new());
         }
-        steps.iter().try_for_each(|node| self.fits(*node))?;
+        self.check_enabled(&steps)?;
+        steps.iter().try_for_each(|node| self.check_width(*node))?;
         Ok(steps)
     }
 
-    /// Tables of refinery's that were made with 32-bit versions keep them.
-    fn fits(&self, node: Node) -> Result<()> {
-        let id = &self.migration(node).id;
-        if self.histories[node.0].width() == Width::Int8 || i32::try_from(id.version).is_ok() {
-            return Ok(());
+    fn find_enabled(&self, app: &str, version: i64) -> Result<Node> {
+        let node = self.find(app, version)?;
+        match self.is_disabled(node.0) {
+            true => Err(Error::usage(format!("the app {app} is disabled"))
+                .help(format!("enable it first: bustard enable {app}"))),
+            false => Ok(node),
         }
-        let message =
-            format!("{}: the app's history table has room for 32-bit versions only", self.name(node));
-        let problem = match &self.migration(node).file {
-            Some(file) => Problem::new(message).at(file.clone()),
-            None => Problem::new(message),
+    }
+
+    /// The apps whose data was kept and which are expected again: those that have
+    /// migrations here, or that `target` needs.
+    pub(crate) fn returning(&self, target: Option<(&str, i64)>) -> Result<Vec<usize>> {
+        let needed = match target {
+            None => None,
+            Some((app, version)) => Some(self.graph.with_needs(self.find(app, version)?)),
         };
-        let help = "give it a version below 2147483648: the feature `int8-versions` widens new tables, and an old one \
-                    keeps its width, which is part of its checksums";
-        Err(Error::problems(ErrorKind::Source, vec![problem.help(help)]))
+        let wanted = |app: &usize| {
+            let of_app = |node: &Node| node.0 == *app;
+            needed.as_ref().is_none_or(|needed| needed.iter().any(of_app))
+                && !self.apps[*app].migrations.is_empty()
+        };
+        Ok((0..self.apps.len()).filter(|app| self.is_kept(*app)).filter(wanted).collect())
     }
 
     /// One of the migrations, with an applied one that needs it and is not among them.
@@ -284,7 +179,8 @@ impl Facts<'_> {
             Revert::Steps(count) => {
                 let applied = self.graph.order.iter().rev().copied().filter(|node| self.applied(*node));
                 let own = |node: &Node| self.apps[node.0].label == BUSTARD;
-                chosen.extend(applied.filter(|node| !own(node)).take(*count));
+                let expected = |node: &Node| !self.is_disabled(node.0) && !self.is_kept(node.0);
+                chosen.extend(applied.filter(|node| !own(node) && expected(node)).take(*count));
             }
             Revert::To { app, version } => {
                 let index = self.app(app)?;
@@ -316,6 +212,19 @@ impl Facts<'_> {
             }
         }
         let applied = |node: &Node| chosen.contains(node) && self.applied(*node);
-        Ok(self.graph.order.iter().rev().copied().filter(applied).collect())
+        let steps: Vec<Node> = self.graph.order.iter().rev().copied().filter(applied).collect();
+        match steps.iter().find(|node| self.is_kept(node.0)) {
+            None => Ok(steps),
+            Some(kept) => {
+                let label = &self.apps[kept.0].label;
+                Err(Error::usage(format!(
+                    "{} cannot be reverted: {label} was uninstalled, and its data kept",
+                    self.name(*kept)
+                ))
+                .help(format!(
+                    "`bustard migrate` brings it back, and `bustard uninstall {label}` takes its data away"
+                )))
+            }
+        }
     }
 }

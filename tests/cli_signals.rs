@@ -52,7 +52,12 @@ fn a_cancelled_run_says_so_in_json() {
     assert_eq!(error["kind"], "cancelled");
     assert_eq!(
         error["applied"],
-        serde_json::json!(["bustard:V1__registry", "bustard:V2__reading_side", "main:V1__first"])
+        serde_json::json!([
+            "bustard:V1__registry",
+            "bustard:V2__reading_side",
+            "bustard:V3__apps",
+            "main:V1__first"
+        ])
     );
 }
 

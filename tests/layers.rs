@@ -22,7 +22,7 @@ struct Layer {
 }
 
 const ZERO: &[&str] = &["error", "failpoint", "version"];
-const ONE: &[&str] = &["operation", "migration", "app", "history", "ports"];
+const ONE: &[&str] = &["operation", "migration", "app", "history", "installed", "ports"];
 
 /// From below. `ports` is `engine/mod.rs`, `adapters` is what lies beneath it;
 /// every part above layer 1 may use layers 0 and 1 as well.

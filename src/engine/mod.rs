@@ -133,14 +133,25 @@ pub(crate) mod sealed {
 pub struct Opening<'a> {
     /// The histories to read under the lock.
     pub tables: &'a [HistoryTable],
+    /// What else is asked there.
+    pub query: Option<&'a str>,
     /// How long to wait for the lock.
     pub lock_wait: Duration,
     /// Called each time the lock turns out to be held.
     pub on_wait: &'a dyn Fn(),
 }
 
+/// What a transaction has read when it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// In the order of the tables.
+    pub histories: Vec<History>,
+    /// The answer to the query; `None` where it has not been asked.
+    pub rows: Option<Vec<Row>>,
+}
+
 /// What is done within a transaction; `false` rolls it back.
-pub type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, &[History]) -> Result<bool>;
+pub type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, Opened) -> Result<bool>;
 
 /// An open connection.
 pub trait Session {
@@ -149,16 +160,23 @@ pub trait Session {
     /// Reads the histories, in the order of `tables`, without lock or
     /// transaction. On PostgreSQL one round trip, if all tables are there.
     fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
-        self.read_with(tables, None).map(|(histories, _)| histories)
+        self.read_with(tables, &[]).map(|(histories, _)| histories)
     }
 
-    /// The same, and in the same round trip the rows of a query, none where what it
-    /// asks for does not exist.
-    fn read_with(&mut self, tables: &[HistoryTable], query: Option<&str>)
-    -> Result<(Vec<History>, Vec<Row>)>;
+    /// The same, and in the same round trip the rows of queries, up to the first that
+    /// asks for what does not exist.
+    fn read_with(
+        &mut self,
+        tables: &[HistoryTable],
+        queries: &[&str],
+    ) -> Result<(Vec<History>, Vec<Vec<Row>>)>;
 
     /// Runs a query outside any transaction.
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
+
+    /// The place of an app's history, quoted for SQL, among those that were read
+    /// last; empty for other apps.
+    fn history_table(&self, app: &str) -> &str;
 
     /// Begins a transaction, takes the lock, reads the histories under it, does
     /// the work, and commits. Nothing of it remains on any error.

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use super::Transaction;
 use crate::app::LoadedMigration;
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{Applied, History, Width, checksum, recognises};
+use crate::history::{Applied, History, Width, checksum};
 use crate::operation::Statement;
 use crate::version::Prefix;
 
@@ -75,17 +75,19 @@ pub(crate) fn applied_query(table: &str) -> String {
 
 /// Makes the table where it is not there, and has refinery verify the history
 /// against the files. The caller's own plan has verified it before: this is the
-/// same question put to the code whose table it is.
+/// same question put to the code whose table it is. `same` is whether the file with
+/// this number is the one that was applied.
 pub(crate) fn verify(
     transaction: &mut dyn Transaction,
     table: &str,
     files: &[LoadedMigration],
     history: &History,
+    same: impl Fn(usize) -> bool,
     allow_divergent: bool,
     allow_missing: bool,
 ) -> Result<()> {
     let unapplied = files.iter().map(unapplied).collect::<Result<Vec<_>>>()?;
-    let applied = applied(files, &unapplied, history)?;
+    let applied = applied(files, &unapplied, history, same)?;
     let mut inside = Inside::new(transaction, applied);
     match inside.get_unapplied_migrations(&unapplied, !allow_divergent, !allow_missing, table) {
         Ok(_) => Ok(()),
@@ -134,16 +136,21 @@ fn unapplied(migration: &LoadedMigration) -> Result<Migration> {
     })
 }
 
-/// The history as refinery would have read it, but for three things that it
-/// does not know: the other width's checksum and other line ends count as the
+/// The history as refinery would have read it, but for what it does not know: the
+/// other width's checksum, other line ends and other dependencies count as the
 /// file's own, and the highest `V` comes last, since refinery takes the last for
 /// the newest and would find every `V` below an applied `U` missing.
-fn applied(files: &[LoadedMigration], unapplied: &[Migration], history: &History) -> Result<Vec<Migration>> {
+fn applied(
+    files: &[LoadedMigration],
+    unapplied: &[Migration],
+    history: &History,
+    same: impl Fn(usize) -> bool,
+) -> Result<Vec<Migration>> {
     let mut rows: Vec<(bool, Migration)> = Vec::with_capacity(history.applied.len());
     for row in &history.applied {
         let file = files.binary_search_by_key(&row.version, |file| file.id.version).ok();
         let sum = match file {
-            Some(i) if recognises(row, &files[i], history.width()) => unapplied[i].checksum(),
+            Some(i) if same(i) => unapplied[i].checksum(),
             _ => row.checksum.parse().unwrap_or_default(),
         };
         let versioned = file.is_none_or(|i| files[i].id.prefix == Prefix::V);

@@ -13,6 +13,7 @@ fn app(label: &str, migrations: impl IntoIterator<Item = (i64, Migration)>) -> L
         id: MigrationId { version, prefix: Prefix::V, name: "x".into() },
         migration,
         text: String::new(),
+        dependency_lines: Vec::new(),
         file: Some(Place::at(format!("{label}/V{version}__x.sql"), 1, 1)),
     });
     LoadedApp { label: label.into(), history: None, migrations: migrations.collect() }

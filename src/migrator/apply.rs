@@ -4,81 +4,55 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants};
-use crate::app::{BUSTARD, LoadedMigration};
-use crate::engine::{Engine, Opening, Session, Transaction, refinery};
-use crate::error::{Error, ErrorKind, Place, Result};
+use super::{
+    AppChange, Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants, look,
+};
+use crate::app::BUSTARD;
+use crate::engine::{Engine, Opened, Opening, Session, Transaction, refinery};
+use crate::error::{Error, ErrorKind, Place, Problem, Result};
 use crate::failpoint;
 use crate::graph::Node;
-use crate::history::{History, checksum};
+use crate::installed::{AppState, Installed};
 use crate::operation::{Form, Operation, Statement};
-use crate::plan::{Facts, Revert, State, TRACKS_TABLES};
+use crate::plan::{Facts, KEEPS_RECORDS, Revert, State, TRACKS_TABLES};
 use crate::registry::within::Scope;
 use crate::registry::{self, UntrackedTable};
 
-/// What there is to do.
-pub(super) struct Found {
-    pub histories: Vec<History>,
-    pub steps: Vec<Node>,
-    /// Where triggers are missing that a run puts back.
-    pub untracked: Vec<UntrackedTable>,
-}
-
 /// A run under way.
-struct Run<'r> {
+pub(super) struct Run<'r> {
     migrator: &'r Migrator,
     loaded: &'r Loaded,
     /// Committed.
     done: Vec<Done>,
     /// Done in the open transaction.
-    open: Vec<Done>,
+    pub open: Vec<Done>,
+    /// The apps that stand otherwise since then, and in the open transaction.
+    apps: Vec<AppChange>,
+    pub open_apps: Vec<AppChange>,
+    /// The apps whose rows the open transaction has written.
+    pub written: HashSet<usize>,
+    /// Whether the database has told how apps stand.
+    knows_apps: bool,
+    warnings: Vec<Problem>,
     /// Apps whose history refinery has verified and whose table is there.
     verified: HashSet<usize>,
     /// The last transaction left something pending.
     unfinished: bool,
     /// Where triggers were missing before the run.
     retracked: Vec<UntrackedTable>,
-    started: Instant,
+    pub started: Instant,
 }
 
 impl Migrator {
-    /// What the database looks like before anything is changed, and the steps to
-    /// take, with their cache operations tried out.
-    pub(super) fn look(
-        &self,
-        loaded: &Loaded,
-        session: &mut dyn Session,
-        direction: Direction,
-        choose: impl Fn(&Facts<'_>) -> Result<Vec<Node>>,
-    ) -> Result<Found> {
-        let query = Some(registry::untracked_query(session.engine()));
-        let (mut histories, mut rows) = session.read_with(&loaded.tables, query)?;
-        loop {
-            let facts = loaded.facts(&histories);
-            facts.check(self.allow)?;
-            let steps = choose(&facts)?;
-            let Err(refused) = caches::check(&facts, &steps, direction, session) else {
-                let mut untracked = registry::untracked(rows);
-                untracked.retain(UntrackedTable::is_repairable);
-                return Ok(Found { histories, steps, untracked });
-            };
-            // The registry has been read after the history. If another run has
-            // committed in between, its caches only look as if they were in the way.
-            let (again, other_rows) = session.read_with(&loaded.tables, query)?;
-            if again == histories {
-                return Err(refused);
-            }
-            (histories, rows) = (again, other_rows);
-        }
-    }
-
     pub(super) fn forward(&self, loaded: &Loaded, session: &mut dyn Session) -> Result<Report> {
         let mut run = Run::new(self, loaded);
         let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
-        let Found { steps, untracked, .. } = self.look(loaded, session, Direction::Up, choose)?;
+        let found = self.look(loaded, session, Direction::Up, choose)?;
+        run.begin(&loaded.facts(&found.seen.histories, &found.seen.installed));
+        let nothing = found.is_nothing();
         let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
-        if !steps.is_empty() {
-            self.tell(Event::Planned { steps: steps.len() });
+        if !nothing {
+            self.tell(Event::Planned { steps: found.steps.len() });
             let at_once = match self.transaction {
                 TransactionMode::Each => 1,
                 TransactionMode::All => usize::MAX,
@@ -90,7 +64,8 @@ impl Migrator {
                 run.transaction(session, |run, transaction, facts| run.up(transaction, facts, at_once))?;
             }
         }
-        match steps.is_empty() && !untracked.is_empty() {
+        let untracked = found.repairable();
+        match nothing && !untracked.is_empty() {
             true => run.transaction(session, |run, transaction, _| run.retrack(transaction)).map(drop)?,
             false => run.retracked = untracked,
         }
@@ -113,7 +88,9 @@ impl Migrator {
             steps.iter().try_for_each(|node| undo(facts, *node).map(drop))?;
             Ok(steps)
         };
-        let Found { steps, .. } = self.look(loaded, session, Direction::Down, choose)?;
+        let found = self.look(loaded, session, Direction::Down, choose)?;
+        run.begin(&loaded.facts(&found.seen.histories, &found.seen.installed));
+        let steps = found.steps;
         if !steps.is_empty() {
             self.tell(Event::Planned { steps: steps.len() });
         }
@@ -124,25 +101,6 @@ impl Migrator {
         for nodes in steps.chunks(at_once) {
             run.transaction(session, |run, transaction, facts| run.down(transaction, facts, nodes))?;
         }
-        Ok(run.end(session, None))
-    }
-
-    pub(super) fn accept(
-        &self,
-        loaded: &Loaded,
-        session: &mut dyn Session,
-        app: &str,
-        version: i64,
-    ) -> Result<Report> {
-        let mut run = Run::new(self, loaded);
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
-        facts.check_version()?;
-        let node = facts.find(app, version)?;
-        if facts.state(node) == State::Applied {
-            return Ok(run.report(None));
-        }
-        run.transaction(session, |run, transaction, facts| run.accept(transaction, facts, node))?;
         Ok(run.end(session, None))
     }
 }
@@ -159,12 +117,17 @@ fn undo(facts: &Facts<'_>, node: Node) -> Result<Vec<Operation>> {
 }
 
 impl<'r> Run<'r> {
-    fn new(migrator: &'r Migrator, loaded: &'r Loaded) -> Self {
+    pub(super) fn new(migrator: &'r Migrator, loaded: &'r Loaded) -> Self {
         Run {
             migrator,
             loaded,
             done: Vec::new(),
             open: Vec::new(),
+            apps: Vec::new(),
+            open_apps: Vec::new(),
+            written: HashSet::new(),
+            knows_apps: false,
+            warnings: loaded.warnings.clone(),
             verified: HashSet::new(),
             unfinished: false,
             retracked: Vec::new(),
@@ -172,26 +135,37 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn end(self, session: &mut dyn Session, granted: Option<Vec<String>>) -> Report {
-        if !self.done.is_empty() || !self.retracked.is_empty() {
+    /// Takes notice of what the first look has found.
+    pub(super) fn begin(&mut self, facts: &Facts<'_>) {
+        self.knows_apps = facts.keeps_records();
+        self.warnings.extend(facts.warnings());
+    }
+
+    pub(super) fn end(self, session: &mut dyn Session, granted: Option<Vec<String>>) -> Report {
+        if self.has_committed() || !self.retracked.is_empty() {
             registry::after_commit(session);
         }
         self.report(granted)
     }
 
-    fn report(self, granted: Option<Vec<String>>) -> Report {
+    fn has_committed(&self) -> bool {
+        !self.done.is_empty() || !self.apps.is_empty()
+    }
+
+    pub(super) fn report(self, granted: Option<Vec<String>>) -> Report {
         Report {
             steps: self.done,
+            apps: self.apps,
             retracked: self.retracked,
             granted,
-            warnings: self.loaded.warnings.clone(),
+            warnings: self.warnings,
             elapsed: self.started.elapsed(),
         }
     }
 
     /// One transaction; whether it changed anything. An error lists what had
     /// committed before it.
-    fn transaction(
+    pub(super) fn transaction(
         &mut self,
         session: &mut dyn Session,
         mut work: impl FnMut(&mut Self, &mut dyn Transaction, &Facts<'_>) -> Result<bool>,
@@ -204,17 +178,23 @@ impl<'r> Run<'r> {
             }
         };
         let loaded = self.loaded;
-        let opening = Opening { tables: &loaded.tables, lock_wait: migrator.lock_wait, on_wait: &on_wait };
+        let engine = session.engine();
+        let query = self.knows_apps.then(|| registry::apps::apps_query(engine));
+        let (tables, lock_wait) = (&loaded.tables, migrator.lock_wait);
+        let opening = Opening { tables, query, lock_wait, on_wait: &on_wait };
         let started = Instant::now();
         let mut changed = false;
-        let ran =
-            session.transaction(&opening, &mut |transaction: &mut dyn Transaction, histories: &[History]| {
-                changed = work(self, transaction, &loaded.facts(histories))?;
-                Ok(changed)
-            });
+        let ran = session.transaction(&opening, &mut |transaction: &mut dyn Transaction, opened: Opened| {
+            self.written.clear();
+            let installed = installed(loaded, transaction, &opened)?;
+            let facts = loaded.facts(&opened.histories, &installed);
+            look::settle(&facts, engine, |sql| transaction.rows(sql))?;
+            changed = work(self, transaction, &facts)?;
+            Ok(changed)
+        });
         if let Err(error) = ran {
             let name = |done: &Done| format!("{}:{}", done.app, done.migration);
-            if !self.done.is_empty() && error.kind() != ErrorKind::Connection {
+            if self.has_committed() && error.kind() != ErrorKind::Connection {
                 registry::after_commit(session);
             }
             let file = loaded.file_of(error.app(), error.migration()).cloned();
@@ -235,6 +215,8 @@ impl<'r> Run<'r> {
         if let [only] = self.open.as_mut_slice() {
             only.elapsed = started.elapsed();
         }
+        self.knows_apps |= self.has_made(KEEPS_RECORDS);
+        self.apps.append(&mut self.open_apps);
         for done in self.open.drain(..) {
             self.done.push(done);
             migrator.tell(Event::Finished { index: self.done.len() });
@@ -246,15 +228,18 @@ impl<'r> Run<'r> {
     fn up(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, at_once: usize) -> Result<bool> {
         facts.check(self.migrator.allow)?;
         let steps = facts.forward(self.migrator.wanted())?;
+        let returning = facts.returning(self.migrator.wanted())?;
         self.unfinished = steps.len() > at_once;
-        if steps.is_empty() {
+        if steps.is_empty() && returning.is_empty() {
             return Ok(false);
         }
+        self.bring_back(transaction, facts, &returning)?;
         for &node in steps.iter().take(at_once) {
             transaction.enter(&facts.apps[node.0].label, &facts.migration(node).id.to_string());
             self.prepare(transaction, facts, node.0)?;
             self.step(transaction, facts, node, Direction::Up)?;
         }
+        self.adopt(transaction, facts)?;
         self.invalidate(transaction, facts, Direction::Up)?;
         Ok(true)
     }
@@ -298,7 +283,8 @@ impl<'r> Run<'r> {
         let allow = self.migrator.allow;
         let table = transaction.history_table(&loaded.label).to_owned();
         let missing = allow.missing || allow.out_of_order;
-        refinery::verify(transaction, &table, &loaded.migrations, history, allow.divergent, missing)
+        let same = |i: usize| facts.state((app, i)) == State::Applied;
+        refinery::verify(transaction, &table, &loaded.migrations, history, same, allow.divergent, missing)
     }
 
     fn step(
@@ -339,11 +325,14 @@ impl<'r> Run<'r> {
         match direction {
             Direction::Up => {
                 refinery::record(transaction, &table, loaded, facts.histories[node.0].width())?;
+                self.remember(transaction, facts, node)?;
+                self.install(facts, node.0);
             }
-            Direction::Down => transaction.execute(Statement::generated(
-                format!("DELETE FROM {table} WHERE version = {}", loaded.id.version),
-                None,
-            ))?,
+            Direction::Down => {
+                let sql = format!("DELETE FROM {table} WHERE version = {}", loaded.id.version);
+                transaction.execute(Statement::generated(sql, None))?;
+                self.forget(transaction, facts, node)?;
+            }
         }
         if app == BUSTARD
             && let Some(roles) = &self.migrator.grant
@@ -401,41 +390,6 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn accept(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, node: Node) -> Result<bool> {
-        facts.check_version()?;
-        let app = &facts.apps[node.0].label;
-        let loaded: &LoadedMigration = facts.migration(node);
-        match facts.state(node) {
-            State::Applied => return Ok(false),
-            State::Divergent => {}
-            _ => {
-                return Err(Error::usage(format!(
-                    "{} is not applied: there is nothing to repair",
-                    facts.name(node)
-                ))
-                .help("`bustard migrate` applies it"));
-            }
-        }
-        transaction.enter(app, &loaded.id.to_string());
-        let table = transaction.history_table(app);
-        let sum = checksum(&loaded.id, &loaded.text, facts.histories[node.0].width());
-        let sql = format!(
-            "UPDATE {table} SET name = '{}', checksum = '{sum}' WHERE version = {}",
-            loaded.id.name, loaded.id.version
-        );
-        transaction.execute(Statement::generated(sql, None))?;
-        self.invalidate(transaction, facts, Direction::Up)?;
-        self.open.push(Done {
-            app: app.clone(),
-            migration: loaded.id.clone(),
-            direction: Direction::Up,
-            how: How::Repaired,
-            registered: Vec::new(),
-            unregistered: Vec::new(),
-            elapsed: self.started.elapsed(),
-        });
-        Ok(true)
-    }
     /// Puts the triggers back that are missing where nothing else is to be done.
     fn retrack(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
         let rows = transaction.rows(registry::untracked_query(transaction.engine()))?;
@@ -451,7 +405,7 @@ impl<'r> Run<'r> {
     }
 
     /// The end of every transaction that applies or undoes anything.
-    fn invalidate(
+    pub(super) fn invalidate(
         &self,
         transaction: &mut dyn Transaction,
         facts: &Facts<'_>,
@@ -467,8 +421,35 @@ impl<'r> Run<'r> {
     }
 
     /// Whether the registry knows of tables, in this transaction.
-    fn tracks_tables(&self, facts: &Facts<'_>) -> bool {
-        let made = |done: &Done| done.app == BUSTARD && done.migration.version == TRACKS_TABLES;
-        facts.tracks_tables() || self.open.iter().any(made)
+    pub(super) fn tracks_tables(&self, facts: &Facts<'_>) -> bool {
+        facts.tracks_tables() || self.has_made(TRACKS_TABLES)
     }
+
+    /// Whether the open transaction has applied this one of Bustard's own migrations.
+    pub(super) fn has_made(&self, version: i64) -> bool {
+        self.open.iter().any(|done| done.app == BUSTARD && done.migration.version == version)
+    }
+
+    /// Notes that an app is installed, with the first of its migrations.
+    fn install(&mut self, facts: &Facts<'_>, app: usize) {
+        let label = &facts.apps[app].label;
+        let first = facts.histories[app].applied.is_empty() && label != BUSTARD;
+        if first && !self.open_apps.iter().any(|change| change.app == *label) {
+            self.open_apps.push(AppChange { app: label.clone(), state: AppState::Enabled });
+        }
+    }
+}
+
+/// How apps stand under the lock. Read with the histories, unless the tables for it
+/// were made since somebody looked.
+fn installed(loaded: &Loaded, transaction: &mut dyn Transaction, opened: &Opened) -> Result<Installed> {
+    let unknown = Installed::default();
+    let rows = match &opened.rows {
+        Some(rows) => rows.clone(),
+        None if loaded.facts(&opened.histories, &unknown).keeps_records() => {
+            transaction.rows(registry::apps::apps_query(transaction.engine()))?
+        }
+        None => return Ok(unknown),
+    };
+    registry::apps::installed(rows, |app| transaction.history_table(app))
 }

@@ -5,11 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::Direction;
-use crate::app::BUSTARD;
-use crate::engine::Session;
+use crate::engine::{Row, Session};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::graph::Node;
-use crate::operation::Operation;
+use crate::operation::{Operation, RegisterCache};
 use crate::plan::Facts;
 use crate::registry;
 
@@ -30,10 +29,11 @@ pub(super) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
 pub(super) fn check(
     facts: &Facts<'_>,
     steps: &[Node],
+    returning: &[usize],
     direction: Direction,
     session: &mut dyn Session,
 ) -> Result<()> {
-    let mut operations: Vec<(Node, Operation)> = Vec::new();
+    let mut operations = again(facts, returning);
     for &node in steps {
         let migration = &facts.migration(node).migration;
         let ordered = match direction {
@@ -53,6 +53,9 @@ pub(super) fn check(
         let app = &facts.apps[node.0].label;
         let error = match operation {
             Operation::RegisterCache(register) => match owners.get(&register.name) {
+                Some(Some(owner)) if register.keeps_owner && direction == Direction::Up && owner == app => {
+                    None
+                }
                 Some(owner) => {
                     let taken = registry::taken(&register.name, owner.as_deref());
                     Some(match planned.get(register.name.as_str()) {
@@ -74,7 +77,7 @@ pub(super) fn check(
                 Some(_) => None,
                 None => {
                     let mut known: Vec<String> = owners.keys().cloned().collect();
-                    if has_registry(facts) {
+                    if facts.has_registry() {
                         let rows = session.rows(registry::names_query(session.engine()))?;
                         known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
                     }
@@ -93,14 +96,35 @@ pub(super) fn check(
     if problems.is_empty() { Ok(()) } else { Err(Error::problems(ErrorKind::Cache, problems)) }
 }
 
-fn is_cache(operation: &Operation) -> bool {
-    matches!(operation, Operation::RegisterCache(_) | Operation::UnregisterCache(_))
+/// What brings back the caches of apps whose data was kept.
+fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
+    let left = left_registered(facts).into_iter().filter(|(_, node)| returning.contains(&node.0));
+    let register = |(name, node): (&str, Node)| {
+        let register =
+            RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
+        (node, Operation::RegisterCache(register))
+    };
+    left.map(register).collect()
 }
 
-/// Whether Bustard's own tables are there already.
-fn has_registry(facts: &Facts<'_>) -> bool {
-    let bustard = facts.apps.iter().position(|app| app.label == BUSTARD);
-    bustard.is_some_and(|i| !facts.histories[i].applied.is_empty())
+/// The caches that applied migrations register and no later one unregisters, each
+/// with the migration.
+pub(super) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> {
+    let mut left = BTreeMap::new();
+    for &node in facts.graph.order.iter().filter(|node| facts.applied(**node)) {
+        for operation in &facts.apps[node.0].migrations[node.1].migration.operations {
+            match operation {
+                Operation::RegisterCache(register) => _ = left.insert(register.name.as_str(), node),
+                Operation::UnregisterCache(unregister) => _ = left.remove(unregister.name.as_str()),
+                _ => {}
+            }
+        }
+    }
+    left
+}
+
+fn is_cache(operation: &Operation) -> bool {
+    matches!(operation, Operation::RegisterCache(_) | Operation::UnregisterCache(_))
 }
 
 /// Those of the names that are registered now, with their owners.
@@ -109,7 +133,7 @@ fn owners(
     operations: &[(Node, Operation)],
     session: &mut dyn Session,
 ) -> Result<BTreeMap<String, Option<String>>> {
-    if !has_registry(facts) {
+    if !facts.has_registry() {
         return Ok(BTreeMap::new());
     }
     let names: Vec<&str> = (operations.iter())
@@ -120,9 +144,14 @@ fn owners(
         })
         .collect();
     let rows = session.rows(&registry::owners_query(session.engine(), &names))?;
-    let owner = |row: crate::engine::Row| {
+    Ok(owners_of(rows))
+}
+
+/// Names with their owners, from rows.
+pub(super) fn owners_of(rows: Vec<Row>) -> BTreeMap<String, Option<String>> {
+    let owner = |row: Row| {
         let mut columns = row.into_iter();
         Some((columns.next().flatten()?, columns.next().flatten()))
     };
-    Ok(rows.into_iter().filter_map(owner).collect())
+    rows.into_iter().filter_map(owner).collect()
 }

@@ -1,10 +1,13 @@
 //! A plan as data for people: what each step does, in words and in SQL.
 
-use super::{Direction, Plan, Step, caches};
+use std::collections::BTreeSet;
+
+use super::{AppChange, Direction, Plan, Step, caches};
 use crate::app::BUSTARD;
 use crate::engine::Engine;
 use crate::error::Problem;
 use crate::graph::Node;
+use crate::installed::AppState;
 use crate::operation::{Form, Operation, Statement};
 use crate::plan::Facts;
 use crate::registry::{self, UntrackedTable};
@@ -18,7 +21,16 @@ pub(super) fn plan(
     warnings: Vec<Problem>,
 ) -> Plan {
     let steps = steps.iter().map(|&node| step(facts, engine, node, direction)).collect();
-    Plan { steps, untracked, warnings }
+    Plan { steps, apps: Vec::new(), untracked, warnings }
+}
+
+/// The apps that a run installs or brings back.
+pub(super) fn changes(facts: &Facts<'_>, steps: &[Node], returning: &[usize]) -> Vec<AppChange> {
+    let first = |app: &usize| facts.apps[*app].label != BUSTARD && facts.histories[*app].applied.is_empty();
+    let installed = steps.iter().map(|node| node.0).filter(first);
+    let apps: BTreeSet<&str> =
+        returning.iter().copied().chain(installed).map(|app| facts.apps[app].label.as_str()).collect();
+    apps.into_iter().map(|app| AppChange { app: app.to_owned(), state: AppState::Enabled }).collect()
 }
 
 fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> Step {

@@ -6,11 +6,16 @@
 //! under the lock, with the history read anew.
 
 mod apply;
+mod apps;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod caches;
 mod describe;
 mod grants;
+mod lifecycle;
+mod look;
+mod records;
+mod repair;
 mod report;
 mod status;
 
@@ -19,15 +24,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::report::{
-    Direction, Done, How, MigrationStatus, Plan, Report, Status, Step, UnregisteredCache,
+    AppChange, AppStatus, Direction, Done, How, MigrationStatus, Plan, Report, Status, Step,
+    UnregisteredCache,
 };
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
 use crate::error::{Error, ErrorKind, Place, Problem, Result};
 use crate::graph::Graph;
 use crate::history::{History, HistoryTable};
+use crate::installed::{AppState, Installed};
 use crate::plan::{Allow, Facts, Memory, Revert};
-use crate::registry;
 use crate::source;
 
 /// How a run is cut into transactions.
@@ -249,10 +255,12 @@ impl Migrator {
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
         let found = self.look(&loaded, &mut *session, Direction::Up, choose)?;
-        let facts = loaded.facts(&found.histories);
-        let warnings = loaded.warnings.clone();
-        let engine = session.engine();
-        Ok(describe::plan(&facts, engine, &found.steps, Direction::Up, found.untracked, warnings))
+        let facts = loaded.facts(&found.seen.histories, &found.seen.installed);
+        let (engine, warnings) = (session.engine(), loaded.warnings_with(&facts));
+        let mut plan = describe::plan(&facts, engine, &found.steps, Direction::Up, Vec::new(), warnings);
+        plan.apps = describe::changes(&facts, &found.steps, &found.returning);
+        plan.untracked = found.repairable();
+        Ok(plan)
     }
 
     /// How every migration and every cache stands; touches nothing.
@@ -264,10 +272,10 @@ impl Migrator {
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
         let loaded = self.loaded(connection.engine())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
-        let query = registry::untracked_query(session.engine());
-        let (histories, rows) = session.read_with(&loaded.tables, Some(query))?;
-        let untracked = registry::untracked(rows);
-        status::status(&loaded.facts(&histories), &mut *session, untracked, loaded.warnings.clone())
+        let seen = loaded.see(&mut *session)?;
+        let facts = loaded.facts(&seen.histories, &seen.installed);
+        let warnings = loaded.warnings_with(&facts);
+        status::status(&facts, &mut *session, seen.untracked.clone(), warnings)
     }
 
     /// Undoes migrations, those first that nothing else needs.
@@ -291,11 +299,11 @@ impl Migrator {
     pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
         let loaded = self.loaded(connection.engine())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
-        let histories = session.read(&loaded.tables)?;
-        let facts = loaded.facts(&histories);
+        let seen = loaded.see(&mut *session)?;
+        let facts = loaded.facts(&seen.histories, &seen.installed);
         facts.check(self.allow)?;
         let steps = facts.backward(to)?;
-        let (engine, warnings) = (session.engine(), loaded.warnings.clone());
+        let (engine, warnings) = (session.engine(), loaded.warnings_with(&facts));
         Ok(describe::plan(&facts, engine, &steps, Direction::Down, Vec::new(), warnings))
     }
 
@@ -310,6 +318,65 @@ impl Migrator {
         let loaded = self.loaded(connection.engine())?;
         let mut session = connection.session(false, self.lock_wait)?;
         self.accept(&loaded, &mut *session, app, version)
+    }
+
+    /// How every app stands, those too that are in the database only, by label;
+    /// touches nothing. Bustard's own tables are no app in this sense.
+    ///
+    /// # Errors
+    ///
+    /// Only those of sources and connection.
+    pub fn list_apps(&self, connection: &mut impl Connection) -> Result<Vec<AppStatus>> {
+        let loaded = self.loaded(connection.engine())?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        apps::list(&loaded, &mut *session)
+    }
+
+    /// Disables an app: from now on its migrations are not expected. Pending ones are
+    /// passed over, and nobody complains about applied ones that are missing or
+    /// divergent. Its tables and caches stay. Invalidates every cache, unless the app
+    /// is disabled already.
+    ///
+    /// ```
+    /// use bustard::{App, AppState, Migration, Migrator};
+    ///
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let bans = App::new("bans").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(bans.clone());
+    /// migrator.run(&mut connection)?;
+    /// migrator.disable(&mut connection, "bans")?;
+    ///
+    /// let more = bans.migration("V2__more", Migration::new().register_cache("more"));
+    /// let migrator = Migrator::new().app(more);
+    /// assert!(!migrator.run(&mut connection)?.changed());
+    /// assert_eq!(migrator.list_apps(&mut connection)?[0].state, AppState::Disabled);
+    ///
+    /// migrator.enable(&mut connection, "bans")?;
+    /// assert_eq!(migrator.run(&mut connection)?.steps.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for `bustard`, for an app that is
+    /// neither here nor in the database, and for one of which only the data was kept;
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) where `run` has not yet made the
+    /// tables for it.
+    pub fn disable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
+        let loaded = self.loaded(connection.engine())?;
+        let mut session = connection.session(false, self.lock_wait)?;
+        self.switch(&loaded, &mut *session, app, AppState::Disabled)
+    }
+
+    /// Undoes [`disable`](Migrator::disable).
+    ///
+    /// # Errors
+    ///
+    /// As for `disable`.
+    pub fn enable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
+        let loaded = self.loaded(connection.engine())?;
+        let mut session = connection.session(false, self.lock_wait)?;
+        self.switch(&loaded, &mut *session, app, AppState::Enabled)
     }
 
     fn wanted(&self) -> Option<(&str, i64)> {
@@ -338,8 +405,12 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn facts<'f>(&'f self, histories: &'f [History]) -> Facts<'f> {
-        Facts { apps: &self.apps, graph: &self.graph, histories, memory: &self.memory }
+    fn facts<'f>(&'f self, histories: &'f [History], installed: &'f Installed) -> Facts<'f> {
+        Facts { apps: &self.apps, graph: &self.graph, histories, installed, memory: &self.memory }
+    }
+
+    fn warnings_with(&self, facts: &Facts<'_>) -> Vec<Problem> {
+        self.warnings.iter().cloned().chain(facts.warnings()).collect()
     }
 
     /// The file of a migration as errors name it, where it has one.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::error::{Place, Problem};
+use crate::installed::AppState;
 use crate::plan::State;
 use crate::registry::UntrackedTable;
 use crate::version::MigrationId;
@@ -23,6 +24,9 @@ pub enum Direction {
 pub struct Report {
     /// What was applied or undone, in order.
     pub steps: Vec<Done>,
+    /// The apps that now stand otherwise: installed, brought back, disabled, enabled
+    /// or uninstalled.
+    pub apps: Vec<AppChange>,
     /// The tables on which triggers of caches were missing, and are back.
     pub retracked: Vec<UntrackedTable>,
     /// The roles that may now read and invalidate caches, if the run changed that.
@@ -36,8 +40,38 @@ pub struct Report {
 impl Report {
     /// Whether anything was changed, and so every cache invalidated.
     pub fn changed(&self) -> bool {
-        !self.steps.is_empty() || !self.retracked.is_empty()
+        !self.steps.is_empty() || !self.apps.is_empty() || !self.retracked.is_empty()
     }
+}
+
+/// An app that stands otherwise than before the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppChange {
+    /// The app's label.
+    pub app: String,
+    /// How it stands now.
+    pub state: AppState,
+}
+
+/// How an app stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppStatus {
+    /// Its label.
+    pub label: String,
+    /// Whether it is installed, and whether its migrations are expected.
+    pub state: AppState,
+    /// Whether the migrator has its migrations.
+    pub loaded: bool,
+    /// The highest version that is applied.
+    pub version: Option<i64>,
+    /// How many migrations are applied.
+    pub applied: usize,
+    /// How many migrations are not applied, of those that the migrator has.
+    pub pending: usize,
+    /// The names of the caches that are registered and belong to it.
+    pub caches: Vec<String>,
 }
 
 /// One migration that a run applied, faked, undid or repaired, and committed.
@@ -77,6 +111,8 @@ pub enum How {
 pub struct Plan {
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// The apps that a run installs or brings back.
+    pub apps: Vec<AppChange>,
     /// The tables on which triggers of caches are missing, and which a run puts back.
     pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing: what cannot be undone, notes on files.
@@ -117,6 +153,11 @@ pub struct Status {
     /// Caches that an applied migration registers, no later one unregisters, and
     /// which are nevertheless not registered.
     pub unregistered: Vec<UnregisteredCache>,
+    /// The labels of the apps that are disabled: their migrations are not expected.
+    pub disabled: Vec<String>,
+    /// The labels of the apps whose data was kept when they were uninstalled, and which
+    /// a run brings back.
+    pub returning: Vec<String>,
     /// Tables on which a cache is registered and which are not as they were then.
     pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing.
@@ -124,6 +165,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// The migrations that are expected: those of apps that are not disabled.
+    pub fn expected(&self) -> impl Iterator<Item = &MigrationStatus> {
+        self.migrations.iter().filter(|migration| !self.disabled.contains(&migration.app))
+    }
+
     /// The migrations in this state.
     pub fn in_state(&self, state: State) -> impl Iterator<Item = &MigrationStatus> {
         self.migrations.iter().filter(move |migration| migration.state == state)

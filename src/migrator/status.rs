@@ -1,12 +1,11 @@
 //! How things stand: files and history side by side, and the registry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{MigrationStatus, Status, UnregisteredCache};
-use crate::app::BUSTARD;
+use super::{MigrationStatus, Status, UnregisteredCache, caches};
 use crate::engine::Session;
 use crate::error::{Problem, Result};
-use crate::operation::Operation;
+use crate::installed::AppState;
 use crate::plan::{Facts, State};
 use crate::registry::{self, UntrackedTable};
 use crate::version::{MigrationId, Prefix};
@@ -41,31 +40,18 @@ pub(super) fn status(
     }
     migrations.sort_by(|a, b| (&a.app, a.migration.version).cmp(&(&b.app, b.migration.version)));
     let unregistered = unregistered(facts, session)?;
-    Ok(Status { migrations, unregistered, untracked, warnings })
+    let disabled = facts.installed.apps.values().filter(|app| app.state == AppState::Disabled);
+    let disabled = disabled.map(|app| app.label.clone()).collect();
+    let returning = facts.returning(None)?.into_iter().map(|app| facts.apps[app].label.clone()).collect();
+    Ok(Status { migrations, unregistered, disabled, returning, untracked, warnings })
 }
 
 /// Caches that applied migrations leave registered, and which are not.
 fn unregistered(facts: &Facts<'_>, session: &mut dyn Session) -> Result<Vec<UnregisteredCache>> {
-    let mut expected = BTreeMap::new();
-    for &node in &facts.graph.order {
-        if !matches!(facts.state(node), State::Applied | State::Divergent) {
-            continue;
-        }
-        for operation in &facts.migration(node).migration.operations {
-            match operation {
-                Operation::RegisterCache(register) => {
-                    expected.insert(register.name.as_str(), node);
-                }
-                Operation::UnregisterCache(unregister) => {
-                    expected.remove(unregister.name.as_str());
-                }
-                _ => {}
-            }
-        }
-    }
-    let bustard = facts.apps.iter().position(|app| app.label == BUSTARD);
+    let mut expected = caches::left_registered(facts);
+    expected.retain(|_, node| !facts.is_kept(node.0));
     let mut registered = BTreeSet::new();
-    if !expected.is_empty() && bustard.is_some_and(|i| !facts.histories[i].applied.is_empty()) {
+    if !expected.is_empty() && facts.has_registry() {
         let names: Vec<&str> = expected.keys().copied().collect();
         let rows = session.rows(&registry::owners_query(session.engine(), &names))?;
         registered.extend(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()));

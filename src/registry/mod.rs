@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod apps;
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 pub(crate) mod identity;
@@ -250,6 +251,14 @@ pub(crate) fn names_query(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "SELECT name FROM bustard.caches",
         Engine::Sqlite => "SELECT name FROM main.bustard_caches",
+    }
+}
+
+/// All registered caches that belong to an app, with it.
+pub(crate) fn owned_query(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "SELECT c.name, c.app FROM bustard.caches AS c ORDER BY c.name",
+        Engine::Sqlite => "SELECT name, app FROM main.bustard_caches ORDER BY name",
     }
 }
 

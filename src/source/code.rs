@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::name::parse_stem;
 use super::sql::{Directives, parse};
 use super::text::Text;
-use super::{Findings, check, fits};
+use super::{Findings, check, dependency_lines, fits};
 use crate::app::LoadedMigration;
 use crate::engine::Engine;
 use crate::error::{Place, Problem};
@@ -58,8 +58,9 @@ pub(super) fn built(
     if migration.operations.is_empty() {
         findings.warnings.push(Problem::new("the migration does nothing: it has no operation").at(place));
     }
+    let dependencies = migration.depends_on.len() + migration.required_by.len();
     let text = canonical(&migration, engine);
-    Some(LoadedMigration { id, migration, text, file: None })
+    Some(LoadedMigration { id, migration, text, dependency_lines: (0..dependencies).collect(), file: None })
 }
 
 /// Splits, places and checks one operation.
@@ -103,7 +104,13 @@ fn cache(name: &str, place: &Place, findings: &mut Findings) {
 /// What the checksum of a migration built in code covers: what it does, as a
 /// file would say it. Functions count with their labels.
 fn canonical(migration: &Migration, engine: Engine) -> String {
-    let mut lines: Vec<String> = migration.operations.iter().map(|o| canonical_line(o, engine)).collect();
+    let version = |version: Option<i64>| version.map_or_else(String::new, |version| format!(" {version}"));
+    let depends = (migration.depends_on.iter())
+        .map(|asked| format!("-- bustard: depends on {}{}", asked.app, version(asked.version)));
+    let required = (migration.required_by.iter())
+        .map(|asked| format!("-- bustard: required by {}{}", asked.app, version(asked.version)));
+    let mut lines: Vec<String> = depends.chain(required).collect();
+    lines.extend(migration.operations.iter().map(|o| canonical_line(o, engine)));
     if let Some(down) = &migration.down {
         lines.push("-- bustard: down".to_owned());
         lines.extend(down.iter().map(|o| canonical_line(o, engine)));
@@ -112,13 +119,17 @@ fn canonical(migration: &Migration, engine: Engine) -> String {
     lines.join("\n")
 }
 
-fn canonical_line(operation: &Operation, engine: Engine) -> String {
+pub(super) fn canonical_line(operation: &Operation, engine: Engine) -> String {
     match operation {
         Operation::Sql(sql) => sql.as_str().to_owned(),
         Operation::Schema(schema) => schema.sql(engine).map_or_else(String::new, |sql| format!("{sql};")),
         Operation::RegisterCache(register) => {
-            let on = if register.tables.is_empty() { "" } else { " on " };
-            format!("-- bustard: register cache {}{on}{}", quoted(&register.name), register.table_list())
+            let more = match register.tables.is_empty() {
+                _ if register.keeps_owner => " again".to_owned(),
+                true => String::new(),
+                false => format!(" on {}", register.table_list()),
+            };
+            format!("-- bustard: register cache {}{more}", quoted(&register.name))
         }
         Operation::UnregisterCache(unregister) => {
             format!("-- bustard: unregister cache {}", quoted(&unregister.name))
@@ -154,5 +165,7 @@ pub(super) fn refinery(
     let parsed = parse(&Text::new(&file, sql), engine, Directives::Obeyed);
     findings.problems.extend(parsed.problems);
     findings.warnings.extend(parsed.warnings);
-    Some(LoadedMigration { id, migration: parsed.migration, text: sql.to_owned(), file: None })
+    let dependency_lines = dependency_lines(&parsed.migration);
+    let (migration, text) = (parsed.migration, sql.to_owned());
+    Some(LoadedMigration { id, migration, text, dependency_lines, file: None })
 }

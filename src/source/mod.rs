@@ -12,6 +12,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod text;
+pub(crate) mod undo;
 mod variants;
 
 use std::collections::{BTreeMap, HashSet};
@@ -21,6 +22,7 @@ use crate::app::{App, BUSTARD, LoadedApp, LoadedMigration, Origin};
 use crate::engine::Engine;
 use crate::error::{Place, Problem};
 use crate::history::HistoryTable;
+use crate::migration::Migration;
 use crate::version::{MigrationId, Prefix};
 use directory::Found;
 use name::Language;
@@ -214,9 +216,18 @@ fn load_files(
         findings.warnings.extend(parsed.warnings);
         let prefix = if name.out_of_order { Prefix::U } else { Prefix::V };
         let id = MigrationId { version: name.version, prefix, name: name.name };
-        migrations.push(LoadedMigration { id, migration: parsed.migration, text, file: Some(place) });
+        let (migration, file) = (parsed.migration, Some(place));
+        let dependency_lines = dependency_lines(&migration);
+        migrations.push(LoadedMigration { id, migration, text, dependency_lines, file });
     }
     migrations
+}
+
+/// Where a text says what its migration depends on.
+fn dependency_lines(migration: &Migration) -> Vec<usize> {
+    let all = migration.depends_on.iter().chain(&migration.required_by);
+    let lines = all.filter_map(|dependency| dependency.place.as_ref()?.line());
+    lines.filter_map(|line| usize::try_from(line).ok()?.checked_sub(1)).collect()
 }
 
 /// Without the feature `int8-versions`, versions are 32 bits wide.

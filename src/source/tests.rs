@@ -205,7 +205,7 @@ fn migrations_built_in_code() {
     let second = &app.migrations[1];
     assert_eq!(
         second.text,
-        "CREATE TABLE a (x int);\nCREATE TABLE b (x int)\n-- bustard: register cache \"a b\"\n-- function fill\n\
+        "-- bustard: depends on forum 1\nCREATE TABLE a (x int);\nCREATE TABLE b (x int)\n-- bustard: register cache \"a b\"\n-- function fill\n\
          -- bustard: down\nDROP TABLE b\n"
     );
     match &second.migration.operations[0] {

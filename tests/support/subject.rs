@@ -43,7 +43,7 @@ enum Place<'s> {
 /// Everything that a database holds that a migration may have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Objects with their columns and rows, history rows, registered caches:
+    /// Objects with their columns and rows, history rows, records, registered caches:
     /// a line each.
     pub content: String,
     /// The version of each cache.
@@ -233,11 +233,12 @@ fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
         FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE NOT g.tgisinternal \
         UNION ALL SELECT 'schema', '', nspname::text, '' FROM pg_namespace WHERE nspname = 'bustard' \
         ORDER BY 1, 2, 3, 4";
-    let mut registry = false;
+    let (mut registry, mut records) = (false, false);
     for row in client.query(objects, &[])? {
         let (schema, kind, name, columns): (String, String, String, String) =
             (row.get(0), row.get(1), row.get(2), row.get(3));
         registry |= schema == "bustard" && name == "caches";
+        records |= schema == "bustard" && name == "migration";
         if is_history(&name) {
             if kind == "r" {
                 let rows = format!(
@@ -256,6 +257,13 @@ fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
             rows = format!("{count} rows");
         }
         line(&mut state.content, &[&schema, &kind, &name, &columns, &rows]);
+    }
+    if records {
+        for row in client
+            .query("SELECT concat_ws(' ', app, version, body, undo) FROM bustard.migration ORDER BY 1", &[])?
+        {
+            line(&mut state.content, &["record", row.get(0)]);
+        }
     }
     if registry {
         for row in client.query("SELECT name, app, version FROM bustard.caches ORDER BY name", &[])? {
@@ -277,6 +285,7 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<Vec<(String, String, String)>, _>>()?;
     let registry = objects.iter().any(|(_, name, _)| name == "bustard_caches");
+    let records = objects.iter().any(|(_, name, _)| name == "bustard_migration");
     for (kind, name, columns) in objects {
         if is_history(name.trim_start_matches("sqlite_autoindex_")) {
             if kind == "table" {
@@ -296,6 +305,14 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
             rows = format!("{count} rows");
         }
         line(&mut state.content, &[&kind, &name, &columns, &rows]);
+    }
+    if records {
+        let mut query = connection.prepare(
+            "SELECT app || ' ' || version || ' ' || body || undo FROM bustard_migration ORDER BY 1",
+        )?;
+        for row in query.query_map([], |row| row.get::<_, String>(0))? {
+            line(&mut state.content, &["record", &row?]);
+        }
     }
     if registry {
         let mut query = connection.prepare("SELECT name, app, version FROM bustard_caches ORDER BY name")?;

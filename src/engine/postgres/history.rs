@@ -34,15 +34,15 @@ pub(super) struct Read {
     pub resolved: Vec<Resolved>,
     pub histories: Vec<History>,
     /// The rows of what was asked in addition.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Vec<Row>>,
 }
 
-/// Looks all tables up and reads them, and asks a query in addition; one round trip
+/// Looks all tables up and reads them, and asks queries in addition; one round trip
 /// if all is there.
-pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], query: Option<&str>) -> Result<Read> {
+pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], queries: &[&str]) -> Result<Read> {
     let unresolved = tables.iter().enumerate().map(|(i, table)| (i, unresolved(table)));
     let look = format!("{};{}", lookup(tables), rows_of(unresolved));
-    let mut answer = send_with(link, &look, 2, query);
+    let mut answer = send_with(link, &look, 2, queries);
     if let Some(failure) = answer.failure.take() {
         if !is_absence(&failure) {
             return Err(failure.into_error());
@@ -58,33 +58,34 @@ pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], query: Option<
         let existing: Vec<_> = existing.map(|(i, table)| (i, table.quoted.clone())).collect();
         let mut results = Vec::new().into_iter();
         if !existing.is_empty() {
-            let answer = send_with(link, &rows_of(existing.into_iter()), 1, query);
+            let answer = send_with(link, &rows_of(existing.into_iter()), 1, queries);
             results = answer.all().map_err(Failure::into_error)?.into_iter();
         }
         let histories = histories(&resolved, results.next().unwrap_or_default())?;
-        return Ok(Read { resolved, histories, rows: results.next().unwrap_or_default() });
+        return Ok(Read { resolved, histories, rows: results.collect() });
     }
-    let rows = if answer.results.len() > 2 { answer.results.pop() } else { None };
+    let rows = answer.results.split_off(2.min(answer.results.len()));
     let applied = answer.results.pop().unwrap_or_default();
     let resolved = resolve(tables, &answer)?;
     let histories = histories(&resolved, applied)?;
-    Ok(Read { resolved, histories, rows: rows.unwrap_or_default() })
+    Ok(Read { resolved, histories, rows })
 }
 
-/// Sends `count` statements and a query, without which they are as good where what
-/// it asks for does not exist.
-fn send_with(link: &mut impl Link, sql: &str, count: usize, query: Option<&str>) -> Answer {
-    let Some(query) = query else { return link.send(sql, true) };
-    let mut answer = link.send(&format!("{sql};{query}"), true);
+/// Sends `count` statements and queries, without which they are as good where what
+/// these ask for does not exist.
+fn send_with(link: &mut impl Link, sql: &str, count: usize, queries: &[&str]) -> Answer {
+    let Some((_, fewer)) = queries.split_last() else { return link.send(sql, true) };
+    let mut answer = link.send(&format!("{sql};{}", queries.join(";")), true);
     let absent = |failure: &Failure| {
-        matches!(failure.said.code.as_deref(), Some(UNDEFINED_FUNCTION | UNDEFINED_SCHEMA))
+        let code = failure.said.code.as_deref();
+        matches!(code, Some(UNDEFINED_FUNCTION | UNDEFINED_SCHEMA | UNDEFINED_TABLE))
     };
     if answer.failure.as_ref().is_some_and(absent) {
-        if answer.results.len() == count {
+        if answer.results.len() >= count {
             answer.failure = None;
         } else if answer.results.is_empty() {
             // Nothing tells which of the statements it was.
-            return link.send(sql, true);
+            return send_with(link, sql, count, fewer);
         }
     }
     answer

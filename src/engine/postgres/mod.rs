@@ -10,6 +10,7 @@ mod failure;
 mod fake;
 mod history;
 mod link;
+mod lock;
 mod observer;
 mod pgpass;
 mod session;

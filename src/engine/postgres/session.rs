@@ -11,17 +11,13 @@ use std::time::{Duration, Instant};
 
 use super::history::{self, Resolved};
 use super::link::Link;
-use super::quote_text;
 use super::transactional::{BEGIN, Ending, Transactional};
-use crate::engine::{Engine, Failure, Opening, Row, Session, Transaction, Work};
+use super::{lock, quote_text};
+use crate::engine::{Engine, Failure, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::history::{History, HistoryTable, Width};
 use crate::operation::{Form, Function, Statement};
-
-/// The advisory lock that every run holds while it changes anything: the
-/// letters of "bustard" as a number.
-const LOCK: i64 = 0x0062_7573_7461_7264;
 
 /// Settings that a migration may change for its session and that the next one
 /// must not inherit. On connections of Bustard's own, all others are reset, too. The role comes after the session's user, which resets it.
@@ -77,27 +73,6 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
             _ => error,
         }
     }
-
-    /// Who holds the lock, since when.
-    fn holder(&mut self) -> Option<String> {
-        let (high, low) = (LOCK >> 32, LOCK & 0xffff_ffff);
-        let sql = format!(
-            "SELECT a.pid, a.application_name, pg_catalog.to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZH:TZM'), \
-             a.usename FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid \
-             WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.classid OPERATOR(pg_catalog.=) {high}::pg_catalog.oid AND l.objid OPERATOR(pg_catalog.=) {low}::pg_catalog.oid AND l.objsubid OPERATOR(pg_catalog.=) 1 \
-             AND l.granted AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d \
-             WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) LIMIT 1"
-        );
-        let rows = self.link.send(&sql, true).all().ok()?.pop()?;
-        let row = rows.into_iter().next()?;
-        let column = |i: usize| row.get(i).and_then(Option::as_deref).filter(|text| !text.is_empty());
-        Some(format!(
-            "pid {}, application_name {}, in a transaction since {}",
-            column(0).unwrap_or("?"),
-            column(1).unwrap_or("(none)"),
-            column(2).unwrap_or("?"),
-        ))
-    }
 }
 
 impl<L: Transactional> Session for PostgresSession<'_, L> {
@@ -108,10 +83,10 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
     fn read_with(
         &mut self,
         tables: &[HistoryTable],
-        query: Option<&str>,
-    ) -> Result<(Vec<History>, Vec<Row>)> {
+        queries: &[&str],
+    ) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
         self.check_cancelled()?;
-        let read = history::read(self.link, tables, query)?;
+        let read = history::read(self.link, tables, queries)?;
         self.resolved = read.resolved;
         Ok((read.histories, read.rows))
     }
@@ -121,15 +96,21 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
 
+    fn history_table(&self, app: &str) -> &str {
+        place(&self.resolved, app)
+    }
+
     fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(2);
+        let mut query = opening.query;
         loop {
             self.check_cancelled()?;
-            if self.resolved.is_empty() {
+            let apps = opening.tables.iter().map(|table| &table.app);
+            if !self.resolved.iter().map(|table| &table.app).eq(apps) {
                 self.read(opening.tables)?;
             }
-            let attempted = attempt(self.link, &self.resolved, self.cancelled.as_deref(), work);
+            let attempted = attempt(self.link, &self.resolved, query, self.cancelled.as_deref(), work);
             match attempted.map_err(|error| self.as_cancelled(error))? {
                 Attempt::Done { made } => {
                     for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
@@ -137,11 +118,11 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
                     }
                     return Ok(());
                 }
-                Attempt::Moved => self.resolved.clear(),
+                // If it was not a history table, whoever asks for the rest is told.
+                Attempt::Moved => (self.resolved, query) = (Vec::new(), None),
                 Attempt::Held => {
                     if started.elapsed() >= opening.lock_wait {
-                        let holder = self.holder();
-                        return Err(locked(opening.lock_wait, holder));
+                        return Err(lock::not_obtained(self.link, opening.lock_wait));
                     }
                     (opening.on_wait)();
                     std::thread::sleep(pause.min(opening.lock_wait.saturating_sub(started.elapsed())));
@@ -152,13 +133,8 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
     }
 }
 
-fn locked(waited: Duration, holder: Option<String>) -> Error {
-    let message = format!("the migration lock was not obtained within {waited:?}");
-    let error = Error::new(ErrorKind::Locked, message);
-    match holder {
-        Some(holder) => error.help(format!("it is held by another run: {holder}; wait for it, or end it")),
-        None => error.help("its holder has just let go of it: run again"),
-    }
+fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
+    resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
 }
 
 /// How an attempt to run a transaction ended.
@@ -174,16 +150,20 @@ enum Attempt {
 fn attempt<L: Transactional>(
     link: &mut L,
     resolved: &[Resolved],
+    query: Option<&str>,
     cancelled: Option<&AtomicBool>,
     work: Work<'_>,
 ) -> Result<Attempt> {
     let settings: Vec<String> =
         SETTINGS.iter().map(|name| format!("pg_catalog.current_setting('{name}')")).collect();
-    let mut opening =
-        format!("SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK});SELECT {}", settings.join(","));
+    let mut opening = format!("{};SELECT {}", lock::obtain(), settings.join(","));
     for table in resolved {
         opening.push(';');
         opening.push_str(&history::under_lock(table));
+    }
+    if let Some(query) = query {
+        opening.push(';');
+        opening.push_str(query);
     }
     let (open, mut results) = match link.begin(&opening) {
         Ok(begun) => begun,
@@ -197,6 +177,7 @@ fn attempt<L: Transactional>(
         }
         Err(failure) => return Err(failure.into_error()),
     };
+    let rows = query.and_then(|_| results.pop());
     let read = results.split_off(2.min(results.len()));
     let settings = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
@@ -226,7 +207,7 @@ fn attempt<L: Transactional>(
         entered: 0,
         touched: false,
     };
-    if !work(&mut transaction, &histories)? {
+    if !work(&mut transaction, Opened { histories, rows })? {
         return Ok(Attempt::Done { made: Vec::new() });
     }
     if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
@@ -413,7 +394,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn history_table(&self, app: &str) -> &str {
-        self.resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
+        place(self.resolved, app)
     }
 
     fn makes_history(&mut self, app: &str) {

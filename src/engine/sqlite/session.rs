@@ -11,7 +11,8 @@ use super::foreign_keys::{Off, Violations};
 use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
 use crate::engine::{
-    Engine, Native, OpenTransaction, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
+    Engine, Native, OpenTransaction, Opened, Opening, Row, Session, Transaction, Work, function_failed,
+    quote_ident,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
@@ -24,6 +25,8 @@ pub(crate) struct SqliteSession<'s> {
     cancelled: Option<Arc<AtomicBool>>,
     /// How long reads outside a transaction keep trying while a writer is at work.
     patience: Duration,
+    /// The histories that were read last, by app.
+    tables: Vec<(String, String)>,
 }
 
 impl<'s> SqliteSession<'s> {
@@ -32,7 +35,7 @@ impl<'s> SqliteSession<'s> {
         cancelled: Option<Arc<AtomicBool>>,
         patience: Duration,
     ) -> Self {
-        SqliteSession { connection, cancelled, patience }
+        SqliteSession { connection, cancelled, patience, tables: Vec::new() }
     }
 }
 
@@ -98,26 +101,31 @@ impl Session for SqliteSession<'_> {
     fn read_with(
         &mut self,
         tables: &[HistoryTable],
-        query: Option<&str>,
-    ) -> Result<(Vec<History>, Vec<Row>)> {
+        queries: &[&str],
+    ) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
         // One statement for each table: without a transaction each sees a state
         // of its own, which is as good as a state for a first look.
         let histories: Result<Vec<_>> =
             tables.iter().map(|table| read_history(table, &mut |sql| self.patient_rows(sql))).collect();
-        let rows = match query.map(|query| self.patient_rows(query)) {
-            Some(Err(error))
-                if error.database_message().is_some_and(|said| said.contains("no such table")) =>
-            {
-                Vec::new()
+        self.tables = places(tables);
+        let mut answers = Vec::new();
+        for query in queries {
+            match self.patient_rows(query) {
+                Err(error) if error.database_message().is_some_and(|said| said.contains("no such table")) => {
+                    break;
+                }
+                rows => answers.push(rows?),
             }
-            Some(rows) => rows?,
-            None => Vec::new(),
-        };
-        Ok((histories?, rows))
+        }
+        Ok((histories?, answers))
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         self.patient_rows(sql)
+    }
+
+    fn history_table(&self, app: &str) -> &str {
+        place(&self.tables, app)
     }
 
     fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()> {
@@ -134,13 +142,13 @@ impl Session for SqliteSession<'_> {
         failpoint::pass(sql)?;
         let mut transaction =
             SqliteTransaction { connection, pragmas, tables: Vec::new(), for_whom: None, entered: 0 };
-        transaction.tables =
-            opening.tables.iter().map(|table| (table.app.clone(), qualified(table))).collect();
+        transaction.tables = places(opening.tables);
         let histories = (opening.tables.iter())
             .map(|table| read_history(table, &mut |sql| under_lock(connection, sql)))
             .collect::<Result<Vec<_>>>()?;
+        let rows = opening.query.map(|query| under_lock(connection, query)).transpose()?;
         let before = Violations::count(connection);
-        if !work(&mut transaction, &histories)? {
+        if !work(&mut transaction, Opened { histories, rows })? {
             return Ok(());
         }
         // What is found at the end does not tell which of several migrations it is about.
@@ -196,6 +204,14 @@ impl Drop for RollBack<'_> {
 /// Not a table of that name in an attached database, nor a temporary one.
 fn qualified(table: &HistoryTable) -> String {
     format!("main.{}", quote_ident(&table.name))
+}
+
+fn places(tables: &[HistoryTable]) -> Vec<(String, String)> {
+    tables.iter().map(|table| (table.app.clone(), qualified(table))).collect()
+}
+
+fn place<'p>(places: &'p [(String, String)], app: &str) -> &'p str {
+    places.iter().find(|(label, _)| label == app).map_or("", |(_, quoted)| quoted)
 }
 
 fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<Row>>) -> Result<History> {
@@ -306,7 +322,7 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     fn history_table(&self, app: &str) -> &str {
-        self.tables.iter().find(|(label, _)| label == app).map_or("", |(_, quoted)| quoted)
+        place(&self.tables, app)
     }
 
     /// Tables are looked up in every transaction: nothing has to travel for that.

@@ -12,10 +12,23 @@ use crate::version::parse_version;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Directive {
-    DependsOn { app: String, version: Option<i64> },
-    RequiredBy { app: String, version: i64 },
-    Register { cache: String, tables: Vec<TableName> },
-    Unregister { cache: String },
+    DependsOn {
+        app: String,
+        version: Option<i64>,
+    },
+    RequiredBy {
+        app: String,
+        version: i64,
+    },
+    /// `again`: as it was before it was unregistered.
+    Register {
+        cache: String,
+        tables: Vec<TableName>,
+        again: bool,
+    },
+    Unregister {
+        cache: String,
+    },
     NoTransaction,
     Down,
 }
@@ -50,8 +63,9 @@ fn body(comment: &str) -> Option<usize> {
     Some(comment.len() - rest.len())
 }
 
-/// Reads a comment that [`found_in`] has found.
-pub(super) fn parse(comment: &str) -> Result<Directive, Complaint> {
+/// Reads a comment that [`found_in`] has found. `register cache NAME again` is for
+/// texts that are `undoing`: nobody needs to write it in a file.
+pub(super) fn parse(comment: &str, undoing: bool) -> Result<Directive, Complaint> {
     let start = body(comment).unwrap_or_default();
     let mut words = Words::new(comment, start)?;
     let first = words.text(0).to_ascii_lowercase();
@@ -74,12 +88,15 @@ pub(super) fn parse(comment: &str) -> Result<Directive, Complaint> {
             words.forms = FORMS[2].1;
             let cache = words.cache(2)?;
             let mut tables = Vec::new();
-            if words.text(3).eq_ignore_ascii_case("on") {
+            let again = undoing && words.text(3) == "again";
+            if again {
+                words.nothing_after(4)?;
+            } else if words.text(3).eq_ignore_ascii_case("on") {
                 tables = words.tables_after(3)?;
             } else {
                 words.nothing_after(3)?;
             }
-            Directive::Register { cache, tables }
+            Directive::Register { cache, tables, again }
         }
         (_, "unregister cache") => {
             words.forms = FORMS[3].1;
@@ -236,16 +253,18 @@ mod tests {
 
     fn complaint(comment: &str) -> (usize, String, String) {
         assert!(found_in(comment), "{comment}");
-        let Complaint { at, message, help } = parse(comment).expect_err(comment);
+        let Complaint { at, message, help } = parse(comment, false).expect_err(comment);
         (at, message, help)
     }
 
     #[test]
     fn every_directive_in_any_case_and_spacing() {
-        let register = |cache: &str| Directive::Register { cache: cache.into(), tables: Vec::new() };
+        let register =
+            |cache: &str| Directive::Register { cache: cache.into(), tables: Vec::new(), again: false };
         let on = |cache: &str, tables: &str| Directive::Register {
             cache: cache.into(),
             tables: TableName::parse_list(tables).expect("a list"),
+            again: false,
         };
         for (comment, expected) in [
             (
@@ -271,8 +290,16 @@ mod tests {
             ("-- bustard: down", Directive::Down),
         ] {
             assert!(found_in(comment), "{comment}");
-            assert_eq!(parse(comment), Ok(expected), "{comment}");
+            assert_eq!(parse(comment, false), Ok(expected), "{comment}");
         }
+    }
+
+    #[test]
+    fn again_is_for_texts_that_undo() {
+        let comment = "-- bustard: register cache bans again";
+        let again = Directive::Register { cache: "bans".into(), tables: Vec::new(), again: true };
+        assert_eq!(parse(comment, true), Ok(again));
+        assert!(complaint(comment).1.contains("`again` is too much here"));
     }
 
     #[test]
@@ -329,7 +356,7 @@ mod tests {
     #[test]
     fn names_have_at_most_128_characters() {
         let name = |length| format!("-- bustard: register cache {}", "n".repeat(length));
-        assert!(parse(&name(128)).is_ok());
+        assert!(parse(&name(128), false).is_ok());
         assert!(complaint(&name(129)).1.contains("128"));
     }
 }

@@ -37,6 +37,8 @@ pub(super) enum Directives {
     /// Nothing, so that they must not be there: the text is part of a
     /// migration built in code.
     Misplaced,
+    /// What they say, and that it undoes something: the text is a record's.
+    Undoing,
 }
 
 pub(super) fn parse(text: &Text<'_>, engine: Engine, directives: Directives) -> Parsed {
@@ -201,7 +203,7 @@ impl<'a> Reader<'a> {
                 format!("end the statement that starts on line {line} with `;` first, or move the directive");
             return self.problem(comment.start, "a directive inside a statement", help);
         }
-        match directive::parse(whole) {
+        match directive::parse(whole, self.directives == Directives::Undoing) {
             Ok(directive) => self.obey(directive, comment.start),
             Err(complaint) => self.problem(comment.start + complaint.at, complaint.message, complaint.help),
         }
@@ -225,14 +227,15 @@ impl<'a> Reader<'a> {
             Directive::RequiredBy { app, version } => {
                 self.migration.required_by.push(Dependency { app, version: Some(version), place });
             }
-            Directive::Register { cache, tables } => {
+            Directive::Register { cache, tables, again } => {
                 self.flush();
-                let register = RegisterCache { name: cache, tables, keeps_owner: false, place };
+                let register = RegisterCache { name: cache, tables, keeps_owner: again, place };
                 self.push(Operation::RegisterCache(register));
             }
             Directive::Unregister { cache } => {
                 self.flush();
-                self.push(Operation::UnregisterCache(UnregisterCache { name: cache, undoes: false, place }));
+                let undoes = self.directives == Directives::Undoing;
+                self.push(Operation::UnregisterCache(UnregisterCache { name: cache, undoes, place }));
             }
             Directive::NoTransaction => {
                 self.migration.no_transaction = place;

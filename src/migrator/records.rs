@@ -1,0 +1,124 @@
+//! What is written beside the history: a row for each installed app, and a record
+//! of each applied migration, from which it can be undone when its file is gone.
+
+use super::apply::Run;
+use crate::app::BUSTARD;
+use crate::engine::{Engine, Transaction};
+use crate::error::Result;
+use crate::graph::Node;
+use crate::history::body;
+use crate::installed::{AppState, InstalledApp, Record};
+use crate::plan::{Facts, KEEPS_RECORDS, State};
+use crate::registry::apps;
+use crate::source::undo;
+
+/// The record of a migration as it is now.
+fn record(facts: &Facts<'_>, node: Node, engine: Engine) -> Record {
+    let loaded = facts.migration(node);
+    let others = facts.graph.needs(node).iter().filter(|needed| needed.0 != node.0);
+    let named = |needed: &Node| (facts.apps[needed.0].label.clone(), facts.migration(*needed).id.version);
+    let mut needs: Vec<(String, i64)> = others.map(named).filter(|(app, _)| app != BUSTARD).collect();
+    needs.sort_unstable();
+    needs.dedup();
+    let (undo, obstacle) = match loaded.migration.undo() {
+        Ok(operations) => undo::write(&operations, engine),
+        Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(engine)))),
+    };
+    Record {
+        app: facts.apps[node.0].label.clone(),
+        version: loaded.id.version,
+        body: body(loaded),
+        needs,
+        undo,
+        obstacle,
+    }
+}
+
+impl Run<'_> {
+    /// Whether there are tables for it, in this transaction, that this role may write,
+    /// and nobody else has that label.
+    fn keeps_records(&self, facts: &Facts<'_>, app: usize) -> bool {
+        let label = &facts.apps[app].label;
+        let may = !facts.installed.guest && !facts.installed.foreign.contains(label);
+        (facts.keeps_records() || self.has_made(KEEPS_RECORDS)) && may && label != BUSTARD
+    }
+
+    /// Writes the record of a migration that has just been applied, and, with the
+    /// app's first in this run, that the app is installed.
+    pub(super) fn remember(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        if !self.keeps_records(facts, node.0) {
+            return Ok(());
+        }
+        if facts.installed.state(&facts.apps[node.0].label) != Some(AppState::Enabled) {
+            self.put_app(transaction, facts, node.0, AppState::Enabled)?;
+        }
+        self.replace_record(transaction, facts, node)
+    }
+
+    /// Writes the record anew of a migration whose file has been accepted.
+    pub(super) fn replace_record(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        if !self.keeps_records(facts, node.0) {
+            return Ok(());
+        }
+        let engine = transaction.engine();
+        transaction.execute(apps::put_record(engine, &record(facts, node, engine)))
+    }
+
+    /// Deletes the record of a migration that has just been undone.
+    pub(super) fn forget(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        if !self.keeps_records(facts, node.0) {
+            return Ok(());
+        }
+        let (app, version) = (&facts.apps[node.0].label, facts.migration(node).id.version);
+        transaction.execute(apps::delete_record(transaction.engine(), app, version))
+    }
+
+    /// Writes how an app stands from now on, once in a transaction.
+    pub(super) fn put_app(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        app: usize,
+        state: AppState,
+    ) -> Result<()> {
+        if !self.written.insert(app) {
+            return Ok(());
+        }
+        let label = facts.apps[app].label.clone();
+        let history = transaction.history_table(&label).to_owned();
+        transaction.execute(apps::put_app(transaction.engine(), &InstalledApp { label, history, state }))
+    }
+
+    /// Writes rows and records for apps that have been migrated by refinery, or by a
+    /// Bustard that kept none.
+    pub(super) fn adopt(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>) -> Result<()> {
+        let engine = transaction.engine();
+        for (app, loaded) in facts.apps.iter().enumerate() {
+            let known = facts.installed.state(&loaded.label).is_some() || !self.keeps_records(facts, app);
+            if known || facts.histories[app].applied.is_empty() {
+                continue;
+            }
+            self.put_app(transaction, facts, app, AppState::Enabled)?;
+            let nodes = (0..loaded.migrations.len()).map(|i| (app, i));
+            for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
+                transaction.execute(apps::put_record(engine, &record(facts, node, engine)))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! The rows for apps and the records of their migrations, on both engines.
+
+use sea_query::{
+    Expr, ExprTrait, OnConflict, Order, PostgresQueryBuilder, Query, QueryStatementWriter, SqliteQueryBuilder,
+};
+
+use super::strange;
+use crate::engine::{Engine, Row};
+use crate::error::Result;
+use crate::installed::{AppState, Installed, InstalledApp, Record};
+use crate::operation::Statement;
+
+const RECORD: [&str; 6] = ["app", "version", "body", "needs", "undo", "obstacle"];
+
+fn apps(engine: Engine) -> (&'static str, &'static str) {
+    match engine {
+        Engine::Postgres => ("bustard", "app"),
+        Engine::Sqlite => ("main", "bustard_app"),
+    }
+}
+
+fn migrations(engine: Engine) -> (&'static str, &'static str) {
+    match engine {
+        Engine::Postgres => ("bustard", "migration"),
+        Engine::Sqlite => ("main", "bustard_migration"),
+    }
+}
+
+fn text(engine: Engine, query: &impl QueryStatementWriter) -> String {
+    match engine {
+        Engine::Postgres => query.to_string(PostgresQueryBuilder),
+        Engine::Sqlite => query.to_string(SqliteQueryBuilder),
+    }
+}
+
+/// Asks how all apps stand, from the third of Bustard's own migrations on; and
+/// whether this role may change that.
+pub(crate) fn apps_query(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => {
+            "SELECT a.label, a.history, a.state FROM bustard.app AS a UNION ALL SELECT NULL, NULL, 'guest' \
+             WHERE NOT pg_catalog.has_table_privilege('bustard.migration', 'INSERT')"
+        }
+        Engine::Sqlite => "SELECT label, history, state FROM main.bustard_app",
+    }
+}
+
+/// The answer to it. `place` says where an app's history is, and nothing of others
+/// than the migrator's own.
+pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> Result<Installed> {
+    let mut installed = Installed::default();
+    for row in rows {
+        let [label, history, state] = <[_; 3]>::try_from(row).map_err(|_| strange())?;
+        let state = match state.as_deref() {
+            Some("enabled") => AppState::Enabled,
+            Some("disabled") => AppState::Disabled,
+            Some("kept") => AppState::DataKept,
+            Some("guest") => {
+                installed.guest = true;
+                continue;
+            }
+            _ => return Err(strange()),
+        };
+        let (label, history) = label.zip(history).ok_or_else(strange)?;
+        let here = place(&label);
+        if here.is_empty() || here == history {
+            installed.insert(InstalledApp { label, history, state });
+        } else {
+            installed.foreign.insert(label);
+        }
+    }
+    Ok(installed)
+}
+
+/// Asks for all records of these apps, by app and version.
+pub(crate) fn records_query(engine: Engine, labels: &[&str]) -> String {
+    let mut query = Query::select();
+    query.columns(RECORD).from(migrations(engine));
+    query.and_where(Expr::col("app").is_in(labels.iter().copied()));
+    query.order_by("app", Order::Asc).order_by("version", Order::Asc);
+    text(engine, &query)
+}
+
+/// The answer to it.
+pub(crate) fn records(rows: Vec<Row>) -> Result<Vec<Record>> {
+    let one = |row: Row| {
+        let [app, version, body, needs, undo, obstacle] = <[_; 6]>::try_from(row).ok()?;
+        let (version, needs) = (version?.parse().ok()?, Record::parse_needs(&needs?)?);
+        Some(Record { app: app?, version, body: body?, needs, undo: undo?, obstacle })
+    };
+    rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
+}
+
+/// Asks for the checksums without dependencies of these migrations.
+pub(crate) fn bodies_query(engine: Engine, wanted: &[(&str, i64)]) -> String {
+    let mut query = Query::select();
+    query.columns(["app", "version", "body"]).from(migrations(engine));
+    query.and_where(Expr::col("app").is_in(wanted.iter().map(|(app, _)| *app)));
+    query.and_where(Expr::col("version").is_in(wanted.iter().map(|(_, version)| *version)));
+    text(engine, &query)
+}
+
+/// The answer to it, which may be about others as well.
+pub(crate) fn bodies(rows: Vec<Row>) -> Result<Vec<(String, i64, String)>> {
+    let one = |row: Row| {
+        let [app, version, body] = <[_; 3]>::try_from(row).ok()?;
+        Some((app?, version?.parse().ok()?, body?))
+    };
+    rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
+}
+
+/// Writes the app's row, or replaces it.
+pub(crate) fn put_app(engine: Engine, app: &InstalledApp) -> Statement {
+    let mut put = Query::insert();
+    put.into_table(apps(engine)).columns(["label", "history", "state"]);
+    put.values_panic([app.label.as_str().into(), app.history.as_str().into(), state_name(app.state).into()]);
+    put.on_conflict(OnConflict::column("label").update_columns(["history", "state"]).to_owned());
+    Statement::generated(text(engine, &put), None)
+}
+
+/// Deletes the app's row and all its records.
+pub(crate) fn delete_app(engine: Engine, label: &str) -> [Statement; 2] {
+    let mut records = Query::delete();
+    records.from_table(migrations(engine)).and_where(Expr::col("app").eq(label));
+    let mut row = Query::delete();
+    row.from_table(apps(engine)).and_where(Expr::col("label").eq(label));
+    [text(engine, &records), text(engine, &row)].map(|sql| Statement::generated(sql, None))
+}
+
+/// Writes a record, or replaces it.
+pub(crate) fn put_record(engine: Engine, record: &Record) -> Statement {
+    let mut put = Query::insert();
+    put.into_table(migrations(engine)).columns(RECORD);
+    put.values_panic([
+        record.app.as_str().into(),
+        record.version.into(),
+        record.body.as_str().into(),
+        record.needs_text().into(),
+        record.undo.as_str().into(),
+        record.obstacle.clone().into(),
+    ]);
+    let replaced = ["body", "needs", "undo", "obstacle"];
+    put.on_conflict(OnConflict::columns(["app", "version"]).update_columns(replaced).to_owned());
+    Statement::generated(text(engine, &put), None)
+}
+
+/// Deletes a record.
+pub(crate) fn delete_record(engine: Engine, app: &str, version: i64) -> Statement {
+    let mut delete = Query::delete();
+    delete.from_table(migrations(engine));
+    delete.and_where(Expr::col("app").eq(app)).and_where(Expr::col("version").eq(version));
+    Statement::generated(text(engine, &delete), None)
+}
+
+/// A state as its row says it. Nobody has a row for an app that is not installed.
+fn state_name(state: AppState) -> &'static str {
+    match state {
+        AppState::Disabled => "disabled",
+        AppState::DataKept => "kept",
+        AppState::NotInstalled | AppState::Enabled => "enabled",
+    }
+}

@@ -1,0 +1,168 @@
+//! Dependencies that were changed after they could matter.
+
+use bustard::{App, ErrorKind, Migration, Place, Problem, Revert, State};
+
+use super::{Ground, bans, forum, messages, migrator, names, table};
+
+const CHANGED: &str = "is applied, and its dependencies were changed since it was";
+
+impl Ground {
+    fn write(&self, contents: &str) -> App {
+        self.scene.project.file("plugin/V1__plugin.sql", contents);
+        App::directory("plugin", self.scene.project.path().join("plugin"))
+    }
+
+    /// Asserts that this is all there is to be said, in plan, report and status, and
+    /// that nothing is wrong.
+    #[track_caller]
+    fn warns(&mut self, apps: &[App], expected: &[&str]) {
+        let plan = migrator(apps).plan(&mut self.database).expect("nothing is wrong");
+        assert_eq!(warnings(&plan.warnings), expected);
+        let status = migrator(apps).status(&mut self.database).expect("there is a status");
+        assert_eq!(warnings(&status.warnings), expected);
+        let before = self.scene.contents();
+        let report = self.run(apps);
+        assert_eq!(warnings(&report.warnings), expected);
+        if plan.steps.is_empty() {
+            assert!(!report.changed());
+            assert_eq!(self.scene.contents(), before);
+            assert_eq!(status.in_state(State::Applied).count(), status.migrations.len());
+        }
+    }
+
+    /// Has it accepted, after which nobody speaks of it.
+    #[track_caller]
+    fn accepts(&mut self, apps: &[App], app: &str, needs: &str) {
+        let report = migrator(apps).repair(&mut self.database, app, 1).expect("it can be accepted");
+        assert!(report.changed());
+        self.warns(apps, &[]);
+        self.unchanged(|database| migrator(apps).repair(database, app, 1));
+        let records = self.own("migration");
+        let recorded =
+            self.scene.value(&format!("SELECT needs FROM {records} WHERE app = '{app}' AND version = 1"));
+        assert_eq!(recorded, needs);
+    }
+}
+
+fn warnings(warnings: &[Problem]) -> Vec<&str> {
+    messages(warnings)
+}
+
+#[test]
+fn of_a_file() {
+    for mut ground in Ground::both() {
+        let sql = "CREATE TABLE plugin (id integer);\n-- bustard: register cache plugins\n";
+        let plugin = ground.write(&format!("-- bustard: depends on forum V1\n{sql}"));
+        ground.run(&[forum(), plugin.clone()]);
+        ground.warns(&[forum(), plugin], &[]);
+        let said = format!("plugin:V1__plugin {CHANGED}");
+        for changed in [
+            format!("-- bustard: depends on forum V2\n{sql}"),
+            sql.to_owned(),
+            format!(
+                "-- bustard: depends on forum V1\r\n{}",
+                sql.replace('\n', "\r\n-- bustard: depends on bans\r\n")
+            ),
+            format!("\u{feff}--bustard:DEPENDS ON forum\n{sql}"),
+        ] {
+            let apps = [forum(), bans(), ground.write(&changed)];
+            ground.run(&apps[..2]);
+            ground.warns(&apps, &[&said]);
+        }
+        // Its next migration is applied, refinery's own verification included.
+        let apps = [forum(), bans(), ground.write(&format!("-- bustard: depends on bans V1\n{sql}"))];
+        ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
+        assert_eq!(names(&ground.run(&apps)), ["plugin:V2__more"]);
+        ground.warns(&apps, &[&said]);
+        let warning = &migrator(&apps).plan(&mut ground.database).expect("there is a plan").warnings[0];
+        assert!(warning.help_text().is_some_and(|help| help.contains("bustard repair plugin:V1")));
+        assert!(warning.place().is_some_and(|place| place.path().ends_with("plugin/V1__plugin.sql")));
+        ground.accepts(&apps, "plugin", "bans:1");
+
+        // Anything else is a divergence as ever, until it is accepted.
+        let other = ground.write(&format!("-- bustard: depends on bans V1\n{sql}-- a comment\n"));
+        let apps = [forum(), bans(), other];
+        let error = ground.refused(|database| migrator(&apps).run(database));
+        assert_eq!(error.kind(), ErrorKind::Divergent);
+        let report = migrator(&apps).allow_divergent(true).run(&mut ground.database).expect("allowed");
+        assert!(!report.changed());
+        ground.accepts(&apps, "plugin", "bans:1");
+        let apps = [forum(), bans(), ground.write(&format!("{sql}-- a comment\n"))];
+        ground.warns(&apps, &[&said]);
+        // Nor is it in the way of going back.
+        let to = Revert::To { app: "plugin".into(), version: 1 };
+        ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
+        let error = ground.refused(|database| migrator(&apps).revert(database, &to));
+        assert!(error.to_string().contains("V2__more cannot be undone"), "{error}");
+    }
+}
+
+#[test]
+fn of_a_migration_built_in_code() {
+    for mut ground in Ground::both() {
+        let plain = || App::new("plugin").migration("V1__plugin", table("plugin"));
+        let asking = |version| {
+            App::new("plugin").migration("V1__plugin", table("plugin").depends_on("forum", version))
+        };
+        let said = format!("plugin:V1__plugin {CHANGED}");
+        ground.run(&[forum(), asking(1)]);
+        ground.warns(&[forum(), asking(1)], &[]);
+        ground.warns(&[forum(), asking(2)], &[&said]);
+        ground.warns(&[forum(), plain()], &[&said]);
+        ground.accepts(&[forum(), plain()], "plugin", "");
+        ground.warns(&[forum(), asking(2)], &[&said]);
+        ground.accepts(&[forum(), asking(2)], "plugin", "forum:2");
+        let more = asking(1).migration("V2__more", table("more"));
+        assert_eq!(names(&ground.run(&[forum(), more])), ["plugin:V2__more"]);
+    }
+}
+
+/// Where there are no records yet, it is seen that there were none.
+#[test]
+fn where_there_were_none() {
+    for mut ground in Ground::both() {
+        let sql = "CREATE TABLE plugin (id integer);\n";
+        let plugin = ground.write(sql);
+        migrator(&[]).target("bustard", 2).run(&mut ground.database).expect("it runs");
+        migrator(&[plugin]).fake(false).run(&mut ground.database).expect("it runs");
+        let apps = [forum(), ground.write(&format!("{sql}-- bustard: depends on forum V1\n"))];
+        let said = format!("plugin:V1__plugin {CHANGED}");
+        let late = "forum:V1__users is pending, and plugin:V1__plugin, which is to come after it, is applied already";
+        ground.warns(&apps, &[&said, late]);
+        ground.warns(&apps, &[&said]);
+        ground.accepts(&apps, "plugin", "forum:1");
+    }
+}
+
+#[test]
+fn a_late_required_by() {
+    for mut ground in Ground::both() {
+        let project = ground.scene.project.path().join("early");
+        ground.run(&[forum()]);
+        ground.scene.project.file(
+            "early/V1__early.sql",
+            "CREATE TABLE early (id integer);\n-- bustard: required by forum V2\n",
+        );
+        let apps = [forum(), App::directory("early", project)];
+        let said =
+            "early:V1__early is pending, and forum:V2__posts, which is to come after it, is applied already";
+        let plan = migrator(&apps).plan(&mut ground.database).expect("nothing is wrong");
+        assert_eq!(plan.warnings[0].place().and_then(Place::line), Some(2));
+        ground.warns(&apps, &[said]);
+        // It has been applied.
+        ground.warns(&apps, &[]);
+
+        // To depend on an app as a whole is no claim to what it will have one day.
+        let whole = App::new("whole").migration("V1__x", table("x").depends_on_app("forum"));
+        ground.run(&[forum(), apps[1].clone(), whole.clone()]);
+        let newer = [forum().migration("V3__more", table("more")), apps[1].clone(), whole];
+        ground.warns(&newer, &[]);
+        // One of an app that is disabled is not applied at all.
+        let bans = App::new("bans")
+            .migration("V1__bans", Migration::new().register_cache("b").required_by("forum", 1));
+        let apps = [newer[0].clone(), newer[1].clone(), newer[2].clone(), bans];
+        migrator(&apps).disable(&mut ground.database, "bans").expect("it is loaded");
+        let plan = migrator(&apps).plan(&mut ground.database).expect("nothing is wrong");
+        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    }
+}
