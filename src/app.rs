@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::embedded::File;
 use crate::error::Place;
 use crate::migration::Migration;
 use crate::version::MigrationId;
@@ -21,11 +22,13 @@ pub struct App {
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     Directory(PathBuf),
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     Refinery(Vec<refinery_core::Migration>),
     /// File stems (`V1__name`) and what was built in code.
     Code(Vec<(String, Migration)>),
-    /// File names (`V1__name.sql`) and texts, put into the binary by a build script.
-    Embedded(&'static [(&'static str, &'static str)]),
+    /// Paths of files beneath their directory, and what a build script put into the
+    /// binary of each.
+    Embedded(&'static [(&'static str, File)]),
 }
 
 impl App {
@@ -36,6 +39,7 @@ impl App {
     }
 
     /// Migrations as refinery loads or embeds them.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub fn refinery(label: impl Into<String>, migrations: Vec<refinery_core::Migration>) -> Self {
         App { label: label.into(), history: None, origin: Origin::Refinery(migrations) }
     }
@@ -43,10 +47,6 @@ impl App {
     /// An app without migrations, to which [`App::migration`] adds them.
     pub fn new(label: impl Into<String>) -> Self {
         App { label: label.into(), history: None, origin: Origin::Code(Vec::new()) }
-    }
-
-    pub(crate) fn embedded(label: &str, files: &'static [(&'static str, &'static str)]) -> Self {
-        App { label: label.to_owned(), history: None, origin: Origin::Embedded(files) }
     }
 
     /// Adds a migration built in code under a name like `V1__create_users`.

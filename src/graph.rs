@@ -21,6 +21,18 @@ use crate::migration::Dependency;
 /// An app's index and a migration's index in it.
 pub(crate) type Node = (usize, usize);
 
+/// How a migration says that it comes before or after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Asked {
+    /// The later one depends on the earlier one.
+    DependsOn,
+    /// The later one depends on the whole app, whose last migration the earlier one is.
+    DependsOnApp,
+    /// The earlier one is required by the later one.
+    RequiredBy,
+}
+
 /// Why one migration comes before another.
 #[derive(Clone, Debug)]
 enum Reason {
@@ -29,17 +41,18 @@ enum Reason {
     /// Bustard's own tables, which every app needs.
     Bustard,
     /// A directive, here.
-    Asked(Option<Place>),
+    Asked(Asked, Option<Place>),
 }
 
 /// Edges go from a migration to those that come after it.
 type Edges = DiGraph<Node, Reason>;
 
 /// All migrations, what each needs, and the order in which they can be applied.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Graph {
     pub order: Vec<Node>,
     needs: HashMap<Node, Vec<Node>>,
+    edges: Edges,
 }
 
 impl Graph {
@@ -61,12 +74,22 @@ impl Graph {
         let needed =
             |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
         let needs = edges.node_indices().map(|at| (edges[at], needed(at))).collect();
-        Ok(Graph { order, needs })
+        Ok(Graph { order, needs, edges })
     }
 
     /// What must be applied just before this one.
     pub(crate) fn needs(&self, node: Node) -> &[Node] {
         self.needs.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// What directives ask for: what comes before, what after, how and where that was said.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = (Node, Node, Asked, Option<&Place>)> {
+        self.edges.edge_references().filter_map(|edge| match edge.weight() {
+            Reason::Versions | Reason::Bustard => None,
+            Reason::Asked(asked, place) => {
+                Some((self.edges[edge.source()], self.edges[edge.target()], *asked, place.as_ref()))
+            }
+        })
     }
 
     /// The migration and all that it needs, however far back.
@@ -99,23 +122,29 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize,
         }
         for (m, migration) in app.migrations.iter().enumerate() {
             let this = nodes[a][m];
-            let asked = |dependency: &Dependency| {
-                Reason::Asked(dependency.place.clone().or_else(|| migration.file.clone()))
+            let place = |dependency: &Dependency| dependency.place.clone().or_else(|| migration.file.clone());
+            let depends = |dependency: &Dependency| match dependency.version {
+                Some(_) => Asked::DependsOn,
+                None => Asked::DependsOnApp,
             };
             let who = |relation| format!("{}:{} {relation}", app.label, migration.id);
-            for (dependency, after) in (migration.migration.depends_on.iter().map(|d| (d, true)))
-                .chain(migration.migration.required_by.iter().map(|d| (d, false)))
+            for (dependency, how) in (migration.migration.depends_on.iter().map(|d| (d, depends(d))))
+                .chain(migration.migration.required_by.iter().map(|d| (d, Asked::RequiredBy)))
             {
                 match find(dependency, a, apps, &labels, broken) {
-                    Ok(Some((a, m))) if after => _ = graph.add_edge(nodes[a][m], this, asked(dependency)),
-                    Ok(Some((a, m))) => _ = graph.add_edge(this, nodes[a][m], asked(dependency)),
+                    Ok(Some((a, m))) => {
+                        let other = nodes[a][m];
+                        let (before, after) =
+                            if how == Asked::RequiredBy { (this, other) } else { (other, this) };
+                        graph.add_edge(before, after, Reason::Asked(how, place(dependency)));
+                    }
                     Ok(None) => {}
                     Err(mut problem) => {
-                        let who = who(if after { "depends on" } else { "is required by" });
+                        let who = who(if how == Asked::RequiredBy { "is required by" } else { "depends on" });
                         problem.message = format!("{who} {}", problem.message);
-                        let problem = match asked(dependency) {
-                            Reason::Asked(Some(place)) => problem.at(place),
-                            _ => problem,
+                        let problem = match place(dependency) {
+                            Some(place) => problem.at(place),
+                            None => problem,
                         };
                         problems.push((a, problem));
                     }
@@ -277,8 +306,8 @@ fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp
         let why = match reason {
             Reason::Versions => "the order of versions says so".to_owned(),
             Reason::Bustard => "every app needs Bustard's own tables".to_owned(),
-            Reason::Asked(None) => "asked in code".to_owned(),
-            Reason::Asked(Some(place)) => {
+            Reason::Asked(_, None) => "asked in code".to_owned(),
+            Reason::Asked(_, Some(place)) => {
                 first_place.get_or_insert_with(|| place.clone());
                 format!("asked in {place}")
             }

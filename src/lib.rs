@@ -37,9 +37,10 @@
 //! | | |
 //! |---|---|
 //! | [`App`], [`Migration`], [`Schema`] | what is to be done: from directories, from refinery, or built in code |
-//! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`] and [`Status`] are plain data |
+//! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`], [`Status`] and [`MigrationGraph`] are plain data |
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
+//! | [`cli`] | the command for an application's own binary, with the apps that are compiled into it |
 //! | [`CacheBuster`] | the reading side: versions kept current in this process, and [`commit`](CacheBuster::commit); its [`CacheBusterBuilder`] |
 //! | [`Cache`], [`Values`] | the handle of one cache, and what is kept under its version |
 //! | [`Change`] | what the reading side sees, for who follows it |
@@ -54,7 +55,7 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `cli` | yes | the command `bustard`; libraries do without |
+//! | `cli` | yes | the command `bustard`, and [`cli::run`] for an application's own; libraries do without |
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
@@ -62,31 +63,54 @@
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
-//! | `testing` | no | failpoints and seeded faults, for Bustard's own tests |
+//! | `build` | no | [`build`](build/index.html): embedding migrations, for build scripts |
+//! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints and seeded faults, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 // Without an engine there is data and nothing that runs on it.
-#![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "no engine"))]
+#![cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    allow(dead_code, unused_imports, reason = "no engine")
+)]
+
+// The command names the library as everybody else does.
+#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+extern crate self as bustard;
 
 mod app;
+#[cfg(feature = "build")]
+pub mod build;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod buster;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod catalog;
+#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+pub mod cli;
 #[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
 pub mod config;
+#[doc(hidden)]
+pub mod embedded;
 mod engine;
 mod error;
 mod failpoint;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod graph;
 mod history;
 mod installed;
 mod migration;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrator;
 mod operation;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod plan;
 pub mod registry;
+#[cfg(any(feature = "postgres", feature = "sqlite", feature = "build"))]
 mod source;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod version;
 
 pub use app::App;
@@ -102,15 +126,21 @@ pub use engine::database::{Canceller, Database};
 pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
 pub use error::{Error, ErrorKind, Place, Problem, Result};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use graph::Asked;
 pub use installed::AppState;
 pub use migration::Migration;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migrator::{
-    AppChange, AppStatus, Direction, Done, Event, How, MigrationStatus, Migrator, Plan, Report, Status, Step,
-    TransactionMode, UnregisteredCache,
+    AppChange, AppStatus, Dependant, Direction, Done, DroppedTable, Event, ForeignKey, GraphEdge,
+    GraphMigration, How, MigrationGraph, MigrationStatus, Migrator, Plan, Report, Status, Step,
+    TransactionMode, Uninstall, UninstallPlan, UnregisteredCache,
 };
 pub use operation::Schema;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use plan::{Revert, State};
 pub use sea_query;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use store::{Store, StoreSettings, Stores};
 pub use version::{CacheVersion, MigrationId, Prefix};
 

@@ -1,17 +1,11 @@
-//! The command `bustard`: parse, set up the log, run, exit.
+//! The command `bustard`: that of a host which brings no apps of its own.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 
-mod cli;
-
 use std::process::ExitCode;
 
+use bustard::Migrator;
+
 fn main() -> ExitCode {
-    let arguments = match cli::parse() {
-        Ok(arguments) => arguments,
-        Err(exit) => return exit.into(),
-    };
-    let log = env_logger::Env::default().default_filter_or(arguments.options.log_filter());
-    env_logger::Builder::from_env(log).init();
-    cli::run(&arguments).into()
+    bustard::cli::run(Migrator::new())
 }

@@ -47,6 +47,26 @@ impl Migration {
     }
 
     /// That app's migration must be applied before this one.
+    ///
+    /// The example of Misago's documentation, a plugin whose migration depends on
+    /// (`misago_core`, `0001_initial`) and starts to track the cache `misago_bans`:
+    ///
+    /// ```
+    /// use bustard::{App, Migration, Migrator, registry};
+    ///
+    /// let bans = Migration::new().depends_on("misago_core", 1).register_cache("misago_bans");
+    /// let plugin = App::new("bans").migration("V1__bans", bans);
+    /// # let settings = Migration::new().sql("CREATE TABLE settings (name TEXT PRIMARY KEY)");
+    /// # let core = App::new("misago_core").migration("V1__initial", settings);
+    ///
+    /// // The order in which apps are added says nothing.
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let report = Migrator::new().app(plugin).app(core).run(&mut connection)?;
+    /// let last_two: Vec<&str> = report.steps.iter().rev().take(2).map(|done| &*done.app).collect();
+    /// assert_eq!(last_two, ["bans", "misago_core"]); // the last one first
+    /// assert!(registry::get_version(&mut connection, "misago_bans").is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn depends_on(mut self, app: impl Into<String>, version: i64) -> Self {
         self.depends_on.push(Dependency { app: app.into(), version: Some(version), place: None });
         self

@@ -88,10 +88,21 @@ fn invalidate_some_and_all() {
 fn register_and_unregister() {
     let project = project();
     let old = version(&project, "bans");
-    snapshot(&project, "unregister", &project.bustard(&["caches", "unregister", "bans"]).success());
+    // Not without being told twice what is an app's.
+    snapshot(&project, "owned", &project.bustard(&["caches", "unregister", "bans"]).exits(2));
+    let error = project.bustard(&["caches", "unregister", "bans", "--json"]).exits(2).json()["error"].clone();
+    assert_eq!(
+        (&error["kind"], &error["message"]),
+        (&"usage".into(), &"the cache bans belongs to the app main".into())
+    );
+    assert_eq!(version(&project, "bans"), old);
+    let forced = project.bustard(&["caches", "unregister", "bans", "--force"]).success();
+    snapshot(&project, "unregister", &forced);
     snapshot(&project, "unknown", &project.bustard(&["caches", "get", "bans"]).exits(1));
     snapshot(&project, "register", &project.bustard(&["caches", "register", "bans"]).success());
     assert_ne!(version(&project, "bans"), old);
+    // Registered by hand, it is nobody's.
+    assert_eq!(project.bustard(&["caches", "unregister", "bans"]).success().stdout, forced.stdout);
     snapshot(&project, "registered_twice", &project.bustard(&["caches", "register", "settings"]).exits(1));
 }
 

@@ -7,25 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use support::{Database, Outcome, Project, Running, wait_until};
+use support::{Database, Outcome, Project, Running, example, wait_until};
 
-/// The program. `cargo test --test …` does not build examples by itself.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", "forum"]);
-        // As the tests themselves are built, so that nothing is built twice.
-        if cfg!(feature = "testing") {
-            cargo.arg("--all-features");
-        }
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo starts").success());
-        let program = Path::new(env!("CARGO_BIN_EXE_bustard")).with_file_name("examples").join("forum");
-        program.with_extension(std::env::consts::EXE_EXTENSION)
-    })
+    PROGRAM.get_or_init(|| example("forum"))
 }
 
 /// A forum of one test's own.
@@ -62,6 +48,16 @@ impl Forum {
     fn bustard(&self, arguments: &[&str]) {
         let arguments = [&["--config", "examples/forum/bustard.toml"], arguments].concat();
         Outcome::of(self.command(Path::new(env!("CARGO_BIN_EXE_bustard")), &arguments)).success();
+    }
+
+    fn value(&self, sql: &str) -> String {
+        match &self.database {
+            Some(database) => database.value(sql),
+            None => {
+                let connection = self.project.sqlite("examples/forum/forum.sqlite");
+                connection.query_row(sql, [], |row| row.get(0)).expect(sql)
+            }
+        }
     }
 
     fn execute(&self, sql: &str) {
@@ -227,4 +223,49 @@ fn what_is_missing_is_said() {
     forum.run(&["serve", "1"]);
     let outcome = Outcome::of(forum.command(program(), &["moderate", "ban", "nobody"]));
     outcome.exits(1).complains("no such user");
+}
+
+/// Beside its own words it knows those of the command.
+#[test]
+fn it_is_the_command_as_well() {
+    let forum = Forum::on_sqlite();
+    let config = ["--config", "examples/forum/bustard.toml"];
+    let command = |word| forum.command(program(), &[config[0], config[1], word]);
+    Outcome::of(command("status")).exits(1).complains("`forum migrate` makes it");
+    Outcome::of(command("migrate")).success().says("V9__no_ranks");
+    Outcome::of(command("check")).success().says("up to date");
+    forum.run(&["serve", "1"]).says("\n0 migrations applied");
+}
+
+/// The plugin that is a crate is in the program. The command on its own has the
+/// others, and no objection to the database.
+fn has_the_plugin_in_rust(forum: &Forum) {
+    let config = ["--config", "examples/forum/bustard.toml"];
+    let run = |arguments: &[&str]| forum.run(&[&config, arguments].concat());
+    forum.bustard(&["migrate"]);
+    forum.execute(
+        "INSERT INTO users (id, name, email, password_hash) VALUES (1, 'Ann', 'ann@example.org', 'x');
+         INSERT INTO threads (id, category, author, title) VALUES (1, 'general', 1, 'Birds');
+         INSERT INTO posts (thread, author, body) VALUES (1, 1, 'Bustards'), (1, NULL, 'Larks');",
+    );
+
+    run(&["migrate"]).says("V3__points_for_the_past  applied").says("3 migrations applied");
+    assert_eq!(forum.value("SELECT CAST(points AS text) FROM reputation WHERE user_id = 1"), "1");
+    run(&["caches"]).says("reputation");
+    forum.bustard(&["check"]);
+
+    run(&["revert", "--to", "reputation:V2"]);
+    assert_eq!(forum.value("SELECT CAST(count(*) AS text) FROM reputation"), "0");
+    run(&["revert", "--to", "reputation:0"]).says("V1__likes");
+    forum.run(&["serve", "1"]).says("\n3 migrations applied");
+}
+
+#[test]
+fn has_the_plugin_in_rust_on_sqlite() {
+    has_the_plugin_in_rust(&Forum::on_sqlite());
+}
+
+#[test]
+fn has_the_plugin_in_rust_on_postgres() {
+    has_the_plugin_in_rust(&Forum::on_postgres());
 }

@@ -22,7 +22,7 @@ struct Layer {
 }
 
 const ZERO: &[&str] = &["error", "failpoint", "version"];
-const ONE: &[&str] = &["operation", "migration", "app", "history", "installed", "ports"];
+const ONE: &[&str] = &["operation", "migration", "app", "embedded", "history", "installed", "ports"];
 
 /// From below. `ports` is `engine/mod.rs`, `adapters` is what lies beneath it;
 /// every part above layer 1 may use layers 0 and 1 as well.
@@ -30,8 +30,10 @@ const LAYERS: &[Layer] = &[
     Layer { parts: ZERO, may_use: &[], libraries: &["strsim"] },
     Layer { parts: ONE, may_use: ZERO, libraries: &["sea_query", "siphasher"] },
     Layer { parts: &["source"], may_use: &[], libraries: &["sqlparser"] },
+    Layer { parts: &["build"], may_use: &["source"], libraries: &[] },
     Layer { parts: &["graph"], may_use: &[], libraries: &["petgraph"] },
     Layer { parts: &["plan"], may_use: &["graph"], libraries: &[] },
+    Layer { parts: &["catalog"], may_use: &[], libraries: &["sea_query"] },
     Layer { parts: &["registry"], may_use: &[], libraries: &["log", "sea_query"] },
     Layer {
         parts: &["adapters"],
@@ -53,7 +55,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         parts: &["migrator"],
-        may_use: &["source", "graph", "plan", "registry", "adapters"],
+        may_use: &["source", "graph", "plan", "catalog", "registry", "adapters"],
         libraries: &["log", "tokio"],
     },
     Layer {
@@ -71,8 +73,9 @@ const LAYERS: &[Layer] = &[
         may_use: &["adapters", "migrator", "buster", "store"],
         libraries: &["dotenvy", "humantime", "serde", "toml"],
     },
-    // The command: the library's public API, which the compiler sees to, and
-    // what makes a command of it.
+    Layer { parts: &["testing"], may_use: &["source", "plan", "registry", "migrator"], libraries: &[] },
+    // The command: the library's public API, to which tests/cli_public.rs holds
+    // it, and what makes a command of it.
     Layer {
         parts: &["main", "cli"],
         may_use: &[],
@@ -100,10 +103,14 @@ const HANDED_OVER: &[(&str, &[&str])] = &[
     ("ports", &["postgres", "Transaction"]),
     ("ports", &["rusqlite", "Connection"]),
     ("app", &["refinery_core", "Migration"]),
+    ("testing", &["rusqlite", "Connection"]),
     ("source", &["refinery_core", "Migration"]),
 ];
 
-const FILE_READERS: &[&str] = &["source", "adapters", "config", "main", "cli"];
+/// The modules that users of the library may name.
+const PUBLIC: &[&str] = &["build", "cli", "config", "registry", "testing"];
+
+const FILE_READERS: &[&str] = &["source", "build", "adapters", "config", "main", "cli"];
 
 #[derive(Debug, Default)]
 struct Findings {
@@ -167,6 +174,8 @@ fn check_module(
             if !may && part != target {
                 complain(line, format!("{part} must not use {target}"));
             }
+        } else if let Some(private) = private(&segments, modules) {
+            complain(line, format!("{part} must not use {private}, which is not public"));
         } else if libraries.contains(segments[0]) {
             named.insert(segments[0].to_owned());
             let handed_over = HANDED_OVER.iter().any(|(p, path)| *p == part && segments.starts_with(path));
@@ -189,6 +198,14 @@ fn part(origin: Origin, module: &[String]) -> &str {
         (Origin::Library, ["engine", ..]) => "adapters",
         _ => module.first().map_or("", String::as_str),
     }
+}
+
+/// The module that a path such as `bustard::plan::Facts` names and that is not
+/// part of the public API.
+fn private<'p>(segments: &[&'p str], modules: &[Module]) -> Option<&'p str> {
+    let ["bustard", module, ..] = segments else { return None };
+    let is_module = modules.iter().any(|m| m.origin == Origin::Library && m.path == [*module]);
+    (is_module && !PUBLIC.contains(module)).then_some(*module)
 }
 
 /// The names by which code knows the package and what it depends on.
@@ -236,8 +253,15 @@ fn the_check_finds_seeded_faults() {
         ("app.rs", "use refinery_core::traits::sync::Query;", "app must not use the library refinery_core"),
         ("cli/mod.rs", "use tokio_postgres as p;", "cli must not use the library tokio_postgres"),
         ("cli/mod.rs", "use toml::Spanned;", "cli must not use the library toml"),
+        ("build/mod.rs", "use crate::migrator::Migrator;", "build must not use migrator"),
+        ("cli/mod.rs", "use crate::registry;", "cli must not use registry"),
+        ("cli/commands/status.rs", "use super::super::super::plan::Facts;", "cli must not use plan"),
+        ("cli/commands/status.rs", "use bustard::plan::Facts;", "cli must not use plan, which is not public"),
+        ("main.rs", "fn f() { bustard::source::own(); }", "main must not use source, which is not public"),
+        ("migrator/mod.rs", "use bustard::cli;", "migrator must not use the library bustard"),
         ("config/url.rs", "use crate::registry;", "config must not use registry"),
         ("migrator/mod.rs", "use crate::config::Config;", "migrator must not use config"),
+        ("catalog.rs", "use crate::source::Effects;", "catalog must not use source"),
         ("store/memory.rs", "use crate::migrator::Report;", "store must not use migrator"),
         ("store/redis.rs", "use tokio::net::TcpStream;", "store must not use the library tokio"),
         ("plan.rs", "use std::{fs::File, io};", "plan must not read files"),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use bustard::{CacheBuster, ErrorKind, registry};
+use bustard::{CacheBuster, ErrorKind, Migrator, Uninstall, registry};
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
 use support::{Database, PATIENCE, Project};
@@ -55,6 +55,20 @@ fn the_command_tells() {
         let arguments = [arguments, &["--database-url", &url]].concat();
         project.bustard(&arguments);
         assert_eq!(drain(&mut listener, &database), 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_uninstall_tells() {
+    let (project, database) = (Project::new(), Database::new());
+    let mut listener = listened_to(&project, &database);
+    let (migrator, mut connection) = (Migrator::new(), database.client());
+    for (keep_data, told) in [(true, 1), (true, 0), (false, 1)] {
+        let what = Uninstall::new("main").keep_data(keep_data);
+        let plan = migrator.plan_uninstall(&mut connection, &what).unwrap();
+        assert_eq!(drain(&mut listener, &database), 0, "a plan changes nothing");
+        migrator.uninstall(&mut connection, &plan).unwrap();
+        assert_eq!(drain(&mut listener, &database), told, "{what:?}");
     }
 }
 

@@ -7,7 +7,12 @@
 //! cargo run --example forum -- moderate    # in another
 //! ```
 //!
-//! `DATABASE_URL=postgres://…` has both on a server.
+//! `DATABASE_URL=postgres://…` has both on a server. Everything that `bustard` knows,
+//! this knows as well, migrations in Rust included:
+//!
+//! ```sh
+//! cargo run --example forum -- --config examples/forum/bustard.toml status
+//! ```
 
 mod database;
 mod moderate;
@@ -15,8 +20,9 @@ mod serve;
 
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
-use bustard::{CacheBuster, Config};
+use bustard::{CacheBuster, Config, Migrator};
 use database::Connection;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -24,15 +30,23 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const USAGE: &str = "\
 usage: forum serve [SECONDS]
        forum moderate                                   until Ctrl-C
-       forum moderate promote|demote|ban|unban USER     once";
+       forum moderate promote|demote|ban|unban USER     once
+       forum migrate, status, caches, …                 see forum help";
 
-fn main() {
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if !matches!(arguments.first(), None | Some(&("serve" | "moderate"))) {
+        return bustard::cli::run(migrator());
+    }
     // What is wrong for a while, such as a store that is down, is logged and no error.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Err(error) = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
-        eprintln!("{error}");
-        std::process::exit(1);
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -44,6 +58,12 @@ fn run(arguments: &[&str]) -> Result {
         ["moderate", action, user] => moderate::once(&Forum::configured()?, action, user),
         _ => Err(USAGE.into()),
     }
+}
+
+/// What is in the binary: the plugin that is a crate. `bustard.toml` adds what is SQL
+/// files only.
+fn migrator() -> Migrator {
+    Migrator::new().app(forum_reputation::migrations())
 }
 
 /// What both programs start with.
@@ -64,7 +84,7 @@ impl Forum {
     fn migrate(&self) -> Result {
         let (mut database, origin) = self.config.database(None)?;
         println!("{} (from {origin})", database.display_name());
-        let report = self.config.migrator().run(&mut database)?;
+        let report = self.config.applied_to(migrator()).run(&mut database)?;
         println!("{} migrations applied", report.steps.len());
         Ok(())
     }

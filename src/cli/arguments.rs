@@ -5,13 +5,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::commands::{caches, migrate, new, plan, repair, revert};
+use super::commands::{apps, caches, graph, migrate, new, plan, repair, revert};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{self, Output};
-use super::redact;
+use super::{program, redact};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -85,12 +85,20 @@ pub enum Command {
     Status,
     /// Is there nothing to do? For CI: see the exit codes
     Check,
+    /// Show which app needs which, as text or as a picture; connect to nothing
+    Graph(graph::Options),
     /// Undo migrations, the latest first, and invalidate all caches
     Revert(revert::Options),
     /// Accept an applied migration's file as it is now
     Repair(repair::Options),
     /// Write a new migration file
     New(new::Options),
+    /// List the apps and how each stands, also those that only the database knows
+    Apps,
+    /// Expect an app's migrations no longer; its tables and caches stay
+    Disable(apps::Options),
+    /// Expect a disabled app's migrations again
+    Enable(apps::Options),
     /// List the tracked caches, or work with them
     Caches(caches::Options),
 }
@@ -99,7 +107,10 @@ pub enum Command {
 /// printed.
 pub fn parse() -> Result<Arguments, Exit> {
     let given: Vec<OsString> = std::env::args_os().collect();
-    Arguments::try_parse_from(&given).map_err(|error| refuse(&given, &error))
+    let mut command = Arguments::command().bin_name(program::name());
+    (command.try_get_matches_from_mut(&given))
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .map_err(|error| refuse(&given, &error.format(&mut command)))
 }
 
 fn refuse(given: &[OsString], error: &clap::Error) -> Exit {
@@ -122,8 +133,6 @@ fn refuse(given: &[OsString], error: &clap::Error) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

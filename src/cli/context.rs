@@ -1,13 +1,13 @@
 //! What every command starts from: the options, the configuration, and from
-//! them the migrator and the database.
+//! them the database.
 
 use bustard::config::Origin;
-use bustard::{Config, Database, ErrorKind, Migrator};
+use bustard::{Config, Database, Engine, ErrorKind};
 
 use super::arguments::Options;
 use super::failure::Failure;
 use super::output::Output;
-use super::{document, progress, signals};
+use super::{document, signals};
 
 /// The options and the configuration.
 pub struct Context<'a> {
@@ -36,11 +36,6 @@ impl<'a> Context<'a> {
         Ok(Context { options, output, config })
     }
 
-    /// A migrator for the configured apps.
-    pub fn migrator(&self) -> Migrator {
-        self.config.migrator().on_event(progress::follow(self.output))
-    }
-
     /// The database, which has been named to the user and is rolled back when a
     /// signal comes.
     pub fn database(&self) -> Result<Chosen, Failure> {
@@ -55,6 +50,11 @@ impl<'a> Context<'a> {
     /// The same, named in an SQL comment.
     pub fn database_in_sql(&self) -> Result<Chosen, Failure> {
         self.choose("-- ", false)
+    }
+
+    /// The engine of the database, which is neither connected to nor named.
+    pub fn engine(&self) -> Result<Engine, Failure> {
+        Ok(self.find()?.0.engine())
     }
 
     fn choose(&self, prefix: &str, create: bool) -> Result<Chosen, Failure> {

@@ -4,9 +4,11 @@
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair` | `database`, `changed`, `steps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
-//! | `plan` | `database`, `steps`, `untracked`, `caches_invalidated`, `warnings` |
-//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `unregistered`, `untracked`, `warnings` |
+//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
+//! | `plan` | `database`, `steps`, `apps`, `untracked`, `caches_invalidated`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps that a run brings back), `unregistered`, `untracked`, `warnings` |
+//! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
+//! | `apps` | `database`, `apps` |
 //! | `new` | `app`, `migration`, `file` |
 //! | `caches`, `caches list` | `database`, `caches` |
 //! | `caches get` | `database`, `name`, `version` |
@@ -21,6 +23,10 @@
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
+//! | `migrations` of a graph | `app`, `migration`, `file` |
+//! | `edges` | `app`, `migration`, `needs_app`, `needs` (the earlier migration), `asked` (`depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
+//! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are at hand), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
+//! | `apps` of a run or a plan | `app`, `state`: how it stands afterwards |
 //! | `unregistered` | `name`, `app`, `migration`: that registers it |
 //! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
@@ -35,14 +41,17 @@
 //! `cache`, `cancelled` or `failed`. `applied` lists what had committed before
 //! the failure, as `app:V1__name`.
 
+use std::borrow::Cow;
+
 use bustard::registry::{self, UntrackedTable};
 use bustard::{
-    Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place, Problem, State,
-    Step as Planned, UnregisteredCache,
+    AppState, AppStatus, Asked, Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place,
+    Problem, State, Step as Planned, UnregisteredCache,
 };
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::program;
 
 /// The database that the command works on.
 #[derive(Serialize)]
@@ -54,12 +63,20 @@ pub struct Database {
 
 impl Database {
     pub fn new(database: &Connected, origin: &str) -> Self {
-        let engine = match database.engine() {
-            Engine::Postgres => "postgres",
-            Engine::Sqlite => "sqlite",
-            _ => "other",
-        };
-        Database { engine, name: database.display_name(), from: origin.to_string() }
+        Database {
+            engine: engine(database.engine()),
+            name: database.display_name(),
+            from: origin.to_string(),
+        }
+    }
+}
+
+/// An engine's name.
+pub fn engine(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "postgres",
+        Engine::Sqlite => "sqlite",
+        _ => "other",
     }
 }
 
@@ -153,6 +170,104 @@ impl<'a> From<&'a MigrationStatus> for Migration<'a> {
     }
 }
 
+/// How an app stands.
+#[derive(Serialize)]
+pub struct App<'a> {
+    app: &'a str,
+    state: &'static str,
+    loaded: bool,
+    version: Option<String>,
+    applied: usize,
+    pending: usize,
+    caches: &'a [String],
+}
+
+impl<'a> From<&'a AppStatus> for App<'a> {
+    fn from(status: &'a AppStatus) -> Self {
+        App {
+            app: &status.label,
+            state: app_state(status.state),
+            loaded: status.loaded,
+            version: status.version.map(|version| version.to_string()),
+            applied: status.applied,
+            pending: status.pending,
+            caches: &status.caches,
+        }
+    }
+}
+
+/// How an app stands after a run.
+#[derive(Serialize)]
+pub struct AppChange<'a> {
+    app: &'a str,
+    state: &'static str,
+}
+
+impl<'a> From<&'a bustard::AppChange> for AppChange<'a> {
+    fn from(change: &'a bustard::AppChange) -> Self {
+        AppChange { app: &change.app, state: app_state(change.state) }
+    }
+}
+
+fn app_state(state: AppState) -> &'static str {
+    match state {
+        AppState::NotInstalled => "not_installed",
+        AppState::Enabled => "enabled",
+        AppState::Disabled => "disabled",
+        AppState::DataKept => "data_kept",
+        _ => "other",
+    }
+}
+
+/// A migration of the graph.
+#[derive(Serialize)]
+pub struct GraphMigration<'a> {
+    app: &'a str,
+    migration: String,
+    file: Option<String>,
+}
+
+impl<'a> From<&'a bustard::GraphMigration> for GraphMigration<'a> {
+    fn from(one: &'a bustard::GraphMigration) -> Self {
+        let file = one.file.as_ref().map(file);
+        GraphMigration { app: &one.app, migration: one.migration.to_string(), file }
+    }
+}
+
+/// What one migration asked of another.
+#[derive(Serialize)]
+pub struct GraphEdge<'a> {
+    app: &'a str,
+    migration: String,
+    needs_app: &'a str,
+    needs: String,
+    asked: &'static str,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+impl<'a> From<&'a bustard::GraphEdge> for GraphEdge<'a> {
+    fn from(edge: &'a bustard::GraphEdge) -> Self {
+        let place = edge.place.as_ref();
+        GraphEdge {
+            app: &edge.app,
+            migration: edge.migration.to_string(),
+            needs_app: &edge.needs_app,
+            needs: edge.needs.to_string(),
+            asked: match edge.asked {
+                Asked::DependsOn => "depends_on",
+                Asked::DependsOnApp => "depends_on_app",
+                Asked::RequiredBy => "required_by",
+                _ => "other",
+            },
+            file: place.map(file),
+            line: place.and_then(Place::line),
+            column: place.and_then(Place::column),
+        }
+    }
+}
+
 /// A cache that should be registered and is not.
 #[derive(Serialize)]
 pub struct Unregistered<'a> {
@@ -195,7 +310,7 @@ pub struct Trouble<'a> {
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
-    help: Option<&'a str>,
+    help: Option<Cow<'a, str>>,
 }
 
 impl<'a> From<&'a Problem> for Trouble<'a> {
@@ -206,7 +321,7 @@ impl<'a> From<&'a Problem> for Trouble<'a> {
             file: place.map(file),
             line: place.and_then(Place::line),
             column: place.and_then(Place::column),
-            help: problem.help_text(),
+            help: problem.help_text().map(program::advice),
         }
     }
 }
@@ -227,7 +342,7 @@ struct FailedError<'a> {
     line: Option<u32>,
     column: Option<u32>,
     database: Option<Said<'a>>,
-    help: Option<&'a str>,
+    help: Option<Cow<'a, str>>,
     problems: Vec<Trouble<'a>>,
     applied: Option<&'a [String]>,
 }
@@ -257,7 +372,7 @@ impl<'a> Failed<'a> {
                     column: error.place().and_then(Place::column),
                     database: (error.database_message())
                         .map(|message| Said { code: error.sqlstate(), message }),
-                    help: error.help_text().or_else(|| only?.help_text()),
+                    help: error.help_text().or_else(|| only?.help_text()).map(program::advice),
                     problems: error.all_problems().iter().map(Trouble::from).collect(),
                     applied: error.applied(),
                 }
@@ -266,7 +381,7 @@ impl<'a> Failed<'a> {
                 kind,
                 message: usage.message.clone(),
                 file: usage.file.as_ref().map(|file| file.display().to_string()),
-                help: usage.help.as_deref(),
+                help: usage.help.as_deref().map(program::advice),
                 ..FailedError::default()
             },
             Failure::Output(_) => {

@@ -8,8 +8,8 @@ use std::io::{self, ErrorKind, Write};
 use bustard::{Database, Problem};
 use serde::Serialize;
 
-use super::document;
 use super::failure::Failure;
+use super::{document, program};
 
 /// Where and how the command writes.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,11 @@ impl Output {
             return;
         }
         for warning in warnings {
-            print_error(&format!("{} {warning}\n", paint(YELLOW, "warning:")));
+            print_error(&format!(
+                "{} {}\n",
+                paint(YELLOW, "warning:"),
+                program::advice(&warning.to_string())
+            ));
         }
     }
 
@@ -74,7 +78,7 @@ impl Output {
         if self.json && !matches!(failure, Failure::Output(_)) {
             let _ = write_json(&document::Failed::new(failure));
         } else {
-            print_error(&format!("{} {failure}\n", paint(RED, "error:")));
+            print_error(&format!("{} {}\n", paint(RED, "error:"), program::advice(&failure.to_string())));
         }
     }
 }

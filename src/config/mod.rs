@@ -71,6 +71,8 @@ pub struct Config {
     path: Option<PathBuf>,
     database_url: Option<String>,
     apps: Vec<App>,
+    /// Whether the file names no apps, so that `apps` is the one by default.
+    implied: bool,
     transaction: Option<TransactionMode>,
     lock_wait: Option<Duration>,
     grant: Option<Vec<String>>,
@@ -143,7 +145,8 @@ impl Config {
         }
         let (max_staleness, poll_interval) = staleness(&file.cache_buster, at)?;
         let mut apps: Vec<App> = file.apps.into_iter().map(|app| app.beside(directory)).collect();
-        if apps.is_empty() {
+        let implied = apps.is_empty();
+        if implied {
             apps.push(App::directory("main", directory.join("migrations")));
         }
         Ok(Config {
@@ -152,6 +155,7 @@ impl Config {
                 .filter(|url| !url.is_empty())
                 .map(|url| url::beside(directory, url)),
             apps,
+            implied,
             transaction: file.migrate.transaction.map(Into::into),
             lock_wait: file.migrate.lock_wait.map(Into::into),
             grant: file.registry.grant,
@@ -174,7 +178,36 @@ impl Config {
     /// A migrator for these apps, as `[migrate]` and `[registry]` have it. More
     /// apps can be added, such as plugins that bring their migrations in code.
     pub fn migrator(&self) -> Migrator {
-        let mut migrator = Migrator::new().apps(self.apps.iter().cloned());
+        self.applied_to(Migrator::new())
+    }
+
+    /// The same for a migrator that has apps already, as a host's own command
+    /// has: of the file's apps it gets those whose labels it does not have yet.
+    /// What `[migrate]` and `[registry]` say wins over what it was told in code.
+    /// A file without apps adds none, unless there are none at all.
+    ///
+    /// ```
+    /// use bustard::{App, Config, Migrator};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("bustard.toml");
+    /// # let forum = "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n";
+    /// # std::fs::write(&path, format!("{forum}[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n"))?;
+    ///
+    /// let host = Migrator::new().app(App::new("forum"));
+    /// let migrator = Config::read(&path)?.applied_to(host); // which names `forum` and `bans`
+    /// let labels: Vec<&str> = migrator.configured().iter().map(App::label).collect();
+    /// assert_eq!(labels, ["forum", "bans"]);
+    /// assert!(migrator.configured()[0].path().is_none()); // the host's own
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn applied_to(&self, migrator: Migrator) -> Migrator {
+        let theirs = migrator.configured();
+        let missing = |app: &&App| match self.implied {
+            true => theirs.is_empty(),
+            false => theirs.iter().all(|other| other.label() != app.label()),
+        };
+        let added: Vec<App> = self.apps.iter().filter(missing).cloned().collect();
+        let mut migrator = migrator.apps(added);
         if let Some(mode) = self.transaction {
             migrator = migrator.transaction(mode);
         }

@@ -11,6 +11,7 @@ pub(crate) mod database;
 pub(crate) mod observer;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod refinery;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;

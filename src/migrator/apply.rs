@@ -105,6 +105,14 @@ impl Migrator {
     }
 }
 
+/// The operator, whatever the search path says.
+fn equals(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "OPERATOR(pg_catalog.=)",
+        Engine::Sqlite => "=",
+    }
+}
+
 /// What undoes a migration, or why nothing does.
 fn undo(facts: &Facts<'_>, node: Node) -> Result<Vec<Operation>> {
     let loaded = facts.migration(node);
@@ -287,7 +295,7 @@ impl<'r> Run<'r> {
         refinery::verify(transaction, &table, &loaded.migrations, history, same, allow.divergent, missing)
     }
 
-    fn step(
+    pub(super) fn step(
         &mut self,
         transaction: &mut dyn Transaction,
         facts: &Facts<'_>,
@@ -329,7 +337,8 @@ impl<'r> Run<'r> {
                 self.install(facts, node.0);
             }
             Direction::Down => {
-                let sql = format!("DELETE FROM {table} WHERE version = {}", loaded.id.version);
+                let equals = equals(transaction.engine());
+                let sql = format!("DELETE FROM {table} WHERE version {equals} {}", loaded.id.version);
                 transaction.execute(Statement::generated(sql, None))?;
                 self.forget(transaction, facts, node)?;
             }

@@ -14,19 +14,23 @@ mod describe;
 mod grants;
 mod lifecycle;
 mod look;
+mod migration_graph;
 mod records;
 mod repair;
 mod report;
 mod status;
+mod uninstall;
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::migration_graph::{GraphEdge, GraphMigration, MigrationGraph};
 pub use self::report::{
     AppChange, AppStatus, Direction, Done, How, MigrationStatus, Plan, Report, Status, Step,
     UnregisteredCache,
 };
+pub use self::uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use crate::app::{App, LoadedApp};
 use crate::engine::{Connection, Engine, GLANCE};
 use crate::error::{Error, ErrorKind, Place, Problem, Result};
@@ -103,7 +107,7 @@ pub struct Migrator {
     fake: bool,
     allow: Allow,
     grant: Option<Vec<String>>,
-    listener: Mutex<Option<Listener>>,
+    listeners: Mutex<Vec<Listener>>,
 }
 
 impl Default for Migrator {
@@ -116,7 +120,7 @@ impl Default for Migrator {
             fake: false,
             allow: Allow::default(),
             grant: None,
-            listener: Mutex::new(None),
+            listeners: Mutex::default(),
         }
     }
 }
@@ -143,6 +147,11 @@ impl Migrator {
     pub fn apps(mut self, apps: impl IntoIterator<Item = App>) -> Self {
         self.apps.extend(apps);
         self
+    }
+
+    /// The apps that were added, in that order.
+    pub fn configured(&self) -> &[App] {
+        &self.apps
     }
 
     /// One transaction for each migration (the default), or one for the run.
@@ -195,9 +204,10 @@ impl Migrator {
         self
     }
 
-    /// Calls back with what happens, for progress bars and logs.
-    pub fn on_event(mut self, listener: impl FnMut(&Event) + Send + 'static) -> Self {
-        self.listener = Mutex::new(Some(Box::new(listener)));
+    /// Calls back with what happens, for progress bars and logs: each listener
+    /// that was given, in that order.
+    pub fn on_event(self, listener: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.listeners().push(Box::new(listener));
         self
     }
 
@@ -225,6 +235,30 @@ impl Migrator {
         };
         let tables = apps.iter().map(|app| HistoryTable::of(app, engine)).collect();
         Ok(Loaded { apps, graph, tables, warnings, memory: Memory::default() })
+    }
+
+    /// Which migrations there are, and which of them asked to come before or after
+    /// which, without any connection.
+    ///
+    /// ```
+    /// use bustard::{App, Engine, Migration, Migrator};
+    ///
+    /// let forum = App::new("forum").migration("V1__users", Migration::new());
+    /// let bans = App::new("bans").migration("V1__bans", Migration::new().depends_on("forum", 1));
+    /// let graph = Migrator::new().app(bans).app(forum).graph(Engine::Sqlite)?;
+    ///
+    /// assert_eq!(graph.apps, ["bans", "forum"]);
+    /// let edge = &graph.edges[0];
+    /// assert_eq!((edge.app.as_str(), edge.needs_app.as_str()), ("bans", "forum"));
+    /// # Ok::<(), bustard::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
+    pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
+        let Loaded { apps, graph, .. } = self.loaded(engine)?;
+        Ok(migration_graph::of(&apps, &graph))
     }
 
     /// Applies what is pending.
@@ -383,13 +417,13 @@ impl Migrator {
         self.target.as_ref().map(|(app, version)| (app.as_str(), *version))
     }
 
-    fn listener(&self) -> MutexGuard<'_, Option<Listener>> {
+    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
         // A listener that panicked is still a listener.
-        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, event: Event) {
-        if let Some(listener) = &mut *self.listener() {
+        for listener in &mut *self.listeners() {
             listener(&event);
         }
     }
@@ -421,12 +455,17 @@ impl Loaded {
     }
 
     fn has_functions(&self) -> bool {
-        let function = |operation: &crate::operation::Operation| {
-            matches!(operation, crate::operation::Operation::Function(_))
-        };
-        self.apps.iter().flat_map(|app| &app.migrations).any(|loaded| {
-            let migration = &loaded.migration;
-            migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
-        })
+        self.apps.iter().any(has_functions)
     }
+}
+
+/// Whether the app's migrations call functions, forward or back.
+fn has_functions(app: &LoadedApp) -> bool {
+    let function = |operation: &crate::operation::Operation| {
+        matches!(operation, crate::operation::Operation::Function(_))
+    };
+    app.migrations.iter().any(|loaded| {
+        let migration = &loaded.migration;
+        migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
+    })
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// A table's name as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TableName(String);
 
 /// What is wrong with a list of tables, and at which byte.
@@ -39,6 +39,22 @@ impl TableName {
                     return Err((at, format!("`{word}` is too much here: a comma goes between two tables")));
                 }
             }
+        }
+    }
+
+    /// The name with these parts, each quoted where it is none that SQL takes as it
+    /// stands.
+    pub(crate) fn of(schema: Option<&str>, table: &str) -> Self {
+        let quoted = |part: &str| {
+            let bare = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            match bare && part.starts_with(|first: char| !first.is_ascii_digit()) {
+                true => part.to_owned(),
+                false => format!("\"{}\"", part.replace('"', "\"\"")),
+            }
+        };
+        match schema {
+            Some(schema) => TableName(format!("{}.{}", quoted(schema), quoted(table))),
+            None => TableName(quoted(table)),
         }
     }
 
@@ -151,6 +167,20 @@ mod tests {
         ] {
             let (found, name) = TableName::parse(text).expect(text).parts();
             assert_eq!((found.as_deref(), name.as_str()), (schema, table), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_parts_has_these_parts() {
+        for (schema, table, written) in [
+            (None, "ban", "ban"),
+            (Some("forum"), "Ban 1", "forum.\"Ban 1\""),
+            (Some("a.b"), "c\"d", "\"a.b\".\"c\"\"d\""),
+            (None, "1x", "\"1x\""),
+        ] {
+            let name = TableName::of(schema, table);
+            assert_eq!(name.as_str(), written);
+            assert_eq!(name.parts(), (schema.map(str::to_owned), table.to_owned()));
         }
     }
 

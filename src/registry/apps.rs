@@ -1,7 +1,8 @@
 //! The rows for apps and the records of their migrations, on both engines.
 
 use sea_query::{
-    Expr, ExprTrait, OnConflict, Order, PostgresQueryBuilder, Query, QueryStatementWriter, SqliteQueryBuilder,
+    Expr, ExprTrait, OnConflict, Order, PostgresQueryBuilder, Query, QueryStatementWriter, SimpleExpr,
+    SqliteQueryBuilder, Value,
 };
 
 use super::strange;
@@ -31,6 +32,18 @@ fn text(engine: Engine, query: &impl QueryStatementWriter) -> String {
         Engine::Postgres => query.to_string(PostgresQueryBuilder),
         Engine::Sqlite => query.to_string(SqliteQueryBuilder),
     }
+}
+
+/// Whether a column has one of these values. Operators are qualified as everything
+/// else is: the search path may name a schema that somebody else fills.
+fn among<V: Into<Value> + Clone>(engine: Engine, column: &'static str, values: &[V]) -> SimpleExpr {
+    if engine == Engine::Sqlite {
+        return Expr::col(column).is_in(values.iter().cloned());
+    }
+    let places: Vec<String> =
+        (1..=values.len()).map(|n| format!("{column} OPERATOR(pg_catalog.=) ${n}")).collect();
+    let places = if places.is_empty() { "false".to_owned() } else { places.join(" OR ") };
+    Expr::cust_with_values(format!("({places})"), values.iter().cloned())
 }
 
 /// Asks how all apps stand, from the third of Bustard's own migrations on; and
@@ -76,7 +89,7 @@ pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> 
 pub(crate) fn records_query(engine: Engine, labels: &[&str]) -> String {
     let mut query = Query::select();
     query.columns(RECORD).from(migrations(engine));
-    query.and_where(Expr::col("app").is_in(labels.iter().copied()));
+    query.and_where(among(engine, "app", labels));
     query.order_by("app", Order::Asc).order_by("version", Order::Asc);
     text(engine, &query)
 }
@@ -95,8 +108,8 @@ pub(crate) fn records(rows: Vec<Row>) -> Result<Vec<Record>> {
 pub(crate) fn bodies_query(engine: Engine, wanted: &[(&str, i64)]) -> String {
     let mut query = Query::select();
     query.columns(["app", "version", "body"]).from(migrations(engine));
-    query.and_where(Expr::col("app").is_in(wanted.iter().map(|(app, _)| *app)));
-    query.and_where(Expr::col("version").is_in(wanted.iter().map(|(_, version)| *version)));
+    let (apps, versions): (Vec<&str>, Vec<i64>) = wanted.iter().copied().unzip();
+    query.and_where(among(engine, "app", &apps)).and_where(among(engine, "version", &versions));
     text(engine, &query)
 }
 
@@ -121,9 +134,9 @@ pub(crate) fn put_app(engine: Engine, app: &InstalledApp) -> Statement {
 /// Deletes the app's row and all its records.
 pub(crate) fn delete_app(engine: Engine, label: &str) -> [Statement; 2] {
     let mut records = Query::delete();
-    records.from_table(migrations(engine)).and_where(Expr::col("app").eq(label));
+    records.from_table(migrations(engine)).and_where(among(engine, "app", &[label]));
     let mut row = Query::delete();
-    row.from_table(apps(engine)).and_where(Expr::col("label").eq(label));
+    row.from_table(apps(engine)).and_where(among(engine, "label", &[label]));
     [text(engine, &records), text(engine, &row)].map(|sql| Statement::generated(sql, None))
 }
 
@@ -148,7 +161,7 @@ pub(crate) fn put_record(engine: Engine, record: &Record) -> Statement {
 pub(crate) fn delete_record(engine: Engine, app: &str, version: i64) -> Statement {
     let mut delete = Query::delete();
     delete.from_table(migrations(engine));
-    delete.and_where(Expr::col("app").eq(app)).and_where(Expr::col("version").eq(version));
+    delete.and_where(among(engine, "app", &[app])).and_where(among(engine, "version", &[version]));
     Statement::generated(text(engine, &delete), None)
 }
 

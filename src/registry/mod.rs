@@ -32,8 +32,10 @@ mod sqlite;
 mod tables;
 pub(crate) mod within;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::tables::described;
 pub use self::tables::{Untracked, UntrackedTable};
-pub(crate) use self::tables::{untracked, untracked_query};
+pub(crate) use self::tables::{forget_all, untracked, untracked_query};
 use crate::engine::{Engine, Executor, Row, Session};
 use crate::error::{Error, ErrorKind, Result, nearest};
 use crate::version::CacheVersion;

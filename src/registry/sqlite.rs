@@ -20,7 +20,7 @@ pub(super) const LIST: &str =
 pub(super) const DATA_VERSION: &str = "PRAGMA main.data_version";
 
 // In the database itself, whatever is attached to it.
-const TABLE: (&str, &str) = ("main", "bustard_cache");
+pub(super) const TABLE: (&str, &str) = ("main", "bustard_cache");
 const VIEW: (&str, &str) = ("main", "bustard_caches");
 /// The row that stands for all caches.
 const ALL: i64 = 1;

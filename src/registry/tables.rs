@@ -2,12 +2,12 @@
 //! triggers, and putting these back. On PostgreSQL that is a function of the
 //! database; on SQLite it is done here, statement by statement.
 
-use sea_query::{Expr, ExprTrait, OnConflict, Query, SqliteQueryBuilder};
+use sea_query::{Expr, ExprTrait, OnConflict, PostgresQueryBuilder, Query, SqliteQueryBuilder};
 
 use super::{Executor, sqlite};
 use crate::engine::{Engine, Row, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::TableName;
+use crate::operation::{Statement, TableName};
 
 /// A table on which a cache is registered and which is not as it was then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,38 @@ pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
     rows.into_iter().filter_map(one).collect()
 }
 
+/// A cache as a schema has it.
+#[cfg(feature = "testing")]
+pub(crate) struct Described {
+    pub name: String,
+    pub app: Option<String>,
+    /// What it is registered on.
+    pub tables: Vec<String>,
+}
+
+/// All registered caches of a SQLite database by name; none where it has no registry.
+#[cfg(feature = "testing")]
+pub(crate) fn described(executor: &mut impl Executor) -> Result<Vec<Described>> {
+    let registry = "SELECT 1 FROM main.sqlite_master WHERE name = 'bustard_located'";
+    if executor.rows(registry)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut caches: Vec<Described> = Vec::new();
+    let tables = "SELECT c.name, c.app, l.table_name FROM main.bustard_caches AS c \
+                  LEFT JOIN main.bustard_located AS l ON l.cache = c.name ORDER BY 1, 3";
+    for row in executor.rows(tables)? {
+        let mut columns = row.into_iter();
+        let (name, app) = (columns.next().flatten().unwrap_or_default(), columns.next().flatten());
+        if caches.last().is_none_or(|last| last.name != name) {
+            caches.push(Described { name, app, tables: Vec::new() });
+        }
+        if let (Some(cache), Some(table)) = (caches.last_mut(), columns.next().flatten()) {
+            cache.tables.push(table);
+        }
+    }
+    Ok(caches)
+}
+
 const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
 
 /// Notes on SQLite what a registered cache is to be invalidated by. With `lenient`, tables that are not there are passed over.
@@ -119,6 +151,32 @@ pub(super) fn forget(executor: &mut impl Executor, cache: &str) -> Result<()> {
         .to_string(SqliteQueryBuilder);
     executor.rows(&last)?;
     go_back(executor, cache)
+}
+
+/// Forgets what an app's unregistered caches were registered on, on either engine:
+/// nobody goes back to that.
+pub(crate) fn forget_all(engine: Engine, app: &str) -> Statement {
+    let sql = match engine {
+        Engine::Postgres => {
+            let ids = "cache_id OPERATOR(pg_catalog.=) ANY (SELECT c.id FROM bustard.cache AS c \
+                       WHERE c.app OPERATOR(pg_catalog.=) $1 AND NOT c.active)";
+            let mut delete = Query::delete();
+            delete.from_table(("bustard", "tracked_table")).and_where(Expr::cust_with_values(ids, [app]));
+            delete.to_string(PostgresQueryBuilder)
+        }
+        Engine::Sqlite => {
+            let caches = Query::select()
+                .column("id")
+                .from(sqlite::TABLE)
+                .and_where(Expr::col("app").eq(app))
+                .and_where(Expr::col("active").eq(0))
+                .to_owned();
+            let mut delete = Query::delete();
+            delete.from_table(TRACKED).and_where(Expr::col("cache_id").in_subquery(caches));
+            delete.to_string(SqliteQueryBuilder)
+        }
+    };
+    Statement::generated(sql, None)
 }
 
 /// Takes one of the times back that a cache has been unregistered.

@@ -3,7 +3,7 @@
 //! In: what the application gave. Out: the same as from files: SQL that is
 //! split, a text for the checksum, and places that say whose migration it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::name::parse_stem;
 use super::sql::{Directives, parse};
@@ -26,19 +26,30 @@ pub(super) fn built(
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {stem} (built in code)"));
     let place = Place::file(&file);
-    let id = match parse_stem(stem) {
+    match parse_stem(stem) {
         Ok((out_of_order, version, name)) => {
+            fits(version, &place, findings);
             let prefix = if out_of_order { Prefix::U } else { Prefix::V };
-            MigrationId { version, prefix, name: name.to_owned() }
+            let id = MigrationId { version, prefix, name: name.to_owned() };
+            Some(complete(id, migration.clone(), &file, engine, findings))
         }
         Err(wrong) => {
             findings.problems.push(Problem::new(wrong.message).at(place).help(wrong.help));
-            return None;
+            None
         }
-    };
-    fits(id.version, &place, findings);
+    }
+}
 
-    let mut migration = migration.clone();
+/// What is still to be done for a migration that has its name: its SQL is split,
+/// everything is placed and checked. `file` is what messages call it.
+pub(super) fn complete(
+    id: MigrationId,
+    mut migration: Migration,
+    file: &Path,
+    engine: Engine,
+    findings: &mut Findings,
+) -> LoadedMigration {
+    let place = Place::file(file);
     for problem in migration.problems.drain(..) {
         findings.problems.push(if problem.place.is_some() { problem } else { problem.at(place.clone()) });
     }
@@ -53,18 +64,18 @@ pub(super) fn built(
         });
     }
     for operation in migration.operations.iter_mut().chain(migration.down.iter_mut().flatten()) {
-        complete(operation, &file, engine, findings);
+        complete_operation(operation, file, engine, findings);
     }
     if migration.operations.is_empty() {
         findings.warnings.push(Problem::new("the migration does nothing: it has no operation").at(place));
     }
     let dependencies = migration.depends_on.len() + migration.required_by.len();
     let text = canonical(&migration, engine);
-    Some(LoadedMigration { id, migration, text, dependency_lines: (0..dependencies).collect(), file: None })
+    LoadedMigration { id, migration, text, dependency_lines: (0..dependencies).collect(), file: None }
 }
 
 /// Splits, places and checks one operation.
-fn complete(operation: &mut Operation, file: &PathBuf, engine: Engine, findings: &mut Findings) {
+fn complete_operation(operation: &mut Operation, file: &Path, engine: Engine, findings: &mut Findings) {
     let place = Place::file(file);
     match operation {
         Operation::Sql(sql) => {
@@ -143,6 +154,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// One of refinery's migrations: its SQL is what a file would be.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) fn refinery(
     label: &str,
     theirs: &refinery_core::Migration,

@@ -7,8 +7,11 @@
 mod check;
 mod code;
 mod directory;
+mod embedded;
 mod name;
 mod sql;
+#[cfg(feature = "build")]
+pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -16,7 +19,6 @@ pub(crate) mod undo;
 mod variants;
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
 
 use crate::app::{App, BUSTARD, LoadedApp, LoadedMigration, Origin};
 use crate::engine::Engine;
@@ -25,8 +27,11 @@ use crate::history::HistoryTable;
 use crate::migration::Migration;
 use crate::version::{MigrationId, Prefix};
 use directory::Found;
-use name::Language;
+use name::{FileName, Language};
 use sql::Directives;
+pub(crate) use sql::Effects;
+#[cfg(feature = "testing")]
+pub(crate) use sql::tokens;
 use text::Text;
 
 /// What could be loaded, and what is worth knowing about it.
@@ -54,10 +59,11 @@ const LONGEST_TABLE: usize = 63;
 
 /// Bustard's own app: the tables that the registry needs.
 pub(crate) fn own() -> App {
-    App::embedded(BUSTARD, include!(concat!(env!("OUT_DIR"), "/migrations.rs")))
+    crate::app!(BUSTARD)
 }
 
-/// Reads the migrations of all apps for one engine.
+/// Reads the migrations of all apps for one engine. Nobody but Bustard itself, which
+/// comes first, has its label.
 pub(crate) fn load(apps: &[App], engine: Engine) -> Loaded {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
@@ -80,7 +86,7 @@ fn check_labels(apps: &[App], problems: &mut Vec<(usize, Problem)>) {
         let label = app.label.as_str();
         let problem = if let Err(message) = check::label(label) {
             Problem::new(message).help(check::LABEL_HELP)
-        } else if label == BUSTARD && !matches!(app.origin, Origin::Embedded(_)) {
+        } else if label == BUSTARD && n > 0 {
             let problem = Problem::new("the label `bustard` belongs to Bustard's own tables");
             problem.help("give the app another label")
         } else if let Some(other) = apps[..n].iter().find(|other| other.label == label) {
@@ -136,13 +142,10 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
         Origin::Directory(root) => {
             let files = without_rust(directory::list(root, findings), findings);
             let files = variants::choose(files, engine, findings);
-            load_files(files, engine, findings, directory::read)
+            load_files(files, engine, findings)
         }
-        Origin::Embedded(files) => {
-            let named = files.iter().filter_map(|(file, _)| found(label, file, findings)).collect();
-            let chosen = variants::choose(named, engine, findings);
-            load_files(chosen, engine, findings, |path| embedded_text(files, path))
-        }
+        Origin::Embedded(files) => embedded::load(label, files, engine, findings),
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
         Origin::Refinery(theirs) => {
             theirs.iter().filter_map(|migration| code::refinery(label, migration, engine, findings)).collect()
         }
@@ -152,16 +155,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
     };
     migrations.sort_by_key(|migration| migration.id.version);
     for LoadedMigration { id, file, .. } in &migrations {
-        let length = id.name.chars().count();
-        if length > LONGEST_NAME {
-            let message = format!(
-                "the app `{label}` has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
-                id.prefix, id.version
-            );
-            let mut problem = Problem::new(message).help("shorten it: the history has no room for it");
-            problem.place.clone_from(file);
-            findings.problems.push(problem);
-        }
+        name_fits(&format!("the app `{label}`"), id, file.as_ref(), findings);
     }
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
@@ -176,7 +170,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
     LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations }
 }
 
-/// Rust migrations are compiled into the host's own command; this one has none.
+/// Rust migrations are compiled into the host's own command; a directory is only read.
 fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
     let (rust, sql): (Vec<Found>, Vec<Found>) =
         files.into_iter().partition(|file| file.name.language == Language::Rust);
@@ -187,40 +181,54 @@ fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
             n => format!(" (and {n} more)"),
         };
         let problem = Problem::new(format!("a migration in Rust{more} needs the host's own command"));
-        let help = "a directory is read for SQL only: build the migration in the host, with `App::new` and \
-                    `App::migration`, and migrate with the host's command";
+        let help = "a directory is read for SQL only: compile the migration into the host, with `App::new` \
+                    and `App::migration`, and migrate with the host's binary, which gives the app to \
+                    `bustard::cli::run`";
         findings.problems.push(problem.at(Place::file(&first.path)).help(help));
     }
     sql
 }
 
-fn load_files(
-    files: Vec<Found>,
-    engine: Engine,
-    findings: &mut Findings,
-    read: impl Fn(&Path) -> Result<String, Problem>,
-) -> Vec<LoadedMigration> {
+fn load_files(files: Vec<Found>, engine: Engine, findings: &mut Findings) -> Vec<LoadedMigration> {
     let mut migrations = Vec::with_capacity(files.len());
-    for Found { path, name } in files {
-        let place = Place::file(&path);
-        fits(name.version, &place, findings);
-        let text = match read(&path) {
-            Ok(text) => text,
-            Err(problem) => {
-                findings.problems.push(problem);
-                continue;
-            }
-        };
-        let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
-        findings.problems.extend(parsed.problems);
-        findings.warnings.extend(parsed.warnings);
-        let prefix = if name.out_of_order { Prefix::U } else { Prefix::V };
-        let id = MigrationId { version: name.version, prefix, name: name.name };
-        let (migration, file) = (parsed.migration, Some(place));
-        let dependency_lines = dependency_lines(&migration);
-        migrations.push(LoadedMigration { id, migration, text, dependency_lines, file });
+    for found in files {
+        match directory::read(&found.path) {
+            Ok(text) => migrations.push(sql_file(found, text, engine, findings)),
+            Err(problem) => findings.problems.push(problem),
+        }
     }
     migrations
+}
+
+/// What an SQL file says.
+fn sql_file(found: Found, text: String, engine: Engine, findings: &mut Findings) -> LoadedMigration {
+    let Found { path, name } = found;
+    let place = Place::file(&path);
+    fits(name.version, &place, findings);
+    let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+    findings.problems.extend(parsed.problems);
+    findings.warnings.extend(parsed.warnings);
+    let (id, migration) = (identity(name), parsed.migration);
+    let dependency_lines = dependency_lines(&migration);
+    LoadedMigration { id, migration, text, dependency_lines, file: Some(place) }
+}
+
+fn identity(FileName { out_of_order, version, name, .. }: FileName) -> MigrationId {
+    MigrationId { version, prefix: if out_of_order { Prefix::U } else { Prefix::V }, name }
+}
+
+/// Names must fit into refinery's history table.
+fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, findings: &mut Findings) {
+    let length = id.name.chars().count();
+    if length > LONGEST_NAME {
+        let message = format!(
+            "{whose} has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
+            id.prefix, id.version
+        );
+        let mut problem = Problem::new(message).help("shorten it: the history has no room for it");
+        problem.place = file.cloned();
+        findings.problems.push(problem);
+    }
 }
 
 /// Where a text says what its migration depends on.
@@ -238,25 +246,4 @@ fn fits(version: i64, place: &Place, findings: &mut Findings) {
     let problem = Problem::new(format!("the version {version} does not fit into 32 bits"));
     let help = "build with the feature `int8-versions` of the crate `bustard`";
     findings.problems.push(problem.at(place.clone()).help(help));
-}
-
-/// What an embedded file is called in messages.
-fn embedded_path(label: &str, file: &str) -> PathBuf {
-    Path::new(&format!("{label} (embedded)")).join(file)
-}
-
-fn found(label: &str, file: &str, findings: &mut Findings) -> Option<Found> {
-    let path = embedded_path(label, file);
-    match name::parse_file(file)? {
-        Ok(name) => Some(Found { path, name }),
-        Err(wrong) => {
-            findings.problems.push(Problem::new(wrong.message).at(Place::file(path)).help(wrong.help));
-            None
-        }
-    }
-}
-
-fn embedded_text(files: &[(&str, &str)], path: &Path) -> Result<String, Problem> {
-    let text = files.iter().find(|(file, _)| path.file_name().is_some_and(|name| name == *file));
-    text.map(|(_, text)| (*text).to_owned()).ok_or_else(|| Problem::new("an embedded file is gone"))
 }

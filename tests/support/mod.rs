@@ -9,6 +9,7 @@
 mod binaries;
 mod cluster;
 mod database;
+mod example;
 mod pgbouncer;
 mod process;
 mod project;
@@ -25,6 +26,7 @@ mod watchdog;
 pub use binaries::{Binaries, unprivileged};
 pub use cluster::{Cluster, LOCAL_TRUST};
 pub use database::{Database, Rows};
+pub use example::example;
 pub use pgbouncer::PgBouncer;
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::{Project, sqlite_schema};

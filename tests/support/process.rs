@@ -2,12 +2,16 @@
 //! the message of a failing test, and with signals.
 
 use std::fmt;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{self, Mode, OFlags};
+use rustix::pty::{self, OpenptFlags};
 
 /// How long anything may take before a test says that it hangs. Generous, for
 /// loaded machines: a passing test never waits this long.
@@ -57,6 +61,14 @@ impl Outcome {
             .timeout(PATIENCE)
             .output()
             .unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
+        Outcome::new(output.status, &output.stdout, &output.stderr, shown)
+    }
+
+    /// Runs a program to its end, however long it takes: Cargo, on a build from nothing.
+    pub fn of_build(mut command: Command) -> Outcome {
+        let shown = shown(&command);
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
         Outcome::new(output.status, &output.stdout, &output.stderr, shown)
     }
 
@@ -118,6 +130,8 @@ pub struct Running {
     child: Child,
     stdout: Stream,
     stderr: Stream,
+    /// The other end of its terminal, if it has one.
+    terminal: Option<File>,
     command: String,
 }
 
@@ -133,7 +147,37 @@ impl Running {
             .unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
         let stdout = Stream::read(child.stdout.take().expect("it is piped"));
         let stderr = Stream::read(child.stderr.take().expect("it is piped"));
-        Running { child, stdout, stderr, command: shown }
+        Running { child, stdout, stderr, terminal: None, command: shown }
+    }
+
+    /// Starts it on a terminal of its own: what appears there, what was typed
+    /// included, is its standard output.
+    pub fn on_terminal(mut command: Command) -> Running {
+        let shown = shown(&command);
+        let terminal = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
+        pty::grantpt(&terminal).and_then(|()| pty::unlockpt(&terminal)).expect("the terminal is ours");
+        let path = pty::ptsname(&terminal, Vec::new()).expect("it has a name");
+        // Not to become that of the tests.
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let theirs = || fs::open(&path, flags, Mode::empty()).expect("the terminal opens");
+        let child = command
+            .stdin(theirs())
+            .stdout(theirs())
+            .stderr(theirs())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
+        // With it go our copies of the child's end: when the child closes its own,
+        // reading ends.
+        drop(command);
+        let terminal = File::from(terminal);
+        let stdout = Stream::read(terminal.try_clone().expect("files can be shared"));
+        Running { child, stdout, stderr: Stream::read(io::empty()), terminal: Some(terminal), command: shown }
+    }
+
+    /// Types this on its terminal; `\x04` at the start of a line ends the input.
+    pub fn types(&mut self, text: &str) {
+        let terminal = self.terminal.as_mut().expect("it is on a terminal");
+        terminal.write_all(text.as_bytes()).expect("terminals take what is typed");
     }
 
     /// Its process id.

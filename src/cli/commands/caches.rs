@@ -51,6 +51,10 @@ enum Command {
     Unregister {
         /// The cache
         name: String,
+
+        /// Although it belongs to an app, whose migrations count on it
+        #[arg(long)]
+        force: bool,
     },
     /// Print a line whenever a cache gets another version, until interrupted
     Watch,
@@ -72,9 +76,14 @@ pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
         Command::Register { name } => change(context, &mut chosen, "registered", &[name], |database| {
             registry::register(database, name, None)
         }),
-        Command::Unregister { name } => change(context, &mut chosen, "unregistered", &[name], |database| {
-            registry::unregister(database, name)
-        }),
+        Command::Unregister { name, force } => {
+            if !force {
+                check_owner(&mut chosen.database, name)?;
+            }
+            change(context, &mut chosen, "unregistered", &[name], |database| {
+                registry::unregister(database, name)
+            })
+        }
         Command::Watch => watch::run(context, &mut chosen),
     }
 }
@@ -174,6 +183,18 @@ fn change(
     let document = document(chosen, std::collections::BTreeMap::from([(word, names)]));
     context.output.answer(&document, || format!("{word} {}\n", names.join(", ")))?;
     Ok(Exit::Done)
+}
+
+/// A cache that an app owns is the app's to unregister.
+fn check_owner(database: &mut Database, name: &str) -> Result<(), Failure> {
+    let caches = registry::list(database)?;
+    let Some(owner) = caches.iter().find(|cache| cache.name == name).and_then(|cache| cache.app.as_ref())
+    else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!("the cache {name} belongs to the app {owner}"))
+        .help("a migration of that app can unregister it; --force does so now, and `bustard status` will miss it")
+        .into())
 }
 
 /// It has been done: readers that cannot be told look by themselves a little later.

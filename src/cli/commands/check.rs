@@ -1,16 +1,16 @@
 //! `bustard check`: is there nothing to do? For CI and deploy scripts, which
 //! read the exit code.
 
-use bustard::{State, Status};
+use bustard::{Migrator, State, Status};
 
 use super::status;
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 
-pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
-    let status = context.migrator().status(&mut chosen.database)?;
+    let status = migrator.status(&mut chosen.database)?;
     context.output.answer(&status::Document::new(&chosen, &status), || human(&status))?;
     context.output.warnings(&status.warnings);
     Ok(exit(&status))
@@ -18,7 +18,7 @@ pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
 
 fn exit(status: &Status) -> Exit {
     let is_wrong = |state| matches!(state, State::Divergent | State::Missing | State::OutOfOrder);
-    if status.migrations.iter().any(|one| is_wrong(one.state)) {
+    if status::expected(status).any(|one| is_wrong(one.state)) {
         Exit::Refused
     } else if status::is_up_to_date(status) {
         Exit::Done
@@ -31,6 +31,8 @@ fn human(status: &Status) -> String {
     if status::is_up_to_date(status) {
         return format!("up to date: {}", status::summary(status));
     }
-    let open = status.migrations.iter().filter(|one| one.state != State::Applied);
-    format!("{}{}not up to date: {}", status::table(open), status::caches(status), status::summary(status))
+    let open =
+        status::table(status, |one| one.state != State::Applied && !status.disabled.contains(&one.app));
+    let (apps, caches) = (status::apps(status), status::caches(status));
+    format!("{open}{apps}{caches}not up to date: {}", status::summary(status))
 }

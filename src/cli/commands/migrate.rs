@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bustard::TransactionMode;
 use bustard::config::parse_duration;
+use bustard::{Migrator, TransactionMode};
 use clap::{Args, ValueEnum};
 
 use super::report;
@@ -36,9 +36,9 @@ enum Transaction {
     All,
 }
 
-pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database_to_create()?;
-    let mut migrator = options.selection.applied_to(context.migrator()).fake(options.fake);
+    let mut migrator = options.selection.applied_to(migrator).fake(options.fake);
     if let Some(transaction) = options.transaction {
         migrator = migrator.transaction(match transaction {
             Transaction::Each => TransactionMode::Each,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bustard::registry::{Untracked, UntrackedTable};
-use bustard::{Direction, Plan, Step};
+use bustard::{AppChange, Direction, Migrator, Plan, Step};
 use clap::Args;
 use serde::Serialize;
 
@@ -29,17 +29,19 @@ pub struct Options {
 struct Document<'a> {
     database: document::Database,
     steps: Vec<document::PlannedStep<'a>>,
+    apps: Vec<document::AppChange<'a>>,
     untracked: Vec<document::Untracked<'a>>,
     caches_invalidated: bool,
     warnings: Vec<document::Trouble<'a>>,
 }
 
-pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = if options.sql { context.database_in_sql()? } else { context.database()? };
-    let plan = options.selection.applied_to(context.migrator()).plan(&mut chosen.database)?;
+    let plan = options.selection.applied_to(migrator).plan(&mut chosen.database)?;
     let document = Document {
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
+        apps: plan.apps.iter().map(document::AppChange::from).collect(),
         untracked: plan.untracked.iter().map(document::Untracked::from).collect(),
         caches_invalidated: !is_empty(&plan),
         warnings: plan.warnings.iter().map(document::Trouble::from).collect(),
@@ -52,7 +54,7 @@ pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
 const NOTHING: &str = "nothing to do: no cache would be invalidated\n";
 
 fn is_empty(plan: &Plan) -> bool {
-    plan.steps.is_empty() && plan.untracked.is_empty()
+    plan.steps.is_empty() && plan.apps.is_empty() && plan.untracked.is_empty()
 }
 
 fn human(plan: &Plan) -> String {
@@ -69,8 +71,8 @@ fn human(plan: &Plan) -> String {
             text += &format!("    {}: {operation}\n", paint(YELLOW, "cannot be undone"));
         }
     }
-    for table in &plan.untracked {
-        text += &format!("{}\n", retracking(table));
+    for line in others(plan) {
+        text += &format!("{line}\n");
     }
     text + &format!("\n{}\n", summary(plan))
 }
@@ -89,10 +91,22 @@ fn sql(plan: &Plan) -> String {
         }
         text.push('\n');
     }
-    for table in &plan.untracked {
-        text += &format!("-- {}\n", retracking(table));
+    for line in others(plan) {
+        text += &format!("-- {line}\n");
     }
     text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
+}
+
+fn has_steps(plan: &Plan, change: &AppChange) -> bool {
+    plan.steps.iter().any(|step| step.app == change.app)
+}
+
+/// What is to be done beside the steps.
+fn others(plan: &Plan) -> Vec<String> {
+    let returning = (plan.apps.iter())
+        .filter(|change| !has_steps(plan, change))
+        .map(|change| format!("bring back {}: register its caches again", change.app));
+    returning.chain(plan.untracked.iter().map(retracking)).collect()
 }
 
 fn retracking(table: &UntrackedTable) -> String {
@@ -118,6 +132,10 @@ fn summary(plan: &Plan) -> String {
         return "all caches are invalidated at the end of the transaction".to_owned();
     }
     let mut parts = vec![count(plan.steps.len(), "migration")];
+    let installed = plan.apps.iter().filter(|change| has_steps(plan, change)).count();
+    if installed > 0 {
+        parts.push(format!("{} installed", count(installed, "app")));
+    }
     for (number, word) in
         [(caches(|step| &step.registers), "registered"), (caches(|step| &step.unregisters), "unregistered")]
     {

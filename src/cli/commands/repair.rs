@@ -1,6 +1,7 @@
 //! `bustard repair`: accepts an applied migration's file as it is now. Only the
 //! checksum in the history changes.
 
+use bustard::Migrator;
 use clap::Args;
 
 use super::report;
@@ -16,9 +17,9 @@ pub struct Options {
     migration: Target,
 }
 
-pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
     let Target { app, version } = &options.migration;
-    let report = context.migrator().repair(&mut chosen.database, app, *version)?;
+    let report = migrator.repair(&mut chosen.database, app, *version)?;
     report::show(context, &mut chosen, &report)
 }

@@ -2,7 +2,7 @@
 //! migration with its caches, and what became of all caches in the end.
 
 use bustard::registry::{self, Untracked, UntrackedTable};
-use bustard::{Direction, Done, How, Report};
+use bustard::{AppChange, AppState, Direction, Done, How, Report};
 use serde::Serialize;
 
 use crate::cli::context::{Chosen, Context};
@@ -16,6 +16,7 @@ struct Document<'a> {
     database: document::Database,
     changed: bool,
     steps: Vec<document::Step<'a>>,
+    apps: Vec<document::AppChange<'a>>,
     retracked: Vec<document::Untracked<'a>>,
     caches_invalidated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,6 +37,7 @@ pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Resu
         database: chosen.document(),
         changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
+        apps: report.apps.iter().map(document::AppChange::from).collect(),
         retracked: report.retracked.iter().map(document::Untracked::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
@@ -71,18 +73,38 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         Some(number) => format!("all {number} caches invalidated"),
         None => "all caches invalidated".to_owned(),
     };
-    let retracked: String = report.retracked.iter().map(retracked).collect();
+    let others = apps(report) + &report.retracked.iter().map(retracked).collect::<String>();
     if report.steps.is_empty() {
-        return format!("{retracked}\n{caches}\n{granted}");
+        return format!("{others}\n{caches}\n{granted}");
     }
     format!(
-        "{}{retracked}\n{} {} in {} ms; {caches}\n{granted}",
+        "{}{others}\n{} {} in {} ms; {caches}\n{granted}",
         table::render(table),
         count(report.steps.len(), "migration"),
         // A run does one thing.
         report.steps.first().map_or("done", |done| word(done).0),
         report.elapsed.as_millis(),
     )
+}
+
+/// A line for each way in which apps stand otherwise now.
+fn apps(report: &Report) -> String {
+    let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
+    for AppChange { app, state, .. } in &report.apps {
+        let stepped = report.steps.iter().any(|done| done.app == *app);
+        let word = match state {
+            AppState::Enabled if stepped => "installed",
+            AppState::Enabled => "enabled",
+            AppState::Disabled => "disabled",
+            AppState::DataKept => "uninstalled, with its data kept:",
+            _ => "uninstalled",
+        };
+        match lines.iter_mut().find(|(other, _)| *other == word) {
+            Some((_, apps)) => apps.push(app),
+            None => lines.push((word, vec![app])),
+        }
+    }
+    lines.into_iter().map(|(word, apps)| format!("{word} {}\n", apps.join(", "))).collect()
 }
 
 fn retracked(table: &UntrackedTable) -> String {

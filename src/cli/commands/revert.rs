@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use bustard::Revert;
+use bustard::{Migrator, Revert};
 use clap::Args;
 
 use super::report;
@@ -33,9 +33,8 @@ impl Options {
     }
 }
 
-pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
-    let migrator = context.migrator();
     let report = migrator.revert(&mut chosen.database, &options.revert())?;
     // Takes the progress bar away.
     drop(migrator);

@@ -1,7 +1,7 @@
 //! `bustard status`: every migration of every app, and how it stands.
 
 use bustard::registry::{Untracked, UntrackedTable};
-use bustard::{MigrationStatus, State, Status};
+use bustard::{MigrationStatus, Migrator, State, Status};
 use serde::Serialize;
 
 use crate::cli::context::{Chosen, Context};
@@ -9,6 +9,7 @@ use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{YELLOW, paint};
+use crate::cli::program;
 use crate::cli::table::{self, Cell, Color};
 
 /// The document of `status` and `check`.
@@ -17,6 +18,8 @@ pub struct Document<'a> {
     database: document::Database,
     up_to_date: bool,
     migrations: Vec<document::Migration<'a>>,
+    disabled: &'a [String],
+    kept: &'a [String],
     unregistered: Vec<document::Unregistered<'a>>,
     untracked: Vec<document::Untracked<'a>>,
     warnings: Vec<document::Trouble<'a>>,
@@ -28,6 +31,8 @@ impl<'a> Document<'a> {
             database: chosen.document(),
             up_to_date: is_up_to_date(status),
             migrations: status.migrations.iter().map(document::Migration::from).collect(),
+            disabled: &status.disabled,
+            kept: &status.returning,
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
             untracked: status.untracked.iter().map(document::Untracked::from).collect(),
             warnings: status.warnings.iter().map(document::Trouble::from).collect(),
@@ -35,11 +40,11 @@ impl<'a> Document<'a> {
     }
 }
 
-pub fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
-    let status = context.migrator().status(&mut chosen.database)?;
+    let status = migrator.status(&mut chosen.database)?;
     context.output.answer(&Document::new(&chosen, &status), || {
-        table(status.migrations.iter()) + &caches(&status) + &summary(&status)
+        table(&status, |_| true) + &apps(&status) + &caches(&status) + &summary(&status)
     })?;
     context.output.warnings(&status.warnings);
     Ok(Exit::Done)
@@ -50,14 +55,27 @@ pub fn is_up_to_date(status: &Status) -> bool {
     let repairable = status.untracked.iter().any(UntrackedTable::is_repairable);
     !repairable
         && status.unregistered.is_empty()
-        && status.migrations.iter().all(|one| one.state == State::Applied)
+        && status.returning.is_empty()
+        && expected(status).all(|one| one.state == State::Applied)
+}
+
+/// The migrations of the apps that are not disabled.
+pub fn expected(status: &Status) -> impl Iterator<Item = &MigrationStatus> {
+    status.migrations.iter().filter(|one| is_expected(status, one))
+}
+
+fn is_expected(status: &Status, one: &MigrationStatus) -> bool {
+    !status.disabled.contains(&one.app)
 }
 
 /// Migrations and their states.
-pub fn table<'a>(migrations: impl Iterator<Item = &'a MigrationStatus>) -> String {
+pub fn table(status: &Status, shown: impl Fn(&MigrationStatus) -> bool) -> String {
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
-    for one in migrations {
-        let (word, color) = word(one.state);
+    for one in status.migrations.iter().filter(|one| shown(one)) {
+        let (word, color) = match one.state {
+            state if state == State::Applied || is_expected(status, one) => word(state),
+            _ => ("disabled", Color::Yellow),
+        };
         table.add_row([
             Cell::new(&one.app),
             Cell::new(&one.migration),
@@ -66,6 +84,22 @@ pub fn table<'a>(migrations: impl Iterator<Item = &'a MigrationStatus>) -> Strin
         ]);
     }
     if table.is_empty() { String::new() } else { table::render(table) + "\n" }
+}
+
+/// The apps that stand otherwise than most.
+pub fn apps(status: &Status) -> String {
+    let mut text = String::new();
+    for app in &status.disabled {
+        let line =
+            format!("app {app} is disabled: its migrations are expected from `bustard enable {app}` on\n");
+        text += &program::advice(&line);
+    }
+    for app in &status.returning {
+        let words = paint(YELLOW, "was uninstalled with its data kept");
+        let advice = program::advice("`bustard migrate` brings it back");
+        text += &format!("app {app} {words}: {advice}\n");
+    }
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 /// The caches that should be registered and are not, and the tables on which one
@@ -83,13 +117,15 @@ pub fn caches(status: &Status) -> String {
         text += &match why {
             Untracked::Triggers => {
                 let words = paint(YELLOW, "does not invalidate it");
+                let advice = program::advice("`bustard migrate` puts them back");
                 format!(
-                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, `bustard migrate` puts them back\n"
+                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, {advice}\n"
                 )
             }
-            Untracked::Renamed => format!(
-                "cache {cache} is registered on {table}, which has another name now: `bustard migrate` takes note\n"
-            ),
+            Untracked::Renamed => {
+                let advice = program::advice("`bustard migrate` takes note");
+                format!("cache {cache} is registered on {table}, which has another name now: {advice}\n")
+            }
             Untracked::Foreign => {
                 let words = paint(YELLOW, "cannot invalidate it");
                 format!(
@@ -102,15 +138,19 @@ pub fn caches(status: &Status) -> String {
     if text.is_empty() { text } else { text + "\n" }
 }
 
-/// How many migrations are in which state.
+/// How many of the expected migrations are in which state.
 pub fn summary(status: &Status) -> String {
     let states = [State::Applied, State::Pending, State::OutOfOrder, State::Divergent, State::Missing];
     let parts: Vec<String> = (states.into_iter())
-        .map(|state| (status.in_state(state).count(), word(state).0))
+        .map(|state| (expected(status).filter(|one| one.state == state).count(), word(state).0))
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
-    if parts.is_empty() { "no migrations\n".to_owned() } else { parts.join(", ") + "\n" }
+    let disabled = match status.disabled.len() {
+        0 => String::new(),
+        number => format!("; {} disabled", table::count(number, "app")),
+    };
+    if parts.is_empty() { format!("no migrations{disabled}\n") } else { parts.join(", ") + &disabled + "\n" }
 }
 
 fn word(state: State) -> (&'static str, Color) {

@@ -6,6 +6,7 @@
 //! this module builds the operations, in the order of the file.
 
 mod directive;
+mod effects;
 mod lexer;
 mod refuse;
 mod scan;
@@ -19,6 +20,7 @@ use crate::error::{Place, Problem};
 use crate::migration::{Dependency, Migration};
 use crate::operation::{Form, Operation, RegisterCache, Sql, Statement, UnregisterCache};
 use directive::Directive;
+pub(crate) use effects::Effects;
 use refuse::{Explained, Verdict};
 use split::{Piece, Unit};
 
@@ -45,6 +47,13 @@ pub(super) fn parse(text: &Text<'_>, engine: Engine, directives: Directives) -> 
     let mut reader = Reader::new(text, engine, directives);
     reader.read();
     Parsed { migration: reader.migration, problems: reader.problems, warnings: reader.warnings }
+}
+
+/// The tokens of a text as they are written, without blanks and comments.
+#[cfg(feature = "testing")]
+pub(crate) fn tokens(text: &str, engine: Engine) -> impl Iterator<Item = &str> {
+    let spoken = |token: &lexer::Token| !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment);
+    lexer::lex(text, engine).0.into_iter().filter(spoken).map(|token| &text[token.start..token.end])
 }
 
 struct Reader<'a> {

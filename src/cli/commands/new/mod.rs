@@ -7,8 +7,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use bustard::App;
 use bustard::config::hide_secrets;
-use bustard::{App, Config};
 use clap::Args;
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::nearest::nearest;
+use crate::cli::program;
 use numbering::Numbering;
 
 const SQL: &str = include_str!("template.sql");
@@ -42,10 +43,9 @@ struct Document<'a> {
     file: String,
 }
 
-pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
-    let app = app(&context.config, options.app.as_deref())?;
-    // The apps of a configuration are directories.
-    let directory = app.path().unwrap_or(Path::new(""));
+pub fn run(context: &Context<'_>, apps: &[App], options: &Options) -> Result<Exit, Failure> {
+    let app = app(apps, options.app.as_deref())?;
+    let directory = app.path().ok_or_else(|| without_directory(app, apps))?;
     let name = name(&options.name)?;
     let numbering = Numbering::read(directory).map_err(|error| unusable(directory, &error))?;
     let migration = format!("V{}__{name}", numbering.next(time::OffsetDateTime::now_utc()));
@@ -57,9 +57,9 @@ pub fn run(context: &Context<'_>, options: &Options) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn app<'a>(config: &'a Config, label: Option<&str>) -> Result<&'a App, Failure> {
-    let labels = || config.apps().iter().map(App::label);
-    match (label, config.apps()) {
+fn app<'a>(apps: &'a [App], label: Option<&str>) -> Result<&'a App, Failure> {
+    let labels = || apps.iter().map(App::label);
+    match (label, apps) {
         (None, [only]) => Ok(only),
         (None, _) => {
             let labels: Vec<&str> = labels().collect();
@@ -75,6 +75,21 @@ fn app<'a>(config: &'a Config, label: Option<&str>) -> Result<&'a App, Failure> 
             Failure::usage(format!("there is no app `{}`", hide_secrets(label))).help(help).into()
         }),
     }
+}
+
+/// A host's app whose migrations are compiled in.
+fn without_directory(app: &App, apps: &[App]) -> Failure {
+    let others: Vec<&str> = apps.iter().filter(|app| app.path().is_some()).map(App::label).collect();
+    let mut help = format!("add it in the code of `{}`, where the app is made", program::name());
+    if !others.is_empty() {
+        help += &format!("; the apps with a directory are {}", others.join(", "));
+    }
+    Failure::usage(format!(
+        "the migrations of the app `{}` are in no directory, but compiled in",
+        app.label()
+    ))
+    .help(help)
+    .into()
 }
 
 /// Names are `\w+`, as refinery has it.

@@ -1,0 +1,3 @@
+fn main() {
+    bustard::build::embed("migrations")
+}

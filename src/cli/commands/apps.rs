@@ -1,0 +1,71 @@
+//! `bustard apps`: how every app stands, those too that only the database knows.
+//! `disable` and `enable` change that.
+
+use bustard::{AppState, AppStatus, Migrator};
+use clap::Args;
+use serde::Serialize;
+
+use super::report;
+use crate::cli::context::Context;
+use crate::cli::document;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::table::{self, Cell, Color};
+
+/// Which app to disable or enable.
+#[derive(Args)]
+pub struct Options {
+    /// The app's label
+    app: String,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    database: document::Database,
+    apps: Vec<document::App<'a>>,
+}
+
+pub fn list(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    let apps = migrator.list_apps(&mut chosen.database)?;
+    let document =
+        Document { database: chosen.document(), apps: apps.iter().map(document::App::from).collect() };
+    context.output.answer(&document, || human(&apps))?;
+    Ok(Exit::Done)
+}
+
+pub fn disable(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    let report = migrator.disable(&mut chosen.database, &options.app)?;
+    report::show(context, &mut chosen, &report)
+}
+
+pub fn enable(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Result<Exit, Failure> {
+    let mut chosen = context.database()?;
+    let report = migrator.enable(&mut chosen.database, &options.app)?;
+    report::show(context, &mut chosen, &report)
+}
+
+fn human(apps: &[AppStatus]) -> String {
+    if apps.is_empty() {
+        return "no apps\n".to_owned();
+    }
+    let mut table = table::table(&["app", "version", "pending", "state", "caches"]);
+    for app in apps {
+        let (word, color) = match app.state {
+            AppState::Enabled => ("enabled", Color::Green),
+            AppState::Disabled => ("disabled", Color::Yellow),
+            AppState::DataKept => ("data kept", Color::Yellow),
+            _ => ("not installed", Color::Yellow),
+        };
+        let configured = if app.loaded { "" } else { ", not configured" };
+        table.add_row([
+            Cell::new(&app.label),
+            Cell::new(app.version.map_or("-".to_owned(), |version| version.to_string())),
+            Cell::new(if app.loaded { app.pending.to_string() } else { "-".to_owned() }),
+            Cell::new(format!("{word}{configured}")).fg(color),
+            Cell::new(app.caches.join(", ")),
+        ]);
+    }
+    table::render(table)
+}

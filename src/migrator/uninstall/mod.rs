@@ -1,0 +1,249 @@
+//! Uninstalling apps: what it would do, and doing it, in one transaction.
+//!
+//! What is to be undone comes from the histories and the records in the database,
+//! see [`removal`]; the sources of an app are asked only where they are sound.
+
+mod carry_out;
+mod data;
+mod removal;
+
+use std::collections::BTreeMap;
+
+pub use data::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
+use removal::{Known, Removal};
+
+use super::{Direction, Migrator, describe};
+use crate::app::{BUSTARD, LoadedApp};
+use crate::catalog::{self, Ask, Reference};
+use crate::engine::{Connection, Engine, GLANCE, Session};
+use crate::error::{Error, ErrorKind, Problem, Result, nearest};
+use crate::history::{History, HistoryTable};
+use crate::plan::KEEPS_RECORDS;
+use crate::registry;
+use crate::source;
+
+/// What is known before anything is changed.
+struct Found {
+    known: Known,
+    histories: Vec<History>,
+    removal: Removal,
+    /// The tables that are dropped, and who refers to them from elsewhere.
+    tables: Vec<catalog::Table>,
+    references: Vec<Reference>,
+    plan: UninstallPlan,
+}
+
+impl Migrator {
+    /// What [`uninstall`](Migrator::uninstall) would do; touches nothing. What stands
+    /// in its way is part of the plan.
+    ///
+    /// ```
+    /// use bustard::{App, Migration, Migrator, Uninstall};
+    ///
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let create = Migration::new()
+    ///     .sql("CREATE TABLE ban (id INTEGER PRIMARY KEY)")
+    ///     .register_cache("bans")
+    ///     .down(Migration::new().sql("DROP TABLE ban"));
+    /// Migrator::new().app(App::new("bans").migration("V1__bans", create)).run(&mut connection)?;
+    ///
+    /// // The plugin is gone; what undoes it is recorded in the database.
+    /// let migrator = Migrator::new();
+    /// let plan = migrator.plan_uninstall(&mut connection, &Uninstall::new("bans"))?;
+    /// assert_eq!((plan.tables[0].table.as_str(), plan.tables[0].rows), ("ban", 0));
+    /// assert_eq!(plan.caches, ["bans"]);
+    ///
+    /// assert!(plan.obstacles.is_empty());
+    /// assert!(migrator.uninstall(&mut connection, &plan)?.changed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such app, or it is
+    /// not installed.
+    pub fn plan_uninstall(
+        &self,
+        connection: &mut impl Connection,
+        what: &Uninstall,
+    ) -> Result<UninstallPlan> {
+        let code = self.code(connection.engine(), what)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let mut found = self.find(&code, &mut *session, what)?;
+        let engine = session.engine();
+        let counts = catalog::count(engine, &mut |sql| session.rows(sql), &found.tables)?;
+        for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
+            table.rows = rows;
+        }
+        Ok(found.plan)
+    }
+
+    /// The apps whose sources are sound, Bustard's own first.
+    fn code(&self, engine: Engine, what: &Uninstall) -> Result<Vec<LoadedApp>> {
+        if what.app == BUSTARD {
+            return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
+        }
+        let mut apps = vec![source::own()];
+        apps.extend(self.apps.iter().cloned());
+        let source::Loaded { apps, problems, broken, .. } = source::load(&apps, engine);
+        for (_, problem) in problems {
+            log::info!("not needed for uninstalling: {problem}");
+        }
+        let labels: Vec<String> = apps.iter().map(|app| app.label.clone()).collect();
+        let alone = |label: &String| labels.iter().filter(|other| *other == label).count() == 1;
+        let sound = |(a, app): &(usize, LoadedApp)| !broken.contains(a) && alone(&app.label);
+        Ok(apps.into_iter().enumerate().filter(sound).map(|(_, app)| app).collect())
+    }
+
+    /// Looks at everything.
+    fn find(&self, code: &[LoadedApp], session: &mut dyn Session, what: &Uninstall) -> Result<Found> {
+        let engine = session.engine();
+        let here = code.iter().filter(|app| [BUSTARD, &what.app].contains(&app.label.as_str()));
+        let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, engine)).collect();
+        let own = session.read(&here)?;
+        if own.first().is_none_or(|own| own.find(KEEPS_RECORDS).is_none()) {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                "this database has no records of what is installed yet",
+            )
+            .help("run `bustard migrate` first: it makes them of what is applied"));
+        }
+        let known = known(engine, &mut |sql| session.rows(sql))?;
+        self.check_installed(&known, &what.app, session.history_table(&what.app))?;
+        let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
+        for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
+            tables.push(app.table().ok_or_else(|| {
+                let message = format!(
+                    "{}, where the history of {} should be, is no table's name",
+                    app.history, app.label
+                );
+                Error::new(ErrorKind::Failed, message)
+                    .help("somebody else has written to Bustard's own tables")
+            })?);
+        }
+        let histories = session.read(&tables)?;
+        let removal = Removal::new(engine, what, &known, code, tables, &histories);
+        removal.loaded.facts(&histories, &known.installed).check_version()?;
+
+        let effects = removal.effects(engine);
+        let mut ask = |sql: &str| session.rows(sql);
+        let tables = catalog::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
+        let references = catalog::references(engine, &mut ask, &tables)?;
+        let mut plan = self.describe(engine, what, &known, &removal, &histories);
+        plan.drops = effects.others().to_vec();
+        plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(engine), rows: 0 }));
+        for reference in &references {
+            let key = foreign_key(reference, engine);
+            if !effects.mentions(Some(&reference.from.schema), &reference.from.name) {
+                plan.obstacles.push(in_the_way(&key));
+            }
+            plan.foreign_keys.push(key);
+        }
+        Ok(Found { known, histories, removal, tables, references, plan })
+    }
+
+    /// `here` is where the history would be of the app that is configured, if one is.
+    fn check_installed(&self, known: &Known, app: &str, here: &str) -> Result<()> {
+        match known.installed.apps.get(app) {
+            Some(installed) if here.is_empty() || here == installed.history => return Ok(()),
+            Some(installed) => {
+                let message = format!(
+                    "the app {app} that is installed keeps its history in {}, and the one that is configured in {here}",
+                    installed.history
+                );
+                let help = "is it another host's? to uninstall it, configure that history, or no such app";
+                return Err(Error::usage(message).help(help));
+            }
+            None => {}
+        }
+        if self.apps.iter().any(|configured| configured.label == app) {
+            return Err(Error::usage(format!(
+                "the app {app} is not installed: there is nothing to uninstall"
+            )));
+        }
+        let labels: Vec<&str> = known.installed.apps.keys().map(String::as_str).collect();
+        let error = Error::usage(format!("no app {app} is installed"));
+        Err(match (nearest(app, labels.iter().copied()), labels.as_slice()) {
+            (Some(near), _) => error.help(format!("did you mean {near}?")),
+            (None, []) => error.help("none is"),
+            (None, _) => error.help(format!("there are: {}", labels.join(", "))),
+        })
+    }
+
+    fn describe(
+        &self,
+        engine: Engine,
+        what: &Uninstall,
+        known: &Known,
+        removal: &Removal,
+        histories: &[History],
+    ) -> UninstallPlan {
+        let facts = removal.loaded.facts(histories, &known.installed);
+        let steps = describe::plan(&facts, engine, &removal.order, Direction::Down, Vec::new(), Vec::new());
+        let mut steps = steps.steps;
+        for (step, node) in steps.iter_mut().zip(&removal.order) {
+            step.irreversible = removal.stuck.get(node).map(|problem| problem.message().to_owned());
+        }
+        let configured =
+            removal.leaving.iter().filter(|label| self.apps.iter().any(|app| app.label == **label));
+        let warnings = configured.map(|label| {
+            let then = if what.keep_data { "brings it back" } else { "installs it again" };
+            Problem::new(format!("the app {label} is still configured: the next `bustard migrate` {then}"))
+                .help("take it out of the configuration before that")
+        });
+        UninstallPlan {
+            what: what.clone(),
+            apps: removal.leaving.clone(),
+            steps,
+            caches: removal.caches(&known.owners),
+            dependants: removal.dependants.clone(),
+            obstacles: removal.obstacles.clone(),
+            warnings: warnings.collect(),
+            ..UninstallPlan::default()
+        }
+    }
+}
+
+/// Asks what is known beside the histories.
+fn known(engine: Engine, ask: Ask<'_>) -> Result<Known> {
+    let installed = registry::apps::installed(ask(registry::apps::apps_query(engine))?, |_| "")?;
+    if installed.guest {
+        return Err(Error::new(
+            ErrorKind::Failed,
+            "this role may not uninstall apps: Bustard's tables are another's",
+        )
+        .help("uninstall as the role that owns them"));
+    }
+    let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
+    let records = registry::apps::records(ask(&registry::apps::records_query(engine, &labels))?)?;
+    let owners = owners(engine, ask)?;
+    Ok(Known { installed, records, owners })
+}
+
+/// All registered caches with their owners.
+fn owners(engine: Engine, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
+    let rows = ask(registry::owned_query(engine))?;
+    let owner = |row: crate::engine::Row| {
+        let mut columns = row.into_iter();
+        Some((columns.next().flatten()?, columns.next().flatten()))
+    };
+    Ok(rows.into_iter().filter_map(owner).collect())
+}
+
+fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
+    ForeignKey {
+        table: reference.from.shown(engine),
+        columns: reference.columns.clone(),
+        references: reference.to.shown(engine),
+    }
+}
+
+fn in_the_way(key: &ForeignKey) -> Problem {
+    let ForeignKey { table, columns, references } = key;
+    let columns = columns.join(", ");
+    Problem::new(format!("the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"))
+        .help(format!(
+            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; \
+             or `--keep-data` leaves the tables where they are"
+        ))
+}

@@ -1,0 +1,332 @@
+//! What goes when an app is uninstalled, and why it may not: pure.
+//!
+//! In: what the database knows of its apps, their histories, and the code of those
+//! that the migrator has. Out: the apps as a run sees them, each applied migration
+//! with what undoes it. That comes from the code where it is what was applied, and
+//! from the record otherwise, so that an app can go whose files are gone or wrong.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use super::super::Loaded;
+use super::{Dependant, Uninstall};
+use crate::app::{LoadedApp, LoadedMigration};
+use crate::engine::Engine;
+use crate::error::Problem;
+use crate::graph::{Graph, Node};
+use crate::history::{Applied, History, HistoryTable, Likeness, body, likeness};
+use crate::installed::{Installed, Record};
+use crate::migration::{Dependency, Migration};
+use crate::operation::Operation;
+use crate::plan::Memory;
+use crate::source::{self, Effects};
+use crate::version::{MigrationId, Prefix};
+
+/// What the database knows beside the histories.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub installed: Installed,
+    pub records: Vec<Record>,
+    /// The owners of all registered caches.
+    pub owners: BTreeMap<String, Option<String>>,
+}
+
+/// What is to be done, and what stands in its way.
+pub(super) struct Removal {
+    /// Bustard's own app and those that are concerned, as a run sees them.
+    pub loaded: Loaded,
+    /// The apps that go, in the order in which they are done with.
+    pub leaving: Vec<String>,
+    /// The migrations to undo, in order.
+    pub order: Vec<Node>,
+    pub dependants: Vec<Dependant>,
+    /// Migrations that cannot be undone, and why not.
+    pub stuck: HashMap<Node, Problem>,
+    pub obstacles: Vec<Problem>,
+}
+
+impl Known {
+    /// The app and those that need it, however far away.
+    pub(super) fn concerned(&self, app: &str) -> BTreeSet<String> {
+        closure(app, self.records.iter())
+    }
+
+    fn record(&self, app: &str, version: i64) -> Option<&Record> {
+        self.records.iter().find(|record| record.app == app && record.version == version)
+    }
+}
+
+fn closure<'r>(app: &str, records: impl Iterator<Item = &'r Record> + Clone) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([app.to_owned()]);
+    loop {
+        let needing =
+            records.clone().filter(|record| record.needs.iter().any(|(app, _)| found.contains(app)));
+        let more: Vec<String> = needing.map(|record| record.app.clone()).collect();
+        let before = found.len();
+        found.extend(more);
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+impl Removal {
+    /// `tables` and `histories` are those of Bustard's own app, which comes first in
+    /// `code`, and of the concerned apps in order.
+    pub(super) fn new(
+        engine: Engine,
+        what: &Uninstall,
+        known: &Known,
+        code: &[LoadedApp],
+        tables: Vec<HistoryTable>,
+        histories: &[History],
+    ) -> Removal {
+        let applied: HashMap<(&str, i64), &Applied> = (tables.iter().zip(histories))
+            .flat_map(|(table, history)| {
+                history.applied.iter().map(|row| ((table.app.as_str(), row.version), row))
+            })
+            .collect();
+        let current = known
+            .records
+            .iter()
+            .filter(|record| applied.contains_key(&(record.app.as_str(), record.version)));
+        let concerned = closure(&what.app, current.clone());
+        let dependants = dependants(what, current, &concerned, &applied);
+        let leaving = if what.cascade { concerned } else { BTreeSet::from([what.app.clone()]) };
+
+        let mut apps: Vec<LoadedApp> = code.iter().take(1).cloned().collect();
+        let mut stuck = HashMap::new();
+        for (table, history) in tables.iter().zip(histories).skip(1) {
+            let a = apps.len();
+            let code = code.iter().skip(1).find(|app| app.label == table.app);
+            let mut migrations = Vec::new();
+            for row in &history.applied {
+                let record = known.record(&table.app, row.version);
+                let (mut loaded, wrong) = undoing(engine, &table.app, history, row, code, record);
+                let needs = record.map_or(&[][..], |record| &record.needs);
+                let there = needs.iter().filter(|(app, version)| {
+                    *app != table.app
+                        && tables[1..].iter().any(|t| t.app == *app)
+                        && applied.contains_key(&(app, *version))
+                });
+                loaded.migration.depends_on.extend(there.map(|(app, version)| Dependency {
+                    app: app.clone(),
+                    version: Some(*version),
+                    place: None,
+                }));
+                stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
+                migrations.push(loaded);
+            }
+            apps.push(LoadedApp { label: table.app.clone(), history: None, migrations });
+        }
+
+        let mut obstacles = Vec::new();
+        let none = HashSet::new();
+        let graph = Graph::new(&one_by_one(&apps), &none).or_else(|_| Graph::new(&apps, &none));
+        let graph = graph.unwrap_or_else(|problems| {
+            obstacles.extend(problems.into_iter().map(|(_, problem)| problem));
+            Graph::default()
+        });
+        let order: Vec<Node> = match what.keep_data {
+            true => Vec::new(),
+            false => {
+                graph.order.iter().rev().copied().filter(|(a, _)| leaving.contains(&apps[*a].label)).collect()
+            }
+        };
+        stuck.retain(|node, _| order.contains(node));
+        let last = |label: &String| order.iter().rposition(|(a, _)| apps[*a].label == *label);
+        let mut leaving: Vec<String> = leaving.into_iter().collect();
+        leaving.sort_by_key(last);
+        let loaded = Loaded { apps, graph, tables, warnings: Vec::new(), memory: Memory::default() };
+        let mut removal = Removal { loaded, leaving, order, dependants, stuck, obstacles };
+        removal.obstruct(what);
+        removal.settle(&known.owners);
+        removal
+    }
+
+    /// What keeps the migrations from being undone.
+    fn obstruct(&mut self, what: &Uninstall) {
+        if !what.cascade {
+            let mut needing: BTreeMap<&str, &Dependant> = BTreeMap::new();
+            for dependant in &self.dependants {
+                needing.entry(&dependant.app).or_insert(dependant);
+            }
+            self.obstacles.extend(needing.into_values().map(|Dependant { app, migration, needs }| {
+                Problem::new(format!("the app {app} needs it: {app}:{migration} needs {needs}"))
+                    .help(format!("uninstall {app} as well: --cascade"))
+            }));
+        }
+        let stuck = self.order.iter().filter_map(|node| self.stuck.get(node));
+        self.obstacles.extend(stuck.cloned());
+    }
+
+    /// Leaves out cache operations that there is nothing to do for, or that would
+    /// take a cache from another app: the registry may have been changed by hand, or
+    /// the app been uninstalled once with its data kept.
+    fn settle(&mut self, owners: &BTreeMap<String, Option<String>>) {
+        let mut owners = owners.clone();
+        let leaving = &self.leaving;
+        for (a, m) in &self.order {
+            let down = self.loaded.apps[*a].migrations[*m].migration.down.iter_mut();
+            for operations in down {
+                operations.retain(|operation| match operation {
+                    Operation::RegisterCache(register) => match owners.contains_key(&register.name) {
+                        true => false,
+                        false => owners.insert(register.name.clone(), None).is_none(),
+                    },
+                    Operation::UnregisterCache(unregister) => match owners.get(&unregister.name) {
+                        None => false,
+                        Some(Some(owner)) if !leaving.contains(owner) => false,
+                        Some(_) => owners.remove(&unregister.name).is_some(),
+                    },
+                    _ => true,
+                });
+            }
+        }
+    }
+
+    /// Those of the registered caches that belong to the apps that go.
+    pub(super) fn caches(&self, owners: &BTreeMap<String, Option<String>>) -> Vec<String> {
+        let leaves =
+            |owner: &Option<String>| owner.as_ref().is_some_and(|owner| self.leaving.contains(owner));
+        owners.iter().filter(|(_, owner)| leaves(owner)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What the undoing takes away.
+    pub(super) fn effects(&self, engine: Engine) -> Effects {
+        let mut effects = Effects::new(engine);
+        let down = self.order.iter().flat_map(|(a, m)| &self.loaded.apps[*a].migrations[*m].migration.down);
+        for operation in down.flatten() {
+            match operation {
+                Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),
+                Operation::Schema(schema) => {
+                    effects.read(&schema.sql(engine).unwrap_or_default());
+                }
+                _ => {}
+            }
+        }
+        effects
+    }
+}
+
+/// The same with whole apps in order, where that is possible: one that needs
+/// another is done with before that is touched.
+fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
+    let mut apps = apps.to_vec();
+    for app in &mut apps {
+        let needed: BTreeSet<String> = (app.migrations.iter())
+            .flat_map(|loaded| &loaded.migration.depends_on)
+            .map(|dependency| dependency.app.clone())
+            .collect();
+        if let Some(first) = app.migrations.first_mut() {
+            let whole = needed.into_iter().map(|app| Dependency { app, version: None, place: None });
+            first.migration.depends_on.extend(whole);
+        }
+    }
+    apps
+}
+
+/// The migrations of other apps that need what goes.
+fn dependants<'r>(
+    what: &Uninstall,
+    records: impl Iterator<Item = &'r Record>,
+    concerned: &BTreeSet<String>,
+    applied: &HashMap<(&str, i64), &Applied>,
+) -> Vec<Dependant> {
+    let name = |app: &str, version: i64| match applied.get(&(app, version)) {
+        Some(row) => format!("{app}:V{version}__{}", row.name),
+        None => format!("{app}:V{version}"),
+    };
+    let mut found = Vec::new();
+    for record in records.filter(|record| record.app != what.app) {
+        for (app, version) in
+            record.needs.iter().filter(|(app, _)| *app != record.app && concerned.contains(app))
+        {
+            let row = applied.get(&(record.app.as_str(), record.version));
+            found.push(Dependant {
+                app: record.app.clone(),
+                migration: MigrationId {
+                    version: record.version,
+                    prefix: Prefix::V,
+                    name: row.map_or_else(String::new, |row| row.name.clone()),
+                },
+                needs: name(app, *version),
+            });
+        }
+    }
+    found.sort();
+    found
+}
+
+/// An applied migration with what undoes it, or why nothing does.
+fn undoing(
+    engine: Engine,
+    app: &str,
+    history: &History,
+    row: &Applied,
+    code: Option<&LoadedApp>,
+    record: Option<&Record>,
+) -> (LoadedMigration, Option<Problem>) {
+    let mut id = MigrationId { version: row.version, prefix: Prefix::V, name: row.name.clone() };
+    let same = code.and_then(|code| {
+        let found = &code.migrations[code.find(row.version)?];
+        match likeness(row, found, history.width()) {
+            Likeness::Same | Likeness::OtherDependencies => Some(found),
+            Likeness::Different => record.is_some_and(|record| record.body == body(found)).then_some(found),
+        }
+    });
+    let mut file = None;
+    let undo = if let Some(found) = same {
+        id.prefix = found.id.prefix;
+        file.clone_from(&found.file);
+        found.migration.undo().map_err(|operation| {
+            let what = operation.describe(engine);
+            let problem = Problem::new(format!("{app}:{id} cannot be undone: {what}"));
+            let problem = problem.help(LEAVE);
+            match operation.place() {
+                Some(place) => problem.at(place.clone()),
+                None => problem,
+            }
+        })
+    } else {
+        recorded(engine, app, &id, record, code.is_some())
+    };
+    let (down, wrong) = match undo {
+        Ok(operations) => (operations, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let migration = Migration { down: Some(down), ..Migration::new() };
+    let text = String::new();
+    (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, wrong)
+}
+
+const LEAVE: &str = "`--keep-data` leaves its tables where they are";
+
+/// What the record says that undoes the migration.
+fn recorded(
+    engine: Engine,
+    app: &str,
+    id: &MigrationId,
+    record: Option<&Record>,
+    has_code: bool,
+) -> Result<Vec<Operation>, Problem> {
+    let Some(record) = record else {
+        let problem = Problem::new(format!("{app}:{id} is applied, and what undoes it is not recorded"));
+        return Err(problem.help(format!("uninstall it with its file in place; or {LEAVE}")));
+    };
+    if let Some(obstacle) = &record.obstacle {
+        let problem = Problem::new(format!("{app}:{id} cannot be undone from what is recorded: {obstacle}"));
+        return Err(problem.help(match has_code {
+            true => format!("its file is not what was applied: put it back as it was; or {LEAVE}"),
+            false => {
+                format!("if the app's code can undo it, run the host's command, which has it; or {LEAVE}")
+            }
+        }));
+    }
+    let place = format!("{app} {id} (recorded in the database)");
+    source::undo::read(Path::new(&place), &record.undo, engine).map_err(|problems| {
+        let wrong = problems.into_iter().next();
+        wrong
+            .unwrap_or_else(|| Problem::new(format!("{app}:{id} cannot be undone: its record is unreadable")))
+    })
+}

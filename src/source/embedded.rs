@@ -1,0 +1,57 @@
+//! Files that a build script has put into the binary.
+//!
+//! In: their paths, and their texts or functions. Out: the same as from a directory,
+//! in whose place messages have the app's label.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::directory::Found;
+use super::name::parse_file;
+use super::{Findings, code, fits, identity, sql_file, variants};
+use crate::app::LoadedMigration;
+use crate::embedded::{Built, File};
+use crate::engine::Engine;
+use crate::error::{Place, Problem};
+
+pub(super) fn load(
+    label: &str,
+    files: &[(&str, File)],
+    engine: Engine,
+    findings: &mut Findings,
+) -> Vec<LoadedMigration> {
+    let root = PathBuf::from(format!("{label} (embedded)"));
+    let by_path: HashMap<PathBuf, File> = files.iter().map(|(path, file)| (root.join(path), *file)).collect();
+    let named = files.iter().filter_map(|(path, _)| found(&root.join(path), findings)).collect();
+    let mut migrations = Vec::with_capacity(files.len());
+    for found in variants::choose(named, engine, findings) {
+        let built = match by_path.get(&found.path) {
+            Some(File::Sql(text)) => Built::Text((*text).to_owned()),
+            Some(File::Rust(function)) => function(),
+            None => continue,
+        };
+        migrations.push(match built {
+            Built::Text(text) => sql_file(found, text, engine, findings),
+            Built::Migration(migration) => {
+                let place = Place::file(&found.path);
+                fits(found.name.version, &place, findings);
+                let id = identity(found.name);
+                LoadedMigration {
+                    file: Some(place),
+                    ..code::complete(id, migration, &found.path, engine, findings)
+                }
+            }
+        });
+    }
+    migrations
+}
+
+fn found(path: &Path, findings: &mut Findings) -> Option<Found> {
+    match parse_file(&path.file_name()?.to_string_lossy())? {
+        Ok(name) => Some(Found { path: path.to_owned(), name }),
+        Err(wrong) => {
+            findings.problems.push(Problem::new(wrong.message).at(Place::file(path)).help(wrong.help));
+            None
+        }
+    }
+}

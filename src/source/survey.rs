@@ -1,0 +1,170 @@
+//! What a directory holds that is to be embedded.
+//!
+//! In: the directory, and the engines that its migrations are for. Out: all its
+//! migration files, and everything that loading them on one of these engines would
+//! complain about. How wide versions may be is known where they are loaded only.
+
+use std::path::Path;
+
+use super::directory::{self, Found};
+use super::name::{Language, parse_file};
+use super::sql::Directives;
+use super::text::Text;
+use super::{Findings, identity, name_fits, sql, variants};
+use crate::engine::Engine;
+use crate::error::{Place, Problem};
+
+/// What was found.
+pub(crate) struct Survey {
+    /// In the order of their paths.
+    pub files: Vec<Surveyed>,
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+}
+
+/// A migration file.
+pub(crate) struct Surveyed {
+    /// Its path beneath the directory, with `/`.
+    pub path: String,
+    /// Its version, if it is written in Rust.
+    pub module: Option<i64>,
+}
+
+pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
+    let mut findings = Findings::default();
+    let found = directory::list(root, &mut findings);
+    let mut files = Vec::with_capacity(found.len());
+    for Found { path, name } in &found {
+        let module = (name.language == Language::Rust).then_some(name.version);
+        name_fits("the directory", &identity(name.clone()), Some(&Place::file(path)), &mut findings);
+        let beneath = path.strip_prefix(root).unwrap_or(path);
+        let parts: Option<Vec<&str>> = beneath.components().map(|part| part.as_os_str().to_str()).collect();
+        match parts {
+            Some(parts) => files.push(Surveyed { path: parts.join("/"), module }),
+            None => {
+                let problem = Problem::new("the path is not UTF-8").at(Place::file(path));
+                findings.problems.push(problem.help("rename the file or its directory"));
+            }
+        }
+    }
+    let each: Vec<(Engine, Findings)> =
+        engines.iter().map(|engine| (*engine, judge(&found, *engine))).collect();
+    for (engine, its) in &each {
+        let everywhere = |problem: &Problem| each.iter().all(|(_, others)| others.problems.contains(problem));
+        for problem in &its.problems {
+            let problem = if everywhere(problem) { problem.clone() } else { only(problem, *engine) };
+            if !findings.problems.contains(&problem) {
+                findings.problems.push(problem);
+            }
+        }
+        for warning in &its.warnings {
+            if !findings.warnings.contains(warning) {
+                findings.warnings.push(warning.clone());
+            }
+        }
+    }
+    findings.problems.sort_by(|one, other| one.place.cmp(&other.place));
+    Survey { files, problems: findings.problems, warnings: findings.warnings }
+}
+
+/// What loading would say on one engine.
+fn judge(files: &[Found], engine: Engine) -> Findings {
+    let mut findings = Findings::default();
+    for Found { path, name } in variants::choose(files.to_vec(), engine, &mut findings) {
+        match directory::read(&path) {
+            Err(problem) => findings.problems.push(problem),
+            Ok(text) if name.language == Language::Sql => {
+                let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+                findings.problems.extend(parsed.problems);
+                findings.warnings.extend(parsed.warnings);
+            }
+            Ok(text) if has_function(&text) => {}
+            Ok(_) => {
+                let problem = Problem::new("there is no `pub fn migration()` in this file");
+                let help = "write it; it returns a `String` of SQL, or a `bustard::Migration`";
+                findings.problems.push(problem.at(Place::file(path)).help(help));
+            }
+        }
+    }
+    findings
+}
+
+/// Of a problem that other engines do not have: what to do where it is none. In a
+/// variant for the engine, it is always one.
+fn only(problem: &Problem, engine: Engine) -> Problem {
+    let file = problem.place.as_ref().and_then(|place| place.path().file_name());
+    let name = file.and_then(|file| parse_file(&file.to_string_lossy()));
+    if name.is_some_and(|name| name.is_ok_and(|name| name.variant.is_some())) {
+        return problem.clone();
+    }
+    let variant = match engine {
+        Engine::Postgres => "postgres",
+        Engine::Sqlite => "sqlite",
+    };
+    let help = problem.help.as_deref().map_or_else(String::new, |help| format!("{help}; "));
+    problem.clone().help(format!(
+        "{help}only {engine} objects: give it a `.{variant}.sql` of its own, or, if the package is not for \
+         {engine}, write `bustard::build::embed_for`"
+    ))
+}
+
+/// Whether a file of Rust has a public function `migration`. A comment may deceive
+/// it: the compiler will say the rest.
+fn has_function(text: &str) -> bool {
+    let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let code = code.join("\n");
+    let words: Vec<&str> = code.split_whitespace().collect();
+    words.windows(3).any(|three| {
+        let public = three[0].starts_with("pub") || three[0].ends_with(')');
+        let rest = three[2].strip_prefix("migration");
+        public && three[1] == "fn" && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('('))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_of_rust_files() {
+        for good in [
+            "pub fn migration() -> String {",
+            "use x;\n\n#[must_use]\npub(crate) fn migration() -> Migration",
+            "pub fn\n    migration ()",
+            "pub(in crate::a) fn migration(",
+        ] {
+            assert!(has_function(good), "{good}");
+        }
+        for bad in ["", "fn migration()", "// pub fn migration()", "pub fn migrations()", "pub mod migration"]
+        {
+            assert!(!has_function(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_survey_has_the_files_of_both_engines() {
+        let root = tempfile::TempDir::new().expect("a temporary directory");
+        std::fs::create_dir(root.path().join("b")).expect("a directory");
+        for (file, text) in [
+            ("V2__b.postgres.sql", "DO $$ BEGIN PERFORM 1; END $$;"),
+            ("V2__b.sqlite.sql", "SELECT [1]"),
+            ("b/V1__a.rs", "pub fn migration() -> String { String::new() }"),
+            // However wide: see where it is loaded.
+            ("U20240131120000__c.sql", ""),
+        ] {
+            std::fs::write(root.path().join(file), text).expect("a file");
+        }
+        let Survey { files, problems, warnings } = survey(root.path(), &[Engine::Postgres, Engine::Sqlite]);
+        assert_eq!(problems, []);
+        assert_eq!(warnings.len(), 1, "the empty one, and once: {warnings:?}");
+        let files: Vec<(&str, Option<i64>)> =
+            files.iter().map(|file| (file.path.as_str(), file.module)).collect();
+        let expected = [
+            ("U20240131120000__c.sql", None),
+            ("V2__b.postgres.sql", None),
+            ("V2__b.sqlite.sql", None),
+            ("b/V1__a.rs", Some(1)),
+        ];
+        assert_eq!(files, expected);
+    }
+}

@@ -1,0 +1,17 @@
+//! Uninstalling apps, on both engines: with and without their files, with others
+//! that need them, refused, and interrupted.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod dependants;
+mod foreign_keys;
+mod kept;
+mod kills;
+mod names;
+mod points;
+mod refusals;
+mod simple;
+mod site;
+mod together;
+mod victim;

@@ -1,0 +1,70 @@
+//! Uninstalls that meet other runs: each sees what the other has done.
+
+use std::sync::mpsc;
+use std::thread;
+
+use bustard::{App, Migration, Migrator};
+
+use crate::site::{Site, bans};
+
+#[test]
+fn of_two_at_once_one_uninstalls() {
+    for site in Site::both() {
+        site.migrate(&["forum"]);
+        let alone = site.objects();
+        site.migrate(&["forum", "bans"]);
+        let plan = site.plan(&["forum"], &bans());
+        let run = || site.migrator(&["forum"]).uninstall(&mut site.connection(), &plan);
+        let results = thread::scope(|scope| {
+            let both = [scope.spawn(run), scope.spawn(run)];
+            both.map(|one| one.join().expect("it does not panic"))
+        });
+        let (done, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        assert_eq!((done.len(), refused.len()), (1, 1));
+        let text =
+            refused.into_iter().find_map(Result::err).map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            text.contains("bans is not installed any more") && text.contains("nothing was changed"),
+            "{text}"
+        );
+        assert_eq!(site.objects(), alone);
+    }
+}
+
+/// A migration of the app is under way when the uninstall begins: it waits for that,
+/// and then does not go on with a plan that is not right any more.
+#[test]
+fn a_migration_that_is_under_way_counts() {
+    for site in Site::both() {
+        site.migrate(&["forum", "bans"]);
+        let shown = site.plan(&["forum"], &bans());
+        let (begun, has_begun) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let (begun, may_go) = (std::sync::Mutex::new(begun), std::sync::Mutex::new(may_go));
+        let slow = Migration::new().sql("CREATE TABLE vote (id INTEGER)").run("wait", move |_| {
+            begun.lock().expect("nobody panics").send(())?;
+            may_go.lock().expect("nobody panics").recv()?;
+            Ok(())
+        });
+        let slow = slow.depends_on("bans", 2).down(Migration::new().sql("DROP TABLE vote"));
+        let migrator = site.migrator(&["forum", "bans"]).app(App::new("votes").migration("V1__votes", slow));
+        let (waits, is_waiting) = mpsc::channel();
+        let uninstaller: Migrator = site.migrator(&["forum"]).on_event(move |event| {
+            if matches!(event, bustard::Event::Waiting) {
+                let _ = waits.send(());
+            }
+        });
+        let error = thread::scope(|scope| {
+            let migrating = scope.spawn(|| migrator.run(&mut site.connection()).map(drop));
+            has_begun.recv().expect("it begins");
+            let uninstalling = scope.spawn(|| uninstaller.uninstall(&mut site.connection(), &shown));
+            is_waiting.recv().expect("it waits");
+            go.send(()).expect("it is waiting");
+            migrating.join().expect("it does not panic").expect("the migration is good");
+            uninstalling.join().expect("it does not panic").expect_err("the plan is out of date")
+        });
+        let text = error.to_string();
+        assert!(text.contains("votes:V1__votes needs bans:V2__reasons now"), "{text}");
+        assert_eq!((site.rows("ban"), site.rows("vote")), (3, 0));
+    }
+}

@@ -1,0 +1,128 @@
+//! An uninstall in a process of its own, which can be stopped: this test program,
+//! started again. And what a database may look like after that.
+
+use std::process::Command;
+
+use bustard::{App, Database, Migrator, Uninstall};
+
+use crate::support::{Engine, Running, State, Subject};
+
+/// Where the started process finds its database.
+const URL: &str = "BUSTARD_UNINSTALL_URL";
+
+/// What the process does that is killed.
+fn uninstall(url: &str) -> bustard::Result<()> {
+    let migrator = Migrator::new();
+    let plan = migrator.plan_uninstall(&mut Database::new(url)?, &Uninstall::new("bans").cascade(true))?;
+    migrator.uninstall(&mut Database::new(url)?, &plan).map(drop)
+}
+
+/// Whether this is the process that is to be stopped; then it has uninstalled.
+pub fn is_victim() -> bool {
+    let url = std::env::var(URL);
+    url.is_ok_and(|url| uninstall(&url).map(|()| true).expect("nothing stands in its way"))
+}
+
+/// The process, of this test, with something in its environment.
+pub fn command(subject: &Subject<'_>, test: &str, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("it runs"));
+    command.args(["--exact", test, "--nocapture"]).env(URL, subject.url());
+    command.envs(environment.iter().copied());
+    command
+}
+
+pub fn start(subject: &Subject<'_>, test: &str) -> Running {
+    Running::start(command(subject, test, &[]))
+}
+
+/// Apps of which the undoing takes its time. On SQLite it writes more than the page
+/// cache holds, so that there is something to roll back in the file itself.
+pub fn migrate(subject: &Subject<'_>) {
+    let project = subject.project;
+    project
+        .file("forum/V1__threads.sql", "CREATE TABLE thread (id int);\n-- bustard: register cache threads\n");
+    for (app, table, needs) in
+        [("bans", "ban", ""), ("appeals", "appeal", "-- bustard: depends on bans V1\n")]
+    {
+        let columns = "(id int PRIMARY KEY, text text)";
+        project.file(
+            format!("{app}/V1__{app}.postgres.sql"),
+            format!(
+                "{needs}CREATE TABLE {table} {columns};\n\
+                 INSERT INTO {table} SELECT i, 'x' FROM generate_series(1, 1000) i;\n\
+                 -- bustard: register cache {app} on {table}\n\
+                 -- bustard: down\n\
+                 SELECT pg_sleep(0.03);\nUPDATE {table} SET text = 'z';\nSELECT pg_sleep(0.03);\nDROP TABLE {table};\n"
+            ),
+        );
+        project.file(
+            format!("{app}/V1__{app}.sqlite.sql"),
+            format!(
+                "{needs}CREATE TABLE {table} {columns};\n\
+                 INSERT INTO {table} WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8000)\n\
+                 SELECT i, printf('%400d', i) FROM n;\n\
+                 -- bustard: register cache {app} on {table}\n\
+                 -- bustard: down\n\
+                 UPDATE {table} SET text = text || 'z';\nDROP TABLE {table};\n"
+            ),
+        );
+    }
+    let app = |label: &str| App::directory(label, project.path().join(label));
+    let migrator = Migrator::new().apps(["forum", "bans", "appeals"].map(app));
+    migrator
+        .run(&mut Database::new(&subject.url()).expect("the URL is good"))
+        .expect("the migrations are good");
+}
+
+/// A database before and after.
+#[derive(Debug)]
+pub struct Ends {
+    before: (State, i64),
+    after: (State, i64),
+}
+
+/// How a stopped uninstall has left a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Untouched,
+    Complete,
+}
+
+impl Ends {
+    /// Runs it to its end on a copy.
+    pub fn of(subject: &Subject<'_>, test: &str) -> Ends {
+        let done = subject.copy();
+        start(&done, test).wait().success();
+        let ends = Ends { before: look(subject), after: look(&done) };
+        assert_ne!(ends.before.0.content, ends.after.0.content);
+        ends
+    }
+
+    /// The checker: untouched, the versions of caches too, or complete, and every
+    /// cache invalidated.
+    pub fn check(&self, subject: &Subject<'_>) -> Result<Left, String> {
+        let found = look(subject);
+        let version = |(state, _): &(State, i64)| state.versions.get("threads").copied();
+        if (&found.0.content, found.1) == (&self.after.0.content, self.after.1) {
+            return match version(&found) > version(&self.before) {
+                true => Ok(Left::Complete),
+                false => Err("complete, and the cache that stays was not invalidated".to_owned()),
+            };
+        }
+        match found == self.before {
+            true => Ok(Left::Untouched),
+            false => Err(format!("neither complete nor untouched:\n{}", found.0.content)),
+        }
+    }
+}
+
+/// Everything, with the rows for apps and migrations.
+fn look(subject: &Subject<'_>) -> (State, i64) {
+    subject.quiet();
+    let (apps, records) = match subject.engine() {
+        Engine::Postgres => ("bustard.app", "bustard.migration"),
+        Engine::Sqlite => ("bustard_app", "bustard_migration"),
+    };
+    let rows = format!("SELECT (SELECT count(*) FROM {apps}) * 100 + (SELECT count(*) FROM {records})");
+    (subject.state(), subject.number(&rows))
+}
