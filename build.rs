@@ -31,5 +31,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(generate::publish("migrations", &files)?)
+    Ok(generate::publish("migrations", "migrations", &files)?)
 }

@@ -43,7 +43,7 @@ const HOST: &str = r#"use std::process::ExitCode;
 fn main() -> ExitCode {
     let database = std::env::args().nth(1).unwrap_or_default();
     let mut connection = rusqlite::Connection::open(database).expect("it opens");
-    let apps = [bustard::app!("main", "db/main"), bans::migrations(), bustard::app!("extra", "db/extra")];
+    let apps = [bustard::app!("main", "db/main"), bans::migrations(), bustard::app!("extra", "./db/extra/")];
     let migrator = apps.into_iter().fold(bustard::Migrator::new(), bustard::Migrator::app);
     match migrator.run(&mut connection) {
         Ok(report) => {
@@ -257,7 +257,8 @@ fn what_the_compiler_says_can_be_understood() {
         .file("wrong/build.rs", EMBEDS)
         .file("wrong/migrations/V2__number.rs", "pub fn migration() -> u8 {\n    7\n}\n");
     (workspace.cargo(&["check", "--quiet"]).exits(101))
-        .complains("`migration()` returns `u8`, which is no migration");
+        .complains("`migration()` returns `u8`, which is no migration")
+        .complains("v2::migration()) // migrations/V2__number.rs");
 
     workspace.file("wrong/src/lib.rs", "pub mod deep;\n").file(
         "wrong/src/deep/mod.rs",

@@ -20,8 +20,9 @@ pub(crate) struct Embedded {
     pub module: Option<i64>,
 }
 
-/// Writes the code for a directory of the package and tells Cargo of it.
-pub(crate) fn publish(directory: &str, files: &[Embedded]) -> io::Result<()> {
+/// Writes the code for a directory of the package and tells Cargo of it, by its plain
+/// name and as it was `given`: `app!` may be told either.
+pub(crate) fn publish(directory: &str, given: &str, files: &[Embedded]) -> io::Result<()> {
     let variable = |name| env::var(name).map_err(|_| io::Error::other(format!("{name} is not set")));
     let (out, package) = (variable("OUT_DIR")?, variable("CARGO_PKG_NAME")?);
     let file = Path::new(&out).join("bustard").join(format!("{directory}.rs"));
@@ -30,7 +31,9 @@ pub(crate) fn publish(directory: &str, files: &[Embedded]) -> io::Result<()> {
     }
     fs::write(&file, code(directory, files))?;
     // Cargo hands it to the programs that it runs, too; other packages may be built there.
-    println!("cargo:rustc-env=BUSTARD_EMBEDDED_{package}_{directory}={}", file.display());
+    for name in [directory, given] {
+        println!("cargo:rustc-env=BUSTARD_EMBEDDED_{package}_{name}={}", file.display());
+    }
     Ok(())
 }
 
@@ -57,7 +60,8 @@ fn code(directory: &str, files: &[Embedded]) -> String {
                 writeln!(
                     list,
                     "            ({path:?}, $bustard::embedded::File::Rust(|| {{\n                \
-                     $bustard::embedded::Builds::build(v{version}::migration())\n            }})),"
+                     $bustard::embedded::Builds::build(v{version}::migration()) // {}\n            }})),",
+                    &from_package[1..]
                 )
             }
         };
@@ -91,7 +95,7 @@ mod tests {
                 env!("CARGO_MANIFEST_DIR"), "/db/main/V1__a.sql"
             )))),
             ("more/V2__\"b.rs", $bustard::embedded::File::Rust(|| {
-                $bustard::embedded::Builds::build(v2::migration())
+                $bustard::embedded::Builds::build(v2::migration()) // db/main/more/V2__"b.rs
             })),
         ];
         $bustard::embedded::app($label, FILES)

@@ -73,8 +73,8 @@ fn run(directory: &str, engines: &[Engine]) {
     }
 }
 
-fn try_embed(directory: &str, engines: &[Engine]) -> Result<()> {
-    let directory = within_package(directory)?;
+fn try_embed(given: &str, engines: &[Engine]) -> Result<()> {
+    let directory = within_package(given)?;
     // Cargo looks at everything beneath it.
     println!("cargo:rerun-if-changed={directory}");
     let survey = survey(Path::new(&directory), engines);
@@ -86,14 +86,14 @@ fn try_embed(directory: &str, engines: &[Engine]) -> Result<()> {
     }
     let files: Vec<Embedded> =
         survey.files.into_iter().map(|Surveyed { path, module }| Embedded { path, module }).collect();
-    generate::publish(&directory, &files).map_err(|error| {
+    generate::publish(&directory, given, &files).map_err(|error| {
         let message = format!("the migrations of `{directory}` cannot be embedded: {error}");
         let help = "this is for build scripts, which Cargo runs";
         Error::new(ErrorKind::Failed, message).help(help).caused_by(error)
     })
 }
 
-/// The directory as [`app!`](crate::app!) must be told it. It is published with the
+/// The directory's plain name. It is published with the
 /// package, so it must lie in it.
 fn within_package(given: &str) -> Result<String> {
     let part = |component: Component<'_>| match component {
