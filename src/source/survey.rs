@@ -111,6 +111,8 @@ fn only(problem: &Problem, engine: Engine) -> Problem {
 /// Whether a file of Rust has a public function `migration`. A comment may deceive
 /// it: the compiler will say the rest.
 fn has_function(text: &str) -> bool {
+    // The compiler, too, passes over a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     let code = code.join("\n");
     let words: Vec<&str> = code.split_whitespace().collect();
@@ -131,6 +133,7 @@ mod tests {
             "pub fn migration() -> String {",
             "use x;\n\n#[must_use]\npub(crate) fn migration() -> Migration",
             "pub fn\n    migration ()",
+            "\u{feff}pub fn migration() -> String {\r\n",
             "pub(in crate::a) fn migration(",
         ] {
             assert!(has_function(good), "{good}");
