@@ -36,8 +36,9 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`App`], [`Migration`], [`Schema`] | what is to be done: from directories, from refinery, or built in code |
+//! | [`App`], [`Migration`], [`Schema`] | what is to be done: from directories, from the binary ([`app!`]), from refinery, or built in code |
 //! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`], [`Status`] and [`MigrationGraph`] are plain data |
+//! | [`Uninstall`], [`AppStatus`] | apps that go, are disabled or enabled: [`Migrator::plan_uninstall`] says what that would take along, in an [`UninstallPlan`] |
 //! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
 //! | [`Config`] | `bustard.toml`, read as the command reads it |
 //! | [`cli`] | the command for an application's own binary, with the apps that are compiled into it |
