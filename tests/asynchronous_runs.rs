@@ -278,23 +278,31 @@ fn a_wait_for_the_lock_is_cancelled() {
 fn it_is_cancelled_before_there_is_a_connection() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = silent.local_addr().expect("it is bound");
-    let silence = || bustard::Database::new(&format!("postgres://me@{address}/x")).expect("the URL is good");
+    let silence = || {
+        bustard::Database::new(&format!("postgres://me@{address}/x?connect_timeout=0"))
+            .expect("the URL is good")
+    };
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.worker_threads(2).enable_all().build().expect("the runtime starts");
         let (migrator, alive) = observed(Migrator::new());
         drop(migrator.run_async(silence()));
         assert_eq!(Arc::strong_count(&alive), 1, "a future that was never polled has done something");
 
-        let (migrator, alive) = observed(Migrator::new());
-        let run = migrator.run_async(silence());
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                ended = run => panic!("nobody answers: {ended:?}"),
-                () = async { _ = silent.accept().expect("it connects") } => {}
-            }
-        });
-        until_gone(&alive);
+        // With functions, it is another driver that connects.
+        for app in [App::new("empty"), bans()] {
+            let (migrator, alive) = observed(Migrator::new().app(app));
+            let run = migrator.run_async(silence());
+            // Kept open: nothing but being cancelled ends the run.
+            let open = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    ended = run => panic!("nobody answers: {ended:?}"),
+                    open = async { silent.accept().expect("it connects") } => open,
+                }
+            });
+            until_gone(&alive);
+            drop(open);
+        }
     }
 }
 

@@ -214,7 +214,7 @@ impl sealed::Connection for Database {
             Link::Postgres(link) => {
                 let PostgresLink { target, own, driver } = &mut **link;
                 if functions && driver.is_none() {
-                    let connected = super::postgres::connect_sync(target)?;
+                    let connected = super::postgres::connect_sync(target, &self.canceller.cancelled)?;
                     self.canceller.set(Hook::Driver(connected.cancel_token(), target.clone()));
                     *driver = Some(connected);
                 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::config::Config;
@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::{chain, io_error, said};
+use super::link::unless;
 use super::target::{Address, Server, Target};
 use super::tls;
 use crate::error::{Error, ErrorKind, Result, Said};
@@ -35,46 +36,36 @@ pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Re
     .await
 }
 
-/// Connects with the synchronous driver.
-pub(crate) fn connect_sync(target: &Target) -> Result<postgres::Client> {
-    super::outside(|| connect_here(target))
+/// Connects with the synchronous driver. Nobody who has cancelled waits for a server
+/// that does not answer.
+pub(crate) fn connect_sync(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
+    super::outside(|| connect_here(target, cancelled))
 }
 
-fn connect_here(target: &Target) -> Result<postgres::Client> {
+fn connect_here(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
     })?;
-    let client = runtime.block_on(first_that_answers(target, None, async |config, limit| {
-        in_thread(postgres::Config::from(config), target.tls.connector(), limit)
-    }));
-    // A look-up of a name cannot be cancelled, and would be waited for here.
+    let connecting = first_that_answers(target, None, async |config, limit| {
+        in_thread(postgres::Config::from(config), target.tls.connector(), limit).await
+    });
+    let client = runtime.block_on(unless(cancelled, connecting));
+    // A look-up of a name cannot be cancelled, nor can the driver: they would be
+    // waited for here.
     runtime.shutdown_background();
     client
 }
 
 /// The driver's own limit ends when the socket is open, and a server that then
 /// says nothing would hold us for ever. A thread can be left behind.
-fn in_thread(
+async fn in_thread(
     config: postgres::Config,
     tls: MakeRustlsConnect,
     limit: Option<Duration>,
 ) -> Result<postgres::Client, Trouble> {
-    let (sender, receiver) = mpsc::channel();
-    let thread = move || {
-        // Nobody listens any more when the limit has passed.
-        let _ = sender.send(config.connect(tls));
-    };
-    std::thread::Builder::new().name("bustard-connect".to_owned()).spawn(thread).map_err(Trouble::Io)?;
-    let received = match limit {
-        Some(limit) => receiver.recv_timeout(limit),
-        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-    };
-    match received {
+    match within(limit, tokio::task::spawn_blocking(move || config.connect(tls))).await? {
         Ok(connected) => connected.map_err(Trouble::Driver),
-        Err(RecvTimeoutError::Timeout) => Err(Trouble::TimedOut(limit)),
-        Err(RecvTimeoutError::Disconnected) => {
-            Err(Trouble::Io(io::Error::other("the connecting thread panicked")))
-        }
+        Err(panicked) => Err(Trouble::Io(io::Error::other(panicked))),
     }
 }
 

@@ -94,13 +94,7 @@ impl Own {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
                 Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
             })?;
-        let connected = runtime.block_on(async {
-            let connecting = std::pin::pin!(super::connect(target));
-            match select(connecting, std::pin::pin!(until(cancelled))).await {
-                Either::Left((connected, _)) => connected,
-                Either::Right(_) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
-            }
-        });
+        let connected = runtime.block_on(unless(cancelled, super::connect(target)));
         let (client, connection) = match connected {
             Ok(connected) => connected,
             Err(error) => {
@@ -116,6 +110,17 @@ impl Own {
             }
         });
         Ok(Own { runtime, client })
+    }
+}
+
+/// Waits for what connects, until somebody cancels.
+pub(super) async fn unless<T>(
+    cancelled: &AtomicBool,
+    connecting: impl Future<Output = Outcome<T>>,
+) -> Outcome<T> {
+    match select(std::pin::pin!(connecting), std::pin::pin!(until(cancelled))).await {
+        Either::Left((connected, _)) => connected,
+        Either::Right(_) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
     }
 }
 
