@@ -159,6 +159,8 @@ fn what_cannot_be_asserted_is_said() {
     said.push(panics(|| database.assert_round_trip("plugin", 2)));
     said.push(panics(|| database.assert_round_trip("plugin", 3)));
     said.push(panics(|| database.assert_round_trips("plugins")));
+    let mut database = with(Migration::new().run("count", |_| Ok(())));
+    said.push(panics(|| database.assert_round_trip("plugin", 2)));
     insta::assert_snapshot!(said.join("\n\n"));
 }
 
@@ -166,6 +168,7 @@ fn what_cannot_be_asserted_is_said() {
 fn invalidations_are_seen() {
     let mut said = Vec::new();
     let mut database = with(good());
+    said.push(panics(|| database.assert_does_not_invalidate("bans", |_| ())));
     database.migrate();
     let invalidate = |name: &'static str| {
         move |connection: &mut rusqlite::Connection| registry::invalidate(connection, &[name]).unwrap()
@@ -183,6 +186,10 @@ fn invalidations_are_seen() {
     said.push(panics(|| database.assert_does_not_invalidate("bans", invalidate("bans"))));
     said.push(panics(|| database.assert_invalidates("ban", |_| ())));
     said.push(panics(|| database.assert_does_not_invalidate("ban", |_| ())));
+    let open = |connection: &mut rusqlite::Connection| {
+        connection.execute_batch("BEGIN; DELETE FROM bans").unwrap();
+    };
+    said.push(panics(|| database.assert_invalidates("bans", open)));
     insta::assert_snapshot!(said.join("\n\n"));
 }
 

@@ -119,8 +119,8 @@ fn undo(facts: &Facts<'_>, node: Node) -> Result<Vec<Operation>> {
     loaded.migration.undo().map_err(|operation| {
         let what = operation.describe(Engine::Postgres);
         Error::new(ErrorKind::Usage, format!("{} cannot be undone: {what}", facts.name(node)))
-            .at(operation.place().cloned())
-            .help("say how: what follows `-- bustard: down` in its file undoes it")
+            .at(operation.place().or(loaded.file.as_ref()).cloned())
+            .help("say how: in SQL by what follows `-- bustard: down`, in Rust with `Migration::down`")
     })
 }
 

@@ -27,7 +27,8 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// If the cache has the same version afterwards, or is not registered before.
+    /// If the cache has the same version afterwards, or is not registered before; and if
+    /// the block leaves a transaction open.
     #[track_caller]
     pub fn assert_invalidates<T>(
         &mut self,
@@ -64,7 +65,8 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// If the cache has another version afterwards, or is not registered before.
+    /// If the cache has another version afterwards, or is not registered before; and if
+    /// the block leaves a transaction open.
     #[track_caller]
     pub fn assert_does_not_invalidate<T>(
         &mut self,
@@ -86,9 +88,16 @@ impl TestDatabase {
         block: impl FnOnce(&mut rusqlite::Connection) -> T,
     ) -> (T, Vec<String>) {
         let connection = &mut self.connection;
-        or_panic("before the block", registry::get_version(connection, cache));
+        or_panic(
+            "before the block (has the test called `migrate`?)",
+            registry::get_version(connection, cache),
+        );
         let before = or_panic("before the block", registry::list(connection));
         let value = block(connection);
+        // What it sees itself, and nobody else, is no invalidation.
+        if !connection.is_autocommit() {
+            panic!("the block leaves a transaction open: whether the cache {cache} is valid is not decided")
+        }
         let after = or_panic("after the block", registry::list(connection));
         let same = |cache: &TrackedCache| {
             after.iter().any(|now| now.name == cache.name && now.version == cache.version)
@@ -174,7 +183,7 @@ impl TestDatabase {
         let versions = steps.iter().filter(|step| step.app == app).map(|step| step.migration.version);
         let versions: Vec<i64> = versions.collect();
         if versions.is_empty() {
-            panic!("there is no app {app}, or it has no migrations")
+            panic!("there is no app {app}, or it has no migrations for SQLite")
         }
         for version in versions {
             self.assert_round_trip(app, version);
