@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
 
-use support::{Engine, LOCK, PATIENCE, Project, Running, Subject, example, wait_until};
+use support::{Engine, LOCK, Outcome, PATIENCE, Project, Running, Subject, example, wait_until};
 
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -189,4 +189,19 @@ fn without_the_table_it_still_answers() {
     assert_eq!(permissions(&address, "ann"), ["ban-users", "edit-posts"]);
     assert_eq!(ask(&address, "GET", "/nowhere").status, 404);
     instance.kill9();
+}
+
+/// A service that cannot start says so, and has begun nothing.
+#[test]
+fn another_database_is_left_alone() {
+    let project = Project::new();
+    for (url, said) in [
+        (project.sqlite_url("app.sqlite"), "the service is on PostgreSQL"),
+        ("postgres://me@127.0.0.1:1/none".to_owned(), "connection refused"),
+    ] {
+        let mut command = project.command_of(program(), &["127.0.0.1:0"]);
+        command.env("DATABASE_URL", url);
+        Outcome::of(command).exits(1).complains(said);
+    }
+    assert!(!project.path().join("app.sqlite").exists());
 }

@@ -20,7 +20,7 @@ mod web;
 use std::error::Error;
 use std::future::Future;
 
-use bustard::{CacheBuster, Database, Event, Migrator};
+use bustard::{CacheBuster, Database, Engine, Event, Migrator};
 use database::Permissions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,7 +69,11 @@ async fn migrate(url: &str) -> Result {
             println!("another instance migrates");
         }
     });
-    let report = migrator.run_async(Database::new(url)?).await?;
+    let database = Database::new(url)?;
+    if database.engine() != Engine::Postgres {
+        return Err("set DATABASE_URL to postgres://…: the service is on PostgreSQL".into());
+    }
+    let report = migrator.run_async(database).await?;
     println!("{} migrations applied", report.steps.len());
     Ok(())
 }
