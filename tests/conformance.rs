@@ -401,7 +401,7 @@ fn reverting_what_cannot_be(mut subject: impl Subject) {
     let migrator = Migrator::new().app(app);
     migrator.run(subject.connection()).expect("it runs");
     let error = migrator.revert(subject.connection(), &Revert::Steps(2)).expect_err("V1 has no down");
-    assert!(error.to_string().contains("main:V1__a cannot be undone"), "{error}");
+    assert!(error.to_string().contains("main:V1__a: cannot be undone"), "{error}");
     // Not even what could have been.
     assert!(exists(&mut subject, "b"));
     let plan = migrator.plan(subject.connection()).expect("there is a plan");

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use bustard::embedded::{self, Built, File};
 use bustard::sea_query::{ColumnDef, Table};
-use bustard::{App, Database, Migration, Migrator};
+use bustard::{App, Database, Migration, Migrator, Place, Revert, Uninstall};
 use support::{Outcome, Scene};
 use workspace::{Workspace, built};
 
@@ -332,5 +332,28 @@ fn faults_of_embedded_files_have_their_places() {
                 "bans (embedded)/later/V3__built.rs",
             ]
         );
+    }
+}
+
+/// A function that nothing undoes is in no line, but in a file.
+#[test]
+fn what_cannot_be_undone_has_its_file() {
+    const FILES: &[(&str, File)] =
+        &[("V1__fill.rs", File::Rust(|| Built::Migration(Migration::new().run("fill", |_| Ok(())))))];
+    let migrator = Migrator::new().app(embedded::app("bans", FILES));
+    for scene in Scene::both() {
+        let url = if scene.is_postgres() { scene.url() } else { scene.project.sqlite_url("app.db") };
+        let mut database = Database::new(&url).expect("the URL is good");
+        migrator.run(&mut database).expect("it runs");
+
+        let error = migrator.revert(&mut database, &Revert::Steps(1)).expect_err("nothing undoes it");
+        assert_eq!((error.app(), error.migration()), (Some("bans"), Some("V1__fill")), "{error}");
+        let file = Path::new("bans (embedded)/V1__fill.rs");
+        assert_eq!(error.place().map(Place::path), Some(file), "{error}");
+
+        let plan =
+            migrator.plan_uninstall(&mut database, &Uninstall::new("bans")).expect("it can be planned");
+        let places: Vec<_> = plan.obstacles.iter().map(|problem| problem.place().map(Place::path)).collect();
+        assert_eq!(places, [Some(file)]);
     }
 }

@@ -118,7 +118,8 @@ fn undo(facts: &Facts<'_>, node: Node) -> Result<Vec<Operation>> {
     let loaded = facts.migration(node);
     loaded.migration.undo().map_err(|operation| {
         let what = operation.describe(Engine::Postgres);
-        Error::new(ErrorKind::Usage, format!("{} cannot be undone: {what}", facts.name(node)))
+        Error::new(ErrorKind::Usage, format!("cannot be undone: {what}"))
+            .in_migration(&facts.apps[node.0].label, &loaded.id)
             .at(operation.place().or(loaded.file.as_ref()).cloned())
             .help("say how: in SQL by what follows `-- bustard: down`, in Rust with `Migration::down`")
     })

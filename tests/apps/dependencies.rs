@@ -93,7 +93,7 @@ fn of_a_file() {
         let to = Revert::To { app: "plugin".into(), version: 1 };
         ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
         let error = ground.refused(|database| migrator(&apps).revert(database, &to));
-        assert!(error.to_string().contains("V2__more cannot be undone"), "{error}");
+        assert!(error.to_string().contains("V2__more: cannot be undone"), "{error}");
     }
 }
 

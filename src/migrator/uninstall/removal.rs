@@ -299,7 +299,7 @@ fn undoing(
             let what = operation.describe(engine);
             let problem = Problem::new(format!("{app}:{id} cannot be undone: {what}"));
             let problem = problem.help(LEAVE);
-            match operation.place() {
+            match operation.place().or(found.file.as_ref()) {
                 Some(place) => problem.at(place.clone()),
                 None => problem,
             }
