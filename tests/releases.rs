@@ -110,7 +110,7 @@ fn end(subject: &Subject<'_>) -> End {
         Engine::Sqlite => {
             let connection = subject.sqlite();
             let feed = connection.prepare("SELECT * FROM feed").expect("there is a feed");
-            feed.column_names().into_iter().map(str::to_owned).collect()
+            feed.column_names().map(str::to_owned).collect()
         }
     };
     let mut state = subject.state();
