@@ -11,23 +11,25 @@ CREATE TABLE bustard.app (
 );
 
 -- The record of each applied migration. `body` is the checksum of its text without
--- its dependencies, `needs` the migrations of other apps that it needed ("forum:1
--- bans:2"), `undo` what undoes it, as the text of a migration file, and `obstacle`
--- why that text alone does not, where it does not.
+-- its dependencies, `needs` the migrations of other apps that it depends on ("forum:1
+-- bans:2"), `required_by` those before which it asks to be, `undo` what undoes it, as
+-- the text of a migration file, and `obstacle` why that text alone does not, where it
+-- does not.
 CREATE TABLE bustard.migration (
-    app      pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-    version  bigint NOT NULL,
-    body     pg_catalog.text NOT NULL,
-    needs    pg_catalog.text NOT NULL,
-    undo     pg_catalog.text NOT NULL,
-    obstacle pg_catalog.text,
+    app         pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+    version     bigint NOT NULL,
+    body        pg_catalog.text NOT NULL,
+    needs       pg_catalog.text NOT NULL,
+    required_by pg_catalog.text NOT NULL,
+    undo        pg_catalog.text NOT NULL,
+    obstacle    pg_catalog.text,
     PRIMARY KEY (app, version)
 );
 
 -- Whoever may look at the history may also see how the apps stand. What undoes a
 -- migration is run with the rights of whoever uninstalls: nobody else writes it.
 GRANT SELECT ON bustard.app TO PUBLIC;
-GRANT SELECT (app, version, body, needs) ON bustard.migration TO PUBLIC;
+GRANT SELECT (app, version, body, needs, required_by) ON bustard.migration TO PUBLIC;
 
 -- Whoever applies this: one role owns all of it.
 DO $$

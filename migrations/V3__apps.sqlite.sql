@@ -11,15 +11,17 @@ CREATE TABLE bustard_app (
 );
 
 -- The record of each applied migration. `body` is the checksum of its text without
--- its dependencies, `needs` the migrations of other apps that it needed ("forum:1
--- bans:2"), `undo` what undoes it, as the text of a migration file, and `obstacle`
--- why that text alone does not, where it does not.
+-- its dependencies, `needs` the migrations of other apps that it depends on ("forum:1
+-- bans:2"), `required_by` those before which it asks to be, `undo` what undoes it, as
+-- the text of a migration file, and `obstacle` why that text alone does not, where it
+-- does not.
 CREATE TABLE bustard_migration (
-    app      TEXT NOT NULL,
-    version  INTEGER NOT NULL,
-    body     TEXT NOT NULL,
-    needs    TEXT NOT NULL,
-    undo     TEXT NOT NULL,
-    obstacle TEXT,
+    app         TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    body        TEXT NOT NULL,
+    needs       TEXT NOT NULL,
+    required_by TEXT NOT NULL,
+    undo        TEXT NOT NULL,
+    obstacle    TEXT,
     PRIMARY KEY (app, version)
 );

@@ -81,8 +81,10 @@ pub(crate) struct Record {
     pub version: i64,
     /// The checksum of its text without its dependencies.
     pub body: String,
-    /// The migrations of other apps that it needed.
+    /// The migrations of other apps that it needs, because it says so itself.
     pub needs: Vec<(String, i64)>,
+    /// The migrations of other apps before which it asks to be: they do not need it.
+    pub required_by: Vec<(String, i64)>,
     /// What undoes it, as the text of a migration file; empty where nothing does.
     pub undo: String,
     /// Why the text alone does not undo it.
@@ -90,14 +92,14 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// `needs` as it is written down.
-    pub(crate) fn needs_text(&self) -> String {
+    /// `needs` or `required_by` as it is written down.
+    pub(crate) fn list(migrations: &[(String, i64)]) -> String {
         let one = |(app, version): &(String, i64)| format!("{app}:{version}");
-        self.needs.iter().map(one).collect::<Vec<_>>().join(" ")
+        migrations.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 
     /// Reads it again.
-    pub(crate) fn parse_needs(text: &str) -> Option<Vec<(String, i64)>> {
+    pub(crate) fn parse_list(text: &str) -> Option<Vec<(String, i64)>> {
         let one = |word: &str| {
             let (app, version) = word.rsplit_once(':')?;
             Some((app.to_owned(), version.parse().ok()?))
@@ -111,21 +113,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn needs_are_read_as_they_were_written() {
-        for needs in
+    fn lists_are_read_as_they_were_written() {
+        for list in
             [vec![], vec![("forum".to_owned(), 1)], vec![("a".to_owned(), 20250101), ("b".to_owned(), 2)]]
         {
-            let record = Record {
-                app: "x".into(),
-                version: 1,
-                body: "1".into(),
-                needs: needs.clone(),
-                undo: String::new(),
-                obstacle: None,
-            };
-            assert_eq!(Record::parse_needs(&record.needs_text()), Some(needs));
+            assert_eq!(Record::parse_list(&Record::list(&list)), Some(list));
         }
-        assert_eq!(Record::parse_needs("forum"), None);
+        assert_eq!(Record::parse_list("forum"), None);
     }
 
     #[test]

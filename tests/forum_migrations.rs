@@ -1,7 +1,7 @@
 //! Every migration of the forum and its plugins, one by one, on both engines: up,
 //! down and up again give the same schema, and so do going back over each with all
-//! that needs it, and over the whole history. Through the library; `tests/forum.rs`
-//! has the command.
+//! that needs it, and over the whole history; the plugin with Rust in it is
+//! uninstalled. Through the library; `tests/forum.rs` has the command.
 
 mod support;
 
@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bustard::testing::TestDatabase;
-use bustard::{App, Config, Migrator, Plan, Report, Result, Revert, Step, registry};
+use bustard::{
+    App, Config, Connection, Executor, Migrator, Plan, Report, Result, Revert, Step, Uninstall, registry,
+};
 use support::{Database, Project};
 
 /// Where migrations are tried.
@@ -29,7 +31,7 @@ trait Place {
     }
 }
 
-fn caches(executor: &mut impl bustard::Executor) -> Vec<String> {
+fn caches(executor: &mut impl Executor) -> Vec<String> {
     let caches = registry::list(executor).expect("the registry is there");
     caches.into_iter().map(|cache| format!("cache {} of {:?}", cache.name, cache.app)).collect()
 }
@@ -229,6 +231,43 @@ fn every_migration_goes_back_and_forth_on_sqlite() {
 #[test]
 fn every_migration_goes_back_and_forth_on_postgres() {
     every_migration_goes_back_and_forth(&mut on_postgres());
+}
+
+/// The crate's back-fill is undone by a function, which is in its code: who does not
+/// have it is told so, and nothing is done.
+fn the_crate_is_uninstalled_with_its_code(connection: &mut (impl Connection + Executor)) {
+    let project = Project::forum();
+    let apps = apps(&project);
+    let sql_only = || Migrator::new().apps(apps.iter().filter(|app| app.path().is_some()).cloned());
+    let all = || Migrator::new().apps(apps.iter().cloned());
+    let what = Uninstall::new("reputation");
+    all().run(connection).expect("it is installed");
+
+    let plan = sql_only().plan_uninstall(connection, &what).expect("it is planned");
+    let obstacles: Vec<String> = plan.obstacles.iter().map(ToString::to_string).collect();
+    assert!(obstacles.len() == 1 && obstacles[0].contains("V3__points_for_the_past"), "{obstacles:#?}");
+    assert!(obstacles[0].contains("the host's command"), "{obstacles:#?}");
+    sql_only().uninstall(connection, &plan).expect_err("it needs the code");
+    assert!(!all().run(connection).expect("all is as it was").changed());
+
+    let plan = all().plan_uninstall(connection, &what).expect("it is planned");
+    assert!(plan.obstacles.is_empty(), "{plan:?}");
+    let tables: BTreeSet<_> = plan.tables.iter().filter_map(|table| table.table.rsplit('.').next()).collect();
+    assert_eq!(tables, BTreeSet::from(["likes", "reputation"]));
+    let report = all().uninstall(connection, &plan).expect("it is uninstalled");
+    assert_eq!(report.steps.len(), 3);
+    assert!(caches(connection).iter().all(|cache| !cache.contains("reputation")));
+    assert!(!sql_only().run(connection).expect("the others are as they were").changed());
+}
+
+#[test]
+fn the_crate_is_uninstalled_with_its_code_on_sqlite() {
+    the_crate_is_uninstalled_with_its_code(on_sqlite().connection());
+}
+
+#[test]
+fn the_crate_is_uninstalled_with_its_code_on_postgres() {
+    the_crate_is_uninstalled_with_its_code(&mut on_postgres().1);
 }
 
 /// Something wrong in one of the files.

@@ -7,31 +7,14 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 
-use support::{Engine, LOCK, PATIENCE, Project, Running, Subject, wait_until};
+use support::{Engine, LOCK, PATIENCE, Project, Running, Subject, example, wait_until};
 
-/// The program. `cargo test --test …` does not build examples by itself.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", "permissions"]);
-        // As the tests themselves are built, so that nothing is built twice.
-        cargo.args(if cfg!(feature = "testing") {
-            ["--all-features"].as_slice()
-        } else {
-            &["--features", "tokio"]
-        });
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo starts").success());
-        let program = Path::new(env!("CARGO_BIN_EXE_bustard")).with_file_name("examples").join("permissions");
-        program.with_extension(std::env::consts::EXE_EXTENSION)
-    })
+    PROGRAM.get_or_init(|| example("permissions"))
 }
 
 fn start(subject: &Subject<'_>) -> Running {

@@ -7,7 +7,7 @@
 //! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
 //! | `uninstall` | `plan`, and the same; where it was refused, `database`, `plan`, `error` |
 //! | `plan` | `database`, `steps`, `apps`, `untracked`, `caches_invalidated`, `warnings` |
-//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `returning` (labels of apps that a run brings back), `unregistered`, `untracked`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps that a run brings back), `unregistered`, `untracked`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
 //! | `apps` | `database`, `apps` |
 //! | `new` | `app`, `migration`, `file` |

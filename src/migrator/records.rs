@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::graph::Node;
 use crate::history::body;
 use crate::installed::{AppState, InstalledApp, Record};
+use crate::migration::Dependency;
 use crate::plan::{Facts, KEEPS_RECORDS, State};
 use crate::registry::apps;
 use crate::source::undo;
@@ -15,23 +16,34 @@ use crate::source::undo;
 /// The record of a migration as it is now.
 fn record(facts: &Facts<'_>, node: Node, engine: Engine) -> Record {
     let loaded = facts.migration(node);
-    let others = facts.graph.needs(node).iter().filter(|needed| needed.0 != node.0);
-    let named = |needed: &Node| (facts.apps[needed.0].label.clone(), facts.migration(*needed).id.version);
-    let mut needs: Vec<(String, i64)> = others.map(named).filter(|(app, _)| app != BUSTARD).collect();
-    needs.sort_unstable();
-    needs.dedup();
     let (undo, obstacle) = match loaded.migration.undo() {
         Ok(operations) => undo::write(&operations, engine),
         Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(engine)))),
     };
+    let app = facts.apps[node.0].label.clone();
     Record {
-        app: facts.apps[node.0].label.clone(),
         version: loaded.id.version,
         body: body(loaded),
-        needs,
+        needs: others(facts, &app, &loaded.migration.depends_on),
+        required_by: others(facts, &app, &loaded.migration.required_by),
+        app,
         undo,
         obstacle,
     }
+}
+
+/// The migrations of other apps that dependencies name; of an app as a whole, its last.
+fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(String, i64)> {
+    let last = |label: &str| {
+        let app = facts.apps.iter().find(|app| app.label == label);
+        app.and_then(|app| app.migrations.last()).map(|loaded| loaded.id.version)
+    };
+    let one = |asked: &Dependency| Some((asked.app.clone(), asked.version.or_else(|| last(&asked.app))?));
+    let named = dependencies.iter().filter(|asked| asked.app != app && asked.app != BUSTARD);
+    let mut others: Vec<(String, i64)> = named.filter_map(one).collect();
+    others.sort_unstable();
+    others.dedup();
+    others
 }
 
 impl Run<'_> {

@@ -155,9 +155,9 @@ pub struct Status {
     pub unregistered: Vec<UnregisteredCache>,
     /// The labels of the apps that are disabled: their migrations are not expected.
     pub disabled: Vec<String>,
-    /// The labels of the apps whose data was kept when they were uninstalled, and which
-    /// a run brings back.
-    pub returning: Vec<String>,
+    /// The labels of the apps that were uninstalled with their data kept, and whose
+    /// migrations are here: a run brings them back.
+    pub kept: Vec<String>,
     /// Tables on which a cache is registered and which are not as they were then.
     pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing.

@@ -42,8 +42,9 @@ pub(super) fn status(
     let unregistered = unregistered(facts, session)?;
     let disabled = facts.installed.apps.values().filter(|app| app.state == AppState::Disabled);
     let disabled = disabled.map(|app| app.label.clone()).collect();
-    let returning = facts.returning(None)?.into_iter().map(|app| facts.apps[app].label.clone()).collect();
-    Ok(Status { migrations, unregistered, disabled, returning, untracked, warnings })
+    let kept = facts.apps.iter().enumerate().filter(|(i, _)| facts.is_kept(*i));
+    let kept = kept.map(|(_, app)| app.label.clone()).collect();
+    Ok(Status { migrations, unregistered, disabled, kept, untracked, warnings })
 }
 
 /// Caches that applied migrations leave registered, and which are not.

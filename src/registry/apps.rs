@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::installed::{AppState, Installed, InstalledApp, Record};
 use crate::operation::Statement;
 
-const RECORD: [&str; 6] = ["app", "version", "body", "needs", "undo", "obstacle"];
+const RECORD: [&str; 7] = ["app", "version", "body", "needs", "required_by", "undo", "obstacle"];
 
 fn apps(engine: Engine) -> (&'static str, &'static str) {
     match engine {
@@ -97,9 +97,10 @@ pub(crate) fn records_query(engine: Engine, labels: &[&str]) -> String {
 /// The answer to it.
 pub(crate) fn records(rows: Vec<Row>) -> Result<Vec<Record>> {
     let one = |row: Row| {
-        let [app, version, body, needs, undo, obstacle] = <[_; 6]>::try_from(row).ok()?;
-        let (version, needs) = (version?.parse().ok()?, Record::parse_needs(&needs?)?);
-        Some(Record { app: app?, version, body: body?, needs, undo: undo?, obstacle })
+        let [app, version, body, needs, required_by, undo, obstacle] = <[_; 7]>::try_from(row).ok()?;
+        let (needs, required_by) = (Record::parse_list(&needs?)?, Record::parse_list(&required_by?)?);
+        let version = version?.parse().ok()?;
+        Some(Record { app: app?, version, body: body?, needs, required_by, undo: undo?, obstacle })
     };
     rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
 }
@@ -148,11 +149,12 @@ pub(crate) fn put_record(engine: Engine, record: &Record) -> Statement {
         record.app.as_str().into(),
         record.version.into(),
         record.body.as_str().into(),
-        record.needs_text().into(),
+        Record::list(&record.needs).into(),
+        Record::list(&record.required_by).into(),
         record.undo.as_str().into(),
         record.obstacle.clone().into(),
     ]);
-    let replaced = ["body", "needs", "undo", "obstacle"];
+    let replaced = ["body", "needs", "required_by", "undo", "obstacle"];
     put.on_conflict(OnConflict::columns(["app", "version"]).update_columns(replaced).to_owned());
     Statement::generated(text(engine, &put), None)
 }

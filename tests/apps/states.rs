@@ -209,7 +209,7 @@ fn kept_data_comes_back() {
         let status =
             migrator(&[forum(), kept_bans()]).status(&mut ground.database).expect("there is a status");
         assert!(status.unregistered.is_empty() && status.disabled.is_empty());
-        assert_eq!(status.returning, ["bans"]);
+        assert_eq!(status.kept, ["bans"]);
         for verb in ["disabled", "enabled"] {
             let error = ground.refused(|database| match verb {
                 "disabled" => migrator(&[forum()]).disable(database, "bans"),

@@ -11,6 +11,8 @@ pub fn example(name: &str) -> PathBuf {
     // With the same features, so that nothing is built twice.
     if cfg!(feature = "testing") {
         cargo.arg("--all-features");
+    } else if cfg!(feature = "tokio") {
+        cargo.args(["--features", "tokio"]);
     }
     if !cfg!(debug_assertions) {
         cargo.arg("--release");

@@ -129,3 +129,52 @@ fn everything_goes_at_once() {
         assert_eq!(site.rows("letter"), 1);
     }
 }
+
+/// `ranks` wants to see what the forum's second migration drops; the forum does not
+/// need it for that.
+fn ranks(site: &Site) {
+    site.file(
+        "ranks/V1__ranks.sql",
+        "-- bustard: depends on forum V1\n\
+         -- bustard: required by forum V2\n\
+         CREATE TABLE rank (thread INTEGER);\n\
+         -- bustard: down\n\
+         DROP TABLE rank;\n",
+    );
+    site.file(
+        "forum/V2__more.sql",
+        "CREATE TABLE more (thread INTEGER);\n-- bustard: down\nDROP TABLE more;\n",
+    );
+}
+
+#[test]
+fn who_asked_to_come_first_is_not_needed() {
+    for site in Site::both() {
+        ranks(&site);
+        let report = site.migrate(&["forum", "ranks"]);
+        let last = report.steps.last().map(|done| format!("{}:{}", done.app, done.migration));
+        assert_eq!(last.as_deref(), Some("forum:V2__more"));
+        for apps in [&["forum", "ranks"][..], &["forum"]] {
+            let plan = site.plan(apps, &Uninstall::new("ranks"));
+            assert!(plan.dependants.is_empty() && plan.obstacles.is_empty(), "{plan:?}");
+            let said = "forum:V2 stays: it is only ranks:V1 that asked to come before it";
+            assert!(plan.warnings.iter().any(|warning| warning.message() == said), "{:?}", plan.warnings);
+        }
+        site.uninstall(&["forum"], &Uninstall::new("ranks"));
+        assert!(site.has("more") && !site.has("rank"));
+    }
+}
+
+/// Where both go, what came later is undone earlier.
+#[test]
+fn who_asked_to_come_first_goes_last() {
+    for site in Site::both() {
+        ranks(&site);
+        site.migrate(&["forum", "ranks"]);
+        let report = site.uninstall(&[], &Uninstall::new("forum").cascade(true));
+        let undone: Vec<_> =
+            report.steps.iter().map(|done| format!("{}:{}", done.app, done.migration)).collect();
+        assert_eq!(undone, ["forum:V2__more", "ranks:V1__ranks", "forum:V1__threads"]);
+        assert!(report.warnings.iter().all(|warning| !warning.message().contains("stays")));
+    }
+}

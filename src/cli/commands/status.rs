@@ -19,7 +19,7 @@ pub struct Document<'a> {
     up_to_date: bool,
     migrations: Vec<document::Migration<'a>>,
     disabled: &'a [String],
-    returning: &'a [String],
+    kept: &'a [String],
     unregistered: Vec<document::Unregistered<'a>>,
     untracked: Vec<document::Untracked<'a>>,
     warnings: Vec<document::Trouble<'a>>,
@@ -32,7 +32,7 @@ impl<'a> Document<'a> {
             up_to_date: is_up_to_date(status),
             migrations: status.migrations.iter().map(document::Migration::from).collect(),
             disabled: &status.disabled,
-            returning: &status.returning,
+            kept: &status.kept,
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
             untracked: status.untracked.iter().map(document::Untracked::from).collect(),
             warnings: status.warnings.iter().map(document::Trouble::from).collect(),
@@ -55,7 +55,7 @@ pub fn is_up_to_date(status: &Status) -> bool {
     let repairable = status.untracked.iter().any(UntrackedTable::is_repairable);
     !repairable
         && status.unregistered.is_empty()
-        && status.returning.is_empty()
+        && status.kept.is_empty()
         && status.expected().all(|one| one.state == State::Applied)
 }
 
@@ -87,7 +87,7 @@ pub fn apps(status: &Status) -> String {
             format!("app {app} is disabled: its migrations are expected from `bustard enable {app}` on\n");
         text += &program::advice(&line);
     }
-    for app in &status.returning {
+    for app in &status.kept {
         let words = paint(YELLOW, "was uninstalled with its data kept");
         let advice = program::advice("`bustard migrate` brings it back");
         text += &format!("app {app} {words}: {advice}\n");

@@ -18,6 +18,7 @@ use crate::catalog::{self, Ask, Reference};
 use crate::engine::{Connection, Engine, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Problem, Result, nearest};
 use crate::history::{History, HistoryTable};
+use crate::installed::Record;
 use crate::plan::KEEPS_RECORDS;
 use crate::registry;
 use crate::source;
@@ -198,7 +199,7 @@ impl Migrator {
             caches: removal.caches(&known.owners),
             dependants: removal.dependants.clone(),
             obstacles: removal.obstacles.clone(),
-            warnings: warnings.collect(),
+            warnings: warnings.chain(removal.staying(known).map(after)).collect(),
             ..UninstallPlan::default()
         }
     }
@@ -236,6 +237,13 @@ fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
         columns: reference.columns.clone(),
         references: reference.to.shown(engine),
     }
+}
+
+/// About a migration that stays although one that goes asked to be before it.
+fn after((asking, staying): (&Record, (&str, i64))) -> Problem {
+    let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);
+    Problem::new(format!("{other}:V{later} stays: it is only {app}:V{version} that asked to come before it"))
+        .help(format!("what undoes {app}:V{version} finds the database as {other}:V{later} left it"))
 }
 
 fn in_the_way(key: &ForeignKey) -> Problem {

@@ -104,16 +104,20 @@ impl Removal {
                 let record = known.record(&table.app, row.version);
                 let (mut loaded, wrong) = undoing(engine, &table.app, history, row, code, record);
                 let needs = record.map_or(&[][..], |record| &record.needs);
-                let there = needs.iter().filter(|(app, version)| {
-                    *app != table.app
-                        && tables[1..].iter().any(|t| t.app == *app)
-                        && applied.contains_key(&(app, *version))
-                });
-                loaded.migration.depends_on.extend(there.map(|(app, version)| Dependency {
-                    app: app.clone(),
-                    version: Some(*version),
-                    place: None,
-                }));
+                let required_by = record.map_or(&[][..], |record| &record.required_by);
+                let there = |asked: &[(String, i64)]| -> Vec<Dependency> {
+                    let there = asked.iter().filter(|(app, version)| {
+                        tables[1..].iter().any(|t| t.app == *app) && applied.contains_key(&(app, *version))
+                    });
+                    let one = |(app, version): &(String, i64)| Dependency {
+                        app: app.clone(),
+                        version: Some(*version),
+                        place: None,
+                    };
+                    there.map(one).collect()
+                };
+                loaded.migration.depends_on = there(needs);
+                loaded.migration.required_by = there(required_by);
                 stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
                 migrations.push(loaded);
             }
@@ -158,6 +162,20 @@ impl Removal {
         }
         let stuck = self.order.iter().filter_map(|node| self.stuck.get(node));
         self.obstacles.extend(stuck.cloned());
+    }
+
+    /// Applied migrations of apps that stay, before which one that goes asked to be.
+    pub(super) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
+        let goes = |(a, m): &Node| {
+            let app = &self.loaded.apps[*a];
+            known.record(&app.label, app.migrations[*m].id.version)
+        };
+        let asked = self.order.iter().filter_map(goes).flat_map(|record| {
+            record.required_by.iter().map(move |(app, version)| (record, (app.as_str(), *version)))
+        });
+        asked.filter(|(_, (app, version))| {
+            !self.leaving.iter().any(|leaving| leaving == app) && known.record(app, *version).is_some()
+        })
     }
 
     /// Leaves out cache operations that there is nothing to do for, or that would
@@ -239,9 +257,7 @@ fn dependants<'r>(
     };
     let mut found = Vec::new();
     for record in records.filter(|record| record.app != what.app) {
-        for (app, version) in
-            record.needs.iter().filter(|(app, _)| *app != record.app && concerned.contains(app))
-        {
+        for (app, version) in record.needs.iter().filter(|(app, _)| concerned.contains(app)) {
             let row = applied.get(&(record.app.as_str(), record.version));
             found.push(Dependant {
                 app: record.app.clone(),
