@@ -169,7 +169,9 @@ fn find(
         let problem = Problem::new(format!("the app `{label}`, which is not there"));
         let mut names: Vec<&str> = labels.keys().copied().collect();
         names.sort_unstable();
-        return Err(problem.help(match nearest(label, names.iter().copied()) {
+        // Nobody means itself.
+        let others = names.iter().copied().filter(|name| *name != apps[asking].label);
+        return Err(problem.help(match nearest(label, others) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the apps of this run are {}", names.join(", ")),
         }));
@@ -191,10 +193,11 @@ fn find(
     if let Some(m) = found {
         return Ok(Some((a, m)));
     }
-    let problem =
-        Problem::new(format!("version {version} of the app `{label}`, which has no such migration"));
+    let problem = Problem::new(format!(
+        "version {version} of the app `{label}`, which has no such migration for this engine"
+    ));
     Err(problem.help(match app.migrations.as_slice() {
-        [] => "it has no migrations at all for this engine".to_owned(),
+        [] => "it has none at all".to_owned(),
         some if some.len() <= 8 => {
             let ids: Vec<String> = some.iter().map(|migration| migration.id.to_string()).collect();
             format!("it has {}", ids.join(", "))

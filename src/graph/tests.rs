@@ -78,10 +78,12 @@ fn what_is_missing_is_named_with_who_asked() {
         problems(&apps),
         [
             "bans:V1__x depends on the app `form`, which is not there\n  --> bans/V1__x.sql:1:1\n  help: did you mean `forum`?",
-            "bans:V2__x depends on version 3 of the app `forum`, which has no such migration\n  --> bans/V2__x.sql:1:1\n  \
+            "bans:V2__x depends on version 3 of the app `forum`, which has no such migration for this engine\n  --> bans/V2__x.sql:1:1\n  \
              help: it has V1__x, V2__x"
         ]
     );
+    let near = [app("ban", [(1, Migration::new().depends_on("bans", 1))]), plain("forum", [1])];
+    assert!(problems(&near)[0].ends_with("help: the apps of this run are ban, forum"), "nobody means itself");
     let itself = [app("a", [(1, Migration::new().depends_on_app("a"))])];
     assert!(
         problems(&itself)[0]
@@ -124,7 +126,7 @@ fn circles_are_found_beside_what_is_missing() {
     ];
     let found = problems(&apps);
     let expected = [
-        "a:V2__x depends on version 9 of the app `b`, which has no such migration\n  --> a/V2__x.sql:1:1\n",
+        "a:V2__x depends on version 9 of the app `b`, which has no such migration for this engine\n  --> a/V2__x.sql:1:1\n",
         "b:V1__x depends on the app `nosuch`, which is not there\n  --> b/V1__x.sql:1:1\n",
         "migrations depend on each other in a circle: a V1 → b V1 → a V1\n",
     ];
