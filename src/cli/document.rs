@@ -386,6 +386,9 @@ impl<'a> Failed<'a> {
                 help: usage.help.as_deref().map(program::advice),
                 ..FailedError::default()
             },
+            Failure::Panicked(words) => {
+                FailedError { kind, message: format!("a panic: {words}"), ..FailedError::default() }
+            }
             Failure::Output(_) => {
                 FailedError { kind, message: failure.to_string(), ..FailedError::default() }
             }

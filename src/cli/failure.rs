@@ -2,6 +2,7 @@
 //! know (its arguments, the working directory, standard output). Either is
 //! shown the same way, as text and as JSON.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub enum Failure {
     Usage(Usage),
     /// The answer could not be written.
     Output(io::Error),
+    /// Code of the host or of a plugin has panicked, with these words.
+    Panicked(String),
 }
 
 /// What is wrong with what the command was given.
@@ -43,7 +46,7 @@ impl Failure {
             }
             Failure::Library(error) => Exit::of(error.kind()),
             Failure::Usage(_) => Exit::Usage,
-            Failure::Output(_) => Exit::Failed,
+            Failure::Output(_) | Failure::Panicked(_) => Exit::Failed,
         }
     }
 
@@ -51,7 +54,7 @@ impl Failure {
     pub fn kind(&self) -> &'static str {
         match self {
             Failure::Usage(_) => "usage",
-            Failure::Output(_) => "failed",
+            Failure::Output(_) | Failure::Panicked(_) => "failed",
             Failure::Library(error) => match error.kind() {
                 ErrorKind::Usage => "usage",
                 ErrorKind::Source => "source",
@@ -66,6 +69,14 @@ impl Failure {
                 _ => "failed",
             },
         }
+    }
+}
+
+impl From<Box<dyn Any + Send>> for Failure {
+    fn from(payload: Box<dyn Any + Send>) -> Self {
+        let words = payload.downcast_ref::<&str>().map(|words| (*words).to_owned());
+        let words = words.or_else(|| payload.downcast_ref::<String>().cloned());
+        Failure::Panicked(words.unwrap_or_else(|| "without words".to_owned()))
     }
 }
 
@@ -100,6 +111,9 @@ impl fmt::Display for Failure {
             Failure::Library(error) => error.fmt(f),
             Failure::Usage(usage) => usage.fmt(f),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Failure::Panicked(words) => {
+                write!(f, "a panic: {words}\n  nothing remains of the transaction that was open")
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ mod signals;
 mod table;
 mod target;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use bustard::Migrator;
@@ -59,7 +60,8 @@ use output::Output;
 /// counts. See [`Config::applied_to`](bustard::Config::applied_to).
 ///
 /// Logs go to standard error, as `-v`, `-q` or `RUST_LOG` have it, unless the
-/// process has a logger already. SIGINT and SIGTERM roll back what is under way.
+/// process has a logger already. SIGINT and SIGTERM roll back what is under way, and
+/// so does a panic of a migration, which is a failure like others.
 #[allow(clippy::needless_doctest_main, reason = "`main` is what the example shows")]
 pub fn run(migrator: Migrator) -> ExitCode {
     let arguments = match arguments::parse() {
@@ -68,7 +70,10 @@ pub fn run(migrator: Migrator) -> ExitCode {
     };
     start_log(&arguments.options);
     let output = Output::new(arguments.options.json, arguments.options.quiet);
-    let exit = commands::run(&arguments, migrator, &output).unwrap_or_else(|failure| {
+    // Nothing is used after a panic but what prints.
+    let run = AssertUnwindSafe(|| commands::run(&arguments, migrator, &output));
+    let ended = catch_unwind(run).unwrap_or_else(|panic| Err(panic.into()));
+    let exit = ended.unwrap_or_else(|failure| {
         output.failure(&failure);
         failure.exit()
     });

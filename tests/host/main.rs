@@ -181,3 +181,23 @@ fn bustard_itself_names_the_way() {
     assert!(!project.path().join("app.db").exists());
     snapshot(&project, "rust", &[outcome]);
 }
+
+/// It ends as any failure does, with its document.
+#[test]
+fn a_panic_is_a_failure() {
+    let project = project();
+    for json in [false, true] {
+        let arguments: &[&str] = if json { &["migrate", "--json"] } else { &["migrate"] };
+        let mut command = project.command_of(program(), arguments);
+        command.env("HOST_PANICS", "1");
+        let outcome = Outcome::of(command).exits(1).complains("tests/host/program.rs");
+        if json {
+            assert_eq!(outcome.json()["error"]["message"], "a panic: no prices today", "{outcome}");
+        } else {
+            outcome.complains("error: a panic: no prices today");
+        }
+        assert!(host(&project, &["status"]).success().stdout.contains("pending"), "nothing was applied");
+    }
+    host(&project, &["migrate"]).success();
+    assert_eq!(prices(&project), 2);
+}
