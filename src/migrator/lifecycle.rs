@@ -61,6 +61,9 @@ fn is_to_be_switched(facts: &Facts<'_>, label: &str, to: AppState) -> Result<boo
             format!("another app with the label {label} is installed in this database, with another history");
         return Err(Error::new(ErrorKind::Failed, message).help("give one of them another label"));
     }
+    if facts.installed.guest {
+        return Err(stranger(&format!("{label} cannot be {verb}")));
+    }
     match facts.installed.state(label) {
         Some(AppState::DataKept) => {
             let message = format!("{label} cannot be {verb}: it was uninstalled, and its data kept");
@@ -69,6 +72,12 @@ fn is_to_be_switched(facts: &Facts<'_>, label: &str, to: AppState) -> Result<boo
         // No row is as good as one that says enabled.
         state => Ok(state.unwrap_or(AppState::Enabled) != to),
     }
+}
+
+/// About what only the owner of Bustard's own tables may do.
+pub(super) fn stranger(what: &str) -> Error {
+    Error::new(ErrorKind::Failed, format!("{what} by this role: Bustard's own tables are another's"))
+        .help("do it as the role that owns them")
 }
 
 impl Run<'_> {
@@ -107,6 +116,9 @@ impl Run<'_> {
     ) -> Result<()> {
         if apps.is_empty() {
             return Ok(());
+        }
+        if facts.installed.guest {
+            return Err(stranger("an app whose data was kept cannot be brought back"));
         }
         let left = caches::left_registered(facts);
         let left: Vec<_> = left.into_iter().filter(|(_, node)| apps.contains(&node.0)).collect();
