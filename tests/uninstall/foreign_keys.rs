@@ -80,6 +80,28 @@ fn what_the_undoing_mentions_is_not_in_the_way() {
     }
 }
 
+/// A name that is mentioned for another reason: PostgreSQL refuses then, and on SQLite
+/// the table that stays could not be written to any more.
+#[test]
+fn what_is_only_mentioned_is_not_let_go() {
+    for site in Site::both() {
+        site.file(
+            "bans/V3__title.sql",
+            "UPDATE thread SET title = 'x';\n-- bustard: down\nUPDATE thread SET title = 'y';\n",
+        );
+        site.migrate(&["forum", "bans"]);
+        site.scene.execute("ALTER TABLE thread ADD COLUMN ban INTEGER REFERENCES ban (id)");
+        assert_eq!(site.plan(&["forum"], &bans()).obstacles, []);
+        let text = site.refuses(&["forum"], &bans()).to_string();
+        let said = if site.scene.is_postgres() {
+            "thread_ban_fkey"
+        } else {
+            "the table thread has a foreign key (ban) onto ban"
+        };
+        assert!(text.contains(said) && text.contains("nothing was changed"), "{text}");
+    }
+}
+
 #[test]
 fn a_key_of_several_columns_from_the_same_name_elsewhere() {
     for site in Site::both() {

@@ -1,6 +1,6 @@
 //! One app goes, and leaves nothing behind, whatever has become of its files.
 
-use bustard::{AppState, Direction, ErrorKind, registry};
+use bustard::{AppState, Direction, ErrorKind, Uninstall, registry};
 
 use crate::site::{Change, Site, bans};
 
@@ -171,6 +171,23 @@ fn a_cache_that_it_took_away_comes_back() {
         assert_eq!(site.objects(), alone);
         let caches = registry::list(&mut site.connection()).expect("there is a registry");
         assert_eq!(caches[0].app.as_deref(), Some("forum"));
+    }
+}
+
+/// Whose it was has been uninstalled since: it would be in the way when that comes back.
+#[test]
+fn a_cache_of_an_app_that_is_gone_does_not_come_back() {
+    for site in Site::both() {
+        site.migrate(&["forum"]);
+        let alone = site.objects();
+        site.file("polls/V1__polls.sql", "-- bustard: unregister cache threads\n");
+        site.migrate(&["forum", "polls"]);
+        for app in ["forum", "polls"] {
+            site.uninstall(&[], &Uninstall::new(app));
+        }
+        assert!(site.versions().is_empty());
+        site.migrate(&["forum"]);
+        assert_eq!(site.objects(), alone);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::apply::Run;
 use super::super::{AppChange, Direction, Event, Migrator, Report, Step};
 use super::removal::Removal;
-use super::{Found, UninstallPlan, known, owners};
+use super::{Found, UninstallPlan, foreign_key, in_the_way, known, owners};
 use crate::catalog;
 use crate::engine::{Connection, Transaction};
 use crate::error::{Error, ErrorKind, Result};
@@ -72,11 +72,23 @@ fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
     if let Some(new) = now.foreign_keys.iter().find(|one| !shown.foreign_keys.contains(one)) {
         return Some(format!("{} has a foreign key onto {} now", new.table, new.references));
     }
+    let (before_loss, after_loss) = (loss(shown), loss(now));
+    if let Some(new) = after_loss.iter().find(|what| !before_loss.contains(what)) {
+        return Some(format!("the {new} would go now as well"));
+    }
     let same = shown.apps == now.apps
         && before == after
+        && before_loss == after_loss
         && shown.dependants == now.dependants
         && shown.foreign_keys == now.foreign_keys;
     (!same).then(|| "other apps or tables are concerned".to_owned())
+}
+
+/// What a plan takes away.
+fn loss(plan: &UninstallPlan) -> Vec<String> {
+    let tables = plan.tables.iter().map(|dropped| format!("table {}", dropped.table));
+    let caches = plan.caches.iter().map(|cache| format!("cache {cache}"));
+    tables.chain(plan.drops.iter().cloned()).chain(caches).collect()
 }
 
 fn changed(what: &str) -> Error {
@@ -91,7 +103,7 @@ impl Found {
         let engine = transaction.engine();
         let mut ask = |sql: &str| transaction.rows(sql);
         Ok(facts.histories != self.histories
-            || known(engine, &mut ask)? != self.known
+            || known(engine, &mut ask, self.unrecorded.as_ref())? != self.known
             || catalog::references(engine, &mut ask, &self.tables)? != self.references)
     }
 }
@@ -108,6 +120,11 @@ impl Run<'_> {
         let engine = transaction.engine();
         for &node in order {
             self.step(transaction, facts, node, Direction::Down).map_err(with_help)?;
+        }
+        let mut ask = |sql: &str| transaction.rows(sql);
+        if let Some(left) = catalog::dangling(engine, &mut ask, &found.tables)?.first() {
+            let problem = in_the_way(&foreign_key(left, engine));
+            return Err(Error::problems(ErrorKind::Failed, vec![problem]));
         }
         // Runs what is still to be run.
         let owners = owners(engine, &mut |sql| transaction.rows(sql)).map_err(with_help)?;

@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 pub use data::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use removal::{Known, Removal};
 
-use super::{Direction, Migrator, describe};
+use super::lifecycle::stranger;
+use super::{Direction, Migrator, caches, describe};
 use crate::app::{BUSTARD, LoadedApp};
 use crate::catalog::{self, Ask, Reference};
 use crate::engine::{Connection, Engine, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Problem, Result, nearest};
 use crate::history::{History, HistoryTable};
-use crate::installed::Record;
+use crate::installed::{AppState, InstalledApp, Record};
 use crate::plan::KEEPS_RECORDS;
 use crate::registry;
 use crate::source;
@@ -26,6 +27,8 @@ use crate::source;
 /// What is known before anything is changed.
 struct Found {
     known: Known,
+    /// The app, as its history has it if it has no row.
+    unrecorded: Option<InstalledApp>,
     histories: Vec<History>,
     removal: Removal,
     /// The tables that are dropped, and who refers to them from elsewhere.
@@ -109,7 +112,12 @@ impl Migrator {
             )
             .help("run `bustard migrate` first: it makes them of what is applied"));
         }
-        let known = known(engine, &mut |sql| session.rows(sql))?;
+        let unrecorded = own.get(1).filter(|own| !own.applied.is_empty()).map(|_| InstalledApp {
+            label: what.app.clone(),
+            history: session.history_table(&what.app).to_owned(),
+            state: AppState::Enabled,
+        });
+        let known = known(engine, &mut |sql| session.rows(sql), unrecorded.as_ref())?;
         self.check_installed(&known, &what.app, session.history_table(&what.app))?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
         for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
@@ -140,7 +148,7 @@ impl Migrator {
             }
             plan.foreign_keys.push(key);
         }
-        Ok(Found { known, histories, removal, tables, references, plan })
+        Ok(Found { known, unrecorded, histories, removal, tables, references, plan })
     }
 
     /// `here` is where the history would be of the app that is configured, if one is.
@@ -205,30 +213,26 @@ impl Migrator {
     }
 }
 
-/// Asks what is known beside the histories.
-fn known(engine: Engine, ask: Ask<'_>) -> Result<Known> {
-    let installed = registry::apps::installed(ask(registry::apps::apps_query(engine))?, |_| "")?;
+/// Asks what is known beside the histories. An app that refinery has migrated may have
+/// no row yet.
+fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
+    let mut installed = registry::apps::installed(ask(registry::apps::apps_query(engine))?, |_| "")?;
     if installed.guest {
-        return Err(Error::new(
-            ErrorKind::Failed,
-            "this role may not uninstall apps: Bustard's tables are another's",
-        )
-        .help("uninstall as the role that owns them"));
+        return Err(stranger("apps cannot be uninstalled"));
+    }
+    if let Some(app) = unrecorded.filter(|app| installed.state(&app.label).is_none()) {
+        installed.insert(app.clone());
     }
     let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
     let records = registry::apps::records(ask(&registry::apps::records_query(engine, &labels))?)?;
     let owners = owners(engine, ask)?;
-    Ok(Known { installed, records, owners })
+    let former = caches::owners_of(ask(registry::former_query(engine))?);
+    Ok(Known { installed, records, owners, former })
 }
 
 /// All registered caches with their owners.
 fn owners(engine: Engine, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
-    let rows = ask(registry::owned_query(engine))?;
-    let owner = |row: crate::engine::Row| {
-        let mut columns = row.into_iter();
-        Some((columns.next().flatten()?, columns.next().flatten()))
-    };
-    Ok(rows.into_iter().filter_map(owner).collect())
+    Ok(caches::owners_of(ask(registry::owned_query(engine))?))
 }
 
 fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
