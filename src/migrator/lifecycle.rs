@@ -137,6 +137,7 @@ impl Run<'_> {
             transaction.enter(app, &migration.id.to_string());
             let again =
                 RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
+            transaction.execute(registry::apps::give_cache(transaction.engine(), name, app))?;
             let scope = Scope { tables: self.tracks_tables(facts), lenient: true };
             registry::within::register(transaction, &again, app, scope)?;
         }
