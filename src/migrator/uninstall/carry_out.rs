@@ -5,7 +5,7 @@ use super::super::{AppChange, Direction, Event, Migrator, Report, Step};
 use super::removal::Removal;
 use super::{Found, UninstallPlan, foreign_key, in_the_way, known, owners};
 use crate::catalog;
-use crate::engine::{Connection, Transaction};
+use crate::engine::{Connection, Engine, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::installed::{AppState, InstalledApp};
 use crate::operation::{Statement, UnregisterCache};
@@ -54,6 +54,16 @@ impl Migrator {
         }
     }
 }
+
+/// Checks what is deferred, as a commit would: while that is pending, the next
+/// migration could not alter or drop its table.
+const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
+    (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
+        (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \
+         HAVING pg_catalog.bool_or(condeferred) AND pg_catalog.bool_and(condeferrable)) AS c \
+     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.connamespace); \
+    BEGIN IF deferred IS NOT NULL THEN SET CONSTRAINTS ALL IMMEDIATE; \
+    EXECUTE pg_catalog.format('SET CONSTRAINTS %s DEFERRED', deferred); END IF; END $$";
 
 /// In what a plan differs from the one that was shown.
 fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
@@ -120,6 +130,9 @@ impl Run<'_> {
         let engine = transaction.engine();
         for &node in order {
             self.step(transaction, facts, node, Direction::Down).map_err(with_help)?;
+            if engine == Engine::Postgres {
+                transaction.execute(Statement::generated(CHECK_DEFERRED, None))?;
+            }
         }
         let mut ask = |sql: &str| transaction.rows(sql);
         if let Some(left) = catalog::dangling(engine, &mut ask, &found.tables)?.first() {
