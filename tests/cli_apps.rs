@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Outcome, Project, Scene, snapshot_settings};
+use support::{Outcome, Project, Scene, snapshot_settings, transcript};
 
 const FORUM: &str = "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n";
 const BANS: &str = "[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n";
@@ -22,9 +22,7 @@ fn project() -> Project {
 
 #[track_caller]
 fn snapshot(project: &Project, name: &str, outcomes: &[Outcome]) {
-    let shown: Vec<String> =
-        outcomes.iter().map(|one| format!("{}--- stderr\n{}", one.stdout, one.stderr)).collect();
-    snapshot_settings(project).bind(|| insta::assert_snapshot!(name, shown.join("=====\n")));
+    snapshot_settings(project).bind(|| insta::assert_snapshot!(name, transcript(outcomes)));
 }
 
 #[test]

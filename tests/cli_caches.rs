@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Outcome, Project, snapshot_settings};
+use support::{Outcome, Project, snapshot_settings, transcript};
 
 fn project() -> Project {
     let project = Project::new();
@@ -20,8 +20,7 @@ fn project() -> Project {
 fn snapshot(project: &Project, name: &str, outcome: &Outcome) {
     let mut settings = snapshot_settings(project);
     settings.add_filter(r"\b\d{7,}\b", "[version]");
-    settings
-        .bind(|| insta::assert_snapshot!(name, format!("{}--- stderr\n{}", outcome.stdout, outcome.stderr)));
+    settings.bind(|| insta::assert_snapshot!(name, transcript(std::slice::from_ref(outcome))));
 }
 
 #[track_caller]

@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use support::{Outcome, Project, snapshot_settings};
+use support::{Outcome, Project, snapshot_settings, transcript};
 
 const FORMATS: [&str; 3] = ["text", "mermaid", "dot"];
 
@@ -19,7 +19,7 @@ fn graph(project: &Project, options: &[&str]) -> Outcome {
 #[track_caller]
 fn snapshot(project: &Project, name: &str, outcome: &Outcome) {
     snapshot_settings(project)
-        .bind(|| insta::assert_snapshot!(name, format!("{}--- stderr\n{}", outcome.stdout, outcome.stderr)));
+        .bind(|| insta::assert_snapshot!(name, transcript(std::slice::from_ref(outcome))));
 }
 
 /// Apps with everything that a graph can have, listed in this order.

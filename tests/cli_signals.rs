@@ -101,3 +101,22 @@ fn a_second_signal_ends_the_process_at_once() {
     send_signal(backend, "CONT");
     outcome.exits(130);
 }
+
+/// Being asked once may come to nothing, here as in between two statements.
+#[test]
+fn a_signal_is_not_shrugged_off() {
+    let database = Database::new();
+    let project = Project::new();
+    project.file(
+        "migrations/V1__stubborn.sql",
+        "DO $$ BEGIN PERFORM pg_sleep(3600);
+         EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(3600); END $$;\n",
+    );
+    let running = project.spawn(&["migrate", "--database-url", &database.url()]);
+    database.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database())",
+    );
+    running.signal("TERM");
+    let outcome = running.wait().exits(143);
+    assert!(outcome.stderr.contains("V1__stubborn"), "{outcome}");
+}

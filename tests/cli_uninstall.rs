@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Outcome, Project, Running, Scene, snapshot_settings};
+use support::{Outcome, Project, Running, Scene, snapshot_settings, transcript};
 
 const FORUM: &str = "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n";
 const BANS: &str = "[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n";
@@ -37,11 +37,9 @@ fn without_files(project: &Project) {
 
 #[track_caller]
 fn snapshot(project: &Project, name: &str, outcomes: &[Outcome]) {
-    let shown: Vec<String> =
-        outcomes.iter().map(|one| format!("{}--- stderr\n{}", one.stdout, one.stderr)).collect();
     let mut settings = snapshot_settings(project);
     settings.add_filter(r#""elapsed_ms": \d+"#, r#""elapsed_ms": "[ms]""#);
-    settings.bind(|| insta::assert_snapshot!(name, shown.join("=====\n")));
+    settings.bind(|| insta::assert_snapshot!(name, transcript(outcomes)));
 }
 
 /// All that the database holds, versions of caches included.

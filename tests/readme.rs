@@ -252,7 +252,19 @@ fn its_tables_are_complete() {
     let (_, features) = manifest.split_once("\n[features]\n").expect("there are features");
     let features = features.lines().take_while(|line| !line.starts_with("[["));
     for feature in features.filter_map(|line| line.split_once(" = ").map(|(name, _)| name)) {
-        let listed = feature == "default" || README.contains(&format!("\n| `{feature}` | "));
+        // One with `_` is nobody else's business.
+        let private = feature == "default" || feature.starts_with('_');
+        let listed = private || README.contains(&format!("\n| `{feature}` | "));
         assert!(listed, "the feature {feature} is not in the README");
     }
+}
+
+/// What stands there was printed by a test of the command.
+#[test]
+fn the_plan_of_an_uninstall_is_one() {
+    let printed = include_str!("snapshots/cli_uninstall__yes.snap");
+    let blocks = blocks("Plugins");
+    let (_, lines) = blocks.iter().find(|(language, _)| *language == "console").expect("there is one");
+    assert_eq!(lines[0], "$ bustard uninstall bans");
+    assert!(lines.len() > 8 && printed.contains(&lines[1..].join("\n")), "{}", lines.join("\n"));
 }

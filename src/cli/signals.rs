@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use bustard::Canceller;
 
+/// How long a cancelled statement is given to end before it is cancelled again.
+#[cfg(unix)]
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// The signal that asked for the end; 0 before there was one.
 static RECEIVED: AtomicU8 = AtomicU8::new(0);
 
@@ -40,10 +44,14 @@ pub fn watch(canceller: Canceller) {
     let signals = installed.and_then(|()| Signals::new([SIGINT, SIGTERM]));
     let started = signals.and_then(|mut signals| {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for signal in signals.forever() {
-                RECEIVED.store(number(signal), Ordering::SeqCst);
-                log::warn!("interrupted: ending what is under way");
+            let Some(signal) = signals.forever().next() else { return };
+            RECEIVED.store(number(signal), Ordering::SeqCst);
+            log::warn!("interrupted: ending what is under way");
+            // What comes between two statements stops neither, and may get lost on
+            // its way: ask again until the process has ended.
+            loop {
                 canceller.cancel();
+                std::thread::sleep(AGAIN);
             }
         })
     });

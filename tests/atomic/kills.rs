@@ -10,7 +10,7 @@ use rusqlite::ErrorCode;
 
 use crate::ladder::{Ladder, OWN, Watch};
 use crate::support::{
-    Cluster, Engine, LOCK, Outcome, Project, Random, Running, Subject, send_signal, wait_until,
+    Cluster, Engine, LOCK, Outcome, Project, Random, Running, Subject, send_signal, server_noticed,
 };
 
 /// Kills before a new database is taken: from nothing to Bustard's own tables
@@ -130,16 +130,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
             let mut client = subject.client();
             let (pid, open) = backend(&mut client)?;
             send_signal(pid.unsigned_abs(), "KILL");
-            // When one of its own was killed, the server ends everybody's connection.
-            // A process that was about to exit is just gone.
-            let (mut noticed, mut gone) = (false, false);
-            wait_until("the server has noticed", || {
-                let there = client.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&pid]);
-                noticed = there.is_err();
-                gone = there.is_ok_and(|rows| rows.is_empty());
-                noticed || gone
-            });
-            if gone {
+            if !server_noticed(&mut client, pid) {
                 return None;
             }
             tally.backend += 1;

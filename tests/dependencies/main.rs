@@ -18,6 +18,7 @@ const APPS: usize = 200;
 const MIGRATIONS: usize = 10;
 
 type Checked = Result<(), String>;
+type Planner<'p> = dyn Fn(&[Spec]) -> Vec<Name> + 'p;
 
 /// Whether the order has every migration once, after all that it needs.
 fn respects(specs: &[Spec], order: &[Name]) -> Checked {
@@ -65,7 +66,7 @@ fn leaf(label: &str, specs: &[Spec], random: &mut Random) -> Spec {
 }
 
 /// The checker: all that is promised of whoever plans.
-fn keeps_its_promises(plan: &dyn Fn(&[Spec]) -> Vec<Name>, specs: &[Spec], random: &mut Random) -> Checked {
+fn keeps_its_promises(plan: &Planner<'_>, specs: &[Spec], random: &mut Random) -> Checked {
     let order = plan(specs);
     respects(specs, &order)?;
     if plan(specs) != order {
@@ -189,7 +190,7 @@ fn the_check_finds_seeded_faults() {
         order
     };
     let upside_down = |specs: &[Spec]| planned(specs).into_iter().rev().collect();
-    let faults: [(&dyn Fn(&[Spec]) -> Vec<Name>, &str); 9] = [
+    let faults: [(&Planner<'_>, &str); 9] = [
         (&without(|asks| asks.depends_on.clear()), ": depends on"),
         (&without(|asks| asks.required_by.clear()), ": required by"),
         (&without(|asks| asks.depends_on_apps.clear()), ": depends on the app"),

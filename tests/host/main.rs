@@ -6,7 +6,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use support::{Database, Outcome, Project, example, snapshot_settings};
+use support::{Database, Outcome, Project, example, snapshot_settings, transcript};
 
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -27,9 +27,7 @@ fn project() -> Project {
 
 #[track_caller]
 fn snapshot(project: &Project, name: &str, outcomes: &[Outcome]) {
-    let shown: Vec<String> =
-        outcomes.iter().map(|one| format!("{}--- stderr\n{}", one.stdout, one.stderr)).collect();
-    snapshot_settings(project).bind(|| insta::assert_snapshot!(name, shown.join("=====\n")));
+    snapshot_settings(project).bind(|| insta::assert_snapshot!(name, transcript(outcomes)));
 }
 
 fn prices(project: &Project) -> i64 {

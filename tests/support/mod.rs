@@ -33,6 +33,6 @@ pub use project::{Project, sqlite_schema};
 pub use random::Random;
 pub use scene::{Scene, refused, refused_alike};
 pub use servers::Server;
-pub use snapshot::snapshot_settings;
-pub use subject::{Engine, LOCK, State, Subject};
+pub use snapshot::{snapshot_settings, transcript};
+pub use subject::{Engine, LOCK, State, Subject, server_noticed};
 pub use tls::Certificates;

@@ -1,5 +1,6 @@
 //! Snapshots of what a person sees, without what differs from run to run.
 
+use super::process::Outcome;
 use super::project::Project;
 
 /// Settings for `insta` in which paths, ports, pids, times and durations are
@@ -17,6 +18,12 @@ pub fn snapshot_settings(project: &Project) -> insta::Settings {
     settings.add_filter(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?UTC|Z|[+-]\d\d(:?\d\d)?)?", "[time]");
     settings.add_filter(r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b", "[duration]");
     settings
+}
+
+/// What programs have printed, one after the other, on both streams.
+pub fn transcript(outcomes: &[Outcome]) -> String {
+    let shown = outcomes.iter().map(|one| format!("{}--- stderr\n{}", one.stdout, one.stderr));
+    shown.collect::<Vec<_>>().join("=====\n")
 }
 
 /// As a regular expression that matches the text itself.

@@ -325,3 +325,17 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
     }
     Ok(state)
 }
+
+/// Waits until a process of the server, to which SIGKILL was sent, has ended. Whether
+/// the server has noticed, and so ended everybody's connection, `client`'s too: a
+/// process that was about to exit is just gone.
+pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
+    let (mut noticed, mut gone) = (false, false);
+    wait_until("the server has noticed", || {
+        let there = client.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&pid]);
+        noticed = there.is_err();
+        gone = there.is_ok_and(|rows| rows.is_empty());
+        noticed || gone
+    });
+    noticed
+}

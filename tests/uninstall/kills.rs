@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use crate::support::{Cluster, Engine, LOCK, Project, Random, Running, Subject, wait_until};
+use crate::support::{Cluster, Engine, LOCK, Project, Random, Running, Subject, server_noticed};
 use crate::victim::{Ends, Left, is_victim, migrate, start};
 
 #[derive(Debug, Default)]
@@ -37,14 +37,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut 
             // Which may be gone, if it was about to exit.
             let kill = ["-c", "kill -s KILL \"$1\"", "kill", &pid.to_string()];
             let _ = Command::new("sh").args(kill).output();
-            // The server then ends everybody's connection.
-            let (mut noticed, mut gone) = (false, false);
-            wait_until("the server has noticed", || {
-                let there = client.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&pid]);
-                noticed = there.is_err();
-                gone = there.is_ok_and(|rows| rows.is_empty());
-                noticed || gone
-            });
+            let noticed = server_noticed(&mut client, pid);
             run.wait();
             tally.backend += usize::from(noticed);
             tally.in_transaction += usize::from(noticed && open);

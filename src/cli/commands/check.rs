@@ -18,7 +18,7 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
 
 fn exit(status: &Status) -> Exit {
     let is_wrong = |state| matches!(state, State::Divergent | State::Missing | State::OutOfOrder);
-    if status::expected(status).any(|one| is_wrong(one.state)) {
+    if status.expected().any(|one| is_wrong(one.state)) {
         Exit::Refused
     } else if status::is_up_to_date(status) {
         Exit::Done
@@ -31,8 +31,7 @@ fn human(status: &Status) -> String {
     if status::is_up_to_date(status) {
         return format!("up to date: {}", status::summary(status));
     }
-    let open =
-        status::table(status, |one| one.state != State::Applied && !status.disabled.contains(&one.app));
+    let open = status::table(status, status.expected().filter(|one| one.state != State::Applied));
     let (apps, caches) = (status::apps(status), status::caches(status));
     format!("{open}{apps}{caches}not up to date: {}", status::summary(status))
 }

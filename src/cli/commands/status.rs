@@ -44,7 +44,7 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
     let mut chosen = context.database()?;
     let status = migrator.status(&mut chosen.database)?;
     context.output.answer(&Document::new(&chosen, &status), || {
-        table(&status, |_| true) + &apps(&status) + &caches(&status) + &summary(&status)
+        table(&status, status.migrations.iter()) + &apps(&status) + &caches(&status) + &summary(&status)
     })?;
     context.output.warnings(&status.warnings);
     Ok(Exit::Done)
@@ -56,25 +56,18 @@ pub fn is_up_to_date(status: &Status) -> bool {
     !repairable
         && status.unregistered.is_empty()
         && status.kept.is_empty()
-        && expected(status).all(|one| one.state == State::Applied)
+        && status.expected().all(|one| one.state == State::Applied)
 }
 
-/// The migrations of the apps that are not disabled.
-pub fn expected(status: &Status) -> impl Iterator<Item = &MigrationStatus> {
-    status.migrations.iter().filter(|one| is_expected(status, one))
-}
-
-fn is_expected(status: &Status, one: &MigrationStatus) -> bool {
-    !status.disabled.contains(&one.app)
-}
-
-/// Migrations and their states.
-pub fn table(status: &Status, shown: impl Fn(&MigrationStatus) -> bool) -> String {
+/// Some of the migrations and their states.
+pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> String {
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
-    for one in status.migrations.iter().filter(|one| shown(one)) {
+    for one in shown {
         let (word, color) = match one.state {
-            state if state == State::Applied || is_expected(status, one) => word(state),
-            _ => ("disabled", Color::Yellow),
+            state if state != State::Applied && status.disabled.contains(&one.app) => {
+                ("disabled", Color::Yellow)
+            }
+            state => word(state),
         };
         table.add_row([
             Cell::new(&one.app),
@@ -142,7 +135,7 @@ pub fn caches(status: &Status) -> String {
 pub fn summary(status: &Status) -> String {
     let states = [State::Applied, State::Pending, State::OutOfOrder, State::Divergent, State::Missing];
     let parts: Vec<String> = (states.into_iter())
-        .map(|state| (expected(status).filter(|one| one.state == state).count(), word(state).0))
+        .map(|state| (status.expected().filter(|one| one.state == state).count(), word(state).0))
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
