@@ -233,6 +233,9 @@ impl Removal {
                 Operation::Schema(schema) => {
                     effects.read(&schema.sql(engine).unwrap_or_default());
                 }
+                Operation::Function(function) => {
+                    effects.unseen(&format!("the function {}", function.label()));
+                }
                 _ => {}
             }
         }
