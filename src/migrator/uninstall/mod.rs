@@ -119,6 +119,7 @@ impl Migrator {
         });
         let known = known(engine, &mut |sql| session.rows(sql), unrecorded.as_ref())?;
         self.check_installed(&known, &what.app, session.history_table(&what.app))?;
+        let elsewhere = elsewhere(session, &known, what)?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
         for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
             tables.push(app.table().ok_or_else(|| {
@@ -140,6 +141,7 @@ impl Migrator {
         let references = catalog::references(engine, &mut ask, &tables)?;
         let mut plan = self.describe(engine, what, &known, &removal, &histories);
         plan.drops = effects.others().to_vec();
+        plan.warnings.extend(elsewhere);
         plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(engine), rows: 0 }));
         for reference in &references {
             let key = foreign_key(reference, engine);
@@ -241,6 +243,25 @@ fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
         columns: reference.columns.clone(),
         references: reference.to.shown(engine),
     }
+}
+
+/// About an app that is not configured here, and that another host may have installed
+/// with another search path: names without a schema would mean other tables.
+fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Result<Option<Problem>> {
+    let unchecked = session.history_table(&what.app).is_empty() && !what.keep_data;
+    let installed = known.installed.apps.get(&what.app);
+    let Some((app, table)) = installed
+        .and_then(|app| Some((app, app.table()?)))
+        .filter(|_| unchecked && session.engine() == Engine::Postgres)
+    else {
+        return Ok(None);
+    };
+    session.read(&[HistoryTable { schema: None, ..table }])?;
+    Ok((session.history_table(&app.label) != app.history).then(|| {
+        let (label, history) = (&app.label, &app.history);
+        Problem::new(format!("the history of {label} is {history}, and the search path does not lead there"))
+            .help("see that the tables are those that are meant: what undoes it looks for them in the search path")
+    }))
 }
 
 /// About a migration that stays although one that goes asked to be before it.
