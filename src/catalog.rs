@@ -159,6 +159,22 @@ pub(crate) fn dangling(engine: Engine, ask: Ask<'_>, dropped: &[Table]) -> Resul
     Ok(left)
 }
 
+/// SQLite's views and triggers other than those of the tables, each with its kind, name
+/// and SQL: it lets them be when a table goes that they use.
+pub(crate) fn views_and_triggers(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<[String; 3]>> {
+    if engine != Engine::Sqlite || tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = tables.iter().map(|table| text(engine, &table.name)).collect();
+    let rows = ask(&format!(
+        "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('view', 'trigger') \
+         AND tbl_name NOT IN ({}) ORDER BY type, name",
+        names.join(",")
+    ))?;
+    let one = |row: Row| row.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok();
+    rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
+}
+
 /// A row for each column of each key. Keys of partitions are those of the tables
 /// that they are partitions of.
 fn postgres_references(oids: &str) -> String {

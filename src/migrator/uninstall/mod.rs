@@ -22,7 +22,7 @@ use crate::history::{History, HistoryTable};
 use crate::installed::{AppState, InstalledApp, Record};
 use crate::plan::KEEPS_RECORDS;
 use crate::registry;
-use crate::source;
+use crate::source::{self, Effects};
 
 /// What is known before anything is changed.
 struct Found {
@@ -139,7 +139,14 @@ impl Migrator {
         let mut ask = |sql: &str| session.rows(sql);
         let tables = catalog::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
         let references = catalog::references(engine, &mut ask, &tables)?;
+        let others = catalog::views_and_triggers(engine, &mut ask, &tables)?;
         let mut plan = self.describe(engine, what, &known, &removal, &histories);
+        for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
+            let mut used = Effects::new(engine);
+            used.read(sql);
+            let used = tables.iter().find(|table| used.mentions(None, &table.name));
+            plan.warnings.extend(used.map(|table| left_behind(kind, name, &table.shown(engine))));
+        }
         plan.drops = effects.others().to_vec();
         plan.warnings.extend(elsewhere);
         plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(engine), rows: 0 }));
@@ -269,6 +276,11 @@ fn after((asking, staying): (&Record, (&str, i64))) -> Problem {
     let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);
     Problem::new(format!("{other}:V{later} stays: it is only {app}:V{version} that asked to come before it"))
         .help(format!("what undoes {app}:V{version} finds the database as {other}:V{later} left it"))
+}
+
+fn left_behind(kind: &str, name: &str, table: &str) -> Problem {
+    Problem::new(format!("the {kind} {name} seems to use {table}, which would be dropped, and stays"))
+        .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
 }
 
 fn in_the_way(key: &ForeignKey) -> Problem {
