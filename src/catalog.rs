@@ -126,7 +126,7 @@ pub(crate) fn references(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Resu
         }
         Engine::Sqlite => {
             let names: Vec<String> = tables.iter().map(|table| text(engine, &table.name)).collect();
-            sqlite_references(&names.join(","))
+            sqlite_references(&names)
         }
     })?;
     let mut references: Vec<(Option<String>, Reference)> = Vec::new();
@@ -144,6 +144,35 @@ pub(crate) fn references(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Resu
         }
     }
     Ok(references.into_iter().map(|(_, reference)| reference).collect())
+}
+
+/// Those onto tables that have been dropped: SQLite lets them be, and from then on
+/// refuses to write to their tables.
+pub(crate) fn dangling(engine: Engine, ask: Ask<'_>, dropped: &[Table]) -> Result<Vec<Reference>> {
+    if engine != Engine::Sqlite || dropped.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<TableName> = dropped.iter().map(|table| TableName::of(None, &table.name)).collect();
+    let there = tables(engine, ask, &names, &[])?;
+    let mut left = references(engine, ask, dropped)?;
+    left.retain(|reference| !there.contains(&reference.to));
+    Ok(left)
+}
+
+/// SQLite's views and triggers other than those of the tables, each with its kind, name
+/// and SQL: it lets them be when a table goes that they use.
+pub(crate) fn views_and_triggers(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<[String; 3]>> {
+    if engine != Engine::Sqlite || tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = tables.iter().map(|table| text(engine, &table.name)).collect();
+    let rows = ask(&format!(
+        "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('view', 'trigger') \
+         AND tbl_name NOT IN ({}) ORDER BY type, name",
+        names.join(",")
+    ))?;
+    let one = |row: Row| row.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok();
+    rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
 }
 
 /// A row for each column of each key. Keys of partitions are those of the tables
@@ -165,12 +194,13 @@ fn postgres_references(oids: &str) -> String {
     )
 }
 
-fn sqlite_references(names: &str) -> String {
+fn sqlite_references(names: &[String]) -> String {
+    let (names, rows) = (names.join(","), format!("({})", names.join("),(")));
     format!(
         "SELECT k.id, 'main', m.name, k.\"from\", 'main', t.name FROM main.sqlite_master m \
          JOIN pragma_foreign_key_list(m.name, 'main') k \
-         JOIN main.sqlite_master t ON t.type = 'table' AND t.name = k.\"table\" COLLATE NOCASE \
-         WHERE m.type = 'table' AND t.name IN ({names}) AND m.name NOT IN ({names}) ORDER BY m.name, k.id, k.seq"
+         JOIN (SELECT column1 AS name FROM (VALUES {rows})) t ON t.name = k.\"table\" COLLATE NOCASE \
+         WHERE m.type = 'table' AND m.name NOT IN ({names}) ORDER BY m.name, k.id, k.seq"
     )
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Outcome, Project, Running, Scene, snapshot_settings, transcript};
+use support::{Outcome, Project, Running, Scene, snapshot_settings, transcript, wait_until};
 
 const FORUM: &str = "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n";
 const BANS: &str = "[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n";
@@ -159,6 +159,30 @@ fn on_a_server_too() {
     run(&["uninstall", "main"]).exits(2).says("table public.a, with 1 row\n");
     run(&["uninstall", "main", "--yes"]).success().says("uninstalled main");
     assert_eq!(scene.database().value("SELECT to_regclass('a') IS NULL"), "t");
+}
+
+#[test]
+fn a_signal_while_it_undoes() {
+    let scene = Scene::postgres();
+    scene.file(
+        "V1__a.sql",
+        "-- bustard: register cache a\nCREATE TABLE a (id int);\n-- bustard: down\nDROP TABLE a;\nSELECT pg_sleep(600);\n",
+    );
+    scene.migrate(&[]).success();
+    let url = scene.url();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let before = scene.contents();
+        let running = scene.project.spawn(&["uninstall", "main", "--yes", "--json", "--database-url", &url]);
+        wait_until("it sleeps", || {
+            let sleeping = "SELECT count(*) FROM pg_stat_activity \
+                            WHERE datname = current_database() AND wait_event = 'PgSleep'";
+            scene.value(sleeping) == "1"
+        });
+        running.signal(signal);
+        let outcome = running.wait().exits(code);
+        assert!(outcome.json()["error"]["message"].is_string(), "{outcome}");
+        assert_eq!(scene.contents(), before, "{outcome}");
+    }
 }
 
 /// Starts it on a terminal, and waits for the question.

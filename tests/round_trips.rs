@@ -5,7 +5,7 @@
 
 mod support;
 
-use bustard::{App, Database as Connection, Migration, Migrator, TransactionMode};
+use bustard::{App, Database as Connection, Migration, Migrator, TransactionMode, Uninstall};
 use support::proxy::Proxy;
 use support::{Database, Project};
 
@@ -53,6 +53,39 @@ fn nothing_pending_takes_one() {
         assert_eq!(ground.run(mode), (0, 1));
         ground.run_apps(plugins(), mode);
         assert_eq!(ground.run_apps(plugins(), mode), (0, 1));
+    }
+}
+
+/// Nor does it take more to know which apps are disabled or kept; and that is told
+/// again under each lock, for nothing.
+#[test]
+fn disabled_and_kept_apps_cost_nothing() {
+    for mode in MODES {
+        let ground = Ground::with(10);
+        ground.run(mode);
+        ground.run_apps(plugins(), mode);
+        let mut connection = Connection::new(&ground.database.url()).expect("the URL is good");
+        let host = Migrator::new().apps(plugins());
+        for label in ["plugin_1", "plugin_2"] {
+            host.disable(&mut connection, label).expect("it is installed");
+        }
+        let kept = Uninstall::new("plugin_3").keep_data(true);
+        let others = || plugins().filter(|app| app.label() != "plugin_3");
+        let plan = host.plan_uninstall(&mut connection, &kept).expect("it is installed");
+        host.uninstall(&mut connection, &plan).expect("nothing stands in its way");
+        assert_eq!(ground.run_apps(others(), mode), (0, 1));
+        let all = || {
+            let app = App::directory("main", ground.project.path().join("migrations"));
+            others().chain([app])
+        };
+        assert_eq!(ground.run_apps(all(), mode), (0, 1));
+        let trips = [20, 40].map(|pending| {
+            ground.project.numbered_migrations(pending);
+            ground.run_apps(all(), mode)
+        });
+        let [(10, ten), (20, twenty)] = trips else { panic!("{trips:?}") };
+        let each = if mode == TransactionMode::Each { 2 } else { 0 };
+        assert_eq!(twenty - ten, 10 * each, "{trips:?}");
     }
 }
 

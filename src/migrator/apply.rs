@@ -195,6 +195,8 @@ impl<'r> Run<'r> {
         let mut changed = false;
         let ran = session.transaction(&opening, &mut |transaction: &mut dyn Transaction, opened: Opened| {
             self.written.clear();
+            // An app may have been uninstalled since the last one.
+            self.verified.retain(|app| opened.histories[*app].width.is_some());
             let installed = installed(loaded, transaction, &opened)?;
             let facts = loaded.facts(&opened.histories, &installed);
             look::settle(&facts, engine, |sql| transaction.rows(sql))?;

@@ -81,7 +81,15 @@ pub(super) fn check(
                         let rows = session.rows(registry::names_query(session.engine()))?;
                         known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
                     }
-                    Some(registry::unknown(&unregister.name, &known))
+                    let unknown = registry::unknown(&unregister.name, &known);
+                    // By hand, then: an app's migration leaves it registered.
+                    Some(match direction {
+                        Direction::Down if unregister.undoes => unknown.help(format!(
+                            "it was unregistered since: `bustard caches register {}` before it is undone",
+                            unregister.name
+                        )),
+                        _ => unknown,
+                    })
                 }
             },
             _ => None,

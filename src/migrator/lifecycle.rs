@@ -61,6 +61,9 @@ fn is_to_be_switched(facts: &Facts<'_>, label: &str, to: AppState) -> Result<boo
             format!("another app with the label {label} is installed in this database, with another history");
         return Err(Error::new(ErrorKind::Failed, message).help("give one of them another label"));
     }
+    if facts.installed.guest {
+        return Err(stranger(&format!("{label} cannot be {verb}")));
+    }
     match facts.installed.state(label) {
         Some(AppState::DataKept) => {
             let message = format!("{label} cannot be {verb}: it was uninstalled, and its data kept");
@@ -69,6 +72,12 @@ fn is_to_be_switched(facts: &Facts<'_>, label: &str, to: AppState) -> Result<boo
         // No row is as good as one that says enabled.
         state => Ok(state.unwrap_or(AppState::Enabled) != to),
     }
+}
+
+/// About what only the owner of Bustard's own tables may do.
+pub(super) fn stranger(what: &str) -> Error {
+    Error::new(ErrorKind::Failed, format!("{what} by this role: Bustard's own tables are another's"))
+        .help("do it as the role that owns them")
 }
 
 impl Run<'_> {
@@ -108,6 +117,9 @@ impl Run<'_> {
         if apps.is_empty() {
             return Ok(());
         }
+        if facts.installed.guest {
+            return Err(stranger("an app whose data was kept cannot be brought back"));
+        }
         let left = caches::left_registered(facts);
         let left: Vec<_> = left.into_iter().filter(|(_, node)| apps.contains(&node.0)).collect();
         let names: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
@@ -125,6 +137,7 @@ impl Run<'_> {
             transaction.enter(app, &migration.id.to_string());
             let again =
                 RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
+            transaction.execute(registry::apps::give_cache(transaction.engine(), name, app))?;
             let scope = Scope { tables: self.tracks_tables(facts), lenient: true };
             registry::within::register(transaction, &again, app, scope)?;
         }

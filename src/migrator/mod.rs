@@ -355,7 +355,8 @@ impl Migrator {
     }
 
     /// How every app stands, those too that are in the database only, by label;
-    /// touches nothing. Bustard's own tables are no app in this sense.
+    /// touches nothing. Bustard's own tables are no app in this sense, and apps of
+    /// others whose histories this role may not read are left out.
     ///
     /// # Errors
     ///

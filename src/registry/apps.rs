@@ -132,6 +132,17 @@ pub(crate) fn put_app(engine: Engine, app: &InstalledApp) -> Statement {
     Statement::generated(text(engine, &put), None)
 }
 
+/// Makes a cache that is not registered the app's: it may have been another's since.
+pub(crate) fn give_cache(engine: Engine, cache: &str, app: &str) -> Statement {
+    let table = match engine {
+        Engine::Postgres => ("bustard", "cache"),
+        Engine::Sqlite => ("main", "bustard_cache"),
+    };
+    let mut give = Query::update();
+    give.table(table).value("app", app).and_where(among(engine, "name", &[cache]));
+    Statement::generated(text(engine, &give), None)
+}
+
 /// Deletes the app's row and all its records.
 pub(crate) fn delete_app(engine: Engine, label: &str) -> [Statement; 2] {
     let mut records = Query::delete();

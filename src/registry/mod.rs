@@ -264,6 +264,14 @@ pub(crate) fn owned_query(engine: Engine) -> &'static str {
     }
 }
 
+/// Names that were registered once and are not, with their last owners.
+pub(crate) fn former_query(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "SELECT c.name, c.app FROM bustard.cache AS c WHERE NOT c.active",
+        Engine::Sqlite => "SELECT name, app FROM main.bustard_cache WHERE active = 0",
+    }
+}
+
 /// The error for a name that is not registered.
 pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a String>) -> Error {
     let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));

@@ -1,6 +1,8 @@
 //! Records: what the file said, until the migration is undone.
 
-use bustard::{App, AppState, Migration, OpenTransaction, Revert, State, TransactionMode};
+use bustard::{
+    App, AppState, Database, Migration, OpenTransaction, Revert, State, TransactionMode, Uninstall,
+};
 
 use super::support::Scene;
 use super::{Ground, bans, changes, forum, migrator, table};
@@ -218,6 +220,34 @@ fn what_refinery_has_migrated_is_adopted() {
         let status = migrator(&[forum(), app]).status(&mut ground.database).expect("there is a status");
         assert!(status.migrations.iter().all(|migration| migration.state == State::Applied));
         assert_eq!(status.warnings.len(), 1);
+    }
+}
+
+/// A role that migrates an app of its own in a database that is somebody else's.
+#[test]
+fn a_guest_is_told_what_it_may_not() {
+    let mut ground = Ground::on(Scene::postgres());
+    ground.run(&[forum(), bans()]);
+    let database = ground.scene.database();
+    let guest = database.create_role("guest", "");
+    ground.scene.execute(&format!(
+        "CREATE SCHEMA guest AUTHORIZATION {guest}; ALTER ROLE {guest} SET search_path = guest;
+         GRANT SELECT ON bustard.refinery_schema_history_bustard, refinery_schema_history_bans TO {guest}"
+    ));
+    let mut theirs = Database::new(&database.url_as(&guest)).expect("a good URL");
+    let own = migrator(&[App::new("own").migration("V1__own", table("own"))]);
+    own.run(&mut theirs).expect("it runs");
+    let listed = own.list_apps(&mut theirs).expect("they are listed");
+    let labels: Vec<&str> = listed.iter().map(|app| app.label.as_str()).collect();
+    assert_eq!(labels, ["bans", "own"], "the forum's history is not theirs to read");
+    let refusals = [
+        own.disable(&mut theirs, "own").map(drop),
+        own.enable(&mut theirs, "bans").map(drop),
+        own.plan_uninstall(&mut theirs, &Uninstall::new("bans")).map(drop),
+    ];
+    for refused in refusals {
+        let error = refused.expect_err("it is not theirs");
+        assert!(error.message().ends_with("by this role: Bustard's own tables are another's"), "{error}");
     }
 }
 

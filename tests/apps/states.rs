@@ -143,6 +143,22 @@ fn who_cannot_be_disabled() {
     }
 }
 
+/// A cache that somebody unregistered by hand is in the way of undoing, with what to do.
+#[test]
+fn a_cache_that_was_unregistered_by_hand() {
+    for mut ground in Ground::both() {
+        let apps = [forum(), bans()];
+        ground.run(&apps);
+        registry::unregister(&mut ground.database, "bans").expect("it is registered");
+        let to = Revert::To { app: "bans".into(), version: 0 };
+        let error = ground.refused(|database| migrator(&apps).revert(database, &to));
+        assert!(error.to_string().contains("`bustard caches register bans` before it is undone"), "{error}");
+        registry::register(&mut ground.database, "bans", None).expect("the name is free");
+        migrator(&apps).revert(&mut ground.database, &to).expect("it can be undone");
+        assert_eq!(ground.caches(), [""; 0]);
+    }
+}
+
 #[test]
 fn a_dependency_on_a_disabled_app() {
     for mut ground in Ground::both() {

@@ -80,6 +80,46 @@ fn what_the_undoing_mentions_is_not_in_the_way() {
     }
 }
 
+/// SQLite does not mind, until somebody uses them; PostgreSQL refuses.
+#[test]
+fn views_and_triggers_of_others() {
+    let [postgres, sqlite] = Site::both();
+    for site in [&postgres, &sqlite] {
+        site.migrate(&["forum", "bans"]);
+        site.scene.execute("CREATE VIEW banned AS SELECT id FROM ban");
+        site.scene.execute("CREATE VIEW other AS SELECT 'ban' AS id FROM thread");
+    }
+    sqlite.scene.execute("CREATE TRIGGER unban AFTER DELETE ON thread BEGIN DELETE FROM Ban; END");
+    let text = postgres.refuses(&["forum"], &bans()).to_string();
+    assert!(text.contains("view banned depends on table ban"), "{text}");
+    let warned: Vec<String> = (sqlite.plan(&["forum"], &bans()).warnings.iter())
+        .map(|problem| problem.message().replace(" seems to use ban, which would be dropped, and stays", ""))
+        .collect();
+    assert_eq!(warned, ["the trigger unban", "the view banned"]);
+}
+
+/// A name that is mentioned for another reason: PostgreSQL refuses then, and on SQLite
+/// the table that stays could not be written to any more.
+#[test]
+fn what_is_only_mentioned_is_not_let_go() {
+    for site in Site::both() {
+        site.file(
+            "bans/V3__title.sql",
+            "UPDATE thread SET title = 'x';\n-- bustard: down\nUPDATE thread SET title = 'y';\n",
+        );
+        site.migrate(&["forum", "bans"]);
+        site.scene.execute("ALTER TABLE thread ADD COLUMN ban INTEGER REFERENCES ban (id)");
+        assert_eq!(site.plan(&["forum"], &bans()).obstacles, []);
+        let text = site.refuses(&["forum"], &bans()).to_string();
+        let said = if site.scene.is_postgres() {
+            "thread_ban_fkey"
+        } else {
+            "the table thread has a foreign key (ban) onto ban"
+        };
+        assert!(text.contains(said) && text.contains("nothing was changed"), "{text}");
+    }
+}
+
 #[test]
 fn a_key_of_several_columns_from_the_same_name_elsewhere() {
     for site in Site::both() {

@@ -36,6 +36,21 @@ fn data_stays_and_comes_back() {
     }
 }
 
+/// Somebody else had the name in the meantime.
+#[test]
+fn caches_that_come_back_are_its_own() {
+    for site in Site::both() {
+        site.migrate(&["forum", "bans"]);
+        site.uninstall(&["forum"], &bans().keep_data(true));
+        let mut connection = site.connection();
+        registry::register(&mut connection, "bans", Some("forum")).expect("the name is free");
+        registry::unregister(&mut connection, "bans").expect("it is registered");
+        site.migrate(&["forum", "bans"]);
+        let plan = site.plan(&["forum"], &bans());
+        assert_eq!(plan.caches, ["bans", "reasons"]);
+    }
+}
+
 #[test]
 fn what_was_kept_goes_later() {
     for with_files in [true, false] {

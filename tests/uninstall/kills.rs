@@ -82,7 +82,10 @@ fn kill(test: &str, subject: &Subject<'_>) {
         let copy = subject.copy();
         let of_server = random.one_in(2);
         let moment = random.part_of(lasts);
-        let run = start(&copy, test);
+        let run = match random.one_in(2) {
+            true => start(&copy, test),
+            false => copy.spawn(&["uninstall", "bans", "--cascade", "--yes"]),
+        };
         thread::sleep(moment);
         if !strike(&copy, run, of_server, &mut tally) {
             tally.too_late += 1;

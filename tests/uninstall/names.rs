@@ -56,6 +56,28 @@ fn an_app_of_the_same_name_elsewhere() {
     }
 }
 
+/// Of two hosts in two schemas, one has no such app, and a table of that name.
+#[test]
+fn from_a_schema_of_another_host() {
+    let site = Site { scene: Scene::postgres() };
+    site.file("polls/V1__polls.sql", "CREATE TABLE poll (id int);\n-- bustard: down\nDROP TABLE poll;\n");
+    site.migrate(&["polls"]);
+    let polls = Uninstall::new("polls");
+    assert_eq!(site.plan(&[], &polls).warnings, []);
+    let database = site.scene.database();
+    database
+        .client()
+        .batch_execute("CREATE SCHEMA other; CREATE TABLE other.poll ()")
+        .expect("the name is free");
+    database.set("search_path", "other");
+    let plan = site.plan(&[], &polls);
+    assert_eq!(plan.tables[0].table, "other.poll");
+    assert!(plan.warnings[0].message().ends_with("and the search path does not lead there"), "{plan:?}");
+    database.set("search_path", "public, other");
+    site.uninstall(&[], &polls);
+    assert!(site.has("poll") && !site.has("refinery_schema_history_polls"));
+}
+
 #[test]
 fn the_app_main() {
     for site in Site::both() {

@@ -1,6 +1,6 @@
 //! What cannot be uninstalled, and why: one clear error each, and nothing changed.
 
-use bustard::{App, ErrorKind, Migration, Migrator, Revert, Uninstall};
+use bustard::{App, ErrorKind, Migration, Migrator, Revert, Uninstall, registry};
 
 use crate::site::{Change, Site, bans};
 use crate::support::Scene;
@@ -65,6 +65,7 @@ fn a_function_needs_the_code() {
 
         let plan = host.plan_uninstall(&mut site.connection(), &bans()).expect("it can be planned");
         assert_eq!(plan.steps[0].operations, ["unregister cache bans", "run function drop bans"]);
+        assert_eq!(plan.drops, ["whatever the function drop bans drops"]);
         assert!(plan.obstacles.is_empty(), "{:?}", plan.obstacles);
         host.uninstall(&mut site.connection(), &plan).expect("the function is there");
         assert_eq!(site.objects(), alone);
@@ -93,7 +94,7 @@ fn what_nothing_undoes_keeps_its_data() {
 #[test]
 fn a_plan_that_is_out_of_date() {
     let appeals = "-- bustard: depends on bans V1\nCREATE TABLE appeal (id INTEGER);\n-- bustard: down\nDROP TABLE appeal;\n";
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 7] = [
         ("bans:V3__more has been applied since", |site| {
             site.file(
                 "bans/V3__more.sql",
@@ -110,6 +111,18 @@ fn a_plan_that_is_out_of_date() {
         }),
         ("appeal has a foreign key onto", |site| {
             site.scene.execute("CREATE TABLE appeal (ban INTEGER REFERENCES ban (id))");
+        }),
+        ("precious would go now as well", |site| {
+            site.file(
+                "bans/V2__reasons.sql",
+                "ALTER TABLE ban ADD COLUMN reason TEXT;\n-- bustard: down\nDROP TABLE precious;\n",
+            );
+            site.scene.execute("CREATE TABLE precious (id INTEGER)");
+            let migrator = site.migrator(&["forum", "bans"]);
+            migrator.repair(&mut site.connection(), "bans", 2).expect("it is applied");
+        }),
+        ("the cache more would go now as well", |site| {
+            registry::register(&mut site.connection(), "more", Some("bans")).expect("the name is free");
         }),
         ("bans is not installed any more", |site| {
             site.uninstall(&["forum", "bans"], &bans());
@@ -164,6 +177,43 @@ fn a_database_without_records() {
             error.help_text().is_some_and(|help| help.contains("run `bustard migrate` first")),
             "{error}"
         );
+    }
+}
+
+/// Nobody can tell then what is applied, and forgetting the app would leave its tables.
+#[test]
+fn a_history_that_is_gone() {
+    for site in Site::both() {
+        site.migrate(&["forum", "bans"]);
+        site.scene.execute("ALTER TABLE refinery_schema_history_bans RENAME TO elsewhere");
+        let error = site.refuses(&["forum"], &bans());
+        assert!(error.message().starts_with("the history of bans is not in "), "{error}");
+        assert!(error.to_string().contains("put it back"), "{error}");
+        site.scene.execute("ALTER TABLE elsewhere RENAME TO refinery_schema_history_bans");
+        site.uninstall(&["forum"], &bans());
+        assert!(!site.has("ban"));
+    }
+}
+
+/// An app that refinery has migrated, and that is configured since: no run has had
+/// anything to do for it.
+#[test]
+fn an_app_without_a_row_goes_with_its_files() {
+    for site in Site::both() {
+        site.migrate(&["forum"]);
+        let alone = site.objects();
+        site.migrate(&["forum", "bans"]);
+        let tables = match site.scene.is_postgres() {
+            true => ["bustard.app", "bustard.migration"],
+            false => ["bustard_app", "bustard_migration"],
+        };
+        let [app, migration] = tables;
+        site.scene.execute(&format!(
+            "DELETE FROM {app} WHERE label = 'bans'; DELETE FROM {migration} WHERE app = 'bans'"
+        ));
+        assert_eq!(site.refuses(&["forum"], &bans()).kind(), ErrorKind::Usage);
+        site.uninstall(&["forum", "bans"], &bans());
+        assert_eq!(site.objects(), alone);
     }
 }
 

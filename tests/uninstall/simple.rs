@@ -1,8 +1,9 @@
 //! One app goes, and leaves nothing behind, whatever has become of its files.
 
-use bustard::{AppState, Direction, ErrorKind, registry};
+use bustard::{AppState, Direction, ErrorKind, Uninstall, registry};
 
 use crate::site::{Change, Site, bans};
+use crate::support::Scene;
 
 #[test]
 fn a_plan_shows_what_goes() {
@@ -171,6 +172,45 @@ fn a_cache_that_it_took_away_comes_back() {
         assert_eq!(site.objects(), alone);
         let caches = registry::list(&mut site.connection()).expect("there is a registry");
         assert_eq!(caches[0].app.as_deref(), Some("forum"));
+    }
+}
+
+/// Each migration's deferred constraints are checked at its end, as if it had committed;
+/// and are deferred again in the next one.
+#[test]
+fn deferred_constraints() {
+    let site = Site { scene: Scene::postgres() };
+    site.file(
+        "polls/V1__polls.sql",
+        "CREATE TABLE poll (id int PRIMARY KEY);\n\
+         CREATE TABLE vote (poll int REFERENCES poll DEFERRABLE INITIALLY DEFERRED);\n\
+         -- bustard: down\nDROP TABLE vote;\nDROP TABLE poll;\n",
+    );
+    for version in [2, 3] {
+        let (id, poll) = (version, "INSERT INTO poll VALUES");
+        let backwards = format!("INSERT INTO vote VALUES ({id}1);\n{poll} ({id}1);\n");
+        let down = format!("-- bustard: down\nINSERT INTO vote VALUES ({id});\n{poll} ({id});\n");
+        site.file(&format!("polls/V{version}__votes.sql"), &format!("{backwards}{down}"));
+    }
+    site.migrate(&["polls"]);
+    site.uninstall(&[], &Uninstall::new("polls"));
+    assert!(!site.has("poll") && !site.has("vote"));
+}
+
+/// Whose it was has been uninstalled since: it would be in the way when that comes back.
+#[test]
+fn a_cache_of_an_app_that_is_gone_does_not_come_back() {
+    for site in Site::both() {
+        site.migrate(&["forum"]);
+        let alone = site.objects();
+        site.file("polls/V1__polls.sql", "-- bustard: unregister cache threads\n");
+        site.migrate(&["forum", "polls"]);
+        for app in ["forum", "polls"] {
+            site.uninstall(&[], &Uninstall::new(app));
+        }
+        assert!(site.versions().is_empty());
+        site.migrate(&["forum"]);
+        assert_eq!(site.objects(), alone);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Uninstalls that meet other runs: each sees what the other has done.
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use bustard::{App, Migration, Migrator};
+use bustard::{App, Event, Migration, Migrator};
 
 use crate::site::{Site, bans};
 
@@ -28,6 +28,26 @@ fn of_two_at_once_one_uninstalls() {
             "{text}"
         );
         assert_eq!(site.objects(), alone);
+    }
+}
+
+/// Between two transactions of a run: it begins again with the app.
+#[test]
+fn uninstalled_between_two_migrations() {
+    for site in Site::both() {
+        site.migrate(&["forum"]);
+        let other = Mutex::new(Some(site.connection()));
+        let migrator = site.migrator(&["forum", "bans"]).on_event(move |event| {
+            if matches!(event, Event::Finished { .. })
+                && let Some(mut database) = other.lock().expect("nobody panics").take()
+            {
+                let plan = Migrator::new().plan_uninstall(&mut database, &bans()).expect("it is installed");
+                Migrator::new().uninstall(&mut database, &plan).expect("nothing stands in its way");
+            }
+        });
+        let report = migrator.run(&mut site.connection()).unwrap_or_else(|error| panic!("{error}"));
+        let versions: Vec<i64> = report.steps.iter().map(|done| done.migration.version).collect();
+        assert_eq!((versions, site.rows("reason")), (vec![1, 1, 2], 3));
     }
 }
 

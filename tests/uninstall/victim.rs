@@ -67,6 +67,7 @@ pub fn migrate(subject: &Subject<'_>) {
             ),
         );
     }
+    project.config("[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n");
     let app = |label: &str| App::directory(label, project.path().join(label));
     let migrator = Migrator::new().apps(["forum", "bans", "appeals"].map(app));
     migrator

@@ -3,9 +3,9 @@
 use super::super::apply::Run;
 use super::super::{AppChange, Direction, Event, Migrator, Report, Step};
 use super::removal::Removal;
-use super::{Found, UninstallPlan, known, owners};
+use super::{Found, UninstallPlan, foreign_key, in_the_way, known, owners};
 use crate::catalog;
-use crate::engine::{Connection, Transaction};
+use crate::engine::{Connection, Engine, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::installed::{AppState, InstalledApp};
 use crate::operation::{Statement, UnregisterCache};
@@ -55,6 +55,16 @@ impl Migrator {
     }
 }
 
+/// Checks what is deferred, as a commit would: while that is pending, the next
+/// migration could not alter or drop its table.
+const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
+    (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
+        (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \
+         HAVING pg_catalog.bool_or(condeferred) AND pg_catalog.bool_and(condeferrable)) AS c \
+     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.connamespace); \
+    BEGIN IF deferred IS NOT NULL THEN SET CONSTRAINTS ALL IMMEDIATE; \
+    EXECUTE pg_catalog.format('SET CONSTRAINTS %s DEFERRED', deferred); END IF; END $$";
+
 /// In what a plan differs from the one that was shown.
 fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
     let name = |step: &Step| format!("{}:{}", step.app, step.migration);
@@ -72,11 +82,23 @@ fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
     if let Some(new) = now.foreign_keys.iter().find(|one| !shown.foreign_keys.contains(one)) {
         return Some(format!("{} has a foreign key onto {} now", new.table, new.references));
     }
+    let (before_loss, after_loss) = (loss(shown), loss(now));
+    if let Some(new) = after_loss.iter().find(|what| !before_loss.contains(what)) {
+        return Some(format!("the {new} would go now as well"));
+    }
     let same = shown.apps == now.apps
         && before == after
+        && before_loss == after_loss
         && shown.dependants == now.dependants
         && shown.foreign_keys == now.foreign_keys;
     (!same).then(|| "other apps or tables are concerned".to_owned())
+}
+
+/// What a plan takes away.
+fn loss(plan: &UninstallPlan) -> Vec<String> {
+    let tables = plan.tables.iter().map(|dropped| format!("table {}", dropped.table));
+    let caches = plan.caches.iter().map(|cache| format!("cache {cache}"));
+    tables.chain(plan.drops.iter().cloned()).chain(caches).collect()
 }
 
 fn changed(what: &str) -> Error {
@@ -91,7 +113,7 @@ impl Found {
         let engine = transaction.engine();
         let mut ask = |sql: &str| transaction.rows(sql);
         Ok(facts.histories != self.histories
-            || known(engine, &mut ask)? != self.known
+            || known(engine, &mut ask, self.unrecorded.as_ref())? != self.known
             || catalog::references(engine, &mut ask, &self.tables)? != self.references)
     }
 }
@@ -108,6 +130,14 @@ impl Run<'_> {
         let engine = transaction.engine();
         for &node in order {
             self.step(transaction, facts, node, Direction::Down).map_err(with_help)?;
+            if engine == Engine::Postgres {
+                transaction.execute(Statement::generated(CHECK_DEFERRED, None))?;
+            }
+        }
+        let mut ask = |sql: &str| transaction.rows(sql);
+        if let Some(left) = catalog::dangling(engine, &mut ask, &found.tables)?.first() {
+            let problem = in_the_way(&foreign_key(left, engine));
+            return Err(Error::problems(ErrorKind::Failed, vec![problem]));
         }
         // Runs what is still to be run.
         let owners = owners(engine, &mut |sql| transaction.rows(sql)).map_err(with_help)?;

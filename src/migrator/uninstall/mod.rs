@@ -12,20 +12,23 @@ use std::collections::BTreeMap;
 pub use data::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use removal::{Known, Removal};
 
-use super::{Direction, Migrator, describe};
+use super::lifecycle::stranger;
+use super::{Direction, Migrator, caches, describe};
 use crate::app::{BUSTARD, LoadedApp};
 use crate::catalog::{self, Ask, Reference};
 use crate::engine::{Connection, Engine, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Problem, Result, nearest};
 use crate::history::{History, HistoryTable};
-use crate::installed::Record;
+use crate::installed::{AppState, InstalledApp, Record};
 use crate::plan::KEEPS_RECORDS;
 use crate::registry;
-use crate::source;
+use crate::source::{self, Effects};
 
 /// What is known before anything is changed.
 struct Found {
     known: Known,
+    /// The app, as its history has it if it has no row.
+    unrecorded: Option<InstalledApp>,
     histories: Vec<History>,
     removal: Removal,
     /// The tables that are dropped, and who refers to them from elsewhere.
@@ -109,8 +112,14 @@ impl Migrator {
             )
             .help("run `bustard migrate` first: it makes them of what is applied"));
         }
-        let known = known(engine, &mut |sql| session.rows(sql))?;
+        let unrecorded = own.get(1).filter(|own| !own.applied.is_empty()).map(|_| InstalledApp {
+            label: what.app.clone(),
+            history: session.history_table(&what.app).to_owned(),
+            state: AppState::Enabled,
+        });
+        let known = known(engine, &mut |sql| session.rows(sql), unrecorded.as_ref())?;
         self.check_installed(&known, &what.app, session.history_table(&what.app))?;
+        let elsewhere = elsewhere(session, &known, what)?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
         for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
             tables.push(app.table().ok_or_else(|| {
@@ -130,8 +139,16 @@ impl Migrator {
         let mut ask = |sql: &str| session.rows(sql);
         let tables = catalog::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
         let references = catalog::references(engine, &mut ask, &tables)?;
+        let others = catalog::views_and_triggers(engine, &mut ask, &tables)?;
         let mut plan = self.describe(engine, what, &known, &removal, &histories);
+        for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
+            let mut used = Effects::new(engine);
+            used.read(sql);
+            let used = tables.iter().find(|table| used.mentions(None, &table.name));
+            plan.warnings.extend(used.map(|table| left_behind(kind, name, &table.shown(engine))));
+        }
         plan.drops = effects.others().to_vec();
+        plan.warnings.extend(elsewhere);
         plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(engine), rows: 0 }));
         for reference in &references {
             let key = foreign_key(reference, engine);
@@ -140,7 +157,7 @@ impl Migrator {
             }
             plan.foreign_keys.push(key);
         }
-        Ok(Found { known, histories, removal, tables, references, plan })
+        Ok(Found { known, unrecorded, histories, removal, tables, references, plan })
     }
 
     /// `here` is where the history would be of the app that is configured, if one is.
@@ -205,30 +222,26 @@ impl Migrator {
     }
 }
 
-/// Asks what is known beside the histories.
-fn known(engine: Engine, ask: Ask<'_>) -> Result<Known> {
-    let installed = registry::apps::installed(ask(registry::apps::apps_query(engine))?, |_| "")?;
+/// Asks what is known beside the histories. An app that refinery has migrated may have
+/// no row yet.
+fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
+    let mut installed = registry::apps::installed(ask(registry::apps::apps_query(engine))?, |_| "")?;
     if installed.guest {
-        return Err(Error::new(
-            ErrorKind::Failed,
-            "this role may not uninstall apps: Bustard's tables are another's",
-        )
-        .help("uninstall as the role that owns them"));
+        return Err(stranger("apps cannot be uninstalled"));
+    }
+    if let Some(app) = unrecorded.filter(|app| installed.state(&app.label).is_none()) {
+        installed.insert(app.clone());
     }
     let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
     let records = registry::apps::records(ask(&registry::apps::records_query(engine, &labels))?)?;
     let owners = owners(engine, ask)?;
-    Ok(Known { installed, records, owners })
+    let former = caches::owners_of(ask(registry::former_query(engine))?);
+    Ok(Known { installed, records, owners, former })
 }
 
 /// All registered caches with their owners.
 fn owners(engine: Engine, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
-    let rows = ask(registry::owned_query(engine))?;
-    let owner = |row: crate::engine::Row| {
-        let mut columns = row.into_iter();
-        Some((columns.next().flatten()?, columns.next().flatten()))
-    };
-    Ok(rows.into_iter().filter_map(owner).collect())
+    Ok(caches::owners_of(ask(registry::owned_query(engine))?))
 }
 
 fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
@@ -239,11 +252,35 @@ fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
     }
 }
 
+/// About an app that is not configured here, and that another host may have installed
+/// with another search path: names without a schema would mean other tables.
+fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Result<Option<Problem>> {
+    let unchecked = session.history_table(&what.app).is_empty() && !what.keep_data;
+    let installed = known.installed.apps.get(&what.app);
+    let Some((app, table)) = installed
+        .and_then(|app| Some((app, app.table()?)))
+        .filter(|_| unchecked && session.engine() == Engine::Postgres)
+    else {
+        return Ok(None);
+    };
+    session.read(&[HistoryTable { schema: None, ..table }])?;
+    Ok((session.history_table(&app.label) != app.history).then(|| {
+        let (label, history) = (&app.label, &app.history);
+        Problem::new(format!("the history of {label} is {history}, and the search path does not lead there"))
+            .help("see that the tables are those that are meant: what undoes it looks for them in the search path")
+    }))
+}
+
 /// About a migration that stays although one that goes asked to be before it.
 fn after((asking, staying): (&Record, (&str, i64))) -> Problem {
     let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);
     Problem::new(format!("{other}:V{later} stays: it is only {app}:V{version} that asked to come before it"))
         .help(format!("what undoes {app}:V{version} finds the database as {other}:V{later} left it"))
+}
+
+fn left_behind(kind: &str, name: &str, table: &str) -> Problem {
+    Problem::new(format!("the {kind} {name} seems to use {table}, which would be dropped, and stays"))
+        .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
 }
 
 fn in_the_way(key: &ForeignKey) -> Problem {

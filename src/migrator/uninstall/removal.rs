@@ -17,7 +17,7 @@ use crate::graph::{Graph, Node};
 use crate::history::{Applied, History, HistoryTable, Likeness, body, likeness};
 use crate::installed::{Installed, Record};
 use crate::migration::{Dependency, Migration};
-use crate::operation::Operation;
+use crate::operation::{Operation, TableName};
 use crate::plan::Memory;
 use crate::source::{self, Effects};
 use crate::version::{MigrationId, Prefix};
@@ -29,6 +29,8 @@ pub(super) struct Known {
     pub records: Vec<Record>,
     /// The owners of all registered caches.
     pub owners: BTreeMap<String, Option<String>>,
+    /// The last owners of caches that are not registered any more.
+    pub former: BTreeMap<String, Option<String>>,
 }
 
 /// What is to be done, and what stands in its way.
@@ -125,6 +127,12 @@ impl Removal {
         }
 
         let mut obstacles = Vec::new();
+        for (table, _) in tables.iter().zip(histories).filter(|(_, history)| history.width.is_none()) {
+            let recorded = known.records.iter().any(|record| record.app == table.app);
+            if recorded && leaving.contains(&table.app) && !what.keep_data {
+                obstacles.push(lost(table));
+            }
+        }
         let none = HashSet::new();
         let graph = Graph::new(&one_by_one(&apps), &none).or_else(|_| Graph::new(&apps, &none));
         let graph = graph.unwrap_or_else(|problems| {
@@ -144,7 +152,7 @@ impl Removal {
         let loaded = Loaded { apps, graph, tables, warnings: Vec::new(), memory: Memory::default() };
         let mut removal = Removal { loaded, leaving, order, dependants, stuck, obstacles };
         removal.obstruct(what);
-        removal.settle(&known.owners);
+        removal.settle(known);
         removal
     }
 
@@ -179,17 +187,22 @@ impl Removal {
     }
 
     /// Leaves out cache operations that there is nothing to do for, or that would
-    /// take a cache from another app: the registry may have been changed by hand, or
-    /// the app been uninstalled once with its data kept.
-    fn settle(&mut self, owners: &BTreeMap<String, Option<String>>) {
-        let mut owners = owners.clone();
+    /// take a cache from another app, or give one back to an app that is gone: the
+    /// registry may have been changed by hand, or an app been uninstalled since.
+    fn settle(&mut self, known: &Known) {
+        let mut owners = known.owners.clone();
         let leaving = &self.leaving;
+        let gone = |name: &String| {
+            let owner = known.former.get(name).and_then(Option::as_ref);
+            owner.is_some_and(|owner| !known.installed.apps.contains_key(owner))
+        };
         for (a, m) in &self.order {
             let down = self.loaded.apps[*a].migrations[*m].migration.down.iter_mut();
             for operations in down {
                 operations.retain(|operation| match operation {
                     Operation::RegisterCache(register) => match owners.contains_key(&register.name) {
                         true => false,
+                        false if register.keeps_owner && gone(&register.name) => false,
                         false => owners.insert(register.name.clone(), None).is_none(),
                     },
                     Operation::UnregisterCache(unregister) => match owners.get(&unregister.name) {
@@ -219,6 +232,9 @@ impl Removal {
                 Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),
                 Operation::Schema(schema) => {
                     effects.read(&schema.sql(engine).unwrap_or_default());
+                }
+                Operation::Function(function) => {
+                    effects.unseen(&format!("the function {}", function.label()));
                 }
                 _ => {}
             }
@@ -314,6 +330,14 @@ fn undoing(
     let migration = Migration { down: Some(down), ..Migration::new() };
     let text = String::new();
     (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, wrong)
+}
+
+/// About an app that has records, and of which nothing tells what is applied.
+fn lost(table: &HistoryTable) -> Problem {
+    let name = TableName::of(table.schema.as_deref(), &table.name);
+    let app = &table.app;
+    Problem::new(format!("the history of {app} is not in {name} any more: nobody knows what is to be undone"))
+        .help(format!("if the table was renamed or moved, put it back; or {LEAVE}"))
 }
 
 const LEAVE: &str = "`--keep-data` leaves its tables where they are";

@@ -3,7 +3,7 @@
 //!
 //! In: statements in the order in which they run. Out: names as the database
 //! folds them, of tables as they are called before the first statement. What
-//! functions and `DO` blocks do is not seen, and what is dropped after it was
+//! the database's functions and `DO` blocks do is not seen, and what is dropped after it was
 //! made here is no loss.
 
 use std::collections::BTreeSet;
@@ -61,13 +61,21 @@ impl Effects {
 
     /// Takes notice of SQL that runs next.
     pub(crate) fn read(&mut self, sql: &str) {
-        let (tokens, _) = lexer::lex(sql, self.engine);
+        let (tokens, unended) = lexer::lex(sql, self.engine);
+        if unended.is_some() {
+            self.unseen("SQL that only the database can read");
+        }
         for piece in split::split(sql, &tokens, self.engine) {
             if let Piece::Statement(unit) = piece {
                 Reader { unit: &unit, engine: self.engine, at: 0 }.mentions(&mut self.mentioned);
                 self.statement(&unit);
             }
         }
+    }
+
+    /// Takes notice of something that runs next and may drop whatever it likes.
+    pub(crate) fn unseen(&mut self, what: &str) {
+        self.others.push(format!("whatever {what} drops"));
     }
 
     /// The tables that are dropped.
@@ -388,6 +396,11 @@ mod tests {
         ] {
             assert_eq!(effects(sql, Engine::Postgres).others(), expected, "{sql}");
         }
+        let odd = "SET standard_conforming_strings = off; SELECT 'it\\'s'; DROP TABLE a";
+        assert_eq!(
+            effects(odd, Engine::Postgres).others(),
+            ["whatever SQL that only the database can read drops"]
+        );
         let schemas = effects("DROP SCHEMA a; DROP SCHEMA b, \"C\" CASCADE", Engine::Postgres);
         assert_eq!(schemas.schemas(), ["b", "C"]);
         assert_eq!(schemas.others(), ["schema a", "schema b", "schema \"C\""]);
