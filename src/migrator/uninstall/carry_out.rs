@@ -27,14 +27,26 @@ impl Migrator {
         let code = self.code(connection.engine(), &plan.what)?;
         let functions = code.iter().any(super::super::has_functions);
         let mut session = connection.session(functions, self.lock_wait)?;
+        let mut doubted = false;
         loop {
             let found = match self.find(&code, &mut *session, &plan.what) {
                 Err(error) if error.kind() == ErrorKind::Usage => {
                     return Err(changed(&format!("{} is not installed any more", plan.what.app)));
                 }
+                // A history that was dropped while this read it.
+                Err(error) if error.kind() == ErrorKind::Database && !doubted => {
+                    doubted = true;
+                    continue;
+                }
                 found => found?,
             };
             if let Some(what) = difference(plan, &found.plan) {
+                // It was read in several statements, and another run may have committed
+                // between two of them: a second look says what has become of the app.
+                if !doubted {
+                    doubted = true;
+                    continue;
+                }
                 return Err(changed(&what));
             }
             found.plan.check()?;
