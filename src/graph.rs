@@ -318,7 +318,7 @@ fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp
         steps.push(format!("{} comes after {}: {why}", pair[0], pair[1]));
     }
     let problem = Problem::new(format!("migrations depend on each other in a circle: {}", names.join(" → ")));
-    let problem = problem.help(format!("take one of these away:\n    {}", steps.join("\n    ")));
+    let problem = problem.help(format!("take away one that was asked for:\n    {}", steps.join("\n    ")));
     match first_place {
         Some(place) => problem.at(place),
         None => problem,

@@ -106,14 +106,14 @@ fn a_circle_is_shown_all_around() {
         problems(&apps),
         [
             "migrations depend on each other in a circle: a V2 → b V1 → c V1 → d V1 → a V3 → a V2\n  \
-             --> a/V2__x.sql:1:1\n  help: take one of these away:\n    \
+             --> a/V2__x.sql:1:1\n  help: take away one that was asked for:\n    \
              a V2 comes after b V1: asked in a/V2__x.sql:1:1\n    \
              b V1 comes after c V1: asked in b/V1__x.sql:1:1\n    \
              c V1 comes after d V1: asked in d/V1__x.sql:1:1\n    \
              d V1 comes after a V3: asked in d/V1__x.sql:1:1\n    \
              a V3 comes after a V2: the order of versions says so",
             "migrations depend on each other in a circle: e V1 → e V1\n  --> e/V1__x.sql:1:1\n  \
-             help: take one of these away:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
+             help: take away one that was asked for:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
         ]
     );
 }
@@ -170,7 +170,7 @@ fn a_long_circle_is_shown_short() {
     assert_eq!(
         problems(&apps),
         ["migrations depend on each other in a circle: a V1 → b V1 → a V30000 → a V1\n  \
-          --> a/V1__x.sql:1:1\n  help: take one of these away:\n    \
+          --> a/V1__x.sql:1:1\n  help: take away one that was asked for:\n    \
           a V1 comes after b V1: asked in a/V1__x.sql:1:1\n    \
           b V1 comes after a V30000: asked in b/V1__x.sql:1:1\n    \
           a V30000 comes after a V1: the order of versions says so"]
