@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::caches::owners_of;
 use super::{AppStatus, Loaded};
 use crate::app::BUSTARD;
 use crate::engine::Session;
@@ -16,8 +17,9 @@ pub(super) fn list(loaded: &Loaded, session: &mut dyn Session) -> Result<Vec<App
     facts.check_version()?;
     let mut caches: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if facts.has_registry() {
-        for row in session.rows(registry::owned_query(session.engine()))? {
-            if let [Some(name), Some(app)] = <[_; 2]>::try_from(row).unwrap_or_default() {
+        let rows = session.rows(registry::owned_query(session.engine()))?;
+        for (name, owner) in owners_of(rows) {
+            if let Some(app) = owner {
                 caches.entry(app).or_default().push(name);
             }
         }

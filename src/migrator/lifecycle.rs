@@ -51,10 +51,7 @@ fn is_to_be_switched(facts: &Facts<'_>, label: &str, to: AppState) -> Result<boo
         names.sort_unstable();
         names.dedup();
         let error = Error::usage(format!("there is no app {label}, neither here nor in the database"));
-        return Err(match nearest(label, names.iter().copied()) {
-            Some(near) => error.help(format!("did you mean {near}?")),
-            None => error.help(format!("there are: {}", names.join(", "))),
-        });
+        return Err(suggest(error, label, &names));
     }
     if facts.installed.foreign.contains(label) {
         let message =
@@ -71,6 +68,15 @@ fn is_to_be_switched(facts: &Facts<'_>, label: &str, to: AppState) -> Result<boo
         }
         // No row is as good as one that says enabled.
         state => Ok(state.unwrap_or(AppState::Enabled) != to),
+    }
+}
+
+/// Says which labels there are in place of one that is none.
+pub(super) fn suggest(error: Error, label: &str, known: &[&str]) -> Error {
+    match (nearest(label, known.iter().copied()), known) {
+        (Some(near), _) => error.help(format!("did you mean {near}?")),
+        (None, []) => error.help("there is none"),
+        (None, _) => error.help(format!("there are: {}", known.join(", "))),
     }
 }
 

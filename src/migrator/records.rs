@@ -63,10 +63,8 @@ impl Run<'_> {
         facts: &Facts<'_>,
         node: Node,
     ) -> Result<()> {
-        if !self.keeps_records(facts, node.0) {
-            return Ok(());
-        }
-        if facts.installed.state(&facts.apps[node.0].label) != Some(AppState::Enabled) {
+        let enabled = facts.installed.state(&facts.apps[node.0].label) == Some(AppState::Enabled);
+        if !enabled && self.keeps_records(facts, node.0) {
             self.put_app(transaction, facts, node.0, AppState::Enabled)?;
         }
         self.replace_record(transaction, facts, node)

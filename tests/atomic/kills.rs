@@ -5,12 +5,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::Client;
 use rusqlite::ErrorCode;
 
 use crate::ladder::{Ladder, OWN, Watch};
 use crate::support::{
-    Cluster, Engine, LOCK, Outcome, Project, Random, Running, Subject, send_signal, server_noticed,
+    Cluster, Engine, Outcome, Project, Random, Running, Subject, send_signal, server_noticed, working_backend,
 };
 
 /// Kills before a new database is taken: from nothing to Bustard's own tables
@@ -120,7 +119,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
         (Engine::Postgres, Victim::Command) => {
             let mut client = subject.client();
             run.signal("STOP");
-            let (_, open) = backend(&mut client).unwrap_or_default();
+            let (_, open) = working_backend(&mut client).unwrap_or_default();
             let outcome = killed(run)?;
             tally.command += 1;
             tally.in_transaction += usize::from(open);
@@ -128,7 +127,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
         }
         (Engine::Postgres, Victim::Backend) => {
             let mut client = subject.client();
-            let (pid, open) = backend(&mut client)?;
+            let (pid, open) = working_backend(&mut client)?;
             send_signal(pid.unsigned_abs(), "KILL");
             if !server_noticed(&mut client, pid) {
                 return None;
@@ -140,7 +139,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
         (Engine::Postgres, Victim::Server) => {
             let cluster = subject.database().cluster();
             let mut client = subject.client();
-            let open = backend(&mut client).is_some_and(|(_, open)| open);
+            let open = working_backend(&mut client).is_some_and(|(_, open)| open);
             cluster.kill9();
             cluster.restart();
             tally.server += 1;
@@ -154,20 +153,6 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
 fn killed(run: Running) -> Option<Outcome> {
     let outcome = run.kill9();
     (outcome.signal == Some(9)).then_some(outcome)
-}
-
-/// The server's process for the command, and whether it holds the migration
-/// lock, which is so from a transaction's beginning to its end.
-fn backend(client: &mut Client) -> Option<(i32, bool)> {
-    let query = format!(
-        "SELECT a.pid, EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' \
-            AND l.granted AND l.classid = {} AND l.objid = {}) \
-         FROM pg_stat_activity a WHERE a.datname = current_database() AND a.application_name = 'bustard'",
-        LOCK >> 32,
-        LOCK & 0xffff_ffff
-    );
-    let row = client.query_opt(&query, &[]).expect("the query runs")?;
-    Some((row.get(0), row.get(1)))
 }
 
 /// A server that dies is an error like any other, which lists what had committed

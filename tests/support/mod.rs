@@ -34,5 +34,5 @@ pub use random::Random;
 pub use scene::{Scene, refused, refused_alike};
 pub use servers::Server;
 pub use snapshot::{snapshot_settings, transcript};
-pub use subject::{Engine, LOCK, State, Subject, server_noticed};
+pub use subject::{Engine, LOCK, State, Subject, server_noticed, working_backend};
 pub use tls::Certificates;

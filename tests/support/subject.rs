@@ -339,3 +339,17 @@ pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
     });
     noticed
 }
+
+/// The server's process for the command, and whether it holds the migration
+/// lock, which is so from a transaction's beginning to its end.
+pub fn working_backend(client: &mut Client) -> Option<(i32, bool)> {
+    let query = format!(
+        "SELECT a.pid, EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' \
+            AND l.granted AND l.classid = {} AND l.objid = {}) \
+         FROM pg_stat_activity a WHERE a.datname = current_database() AND a.application_name = 'bustard'",
+        LOCK >> 32,
+        LOCK & 0xffff_ffff
+    );
+    let row = client.query_opt(&query, &[]).expect("the query runs")?;
+    Some((row.get(0), row.get(1)))
+}

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use crate::support::{Cluster, Engine, LOCK, Project, Random, Running, Subject, server_noticed};
+use crate::support::{Cluster, Engine, Project, Random, Running, Subject, server_noticed, working_backend};
 use crate::victim::{Ends, Left, is_victim, migrate, start};
 
 #[derive(Debug, Default)]
@@ -25,7 +25,9 @@ fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut 
         return false;
     }
     let (backend, open) = match subject.engine() {
-        Engine::Postgres => backend(subject).map_or((None, false), |(pid, open)| (Some(pid), open)),
+        Engine::Postgres => {
+            working_backend(&mut subject.client()).map_or((None, false), |(pid, open)| (Some(pid), open))
+        }
         Engine::Sqlite => {
             run.signal("STOP");
             (None, subject.sqlite().execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err())
@@ -50,19 +52,6 @@ fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut 
             killed
         }
     }
-}
-
-/// The server's process for the uninstall, and whether it holds the migration lock.
-fn backend(subject: &Subject<'_>) -> Option<(i32, bool)> {
-    let query = format!(
-        "SELECT a.pid, EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' \
-            AND l.granted AND l.classid = {} AND l.objid = {}) \
-         FROM pg_stat_activity a WHERE a.datname = current_database() AND a.application_name = 'bustard'",
-        LOCK >> 32,
-        LOCK & 0xffff_ffff
-    );
-    let row = subject.client().query_opt(&query, &[]).expect("the query runs")?;
-    Some((row.get(0), row.get(1)))
 }
 
 fn kill(test: &str, subject: &Subject<'_>) {

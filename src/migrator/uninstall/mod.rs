@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 pub use data::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use removal::{Known, Removal};
 
-use super::lifecycle::stranger;
+use super::lifecycle::{stranger, suggest};
 use super::{Direction, Migrator, caches, describe};
 use crate::app::{BUSTARD, LoadedApp};
 use crate::catalog::{self, Ask, Reference};
 use crate::engine::{Connection, Engine, GLANCE, Session};
-use crate::error::{Error, ErrorKind, Problem, Result, nearest};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::history::{History, HistoryTable};
 use crate::installed::{AppState, InstalledApp, Record};
 use crate::plan::KEEPS_RECORDS;
@@ -180,12 +180,7 @@ impl Migrator {
             )));
         }
         let labels: Vec<&str> = known.installed.apps.keys().map(String::as_str).collect();
-        let error = Error::usage(format!("no app {app} is installed"));
-        Err(match (nearest(app, labels.iter().copied()), labels.as_slice()) {
-            (Some(near), _) => error.help(format!("did you mean {near}?")),
-            (None, []) => error.help("none is"),
-            (None, _) => error.help(format!("there are: {}", labels.join(", "))),
-        })
+        Err(suggest(Error::usage(format!("no app {app} is installed")), app, &labels))
     }
 
     fn describe(
