@@ -3,8 +3,7 @@
 //!
 //! All but the macro is for the code that the macro writes.
 
-use crate::app::{App, Origin};
-use crate::migration::Migration;
+pub use crate::model::{Builds, Built, File, embedded_app as app};
 
 /// The migrations that the package's build script has embedded, as an [`App`].
 ///
@@ -56,49 +55,4 @@ macro_rules! app {
         }
         bustard_embedded_files!($crate, $label)
     }};
-}
-
-/// A migration file in the binary.
-#[derive(Clone, Copy, Debug)]
-pub enum File {
-    /// The text of an SQL file.
-    Sql(&'static str),
-    /// A module's function `migration`.
-    Rust(fn() -> Built),
-}
-
-/// What a function `migration` returned.
-#[derive(Clone, Debug)]
-pub enum Built {
-    /// What an SQL file could contain.
-    Text(String),
-    /// Operations.
-    Migration(Migration),
-}
-
-/// What a function `migration` may return.
-#[diagnostic::on_unimplemented(
-    message = "`migration()` returns `{Self}`, which is no migration",
-    label = "it must return `String` or `bustard::Migration`"
-)]
-pub trait Builds {
-    /// Either form.
-    fn build(self) -> Built;
-}
-
-impl Builds for String {
-    fn build(self) -> Built {
-        Built::Text(self)
-    }
-}
-
-impl Builds for Migration {
-    fn build(self) -> Built {
-        Built::Migration(self)
-    }
-}
-
-/// The app of these files, each with its path beneath the directory.
-pub fn app(label: impl Into<String>, files: &'static [(&'static str, File)]) -> App {
-    App { label: label.into(), history: None, origin: Origin::Embedded(files) }
 }

@@ -70,80 +70,73 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 // Without an engine there is data and nothing that runs on it.
-#![cfg_attr(
-    not(any(feature = "postgres", feature = "sqlite")),
-    allow(dead_code, unused_imports, reason = "no engine")
-)]
+#![cfg_attr(not(feature = "_engine"), allow(dead_code, unused_imports, reason = "no engine"))]
 
 // The command names the library as everybody else does.
-#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+#[cfg(all(feature = "cli", feature = "_engine"))]
 extern crate self as bustard;
 
-mod app;
 #[cfg(feature = "build")]
 pub mod build;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 mod buster;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod catalog;
-#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+#[cfg(all(feature = "cli", feature = "_engine"))]
 pub mod cli;
-#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
+#[cfg(all(feature = "config", feature = "_engine"))]
 pub mod config;
+mod diagnostic;
 #[doc(hidden)]
 pub mod embedded;
 mod engine;
 mod error;
 mod failpoint;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 mod graph;
 mod history;
-mod installed;
-mod migration;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 mod migrator;
-mod operation;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod model;
+#[cfg(feature = "_engine")]
 mod plan;
 pub mod registry;
-#[cfg(any(feature = "postgres", feature = "sqlite", feature = "build"))]
+#[cfg(feature = "_engine")]
+mod schema;
+#[cfg(any(feature = "_engine", feature = "build"))]
 mod source;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
+#[cfg(feature = "_engine")]
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod version;
 
-pub use app::App;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 pub use buster::{
     Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, Values,
 };
-#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
+#[cfg(all(feature = "config", feature = "_engine"))]
 pub use config::Config;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use diagnostic::{Diagnostic, Place};
+#[cfg(feature = "_engine")]
 pub use engine::database::{Canceller, Database};
 #[cfg(feature = "tokio")]
 pub use engine::{AsyncExecutor, CommitAsync};
-pub use engine::{Commit, Connection, Engine, Executor, OpenTransaction};
-pub use error::{Error, ErrorKind, Place, Problem, Result};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use engine::{Commit, Connection, Executor};
+pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "_engine")]
 pub use graph::Asked;
-pub use installed::AppState;
-pub use migration::Migration;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use history::AppState;
+#[cfg(feature = "_engine")]
 pub use migrator::{
     AppChange, AppStatus, Dependant, Direction, Done, DroppedTable, Event, ForeignKey, GraphEdge,
     GraphMigration, How, MigrationGraph, MigrationStatus, Migrator, Plan, Report, Status, Step,
     TransactionMode, Uninstall, UninstallPlan, UnregisteredCache,
 };
-pub use operation::Schema;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use model::{App, CacheVersion, Engine, Migration, MigrationId, OpenTransaction, Prefix, Schema};
+#[cfg(feature = "_engine")]
 pub use plan::{Revert, State};
 pub use sea_query;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 pub use store::{Store, StoreSettings, Stores};
-pub use version::{CacheVersion, MigrationId, Prefix};
 
 #[cfg(doctest)]
 #[cfg(all(feature = "config", feature = "postgres", feature = "sqlite", feature = "tokio"))]

@@ -35,8 +35,9 @@ mod generate;
 
 use std::path::{Component, Path};
 
-use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Engine;
 use crate::source::survey::{Surveyed, survey};
 use generate::Embedded;
 
@@ -111,7 +112,7 @@ fn within_package(given: &str) -> Result<String> {
     Ok(parts.join("/"))
 }
 
-fn on_one_line(problem: &Problem) -> String {
+fn on_one_line(problem: &Diagnostic) -> String {
     let place = problem.place().map_or_else(String::new, |place| format!("{place}: "));
     let help = problem.help_text().map_or_else(String::new, |help| format!("; {help}"));
     format!("{place}{}{help}", problem.message())
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn warnings_are_lines() {
-        let problem = Problem::new("odd").at(crate::error::Place::at("a.sql", 2, 3)).help("mend it");
+        let problem = Diagnostic::new("odd").at(crate::diagnostic::Place::at("a.sql", 2, 3)).help("mend it");
         assert_eq!(on_one_line(&problem), "a.sql:2:3: odd; mend it");
     }
 }

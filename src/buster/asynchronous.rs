@@ -6,16 +6,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::flight::Part;
 use super::settings::CacheBusterBuilder;
 use super::shared::Shared;
+use super::single_flight::Part;
 use super::values::{Filing, Values, decode, encode};
 use super::{Cache, CacheBuster};
 use crate::engine::{AsyncExecutor, CommitAsync};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::CacheVersion;
 use crate::registry;
 use crate::store::Shelf;
-use crate::version::CacheVersion;
 
 impl CacheBusterBuilder {
     /// [`start`](CacheBusterBuilder::start) without blocking the thread.

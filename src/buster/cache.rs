@@ -8,8 +8,8 @@ use super::shared::{Shared, Slot};
 use super::values::Values;
 use crate::engine::Executor;
 use crate::error::{ErrorKind, Result};
+use crate::model::CacheVersion;
 use crate::registry;
-use crate::version::CacheVersion;
 
 /// One cache's place in the snapshot: cheap to clone, and to ask.
 ///

@@ -1,6 +1,6 @@
 //! What the refresher tells those who follow it.
 
-use crate::version::CacheVersion;
+use crate::model::CacheVersion;
 
 /// Something that the refresher has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]

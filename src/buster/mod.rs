@@ -9,12 +9,12 @@
 mod asynchronous;
 mod cache;
 mod change;
-mod flight;
-mod knowledge;
+mod listener;
 mod refresher;
 mod settings;
 mod shared;
-mod teller;
+mod single_flight;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -31,8 +31,8 @@ pub use self::values::Values;
 use crate::engine::database::Database;
 use crate::engine::{Commit, Executor};
 use crate::error::Result;
+use crate::model::CacheVersion;
 use crate::registry;
-use crate::version::CacheVersion;
 
 /// Versions of tracked caches, kept current in this process.
 ///

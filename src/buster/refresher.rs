@@ -12,13 +12,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::knowledge::{Known, Snapshot};
+use super::listener::{Listener, Teller};
 use super::shared::Shared;
-use super::teller::{Listener, Teller};
+use super::snapshot::{Known, Snapshot};
 use crate::engine::observer::{Observer, Woken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::registry::look::{Look, Looker};
+use crate::registry::poller::{Look, Looker};
 use crate::store::Shelf;
 
 #[derive(Clone, Copy)]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listener::Listener;
 use super::refresher;
-use super::teller::Listener;
 use super::{CacheBuster, Change};
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};

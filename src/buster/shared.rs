@@ -9,8 +9,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
-use super::flight::Flights;
-use super::knowledge::{Knowledge, Snapshot};
+use super::single_flight::Flights;
+use super::snapshot::{Knowledge, Snapshot};
 use crate::engine::observer::Bell;
 use crate::store::Shelf;
 

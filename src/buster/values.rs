@@ -8,14 +8,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::flight::Part;
 use super::shared::Shared;
+use super::single_flight::Part;
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::model::Identity;
 use crate::registry::identity;
 use crate::store::{EntryKey, Shelf};
-use crate::version::Identity;
 
 /// Values of one type that are kept under a cache's version, as JSON.
 ///

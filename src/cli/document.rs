@@ -47,8 +47,8 @@ use std::borrow::Cow;
 
 use bustard::registry::{self, UntrackedTable};
 use bustard::{
-    AppState, AppStatus, Asked, Database as Connected, Direction, Done, Engine, How, MigrationStatus, Place,
-    Problem, State, Step as Planned, UnregisteredCache,
+    AppState, AppStatus, Asked, Database as Connected, Diagnostic, Direction, Done, Engine, How,
+    MigrationStatus, Place, State, Step as Planned, UnregisteredCache,
 };
 use serde::Serialize;
 
@@ -315,8 +315,8 @@ pub struct Trouble<'a> {
     help: Option<Cow<'a, str>>,
 }
 
-impl<'a> From<&'a Problem> for Trouble<'a> {
-    fn from(problem: &'a Problem) -> Self {
+impl<'a> From<&'a Diagnostic> for Trouble<'a> {
+    fn from(problem: &'a Diagnostic) -> Self {
         let place = problem.place();
         Trouble {
             message: program::advice(problem.message()),
@@ -343,14 +343,14 @@ struct FailedError<'a> {
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
-    database: Option<Said<'a>>,
+    database: Option<ServerMessage<'a>>,
     help: Option<Cow<'a, str>>,
     problems: Vec<Trouble<'a>>,
     applied: Option<&'a [String]>,
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct ServerMessage<'a> {
     code: Option<&'a str>,
     message: &'a str,
 }
@@ -373,7 +373,7 @@ impl<'a> Failed<'a> {
                     line: error.place().and_then(Place::line),
                     column: error.place().and_then(Place::column),
                     database: (error.database_message())
-                        .map(|message| Said { code: error.sqlstate(), message }),
+                        .map(|message| ServerMessage { code: error.sqlstate(), message }),
                     help: error.help_text().or_else(|| only?.help_text()).map(program::advice),
                     problems: error.all_problems().iter().map(Trouble::from).collect(),
                     applied: error.applied(),

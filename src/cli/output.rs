@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use bustard::{Database, Problem};
+use bustard::{Database, Diagnostic};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -61,7 +61,7 @@ impl Output {
     }
 
     /// Tells what did not stop the run; in JSON the documents have a key for it.
-    pub fn warnings(&self, warnings: &[Problem]) {
+    pub fn warnings(&self, warnings: &[Diagnostic]) {
         if self.json || self.quiet {
             return;
         }

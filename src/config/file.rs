@@ -37,8 +37,8 @@ pub struct App {
 
 impl App {
     /// The app, its directory seen from the one that the file is in.
-    pub fn beside(self, directory: &Path) -> crate::app::App {
-        let app = crate::app::App::directory(self.label, directory.join(self.migrations));
+    pub fn beside(self, directory: &Path) -> crate::model::App {
+        let app = crate::model::App::directory(self.label, directory.join(self.migrations));
         match self.history {
             Some(table) => app.history(table),
             None => app,

@@ -34,11 +34,12 @@ pub use self::duration::parse_duration;
 use self::file::File;
 pub use self::secrets::hide_secrets;
 pub use self::url::Origin;
-use crate::app::App;
 use crate::buster::{CacheBuster, CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL};
+use crate::diagnostic::{Place, nearest};
 use crate::engine::database::Database;
-use crate::error::{Error, Place, Result, nearest};
+use crate::error::{Error, Result};
 use crate::migrator::{Migrator, TransactionMode};
+use crate::model::App;
 use crate::store::Stores;
 
 const DEFAULT: &str = "bustard.toml";

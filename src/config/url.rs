@@ -8,7 +8,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use crate::error::{Error, Place, Result};
+use crate::diagnostic::Place;
+use crate::error::{Error, Result};
 
 const VARIABLE: &str = "DATABASE_URL";
 const DOT_ENV: &str = ".env";

@@ -11,8 +11,9 @@ use std::time::Duration;
 #[cfg(feature = "sqlite")]
 use super::GLANCE;
 use super::observer::Observer;
-use super::{Connection, Engine, Executor, Row, Session, sealed};
+use super::{Connection, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::Engine;
 
 /// A connection that Bustard opens itself. Whatever uses it blocks the thread
 /// until it is done, which may take as long as a migration does: within a Tokio

@@ -6,41 +6,18 @@
 //! optional text. That is PostgreSQL's simple protocol, which lets a whole
 //! migration travel as one message.
 
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 pub(crate) mod database;
 pub(crate) mod observer;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) mod refinery;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind, Result, Said};
-use crate::history::{Applied, History, HistoryTable};
-use crate::operation::{Form, Function, Statement};
-
-/// A kind of database that Bustard works with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Engine {
-    /// PostgreSQL, 14 and later.
-    Postgres,
-    /// SQLite.
-    Sqlite,
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Engine::Postgres => "PostgreSQL",
-            Engine::Sqlite => "SQLite",
-        })
-    }
-}
+use crate::error::{Error, ErrorKind, Result, ServerMessage};
+use crate::model::{Applied, Engine, Form, Function, History, HistoryTable, Statement};
 
 /// One row, each column as the engine writes it as text.
 pub type Row = Vec<Option<String>>;
@@ -81,7 +58,8 @@ pub trait CommitAsync: sealed::CommitAsync {}
 pub(crate) mod sealed {
     use std::time::Duration;
 
-    use super::{Engine, Result, Row, Session};
+    use super::{Result, Row, Session};
+    use crate::model::Engine;
 
     pub trait Executor {
         fn engine(&self) -> Engine;
@@ -220,75 +198,11 @@ pub trait Transaction {
     fn call(&mut self, function: &Function) -> Result<()>;
 }
 
-/// The open transaction that a function of a migration is given.
-///
-/// ```
-/// use bustard::Migration;
-///
-/// let migration = Migration::new().run("fill slugs", |transaction| {
-///     transaction.execute("UPDATE thread SET slug = lower(title) WHERE slug IS NULL")?;
-///     Ok(())
-/// });
-/// # let _ = migration;
-/// ```
-pub struct OpenTransaction<'t, 'c>(&'t mut dyn Native<'c>);
-
-/// The driver's side of it.
-pub(crate) trait Native<'c> {
-    fn engine(&self) -> Engine;
-
-    fn execute(&mut self, sql: &str) -> Result<()>;
-
-    #[cfg(feature = "postgres")]
-    fn postgres(&mut self) -> Option<&mut ::postgres::Transaction<'c>> {
-        None
-    }
-
-    #[cfg(feature = "sqlite")]
-    fn sqlite(&self) -> Option<&rusqlite::Connection> {
-        None
-    }
-}
-
-impl<'t, 'c> OpenTransaction<'t, 'c> {
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn new(native: &'t mut dyn Native<'c>) -> Self {
-        OpenTransaction(native)
-    }
-
-    /// The engine that the migration runs on.
-    pub fn engine(&self) -> Engine {
-        self.0.engine()
-    }
-
-    /// Runs one or more statements, discarding what they return.
-    ///
-    /// # Errors
-    ///
-    /// What the database said.
-    pub fn execute(&mut self, sql: &str) -> Result<()> {
-        self.0.execute(sql)
-    }
-
-    /// The driver's transaction, on PostgreSQL. Do not commit it.
-    #[cfg(feature = "postgres")]
-    pub fn postgres(&mut self) -> Option<&mut ::postgres::Transaction<'c>> {
-        self.0.postgres()
-    }
-
-    /// The driver's connection with the transaction open on it, on SQLite. Do
-    /// not commit it.
-    #[cfg(feature = "sqlite")]
-    pub fn sqlite(&mut self) -> Option<&rusqlite::Connection> {
-        self.0.sqlite()
-    }
-}
-
 /// A statement that failed, before anybody knows what it was for.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub kind: ErrorKind,
-    pub said: Box<Said>,
+    pub said: Box<ServerMessage>,
     /// Characters into the statement, counted from 0.
     pub offset: Option<usize>,
 }
@@ -362,7 +276,7 @@ pub(crate) fn function_failed(
 
 /// The error for a connection that somebody has begun a transaction on: ending
 /// it is not the migrator's business.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 pub(crate) fn in_transaction() -> Error {
     Error::usage("the connection has a transaction open")
         .help("commit it or roll it back first: the migrator begins and commits its own")

@@ -4,9 +4,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::app::LoadedMigration;
-use crate::migration::Migration;
-use crate::version::{MigrationId, Prefix};
+use crate::model::{LoadedMigration, Migration, MigrationId, Prefix};
 
 fn app(label: &str, migrations: impl IntoIterator<Item = (i64, Migration)>) -> LoadedApp {
     let migrations = migrations.into_iter().map(|(version, migration)| LoadedMigration {

@@ -5,17 +5,20 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::{
-    AppChange, Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants, look,
+    AppChange, Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants,
+    preflight,
 };
-use crate::app::BUSTARD;
-use crate::engine::{Engine, Opened, Opening, Session, Transaction, refinery};
-use crate::error::{Error, ErrorKind, Place, Problem, Result};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::engine::{Opened, Opening, Session, Transaction};
+use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::graph::Node;
-use crate::installed::{AppState, Installed};
-use crate::operation::{Form, Operation, Statement};
+use crate::history::{AppState, Installed};
+use crate::history::{app_rows, refinery};
+use crate::model::{BUSTARD, Engine};
+use crate::model::{Form, Operation, Statement};
 use crate::plan::{Facts, KEEPS_RECORDS, Revert, State, TRACKS_TABLES};
-use crate::registry::within::Scope;
+use crate::registry::in_transaction::Scope;
 use crate::registry::{self, UntrackedTable};
 
 /// A run under way.
@@ -33,7 +36,7 @@ pub(super) struct Run<'r> {
     pub written: HashSet<usize>,
     /// Whether the database has told how apps stand.
     knows_apps: bool,
-    warnings: Vec<Problem>,
+    warnings: Vec<Diagnostic>,
     /// Apps whose history refinery has verified and whose table is there.
     verified: HashSet<usize>,
     /// The last transaction left something pending.
@@ -188,7 +191,7 @@ impl<'r> Run<'r> {
         };
         let loaded = self.loaded;
         let engine = session.engine();
-        let query = self.knows_apps.then(|| registry::apps::apps_query(engine));
+        let query = self.knows_apps.then(|| app_rows::apps_query(engine));
         let (tables, lock_wait) = (&loaded.tables, migrator.lock_wait);
         let opening = Opening { tables, query, lock_wait, on_wait: &on_wait };
         let started = Instant::now();
@@ -199,7 +202,7 @@ impl<'r> Run<'r> {
             self.verified.retain(|app| opened.histories[*app].width.is_some());
             let installed = installed(loaded, transaction, &opened)?;
             let facts = loaded.facts(&opened.histories, &installed);
-            look::settle(&facts, engine, |sql| transaction.rows(sql))?;
+            preflight::settle(&facts, engine, |sql| transaction.rows(sql))?;
             changed = work(self, transaction, &facts)?;
             Ok(changed)
         });
@@ -376,10 +379,10 @@ impl<'r> Run<'r> {
     ) -> Result<()> {
         match operation {
             Operation::RegisterCache(register) => {
-                registry::within::register(transaction, register, app, scope)?;
+                registry::in_transaction::register(transaction, register, app, scope)?;
             }
             Operation::UnregisterCache(unregister) => {
-                registry::within::unregister(transaction, unregister, scope)?;
+                registry::in_transaction::unregister(transaction, unregister, scope)?;
             }
             // Bustard's own tables are needed even where nothing else is run.
             _ if self.migrator.fake && app != BUSTARD => return Ok(()),
@@ -410,8 +413,8 @@ impl<'r> Run<'r> {
         if untracked.is_empty() {
             return Ok(false);
         }
-        registry::within::install_triggers(transaction)?;
-        registry::within::invalidate_all(transaction)?;
+        registry::in_transaction::install_triggers(transaction)?;
+        registry::in_transaction::invalidate_all(transaction)?;
         self.retracked = untracked;
         Ok(true)
     }
@@ -424,12 +427,12 @@ impl<'r> Run<'r> {
         direction: Direction,
     ) -> Result<()> {
         if self.tracks_tables(facts) && !failpoint::fault("no-reinstallation") {
-            registry::within::install_triggers(transaction)?;
+            registry::in_transaction::install_triggers(transaction)?;
         }
         if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
             return Ok(());
         }
-        registry::within::invalidate_all(transaction)
+        registry::in_transaction::invalidate_all(transaction)
     }
 
     /// Whether the registry knows of tables, in this transaction.
@@ -459,9 +462,9 @@ fn installed(loaded: &Loaded, transaction: &mut dyn Transaction, opened: &Opened
     let rows = match &opened.rows {
         Some(rows) => rows.clone(),
         None if loaded.facts(&opened.histories, &unknown).keeps_records() => {
-            transaction.rows(registry::apps::apps_query(transaction.engine()))?
+            transaction.rows(app_rows::apps_query(transaction.engine()))?
         }
         None => return Ok(unknown),
     };
-    registry::apps::installed(rows, |app| transaction.history_table(app))
+    app_rows::installed(rows, |app| transaction.history_table(app))
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use super::caches::owners_of;
 use super::{AppStatus, Loaded};
-use crate::app::BUSTARD;
 use crate::engine::Session;
 use crate::error::{ErrorKind, Result};
-use crate::history::{History, HistoryTable};
-use crate::installed::{AppState, InstalledApp};
+use crate::history::{AppState, InstalledApp};
+use crate::model::{BUSTARD, History, HistoryTable};
 use crate::registry;
 
 pub(super) fn list(loaded: &Loaded, session: &mut dyn Session) -> Result<Vec<AppStatus>> {

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::Direction;
+use crate::diagnostic::Diagnostic;
 use crate::engine::{Row, Session};
-use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
-use crate::operation::{Operation, RegisterCache};
+use crate::model::{Operation, RegisterCache};
 use crate::plan::Facts;
 use crate::registry;
 
@@ -95,7 +96,7 @@ pub(super) fn check(
             _ => None,
         };
         if let Some(error) = error {
-            let mut problem = Problem::new(format!("{}: {}", facts.name(*node), error.message()));
+            let mut problem = Diagnostic::new(format!("{}: {}", facts.name(*node), error.message()));
             problem.place = operation.place().cloned();
             problem.help = error.help_text().map(str::to_owned);
             problems.push(problem);

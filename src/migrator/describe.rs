@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{AppChange, Direction, Plan, Step, caches};
-use crate::app::BUSTARD;
-use crate::engine::Engine;
-use crate::error::Problem;
+use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
-use crate::installed::AppState;
-use crate::operation::{Form, Operation, Statement};
+use crate::history::AppState;
+use crate::model::{BUSTARD, Engine, Form, Operation, Statement};
 use crate::plan::Facts;
 use crate::registry::{self, UntrackedTable};
 
@@ -18,7 +16,7 @@ pub(super) fn plan(
     steps: &[Node],
     direction: Direction,
     untracked: Vec<UntrackedTable>,
-    warnings: Vec<Problem>,
+    warnings: Vec<Diagnostic>,
 ) -> Plan {
     let steps = steps.iter().map(|&node| step(facts, engine, node, direction)).collect();
     Plan { steps, apps: Vec::new(), untracked, warnings }
@@ -70,10 +68,10 @@ fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
         Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
         Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(register) => {
-            vec![registry::within::register_sql(engine, register, app)]
+            vec![registry::in_transaction::register_sql(engine, register, app)]
         }
         Operation::UnregisterCache(unregister) => {
-            vec![registry::within::unregister_sql(engine, unregister)]
+            vec![registry::in_transaction::unregister_sql(engine, unregister)]
         }
         Operation::Function(_) => vec![format!("-- {}", operation.describe(engine))],
     }

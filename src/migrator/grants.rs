@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::{Row, Session, Transaction, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::Statement;
+use crate::model::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
     bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify()";

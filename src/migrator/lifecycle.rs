@@ -3,14 +3,14 @@
 
 use super::apply::Run;
 use super::{AppChange, Direction, Loaded, Migrator, Report, caches};
-use crate::app::BUSTARD;
+use crate::diagnostic::nearest;
 use crate::engine::{Session, Transaction};
-use crate::error::{Error, ErrorKind, Result, nearest};
-use crate::installed::{AppState, InstalledApp};
-use crate::operation::RegisterCache;
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::{AppState, InstalledApp, app_rows};
+use crate::model::{BUSTARD, RegisterCache};
 use crate::plan::Facts;
 use crate::registry;
-use crate::registry::within::Scope;
+use crate::registry::in_transaction::Scope;
 
 impl Migrator {
     /// Sets whether the migrations of an app are expected.
@@ -101,7 +101,7 @@ impl Run<'_> {
             (Some(app), _) => self.put_app(transaction, facts, app, to)?,
             (None, Some(app)) => {
                 let app = InstalledApp { state: to, ..app.clone() };
-                transaction.execute(registry::apps::put_app(transaction.engine(), &app))?;
+                transaction.execute(app_rows::put_app(transaction.engine(), &app))?;
             }
             (None, None) => return Ok(false),
         }
@@ -143,9 +143,9 @@ impl Run<'_> {
             transaction.enter(app, &migration.id.to_string());
             let again =
                 RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
-            transaction.execute(registry::apps::give_cache(transaction.engine(), name, app))?;
+            transaction.execute(app_rows::give_cache(transaction.engine(), name, app))?;
             let scope = Scope { tables: self.tracks_tables(facts), lenient: true };
-            registry::within::register(transaction, &again, app, scope)?;
+            registry::in_transaction::register(transaction, &again, app, scope)?;
         }
         for &app in apps {
             self.put_app(transaction, facts, app, AppState::Enabled)?;

@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::app::{BUSTARD, LoadedApp};
-use crate::error::Place;
+use crate::diagnostic::Place;
 use crate::graph::{Asked, Graph, Node};
-use crate::version::MigrationId;
+use crate::model::{BUSTARD, LoadedApp, MigrationId};
 
 /// The migrations of all apps and how they depend on one another.
 ///

@@ -13,11 +13,11 @@ mod caches;
 mod describe;
 mod grants;
 mod lifecycle;
-mod look;
 mod migration_graph;
-mod records;
+mod preflight;
 mod repair;
 mod report;
+mod revert_records;
 mod status;
 mod uninstall;
 
@@ -31,12 +31,12 @@ pub use self::report::{
     UnregisteredCache,
 };
 pub use self::uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
-use crate::app::{App, LoadedApp};
-use crate::engine::{Connection, Engine, GLANCE};
-use crate::error::{Error, ErrorKind, Place, Problem, Result};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::engine::{Connection, GLANCE};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
-use crate::history::{History, HistoryTable};
-use crate::installed::{AppState, Installed};
+use crate::history::{AppState, Installed};
+use crate::model::{App, Engine, History, HistoryTable, LoadedApp};
 use crate::plan::{Allow, Facts, Memory, Revert};
 use crate::source;
 
@@ -435,7 +435,7 @@ struct Loaded {
     apps: Vec<LoadedApp>,
     graph: Graph,
     tables: Vec<HistoryTable>,
-    warnings: Vec<Problem>,
+    warnings: Vec<Diagnostic>,
     memory: Memory,
 }
 
@@ -444,7 +444,7 @@ impl Loaded {
         Facts { apps: &self.apps, graph: &self.graph, histories, installed, memory: &self.memory }
     }
 
-    fn warnings_with(&self, facts: &Facts<'_>) -> Vec<Problem> {
+    fn warnings_with(&self, facts: &Facts<'_>) -> Vec<Diagnostic> {
         self.warnings.iter().cloned().chain(facts.warnings()).collect()
     }
 
@@ -462,9 +462,8 @@ impl Loaded {
 
 /// Whether the app's migrations call functions, forward or back.
 fn has_functions(app: &LoadedApp) -> bool {
-    let function = |operation: &crate::operation::Operation| {
-        matches!(operation, crate::operation::Operation::Function(_))
-    };
+    let function =
+        |operation: &crate::model::Operation| matches!(operation, crate::model::Operation::Function(_));
     app.migrations.iter().any(|loaded| {
         let migration = &loaded.migration;
         migration.operations.iter().chain(migration.down.iter().flatten()).any(function)

@@ -6,7 +6,7 @@ use crate::engine::{Session, Transaction};
 use crate::error::{Error, Result};
 use crate::graph::Node;
 use crate::history::checksum;
-use crate::operation::Statement;
+use crate::model::Statement;
 use crate::plan::{Facts, State};
 
 impl Migrator {

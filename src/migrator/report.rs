@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use crate::error::{Place, Problem};
-use crate::installed::AppState;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::history::AppState;
+use crate::model::MigrationId;
 use crate::plan::State;
 use crate::registry::UntrackedTable;
-use crate::version::MigrationId;
 
 /// Which way a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Report {
     /// The roles that may now read and invalidate caches, if the run changed that.
     pub granted: Option<Vec<String>>,
     /// Things worth knowing that did not stop the run.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
     /// From the first look to the last commit.
     pub elapsed: Duration,
 }
@@ -116,7 +116,7 @@ pub struct Plan {
     /// The tables on which triggers of caches are missing, and which a run puts back.
     pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing: what cannot be undone, notes on files.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// One step of a [`Plan`].
@@ -161,7 +161,7 @@ pub struct Status {
     /// Tables on which a cache is registered and which are not as they were then.
     pub untracked: Vec<UntrackedTable>,
     /// Things worth knowing.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Status {

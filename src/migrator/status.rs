@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::{MigrationStatus, Status, UnregisteredCache, caches};
+use crate::diagnostic::Diagnostic;
 use crate::engine::Session;
-use crate::error::{Problem, Result};
-use crate::installed::AppState;
+use crate::error::Result;
+use crate::history::AppState;
+use crate::model::{MigrationId, Prefix};
 use crate::plan::{Facts, State};
 use crate::registry::{self, UntrackedTable};
-use crate::version::{MigrationId, Prefix};
 
 pub(super) fn status(
     facts: &Facts<'_>,
     session: &mut dyn Session,
     untracked: Vec<UntrackedTable>,
-    warnings: Vec<Problem>,
+    warnings: Vec<Diagnostic>,
 ) -> Result<Status> {
     let mut migrations = Vec::new();
     for (i, app) in facts.apps.iter().enumerate() {

@@ -24,9 +24,9 @@
 
 use super::identity::{self, Sight};
 use super::{check_name, single, strange};
-use crate::engine::{AsyncExecutor, Engine};
+use crate::engine::AsyncExecutor;
 use crate::error::Result;
-use crate::version::CacheVersion;
+use crate::model::{CacheVersion, Engine};
 
 /// Starts tracking a cache that `app` owns.
 ///

@@ -2,9 +2,9 @@
 
 use sea_query::{Expr, PostgresQueryBuilder, Query, SqliteQueryBuilder};
 
-use crate::engine::{Engine, Executor, Row};
+use crate::engine::{Executor, Row};
 use crate::error::Result;
-use crate::version::Identity;
+use crate::model::{Engine, Identity};
 
 /// A cache as a transaction sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,23 +22,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub(crate) mod apps;
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 pub(crate) mod identity;
-pub(crate) mod look;
+pub(crate) mod in_transaction;
+pub(crate) mod poller;
 mod postgres;
 mod sqlite;
 mod tables;
-pub(crate) mod within;
 
 #[cfg(feature = "testing")]
 pub(crate) use self::tables::described;
 pub use self::tables::{Untracked, UntrackedTable};
 pub(crate) use self::tables::{forget_all, untracked, untracked_query};
-use crate::engine::{Engine, Executor, Row, Session};
-use crate::error::{Error, ErrorKind, Result, nearest};
-use crate::version::CacheVersion;
+use crate::diagnostic::nearest;
+use crate::engine::{Executor, Row, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{CacheVersion, Engine};
 
 /// The longest name that a cache may have, in characters.
 pub const LONGEST_NAME: usize = 128;

@@ -2,7 +2,7 @@
 
 use sea_query::{Expr, ExprTrait, Order, PostgresQueryBuilder, Query};
 
-use crate::operation::TableName;
+use crate::sql::TableName;
 
 pub(super) const LIST: &str = "SELECT name, app, version, \
     pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \

@@ -5,9 +5,10 @@
 use sea_query::{Expr, ExprTrait, OnConflict, PostgresQueryBuilder, Query, SqliteQueryBuilder};
 
 use super::{Executor, sqlite};
-use crate::engine::{Engine, Row, quote_ident};
+use crate::engine::{Row, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::{Statement, TableName};
+use crate::model::{Engine, Statement};
+use crate::sql::TableName;
 
 /// A table on which a cache is registered and which is not as it was then.
 #[derive(Clone, Debug, PartialEq, Eq)]

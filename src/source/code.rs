@@ -6,15 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use super::name::parse_stem;
-use super::sql::{Directives, parse};
-use super::text::Text;
-use super::{Findings, check, dependency_lines, fits};
-use crate::app::LoadedMigration;
-use crate::engine::Engine;
-use crate::error::{Place, Problem};
-use crate::migration::Migration;
-use crate::operation::{Operation, Sql};
-use crate::version::{MigrationId, Prefix};
+use super::parse::{Directives, parse};
+use super::{Findings, dependency_lines, fits};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::model::{Engine, LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
+use crate::sql::Text;
+use crate::sql::names;
 
 /// One migration built with [`Migration`]'s methods.
 pub(super) fn built(
@@ -34,7 +31,7 @@ pub(super) fn built(
             Some(complete(id, migration.clone(), &file, engine, findings))
         }
         Err(wrong) => {
-            findings.problems.push(Problem::new(wrong.message).at(place).help(wrong.help));
+            findings.problems.push(Diagnostic::new(wrong.message).at(place).help(wrong.help));
             None
         }
     }
@@ -56,9 +53,9 @@ pub(super) fn complete(
     for dependencies in [&mut migration.depends_on, &mut migration.required_by] {
         dependencies.retain_mut(|dependency| {
             dependency.place.get_or_insert_with(|| place.clone());
-            let checked = check::label(&dependency.app);
+            let checked = names::label(&dependency.app);
             if let Err(message) = &checked {
-                findings.problems.push(Problem::new(message).at(place.clone()).help(check::LABEL_HELP));
+                findings.problems.push(Diagnostic::new(message).at(place.clone()).help(names::LABEL_HELP));
             }
             checked.is_ok()
         });
@@ -67,7 +64,7 @@ pub(super) fn complete(
         complete_operation(operation, file, engine, findings);
     }
     if migration.operations.is_empty() {
-        findings.warnings.push(Problem::new("the migration does nothing: it has no operation").at(place));
+        findings.warnings.push(Diagnostic::new("the migration does nothing: it has no operation").at(place));
     }
     let dependencies = migration.depends_on.len() + migration.required_by.len();
     let text = canonical(&migration, engine);
@@ -90,7 +87,8 @@ fn complete_operation(operation: &mut Operation, file: &Path, engine: Engine, fi
         }
         Operation::Schema(schema) => {
             if schema.sql(engine).is_none() {
-                let problem = Problem::new(format!("sea-query cannot write a schema statement for {engine}"));
+                let problem =
+                    Diagnostic::new(format!("sea-query cannot write a schema statement for {engine}"));
                 findings.problems.push(problem.at(place).help("write it as SQL, with `Migration::sql`"));
             }
         }
@@ -107,8 +105,8 @@ fn complete_operation(operation: &mut Operation, file: &Path, engine: Engine, fi
 }
 
 fn cache(name: &str, place: &Place, findings: &mut Findings) {
-    if let Err(message) = check::cache_name(name) {
-        findings.problems.push(Problem::new(message).at(place.clone()));
+    if let Err(message) = names::cache_name(name) {
+        findings.problems.push(Diagnostic::new(message).at(place.clone()));
     }
 }
 
@@ -150,11 +148,11 @@ pub(super) fn canonical_line(operation: &Operation, engine: Engine) -> String {
 }
 
 fn quoted(name: &str) -> String {
-    if check::is_bare(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if names::is_bare(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// One of refinery's migrations: its SQL is what a file would be.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "_engine")]
 pub(super) fn refinery(
     label: &str,
     theirs: &refinery_core::Migration,
@@ -163,7 +161,7 @@ pub(super) fn refinery(
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {theirs} (from refinery)"));
     let Some(sql) = theirs.sql() else {
-        let problem = Problem::new("a migration without SQL: it was read from a history table");
+        let problem = Diagnostic::new("a migration without SQL: it was read from a history table");
         let help = "give the migrations that `embed_migrations!` or `load_sql_migrations` returned";
         findings.problems.push(problem.at(Place::file(file)).help(help));
         return None;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::Findings;
 use super::name::{FileName, parse_file};
-use crate::error::{Place, Problem};
+use crate::diagnostic::{Diagnostic, Place};
 
 /// A migration file that has not been read yet.
 #[derive(Clone, Debug)]
@@ -29,13 +29,13 @@ pub(super) fn list(root: &Path, findings: &mut Findings) -> Vec<Found> {
     match fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => walk(root, &mut found, findings),
         Ok(_) => {
-            let problem = Problem::new("this is a file, not a directory of migrations");
+            let problem = Diagnostic::new("this is a file, not a directory of migrations");
             findings.problems.push(problem.at(Place::file(root)).help("name the directory that it is in"));
         }
         Err(error) => findings.problems.push(unreadable("the directory of migrations", root, &error)),
     }
     if found.is_empty() && findings.problems.len() == before {
-        let problem = Problem::new("there are no migrations in this directory");
+        let problem = Diagnostic::new("there are no migrations in this directory");
         let help = "migrations are files named like `V1__create_users.sql`; is it the right directory?";
         findings.problems.push(problem.at(Place::file(root)).help(help));
     }
@@ -61,7 +61,7 @@ fn walk(directory: &Path, found: &mut Vec<Found>, findings: &mut Findings) {
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() && is_link => {
-                let warning = Problem::new("a link to a directory is not followed, as in refinery");
+                let warning = Diagnostic::new("a link to a directory is not followed, as in refinery");
                 let help = "make it a directory, or an app of its own";
                 findings.warnings.push(warning.at(Place::file(path)).help(help));
             }
@@ -74,7 +74,7 @@ fn walk(directory: &Path, found: &mut Vec<Found>, findings: &mut Findings) {
                 None => {}
                 Some(Ok(name)) => found.push(Found { path, name }),
                 Some(Err(wrong)) => {
-                    let problem = Problem::new(wrong.message).at(Place::file(path)).help(wrong.help);
+                    let problem = Diagnostic::new(wrong.message).at(Place::file(path)).help(wrong.help);
                     findings.problems.push(problem);
                 }
             },
@@ -83,7 +83,7 @@ fn walk(directory: &Path, found: &mut Vec<Found>, findings: &mut Findings) {
 }
 
 /// The text of a file; its problem otherwise.
-pub(super) fn read(path: &Path) -> Result<String, Problem> {
+pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     let bytes = fs::read(path).map_err(|error| unreadable("a migration", path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -94,15 +94,15 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         let rest = String::from_utf8_lossy(&error.as_bytes()[line_start..]);
         let shown = rest.lines().next().unwrap_or_default().replace('\0', "\u{fffd}");
         let place = Place::at(path, line, column).with_line(shown);
-        Problem::new("the file is not UTF-8").at(place).help("save it as UTF-8")
+        Diagnostic::new("the file is not UTF-8").at(place).help("save it as UTF-8")
     })
 }
 
-fn unreadable(what: &str, path: &Path, error: &io::Error) -> Problem {
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::NotFound => "does the path exist, seen from the working directory?",
         io::ErrorKind::PermissionDenied => "the user that runs this needs the right to read it",
         _ => "look whether it is a link that leads back to itself, or a damaged file system",
     };
-    Problem::new(format!("{what} cannot be read: {error}")).at(Place::file(path)).help(help)
+    Diagnostic::new(format!("{what} cannot be read: {error}")).at(Place::file(path)).help(help)
 }

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use super::directory::Found;
 use super::name::parse_file;
 use super::{Findings, code, fits, identity, sql_file, variants};
-use crate::app::LoadedMigration;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::embedded::{Built, File};
-use crate::engine::Engine;
-use crate::error::{Place, Problem};
+use crate::model::{Engine, LoadedMigration};
 
 pub(super) fn load(
     label: &str,
@@ -50,7 +49,7 @@ fn found(path: &Path, findings: &mut Findings) -> Option<Found> {
     match parse_file(&path.file_name()?.to_string_lossy())? {
         Ok(name) => Some(Found { path: path.to_owned(), name }),
         Err(wrong) => {
-            findings.problems.push(Problem::new(wrong.message).at(Place::file(path)).help(wrong.help));
+            findings.problems.push(Diagnostic::new(wrong.message).at(Place::file(path)).help(wrong.help));
             None
         }
     }

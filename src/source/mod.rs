@@ -4,42 +4,35 @@
 //! migrations in order of version, their SQL split into statements, and beside
 //! them all that is wrong with any. Only this module reads files.
 
-mod check;
 mod code;
 mod directory;
 mod embedded;
 mod name;
-mod sql;
+mod parse;
+pub(crate) mod reverting;
 #[cfg(feature = "build")]
 pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
-mod text;
-pub(crate) mod undo;
 mod variants;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::app::{App, BUSTARD, LoadedApp, LoadedMigration, Origin};
-use crate::engine::Engine;
-use crate::error::{Place, Problem};
-use crate::history::HistoryTable;
-use crate::migration::Migration;
-use crate::version::{MigrationId, Prefix};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::model::{
+    App, BUSTARD, Engine, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
+};
+use crate::sql::{Text, names};
 use directory::Found;
 use name::{FileName, Language};
-use sql::Directives;
-pub(crate) use sql::Effects;
-#[cfg(feature = "testing")]
-pub(crate) use sql::tokens;
-use text::Text;
+use parse::Directives;
 
 /// What could be loaded, and what is worth knowing about it.
 pub(crate) struct Loaded {
     pub apps: Vec<LoadedApp>,
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
     /// What is wrong, each with the index of its app.
-    pub problems: Vec<(usize, Problem)>,
+    pub problems: Vec<(usize, Diagnostic)>,
     /// The apps that may lack a migration, since something is wrong with them.
     pub broken: HashSet<usize>,
 }
@@ -47,8 +40,8 @@ pub(crate) struct Loaded {
 /// What has been found wrong so far.
 #[derive(Debug, Default)]
 struct Findings {
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
+    problems: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 /// What fits into refinery's history table.
@@ -81,18 +74,18 @@ pub(crate) fn load(apps: &[App], engine: Engine) -> Loaded {
     Loaded { apps, warnings, problems, broken }
 }
 
-fn check_labels(apps: &[App], problems: &mut Vec<(usize, Problem)>) {
+fn check_labels(apps: &[App], problems: &mut Vec<(usize, Diagnostic)>) {
     for (n, app) in apps.iter().enumerate() {
         let label = app.label.as_str();
-        let problem = if let Err(message) = check::label(label) {
-            Problem::new(message).help(check::LABEL_HELP)
+        let problem = if let Err(message) = names::label(label) {
+            Diagnostic::new(message).help(names::LABEL_HELP)
         } else if label == BUSTARD && n > 0 {
-            let problem = Problem::new("the label `bustard` belongs to Bustard's own tables");
+            let problem = Diagnostic::new("the label `bustard` belongs to Bustard's own tables");
             problem.help("give the app another label")
         } else if let Some(other) = apps[..n].iter().find(|other| other.label == label) {
             let other = other.path().map(|path| format!(": this one and that in {}", path.display()));
             let message = format!("two apps have the label `{label}`{}", other.unwrap_or_default());
-            Problem::new(message).help("give one of them another label")
+            Diagnostic::new(message).help("give one of them another label")
         } else {
             continue;
         };
@@ -107,18 +100,19 @@ fn check_labels(apps: &[App], problems: &mut Vec<(usize, Problem)>) {
 }
 
 /// Two apps in one history table would each miss the other's migrations.
-fn check_histories(apps: &[LoadedApp], engine: Engine, problems: &mut Vec<(usize, Problem)>) {
+fn check_histories(apps: &[LoadedApp], engine: Engine, problems: &mut Vec<(usize, Diagnostic)>) {
     let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
     for (a, app) in apps.iter().enumerate() {
         let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, engine);
         if name.is_empty() || schema.as_deref() == Some("") {
-            let problem = Problem::new(format!("the app `{}` has a history table without a name", app.label));
+            let problem =
+                Diagnostic::new(format!("the app `{}` has a history table without a name", app.label));
             problems.push((a, problem.help("write `table` or `schema.table`")));
         }
         if engine == Engine::Postgres && name.len() > LONGEST_TABLE {
             let message = format!("the history table of the app `{}` has too long a name", app.label);
             let help = format!("PostgreSQL would cut it: names have at most {LONGEST_TABLE} bytes");
-            problems.push((a, Problem::new(message).help(help)));
+            problems.push((a, Diagnostic::new(message).help(help)));
         }
         if engine == Engine::Sqlite {
             // It has no schemas, and takes `A` and `a` for the same name.
@@ -128,7 +122,7 @@ fn check_histories(apps: &[LoadedApp], engine: Engine, problems: &mut Vec<(usize
             Some(other) if other != app.label => {
                 let message =
                     format!("the apps `{other}` and `{}` keep their history in one table", app.label);
-                let problem = Problem::new(message).help("give one of them another history table");
+                let problem = Diagnostic::new(message).help("give one of them another history table");
                 problems.push((a, problem));
             }
             _ => {}
@@ -145,7 +139,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
             load_files(files, engine, findings)
         }
         Origin::Embedded(files) => embedded::load(label, files, engine, findings),
-        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        #[cfg(feature = "_engine")]
         Origin::Refinery(theirs) => {
             theirs.iter().filter_map(|migration| code::refinery(label, migration, engine, findings)).collect()
         }
@@ -164,7 +158,7 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
                 "the app `{label}` has two migrations of one version: {} and {}",
                 first.id, second.id
             );
-            findings.problems.push(Problem::new(message).help("give one of them a version of its own"));
+            findings.problems.push(Diagnostic::new(message).help("give one of them a version of its own"));
         }
     }
     LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations }
@@ -180,7 +174,7 @@ fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
             1 => " (and one more)".to_owned(),
             n => format!(" (and {n} more)"),
         };
-        let problem = Problem::new(format!("a migration in Rust{more} needs the host's own command"));
+        let problem = Diagnostic::new(format!("a migration in Rust{more} needs the host's own command"));
         let help = "a directory is read for SQL only: compile the migration into the host, with `App::new` \
                     and `App::migration`, and migrate with the host's binary, which gives the app to \
                     `bustard::cli::run`";
@@ -205,7 +199,7 @@ fn sql_file(found: Found, text: String, engine: Engine, findings: &mut Findings)
     let Found { path, name } = found;
     let place = Place::file(&path);
     fits(name.version, &place, findings);
-    let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+    let parsed = parse::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
     findings.problems.extend(parsed.problems);
     findings.warnings.extend(parsed.warnings);
     let (id, migration) = (identity(name), parsed.migration);
@@ -225,7 +219,7 @@ fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, findings: &mut
             "{whose} has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
             id.prefix, id.version
         );
-        let mut problem = Problem::new(message).help("shorten it: the history has no room for it");
+        let mut problem = Diagnostic::new(message).help("shorten it: the history has no room for it");
         problem.place = file.cloned();
         findings.problems.push(problem);
     }
@@ -243,7 +237,7 @@ fn fits(version: i64, place: &Place, findings: &mut Findings) {
     if cfg!(feature = "int8-versions") || i32::try_from(version).is_ok() {
         return;
     }
-    let problem = Problem::new(format!("the version {version} does not fit into 32 bits"));
+    let problem = Diagnostic::new(format!("the version {version} does not fit into 32 bits"));
     let help = "build with the feature `int8-versions` of the crate `bustard`";
     findings.problems.push(problem.at(place.clone()).help(help));
 }

@@ -8,18 +8,18 @@ use std::path::Path;
 
 use super::directory::{self, Found};
 use super::name::{Language, parse_file};
-use super::sql::Directives;
-use super::text::Text;
-use super::{Findings, identity, name_fits, sql, variants};
-use crate::engine::Engine;
-use crate::error::{Place, Problem};
+use super::parse::Directives;
+use super::{Findings, identity, name_fits, parse, variants};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::model::Engine;
+use crate::sql::Text;
 
 /// What was found.
 pub(crate) struct Survey {
     /// In the order of their paths.
     pub files: Vec<Surveyed>,
-    pub problems: Vec<Problem>,
-    pub warnings: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// A migration file.
@@ -42,7 +42,7 @@ pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
         match parts {
             Some(parts) => files.push(Surveyed { path: parts.join("/"), module }),
             None => {
-                let problem = Problem::new("the path is not UTF-8").at(Place::file(path));
+                let problem = Diagnostic::new("the path is not UTF-8").at(Place::file(path));
                 findings.problems.push(problem.help("rename the file or its directory"));
             }
         }
@@ -50,7 +50,8 @@ pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
     let each: Vec<(Engine, Findings)> =
         engines.iter().map(|engine| (*engine, judge(&found, *engine))).collect();
     for (engine, its) in &each {
-        let everywhere = |problem: &Problem| each.iter().all(|(_, others)| others.problems.contains(problem));
+        let everywhere =
+            |problem: &Diagnostic| each.iter().all(|(_, others)| others.problems.contains(problem));
         for problem in &its.problems {
             let problem = if everywhere(problem) { problem.clone() } else { only(problem, *engine) };
             if !findings.problems.contains(&problem) {
@@ -74,13 +75,13 @@ fn judge(files: &[Found], engine: Engine) -> Findings {
         match directory::read(&path) {
             Err(problem) => findings.problems.push(problem),
             Ok(text) if name.language == Language::Sql => {
-                let parsed = sql::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+                let parsed = parse::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
                 findings.problems.extend(parsed.problems);
                 findings.warnings.extend(parsed.warnings);
             }
             Ok(text) if has_function(&text) => {}
             Ok(_) => {
-                let problem = Problem::new("there is no `pub fn migration()` in this file");
+                let problem = Diagnostic::new("there is no `pub fn migration()` in this file");
                 let help = "write it; it returns a `String` of SQL, or a `bustard::Migration`";
                 findings.problems.push(problem.at(Place::file(path)).help(help));
             }
@@ -91,7 +92,7 @@ fn judge(files: &[Found], engine: Engine) -> Findings {
 
 /// Of a problem that other engines do not have: what to do where it is none. In a
 /// variant for the engine, it is always one.
-fn only(problem: &Problem, engine: Engine) -> Problem {
+fn only(problem: &Diagnostic, engine: Engine) -> Diagnostic {
     let file = problem.place.as_ref().and_then(|place| place.path().file_name());
     let name = file.and_then(|file| parse_file(&file.to_string_lossy()));
     if name.is_some_and(|name| name.is_ok_and(|name| name.variant.is_some())) {

@@ -6,9 +6,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::engine::Engine::{Postgres, Sqlite};
-use crate::migration::Migration;
-use crate::operation::Operation;
+use crate::model::Engine::{Postgres, Sqlite};
+use crate::model::{Migration, Operation};
 
 fn directory(files: &[(&str, &[u8])]) -> TempDir {
     let root = TempDir::new().expect("a temporary directory");

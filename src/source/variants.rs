@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::Findings;
 use super::directory::Found;
-use crate::engine::Engine;
-use crate::error::{Place, Problem};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::model::Engine;
 
 pub(super) fn choose(files: Vec<Found>, engine: Engine, findings: &mut Findings) -> Vec<Found> {
     let mut versions: BTreeMap<i64, Vec<Found>> = BTreeMap::new();
@@ -36,11 +36,14 @@ fn are_variants(a: &Found, b: &Found) -> bool {
     (a.out_of_order, &a.name, a.language) == (b.out_of_order, &b.name, b.language) && a.variant != b.variant
 }
 
-fn conflict(first: &Found, second: &Found) -> Problem {
+fn conflict(first: &Found, second: &Found) -> Diagnostic {
     let version = second.name.version;
-    Problem::new(format!("two migrations have the version {version}: this one and {}", first.path.display()))
-        .at(Place::file(&second.path))
-        .help("give one of them a version of its own; variants for engines share prefix and name, too")
+    Diagnostic::new(format!(
+        "two migrations have the version {version}: this one and {}",
+        first.path.display()
+    ))
+    .at(Place::file(&second.path))
+    .help("give one of them a version of its own; variants for engines share prefix and name, too")
 }
 
 #[cfg(test)]

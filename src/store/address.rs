@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::wire::{Stream, remaining};
+use super::deadline_stream::{Stream, remaining};
 use crate::error::{Error, Result};
 
 /// Where a server is.

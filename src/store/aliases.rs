@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::StoreSettings;
-use crate::error::{Error, Result, nearest};
+use crate::diagnostic::nearest;
+use crate::error::{Error, Result};
 
 /// Aliases of stores, from best to worst.
 const PREFERRED: [&str; 2] = ["bustard", "default"];

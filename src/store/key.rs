@@ -9,7 +9,7 @@ use std::hash::Hasher;
 
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::version::Identity;
+use crate::model::Identity;
 
 /// The longest key that Memcached takes; all stores hold to it.
 pub(super) const LONGEST_KEY: usize = 250;

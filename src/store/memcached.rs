@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use siphasher::sip::SipHasher13;
 
 use super::address::Address;
+use super::deadline_stream::{LONGEST, Wire, said};
 use super::server::{Connection, Server};
-use super::wire::{LONGEST, Wire, said};
 use super::{Store, key};
 use crate::error::Result;
 

@@ -9,6 +9,9 @@ mod address;
 mod aliases;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod breaker;
+mod checked_store;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod deadline_stream;
 mod entry;
 mod key;
 #[cfg(feature = "memcached")]
@@ -21,21 +24,18 @@ mod redis;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod server;
 mod settings;
-mod shelf;
-#[cfg(any(feature = "memcached", feature = "redis"))]
-mod wire;
 
 use std::fmt;
 
 use crate::error::Result;
 
 pub use aliases::Stores;
+#[cfg(feature = "_engine")]
+pub(crate) use checked_store::Shelf;
 pub(crate) use key::EntryKey;
 pub use settings::StoreSettings;
-#[cfg(all(feature = "config", any(feature = "postgres", feature = "sqlite")))]
+#[cfg(all(feature = "config", feature = "_engine"))]
 pub(crate) use settings::parse_duration;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) use shelf::Shelf;
 
 /// Keeps bytes under keys, in this process or on a server.
 ///

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Parser, Value};
 
 use super::address::Address;
+use super::deadline_stream::{LONGEST, Wire, said};
 use super::server::{Connection, Server};
-use super::wire::{LONGEST, Wire, said};
 use super::{Store, key};
 use crate::error::{Error, Result};
 

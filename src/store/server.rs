@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::address::Address;
 use super::breaker::{Breaker, Change};
+use super::deadline_stream::Wire;
 use super::pool::Pool;
-use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A connection that speaks a server's language.

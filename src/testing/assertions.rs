@@ -1,10 +1,10 @@
 //! What a test says of its migrations. An assertion that fails prints what differs.
 
-use super::schema::difference;
 use super::{TestDatabase, or_panic};
 use crate::migrator::Step;
 use crate::plan::State;
 use crate::registry::{self, TrackedCache};
+use crate::schema::dump::difference;
 
 impl TestDatabase {
     /// Runs a block and asserts that it invalidates this cache, whatever others it

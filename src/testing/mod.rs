@@ -39,15 +39,15 @@
 //! has the host's label and makes the few tables that the plugin needs.
 
 mod assertions;
-mod schema;
 
 use std::fmt::Display;
 
-use crate::app::App;
 use crate::engine::Executor;
 use crate::error::Result;
 use crate::migrator::{Migrator, Report};
+use crate::model::App;
 use crate::plan::Revert;
+use crate::schema::dump;
 
 /// A database of one test's own, in memory, with the apps whose migrations it is
 /// to get. It starts empty, and nothing of it is left when it is dropped.
@@ -179,7 +179,7 @@ impl TestDatabase {
     #[track_caller]
     fn lines(&mut self) -> Vec<String> {
         let own: Vec<&str> = self.apps.iter().filter_map(|app| app.history.as_deref()).collect();
-        or_panic("the schema cannot be read", schema::lines(&mut self.connection, &own))
+        or_panic("the schema cannot be read", dump::lines(&mut self.connection, &own))
     }
 
     fn migrator(&self) -> Migrator {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::world::{Manner, PATIENCE, World, wait_until};
-use super::knowledge::Knowledge;
+use super::snapshot::Knowledge;
 use crate::error::ErrorKind;
 
 const SHORT: Duration = Duration::from_millis(300);

@@ -6,9 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::super::{CacheBuster, CacheBusterBuilder};
+use crate::engine::Row;
 use crate::engine::observer::{Bell, Observer, Woken};
-use crate::engine::{Engine, Row};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::Engine;
 use crate::store::Store;
 
 /// How long anything may take before a test says that it hangs.

@@ -1,6 +1,6 @@
 //! Connections and transactions of an application on Tokio, for the registry.
 
-use super::link::Answer;
+use super::simple_query::Answer;
 use super::{failure, registry_answer};
 use crate::engine::{AsyncExecutor, CommitAsync, Row, sealed};
 use crate::error::Result;

@@ -12,10 +12,10 @@ use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::{chain, io_error, said};
-use super::link::unless;
+use super::simple_query::unless;
 use super::target::{Address, Server, Target};
 use super::tls;
-use crate::error::{Error, ErrorKind, Result, Said};
+use crate::error::{Error, ErrorKind, Result, ServerMessage};
 
 /// The other half of a [`Client`]: whoever has it must poll it.
 pub(crate) type Connection =
@@ -162,7 +162,7 @@ async fn addresses(server: &Server) -> io::Result<Vec<Option<IpAddr>>> {
 /// One attempt's failure in words.
 struct Reason {
     what: String,
-    said: Option<Said>,
+    said: Option<ServerMessage>,
     help: String,
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
 use crate::engine::Failure;
-use crate::error::{ErrorKind, Said};
+use crate::error::{ErrorKind, ServerMessage};
 
 /// What went wrong with a statement, or with the connection under it.
 ///
@@ -18,7 +18,7 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
         Some(db) => Failure { kind: kind(db), said: Box::new(said(db)), offset: offset(db) },
         None => Failure {
             kind: if is_encoding(error) { ErrorKind::Database } else { ErrorKind::Connection },
-            said: Box::new(Said { message: chain(error), ..Said::default() }),
+            said: Box::new(ServerMessage { message: chain(error), ..ServerMessage::default() }),
             offset: None,
         },
     }
@@ -36,8 +36,8 @@ fn kind(error: &DbError) -> ErrorKind {
     ErrorKind::Database
 }
 
-pub(super) fn said(error: &DbError) -> Said {
-    Said {
+pub(super) fn said(error: &DbError) -> ServerMessage {
+    ServerMessage {
         message: error.message().to_owned(),
         code: Some(error.code().code().to_owned()),
         detail: error.detail().map(Into::into),

@@ -6,11 +6,11 @@
 
 use std::fmt::Write as _;
 
-use super::link::{Answer, Link};
 use super::quote_text;
+use super::simple_query::{Answer, Link};
 use crate::engine::{Failure, Row, applied, other_shape, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{History, HistoryTable, Width};
+use crate::model::{History, HistoryTable, Width};
 
 /// A history table as it was found, or where it will be made.
 #[derive(Clone, Debug)]
@@ -199,7 +199,7 @@ fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
 /// a relation is locked: hence the FROM.
 pub(super) fn under_lock(table: &Resolved) -> String {
     match table.width {
-        Some(_) => crate::engine::refinery::applied_query(&table.quoted),
+        Some(_) => crate::history::refinery::applied_query(&table.quoted),
         None => format!(
             "SELECT pg_catalog.to_regclass({}) FROM pg_catalog.pg_namespace LIMIT 1",
             quote_text(&table.asked)

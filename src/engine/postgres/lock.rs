@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::link::Link;
+use super::simple_query::Link;
 use crate::error::{Error, ErrorKind};
 
 /// The advisory lock that every run holds while it changes anything: the

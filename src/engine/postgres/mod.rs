@@ -9,12 +9,12 @@ mod failure;
 #[cfg(test)]
 mod fake;
 mod history;
-mod link;
 mod lock;
 mod observer;
 mod pgpass;
 mod session;
 mod settings;
+mod simple_query;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -25,17 +25,18 @@ mod url;
 pub(crate) use blocking::outside;
 pub(crate) use connect::{connect, connect_sync};
 pub(crate) use failure::failure;
-use link::{Answer, Link};
-pub(crate) use link::{Own, cancel};
 pub(crate) use observer::PostgresObserver;
 pub(crate) use session::PostgresSession;
+use simple_query::{Answer, Link};
+pub(crate) use simple_query::{Own, cancel};
 pub(crate) use target::Target;
 pub(crate) use url::is_postgres;
 
 use std::time::Duration;
 
-use super::{Commit, Connection, Engine, Executor, READING, Row, Session, sealed};
+use super::{Commit, Connection, Executor, READING, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
+use crate::model::Engine;
 
 impl Connection for postgres::Client {}
 

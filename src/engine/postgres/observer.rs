@@ -15,11 +15,12 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
 use super::connect::{Connection, connect_by, shown};
-use super::link::Answer;
+use super::simple_query::Answer;
 use super::{Target, failure};
 use crate::engine::observer::{Bell, Observer, Woken};
-use crate::engine::{Engine, Failure, Row};
+use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::Engine;
 
 /// How long the server may take to cancel what took too long.
 const CANCELLING: Duration = Duration::from_secs(5);
@@ -115,7 +116,7 @@ async fn drive(mut connection: Connection, heard: Arc<Heard>, bell: Arc<Ear>) {
 fn silence(what: &str) -> Failure {
     Failure {
         kind: ErrorKind::Connection,
-        said: Box::new(crate::error::Said { message: what.to_owned(), ..Default::default() }),
+        said: Box::new(crate::error::ServerMessage { message: what.to_owned(), ..Default::default() }),
         offset: None,
     }
 }

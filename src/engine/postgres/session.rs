@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::history::{self, Resolved};
-use super::link::Link;
+use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
-use crate::engine::{Engine, Failure, Opened, Opening, Row, Session, Transaction, Work};
+use crate::engine::{Failure, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::history::{History, HistoryTable, Width};
-use crate::operation::{Form, Function, Statement};
+use crate::model::Engine;
+use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
 
 /// Settings that a migration may change for its session and that the next one
 /// must not inherit. On connections of Bustard's own, all others are reset, too. The role comes after the session's user, which resets it.

@@ -15,7 +15,8 @@ use super::pgpass;
 use super::target::{Address, Password, Target, servers};
 use super::tls::{Roots, SslMode, Tls};
 use super::url::Setting;
-use crate::error::{Error, Result, nearest};
+use crate::diagnostic::nearest;
+use crate::error::{Error, Result};
 
 /// What the process has in its environment; a function, so that tests can have
 /// another one.

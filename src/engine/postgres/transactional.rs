@@ -2,11 +2,11 @@
 //! connection of Bustard's own as two messages, on one that the caller handed
 //! over through its driver.
 
-use super::link::{Answer, Link, Own};
 use super::outside;
-use crate::engine::{Engine, Failure, Native, OpenTransaction, Row};
-use crate::error::{Error, ErrorKind, Result, Said};
-use crate::operation::Function;
+use super::simple_query::{Answer, Link, Own};
+use crate::engine::{Failure, Row};
+use crate::error::{Error, ErrorKind, Result, ServerMessage};
+use crate::model::{Engine, Function, Native, OpenTransaction};
 
 /// A link that transactions are begun on.
 pub(crate) trait Transactional: Link {
@@ -110,7 +110,7 @@ impl Link for DriverTransaction<'_> {
         match &mut self.0 {
             Some(transaction) => transaction.send(sql, keep),
             None => {
-                let said = Box::new(Said { message: OVER.to_owned(), ..Said::default() });
+                let said = Box::new(ServerMessage { message: OVER.to_owned(), ..ServerMessage::default() });
                 let failure = Failure { kind: ErrorKind::Failed, said, offset: None };
                 Answer { failure: Some(failure), ..Answer::default() }
             }

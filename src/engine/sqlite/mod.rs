@@ -16,8 +16,9 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::types::ValueRef;
 use rusqlite::{OpenFlags, TransactionState};
 
-use super::{Commit, Connection, Engine, Executor, Failure, Row, Session, sealed};
-use crate::error::{Error, ErrorKind, Result, Said};
+use super::{Commit, Connection, Executor, Failure, Row, Session, sealed};
+use crate::error::{Error, ErrorKind, Result, ServerMessage};
+use crate::model::Engine;
 
 /// What to do about files that cannot be written.
 const NEEDS_WRITING: &str = "the user that runs this needs the right to write the file and its directory, where the journal is, on a file system that can be written";
@@ -137,7 +138,7 @@ pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
         _ => ErrorKind::Database,
     };
     let code = code.map(|code| code.extended_code.to_string());
-    Failure { kind, said: Box::new(Said { message, code, ..Said::default() }), offset }
+    Failure { kind, said: Box::new(ServerMessage { message, code, ..ServerMessage::default() }), offset }
 }
 
 /// Runs one statement to its end and returns its rows.

@@ -9,9 +9,10 @@ use std::time::Instant;
 use rusqlite::config::DbConfig;
 
 use super::{open, patient_rows};
+use crate::engine::Row;
 use crate::engine::observer::{Bell, Observer, Woken};
-use crate::engine::{Engine, Row};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::Engine;
 
 pub(crate) struct SqliteObserver {
     path: PathBuf,

@@ -10,14 +10,11 @@ use rusqlite::ffi::ErrorCode;
 use super::foreign_keys::{Off, Violations};
 use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
-use crate::engine::{
-    Engine, Native, OpenTransaction, Opened, Opening, Row, Session, Transaction, Work, function_failed,
-    quote_ident,
-};
+use crate::engine::{Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::history::{Applied, History, HistoryTable, Width};
-use crate::operation::{Form, Function, Statement};
+use crate::model::{Applied, Form, Function, History, HistoryTable, Statement, Width};
+use crate::model::{Engine, Native, OpenTransaction};
 
 /// A session.
 pub(crate) struct SqliteSession<'s> {
@@ -235,7 +232,7 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
         return Err(crate::engine::other_shape(&table.name, &found.collect::<Vec<_>>().join(", ")));
     };
     let quoted = qualified(table);
-    let applied = rows(&crate::engine::refinery::applied_query(&quoted))?;
+    let applied = rows(&crate::history::refinery::applied_query(&quoted))?;
     let applied = applied.into_iter().map(|row| crate::engine::applied(&table.name, row));
     Ok(History { width: Some(width), applied: applied.collect::<Result<Vec<Applied>>>()? })
 }

@@ -4,14 +4,14 @@ use super::super::apply::Run;
 use super::super::{AppChange, Direction, Event, Migrator, Report, Step};
 use super::removal::Removal;
 use super::{Found, UninstallPlan, foreign_key, in_the_way, known, owners};
-use crate::catalog;
-use crate::engine::{Connection, Engine, Transaction};
+use crate::engine::{Connection, Transaction};
 use crate::error::{Error, ErrorKind, Result};
-use crate::installed::{AppState, InstalledApp};
-use crate::operation::{Statement, UnregisterCache};
+use crate::history::{AppState, InstalledApp, app_rows};
+use crate::model::{Engine, Statement, UnregisterCache};
 use crate::plan::Facts;
 use crate::registry;
-use crate::registry::within::Scope;
+use crate::registry::in_transaction::Scope;
+use crate::schema::inspect;
 
 impl Migrator {
     /// Does what a plan shows: undoes the migrations of its apps, unregisters their
@@ -126,7 +126,7 @@ impl Found {
         let mut ask = |sql: &str| transaction.rows(sql);
         Ok(facts.histories != self.histories
             || known(engine, &mut ask, self.unrecorded.as_ref())? != self.known
-            || catalog::references(engine, &mut ask, &self.tables)? != self.references)
+            || inspect::references(engine, &mut ask, &self.tables)? != self.references)
     }
 }
 
@@ -147,7 +147,7 @@ impl Run<'_> {
             }
         }
         let mut ask = |sql: &str| transaction.rows(sql);
-        if let Some(left) = catalog::dangling(engine, &mut ask, &found.tables)?.first() {
+        if let Some(left) = inspect::dangling(engine, &mut ask, &found.tables)?.first() {
             let problem = in_the_way(&foreign_key(left, engine));
             return Err(Error::problems(ErrorKind::Failed, vec![problem]));
         }
@@ -157,7 +157,7 @@ impl Run<'_> {
         let scope = Scope { tables: true, lenient: false };
         for name in &caches {
             let unregister = UnregisterCache { name: name.clone(), undoes: !keep_data, place: None };
-            registry::within::unregister(transaction, &unregister, scope)?;
+            registry::in_transaction::unregister(transaction, &unregister, scope)?;
         }
         let installed = &found.known.installed.apps;
         let apps: Vec<&InstalledApp> = leaving.iter().filter_map(|label| installed.get(label)).collect();
@@ -167,13 +167,13 @@ impl Run<'_> {
             }
             for app in apps {
                 let kept = InstalledApp { state: AppState::DataKept, ..app.clone() };
-                transaction.execute(registry::apps::put_app(engine, &kept))?;
+                transaction.execute(app_rows::put_app(engine, &kept))?;
             }
         } else {
             for app in apps {
                 let history = format!("DROP TABLE IF EXISTS {}", transaction.history_table(&app.label));
                 transaction.execute(Statement::generated(history, None))?;
-                for statement in registry::apps::delete_app(engine, &app.label) {
+                for statement in app_rows::delete_app(engine, &app.label) {
                     transaction.execute(statement)?;
                 }
                 transaction.execute(registry::forget_all(engine, &app.label))?;

@@ -2,8 +2,9 @@
 //! makes a question and JSON.
 
 use super::super::Step;
-use crate::error::{Error, ErrorKind, Problem, Result};
-use crate::version::MigrationId;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::MigrationId;
 
 /// Which app to uninstall, and how.
 ///
@@ -67,9 +68,9 @@ pub struct UninstallPlan {
     /// Who needs the app: the migrations of other apps, with what each needs.
     pub dependants: Vec<Dependant>,
     /// Why it would be refused.
-    pub obstacles: Vec<Problem>,
+    pub obstacles: Vec<Diagnostic>,
     /// Things worth knowing.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl UninstallPlan {

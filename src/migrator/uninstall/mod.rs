@@ -14,15 +14,17 @@ use removal::{Known, Removal};
 
 use super::lifecycle::{stranger, suggest};
 use super::{Direction, Migrator, caches, describe};
-use crate::app::{BUSTARD, LoadedApp};
-use crate::catalog::{self, Ask, Reference};
-use crate::engine::{Connection, Engine, GLANCE, Session};
-use crate::error::{Error, ErrorKind, Problem, Result};
-use crate::history::{History, HistoryTable};
-use crate::installed::{AppState, InstalledApp, Record};
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Connection, GLANCE, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::{AppState, InstalledApp, Record, app_rows};
+use crate::model::{BUSTARD, LoadedApp};
+use crate::model::{Engine, History, HistoryTable};
 use crate::plan::KEEPS_RECORDS;
 use crate::registry;
-use crate::source::{self, Effects};
+use crate::schema::inspect::{self, Ask, Reference};
+use crate::source;
+use crate::sql::Effects;
 
 /// What is known before anything is changed.
 struct Found {
@@ -32,7 +34,7 @@ struct Found {
     histories: Vec<History>,
     removal: Removal,
     /// The tables that are dropped, and who refers to them from elsewhere.
-    tables: Vec<catalog::Table>,
+    tables: Vec<inspect::Table>,
     references: Vec<Reference>,
     plan: UninstallPlan,
 }
@@ -75,7 +77,7 @@ impl Migrator {
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let mut found = self.find(&code, &mut *session, what)?;
         let engine = session.engine();
-        let counts = catalog::count(engine, &mut |sql| session.rows(sql), &found.tables)?;
+        let counts = inspect::count(engine, &mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
             table.rows = rows;
         }
@@ -137,9 +139,9 @@ impl Migrator {
 
         let effects = removal.effects(engine);
         let mut ask = |sql: &str| session.rows(sql);
-        let tables = catalog::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
-        let references = catalog::references(engine, &mut ask, &tables)?;
-        let others = catalog::views_and_triggers(engine, &mut ask, &tables)?;
+        let tables = inspect::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
+        let references = inspect::references(engine, &mut ask, &tables)?;
+        let others = inspect::views_and_triggers(engine, &mut ask, &tables)?;
         let mut plan = self.describe(engine, what, &known, &removal, &histories);
         for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
             let mut used = Effects::new(engine);
@@ -201,7 +203,7 @@ impl Migrator {
             removal.leaving.iter().filter(|label| self.apps.iter().any(|app| app.label == **label));
         let warnings = configured.map(|label| {
             let then = if what.keep_data { "brings it back" } else { "installs it again" };
-            Problem::new(format!("the app {label} is still configured: the next `bustard migrate` {then}"))
+            Diagnostic::new(format!("the app {label} is still configured: the next `bustard migrate` {then}"))
                 .help("take it out of the configuration, or of the host, before that")
         });
         UninstallPlan {
@@ -220,7 +222,7 @@ impl Migrator {
 /// Asks what is known beside the histories. An app that refinery has migrated may have
 /// no row yet.
 fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
-    let mut installed = registry::apps::installed(ask(registry::apps::apps_query(engine))?, |_| "")?;
+    let mut installed = app_rows::installed(ask(app_rows::apps_query(engine))?, |_| "")?;
     if installed.guest {
         return Err(stranger("apps cannot be uninstalled"));
     }
@@ -228,7 +230,7 @@ fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Res
         installed.insert(app.clone());
     }
     let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
-    let records = registry::apps::records(ask(&registry::apps::records_query(engine, &labels))?)?;
+    let records = app_rows::records(ask(&app_rows::records_query(engine, &labels))?)?;
     let owners = owners(engine, ask)?;
     let former = caches::owners_of(ask(registry::former_query(engine))?);
     Ok(Known { installed, records, owners, former })
@@ -249,7 +251,7 @@ fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
 
 /// About an app that is not configured here, and that another host may have installed
 /// with another search path: names without a schema would mean other tables.
-fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Result<Option<Problem>> {
+fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Result<Option<Diagnostic>> {
     let unchecked = session.history_table(&what.app).is_empty() && !what.keep_data;
     let installed = known.installed.apps.get(&what.app);
     let Some((app, table)) = installed
@@ -261,27 +263,33 @@ fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Resu
     session.read(&[HistoryTable { schema: None, ..table }])?;
     Ok((session.history_table(&app.label) != app.history).then(|| {
         let (label, history) = (&app.label, &app.history);
-        Problem::new(format!("the history of {label} is {history}, and the search path does not lead there"))
-            .help("see that the tables are those that are meant: what undoes it looks for them in the search path")
+        Diagnostic::new(format!(
+            "the history of {label} is {history}, and the search path does not lead there"
+        ))
+        .help(
+            "see that the tables are those that are meant: what undoes it looks for them in the search path",
+        )
     }))
 }
 
 /// About a migration that stays although one that goes asked to be before it.
-fn after((asking, staying): (&Record, (&str, i64))) -> Problem {
+fn after((asking, staying): (&Record, (&str, i64))) -> Diagnostic {
     let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);
-    Problem::new(format!("{other}:V{later} stays: it is only {app}:V{version} that asked to come before it"))
-        .help(format!("what undoes {app}:V{version} finds the database as {other}:V{later} left it"))
+    Diagnostic::new(format!(
+        "{other}:V{later} stays: it is only {app}:V{version} that asked to come before it"
+    ))
+    .help(format!("what undoes {app}:V{version} finds the database as {other}:V{later} left it"))
 }
 
-fn left_behind(kind: &str, name: &str, table: &str) -> Problem {
-    Problem::new(format!("the {kind} {name} seems to use {table}, which would be dropped, and stays"))
+fn left_behind(kind: &str, name: &str, table: &str) -> Diagnostic {
+    Diagnostic::new(format!("the {kind} {name} seems to use {table}, which would be dropped, and stays"))
         .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
 }
 
-fn in_the_way(key: &ForeignKey) -> Problem {
+fn in_the_way(key: &ForeignKey) -> Diagnostic {
     let ForeignKey { table, columns, references } = key;
     let columns = columns.join(", ");
-    Problem::new(format!("the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"))
+    Diagnostic::new(format!("the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"))
         .help(format!(
             "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; \
              or `--keep-data` leaves the tables where they are"

@@ -10,17 +10,16 @@ use std::path::Path;
 
 use super::super::Loaded;
 use super::{Dependant, Uninstall};
-use crate::app::{LoadedApp, LoadedMigration};
-use crate::engine::Engine;
-use crate::error::Problem;
+use crate::diagnostic::Diagnostic;
 use crate::graph::{Graph, Node};
-use crate::history::{Applied, History, HistoryTable, Likeness, body, likeness};
-use crate::installed::{Installed, Record};
-use crate::migration::{Dependency, Migration};
-use crate::operation::{Operation, TableName};
+use crate::history::{Installed, Likeness, Record, body, likeness};
+use crate::model::{
+    Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
+    Operation, Prefix,
+};
 use crate::plan::Memory;
-use crate::source::{self, Effects};
-use crate::version::{MigrationId, Prefix};
+use crate::source;
+use crate::sql::{Effects, TableName};
 
 /// What the database knows beside the histories.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,8 +42,8 @@ pub(super) struct Removal {
     pub order: Vec<Node>,
     pub dependants: Vec<Dependant>,
     /// Migrations that cannot be undone, and why not.
-    pub stuck: HashMap<Node, Problem>,
-    pub obstacles: Vec<Problem>,
+    pub stuck: HashMap<Node, Diagnostic>,
+    pub obstacles: Vec<Diagnostic>,
 }
 
 impl Known {
@@ -164,7 +163,7 @@ impl Removal {
                 needing.entry(&dependant.app).or_insert(dependant);
             }
             self.obstacles.extend(needing.into_values().map(|Dependant { app, migration, needs }| {
-                Problem::new(format!("the app {app} needs it: {app}:{migration} needs {needs}"))
+                Diagnostic::new(format!("the app {app} needs it: {app}:{migration} needs {needs}"))
                     .help(format!("uninstall {app} as well: --cascade"))
             }));
         }
@@ -298,7 +297,7 @@ fn undoing(
     row: &Applied,
     code: Option<&LoadedApp>,
     record: Option<&Record>,
-) -> (LoadedMigration, Option<Problem>) {
+) -> (LoadedMigration, Option<Diagnostic>) {
     let mut id = MigrationId { version: row.version, prefix: Prefix::V, name: row.name.clone() };
     let same = code.and_then(|code| {
         let found = &code.migrations[code.find(row.version)?];
@@ -313,7 +312,7 @@ fn undoing(
         file.clone_from(&found.file);
         found.migration.undo().map_err(|operation| {
             let what = operation.describe(engine);
-            let problem = Problem::new(format!("{app}:{id} cannot be undone: {what}"));
+            let problem = Diagnostic::new(format!("{app}:{id} cannot be undone: {what}"));
             let problem = problem.help(LEAVE);
             match operation.place().or(found.file.as_ref()) {
                 Some(place) => problem.at(place.clone()),
@@ -333,11 +332,13 @@ fn undoing(
 }
 
 /// About an app that has records, and of which nothing tells what is applied.
-fn lost(table: &HistoryTable) -> Problem {
+fn lost(table: &HistoryTable) -> Diagnostic {
     let name = TableName::of(table.schema.as_deref(), &table.name);
     let app = &table.app;
-    Problem::new(format!("the history of {app} is not in {name} any more: nobody knows what is to be undone"))
-        .help(format!("if the table was renamed or moved, put it back; or {LEAVE}"))
+    Diagnostic::new(format!(
+        "the history of {app} is not in {name} any more: nobody knows what is to be undone"
+    ))
+    .help(format!("if the table was renamed or moved, put it back; or {LEAVE}"))
 }
 
 const LEAVE: &str = "`--keep-data` leaves its tables where they are";
@@ -349,13 +350,14 @@ fn recorded(
     id: &MigrationId,
     record: Option<&Record>,
     has_code: bool,
-) -> Result<Vec<Operation>, Problem> {
+) -> Result<Vec<Operation>, Diagnostic> {
     let Some(record) = record else {
-        let problem = Problem::new(format!("{app}:{id} is applied, and what undoes it is not recorded"));
+        let problem = Diagnostic::new(format!("{app}:{id} is applied, and what undoes it is not recorded"));
         return Err(problem.help(format!("uninstall it with its file in place; or {LEAVE}")));
     };
     if let Some(obstacle) = &record.obstacle {
-        let problem = Problem::new(format!("{app}:{id} cannot be undone from what is recorded: {obstacle}"));
+        let problem =
+            Diagnostic::new(format!("{app}:{id} cannot be undone from what is recorded: {obstacle}"));
         return Err(problem.help(match has_code {
             true => format!("its file is not what was applied: put it back as it was; or {LEAVE}"),
             false => {
@@ -364,9 +366,10 @@ fn recorded(
         }));
     }
     let place = format!("{app} {id} (recorded in the database)");
-    source::undo::read(Path::new(&place), &record.undo, engine).map_err(|problems| {
+    source::reverting::read(Path::new(&place), &record.undo, engine).map_err(|problems| {
         let wrong = problems.into_iter().next();
-        wrong
-            .unwrap_or_else(|| Problem::new(format!("{app}:{id} cannot be undone: its record is unreadable")))
+        wrong.unwrap_or_else(|| {
+            Diagnostic::new(format!("{app}:{id} cannot be undone: its record is unreadable"))
+        })
     })
 }

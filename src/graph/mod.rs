@@ -1,0 +1,329 @@
+//! The order of migrations across apps.
+//!
+//! In: the loaded apps. Out: every migration once, after all that it depends
+//! on; among what is free to go, the smallest (app, version) first, so that the
+//! order is the same every time and an app more does not change that of the
+//! others. Cycles and missing migrations are named with who asked for them,
+//! also where something is wrong with the sources of an app.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+
+use petgraph::Direction;
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use crate::diagnostic::{Diagnostic, Place, nearest};
+use crate::model::{BUSTARD, Dependency, LoadedApp};
+
+/// An app's index and a migration's index in it.
+pub(crate) type Node = (usize, usize);
+
+/// How a migration says that it comes before or after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Asked {
+    /// The later one depends on the earlier one.
+    DependsOn,
+    /// The later one depends on the whole app, whose last migration the earlier one is.
+    DependsOnApp,
+    /// The earlier one is required by the later one.
+    RequiredBy,
+}
+
+/// Why one migration comes before another.
+#[derive(Clone, Debug)]
+enum Reason {
+    /// The order of versions within an app.
+    Versions,
+    /// Bustard's own tables, which every app needs.
+    Bustard,
+    /// A directive, here.
+    Asked(Asked, Option<Place>),
+}
+
+/// Edges go from a migration to those that come after it.
+type Edges = DiGraph<Node, Reason>;
+
+/// All migrations, what each needs, and the order in which they can be applied.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    pub order: Vec<Node>,
+    needs: HashMap<Node, Vec<Node>>,
+    edges: Edges,
+}
+
+impl Graph {
+    /// An app in `broken` may lack a migration, or have a version twice: a
+    /// dependency on what cannot be found there is no problem of its own.
+    ///
+    /// Each problem comes with the index of the app that asked; cycles, which
+    /// concern more than one, with an index after all of them.
+    pub(crate) fn new(apps: &[LoadedApp], broken: &HashSet<usize>) -> Result<Self, Vec<(usize, Diagnostic)>> {
+        let mut problems = Vec::new();
+        let edges = build(apps, broken, &mut problems);
+        let order = sorted(&edges, apps);
+        if order.len() < edges.node_count() {
+            problems.extend(cycles(&edges, apps).into_iter().map(|problem| (apps.len(), problem)));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let needed =
+            |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
+        let needs = edges.node_indices().map(|at| (edges[at], needed(at))).collect();
+        Ok(Graph { order, needs, edges })
+    }
+
+    /// What must be applied just before this one.
+    pub(crate) fn needs(&self, node: Node) -> &[Node] {
+        self.needs.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// What directives ask for: what comes before, what after, how and where that was said.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = (Node, Node, Asked, Option<&Place>)> {
+        self.edges.edge_references().filter_map(|edge| match edge.weight() {
+            Reason::Versions | Reason::Bustard => None,
+            Reason::Asked(asked, place) => {
+                Some((self.edges[edge.source()], self.edges[edge.target()], *asked, place.as_ref()))
+            }
+        })
+    }
+
+    /// The migration and all that it needs, however far back.
+    pub(crate) fn with_needs(&self, node: Node) -> HashSet<Node> {
+        let mut found = HashSet::from([node]);
+        let mut open = vec![node];
+        while let Some(next) = open.pop() {
+            open.extend(self.needs(next).iter().copied().filter(|needed| found.insert(*needed)));
+        }
+        found
+    }
+}
+
+fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize, Diagnostic)>) -> Edges {
+    let mut graph = Edges::new();
+    let nodes: Vec<Vec<NodeIndex>> = (apps.iter().enumerate())
+        .map(|(a, app)| (0..app.migrations.len()).map(|m| graph.add_node((a, m))).collect())
+        .collect();
+    let own = apps.iter().position(|app| app.label == BUSTARD);
+    let last_own = own.and_then(|own| nodes[own].last().copied());
+    let labels: HashMap<&str, usize> =
+        apps.iter().enumerate().map(|(a, app)| (app.label.as_str(), a)).collect();
+
+    for (a, app) in apps.iter().enumerate() {
+        for pair in nodes[a].windows(2) {
+            graph.add_edge(pair[0], pair[1], Reason::Versions);
+        }
+        if let (Some(last_own), Some(first)) = (last_own.filter(|_| own != Some(a)), nodes[a].first()) {
+            graph.add_edge(last_own, *first, Reason::Bustard);
+        }
+        for (m, migration) in app.migrations.iter().enumerate() {
+            let this = nodes[a][m];
+            let place = |dependency: &Dependency| dependency.place.clone().or_else(|| migration.file.clone());
+            let depends = |dependency: &Dependency| match dependency.version {
+                Some(_) => Asked::DependsOn,
+                None => Asked::DependsOnApp,
+            };
+            let who = |relation| format!("{}:{} {relation}", app.label, migration.id);
+            for (dependency, how) in (migration.migration.depends_on.iter().map(|d| (d, depends(d))))
+                .chain(migration.migration.required_by.iter().map(|d| (d, Asked::RequiredBy)))
+            {
+                match find(dependency, a, apps, &labels, broken) {
+                    Ok(Some((a, m))) => {
+                        let other = nodes[a][m];
+                        let (before, after) =
+                            if how == Asked::RequiredBy { (this, other) } else { (other, this) };
+                        graph.add_edge(before, after, Reason::Asked(how, place(dependency)));
+                    }
+                    Ok(None) => {}
+                    Err(mut problem) => {
+                        let who = who(if how == Asked::RequiredBy { "is required by" } else { "depends on" });
+                        problem.message = format!("{who} {}", problem.message);
+                        let problem = match place(dependency) {
+                            Some(place) => problem.at(place),
+                            None => problem,
+                        };
+                        problems.push((a, problem));
+                    }
+                }
+            }
+        }
+    }
+    graph
+}
+
+/// The migration that is meant; none where an app without migrations is, or
+/// where it may be what is wrong with its app.
+fn find(
+    dependency: &Dependency,
+    asking: usize,
+    apps: &[LoadedApp],
+    labels: &HashMap<&str, usize>,
+    broken: &HashSet<usize>,
+) -> Result<Option<Node>, Diagnostic> {
+    let label = dependency.app.as_str();
+    let Some(&a) = labels.get(label) else {
+        let problem = Diagnostic::new(format!("the app `{label}`, which is not there"));
+        let mut names: Vec<&str> = labels.keys().copied().collect();
+        names.sort_unstable();
+        // Nobody means itself.
+        let others = names.iter().copied().filter(|name| *name != apps[asking].label);
+        return Err(problem.help(match nearest(label, others) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the apps of this run are {}", names.join(", ")),
+        }));
+    };
+    let app = &apps[a];
+    let Some(version) = dependency.version else {
+        if a == asking {
+            let problem = Diagnostic::new(format!("its own app `{label}` as a whole"));
+            return Err(problem.help("name a version; those below its own come first anyway"));
+        }
+        // Its other migrations come before its last one.
+        return Ok(app.migrations.len().checked_sub(1).map(|last| (a, last)));
+    };
+    let found = app.find(version);
+    if broken.contains(&a) {
+        let same = app.migrations.iter().filter(|migration| migration.id.version == version);
+        return Ok(found.filter(|_| same.count() == 1).map(|m| (a, m)));
+    }
+    if let Some(m) = found {
+        return Ok(Some((a, m)));
+    }
+    let problem = Diagnostic::new(format!(
+        "version {version} of the app `{label}`, which has no such migration for this engine"
+    ));
+    Err(problem.help(match app.migrations.as_slice() {
+        [] => "it has none at all".to_owned(),
+        some if some.len() <= 8 => {
+            let ids: Vec<String> = some.iter().map(|migration| migration.id.to_string()).collect();
+            format!("it has {}", ids.join(", "))
+        }
+        [first, .., last] => {
+            format!("it has {} migrations, from {} to {}", app.migrations.len(), first.id, last.id)
+        }
+        [only] => format!("it has {}", only.id),
+    }))
+}
+
+/// Kahn's algorithm (1962), with a heap of what is free to go. What waits for
+/// itself is left out.
+fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
+    let key = |node: NodeIndex| {
+        let (a, m) = graph[node];
+        Reverse((apps[a].label.as_str(), apps[a].migrations[m].id.version, node))
+    };
+    let mut waiting: Vec<usize> =
+        graph.node_indices().map(|node| graph.edges_directed(node, petgraph::Incoming).count()).collect();
+    let mut free: BinaryHeap<_> =
+        graph.node_indices().filter(|node| waiting[node.index()] == 0).map(key).collect();
+    let mut order = Vec::with_capacity(waiting.len());
+    while let Some(Reverse((_, _, node))) = free.pop() {
+        order.push(graph[node]);
+        for after in graph.neighbors(node) {
+            waiting[after.index()] -= 1;
+            if waiting[after.index()] == 0 {
+                free.push(key(after));
+            }
+        }
+    }
+    order
+}
+
+/// A problem for each knot of migrations that wait for one another.
+fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    // The other algorithm, Tarjan's, is recursive: as deep as a history is long.
+    for knot in kosaraju_scc(graph) {
+        let itself = |node: NodeIndex| graph.contains_edge(node, node);
+        let Some(&start) = knot.iter().min_by_key(|node| {
+            let (a, m) = graph[**node];
+            (&apps[a].label, m)
+        }) else {
+            continue;
+        };
+        if knot.len() == 1 && !itself(start) {
+            continue;
+        }
+        problems.push(describe(around(graph, start, &knot, apps), graph, apps));
+    }
+    problems.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
+    problems
+}
+
+/// The shortest way from a migration to itself, backwards: each depends on the next.
+fn around(
+    graph: &Edges,
+    start: NodeIndex,
+    knot: &[NodeIndex],
+    apps: &[LoadedApp],
+) -> Vec<(NodeIndex, Reason)> {
+    let knot: HashSet<NodeIndex> = knot.iter().copied().collect();
+    let mut came_from: HashMap<NodeIndex, (NodeIndex, Reason)> = HashMap::new();
+    let mut queue = VecDeque::from([start]);
+    while let Some(node) = queue.pop_front() {
+        let mut before: Vec<_> = graph.edges_directed(node, petgraph::Incoming).collect();
+        // Of ways that are equally short the same one, whatever the order of the apps.
+        before.sort_by_key(|edge| {
+            let (a, m) = graph[edge.source()];
+            (&apps[a].label, m)
+        });
+        for edge in before {
+            let next = edge.source();
+            if next == start {
+                let mut path = vec![(node, edge.weight().clone())];
+                let mut at = node;
+                while let Some((from, reason)) = came_from.get(&at) {
+                    path.push((*from, reason.clone()));
+                    at = *from;
+                }
+                path.reverse();
+                return path;
+            }
+            if knot.contains(&next) && next != node && !came_from.contains_key(&next) {
+                came_from.insert(next, (node, edge.weight().clone()));
+                queue.push_back(next);
+            }
+        }
+    }
+    // Not reached: a knot is what can be reached from itself.
+    Vec::new()
+}
+
+fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp]) -> Diagnostic {
+    // From one version of an app to another it may be a long way.
+    path.dedup_by(|next, last| matches!((&next.1, &last.1), (Reason::Versions, Reason::Versions)));
+    let called = |node: NodeIndex| {
+        let (a, m) = graph[node];
+        let id = &apps[a].migrations[m].id;
+        format!("{} {}{}", apps[a].label, id.prefix, id.version)
+    };
+    let mut names: Vec<String> = path.iter().map(|(node, _)| called(*node)).collect();
+    names.extend(names.first().cloned());
+    let mut steps = Vec::new();
+    let mut first_place = None;
+    for (pair, (_, reason)) in names.windows(2).zip(&path) {
+        let why = match reason {
+            Reason::Versions => "the order of versions says so".to_owned(),
+            Reason::Bustard => "every app needs Bustard's own tables".to_owned(),
+            Reason::Asked(_, None) => "asked in code".to_owned(),
+            Reason::Asked(_, Some(place)) => {
+                first_place.get_or_insert_with(|| place.clone());
+                format!("asked in {place}")
+            }
+        };
+        steps.push(format!("{} comes after {}: {why}", pair[0], pair[1]));
+    }
+    let problem =
+        Diagnostic::new(format!("migrations depend on each other in a circle: {}", names.join(" → ")));
+    let problem = problem.help(format!("take away one that was asked for:\n    {}", steps.join("\n    ")));
+    match first_place {
+        Some(place) => problem.at(place),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Refinery's checksums, by which a history row and a migration recognise each other.
+
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+
+use siphasher::sip::SipHasher13;
+
+use crate::model::{Applied, LoadedMigration, MigrationId, Width};
+
+/// Refinery's checksum: SipHash-1-3 with zero keys over name, version and text,
+/// each hashed as Rust hashes `String`, `i32` or `i64`, and `str`.
+pub(crate) fn checksum(id: &MigrationId, text: &str, width: Width) -> u64 {
+    let mut hasher = SipHasher13::new();
+    id.name.hash(&mut hasher);
+    match width {
+        // Versions that do not fit are refused before anything is hashed.
+        Width::Int4 => (id.version as i32).hash(&mut hasher),
+        Width::Int8 => id.version.hash(&mut hasher),
+    }
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What a history row says of a migration's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    /// It was applied as it is now.
+    Same,
+    /// It was applied as it is now but for its dependencies.
+    OtherDependencies,
+    /// It was applied with another text or name.
+    Different,
+}
+
+/// Compares a history row with a migration: the name, and the checksum of the text
+/// as read, with LF, or with CRLF line ends. Nothing but a record tells which
+/// dependencies a text had; that it had none is seen here.
+pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Width) -> Likeness {
+    let Ok(found) = applied.checksum.parse::<u64>() else { return Likeness::Different };
+    let is = |text: &str| checksum(&migration.id, text, width) == found;
+    let is_in_any_form = |text: &str| {
+        let lf = lf(text);
+        is(text) || (lf != text && is(&lf)) || (lf.contains('\n') && is(&lf.replace('\n', "\r\n")))
+    };
+    if applied.name != migration.id.name {
+        Likeness::Different
+    } else if is_in_any_form(&migration.text) {
+        Likeness::Same
+    } else if !migration.dependency_lines.is_empty() && is_in_any_form(&without_dependencies(migration)) {
+        Likeness::OtherDependencies
+    } else {
+        Likeness::Different
+    }
+}
+
+/// The checksum of what a migration does, whatever it depends on and whatever its
+/// line ends are.
+pub(crate) fn body(migration: &LoadedMigration) -> String {
+    checksum(&migration.id, &lf(&without_dependencies(migration)), Width::Int8).to_string()
+}
+
+fn without_dependencies(migration: &LoadedMigration) -> String {
+    // A byte order mark would go with the first line.
+    let text = migration.text.strip_prefix('\u{feff}').unwrap_or(&migration.text);
+    let lines = text.split_inclusive('\n').enumerate();
+    lines.filter(|(n, _)| !migration.dependency_lines.contains(n)).map(|(_, line)| line).collect()
+}
+
+fn lf(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Migration, Prefix};
+
+    fn migration(text: &str) -> LoadedMigration {
+        LoadedMigration {
+            id: MigrationId { version: 3, prefix: Prefix::V, name: "x".into() },
+            migration: Migration::new(),
+            text: text.into(),
+            dependency_lines: Vec::new(),
+            file: None,
+        }
+    }
+
+    fn row(text: &str, width: Width) -> Applied {
+        Applied {
+            version: 3,
+            name: "x".into(),
+            applied_on: String::new(),
+            checksum: checksum(&migration(text).id, text, width).to_string(),
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_refinerys() {
+        let text = "CREATE TABLE a (x int);\n";
+        let theirs = refinery_core::Migration::unapplied("V3__x", text).expect("a good name");
+        assert_eq!(checksum(&migration(text).id, text, Width::NEW), theirs.checksum());
+    }
+
+    #[test]
+    fn line_ends_do_not_matter_and_everything_else_does() {
+        for width in [Width::Int4, Width::Int8] {
+            let recognises =
+                |row: &Applied, file: &LoadedMigration, width| likeness(row, file, width) == Likeness::Same;
+            let row = |text: &str| row(text, width);
+            for stored in ["a;\nb;\n", "a;\r\nb;\r\n"] {
+                for file in ["a;\nb;\n", "a;\r\nb;\r\n", "a;\r\nb;\n"] {
+                    let same = stored != "a;\r\nb;\n";
+                    assert_eq!(
+                        recognises(&row(stored), &migration(file), width),
+                        same,
+                        "{stored:?} {file:?}"
+                    );
+                }
+            }
+            assert!(!recognises(&row("a;\nc;\n"), &migration("a;\nb;\n"), width));
+            let other = if width == Width::Int4 { Width::Int8 } else { Width::Int4 };
+            assert!(!recognises(&row("a;"), &migration("a;"), other));
+        }
+    }
+
+    #[test]
+    fn dependencies_are_no_part_of_the_body() {
+        let with = |text: &str, lines: &[usize]| LoadedMigration {
+            dependency_lines: lines.to_vec(),
+            ..migration(text)
+        };
+        let bare = migration("a;\nb;\n");
+        for (text, lines) in [
+            ("-- bustard: depends on y\na;\nb;\n", &[0][..]),
+            ("\u{feff}-- bustard: depends on y\r\na;\r\n-- bustard: required by z V1\r\nb;\r\n", &[0, 2]),
+        ] {
+            let asking = with(text, lines);
+            assert_eq!(body(&asking), body(&bare), "{text:?}");
+            assert_eq!(
+                likeness(&row("a;\nb;\n", Width::NEW), &asking, Width::NEW),
+                Likeness::OtherDependencies
+            );
+            assert_eq!(likeness(&row("a;\nc;\n", Width::NEW), &asking, Width::NEW), Likeness::Different);
+        }
+        assert_ne!(body(&migration("a;\n")), body(&bare));
+    }
+}

@@ -1,0 +1,12 @@
+//! What has been done: refinery's history tables, the checksums by which a row and a
+//! file recognise each other, and what the database remembers of apps beside them.
+
+mod app_records;
+pub(crate) mod app_rows;
+mod checksum;
+#[cfg(feature = "_engine")]
+pub(crate) mod refinery;
+
+pub use app_records::AppState;
+pub(crate) use app_records::{Installed, InstalledApp, Record};
+pub(crate) use checksum::{Likeness, body, checksum, likeness};

@@ -1,0 +1,182 @@
+//! Refinery's own history code, run inside Bustard's transaction: its traits on
+//! a newtype over the open transaction.
+//!
+//! From refinery come the query that reads the history, the statement that
+//! makes its table, the verification, the checksum and the statement that
+//! writes a row. What it would execute goes into Bustard's transaction; what it
+//! would read has been read under the lock with its own query.
+
+use refinery_core::traits::sync::{Migrate, Query, Transaction as RefineryTransaction, migrate};
+use refinery_core::{Migration, SchemaVersion, Target};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::engine::Transaction;
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::checksum;
+use crate::model::{Applied, History, LoadedMigration, Prefix, Statement, Width};
+
+struct Inside<'t> {
+    transaction: &'t mut dyn Transaction,
+    applied: Vec<Migration>,
+    /// What stopped a statement: refinery's error would wrap it beyond recovery.
+    stopped: Option<Error>,
+}
+
+/// Tells refinery that a statement failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the statement failed")]
+struct Stopped;
+
+impl<'t> Inside<'t> {
+    fn new(transaction: &'t mut dyn Transaction, applied: Vec<Migration>) -> Self {
+        Inside { transaction, applied, stopped: None }
+    }
+
+    /// The database's error where there was one, refinery's own otherwise.
+    fn error(self, error: refinery_core::Error, message: String) -> Error {
+        self.stopped.unwrap_or_else(|| Error::new(ErrorKind::Failed, message).caused_by(error))
+    }
+}
+
+impl RefineryTransaction for Inside<'_> {
+    type Error = Stopped;
+
+    fn execute<'a, T: Iterator<Item = &'a str>>(&mut self, queries: T) -> Result<usize, Stopped> {
+        let mut count = 0;
+        for query in queries {
+            let query = query.trim_end().trim_end_matches(';');
+            if let Err(error) = self.transaction.execute(Statement::generated(query, None)) {
+                self.stopped = Some(error);
+                return Err(Stopped);
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+impl Query<Vec<Migration>> for Inside<'_> {
+    /// Answers the one query that refinery asks, [`applied_query`], from what was
+    /// read with it when the transaction began.
+    fn query(&mut self, _: &str) -> Result<Vec<Migration>, Stopped> {
+        Ok(self.applied.clone())
+    }
+}
+
+impl Migrate for Inside<'_> {}
+
+/// The query by which refinery reads a history.
+pub(crate) fn applied_query(table: &str) -> String {
+    <Inside<'_> as Migrate>::get_applied_migrations_query(table).trim_end_matches(';').to_owned()
+}
+
+/// Makes the table where it is not there, and has refinery verify the history
+/// against the files. The caller's own plan has verified it before: this is the
+/// same question put to the code whose table it is. `same` is whether the file with
+/// this number is the one that was applied.
+pub(crate) fn verify(
+    transaction: &mut dyn Transaction,
+    table: &str,
+    files: &[LoadedMigration],
+    history: &History,
+    same: impl Fn(usize) -> bool,
+    allow_divergent: bool,
+    allow_missing: bool,
+) -> Result<()> {
+    let unapplied = files.iter().map(unapplied).collect::<Result<Vec<_>>>()?;
+    let applied = applied(files, &unapplied, history, same)?;
+    let mut inside = Inside::new(transaction, applied);
+    match inside.get_unapplied_migrations(&unapplied, !allow_divergent, !allow_missing, table) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let message = format!("refinery does not accept the history in {table}: {error}");
+            Err(inside.error(error, message))
+        }
+    }
+}
+
+/// Writes the history row of a migration.
+pub(crate) fn record(
+    transaction: &mut dyn Transaction,
+    table: &str,
+    migration: &LoadedMigration,
+    width: Width,
+) -> Result<()> {
+    if width == Width::NEW {
+        let row = unapplied(migration)?;
+        let mut inside = Inside::new(transaction, Vec::new());
+        return match migrate(&mut inside, vec![row], Target::Fake, table, true) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(inside.error(error, "refinery could not write the history row".to_owned())),
+        };
+    }
+    // Refinery is built for one width only; the row of the other has another checksum.
+    let applied_on = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| {
+        Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written")
+            .caused_by(error)
+    })?;
+    let sum = checksum(&migration.id, &migration.text, width);
+    transaction.execute(Statement::generated(
+        format!(
+            "INSERT INTO {table} (version, name, applied_on, checksum) VALUES ({}, '{}', '{applied_on}', '{sum}')",
+            migration.id.version, migration.id.name
+        ),
+        None,
+    ))
+}
+
+fn unapplied(migration: &LoadedMigration) -> Result<Migration> {
+    Migration::unapplied(&migration.id.to_string(), &migration.text).map_err(|error| {
+        Error::new(ErrorKind::Source, format!("refinery does not accept the name {}", migration.id))
+            .at(migration.file.clone())
+            .caused_by(error)
+    })
+}
+
+/// The history as refinery would have read it, but for what it does not know: the
+/// other width's checksum, other line ends and other dependencies count as the
+/// file's own, and the highest `V` comes last, since refinery takes the last for
+/// the newest and would find every `V` below an applied `U` missing.
+fn applied(
+    files: &[LoadedMigration],
+    unapplied: &[Migration],
+    history: &History,
+    same: impl Fn(usize) -> bool,
+) -> Result<Vec<Migration>> {
+    let mut rows: Vec<(bool, Migration)> = Vec::with_capacity(history.applied.len());
+    for row in &history.applied {
+        let file = files.binary_search_by_key(&row.version, |file| file.id.version).ok();
+        let sum = match file {
+            Some(i) if same(i) => unapplied[i].checksum(),
+            _ => row.checksum.parse().unwrap_or_default(),
+        };
+        let versioned = file.is_none_or(|i| files[i].id.prefix == Prefix::V);
+        let migration = Migration::applied(schema_version(row)?, row.name.clone(), applied_on(row)?, sum);
+        rows.push((versioned, migration));
+    }
+    rows.sort_by_key(|(versioned, migration)| (*versioned, migration.version()));
+    Ok(rows.into_iter().map(|(_, migration)| migration).collect())
+}
+
+fn applied_on(row: &Applied) -> Result<OffsetDateTime> {
+    OffsetDateTime::parse(&row.applied_on, &Rfc3339).map_err(|error| {
+        let message = format!(
+            "the history says that migration {} was applied on {:?}, which is no date",
+            row.version, row.applied_on
+        );
+        Error::new(ErrorKind::Failed, message).caused_by(error)
+    })
+}
+
+#[allow(
+    clippy::unnecessary_fallible_conversions,
+    clippy::useless_conversion,
+    reason = "as wide as the feature says"
+)]
+fn schema_version(row: &Applied) -> Result<SchemaVersion> {
+    SchemaVersion::try_from(row.version).map_err(|_| {
+        Error::new(ErrorKind::Failed, format!("the history has the 64-bit version {}", row.version))
+            .help("build bustard with its feature `int8-versions`")
+    })
+}

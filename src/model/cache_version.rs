@@ -1,0 +1,110 @@
+//! Cache versions, and the identities that they stand for.
+
+use std::fmt;
+use std::num::NonZeroI64;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// What a tracked cache's state is called: a positive 64-bit integer that no
+/// other committed state of what the cache depends on carries.
+///
+/// Store it beside the data that was read after it; it is an ordinary `BIGINT`.
+///
+/// ```
+/// use bustard::CacheVersion;
+///
+/// let version: CacheVersion = "8388609".parse()?;
+/// assert_eq!(version.get(), 8388609);
+/// assert!("0".parse::<CacheVersion>().is_err());
+/// # Ok::<(), bustard::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CacheVersion(NonZeroI64);
+
+impl CacheVersion {
+    /// The version with this number; `None` unless it is positive.
+    #[inline]
+    pub fn new(number: i64) -> Option<Self> {
+        if number < 1 {
+            return None;
+        }
+        NonZeroI64::new(number).map(CacheVersion)
+    }
+
+    /// The number.
+    #[inline]
+    pub fn get(self) -> i64 {
+        self.0.get()
+    }
+
+    /// How many invalidations it counts, those of all caches together with the
+    /// cache's own. Between two versions of a cache lie as many as the difference.
+    pub fn invalidations(self) -> i64 {
+        self.get() >> Identity::NONCE_BITS
+    }
+}
+
+impl fmt::Display for CacheVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for CacheVersion {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        (text.parse().ok().and_then(CacheVersion::new)).ok_or_else(|| {
+            Error::usage(format!("`{text}` is no cache version: it must be a positive integer"))
+        })
+    }
+}
+
+impl From<CacheVersion> for i64 {
+    #[inline]
+    fn from(version: CacheVersion) -> i64 {
+        version.get()
+    }
+}
+
+/// What a version stands for: a set of invalidations, told by their number and
+/// the XOR of their nonces. Of two sets with one number, 64 bits tell them
+/// apart here, and 23 in a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    pub n: i64,
+    pub nonce: i64,
+}
+
+impl Identity {
+    const NONCE_BITS: u32 = 23;
+
+    /// The version; `None` for a count that it has no room for.
+    pub(crate) fn version(self) -> Option<CacheVersion> {
+        let count = self.n.checked_mul(1 << Self::NONCE_BITS)?;
+        CacheVersion::new(count | (self.nonce & ((1 << Self::NONCE_BITS) - 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_versions_are_positive() {
+        assert_eq!(CacheVersion::new(0), None);
+        assert_eq!(CacheVersion::new(-1), None);
+        assert_eq!(CacheVersion::new(i64::MAX).map(CacheVersion::get), Some(i64::MAX));
+    }
+
+    #[test]
+    fn an_identity_is_packed() {
+        let version = |n, nonce| Identity { n, nonce }.version().map(CacheVersion::get);
+        assert_eq!(version(1, 0), Some(1 << 23));
+        assert_eq!(version(2, -1), Some((2 << 23) | 0x7f_ffff));
+        assert_eq!(version((1 << 40) - 1, -1), Some(i64::MAX));
+        assert_eq!(version(1 << 40, 0), None);
+        assert_eq!(version(0, 0), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! What is to be done and what has been done, as data: apps, migrations, operations,
+//! history rows and versions.
+
+mod app;
+mod cache_version;
+mod embedded;
+mod engine;
+mod history;
+mod id;
+mod migration;
+mod open_transaction;
+mod operation;
+
+pub use app::{App, embedded_app};
+pub(crate) use app::{BUSTARD, LoadedApp, LoadedMigration, Origin};
+pub use cache_version::CacheVersion;
+pub(crate) use cache_version::Identity;
+pub use embedded::{Builds, Built, File};
+pub use engine::Engine;
+pub use history::{Applied, History, HistoryTable, Width};
+pub(crate) use id::parse_version;
+pub use id::{MigrationId, Prefix};
+pub(crate) use migration::Dependency;
+pub use migration::Migration;
+pub(crate) use open_transaction::Native;
+pub use open_transaction::OpenTransaction;
+pub use operation::Schema;
+pub(crate) use operation::{Form, Function, Operation, RegisterCache, Sql, Statement, UnregisterCache};

@@ -1,0 +1,62 @@
+//! What a migration does: one operation, one file.
+//!
+//! An [`Operation`] is data. It says what is to be done, how it is undone and
+//! how it reads in a plan; carrying it out is the migrator's business.
+
+mod function;
+mod register_cache;
+mod schema;
+mod sql;
+mod unregister_cache;
+
+pub(crate) use function::Function;
+pub(crate) use register_cache::RegisterCache;
+pub use schema::Schema;
+pub(crate) use sql::{Form, Sql, Statement};
+pub(crate) use unregister_cache::UnregisterCache;
+
+use crate::diagnostic::Place;
+use crate::model::Engine;
+
+/// One thing that a migration does.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    Sql(Sql),
+    Schema(Schema),
+    RegisterCache(RegisterCache),
+    UnregisterCache(UnregisterCache),
+    Function(Function),
+}
+
+impl Operation {
+    /// What undoes this, where that is known without being told.
+    pub(crate) fn inverse(&self) -> Option<Operation> {
+        match self {
+            Operation::Schema(schema) => schema.inverse().map(Operation::Schema),
+            Operation::RegisterCache(register) => Some(Operation::UnregisterCache(register.inverse())),
+            Operation::UnregisterCache(unregister) => Some(Operation::RegisterCache(unregister.inverse())),
+            Operation::Sql(_) | Operation::Function(_) => None,
+        }
+    }
+
+    /// One line for plans and logs.
+    pub(crate) fn describe(&self, engine: Engine) -> String {
+        match self {
+            Operation::Sql(sql) => sql.describe(),
+            Operation::Schema(schema) => schema.describe(engine),
+            Operation::RegisterCache(register) => register.describe(),
+            Operation::UnregisterCache(unregister) => format!("unregister cache {}", unregister.name),
+            Operation::Function(function) => format!("run function {}", function.label()),
+        }
+    }
+
+    /// Where it is written, where that is a file.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Operation::Sql(sql) => sql.statements().first().and_then(|first| first.place.as_ref()),
+            Operation::RegisterCache(register) => register.place.as_ref(),
+            Operation::UnregisterCache(unregister) => unregister.place.as_ref(),
+            Operation::Schema(_) | Operation::Function(_) => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The operation "SQL text".
+
+use crate::diagnostic::Place;
+
+/// SQL text and, once it has been split for an engine, its statements.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sql {
+    text: String,
+    statements: Vec<Statement>,
+}
+
+/// One statement as it goes to the database, and where it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The text from its first token to its last, without the semicolon.
+    pub sql: String,
+    /// Where its first token is.
+    pub place: Option<Place>,
+    /// What the text is to the place.
+    pub form: Form,
+}
+
+/// What a statement's text is to the file that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One statement, as it stands there.
+    Statement,
+    /// A whole file that could not be told apart into statements.
+    Unsplit,
+    /// Written by Bustard for what stands there.
+    Generated,
+}
+
+impl Statement {
+    /// A statement that Bustard wrote for what stands at `place`, if anywhere.
+    pub(crate) fn generated(sql: impl Into<String>, place: Option<Place>) -> Self {
+        Statement { sql: sql.into(), place, form: Form::Generated }
+    }
+
+    /// The place `offset` characters into the statement.
+    pub(crate) fn place_of(&self, offset: usize) -> Option<Place> {
+        let start = self.place.as_ref()?;
+        if self.form == Form::Generated {
+            return Some(start.clone());
+        }
+        let (mut line, mut column) = (start.line()?, start.column()?);
+        for c in self.sql.chars().take(offset) {
+            if c == '\n' {
+                line += 1;
+                column = 1;
+            } else {
+                column += 1;
+            }
+        }
+        let place = Place::at(start.path(), line, column);
+        let text = if Some(line) == start.line() {
+            start.line_text().map(str::to_owned)
+        } else {
+            self.sql.split('\n').nth((line - start.line()?) as usize).map(|l| l.trim_end().to_owned())
+        };
+        Some(match text {
+            Some(text) => place.with_line(text),
+            None => place,
+        })
+    }
+}
+
+impl Sql {
+    /// Text that is still to be split.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Sql { text: text.into(), statements: Vec::new() }
+    }
+
+    /// Text with its statements.
+    pub(crate) fn split(text: impl Into<String>, statements: Vec<Statement>) -> Self {
+        Sql { text: text.into(), statements }
+    }
+
+    /// The text as it was given.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The statements in order; empty until split.
+    pub(crate) fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        match self.statements.as_slice() {
+            [only] => summary(&only.sql),
+            many => format!("{} statements", many.len()),
+        }
+    }
+}
+
+/// The first line of a statement, cut to what fits in a table.
+pub(crate) fn summary(sql: &str) -> String {
+    const WIDTH: usize = 72;
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= WIDTH {
+        return line;
+    }
+    let cut: String = line.chars().take(WIDTH - 1).collect();
+    format!("{cut}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_inside_a_statement() {
+        let statement = Statement {
+            sql: "SELECT 1,\n  é, x".into(),
+            place: Some(Place::at("a.sql", 3, 5).with_line("    SELECT 1,")),
+            form: Form::Statement,
+        };
+        let at = |offset| {
+            statement.place_of(offset).map(|p| (p.line(), p.column(), p.line_text().map(String::from)))
+        };
+        assert_eq!(at(0), Some((Some(3), Some(5), Some("    SELECT 1,".into()))));
+        assert_eq!(at(15), Some((Some(4), Some(6), Some("  é, x".into()))));
+    }
+
+    #[test]
+    fn long_statements_are_cut() {
+        assert_eq!(summary("SELECT\n   1"), "SELECT 1");
+        assert_eq!(summary(&"x".repeat(100)).chars().count(), 72);
+    }
+}

@@ -1,0 +1,127 @@
+//! How each migration stands: its file beside its history row, and beside its
+//! record where only that can tell.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::Facts;
+use crate::graph::Node;
+use crate::history::{Likeness, body, likeness};
+use crate::model::{Applied, Prefix};
+
+/// What has been found out about history rows, told by their checksums and names:
+/// a run asks again under each lock, and would hash every file each time.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(RefCell<HashMap<Node, (String, String, Likeness)>>);
+
+/// The state of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In the history and unchanged, or with other dependencies than now.
+    Applied,
+    /// To be applied.
+    Pending,
+    /// To be applied, but older than one that is applied already.
+    OutOfOrder,
+    /// In the history, but changed since.
+    Divergent,
+    /// In the history, but without a file.
+    Missing,
+}
+
+impl Facts<'_> {
+    pub(super) fn row(&self, node: Node) -> Option<&Applied> {
+        self.histories[node.0].find(self.migration(node).id.version)
+    }
+
+    pub(crate) fn applied(&self, node: Node) -> bool {
+        self.row(node).is_some()
+    }
+
+    fn remembered(&self, node: Node, row: &Applied) -> Option<Likeness> {
+        let memory = self.memory.0.borrow();
+        let (sum, name, likeness) = memory.get(&node)?;
+        (*sum == row.checksum && *name == row.name).then_some(*likeness)
+    }
+
+    fn remember(&self, node: Node, row: &Applied, likeness: Likeness) {
+        self.memory.0.borrow_mut().insert(node, (row.checksum.clone(), row.name.clone(), likeness));
+    }
+
+    /// Whether the row is of this file.
+    fn likeness(&self, node: Node, row: &Applied) -> Likeness {
+        if let Some(likeness) = self.remembered(node, row) {
+            return likeness;
+        }
+        let likeness = likeness(row, self.migration(node), self.histories[node.0].width());
+        if likeness != Likeness::Different {
+            self.remember(node, row, likeness);
+        }
+        likeness
+    }
+
+    /// Those about which the checksum is not the last word, since there may be a
+    /// record that says that only dependencies were changed.
+    pub(crate) fn doubtful(&self) -> Vec<Node> {
+        if !self.keeps_records() {
+            return Vec::new();
+        }
+        let doubtful = |node: &Node| {
+            self.row(*node).is_some_and(|row| {
+                self.remembered(*node, row).is_none() && self.likeness(*node, row) == Likeness::Different
+            })
+        };
+        self.graph.order.iter().copied().filter(|node| !self.is_disabled(node.0) && doubtful(node)).collect()
+    }
+
+    /// Decides about them: what their records say that they did when they were applied.
+    pub(crate) fn settle(&self, doubtful: &[Node], bodies: &[(String, i64, String)]) {
+        let bodies: HashMap<(&str, i64), &str> =
+            bodies.iter().map(|(app, version, body)| ((app.as_str(), *version), body.as_str())).collect();
+        for &node in doubtful {
+            let (Some(row), migration) = (self.row(node), self.migration(node)) else { continue };
+            let recorded = bodies.get(&(self.apps[node.0].label.as_str(), migration.id.version));
+            let same = row.name == migration.id.name
+                && recorded.is_some_and(|recorded| **recorded == body(migration));
+            self.remember(node, row, if same { Likeness::OtherDependencies } else { Likeness::Different });
+        }
+    }
+
+    /// How the migration stands.
+    pub(crate) fn state(&self, node: Node) -> State {
+        match self.row(node) {
+            Some(row) if self.likeness(node, row) == Likeness::Different => State::Divergent,
+            Some(_) => State::Applied,
+            None if self.is_late(node) => State::OutOfOrder,
+            None => State::Pending,
+        }
+    }
+
+    /// Whether it is applied and has other dependencies now than it had then.
+    pub(crate) fn has_other_dependencies(&self, node: Node) -> bool {
+        self.row(node).is_some_and(|row| self.likeness(node, row) == Likeness::OtherDependencies)
+    }
+
+    /// A `V` below an applied `V`. (Refinery compares with whatever is highest,
+    /// so that an applied high `U` makes every pending `V` below it look missing.)
+    fn is_late(&self, node: Node) -> bool {
+        let id = &self.migration(node).id;
+        if id.prefix == Prefix::U {
+            return false;
+        }
+        let app = &self.apps[node.0];
+        let newest = self.histories[node.0]
+            .applied
+            .iter()
+            .rev()
+            .find(|row| app.find(row.version).is_none_or(|i| app.migrations[i].id.prefix == Prefix::V));
+        newest.is_some_and(|row| row.version > id.version)
+    }
+
+    /// Rows without a file, by app.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (usize, &Applied)> {
+        self.apps.iter().zip(self.histories).enumerate().flat_map(|(i, (app, history))| {
+            history.applied.iter().filter(|row| app.find(row.version).is_none()).map(move |row| (i, row))
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! The difference between what is to be done and what has been done: which
+//! steps a run takes, in which order, and why it must not. Pure: it sees the
+//! loaded apps, their graph and the histories, and no connection.
+
+mod migration_state;
+mod plan_checks;
+
+use std::collections::{BTreeSet, HashMap};
+
+pub(crate) use self::migration_state::Memory;
+pub use self::migration_state::State;
+pub(crate) use self::plan_checks::Allow;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Graph, Node};
+use crate::history::{AppState, Installed};
+use crate::model::{BUSTARD, History, LoadedApp, LoadedMigration};
+
+/// The one of Bustard's own migrations that makes room for tracked tables.
+pub(crate) const TRACKS_TABLES: i64 = 2;
+
+/// The one that makes room for installed apps and records.
+pub(crate) const KEEPS_RECORDS: i64 = 3;
+
+/// Everything that a plan is made from; histories are in the order of the apps.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'f> {
+    pub apps: &'f [LoadedApp],
+    pub graph: &'f Graph,
+    pub histories: &'f [History],
+    pub installed: &'f Installed,
+    pub memory: &'f Memory,
+}
+
+/// What a revert goes back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revert {
+    /// To just after this migration of this app; version 0 undoes all of the app.
+    To {
+        /// The app's label.
+        app: String,
+        /// The migration version that stays.
+        version: i64,
+    },
+    /// This many migrations, the last in the plan's order first.
+    Steps(usize),
+}
+
+impl Facts<'_> {
+    pub(crate) fn migration(&self, node: Node) -> &LoadedMigration {
+        &self.apps[node.0].migrations[node.1]
+    }
+
+    /// Whether the registry knows of the tables whose writes invalidate a cache: that
+    /// is from the second of Bustard's own migrations on.
+    pub(crate) fn tracks_tables(&self) -> bool {
+        self.has_own(TRACKS_TABLES)
+    }
+
+    /// Whether the database knows which apps are installed, and keeps records.
+    pub(crate) fn keeps_records(&self) -> bool {
+        self.has_own(KEEPS_RECORDS)
+    }
+
+    fn has_own(&self, version: i64) -> bool {
+        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
+        own.is_some_and(|(_, history)| history.find(version).is_some())
+    }
+
+    /// Whether Bustard's own tables are there already.
+    pub(crate) fn has_registry(&self) -> bool {
+        let mut own = self.apps.iter().zip(self.histories).filter(|(app, _)| app.label == BUSTARD);
+        own.any(|(_, history)| !history.applied.is_empty())
+    }
+
+    fn stands(&self, app: usize, state: AppState) -> bool {
+        !self.installed.all_enabled() && self.installed.state(&self.apps[app].label) == Some(state)
+    }
+
+    pub(crate) fn is_disabled(&self, app: usize) -> bool {
+        self.stands(app, AppState::Disabled)
+    }
+
+    pub(crate) fn is_kept(&self, app: usize) -> bool {
+        self.stands(app, AppState::DataKept)
+    }
+
+    /// The migration as messages name it.
+    pub(crate) fn name(&self, node: Node) -> String {
+        format!("{}:{}", self.apps[node.0].label, self.migration(node).id)
+    }
+
+    /// The node of a migration that the caller named.
+    pub(crate) fn find(&self, app: &str, version: i64) -> Result<Node> {
+        let index = self.app(app)?;
+        self.apps[index].find(version).map(|i| (index, i)).ok_or_else(|| {
+            let error = Error::usage(format!("the app {app} has no migration {version}"));
+            let migrations = &self.apps[index].migrations;
+            match (migrations.first(), migrations.last()) {
+                (Some(first), Some(last)) => error.help(format!("it has {} to {}", first.id, last.id)),
+                _ => error.help("it has none"),
+            }
+        })
+    }
+
+    pub(crate) fn app(&self, label: &str) -> Result<usize> {
+        self.apps.iter().position(|app| app.label == label).ok_or_else(|| {
+            let labels: Vec<&str> = self.apps.iter().map(|app| app.label.as_str()).collect();
+            Error::usage(format!("there is no app {label}")).help(format!("there are: {}", labels.join(", ")))
+        })
+    }
+
+    /// The pending migrations in order: all of them, or those that `target`
+    /// needs, itself included.
+    pub(crate) fn forward(&self, target: Option<(&str, i64)>) -> Result<Vec<Node>> {
+        let wanted = match target {
+            None => None,
+            Some((app, version)) => Some(self.graph.with_needs(self.find_enabled(app, version)?)),
+        };
+        let expected = |node: &Node| !self.applied(*node) && !self.is_disabled(node.0);
+        let pending = self.graph.order.iter().copied().filter(expected);
+        // Bustard's own tables are needed by whatever else is done at all.
+        let own = target.is_some_and(|(app, _)| app == BUSTARD);
+        let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
+        let steps: Vec<Node> = pending
+            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node) && !own))
+            .collect();
+        if target.is_some() && !own && steps.iter().all(bustard) {
+            return Ok(Vec::new());
+        }
+        self.check_enabled(&steps)?;
+        steps.iter().try_for_each(|node| self.check_width(*node))?;
+        Ok(steps)
+    }
+
+    fn find_enabled(&self, app: &str, version: i64) -> Result<Node> {
+        let node = self.find(app, version)?;
+        match self.is_disabled(node.0) {
+            true => Err(Error::usage(format!("the app {app} is disabled"))
+                .help(format!("enable it first: bustard enable {app}"))),
+            false => Ok(node),
+        }
+    }
+
+    /// The apps whose data was kept and which are expected again: those that have
+    /// migrations here, or that `target` needs.
+    pub(crate) fn returning(&self, target: Option<(&str, i64)>) -> Result<Vec<usize>> {
+        let needed = match target {
+            None => None,
+            Some((app, version)) => Some(self.graph.with_needs(self.find(app, version)?)),
+        };
+        let wanted = |app: &usize| {
+            let of_app = |node: &Node| node.0 == *app;
+            needed.as_ref().is_none_or(|needed| needed.iter().any(of_app))
+                && !self.apps[*app].migrations.is_empty()
+        };
+        Ok((0..self.apps.len()).filter(|app| self.is_kept(*app)).filter(wanted).collect())
+    }
+
+    /// One of the migrations, with an applied one that needs it and is not among them.
+    pub(crate) fn needed(&self, nodes: &[Node]) -> Option<(Node, Node)> {
+        let mut above: HashMap<Node, Node> = nodes.iter().map(|node| (*node, *node)).collect();
+        for &node in &self.graph.order {
+            let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else {
+                continue;
+            };
+            if self.applied(node) && !nodes.contains(&node) {
+                return Some((root, node));
+            }
+            above.entry(node).or_insert(root);
+        }
+        None
+    }
+
+    /// The migrations to undo, in the order of undoing.
+    pub(crate) fn backward(&self, revert: &Revert) -> Result<Vec<Node>> {
+        let mut chosen: BTreeSet<Node> = BTreeSet::new();
+        match revert {
+            Revert::Steps(count) => {
+                let applied = self.graph.order.iter().rev().copied().filter(|node| self.applied(*node));
+                let own = |node: &Node| self.apps[node.0].label == BUSTARD;
+                let expected = |node: &Node| !self.is_disabled(node.0) && !self.is_kept(node.0);
+                chosen.extend(applied.filter(|node| !own(node) && expected(node)).take(*count));
+            }
+            Revert::To { app, version } => {
+                let index = self.app(app)?;
+                if *version != 0 {
+                    self.find(app, *version)?;
+                }
+                if app == BUSTARD {
+                    return Err(Error::usage("Bustard's own migrations cannot be reverted"));
+                }
+                let gone = self.missing().find(|(i, row)| *i == index && row.version > *version);
+                if let Some((_, row)) = gone {
+                    let name = format!("{app}:V{}__{}", row.version, row.name);
+                    return Err(Error::new(
+                        ErrorKind::Missing,
+                        format!("{name} cannot be undone: its file is missing"),
+                    )
+                    .help("bring the file back: it says what undoes the migration"));
+                }
+                let later = (0..self.apps[index].migrations.len()).map(|i| (index, i));
+                chosen.extend(
+                    later.filter(|node| self.migration(*node).id.version > *version && self.applied(*node)),
+                );
+            }
+        }
+        // Whatever needs one of them goes as well, also by way of one that is not applied.
+        for &node in &self.graph.order {
+            if self.graph.needs(node).iter().any(|needed| chosen.contains(needed)) {
+                chosen.insert(node);
+            }
+        }
+        let applied = |node: &Node| chosen.contains(node) && self.applied(*node);
+        let steps: Vec<Node> = self.graph.order.iter().rev().copied().filter(applied).collect();
+        match steps.iter().find(|node| self.is_kept(node.0)) {
+            None => Ok(steps),
+            Some(kept) => {
+                let label = &self.apps[kept.0].label;
+                Err(Error::usage(format!(
+                    "{} cannot be reverted: {label} was uninstalled, and its data kept",
+                    self.name(*kept)
+                ))
+                .help(format!(
+                    "`bustard migrate` brings it back, and `bustard uninstall {label}` takes its data away"
+                )))
+            }
+        }
+    }
+}

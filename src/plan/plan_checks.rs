@@ -1,0 +1,206 @@
+//! Why a run must not begin, and what is worth knowing before it does.
+
+use std::collections::HashMap;
+
+use super::{Facts, State};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Node;
+use crate::model::{Applied, BUSTARD, Width};
+
+/// What may differ from the files.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allow {
+    pub missing: bool,
+    pub divergent: bool,
+    pub out_of_order: bool,
+}
+
+impl Facts<'_> {
+    /// Everything at odds with the files that is not allowed, as one error. Nothing
+    /// is expected of an app that is disabled.
+    pub(crate) fn check(&self, allow: Allow) -> Result<()> {
+        self.check_version()?;
+        let (mut divergent, mut late) = (Vec::new(), Vec::new());
+        for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
+            match self.state(node) {
+                State::Divergent if !allow.divergent => {
+                    let when = self.row(node).map_or("", |row| &row.applied_on);
+                    divergent.push(
+                        self.about(node, &format!("was changed after it was applied on {when}")).help(format!(
+                            "put the file back as it was and make the change in a new migration; or, if the \
+                             database is as the file says, accept it: {}",
+                            self.repair(node)
+                        )),
+                    );
+                }
+                State::OutOfOrder if !allow.out_of_order => late.push(
+                    self.about(node, "is pending, and a later migration of the app is applied already")
+                        .help("give it a version above the applied ones, name it U… if the order does not matter, or allow it: --allow-out-of-order"),
+                ),
+                _ => {}
+            }
+        }
+        let missing = if allow.missing { Vec::new() } else { self.absent() };
+        let kind = match (divergent.is_empty(), missing.is_empty(), late.is_empty()) {
+            (true, true, true) => return Ok(()),
+            (false, _, _) => ErrorKind::Divergent,
+            (true, false, _) => ErrorKind::Missing,
+            (true, true, false) => ErrorKind::OutOfOrder,
+        };
+        divergent.extend(missing);
+        divergent.extend(late);
+        Err(Error::problems(kind, divergent))
+    }
+
+    /// A problem for each history row without a file; one for an app of which only
+    /// newer rows have none: then a release too old is deployed.
+    fn absent(&self) -> Vec<Diagnostic> {
+        let missing: Vec<(usize, &Applied)> =
+            self.missing().filter(|(app, _)| !self.is_disabled(*app)).collect();
+        let mut problems = Vec::new();
+        for rows in missing.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((app, _)) = rows.first() else { continue };
+            let label = &self.apps[*app].label;
+            let newest = self.apps[*app].migrations.last().map(|last| &last.id);
+            if let Some(newest) =
+                newest.filter(|newest| rows.iter().all(|(_, row)| row.version > newest.version))
+            {
+                let names: Vec<String> =
+                    rows.iter().map(|(_, row)| format!("V{}__{}", row.version, row.name)).collect();
+                let (are, them) = if rows.len() == 1 { ("is", "it") } else { ("are", "them") };
+                let message = format!(
+                    "the database has a newer release of {label}: {} {are} applied, and the newest file is {newest}",
+                    names.join(", ")
+                );
+                problems.push(Diagnostic::new(message).help(format!(
+                    "deploy the release of {label} that has {them}; or revert {them} with that release first; or \
+                     allow it: --allow-missing"
+                )));
+                continue;
+            }
+            problems.extend(rows.iter().map(|(_, row)| {
+                let message = format!(
+                    "{label}:V{}__{} is applied (on {}), and there is no file for it",
+                    row.version, row.name, row.applied_on
+                );
+                Diagnostic::new(message).help(
+                    "bring the file back, or deploy the release that has it; or allow it: --allow-missing",
+                )
+            }));
+        }
+        problems
+    }
+
+    /// Bustard's own tables must be ones that this Bustard knows.
+    pub(crate) fn check_version(&self) -> Result<()> {
+        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
+        let newer =
+            own.and_then(|(app, history)| history.applied.iter().find(|row| app.find(row.version).is_none()));
+        let Some(row) = newer else { return Ok(()) };
+        Err(Error::new(
+            ErrorKind::Missing,
+            format!(
+                "this database was migrated by a newer Bustard: it has Bustard's own migration V{}",
+                row.version
+            ),
+        )
+        .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
+    }
+
+    /// Tables of refinery's that were made with 32-bit versions keep them.
+    pub(super) fn check_width(&self, node: Node) -> Result<()> {
+        let id = &self.migration(node).id;
+        if self.histories[node.0].width() == Width::Int8 || i32::try_from(id.version).is_ok() {
+            return Ok(());
+        }
+        let message =
+            format!("{}: the app's history table has room for 32-bit versions only", self.name(node));
+        let mut problem = Diagnostic::new(message);
+        problem.place.clone_from(&self.migration(node).file);
+        let help = "give it a version below 2147483648: the feature `int8-versions` widens new tables, and an old one \
+                    keeps its width, which is part of its checksums";
+        Err(Error::problems(ErrorKind::Source, vec![problem.help(help)]))
+    }
+
+    /// What is to be applied must not depend on what is not expected to be there.
+    pub(super) fn check_enabled(&self, steps: &[Node]) -> Result<()> {
+        let mut problems = Vec::new();
+        // A run asks under each lock.
+        let steps = if self.installed.all_enabled() { &[] } else { steps };
+        for &node in steps {
+            for asked in &self.migration(node).migration.depends_on {
+                let Some(needed) = self.apps.iter().position(|app| app.label == asked.app) else { continue };
+                if !self.is_disabled(needed) {
+                    continue;
+                }
+                let which = match asked.version.and_then(|version| self.apps[needed].find(version)) {
+                    Some(i) => self.name((needed, i)),
+                    None => format!("the app {}", asked.app),
+                };
+                let message =
+                    format!("{} depends on {which}, and the app {} is disabled", self.name(node), asked.app);
+                let mut problem = Diagnostic::new(message);
+                problem.place = asked.place.clone().or_else(|| self.migration(node).file.clone());
+                problems.push(problem.help(format!("enable it first: bustard enable {}", asked.app)));
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(Error::problems(ErrorKind::Failed, problems)),
+        }
+    }
+
+    /// What does not stop a run: dependencies that have been changed since, and those
+    /// that come too late.
+    pub(crate) fn warnings(&self) -> Vec<Diagnostic> {
+        let mut warnings = Vec::new();
+        let labels: HashMap<&str, usize> =
+            self.apps.iter().enumerate().map(|(i, app)| (app.label.as_str(), i)).collect();
+        for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
+            if self.has_other_dependencies(node) {
+                let help = format!("nothing else was; {} accepts it", self.repair(node));
+                warnings.push(
+                    self.about(node, "is applied, and its dependencies were changed since it was").help(help),
+                );
+            }
+            let migration = &self.migration(node).migration;
+            let asked = (migration.depends_on.iter().map(|asked| (asked, true)))
+                .chain(migration.required_by.iter().map(|asked| (asked, false)));
+            for (asked, after) in asked {
+                let app = labels.get(asked.app.as_str()).copied().filter(|app| *app != node.0);
+                // To depend on an app as a whole is no claim to what it will have one day.
+                let found = app
+                    .zip(asked.version)
+                    .and_then(|(app, version)| Some((app, self.apps[app].find(version)?)));
+                let Some(other) = found else { continue };
+                let (first, second) = if after { (other, node) } else { (node, other) };
+                if self.applied(first) || !self.applied(second) || self.is_disabled(first.0) {
+                    continue;
+                }
+                let message = format!(
+                    "{} is pending, and {}, which is to come after it, is applied already",
+                    self.name(first),
+                    self.name(second)
+                );
+                let mut problem = Diagnostic::new(message);
+                problem.place = asked.place.clone().or_else(|| self.migration(node).file.clone());
+                warnings.push(
+                    problem.help("it is applied all the same; see that it does not undo what is there"),
+                );
+            }
+        }
+        warnings
+    }
+
+    fn about(&self, node: Node, message: &str) -> Diagnostic {
+        let mut problem = Diagnostic::new(format!("{} {message}", self.name(node)));
+        problem.place.clone_from(&self.migration(node).file);
+        problem
+    }
+
+    fn repair(&self, node: Node) -> String {
+        let id = &self.migration(node).id;
+        format!("bustard repair {}:{}{}", self.apps[node.0].label, id.prefix, id.version)
+    }
+}

@@ -1,0 +1,353 @@
+//! A looker on a SQLite file, and one on a PostgreSQL server that only has lines to
+//! say; real servers are looked at by the tests of `CacheBuster`.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::engine::database::Database;
+use crate::error::ServerMessage;
+use crate::{App, Migration, Migrator, registry};
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(120)
+}
+
+fn migrate(path: &Path) -> rusqlite::Connection {
+    let mut connection = rusqlite::Connection::open(path).unwrap();
+    let caches = Migration::new().register_cache("bans").register_cache("it's");
+    Migrator::new().app(App::new("forum").migration("V1__caches", caches)).run(&mut connection).unwrap();
+    connection
+}
+
+fn looker(path: &Path) -> Looker {
+    let database = Database::new(&format!("sqlite:{}", path.display())).unwrap();
+    let mut looker = Looker::new(database.observer().unwrap());
+    looker.connect(soon()).unwrap();
+    looker
+}
+
+#[test]
+fn a_file_is_read_when_something_has_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("forum.sqlite");
+    let mut connection = migrate(&path);
+    let mut looker = looker(&path);
+    let look = |looker: &mut Looker| looker.look(None, true, soon()).unwrap().caches;
+    let versions = |caches: Option<Vec<Seen>>| -> Vec<_> {
+        let mut found: Vec<_> = caches
+            .unwrap()
+            .into_iter()
+            .map(|c| (c.name, c.app.unwrap(), c.identity.version().unwrap()))
+            .collect();
+        found.sort();
+        found
+    };
+    let mut listed = || -> Vec<_> {
+        let listed = registry::list(&mut connection).unwrap();
+        listed.into_iter().map(|cache| (cache.name, cache.app.unwrap(), cache.version)).collect()
+    };
+    let first = versions(look(&mut looker));
+    assert_eq!(first, listed());
+    assert_eq!(first.len(), 2);
+    assert_eq!(look(&mut looker), None);
+    // Who connects anew knows nothing.
+    looker.connect(soon()).unwrap();
+    assert_eq!(versions(look(&mut looker)), first);
+
+    let mut other = rusqlite::Connection::open(&path).unwrap();
+    registry::invalidate(&mut other, &["bans"]).unwrap();
+    let second = versions(look(&mut looker));
+    assert_eq!(second, listed());
+    assert_ne!(second[0], first[0]);
+    assert_eq!(second[1], first[1]);
+    assert_eq!(look(&mut looker), None);
+    registry::invalidate_all(&mut other).unwrap();
+    assert_eq!(versions(look(&mut looker)), listed());
+    registry::unregister(&mut other, "bans").unwrap();
+    assert_eq!(versions(look(&mut looker)), listed());
+    assert_eq!(listed().len(), 1);
+}
+
+#[test]
+fn only_what_is_wanted_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("forum.sqlite");
+    drop(migrate(&path));
+    let mut looker = looker(&path);
+    let mut names = |wanted: Option<&[&str]>| {
+        let caches = looker.look(wanted, false, soon()).unwrap().caches?;
+        Some(caches.into_iter().map(|cache| cache.name).collect::<Vec<_>>())
+    };
+    assert_eq!(names(Some(&["it's", "unknown"])).unwrap(), ["it's"]);
+    assert_eq!(names(Some(&["it's", "unknown"])), None);
+    assert_eq!(names(Some(&["bans"])).unwrap(), ["bans"]);
+    assert_eq!(names(Some(&[])).unwrap(), [""; 0]);
+    assert_eq!(names(None).unwrap().len(), 2);
+    let mut many: Vec<_> = (0..MOST_NAMED).map(|i| format!("{}{i}", "c".repeat(120))).collect();
+    let named: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(names(Some(&named)).unwrap(), [""; 0]);
+    many.push("bans".to_owned());
+    let all: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(names(Some(&all)).unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_without_a_registry_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty.sqlite");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (v)").unwrap();
+    let error = looker(&path).look(None, false, soon()).unwrap_err();
+    assert!(error.to_string().contains("run `bustard migrate`"), "{error}");
+
+    let error = Database::new("sqlite::memory:").unwrap().observer().err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+}
+
+/// A PostgreSQL server that answers what it was told, and notes what it was asked.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<Result<Vec<Row>>>,
+    asked: Vec<String>,
+}
+
+impl Lines {
+    fn script(&self) -> std::sync::MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, rows: &[&[&str]]) {
+        let cell = |cell: &&str| (*cell != "-").then(|| (*cell).to_owned());
+        let rows = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        self.script().answers.push_back(Ok(rows));
+    }
+
+    fn refuse(&self, code: &str) {
+        let said = ServerMessage {
+            message: "no".to_owned(),
+            code: Some(code.to_owned()),
+            ..ServerMessage::default()
+        };
+        self.script().answers.push_back(Err(Error::new(ErrorKind::Database, "refused").said(said)));
+    }
+
+    /// What was asked since the last time, by its first words, but for those that
+    /// every look begins with.
+    fn asked(&self) -> Vec<String> {
+        let reading = format!("{};", crate::engine::READING);
+        let short =
+            |sql: String| sql.replace("pg_catalog.", "").replace(&reading, "").chars().take(24).collect();
+        std::mem::take(&mut self.script().asked).into_iter().map(short).collect()
+    }
+}
+
+impl Observer for Lines {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn connect(&mut self, _: Instant) -> Result<()> {
+        Ok(())
+    }
+
+    fn rows(&mut self, ahead: Option<&str>, sql: &str, _: Instant) -> Result<Vec<Row>> {
+        let mut script = self.script();
+        script.asked.extend(ahead.map(|ahead| format!("+{ahead}")));
+        script.asked.push(sql.to_owned());
+        script.answers.pop_front().expect("an answer is left")
+    }
+
+    fn wait(&mut self, _: Instant) -> Result<Woken> {
+        Ok(Woken::Time)
+    }
+
+    fn bell(&self) -> Arc<dyn Bell> {
+        unreachable!("nobody rings")
+    }
+}
+
+const LISTEN: &str = "LISTEN bustard;SELECT pg";
+const LAG: &str = "SELECT pg_is_in_recovery";
+const LOOK: &str = "SELECT s.name, s.app, s.";
+const NOTIFY: &str = "+NOTIFY bustard";
+
+/// Connected to process 7, unless LISTEN is refused.
+fn connected(lines: &Lines) -> Looker {
+    let mut looker = Looker::new(Box::new(lines.clone()));
+    lines.answer(&[&["7"]]);
+    looker.connect(soon()).unwrap();
+    assert_eq!(lines.asked(), [LISTEN]);
+    looker
+}
+
+fn connected_to_standby(lines: &Lines) -> Looker {
+    let mut looker = Looker::new(Box::new(lines.clone()));
+    lines.refuse("25006");
+    looker.connect(soon()).unwrap();
+    assert_eq!(lines.asked(), [LISTEN]);
+    looker
+}
+
+#[track_caller]
+fn look(looker: &mut Looker, notify: bool) -> Look {
+    looker.look(None, notify, soon()).unwrap()
+}
+
+#[test]
+fn a_look_asks_only_for_what_has_changed() {
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    lines.answer(&[&["-", "-", "5", "-9", "3", "7", "f"], &["bans", "forum", "4", "-8", "-", "-", "-"]]);
+    let seen =
+        Seen { name: "bans".into(), app: Some("forum".into()), identity: Identity { n: 4, nonce: -8 } };
+    let found = look(&mut looker, true);
+    assert_eq!((found.caches, found.age), (Some(vec![seen]), Duration::ZERO));
+    assert_eq!(lines.asked(), [NOTIFY, LOOK]);
+
+    lines.answer(&[&["-", "-", "5", "-9", "3", "7", "f"]]);
+    assert_eq!(look(&mut looker, false).caches, None);
+    assert!(lines.script().asked[0].contains("bustard.snapshot('5', '-9', NULL)"));
+    assert_eq!(lines.asked(), [LOOK]);
+
+    // Nothing is registered any more.
+    lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
+    assert_eq!(look(&mut looker, false).caches, Some(vec![]));
+    // What others want is another question, and quoted twice.
+    lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
+    looker.look(Some(&["it's", "a\\\"b"]), false, soon()).unwrap();
+    let sql = lines.script().asked.pop().unwrap();
+    assert!(sql.contains(r#"bustard.snapshot(NULL, NULL, E'{"it\'s","a\\\\\\"b"}')"#), "{sql}");
+}
+
+#[test]
+fn a_registry_that_is_not_there_or_closed_says_what_to_do() {
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    for (code, help) in [
+        ("3F000", "bustard migrate"),
+        ("42883", "older one"),
+        ("42P01", "bustard migrate"),
+        ("42501", "[registry]"),
+    ] {
+        lines.refuse(code);
+        let error = looker.look(None, false, soon()).unwrap_err();
+        assert!(error.to_string().contains(help), "{error}");
+    }
+}
+
+#[test]
+fn a_pooler_is_found_out_and_left_alone() {
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    lines.answer(&[&["-", "-", "5", "9", "3", "7", "f"]]);
+    look(&mut looker, false);
+    // Another process has served this one.
+    lines.answer(&[&["-", "-", "5", "9", "3", "8", "f"]]);
+    look(&mut looker, false);
+    assert_eq!(lines.asked(), [LOOK, LOOK]);
+    lines.answer(&[&["-", "-", "5", "9", "3", "8", "f"]]);
+    lines.answer(&[&["-", "-", "5", "9", "3", "7", "f"]]);
+    look(&mut looker, false);
+    look(&mut looker, true);
+    assert_eq!(lines.asked(), ["+UNLISTEN bustard", LOOK, "+UNLISTEN bustard;NOTIFY", LOOK]);
+    looker.connect(soon()).unwrap();
+    assert_eq!(lines.asked(), [""; 0]);
+    assert_eq!(looker.said.iter().collect::<Vec<_>>(), [&"pooled"]);
+}
+
+#[test]
+fn a_hot_standby_is_as_old_as_it_says() {
+    let lines = Lines::default();
+    let mut looker = connected_to_standby(&lines);
+    let mut age = |receiver: &str, caught_up: &str, heard: &str, replayed: &str| {
+        lines.answer(&[&["t", receiver, caught_up, heard, replayed]]);
+        lines.answer(&[&["-", "-", "5", "9", "3", "7", "t"]]);
+        let age = look(&mut looker, true).age;
+        assert_eq!(lines.asked(), [LAG, LOOK], "nobody notifies there");
+        age
+    };
+    let seconds = Duration::from_secs;
+    assert_eq!(age("3", "t", "-", "9000000"), Duration::ZERO);
+    assert_eq!(age("3", "t", "2000000", "9000000"), seconds(2));
+    assert_eq!(age("3", "t", "9000000", "2000000"), seconds(2));
+    assert_eq!(age("3", "f", "1000000", "9000000"), seconds(9));
+    assert_eq!(age("-", "t", "-", "9000000"), seconds(9));
+    // A receiver that is new has not proved anything yet.
+    assert_eq!(age("4", "t", "0", "9000000"), seconds(9));
+    assert_eq!(age("4", "t", "0", "9000000"), Duration::ZERO);
+    // The clock of the primary is a little ahead, or one of them has jumped.
+    assert_eq!(age("4", "f", "0", "-900000"), Duration::ZERO);
+    assert_eq!(age("4", "f", "0", "-9000000"), Duration::MAX);
+    assert_eq!(age("4", "t", "-9000000", "9000000"), seconds(9));
+    assert_eq!(age("4", "-", "0", "-"), Duration::MAX);
+    assert_eq!(looker.said.iter().collect::<Vec<_>>(), [&"pg_read_all_stats", &"standby"]);
+}
+
+#[test]
+fn a_promoted_standby_is_listened_to() {
+    let lines = Lines::default();
+    let mut looker = connected_to_standby(&lines);
+    lines.answer(&[&["f", "-", "-", "-", "-"]]);
+    lines.answer(&[&["7"]]);
+    lines.answer(&[&["-", "-", "5", "9", "3", "7", "f"]]);
+    assert_eq!(look(&mut looker, true).age, Duration::ZERO);
+    assert_eq!(lines.asked(), [LAG, LISTEN, NOTIFY, LOOK]);
+}
+
+#[test]
+fn a_standby_that_only_a_look_finds_out_is_looked_at_again() {
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    lines.answer(&[&["-", "-", "5", "9", "3", "7", "t"]]);
+    lines.answer(&[&["t", "-", "f", "-", "4000000"]]);
+    lines.answer(&[&["-", "-", "5", "9", "3", "7", "t"]]);
+    let found = look(&mut looker, false);
+    assert_eq!((found.caches, found.age), (Some(vec![]), Duration::from_secs(4)));
+    assert_eq!(lines.asked(), [LOOK, LAG, LOOK]);
+}
+
+#[test]
+fn folding_waits_until_it_is_worth_it_and_is_not_tried_without_the_right() {
+    const FOLD: &str = "BEGIN ISOLATION LEVEL RE";
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    let mut fold = |unfolded: &str, answers: &[&str]| {
+        lines.answer(&[&["-", "-", "5", "9", unfolded, "7", "f"]]);
+        look(&mut looker, false);
+        for answer in answers {
+            if *answer == "ok" { lines.answer(&[&["role"]]) } else { lines.refuse(answer) }
+        }
+        looker.fold(soon());
+        // Not twice for one look.
+        looker.fold(soon());
+        lines.asked().split_off(1)
+    };
+    assert_eq!(fold("1000", &[]), [""; 0]);
+    assert_eq!(fold("1001", &["ok"]), [FOLD]);
+    assert_eq!(fold("1001", &["40001", "ok"]), [FOLD, "ROLLBACK"]);
+    assert_eq!(fold("1001", &["42501", "ok"]), [FOLD, "ROLLBACK"]);
+    assert_eq!(fold("10000", &[]), [""; 0]);
+    assert_eq!(fold("10001", &["ok"]), ["SELECT quote_ident(CURRE"]);
+    assert_eq!(fold("10001", &[]), [""; 0]);
+}
+
+#[test]
+fn a_fold_that_costs_the_connection_is_not_tried_again_at_once() {
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    for asked in [2, 1] {
+        lines.answer(&[&["-", "-", "5", "9", "1001", "7", "f"]]);
+        look(&mut looker, false);
+        lines.script().answers.push_back(Err(Error::new(ErrorKind::Connection, "no answer")));
+        looker.fold(soon());
+        assert_eq!(lines.asked().len(), asked);
+        lines.script().answers.clear();
+        lines.answer(&[&["7"]]);
+        looker.connect(soon()).unwrap();
+        lines.asked();
+    }
+}

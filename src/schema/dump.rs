@@ -1,0 +1,203 @@
+//! A schema as lines of text, so that two can be compared and the difference be
+//! read. SQLite keeps the text that created a thing, which one of equal tables may
+//! have been given in another case, with other blanks, quotes or comments.
+
+use crate::engine::Executor;
+use crate::error::Result;
+use crate::model::Engine;
+use crate::registry;
+use crate::sql::tokens;
+
+/// A line for each cache, column, constraint, index, trigger and view, without
+/// Bustard's own, the usual histories, and those with the names `histories`.
+pub(crate) fn lines(executor: &mut impl Executor, histories: &[&str]) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for cache in registry::described(executor)? {
+        lines.push(match (cache.app, cache.tables.as_slice()) {
+            (app, []) => format!("cache {} of {}", cache.name, owner(&app)),
+            (app, tables) => format!("cache {} of {} on {}", cache.name, owner(&app), tables.join(", ")),
+        });
+    }
+    let objects = "SELECT type, name, tbl_name, sql FROM main.sqlite_master \
+                   WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY type, name";
+    for row in executor.rows(objects)? {
+        let [Some(kind), Some(name), Some(table), Some(sql)] = row.as_slice() else { continue };
+        let is_history = table.starts_with("refinery_schema_history")
+            || histories.iter().any(|history| history.rsplit('.').next() == Some(table));
+        if is_history || name.starts_with("bustard_") || table.starts_with("bustard_") {
+            continue;
+        }
+        describe(&mut lines, kind, name, &spelt(sql));
+    }
+    Ok(lines)
+}
+
+fn owner(app: &Option<String>) -> &str {
+    app.as_deref().unwrap_or("nobody")
+}
+
+/// The tokens of SQL, each in its plainest spelling.
+fn spelt(sql: &str) -> Vec<String> {
+    tokens(sql, Engine::Sqlite).map(plain).collect()
+}
+
+/// SQLite does not tell upper from lower case, but in strings, and takes quotes that
+/// a name does not need.
+fn plain(token: &str) -> String {
+    if token.starts_with('\'') {
+        return token.to_owned();
+    }
+    let lower = token.to_ascii_lowercase();
+    let quoted = [('"', '"'), ('`', '`'), ('[', ']')]
+        .iter()
+        .find_map(|(open, close)| lower.strip_prefix(*open)?.strip_suffix(*close));
+    let is_plain = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    quoted.filter(is_plain).map(str::to_owned).unwrap_or(lower)
+}
+
+fn describe(lines: &mut Vec<String>, kind: &str, name: &str, tokens: &[String]) {
+    let virtually = tokens.get(1).is_some_and(|word| word == "virtual");
+    let open = tokens.iter().position(|token| token == "(");
+    let (Some(open), "table", false) = (open, kind, virtually) else {
+        lines.push(written(tokens));
+        return;
+    };
+    // The commas between columns are those within one parenthesis.
+    let (mut depth, mut start) = (1, open + 1);
+    for (at, token) in tokens.iter().enumerate().skip(start) {
+        match token.as_str() {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && token == ",") {
+            lines.push(format!("table {name}: {}", written(&tokens[start..at])));
+            start = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    if start < tokens.len() {
+        lines.push(format!("table {name}: {}", written(&tokens[start..])));
+    }
+}
+
+fn written(tokens: &[String]) -> String {
+    let mut text = String::new();
+    for token in tokens {
+        let joins = matches!(token.as_str(), "(" | ")" | "," | "." | ";") || text.ends_with(['(', '.']);
+        if !joins && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(token);
+    }
+    text
+}
+
+/// The lines in which two schemas differ: `-` is in the first only, `+` in the
+/// second. Empty where they are equal.
+pub(crate) fn difference(first: &[String], second: &[String]) -> String {
+    // How long the longest common part of what follows is.
+    let mut common = vec![vec![0_usize; second.len() + 1]; first.len() + 1];
+    for i in (0..first.len()).rev() {
+        for j in (0..second.len()).rev() {
+            common[i][j] = match first[i] == second[j] {
+                true => common[i + 1][j + 1] + 1,
+                false => common[i + 1][j].max(common[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j) = (0, 0);
+    let mut text = String::new();
+    while i < first.len() || j < second.len() {
+        let (sign, line) = match (first.get(i), second.get(j)) {
+            (Some(one), Some(other)) if one == other => {
+                (i, j) = (i + 1, j + 1);
+                continue;
+            }
+            (Some(one), other) if other.is_none() || common[i + 1][j] >= common[i][j + 1] => {
+                i += 1;
+                ('-', one)
+            }
+            (_, Some(other)) => {
+                j += 1;
+                ('+', other)
+            }
+            // Only where both have ended.
+            (_, None) => break,
+        };
+        text += &format!("\n  {sign} {line}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(sql: &str) -> Vec<String> {
+        let connection = &mut rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(sql).unwrap();
+        lines(connection, &["main.log"]).unwrap()
+    }
+
+    #[test]
+    fn spelling_makes_no_difference() {
+        let one = described("CREATE TABLE ban (id INTEGER PRIMARY KEY, name varchar(10) DEFAULT 'A, (b')");
+        let other = described(
+            "CREATE TABLE [x] (`id` integer  primary key, -- a comment\n \"name\" VARCHAR (10) default 'A, (b');
+             ALTER TABLE x RENAME TO ban;",
+        );
+        assert_eq!(one, ["table ban: id integer primary key", "table ban: name varchar(10) default 'A, (b'"]);
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn an_added_column_is_like_one_from_the_start() {
+        let from_the_start = described("CREATE TABLE ban (id INTEGER, reason TEXT NOT NULL DEFAULT '');");
+        let added = described(
+            "CREATE TABLE ban (id INTEGER\n);
+             ALTER TABLE ban ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+             ALTER TABLE ban ADD COLUMN passing TEXT;
+             ALTER TABLE ban DROP COLUMN passing;",
+        );
+        assert_eq!(added, from_the_start);
+    }
+
+    #[test]
+    fn what_differs_makes_a_difference() {
+        let base = "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'a', CHECK (name <> ''));";
+        for changed in [
+            "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'A', CHECK (name <> ''));",
+            "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'a', CHECK (name <> ' '));",
+            "CREATE TABLE ban (id INTEGER, name TEXT, CHECK (name <> ''));",
+            "CREATE TABLE ban (name TEXT DEFAULT 'a', id INTEGER, CHECK (name <> ''));",
+            "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'a', CHECK (name <> '')) STRICT;",
+            "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'a', CHECK (name <> '')); CREATE INDEX i ON ban (id);",
+            "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'a', CHECK (name <> '')); CREATE VIEW v AS SELECT 1;",
+        ] {
+            assert_ne!(described(base), described(changed));
+        }
+    }
+
+    #[test]
+    fn histories_are_left_out() {
+        let histories =
+            "CREATE TABLE log (version INTEGER); CREATE TABLE refinery_schema_history (version INTEGER);";
+        assert_eq!(described(histories), [""; 0]);
+    }
+
+    #[test]
+    fn the_difference_is_what_only_one_has() {
+        let lines = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+        assert_eq!(difference(&lines("abc"), &lines("abc")), "");
+        assert_eq!(difference(&lines("abc"), &lines("adc")), "\n  - b\n  + d");
+        assert_eq!(difference(&lines("ab"), &lines("ba")), "\n  - a\n  + a");
+        assert_eq!(difference(&lines(""), &lines("a")), "\n  + a");
+        assert_eq!(difference(&lines("ab"), &lines("")), "\n  - a\n  - b");
+    }
+}

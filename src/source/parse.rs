@@ -1,0 +1,285 @@
+//! SQL files: statements and directives.
+//!
+//! In: a text and the engine that it is for. Out: the migration that it
+//! describes, and everything that is wrong with it. [`lexer`] makes tokens,
+//! [`split`] puts them together, [`directive`] and [`refuse`] judge them, and
+//! this module builds the operations, in the order of the file.
+
+use crate::diagnostic::{Diagnostic, Place};
+use crate::model::{
+    Dependency, Engine, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache,
+};
+use crate::sql::directive::{self, Directive};
+use crate::sql::refuse::{self, Explained, Verdict};
+use crate::sql::split::{self, Piece, Unit};
+use crate::sql::{Text, lexer};
+
+/// What a text says, and what is wrong with it.
+pub(super) struct Parsed {
+    pub migration: Migration,
+    pub problems: Vec<Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What directives mean in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Directives {
+    /// What they say.
+    Obeyed,
+    /// Nothing, so that they must not be there: the text is part of a
+    /// migration built in code.
+    Misplaced,
+    /// What they say, and that it undoes something: the text is a record's.
+    Undoing,
+}
+
+pub(super) fn parse(text: &Text<'_>, engine: Engine, directives: Directives) -> Parsed {
+    let mut reader = Reader::new(text, engine, directives);
+    reader.read();
+    Parsed { migration: reader.migration, problems: reader.problems, warnings: reader.warnings }
+}
+
+struct Reader<'a> {
+    text: &'a Text<'a>,
+    engine: Engine,
+    directives: Directives,
+    migration: Migration,
+    problems: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    /// Statements that are still to become one operation, and their bytes.
+    group: Vec<Statement>,
+    group_bytes: (usize, usize),
+    /// Where `down` is.
+    down: Option<usize>,
+    /// What cannot run in a transaction, with its problem.
+    not_in_transaction: Vec<Diagnostic>,
+    /// Where backslashes begin to escape quotes, which only the server can follow.
+    backslashes: Option<usize>,
+    /// Something in it is no SQL, so that what follows may be misread.
+    foreign: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a Text<'a>, engine: Engine, directives: Directives) -> Self {
+        Reader {
+            text,
+            engine,
+            directives,
+            migration: Migration::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            group: Vec::new(),
+            group_bytes: (0, 0),
+            down: None,
+            not_in_transaction: Vec::new(),
+            backslashes: None,
+            foreign: false,
+        }
+    }
+
+    fn read(&mut self) {
+        let text = self.text.as_str();
+        if let Some(at) = text.find('\0') {
+            let help = "databases take text without such bytes; save the file as UTF-8";
+            self.problem(at, "a zero byte in SQL", help);
+            return;
+        }
+        let (tokens, unended) = lexer::lex(text, self.engine);
+        for piece in split::split(text, &tokens, self.engine) {
+            match piece {
+                Piece::Statement(unit) => {
+                    self.statement(&unit);
+                    // Rows follow, or strings that would be misread.
+                    if self.backslashes.is_some() || self.foreign && unit.is(0, "COPY") {
+                        break;
+                    }
+                }
+                Piece::Directive { comment, inside } => self.directive(comment, inside),
+                Piece::ShellCommand(at) => self.shell_command(at),
+            }
+        }
+        self.flush();
+        if self.migration.no_transaction.is_none() {
+            self.problems.append(&mut self.not_in_transaction);
+        }
+        if let Some(start) = self.backslashes {
+            self.leave_to_the_server(start);
+        } else if let Some(unended) = unended.filter(|_| !self.foreign) {
+            let message = format!("the SQL ends inside {}", unended.what);
+            self.problem(unended.start, message, "it opens here and is never closed");
+        }
+        let idle = self.migration.operations.is_empty() && self.problems.is_empty();
+        if idle && self.directives == Directives::Obeyed {
+            let warning =
+                Diagnostic::new("the migration does nothing: it has no statement and no cache operation");
+            self.warnings.push(warning.at(Place::file(self.text.file())));
+        }
+    }
+
+    fn problem(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(Diagnostic::new(message).at(self.text.place(at)).help(help));
+    }
+
+    fn statement(&mut self, unit: &Unit<'_>) {
+        let place = self.text.place(unit.start());
+        let problem = |Explained { message, help }| Diagnostic::new(message).at(place.clone()).help(help);
+        match refuse::judge(unit, self.engine) {
+            Verdict::Fine => {}
+            Verdict::Dropped(why) => return self.warnings.push(problem(why)),
+            Verdict::Refused(why) => return self.problems.push(problem(why)),
+            Verdict::NotInTransaction(why) => self.not_in_transaction.push(problem(why)),
+            Verdict::CopyIn(why) => {
+                self.foreign = true;
+                return self.problems.push(problem(why));
+            }
+        }
+        if self.engine == Engine::Postgres && switches_backslashes_on(unit) {
+            let rest =
+                self.text.as_str()[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+            self.backslashes = rest.contains('\\').then(|| self.text.as_str().len() - rest.len());
+        }
+        if self.group.is_empty() {
+            self.group_bytes.0 = unit.start();
+        }
+        self.group_bytes.1 = unit.end();
+        let sql = unit.sql().to_owned();
+        self.group.push(Statement { sql, place: Some(place), form: Form::Statement });
+    }
+
+    /// Makes one operation of the statements so far.
+    fn flush(&mut self) {
+        if self.group.is_empty() {
+            return;
+        }
+        let (start, end) = self.group_bytes;
+        let sql = Sql::split(&self.text.as_str()[start..end], std::mem::take(&mut self.group));
+        self.push(Operation::Sql(sql));
+    }
+
+    fn push(&mut self, operation: Operation) {
+        self.migration.down.as_mut().unwrap_or(&mut self.migration.operations).push(operation);
+    }
+
+    fn shell_command(&mut self, at: usize) {
+        self.foreign = true;
+        let line = self.text.as_str()[at..].lines().next().unwrap_or_default();
+        let command = line.split_whitespace().next().unwrap_or_default();
+        let shell = if self.engine == Engine::Postgres { "psql" } else { "the sqlite3 shell" };
+        let message = format!("`{command}` is a command of {shell}, not SQL");
+        self.problem(at, message, "leave it out, or write what it does in SQL");
+    }
+
+    fn directive(&mut self, comment: lexer::Token, inside: Option<usize>) {
+        let text = self.text.as_str();
+        let whole = &text[comment.start..comment.end];
+        if self.directives == Directives::Misplaced {
+            let help =
+                "use the methods of `Migration` for it: `depends_on`, `register_cache`, `down` and so on";
+            return self.problem(comment.start, "a directive in SQL that is built in code", help);
+        }
+        if !(comment.start == 0 || text[..comment.start].ends_with(['\n', '\r'])) {
+            let help = "move it to the start of a line of its own";
+            return self.problem(comment.start, "a directive must be at the start of a line", help);
+        }
+        if let Some(at) = whole.find('\r').filter(|at| !whole[*at..].trim().is_empty()) {
+            let help = "SQLite ends a comment at a line feed only: save the file with LF or CRLF line ends";
+            return self.problem(
+                comment.start + at,
+                "a directive's line goes on behind a carriage return",
+                help,
+            );
+        }
+        if let Some(start) = inside {
+            let line = self.text.line(start);
+            let help =
+                format!("end the statement that starts on line {line} with `;` first, or move the directive");
+            return self.problem(comment.start, "a directive inside a statement", help);
+        }
+        match directive::parse(whole, self.directives == Directives::Undoing) {
+            Ok(directive) => self.obey(directive, comment.start),
+            Err(complaint) => self.problem(comment.start + complaint.at, complaint.message, complaint.help),
+        }
+    }
+
+    fn obey(&mut self, directive: Directive, at: usize) {
+        let place = Some(self.text.place(at));
+        let cache_operation = matches!(directive, Directive::Register { .. } | Directive::Unregister { .. });
+        if let Some(down) = self.down.filter(|_| !cache_operation) {
+            let message =
+                if directive == Directive::Down { "`down` is there twice" } else { "this cannot be undone" };
+            let line = self.text.line(down);
+            let help =
+                format!("after `down`, on line {line}, go SQL, `register cache` and `unregister cache` only");
+            return self.problem(at, message, help);
+        }
+        match directive {
+            Directive::DependsOn { app, version } => {
+                self.migration.depends_on.push(Dependency { app, version, place });
+            }
+            Directive::RequiredBy { app, version } => {
+                self.migration.required_by.push(Dependency { app, version: Some(version), place });
+            }
+            Directive::Register { cache, tables, again } => {
+                self.flush();
+                let register = RegisterCache { name: cache, tables, keeps_owner: again, place };
+                self.push(Operation::RegisterCache(register));
+            }
+            Directive::Unregister { cache } => {
+                self.flush();
+                let undoes = self.directives == Directives::Undoing;
+                self.push(Operation::UnregisterCache(UnregisterCache { name: cache, undoes, place }));
+            }
+            Directive::NoTransaction => {
+                self.migration.no_transaction = place;
+                let help = "leave it out; what cannot run in a transaction is to be run by hand";
+                self.problem(at, "`no transaction` is not supported yet", help);
+            }
+            Directive::Down => {
+                self.flush();
+                self.down = Some(at);
+                self.migration.down = Some(Vec::new());
+            }
+        }
+    }
+
+    /// Sends what follows as one statement: who knows where its statements end.
+    /// Not the statements before it: the server reads a whole message before it
+    /// runs any of it, so the setting holds from the next message on.
+    fn leave_to_the_server(&mut self, start: usize) {
+        let rest = &self.text.as_str()[start..];
+        let mut at = start;
+        let directive = rest.split_inclusive('\n').find(|line| {
+            at += line.len();
+            directive::found_in(line.trim_end())
+        });
+        if let Some(line) = directive {
+            at -= line.len();
+            let help = "move it to the top of the file, or leave `standard_conforming_strings` alone and write `E'…'`";
+            self.problem(at, "a directive where only the server can tell strings apart", help);
+            return;
+        }
+        let place = self.text.place(start);
+        // A comment at the end must not swallow what Bustard sends after it.
+        let sql = format!("{}\n", rest.trim_end());
+        let statement = Statement { sql, place: Some(place.clone()), form: Form::Unsplit };
+        self.push(Operation::Sql(Sql::split(rest, vec![statement])));
+        let warning = "the file changes what a backslash means: only the server can tell apart the statements from here on";
+        let help =
+            "leave `standard_conforming_strings` alone, and write `E'…'` where backslashes are escapes";
+        self.warnings.push(Diagnostic::new(warning).at(place).help(help));
+    }
+}
+
+/// `SET standard_conforming_strings = off`: then `'it\'s'` is one string.
+fn switches_backslashes_on(unit: &Unit<'_>) -> bool {
+    let name = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
+    unit.is(0, "SET")
+        && unit.is(name, "standard_conforming_strings")
+        && matches!(
+            unit.token(name + 2).trim_matches('\'').to_ascii_lowercase().as_str(),
+            "off" | "false" | "no" | "0"
+        )
+}
+
+#[cfg(test)]
+mod tests;

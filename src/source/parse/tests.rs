@@ -1,0 +1,328 @@
+//! What files say, as a whole; the parts have tests of their own.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::Engine::{Postgres, Sqlite};
+
+fn read(text: &str, engine: Engine) -> Parsed {
+    parse(&Text::new(Path::new("a.sql"), text), engine, Directives::Obeyed)
+}
+
+fn operations(operations: &[Operation]) -> Vec<String> {
+    let lines = operations.iter().map(|operation| match operation {
+        Operation::Sql(sql) => sql.statements().iter().map(|s| s.sql.clone()).collect::<Vec<_>>().join(" | "),
+        other => other.describe(Postgres),
+    });
+    lines.collect()
+}
+
+fn only_problem(text: &str, engine: Engine) -> String {
+    let parsed = read(text, engine);
+    assert_eq!(parsed.problems.len(), 1, "{text}: {:#?}", parsed.problems);
+    parsed.problems[0].to_string()
+}
+
+#[test]
+fn operations_are_in_the_order_of_the_file() {
+    let parsed = read(
+        "\u{feff}-- A comment.\n-- bustard: depends on forum V1\n-- bustard: register cache bans\nCREATE TABLE ban \
+         (id int);\nCREATE TABLE b (id int); -- done\n-- bustard: unregister cache \"old ones\"\nSELECT 1;\n\n\
+         -- bustard: down\nDROP TABLE ban;\n-- bustard: register cache other\nDROP TABLE b\n",
+        Postgres,
+    );
+    assert_eq!(parsed.problems, []);
+    assert_eq!(parsed.warnings, []);
+    assert_eq!(
+        operations(&parsed.migration.operations),
+        [
+            "register cache bans",
+            "CREATE TABLE ban (id int) | CREATE TABLE b (id int)",
+            "unregister cache old ones",
+            "SELECT 1"
+        ]
+    );
+    let down = parsed.migration.down.expect("there is a down part");
+    assert_eq!(operations(&down), ["DROP TABLE ban", "register cache other", "DROP TABLE b"]);
+    let dependency = &parsed.migration.depends_on[0];
+    assert_eq!((dependency.app.as_str(), dependency.version), ("forum", Some(1)));
+    assert_eq!(dependency.place.as_ref().and_then(Place::line), Some(2));
+}
+
+#[test]
+fn directives_in_quotes_are_text() {
+    for text in [
+        "SELECT '\n-- bustard: down\n';",
+        "SELECT $$\n-- bustard: nonsense\n$$;",
+        "SELECT $a$\n-- bustard: nonsense\n$a$;",
+        "SELECT \"\n-- bustard: nonsense\n\";",
+        "/*\n-- bustard: nonsense\n*/ SELECT 1;",
+        "/* /* */\n-- bustard: nonsense\n*/ SELECT 1;",
+        "SELECT E'\\'\n-- bustard: nonsense\n';",
+    ] {
+        let parsed = read(text, Postgres);
+        assert_eq!((parsed.problems.len(), parsed.migration.operations.len()), (0, 1), "{text}");
+    }
+}
+
+#[test]
+fn directives_elsewhere_are_not_passed_over() {
+    for (text, message) in [
+        ("  -- bustard: down\nSELECT 1;", "at the start of a line"),
+        ("SELECT 1; -- bustard: down\n", "at the start of a line"),
+        ("SELECT 1\n-- bustard: down\n;", "inside a statement\n  --> a.sql:2:1"),
+        ("-- bustard: down\n-- bustard: down\n", "`down` is there twice\n  --> a.sql:2:1"),
+        ("-- bustard: down\n-- bustard: depends on forum\n", "cannot be undone\n  --> a.sql:2:1"),
+        ("-- bustard: no transaction\nVACUUM;", "`no transaction` is not supported yet"),
+        (
+            "-- bustard: register cach x\r\nSELECT 1;",
+            "--> a.sql:1:13\n   |\n 1 | -- bustard: register cach x\n",
+        ),
+    ] {
+        let problem = only_problem(text, Postgres);
+        assert!(problem.contains(message), "{text}: {problem}");
+    }
+    assert!(only_problem("-- bustard: down\rSELECT 1;\r", Sqlite).contains("carriage return"));
+    assert_eq!(read("-- c\r-- bustard: register cache a\rSELECT 1", Postgres).migration.operations.len(), 2);
+    let text = "CREATE TRIGGER t DELETE ON a BEGIN\n-- bustard: down\nSELECT 1; END;";
+    assert!(only_problem(text, Sqlite).contains("inside a statement"));
+}
+
+#[test]
+fn sql_that_does_not_end() {
+    for text in ["SELECT 1;\nSELECT 'it;\n-- bustard: down\n", "SELECT 1;\nSELECT 'a"] {
+        let problem = only_problem(text, Postgres);
+        assert!(problem.starts_with("the SQL ends inside a string\n  --> a.sql:2:8\n"), "{problem}");
+    }
+}
+
+#[test]
+fn what_is_no_sql() {
+    let copy = "SELECT 1;\nCOPY a FROM stdin;\n1\tit's\n\\.\n\nCOMMIT;";
+    assert!(only_problem(copy, Postgres).contains("a.sql:2:1"));
+    let parsed = read("\\connect it's\nBEGIN;\n", Postgres);
+    assert_eq!(parsed.problems[0].message(), "`\\connect` is a command of psql, not SQL");
+    assert!(
+        only_problem(".read a.sql\nSELECT 1;", Sqlite).contains("`.read` is a command of the sqlite3 shell")
+    );
+    assert!(only_problem("SELECT 1;\0", Postgres).contains("zero byte"));
+    let help = only_problem("CREATE INDEX CONCURRENTLY a ON b (c)", Postgres);
+    assert!(help.contains("no transaction"), "{help}");
+}
+
+#[test]
+fn every_problem_of_a_file_is_reported() {
+    let parsed = read("-- bustard: downn\nBEGIN;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", Postgres);
+    let lines: Vec<_> = parsed.problems.iter().map(|p| p.place().and_then(Place::line)).collect();
+    assert_eq!(lines, [Some(1), Some(2), Some(3), Some(4), Some(5)]);
+}
+
+#[test]
+fn warnings() {
+    for text in ["", "-- nothing\n;;", "-- bustard: depends on a\n"] {
+        assert!(read(text, Sqlite).warnings[0].message().contains("does nothing"), "{text}");
+    }
+    let parsed = read("PRAGMA foreign_keys=OFF;\nSELECT 1;", Sqlite);
+    assert_eq!(operations(&parsed.migration.operations), ["SELECT 1"]);
+    assert!(parsed.warnings[0].message().contains("left out"));
+}
+
+#[test]
+fn a_file_that_only_the_server_can_split() {
+    let rest = "SELECT 'it\\'s; x';\nSELECT 1; -- end";
+    let text = format!("-- bustard: register cache a\nSET standard_conforming_strings = off;\n{rest}");
+    let parsed = read(&text, Postgres);
+    assert_eq!(parsed.problems, []);
+    assert_eq!(parsed.warnings.len(), 1);
+    match &parsed.migration.operations[..] {
+        [Operation::RegisterCache(_), Operation::Sql(set), Operation::Sql(sql)] => {
+            assert_eq!(set.statements()[0].sql, "SET standard_conforming_strings = off");
+            assert_eq!(sql.statements().len(), 1);
+            assert_eq!(sql.statements()[0].form, Form::Unsplit);
+            assert_eq!(sql.statements()[0].sql, format!("{rest}\n"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let parsed = read(&format!("{text}\n-- bustard: register cache b\n"), Postgres);
+    assert_eq!(parsed.problems[0].place().and_then(|place| place.line()), Some(5));
+    // Without a backslash nothing changes.
+    let parsed = read("SET standard_conforming_strings = off;\nSELECT 1;\n-- bustard: down\n", Postgres);
+    assert_eq!((parsed.problems.len(), parsed.warnings.len()), (0, 0));
+}
+
+#[test]
+fn directives_in_code_are_refused() {
+    let text = Text::new(Path::new("a V1__b (built in code)"), "-- bustard: down\nSELECT 1");
+    let parsed = parse(&text, Postgres, Directives::Misplaced);
+    assert!(parsed.problems[0].to_string().contains("built in code):1:1"));
+}
+
+const FRAGMENTS: &[&str] = &[
+    "SELECT 1",
+    "a",
+    "'it''s; '",
+    "\"q;\"\"x\"",
+    ";",
+    ";\n",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    "-- c; 'x\n",
+    "/* ; */",
+    "/* /* ; */ */",
+    "$$ ; $$",
+    "$a$ ; $$ $a$",
+    "E'\\';'",
+    "E'\\377'",
+    "U&'\\0061'",
+    "B'0'",
+    "x'1F'",
+    "(",
+    ")",
+    "BEGIN ATOMIC",
+    "END",
+    "CASE",
+    "CREATE FUNCTION f()",
+    "CREATE TRIGGER t",
+    "BEGIN",
+    "||",
+    "--",
+    "/*",
+    "->>",
+    "@>",
+    "?|",
+    "#>>",
+    ":=",
+    "::",
+    "$1",
+    "1_000 ",
+    "1.",
+    ".5",
+    "._x",
+    "1e5 ",
+    "0x1F ",
+    "é",
+    "🦀",
+    "\u{301}",
+    "a$b",
+    "[x;y]",
+    "`x;y`",
+    "\\",
+    "\\d\n",
+    "{",
+    "}",
+    "|&",
+    "@-",
+    "<|",
+    "\n-- bustard: register cache a\n",
+    "\n-- bustard: down\n",
+    "-- bustard: x\n",
+    "COPY a FROM stdin;\n",
+    "'",
+    "\"",
+    "$x$",
+    "$",
+    "PRAGMA foreign_keys=1",
+    "\u{feff}",
+    "\u{a0}",
+    "\t",
+    "#-",
+    "U&",
+    "e",
+    "N'x'",
+    "!",
+    "~",
+    "^@",
+];
+
+/// Where semicolons are outside of quotes and comments, in a text that ends
+/// outside of them.
+fn semicolons(text: &str, engine: Engine) -> Vec<usize> {
+    let word = |c: char| c.is_alphanumeric() || c == '_' || !c.is_ascii() || (c == '$' && engine == Postgres);
+    let line_end = |c| c == '\n' || (c == '\r' && engine == Postgres);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let quoted = crate::sql::scan::scan(rest, engine).unwrap_or(rest.len());
+        at += if quoted > c.len_utf8() {
+            quoted
+        } else if rest.starts_with("--") {
+            rest.find(line_end).unwrap_or(rest.len())
+        } else if c.is_ascii_digit() {
+            let number = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
+            rest[..rest.len() - number.len()].trim_end_matches('_').len()
+        } else if c == '$' {
+            // A parameter.
+            1 + rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - 1)
+        } else if word(c) {
+            rest.find(|c| !word(c)).unwrap_or(rest.len())
+        } else {
+            if c == ';' {
+                found.push(at);
+            }
+            c.len_utf8()
+        };
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+    #[test]
+    fn whatever_the_text_its_statements_are_where_they_say(
+        parts in prop::collection::vec(prop::sample::select(FRAGMENTS), 0..24),
+        engine in prop::sample::select(vec![Postgres, Sqlite]),
+    ) {
+        let text: String = parts.concat();
+        let (tokens, unended) = lexer::lex(&text, engine);
+
+        // Tokens cover the text, without holes.
+        let mut end = 0;
+        for token in &tokens {
+            prop_assert_eq!(token.start, end);
+            prop_assert!(token.end > token.start);
+            end = token.end;
+        }
+        prop_assert_eq!(end, unended.as_ref().map_or(text.len(), |unended| unended.start));
+
+        // The same is quoted as for a reader that knows nothing else.
+        let ends = |kind| tokens.iter().filter(move |t| t.kind == kind).map(|t| t.start).collect::<Vec<_>>();
+        let reference = semicolons(&text[..end], engine);
+        prop_assert_eq!(ends(lexer::Kind::Semicolon), reference, "{:?}", tokens);
+
+        // Statements hold everything but blanks, comments and the semicolons between them.
+        let parsed = read(&text, engine);
+        let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(&text).split('\n').collect();
+        let all = parsed.migration.operations.iter().chain(parsed.migration.down.iter().flatten());
+        for operation in all {
+            let Operation::Sql(sql) = operation else { continue };
+            for statement in sql.statements() {
+                let place = statement.place.as_ref().expect("files give places");
+                let (line, column) = (place.line().unwrap_or(0), place.column().unwrap_or(0));
+                let rest: String = lines[line as usize - 1].chars().skip(column as usize - 1).collect();
+                let first = statement.sql.split('\n').next().unwrap_or_default();
+                prop_assert!(rest.starts_with(first), "{:?} is not at {}", statement.sql, place);
+            }
+        }
+        let mut covered = Vec::new();
+        for piece in split::split(&text, &tokens, engine) {
+            match piece {
+                Piece::Statement(unit) => covered.push(unit.start()..unit.end()),
+                Piece::ShellCommand(at) => {
+                    covered.push(at..text[at..].find('\n').map_or(text.len(), |length| at + length));
+                }
+                Piece::Directive { .. } => {}
+            }
+        }
+        for token in tokens {
+            let significant = !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment | lexer::Kind::Semicolon);
+            let found = covered.iter().filter(|range| range.contains(&token.start)).count();
+            prop_assert!(!significant || found == 1, "{:?} is in no statement", &text[token.start..token.end]);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What undoes a migration, as text that outlives its file.
+//!
+//! In: operations. Out: the text of a migration file that does the same, which is
+//! read again here; and why it does not, where it does not.
+
+use std::path::Path;
+
+use super::code::canonical_line;
+use super::parse::{Directives, parse};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Engine, Operation, Statement};
+use crate::sql::Text;
+
+/// Writes operations down, each on lines of its own. The second is why the text
+/// alone is not enough.
+pub(crate) fn write(operations: &[Operation], engine: Engine) -> (String, Option<String>) {
+    let mut text = String::new();
+    for operation in operations {
+        match operation {
+            Operation::Sql(sql) => {
+                for Statement { sql, .. } in sql.statements() {
+                    text.push_str(sql);
+                    text.push_str(if sql.ends_with('\n') { "" } else { ";\n" });
+                }
+            }
+            Operation::Function(function) => {
+                let label = function.label().replace(char::is_control, " ");
+                text.push_str(&format!("-- function {label}\n"));
+            }
+            other => {
+                text.push_str(&canonical_line(other, engine));
+                text.push('\n');
+            }
+        }
+    }
+    let function = operations.iter().find_map(|operation| match operation {
+        Operation::Function(function) => Some(function.label()),
+        _ => None,
+    });
+    let obstacle = match function {
+        Some(label) => Some(format!("the function {label} is in the app's code")),
+        None if does_the_same(operations, &text, engine) => None,
+        None => Some("its SQL cannot be told apart from the directives around it".to_owned()),
+    };
+    (text, obstacle)
+}
+
+/// Reads what [`write`] has written.
+///
+/// # Errors
+///
+/// What is wrong with it, at its place in a file of this name.
+pub(crate) fn read(name: &Path, text: &str, engine: Engine) -> Result<Vec<Operation>, Vec<Diagnostic>> {
+    let parsed = parse(&Text::new(name, text), engine, Directives::Undoing);
+    match parsed.problems.is_empty() {
+        true => Ok(parsed.migration.operations),
+        false => Err(parsed.problems),
+    }
+}
+
+fn does_the_same(operations: &[Operation], text: &str, engine: Engine) -> bool {
+    read(Path::new(""), text, engine).is_ok_and(|read| steps(&read, engine) == steps(operations, engine))
+}
+
+/// What operations do, whichever statements were grouped.
+fn steps(operations: &[Operation], engine: Engine) -> Vec<String> {
+    let one = |operation: &Operation| match operation {
+        Operation::Sql(sql) => sql.statements().iter().map(|statement| statement.sql.clone()).collect(),
+        Operation::Schema(schema) => schema.sql(engine).into_iter().collect(),
+        Operation::Function(_) => Vec::new(),
+        Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
+            vec![canonical_line(operation, engine)]
+        }
+    };
+    operations.iter().flat_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Function, Migration};
+    use crate::source::Findings;
+    use crate::source::code::built;
+
+    fn undo_of(migration: &Migration, engine: Engine) -> Vec<Operation> {
+        let mut findings = Findings::default();
+        let loaded = built("app", "V1__x", migration, engine, &mut findings).expect("a good name");
+        assert!(findings.problems.is_empty(), "{:?}", findings.problems);
+        loaded.migration.undo().expect("it can be undone")
+    }
+
+    /// All that matters of operations, in order.
+    fn effect(operations: &[Operation], engine: Engine) -> Vec<String> {
+        let one = |operation: &Operation| match operation {
+            Operation::RegisterCache(register) => {
+                vec![format!("{:?} {:?} {}", register.name, register.tables, register.keeps_owner)]
+            }
+            Operation::UnregisterCache(unregister) => {
+                vec![format!("{:?} {}", unregister.name, unregister.undoes)]
+            }
+            other => steps(std::slice::from_ref(other), engine),
+        };
+        operations.iter().flat_map(one).collect()
+    }
+
+    const SQL: [&str; 7] = [
+        "DROP TABLE a -- gone",
+        "DELETE FROM b WHERE c = '; -- bustard: down'; /* ; */ DROP TABLE \"b;\" /* -- */",
+        "\n\nDROP VIEW v\n-- why\n;;",
+        "UPDATE a\r\nSET b = 'é🦀''',\r\n    c = 1",
+        "CREATE TRIGGER t AFTER DELETE ON a BEGIN DELETE FROM b; SELECT 1; END",
+        "INSERT INTO a VALUES (';', $$ ; -- bustard: down\n$$)",
+        "-- function x\nSELECT 1",
+    ];
+
+    fn add(migration: Migration, (kind, name): &(usize, String)) -> Migration {
+        match kind {
+            0..=6 => migration.sql(SQL[*kind]),
+            7 => migration.register_cache(name),
+            8 => migration.register_cache_on(name, ["ban", "\"Odd, name\".x"]),
+            9 => migration.unregister_cache(name),
+            _ => migration.schema(sea_query::Table::drop().table(name.clone())),
+        }
+    }
+
+    fn operations() -> impl Strategy<Value = Vec<(usize, String)>> {
+        let odd = [" ~", "é\"", "again", "on", "--", "a, b"].map(str::to_owned);
+        let name = prop_oneof!["[a-c.-]{1,2}", prop::sample::select(odd.to_vec())];
+        prop::collection::vec((0_usize..=10, name), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(up in operations(), down in operations()) {
+            for engine in [Engine::Postgres, Engine::Sqlite] {
+                // PostgreSQL has no such triggers, and SQLite no dollar quotes.
+                let foreign = if engine == Engine::Postgres { 4 } else { 5 };
+                let build = |operations: &[(usize, String)]| {
+                    operations.iter().filter(|(kind, _)| *kind != foreign).fold(Migration::new(), add)
+                };
+                let undo = undo_of(&build(&up).down(build(&down)), engine);
+                let (text, obstacle) = write(&undo, engine);
+                prop_assert_eq!(obstacle, None, "{}", text);
+                let again = read(Path::new("x"), &text, engine).expect("it is read");
+                prop_assert_eq!(effect(&again, engine), effect(&undo, engine), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_function_is_an_obstacle() {
+        let function = Operation::Function(Function::new("fill\nslugs", |_| Ok(())));
+        let (text, obstacle) = write(&[function], Engine::Sqlite);
+        assert_eq!(text, "-- function fill slugs\n");
+        assert!(obstacle.is_some_and(|why| why.contains("the app's code")));
+    }
+
+    #[test]
+    fn text_that_cannot_be_told_apart_is_an_obstacle() {
+        let down = Migration::new()
+            .sql("SET standard_conforming_strings = off; SELECT 'it\\'s'")
+            .register_cache("x");
+        let undo = undo_of(&Migration::new().down(down), Engine::Postgres);
+        assert!(write(&undo, Engine::Postgres).1.is_some_and(|why| why.contains("told apart")));
+        let down = Migration::new().sql("SET standard_conforming_strings = off; SELECT 'it\\'s'");
+        let undo = undo_of(&Migration::new().down(down), Engine::Postgres);
+        assert_eq!(write(&undo, Engine::Postgres).1, None);
+    }
+}

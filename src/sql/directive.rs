@@ -1,0 +1,362 @@
+//! Directive comments: `-- bustard: register cache bans`.
+//!
+//! In: a line comment. Out: what it says, or what is wrong with it and at which
+//! byte of the comment.
+
+use std::ops::Range;
+
+use super::names;
+use super::{TableName, quoted_length};
+use crate::diagnostic::nearest;
+use crate::model::parse_version;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Directive {
+    DependsOn {
+        app: String,
+        version: Option<i64>,
+    },
+    RequiredBy {
+        app: String,
+        version: i64,
+    },
+    /// `again`: as it was before it was unregistered.
+    Register {
+        cache: String,
+        tables: Vec<TableName>,
+        again: bool,
+    },
+    Unregister {
+        cache: String,
+    },
+    NoTransaction,
+    Down,
+}
+
+/// What is wrong with a directive, and where in the comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub at: usize,
+    pub message: String,
+    pub help: String,
+}
+
+const FORMS: [(&str, &str); 6] = [
+    ("depends on", "depends on APP [VERSION]"),
+    ("required by", "required by APP VERSION"),
+    ("register cache", "register cache NAME [on TABLE, …]"),
+    ("unregister cache", "unregister cache NAME"),
+    ("no transaction", "no transaction"),
+    ("down", "down"),
+];
+
+/// Whether a line comment is a directive, right or wrong.
+pub(crate) fn found_in(comment: &str) -> bool {
+    body(comment).is_some()
+}
+
+/// The byte at which the directive itself starts: behind `bustard:`.
+fn body(comment: &str) -> Option<usize> {
+    let rest = comment.strip_prefix("--")?.trim_start();
+    let word = rest.get(.."bustard".len()).filter(|word| word.eq_ignore_ascii_case("bustard"))?;
+    let rest = rest[word.len()..].trim_start().strip_prefix(':')?;
+    Some(comment.len() - rest.len())
+}
+
+/// Reads a comment that [`found_in`] has found. `register cache NAME again` is for
+/// texts that are `undoing`: nobody needs to write it in a file.
+pub(crate) fn parse(comment: &str, undoing: bool) -> Result<Directive, Complaint> {
+    let start = body(comment).unwrap_or_default();
+    let mut words = Words::new(comment, start)?;
+    let first = words.text(0).to_ascii_lowercase();
+    let two = format!("{first} {}", words.text(1).to_ascii_lowercase());
+    let directive = match (first.as_str(), two.as_str()) {
+        (_, "depends on") => {
+            words.forms = FORMS[0].1;
+            let app = words.app(2)?;
+            let version = if words.parts.len() > 3 { Some(words.version(3)?) } else { None };
+            words.nothing_after(4)?;
+            Directive::DependsOn { app, version }
+        }
+        (_, "required by") => {
+            words.forms = FORMS[1].1;
+            let (app, version) = (words.app(2)?, words.version(3)?);
+            words.nothing_after(4)?;
+            Directive::RequiredBy { app, version }
+        }
+        (_, "register cache") => {
+            words.forms = FORMS[2].1;
+            let cache = words.cache(2)?;
+            let mut tables = Vec::new();
+            let again = undoing && words.text(3) == "again";
+            if again {
+                words.nothing_after(4)?;
+            } else if words.text(3).eq_ignore_ascii_case("on") {
+                tables = words.tables_after(3)?;
+            } else {
+                words.nothing_after(3)?;
+            }
+            Directive::Register { cache, tables, again }
+        }
+        (_, "unregister cache") => {
+            words.forms = FORMS[3].1;
+            let cache = words.cache(2)?;
+            words.nothing_after(3)?;
+            Directive::Unregister { cache }
+        }
+        (_, "no transaction") => {
+            words.forms = FORMS[4].1;
+            words.nothing_after(2)?;
+            Directive::NoTransaction
+        }
+        ("down", _) => {
+            words.forms = FORMS[5].1;
+            words.nothing_after(1)?;
+            Directive::Down
+        }
+        _ => return Err(words.unknown(&first, &two)),
+    };
+    Ok(directive)
+}
+
+/// The words of a directive; one in double quotes counts as one.
+struct Words<'a> {
+    comment: &'a str,
+    parts: Vec<Range<usize>>,
+    /// How the directive is written, for messages.
+    forms: &'static str,
+}
+
+impl<'a> Words<'a> {
+    fn new(comment: &'a str, start: usize) -> Result<Self, Complaint> {
+        let mut parts = Vec::new();
+        let mut at = start;
+        loop {
+            let rest = comment[at..].trim_start();
+            at = comment.len() - rest.len();
+            let length = match rest.chars().next() {
+                None => break,
+                Some('"') => quoted_length(rest).ok_or_else(|| Complaint {
+                    at,
+                    message: "a quoted name has no end".to_owned(),
+                    help: "close it with `\"`".to_owned(),
+                })?,
+                Some(_) => rest.find(char::is_whitespace).unwrap_or(rest.len()),
+            };
+            parts.push(at..at + length);
+            at += length;
+        }
+        Ok(Words { comment, parts, forms: "" })
+    }
+
+    fn text(&self, n: usize) -> &'a str {
+        self.parts.get(n).map_or("", |range| &self.comment[range.clone()])
+    }
+
+    /// Where the word is, or would have to be.
+    fn at(&self, n: usize) -> usize {
+        self.parts.get(n).map_or(self.comment.trim_end().len(), |range| range.start)
+    }
+
+    fn complaint(&self, n: usize, message: impl Into<String>) -> Complaint {
+        let help = format!("write `-- bustard: {}`", self.forms);
+        Complaint { at: self.at(n), message: message.into(), help }
+    }
+
+    fn nothing_after(&self, n: usize) -> Result<(), Complaint> {
+        if self.parts.len() <= n {
+            return Ok(());
+        }
+        Err(self.complaint(n, format!("`{}` is too much here", self.text(n))))
+    }
+
+    fn app(&self, n: usize) -> Result<String, Complaint> {
+        let label = self.text(n);
+        if label.is_empty() {
+            return Err(self.complaint(n, "the label of an app is missing"));
+        }
+        match names::label(label) {
+            Ok(()) => Ok(label.to_owned()),
+            Err(message) => Err(Complaint { at: self.at(n), message, help: names::LABEL_HELP.to_owned() }),
+        }
+    }
+
+    fn version(&self, n: usize) -> Result<i64, Complaint> {
+        let text = self.text(n);
+        if text.is_empty() {
+            return Err(self.complaint(n, "the version of a migration is missing"));
+        }
+        parse_version(text).ok_or_else(|| Complaint {
+            at: self.at(n),
+            message: format!("`{text}` is no migration version"),
+            help: "versions are written `V1`, `U1` or `1`".to_owned(),
+        })
+    }
+
+    fn cache(&self, n: usize) -> Result<String, Complaint> {
+        let word = self.text(n);
+        if word.is_empty() {
+            return Err(self.complaint(n, "the name of the cache is missing"));
+        }
+        let name = match word.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None if names::is_bare(word) => word.to_owned(),
+            None => {
+                let help =
+                    "names are letters, digits, `_`, `.` and `-`; put others in double quotes".to_owned();
+                let message = format!("`{word}` is no cache name");
+                return Err(Complaint { at: self.at(n), message, help });
+            }
+        };
+        match names::cache_name(&name) {
+            Ok(()) => Ok(name),
+            Err(message) => Err(self.complaint(n, message)),
+        }
+    }
+
+    /// The list of tables behind a word.
+    fn tables_after(&self, n: usize) -> Result<Vec<TableName>, Complaint> {
+        let end = self.parts.get(n).map_or(self.comment.len(), |range| range.end);
+        let list = self.comment[end..].trim_end();
+        TableName::parse_list(list).map_err(|(at, message)| {
+            let help = "write `-- bustard: register cache NAME on TABLE, …`, each table as in SQL: \
+                        `ban`, `forum.ban`, `\"Odd name\".ban`";
+            Complaint { at: end + at, message, help: help.to_owned() }
+        })
+    }
+
+    fn unknown(&self, first: &str, two: &str) -> Complaint {
+        let all = "directives are `depends on`, `required by`, `register cache`, `unregister cache`, \
+                   `no transaction` and `down`";
+        if self.parts.is_empty() {
+            return Complaint {
+                at: self.at(0),
+                message: "the directive is empty".to_owned(),
+                help: all.to_owned(),
+            };
+        }
+        let known = FORMS.iter().map(|(keyword, _)| *keyword);
+        let near = nearest(two.trim_end(), known.clone())
+            .or_else(|| known.clone().find(|keyword| keyword.split(' ').next() == Some(first)))
+            .or_else(|| nearest(first, known));
+        let form = near.and_then(|near| FORMS.iter().find(|(keyword, _)| *keyword == near));
+        let help =
+            form.map_or_else(|| all.to_owned(), |(_, form)| format!("did you mean `-- bustard: {form}`?"));
+        let shown = self.comment[self.at(0)..].trim_end();
+        Complaint { at: self.at(0), message: format!("`{shown}` is no directive"), help }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(comment: &str) -> (usize, String, String) {
+        assert!(found_in(comment), "{comment}");
+        let Complaint { at, message, help } = parse(comment, false).expect_err(comment);
+        (at, message, help)
+    }
+
+    #[test]
+    fn every_directive_in_any_case_and_spacing() {
+        let register =
+            |cache: &str| Directive::Register { cache: cache.into(), tables: Vec::new(), again: false };
+        let on = |cache: &str, tables: &str| Directive::Register {
+            cache: cache.into(),
+            tables: TableName::parse_list(tables).expect("a list"),
+            again: false,
+        };
+        for (comment, expected) in [
+            (
+                "-- bustard: depends on forum V1",
+                Directive::DependsOn { app: "forum".into(), version: Some(1) },
+            ),
+            ("--bustard:depends on forum", Directive::DependsOn { app: "forum".into(), version: None }),
+            (
+                "-- BUSTARD : Required  BY\tforum u12 \r",
+                Directive::RequiredBy { app: "forum".into(), version: 12 },
+            ),
+            ("-- bustard: register cache bans", register("bans")),
+            ("--\tBustard:REGISTER CACHE a.b-c_D9", register("a.b-c_D9")),
+            ("-- bustard: register cache \"on\"", register("on")),
+            ("-- bustard: register cache bans on ban", on("bans", "ban")),
+            (
+                "-- bustard: register cache on ON ban,forum.x , \"a, b\".\"c\" \r",
+                on("on", "ban, forum.x, \"a, b\".\"c\""),
+            ),
+            ("-- bustard: register cache \"two words \"\"é\"", register("two words \"é")),
+            ("-- bustard: unregister cache bans", Directive::Unregister { cache: "bans".into() }),
+            ("-- bustard: no transaction", Directive::NoTransaction),
+            ("-- bustard: down", Directive::Down),
+        ] {
+            assert!(found_in(comment), "{comment}");
+            assert_eq!(parse(comment, false), Ok(expected), "{comment}");
+        }
+    }
+
+    #[test]
+    fn again_is_for_texts_that_undo() {
+        let comment = "-- bustard: register cache bans again";
+        let again = Directive::Register { cache: "bans".into(), tables: Vec::new(), again: true };
+        assert_eq!(parse(comment, true), Ok(again));
+        assert!(complaint(comment).1.contains("`again` is too much here"));
+    }
+
+    #[test]
+    fn comments_that_are_none() {
+        for comment in
+            ["-- bustard", "-- bustards: down", "-- a bustard: down", "--", "-- busta\u{301}rd: x", "-- bust"]
+        {
+            assert!(!found_in(comment), "{comment}");
+        }
+    }
+
+    #[test]
+    fn wrong_directives_are_placed_and_explained() {
+        for (comment, at, message, help) in [
+            ("-- bustard:", 11, "empty", "register cache"),
+            ("-- bustard: registr cache x", 12, "`registr cache x` is no directive", "register cache NAME"),
+            ("-- bustard: register bans", 12, "is no directive", "register cache NAME"),
+            ("-- bustard: depend on forum", 12, "is no directive", "depends on APP"),
+            ("-- bustard: depends forum", 12, "is no directive", "depends on APP"),
+            ("-- bustard: dwon", 12, "is no directive", "down"),
+            ("-- bustard: downs", 12, "is no directive", "down"),
+            ("-- bustard: this is a note", 12, "is no directive", "directives are"),
+            ("-- bustard: register cache", 26, "name of the cache is missing", "register cache NAME"),
+            ("-- bustard: register cache bans;", 27, "`bans;` is no cache name", "double quotes"),
+            ("-- bustard: register cache a b", 29, "`b` is too much here", "register cache NAME"),
+            ("-- bustard: register cache \"\"", 27, "empty", "register cache NAME"),
+            ("-- bustard: register cache \"a", 27, "no end", "close it"),
+            ("-- bustard: register cache \"a\tb\"", 27, "control character", "register cache NAME"),
+            ("-- bustard: register cache a on", 31, "table is missing", "on TABLE"),
+            ("-- bustard: register cache a on b,", 34, "table is missing", "on TABLE"),
+            ("-- bustard: register cache a on b, , c", 35, "table is missing", "on TABLE"),
+            ("-- bustard: register cache a on b c", 34, "`c` is too much here", "on TABLE"),
+            ("-- bustard: register cache a on 1b", 32, "`1b` is no name of a table", "on TABLE"),
+            ("-- bustard: register cache a on b.\"\"", 34, "is empty", "on TABLE"),
+            ("-- bustard: register cache a on b.c.d", 35, "`.d` is too much here", "on TABLE"),
+            ("-- bustard: depends on", 22, "label of an app is missing", "depends on APP"),
+            ("-- bustard: depends on Forum", 23, "`Forum` is no label", "lower case"),
+            ("-- bustard: depends on forum 1.5", 29, "`1.5` is no migration version", "`V1`"),
+            (
+                "-- bustard: required by forum",
+                29,
+                "version of a migration is missing",
+                "required by APP VERSION",
+            ),
+            ("-- bustard: down x", 17, "too much", "`-- bustard: down`"),
+        ] {
+            let found = complaint(comment);
+            assert_eq!(found.0, at, "{comment} {found:?}");
+            assert!(found.1.contains(message), "{comment} {found:?}");
+            assert!(found.2.contains(help), "{comment} {found:?}");
+        }
+    }
+
+    #[test]
+    fn names_have_at_most_128_characters() {
+        let name = |length| format!("-- bustard: register cache {}", "n".repeat(length));
+        assert!(parse(&name(128), false).is_ok());
+        assert!(complaint(&name(129)).1.contains("128"));
+    }
+}

@@ -1,0 +1,427 @@
+//! What SQL takes away: the tables that it drops in the end, what else it drops,
+//! and which names it mentions.
+//!
+//! In: statements in the order in which they run. Out: names as the database
+//! folds them, of tables as they are called before the first statement. What
+//! the database's functions and `DO` blocks do is not seen, and what is dropped after it was
+//! made here is no loss.
+
+use std::collections::BTreeSet;
+
+use super::TableName;
+use super::lexer::{self, Kind};
+use super::split::{self, Piece, Unit};
+use crate::model::Engine;
+
+/// What the statements so far have done.
+#[derive(Debug)]
+pub(crate) struct Effects {
+    engine: Engine,
+    /// Tables that were there before and are dropped, by the names they had then.
+    dropped: Vec<TableName>,
+    /// Tables that have another name now: the new one, and the one before.
+    renamed: Vec<(TableName, TableName)>,
+    /// Tables that were made here.
+    made: Vec<TableName>,
+    /// Schemas that are dropped with all that is in them.
+    schemas: Vec<String>,
+    /// What else is dropped, a line each.
+    others: Vec<String>,
+    /// Names with dots in them, part by part.
+    mentioned: BTreeSet<Vec<String>>,
+}
+
+/// What is dropped by name, other than tables; indexes, triggers and the like hold
+/// nothing that would be missed.
+const KINDS: [(&str, &str); 10] = [
+    ("VIEW", "view"),
+    ("MATERIALIZED VIEW", "materialized view"),
+    ("FOREIGN TABLE", "foreign table"),
+    ("SEQUENCE", "sequence"),
+    ("TYPE", "type"),
+    ("DOMAIN", "domain"),
+    ("SCHEMA", "schema"),
+    ("EXTENSION", "extension"),
+    ("FUNCTION", "function"),
+    ("PROCEDURE", "procedure"),
+];
+
+impl Effects {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Effects {
+            engine,
+            dropped: Vec::new(),
+            renamed: Vec::new(),
+            made: Vec::new(),
+            schemas: Vec::new(),
+            others: Vec::new(),
+            mentioned: BTreeSet::new(),
+        }
+    }
+
+    /// Takes notice of SQL that runs next.
+    pub(crate) fn read(&mut self, sql: &str) {
+        let (tokens, unended) = lexer::lex(sql, self.engine);
+        if unended.is_some() {
+            self.unseen("SQL that only the database can read");
+        }
+        for piece in split::split(sql, &tokens, self.engine) {
+            if let Piece::Statement(unit) = piece {
+                Reader { unit: &unit, engine: self.engine, at: 0 }.mentions(&mut self.mentioned);
+                self.statement(&unit);
+            }
+        }
+    }
+
+    /// Takes notice of something that runs next and may drop whatever it likes.
+    pub(crate) fn unseen(&mut self, what: &str) {
+        self.others.push(format!("whatever {what} drops"));
+    }
+
+    /// The tables that are dropped.
+    pub(crate) fn tables(&self) -> &[TableName] {
+        &self.dropped
+    }
+
+    /// The schemas that are dropped with all that is in them.
+    pub(crate) fn schemas(&self) -> &[String] {
+        &self.schemas
+    }
+
+    /// What else is dropped: `column ban.reason`, `view active_ban`.
+    pub(crate) fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    /// Whether any statement names this table.
+    pub(crate) fn mentions(&self, schema: Option<&str>, table: &str) -> bool {
+        let (schema, table) = (schema.map(|schema| self.folded(schema)), self.folded(table));
+        self.mentioned.iter().any(|parts| {
+            let mut before: Option<&String> = None;
+            parts.iter().any(|part| {
+                let qualifier = before.replace(part);
+                *part == table && (qualifier.is_none() || qualifier == schema.as_ref())
+            })
+        })
+    }
+
+    /// SQLite takes `A` and `a` for the same name even in quotes.
+    fn folded(&self, name: &str) -> String {
+        if self.engine == Engine::Sqlite { name.to_ascii_lowercase() } else { name.to_owned() }
+    }
+
+    fn statement(&mut self, unit: &Unit<'_>) {
+        let mut reader = Reader { unit, engine: self.engine, at: 0 };
+        if reader.words("DROP TABLE") {
+            reader.words("IF EXISTS");
+            for name in reader.names() {
+                self.drop_table(&name);
+            }
+        } else if reader.words("DROP") {
+            self.drop_other(reader);
+        } else if reader.words("ALTER TABLE") {
+            self.alter_table(reader);
+        } else if reader.words("CREATE") {
+            let _ = reader.words("UNLOGGED") || reader.words("GLOBAL") || reader.words("LOCAL");
+            let _ = reader.words("TEMP") || reader.words("TEMPORARY");
+            if reader.words("TABLE") {
+                reader.words("IF NOT EXISTS");
+                self.made.extend(reader.name());
+            }
+        }
+    }
+
+    fn drop_table(&mut self, name: &TableName) {
+        if take(&mut self.made, name) {
+            return;
+        }
+        let name = self.before(name);
+        if !self.dropped.contains(&name) {
+            self.dropped.push(name);
+        }
+    }
+
+    fn drop_other(&mut self, mut reader: Reader<'_, '_>) {
+        let Some((_, kind)) = KINDS.iter().find(|(words, _)| reader.words(words)) else { return };
+        reader.words("IF EXISTS");
+        let names = reader.names();
+        if *kind == "schema" && reader.words("CASCADE") {
+            self.schemas.extend(names.iter().map(|name| name.parts().1));
+        }
+        self.others.extend(names.iter().map(|name| format!("{kind} {name}")));
+    }
+
+    fn alter_table(&mut self, mut reader: Reader<'_, '_>) {
+        reader.words("IF EXISTS");
+        reader.words("ONLY");
+        let Some(table) = reader.name() else { return };
+        reader.symbol("*");
+        if reader.words("RENAME TO") {
+            if let Some(new) = reader.name() {
+                let (schema, _) = table.parts();
+                self.rename(&table, TableName::of(schema.as_deref(), &new.parts().1));
+            }
+            return;
+        }
+        if reader.words("SET SCHEMA") {
+            if let Some(schema) = reader.part() {
+                self.rename(&table, TableName::of(Some(&schema), &table.parts().1));
+            }
+            return;
+        }
+        if self.made.contains(&table) {
+            return;
+        }
+        loop {
+            let dropping = reader.words("DROP");
+            if dropping && !reader.words("CONSTRAINT") {
+                reader.words("COLUMN");
+                reader.words("IF EXISTS");
+                let column = reader.name();
+                self.others.extend(column.map(|column| format!("column {}.{column}", self.before(&table))));
+            }
+            if !reader.skip_to_comma() {
+                return;
+            }
+        }
+    }
+
+    /// A table that is put in the place of one that was dropped is that one, rebuilt.
+    fn rename(&mut self, from: &TableName, to: TableName) {
+        if take(&mut self.made, from) {
+            let original = self.before(&to);
+            if !take(&mut self.dropped, &original) {
+                self.made.push(to);
+            }
+        } else {
+            let before = self.before(from);
+            self.renamed.retain(|(now, _)| now != from);
+            self.renamed.push((to, before));
+        }
+    }
+
+    /// What the table was called before the first statement.
+    fn before(&self, name: &TableName) -> TableName {
+        let found = self.renamed.iter().find(|(now, _)| now == name);
+        found.map_or_else(|| name.clone(), |(_, before)| before.clone())
+    }
+}
+
+fn take(names: &mut Vec<TableName>, name: &TableName) -> bool {
+    let found = names.iter().position(|other| other == name);
+    found.map(|at| names.remove(at)).is_some()
+}
+
+/// A statement, read from its start.
+struct Reader<'r, 't> {
+    unit: &'r Unit<'t>,
+    engine: Engine,
+    at: usize,
+}
+
+impl Reader<'_, '_> {
+    /// Goes on behind these keywords, if they are what comes next.
+    fn words(&mut self, keywords: &str) -> bool {
+        let there = keywords.split(' ').enumerate().all(|(n, keyword)| self.unit.is(self.at + n, keyword));
+        self.at += if there { keywords.split(' ').count() } else { 0 };
+        there
+    }
+
+    fn symbol(&mut self, symbol: &str) -> bool {
+        let there = self.unit.token(self.at) == symbol;
+        self.at += usize::from(there);
+        there
+    }
+
+    /// A name's part, as the database folds it.
+    fn part(&mut self) -> Option<String> {
+        let token = self.unit.token(self.at);
+        let sqlite = self.engine == Engine::Sqlite;
+        let part = match (self.unit.kind(self.at)?, token.chars().next()?) {
+            (Kind::Word, _) => token.to_ascii_lowercase(),
+            (Kind::Other, '"') => within(token).replace("\"\"", "\""),
+            (Kind::Other, '`') if sqlite => within(token).replace("``", "`"),
+            (Kind::Other, '[') if sqlite => within(token).to_owned(),
+            _ => return None,
+        };
+        self.at += 1;
+        Some(if sqlite { part.to_ascii_lowercase() } else { part })
+    }
+
+    fn parts(&mut self) -> Option<Vec<String>> {
+        let mut parts = vec![self.part()?];
+        while self.unit.kind(self.at) == Some(Kind::Period) {
+            self.at += 1;
+            parts.extend(self.part());
+        }
+        Some(parts)
+    }
+
+    fn name(&mut self) -> Option<TableName> {
+        let parts = self.parts()?;
+        let (table, before) = parts.split_last()?;
+        // `main` is where SQLite looks anyway, but for temporary tables.
+        let schema = before.last().filter(|schema| self.engine != Engine::Sqlite || *schema != "main");
+        Some(TableName::of(schema.map(String::as_str), table))
+    }
+
+    /// Names with commas between them, those of functions with their arguments.
+    fn names(&mut self) -> Vec<TableName> {
+        let mut names = Vec::new();
+        while let Some(name) = self.name() {
+            names.push(name);
+            if self.unit.kind(self.at) == Some(Kind::Open) {
+                self.skip_parentheses();
+            }
+            if !self.symbol(",") {
+                break;
+            }
+        }
+        names
+    }
+
+    fn skip_parentheses(&mut self) {
+        let mut depth = 0;
+        while let Some(kind) = self.unit.kind(self.at) {
+            self.at += 1;
+            match kind {
+                Kind::Open => depth += 1,
+                Kind::Close => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Goes on behind the next comma that is not in parentheses.
+    fn skip_to_comma(&mut self) -> bool {
+        while let Some(kind) = self.unit.kind(self.at) {
+            if kind == Kind::Open {
+                self.skip_parentheses();
+            } else if self.symbol(",") {
+                return true;
+            } else {
+                self.at += 1;
+            }
+        }
+        false
+    }
+
+    /// All names of the statement, keywords among them.
+    fn mentions(&mut self, mentioned: &mut BTreeSet<Vec<String>>) {
+        while self.at < self.unit.len() {
+            match self.parts() {
+                Some(parts) => _ = mentioned.insert(parts),
+                None => self.at += 1,
+            }
+        }
+    }
+}
+
+/// What a token has between its first character and its last.
+fn within(token: &str) -> &str {
+    token.get(1..token.len() - 1).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Engine; 2] = [Engine::Postgres, Engine::Sqlite];
+
+    fn effects(sql: &str, engine: Engine) -> Effects {
+        let mut effects = Effects::new(engine);
+        effects.read(sql);
+        effects
+    }
+
+    fn tables(sql: &str, engine: Engine) -> Vec<String> {
+        effects(sql, engine).tables().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn tables_that_are_dropped() {
+        for engine in BOTH {
+            for (sql, expected) in [
+                ("DROP TABLE ban", vec!["ban"]),
+                ("drop table if exists Ban cascade; DROP TABLE ban", vec!["ban"]),
+                ("DROP TABLE a /* , x */ , b.c", vec!["a", "b.c"]),
+                ("SELECT 'DROP TABLE a'; -- DROP TABLE b\nDELETE FROM c", vec![]),
+                ("CREATE TABLE a (b int); DROP TABLE a", vec![]),
+                ("CREATE TABLE IF NOT EXISTS a (b int); DROP TABLE a; DROP TABLE a", vec!["a"]),
+                ("ALTER TABLE new RENAME TO old; ALTER TABLE old RENAME TO b; DROP TABLE b", vec!["new"]),
+                ("ALTER TABLE a.b RENAME TO c; DROP TABLE a.c", vec!["a.b"]),
+                ("ALTER TABLE a.b SET SCHEMA c; DROP TABLE c.b", vec!["a.b"]),
+            ] {
+                assert_eq!(tables(sql, engine), expected, "{engine} {sql}");
+            }
+        }
+        let postgres = "DROP TABLE \"Odd \"\"name\"\"\".\"x.y\", \"ban\" RESTRICT";
+        assert_eq!(tables(postgres, Engine::Postgres), ["\"Odd \"\"name\"\"\".\"x.y\"", "ban"]);
+        assert_eq!(
+            tables("DROP TABLE main.[Odd name]; DROP TABLE `b`", Engine::Sqlite),
+            ["\"odd name\"", "b"]
+        );
+    }
+
+    #[test]
+    fn a_table_that_is_rebuilt_stays() {
+        let rebuilt = "CREATE TABLE new (id int); INSERT INTO new SELECT id FROM thread; \
+                       DROP TABLE thread; ALTER TABLE new RENAME TO thread;";
+        for engine in BOTH {
+            assert_eq!(tables(rebuilt, engine), [""; 0]);
+            assert_eq!(tables(&format!("{rebuilt} DROP TABLE thread"), engine), ["thread"]);
+        }
+    }
+
+    #[test]
+    fn what_else_is_dropped() {
+        for (sql, expected) in [
+            ("DROP VIEW IF EXISTS a, b.c", vec!["view a", "view b.c"]),
+            ("DROP MATERIALIZED VIEW a", vec!["materialized view a"]),
+            (
+                "DROP FUNCTION f(int, text), g(); DROP TYPE mood",
+                vec!["function f", "function g", "type mood"],
+            ),
+            ("DROP INDEX a; DROP TRIGGER b ON c; ALTER TABLE a DROP CONSTRAINT b", vec![]),
+            (
+                "ALTER TABLE IF EXISTS ONLY a * DROP COLUMN IF EXISTS b CASCADE, ADD c numeric(1, 2), DROP d",
+                vec!["column a.b", "column a.d"],
+            ),
+            ("ALTER TABLE a ALTER COLUMN b DROP DEFAULT; ALTER TABLE a RENAME COLUMN b TO c", vec![]),
+            ("ALTER TABLE a RENAME TO b; ALTER TABLE b DROP COLUMN \"C\"", vec!["column a.\"C\""]),
+            ("CREATE TABLE a (b int); ALTER TABLE a DROP b", vec![]),
+        ] {
+            assert_eq!(effects(sql, Engine::Postgres).others(), expected, "{sql}");
+        }
+        let odd = "SET standard_conforming_strings = off; SELECT 'it\\'s'; DROP TABLE a";
+        assert_eq!(
+            effects(odd, Engine::Postgres).others(),
+            ["whatever SQL that only the database can read drops"]
+        );
+        let schemas = effects("DROP SCHEMA a; DROP SCHEMA b, \"C\" CASCADE", Engine::Postgres);
+        assert_eq!(schemas.schemas(), ["b", "C"]);
+        assert_eq!(schemas.others(), ["schema a", "schema b", "schema \"C\""]);
+    }
+
+    #[test]
+    fn names_that_are_mentioned() {
+        let sql = "ALTER TABLE forum.Post DROP CONSTRAINT x; DELETE FROM vote WHERE vote.post = 'reply'";
+        for engine in BOTH {
+            let effects = effects(sql, engine);
+            for (schema, table, expected) in [
+                (Some("forum"), "post", true),
+                (Some("public"), "vote", true),
+                (None, "vote", true),
+                (Some("other"), "post", false),
+                (Some("public"), "reply", false),
+            ] {
+                assert_eq!(effects.mentions(schema, table), expected, "{engine} {schema:?} {table}");
+            }
+        }
+        assert!(!effects("DROP TABLE \"Post\"", Engine::Postgres).mentions(None, "post"));
+        assert!(effects("DROP TABLE \"Post\"", Engine::Sqlite).mentions(None, "POST"));
+    }
+}

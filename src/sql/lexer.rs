@@ -1,0 +1,227 @@
+//! Text to tokens, each with its bytes in the text.
+//!
+//! sqlparser's tokenizer does the work. Where it goes another way than the
+//! database does, this module brings it back: no operator reaches into a comment
+//! (`||--`), and what it refuses but the server takes (`E'\377'`,
+//! `(r)._x`) is read by [`scan`], so that the only error left is text that ends
+//! inside something quoted.
+
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::tokenizer::{Location, Token as Theirs, Tokenizer, Whitespace};
+
+use super::scan::{Unended, quoted, scan};
+use crate::model::Engine;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub kind: Kind,
+    pub start: usize,
+    pub end: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Blanks and block comments.
+    Blank,
+    LineComment,
+    /// A keyword or an identifier without quotes.
+    Word,
+    Semicolon,
+    Open,
+    Close,
+    Period,
+    Backslash,
+    /// Quoted identifiers, strings, numbers, operators.
+    Other,
+}
+
+/// The tokenizer gets a piece of this many bytes at a time, so that starting
+/// it again costs little however long the text is.
+const WINDOW: usize = 1 << 16;
+
+/// How near to a cut the tokenizer may have been misled by it.
+const MARGIN: usize = 16;
+
+/// The tokens, which cover the text from its first byte on; on an error, those
+/// before what does not end.
+pub(crate) fn lex(text: &str, engine: Engine) -> (Vec<Token>, Option<Unended>) {
+    let dialect: &dyn Dialect = match engine {
+        Engine::Postgres => &PostgreSqlDialect {},
+        Engine::Sqlite => &SQLiteDialect {},
+    };
+    let mut tokens = Vec::new();
+    let (mut at, mut window) = (0, WINDOW);
+    while at < text.len() {
+        let part = &text[at..text.floor_char_boundary(at.saturating_add(window))];
+        let sure = if at + part.len() == text.len() { part.len() } else { part.len().saturating_sub(MARGIN) };
+        let mut found = Vec::new();
+        let result =
+            Tokenizer::new(dialect, part).with_unescape(false).tokenize_with_location_into_buf(&mut found);
+
+        let mut cursor = Cursor::new(part);
+        let mut cut = false;
+        for theirs in found {
+            let start = cursor.offset;
+            cursor.advance(theirs.span.end);
+            let kind = kind(&theirs.token);
+            let too_far = if kind == Kind::Other { goes_too_far(part, start, cursor.offset) } else { None };
+            let end = too_far.unwrap_or(cursor.offset);
+            if end > sure {
+                cursor.offset = start;
+                cut = true;
+                break;
+            }
+            tokens.push(Token { kind, start: at + start, end: at + end });
+            if too_far.is_some() {
+                cursor.offset = end;
+                cut = true;
+                break;
+            }
+        }
+        let done = cursor.offset;
+        at += done;
+        if cut {
+            window = if done == 0 { window.saturating_mul(2) } else { WINDOW };
+        } else if result.is_err() {
+            match scan(&text[at..], engine) {
+                Ok(length) => {
+                    let kind = if text[at..].starts_with("/*") { Kind::Blank } else { Kind::Other };
+                    tokens.push(Token { kind, start: at, end: at + length });
+                    at += length;
+                }
+                Err(what) => return (tokens, Some(Unended { what, start: at })),
+            }
+        }
+    }
+    (tokens, None)
+}
+
+fn kind(token: &Theirs) -> Kind {
+    match token {
+        Theirs::Whitespace(Whitespace::SingleLineComment { .. }) => Kind::LineComment,
+        Theirs::Whitespace(_) => Kind::Blank,
+        Theirs::Word(word) if word.quote_style.is_none() => Kind::Word,
+        Theirs::SemiColon => Kind::Semicolon,
+        Theirs::LParen => Kind::Open,
+        Theirs::RParen => Kind::Close,
+        Theirs::Period => Kind::Period,
+        Theirs::Backslash => Kind::Backslash,
+        _ => Kind::Other,
+    }
+}
+
+/// Where the token really ends, if the tokenizer went beyond: an operator ends
+/// where a comment starts, and a backslash escapes nothing in `x'…'`.
+fn goes_too_far(text: &str, start: usize, end: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    match bytes.get(start)? {
+        b'x' | b'X' => {
+            quoted(&text[start..], 1, "a string").ok().map(|length| start + length).filter(|at| *at < end)
+        }
+        first if b"+-*/<>=~!@#%^&|?:".contains(first) => {
+            (start + 1..end).find(|at| matches!(bytes.get(*at..at + 2), Some(b"--" | b"/*")))
+        }
+        _ => None,
+    }
+}
+
+/// Finds the byte offsets of the tokenizer's lines and columns, going forward.
+struct Cursor<'a> {
+    text: &'a str,
+    offset: usize,
+    at: Location,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(text: &'a str) -> Self {
+        Cursor { text, offset: 0, at: Location { line: 1, column: 1 } }
+    }
+
+    fn advance(&mut self, to: Location) {
+        for c in self.text[self.offset..].chars() {
+            if self.at >= to {
+                return;
+            }
+            self.offset += c.len_utf8();
+            if c == '\n' {
+                self.at = Location { line: self.at.line + 1, column: 1 };
+            } else {
+                self.at.column += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str, engine: Engine) -> Vec<(Kind, &str)> {
+        let (tokens, unended) = lex(text, engine);
+        assert_eq!(unended, None, "{text}");
+        (tokens.into_iter().filter(|t| t.kind != Kind::Blank).map(|t| (t.kind, &text[t.start..t.end])))
+            .collect()
+    }
+
+    #[test]
+    fn comments_win_over_operators() {
+        for text in ["a ||-- it's\nb", "a ->>--it's\nb", "a #-- it's\nb", "a >--it's\nb"] {
+            for engine in [Engine::Postgres, Engine::Sqlite] {
+                let comments =
+                    texts(text, engine).into_iter().filter(|(kind, _)| *kind == Kind::LineComment).count();
+                assert_eq!(comments, 1, "{text}");
+            }
+        }
+        for text in ["a ||/* it's */ b", "a |/* it's */ b", "a @/* /* it's */ */ b"] {
+            assert_eq!(texts(text, Engine::Postgres).len(), 3, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_tokenizer_refuses_is_read_all_the_same() {
+        for (text, expected) in [
+            (r"E'\377;\'' x", r"E'\377;\''"),
+            (r"E'\uD83D\uDE00' x", r"E'\uD83D\uDE00'"),
+            (r"U&'d!0061\z' x", r"U&'d!0061\z'"),
+        ] {
+            assert_eq!(texts(text, Engine::Postgres), [(Kind::Other, expected), (Kind::Word, "x")]);
+        }
+        for text in ["(r)._x", "a |& b", "1_ x", "a ._b"] {
+            texts(text, Engine::Postgres);
+        }
+        assert_eq!(texts("a /* open", Engine::Sqlite), [(Kind::Word, "a")]);
+    }
+
+    #[test]
+    fn tokens_longer_than_a_window_stay_whole() {
+        for engine in [Engine::Postgres, Engine::Sqlite] {
+            for (open, close) in [("'", "'"), ("-- ", "\n"), ("/*", "*/"), ("\"", "\""), ("a", " ")] {
+                for length in [WINDOW - 20, WINDOW - 2, WINDOW - 1, WINDOW, 3 * WINDOW] {
+                    let text = format!("{open}{}{close};é", "ü".repeat(length / 2));
+                    let (tokens, unended) = lex(&text, engine);
+                    assert_eq!(unended, None);
+                    assert_eq!(
+                        tokens[0].end,
+                        text.trim_end_matches("é").trim_end_matches([';', '\n', ' ']).len()
+                    );
+                    assert_eq!(tokens.last().map(|t| t.end), Some(text.len()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_end() {
+        for (text, what, start) in [
+            ("SELECT 'a;\n", "a string", 7),
+            (r"SELECT E'a\';", "a string", 7),
+            ("SELECT \"a;", "a quoted name", 7),
+            ("SELECT $a$ ; $b$", "a dollar-quoted string ($a$)", 7),
+            ("SELECT $$ ; $", "a dollar-quoted string ($$)", 7),
+            ("SELECT 1 /* /* */", "a block comment", 9),
+        ] {
+            assert_eq!(lex(text, Engine::Postgres).1, Some(Unended { what: what.into(), start }), "{text}");
+        }
+        assert!(lex("SELECT [a", Engine::Sqlite).1.is_some());
+    }
+}

@@ -1,0 +1,276 @@
+//! Tokens to pieces: statements, directives, and lines that only a shell
+//! understands.
+//!
+//! A statement goes from its first token to its last, without the semicolon.
+//! Semicolons inside belong to it: in `BEGIN ATOMIC … END` and within
+//! parentheses (PostgreSQL; both as psql tells them), in a trigger's body
+//! (SQLite; as `sqlite3_complete` tells it).
+
+use super::directive;
+use super::lexer::{Kind, Token};
+use crate::model::Engine;
+
+#[derive(Debug)]
+pub(crate) enum Piece<'a> {
+    Statement(Unit<'a>),
+    /// A comment that is, or looks like, a directive.
+    Directive {
+        comment: Token,
+        inside: Option<usize>,
+    },
+    /// A line for psql or the sqlite3 shell.
+    ShellCommand(usize),
+}
+
+/// One statement: its tokens, blanks and comments left out.
+#[derive(Debug)]
+pub(crate) struct Unit<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+}
+
+impl<'a> Unit<'a> {
+    pub(crate) fn start(&self) -> usize {
+        self.tokens.first().map_or(0, |token| token.start)
+    }
+
+    pub(crate) fn end(&self) -> usize {
+        self.tokens.last().map_or(0, |token| token.end)
+    }
+
+    pub(crate) fn sql(&self) -> &'a str {
+        &self.text[self.start()..self.end()]
+    }
+
+    /// How many tokens there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(crate) fn kind(&self, n: usize) -> Option<Kind> {
+        self.tokens.get(n).map(|token| token.kind)
+    }
+
+    pub(crate) fn token(&self, n: usize) -> &'a str {
+        self.tokens.get(n).map_or("", |token| &self.text[token.start..token.end])
+    }
+
+    /// Whether the token is this keyword.
+    pub(crate) fn is(&self, n: usize, keyword: &str) -> bool {
+        self.kind(n) == Some(Kind::Word) && self.token(n).eq_ignore_ascii_case(keyword)
+    }
+
+    /// Whether the statement starts with these keywords; `|` separates choices.
+    pub(crate) fn starts(&self, keywords: &str) -> bool {
+        keywords
+            .split(' ')
+            .enumerate()
+            .all(|(n, choices)| choices.split('|').any(|keyword| self.is(n, keyword)))
+    }
+
+    fn last_is(&self, back: usize, kind: Kind) -> bool {
+        self.tokens.len().checked_sub(back).and_then(|n| self.kind(n)) == Some(kind)
+    }
+}
+
+pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], engine: Engine) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let mut unit = Unit { text, tokens: Vec::new() };
+    let mut nesting = Nesting::default();
+    let mut skip_to = 0;
+    let finish = |unit: &mut Unit<'a>, pieces: &mut Vec<Piece<'a>>| {
+        let tokens = std::mem::take(&mut unit.tokens);
+        if !tokens.is_empty() {
+            pieces.push(Piece::Statement(Unit { text, tokens }));
+        }
+        Nesting::default()
+    };
+    let silent =
+        |token: &Token| matches!(token.kind, Kind::Blank | Kind::LineComment) && !is_directive(text, token);
+    for token in tokens.iter().filter(|token| !silent(token)) {
+        if token.start < skip_to {
+            continue;
+        }
+        if token.kind == Kind::LineComment {
+            let inside = unit.tokens.first().map(|first| first.start);
+            pieces.push(Piece::Directive { comment: *token, inside });
+        } else if for_a_shell(token.kind, &unit, engine) {
+            // `SELECT 1 \gset`: it ends a statement, too.
+            nesting = finish(&mut unit, &mut pieces);
+            pieces.push(Piece::ShellCommand(token.start));
+            skip_to = text[token.start..].find('\n').map_or(text.len(), |at| token.start + at);
+        } else if token.kind == Kind::Semicolon && nesting.ends_statement(&unit, engine) {
+            nesting = finish(&mut unit, &mut pieces);
+        } else {
+            unit.tokens.push(*token);
+            nesting.enter(&unit);
+        }
+    }
+    finish(&mut unit, &mut pieces);
+    pieces
+}
+
+fn is_directive(text: &str, token: &Token) -> bool {
+    token.kind == Kind::LineComment && directive::found_in(&text[token.start..token.end])
+}
+
+/// psql's commands start with a backslash, which SQL has no use for outside of
+/// quotes; the sqlite3 shell's with a full stop where a statement would start.
+fn for_a_shell(kind: Kind, unit: &Unit<'_>, engine: Engine) -> bool {
+    match engine {
+        Engine::Postgres => kind == Kind::Backslash,
+        Engine::Sqlite => kind == Kind::Period && unit.tokens.is_empty(),
+    }
+}
+
+/// What a statement has opened and not yet closed.
+#[derive(Debug, Default)]
+struct Nesting {
+    parentheses: usize,
+    /// `BEGIN ATOMIC` and the `CASE`s within.
+    blocks: usize,
+}
+
+impl Nesting {
+    /// Takes notice of the unit's last token.
+    fn enter(&mut self, unit: &Unit<'_>) {
+        let last = unit.len() - 1;
+        match unit.kind(last) {
+            Some(Kind::Open) => self.parentheses += 1,
+            Some(Kind::Close) => self.parentheses = self.parentheses.saturating_sub(1),
+            Some(Kind::Word) if self.parentheses == 0 && last > 0 => self.enter_word(unit, last),
+            _ => {}
+        }
+    }
+
+    fn enter_word(&mut self, unit: &Unit<'_>, last: usize) {
+        let before = last - 1;
+        if self.blocks == 0 {
+            if unit.is(last, "ATOMIC") && unit.is(before, "BEGIN") && creates_routine(unit) {
+                self.blocks = 1;
+            }
+        } else if unit.kind(before) == Some(Kind::Period) || unit.is(before, "AS") {
+            // A column's name or label.
+        } else if unit.is(last, "CASE") {
+            self.blocks += 1;
+        } else if unit.is(last, "END") {
+            self.blocks -= 1;
+        }
+    }
+
+    /// Whether a semicolon after these tokens ends the statement.
+    fn ends_statement(&self, unit: &Unit<'_>, engine: Engine) -> bool {
+        match engine {
+            Engine::Postgres => self.parentheses == 0 && self.blocks == 0,
+            Engine::Sqlite if creates_trigger(unit) => {
+                unit.is(unit.len().saturating_sub(1), "END") && unit.last_is(2, Kind::Semicolon)
+            }
+            Engine::Sqlite => true,
+        }
+    }
+}
+
+fn creates_routine(unit: &Unit<'_>) -> bool {
+    unit.starts("CREATE FUNCTION|PROCEDURE") || unit.starts("CREATE OR REPLACE FUNCTION|PROCEDURE")
+}
+
+fn creates_trigger(unit: &Unit<'_>) -> bool {
+    unit.starts("CREATE TRIGGER") || unit.starts("CREATE TEMP|TEMPORARY TRIGGER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lexer::lex;
+    use super::*;
+
+    fn statements(text: &str, engine: Engine) -> Vec<&str> {
+        let (tokens, unended) = lex(text, engine);
+        assert_eq!(unended, None, "{text}");
+        (split(text, &tokens, engine).into_iter())
+            .filter_map(|piece| match piece {
+                Piece::Statement(unit) => Some(unit.sql()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn semicolons_end_statements() {
+        for engine in [Engine::Postgres, Engine::Sqlite] {
+            for (text, expected) in [
+                ("", vec![]),
+                ("-- nothing\n/* at all */ ;;\n;", vec![]),
+                ("a", vec!["a"]),
+                ("-- c\n a ;\n\n/* c */b -- c\n c;;d", vec!["a", "b -- c\n c", "d"]),
+                ("a 'x;y' \"x;y\" /* ; */ -- ;\n;\r\nb", vec!["a 'x;y' \"x;y\"", "b"]),
+                ("SELECT 'a\\'; b", vec!["SELECT 'a\\'", "b"]),
+                ("a;\rb", vec!["a", "b"]),
+                ("é; ü🦀 😀; ' 🦀;'", vec!["é", "ü🦀 😀", "' 🦀;'"]),
+                ("SELECT 1_000, 1.5e-3, .5, 0x1F; b", vec!["SELECT 1_000, 1.5e-3, .5, 0x1F", "b"]),
+            ] {
+                assert_eq!(statements(text, engine), expected, "{engine} {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn postgresqls_quotes_and_operators() {
+        for text in [
+            "SELECT $1, $2",
+            "SELECT $$;$$, $a$ $$;$$ ' $a$, $é_1$;$é_1$, $$$$",
+            r"SELECT E'\';', e'a''b\\', 'a\', U&'\0061;', U&\'d!0061;' UESCAPE '!', B'01', X'1F', N';'",
+            "SELECT a$b$c, été$1 FROM x",
+            "SELECT a @> b, a ?| b, a ?& b, a ? b, a #>> '{a}', a #- b, a <-> b, a && b, a ~* b, a !~~ b, -|- 1",
+            "SELECT f(a := 1), b => 2, c::text, a[1:2], @ -5, |/ 4, 5 !",
+            "/* a; /* b; */ c; */ SELECT 1".strip_prefix("/* a; /* b; */ c; */ ").expect("it is there"),
+            "CREATE RULE r AS ON INSERT TO a DO ALSO (INSERT INTO b VALUES (1); DELETE FROM c)",
+            "DO $do$ BEGIN PERFORM 1; EXCEPTION WHEN others THEN NULL; END $do$",
+        ] {
+            let text = text.replace(r"\'d!", "'d!");
+            let twice = format!("/* a; /* b; */ c; */ {text};\n{text}");
+            assert_eq!(statements(&twice, Engine::Postgres), [&text, &text]);
+        }
+    }
+
+    #[test]
+    fn bodies_of_sql_functions() {
+        for text in [
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END",
+            "create or replace procedure p() begin atomic insert into a select case when b then 1 else 2 end; end",
+            "CREATE FUNCTION f(a int = (1)) RETURNS int BEGIN ATOMIC SELECT CASE 1 WHEN 1 THEN CASE 2 WHEN 2 \
+             THEN 3 END END AS end; SELECT a.end; SELECT (CASE WHEN a THEN b END); END",
+        ] {
+            let twice = format!("{text};{text};");
+            assert_eq!(statements(&twice, Engine::Postgres), [text, text]);
+        }
+        assert_eq!(statements("SELECT begin atomic; SELECT 2", Engine::Postgres).len(), 2);
+        assert_eq!(
+            statements("CREATE FUNCTION begin() RETURNS int RETURN 1; SELECT 2", Engine::Postgres).len(),
+            2
+        );
+    }
+
+    #[test]
+    fn bodies_of_triggers() {
+        for text in [
+            "CREATE TRIGGER t AFTER UPDATE ON a BEGIN UPDATE b SET c = 1; DELETE FROM d; END",
+            "create temp trigger t before insert on a begin select case when 1 then 2 end; end",
+            "CREATE TEMPORARY TRIGGER IF NOT EXISTS t DELETE ON a WHEN CASE 1 WHEN 1 THEN 1 END BEGIN SELECT 1; END",
+        ] {
+            let twice = format!("{text};\n{text}");
+            assert_eq!(statements(&twice, Engine::Sqlite), [text, text]);
+        }
+        assert_eq!(statements("CREATE TABLE \"trigger\" (a); SELECT [a;b], `;`", Engine::Sqlite).len(), 2);
+    }
+
+    #[test]
+    fn lines_for_a_shell() {
+        let text = "\\connect it's\nSELECT 1; \\echo x\n";
+        let pieces =
+            split(text, &lex("\\connect its \nSELECT 1; \\echo x\n", Engine::Postgres).0, Engine::Postgres);
+        assert!(matches!(pieces[..], [Piece::ShellCommand(0), Piece::Statement(_), Piece::ShellCommand(24)]));
+        let text = ".read a.sql\nSELECT 1";
+        let pieces = split(text, &lex(text, Engine::Sqlite).0, Engine::Sqlite);
+        assert!(matches!(pieces[..], [Piece::ShellCommand(0), Piece::Statement(_)]));
+    }
+}

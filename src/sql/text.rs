@@ -1,0 +1,87 @@
+//! A text and where its lines are.
+//!
+//! In: what a file contains, or SQL built in code, and what to call it. Out:
+//! places, from byte offsets.
+
+use std::path::Path;
+
+use crate::diagnostic::Place;
+
+/// The longest part of a line that is worth showing in a message.
+const SHOWN: usize = 200;
+
+/// A text with a name for messages.
+pub(crate) struct Text<'a> {
+    file: &'a Path,
+    text: &'a str,
+    /// The byte offset at which each line starts.
+    lines: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    /// A byte order mark at the beginning is left out: no server takes it.
+    pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Text { file, text, lines }
+    }
+
+    pub(crate) fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    pub(crate) fn file(&self) -> &'a Path {
+        self.file
+    }
+
+    /// The line that the offset is in, counted from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+
+    /// The place of a byte offset, with the text of its line.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let line = self.line(offset);
+        let start = self.lines[line - 1];
+        let column = self.text[start..offset].chars().count() + 1;
+        let place = Place::at(self.file, narrow(line), narrow(column));
+        let text = self.text[start..].lines().next().unwrap_or_default();
+        if text.len() <= SHOWN {
+            place.with_line(text)
+        } else if column <= SHOWN / 2 {
+            place.with_line(text.chars().take(SHOWN).chain(['…']).collect::<String>())
+        } else {
+            place
+        }
+    }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_characters_and_lines() {
+        let text = Text::new(Path::new("a.sql"), "\u{feff}é x\r\nb\n");
+        let at = |offset| {
+            let place = text.place(offset);
+            (place.line(), place.column(), place.line_text().map(str::to_owned))
+        };
+        assert_eq!(at(0), (Some(1), Some(1), Some("é x".into())));
+        assert_eq!(at(3), (Some(1), Some(3), Some("é x".into())));
+        assert_eq!(at(6), (Some(2), Some(1), Some("b".into())));
+        assert_eq!(at(8), (Some(3), Some(1), Some(String::new())));
+    }
+
+    #[test]
+    fn long_lines_are_not_shown_in_full() {
+        let line = "x".repeat(1_000);
+        let text = Text::new(Path::new("a.sql"), &line);
+        assert_eq!(text.place(0).line_text().map(|l| l.chars().count()), Some(SHOWN + 1));
+        assert_eq!(text.place(900).line_text(), None);
+    }
+}
