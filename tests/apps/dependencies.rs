@@ -1,6 +1,6 @@
 //! Dependencies that were changed after they could matter.
 
-use bustard::{App, ErrorKind, Migration, Place, Problem, Revert, State};
+use bustard::{App, Diagnostic, ErrorKind, Migration, Place, Revert, State};
 
 use super::{Ground, bans, forum, messages, migrator, names, table};
 
@@ -44,7 +44,7 @@ impl Ground {
     }
 }
 
-fn warnings(warnings: &[Problem]) -> Vec<&str> {
+fn warnings(warnings: &[Diagnostic]) -> Vec<&str> {
     messages(warnings)
 }
 

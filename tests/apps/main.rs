@@ -117,8 +117,8 @@ fn changes(report: &Report) -> Vec<(&str, AppState)> {
 }
 
 /// Messages of problems.
-fn messages(problems: &[bustard::Problem]) -> Vec<&str> {
-    problems.iter().map(bustard::Problem::message).collect()
+fn messages(problems: &[bustard::Diagnostic]) -> Vec<&str> {
+    problems.iter().map(bustard::Diagnostic::message).collect()
 }
 
 /// A host, and a plugin that depends on its first migration.
