@@ -8,7 +8,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-#[path = "../tests/dependencies/apps.rs"]
+#[path = "../tests/fast/dependencies/apps.rs"]
 mod apps;
 mod measure;
 

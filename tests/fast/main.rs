@@ -1,0 +1,17 @@
+//! Tests that need no server: the library and the command on SQLite, and what is
+//! printed.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cli_caches;
+mod cli_config;
+mod cli_graph;
+mod cli_help;
+mod cli_new;
+mod cli_output;
+mod cli_status;
+mod crates;
+mod dependencies;
+#[cfg(feature = "testing")]
+mod testing;

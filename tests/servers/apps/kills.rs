@@ -1,0 +1,70 @@
+//! The run that brings records to an older database, stopped at every point between
+//! two of its statements: the database is as it was, or as it is after it.
+
+use crate::support::{Engine, Outcome, Project, Subject};
+
+const OLDER: [&str; 2] = [
+    "DROP TABLE bustard.app, bustard.migration; DELETE FROM bustard.refinery_schema_history_bustard WHERE version = 3",
+    "DROP TABLE bustard_app; DROP TABLE bustard_migration; DELETE FROM refinery_schema_history_bustard WHERE version = 3",
+];
+
+/// How many points there were; or what was neither.
+fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
+    let project = Project::new();
+    for name in ["V1__a", "V2__b"] {
+        let sql = format!(
+            "CREATE TABLE {name} (id integer);\n-- bustard: register cache {name}\n-- bustard: down\nDROP TABLE {name};\n"
+        );
+        project.file(format!("migrations/{name}.sql"), sql);
+    }
+    let start = Subject::new(engine, &project);
+    start.bustard(&["migrate"]).success();
+    start.quiet();
+    let end = start.state().content;
+    start.execute(OLDER[usize::from(engine == Engine::Sqlite)]);
+    let before = start.state().content;
+    assert!(end.contains("record main 2") && !before.contains("record"), "{before}\n{end}");
+    for point in 1.. {
+        let subject = start.copy();
+        let mut command = subject.command(&["migrate"]);
+        command.env("BUSTARD_FAILPOINT", point.to_string());
+        if let Some(fault) = fault {
+            command.env("BUSTARD_FAULT", fault);
+        }
+        let outcome = Outcome::of(command);
+        subject.quiet();
+        let content = subject.state().content;
+        if content != before && content != end {
+            return Err(format!("neither as before nor as after:\n{content}\n{outcome}"));
+        }
+        if outcome.code == Some(0) {
+            return if content == end {
+                Ok(point - 1)
+            } else {
+                Err(format!("nothing came of it: {outcome}"))
+            };
+        }
+        assert!(outcome.stderr.contains(&format!("failpoint {point}, after ")), "{outcome}");
+        subject.bustard(&["migrate"]).success();
+        subject.quiet();
+        assert_eq!(subject.state().content, end);
+    }
+    unreachable!("a range without an end")
+}
+
+#[test]
+fn an_adoption_stopped_anywhere() {
+    for engine in [Engine::Postgres, Engine::Sqlite] {
+        let points = sweep(engine, None).unwrap_or_else(|problem| panic!("{problem}"));
+        println!("{engine:?}: {points} points");
+        assert!(points > 5, "{points}");
+    }
+}
+
+#[test]
+fn an_adoption_in_two_transactions_is_found_out() {
+    for engine in [Engine::Postgres, Engine::Sqlite] {
+        let problem = sweep(engine, Some("history-second-transaction")).expect_err("the fault must be seen");
+        assert!(problem.contains("neither as before nor as after"), "{problem}");
+    }
+}

@@ -1,0 +1,275 @@
+//! Records: what the file said, until the migration is undone.
+
+use bustard::{
+    App, AppState, Database, Migration, OpenTransaction, Revert, State, TransactionMode, Uninstall,
+};
+
+use super::{Ground, bans, changes, forum, migrator, table};
+use crate::support::Scene;
+
+impl Ground {
+    /// All records, a line each: `app version needs | undo | obstacle`.
+    fn records(&self) -> String {
+        let (records, list) = match self.scene.is_postgres() {
+            true => ("bustard.migration", "string_agg(line, '' ORDER BY app, version)"),
+            false => ("(SELECT * FROM bustard_migration ORDER BY app, version)", "group_concat(line, '')"),
+        };
+        let line = "app || ' ' || version || ' ' || needs || ' | ' || undo || ' | ' || coalesce(obstacle, '') || '\n'";
+        let shown = format!("SELECT {list} FROM (SELECT app, version, {line} AS line FROM {records}) AS x");
+        self.scene
+            .value(&format!("SELECT replace(replace(({shown}), '\r', '<CR>'), '\n', '<LF>')"))
+            .replace("<CR>", "\r")
+            .replace("<LF>", "\n")
+    }
+
+    fn bodies(&self) -> String {
+        let records = self.own("migration");
+        let list = if self.scene.is_postgres() {
+            "string_agg(body, ',' ORDER BY app, version)"
+        } else {
+            "group_concat(body)"
+        };
+        self.scene.value(&format!("SELECT {list} FROM (SELECT * FROM {records} ORDER BY app, version) AS x"))
+    }
+
+    /// Takes a database back to what refinery, or an older Bustard, would have left.
+    fn forget(&self, version: i64) {
+        match (self.scene.is_postgres(), version) {
+            (true, 0) => self.scene.execute("DROP SCHEMA bustard CASCADE"),
+            (true, _) => self.scene.execute(
+                "DROP TABLE bustard.app, bustard.migration; DELETE FROM bustard.refinery_schema_history_bustard WHERE version = 3",
+            ),
+            (false, 0) => {
+                self.forget(2);
+                self.scene.execute(
+                    "DROP VIEW bustard_untracked; DROP VIEW bustard_wanted_trigger; DROP VIEW bustard_located;
+                     DROP TRIGGER bustard_suspended; DROP TABLE bustard_tracked_table; DROP VIEW bustard_caches;
+                     DROP TABLE bustard_cache; DROP TABLE refinery_schema_history_bustard",
+                );
+            }
+            (false, _) => self.scene.execute(
+                "DROP TABLE bustard_app; DROP TABLE bustard_migration; DELETE FROM refinery_schema_history_bustard WHERE version = 3",
+            ),
+        }
+    }
+}
+
+const FILE: &str = "-- bustard: depends on forum V2
+-- bustard: depends on bans
+-- bustard: register cache a
+-- bustard: register cache \"b, c\" on x
+CREATE TABLE x (id integer); INSERT INTO x VALUES (1);
+-- bustard: down
+DELETE FROM x -- all
+  WHERE id > 0;
+-- bustard: register cache d on x, \"y\"
+DROP TABLE x; -- that is it
+";
+
+#[test]
+fn a_record_is_what_the_file_says() {
+    for mut ground in Ground::both() {
+        let file = FILE.replace("\" on x\nCREATE TABLE x (id integer);", "\"\nCREATE TABLE x (id integer);");
+        ground.scene.project.file("plugin/V1__plugin.sql", file.replace('\n', "\r\n"));
+        ground.scene.project.file("plugin/V2__last.sql", "DELETE FROM x;\n-- bustard: unregister cache a\n");
+        let plugin = App::directory("plugin", ground.scene.project.path().join("plugin"));
+        let fill = |transaction: &mut OpenTransaction<'_, '_>| Ok(transaction.execute("DELETE FROM code")?);
+        let code = App::new("code")
+            .migration("V1__undone", table("code").register_cache("code"))
+            .migration("V2__run", Migration::new().run("fill", fill))
+            .migration(
+                "V3__back",
+                Migration::new().down(Migration::new().run("empty", fill).sql("SELECT 1")),
+            );
+        let apps = [forum(), bans(), plugin, code];
+        // Applied with everything else, and adopted later.
+        for mode in [TransactionMode::All, TransactionMode::Each] {
+            let report = migrator(&apps).transaction(mode).run(&mut ground.database);
+            report.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(
+                ground.records(),
+                "bans 1 forum:1 | -- bustard: unregister cache bans\nDROP TABLE ban;\n | \n\
+                 code 1  | -- bustard: unregister cache code\nDROP TABLE code;\n | \n\
+                 code 2  |  | nothing undoes: run function fill\n\
+                 code 3  | -- function empty\nSELECT 1;\n | the function empty is in the app's code\n\
+                 forum 1  | DROP TABLE users;\n | \n\
+                 forum 2  | DROP TABLE posts;\n | \n\
+                 plugin 1 bans:1 forum:2 | -- bustard: unregister cache \"b, c\"\n-- bustard: unregister cache a\n\
+                 DELETE FROM x -- all\r\n  WHERE id > 0;\n-- bustard: register cache d on x, \"y\"\nDROP TABLE x;\n | \n\
+                 plugin 2  |  | nothing undoes: DELETE FROM x\n",
+            );
+            ground.forget(2);
+        }
+    }
+}
+
+#[test]
+fn what_is_undone_has_no_record() {
+    for mut ground in Ground::both() {
+        let apps = [forum(), bans()];
+        migrator(&apps).fake(true).run(&mut ground.database).expect("it runs");
+        let recorded = format!("SELECT count(*) FROM {}", ground.own("migration"));
+        assert_eq!(ground.scene.value(&recorded), "3");
+        migrator(&apps).fake(true).revert(&mut ground.database, &Revert::Steps(1)).expect("it is undone");
+        let records = ground.records();
+        assert!(!records.contains("forum 2") && records.contains("forum 1"), "{records}");
+        migrator(&apps).fake(true).revert(&mut ground.database, &Revert::Steps(9)).expect("it is undone");
+        assert_eq!(ground.records(), "");
+        let rows = format!("SELECT count(*) FROM {}", ground.own("app"));
+        assert_eq!(ground.scene.value(&rows), "2");
+        // Where nothing can be written about it, nothing is in the way either.
+        ground.run(&apps);
+        ground.forget(2);
+        migrator(&apps).revert(&mut ground.database, &Revert::Steps(1)).expect("it is undone");
+    }
+}
+
+/// What an older Bustard has applied gets its records with the tables for them.
+#[test]
+fn an_older_database_is_adopted() {
+    for mut ground in Ground::both() {
+        let apps = [forum(), bans()];
+        ground.run(&apps);
+        let (records, bodies) = (ground.records(), ground.bodies());
+        let registered = ground.version("bans");
+        ground.forget(2);
+        let states = [("bans".to_owned(), AppState::Enabled), ("forum".to_owned(), AppState::Enabled)];
+        assert_eq!(ground.states(&apps), states);
+        for mode in [TransactionMode::Each, TransactionMode::All] {
+            let report = migrator(&apps).transaction(mode).run(&mut ground.database).expect("it runs");
+            assert_eq!(report.steps.len(), 1, "only Bustard's own: {:?}", report.steps);
+            assert_eq!(changes(&report), [], "they were installed before");
+            assert_eq!((ground.records(), ground.bodies()), (records.clone(), bodies.clone()));
+            assert_eq!(ground.states(&apps), states);
+            ground.unchanged(|database| migrator(&apps).run(database));
+            ground.forget(2);
+        }
+        assert!(ground.version("bans") > registered);
+
+        // With something pending in the same run, and something that has diverged.
+        let changed = App::new("bans").migration("V1__bans", table("other").register_cache("bans"));
+        let more = [forum().migration("V3__more", table("more")), changed];
+        migrator(&more).allow_divergent(true).run(&mut ground.database).expect("it runs");
+        let records = ground.records();
+        assert!(records.contains("forum 1 ") && records.contains("forum 3 "), "{records}");
+        assert!(!records.contains("bans"), "nobody knows what it was: {records}");
+        assert_eq!(ground.states(&more), states);
+        migrator(&more).repair(&mut ground.database, "bans", 1).expect("it is accepted");
+        assert!(ground.records().contains("bans 1  | -- bustard: unregister cache bans\nDROP TABLE other"));
+    }
+}
+
+/// An app that comes to a database later, with a history from elsewhere.
+#[test]
+fn an_app_that_comes_later_is_adopted() {
+    for mut ground in Ground::both() {
+        ground.run(&[forum(), bans()]);
+        let records = ground.records();
+        let (app, migration) = (ground.own("app"), ground.own("migration"));
+        ground.scene.execute(&format!(
+            "DELETE FROM {app} WHERE label = 'bans'; DELETE FROM {migration} WHERE app = 'bans'"
+        ));
+        assert_eq!(ground.state(&[forum(), bans()], "bans"), AppState::Enabled);
+        ground.unchanged(|database| migrator(&[forum(), bans()]).run(database));
+        assert_ne!(ground.records(), records);
+        let later = bans().migration("V2__more", table("more"));
+        ground.run(&[forum(), later.clone()]);
+        let more = ground.records();
+        assert!(records.lines().all(|line| more.contains(line)) && more.contains("bans 2 "), "{more}");
+        // So is one that is disabled before anything else.
+        ground.forget(2);
+        ground.run(&[forum()]);
+        migrator(&[forum(), later.clone()]).disable(&mut ground.database, "bans").expect("it is loaded");
+        assert_eq!(ground.records(), more);
+        assert_eq!(ground.state(&[forum(), later], "bans"), AppState::Disabled);
+    }
+}
+
+#[test]
+fn what_refinery_has_migrated_is_adopted() {
+    for mut ground in Ground::both() {
+        let project = &ground.scene.project;
+        project.file("migrations/V1__a.sql", "CREATE TABLE a (id integer);\n");
+        project.file("migrations/V2__b.sql", "CREATE TABLE b (id integer);\n");
+        let directory = project.path().join("migrations");
+        let app = App::directory("main", &directory);
+        match ground.scene.is_postgres() {
+            true => {
+                let files = refinery::load_sql_migrations(&directory).expect("they are read");
+                let mut client = ground.scene.database().client();
+                refinery::Runner::new(&files).run(&mut client).expect("it runs");
+            }
+            false => {
+                ground.run(std::slice::from_ref(&app));
+                ground.forget(0);
+            }
+        }
+        let report = ground.run(std::slice::from_ref(&app));
+        assert!(report.steps.iter().all(|done| done.app == "bustard"), "{:?}", report.steps);
+        assert_eq!(
+            ground.records(),
+            "main 1  |  | nothing undoes: CREATE TABLE a (id integer)\n\
+             main 2  |  | nothing undoes: CREATE TABLE b (id integer)\n"
+        );
+        // Refinery's files may get directives, as long as nothing else is changed.
+        ground
+            .scene
+            .project
+            .file("migrations/V2__b.sql", "-- bustard: depends on forum V1\nCREATE TABLE b (id integer);\n");
+        ground.run(&[forum()]);
+        let status = migrator(&[forum(), app]).status(&mut ground.database).expect("there is a status");
+        assert!(status.migrations.iter().all(|migration| migration.state == State::Applied));
+        assert_eq!(status.warnings.len(), 1);
+    }
+}
+
+/// A role that migrates an app of its own in a database that is somebody else's.
+#[test]
+fn a_guest_is_told_what_it_may_not() {
+    let mut ground = Ground::on(Scene::postgres());
+    ground.run(&[forum(), bans()]);
+    let database = ground.scene.database();
+    let guest = database.create_role("guest", "");
+    ground.scene.execute(&format!(
+        "CREATE SCHEMA guest AUTHORIZATION {guest}; ALTER ROLE {guest} SET search_path = guest;
+         GRANT SELECT ON bustard.refinery_schema_history_bustard, refinery_schema_history_bans TO {guest}"
+    ));
+    let mut theirs = Database::new(&database.url_as(&guest)).expect("a good URL");
+    let own = migrator(&[App::new("own").migration("V1__own", table("own"))]);
+    own.run(&mut theirs).expect("it runs");
+    let listed = own.list_apps(&mut theirs).expect("they are listed");
+    let labels: Vec<&str> = listed.iter().map(|app| app.label.as_str()).collect();
+    assert_eq!(labels, ["bans", "own"], "the forum's history is not theirs to read");
+    let refusals = [
+        own.disable(&mut theirs, "own").map(drop),
+        own.enable(&mut theirs, "bans").map(drop),
+        own.plan_uninstall(&mut theirs, &Uninstall::new("bans")).map(drop),
+    ];
+    for refused in refusals {
+        let error = refused.expect_err("it is not theirs");
+        assert!(error.message().ends_with("by this role: Bustard's own tables are another's"), "{error}");
+    }
+}
+
+/// Two applications in two schemas of one database may have apps of one label.
+#[test]
+fn a_label_that_is_somebody_elses() {
+    let mut ground = Ground::on(Scene::postgres());
+    ground.run(&[forum(), bans()]);
+    let records = ground.records();
+    ground.scene.execute("CREATE SCHEMA other");
+    ground.scene.database().set("search_path", "other");
+    let mut other = ground.connect();
+    let others = App::new("forum").migration("V1__other", table("other"));
+    let report = migrator(std::slice::from_ref(&others)).run(&mut other).expect("it runs");
+    assert_eq!(changes(&report), [("forum", AppState::Enabled)]);
+    assert_eq!(ground.records(), records);
+    let error =
+        migrator(std::slice::from_ref(&others)).disable(&mut other, "forum").expect_err("it is not its own");
+    assert!(error.to_string().contains("another app with the label forum"), "{error}");
+    migrator(&[forum(), bans()]).disable(&mut ground.database, "forum").expect("it is its own");
+    let more = others.migration("V2__more", table("more"));
+    let report = migrator(&[more]).run(&mut other).expect("it is enabled");
+    assert_eq!(report.steps.len(), 1);
+    assert_eq!(ground.records(), records);
+}

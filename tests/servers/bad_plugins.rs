@@ -1,0 +1,197 @@
+//! Plugins that are wrong, on a database where the host and one plugin are
+//! installed: one clear error each, and the database stays as it is, down to the
+//! last row. How the errors look is in `tests/snapshots/bad_input`.
+
+use std::fs;
+
+use crate::support::{Outcome, Scene};
+
+/// What somebody does to an installation that works.
+struct Case {
+    /// Of the snapshot.
+    name: &'static str,
+    code: i32,
+    spoil: fn(&Scene),
+}
+
+/// The plugin that is installed, in two migrations.
+const BANS: [(&str, &str); 2] = [
+    (
+        "bans/V1__bans.sql",
+        "-- bustard: depends on main V1\n-- bustard: register cache bans\n\
+         CREATE TABLE ban (id INTEGER PRIMARY KEY, thread INTEGER REFERENCES thread (id));\n",
+    ),
+    (
+        "bans/V2__reasons.sql",
+        "CREATE TABLE reason (id INTEGER PRIMARY KEY);\nINSERT INTO reason VALUES (1);\n\
+         -- bustard: down\nDELETE FROM reason;\nDROP TABLE ban_reason;\n",
+    ),
+];
+
+/// The configuration, with a directory for each label.
+fn apps(scene: &Scene, labels: &[&str]) {
+    let app = |label: &&str| format!("[[apps]]\nlabel = \"{label}\"\nmigrations = \"{label}\"\n");
+    scene.project.config(&labels.iter().map(app).collect::<String>());
+}
+
+/// The host and its plugin, applied.
+fn installed(scene: &Scene) {
+    scene.project.file("main/V1__threads.sql", "CREATE TABLE thread (id INTEGER PRIMARY KEY);\n");
+    for (name, sql) in BANS {
+        scene.project.file(name, sql);
+    }
+    apps(scene, &["main", "bans"]);
+    scene.migrate(&[]).success();
+}
+
+/// Another plugin, with one migration.
+fn badges(scene: &Scene, sql: &str) {
+    scene.project.file("badges/V1__badges.sql", format!("{sql}CREATE TABLE unreached (id INTEGER);\n"));
+    apps(scene, &["main", "bans", "badges"]);
+}
+
+fn remove(scene: &Scene, file: &str) {
+    fs::remove_file(scene.project.path().join(file)).expect("it is there");
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "two_apps_with_one_label",
+        code: 2,
+        spoil: |scene| {
+            badges(scene, "");
+            apps(scene, &["main", "bans", "badges", "bans"]);
+        },
+    },
+    Case {
+        name: "label_that_is_none",
+        code: 2,
+        spoil: |scene| {
+            scene.project.file("Bans-2/V1__bans.sql", "CREATE TABLE unreached (id INTEGER);\n");
+            apps(scene, &["main", "bans", "Bans-2"]);
+        },
+    },
+    Case {
+        name: "depends_on_an_app_that_is_not_there",
+        code: 2,
+        spoil: |scene| badges(scene, "-- bustard: depends on ranks V1\n"),
+    },
+    Case {
+        name: "depends_on_a_version_that_is_not_there",
+        code: 2,
+        spoil: |scene| badges(scene, "-- bustard: depends on bans V7\n"),
+    },
+    Case {
+        name: "required_by_a_version_that_is_not_there",
+        code: 2,
+        spoil: |scene| badges(scene, "-- bustard: required by bans V3\n"),
+    },
+    Case {
+        name: "depends_on_itself",
+        code: 2,
+        spoil: |scene| badges(scene, "-- bustard: depends on badges V1\n"),
+    },
+    Case {
+        name: "depends_on_its_next_version",
+        code: 2,
+        spoil: |scene| {
+            badges(scene, "-- bustard: depends on badges V2\n");
+            scene.project.file("badges/V2__more.sql", "CREATE TABLE unreached2 (id INTEGER);\n");
+        },
+    },
+    Case {
+        name: "depends_on_its_whole_app",
+        code: 2,
+        spoil: |scene| badges(scene, "-- bustard: depends on badges\n"),
+    },
+    Case {
+        name: "removed_file_of_a_plugin",
+        code: 4,
+        spoil: |scene| {
+            remove(scene, "bans/V1__bans.sql");
+            badges(scene, "");
+        },
+    },
+    Case {
+        name: "downgraded_plugin",
+        code: 4,
+        spoil: |scene| {
+            remove(scene, "bans/V2__reasons.sql");
+            badges(scene, "");
+        },
+    },
+    Case {
+        name: "cache_of_another_plugin",
+        code: 1,
+        spoil: |scene| badges(scene, "-- bustard: register cache bans\n"),
+    },
+    Case {
+        name: "cache_of_two_plugins_in_one_plan",
+        code: 1,
+        spoil: |scene| {
+            badges(scene, "-- bustard: register cache top-posters\n");
+            scene.project.file(
+                "ranks/V1__ranks.sql",
+                "-- bustard: register cache top-posters\nCREATE TABLE unreached2 (id INTEGER);\n",
+            );
+            apps(scene, &["main", "bans", "badges", "ranks"]);
+        },
+    },
+];
+
+#[test]
+fn each_gets_one_error_and_changes_nothing() {
+    for scene in Scene::both() {
+        installed(&scene);
+        // Each case spoils the same installation, and is followed by its repair.
+        for Case { name, code, spoil } in CASES {
+            let before = scene.contents();
+            spoil(&scene);
+            scene.refuses(*code, name);
+            assert_eq!(scene.contents(), before, "{name}");
+            for directory in ["badges", "ranks", "Bans-2"] {
+                let _ = fs::remove_dir_all(scene.project.path().join(directory));
+            }
+            installed(&scene);
+            assert_eq!(scene.contents(), before, "{name}");
+        }
+    }
+}
+
+/// The same for an installation that is still to be made: nothing is, and no
+/// file is made either.
+#[test]
+fn nothing_is_installed() {
+    for scene in Scene::both() {
+        let empty = scene.contents();
+        for Case { name, code, spoil } in CASES.iter().filter(|case| case.code == 2) {
+            scene.project.file("main/V1__threads.sql", "CREATE TABLE thread (id INTEGER PRIMARY KEY);\n");
+            BANS.iter().for_each(|(name, sql)| _ = scene.project.file(name, sql));
+            spoil(&scene);
+            let outcome: Outcome = scene.migrate(&[]).exits(*code);
+            scene.snapshot(name, &outcome);
+            assert_eq!(scene.contents(), empty, "{name}");
+            for directory in ["badges", "Bans-2"] {
+                let _ = fs::remove_dir_all(scene.project.path().join(directory));
+            }
+        }
+    }
+}
+
+/// What had been undone when the second statement failed is there again.
+#[test]
+fn undo_that_fails_half_way() {
+    for scene in Scene::both() {
+        installed(&scene);
+        let before = scene.contents();
+        let url = scene.url();
+        for arguments in [["revert", "--to", "bans:V1"], ["revert", "--steps", "1"]] {
+            let outcome =
+                scene.project.bustard(&[&arguments[..], &["--database-url", &url]].concat()).exits(1);
+            assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{outcome}");
+            scene.snapshot(&format!("undo_fails.{}", scene.engine), &outcome);
+            assert_eq!(scene.contents(), before);
+        }
+        assert_eq!(scene.value("SELECT count(*) FROM reason"), "1");
+    }
+}

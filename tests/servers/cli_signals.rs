@@ -1,0 +1,120 @@
+//! Ctrl-C and SIGTERM in the middle of a run.
+
+use crate::support::{Database, Project, Running, send_signal};
+
+/// A migration that runs for much longer than anybody waits.
+const ENDLESS: &str = "\
+CREATE TABLE started (id INTEGER);
+CREATE TABLE numbers AS
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000000)
+    SELECT count(*) AS number FROM n;
+";
+
+/// A run that is in the middle of its second migration.
+fn running(project: &Project) -> Running {
+    project
+        .file("migrations/V1__first.sql", "CREATE TABLE first (id INTEGER);\n")
+        .file("migrations/V2__endless.sql", ENDLESS);
+    let running = project.spawn(&["migrate", "-v", "--database-url", "sqlite:app.db"]);
+    running.wait_for_stderr("V2__endless");
+    running
+}
+
+#[test]
+fn a_signal_cancels_and_rolls_back() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let project = Project::new();
+        let running = running(&project);
+        running.signal(signal);
+        let outcome = running.wait().exits(code);
+        assert!(outcome.stderr.contains("main:V1__first"), "{outcome}");
+        let schema = project.sqlite_schema("app.db");
+        assert!(schema.contains("table first "), "{schema}");
+        assert!(!schema.contains("table started "), "{schema}");
+        // Nothing is in the way of the next run.
+        project.file("migrations/V2__endless.sql", "CREATE TABLE short (id INTEGER);\n");
+        project.bustard(&["migrate", "--database-url", "sqlite:app.db"]).success().says("V2__endless");
+    }
+}
+
+#[test]
+fn a_cancelled_run_says_so_in_json() {
+    let project = Project::new();
+    project
+        .file("migrations/V1__first.sql", "CREATE TABLE first (id INTEGER);\n")
+        .file("migrations/V2__endless.sql", ENDLESS);
+    let running = project.spawn(&["migrate", "-v", "--json", "--database-url", "sqlite:app.db"]);
+    running.wait_for_stderr("V2__endless");
+    running.signal("INT");
+    let error = running.wait().exits(130).json()["error"].clone();
+    assert_eq!(error["kind"], "cancelled");
+    assert_eq!(
+        error["applied"],
+        serde_json::json!([
+            "bustard:V1__registry",
+            "bustard:V2__reading_side",
+            "bustard:V3__apps",
+            "main:V1__first"
+        ])
+    );
+}
+
+#[test]
+fn on_a_server_too() {
+    let database = Database::new();
+    let project = Project::new();
+    project
+        .file("migrations/V1__first.sql", "CREATE TABLE first (id INTEGER);\n")
+        .file("migrations/V2__endless.sql", "CREATE TABLE started (id INTEGER);\nSELECT pg_sleep(3600);\n");
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let running = project.spawn(&["migrate", "--database-url", &database.url()]);
+        database.wait_until(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database())",
+        );
+        running.signal(signal);
+        let outcome = running.wait().exits(code);
+        assert!(outcome.stderr.contains("V2__endless"), "{outcome}");
+        assert_eq!(database.value("SELECT to_regclass('first') IS NOT NULL"), "t");
+        assert_eq!(database.value("SELECT to_regclass('started') IS NULL"), "t");
+    }
+    project.file("migrations/V2__endless.sql", "CREATE TABLE short (id INTEGER);\n");
+    project.bustard(&["migrate", "--database-url", &database.url()]).success().says("V2__endless");
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let database = Database::new();
+    let project = Project::new();
+    project.file("migrations/V1__endless.sql", "SELECT pg_sleep(3600);\n");
+    let running = project.spawn(&["migrate", "--database-url", &database.url()]);
+    let sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+    database.wait_until(&format!("SELECT EXISTS (SELECT {sleeping})"));
+    let backend = database.value(&format!("SELECT pid {sleeping}")).parse().expect("a pid is a number");
+    // A server that does not react to being asked to cancel.
+    send_signal(backend, "STOP");
+    running.signal("TERM");
+    running.wait_for_stderr("interrupted");
+    running.signal("INT");
+    let outcome = running.wait();
+    send_signal(backend, "CONT");
+    outcome.exits(130);
+}
+
+/// Being asked once may come to nothing, here as in between two statements.
+#[test]
+fn a_signal_is_not_shrugged_off() {
+    let database = Database::new();
+    let project = Project::new();
+    project.file(
+        "migrations/V1__stubborn.sql",
+        "DO $$ BEGIN PERFORM pg_sleep(3600);
+         EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(3600); END $$;\n",
+    );
+    let running = project.spawn(&["migrate", "--database-url", &database.url()]);
+    database.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database())",
+    );
+    running.signal("TERM");
+    let outcome = running.wait().exits(143);
+    assert!(outcome.stderr.contains("V1__stubborn"), "{outcome}");
+}

@@ -1,0 +1,46 @@
+//! Tests on real servers, which they start: PostgreSQL, PgBouncer, Memcached, Redis.
+//! SQLite is tested beside PostgreSQL wherever both must do the same.
+//!
+//! All of them run in one process. Each has a database of its own in one cluster; a
+//! test that changes the cluster itself starts its own.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod apps;
+#[cfg(feature = "tokio")]
+mod asynchronous;
+#[cfg(feature = "tokio")]
+mod asynchronous_runs;
+mod bad_database;
+mod bad_files;
+mod bad_functions;
+mod bad_plugins;
+mod bad_sql;
+mod bad_timing;
+mod cli_apps;
+mod cli_locked;
+mod cli_migrate;
+mod cli_signals;
+mod cli_uninstall;
+mod cli_watch;
+mod conformance;
+mod connection;
+mod forum;
+#[cfg(feature = "testing")]
+mod forum_migrations;
+mod misago;
+mod notifications;
+mod other_languages;
+mod races;
+mod readme;
+mod refresher;
+mod releases;
+mod round_trips;
+mod sql_api;
+#[cfg(all(feature = "memcached", feature = "redis"))]
+mod stores;
+mod support_works;
+mod triggers;
+mod uninstall;
+mod values;

@@ -1,0 +1,142 @@
+//! Clocks that jump: how old a snapshot is is told by a clock that cannot, and no
+//! other is asked.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::place::{Client, Place, on_postgres, on_sqlite, quick};
+use crate::support::proxy::Proxy;
+use crate::support::{Running, wait_until};
+
+/// The role of the child: tells what it knows and what it takes the time for.
+const URL: &str = "BUSTARD_TEST_CLOCK_URL";
+
+fn seconds() -> i64 {
+    let now = SystemTime::now();
+    match now.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap(),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap(),
+    }
+}
+
+fn tell(url: &str) -> ! {
+    let buster = quick(url).start().unwrap();
+    let cache = buster.cache("numbers").unwrap();
+    let mut told = String::new();
+    loop {
+        let version = cache.version().map_or(0, |version| version.get());
+        let now = format!("known {version}, year {}", 1970 + seconds() / (365 * 24 * 3600));
+        if now != told {
+            println!("{now}");
+            told = now;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What makes a process believe another time.
+fn library() -> String {
+    let told = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
+    let told = told.expect("faketime is installed: `tests/run` does that where it may");
+    String::from_utf8(told.stdout).unwrap().trim().to_owned()
+}
+
+/// The child under a clock that is moved by this file.
+fn child(url: &str, clock: &Path) -> Running {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "races::clock::the_child_under_a_jumping_clock", "--nocapture"])
+        .env(URL, url)
+        .env("LD_PRELOAD", library())
+        .env("FAKETIME_TIMESTAMP_FILE", clock)
+        .env("FAKETIME_NO_CACHE", "1")
+        // Which does not jump where wall clocks do.
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    Running::start(child)
+}
+
+#[test]
+fn the_child_under_a_jumping_clock() {
+    if let Ok(url) = std::env::var(URL) {
+        tell(&url);
+    }
+    // Without a URL there is a clock, and it is about right.
+    assert!(seconds() > 1_700_000_000);
+}
+
+/// Jumps, changes something, and has the child see both.
+fn jumps(child: &Running, clock: &Path, client: &mut impl Client) {
+    let year = 1970 + seconds() / (365 * 24 * 3600);
+    for (number, years) in (2..).zip([0, 20, -20, 10, -30, 0]) {
+        std::fs::write(clock, format!("{:+}", years * 365 * 24 * 3600)).unwrap();
+        client.change(number);
+        let told = format!("known {}, year {}", client.version(), year + years);
+        wait_until(&told, || child.stdout_so_far().lines().any(|line| line == told));
+    }
+}
+
+#[test]
+fn on_postgres_with_a_network_that_falls_silent() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock: PathBuf = directory.path().join("clock");
+    std::fs::write(&clock, "+0").unwrap();
+    let place = on_postgres();
+    let proxy = Proxy::start(place.cluster().port());
+    let child = child(&proxy.url(&place.url()), &clock);
+    let mut client = place.client();
+    jumps(&child, &clock, &mut client);
+    // Back by an hour, in which what is known must not seem young for an hour more.
+    proxy.set_latency(Duration::from_secs(600));
+    std::fs::write(&clock, "-3600").unwrap();
+    wait_until("nothing is known", || child.stdout_so_far().contains("known 0,"));
+    proxy.set_latency(Duration::ZERO);
+    jumps(&child, &clock, &mut client);
+}
+
+#[test]
+fn on_sqlite_with_a_file_that_goes_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock: PathBuf = directory.path().join("clock");
+    std::fs::write(&clock, "+0").unwrap();
+    let place = on_sqlite();
+    let child = child(&place.url(), &clock);
+    let mut client = place.client();
+    jumps(&child, &clock, &mut client);
+    let (file, away) = (place.path().join("app.db"), place.path().join("away.db"));
+    std::fs::rename(&file, &away).unwrap();
+    std::fs::write(&clock, "-3600").unwrap();
+    wait_until("nothing is known", || child.stdout_so_far().contains("known 0,"));
+    std::fs::rename(&away, &file).unwrap();
+    jumps(&child, &clock, &mut client);
+}
+
+/// Lines of code below a directory of `src` that ask for the wall clock.
+fn askers(directory: &str) -> Vec<String> {
+    const WALL_CLOCKS: [&str; 4] = ["SystemTime", "OffsetDateTime", "UtcDateTime", "now_utc"];
+    let mut found = Vec::new();
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(directory)];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = text.lines().filter(|line| WALL_CLOCKS.iter().any(|clock| line.contains(clock)));
+            found.extend(lines.map(|line| format!("{}: {line}", path.display())));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_reading_side_asks_no_wall_clock() {
+    for directory in ["buster", "store", "registry"] {
+        assert_eq!(askers(directory), Vec::<String>::new());
+    }
+    // Histories are dated: there is something to find.
+    assert!(!askers("engine").is_empty());
+}

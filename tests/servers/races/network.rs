@@ -1,0 +1,121 @@
+//! Notifications and answers that get lost, and a network that swallows everything.
+
+use std::time::{Duration, Instant};
+
+use bustard::ErrorKind;
+use postgres::NoTls;
+use postgres::fallible_iterator::FallibleIterator;
+
+use super::place::{Client, fails_with, lazy, on_postgres, quick};
+use crate::support::proxy::Proxy;
+use crate::support::wait_until;
+
+/// Waits ten times as long as it may take: only a seeded fault takes that long.
+#[track_caller]
+fn soon(otherwise: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{otherwise}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// However the connection ends, all that was to be heard over it is seen afterwards.
+/// The reader polls next to never.
+#[test]
+fn notifications_that_get_lost_with_their_connection() {
+    let place = on_postgres();
+    let proxy = Proxy::start(place.cluster().port());
+    let through = proxy.url(&place.url());
+    let buster = lazy(&through).start().unwrap();
+    let cache = buster.cache("numbers").unwrap();
+    let mut client = place.client();
+    type Cut = fn(&Proxy);
+    let cuts: [(&str, Cut); 4] = [
+        ("at once", |proxy| proxy.cut()),
+        ("in the middle of a question", |proxy| proxy.cut_after_bytes(20)),
+        ("at the end of a question", |proxy| proxy.cut_after_messages(1)),
+        ("at once, and again", |proxy| {
+            proxy.cut();
+            proxy.cut_after_messages(1);
+        }),
+    ];
+    for (number, (when, cut)) in (2..).zip(cuts) {
+        let before = cache.version().unwrap();
+        cut(&proxy);
+        client.change(number);
+        client.run("SELECT bustard.notify()");
+        soon(&format!("cut {when}: nobody looks again"), || cache.version().is_ok_and(|now| now != before));
+        assert_eq!(cache.version().unwrap().get(), client.version(), "{when}");
+    }
+}
+
+/// Whoever only listens and never looks does not hear of it.
+#[test]
+fn listening_alone_is_not_enough() {
+    let place = on_postgres();
+    let proxy = Proxy::start(place.cluster().port());
+    let through = proxy.url(&place.url());
+    let listen = || {
+        let mut client = postgres::Client::connect(&through, NoTls).unwrap();
+        client.run("LISTEN bustard");
+        client
+    };
+    let mut client = place.client();
+    let mut listener = listen();
+    client.run("SELECT bustard.notify()");
+    assert!(listener.notifications().blocking_iter().next().unwrap().is_some());
+    proxy.cut();
+    client.change(2);
+    client.run("SELECT bustard.notify()");
+    let mut listener = listen();
+    listener.run("SELECT 1");
+    assert_eq!(listener.notifications().iter().count().unwrap(), 0);
+}
+
+/// The connection stays, and nothing comes through.
+#[test]
+fn a_network_that_swallows_everything() {
+    let place = on_postgres();
+    let proxy = Proxy::start(place.cluster().port());
+    let url = proxy.url(&place.url()).replacen("//postgres@", "//postgres:hunter2@", 1);
+    assert!(url.contains("hunter2"), "{url}");
+    let buster = quick(&url).start().unwrap();
+    let cache = buster.cache("numbers").unwrap();
+    let values = cache.values::<i64>("main", 1);
+    let mut client = place.client();
+    for number in 2..4 {
+        let before = cache.version().unwrap();
+        proxy.set_latency(Duration::from_secs(600));
+        client.change(number);
+        soon("what is stale is valid for ever", || !cache.is_valid(before));
+        let error = cache.version().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stale);
+        let text = error.to_string();
+        assert!(text.contains("have not been known for"), "since when: {text}");
+        assert!(text.contains("no answer within") || text.contains("not looked at in time"), "why: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+
+        assert!(buster.cache("numbers").is_ok(), "it was known once");
+        assert!(!buster.is_valid("numbers", before).unwrap());
+        assert_eq!(buster.notify().unwrap_err().kind(), ErrorKind::Stale);
+        assert_eq!(buster.get_versions(&["numbers"]).unwrap_err().kind(), ErrorKind::Stale);
+        for key in ["k", "k"] {
+            assert_eq!(values.get_or_insert_with(key, || client.number()), number);
+        }
+        proxy.set_latency(Duration::ZERO);
+        wait_until("it is known again", || cache.is_valid(client.version()));
+        assert_eq!(values.get_or_insert_with("k", || client.number()), number);
+    }
+}
+
+#[test]
+fn the_checks_above_find_faults() {
+    fails_with(
+        "no-expiry",
+        "races::network::a_network_that_swallows_everything",
+        "what is stale is valid for ever",
+    );
+    let lost = "races::network::notifications_that_get_lost_with_their_connection";
+    fails_with("no-read-after-reconnect", lost, "cut at once: nobody looks again");
+}

@@ -1,0 +1,223 @@
+//! A database of either engine with one number and one cache over it, a store that
+//! everybody shares, and ways to read the number through the cache.
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bustard::{
+    App, Cache, CacheBuster, CacheBusterBuilder, Connection, Error, Executor, Migration, Migrator, Result,
+    Store, Values, registry,
+};
+
+use crate::support::{Cluster, Database, Outcome, Project};
+
+/// Longer than any test waits: whoever polls like this looks only when told to.
+pub const NEVER: Duration = Duration::from_secs(600);
+
+/// A connection of the application's own.
+pub trait Client: Executor + Connection + Send + Sized {
+    /// Begins a transaction with one snapshot.
+    const BEGIN_SNAPSHOT: &str;
+
+    /// Whether it is known that a savepoint took back all that was written.
+    const SAVEPOINTS_FORGET: bool;
+
+    fn run(&mut self, sql: &str);
+
+    /// The number that is cached.
+    fn number(&mut self) -> i64;
+
+    fn set(&mut self, number: i64) {
+        self.run(&format!("UPDATE data SET x = {number}"));
+    }
+
+    fn invalidate(&mut self) {
+        registry::invalidate(self, &["numbers"]).expect("it is registered");
+    }
+
+    /// A change as it should be.
+    fn change(&mut self, number: i64) {
+        self.run("BEGIN");
+        self.set(number);
+        self.invalidate();
+        self.run("COMMIT");
+    }
+
+    fn version(&mut self) -> i64 {
+        registry::get_version(self, "numbers").unwrap_or_else(|error| panic!("{error}")).get()
+    }
+
+    /// The number as `load` of [`Values::get_or_try_insert_in`] reads it.
+    fn load(&mut self) -> Result<i64, Error> {
+        Ok(self.number())
+    }
+}
+
+impl Client for postgres::Client {
+    const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+    const SAVEPOINTS_FORGET: bool = true;
+
+    fn run(&mut self, sql: &str) {
+        self.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    fn number(&mut self) -> i64 {
+        self.query_one("SELECT x FROM data", &[]).expect("there is one").get(0)
+    }
+}
+
+impl Client for rusqlite::Connection {
+    const BEGIN_SNAPSHOT: &str = "BEGIN";
+    const SAVEPOINTS_FORGET: bool = false;
+
+    fn run(&mut self, sql: &str) {
+        self.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    fn number(&mut self) -> i64 {
+        self.query_row("SELECT x FROM data", [], |row| row.get(0)).expect("there is one")
+    }
+}
+
+/// Where the database is.
+pub trait Place {
+    type Client: Client;
+
+    fn url(&self) -> String;
+
+    fn client(&self) -> Self::Client;
+}
+
+impl Place for Database<'_> {
+    type Client = postgres::Client;
+
+    fn url(&self) -> String {
+        Database::url(self)
+    }
+
+    fn client(&self) -> postgres::Client {
+        Database::client(self)
+    }
+}
+
+impl Place for Project {
+    type Client = rusqlite::Connection;
+
+    fn url(&self) -> String {
+        self.sqlite_url("app.db")
+    }
+
+    fn client(&self) -> rusqlite::Connection {
+        self.sqlite("app.db")
+    }
+}
+
+/// On PostgreSQL, in the cluster that the tests share.
+pub fn on_postgres() -> Database<'static> {
+    let database = Database::new();
+    fill(&mut database.client());
+    database
+}
+
+/// The same in a cluster of its own.
+pub fn in_cluster(cluster: &Cluster) -> Database<'_> {
+    let database = Database::on(cluster);
+    fill(&mut database.client());
+    database
+}
+
+/// On SQLite, read while it is written.
+pub fn on_sqlite() -> Project {
+    let project = Project::new();
+    let mut client = project.client();
+    client.run("PRAGMA journal_mode = WAL");
+    fill(&mut client);
+    project
+}
+
+/// The number is 1, and its cache is `numbers`.
+pub fn fill(client: &mut impl Client) {
+    let migration = Migration::new()
+        .sql("CREATE TABLE data (x bigint NOT NULL)")
+        .sql("INSERT INTO data VALUES (1)")
+        .register_cache("numbers");
+    Migrator::new().app(App::new("main").migration("V1__data", migration)).run(client).expect("it applies");
+}
+
+/// A test of both engines.
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* fn $name:ident($place:ident: &impl Place) $body:block)*) => {
+        $(mod $name {
+            #[allow(unused_imports, reason = "not every test uses everything")]
+            use super::*;
+
+            $(#[$attribute])*
+            fn check($place: &impl Place) $body
+
+            #[test]
+            fn on_postgres() {
+                check(&$crate::races::place::on_postgres());
+            }
+
+            #[test]
+            fn on_sqlite() {
+                check(&$crate::races::place::on_sqlite());
+            }
+        })*
+    };
+}
+pub(crate) use on_both;
+
+/// What a store on a server is: everybody's, and open to whoever gets at it.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(pub Arc<Mutex<HashMap<String, Vec<u8>>>>);
+
+impl Store for Shared {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().get(key).cloned())
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<()> {
+        self.0.lock().unwrap().insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+/// A process that looks only when it is told to.
+pub fn lazy(url: &str) -> CacheBusterBuilder {
+    CacheBuster::builder(url).max_staleness(NEVER * 2).poll_interval(NEVER)
+}
+
+/// A process that notices whatever happens soon.
+pub fn quick(url: &str) -> CacheBusterBuilder {
+    CacheBuster::builder(url).max_staleness(Duration::from_secs(2)).poll_interval(Duration::from_millis(100))
+}
+
+/// A process that looks only when it is told to, with its cache.
+pub fn reader(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i64>) {
+    let buster = lazy(&place.url()).store(store.clone()).start().expect("it can look");
+    let cache = buster.cache("numbers").expect("it is registered");
+    let values = cache.values("main", 1);
+    (buster, cache, values)
+}
+
+/// Runs a test again in a process of its own with a seeded fault, where it must fail
+/// with these words.
+#[track_caller]
+pub fn fails_with(fault: &str, test: &str, words: &str) {
+    if std::env::var_os("BUSTARD_FAULT").is_some() {
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().expect("it runs"));
+    child.args(["--exact", test, "--nocapture"]).env("BUSTARD_FAULT", fault);
+    let outcome = Outcome::of(child).exits(101).complains(words);
+    assert!(outcome.stdout.contains("1 failed"), "{outcome}");
+}

@@ -1,0 +1,77 @@
+//! The refresher against real servers: what it makes of hot standbys, their
+//! promotion, poolers, and networks and databases that stop answering.
+
+mod isolation;
+mod network;
+mod pooler;
+mod runtime;
+mod standby;
+
+use std::time::Duration;
+
+use bustard::{Cache, CacheBuster, CacheBusterBuilder, CacheVersion, ErrorKind, Migrator, registry};
+use postgres::Client;
+
+use crate::support::{Cluster, wait_until};
+
+/// Longer than any test waits: whoever polls like this lives on notifications.
+pub const NEVER: Duration = Duration::from_secs(600);
+
+/// A database `forum` with the cache `bans`, and a role `web` with no rights but
+/// everybody's.
+pub fn forum(cluster: &Cluster) -> Client {
+    cluster.client("postgres").batch_execute("CREATE DATABASE forum").expect("it is new");
+    let mut client = cluster.client("forum");
+    client.batch_execute("CREATE ROLE web LOGIN").expect("it is new");
+    Migrator::new().run(&mut client).expect("Bustard's own tables are made");
+    registry::register(&mut client, "bans", None).expect("it is new");
+    client
+}
+
+/// One that notices whatever happens soon.
+pub fn quick(url: &str) -> CacheBusterBuilder {
+    CacheBuster::builder(url).max_staleness(Duration::from_secs(2)).poll_interval(Duration::from_millis(100))
+}
+
+/// One that polls next to never, and believes what it knows for as long.
+pub fn lazy(url: &str) -> CacheBusterBuilder {
+    CacheBuster::builder(url).max_staleness(NEVER * 2).poll_interval(NEVER)
+}
+
+/// The handle of `bans`, once the versions are known.
+#[track_caller]
+pub fn bans(buster: &CacheBuster) -> Cache {
+    let mut cache = None;
+    wait_until("versions are known", || {
+        cache = buster.cache("bans").ok();
+        cache.is_some()
+    });
+    cache.expect("it was found")
+}
+
+/// Waits until the database's own version is known.
+#[track_caller]
+pub fn wait_for(bans: &Cache, database: &mut Client) -> CacheVersion {
+    let version = registry::get_version(database, "bans").expect("it is registered");
+    wait_until("the version is known", || bans.is_valid(version));
+    version
+}
+
+/// Waits until nothing is known, and says why.
+#[track_caller]
+pub fn wait_until_unknown(bans: &Cache) -> String {
+    let mut why = String::new();
+    wait_until("nothing is known", || match bans.version() {
+        Ok(_) => false,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Stale);
+            why = error.to_string();
+            true
+        }
+    });
+    why
+}
+
+pub fn invalidate(client: &mut Client) {
+    registry::invalidate(client, &["bans"]).expect("it is registered");
+}

@@ -1,0 +1,212 @@
+//! Two plugins that add migrations between each other's over several releases,
+//! deployed in every order that their dependencies allow, some releases left out:
+//! the schema is the same in the end.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Engine, Project, State, Subject};
+use bustard::{App, Database, Migrator};
+
+const RELEASES: usize = 3;
+
+/// Which releases of the plugins `a` and `b` are deployed; 0 is none.
+type Deployed = (usize, usize);
+
+/// How `b`'s migration comes before the next one of `a`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    /// `a` says so.
+    DependsOn,
+    /// `b` says so; `a` may have been there first.
+    RequiredBy,
+    /// Nobody does, which is a mistake.
+    Forgotten,
+}
+
+/// Links from b:1 to a:2, from b:2 to a:3, and so on. From a:1 to b:1, from a:2 to
+/// b:2 it is always a dependency.
+type Links = [Link; RELEASES - 1];
+
+/// The migration `version` of `a`.
+fn of_a(links: Links, version: usize) -> String {
+    let register = format!("-- bustard: register cache a{version}\n");
+    let Some(last) = version.checked_sub(2) else {
+        return register + "CREATE TABLE feed (id bigint PRIMARY KEY);\n";
+    };
+    match links[last] {
+        Link::DependsOn => {
+            let depends = format!("-- bustard: depends on b V{}\n", version - 1);
+            register + &depends + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n")
+        }
+        // It may come before or after: so it must not matter.
+        Link::RequiredBy => register + &format!("CREATE TABLE a{version} (id bigint PRIMARY KEY);\n"),
+        Link::Forgotten => register + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n"),
+    }
+}
+
+fn of_b(links: Links, version: usize) -> String {
+    let required = match links.get(version - 1) {
+        Some(Link::RequiredBy) => format!("-- bustard: required by a V{}\n", version + 1),
+        _ => String::new(),
+    };
+    format!(
+        "-- bustard: depends on a V{version}\n{required}\
+         ALTER TABLE feed ADD COLUMN b{version} text;\n-- bustard: register cache b{version}\n"
+    )
+}
+
+/// Each release of each plugin in a directory of its own.
+fn write(links: Links) -> Project {
+    let project = Project::new();
+    for release in 1..=RELEASES {
+        for version in 1..=release {
+            let file = format!("V{version}__v{version}.sql");
+            project.file(format!("a{release}/{file}"), of_a(links, version));
+            project.file(format!("b{release}/{file}"), of_b(links, version));
+        }
+    }
+    project
+}
+
+fn migrator(project: &Project, (a, b): Deployed) -> Migrator {
+    let app = |label: &str, release: usize| {
+        let directory = project.path().join(format!("{label}{release}"));
+        (release > 0).then(|| App::directory(label, directory))
+    };
+    Migrator::new().apps(app("a", a)).apps(app("b", b))
+}
+
+/// All ways from here to the last release of both, by deploys that dependencies
+/// allow and that bring at least one plugin forward.
+fn ways(project: &Project, from: Deployed) -> Vec<Vec<Deployed>> {
+    if from == (RELEASES, RELEASES) {
+        return vec![Vec::new()];
+    }
+    let all = (from.0..=RELEASES).flat_map(|a| (from.1..=RELEASES).map(move |b| (a, b)));
+    let next = all.filter(|to| *to != from && migrator(project, *to).load(bustard::Engine::Sqlite).is_ok());
+    let with_rest = |to: Deployed| {
+        let rest = ways(project, to);
+        rest.into_iter().map(move |rest| [vec![to], rest].concat())
+    };
+    next.flat_map(with_rest).collect()
+}
+
+/// What a way has led to.
+#[derive(Debug, PartialEq, Eq)]
+struct End {
+    state: State,
+    /// The columns of the table that both have altered, in their order.
+    columns: Vec<String>,
+}
+
+fn end(subject: &Subject<'_>) -> End {
+    let columns = match subject.engine() {
+        Engine::Postgres => {
+            let feed = subject.client().prepare("SELECT * FROM feed").expect("there is a feed");
+            feed.columns().iter().map(|column| column.name().to_owned()).collect()
+        }
+        Engine::Sqlite => {
+            let connection = subject.sqlite();
+            let feed = connection.prepare("SELECT * FROM feed").expect("there is a feed");
+            feed.column_names().map(str::to_owned).collect()
+        }
+    };
+    let mut state = subject.state();
+    // How often a cache was invalidated is how many deploys there were.
+    state.versions.clear();
+    End { state, columns }
+}
+
+/// Deploys one release after the other; the migrations in the order in which
+/// they were applied, with the number of the deploy, and how many came late as
+/// the deploys themselves say.
+fn deploy(subject: &Subject<'_>, way: &[Deployed]) -> (Vec<(String, usize)>, usize) {
+    let mut database = Database::new(&subject.url()).expect("the URL is good");
+    let (mut applied, mut late) = (Vec::new(), 0);
+    for (n, deployed) in way.iter().enumerate() {
+        let migrator = migrator(subject.project, *deployed);
+        let report = migrator.run(&mut database).unwrap_or_else(|error| panic!("{way:?}: {error}"));
+        let steps = report.steps.iter().filter(|done| done.app != "bustard");
+        applied.extend(steps.map(|done| (format!("{}{}", done.app, done.migration.version), n)));
+        let told =
+            report.warnings.iter().filter(|warning| warning.to_string().contains("is to come after it"));
+        late += told.count();
+        assert!(!migrator.run(&mut database).expect("it runs").changed(), "{way:?}");
+    }
+    (applied, late)
+}
+
+/// The checker: deploys every way and compares where they lead. How many there
+/// were, and in how many of them something came after what it is required by.
+fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
+    let project = write(links);
+    let ways = ways(&project, (0, 0));
+    let (mut first, mut late) = (None, 0);
+    for way in &ways {
+        let subject = Subject::new(engine, &project);
+        let (applied, told) = deploy(&subject, way);
+        let at: BTreeMap<&str, (usize, usize)> =
+            applied.iter().enumerate().map(|(n, (name, deploy))| (name.as_str(), (n, *deploy))).collect();
+        if (at.len(), applied.len()) != (2 * RELEASES, 2 * RELEASES) {
+            return Err(format!("{way:?} applied {applied:?}"));
+        }
+        let mut came_late = 0;
+        for version in 1..=RELEASES {
+            let [a, b] = ["a", "b"].map(|label| at[format!("{label}{version}").as_str()]);
+            let next = at.get(format!("a{}", version + 1).as_str());
+            let before_next = next.is_none_or(|next| b < *next);
+            let kept = match links.get(version - 1) {
+                Some(Link::DependsOn) => before_next,
+                // Unless it was there before.
+                Some(Link::RequiredBy) => before_next || next.is_some_and(|next| next.1 < b.1),
+                _ => true,
+            };
+            if a > b || !kept {
+                return Err(format!("{way:?} applied {applied:?}"));
+            }
+            came_late += usize::from(!before_next);
+        }
+        if came_late != told && !links.contains(&Link::Forgotten) {
+            return Err(format!("{way:?} applied {applied:?}, and {told} were said to be late"));
+        }
+        late += usize::from(came_late > 0);
+        let found = end(&subject);
+        let (other, expected) = first.get_or_insert_with(|| (way, end(&subject)));
+        if found != *expected {
+            return Err(format!("{way:?} leads to {found:#?}, {other:?} to {expected:#?}"));
+        }
+    }
+    Ok((ways.len(), late))
+}
+
+fn every_order_leads_to_one_schema(engine: Engine) {
+    use Link::{DependsOn, RequiredBy};
+
+    for (links, expected, expected_late) in [
+        ([DependsOn, DependsOn], 32, 0),
+        ([DependsOn, RequiredBy], 32, 16),
+        ([RequiredBy, DependsOn], 32, 16),
+        ([RequiredBy, RequiredBy], 48, 40),
+    ] {
+        let (ways, late) = check(engine, links).unwrap_or_else(|found| panic!("{links:?}: {found}"));
+        println!("{engine:?}, {links:?}: {ways} ways to deploy, {late} of them with late migrations");
+        assert_eq!((ways, late), (expected, expected_late), "{engine:?}, {links:?}");
+    }
+}
+
+#[test]
+fn every_order_of_releases_leads_to_one_schema_on_postgres() {
+    every_order_leads_to_one_schema(Engine::Postgres);
+}
+
+#[test]
+fn every_order_of_releases_leads_to_one_schema_on_sqlite() {
+    every_order_leads_to_one_schema(Engine::Sqlite);
+}
+
+/// The checker sees what it is there for.
+#[test]
+fn the_check_finds_a_forgotten_dependency() {
+    let found = check(Engine::Sqlite, [Link::DependsOn, Link::Forgotten]).expect_err("order matters");
+    assert!(found.contains("leads to"), "{found}");
+}

@@ -1,0 +1,152 @@
+//! How many round trips a run needs on a connection that Bustard opens, after
+//! it is connected, with migrations of SQL alone. A proxy counts them.
+//! `benches/round_trips.rs` prints the same for a thousand migrations, beside
+//! refinery's.
+
+use crate::support::proxy::Proxy;
+use crate::support::{Database, Project};
+use bustard::{App, Database as Connection, Migration, Migrator, TransactionMode, Uninstall};
+
+/// A database behind a proxy, and migrations for it.
+struct Ground {
+    project: Project,
+    database: Database<'static>,
+    proxy: Proxy,
+}
+
+impl Ground {
+    fn with(pending: usize) -> Ground {
+        let project = Project::new();
+        project.numbered_migrations(pending);
+        let database = Database::new();
+        let proxy = Proxy::start(database.cluster().port());
+        Ground { project, database, proxy }
+    }
+
+    /// Runs everything that is pending; how many steps that were, Bustard's own
+    /// included, and how many round trips.
+    fn run(&self, mode: TransactionMode) -> (usize, u64) {
+        let app = App::directory("main", self.project.path().join("migrations"));
+        self.run_apps([app], mode)
+    }
+
+    fn run_apps(&self, apps: impl IntoIterator<Item = App>, mode: TransactionMode) -> (usize, u64) {
+        self.proxy.reset();
+        let url = self.proxy.url(&self.database.url());
+        let mut connection = Connection::new(&url).expect("the URL is good");
+        let report = Migrator::new().apps(apps).transaction(mode).run(&mut connection);
+        let report = report.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(self.proxy.connections(), 1);
+        (report.steps.len(), self.proxy.round_trips().connected)
+    }
+}
+
+const MODES: [TransactionMode; 2] = [TransactionMode::Each, TransactionMode::All];
+
+#[test]
+fn nothing_pending_takes_one() {
+    for mode in MODES {
+        let ground = Ground::with(50);
+        ground.run(TransactionMode::All);
+        assert_eq!(ground.run(mode), (0, 1));
+        ground.run_apps(plugins(), mode);
+        assert_eq!(ground.run_apps(plugins(), mode), (0, 1));
+    }
+}
+
+/// Nor does it take more to know which apps are disabled or kept; and that is told
+/// again under each lock, for nothing.
+#[test]
+fn disabled_and_kept_apps_cost_nothing() {
+    for mode in MODES {
+        let ground = Ground::with(10);
+        ground.run(mode);
+        ground.run_apps(plugins(), mode);
+        let mut connection = Connection::new(&ground.database.url()).expect("the URL is good");
+        let host = Migrator::new().apps(plugins());
+        for label in ["plugin_1", "plugin_2"] {
+            host.disable(&mut connection, label).expect("it is installed");
+        }
+        let kept = Uninstall::new("plugin_3").keep_data(true);
+        let others = || plugins().filter(|app| app.label() != "plugin_3");
+        let plan = host.plan_uninstall(&mut connection, &kept).expect("it is installed");
+        host.uninstall(&mut connection, &plan).expect("nothing stands in its way");
+        assert_eq!(ground.run_apps(others(), mode), (0, 1));
+        let all = || {
+            let app = App::directory("main", ground.project.path().join("migrations"));
+            others().chain([app])
+        };
+        assert_eq!(ground.run_apps(all(), mode), (0, 1));
+        let trips = [20, 40].map(|pending| {
+            ground.project.numbered_migrations(pending);
+            ground.run_apps(all(), mode)
+        });
+        let [(10, ten), (20, twenty)] = trips else { panic!("{trips:?}") };
+        let each = if mode == TransactionMode::Each { 2 } else { 0 };
+        assert_eq!(twenty - ten, 10 * each, "{trips:?}");
+    }
+}
+
+#[test]
+fn one_transaction_takes_a_constant_number() {
+    let on_nothing = [5, 50].map(|pending| {
+        let (steps, trips) = Ground::with(pending).run(TransactionMode::All);
+        assert!(steps > pending, "Bustard's own come first");
+        trips
+    });
+    assert_eq!(on_nothing[0], on_nothing[1]);
+    assert!(on_nothing[0] <= 8, "{}", on_nothing[0]);
+
+    let ground = Ground::with(10);
+    ground.run(TransactionMode::All);
+    ground.project.numbered_migrations(60);
+    let (steps, trips) = ground.run(TransactionMode::All);
+    assert_eq!(steps, 50);
+    assert!(trips <= 8, "{trips}");
+    let (steps, trips) = ground.run_apps(plugins(), TransactionMode::All);
+    assert_eq!(steps, 10);
+    assert!(trips <= 8, "{trips}");
+}
+
+/// Many apps with one migration each: each makes a history table and has a cache
+/// that writes to its own table invalidate.
+fn plugins() -> impl Iterator<Item = App> {
+    (0..10).map(|number| {
+        let table = format!("CREATE TABLE plugin_{number} (id bigint PRIMARY KEY)");
+        let on = [format!("plugin_{number}")];
+        let migration = Migration::new().sql(table).register_cache_on(format!("plugin {number}"), on);
+        App::new(format!("plugin_{number}")).migration("V1__first", migration)
+    })
+}
+
+#[test]
+fn one_transaction_each_takes_at_most_three_per_migration() {
+    let ground = Ground::with(50);
+    let (steps, trips) = ground.run(TransactionMode::Each);
+    assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
+    // The constant part is small enough for a single one, too.
+    ground.project.numbered_migrations(60);
+    let (steps, more) = ground.run(TransactionMode::Each);
+    assert_eq!(steps, 10);
+    assert!(more <= 3 * steps as u64, "{more} for {steps}");
+    let (steps, trips) = ground.run_apps(plugins(), TransactionMode::Each);
+    assert_eq!(steps, 10);
+    assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
+}
+
+/// Triggers that are missing are noticed in the one round trip of a run with
+/// nothing pending, which then takes a transaction to put them back.
+#[test]
+fn missing_triggers_take_a_transaction() {
+    let ground = Ground::with(1);
+    ground.run_apps(plugins(), TransactionMode::All);
+    ground
+        .database
+        .psql("ALTER TABLE plugin_1 DISABLE TRIGGER ALL; ALTER TABLE plugin_2 DISABLE TRIGGER ALL");
+    let (steps, trips) = ground.run_apps(plugins(), TransactionMode::Each);
+    assert_eq!(steps, 0);
+    // The look, what opens the transaction, the look under the lock, the commit,
+    // and what follows it.
+    assert!((2..=5).contains(&trips), "{trips}");
+    assert_eq!(ground.run_apps(plugins(), TransactionMode::Each), (0, 1));
+}

@@ -1,0 +1,58 @@
+//! The tests above find what they are there to find.
+
+use super::{Scene, invalidates, postgres_with};
+
+const BAN: &str = "CREATE TABLE ban (id integer) PARTITION BY RANGE (id);
+CREATE TABLE ban_1 PARTITION OF ban FOR VALUES FROM (0) TO (10);
+-- bustard: register cache bans on ban
+";
+
+const MORE: &str = "CREATE TABLE ban_2 PARTITION OF ban FOR VALUES FROM (10) TO (20);\n";
+
+/// Applies a second migration with this fault, and then whether a write to the
+/// partition that it makes invalidates.
+fn sees_new_partitions(fault: &str) -> bool {
+    let scene = postgres_with(BAN);
+    scene.file("V2__more.sql", MORE);
+    let mut command = scene.project.command(&["migrate", "--database-url", &scene.url()]);
+    command.env("BUSTARD_FAULT", fault);
+    crate::support::Outcome::of(command).success();
+    invalidates(&scene, "bans", "INSERT INTO ban_2 VALUES (11)")
+}
+
+#[test]
+fn a_run_that_puts_nothing_back() {
+    assert!(sees_new_partitions(""));
+    assert!(!sees_new_partitions("no-reinstallation"));
+}
+
+/// Triggers on the registered table alone.
+#[test]
+fn no_triggers_on_partitions() {
+    let scene = postgres_with("CREATE TABLE first (id integer);\n");
+    let view = include_str!("../../../migrations/V2__reading_side.postgres.sql");
+    let start = view.find("CREATE VIEW bustard.wanted_trigger").expect("it is there");
+    let end = start + view[start..].find(';').expect("it ends") + 1;
+    let faulty = view[start..end]
+        .replace("CREATE VIEW", "CREATE OR REPLACE VIEW")
+        .replace("WHERE k.relkind", "WHERE false AND k.relkind");
+    assert!(faulty.contains("WHERE false"));
+    scene.execute(&faulty);
+    super::migrated(&scene, "V2__ban.sql", BAN);
+    assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
+    assert!(!invalidates(&scene, "bans", "INSERT INTO ban_1 VALUES (2)"));
+}
+
+/// Row triggers count rows, and an AFTER trigger without a look at them counts
+/// statements that change nothing.
+#[test]
+fn triggers_that_do_not_look() {
+    let scene: Scene =
+        postgres_with("CREATE TABLE ban (id integer);\n-- bustard: register cache bans on ban\n");
+    assert!(!invalidates(&scene, "bans", "DELETE FROM ban WHERE false"));
+    scene.execute(
+        "CREATE OR REPLACE FUNCTION bustard.table_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+         $$ BEGIN PERFORM bustard.invalidate(TG_ARGV[0]); RETURN NULL; END $$",
+    );
+    assert!(invalidates(&scene, "bans", "DELETE FROM ban WHERE false"));
+}

@@ -1,0 +1,106 @@
+//! Caches that invalidate themselves: `register cache NAME on TABLE`. What writes
+//! to a table counts, what does not write does not; and a run finds the tables
+//! again that were rebuilt, renamed or partitioned meanwhile.
+
+mod faults;
+mod forms;
+mod identity;
+mod partitions;
+mod privileges;
+mod refusals;
+mod registering;
+mod restore;
+mod writes;
+
+use crate::support::{Outcome, Scene};
+
+/// How many invalidations a cache's version counts.
+#[track_caller]
+pub fn count(scene: &Scene, cache: &str) -> i64 {
+    let version = match scene.is_postgres() {
+        true => format!("SELECT bustard.get_version('{cache}')"),
+        false => format!("SELECT version FROM bustard_caches WHERE name = '{cache}'"),
+    };
+    scene.value(&version).parse::<i64>().expect("a version is a number") >> 23
+}
+
+/// How many invalidations of the cache these statements make.
+#[track_caller]
+pub fn counted(scene: &Scene, cache: &str, sql: &str) -> i64 {
+    let before = count(scene, cache);
+    scene.execute(sql);
+    count(scene, cache) - before
+}
+
+/// Whether these statements invalidate the cache.
+#[track_caller]
+pub fn invalidates(scene: &Scene, cache: &str, sql: &str) -> bool {
+    counted(scene, cache, sql) > 0
+}
+
+/// The same scenes with this as their first migration, applied.
+pub fn both_with(sql: &str) -> [Scene; 2] {
+    Scene::both().map(|scene| {
+        migrated(&scene, "V1__first.sql", sql);
+        scene
+    })
+}
+
+/// A scene on PostgreSQL with this as its first migration, applied.
+pub fn postgres_with(sql: &str) -> Scene {
+    let scene = Scene::postgres();
+    migrated(&scene, "V1__first.sql", sql);
+    scene
+}
+
+/// Writes a migration and applies it.
+#[track_caller]
+pub fn migrated(scene: &Scene, name: &str, sql: &str) -> Outcome {
+    scene.file(name, sql).migrate(&[]).success()
+}
+
+/// A command on the scene's database.
+pub fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
+    scene.project.bustard(&[arguments, &["--database-url", &scene.url()]].concat())
+}
+
+/// What `bustard status` lists as not as it was registered: table and reason.
+#[track_caller]
+pub fn untracked(scene: &Scene) -> Vec<(String, String)> {
+    let document = bustard(scene, &["status", "--json"]).success().json();
+    let rows = document["untracked"].as_array().expect("it is a list");
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().expect("it is text").to_owned();
+    rows.iter().map(|row| (text(row, "table"), text(row, "why"))).collect()
+}
+
+/// `migrate` with nothing pending puts triggers back on this many tables, and a
+/// second one has nothing to do.
+#[track_caller]
+pub fn retracks(scene: &Scene, tables: usize) {
+    let expected = if tables == 0 { 0 } else { 3 };
+    let repairable = untracked(scene).into_iter().filter(|(_, why)| why != "gone").count();
+    assert_eq!(repairable, tables, "{:?}", untracked(scene));
+    bustard(scene, &["check"]).exits(expected);
+    let report = scene.migrate(&["--json"]).success().json();
+    assert_eq!(report["retracked"].as_array().map(Vec::len), Some(tables), "{report}");
+    assert_eq!(report["changed"], tables > 0, "{report}");
+    let again = scene.migrate(&["--json"]).success().json();
+    assert_eq!(again["changed"], false, "{again}");
+    bustard(scene, &["check"]).exits(0);
+}
+
+/// The triggers of ours in the database, as `table name`.
+pub fn triggers(scene: &Scene) -> Vec<String> {
+    let sql = match scene.is_postgres() {
+        true => {
+            "SELECT coalesce(string_agg(tgrelid::regclass || ' ' || tgname, ',' ORDER BY 1), '') \
+             FROM pg_trigger WHERE tgname LIKE 'bustard!_%' ESCAPE '!'"
+        }
+        false => {
+            "SELECT coalesce(group_concat(tbl_name || ' ' || name, ','), '') \
+             FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'bustard_[0-9]*'"
+        }
+    };
+    let sql = sql.replace("ORDER BY 1", "ORDER BY tgrelid::regclass::text, tgname");
+    scene.value(&sql).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}

@@ -1,0 +1,172 @@
+//! Who needs which rights.
+
+use super::{bustard, count, migrated, postgres_with};
+
+const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
+-- bustard: register cache bans on ban
+";
+
+/// A writer needs the right to write, and none of ours.
+#[test]
+fn a_writer_without_rights() {
+    let scene = postgres_with(BAN);
+    let writer = scene.database().create_role("writer", "");
+    scene.execute(&format!("GRANT INSERT ON ban TO {writer}; REVOKE ALL ON SCHEMA bustard FROM PUBLIC"));
+    let before = count(&scene, "bans");
+    scene.database().psql_as(&writer, "INSERT INTO ban VALUES (1)").success();
+    assert_eq!(count(&scene, "bans") - before, 1);
+    // The trigger's function is not to be put on tables of one's own.
+    scene.execute(&format!(
+        "GRANT CREATE ON SCHEMA public TO {writer}; GRANT USAGE ON SCHEMA bustard TO {writer}"
+    ));
+    let own = "CREATE TABLE mine (); CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION bustard.table_changed('bans')";
+    scene.database().psql_as(&writer, own).exits(1).complains("42501");
+    for call in [
+        "drop_triggers()",
+        "register_cache_on('x', NULL, 'ban')",
+        "register_cache_again('bans')",
+        "undo_register_cache('bans')",
+    ] {
+        scene.database().psql_as(&writer, &format!("SELECT bustard.{call}")).exits(1).complains("42501");
+    }
+}
+
+/// Whoever owns registry and tables needs nothing more; a table of somebody else's
+/// is refused plainly.
+#[test]
+fn a_migrating_role_that_is_no_superuser() {
+    let scene = crate::support::Scene::postgres();
+    let owner = scene.database().create_role("owner", "");
+    let name = scene.database().name().to_owned();
+    scene.execute(&format!(
+        "GRANT CREATE ON DATABASE {name} TO {owner}; GRANT CREATE ON SCHEMA public TO {owner};
+         CREATE TABLE foreign_ban (id integer); GRANT ALL ON foreign_ban TO {owner}; REVOKE TRIGGER ON foreign_ban FROM {owner}"
+    ));
+    let url = scene.database().url_as(&owner);
+    scene.file("V1__ban.sql", BAN);
+    scene.project.bustard(&["migrate", "--database-url", &url]).success();
+    let before = count(&scene, "bans");
+    scene.execute("INSERT INTO ban VALUES (1)");
+    assert_eq!(count(&scene, "bans") - before, 1);
+    scene.project.bustard(&["status", "--database-url", &url]).success();
+    scene.file("V2__foreign.sql", "-- bustard: register cache others on foreign_ban\n");
+    scene
+        .project
+        .bustard(&["migrate", "--database-url", &url])
+        .exits(1)
+        .complains("42501")
+        .complains("the triggers of the cache \"others\" cannot be created on public.foreign_ban")
+        .complains("V2__foreign.sql:1:1")
+        .complains("the role that migrates needs this right");
+    std::fs::remove_file(scene.project.path().join("migrations/V2__foreign.sql")).expect("it is there");
+    scene.execute("CREATE TABLE other_ban (id integer PRIMARY KEY); ALTER TABLE ban RENAME TO old; ALTER TABLE other_ban RENAME TO ban");
+    let outcome = scene.project.bustard(&["migrate", "--database-url", &url]).exits(1);
+    outcome.complains("the triggers of the cache \"bans\" cannot be created on public.ban");
+    // A superuser's run works as well, and may end what somebody else began.
+    migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
+    assert_eq!(super::triggers(&scene), [""; 0]);
+}
+
+/// The trigger's function runs with its owner's rights under the writer's settings.
+#[test]
+fn a_hostile_search_path() {
+    let scene = postgres_with(
+        "CREATE TABLE ban (id integer) PARTITION BY LIST (id);
+CREATE TABLE ban_1 PARTITION OF ban FOR VALUES IN (1);
+CREATE TABLE plain (id integer);
+-- bustard: register cache bans on ban, plain
+",
+    );
+    let mallory = scene.database().create_role("mallory", "");
+    scene.execute(&format!(
+        "GRANT CREATE ON DATABASE {} TO {mallory}; GRANT ALL ON ban, ban_1, plain TO {mallory}",
+        scene.database().name()
+    ));
+    let mut client = scene.database().client_as(&mallory);
+    client.batch_execute(include_str!("../../sql/hostile.sql")).expect("the traps are set");
+    let ambush = "CREATE TEMP TABLE changed (); CREATE TEMP TABLE cache (); CREATE TEMP TABLE event ();
+        SET standard_conforming_strings = off; SET search_path = evil, pg_temp, bustard, pg_catalog";
+    client.batch_execute(ambush).expect("they are settings");
+    let before = count(&scene, "bans");
+    let writes = "INSERT INTO public.ban VALUES (1); UPDATE public.ban_1 SET id = 1; DELETE FROM public.ban; TRUNCATE public.plain";
+    client.batch_execute(writes).unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(count(&scene, "bans") - before, 4);
+    // Nor is the migrating role's own work misled.
+    scene.execute(&format!("{ambush}; SELECT bustard.unregister_cache('bans')"));
+    scene.execute(&format!("{ambush}; SELECT bustard.register_cache_again('bans')"));
+    scene.execute("CREATE TABLE ban_2 PARTITION OF ban FOR VALUES IN (2); ALTER TABLE plain RENAME TO flat");
+    scene.execute(&format!("{ambush}; SELECT * FROM bustard.untracked(); SELECT bustard.install_triggers()"));
+    scene.execute(&format!(
+        "{ambush}; SELECT bustard.register_cache_on('more', NULL, 'public.flat', 'public.ban_2')"
+    ));
+    bustard(&scene, &["check"]).exits(0);
+    // The other partition is written to through its parent as well.
+    assert_eq!(super::triggers(&scene).len(), 4 * 4 + 3 * 4);
+}
+
+/// Later ones of Bustard's own migrations may be applied by somebody else than the
+/// first: a superuser, or another member of the role that owns the registry.
+#[test]
+fn an_upgrade_by_another_role() {
+    let scene = crate::support::Scene::postgres();
+    let database = scene.database();
+    let (owner, member) = (database.create_role("owner", ""), database.create_role("member", ""));
+    scene.execute(&format!(
+        "GRANT {owner} TO {member}; GRANT CREATE ON DATABASE {} TO {owner}; GRANT CREATE ON SCHEMA public TO {owner}",
+        database.name()
+    ));
+    let sql = |name: &str| {
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/").to_owned() + name)
+            .expect(name)
+    };
+    let first = sql("V1__registry.postgres.sql");
+    let later = sql("V2__reading_side.postgres.sql") + &sql("V3__apps.postgres.sql");
+    for upgrader in [None, Some(&member)] {
+        let begin = format!(
+            "DROP SCHEMA IF EXISTS bustard CASCADE; DROP TABLE IF EXISTS ban; SET ROLE {owner}; CREATE SCHEMA bustard"
+        );
+        scene.execute(&format!("{begin}; {first}"));
+        match upgrader {
+            None => scene.execute(&later),
+            Some(member) => drop(database.psql_as(member, &later).success()),
+        }
+        let use_it = "CREATE TABLE ban (id integer); SELECT bustard.register_cache_on('bans', NULL, 'ban');
+            INSERT INTO ban VALUES (1); SELECT bustard.install_triggers(); SELECT * FROM bustard.untracked();
+            SELECT bustard.snapshot(0, 0, NULL); SELECT bustard.unregister_cache('bans');
+            DELETE FROM bustard.migration; DELETE FROM bustard.app";
+        database.psql_as(&owner, use_it).success();
+        assert_eq!(super::triggers(&scene), [""; 0]);
+        let strangers = "SELECT count(*) FROM (SELECT relowner AS o FROM pg_class WHERE relnamespace = 'bustard'::regnamespace
+            UNION ALL SELECT proowner FROM pg_proc WHERE pronamespace = 'bustard'::regnamespace) AS x";
+        assert_eq!(scene.value(&format!("{strangers} WHERE o <> '{owner}'::regrole")), "0");
+    }
+}
+
+/// A role that migrates an app of its own, beside the registry's owner.
+#[test]
+fn a_role_with_an_app_of_its_own() {
+    let scene = postgres_with(BAN);
+    let guest = scene.database().create_role("guest", "");
+    scene.execute(&format!(
+        "CREATE SCHEMA guest AUTHORIZATION {guest}; ALTER ROLE {guest} SET search_path = guest;
+         GRANT SELECT ON bustard.refinery_schema_history_bustard TO {guest}"
+    ));
+    let project = crate::support::Project::new();
+    let url = scene.database().url_as(&guest);
+    let migrate = |arguments: &[&str]| {
+        project.bustard(&[&["migrate", "--database-url", &url, "--json"], arguments].concat())
+    };
+    project.file("migrations/V1__own.sql", "CREATE TABLE own (id integer);\n");
+    let before = count(&scene, "bans");
+    migrate(&[]).success();
+    assert_eq!(count(&scene, "bans") - before, 1);
+    assert_eq!(migrate(&[]).success().json()["changed"], false);
+    // What undoes migrations is run by others, so only they write it.
+    assert_eq!(scene.value("SELECT count(*) FROM bustard.migration WHERE undo <> '' OR body <> ''"), "1");
+    assert_eq!(scene.value("SELECT string_agg(label, ',') FROM bustard.app"), "main");
+    scene.execute("ALTER TABLE ban DISABLE TRIGGER ALL");
+    let refused = migrate(&[]).exits(1);
+    let said =
+        "the triggers of the cache \\\"bans\\\" are to be put back on public.ban, which only the owner";
+    assert!(refused.stdout.contains(said), "{refused}");
+}

@@ -1,0 +1,87 @@
+//! Uninstalling with the data kept: for a while, or for good.
+
+use bustard::{AppState, registry};
+
+use super::site::{Site, bans};
+
+#[test]
+fn data_stays_and_comes_back() {
+    for site in Site::both() {
+        site.migrate(&["forum", "bans"]);
+        let installed = site.objects();
+        site.scene.execute("INSERT INTO ban (id) VALUES (4)");
+
+        let plan = site.plan(&["forum", "bans"], &bans().keep_data(true));
+        assert_eq!((plan.steps.len(), plan.tables.len(), plan.caches.len()), (0, 0, 2));
+        assert!(plan.warnings[0].message().contains("the next `bustard migrate` brings it back"));
+        let report = site.uninstall(&["forum", "bans"], &bans().keep_data(true));
+        assert_eq!((report.steps.len(), report.apps[0].state), (0, AppState::DataKept));
+        assert_eq!(site.rows("ban"), 4);
+        assert_eq!(site.versions().into_keys().collect::<Vec<_>>(), ["threads"]);
+
+        // Doing it twice changes and writes nothing.
+        let before = site.scene.contents();
+        assert!(!site.uninstall(&["forum"], &bans().keep_data(true)).changed());
+        assert_eq!(site.scene.contents(), before);
+
+        let report = site.migrate(&["forum", "bans"]);
+        assert!(report.steps.is_empty() && report.changed(), "{report:?}");
+        assert_eq!(site.objects(), installed);
+        assert_eq!(site.rows("ban"), 4);
+        // Its triggers are back as well.
+        let mut connection = site.connection();
+        let version = registry::get_version(&mut connection, "bans").expect("it is registered");
+        site.scene.execute("INSERT INTO ban (id) VALUES (5)");
+        assert!(!registry::is_valid(&mut connection, "bans", version).expect("it is registered"));
+    }
+}
+
+/// Somebody else had the name in the meantime.
+#[test]
+fn caches_that_come_back_are_its_own() {
+    for site in Site::both() {
+        site.migrate(&["forum", "bans"]);
+        site.uninstall(&["forum"], &bans().keep_data(true));
+        let mut connection = site.connection();
+        registry::register(&mut connection, "bans", Some("forum")).expect("the name is free");
+        registry::unregister(&mut connection, "bans").expect("it is registered");
+        site.migrate(&["forum", "bans"]);
+        let plan = site.plan(&["forum"], &bans());
+        assert_eq!(plan.caches, ["bans", "reasons"]);
+    }
+}
+
+#[test]
+fn what_was_kept_goes_later() {
+    for with_files in [true, false] {
+        for site in Site::both() {
+            site.migrate(&["forum"]);
+            let alone = site.objects();
+            site.migrate(&["forum", "bans"]);
+            let fresh = site.objects();
+            let apps = if with_files { &["forum", "bans"][..] } else { &["forum"] };
+            site.uninstall(apps, &bans().keep_data(true));
+            let plan = site.plan(apps, &bans());
+            assert_eq!((plan.tables[0].rows, plan.steps.len()), (3, 2));
+            site.uninstall(apps, &bans());
+            assert_eq!(site.objects(), alone);
+            // And starts clean.
+            site.migrate(&["forum", "bans"]);
+            assert_eq!(site.objects(), fresh);
+        }
+    }
+}
+
+#[test]
+fn a_disabled_app_goes_as_well() {
+    for site in Site::both() {
+        site.migrate(&["forum"]);
+        let alone = site.objects();
+        site.migrate(&["forum", "bans"]);
+        site.migrator(&["forum", "bans"]).disable(&mut site.connection(), "bans").expect("it is installed");
+        site.uninstall(&["forum", "bans"], &bans());
+        assert_eq!(site.objects(), alone);
+        // And is not disabled any more when it comes back.
+        assert_eq!(site.migrate(&["forum", "bans"]).steps.len(), 2);
+    }
+}

@@ -1,0 +1,115 @@
+//! `kill -9` at random moments of an uninstall, of its process and on PostgreSQL
+//! also of the server's process that works for it: complete or untouched.
+//! `BUSTARD_KILLS` says how many for each engine, `BUSTARD_SEED` repeats a sequence.
+
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use super::victim::{Ends, Left, is_victim, migrate, start};
+use crate::support::{Cluster, Engine, Project, Random, Running, Subject, server_noticed, working_backend};
+
+#[derive(Debug, Default)]
+struct Tally {
+    process: usize,
+    backend: usize,
+    in_transaction: usize,
+    untouched: usize,
+    complete: usize,
+    too_late: usize,
+}
+
+/// Kills somebody, unless it is all over; and counts that.
+fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut Tally) -> bool {
+    if !run.is_running() {
+        return false;
+    }
+    let (backend, open) = match subject.engine() {
+        Engine::Postgres => {
+            working_backend(&mut subject.client()).map_or((None, false), |(pid, open)| (Some(pid), open))
+        }
+        Engine::Sqlite => {
+            run.signal("STOP");
+            (None, subject.sqlite().execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err())
+        }
+    };
+    match backend.filter(|_| of_server) {
+        Some(pid) => {
+            let mut client = subject.client();
+            // Which may be gone, if it was about to exit.
+            let kill = ["-c", "kill -s KILL \"$1\"", "kill", &pid.to_string()];
+            let _ = Command::new("sh").args(kill).output();
+            let noticed = server_noticed(&mut client, pid);
+            run.wait();
+            tally.backend += usize::from(noticed);
+            tally.in_transaction += usize::from(noticed && open);
+            noticed
+        }
+        None => {
+            let killed = run.kill9().signal == Some(9);
+            tally.process += usize::from(killed);
+            tally.in_transaction += usize::from(killed && open);
+            killed
+        }
+    }
+}
+
+fn kill(test: &str, subject: &Subject<'_>) {
+    migrate(subject);
+    let ends = Ends::of(subject, test);
+    let whole = subject.copy();
+    let started = Instant::now();
+    start(&whole, test).wait().success();
+    let lasts = started.elapsed();
+
+    let wanted = std::env::var("BUSTARD_KILLS");
+    let wanted = wanted.map_or(20, |kills| kills.parse().expect("BUSTARD_KILLS is a number"));
+    let mut random = Random::seeded();
+    let mut tally = Tally::default();
+    while tally.process + tally.backend < wanted {
+        assert!(tally.too_late < 20 * wanted, "it is over before anybody can be killed");
+        let copy = subject.copy();
+        let of_server = random.one_in(2);
+        let moment = random.part_of(lasts);
+        let run = match random.one_in(2) {
+            true => start(&copy, test),
+            false => copy.spawn(&["uninstall", "bans", "--cascade", "--yes"]),
+        };
+        thread::sleep(moment);
+        if !strike(&copy, run, of_server, &mut tally) {
+            tally.too_late += 1;
+            continue;
+        }
+        let told = |problem: String| panic!("killed after {moment:?}: {problem}\n{tally:?}");
+        if ends.check(&copy).unwrap_or_else(told) == Left::Complete {
+            tally.complete += 1;
+            continue;
+        }
+        tally.untouched += 1;
+        // The next one completes.
+        start(&copy, test).wait().success();
+        assert_eq!(ends.check(&copy), Ok(Left::Complete));
+    }
+    println!("{:?}: {tally:?}", subject.engine());
+    assert!(tally.in_transaction * 10 >= wanted, "too few kills landed in a transaction: {tally:?}");
+}
+
+#[test]
+fn killed_at_random_on_postgresql() {
+    if is_victim() {
+        return;
+    }
+    // A server of its own, since killing one of its processes ends them all.
+    let cluster = Cluster::start_with(&[]);
+    let project = Project::new();
+    kill("uninstall::kills::killed_at_random_on_postgresql", &Subject::on(&cluster, &project));
+}
+
+#[test]
+fn killed_at_random_on_sqlite() {
+    if is_victim() {
+        return;
+    }
+    let project = Project::new();
+    kill("uninstall::kills::killed_at_random_on_sqlite", &Subject::new(Engine::Sqlite, &project));
+}

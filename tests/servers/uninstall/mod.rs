@@ -1,0 +1,14 @@
+//! Uninstalling apps, on both engines: with and without their files, with others
+//! that need them, refused, and interrupted.
+
+mod dependants;
+mod foreign_keys;
+mod kept;
+mod kills;
+mod names;
+mod points;
+mod refusals;
+mod simple;
+mod site;
+mod together;
+mod victim;

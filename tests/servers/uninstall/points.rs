@@ -1,0 +1,84 @@
+//! An uninstall stopped at every point between two of its statements, by an abort
+//! and by an error.
+
+use super::victim::{Ends, Left, command, is_victim, migrate};
+use crate::support::{Engine, Outcome, Project, Subject};
+
+/// Stops it at its first point, on a copy of the database another at its second, and
+/// so on, until one gets through. Says how many points there were.
+fn sweep(test: &str, engine: Engine, fault: &[(&str, &str)], fails: bool) -> Result<usize, String> {
+    let project = Project::new();
+    let subject = Subject::new(engine, &project);
+    migrate(&subject);
+    let ends = Ends::of(&subject, test);
+    let suffix = if fails { ":error" } else { "" };
+    for point in 1.. {
+        let copy = subject.copy();
+        let stop = format!("{point}{suffix}");
+        let environment = [fault, &[("BUSTARD_FAILPOINT", &stop)]].concat();
+        let outcome = Outcome::of(command(&copy, test, &environment));
+        let left = ends.check(&copy).map_err(|problem| format!("{problem}\nafter {outcome}"))?;
+        if outcome.code == Some(0) {
+            return match left {
+                Left::Complete => Ok(point - 1),
+                Left::Untouched => Err(format!("it did nothing: {outcome}")),
+            };
+        }
+        if !outcome.stderr.contains(&format!("failpoint {point}, after ")) {
+            return Err(format!("it was not stopped where it should have been: {outcome}"));
+        }
+    }
+    unreachable!("a range without an end")
+}
+
+fn holds(test: &str, engine: Engine) {
+    if is_victim() {
+        return;
+    }
+    for fails in [false, true] {
+        match sweep(test, engine, &[], fails) {
+            Ok(points) => println!("{engine:?}, points tried: {points}"),
+            Err(problem) => panic!("{problem}"),
+        }
+    }
+}
+
+#[test]
+fn stopped_anywhere_on_postgresql() {
+    holds("uninstall::points::stopped_anywhere_on_postgresql", Engine::Postgres);
+}
+
+#[test]
+fn stopped_anywhere_on_sqlite() {
+    holds("uninstall::points::stopped_anywhere_on_sqlite", Engine::Sqlite);
+}
+
+fn is_found_out(test: &str, fault: &str, symptom: &str) {
+    if is_victim() {
+        return;
+    }
+    for engine in [Engine::Postgres, Engine::Sqlite] {
+        let problem =
+            sweep(test, engine, &[("BUSTARD_FAULT", fault)], false).expect_err("the fault is found");
+        assert!(problem.contains(symptom), "another problem than the seeded one: {problem}");
+    }
+}
+
+#[test]
+fn two_transactions_are_found_out() {
+    let fault = "history-second-transaction";
+    is_found_out(
+        "uninstall::points::two_transactions_are_found_out",
+        fault,
+        "neither complete nor untouched",
+    );
+}
+
+#[test]
+fn no_invalidation_is_found_out() {
+    is_found_out(
+        "uninstall::points::no_invalidation_is_found_out",
+        "no-invalidation-on-revert",
+        "was not invalidated",
+    );
+}

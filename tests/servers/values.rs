@@ -1,0 +1,267 @@
+//! Values: computed once, filed under the version that was read first, found by
+//! everybody in the process, on threads and on Tokio.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+
+use crate::support::{Database, Project};
+use bustard::{App, CacheBuster, Error, ErrorKind, Migration, Migrator, Result};
+
+fn migrate(connection: &mut impl bustard::Connection) {
+    let migration = Migration::new()
+        .sql("CREATE TABLE item (name varchar(10) PRIMARY KEY, number bigint NOT NULL)")
+        .sql("INSERT INTO item VALUES ('a', 1)")
+        .register_cache("items")
+        .register_cache("others");
+    Migrator::new().app(App::new("main").migration("V1__items", migration)).run(connection).unwrap();
+}
+
+/// A database in a file, and a `CacheBuster` on it.
+fn on_sqlite(project: &Project) -> (rusqlite::Connection, CacheBuster) {
+    let mut connection = project.sqlite("app.db");
+    migrate(&mut connection);
+    (connection, CacheBuster::connect(&project.sqlite_url("app.db")).unwrap())
+}
+
+#[test]
+fn many_who_ask_at_once_wait_for_one_computation() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let computed = AtomicUsize::new(0);
+    let (started, has_started) = mpsc::channel();
+    let (finish, may_finish) = mpsc::channel::<()>();
+    let asking = Barrier::new(9);
+    std::thread::scope(|scope| {
+        let (values, computed) = (&values, &computed);
+        let leader = scope.spawn(move || {
+            values.get_or_insert_with("k", || {
+                started.send(()).unwrap();
+                may_finish.recv().unwrap();
+                computed.fetch_add(1, Ordering::SeqCst) as u64 + 7
+            })
+        });
+        has_started.recv().unwrap();
+        let followers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    asking.wait();
+                    values.get_or_insert_with("k", || computed.fetch_add(1, Ordering::SeqCst) as u64)
+                })
+            })
+            .collect();
+        // Another key does not wait.
+        assert_eq!(values.get_or_insert_with("other", || 3), 3);
+        asking.wait();
+        finish.send(()).unwrap();
+        assert_eq!(leader.join().unwrap(), 7);
+        for follower in followers {
+            assert_eq!(follower.join().unwrap(), 7);
+        }
+    });
+    assert_eq!(computed.into_inner(), 1);
+}
+
+#[test]
+fn whoever_waited_for_a_failure_computes_for_itself() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let (started, has_started) = mpsc::channel();
+    let (finish, may_finish) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let values = &values;
+        let leader = scope.spawn(move || {
+            values.get_or_try_insert_with("k", || {
+                started.send(()).unwrap();
+                may_finish.recv().unwrap();
+                Err("the computation fails")
+            })
+        });
+        has_started.recv().unwrap();
+        let follower = scope.spawn(|| values.get_or_try_insert_with("k", || Ok::<_, &str>(5)));
+        finish.send(()).unwrap();
+        assert_eq!(leader.join().unwrap(), Err("the computation fails"));
+        assert_eq!(follower.join().unwrap(), Ok(5));
+    });
+    // Nor does a panic leave anything behind.
+    let panicking = values.clone();
+    std::thread::spawn(move || panicking.get_or_insert_with("p", || panic!("on purpose")))
+        .join()
+        .unwrap_err();
+    assert_eq!(values.get_or_insert_with("p", || 6), 6);
+}
+
+#[test]
+fn a_computation_that_asks_for_itself_ends() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let value = values.get_or_insert_with("k", || values.get_or_insert_with("k", || 1) + 1);
+    assert_eq!(value, 2);
+}
+
+#[test]
+fn app_cache_format_and_key_tell_values_apart() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let (items, others) = (buster.cache("items").unwrap(), buster.cache("others").unwrap());
+    let all = [
+        items.values::<u64>("main", 1),
+        items.values("main", 2),
+        items.values("plugin", 1),
+        others.values("main", 1),
+    ];
+    for (number, values) in all.iter().enumerate() {
+        assert_eq!(values.get_or_insert_with("k", || number as u64), number as u64);
+    }
+    for (number, values) in all.iter().enumerate() {
+        assert_eq!(values.get_or_insert_with("k", || unreachable!()), number as u64);
+        assert_eq!(values.get_or_insert_with("other", || 9), 9);
+    }
+}
+
+#[test]
+fn what_cannot_be_decoded_is_a_miss() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let items = buster.cache("items").unwrap();
+    assert_eq!(items.values::<String>("main", 1).get_or_insert_with("k", || "text".into()), "text");
+    assert_eq!(items.values::<u64>("main", 1).get_or_insert_with("k", || 4), 4);
+    assert_eq!(items.values::<u64>("main", 1).get_or_insert_with("k", || unreachable!()), 4);
+}
+
+#[test]
+fn what_has_no_json_is_computed_each_time() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let values = buster.cache("items").unwrap().values::<std::collections::BTreeMap<(u8, u8), u8>>("main", 1);
+    for _ in 0..2 {
+        assert_eq!(values.get_or_insert_with("k", || [((1, 2), 3)].into()).len(), 1);
+    }
+}
+
+#[test]
+fn inside_a_transaction_that_has_written_nothing_is_kept() {
+    let project = Project::new();
+    let (mut connection, buster) = on_sqlite(&project);
+    let values = buster.cache("items").unwrap().values::<i64>("main", 1);
+    let number = |t: &mut rusqlite::Transaction<'_>| -> Result<i64, Error> {
+        Ok(t.query_row("SELECT number FROM item", [], |row| row.get(0)).unwrap())
+    };
+    let mut transaction = connection.transaction().unwrap();
+    assert_eq!(values.get_or_try_insert_in(&mut transaction, "a", number).unwrap(), 1);
+    transaction.execute("UPDATE item SET number = 2", []).unwrap();
+    buster.invalidate(&mut transaction, &["items"]).unwrap();
+    assert_eq!(values.get_or_try_insert_in(&mut transaction, "a", number).unwrap(), 2);
+    transaction.rollback().unwrap();
+    assert_eq!(values.get_or_insert_with("a", || unreachable!("the first one has been kept")), 1);
+}
+
+/// Whoever waits for itself waits for ever: in one task, further up or in another
+/// form, and beside others who do have to wait.
+#[test]
+fn an_asynchronous_computation_that_asks_for_itself_ends() {
+    let project = Project::new();
+    let (_connection, buster) = on_sqlite(&project);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let computation = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let get = |key| values.get_or_insert_with_async(key, async || 1);
+        let (asking, asked) =
+            (async || get("a").await + 1, async || values.get_or_insert_with("b", || 1) + 1);
+        runtime.block_on(async {
+            assert_eq!(values.get_or_insert_with_async("a", asking).await, 2);
+            assert_eq!(values.get_or_insert_with_async("b", asked).await, 2);
+            let through =
+                async || values.get_or_insert_with_async("d", async || get("c").await + 1).await + 1;
+            assert_eq!(values.get_or_insert_with_async("c", through).await, 3);
+
+            let computed = AtomicUsize::new(0);
+            let slow = async || {
+                tokio::task::yield_now().await;
+                computed.fetch_add(1, Ordering::SeqCst) as u64
+            };
+            let (one, other) =
+                (values.get_or_insert_with_async("e", slow), values.get_or_insert_with_async("e", slow));
+            assert_eq!(
+                futures_util::future::join(one, other).await,
+                (0, 0),
+                "they do not ask for themselves"
+            );
+        });
+    });
+    crate::support::wait_until("it ends", || computation.is_finished());
+    computation.join().unwrap();
+}
+
+/// The asynchronous forms, on a runtime that moves tasks between threads.
+#[test]
+fn on_tokio() {
+    let database = Database::new();
+    migrate(&mut database.client());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let url = database.url();
+    runtime.block_on(async move {
+        let buster = CacheBuster::builder(&url).start_async().await.unwrap();
+        let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let items = buster.cache("items").unwrap();
+        let values = items.values::<i64>("main", 1);
+
+        // One computation, whoever asks.
+        let computed = Arc::new(AtomicUsize::new(0));
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let (values, computed) = (values.clone(), computed.clone());
+                tokio::spawn(async move {
+                    let compute = || async {
+                        tokio::task::yield_now().await;
+                        computed.fetch_add(1, Ordering::SeqCst);
+                        1
+                    };
+                    values.get_or_insert_with_async("a", compute).await
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), 1);
+        }
+        assert_eq!(computed.load(Ordering::SeqCst), 1);
+
+        // A leader that is dropped half-way does not hold up the next one.
+        let endless = values.get_or_insert_with_async("b", std::future::pending::<i64>);
+        let endless = tokio::time::timeout(std::time::Duration::from_millis(10), endless);
+        endless.await.unwrap_err();
+        assert_eq!(values.get_or_insert_with_async("b", || async { 2 }).await, 2);
+
+        // In a transaction: bypassed once it has invalidated, and effective when it commits.
+        let version = items.version().unwrap();
+        let transaction = client.transaction().await.unwrap();
+        let number = async || {
+            let row = transaction.query_one("SELECT number FROM item", &[]).await.unwrap();
+            Ok::<i64, Error>(row.get(0))
+        };
+        assert_eq!(values.get_or_try_insert_in_async(&transaction, "c", number).await.unwrap(), 1);
+        transaction.execute("UPDATE item SET number = 5", &[]).await.unwrap();
+        buster.invalidate_async(&transaction, &["items"]).await.unwrap();
+        assert_eq!(values.get_or_try_insert_in_async(&transaction, "c", number).await.unwrap(), 5);
+        assert!(items.is_valid(version));
+        buster.commit_async(transaction).await.unwrap();
+        assert!(!items.is_valid(version));
+        assert!(!items.is_valid_in_async(&client, version).await.unwrap());
+        assert_eq!(items.version_in_async(&client).await.unwrap(), items.version().unwrap());
+        let kept = values.get_or_try_insert_with_async("c", || async { Err::<i64, _>("not kept") });
+        assert_eq!(kept.await, Err("not kept"));
+
+        // On a connection everything counts at once.
+        buster.register_async(&client, "new", Some("main")).await.unwrap();
+        let new = buster.cache("new").unwrap();
+        let version = new.version().unwrap();
+        buster.invalidate_all_async(&client).await.unwrap();
+        assert!(!new.is_valid(version));
+        buster.unregister_async(&client, "new").await.unwrap();
+        assert_eq!(new.version().unwrap_err().kind(), ErrorKind::Cache);
+        buster.notify_async().await.unwrap();
+    });
+}

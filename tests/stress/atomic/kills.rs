@@ -1,0 +1,283 @@
+//! `kill -9` at random moments: of the command, on PostgreSQL also of the
+//! server's process that works for it and of the whole server. `BUSTARD_KILLS`
+//! says how many for each engine, `BUSTARD_SEED` repeats a sequence.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::ErrorCode;
+
+use super::ladder::{Ladder, OWN, Watch};
+use crate::support::{
+    Cluster, Engine, Outcome, Project, Random, Running, Subject, send_signal, server_noticed, working_backend,
+};
+
+/// Kills before a new database is taken: from nothing to Bustard's own tables
+/// is a way that a run goes only once.
+const KILLS_EACH: usize = 10;
+
+fn wanted() -> usize {
+    std::env::var("BUSTARD_KILLS").map_or(20, |kills| kills.parse().expect("BUSTARD_KILLS is a number"))
+}
+
+/// Four migrations that take their time both ways. On SQLite the third writes
+/// more than the page cache holds, so that there is something to roll back in
+/// the file itself.
+fn slow() -> (Project, &'static [&'static str]) {
+    let project = Project::new();
+    for (number, cache) in [(1, "first"), (2, "second"), (3, "third"), (4, "fourth")] {
+        let (rows, width) = if number == 3 { (8000, 400) } else { (1000, 10) };
+        project.file(
+            format!("migrations/V{number}__{cache}.postgres.sql"),
+            format!(
+                "CREATE TABLE t{number} (id int PRIMARY KEY, text text);\n\
+                 SELECT pg_sleep(0.02);\n\
+                 INSERT INTO t{number} SELECT i, 'x' FROM generate_series(1, {rows}) i;\n\
+                 -- bustard: register cache {cache}\n\
+                 SELECT pg_sleep(0.02);\n\
+                 UPDATE t{number} SET text = 'y';\n\
+                 -- bustard: down\n\
+                 UPDATE t{number} SET text = 'z';\n\
+                 SELECT pg_sleep(0.03);\n\
+                 DROP TABLE t{number};\n"
+            ),
+        );
+        project.file(
+            format!("migrations/V{number}__{cache}.sqlite.sql"),
+            format!(
+                "CREATE TABLE t{number} (id int PRIMARY KEY, text text);\n\
+                 INSERT INTO t{number} WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})\n\
+                 SELECT i, printf('%{width}d', i) FROM n;\n\
+                 -- bustard: register cache {cache}\n\
+                 UPDATE t{number} SET text = text || 'y';\n\
+                 -- bustard: down\n\
+                 UPDATE t{number} SET text = text || 'z';\n\
+                 DROP TABLE t{number};\n"
+            ),
+        );
+    }
+    (project, &["main:1", "main:2", "main:3", "main:4"])
+}
+
+/// What is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Command,
+    /// The server's process for the connection: the server then restarts.
+    Backend,
+    Server,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    command: usize,
+    backend: usize,
+    server: usize,
+    in_transaction: usize,
+    /// Runs that were over before they could be killed.
+    too_late: usize,
+}
+
+impl Tally {
+    fn kills(&self) -> usize {
+        self.command + self.backend + self.server
+    }
+
+    fn report(&self, engine: &str) {
+        println!(
+            "{engine}: {} kills ({} of the command, {} of its backend, {} of the server), {} of them in an open transaction",
+            self.kills(),
+            self.command,
+            self.backend,
+            self.server,
+            self.in_transaction
+        );
+        assert!(self.in_transaction * 2 >= self.kills(), "too few kills landed in a transaction: {self:?}");
+    }
+}
+
+/// Sees to it that somebody dies. `None`: the run was over before.
+fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut Tally) -> Option<Outcome> {
+    if !run.is_running() {
+        return None;
+    }
+    match (subject.engine(), victim) {
+        (Engine::Sqlite, _) => {
+            // Stopped, so that what is seen is still so when it is killed.
+            run.signal("STOP");
+            let other = subject.sqlite();
+            let open = match other.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+                Ok(()) => false,
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => true,
+                Err(error) => panic!("whether a transaction is open cannot be told: {error}"),
+            };
+            let outcome = killed(run)?;
+            tally.command += 1;
+            tally.in_transaction += usize::from(open);
+            Some(outcome)
+        }
+        (Engine::Postgres, Victim::Command) => {
+            let mut client = subject.client();
+            run.signal("STOP");
+            let (_, open) = working_backend(&mut client).unwrap_or_default();
+            let outcome = killed(run)?;
+            tally.command += 1;
+            tally.in_transaction += usize::from(open);
+            Some(outcome)
+        }
+        (Engine::Postgres, Victim::Backend) => {
+            let mut client = subject.client();
+            let (pid, open) = working_backend(&mut client)?;
+            send_signal(pid.unsigned_abs(), "KILL");
+            if !server_noticed(&mut client, pid) {
+                return None;
+            }
+            tally.backend += 1;
+            tally.in_transaction += usize::from(open);
+            Some(run.wait())
+        }
+        (Engine::Postgres, Victim::Server) => {
+            let cluster = subject.database().cluster();
+            let mut client = subject.client();
+            let open = working_backend(&mut client).is_some_and(|(_, open)| open);
+            cluster.kill9();
+            cluster.restart();
+            tally.server += 1;
+            tally.in_transaction += usize::from(open);
+            Some(run.wait())
+        }
+    }
+}
+
+/// Kills the command; `None` if it had ended in the meantime.
+fn killed(run: Running) -> Option<Outcome> {
+    let outcome = run.kill9();
+    (outcome.signal == Some(9)).then_some(outcome)
+}
+
+/// A server that dies is an error like any other, which lists what had committed
+/// before it: all of it, unless it says that this is not known of the last
+/// transaction, of at most so many steps.
+fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String> {
+    if outcome.code == Some(0) {
+        return Ok(());
+    }
+    let error = &outcome.json()["error"];
+    if outcome.code != Some(1) || error["kind"] != "connection" {
+        return Err("the command did not say that it lost the server".to_owned());
+    }
+    let listed = error["applied"].as_array().map_or(0, Vec::len);
+    let unknown = error["help"].as_str().is_some_and(|help| help.contains("it is not known whether"));
+    let honest = if unknown { (listed..=listed + most).contains(&steps) } else { listed == steps };
+    if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were said to have committed")) }
+}
+
+/// Kills on one database until there were enough of them for it, going forward
+/// and back in turn.
+fn kill_on(
+    subject: &Subject<'_>,
+    ladder: &Ladder,
+    random: &mut Random,
+    tally: &mut Tally,
+    wanted: usize,
+) -> Result<(), String> {
+    let mut watch = Watch::new(ladder, subject)?;
+    let enough = tally.kills() + KILLS_EACH.min(wanted - tally.kills());
+    let attempts = tally.too_late + 20 * KILLS_EACH;
+    let mut forward = true;
+    // How long each way takes; guessed low, since the first kill may come early.
+    let mut lasts = [Duration::from_millis(200); 2];
+    while tally.kills() < enough {
+        let all = random.one_in(4);
+        let run: &[&str] = match (forward, all) {
+            (true, false) => &["migrate", "--json"],
+            (true, true) => &["migrate", "--transaction", "all", "--json"],
+            (false, _) => &["revert", "--to", "main:0", "--json"],
+        };
+        let victim = match random.below(20) {
+            0 => Victim::Server,
+            1..10 => Victim::Backend,
+            _ => Victim::Command,
+        };
+        let moment = random.part_of(lasts[usize::from(forward)]);
+        let running = subject.spawn(run);
+        thread::sleep(moment);
+        let outcome = strike(subject, running, victim, tally);
+        subject.quiet();
+        let told = |problem: String| {
+            format!("{problem}\nafter {run:?}, {victim:?} killed at {moment:?}: {outcome:?}")
+        };
+        let stood = watch.rung;
+        watch.look(subject).map_err(told)?;
+        match &outcome {
+            Some(outcome) if outcome.signal.is_none() => {
+                let steps = watch.rung.abs_diff(stood);
+                let most = if all && forward { ladder.top() } else { 1 };
+                is_honest(outcome, steps, most).map_err(told)?;
+            }
+            Some(_) => {}
+            None => tally.too_late += 1,
+        }
+        if tally.too_late > attempts {
+            return Err("the runs are over before anybody can be killed".to_owned());
+        }
+        // The next run completes.
+        let started = Instant::now();
+        let end = if forward { ladder.top() } else { OWN };
+        let from = watch.rung;
+        let completed = subject.bustard(run);
+        let lasted = started.elapsed();
+        if completed.code != Some(0) {
+            return Err(told(format!("the next run fails: {completed}")));
+        }
+        subject.quiet();
+        watch.look(subject).map_err(told)?;
+        if watch.rung != end {
+            return Err(told(format!("the next run ends after {} steps", watch.rung)));
+        }
+        // What a whole run takes: the rest of one is too short a measure.
+        let whole = if forward { OWN } else { ladder.top() };
+        if from == whole {
+            lasts[usize::from(forward)] = lasted;
+        }
+        forward = !forward;
+    }
+    Ok(())
+}
+
+fn kill<'s>(engine: &str, mut subjects: impl FnMut(usize) -> Subject<'s>, targets: &[&str]) {
+    let ladder = Ladder::climb(&subjects(0), targets);
+    let mut random = Random::seeded();
+    let mut tally = Tally::default();
+    let mut number = 1;
+    while tally.kills() < wanted() {
+        let subject = subjects(number);
+        if let Err(problem) = kill_on(&subject, &ladder, &mut random, &mut tally, wanted()) {
+            panic!("{engine}, kill {}: {problem}", tally.kills());
+        }
+        number += 1;
+    }
+    tally.report(engine);
+}
+
+#[test]
+fn killed_at_random_on_postgresql() {
+    // A server of its own, since killing one of its processes ends them all.
+    let cluster = Cluster::start_with(&[]);
+    let (project, targets) = slow();
+    kill("PostgreSQL", |_| Subject::on(&cluster, &project), targets);
+}
+
+/// Every other database is in WAL mode.
+#[test]
+fn killed_at_random_on_sqlite() {
+    let (project, targets) = slow();
+    let subject = |number: usize| {
+        let subject = Subject::new(Engine::Sqlite, &project);
+        if number % 2 == 1 {
+            subject.execute("PRAGMA journal_mode = WAL");
+        }
+        subject
+    };
+    kill("SQLite", subject, targets);
+}

@@ -1,0 +1,144 @@
+//! A run stopped at every point between two of its statements, by an abort and
+//! by an error.
+
+use super::ladder::{Counts, Ladder, OWN, Watch, forum};
+use crate::support::{Engine, Subject};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Back,
+}
+
+/// Stops a run at its first point, on a copy of the database another at its
+/// second, and so on, until one gets through. Says how many points there were.
+fn sweep(
+    start: &Subject<'_>,
+    ladder: &Ladder,
+    direction: Direction,
+    mode: &str,
+    fails: bool,
+) -> Result<usize, String> {
+    let everything = ladder.top().to_string();
+    let run: &[&str] = match direction {
+        Direction::Forward => &["migrate"],
+        Direction::Back => &["revert", "--steps", &everything],
+    };
+    let end = if direction == Direction::Forward { ladder.top() } else { OWN };
+    let suffix = if fails { ":error" } else { "" };
+    let before = Watch::new(ladder, start)?;
+    let mut counts = Counts::default();
+    for point in 1.. {
+        let subject = start.copy();
+        let mut command = subject.command(run);
+        command.env("BUSTARD_FAILPOINT", format!("{point}{suffix}"));
+        let outcome = crate::support::Outcome::of(command);
+        subject.quiet();
+        let mut watch = before.clone();
+        let told = |problem: String| format!("{problem}\nafter {outcome}");
+        let state = watch.look(&subject).map_err(told)?;
+        counts.note(watch.rung, &state);
+        if outcome.code == Some(0) {
+            if watch.rung != end {
+                return Err(told(format!("exit code 0 after {} steps of {end}", watch.rung)));
+            }
+            counts.check(direction == Direction::Forward)?;
+            return Ok(point - 1);
+        }
+        let stopped = if fails { outcome.code == Some(1) } else { outcome.code.is_none() };
+        if !stopped || !outcome.stderr.contains(&format!("failpoint {point}, after ")) {
+            return Err(told("it was not stopped where it should have been".to_owned()));
+        }
+        if mode == "all" && ![before.rung, end].contains(&watch.rung) {
+            return Err(told(format!("one transaction for all committed {} steps", watch.rung)));
+        }
+        let completed = subject.bustard(&["migrate"]);
+        if completed.code != Some(0) {
+            return Err(told(format!("the next run fails: {completed}")));
+        }
+        subject.quiet();
+        watch.look(&subject).map_err(told)?;
+        if watch.rung != ladder.top() {
+            return Err(told(format!("the next run ends after {} steps", watch.rung)));
+        }
+    }
+    unreachable!("a range without an end")
+}
+
+/// All four kinds of sweep. With a fault, whatever is found first.
+fn sweeps(engine: Engine, direction: Direction, fault: Option<&str>) -> Result<(), String> {
+    let (project, targets) = forum();
+    let ladder = Ladder::climb(&Subject::new(engine, &project), targets);
+    let config = project.read("bustard.toml");
+    let mut tried = Vec::new();
+    for mode in ["each", "all"] {
+        project.config(&format!("{config}[migrate]\ntransaction = \"{mode}\"\n"));
+        let mut start = Subject::new(engine, &project);
+        if direction == Direction::Back {
+            start.bustard(&["migrate"]).success();
+            start.quiet();
+        }
+        if let Some(fault) = fault {
+            start = start.env("BUSTARD_FAULT", fault);
+        }
+        for fails in [false, true] {
+            let points = sweep(&start, &ladder, direction, mode, fails)?;
+            tried.push(format!("{points} {}, {mode}", if fails { "errors" } else { "aborts" }));
+        }
+    }
+    let way = if direction == Direction::Forward { "forward" } else { "back" };
+    println!("{engine:?}, {way}, points tried: {}", tried.join("; "));
+    Ok(())
+}
+
+#[track_caller]
+fn holds(engine: Engine, direction: Direction) {
+    if let Err(problem) = sweeps(engine, direction, None) {
+        panic!("{problem}");
+    }
+}
+
+#[track_caller]
+fn is_found_out(engine: Engine, direction: Direction, fault: &str, symptom: &str) {
+    let problem = sweeps(engine, direction, Some(fault)).expect_err("the checker must see the fault");
+    assert!(problem.contains(symptom), "another problem than the seeded one: {problem}");
+}
+
+#[test]
+fn a_run_stopped_anywhere_on_postgresql() {
+    holds(Engine::Postgres, Direction::Forward);
+}
+
+#[test]
+fn a_run_stopped_anywhere_on_sqlite() {
+    holds(Engine::Sqlite, Direction::Forward);
+}
+
+#[test]
+fn a_revert_stopped_anywhere_on_postgresql() {
+    holds(Engine::Postgres, Direction::Back);
+}
+
+#[test]
+fn a_revert_stopped_anywhere_on_sqlite() {
+    holds(Engine::Sqlite, Direction::Back);
+}
+
+#[test]
+fn history_in_a_second_transaction_is_found_out() {
+    for engine in [Engine::Postgres, Engine::Sqlite] {
+        is_found_out(
+            engine,
+            Direction::Forward,
+            "history-second-transaction",
+            "a migration is there in part",
+        );
+    }
+}
+
+#[test]
+fn no_invalidation_on_revert_is_found_out() {
+    for engine in [Engine::Postgres, Engine::Sqlite] {
+        is_found_out(engine, Direction::Back, "no-invalidation-on-revert", "went from version");
+    }
+}

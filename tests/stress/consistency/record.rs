@@ -1,0 +1,141 @@
+//! What the processes tell the judge, one line of JSON each on their standard
+//! output, and the clock that all of them use.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::process::exit;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::pulse::Pulse;
+
+/// What a read promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// From a store under the version that the snapshot has: at most
+    /// `max_staleness` old.
+    Values,
+    /// A value of the reader's own that a handle calls valid: the same.
+    Handle,
+    /// By a version that the database was asked for: current.
+    Strict,
+    /// The same in a transaction's snapshot: as current as that.
+    Snapshot,
+    /// After a commit of one's own: at least that.
+    Own,
+}
+
+/// Something that has been read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Read {
+    pub kind: Kind,
+    pub item: usize,
+    pub counter: i64,
+    /// It must be at least this, whatever anybody has acknowledged.
+    pub floor: i64,
+    /// Nothing was loaded for it.
+    pub found: bool,
+    /// When it began.
+    pub began: u64,
+    /// For how long the process was kept from running, about then.
+    pub late: u64,
+}
+
+/// A line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Record {
+    /// The process works.
+    Ready {},
+    /// Somebody is about to commit this.
+    Attempted {
+        item: usize,
+        counter: i64,
+    },
+    /// This is committed, and who did it knows.
+    Acknowledged {
+        item: usize,
+        counter: i64,
+        at: u64,
+    },
+    /// A transaction is over.
+    Committed {},
+    /// It may be, or may not.
+    Lost {},
+    /// It was rolled back.
+    Aborted {},
+    /// Events were folded.
+    Folded {
+        events: i64,
+    },
+    Read(Read),
+    /// What the items of a cache are under a version, in one snapshot.
+    State {
+        cache: usize,
+        version: i64,
+        counters: Vec<i64>,
+    },
+    /// Somebody could not read or write, as is to be expected now and then.
+    Failed {},
+    /// What must never happen.
+    Wrong {
+        what: String,
+    },
+}
+
+/// Nanoseconds on the clock that all processes share.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
+    since.as_nanos().try_into().expect("it is not yet the year 2554")
+}
+
+/// Where a process writes its lines.
+pub struct Post {
+    number: usize,
+    pulse: Pulse,
+}
+
+/// A read that has begun.
+pub struct Begun {
+    at: u64,
+    instant: Instant,
+    loads: Cell<bool>,
+}
+
+impl Begun {
+    /// To be called before anything is asked.
+    pub fn now() -> Begun {
+        Begun { at: now(), instant: Instant::now(), loads: Cell::new(false) }
+    }
+
+    /// What is wanted is not there: it is loaded.
+    pub fn loads(&self) {
+        self.loads.set(true);
+    }
+}
+
+impl Post {
+    pub fn new(number: usize) -> Post {
+        Post { number, pulse: Pulse::start() }
+    }
+
+    pub fn send(&self, record: &Record) {
+        let mut line = serde_json::to_vec(record).expect("records have JSON");
+        line.push(b'\n');
+        let mut out = std::io::stdout().lock();
+        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+            // Nobody listens any more.
+            exit(1);
+        }
+    }
+
+    pub fn wrong(&self, what: &str) {
+        self.send(&Record::Wrong { what: format!("process {}: {what}", self.number) });
+    }
+
+    pub fn read(&self, kind: Kind, item: usize, counter: i64, floor: i64, begun: &Begun) {
+        let late = self.pulse.late(begun.instant).as_nanos().try_into().unwrap_or(u64::MAX);
+        let (found, began) = (!begun.loads.get(), begun.at);
+        self.send(&Record::Read(Read { kind, item, counter, floor, found, began, late }));
+    }
+}

@@ -1,0 +1,217 @@
+//! The processes that read and write: this test's own executable, started again
+//! with settings in its environment. It ends when its standard input does, so
+//! none outlives the test.
+
+use std::io::{BufRead, BufReader, Write, stdin};
+use std::process::{Child, ChildStdin, Command, Stdio, exit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bustard::StoreSettings;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::judge::Judge;
+use super::record::{Post, Record};
+use super::{reader, writer};
+use crate::support::wait_until;
+
+const SETTINGS: &str = "BUSTARD_CONSISTENCY_PROCESS";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    Reader,
+    Writer,
+}
+
+/// What a process is told at its start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    pub role: Role,
+    pub number: usize,
+    /// The database as its refresher reaches it, and as everybody else does.
+    pub observed: String,
+    pub asked: String,
+    pub store: Value,
+    pub seed: u64,
+    /// Writers begin with a lull.
+    pub lull: bool,
+}
+
+impl Settings {
+    pub fn store(&self) -> StoreSettings {
+        serde_json::from_value(self.store.clone()).expect("the store is configured")
+    }
+
+    fn backend(&self) -> &'static str {
+        match self.store["backend"].as_str() {
+            Some("memcached") => "memcached",
+            Some("redis") => "redis",
+            _ => "memory",
+        }
+    }
+}
+
+/// What a process is told later.
+#[derive(Default)]
+pub struct Orders {
+    /// Writers pause.
+    pub lull: AtomicBool,
+    /// All threads end.
+    pub end: AtomicBool,
+}
+
+impl Orders {
+    pub fn ended(&self) -> bool {
+        self.end.load(Ordering::SeqCst)
+    }
+
+    /// Until there is an end to it; without one, whoever gives orders is gone.
+    fn obey(&self) {
+        for line in stdin().lock().lines().map_while(Result::ok) {
+            match line.as_str() {
+                "end" => return self.end.store(true, Ordering::SeqCst),
+                word => self.lull.store(word == "lull", Ordering::SeqCst),
+            }
+        }
+        exit(1);
+    }
+}
+
+/// The settings of a store.
+pub fn store(backend: &str, location: Option<String>) -> Value {
+    match location {
+        Some(location) => json!({"backend": backend, "location": location}),
+        None => json!({"backend": backend}),
+    }
+}
+
+/// In a process that was started as a worker: works until it is told to end.
+pub fn work_if_told() {
+    let Ok(settings) = std::env::var(SETTINGS) else { return };
+    let settings: Settings = serde_json::from_str(&settings).expect("the settings are those of a worker");
+    let hook = std::panic::take_hook();
+    // Nobody panics unnoticed.
+    std::panic::set_hook(Box::new(move |panic| {
+        hook(panic);
+        exit(101);
+    }));
+    // The test harness may have written half a line.
+    println!();
+    let post = Post::new(settings.number);
+    let orders = Arc::new(Orders { lull: AtomicBool::new(settings.lull), ..Orders::default() });
+    let obeying = Arc::clone(&orders);
+    thread::spawn(move || obeying.obey());
+    match settings.role {
+        Role::Reader => reader::work(&settings, &post, &orders),
+        Role::Writer => writer::work(&settings, &post, &orders),
+    }
+    exit(0);
+}
+
+/// A process as the test has it. Dropping it kills it.
+pub struct Worker {
+    settings: Settings,
+    judge: Arc<Judge>,
+    child: Child,
+    stdin: ChildStdin,
+    pump: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub fn start(settings: Settings, fault: Option<&str>, judge: &Arc<Judge>) -> Worker {
+        let itself = std::env::current_exe().expect("a process knows its program");
+        let mut command = Command::new(itself);
+        // Any test does: each begins with `work_if_told`.
+        command.args(["--exact", super::TEST, "--nocapture", "--test-threads", "1"]);
+        command.env(SETTINGS, serde_json::to_string(&settings).expect("settings have JSON"));
+        command.env_remove("BUSTARD_FAULT").envs(fault.map(|fault| ("BUSTARD_FAULT", fault)));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("a worker does not start: {error}"));
+        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (name, backend) = (format!("{:?} {}", settings.role, settings.number), settings.backend());
+        let heard = Arc::clone(judge);
+        let pump = thread::spawn(move || {
+            let mut line = Vec::new();
+            // A process that is killed may leave half a line behind.
+            while matches!(out.read_until(b'\n', &mut line), Ok(1..)) && line.ends_with(b"\n") {
+                if line.starts_with(b"{") {
+                    match serde_json::from_slice::<Record>(&line) {
+                        Ok(record) => heard.hear(&name, backend, record),
+                        Err(error) => heard.find(format!("{name} wrote nonsense: {error}")),
+                    }
+                }
+                line.clear();
+            }
+        });
+        let stdin = child.stdin.take().expect("it is piped");
+        Worker { settings, judge: Arc::clone(judge), child, stdin, pump: Some(pump) }
+    }
+
+    pub fn role(&self) -> Role {
+        self.settings.role
+    }
+
+    /// Says `lull`, `work` or `end`.
+    pub fn tell(&mut self, word: &str) {
+        self.settings.lull = word == "lull";
+        // Whether it has ended is seen elsewhere.
+        let _ = writeln!(self.stdin, "{word}");
+    }
+
+    /// `kill -9`, and another one in its place.
+    pub fn replace(&mut self, fault: Option<&str>) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it can be reaped");
+        *self = Worker::start(self.settings.clone(), fault, &self.judge);
+    }
+
+    /// Stops it for a while. It goes on even if this test does not.
+    pub fn stop_for(&self, time: Duration) -> Child {
+        Command::new("sh")
+            .args(["-c", "kill -s STOP \"$1\"; sleep \"$2\"; kill -s CONT \"$1\"", "stop"])
+            .args([self.child.id().to_string(), time.as_secs_f64().to_string()])
+            .spawn()
+            .expect("sh starts")
+    }
+
+    /// Finds fault with a process that has ended although nobody asked it to.
+    pub fn check(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("it is our child") {
+            let Settings { role, number, .. } = self.settings;
+            self.judge.find(format!("{role:?} {number} has ended by itself: {status}"));
+        }
+    }
+
+    /// Ends it, which no thread may hinder, and waits until all that it said is
+    /// heard.
+    pub fn end(mut self) {
+        self.tell("end");
+        let mut status = None;
+        wait_until("a worker ends", || {
+            status = self.child.try_wait().expect("it is our child");
+            status.is_some()
+        });
+        if !status.is_some_and(|status| status.success()) {
+            self.judge.find(format!(
+                "{:?} {} did not end well: {status:?}",
+                self.role(),
+                self.settings.number
+            ));
+        }
+        self.pump.take().map(JoinHandle::join).and_then(Result::ok).expect("its lines are heard");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Also when it is stopped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,204 @@
+//! Folding changes where invalidations are kept, and nothing that anybody reads.
+
+use bustard::registry;
+use postgres::Client;
+
+use super::{count, fold, run, version, with_caches};
+use crate::support::{Cluster, Database};
+
+/// A view `lie` of all caches for which function, view and the definition
+/// spelled out over all rows do not agree.
+pub const ORACLE: &str = include_str!("../../sql/oracle.sql");
+
+#[track_caller]
+pub fn agreed(client: &mut Client) {
+    let lies = client.query("SELECT name FROM lie", &[]).expect("the oracle is there");
+    let lies: Vec<String> = lies.iter().map(|row| row.get(0)).collect();
+    assert!(lies.is_empty(), "wrong versions: {lies:?}");
+}
+
+fn with_oracle(caches: &[&str]) -> (Database<'static>, Client) {
+    let (database, mut client) = with_caches(caches);
+    run(&mut client, ORACLE);
+    agreed(&mut client);
+    (database, client)
+}
+
+/// Transactions that are older than a fold count when they commit, whether they
+/// had invalidated before it or do so after it.
+#[test]
+fn transactions_that_are_older_than_folds() {
+    let (database, mut client) = with_oracle(&["a", "b"]);
+    run(&mut client, "CREATE TABLE data (x integer)");
+    let (mut early, mut late) = (database.client(), database.client());
+    run(&mut early, "BEGIN; SELECT bustard.invalidate('a'); SAVEPOINT s; SELECT bustard.invalidate('b')");
+    // It has a number, and no event yet.
+    run(&mut late, "BEGIN; INSERT INTO data VALUES (1)");
+    let mut before = count(version(&mut client, "a"));
+    for _ in 0..3 {
+        run(&mut client, "SELECT bustard.invalidate('b')");
+        assert!(fold(&mut client) > 0);
+        assert_eq!(count(version(&mut client, "a")), before);
+        agreed(&mut client);
+    }
+    run(&mut late, "SELECT bustard.invalidate('a'); SELECT bustard.invalidate_all()");
+    run(&mut early, "ROLLBACK TO s; SELECT bustard.invalidate('a')");
+    for (transaction, counted) in [(&mut early, 2), (&mut late, 2)] {
+        run(transaction, "COMMIT");
+        before += counted;
+        assert_eq!(count(version(&mut client, "a")), before);
+        agreed(&mut client);
+        run(&mut client, "SELECT bustard.invalidate('b')");
+        assert_eq!(fold(&mut client), counted + 1);
+        assert_eq!(count(version(&mut client, "a")), before);
+        agreed(&mut client);
+    }
+    assert_eq!(fold(&mut client), 0);
+}
+
+/// The same for prepared transactions, across a crash of the server.
+#[test]
+fn prepared_transactions() {
+    let cluster = Cluster::start_with(&[]);
+    let database = Database::on(&cluster);
+    let mut client = super::fill(&database, &["a"]);
+    run(&mut client, ORACLE);
+    for name in ["kept", "dropped"] {
+        run(
+            &mut client,
+            &format!(
+                "BEGIN; SELECT bustard.invalidate('a'); SAVEPOINT s; SELECT bustard.invalidate('a');
+                 PREPARE TRANSACTION '{name}'"
+            ),
+        );
+    }
+    let before = version(&mut client, "a");
+    run(&mut client, "SELECT bustard.invalidate('a')");
+    assert!(fold(&mut client) > 0);
+    assert_eq!(count(version(&mut client, "a")) - count(before), 1);
+    drop(client);
+    cluster.kill9();
+    cluster.restart();
+    let mut client = database.client();
+    assert_eq!(count(version(&mut client, "a")) - count(before), 1);
+    agreed(&mut client);
+    run(&mut client, "SELECT bustard.invalidate('a')");
+    assert_eq!(fold(&mut client), 1);
+    run(&mut client, "COMMIT PREPARED 'kept'");
+    assert_eq!(count(version(&mut client, "a")) - count(before), 4);
+    agreed(&mut client);
+    run(&mut client, "ROLLBACK PREPARED 'dropped'");
+    assert_eq!(fold(&mut client), 2);
+    assert_eq!(fold(&mut client), 0);
+    assert_eq!(count(version(&mut client, "a")) - count(before), 4);
+    agreed(&mut client);
+}
+
+/// A fold that is rolled back has not happened, and the next one does it all.
+#[test]
+fn a_fold_rolled_back() {
+    let (database, mut client) = with_oracle(&["a"]);
+    let mut other = database.client();
+    while fold(&mut client) > 0 {}
+    run(&mut client, "SELECT bustard.invalidate('a'); SELECT bustard.invalidate('a')");
+    let before = version(&mut client, "a");
+    run(&mut client, "BEGIN ISOLATION LEVEL READ COMMITTED");
+    assert_eq!(fold(&mut client), 2);
+    assert_eq!(version(&mut client, "a"), before);
+    assert_eq!(fold(&mut other), 0, "one at a time");
+    run(&mut client, "ROLLBACK");
+    assert_eq!(version(&mut client, "a"), before);
+    assert_eq!(fold(&mut other), 2);
+    assert_eq!(version(&mut client, "a"), before);
+    agreed(&mut client);
+}
+
+/// In a transaction that has written, or that keeps its snapshot, it could fail
+/// over an earlier fold.
+#[test]
+fn folding_wants_a_transaction_of_its_own() {
+    let (_database, mut client) = with_oracle(&["a"]);
+    run(&mut client, "CREATE TABLE data (x integer)");
+    for begin in [
+        "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        "BEGIN; INSERT INTO data VALUES (1)",
+        "BEGIN; SELECT bustard.invalidate('a')",
+    ] {
+        run(&mut client, begin);
+        let error = client.query("SELECT bustard.fold()", &[]).expect_err("it refuses");
+        assert_eq!(error.code().map(|state| state.code()), Some("25001"), "{begin}");
+        run(&mut client, "ROLLBACK");
+    }
+    while fold(&mut client) > 0 {}
+    run(&mut client, "BEGIN");
+    assert_eq!(fold(&mut client), 0);
+    let number = client.query_one("SELECT pg_current_xact_id_if_assigned()::text", &[]).expect("it is valid");
+    assert_eq!(number.get::<_, Option<String>>(0), None, "a fold of nothing writes nothing");
+    run(&mut client, "COMMIT");
+}
+
+/// A call takes so many events, and what belongs to their last transaction.
+#[test]
+fn a_fold_is_bounded() {
+    let (_database, mut client) = with_oracle(&["a"]);
+    while fold(&mut client) > 0 {}
+    let before = version(&mut client, "a");
+    for _ in 0..3 {
+        run(
+            &mut client,
+            "DO $$ BEGIN FOR i IN 1..60000 LOOP PERFORM bustard.invalidate('a'); END LOOP; END $$",
+        );
+    }
+    for expected in [120_000, 60_000, 0] {
+        assert_eq!(fold(&mut client), expected);
+        assert_eq!(count(version(&mut client, "a")) - count(before), 180_000);
+        agreed(&mut client);
+    }
+}
+
+/// Rewriting the tables keeps what they say.
+#[test]
+fn rewritten_tables() {
+    let (_database, mut client) = with_oracle(&["a"]);
+    run(&mut client, "SELECT bustard.invalidate('a')");
+    fold(&mut client);
+    run(&mut client, "SELECT bustard.invalidate('a')");
+    let before = registry::list(&mut client).expect("it can be read");
+    for table in ["base", "event", "cache"] {
+        run(&mut client, &format!("VACUUM (FULL, FREEZE) bustard.{table}"));
+        assert_eq!(registry::list(&mut client).expect("it can be read"), before);
+        agreed(&mut client);
+    }
+    assert_eq!(fold(&mut client), 1);
+    assert_eq!(registry::list(&mut client).expect("it can be read"), before);
+}
+
+/// What a fold has noted of transactions is believed only where it was written:
+/// restored rows bear the numbers of another cluster, lower and higher ones.
+#[test]
+fn notes_from_another_cluster() {
+    let (_database, mut client) = with_oracle(&["a", "b"]);
+    run(&mut client, "SELECT bustard.invalidate('a')");
+    fold(&mut client);
+    run(
+        &mut client,
+        "SELECT bustard.invalidate('a');
+         UPDATE bustard.base SET horizon = '99999999999', unfinished = '{5}' WHERE cache_id = 0;
+         INSERT INTO bustard.event (xid, cache_id)
+         SELECT x, c.id FROM unnest('{3,5,88888888888,99999999999}'::xid8[]) AS x, bustard.cache AS c WHERE c.active",
+    );
+    agreed(&mut client);
+    let before = version(&mut client, "a");
+    assert_eq!(fold(&mut client), 9);
+    assert_eq!(version(&mut client, "a"), before);
+    agreed(&mut client);
+    // Nor do they make the next reader pass over what happens here.
+    for _ in 0..2 {
+        run(&mut client, "SELECT bustard.invalidate('a')");
+        agreed(&mut client);
+        assert_eq!(fold(&mut client), 1);
+        agreed(&mut client);
+    }
+    assert_eq!(count(version(&mut client, "a")) - count(before), 2);
+}

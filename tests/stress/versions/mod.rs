@@ -1,0 +1,62 @@
+//! What cache versions promise, on real engines: they never lie (P4), and on
+//! PostgreSQL nobody waits for anybody because of them (P5).
+//!
+//! A stress test lets writers, a folder and readers loose on one database and
+//! checks every read. The faults that its checker must find are seeded one by
+//! one. What a race would show only now and then has a test of its own that
+//! takes every step by hand.
+
+pub mod ledger;
+pub mod stress;
+
+mod faults;
+mod folding;
+mod registration;
+mod restore;
+mod snapshots;
+mod sqlite;
+mod waiting;
+
+use crate::support::Database;
+use bustard::{CacheVersion, Migrator, registry};
+use postgres::Client;
+
+/// A database with the registry in it, these caches, and a connection.
+pub fn with_caches(caches: &[&str]) -> (Database<'static>, Client) {
+    let database = Database::new();
+    let client = fill(&database, caches);
+    (database, client)
+}
+
+/// Makes the registry and these caches in a database.
+pub fn fill(database: &Database<'_>, caches: &[&str]) -> Client {
+    let mut client = database.client();
+    Migrator::new().run(&mut client).expect("Bustard's own tables are made");
+    for cache in caches {
+        registry::register(&mut client, cache, None).expect("it is new");
+    }
+    client
+}
+
+/// The version of a cache for this connection now.
+#[track_caller]
+pub fn version(client: &mut Client, cache: &str) -> i64 {
+    registry::get_version(client, cache).map(CacheVersion::get).expect("it is registered")
+}
+
+/// How many invalidations a version counts.
+pub fn count(version: i64) -> i64 {
+    version >> 23
+}
+
+/// Runs statements that must not fail.
+#[track_caller]
+pub fn run(client: &mut Client, sql: &str) {
+    client.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
+/// Folds, which must not fail, and says how many events it took.
+#[track_caller]
+pub fn fold(client: &mut Client) -> i64 {
+    client.query_one("SELECT bustard.fold()", &[]).expect("folding works").get(0)
+}
