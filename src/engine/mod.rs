@@ -107,17 +107,31 @@ pub(crate) mod sealed {
     }
 }
 
-/// How a transaction is to start.
+/// How a transaction starts.
 #[derive(Clone, Copy)]
 pub struct Opening<'a> {
     /// The histories to read under the lock.
     pub tables: &'a [HistoryTable],
     /// What else is asked there.
     pub query: Option<&'a str>,
-    /// How long to wait for the lock.
+    /// How long to wait for other sessions: for the migration lock, which the caller
+    /// does, and on SQLite, at the commit, for readers.
     pub lock_wait: Duration,
-    /// Called each time the lock turns out to be held.
+    /// Called each time another session is in the way.
     pub on_wait: &'a dyn Fn(),
+}
+
+/// How one attempt to run a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It committed, or the work rolled it back.
+    Done,
+    /// Another session holds the migration lock; the work has not been called.
+    Held,
+    /// A history table was made or dropped since it was looked up, or the query
+    /// asks for what does not exist; the work has not been called. The next attempt
+    /// looks the tables up.
+    Moved,
 }
 
 /// What a transaction has read when it starts.
@@ -157,9 +171,13 @@ pub trait Session {
     /// last; empty for other apps.
     fn history_table(&self, app: &str) -> &str;
 
-    /// Begins a transaction, takes the lock, reads the histories under it, does
-    /// the work, and commits. Nothing of it remains on any error.
-    fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()>;
+    /// Begins a transaction, tries once to take the lock, reads the histories under
+    /// it, does the work, and commits. Nothing of it remains on any error.
+    fn attempt(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<Attempt>;
+
+    /// The error for a lock that was held until `waited` had passed, with its holder
+    /// where the engine tells it.
+    fn lock_not_obtained(&mut self, waited: Duration) -> Error;
 }
 
 /// An open transaction that holds the migration lock.

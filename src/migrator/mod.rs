@@ -13,6 +13,7 @@ mod caches;
 mod describe;
 mod grants;
 mod lifecycle;
+mod lock;
 mod migration_graph;
 mod preflight;
 mod repair;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::{
-    AppChange, Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants,
+    AppChange, Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants, lock,
     preflight,
 };
 use crate::diagnostic::{Diagnostic, Place};
@@ -196,16 +196,17 @@ impl<'r> Run<'r> {
         let opening = Opening { tables, query, lock_wait, on_wait: &on_wait };
         let started = Instant::now();
         let mut changed = false;
-        let ran = session.transaction(&opening, &mut |transaction: &mut dyn Transaction, opened: Opened| {
-            self.written.clear();
-            // An app may have been uninstalled since the last one.
-            self.verified.retain(|app| opened.histories[*app].width.is_some());
-            let installed = installed(loaded, transaction, &opened)?;
-            let facts = loaded.facts(&opened.histories, &installed);
-            preflight::settle(&facts, engine, |sql| transaction.rows(sql))?;
-            changed = work(self, transaction, &facts)?;
-            Ok(changed)
-        });
+        let ran =
+            lock::transaction(session, &opening, &mut |transaction: &mut dyn Transaction, opened: Opened| {
+                self.written.clear();
+                // An app may have been uninstalled since the last one.
+                self.verified.retain(|app| opened.histories[*app].width.is_some());
+                let installed = installed(loaded, transaction, &opened)?;
+                let facts = loaded.facts(&opened.histories, &installed);
+                preflight::settle(&facts, engine, |sql| transaction.rows(sql))?;
+                changed = work(self, transaction, &facts)?;
+                Ok(changed)
+            });
         if let Err(error) = ran {
             let name = |done: &Done| format!("{}:{}", done.app, done.migration);
             if self.has_committed() && error.kind() != ErrorKind::Connection {

@@ -10,12 +10,12 @@ use crate::error::{Error, ErrorKind};
 /// letters of "bustard" as a number.
 const LOCK: i64 = 0x0062_7573_7461_7264;
 
-/// Takes it for the transaction, or says that somebody else has it.
+/// Takes it for the transaction, or says that another session has it.
 pub(super) fn obtain() -> String {
     format!("SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK})")
 }
 
-/// The error for a lock that somebody has held for too long.
+/// The error for a lock that another session has held for too long.
 pub(super) fn not_obtained(link: &mut impl Link, waited: Duration) -> Error {
     let message = format!("the migration lock was not obtained within {waited:?}");
     let error = Error::new(ErrorKind::Locked, message);

@@ -7,13 +7,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::history::{self, Resolved};
 use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
-use crate::engine::{Failure, Opened, Opening, Row, Session, Transaction, Work};
+use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::model::Engine;
@@ -100,36 +100,30 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         place(&self.resolved, app)
     }
 
-    fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()> {
-        let started = Instant::now();
-        let mut pause = Duration::from_millis(2);
-        let mut query = opening.query;
-        loop {
-            self.check_cancelled()?;
-            let apps = opening.tables.iter().map(|table| &table.app);
-            if !self.resolved.iter().map(|table| &table.app).eq(apps) {
-                self.read(opening.tables)?;
-            }
-            let attempted = attempt(self.link, &self.resolved, query, self.cancelled.as_deref(), work);
-            match attempted.map_err(|error| self.as_cancelled(error))? {
-                Attempt::Done { made } => {
-                    for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
-                        table.width = Some(Width::NEW);
-                    }
-                    return Ok(());
-                }
-                // If it was not a history table, whoever asks for the rest is told.
-                Attempt::Moved => (self.resolved, query) = (Vec::new(), None),
-                Attempt::Held => {
-                    if started.elapsed() >= opening.lock_wait {
-                        return Err(lock::not_obtained(self.link, opening.lock_wait));
-                    }
-                    (opening.on_wait)();
-                    std::thread::sleep(pause.min(opening.lock_wait.saturating_sub(started.elapsed())));
-                    pause = (pause * 2).min(Duration::from_millis(100));
-                }
-            }
+    fn attempt(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<Attempt> {
+        self.check_cancelled()?;
+        let apps = opening.tables.iter().map(|table| &table.app);
+        if !self.resolved.iter().map(|table| &table.app).eq(apps) {
+            self.read(opening.tables)?;
         }
+        let (query, cancelled) = (opening.query, self.cancelled.as_deref());
+        let mut made = Vec::new();
+        let attempted = attempt(self.link, &self.resolved, query, cancelled, work, &mut made)
+            .map_err(|error| self.as_cancelled(error))?;
+        match attempted {
+            Attempt::Done => {
+                for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
+                    table.width = Some(Width::NEW);
+                }
+            }
+            Attempt::Moved => self.resolved.clear(),
+            Attempt::Held => {}
+        }
+        Ok(attempted)
+    }
+
+    fn lock_not_obtained(&mut self, waited: Duration) -> Error {
+        lock::not_obtained(self.link, waited)
     }
 }
 
@@ -137,22 +131,14 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
     resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
 }
 
-/// How an attempt to run a transaction ended.
-enum Attempt {
-    /// With the apps whose history tables it made.
-    Done { made: Vec<String> },
-    /// Somebody else holds the lock.
-    Held,
-    /// A history table was made or dropped since it was looked up.
-    Moved,
-}
-
+/// One attempt; `made` gets the apps whose history tables it made.
 fn attempt<L: Transactional>(
     link: &mut L,
     resolved: &[Resolved],
     query: Option<&str>,
     cancelled: Option<&AtomicBool>,
     work: Work<'_>,
+    made: &mut Vec<String>,
 ) -> Result<Attempt> {
     let settings: Vec<String> =
         SETTINGS.iter().map(|name| format!("pg_catalog.current_setting('{name}')")).collect();
@@ -208,14 +194,14 @@ fn attempt<L: Transactional>(
         touched: false,
     };
     if !work(&mut transaction, Opened { histories, rows })? {
-        return Ok(Attempt::Done { made: Vec::new() });
+        return Ok(Attempt::Done);
     }
     if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
         return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
     }
-    let made = std::mem::take(&mut transaction.made);
+    *made = std::mem::take(&mut transaction.made);
     transaction.commit()?;
-    Ok(Attempt::Done { made })
+    Ok(Attempt::Done)
 }
 
 /// A transaction's statements that have not been sent yet.

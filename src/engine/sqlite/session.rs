@@ -10,8 +10,10 @@ use rusqlite::ffi::ErrorCode;
 use super::foreign_keys::{Off, Violations};
 use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
-use crate::engine::{Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident};
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::{
+    Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
+};
+use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::failpoint;
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement, Width};
 use crate::model::{Engine, Native, OpenTransaction};
@@ -24,6 +26,8 @@ pub(crate) struct SqliteSession<'s> {
     patience: Duration,
     /// The histories that were read last, by app.
     tables: Vec<(String, String)>,
+    /// What SQLite said when the lock was held.
+    busy: ServerMessage,
 }
 
 impl<'s> SqliteSession<'s> {
@@ -32,7 +36,7 @@ impl<'s> SqliteSession<'s> {
         cancelled: Option<Arc<AtomicBool>>,
         patience: Duration,
     ) -> Self {
-        SqliteSession { connection, cancelled, patience, tables: Vec::new() }
+        SqliteSession { connection, cancelled, patience, tables: Vec::new(), busy: ServerMessage::default() }
     }
 }
 
@@ -46,19 +50,12 @@ fn patiently<T>(
     let started = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
-        if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
-            return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
-        }
+        check_cancelled(cancelled)?;
         match attempt() {
             Err(error) if is_busy(&error) => {
                 let left = wait.saturating_sub(started.elapsed());
                 if left.is_zero() {
-                    return Err(Error::new(
-                        ErrorKind::Locked,
-                        format!("the database was still locked after {wait:?}"),
-                    )
-                    .help("another process has a transaction open on it; SQLite does not tell which")
-                    .said(*failure(&error, "").said));
+                    return Err(still_locked(wait, *failure(&error, "").said));
                 }
                 on_wait();
                 std::thread::sleep(pause.min(left));
@@ -66,6 +63,19 @@ fn patiently<T>(
             }
             other => return Ok(other),
         }
+    }
+}
+
+fn still_locked(waited: Duration, message: ServerMessage) -> Error {
+    Error::new(ErrorKind::Locked, format!("the database was still locked after {waited:?}"))
+        .help("another process has a transaction open on it; SQLite does not tell which")
+        .said(message)
+}
+
+fn check_cancelled(cancelled: Option<&AtomicBool>) -> Result<()> {
+    match cancelled {
+        Some(flag) if flag.load(Ordering::SeqCst) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
+        _ => Ok(()),
     }
 }
 
@@ -125,14 +135,19 @@ impl Session for SqliteSession<'_> {
         place(&self.tables, app)
     }
 
-    fn transaction(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<()> {
+    fn attempt(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<Attempt> {
         let cancelled = self.cancelled.as_deref();
+        check_cancelled(cancelled)?;
         let connection = &*self.connection;
         let _off = Off::new(connection)?;
         let sql = if failpoint::fault("no-lock") { "BEGIN" } else { "BEGIN IMMEDIATE" };
-        let begin = || connection.execute_batch(sql);
-        patiently(opening.lock_wait, cancelled, opening.on_wait, begin)?
-            .map_err(|error| failure(&error, "").into_error())?;
+        match connection.execute_batch(sql) {
+            Err(error) if is_busy(&error) => {
+                self.busy = *failure(&error, "").said;
+                return Ok(Attempt::Held);
+            }
+            begun => begun.map_err(|error| failure(&error, "").into_error())?,
+        }
         let guard = RollBack(connection);
         let pragmas = Pragmas::of(connection);
         check_writable(connection)?;
@@ -146,7 +161,7 @@ impl Session for SqliteSession<'_> {
         let rows = opening.query.map(|query| under_lock(connection, query)).transpose()?;
         let before = Violations::count(connection);
         if !work(&mut transaction, Opened { histories, rows })? {
-            return Ok(());
+            return Ok(Attempt::Done);
         }
         // What is found at the end does not tell which of several migrations it is about.
         let for_whom = transaction.for_whom.take().filter(|_| transaction.entered == 1);
@@ -159,7 +174,12 @@ impl Session for SqliteSession<'_> {
         patiently(opening.lock_wait, cancelled, opening.on_wait, commit)?
             .map_err(|error| in_whom(failure(&error, "").into_error()))?;
         std::mem::forget(guard);
-        failpoint::pass("COMMIT")
+        failpoint::pass("COMMIT")?;
+        Ok(Attempt::Done)
+    }
+
+    fn lock_not_obtained(&mut self, waited: Duration) -> Error {
+        still_locked(waited, self.busy.clone())
     }
 }
 
