@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::caches::owners_of;
-use super::{AppStatus, Loaded};
 use crate::engine::Session;
 use crate::error::{ErrorKind, Result};
 use crate::history::{AppState, InstalledApp};
 use crate::model::{BUSTARD, History, HistoryTable};
+use crate::plan::Sources;
 use crate::registry;
+use crate::report::AppStatus;
+use crate::run::caches::owners_of;
+use crate::run::preflight::observe;
 
-pub(super) fn list(loaded: &Loaded, session: &mut dyn Session) -> Result<Vec<AppStatus>> {
-    let seen = loaded.see(session)?;
-    let facts = loaded.facts(&seen.histories, &seen.installed);
+pub(super) fn list(sources: &Sources, session: &mut dyn Session) -> Result<Vec<AppStatus>> {
+    let seen = observe(sources, session)?;
+    let facts = sources.facts(&seen.histories, &seen.installed);
     facts.check_version()?;
     let mut caches: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if facts.has_registry() {
@@ -37,11 +39,11 @@ pub(super) fn list(loaded: &Loaded, session: &mut dyn Session) -> Result<Vec<App
         caches: caches.remove(label).unwrap_or_default(),
     };
     let mut apps = Vec::new();
-    for (i, app) in loaded.apps.iter().enumerate().filter(|(_, app)| app.label != BUSTARD) {
+    for (i, app) in sources.apps.iter().enumerate().filter(|(_, app)| app.label != BUSTARD) {
         let pending = (0..app.migrations.len()).filter(|j| !facts.applied((i, *j))).count();
         apps.push(of(&app.label, &seen.histories[i], Some(pending)));
     }
-    let gone = |app: &&InstalledApp| loaded.apps.iter().all(|loaded| loaded.label != app.label);
+    let gone = |app: &&InstalledApp| sources.apps.iter().all(|loaded| loaded.label != app.label);
     let tables: Vec<HistoryTable> =
         seen.installed.apps.values().filter(gone).filter_map(InstalledApp::table).collect();
     // A guest may not be allowed to read them all.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::{MigrationStatus, Status, UnregisteredCache, caches};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Session;
 use crate::error::Result;
@@ -10,11 +9,13 @@ use crate::history::AppState;
 use crate::model::{MigrationId, Prefix};
 use crate::plan::{Facts, State};
 use crate::registry::{self, UntrackedTable};
+use crate::report::{MigrationStatus, Status, UnregisteredCache};
+use crate::run::caches;
 
 pub(super) fn status(
     facts: &Facts<'_>,
     session: &mut dyn Session,
-    untracked: Vec<UntrackedTable>,
+    missing_triggers: Vec<UntrackedTable>,
     warnings: Vec<Diagnostic>,
 ) -> Result<Status> {
     let mut migrations = Vec::new();
@@ -45,7 +46,7 @@ pub(super) fn status(
     let disabled = disabled.map(|app| app.label.clone()).collect();
     let kept = facts.apps.iter().enumerate().filter(|(i, _)| facts.is_kept(*i));
     let kept = kept.map(|(_, app)| app.label.clone()).collect();
-    Ok(Status { migrations, unregistered, disabled, kept, untracked, warnings })
+    Ok(Status { migrations, unregistered, disabled, kept, missing_triggers, warnings })
 }
 
 /// Caches that applied migrations leave registered, and which are not.

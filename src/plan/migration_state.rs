@@ -16,6 +16,7 @@ pub(crate) struct Memory(RefCell<HashMap<Node, (String, String, Likeness)>>);
 
 /// The state of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// In the history and unchanged, or with other dependencies than now.
     Applied,
@@ -29,8 +30,21 @@ pub enum State {
     Missing,
 }
 
+impl State {
+    /// The word for it in documents, such as `out_of_order`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Applied => "applied",
+            State::Pending => "pending",
+            State::OutOfOrder => "out_of_order",
+            State::Divergent => "divergent",
+            State::Missing => "missing",
+        }
+    }
+}
+
 impl Facts<'_> {
-    pub(super) fn row(&self, node: Node) -> Option<&Applied> {
+    pub(crate) fn row(&self, node: Node) -> Option<&Applied> {
         self.histories[node.0].find(self.migration(node).id.version)
     }
 
@@ -63,7 +77,7 @@ impl Facts<'_> {
     /// Those about which the checksum is not the last word, since there may be a
     /// record that says that only dependencies were changed.
     pub(crate) fn doubtful(&self) -> Vec<Node> {
-        if !self.keeps_records() {
+        if !self.has_registry() {
             return Vec::new();
         }
         let doubtful = |node: &Node| {

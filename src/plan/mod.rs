@@ -2,24 +2,29 @@
 //! steps a run takes, in which order, and why it must not. Pure: it sees the
 //! loaded apps, their graph and the histories, and no connection.
 
+mod basis;
+mod build;
 mod migration_state;
 mod plan_checks;
+mod sources;
+mod state_change;
+mod steps;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+pub(crate) use self::basis::{Basis, Change, Question};
+pub(crate) use self::build::Migrate;
+pub use self::build::TransactionMode;
 pub(crate) use self::migration_state::Memory;
 pub use self::migration_state::State;
 pub(crate) use self::plan_checks::Allow;
+pub(crate) use self::sources::{Sources, has_functions, reverting_operations};
+pub(crate) use self::state_change::{foreign_tables, suggest};
+pub(crate) use self::steps::{Batch, BatchMode, RunPlan, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
 use crate::history::{AppState, Installed};
 use crate::model::{BUSTARD, History, LoadedApp, LoadedMigration};
-
-/// The one of Bustard's own migrations that makes room for tracked tables.
-pub(crate) const TRACKS_TABLES: i64 = 2;
-
-/// The one that makes room for installed apps and records.
-pub(crate) const KEEPS_RECORDS: i64 = 3;
 
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
@@ -33,6 +38,7 @@ pub(crate) struct Facts<'f> {
 
 /// What a revert goes back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Revert {
     /// To just after this migration of this app; version 0 undoes all of the app.
     To {
@@ -48,22 +54,6 @@ pub enum Revert {
 impl Facts<'_> {
     pub(crate) fn migration(&self, node: Node) -> &LoadedMigration {
         &self.apps[node.0].migrations[node.1]
-    }
-
-    /// Whether the registry knows of the tables whose writes invalidate a cache: that
-    /// is from the second of Bustard's own migrations on.
-    pub(crate) fn tracks_tables(&self) -> bool {
-        self.has_own(TRACKS_TABLES)
-    }
-
-    /// Whether the database knows which apps are installed, and keeps records.
-    pub(crate) fn keeps_records(&self) -> bool {
-        self.has_own(KEEPS_RECORDS)
-    }
-
-    fn has_own(&self, version: i64) -> bool {
-        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
-        own.is_some_and(|(_, history)| history.find(version).is_some())
     }
 
     /// Whether Bustard's own tables are there already.
@@ -154,21 +144,6 @@ impl Facts<'_> {
                 && !self.apps[*app].migrations.is_empty()
         };
         Ok((0..self.apps.len()).filter(|app| self.is_kept(*app)).filter(wanted).collect())
-    }
-
-    /// One of the migrations, with an applied one that needs it and is not among them.
-    pub(crate) fn needed(&self, nodes: &[Node]) -> Option<(Node, Node)> {
-        let mut above: HashMap<Node, Node> = nodes.iter().map(|node| (*node, *node)).collect();
-        for &node in &self.graph.order {
-            let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else {
-                continue;
-            };
-            if self.applied(node) && !nodes.contains(&node) {
-                return Some((root, node));
-            }
-            above.entry(node).or_insert(root);
-        }
-        None
     }
 
     /// The migrations to undo, in the order of undoing.

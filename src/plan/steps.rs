@@ -2,17 +2,18 @@
 
 use super::Basis;
 use crate::graph::Node;
-use crate::history::AppState;
+use crate::history::InstalledApp;
+use crate::schema::inspect::Table;
 
 /// What a run executes: pure data.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct RunPlan {
     pub basis: Basis,
     pub batches: Vec<Batch>,
 }
 
 /// Steps that are executed together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
     pub steps: Vec<Step>,
     pub mode: BatchMode,
@@ -27,7 +28,7 @@ pub(crate) enum BatchMode {
 }
 
 /// One thing that a run does. Nodes are of the sources that the plan was made for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Applies a migration and writes it down.
     Apply(Node),
@@ -35,21 +36,24 @@ pub(crate) enum Step {
     Revert(Node),
     /// Accepts the file of an applied migration as it is now.
     Accept(Node),
-    /// Writes the record of an app that was migrated without one.
+    /// Writes the record of an app that was migrated without one, and those of its
+    /// applied migrations.
     AdoptApp(usize),
     /// Registers the caches again of an app whose data was kept.
     ReturnApp(usize),
-    /// Writes how an app stands.
-    SetApp { label: String, state: AppState },
-    /// Makes sure that nothing is left that the removal of these apps would break.
-    CheckRemoval,
+    /// Writes the state of an app.
+    SetApp(InstalledApp),
+    /// Checks deferred constraints, so that the next step can drop its tables.
+    CheckDeferred,
+    /// Fails if a foreign key is left that refers to one of these tables.
+    CheckReferences(Vec<Table>),
     /// Unregisters the caches of these apps.
-    UnregisterCaches { keep_sources: bool },
-    /// Deletes what the database knows of these apps, or notes that their data is kept.
-    RemoveApps { keep_data: bool },
+    UnregisterCaches { apps: Vec<String>, keep_sources: bool },
+    /// Deletes what the database knows of an app.
+    ForgetApp(String),
     /// Puts missing triggers of caches back.
     RestoreTriggers,
-    /// Lets these roles use caches, and no others.
+    /// Lets the configured roles use caches, and no others.
     Grant,
 }
 
@@ -60,18 +64,19 @@ impl Step {
             Step::Apply(node) | Step::Revert(node) | Step::Accept(node) => Some(*node),
             Step::AdoptApp(_)
             | Step::ReturnApp(_)
-            | Step::SetApp { .. }
-            | Step::CheckRemoval
+            | Step::SetApp(_)
+            | Step::CheckDeferred
+            | Step::CheckReferences(_)
             | Step::UnregisterCaches { .. }
-            | Step::RemoveApps { .. }
+            | Step::ForgetApp(_)
             | Step::RestoreTriggers
             | Step::Grant => None,
         }
     }
 }
 
-impl Plan {
-    /// How many migrations it applies, reverts or accepts.
+impl RunPlan {
+    /// The migrations that it applies, reverts or accepts.
     pub(crate) fn migrations(&self) -> impl Iterator<Item = Node> {
         self.batches.iter().flat_map(|batch| &batch.steps).filter_map(Step::migration)
     }

@@ -4,17 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Direction;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
 use crate::model::{Operation, RegisterCache};
-use crate::plan::Facts;
+use crate::plan::{Facts, RunPlan, Step};
 use crate::registry;
 
 /// The names that operations register and unregister.
-pub(super) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
+pub(crate) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
     let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
     for operation in operations {
         match operation {
@@ -26,24 +25,30 @@ pub(super) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
     (registered, unregistered)
 }
 
-/// Tries the steps' cache operations out.
-pub(super) fn check(
-    facts: &Facts<'_>,
-    steps: &[Node],
-    returning: &[usize],
-    direction: Direction,
-    session: &mut dyn Session,
-) -> Result<()> {
-    let mut operations = again(facts, returning);
-    for &node in steps {
-        let migration = &facts.migration(node).migration;
-        let ordered = match direction {
-            Direction::Up => migration.operations.clone(),
-            // What cannot be undone has been refused before.
-            Direction::Down => migration.undo().unwrap_or_default(),
+/// Tries the cache operations of a plan out.
+pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session) -> Result<()> {
+    let mut returning = Vec::new();
+    let mut operations = Vec::new();
+    let mut reverts = false;
+    for step in plan.batches.iter().flat_map(|batch| &batch.steps) {
+        let (node, ordered) = match step {
+            Step::Apply(node) => (*node, facts.migration(*node).migration.operations.clone()),
+            Step::Revert(node) => {
+                reverts = true;
+                // What cannot be reverted has been refused before.
+                (*node, facts.migration(*node).migration.undo().unwrap_or_default())
+            }
+            Step::ReturnApp(app) => {
+                returning.push(*app);
+                continue;
+            }
+            _ => continue,
         };
         operations.extend(ordered.into_iter().filter(is_cache).map(|operation| (node, operation)));
     }
+    let mut all = again(facts, &returning);
+    all.append(&mut operations);
+    let operations = all;
     if operations.is_empty() {
         return Ok(());
     }
@@ -54,9 +59,7 @@ pub(super) fn check(
         let app = &facts.apps[node.0].label;
         let error = match operation {
             Operation::RegisterCache(register) => match owners.get(&register.name) {
-                Some(Some(owner)) if register.keeps_owner && direction == Direction::Up && owner == app => {
-                    None
-                }
+                Some(Some(owner)) if register.keeps_owner && !reverts && owner == app => None,
                 Some(owner) => {
                     let taken = registry::taken(&register.name, owner.as_deref());
                     Some(match planned.get(register.name.as_str()) {
@@ -84,8 +87,8 @@ pub(super) fn check(
                     }
                     let unknown = registry::unknown(&unregister.name, &known);
                     // By hand, then: an app's migration leaves it registered.
-                    Some(match direction {
-                        Direction::Down if unregister.undoes => unknown.help(format!(
+                    Some(match reverts {
+                        true if unregister.undoes => unknown.help(format!(
                             "it was unregistered since: `bustard caches register {}` before it is undone",
                             unregister.name
                         )),
@@ -118,7 +121,7 @@ fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
 
 /// The caches that applied migrations register and no later one unregisters, each
 /// with the migration.
-pub(super) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> {
+pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> {
     let mut left = BTreeMap::new();
     for &node in facts.graph.order.iter().filter(|node| facts.applied(**node)) {
         for operation in &facts.apps[node.0].migrations[node.1].migration.operations {
@@ -157,10 +160,16 @@ fn owners(
 }
 
 /// Names with their owners, from rows.
-pub(super) fn owners_of(rows: Vec<Row>) -> BTreeMap<String, Option<String>> {
+pub(crate) fn owners_of(rows: Vec<Row>) -> BTreeMap<String, Option<String>> {
     let owner = |row: Row| {
         let mut columns = row.into_iter();
         Some((columns.next().flatten()?, columns.next().flatten()))
     };
     rows.into_iter().filter_map(owner).collect()
+}
+
+/// Those of the caches that belong to one of the apps.
+pub(crate) fn owned_by(owners: BTreeMap<String, Option<String>>, apps: &[String]) -> Vec<String> {
+    let owned = |owner: &Option<String>| owner.as_ref().is_some_and(|owner| apps.contains(owner));
+    owners.into_iter().filter(|(_, owner)| owned(owner)).map(|(name, _)| name).collect()
 }

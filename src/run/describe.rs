@@ -2,36 +2,69 @@
 
 use std::collections::BTreeSet;
 
-use super::{AppChange, Direction, Plan, Step, caches};
+use super::caches;
 use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
 use crate::history::AppState;
 use crate::model::{BUSTARD, Engine, Form, Operation, Statement};
-use crate::plan::Facts;
+use crate::plan::{Facts, RunPlan, Step};
 use crate::registry::{self, UntrackedTable};
+use crate::report::{AppChange, Direction, Plan, PlannedStep, Verb};
 
-pub(super) fn plan(
+/// What a plan would do, with what it was made from.
+pub(crate) fn plan(
     facts: &Facts<'_>,
     engine: Engine,
-    steps: &[Node],
-    direction: Direction,
-    untracked: Vec<UntrackedTable>,
+    planned: &RunPlan,
+    verb: Verb,
+    missing_triggers: Vec<UntrackedTable>,
     warnings: Vec<Diagnostic>,
 ) -> Plan {
-    let steps = steps.iter().map(|&node| step(facts, engine, node, direction)).collect();
-    Plan { steps, apps: Vec::new(), untracked, warnings }
+    let steps = || planned.batches.iter().flat_map(|batch| &batch.steps);
+    Plan {
+        steps: steps().filter_map(|step| describe(facts, engine, step)).collect(),
+        apps: changes(facts, steps()),
+        missing_triggers,
+        warnings,
+        planned: Some((verb, planned.basis.clone())),
+    }
 }
 
-/// The apps that a run installs or brings back.
-pub(super) fn changes(facts: &Facts<'_>, steps: &[Node], returning: &[usize]) -> Vec<AppChange> {
-    let first = |app: &usize| facts.apps[*app].label != BUSTARD && facts.histories[*app].applied.is_empty();
-    let installed = steps.iter().map(|node| node.0).filter(first);
-    let apps: BTreeSet<&str> =
-        returning.iter().copied().chain(installed).map(|app| facts.apps[app].label.as_str()).collect();
+/// The apps that a plan installs or brings back.
+fn changes<'s>(facts: &Facts<'_>, steps: impl Iterator<Item = &'s Step>) -> Vec<AppChange> {
+    let first = |app: usize| facts.apps[app].label != BUSTARD && facts.histories[app].applied.is_empty();
+    let changed = steps.filter_map(|step| match step {
+        Step::Apply(node) if first(node.0) => Some(node.0),
+        Step::ReturnApp(app) => Some(*app),
+        _ => None,
+    });
+    let apps: BTreeSet<&str> = changed.map(|app| facts.apps[app].label.as_str()).collect();
     apps.into_iter().map(|app| AppChange { app: app.to_owned(), state: AppState::Enabled }).collect()
 }
 
-fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> Step {
+fn describe(facts: &Facts<'_>, engine: Engine, step: &Step) -> Option<PlannedStep> {
+    match step {
+        Step::Apply(node) => Some(self::step(facts, engine, *node, Direction::Up)),
+        Step::Revert(node) => Some(self::step(facts, engine, *node, Direction::Down)),
+        Step::Accept(node) => {
+            let accepted = self::step(facts, engine, *node, Direction::Up);
+            let operations = vec!["accept the file as it is now".to_owned()];
+            let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
+            Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..accepted })
+        }
+        Step::AdoptApp(_)
+        | Step::ReturnApp(_)
+        | Step::SetApp(_)
+        | Step::CheckDeferred
+        | Step::CheckReferences(_)
+        | Step::UnregisterCaches { .. }
+        | Step::ForgetApp(_)
+        | Step::RestoreTriggers
+        | Step::Grant => None,
+    }
+}
+
+pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> PlannedStep {
     let loaded = facts.migration(node);
     let undo = loaded.migration.undo();
     // Nobody would undo Bustard's own tables: they come and go with Bustard.
@@ -42,7 +75,7 @@ fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> 
         Direction::Down => undo.unwrap_or_default(),
     };
     let (registers, unregisters) = caches::names(&operations);
-    Step {
+    PlannedStep {
         app: facts.apps[node.0].label.clone(),
         migration: loaded.id.clone(),
         direction,

@@ -8,11 +8,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
-    bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify()";
-
-/// Those that come with the second of Bustard's own migrations.
-const MORE_FUNCTIONS: &str = ", bustard.snapshot(bigint, bigint, pg_catalog.text[]), \
-    bustard.identity(pg_catalog.text), bustard.untracked(), bustard.install_triggers()";
+    bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify(), \
+    bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
+    bustard.untracked(), bustard.install_triggers()";
 
 /// Who may call `bustard.invalidate_all()`, each beside the function's owner;
 /// nobody's name for PUBLIC.
@@ -32,15 +30,14 @@ fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
 }
 
 /// Whether anybody else than these roles may, or one of them may not.
-pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
+pub(crate) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
     let (granted, owner) = grantees(session.rows(GRANTEES)?);
     Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
 }
 
-/// Lets these roles and nobody else; `more` is whether the second of Bustard's own
-/// migrations has been applied.
-pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String], more: bool) -> Result<()> {
-    let functions = format!("{FUNCTIONS}{}", if more { MORE_FUNCTIONS } else { "" });
+/// Lets these roles use caches, and no others.
+pub(crate) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+    let functions = FUNCTIONS;
     let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();
     if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {
         return Err(Error::new(

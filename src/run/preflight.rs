@@ -1,106 +1,80 @@
-//! The look before anything is changed: histories, how apps stand, and the steps
-//! that a run would take, with their cache operations tried out.
+//! What is read before a plan is made: histories, the state of apps, and whether the
+//! cache operations of the plan can succeed.
 
-use super::{Direction, Loaded, Migrator, caches};
+use super::caches;
 use crate::engine::{Row, Session};
 use crate::error::Result;
-use crate::graph::Node;
 use crate::history::{Installed, app_rows};
-use crate::model::History;
-use crate::plan::Facts;
+use crate::model::{Engine, History};
+use crate::plan::{Facts, RunPlan, Sources};
 use crate::registry::{self, UntrackedTable};
 
-/// What a database looks like.
+/// The state of a database as one look has found it.
 #[derive(PartialEq, Eq)]
-pub(super) struct Seen {
+pub(crate) struct Observation {
     pub histories: Vec<History>,
     pub installed: Installed,
-    pub untracked: Vec<UntrackedTable>,
+    pub missing_triggers: Vec<UntrackedTable>,
 }
 
-/// What there is to do.
-pub(super) struct Found {
-    pub seen: Seen,
-    pub steps: Vec<Node>,
-    /// The apps whose data was kept and which come back.
-    pub returning: Vec<usize>,
-}
-
-impl Found {
-    pub(super) fn is_nothing(&self) -> bool {
-        self.steps.is_empty() && self.returning.is_empty()
-    }
-
-    /// Where triggers are missing that a run puts back.
-    pub(super) fn repairable(self) -> Vec<UntrackedTable> {
-        let mut untracked = self.seen.untracked;
-        untracked.retain(UntrackedTable::is_repairable);
-        untracked
+impl Observation {
+    /// The missing triggers that a run can restore.
+    pub(crate) fn repairable(&self) -> Vec<UntrackedTable> {
+        self.missing_triggers.iter().filter(|table| table.is_repairable()).cloned().collect()
     }
 }
 
-impl Loaded {
-    /// Reads everything, in one round trip unless a checksum differs.
-    pub(super) fn see(&self, session: &mut dyn Session) -> Result<Seen> {
-        let engine = session.engine();
-        let queries = [registry::untracked_query(engine), app_rows::apps_query(engine)];
-        let (histories, answers) = session.read_with(&self.tables, &queries)?;
-        let mut answers = answers.into_iter();
-        let untracked = registry::untracked(answers.next().unwrap_or_default());
-        let rows = answers.next().unwrap_or_default();
-        let installed = app_rows::installed(rows, |app| session.history_table(app))?;
-        let seen = Seen { histories, installed, untracked };
-        settle(&self.facts(&seen.histories, &seen.installed), engine, |sql| session.rows(sql))?;
-        Ok(seen)
-    }
+/// Reads everything, in one round trip unless a checksum differs.
+pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
+    let engine = session.engine();
+    let queries = [registry::untracked_query(engine), app_rows::apps_query(engine)];
+    let (histories, answers) = session.read_with(&sources.tables, &queries)?;
+    let mut answers = answers.into_iter();
+    let missing_triggers = registry::untracked(answers.next().unwrap_or_default());
+    let rows = answers.next().unwrap_or_default();
+    let installed = app_rows::installed(rows, |app| session.history_table(app))?;
+    let observed = Observation { histories, installed, missing_triggers };
+    settle(&sources.facts(&observed.histories, &observed.installed), engine, |sql| session.rows(sql))?;
+    Ok(observed)
 }
 
 /// Has records decide where checksums differ.
-pub(super) fn settle(
+pub(crate) fn settle(
     facts: &Facts<'_>,
-    engine: crate::model::Engine,
+    engine: Engine,
     rows: impl FnOnce(&str) -> Result<Vec<Row>>,
 ) -> Result<()> {
     let doubtful = facts.doubtful();
     if doubtful.is_empty() {
         return Ok(());
     }
-    let named = |node: &Node| (facts.apps[node.0].label.as_str(), facts.migration(*node).id.version);
+    let named =
+        |node: &crate::graph::Node| (facts.apps[node.0].label.as_str(), facts.migration(*node).id.version);
     let wanted: Vec<(&str, i64)> = doubtful.iter().map(named).collect();
     let bodies = app_rows::bodies(rows(&app_rows::bodies_query(engine, &wanted))?)?;
     facts.settle(&doubtful, &bodies);
     Ok(())
 }
 
-impl Migrator {
-    /// What the database looks like before anything is changed, and the steps to
-    /// take, with their cache operations tried out.
-    pub(super) fn look(
-        &self,
-        loaded: &Loaded,
-        session: &mut dyn Session,
-        direction: Direction,
-        choose: impl Fn(&Facts<'_>) -> Result<Vec<Node>>,
-    ) -> Result<Found> {
-        let mut seen = loaded.see(session)?;
-        loop {
-            let facts = loaded.facts(&seen.histories, &seen.installed);
-            facts.check(self.allow)?;
-            let steps = choose(&facts)?;
-            let returning = match direction {
-                Direction::Up => facts.returning(self.wanted())?,
-                Direction::Down => Vec::new(),
-            };
-            let Err(refused) = caches::check(&facts, &steps, &returning, direction, session) else {
-                return Ok(Found { seen, steps, returning });
-            };
-            // The registry has been read after the history. If another run has
-            // committed in between, its caches only look as if they were in the way.
-            let again = loaded.see(session)?;
-            if again.histories == seen.histories && again.installed == seen.installed {
-                return Err(refused);
-            }
-            seen = again;
+/// Observes the database and makes a plan, with its cache operations tried out.
+pub(crate) fn plan(
+    sources: &Sources,
+    session: &mut dyn Session,
+    choose: impl Fn(&Facts<'_>) -> Result<RunPlan>,
+) -> Result<(Observation, RunPlan)> {
+    let mut observed = observe(sources, session)?;
+    loop {
+        let facts = sources.facts(&observed.histories, &observed.installed);
+        let plan = choose(&facts)?;
+        let Err(refused) = caches::check(&facts, &plan, session) else {
+            return Ok((observed, plan));
+        };
+        // The registry has been read after the history. If another run has
+        // committed in between, its caches only look as if they were in the way.
+        let again = observe(sources, session)?;
+        if again.histories == observed.histories && again.installed == observed.installed {
+            return Err(refused);
         }
+        observed = again;
     }
 }

@@ -8,8 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use super::super::Loaded;
-use super::{Dependant, Uninstall};
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Graph, Node};
 use crate::history::{Installed, Likeness, Record, body, likeness};
@@ -17,13 +15,14 @@ use crate::model::{
     Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
     Operation, Prefix,
 };
-use crate::plan::Memory;
+use crate::plan::{Memory, Sources};
+use crate::report::{Dependant, Uninstall};
 use crate::source;
 use crate::sql::{Effects, TableName};
 
 /// What the database knows beside the histories.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(crate) struct Known {
     pub installed: Installed,
     pub records: Vec<Record>,
     /// The owners of all registered caches.
@@ -33,9 +32,9 @@ pub(super) struct Known {
 }
 
 /// What is to be done, and what stands in its way.
-pub(super) struct Removal {
+pub(crate) struct Removal {
     /// Bustard's own app and those that are concerned, as a run sees them.
-    pub loaded: Loaded,
+    pub sources: Sources,
     /// The apps that go, in the order in which they are done with.
     pub leaving: Vec<String>,
     /// The migrations to undo, in order.
@@ -48,7 +47,7 @@ pub(super) struct Removal {
 
 impl Known {
     /// The app and those that need it, however far away.
-    pub(super) fn concerned(&self, app: &str) -> BTreeSet<String> {
+    pub(crate) fn concerned(&self, app: &str) -> BTreeSet<String> {
         closure(app, self.records.iter())
     }
 
@@ -74,7 +73,7 @@ fn closure<'r>(app: &str, records: impl Iterator<Item = &'r Record> + Clone) -> 
 impl Removal {
     /// `tables` and `histories` are those of Bustard's own app, which comes first in
     /// `code`, and of the concerned apps in order.
-    pub(super) fn new(
+    pub(crate) fn new(
         engine: Engine,
         what: &Uninstall,
         known: &Known,
@@ -148,8 +147,8 @@ impl Removal {
         let last = |label: &String| order.iter().rposition(|(a, _)| apps[*a].label == *label);
         let mut leaving: Vec<String> = leaving.into_iter().collect();
         leaving.sort_by_key(last);
-        let loaded = Loaded { apps, graph, tables, warnings: Vec::new(), memory: Memory::default() };
-        let mut removal = Removal { loaded, leaving, order, dependants, stuck, obstacles };
+        let sources = Sources { apps, graph, tables, warnings: Vec::new(), memory: Memory::default() };
+        let mut removal = Removal { sources, leaving, order, dependants, stuck, obstacles };
         removal.obstruct(what);
         removal.settle(known);
         removal
@@ -172,9 +171,9 @@ impl Removal {
     }
 
     /// Applied migrations of apps that stay, before which one that goes asked to be.
-    pub(super) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
+    pub(crate) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
         let goes = |(a, m): &Node| {
-            let app = &self.loaded.apps[*a];
+            let app = &self.sources.apps[*a];
             known.record(&app.label, app.migrations[*m].id.version)
         };
         let asked = self.order.iter().filter_map(goes).flat_map(|record| {
@@ -196,7 +195,7 @@ impl Removal {
             owner.is_some_and(|owner| !known.installed.apps.contains_key(owner))
         };
         for (a, m) in &self.order {
-            let down = self.loaded.apps[*a].migrations[*m].migration.down.iter_mut();
+            let down = self.sources.apps[*a].migrations[*m].migration.down.iter_mut();
             for operations in down {
                 operations.retain(|operation| match operation {
                     Operation::RegisterCache(register) => match owners.contains_key(&register.name) {
@@ -216,16 +215,16 @@ impl Removal {
     }
 
     /// Those of the registered caches that belong to the apps that go.
-    pub(super) fn caches(&self, owners: &BTreeMap<String, Option<String>>) -> Vec<String> {
+    pub(crate) fn caches(&self, owners: &BTreeMap<String, Option<String>>) -> Vec<String> {
         let leaves =
             |owner: &Option<String>| owner.as_ref().is_some_and(|owner| self.leaving.contains(owner));
         owners.iter().filter(|(_, owner)| leaves(owner)).map(|(name, _)| name.clone()).collect()
     }
 
     /// What the undoing takes away.
-    pub(super) fn effects(&self, engine: Engine) -> Effects {
+    pub(crate) fn effects(&self, engine: Engine) -> Effects {
         let mut effects = Effects::new(engine);
-        let down = self.order.iter().flat_map(|(a, m)| &self.loaded.apps[*a].migrations[*m].migration.down);
+        let down = self.order.iter().flat_map(|(a, m)| &self.sources.apps[*a].migrations[*m].migration.down);
         for operation in down.flatten() {
             match operation {
                 Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),

@@ -1,13 +1,14 @@
 //! What is written beside the history: a row for each installed app, and a record
 //! of each applied migration, from which it can be undone when its file is gone.
 
-use super::apply::Run;
+use super::Run;
 use crate::engine::Transaction;
 use crate::error::Result;
 use crate::graph::Node;
 use crate::history::{AppState, InstalledApp, Record, app_rows, body};
 use crate::model::{BUSTARD, Dependency, Engine};
-use crate::plan::{Facts, KEEPS_RECORDS, State};
+use crate::plan::{Change, Facts};
+use crate::report::State;
 use crate::source::reverting;
 
 /// The record of a migration as it is now.
@@ -44,14 +45,6 @@ fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(Str
 }
 
 impl Run<'_> {
-    /// Whether there are tables for it, in this transaction, that this role may write,
-    /// and nobody else has that label.
-    fn keeps_records(&self, facts: &Facts<'_>, app: usize) -> bool {
-        let label = &facts.apps[app].label;
-        let may = !facts.installed.guest && !facts.installed.foreign.contains(label);
-        (facts.keeps_records() || self.has_made(KEEPS_RECORDS)) && may && label != BUSTARD
-    }
-
     /// Writes the record of a migration that has just been applied, and, with the
     /// app's first in this run, that the app is installed.
     pub(super) fn remember(
@@ -61,7 +54,7 @@ impl Run<'_> {
         node: Node,
     ) -> Result<()> {
         let enabled = facts.installed.state(&facts.apps[node.0].label) == Some(AppState::Enabled);
-        if !enabled && self.keeps_records(facts, node.0) {
+        if !enabled && facts.keeps_records_of(node.0) {
             self.put_app(transaction, facts, node.0, AppState::Enabled)?;
         }
         self.replace_record(transaction, facts, node)
@@ -74,28 +67,28 @@ impl Run<'_> {
         facts: &Facts<'_>,
         node: Node,
     ) -> Result<()> {
-        if !self.keeps_records(facts, node.0) {
+        if !facts.keeps_records_of(node.0) {
             return Ok(());
         }
         let engine = transaction.engine();
         transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))
     }
 
-    /// Deletes the record of a migration that has just been undone.
+    /// Deletes the record of a migration that has just been reverted.
     pub(super) fn forget(
         &mut self,
         transaction: &mut dyn Transaction,
         facts: &Facts<'_>,
         node: Node,
     ) -> Result<()> {
-        if !self.keeps_records(facts, node.0) {
+        if !facts.keeps_records_of(node.0) {
             return Ok(());
         }
         let (app, version) = (&facts.apps[node.0].label, facts.migration(node).id.version);
         transaction.execute(app_rows::delete_record(transaction.engine(), app, version))
     }
 
-    /// Writes how an app stands from now on, once in a transaction.
+    /// Writes the state of an app, once in a transaction.
     pub(super) fn put_app(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -103,28 +96,30 @@ impl Run<'_> {
         app: usize,
         state: AppState,
     ) -> Result<()> {
-        if !self.written.insert(app) {
+        if !self.open.written.insert(app) {
             return Ok(());
         }
         let label = facts.apps[app].label.clone();
         let history = transaction.history_table(&label).to_owned();
-        transaction.execute(app_rows::put_app(transaction.engine(), &InstalledApp { label, history, state }))
+        let app = InstalledApp { label, history, state };
+        transaction.execute(app_rows::put_app(transaction.engine(), &app))?;
+        self.open.changes.push(Change::App(app));
+        Ok(())
     }
 
-    /// Writes rows and records for apps that have been migrated by refinery, or by a
-    /// Bustard that kept none.
-    pub(super) fn adopt(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>) -> Result<()> {
+    /// Writes the record of an app that refinery has migrated, and those of its applied
+    /// migrations.
+    pub(super) fn adopt(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        app: usize,
+    ) -> Result<()> {
         let engine = transaction.engine();
-        for (app, loaded) in facts.apps.iter().enumerate() {
-            let known = facts.installed.state(&loaded.label).is_some() || !self.keeps_records(facts, app);
-            if known || facts.histories[app].applied.is_empty() {
-                continue;
-            }
-            self.put_app(transaction, facts, app, AppState::Enabled)?;
-            let nodes = (0..loaded.migrations.len()).map(|i| (app, i));
-            for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
-                transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))?;
-            }
+        self.put_app(transaction, facts, app, AppState::Enabled)?;
+        let nodes = (0..facts.apps[app].migrations.len()).map(|i| (app, i));
+        for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
+            transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))?;
         }
         Ok(())
     }

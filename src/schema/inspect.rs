@@ -8,6 +8,7 @@
 
 use sea_query::{PostgresQueryBuilder, QueryBuilder, SqliteQueryBuilder};
 
+use crate::diagnostic::Diagnostic;
 use crate::engine::{Row, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Engine;
@@ -47,6 +48,21 @@ impl Table {
 
 /// Those of the names that are tables now, and all tables of the schemas, each once,
 /// in the order of their names.
+impl Reference {
+    /// That it keeps its table from being dropped.
+    pub(crate) fn in_the_way(&self, engine: Engine) -> Diagnostic {
+        let (table, references) = (self.from.shown(engine), self.to.shown(engine));
+        let columns = self.columns.join(", ");
+        Diagnostic::new(format!(
+            "the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"
+        ))
+        .help(format!(
+            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; \
+             or `--keep-data` leaves the tables where they are"
+        ))
+    }
+}
+
 pub(crate) fn tables(
     engine: Engine,
     ask: Ask<'_>,

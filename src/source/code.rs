@@ -10,8 +10,7 @@ use super::parse::{Directives, parse};
 use super::{Findings, dependency_lines, fits};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::{Engine, LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
-use crate::sql::Text;
-use crate::sql::names;
+use crate::sql::{Text, names};
 
 /// One migration built with [`Migration`]'s methods.
 pub(super) fn built(

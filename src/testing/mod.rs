@@ -44,9 +44,10 @@ use std::fmt::Display;
 
 use crate::engine::Executor;
 use crate::error::Result;
-use crate::migrator::{Migrator, Report};
+use crate::migrator::Migrator;
 use crate::model::App;
 use crate::plan::Revert;
+use crate::report::Report;
 use crate::schema::dump;
 
 /// A database of one test's own, in memory, with the apps whose migrations it is

@@ -21,7 +21,7 @@ fn exit(status: &Status) -> Exit {
     if status.expected().any(|one| is_wrong(one.state)) {
         Exit::Refused
     } else if status::is_up_to_date(status) {
-        Exit::Done
+        Exit::StepReport
     } else {
         Exit::No
     }

@@ -34,7 +34,7 @@ impl<'a> Document<'a> {
             disabled: &status.disabled,
             kept: &status.kept,
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
-            untracked: status.untracked.iter().map(document::Untracked::from).collect(),
+            untracked: status.missing_triggers.iter().map(document::Untracked::from).collect(),
             warnings: status.warnings.iter().map(document::Trouble::from).collect(),
         }
     }
@@ -47,12 +47,12 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
         table(&status, status.migrations.iter()) + &apps(&status) + &caches(&status) + &summary(&status)
     })?;
     context.output.warnings(&status.warnings);
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 /// Whether everything is applied, registered and where it was.
 pub fn is_up_to_date(status: &Status) -> bool {
-    let repairable = status.untracked.iter().any(UntrackedTable::is_repairable);
+    let repairable = status.missing_triggers.iter().any(UntrackedTable::is_repairable);
     !repairable
         && status.unregistered.is_empty()
         && status.kept.is_empty()
@@ -106,7 +106,7 @@ pub fn caches(status: &Status) -> String {
             cache.name, cache.app, cache.migration
         );
     }
-    for UntrackedTable { cache, table, why, .. } in &status.untracked {
+    for UntrackedTable { cache, table, why, .. } in &status.missing_triggers {
         text += &match why {
             Untracked::Triggers => {
                 let words = paint(YELLOW, "does not invalidate it");
@@ -153,5 +153,6 @@ fn word(state: State) -> (&'static str, Color) {
         State::OutOfOrder => ("out of order", Color::Red),
         State::Divergent => ("divergent", Color::Red),
         State::Missing => ("missing", Color::Red),
+        other => (other.as_str(), Color::Red),
     }
 }

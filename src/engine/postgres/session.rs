@@ -16,8 +16,7 @@ use super::{lock, quote_text};
 use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::model::Engine;
-use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
+use crate::model::{Engine, Form, Function, History, HistoryTable, Statement, Width};
 
 /// Settings that a migration may change for its session and that the next one
 /// must not inherit. On connections of Bustard's own, all others are reset, too. The role comes after the session's user, which resets it.

@@ -15,8 +15,9 @@ use crate::engine::{
 };
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::failpoint;
-use crate::model::{Applied, Form, Function, History, HistoryTable, Statement, Width};
-use crate::model::{Engine, Native, OpenTransaction};
+use crate::model::{
+    Applied, Engine, Form, Function, History, HistoryTable, Native, OpenTransaction, Statement, Width,
+};
 
 /// A session.
 pub(crate) struct SqliteSession<'s> {

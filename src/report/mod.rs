@@ -1,16 +1,22 @@
 //! What a run did, what it would do, and how things stand: plain data, from
 //! which the command makes tables and JSON.
 
+mod uninstall;
+
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::history::AppState;
 use crate::model::MigrationId;
-use crate::plan::State;
+pub use crate::plan::State;
+use crate::plan::{Basis, Revert};
 use crate::registry::UntrackedTable;
+
+pub use uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 
 /// Which way a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Direction {
     /// The migration is applied.
     Up,
@@ -18,17 +24,27 @@ pub enum Direction {
     Down,
 }
 
+impl Direction {
+    /// The word for it in documents: `up` or `down`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::Up => "up",
+            Direction::Down => "down",
+        }
+    }
+}
+
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
     /// What was applied or undone, in order.
-    pub steps: Vec<Done>,
+    pub steps: Vec<StepReport>,
     /// The apps that now stand otherwise: installed, brought back, disabled, enabled
     /// or uninstalled.
     pub apps: Vec<AppChange>,
-    /// The tables on which triggers of caches were missing, and are back.
-    pub retracked: Vec<UntrackedTable>,
+    /// The tables on which triggers of caches were missing, and are restored.
+    pub missing_triggers: Vec<UntrackedTable>,
     /// The roles that may now read and invalidate caches, if the run changed that.
     pub granted: Option<Vec<String>>,
     /// Things worth knowing that did not stop the run.
@@ -40,7 +56,7 @@ pub struct Report {
 impl Report {
     /// Whether anything was changed, and so every cache invalidated.
     pub fn changed(&self) -> bool {
-        !self.steps.is_empty() || !self.apps.is_empty() || !self.retracked.is_empty()
+        !self.steps.is_empty() || !self.apps.is_empty() || !self.missing_triggers.is_empty()
     }
 }
 
@@ -77,7 +93,7 @@ pub struct AppStatus {
 /// One migration that a run applied, faked, undid or repaired, and committed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Done {
+pub struct StepReport {
     /// The app's label.
     pub app: String,
     /// The migration.
@@ -96,6 +112,7 @@ pub struct Done {
 
 /// How a step was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum How {
     /// Everything was run.
     Run,
@@ -105,24 +122,45 @@ pub enum How {
     Repaired,
 }
 
+impl How {
+    /// The word for it in documents: `run`, `faked` or `repaired`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            How::Run => "run",
+            How::Faked => "faked",
+            How::Repaired => "repaired",
+        }
+    }
+}
+
 /// What a run would do.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Plan {
     /// The steps in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlannedStep>,
     /// The apps that a run installs or brings back.
     pub apps: Vec<AppChange>,
     /// The tables on which triggers of caches are missing, and which a run puts back.
-    pub untracked: Vec<UntrackedTable>,
-    /// Things worth knowing: what cannot be undone, notes on files.
+    pub missing_triggers: Vec<UntrackedTable>,
+    /// Things worth knowing: what cannot be reverted, notes on files.
     pub warnings: Vec<Diagnostic>,
+    /// What was planned, and from which state of the database.
+    pub(crate) planned: Option<(Verb, Basis)>,
+}
+
+/// What a plan was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Migrate,
+    Revert(Revert),
+    Repair { app: String, version: i64 },
 }
 
 /// One step of a [`Plan`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Step {
+pub struct PlannedStep {
     /// The app's label.
     pub app: String,
     /// The migration.
@@ -159,7 +197,7 @@ pub struct Status {
     /// migrations are here: a run brings them back.
     pub kept: Vec<String>,
     /// Tables on which a cache is registered and which are not as they were then.
-    pub untracked: Vec<UntrackedTable>,
+    pub missing_triggers: Vec<UntrackedTable>,
     /// Things worth knowing.
     pub warnings: Vec<Diagnostic>,
 }

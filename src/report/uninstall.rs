@@ -1,10 +1,11 @@
 //! What to uninstall, and what that would do: plain data, from which the command
 //! makes a question and JSON.
 
-use super::super::Step;
+use super::PlannedStep;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::MigrationId;
+use crate::plan::Basis;
 
 /// Which app to uninstall, and how.
 ///
@@ -55,7 +56,7 @@ pub struct UninstallPlan {
     /// The apps that are uninstalled, in the order in which that happens.
     pub apps: Vec<String>,
     /// The migrations that are undone, in order; none where the data is kept.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlannedStep>,
     /// The tables that are dropped.
     pub tables: Vec<DroppedTable>,
     /// What else is dropped, a line each: `column thread.pinned`, `view active_ban`; and
@@ -71,6 +72,8 @@ pub struct UninstallPlan {
     pub obstacles: Vec<Diagnostic>,
     /// Things worth knowing.
     pub warnings: Vec<Diagnostic>,
+    /// The state of the database that the plan was made from.
+    pub(crate) basis: Basis,
 }
 
 impl UninstallPlan {

@@ -1,41 +1,37 @@
 //! Uninstalling apps: what it would do, and doing it, in one transaction.
 //!
-//! What is to be undone comes from the histories and the records in the database,
-//! see [`removal`]; the sources of an app are asked only where they are sound.
-
-mod carry_out;
-mod data;
-mod removal;
+//! What is reverted comes from the histories and the records in the database, see
+//! [`removal`](crate::run::removal); the sources of an app are asked only where they
+//! are sound.
 
 use std::collections::BTreeMap;
 
-pub use data::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
-use removal::{Known, Removal};
-
-use super::lifecycle::{stranger, suggest};
-use super::{Direction, Migrator, caches, describe};
+use super::Migrator;
 use crate::diagnostic::Diagnostic;
-use crate::engine::{Connection, GLANCE, Session};
+use crate::engine::{Connection, GLANCE, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{AppState, InstalledApp, Record, app_rows};
-use crate::model::{BUSTARD, LoadedApp};
-use crate::model::{Engine, History, HistoryTable};
-use crate::plan::KEEPS_RECORDS;
+use crate::history::{AppState, Installed, InstalledApp, Record, app_rows};
+use crate::model::{BUSTARD, Engine, History, HistoryTable, LoadedApp};
+use crate::plan::{Basis, Question, RunPlan, Step, foreign_tables, has_functions, suggest};
 use crate::registry;
+use crate::report::{Direction, DroppedTable, ForeignKey, PlannedStep, Report, Uninstall, UninstallPlan};
+use crate::run::removal::{Known, Removal};
+use crate::run::{OnChange, Options, Run, caches, changed, describe};
 use crate::schema::inspect::{self, Ask, Reference};
 use crate::source;
 use crate::sql::Effects;
 
 /// What is known before anything is changed.
-struct Found {
+struct Prepared {
     known: Known,
-    /// The app, as its history has it if it has no row.
-    unrecorded: Option<InstalledApp>,
     histories: Vec<History>,
+    /// The app records as a transaction reads them.
+    installed: Installed,
     removal: Removal,
-    /// The tables that are dropped, and who refers to them from elsewhere.
+    /// The tables that are dropped.
     tables: Vec<inspect::Table>,
-    references: Vec<Reference>,
+    /// What was asked that the plan depends on.
+    questions: Vec<Question>,
     plan: UninstallPlan,
 }
 
@@ -84,6 +80,68 @@ impl Migrator {
         Ok(found.plan)
     }
 
+    /// Executes a plan as it was shown: reverts the migrations of its apps, unregisters
+    /// their caches, and forgets them, in one transaction that ends by invalidating every
+    /// cache. With the data kept, only the caches are unregistered.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if something stands in its way,
+    /// or the database has changed since the plan was made; otherwise as for
+    /// [`run`](Migrator::run). Nothing is changed then.
+    pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
+        let code = self.code(connection.engine(), &plan.what)?;
+        let functions = code.iter().any(has_functions);
+        let mut session = connection.session(functions, self.lock_wait)?;
+        let found = self.prepare_as_shown(&code, &mut *session, plan)?;
+        found.plan.check()?;
+        let sources = &found.removal.sources;
+        let facts = sources.facts(&found.histories, &found.installed);
+        let options = Options { advice: ADVICE, ..self.options() };
+        let mut run = Run::new(options, sources, &facts);
+        let executed = run.execute(&mut *session, found.run_plan(), OnChange::Refuse);
+        if let Err(error) = executed {
+            // Names what another session has changed, as the plan would show it.
+            return match run.is_outdated() {
+                true => Err(self.prepare_as_shown(&code, &mut *session, plan).err().unwrap_or(error)),
+                false => Err(error),
+            };
+        }
+        let mut report = run.end(&mut *session);
+        report.warnings.clone_from(&found.plan.warnings);
+        Ok(report)
+    }
+
+    /// Prepares again what a plan shows, or refuses because something else would be done.
+    fn prepare_as_shown(
+        &self,
+        code: &[LoadedApp],
+        session: &mut dyn Session,
+        shown: &UninstallPlan,
+    ) -> Result<Prepared> {
+        let mut doubted = false;
+        loop {
+            let found = match self.find(code, session, &shown.what) {
+                Err(error) if error.kind() == ErrorKind::Usage => {
+                    return Err(changed(&format!("{} is not installed any more", shown.what.app)));
+                }
+                // A history that was dropped while this read it.
+                Err(error) if error.kind() == ErrorKind::Database && !doubted => {
+                    doubted = true;
+                    continue;
+                }
+                found => found?,
+            };
+            match difference(shown, &found.plan) {
+                None => return Ok(found),
+                // It was read in several statements, and another run may have committed
+                // between two of them: a second look says what has become of the app.
+                Some(_) if !doubted => doubted = true,
+                Some(what) => return Err(changed(&what)),
+            }
+        }
+    }
+
     /// The apps whose sources are sound, Bustard's own first.
     fn code(&self, engine: Engine, what: &Uninstall) -> Result<Vec<LoadedApp>> {
         if what.app == BUSTARD {
@@ -102,12 +160,12 @@ impl Migrator {
     }
 
     /// Looks at everything.
-    fn find(&self, code: &[LoadedApp], session: &mut dyn Session, what: &Uninstall) -> Result<Found> {
+    fn find(&self, code: &[LoadedApp], session: &mut dyn Session, what: &Uninstall) -> Result<Prepared> {
         let engine = session.engine();
         let here = code.iter().filter(|app| [BUSTARD, &what.app].contains(&app.label.as_str()));
         let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, engine)).collect();
         let own = session.read(&here)?;
-        if own.first().is_none_or(|own| own.find(KEEPS_RECORDS).is_none()) {
+        if own.first().is_none_or(|own| own.applied.is_empty()) {
             return Err(Error::new(
                 ErrorKind::Failed,
                 "this database has no records of what is installed yet",
@@ -119,7 +177,8 @@ impl Migrator {
             history: session.history_table(&what.app).to_owned(),
             state: AppState::Enabled,
         });
-        let known = known(engine, &mut |sql| session.rows(sql), unrecorded.as_ref())?;
+        let mut questions = Vec::new();
+        let known = known(engine, &mut asking(session, &mut questions), unrecorded.as_ref())?;
         self.check_installed(&known, &what.app, session.history_table(&what.app))?;
         let elsewhere = elsewhere(session, &known, what)?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
@@ -134,13 +193,16 @@ impl Migrator {
             })?);
         }
         let histories = session.read(&tables)?;
+        let rows = session.rows(app_rows::apps_query(engine))?;
+        let installed = app_rows::installed(rows, |app| session.history_table(app))?;
         let removal = Removal::new(engine, what, &known, code, tables, &histories);
-        removal.loaded.facts(&histories, &known.installed).check_version()?;
+        removal.sources.facts(&histories, &known.installed).check_version()?;
 
         let effects = removal.effects(engine);
         let mut ask = |sql: &str| session.rows(sql);
         let tables = inspect::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
-        let references = inspect::references(engine, &mut ask, &tables)?;
+        let references = inspect::references(engine, &mut asking(session, &mut questions), &tables)?;
+        let mut ask = |sql: &str| session.rows(sql);
         let others = inspect::views_and_triggers(engine, &mut ask, &tables)?;
         let mut plan = self.describe(engine, what, &known, &removal, &histories);
         for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
@@ -155,11 +217,12 @@ impl Migrator {
         for reference in &references {
             let key = foreign_key(reference, engine);
             if !effects.mentions(Some(&reference.from.schema), &reference.from.name) {
-                plan.obstacles.push(in_the_way(&key));
+                plan.obstacles.push(reference.in_the_way(engine));
             }
             plan.foreign_keys.push(key);
         }
-        Ok(Found { known, unrecorded, histories, removal, tables, references, plan })
+        plan.basis = Basis::of(&removal.sources.facts(&histories, &installed)).with(questions.clone());
+        Ok(Prepared { known, histories, installed, removal, tables, questions, plan })
     }
 
     /// `here` is where the history would be of the app that is configured, if one is.
@@ -193,9 +256,9 @@ impl Migrator {
         removal: &Removal,
         histories: &[History],
     ) -> UninstallPlan {
-        let facts = removal.loaded.facts(histories, &known.installed);
-        let steps = describe::plan(&facts, engine, &removal.order, Direction::Down, Vec::new(), Vec::new());
-        let mut steps = steps.steps;
+        let facts = removal.sources.facts(histories, &known.installed);
+        let steps = removal.order.iter().map(|node| describe::step(&facts, engine, *node, Direction::Down));
+        let mut steps: Vec<PlannedStep> = steps.collect();
         for (step, node) in steps.iter_mut().zip(&removal.order) {
             step.irreversible = removal.stuck.get(node).map(|problem| problem.message().to_owned());
         }
@@ -219,12 +282,53 @@ impl Migrator {
     }
 }
 
+/// What to do after a failed step.
+const ADVICE: &str = "nothing is uninstalled; set right what the reverting statements meet in the database and \
+    uninstall again, or `--keep-data` leaves the app's tables where they are";
+
+/// Asks the session, and remembers question and answer.
+fn asking<'a>(
+    session: &'a mut dyn Session,
+    questions: &'a mut Vec<Question>,
+) -> impl FnMut(&str) -> Result<Vec<Row>> + 'a {
+    |sql| {
+        let answer = session.rows(sql)?;
+        questions.push(Question { sql: sql.to_owned(), answer: answer.clone() });
+        Ok(answer)
+    }
+}
+
+impl Prepared {
+    /// The plan as it is executed, in one transaction.
+    fn run_plan(&self) -> RunPlan {
+        let Removal { leaving, order, .. } = &self.removal;
+        let keep_data = self.plan.what.keep_data;
+        let apps = leaving.iter().filter_map(|label| self.known.installed.apps.get(label));
+        let mut steps: Vec<Step> =
+            order.iter().flat_map(|node| [Step::Revert(*node), Step::CheckDeferred]).collect();
+        steps.push(Step::CheckReferences(self.tables.clone()));
+        steps.push(Step::UnregisterCaches { apps: leaving.clone(), keep_sources: keep_data });
+        if keep_data {
+            let to_keep = apps.filter(|app| app.state != AppState::DataKept);
+            steps.extend(
+                to_keep.map(|app| Step::SetApp(InstalledApp { state: AppState::DataKept, ..app.clone() })),
+            );
+        } else {
+            steps.extend(apps.map(|app| Step::ForgetApp(app.label.clone())));
+        }
+        let facts = self.removal.sources.facts(&self.histories, &self.installed);
+        let mut plan = facts.plan_steps(steps);
+        plan.basis = plan.basis.with(self.questions.clone());
+        plan
+    }
+}
+
 /// Asks what is known beside the histories. An app that refinery has migrated may have
 /// no row yet.
 fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
     let mut installed = app_rows::installed(ask(app_rows::apps_query(engine))?, |_| "")?;
     if installed.guest {
-        return Err(stranger("apps cannot be uninstalled"));
+        return Err(foreign_tables("apps cannot be uninstalled"));
     }
     if let Some(app) = unrecorded.filter(|app| installed.state(&app.label).is_none()) {
         installed.insert(app.clone());
@@ -286,12 +390,41 @@ fn left_behind(kind: &str, name: &str, table: &str) -> Diagnostic {
         .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
 }
 
-fn in_the_way(key: &ForeignKey) -> Diagnostic {
-    let ForeignKey { table, columns, references } = key;
-    let columns = columns.join(", ");
-    Diagnostic::new(format!("the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"))
-        .help(format!(
-            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; \
-             or `--keep-data` leaves the tables where they are"
-        ))
+/// In what a plan differs from the one that was shown.
+fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
+    let name = |step: &PlannedStep| format!("{}:{}", step.app, step.migration);
+    let names = |plan: &UninstallPlan| plan.steps.iter().map(name).collect::<Vec<_>>();
+    let (before, after) = (names(shown), names(now));
+    if let Some(new) = after.iter().find(|name| !before.contains(name)) {
+        return Some(format!("{new} has been applied since"));
+    }
+    if let Some(gone) = before.iter().find(|name| !after.contains(name)) {
+        return Some(format!("{gone} is not applied any more"));
+    }
+    if let Some(new) = now.dependants.iter().find(|one| !shown.dependants.contains(one)) {
+        return Some(format!("{}:{} needs {} now", new.app, new.migration, new.needs));
+    }
+    if let Some(new) = now.foreign_keys.iter().find(|one| !shown.foreign_keys.contains(one)) {
+        return Some(format!("{} has a foreign key onto {} now", new.table, new.references));
+    }
+    let (before_loss, after_loss) = (loss(shown), loss(now));
+    if let Some(new) = after_loss.iter().find(|what| !before_loss.contains(what)) {
+        return Some(format!("the {new} would go now as well"));
+    }
+    let same = shown.apps == now.apps
+        && before == after
+        && before_loss == after_loss
+        && shown.dependants == now.dependants
+        && shown.foreign_keys == now.foreign_keys;
+    if !same {
+        return Some("other apps or tables are concerned".to_owned());
+    }
+    shown.basis.difference_from(&now.basis)
+}
+
+/// What a plan takes away.
+fn loss(plan: &UninstallPlan) -> Vec<String> {
+    let tables = plan.tables.iter().map(|dropped| format!("table {}", dropped.table));
+    let caches = plan.caches.iter().map(|cache| format!("cache {cache}"));
+    tables.chain(plan.drops.iter().cloned()).chain(caches).collect()
 }

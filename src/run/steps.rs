@@ -1,0 +1,298 @@
+//! What each step does in the open transaction.
+
+use std::time::Instant;
+
+use super::{Event, Run};
+use crate::diagnostic::Place;
+use crate::engine::Transaction;
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::graph::Node;
+use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery};
+use crate::model::{Applied, BUSTARD, Engine, Form, Operation, Statement, UnregisterCache};
+use crate::plan::{Change, Facts, reverting_operations};
+use crate::registry::in_transaction::Scope;
+use crate::registry::{self, UntrackedTable};
+use crate::report::{AppChange, Direction, How, State, StepReport};
+use crate::run::{caches, grants};
+use crate::schema::inspect::{self, Table};
+
+/// Checks deferred constraints as a commit would: while checks are pending, the next
+/// migration could not alter or drop their tables.
+const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
+    (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
+        (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \
+         HAVING pg_catalog.bool_or(condeferred) AND pg_catalog.bool_and(condeferrable)) AS c \
+     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.connamespace); \
+    BEGIN IF deferred IS NOT NULL THEN SET CONSTRAINTS ALL IMMEDIATE; \
+    EXECUTE pg_catalog.format('SET CONSTRAINTS %s DEFERRED', deferred); END IF; END $$";
+
+impl Run<'_> {
+    /// Applies a migration, and writes its history row and its record.
+    pub(super) fn apply(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
+        let started = self.start(transaction, facts, node, Direction::Up);
+        self.prepare(transaction, facts, node.0)?;
+        self.operations(transaction, facts, node, &loaded.migration.operations)?;
+        let table = transaction.history_table(app).to_owned();
+        let width = facts.histories[node.0].width();
+        refinery::record(transaction, &table, loaded, width)?;
+        let row = Applied {
+            version: loaded.id.version,
+            name: loaded.id.name.clone(),
+            applied_on: String::new(),
+            checksum: checksum(&loaded.id, &loaded.text, width).to_string(),
+        };
+        self.open.changes.push(Change::Recorded(node.0, row));
+        self.remember(transaction, facts, node)?;
+        let first = facts.histories[node.0].applied.is_empty() && app != BUSTARD;
+        if first && !self.open.apps.iter().any(|change| change.app == *app) {
+            self.open.apps.push(AppChange { app: app.clone(), state: AppState::Enabled });
+        }
+        let how = if self.options.fake { How::Faked } else { How::Run };
+        self.done(facts, node, Direction::Up, how, &loaded.migration.operations, started);
+        Ok(())
+    }
+
+    /// Reverts a migration, and deletes its history row and its record.
+    pub(super) fn revert(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
+        let started = self.start(transaction, facts, node, Direction::Down);
+        let operations = reverting_operations(facts, node)?;
+        self.operations(transaction, facts, node, &operations)?;
+        let table = transaction.history_table(app).to_owned();
+        refinery::delete(transaction, &table, loaded.id.version)?;
+        self.open.changes.push(Change::Forgotten(node.0, loaded.id.version));
+        self.forget(transaction, facts, node)?;
+        let how = if self.options.fake { How::Faked } else { How::Run };
+        self.done(facts, node, Direction::Down, how, &operations, started);
+        Ok(())
+    }
+
+    /// Accepts the file of an applied migration: replaces name and checksum.
+    pub(super) fn accept(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
+        let started = Instant::now();
+        transaction.enter(app, &loaded.id.to_string());
+        let table = transaction.history_table(app).to_owned();
+        let checksum = checksum(&loaded.id, &loaded.text, facts.histories[node.0].width()).to_string();
+        refinery::replace(transaction, &table, &loaded.id, &checksum)?;
+        if let Some(row) = facts.row(node) {
+            let row = Applied { name: loaded.id.name.clone(), checksum, ..row.clone() };
+            self.open.changes.push(Change::Recorded(node.0, row));
+        }
+        self.replace_record(transaction, facts, node)?;
+        self.done(facts, node, Direction::Up, How::Repaired, &[], started);
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+        direction: Direction,
+    ) -> Instant {
+        let (app, name) = (&facts.apps[node.0].label, facts.migration(node).id.to_string());
+        log::info!("{} {app}:{name}", if direction == Direction::Up { "applying" } else { "reverting" });
+        transaction.enter(app, &name);
+        self.options.listeners.tell(Event::Started {
+            app: app.clone(),
+            migration: name,
+            direction,
+            index: self.report.steps.len() + self.open.steps.len() + 1,
+        });
+        Instant::now()
+    }
+
+    fn done(
+        &mut self,
+        facts: &Facts<'_>,
+        node: Node,
+        direction: Direction,
+        how: How,
+        operations: &[Operation],
+        started: Instant,
+    ) {
+        let (registered, unregistered) = caches::names(operations);
+        self.open.invalidates = true;
+        self.open.steps.push(StepReport {
+            app: facts.apps[node.0].label.clone(),
+            migration: facts.migration(node).id.clone(),
+            direction,
+            how,
+            registered,
+            unregistered,
+            elapsed: started.elapsed(),
+        });
+    }
+
+    /// Has refinery make the app's history table, if need be, and verify it.
+    fn prepare(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, app: usize) -> Result<()> {
+        if !self.verified.insert(app) {
+            return Ok(());
+        }
+        let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
+        if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
+            transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
+        }
+        if history.width.is_none() {
+            transaction.makes_history(&loaded.label);
+            self.open.changes.push(Change::TableMade(app));
+        }
+        let allow = self.options.allow;
+        let table = transaction.history_table(&loaded.label).to_owned();
+        let missing = allow.missing || allow.out_of_order;
+        let same = |i: usize| facts.state((app, i)) == State::Applied;
+        refinery::verify(transaction, &table, &loaded.migrations, history, same, allow.divergent, missing)
+    }
+
+    fn operations(
+        &self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+        operations: &[Operation],
+    ) -> Result<()> {
+        let app = &facts.apps[node.0].label;
+        let name = facts.migration(node).id.to_string();
+        for operation in operations {
+            self.operate(transaction, app, &name, operation)
+                .map_err(|error| error.in_migration(app, &name))?;
+        }
+        transaction.restore_settings()?;
+        if failpoint::fault("history-second-transaction") {
+            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
+        }
+        Ok(())
+    }
+
+    fn operate(
+        &self,
+        transaction: &mut dyn Transaction,
+        app: &str,
+        migration: &str,
+        operation: &Operation,
+    ) -> Result<()> {
+        let scope = Scope { tables: true, lenient: self.options.fake };
+        match operation {
+            Operation::RegisterCache(register) => {
+                registry::in_transaction::register(transaction, register, app, scope)?;
+            }
+            Operation::UnregisterCache(unregister) => {
+                registry::in_transaction::unregister(transaction, unregister, scope)?;
+            }
+            // Bustard's own tables are needed even where nothing else is run.
+            Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_)
+                if self.options.fake && app != BUSTARD => {}
+            Operation::Sql(sql) => {
+                for statement in sql.statements() {
+                    transaction.execute(statement.clone())?;
+                }
+            }
+            Operation::Schema(schema) => {
+                let sql = schema.sql(transaction.engine()).ok_or_else(|| {
+                    Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
+                })?;
+                // There is no line that it comes from, so its own is shown.
+                let place =
+                    Place::at(format!("{app} {migration} (built in code)"), 1, 1).with_line(sql.as_str());
+                transaction.execute(Statement { sql, place: Some(place), form: Form::Statement })?;
+            }
+            Operation::Function(function) => transaction.call(function)?,
+        }
+        Ok(())
+    }
+
+    /// Writes the state of an app.
+    pub(super) fn set_app(&mut self, transaction: &mut dyn Transaction, app: &InstalledApp) -> Result<()> {
+        transaction.execute(app_rows::put_app(transaction.engine(), app))?;
+        self.open.changes.push(Change::App(app.clone()));
+        self.open.apps.push(AppChange { app: app.label.clone(), state: app.state });
+        self.open.invalidates = true;
+        Ok(())
+    }
+
+    pub(super) fn check_deferred(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        match transaction.engine() {
+            Engine::Postgres => transaction.execute(Statement::generated(CHECK_DEFERRED, None)),
+            Engine::Sqlite => Ok(()),
+        }
+    }
+
+    pub(super) fn check_references(&self, transaction: &mut dyn Transaction, tables: &[Table]) -> Result<()> {
+        let engine = transaction.engine();
+        let left = inspect::dangling(engine, &mut |sql| transaction.rows(sql), tables)?;
+        match left.first() {
+            Some(left) => Err(Error::problems(ErrorKind::Failed, vec![left.in_the_way(engine)])),
+            None => Ok(()),
+        }
+    }
+
+    /// Unregisters the caches that the apps own by now; whether there are any.
+    pub(super) fn unregister_caches(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        apps: &[String],
+        keep_sources: bool,
+    ) -> Result<bool> {
+        let rows = transaction.rows(registry::owned_query(transaction.engine()))?;
+        let owned = caches::owned_by(caches::owners_of(rows), apps);
+        let scope = Scope { tables: true, lenient: false };
+        for name in &owned {
+            let unregister = UnregisterCache { name: name.clone(), undoes: !keep_sources, place: None };
+            registry::in_transaction::unregister(transaction, &unregister, scope)?;
+        }
+        self.open.invalidates |= !owned.is_empty();
+        Ok(!owned.is_empty())
+    }
+
+    /// Deletes what the database knows of an app: its history, its record, its caches.
+    pub(super) fn forget_app(&mut self, transaction: &mut dyn Transaction, label: &str) -> Result<()> {
+        let engine = transaction.engine();
+        let table = transaction.history_table(label).to_owned();
+        refinery::drop_table(transaction, &table)?;
+        for statement in app_rows::delete_app(engine, label) {
+            transaction.execute(statement)?;
+        }
+        transaction.execute(registry::forget_all(engine, label))?;
+        self.open.apps.push(AppChange { app: label.to_owned(), state: AppState::NotInstalled });
+        self.open.invalidates = true;
+        Ok(())
+    }
+
+    /// Puts the triggers back that are missing; whether any is.
+    pub(super) fn restore_triggers(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
+        let rows = transaction.rows(registry::untracked_query(transaction.engine()))?;
+        let mut missing = registry::untracked(rows);
+        missing.retain(UntrackedTable::is_repairable);
+        self.open.invalidates |= !missing.is_empty();
+        self.open.restored = missing;
+        Ok(!self.open.restored.is_empty())
+    }
+
+    /// Lets the configured roles use caches, and no others.
+    pub(super) fn grant(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
+        if let Some(roles) = self.options.grant {
+            grants::set(transaction, roles)?;
+            self.open.granted = true;
+        }
+        Ok(())
+    }
+}
