@@ -24,7 +24,7 @@
 -- 4. PUBLIC gets its rights when the function is first created, by `bustard.share`,
 --    because `[registry] grant` takes them away afterwards.
 --
--- A changed text needs a higher edition: see src/registry/repeatables.rs.
+-- A changed text needs a higher edition: see src/source/own.rs.
 
 
 -- Registered names. Rows are never deleted, so an id never changes its meaning.

@@ -6,7 +6,7 @@
 --
 -- Those files are run again whenever their text changes. A view keeps its columns, and
 -- a text works with the tables of an earlier V as well. A changed text needs a higher
--- edition: see src/registry/repeatables.rs.
+-- edition: see src/source/own.rs.
 
 -- Rows are never deleted, so an id never changes its meaning and `n` never goes
 -- back. Row 1 stands for all caches; its name cannot be registered.
