@@ -103,15 +103,15 @@ fn a_circle_is_shown_all_around() {
     assert_eq!(
         problems(&apps),
         [
-            "migrations depend on each other in a circle: a V2 → b V1 → c V1 → d V1 → a V3 → a V2\n  \
-             --> a/V2__x.sql:1:1\n  help: take away one that was asked for:\n    \
+            "dependency cycle: a V2 → b V1 → c V1 → d V1 → a V3 → a V2\n  \
+             --> a/V2__x.sql:1:1\n  help: remove one of the dependencies:\n    \
              a V2 comes after b V1: asked in a/V2__x.sql:1:1\n    \
              b V1 comes after c V1: asked in b/V1__x.sql:1:1\n    \
              c V1 comes after d V1: asked in d/V1__x.sql:1:1\n    \
              d V1 comes after a V3: asked in d/V1__x.sql:1:1\n    \
              a V3 comes after a V2: the order of versions says so",
-            "migrations depend on each other in a circle: e V1 → e V1\n  --> e/V1__x.sql:1:1\n  \
-             help: take away one that was asked for:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
+            "dependency cycle: e V1 → e V1\n  --> e/V1__x.sql:1:1\n  \
+             help: remove one of the dependencies:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
         ]
     );
 }
@@ -126,7 +126,7 @@ fn circles_are_found_beside_what_is_missing() {
     let expected = [
         "a:V2__x depends on version 9 of the app `b`, which has no such migration for this engine\n  --> a/V2__x.sql:1:1\n",
         "b:V1__x depends on the app `nosuch`, which is not there\n  --> b/V1__x.sql:1:1\n",
-        "migrations depend on each other in a circle: a V1 → b V1 → a V1\n",
+        "dependency cycle: a V1 → b V1 → a V1\n",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -167,17 +167,17 @@ fn a_long_circle_is_shown_short() {
     let apps = [app("a", long), app("b", [(1, Migration::new().depends_on_app("a"))])];
     assert_eq!(
         problems(&apps),
-        ["migrations depend on each other in a circle: a V1 → b V1 → a V30000 → a V1\n  \
-          --> a/V1__x.sql:1:1\n  help: take away one that was asked for:\n    \
+        ["dependency cycle: a V1 → b V1 → a V30000 → a V1\n  \
+          --> a/V1__x.sql:1:1\n  help: remove one of the dependencies:\n    \
           a V1 comes after b V1: asked in a/V1__x.sql:1:1\n    \
           b V1 comes after a V30000: asked in b/V1__x.sql:1:1\n    \
           a V30000 comes after a V1: the order of versions says so"]
     );
     let own = [plain("bustard", [1, 2]), app("a", [(1, Migration::new().required_by("bustard", 1))])];
     let found = problems(&own);
-    assert!(found[0].contains("circle: a V1 → bustard V2 → bustard V1 → a V1\n"), "{found:#?}");
+    assert!(found[0].contains("cycle: a V1 → bustard V2 → bustard V1 → a V1\n"), "{found:#?}");
     assert!(
-        found[0].contains("a V1 comes after bustard V2: every app needs Bustard's own tables"),
+        found[0].contains("a V1 comes after bustard V2: every app depends on Bustard's own tables and functions"),
         "{found:#?}"
     );
 }

@@ -14,11 +14,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{AppState, Installed};
-use crate::history::{app_rows, refinery};
+use crate::history::{app_rows, refinery, repeatable_rows};
 use crate::model::{BUSTARD, Engine};
 use crate::model::{Form, Operation, Statement};
-use crate::plan::{Facts, KEEPS_RECORDS, Revert, State, TRACKS_TABLES};
-use crate::registry::in_transaction::Scope;
+use crate::plan::{Facts, Revert, State};
+use crate::registry::in_transaction::Manner;
 use crate::registry::{self, UntrackedTable};
 
 /// A run under way.
@@ -76,8 +76,8 @@ impl Migrator {
         if let Some(roles) = granting
             && grants::differ(session, roles)?
         {
-            run.transaction(session, |run, transaction, facts| {
-                grants::set(transaction, roles, run.tracks_tables(facts)).map(|()| true)
+            run.transaction(session, |_, transaction, _| {
+                grants::set(transaction, roles).map(|()| true)
             })?;
             granted = Some(roles.to_vec());
         }
@@ -149,7 +149,7 @@ impl<'r> Run<'r> {
 
     /// Takes notice of what the first look has found.
     pub(super) fn begin(&mut self, facts: &Facts<'_>) {
-        self.knows_apps = facts.keeps_records();
+        self.knows_apps = facts.has_registry();
         self.warnings.extend(facts.warnings());
     }
 
@@ -191,9 +191,9 @@ impl<'r> Run<'r> {
         };
         let loaded = self.loaded;
         let engine = session.engine();
-        let query = self.knows_apps.then(|| app_rows::apps_query(engine));
+        let query = self.knows_apps.then(|| app_rows::query(engine));
         let (tables, lock_wait) = (&loaded.tables, migrator.lock_wait);
-        let opening = Opening { tables, query, lock_wait, on_wait: &on_wait };
+        let opening = Opening { tables, query: query.as_deref(), lock_wait, on_wait: &on_wait };
         let started = Instant::now();
         let mut changed = false;
         let ran = session.transaction(&opening, &mut |transaction: &mut dyn Transaction, opened: Opened| {
@@ -224,12 +224,14 @@ impl<'r> Run<'r> {
                 }
                 _ => error,
             };
-            return Err(error.or_in_file(file).after(self.done.iter().map(name).collect()));
+            // Bustard's own functions come with its tables, and nobody asked for them.
+            let told = |done: &&Done| done.app != BUSTARD || !done.migration.is_repeatable();
+            return Err(error.or_in_file(file).after(self.done.iter().filter(told).map(name).collect()));
         }
         if let [only] = self.open.as_mut_slice() {
             only.elapsed = started.elapsed();
         }
-        self.knows_apps |= self.has_made(KEEPS_RECORDS);
+        self.knows_apps |= self.open.iter().any(|done| done.app == BUSTARD);
         self.apps.append(&mut self.open_apps);
         for done in self.open.drain(..) {
             self.done.push(done);
@@ -243,18 +245,28 @@ impl<'r> Run<'r> {
         facts.check(self.migrator.allow)?;
         let steps = facts.forward(self.migrator.wanted())?;
         let returning = facts.returning(self.migrator.wanted())?;
+        // Bustard's own are one whole: what is written and called elsewhere needs all of them.
+        let own = steps.iter().take_while(|node| facts.apps[node.0].label == BUSTARD).count();
+        let at_once = at_once.max(own);
         self.unfinished = steps.len() > at_once;
         if steps.is_empty() && returning.is_empty() {
             return Ok(false);
         }
+        for &node in steps.iter().take(own) {
+            self.prepare(transaction, facts, node.0)?;
+            self.step(transaction, facts, node, Direction::Up)?;
+        }
+        if own > 0 {
+            self.finish_own(transaction)?;
+        }
         self.bring_back(transaction, facts, &returning)?;
-        for &node in steps.iter().take(at_once) {
+        for &node in steps.iter().take(at_once).skip(own) {
             transaction.enter(&facts.apps[node.0].label, &facts.migration(node).id.to_string());
             self.prepare(transaction, facts, node.0)?;
             self.step(transaction, facts, node, Direction::Up)?;
         }
         self.adopt(transaction, facts)?;
-        self.invalidate(transaction, facts, Direction::Up)?;
+        self.invalidate(transaction, Direction::Up)?;
         Ok(true)
     }
 
@@ -277,7 +289,7 @@ impl<'r> Run<'r> {
             changed = true;
         }
         if changed {
-            self.invalidate(transaction, facts, Direction::Down)?;
+            self.invalidate(transaction, Direction::Down)?;
         }
         Ok(changed)
     }
@@ -298,7 +310,7 @@ impl<'r> Run<'r> {
         let table = transaction.history_table(&loaded.label).to_owned();
         let missing = allow.missing || allow.out_of_order;
         let same = |i: usize| facts.state((app, i)) == State::Applied;
-        refinery::verify(transaction, &table, &loaded.migrations, history, same, allow.divergent, missing)
+        refinery::verify(transaction, &table, loaded.versioned(), history, same, allow.divergent, missing)
     }
 
     pub(super) fn step(
@@ -325,9 +337,10 @@ impl<'r> Run<'r> {
             Direction::Down => Some(undo(facts, node)?),
         };
         let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
+        let repeatable = loaded.is_repeatable() && direction == Direction::Up;
+        let manner = Manner { lenient: self.migrator.fake, repeatable };
         for operation in operations {
-            let scope = Scope { tables: self.tracks_tables(facts), lenient: self.migrator.fake };
-            self.operate(transaction, app, &name, operation, scope)
+            self.operate(transaction, app, &name, operation, manner)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
@@ -337,6 +350,12 @@ impl<'r> Run<'r> {
         }
         let table = transaction.history_table(app).to_owned();
         match direction {
+            Direction::Up if loaded.is_repeatable() => {
+                self.record_repeatable(transaction, facts, node)?;
+                self.install(facts, node.0);
+            }
+            // Its records go with the app's.
+            Direction::Down if loaded.is_repeatable() => {}
             Direction::Up => {
                 refinery::record(transaction, &table, loaded, facts.histories[node.0].width())?;
                 self.remember(transaction, facts, node)?;
@@ -348,13 +367,6 @@ impl<'r> Run<'r> {
                 transaction.execute(Statement::generated(sql, None))?;
                 self.forget(transaction, facts, node)?;
             }
-        }
-        if app == BUSTARD
-            && let Some(roles) = &self.migrator.grant
-            && transaction.engine() == Engine::Postgres
-        {
-            let more = loaded.id.version >= TRACKS_TABLES || self.tracks_tables(facts);
-            grants::set(transaction, roles, more)?;
         }
         let (registered, unregistered) = caches::names(operations);
         self.open.push(Done {
@@ -375,14 +387,14 @@ impl<'r> Run<'r> {
         app: &str,
         migration: &str,
         operation: &Operation,
-        scope: Scope,
+        manner: Manner,
     ) -> Result<()> {
         match operation {
             Operation::RegisterCache(register) => {
-                registry::in_transaction::register(transaction, register, app, scope)?;
+                registry::in_transaction::register(transaction, register, app, manner)?;
             }
             Operation::UnregisterCache(unregister) => {
-                registry::in_transaction::unregister(transaction, unregister, scope)?;
+                registry::in_transaction::unregister(transaction, unregister, manner)?;
             }
             // Bustard's own tables are needed even where nothing else is run.
             _ if self.migrator.fake && app != BUSTARD => return Ok(()),
@@ -423,10 +435,9 @@ impl<'r> Run<'r> {
     pub(super) fn invalidate(
         &self,
         transaction: &mut dyn Transaction,
-        facts: &Facts<'_>,
         direction: Direction,
     ) -> Result<()> {
-        if self.tracks_tables(facts) && !failpoint::fault("no-reinstallation") {
+        if !failpoint::fault("no-reinstallation") {
             registry::in_transaction::install_triggers(transaction)?;
         }
         if direction == Direction::Down && failpoint::fault("no-invalidation-on-revert") {
@@ -435,14 +446,15 @@ impl<'r> Run<'r> {
         registry::in_transaction::invalidate_all(transaction)
     }
 
-    /// Whether the registry knows of tables, in this transaction.
-    pub(super) fn tracks_tables(&self, facts: &Facts<'_>) -> bool {
-        facts.tracks_tables() || self.has_made(TRACKS_TABLES)
-    }
-
-    /// Whether the open transaction has applied this one of Bustard's own migrations.
-    pub(super) fn has_made(&self, version: i64) -> bool {
-        self.open.iter().any(|done| done.app == BUSTARD && done.migration.version == version)
+    /// What follows Bustard's own migrations, in their transaction.
+    fn finish_own(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        if let Some(statement) = repeatable_rows::settle_owner(transaction.engine()) {
+            transaction.execute(statement)?;
+        }
+        match &self.migrator.grant {
+            Some(roles) if transaction.engine() == Engine::Postgres => grants::set(transaction, roles),
+            _ => Ok(()),
+        }
     }
 
     /// Notes that an app is installed, with the first of its migrations.
@@ -461,8 +473,8 @@ fn installed(loaded: &Loaded, transaction: &mut dyn Transaction, opened: &Opened
     let unknown = Installed::default();
     let rows = match &opened.rows {
         Some(rows) => rows.clone(),
-        None if loaded.facts(&opened.histories, &unknown).keeps_records() => {
-            transaction.rows(app_rows::apps_query(transaction.engine()))?
+        None if loaded.facts(&opened.histories, &unknown).has_registry() => {
+            transaction.rows(&app_rows::query(transaction.engine()))?
         }
         None => return Ok(unknown),
     };

@@ -57,6 +57,8 @@ pub(super) fn check(
                 Some(Some(owner)) if register.keeps_owner && direction == Direction::Up && owner == app => {
                     None
                 }
+                // It is given other tables, if any.
+                Some(Some(owner)) if owner == app && facts.migration(*node).is_repeatable() => None,
                 Some(owner) => {
                     let taken = registry::taken(&register.name, owner.as_deref());
                     Some(match planned.get(register.name.as_str()) {
@@ -76,6 +78,8 @@ pub(super) fn check(
             },
             Operation::UnregisterCache(unregister) => match owners.remove(&unregister.name) {
                 Some(_) => None,
+                // It may have been carried out before.
+                None if direction == Direction::Up && facts.migration(*node).is_repeatable() => None,
                 None => {
                     let mut known: Vec<String> = owners.keys().cloned().collect();
                     if facts.has_registry() {

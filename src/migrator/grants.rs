@@ -8,10 +8,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
-    bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify()";
-
-/// Those that come with the second of Bustard's own migrations.
-const MORE_FUNCTIONS: &str = ", bustard.snapshot(bigint, bigint, pg_catalog.text[]), \
+    bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify(), \
+    bustard.snapshot(bigint, bigint, pg_catalog.text[]), \
     bustard.identity(pg_catalog.text), bustard.untracked(), bustard.install_triggers()";
 
 /// Who may call `bustard.invalidate_all()`, each beside the function's owner;
@@ -37,10 +35,8 @@ pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool
     Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
 }
 
-/// Lets these roles and nobody else; `more` is whether the second of Bustard's own
-/// migrations has been applied.
-pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String], more: bool) -> Result<()> {
-    let functions = format!("{FUNCTIONS}{}", if more { MORE_FUNCTIONS } else { "" });
+/// Lets these roles use caches, and no others.
+pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
     let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();
     if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {
         return Err(Error::new(
@@ -54,7 +50,7 @@ pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String], more: boo
     revoked.extend(granted.iter().filter(|role| !role.is_empty()).map(|role| quote_ident(role)));
     let revoked = revoked.join(", ");
     let mut statements = vec![
-        format!("REVOKE EXECUTE ON FUNCTION {functions} FROM {revoked}"),
+        format!("REVOKE EXECUTE ON FUNCTION {FUNCTIONS} FROM {revoked}"),
         format!("REVOKE SELECT ON bustard.caches FROM {revoked}"),
         format!("REVOKE USAGE ON SCHEMA bustard FROM {revoked}"),
     ];
@@ -62,7 +58,7 @@ pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String], more: boo
         let roles = roles.iter().map(|role| quote_ident(role)).collect::<Vec<_>>().join(", ");
         statements.push(format!("GRANT USAGE ON SCHEMA bustard TO {roles}"));
         statements.push(format!("GRANT SELECT ON bustard.caches TO {roles}"));
-        statements.push(format!("GRANT EXECUTE ON FUNCTION {functions} TO {roles}"));
+        statements.push(format!("GRANT EXECUTE ON FUNCTION {FUNCTIONS} TO {roles}"));
     }
     statements.into_iter().try_for_each(|sql| transaction.execute(Statement::generated(sql, None)))
 }

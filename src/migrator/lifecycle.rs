@@ -10,7 +10,7 @@ use crate::history::{AppState, InstalledApp, app_rows};
 use crate::model::{BUSTARD, RegisterCache};
 use crate::plan::Facts;
 use crate::registry;
-use crate::registry::in_transaction::Scope;
+use crate::registry::in_transaction::Manner;
 
 impl Migrator {
     /// Sets whether the migrations of an app are expected.
@@ -40,7 +40,7 @@ fn is_to_be_switched(facts: &Facts<'_>, label: &str, to: AppState) -> Result<boo
     if label == BUSTARD {
         return Err(Error::usage(format!("Bustard's own tables cannot be {verb}: every app needs them")));
     }
-    if !facts.keeps_records() {
+    if !facts.has_registry() {
         return Err(Error::new(ErrorKind::Failed, "the database does not know yet which apps are installed")
             .help("run `bustard migrate` first"));
     }
@@ -107,7 +107,7 @@ impl Run<'_> {
         }
         // What it had before there were records is what can be uninstalled later.
         self.adopt(transaction, facts)?;
-        self.invalidate(transaction, facts, Direction::Up)?;
+        self.invalidate(transaction, Direction::Up)?;
         self.open_apps.push(AppChange { app: label.to_owned(), state: to });
         Ok(true)
     }
@@ -144,8 +144,8 @@ impl Run<'_> {
             let again =
                 RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
             transaction.execute(app_rows::give_cache(transaction.engine(), name, app))?;
-            let scope = Scope { tables: self.tracks_tables(facts), lenient: true };
-            registry::in_transaction::register(transaction, &again, app, scope)?;
+            let manner = Manner { lenient: true, repeatable: false };
+            registry::in_transaction::register(transaction, &again, app, manner)?;
         }
         for &app in apps {
             self.put_app(transaction, facts, app, AppState::Enabled)?;

@@ -43,11 +43,12 @@ impl Loaded {
     /// Reads everything, in one round trip unless a checksum differs.
     pub(super) fn see(&self, session: &mut dyn Session) -> Result<Seen> {
         let engine = session.engine();
-        let queries = [registry::untracked_query(engine), app_rows::apps_query(engine)];
+        // The last is a function, which may have been dropped by hand.
+        let queries = [&app_rows::query(engine), registry::untracked_query(engine)];
         let (histories, answers) = session.read_with(&self.tables, &queries)?;
         let mut answers = answers.into_iter();
-        let untracked = registry::untracked(answers.next().unwrap_or_default());
         let rows = answers.next().unwrap_or_default();
+        let untracked = registry::untracked(answers.next().unwrap_or_default());
         let installed = app_rows::installed(rows, |app| session.history_table(app))?;
         let seen = Seen { histories, installed, untracked };
         settle(&self.facts(&seen.histories, &seen.installed), engine, |sql| session.rows(sql))?;

@@ -60,7 +60,7 @@ impl Run<'_> {
         );
         transaction.execute(Statement::generated(sql, None))?;
         self.replace_record(transaction, facts, node)?;
-        self.invalidate(transaction, facts, Direction::Up)?;
+        self.invalidate(transaction, Direction::Up)?;
         self.open.push(Done {
             app: app.clone(),
             migration: loaded.id.clone(),

@@ -5,9 +5,11 @@ use super::apply::Run;
 use crate::engine::Transaction;
 use crate::error::Result;
 use crate::graph::Node;
-use crate::history::{AppState, InstalledApp, Record, app_rows, body};
+use crate::history::{
+    AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum,
+};
 use crate::model::{BUSTARD, Dependency, Engine};
-use crate::plan::{Facts, KEEPS_RECORDS, State};
+use crate::plan::{Facts, State};
 use crate::source::reverting;
 
 /// The record of a migration as it is now.
@@ -33,9 +35,10 @@ fn record(facts: &Facts<'_>, node: Node, engine: Engine) -> Record {
 fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(String, i64)> {
     let last = |label: &str| {
         let app = facts.apps.iter().find(|app| app.label == label);
-        app.and_then(|app| app.migrations.last()).map(|loaded| loaded.id.version)
+        app.and_then(|app| app.versioned().last()).map(|loaded| loaded.id.version)
     };
-    let one = |asked: &Dependency| Some((asked.app.clone(), asked.version.or_else(|| last(&asked.app))?));
+    // Of a repeatable migration, the versions that come before it count.
+    let one = |asked: &Dependency| Some((asked.app.clone(), asked.which.version().or_else(|| last(&asked.app))?));
     let named = dependencies.iter().filter(|asked| asked.app != app && asked.app != BUSTARD);
     let mut others: Vec<(String, i64)> = named.filter_map(one).collect();
     others.sort_unstable();
@@ -44,12 +47,11 @@ fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(Str
 }
 
 impl Run<'_> {
-    /// Whether there are tables for it, in this transaction, that this role may write,
-    /// and nobody else has that label.
+    /// Whether this role may write its records, and no other app has that label.
     fn keeps_records(&self, facts: &Facts<'_>, app: usize) -> bool {
         let label = &facts.apps[app].label;
         let may = !facts.installed.guest && !facts.installed.foreign.contains(label);
-        (facts.keeps_records() || self.has_made(KEEPS_RECORDS)) && may && label != BUSTARD
+        may && label != BUSTARD
     }
 
     /// Writes the record of a migration that has just been applied, and, with the
@@ -65,6 +67,36 @@ impl Run<'_> {
             self.put_app(transaction, facts, node.0, AppState::Enabled)?;
         }
         self.replace_record(transaction, facts, node)
+    }
+
+    /// Records a repeatable migration that has just been applied, and, with the app's
+    /// first in this run, that the app is installed.
+    pub(super) fn record_repeatable(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (engine, app) = (transaction.engine(), &facts.apps[node.0]);
+        let enabled = facts.installed.state(&app.label) == Some(AppState::Enabled);
+        if !enabled && self.keeps_records(facts, node.0) {
+            self.put_app(transaction, facts, node.0, AppState::Enabled)?;
+        }
+        let migration = facts.migration(node);
+        let (revert, irreversible) = match app.edition {
+            Some(_) => (String::new(), None),
+            None => reverting::write(&migration.migration.undo_repeatable(), engine),
+        };
+        let installation = Installation {
+            app: app.label.clone(),
+            name: migration.id.name.clone(),
+            checksum: text_checksum(migration),
+            edition: app.edition,
+            revert,
+            irreversible,
+        };
+        let statements = repeatable_rows::record(engine, &installation);
+        statements.into_iter().try_for_each(|statement| transaction.execute(statement))
     }
 
     /// Writes the record anew of a migration whose file has been accepted.
@@ -121,7 +153,7 @@ impl Run<'_> {
                 continue;
             }
             self.put_app(transaction, facts, app, AppState::Enabled)?;
-            let nodes = (0..loaded.migrations.len()).map(|i| (app, i));
+            let nodes = (0..loaded.first_repeatable()).map(|i| (app, i));
             for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
                 transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))?;
             }

@@ -4,6 +4,7 @@
 
 mod migration_state;
 mod plan_checks;
+mod repeatable_state;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,12 +15,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
 use crate::history::{AppState, Installed};
 use crate::model::{BUSTARD, History, LoadedApp, LoadedMigration};
-
-/// The one of Bustard's own migrations that makes room for tracked tables.
-pub(crate) const TRACKS_TABLES: i64 = 2;
-
-/// The one that makes room for installed apps and records.
-pub(crate) const KEEPS_RECORDS: i64 = 3;
 
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
@@ -50,22 +45,6 @@ impl Facts<'_> {
         &self.apps[node.0].migrations[node.1]
     }
 
-    /// Whether the registry knows of the tables whose writes invalidate a cache: that
-    /// is from the second of Bustard's own migrations on.
-    pub(crate) fn tracks_tables(&self) -> bool {
-        self.has_own(TRACKS_TABLES)
-    }
-
-    /// Whether the database knows which apps are installed, and keeps records.
-    pub(crate) fn keeps_records(&self) -> bool {
-        self.has_own(KEEPS_RECORDS)
-    }
-
-    fn has_own(&self, version: i64) -> bool {
-        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
-        own.is_some_and(|(_, history)| history.find(version).is_some())
-    }
-
     /// Whether Bustard's own tables are there already.
     pub(crate) fn has_registry(&self) -> bool {
         let mut own = self.apps.iter().zip(self.histories).filter(|(app, _)| app.label == BUSTARD);
@@ -94,7 +73,7 @@ impl Facts<'_> {
         let index = self.app(app)?;
         self.apps[index].find(version).map(|i| (index, i)).ok_or_else(|| {
             let error = Error::usage(format!("the app {app} has no migration {version}"));
-            let migrations = &self.apps[index].migrations;
+            let migrations = self.apps[index].versioned();
             match (migrations.first(), migrations.last()) {
                 (Some(first), Some(last)) => error.help(format!("it has {} to {}", first.id, last.id)),
                 _ => error.help("it has none"),
@@ -129,6 +108,7 @@ impl Facts<'_> {
         }
         self.check_enabled(&steps)?;
         steps.iter().try_for_each(|node| self.check_width(*node))?;
+        self.check_records(&steps)?;
         Ok(steps)
     }
 
@@ -163,7 +143,7 @@ impl Facts<'_> {
             let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else {
                 continue;
             };
-            if self.applied(node) && !nodes.contains(&node) {
+            if self.applied(node) && !self.migration(node).is_repeatable() && !nodes.contains(&node) {
                 return Some((root, node));
             }
             above.entry(node).or_insert(root);
@@ -178,7 +158,9 @@ impl Facts<'_> {
             Revert::Steps(count) => {
                 let applied = self.graph.order.iter().rev().copied().filter(|node| self.applied(*node));
                 let own = |node: &Node| self.apps[node.0].label == BUSTARD;
-                let expected = |node: &Node| !self.is_disabled(node.0) && !self.is_kept(node.0);
+                let expected = |node: &Node| {
+                    !self.is_disabled(node.0) && !self.is_kept(node.0) && !self.migration(*node).is_repeatable()
+                };
                 chosen.extend(applied.filter(|node| !own(node) && expected(node)).take(*count));
             }
             Revert::To { app, version } => {
@@ -198,7 +180,7 @@ impl Facts<'_> {
                     )
                     .help("bring the file back: it says what undoes the migration"));
                 }
-                let later = (0..self.apps[index].migrations.len()).map(|i| (index, i));
+                let later = (0..self.apps[index].first_repeatable()).map(|i| (index, i));
                 chosen.extend(
                     later.filter(|node| self.migration(*node).id.version > *version && self.applied(*node)),
                 );
@@ -210,7 +192,10 @@ impl Facts<'_> {
                 chosen.insert(node);
             }
         }
-        let applied = |node: &Node| chosen.contains(node) && self.applied(*node);
+        // Repeatable migrations have nothing to revert: what they made stays.
+        let applied = |node: &Node| {
+            chosen.contains(node) && self.applied(*node) && !self.migration(*node).is_repeatable()
+        };
         let steps: Vec<Node> = self.graph.order.iter().rev().copied().filter(applied).collect();
         match steps.iter().find(|node| self.is_kept(node.0)) {
             None => Ok(steps),

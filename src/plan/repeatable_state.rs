@@ -8,7 +8,7 @@
 //! with a lower edition than the recorded one installs none of them, and works with those
 //! that are there.
 
-use crate::repeatables::{Recorded, Repeatables};
+use crate::history::{Recorded, Repeatables};
 
 /// The state of a repeatable migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) fn state(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repeatables::Current;
+    use crate::history::Current;
 
     /// Records of one repeatable migration: the current text, those before it, its
     /// edition, and whether it was edited.

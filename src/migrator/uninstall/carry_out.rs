@@ -10,7 +10,7 @@ use crate::history::{AppState, InstalledApp, app_rows};
 use crate::model::{Engine, Statement, UnregisterCache};
 use crate::plan::Facts;
 use crate::registry;
-use crate::registry::in_transaction::Scope;
+use crate::registry::in_transaction::Manner;
 use crate::schema::inspect;
 
 impl Migrator {
@@ -154,10 +154,10 @@ impl Run<'_> {
         // Runs what is still to be run.
         let owners = owners(engine, &mut |sql| transaction.rows(sql)).map_err(with_help)?;
         let caches = found.removal.caches(&owners);
-        let scope = Scope { tables: true, lenient: false };
+        let manner = Manner::default();
         for name in &caches {
             let unregister = UnregisterCache { name: name.clone(), undoes: !keep_data, place: None };
-            registry::in_transaction::unregister(transaction, &unregister, scope)?;
+            registry::in_transaction::unregister(transaction, &unregister, manner)?;
         }
         let installed = &found.known.installed.apps;
         let apps: Vec<&InstalledApp> = leaving.iter().filter_map(|label| installed.get(label)).collect();
@@ -181,7 +181,7 @@ impl Run<'_> {
         }
         let state = if keep_data { AppState::DataKept } else { AppState::NotInstalled };
         self.open_apps = leaving.iter().map(|app| AppChange { app: app.clone(), state }).collect();
-        self.invalidate(transaction, facts, Direction::Down)?;
+        self.invalidate(transaction, Direction::Down)?;
         Ok(true)
     }
 }

@@ -20,7 +20,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, InstalledApp, Record, app_rows};
 use crate::model::{BUSTARD, LoadedApp};
 use crate::model::{Engine, History, HistoryTable};
-use crate::plan::KEEPS_RECORDS;
 use crate::registry;
 use crate::schema::inspect::{self, Ask, Reference};
 use crate::source;
@@ -107,7 +106,7 @@ impl Migrator {
         let here = code.iter().filter(|app| [BUSTARD, &what.app].contains(&app.label.as_str()));
         let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, engine)).collect();
         let own = session.read(&here)?;
-        if own.first().is_none_or(|own| own.find(KEEPS_RECORDS).is_none()) {
+        if own.first().is_none_or(|own| own.applied.is_empty()) {
             return Err(Error::new(
                 ErrorKind::Failed,
                 "this database has no records of what is installed yet",
@@ -222,7 +221,7 @@ impl Migrator {
 /// Asks what is known beside the histories. An app that refinery has migrated may have
 /// no row yet.
 fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
-    let mut installed = app_rows::installed(ask(app_rows::apps_query(engine))?, |_| "")?;
+    let mut installed = app_rows::installed(ask(&app_rows::query(engine))?, |_| "")?;
     if installed.guest {
         return Err(stranger("apps cannot be uninstalled"));
     }

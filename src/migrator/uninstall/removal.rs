@@ -15,7 +15,7 @@ use crate::graph::{Graph, Node};
 use crate::history::{Installed, Likeness, Record, body, likeness};
 use crate::model::{
     Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
-    Operation, Prefix,
+    Operation, Prefix, Which,
 };
 use crate::plan::Memory;
 use crate::source;
@@ -112,7 +112,7 @@ impl Removal {
                     });
                     let one = |(app, version): &(String, i64)| Dependency {
                         app: app.clone(),
-                        version: Some(*version),
+                        which: Which::Version(*version),
                         place: None,
                     };
                     there.map(one).collect()
@@ -122,7 +122,7 @@ impl Removal {
                 stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
                 migrations.push(loaded);
             }
-            apps.push(LoadedApp { label: table.app.clone(), history: None, migrations });
+            apps.push(LoadedApp { label: table.app.clone(), history: None, migrations, edition: None });
         }
 
         let mut obstacles = Vec::new();
@@ -252,7 +252,7 @@ fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
             .map(|dependency| dependency.app.clone())
             .collect();
         if let Some(first) = app.migrations.first_mut() {
-            let whole = needed.into_iter().map(|app| Dependency { app, version: None, place: None });
+            let whole = needed.into_iter().map(|app| Dependency { app, which: Which::All, place: None });
             first.migration.depends_on.extend(whole);
         }
     }

@@ -1,17 +1,16 @@
 //! The records of repeatable migrations, on both engines.
 //!
-//! In: what was installed. Out: the statements that write it down, and the one query
-//! that reads all of it, with whether this role may write and whether Bustard's own
-//! functions are still as they were installed.
+//! In: what was installed. Out: the statements that write it down, and the query that
+//! reads all of it, with whether this role may write and whether Bustard's own functions
+//! are still as they were installed.
 
 use sea_query::{Expr, Query, SimpleExpr, Value};
 
-use super::apps::{among, text};
-use super::strange;
-use crate::engine::{Engine, Row};
+use super::app_rows::{among, strange, text};
+use super::{Current, Installation, RecordedRevert, Repeatables};
+use crate::engine::Row;
 use crate::error::Result;
-use crate::operation::Statement;
-use crate::repeatables::{Current, Installation, RecordedRevert, Repeatables};
+use crate::model::{Engine, Statement};
 
 fn table(engine: Engine) -> (&'static str, &'static str) {
     match engine {
@@ -42,56 +41,57 @@ fn definition(engine: Engine, name: &str) -> String {
     }
 }
 
-/// Asks for all records. Bustard's own come with what the catalogue has. On PostgreSQL
-/// two more rows, without an app, tell what this role may not do.
-pub(crate) fn query(engine: Engine) -> String {
+/// The part of [`super::app_rows::query`] that is about repeatable migrations: all
+/// records, Bustard's own compared with the catalogue. On PostgreSQL two more rows tell
+/// what this role may not do.
+pub(super) fn query(engine: Engine) -> String {
     let definition = definition(engine, "r.name");
     match engine {
         Engine::Postgres => format!(
-            "SELECT r.app, r.name, r.checksum, r.is_current::pg_catalog.int4, \
-             pg_catalog.to_char(r.installed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
-             r.edition, (COALESCE(r.definition, '') OPERATOR(pg_catalog.<>) COALESCE({definition}, ''))::pg_catalog.int4 \
+            "SELECT 'repeatable', r.app, r.name, r.checksum, r.is_current::pg_catalog.int4, \
+             pg_catalog.to_char(r.installed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), r.edition, \
+             CASE WHEN r.is_current AND r.edition IS NOT NULL THEN \
+             (COALESCE(r.definition, '') OPERATOR(pg_catalog.<>) COALESCE({definition}, ''))::pg_catalog.int4 END \
              FROM bustard.repeatable AS r \
-             UNION ALL SELECT NULL, 'owner', pg_catalog.pg_get_userbyid(k.relowner)::pg_catalog.text, NULL, NULL, NULL, NULL \
+             UNION ALL SELECT 'owner', NULL, pg_catalog.pg_get_userbyid(k.relowner)::pg_catalog.text, NULL, NULL, NULL, NULL, NULL \
              FROM pg_catalog.pg_class AS k \
              WHERE k.oid OPERATOR(pg_catalog.=) 'bustard.cache'::pg_catalog.regclass::pg_catalog.oid \
              AND NOT pg_catalog.pg_has_role(k.relowner, 'USAGE') \
-             UNION ALL SELECT NULL, 'read only', NULL, NULL, NULL, NULL, NULL \
+             UNION ALL SELECT 'read only', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
              WHERE NOT (pg_catalog.has_table_privilege('bustard.repeatable', 'INSERT') \
              AND pg_catalog.has_table_privilege('bustard.repeatable', 'UPDATE'))"
         ),
         Engine::Sqlite => format!(
-            "SELECT r.app, r.name, r.checksum, r.is_current, r.installed_at, r.edition, \
-             r.definition IS NOT {definition} FROM main.bustard_repeatable AS r"
+            "SELECT 'repeatable', r.app, r.name, r.checksum, r.is_current, r.installed_at, r.edition, \
+             r.edition IS NOT NULL AND r.definition IS NOT {definition} FROM main.bustard_repeatable AS r"
         ),
     }
 }
 
-/// The answer to it.
-pub(crate) fn read(rows: Vec<Row>) -> Result<Repeatables> {
-    let mut repeatables = Repeatables::default();
-    for row in rows {
-        let [app, name, checksum, current, installed_at, edition, differs] =
-            <[_; 7]>::try_from(row).map_err(|_| strange())?;
-        let Some(app) = app else {
-            match name.as_deref() {
-                Some("owner") => repeatables.owner = checksum,
-                Some("read only") => repeatables.read_only = true,
-                _ => return Err(strange()),
+/// One row of the answer to it. `false` where it is about something else.
+pub(super) fn read(repeatables: &mut Repeatables, row: &Row) -> Result<bool> {
+    let [Some(kind), app, name, checksum, current, installed_at, edition, differs] = row.as_slice() else {
+        return Err(strange());
+    };
+    match kind.as_str() {
+        "owner" => repeatables.owner.clone_from(name),
+        "read only" => repeatables.read_only = true,
+        "repeatable" => {
+            let (Some(app), Some(name), Some(checksum)) = (app.clone(), name.clone(), checksum.clone()) else {
+                return Err(strange());
+            };
+            if current.as_deref() != Some("1") {
+                repeatables.replaced(app, name, checksum);
+                return Ok(true);
             }
-            continue;
-        };
-        let (name, checksum) = name.zip(checksum).ok_or_else(strange)?;
-        if current.as_deref() != Some("1") {
-            repeatables.replaced(app, name, checksum);
-            continue;
+            let edition = edition.as_ref().map(|edition| edition.parse().map_err(|_| strange())).transpose()?;
+            let edited = differs.as_deref() == Some("1");
+            let installed_at = installed_at.clone().ok_or_else(strange)?;
+            repeatables.installed(app, name, Current { checksum, installed_at, edition, edited });
         }
-        let edition: Option<i32> = edition.map(|e| e.parse().map_err(|_| strange())).transpose()?;
-        let edited = edition.is_some() && differs.as_deref() == Some("1");
-        let installed_at = installed_at.ok_or_else(strange)?;
-        repeatables.installed(app, name, Current { checksum, installed_at, edition, edited });
+        _ => return Ok(false),
     }
-    Ok(repeatables)
+    Ok(true)
 }
 
 /// Writes an installation down. Runs after the migration's own statements, because it
@@ -141,7 +141,7 @@ fn place(engine: Engine) -> &'static str {
 }
 
 /// Deletes the records of an app that was uninstalled.
-pub(crate) fn forget_app(engine: Engine, app: &str) -> Statement {
+pub(super) fn forget_app(engine: Engine, app: &str) -> Statement {
     let mut delete = Query::delete();
     delete.from_table(table(engine)).and_where(among(engine, "app", &[app]));
     Statement::generated(text(engine, &delete), None)
@@ -191,27 +191,32 @@ const SETTLE_OWNER: &str = "DO $$ DECLARE \
 mod tests {
     use super::*;
 
-    fn row(columns: [Option<&str>; 7]) -> Row {
-        columns.into_iter().map(|column| column.map(str::to_owned)).collect()
+    fn row(columns: [&str; 8]) -> Row {
+        columns.into_iter().map(|column| (!column.is_empty()).then(|| column.to_owned())).collect()
     }
 
     #[test]
     fn records_are_read_by_app_and_name() {
-        let read = read(vec![
-            row([Some("main"), Some("a"), Some("1"), Some("0"), Some("t1"), None, Some("1")]),
-            row([Some("main"), Some("a"), Some("2"), Some("1"), Some("t2"), None, Some("1")]),
-            row([Some("bustard"), Some("f"), Some("3"), Some("1"), Some("t3"), Some("4"), Some("1")]),
-            row([None, Some("owner"), Some("anna"), None, None, None, None]),
-        ])
-        .expect("well formed");
-        let a = read.find("main", "a").expect("recorded");
+        let mut all = Repeatables::default();
+        for (columns, about) in [
+            (["repeatable", "main", "a", "1", "0", "t1", "", "0"], true),
+            (["repeatable", "main", "a", "2", "1", "t2", "", "0"], true),
+            (["repeatable", "bustard", "f", "3", "1", "t3", "4", "1"], true),
+            (["owner", "", "anna", "", "", "", "", ""], true),
+            (["app", "main", "\"x\"", "enabled", "", "", "", ""], false),
+        ] {
+            assert_eq!(read(&mut all, &row(columns)).expect("well formed"), about, "{columns:?}");
+        }
+        let a = all.find("main", "a").expect("recorded");
         let current = a.current.as_ref().expect("installed");
         assert_eq!((current.checksum.as_str(), current.installed_at.as_str()), ("2", "t2"));
-        assert!(a.former.contains("1") && !current.edited, "only Bustard's own are compared: {a:?}");
-        let f = read.find("bustard", "f").and_then(|f| f.current.as_ref()).expect("installed");
+        assert!(a.former.contains("1") && !current.edited);
+        let f = all.find("bustard", "f").and_then(|f| f.current.as_ref()).expect("installed");
         assert!(f.edited && f.edition == Some(4));
-        assert_eq!((read.edition(), read.owner.as_deref(), read.read_only), (Some(4), Some("anna"), false));
-        assert_eq!(read.names("main").collect::<Vec<_>>(), ["a"]);
-        assert!(super::read(vec![row([None; 7])]).is_err());
+        assert_eq!((all.edition(), all.owner.as_deref(), all.read_only), (Some(4), Some("anna"), false));
+        assert_eq!(all.names("main").collect::<Vec<_>>(), ["a"]);
+        for broken in [["repeatable", "main", "", "", "1", "", "", ""], ["", "", "", "", "", "", "", ""]] {
+            assert!(read(&mut all, &row(broken)).is_err());
+        }
     }
 }
