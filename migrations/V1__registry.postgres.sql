@@ -131,9 +131,9 @@ CREATE TABLE bustard.migration (
 -- replaced stay, because an older release that brings one of them back must be
 -- noticed. `edition` and `definition` belong to Bustard's own functions: the release's
 -- edition of all of them, and what the catalogue had after the installation (for a
--- function a hash of it), by which a change made by hand is noticed. `revert` is what
--- drops the objects when the app is uninstalled, as the text of a migration file, and
--- `irreversible` says why that text alone does not.
+-- function a hash of it), by which a change made by hand is noticed. `depends_on` is what it depends on
+-- ("forum:1 forum:R__names"). `revert` is what drops the objects when the app is uninstalled,
+-- as the text of a migration file, and `irreversible` says why that text alone does not.
 CREATE TABLE bustard.repeatable (
     app          pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     name         pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -142,6 +142,7 @@ CREATE TABLE bustard.repeatable (
     installed_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
     edition      integer,
     definition   pg_catalog.text,
+    depends_on   pg_catalog.text NOT NULL DEFAULT '',
     revert       pg_catalog.text NOT NULL DEFAULT '',
     irreversible pg_catalog.text,
     PRIMARY KEY (app, name, checksum)
@@ -152,4 +153,4 @@ CREATE TABLE bustard.repeatable (
 GRANT USAGE ON SCHEMA bustard TO PUBLIC;
 GRANT SELECT ON bustard.app TO PUBLIC;
 GRANT SELECT (app, version, body_checksum, depends_on, required_by) ON bustard.migration TO PUBLIC;
-GRANT SELECT (app, name, checksum, is_current, installed_at, edition, definition) ON bustard.repeatable TO PUBLIC;
+GRANT SELECT (app, name, checksum, is_current, installed_at, edition, definition, depends_on) ON bustard.repeatable TO PUBLIC;

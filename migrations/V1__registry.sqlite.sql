@@ -66,9 +66,9 @@ CREATE TABLE bustard_migration (
 -- replaced stay, because an older release that brings one of them back must be
 -- noticed. `edition` and `definition` belong to Bustard's own views: the release's
 -- edition of all of them, and what the catalogue had after the installation, by which
--- a change made by hand is noticed. `revert` is what drops the objects when the app is
--- uninstalled, as the text of a migration file, and `irreversible` says why that text
--- alone does not.
+-- a change made by hand is noticed. `depends_on` is what it depends on
+-- ("forum:1 forum:R__names"). `revert` is what drops the objects when the app is uninstalled,
+-- as the text of a migration file, and `irreversible` says why that text alone does not.
 CREATE TABLE bustard_repeatable (
     app          TEXT NOT NULL,
     name         TEXT NOT NULL,
@@ -77,6 +77,7 @@ CREATE TABLE bustard_repeatable (
     installed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     edition      INTEGER,
     definition   TEXT,
+    depends_on   TEXT NOT NULL DEFAULT '',
     revert       TEXT NOT NULL DEFAULT '',
     irreversible TEXT,
     PRIMARY KEY (app, name, checksum)

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::Which;
+
 /// The records of all repeatable migrations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Repeatables {
@@ -41,6 +43,7 @@ pub(crate) struct Installation {
     pub checksum: String,
     /// For Bustard's own only.
     pub edition: Option<i32>,
+    pub depends_on: Vec<(String, Which)>,
     /// What drops what it made, as the text of a migration file.
     pub revert: String,
     /// Why that text alone does not.
@@ -52,20 +55,34 @@ pub(crate) struct Installation {
 pub(crate) struct RecordedRevert {
     pub app: String,
     pub name: String,
+    pub checksum: String,
+    pub depends_on: Vec<(String, Which)>,
     pub revert: String,
     pub irreversible: Option<String>,
+}
+
+/// Dependencies as they are written down: `forum:1`, `forum:R__names`, `forum`.
+pub(super) fn list(dependencies: &[(String, Which)]) -> String {
+    let one = |(app, which): &(String, Which)| match which.suffix().trim_start() {
+        "" => app.clone(),
+        which => format!("{app}:{which}"),
+    };
+    dependencies.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// Reads them again.
+pub(super) fn parse_list(text: &str) -> Option<Vec<(String, Which)>> {
+    let one = |word: &str| match word.split_once(':') {
+        Some((app, which)) => Some((app.to_owned(), Which::parse(which)?)),
+        None => Some((word.to_owned(), Which::All)),
+    };
+    text.split(' ').filter(|word| !word.is_empty()).map(one).collect()
 }
 
 impl Repeatables {
     /// The record of a repeatable migration, if it was ever installed.
     pub(crate) fn find(&self, app: &str, name: &str) -> Option<&Recorded> {
         self.records.get(app)?.get(name)
-    }
-
-    /// The names of an app's repeatable migrations that are installed.
-    pub(crate) fn names<'r>(&'r self, app: &str) -> impl Iterator<Item = &'r str> {
-        let of_app = self.records.get(app).into_iter().flatten();
-        of_app.filter(|(_, recorded)| recorded.current.is_some()).map(|(name, _)| name.as_str())
     }
 
     /// The highest edition of Bustard's own functions that is installed.
@@ -86,5 +103,23 @@ impl Repeatables {
 
     fn entry(&mut self, app: String, name: String) -> &mut Recorded {
         self.records.entry(app).or_default().entry(name).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependencies_are_read_as_they_were_written() {
+        let named = |app: &str, which| (app.to_owned(), which);
+        for dependencies in [
+            vec![],
+            vec![named("a", Which::All)],
+            vec![named("a", Which::Version(20250101)), named("b", Which::Repeatable("été__x".into()))],
+        ] {
+            assert_eq!(parse_list(&list(&dependencies)), Some(dependencies));
+        }
+        assert_eq!(parse_list("forum:x"), None);
     }
 }

@@ -4,9 +4,10 @@
 //! reads all of it, with whether this role may write and whether Bustard's own functions
 //! are still as they were installed.
 
-use sea_query::{Expr, Query, SimpleExpr, Value};
+use sea_query::{Expr, Order, Query, SimpleExpr, Value};
 
 use super::app_rows::{among, strange, text};
+use super::repeatable_records::{list, parse_list};
 use super::{Current, Installation, RecordedRevert, Repeatables};
 use crate::engine::Row;
 use crate::error::Result;
@@ -97,7 +98,7 @@ pub(super) fn read(repeatables: &mut Repeatables, row: &Row) -> Result<bool> {
 /// Writes an installation down. Runs after the migration's own statements, because it
 /// reads from the catalogue what they made of Bustard's own functions.
 pub(crate) fn record(engine: Engine, installation: &Installation) -> [Statement; 2] {
-    let Installation { app, name, checksum, edition, revert, irreversible } = installation;
+    let Installation { app, name, checksum, edition, depends_on, revert, irreversible } = installation;
     let (app, name) = (app.as_str(), name.as_str());
     let mut replaced = Query::update();
     let (current, no, now) = match engine {
@@ -113,7 +114,7 @@ pub(crate) fn record(engine: Engine, installation: &Installation) -> [Statement;
     };
     let mut put = Query::insert();
     put.into_table(table(engine)).columns([
-        "app", "name", "checksum", "is_current", "edition", "definition", "revert", "irreversible",
+        "app", "name", "checksum", "is_current", "edition", "definition", "depends_on", "revert", "irreversible",
     ]);
     put.values_panic([
         app.into(),
@@ -122,11 +123,12 @@ pub(crate) fn record(engine: Engine, installation: &Installation) -> [Statement;
         Expr::cust(if engine == Engine::Postgres { "true" } else { "1" }),
         (*edition).into(),
         definition,
+        list(depends_on).into(),
         revert.as_str().into(),
         irreversible.clone().into(),
     ]);
     let mut again = sea_query::OnConflict::columns(["app", "name", "checksum"]);
-    again.update_columns(["is_current", "edition", "definition", "revert", "irreversible"]);
+    again.update_columns(["is_current", "edition", "definition", "depends_on", "revert", "irreversible"]);
     again.value("installed_at", Expr::cust(now));
     put.on_conflict(again);
     [text(engine, &replaced), text(engine, &put)].map(|sql| Statement::generated(sql, None))
@@ -151,17 +153,19 @@ pub(super) fn forget_app(engine: Engine, app: &str) -> Statement {
 /// files are gone.
 pub(crate) fn reverts_query(engine: Engine, apps: &[&str]) -> String {
     let mut query = Query::select();
-    query.columns(["app", "name", "revert", "irreversible"]).from(table(engine));
+    query.columns(["app", "name", "checksum", "depends_on", "revert", "irreversible"]).from(table(engine));
     query.and_where(among(engine, "app", apps));
     query.and_where(Expr::cust(if engine == Engine::Postgres { "is_current" } else { "is_current = 1" }));
+    query.order_by("app", Order::Asc).order_by("name", Order::Asc);
     text(engine, &query)
 }
 
 /// The answer to [`reverts_query`].
 pub(crate) fn reverts(rows: Vec<Row>) -> Result<Vec<RecordedRevert>> {
     let one = |row: Row| {
-        let [app, name, revert, irreversible] = <[_; 4]>::try_from(row).ok()?;
-        Some(RecordedRevert { app: app?, name: name?, revert: revert?, irreversible })
+        let [app, name, checksum, depends_on, revert, irreversible] = <[_; 6]>::try_from(row).ok()?;
+        let (checksum, depends_on) = (checksum?, parse_list(&depends_on?)?);
+        Some(RecordedRevert { app: app?, name: name?, checksum, depends_on, revert: revert?, irreversible })
     };
     rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
 }
@@ -214,7 +218,6 @@ mod tests {
         let f = all.find("bustard", "f").and_then(|f| f.current.as_ref()).expect("installed");
         assert!(f.edited && f.edition == Some(4));
         assert_eq!((all.edition(), all.owner.as_deref(), all.read_only), (Some(4), Some("anna"), false));
-        assert_eq!(all.names("main").collect::<Vec<_>>(), ["a"]);
         for broken in [["repeatable", "main", "", "", "1", "", "", ""], ["", "", "", "", "", "", "", ""]] {
             assert!(read(&mut all, &row(broken)).is_err());
         }

@@ -8,7 +8,7 @@ use crate::graph::Node;
 use crate::history::{
     AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum,
 };
-use crate::model::{BUSTARD, Dependency, Engine};
+use crate::model::{BUSTARD, Dependency, Engine, Which};
 use crate::plan::{Facts, State};
 use crate::source::reverting;
 
@@ -37,8 +37,12 @@ fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(Str
         let app = facts.apps.iter().find(|app| app.label == label);
         app.and_then(|app| app.versioned().last()).map(|loaded| loaded.id.version)
     };
-    // Of a repeatable migration, the versions that come before it count.
-    let one = |asked: &Dependency| Some((asked.app.clone(), asked.which.version().or_else(|| last(&asked.app))?));
+    // Of a repeatable migration, the versions that come before it count, or the app.
+    let of_repeatable = |asked: &Dependency| matches!(asked.which, Which::Repeatable(_)).then_some(0);
+    let version = |asked: &Dependency| {
+        asked.which.version().or_else(|| last(&asked.app)).or_else(|| of_repeatable(asked))
+    };
+    let one = |asked: &Dependency| Some((asked.app.clone(), version(asked)?));
     let named = dependencies.iter().filter(|asked| asked.app != app && asked.app != BUSTARD);
     let mut others: Vec<(String, i64)> = named.filter_map(one).collect();
     others.sort_unstable();
@@ -92,6 +96,9 @@ impl Run<'_> {
             name: migration.id.name.clone(),
             checksum: text_checksum(migration),
             edition: app.edition,
+            depends_on: (migration.migration.depends_on.iter())
+                .map(|asked| (asked.app.clone(), asked.which.clone()))
+                .collect(),
             revert,
             irreversible,
         };

@@ -157,6 +157,7 @@ mod tests {
             ("V2__b.postgres.sql", "DO $$ BEGIN PERFORM 1; END $$;"),
             ("V2__b.sqlite.sql", "SELECT [1]"),
             ("b/V1__a.rs", "pub fn migration() -> String { String::new() }"),
+            ("b/R__a.rs", "pub fn migration() -> String { String::new() }"),
             // However wide: see where it is loaded.
             ("U20240131120000__c.sql", ""),
         ] {
@@ -165,13 +166,14 @@ mod tests {
         let Survey { files, problems, warnings } = survey(root.path(), &[Engine::Postgres, Engine::Sqlite]);
         assert_eq!(problems, []);
         assert_eq!(warnings.len(), 1, "the empty one, and once: {warnings:?}");
-        let files: Vec<(&str, Option<i64>)> =
-            files.iter().map(|file| (file.path.as_str(), file.module)).collect();
+        let files: Vec<(&str, Option<&str>)> =
+            files.iter().map(|file| (file.path.as_str(), file.module.as_deref())).collect();
         let expected = [
             ("U20240131120000__c.sql", None),
             ("V2__b.postgres.sql", None),
             ("V2__b.sqlite.sql", None),
-            ("b/V1__a.rs", Some(1)),
+            ("b/R__a.rs", Some("r3")),
+            ("b/V1__a.rs", Some("v1")),
         ];
         assert_eq!(files, expected);
     }

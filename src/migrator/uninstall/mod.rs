@@ -17,7 +17,7 @@ use super::{Direction, Migrator, caches, describe};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Connection, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{AppState, InstalledApp, Record, app_rows};
+use crate::history::{AppState, InstalledApp, Record, app_rows, repeatable_rows};
 use crate::model::{BUSTARD, LoadedApp};
 use crate::model::{Engine, History, HistoryTable};
 use crate::registry;
@@ -230,9 +230,10 @@ fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Res
     }
     let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
     let records = app_rows::records(ask(&app_rows::records_query(engine, &labels))?)?;
+    let repeatables = repeatable_rows::reverts(ask(&repeatable_rows::reverts_query(engine, &labels))?)?;
     let owners = owners(engine, ask)?;
     let former = caches::owners_of(ask(registry::former_query(engine))?);
-    Ok(Known { installed, records, owners, former })
+    Ok(Known { installed, records, repeatables, owners, former })
 }
 
 /// All registered caches with their owners.
