@@ -24,7 +24,7 @@
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
 //! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (a line each), `foreign_keys` from elsewhere (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
-//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
+//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file` |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
 //! | `edges` | `app`, `migration`, `needs_app`, `needs` (the earlier migration), `asked` (`depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
 //! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are at hand), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |

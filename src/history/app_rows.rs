@@ -5,14 +5,15 @@ use sea_query::{
     SqliteQueryBuilder, Value,
 };
 
+use super::repeatable_rows;
 use crate::engine::Row;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, Installed, InstalledApp, Record};
 use crate::model::{Engine, Statement};
 
-const RECORD: [&str; 7] = ["app", "version", "body", "needs", "required_by", "undo", "obstacle"];
+const RECORD: [&str; 7] = ["app", "version", "body_checksum", "depends_on", "required_by", "revert", "irreversible"];
 
-fn strange() -> Error {
+pub(super) fn strange() -> Error {
     Error::new(ErrorKind::Failed, "Bustard's own tables hold a row that no Bustard has written")
         .help("only Bustard writes to its own tables: find out what else does")
 }
@@ -31,7 +32,7 @@ fn migrations(engine: Engine) -> (&'static str, &'static str) {
     }
 }
 
-fn text(engine: Engine, query: &impl QueryStatementWriter) -> String {
+pub(super) fn text(engine: Engine, query: &impl QueryStatementWriter) -> String {
     match engine {
         Engine::Postgres => query.to_string(PostgresQueryBuilder),
         Engine::Sqlite => query.to_string(SqliteQueryBuilder),
@@ -40,7 +41,7 @@ fn text(engine: Engine, query: &impl QueryStatementWriter) -> String {
 
 /// Whether a column has one of these values. Operators are qualified as everything
 /// else is: the search path may name a schema that somebody else fills.
-fn among<V: Into<Value> + Clone>(engine: Engine, column: &'static str, values: &[V]) -> SimpleExpr {
+pub(super) fn among<V: Into<Value> + Clone>(engine: Engine, column: &'static str, values: &[V]) -> SimpleExpr {
     if engine == Engine::Sqlite {
         return Expr::col(column).is_in(values.iter().cloned());
     }
@@ -50,16 +51,19 @@ fn among<V: Into<Value> + Clone>(engine: Engine, column: &'static str, values: &
     Expr::cust_with_values(format!("({places})"), values.iter().cloned())
 }
 
-/// Asks how all apps stand, from the third of Bustard's own migrations on; and
-/// whether this role may change that.
-pub(crate) fn apps_query(engine: Engine) -> &'static str {
-    match engine {
+/// Asks for the state of all apps, whether this role may change it, and which repeatable
+/// migrations are installed: what a plan needs beside the histories.
+pub(crate) fn query(engine: Engine) -> String {
+    let repeatables = repeatable_rows::query(engine);
+    let apps = match engine {
         Engine::Postgres => {
-            "SELECT a.label, a.history, a.state FROM bustard.app AS a UNION ALL SELECT NULL, NULL, 'guest' \
+            "SELECT 'app', a.label, a.history, a.state, NULL, NULL, NULL, NULL FROM bustard.app AS a \
+             UNION ALL SELECT 'guest', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
              WHERE NOT pg_catalog.has_table_privilege('bustard.migration', 'INSERT')"
         }
-        Engine::Sqlite => "SELECT label, history, state FROM main.bustard_app",
-    }
+        Engine::Sqlite => "SELECT 'app', label, history, state, NULL, NULL, NULL, NULL FROM main.bustard_app",
+    };
+    format!("{repeatables} UNION ALL {apps}")
 }
 
 /// The answer to it. `place` says where an app's history is, and nothing of others
@@ -67,15 +71,18 @@ pub(crate) fn apps_query(engine: Engine) -> &'static str {
 pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> Result<Installed> {
     let mut installed = Installed::default();
     for row in rows {
-        let [label, history, state] = <[_; 3]>::try_from(row).map_err(|_| strange())?;
-        let state = match state.as_deref() {
-            Some("enabled") => AppState::Enabled,
-            Some("disabled") => AppState::Disabled,
-            Some("kept") => AppState::DataKept,
-            Some("guest") => {
+        if repeatable_rows::read(&mut installed.repeatables, &row)? {
+            continue;
+        }
+        let [kind, label, history, state, ..] = <[_; 8]>::try_from(row).map_err(|_| strange())?;
+        let state = match (kind.as_deref(), state.as_deref()) {
+            (Some("guest"), _) => {
                 installed.guest = true;
                 continue;
             }
+            (Some("app"), Some("enabled")) => AppState::Enabled,
+            (Some("app"), Some("disabled")) => AppState::Disabled,
+            (Some("app"), Some("kept")) => AppState::DataKept,
             _ => return Err(strange()),
         };
         let (label, history) = label.zip(history).ok_or_else(strange)?;
@@ -112,7 +119,7 @@ pub(crate) fn records(rows: Vec<Row>) -> Result<Vec<Record>> {
 /// Asks for the checksums without dependencies of these migrations.
 pub(crate) fn bodies_query(engine: Engine, wanted: &[(&str, i64)]) -> String {
     let mut query = Query::select();
-    query.columns(["app", "version", "body"]).from(migrations(engine));
+    query.columns(["app", "version", "body_checksum"]).from(migrations(engine));
     let (apps, versions): (Vec<&str>, Vec<i64>) = wanted.iter().copied().unzip();
     query.and_where(among(engine, "app", &apps)).and_where(among(engine, "version", &versions));
     text(engine, &query)
@@ -148,12 +155,13 @@ pub(crate) fn give_cache(engine: Engine, cache: &str, app: &str) -> Statement {
 }
 
 /// Deletes the app's row and all its records.
-pub(crate) fn delete_app(engine: Engine, label: &str) -> [Statement; 2] {
+pub(crate) fn delete_app(engine: Engine, label: &str) -> [Statement; 3] {
     let mut records = Query::delete();
     records.from_table(migrations(engine)).and_where(among(engine, "app", &[label]));
     let mut row = Query::delete();
     row.from_table(apps(engine)).and_where(among(engine, "label", &[label]));
-    [text(engine, &records), text(engine, &row)].map(|sql| Statement::generated(sql, None))
+    let [records, row] = [text(engine, &records), text(engine, &row)].map(|sql| Statement::generated(sql, None));
+    [records, repeatable_rows::forget_app(engine, label), row]
 }
 
 /// Writes a record, or replaces it.
@@ -169,7 +177,7 @@ pub(crate) fn put_record(engine: Engine, record: &Record) -> Statement {
         record.undo.as_str().into(),
         record.obstacle.clone().into(),
     ]);
-    let replaced = ["body", "needs", "required_by", "undo", "obstacle"];
+    let replaced = ["body_checksum", "depends_on", "required_by", "revert", "irreversible"];
     put.on_conflict(OnConflict::columns(["app", "version"]).update_columns(replaced).to_owned());
     Statement::generated(text(engine, &put), None)
 }

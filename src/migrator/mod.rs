@@ -139,6 +139,13 @@ impl Migrator {
         self
     }
 
+    /// Installs texts of repeatable migrations that were replaced by newer ones. Without
+    /// it they are an error, because an older release is at work.
+    pub fn repeat(mut self, repeat: bool) -> Self {
+        self.allow.repeat = repeat;
+        self
+    }
+
     /// On PostgreSQL: the roles that may read and invalidate caches, instead of
     /// everybody. Every run sees to it that it is so.
     pub fn grant(mut self, roles: Vec<String>) -> Self {

@@ -21,12 +21,11 @@ pub(super) fn status(
     let mut migrations = Vec::new();
     for (i, app) in facts.apps.iter().enumerate() {
         for (j, loaded) in app.migrations.iter().enumerate() {
-            let row = facts.histories[i].find(loaded.id.version);
             migrations.push(MigrationStatus {
                 app: app.label.clone(),
                 migration: loaded.id.clone(),
                 state: facts.state((i, j)),
-                applied_on: row.map(|row| row.applied_on.clone()),
+                applied_on: facts.applied_on((i, j)).map(str::to_owned),
                 file: loaded.file.clone(),
             });
         }
@@ -40,7 +39,8 @@ pub(super) fn status(
             file: None,
         });
     }
-    migrations.sort_by(|a, b| (&a.app, a.migration.version).cmp(&(&b.app, b.migration.version)));
+    let key = |one: &MigrationStatus| (one.app.clone(), one.migration.is_repeatable(), one.migration.version);
+    migrations.sort_by_cached_key(key);
     let unregistered = unregistered(facts, session)?;
     let disabled = facts.installed.apps.values().filter(|app| app.state == AppState::Disabled);
     let disabled = disabled.map(|app| app.label.clone()).collect();

@@ -10,7 +10,7 @@ use super::Migrator;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Connection, GLANCE, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{AppState, Installed, InstalledApp, Record, app_rows};
+use crate::history::{AppState, Installed, InstalledApp, Record, app_rows, repeatable_rows};
 use crate::model::{BUSTARD, Engine, History, HistoryTable, LoadedApp};
 use crate::plan::{Basis, Question, RunPlan, Step, foreign_tables, has_functions, suggest};
 use crate::registry;
@@ -193,7 +193,7 @@ impl Migrator {
             })?);
         }
         let histories = session.read(&tables)?;
-        let rows = session.rows(app_rows::apps_query(engine))?;
+        let rows = session.rows(&app_rows::query(engine))?;
         let installed = app_rows::installed(rows, |app| session.history_table(app))?;
         let removal = Removal::new(engine, what, &known, code, tables, &histories);
         removal.sources.facts(&histories, &known.installed).check_version()?;
@@ -326,7 +326,7 @@ impl Prepared {
 /// Asks what is known beside the histories. An app that refinery has migrated may have
 /// no row yet.
 fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
-    let mut installed = app_rows::installed(ask(app_rows::apps_query(engine))?, |_| "")?;
+    let mut installed = app_rows::installed(ask(&app_rows::query(engine))?, |_| "")?;
     if installed.guest {
         return Err(foreign_tables("apps cannot be uninstalled"));
     }
@@ -335,9 +335,10 @@ fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Res
     }
     let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
     let records = app_rows::records(ask(&app_rows::records_query(engine, &labels))?)?;
+    let repeatables = repeatable_rows::reverts(ask(&repeatable_rows::reverts_query(engine, &labels))?)?;
     let owners = owners(engine, ask)?;
     let former = caches::owners_of(ask(registry::former_query(engine))?);
-    Ok(Known { installed, records, owners, former })
+    Ok(Known { installed, records, repeatables, owners, former })
 }
 
 /// All registered caches with their owners.

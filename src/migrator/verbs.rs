@@ -305,7 +305,7 @@ fn choose_repair(facts: &Facts<'_>, app: &str, version: i64) -> Result<RunPlan> 
     match facts.state(node) {
         State::Applied if !facts.has_other_dependencies(node) => Ok(RunPlan::default()),
         State::Applied | State::Divergent => Ok(facts.plan_steps(vec![Step::Accept(node)])),
-        State::Pending | State::OutOfOrder | State::Missing => {
+        State::Pending | State::OutOfOrder | State::Missing | State::Superseded => {
             let message = format!("{} is not applied: there is nothing to repair", facts.name(node));
             Err(Error::new(ErrorKind::Usage, message).help("`bustard migrate` applies it"))
         }

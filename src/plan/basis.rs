@@ -6,7 +6,7 @@
 
 use super::Facts;
 use crate::engine::Row;
-use crate::history::{AppState, Installed, InstalledApp};
+use crate::history::{AppState, Current, Installed, InstalledApp};
 use crate::model::{Applied, History, Width};
 
 /// The state of a database from which a plan was made.
@@ -86,6 +86,10 @@ impl Basis {
                     self.history(app, |history| history.applied.retain(|row| row.version != version));
                 }
                 Change::App(app) => self.installed.insert(app),
+                Change::Installed { app, name, checksum, edition } => {
+                    let current = Current { checksum, installed_at: String::new(), edition, edited: false };
+                    self.installed.repeatables.installed(app, name, current);
+                }
             }
         }
     }
@@ -108,6 +112,8 @@ pub(crate) enum Change {
     Forgotten(usize, i64),
     /// An app's record.
     App(InstalledApp),
+    /// The text of a repeatable migration.
+    Installed { app: String, name: String, checksum: String, edition: Option<i32> },
 }
 
 fn name(label: &str, row: &Applied) -> String {
@@ -155,5 +161,13 @@ fn apps_between(before: &Installed, now: &Installed) -> Option<String> {
             return Some(format!("the history of the app {label} is elsewhere now"));
         }
     }
-    (before != now).then(|| "the rights on Bustard's own tables are different".to_owned())
+    let (old, new) = (&before.repeatables, &now.repeatables);
+    if let Some((app, name)) = new.different_from(old) {
+        return Some(format!("{app}:R__{name} has been installed since"));
+    }
+    let rights = |installed: &Installed| {
+        (installed.guest, installed.repeatables.owner.clone(), installed.repeatables.read_only)
+    };
+    (rights(before) != rights(now) || before.foreign != now.foreign)
+        .then(|| "the rights on Bustard's own tables are different".to_owned())
 }

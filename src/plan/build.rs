@@ -40,8 +40,9 @@ impl Facts<'_> {
         let is_own = |node: &Node| self.apps[node.0].label == BUSTARD;
         let (own, others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_own);
         let mut first: Vec<Step> = own.iter().copied().map(Step::Apply).collect();
-        if !own.is_empty() && wanted.grants {
-            first.push(Step::Grant);
+        if !own.is_empty() {
+            first.push(Step::SettleOwner);
+            first.extend(wanted.grants.then_some(Step::Grant));
         }
         first.extend(returning.into_iter().map(Step::ReturnApp));
         first.extend(self.unrecorded().map(Step::AdoptApp));

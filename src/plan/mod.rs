@@ -6,6 +6,7 @@ mod basis;
 mod build;
 mod migration_state;
 mod plan_checks;
+mod repeatable_state;
 mod sources;
 mod state_change;
 mod steps;
@@ -84,7 +85,7 @@ impl Facts<'_> {
         let index = self.app(app)?;
         self.apps[index].find(version).map(|i| (index, i)).ok_or_else(|| {
             let error = Error::usage(format!("the app {app} has no migration {version}"));
-            let migrations = &self.apps[index].migrations;
+            let migrations = self.apps[index].versioned();
             match (migrations.first(), migrations.last()) {
                 (Some(first), Some(last)) => error.help(format!("it has {} to {}", first.id, last.id)),
                 _ => error.help("it has none"),
@@ -119,6 +120,7 @@ impl Facts<'_> {
         }
         self.check_enabled(&steps)?;
         steps.iter().try_for_each(|node| self.check_width(*node))?;
+        self.check_records(&steps)?;
         Ok(steps)
     }
 
@@ -153,7 +155,9 @@ impl Facts<'_> {
             Revert::Steps(count) => {
                 let applied = self.graph.order.iter().rev().copied().filter(|node| self.applied(*node));
                 let own = |node: &Node| self.apps[node.0].label == BUSTARD;
-                let expected = |node: &Node| !self.is_disabled(node.0) && !self.is_kept(node.0);
+                let expected = |node: &Node| {
+                    !self.is_disabled(node.0) && !self.is_kept(node.0) && !self.migration(*node).is_repeatable()
+                };
                 chosen.extend(applied.filter(|node| !own(node) && expected(node)).take(*count));
             }
             Revert::To { app, version } => {
@@ -173,7 +177,7 @@ impl Facts<'_> {
                     )
                     .help("bring the file back: it says what undoes the migration"));
                 }
-                let later = (0..self.apps[index].migrations.len()).map(|i| (index, i));
+                let later = (0..self.apps[index].first_repeatable()).map(|i| (index, i));
                 chosen.extend(
                     later.filter(|node| self.migration(*node).id.version > *version && self.applied(*node)),
                 );
@@ -185,7 +189,10 @@ impl Facts<'_> {
                 chosen.insert(node);
             }
         }
-        let applied = |node: &Node| chosen.contains(node) && self.applied(*node);
+        // Repeatable migrations have nothing to revert: what they made stays.
+        let applied = |node: &Node| {
+            chosen.contains(node) && self.applied(*node) && !self.migration(*node).is_repeatable()
+        };
         let steps: Vec<Node> = self.graph.order.iter().rev().copied().filter(applied).collect();
         match steps.iter().find(|node| self.is_kept(node.0)) {
             None => Ok(steps),

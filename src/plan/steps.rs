@@ -53,6 +53,8 @@ pub(crate) enum Step {
     ForgetApp(String),
     /// Puts missing triggers of caches back.
     RestoreTriggers,
+    /// Gives Bustard's own functions to the owner of its tables.
+    SettleOwner,
     /// Lets the configured roles use caches, and no others.
     Grant,
 }
@@ -70,6 +72,7 @@ impl Step {
             | Step::UnregisterCaches { .. }
             | Step::ForgetApp(_)
             | Step::RestoreTriggers
+            | Step::SettleOwner
             | Step::Grant => None,
         }
     }

@@ -67,21 +67,28 @@ pub(super) fn register(name: &str, app: Option<&str>) -> String {
     call("register_cache", [Some(name.to_owned()), app.map(str::to_owned)])
 }
 
-/// Registers it with the owner that its row still names.
+/// Registers it with the owner that its row still names, and the tables that it had then.
 pub(super) fn register_again(name: &str) -> String {
-    let owner = "(SELECT c.app FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1)";
-    Query::select()
-        .expr(Expr::cust_with_values(format!("bustard.register_cache($1, {owner})"), [name]))
-        .to_string(PostgresQueryBuilder)
-}
-
-/// The same with the tables that it had then.
-pub(super) fn register_with_tables_again(name: &str) -> String {
     call("register_cache_again", [Some(name.to_owned())])
 }
 
 /// With `lenient`, tables that are not there are passed over.
 pub(super) fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
+    on_tables("register_cache_on", name, app, tables, lenient)
+}
+
+/// Registers it, or gives it these tables if this app has registered it already.
+pub(super) fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
+    on_tables("ensure_cache", name, Some(app), tables, lenient)
+}
+
+fn on_tables(
+    function: &str,
+    name: &str,
+    app: Option<&str>,
+    tables: &[TableName],
+    lenient: bool,
+) -> String {
     let places = (3..tables.len() + 3).map(|i| format!("${i}"));
     let places = match lenient {
         false => places.collect::<Vec<_>>().join(", "),
@@ -93,7 +100,11 @@ pub(super) fn register_on(name: &str, app: Option<&str>, tables: &[TableName], l
     let values = [Some(name.to_owned()), app.map(str::to_owned)];
     let values = values.into_iter().chain(tables.iter().map(|table| Some(table.as_str().to_owned())));
     let values: Vec<sea_query::Value> = values.map(Into::into).collect();
-    let call = format!("bustard.register_cache_on($1, $2, {places})");
+    let places = match tables {
+        [] => "VARIADIC '{}'::pg_catalog.text[]".to_owned(),
+        _ => places,
+    };
+    let call = format!("bustard.{function}($1, $2, {places})");
     Query::select().expr(Expr::cust_with_values(call, values)).to_string(PostgresQueryBuilder)
 }
 
@@ -105,7 +116,14 @@ pub(super) fn unregister(name: &str) -> String {
     call("unregister_cache", [Some(name.to_owned())])
 }
 
-/// Undoes a registration, for registries that know of tables.
+/// A cache that is unregistered stays so; an unknown name is an error.
+pub(super) fn unregister_if_registered(name: &str) -> String {
+    let former = "SELECT FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND NOT c.active";
+    let call = format!("bustard.unregister_cache($1) WHERE NOT EXISTS ({former})");
+    Query::select().expr(Expr::cust_with_values(call, [name])).to_string(PostgresQueryBuilder)
+}
+
+/// Undoes a registration.
 pub(super) fn undo_register(name: &str) -> String {
     call("undo_register_cache", [Some(name.to_owned())])
 }

@@ -79,6 +79,21 @@ pub(super) fn register(executor: &mut impl Executor, name: &str, app: Option<&st
     Err(taken(name, owner))
 }
 
+/// Registers it, unless this app has registered it already.
+pub(super) fn ensure(executor: &mut impl Executor, name: &str, app: &str) -> Result<()> {
+    let rows = executor.rows(&owners(&[name]))?;
+    match rows.first().and_then(|row| row.get(1)?.as_deref()) {
+        Some(owner) if owner == app => Ok(()),
+        _ => register(executor, name, Some(app)),
+    }
+}
+
+/// Whether it was registered once and is not now.
+pub(super) fn is_former(executor: &mut impl Executor, name: &str) -> Result<bool> {
+    let former = id_of(name).and_where(Expr::col("active").eq(0)).and_where(Expr::col("id").ne(ALL)).to_owned();
+    Ok(!executor.rows(&former.to_string(SqliteQueryBuilder))?.is_empty())
+}
+
 /// Registers it with the owner that its row still names.
 pub(super) fn register_again(executor: &mut impl Executor, name: &str) -> Result<()> {
     match executor.rows(&activate(name).to_string(SqliteQueryBuilder))?.is_empty() {

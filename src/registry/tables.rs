@@ -45,7 +45,7 @@ impl UntrackedTable {
     }
 }
 
-/// What is not as it was registered, from the second of Bustard's own migrations on.
+/// What is not as it was registered.
 pub(crate) fn untracked_query(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "SELECT cache, relation, why FROM bustard.untracked()",
@@ -135,6 +135,22 @@ pub(super) fn track(
         executor.rows(&note.to_string(SqliteQueryBuilder))?;
     }
     install(executor)
+}
+
+/// Notes these tables in place of those that a registered cache is invalidated by.
+pub(super) fn track_instead(
+    executor: &mut impl Executor,
+    cache: &str,
+    tables: &[TableName],
+    lenient: bool,
+) -> Result<()> {
+    let now = Query::delete()
+        .from_table(TRACKED)
+        .and_where(Expr::col("cache_id").in_subquery(sqlite::id_of(cache)))
+        .and_where(Expr::col("suspended").eq(0))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&now)?;
+    track(executor, cache, tables, lenient)
 }
 
 /// Goes back to what a cache was registered on before it was unregistered.
@@ -269,7 +285,6 @@ pub(super) fn drop_unwanted(executor: &mut impl Executor) -> Result<()> {
     let all = "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND name GLOB 'bustard_[0-9]*_*'";
     let all = executor.rows(all)?;
     if all.is_empty() {
-        // Where the registry does not know of tables yet, there are none either.
         return Ok(());
     }
     let wanted = executor.rows("SELECT name FROM main.bustard_wanted_trigger")?;

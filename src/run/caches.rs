@@ -60,6 +60,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
         let error = match operation {
             Operation::RegisterCache(register) => match owners.get(&register.name) {
                 Some(Some(owner)) if register.keeps_owner && !reverts && owner == app => None,
+                // It is given other tables, if any.
+                Some(Some(owner)) if owner == app && facts.migration(*node).is_repeatable() => None,
                 Some(owner) => {
                     let taken = registry::taken(&register.name, owner.as_deref());
                     Some(match planned.get(register.name.as_str()) {
@@ -79,6 +81,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             },
             Operation::UnregisterCache(unregister) => match owners.remove(&unregister.name) {
                 Some(_) => None,
+                // It may have been carried out before.
+                None if !reverts && facts.migration(*node).is_repeatable() => None,
                 None => {
                     let mut known: Vec<String> = owners.keys().cloned().collect();
                     if facts.has_registry() {

@@ -8,6 +8,7 @@ use crate::graph::Node;
 use crate::history::AppState;
 use crate::model::{BUSTARD, Engine, Form, Operation, Statement};
 use crate::plan::{Facts, RunPlan, Step};
+use crate::registry::in_transaction::Manner;
 use crate::registry::{self, UntrackedTable};
 use crate::report::{AppChange, Direction, Plan, PlannedStep, Verb};
 
@@ -60,6 +61,7 @@ fn describe(facts: &Facts<'_>, engine: Engine, step: &Step) -> Option<PlannedSte
         | Step::UnregisterCaches { .. }
         | Step::ForgetApp(_)
         | Step::RestoreTriggers
+        | Step::SettleOwner
         | Step::Grant => None,
     }
 }
@@ -69,7 +71,10 @@ pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Dir
     let undo = loaded.migration.undo();
     // Nobody would undo Bustard's own tables: they come and go with Bustard.
     let own = facts.apps[node.0].label == BUSTARD;
-    let irreversible = undo.as_ref().err().filter(|_| !own).map(|operation| operation.describe(engine));
+    // A repeatable migration has nothing to revert.
+    let reverted = !own && !loaded.is_repeatable();
+    let manner = Manner { lenient: false, repeatable: loaded.is_repeatable() && direction == Direction::Up };
+    let irreversible = undo.as_ref().err().filter(|_| reverted).map(|operation| operation.describe(engine));
     let operations = match direction {
         Direction::Up => loaded.migration.operations.clone(),
         Direction::Down => undo.unwrap_or_default(),
@@ -82,7 +87,7 @@ pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Dir
         operations: operations.iter().map(|operation| operation.describe(engine)).collect(),
         sql: operations
             .iter()
-            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, engine))
+            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, engine, manner))
             .collect(),
         registers,
         unregisters,
@@ -91,7 +96,7 @@ pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Dir
     }
 }
 
-fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
+fn sql(operation: &Operation, app: &str, engine: Engine, manner: Manner) -> Vec<String> {
     let ended = |statement: &Statement| match statement.form {
         // It ends as the file does, which may be in a comment.
         Form::Unsplit => statement.sql.clone(),
@@ -101,10 +106,10 @@ fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
         Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
         Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(register) => {
-            vec![registry::in_transaction::register_sql(engine, register, app)]
+            vec![registry::in_transaction::register_sql(engine, register, app, manner)]
         }
         Operation::UnregisterCache(unregister) => {
-            vec![registry::in_transaction::unregister_sql(engine, unregister)]
+            vec![registry::in_transaction::unregister_sql(engine, unregister, manner)]
         }
         Operation::Function(_) => vec![format!("-- {}", operation.describe(engine))],
     }

@@ -27,7 +27,8 @@ impl Observation {
 /// Reads everything, in one round trip unless a checksum differs.
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
     let engine = session.engine();
-    let queries = [registry::untracked_query(engine), app_rows::apps_query(engine)];
+    let apps = app_rows::query(engine);
+    let queries = [registry::untracked_query(engine), apps.as_str()];
     let (histories, answers) = session.read_with(&sources.tables, &queries)?;
     let mut answers = answers.into_iter();
     let missing_triggers = registry::untracked(answers.next().unwrap_or_default());

@@ -10,11 +10,8 @@ use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Graph, Node};
-use crate::history::{Installed, Likeness, Record, body, likeness};
-use crate::model::{
-    Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
-    Operation, Prefix,
-};
+use crate::history::{Installed, Likeness, Record, RecordedRevert, body, likeness, text_checksum};
+use crate::model::{Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Operation, Prefix, Which};
 use crate::plan::{Memory, Sources};
 use crate::report::{Dependant, Uninstall};
 use crate::source;
@@ -25,6 +22,8 @@ use crate::sql::{Effects, TableName};
 pub(crate) struct Known {
     pub installed: Installed,
     pub records: Vec<Record>,
+    /// The repeatable migrations that are installed.
+    pub repeatables: Vec<RecordedRevert>,
     /// The owners of all registered caches.
     pub owners: BTreeMap<String, Option<String>>,
     /// The last owners of caches that are not registered any more.
@@ -48,7 +47,7 @@ pub(crate) struct Removal {
 impl Known {
     /// The app and those that need it, however far away.
     pub(crate) fn concerned(&self, app: &str) -> BTreeSet<String> {
-        closure(app, self.records.iter())
+        closure(app, self.records.iter(), &self.repeatables)
     }
 
     fn record(&self, app: &str, version: i64) -> Option<&Record> {
@@ -56,12 +55,19 @@ impl Known {
     }
 }
 
-fn closure<'r>(app: &str, records: impl Iterator<Item = &'r Record> + Clone) -> BTreeSet<String> {
+fn closure<'r>(
+    app: &str,
+    records: impl Iterator<Item = &'r Record> + Clone,
+    repeatables: &[RecordedRevert],
+) -> BTreeSet<String> {
     let mut found = BTreeSet::from([app.to_owned()]);
     loop {
         let needing =
             records.clone().filter(|record| record.needs.iter().any(|(app, _)| found.contains(app)));
-        let more: Vec<String> = needing.map(|record| record.app.clone()).collect();
+        let repeatables =
+            repeatables.iter().filter(|one| one.depends_on.iter().any(|(app, _)| found.contains(app)));
+        let labels = needing.map(|record| &record.app).chain(repeatables.map(|one| &one.app));
+        let more: Vec<String> = labels.cloned().collect();
         let before = found.len();
         found.extend(more);
         if found.len() == before {
@@ -90,8 +96,10 @@ impl Removal {
             .records
             .iter()
             .filter(|record| applied.contains_key(&(record.app.as_str(), record.version)));
-        let concerned = closure(&what.app, current.clone());
-        let dependants = dependants(what, current, &concerned, &applied);
+        let concerned = closure(&what.app, current.clone(), &known.repeatables);
+        let mut dependants = dependants(what, current, &concerned, &applied);
+        dependants.extend(repeatable_dependants(what, &known.repeatables, &concerned));
+        dependants.sort();
         let leaving = if what.cascade { concerned } else { BTreeSet::from([what.app.clone()]) };
 
         let mut apps: Vec<LoadedApp> = code.iter().take(1).cloned().collect();
@@ -111,7 +119,7 @@ impl Removal {
                     });
                     let one = |(app, version): &(String, i64)| Dependency {
                         app: app.clone(),
-                        version: Some(*version),
+                        which: Which::Version(*version),
                         place: None,
                     };
                     there.map(one).collect()
@@ -121,7 +129,11 @@ impl Removal {
                 stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
                 migrations.push(loaded);
             }
-            apps.push(LoadedApp { label: table.app.clone(), history: None, migrations });
+            for (loaded, wrong) in all_dropping(engine, &known.repeatables, &table.app, code) {
+                stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
+                migrations.push(loaded);
+            }
+            apps.push(LoadedApp { label: table.app.clone(), history: None, migrations, edition: None });
         }
 
         let mut obstacles = Vec::new();
@@ -251,7 +263,7 @@ fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
             .map(|dependency| dependency.app.clone())
             .collect();
         if let Some(first) = app.migrations.first_mut() {
-            let whole = needed.into_iter().map(|app| Dependency { app, version: None, place: None });
+            let whole = needed.into_iter().map(|app| Dependency { app, which: Which::All, place: None });
             first.migration.depends_on.extend(whole);
         }
     }
@@ -267,6 +279,8 @@ fn dependants<'r>(
 ) -> Vec<Dependant> {
     let name = |app: &str, version: i64| match applied.get(&(app, version)) {
         Some(row) => format!("{app}:V{version}__{}", row.name),
+        // One of its repeatable migrations.
+        None if version == 0 => app.to_owned(),
         None => format!("{app}:V{version}"),
     };
     let mut found = Vec::new();
@@ -285,6 +299,28 @@ fn dependants<'r>(
         }
     }
     found.sort();
+    found
+}
+
+/// The repeatable migrations of other apps that depend on what goes.
+fn repeatable_dependants(
+    what: &Uninstall,
+    repeatables: &[RecordedRevert],
+    concerned: &BTreeSet<String>,
+) -> Vec<Dependant> {
+    let mut found = Vec::new();
+    for one in repeatables.iter().filter(|one| one.app != what.app) {
+        let others = one.depends_on.iter().filter(|(app, _)| *app != one.app && concerned.contains(app));
+        found.extend(others.map(|(app, which)| Dependant {
+            app: one.app.clone(),
+            migration: MigrationId::repeatable(&one.name),
+            needs: match which {
+                Which::All => app.clone(),
+                Which::Version(version) => format!("{app}:V{version}"),
+                Which::Repeatable(name) => format!("{app}:R__{name}"),
+            },
+        }));
+    }
     found
 }
 
@@ -328,6 +364,68 @@ fn undoing(
     let migration = Migration { down: Some(down), ..Migration::new() };
     let text = String::new();
     (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, wrong)
+}
+
+/// The app's repeatable migrations that drop something, each after those that it
+/// depends on.
+fn all_dropping(
+    engine: Engine,
+    repeatables: &[RecordedRevert],
+    app: &str,
+    code: Option<&LoadedApp>,
+) -> Vec<(LoadedMigration, Option<Diagnostic>)> {
+    let of_app = repeatables.iter().filter(|recorded| recorded.app == app);
+    let mut all: Vec<(LoadedMigration, Option<Diagnostic>)> = of_app
+        .map(|recorded| dropping(engine, recorded, code))
+        .filter(|(loaded, wrong)| wrong.is_some() || loaded.migration.down.iter().flatten().next().is_some())
+        .collect();
+    let names: HashSet<String> = all.iter().map(|(loaded, _)| loaded.id.name.clone()).collect();
+    for (loaded, _) in &mut all {
+        let there = |asked: &Dependency| matches!(&asked.which, Which::Repeatable(name) if names.contains(name));
+        loaded.migration.depends_on.retain(there);
+    }
+    all
+}
+
+/// An installed repeatable migration with what drops its objects: its `down`, from the
+/// code where that is what was installed, and from the record otherwise. Without `down`
+/// its objects stay.
+fn dropping(
+    engine: Engine,
+    recorded: &RecordedRevert,
+    code: Option<&LoadedApp>,
+) -> (LoadedMigration, Option<Diagnostic>) {
+    let (app, id) = (&recorded.app, MigrationId::repeatable(&recorded.name));
+    let found = code.and_then(|code| Some(&code.migrations[code.find_repeatable(&recorded.name)?]));
+    let same = found.filter(|found| text_checksum(found) == recorded.checksum);
+    let undo = match (same, &recorded.irreversible) {
+        (Some(found), _) => Ok(found.migration.undo_repeatable()),
+        (None, Some(why)) => {
+            let message = format!("{app}:{id} cannot be dropped from what is recorded: {why}");
+            let help = "run the host's command, which has the app's code as it was installed";
+            Err(Diagnostic::new(message).help(format!("{help}; or {LEAVE}")))
+        }
+        (None, None) => {
+            let place = format!("{app} {id} (recorded in the database)");
+            source::reverting::read(Path::new(&place), &recorded.revert, engine).map_err(|problems| {
+                let unreadable =
+                    || Diagnostic::new(format!("{app}:{id} cannot be dropped: its record is unreadable"));
+                problems.into_iter().next().unwrap_or_else(unreadable)
+            })
+        }
+    };
+    let own = |(label, which): &(String, Which)| {
+        let named = matches!(which, Which::Repeatable(_)) && label == app;
+        named.then(|| Dependency { app: label.clone(), which: which.clone(), place: None })
+    };
+    let (down, wrong) = match undo {
+        Ok(operations) => (operations, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let depends_on = recorded.depends_on.iter().filter_map(own).collect();
+    let migration = Migration { down: Some(down), depends_on, ..Migration::new() };
+    let file = same.and_then(|found| found.file.clone());
+    (LoadedMigration { id, migration, text: String::new(), dependency_lines: Vec::new(), file }, wrong)
 }
 
 /// About an app that has records, and of which nothing tells what is applied.

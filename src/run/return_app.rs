@@ -7,7 +7,7 @@ use crate::history::{AppState, app_rows};
 use crate::model::RegisterCache;
 use crate::plan::{Facts, foreign_tables};
 use crate::registry;
-use crate::registry::in_transaction::Scope;
+use crate::registry::in_transaction::Manner;
 use crate::report::AppChange;
 
 impl Run<'_> {
@@ -40,8 +40,8 @@ impl Run<'_> {
             let again =
                 RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
             transaction.execute(app_rows::give_cache(transaction.engine(), name, label))?;
-            let scope = Scope { tables: true, lenient: true };
-            registry::in_transaction::register(transaction, &again, label, scope)?;
+            let manner = Manner { lenient: true, repeatable: false };
+            registry::in_transaction::register(transaction, &again, label, manner)?;
         }
         self.put_app(transaction, facts, app, AppState::Enabled)?;
         self.open.apps.push(AppChange { app: label.clone(), state: AppState::Enabled });

@@ -5,8 +5,8 @@ use super::Run;
 use crate::engine::Transaction;
 use crate::error::Result;
 use crate::graph::Node;
-use crate::history::{AppState, InstalledApp, Record, app_rows, body};
-use crate::model::{BUSTARD, Dependency, Engine};
+use crate::history::{AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum};
+use crate::model::{BUSTARD, Dependency, Engine, Which};
 use crate::plan::{Change, Facts};
 use crate::report::State;
 use crate::source::reverting;
@@ -34,9 +34,14 @@ fn record(facts: &Facts<'_>, node: Node, engine: Engine) -> Record {
 fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(String, i64)> {
     let last = |label: &str| {
         let app = facts.apps.iter().find(|app| app.label == label);
-        app.and_then(|app| app.migrations.last()).map(|loaded| loaded.id.version)
+        app.and_then(|app| app.versioned().last()).map(|loaded| loaded.id.version)
     };
-    let one = |asked: &Dependency| Some((asked.app.clone(), asked.version.or_else(|| last(&asked.app))?));
+    // Of a repeatable migration, the versions that come before it count, or the app.
+    let of_repeatable = |asked: &Dependency| matches!(asked.which, Which::Repeatable(_)).then_some(0);
+    let version = |asked: &Dependency| {
+        asked.which.version().or_else(|| last(&asked.app)).or_else(|| of_repeatable(asked))
+    };
+    let one = |asked: &Dependency| Some((asked.app.clone(), version(asked)?));
     let named = dependencies.iter().filter(|asked| asked.app != app && asked.app != BUSTARD);
     let mut others: Vec<(String, i64)> = named.filter_map(one).collect();
     others.sort_unstable();
@@ -58,6 +63,46 @@ impl Run<'_> {
             self.put_app(transaction, facts, node.0, AppState::Enabled)?;
         }
         self.replace_record(transaction, facts, node)
+    }
+
+    /// Records a repeatable migration that has just been applied, and, with the app's
+    /// first in this run, that the app is installed.
+    pub(super) fn record_repeatable(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (engine, app) = (transaction.engine(), &facts.apps[node.0]);
+        let enabled = facts.installed.state(&app.label) == Some(AppState::Enabled);
+        if !enabled && facts.keeps_records_of(node.0) {
+            self.put_app(transaction, facts, node.0, AppState::Enabled)?;
+        }
+        let migration = facts.migration(node);
+        let (revert, irreversible) = match app.edition {
+            Some(_) => (String::new(), None),
+            None => reverting::write(&migration.migration.undo_repeatable(), engine),
+        };
+        let installation = Installation {
+            app: app.label.clone(),
+            name: migration.id.name.clone(),
+            checksum: text_checksum(migration),
+            edition: app.edition,
+            depends_on: (migration.migration.depends_on.iter())
+                .map(|asked| (asked.app.clone(), asked.which.clone()))
+                .collect(),
+            revert,
+            irreversible,
+        };
+        let Installation { app, name, checksum, edition, .. } = &installation;
+        self.open.changes.push(Change::Installed {
+            app: app.clone(),
+            name: name.clone(),
+            checksum: checksum.clone(),
+            edition: *edition,
+        });
+        let statements = repeatable_rows::record(engine, &installation);
+        statements.into_iter().try_for_each(|statement| transaction.execute(statement))
     }
 
     /// Writes the record anew of a migration whose file has been accepted.
@@ -117,7 +162,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let engine = transaction.engine();
         self.put_app(transaction, facts, app, AppState::Enabled)?;
-        let nodes = (0..facts.apps[app].migrations.len()).map(|i| (app, i));
+        let nodes = (0..facts.apps[app].first_repeatable()).map(|i| (app, i));
         for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
             transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))?;
         }

@@ -8,10 +8,10 @@ use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::graph::Node;
-use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery};
+use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery, repeatable_rows};
 use crate::model::{Applied, BUSTARD, Engine, Form, Operation, Statement, UnregisterCache};
 use crate::plan::{Change, Facts, reverting_operations};
-use crate::registry::in_transaction::Scope;
+use crate::registry::in_transaction::Manner;
 use crate::registry::{self, UntrackedTable};
 use crate::report::{AppChange, Direction, How, State, StepReport};
 use crate::run::{caches, grants};
@@ -38,7 +38,14 @@ impl Run<'_> {
         let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
         let started = self.start(transaction, facts, node, Direction::Up);
         self.prepare(transaction, facts, node.0)?;
-        self.operations(transaction, facts, node, &loaded.migration.operations)?;
+        self.operations(transaction, facts, node, &loaded.migration.operations, Direction::Up)?;
+        let how = if self.options.fake { How::Faked } else { How::Run };
+        if loaded.is_repeatable() {
+            self.record_repeatable(transaction, facts, node)?;
+            self.installs(facts, node.0);
+            self.done(facts, node, Direction::Up, how, &loaded.migration.operations, started);
+            return Ok(());
+        }
         let table = transaction.history_table(app).to_owned();
         let width = facts.histories[node.0].width();
         refinery::record(transaction, &table, loaded, width)?;
@@ -50,11 +57,7 @@ impl Run<'_> {
         };
         self.open.changes.push(Change::Recorded(node.0, row));
         self.remember(transaction, facts, node)?;
-        let first = facts.histories[node.0].applied.is_empty() && app != BUSTARD;
-        if first && !self.open.apps.iter().any(|change| change.app == *app) {
-            self.open.apps.push(AppChange { app: app.clone(), state: AppState::Enabled });
-        }
-        let how = if self.options.fake { How::Faked } else { How::Run };
+        self.installs(facts, node.0);
         self.done(facts, node, Direction::Up, how, &loaded.migration.operations, started);
         Ok(())
     }
@@ -69,7 +72,12 @@ impl Run<'_> {
         let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
         let started = self.start(transaction, facts, node, Direction::Down);
         let operations = reverting_operations(facts, node)?;
-        self.operations(transaction, facts, node, &operations)?;
+        self.operations(transaction, facts, node, &operations, Direction::Down)?;
+        if loaded.is_repeatable() {
+            // Its records go with the app's.
+            self.done(facts, node, Direction::Down, How::Run, &operations, started);
+            return Ok(());
+        }
         let table = transaction.history_table(app).to_owned();
         refinery::delete(transaction, &table, loaded.id.version)?;
         self.open.changes.push(Change::Forgotten(node.0, loaded.id.version));
@@ -159,7 +167,7 @@ impl Run<'_> {
         let table = transaction.history_table(&loaded.label).to_owned();
         let missing = allow.missing || allow.out_of_order;
         let same = |i: usize| facts.state((app, i)) == State::Applied;
-        refinery::verify(transaction, &table, &loaded.migrations, history, same, allow.divergent, missing)
+        refinery::verify(transaction, &table, loaded.versioned(), history, same, allow.divergent, missing)
     }
 
     fn operations(
@@ -168,11 +176,14 @@ impl Run<'_> {
         facts: &Facts<'_>,
         node: Node,
         operations: &[Operation],
+        direction: Direction,
     ) -> Result<()> {
+        let repeatable = facts.migration(node).is_repeatable() && direction == Direction::Up;
+        let manner = Manner { lenient: self.options.fake, repeatable };
         let app = &facts.apps[node.0].label;
         let name = facts.migration(node).id.to_string();
         for operation in operations {
-            self.operate(transaction, app, &name, operation)
+            self.operate(transaction, app, &name, operation, manner)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.restore_settings()?;
@@ -189,14 +200,14 @@ impl Run<'_> {
         app: &str,
         migration: &str,
         operation: &Operation,
+        manner: Manner,
     ) -> Result<()> {
-        let scope = Scope { tables: true, lenient: self.options.fake };
         match operation {
             Operation::RegisterCache(register) => {
-                registry::in_transaction::register(transaction, register, app, scope)?;
+                registry::in_transaction::register(transaction, register, app, manner)?;
             }
             Operation::UnregisterCache(unregister) => {
-                registry::in_transaction::unregister(transaction, unregister, scope)?;
+                registry::in_transaction::unregister(transaction, unregister, manner)?;
             }
             // Bustard's own tables are needed even where nothing else is run.
             Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_)
@@ -254,10 +265,10 @@ impl Run<'_> {
     ) -> Result<bool> {
         let rows = transaction.rows(registry::owned_query(transaction.engine()))?;
         let owned = caches::owned_by(caches::owners_of(rows), apps);
-        let scope = Scope { tables: true, lenient: false };
+        let manner = Manner::default();
         for name in &owned {
             let unregister = UnregisterCache { name: name.clone(), undoes: !keep_sources, place: None };
-            registry::in_transaction::unregister(transaction, &unregister, scope)?;
+            registry::in_transaction::unregister(transaction, &unregister, manner)?;
         }
         self.open.invalidates |= !owned.is_empty();
         Ok(!owned.is_empty())
@@ -285,6 +296,25 @@ impl Run<'_> {
         self.open.invalidates |= !missing.is_empty();
         self.open.restored = missing;
         Ok(!self.open.restored.is_empty())
+    }
+
+    /// Gives Bustard's own functions to the owner of its tables.
+    pub(super) fn settle_owner(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        match repeatable_rows::settle_owner(transaction.engine()) {
+            Some(statement) => transaction.execute(statement),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that an app is installed, with the first of its migrations.
+    fn installs(&mut self, facts: &Facts<'_>, app: usize) {
+        let label = &facts.apps[app].label;
+        let first = facts.histories[app].applied.is_empty()
+            && label != BUSTARD
+            && facts.installed.state(label).is_none();
+        if first && !self.open.apps.iter().any(|change| change.app == *label) {
+            self.open.apps.push(AppChange { app: label.clone(), state: AppState::Enabled });
+        }
     }
 
     /// Lets the configured roles use caches, and no others.

@@ -8,6 +8,7 @@ mod code;
 mod directory;
 mod embedded;
 mod name;
+mod own;
 mod parse;
 pub(crate) mod reverting;
 #[cfg(feature = "build")]
@@ -19,12 +20,11 @@ mod variants;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{
-    App, BUSTARD, Engine, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
-};
+use crate::model::{App, BUSTARD, Engine, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix};
 use crate::sql::{Text, names};
 use directory::Found;
-use name::{FileName, Language};
+use name::{FileName, Kind, Language};
+pub(crate) use own::own;
 use parse::Directives;
 
 /// What could be loaded, and what is worth knowing about it.
@@ -49,11 +49,6 @@ const LONGEST_NAME: usize = 255;
 
 /// PostgreSQL's limit for names of tables, in bytes.
 const LONGEST_TABLE: usize = 63;
-
-/// Bustard's own app: the tables that the registry needs.
-pub(crate) fn own() -> App {
-    crate::app!(BUSTARD)
-}
 
 /// Reads the migrations of all apps for one engine. Nobody but Bustard itself, which
 /// comes first, has its label.
@@ -147,13 +142,19 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
             .filter_map(|(stem, migration)| code::built(label, stem, migration, engine, findings))
             .collect(),
     };
-    migrations.sort_by_key(|migration| migration.id.version);
+    migrations.sort_by(|one, other| order(&one.id).cmp(&order(&other.id)));
     for LoadedMigration { id, file, .. } in &migrations {
         name_fits(&format!("the app `{label}`"), id, file.as_ref(), findings);
     }
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
-        if first.id.version == second.id.version {
+        if first.id.is_repeatable() {
+            if first.id == second.id {
+                let message = format!("the app `{label}` has two repeatable migrations of one name: {}", first.id);
+                let help = "give one of them a name of its own: it is all that tells them apart";
+                findings.problems.push(Diagnostic::new(message).help(help));
+            }
+        } else if !second.id.is_repeatable() && first.id.version == second.id.version {
             let message = format!(
                 "the app `{label}` has two migrations of one version: {} and {}",
                 first.id, second.id
@@ -161,7 +162,16 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
             findings.problems.push(Diagnostic::new(message).help("give one of them a version of its own"));
         }
     }
-    LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations }
+    let edition = (label == BUSTARD).then_some(own::EDITION);
+    LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations, edition }
+}
+
+/// Versions in their order, and then repeatable migrations by name.
+fn order(id: &MigrationId) -> (bool, i64, &str) {
+    match id.is_repeatable() {
+        true => (true, 0, &id.name),
+        false => (false, id.version, ""),
+    }
 }
 
 /// Rust migrations are compiled into the host's own command; a directory is only read.
@@ -207,8 +217,16 @@ fn sql_file(found: Found, text: String, engine: Engine, findings: &mut Findings)
     LoadedMigration { id, migration, text, dependency_lines, file: Some(place) }
 }
 
-fn identity(FileName { out_of_order, version, name, .. }: FileName) -> MigrationId {
-    MigrationId { version, prefix: if out_of_order { Prefix::U } else { Prefix::V }, name }
+fn identity(FileName { kind, version, name, .. }: FileName) -> MigrationId {
+    MigrationId { version, prefix: prefix(kind), name }
+}
+
+fn prefix(kind: Kind) -> Prefix {
+    match kind {
+        Kind::InOrder => Prefix::V,
+        Kind::OutOfOrder => Prefix::U,
+        Kind::Repeatable => Prefix::R,
+    }
 }
 
 /// Names must fit into refinery's history table.
@@ -216,8 +234,8 @@ fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, findings: &mut
     let length = id.name.chars().count();
     if length > LONGEST_NAME {
         let message = format!(
-            "{whose} has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
-            id.prefix, id.version
+            "{whose} has a migration {} whose name has {length} characters, more than {LONGEST_NAME}",
+            if id.is_repeatable() { "R__…".to_owned() } else { id.short() }
         );
         let mut problem = Diagnostic::new(message).help("shorten it: the history has no room for it");
         problem.place = file.cloned();

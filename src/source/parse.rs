@@ -6,9 +6,7 @@
 //! this module builds the operations, in the order of the file.
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{
-    Dependency, Engine, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache,
-};
+use crate::model::{Dependency, Engine, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
 use crate::sql::directive::{self, Directive};
 use crate::sql::refuse::{self, Explained, Verdict};
 use crate::sql::split::{self, Piece, Unit};
@@ -213,11 +211,11 @@ impl<'a> Reader<'a> {
             return self.problem(at, message, help);
         }
         match directive {
-            Directive::DependsOn { app, version } => {
-                self.migration.depends_on.push(Dependency { app, version, place });
+            Directive::DependsOn { app, which } => {
+                self.migration.depends_on.push(Dependency { app, which, place });
             }
-            Directive::RequiredBy { app, version } => {
-                self.migration.required_by.push(Dependency { app, version: Some(version), place });
+            Directive::RequiredBy { app, which } => {
+                self.migration.required_by.push(Dependency { app, which, place });
             }
             Directive::Register { cache, tables, again } => {
                 self.flush();

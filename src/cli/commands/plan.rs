@@ -13,7 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{YELLOW, paint};
 use crate::cli::selection::Selection;
-use crate::cli::table::count;
+use crate::cli::table::{self, count};
 
 #[derive(Args)]
 pub struct Options {
@@ -62,7 +62,15 @@ fn human(plan: &Plan) -> String {
         return NOTHING.to_owned();
     }
     let mut text = String::new();
-    for step in &plan.steps {
+    let alike = |one: &PlannedStep, next: &PlannedStep| {
+        table::is_own(&one.app, &one.migration) && table::is_own(&next.app, &next.migration)
+    };
+    for group in plan.steps.chunk_by(alike) {
+        let [step, ..] = group else { continue };
+        if group.len() > 1 {
+            text += &format!("{} {}\n", step.app, table::named(&step.migration, group.len()));
+            continue;
+        }
         text += &format!("{}\n", heading(step));
         for operation in &step.operations {
             text += &format!("    {operation}\n");

@@ -82,11 +82,15 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         return "nothing to do: the database was not touched, no cache was invalidated\n".to_owned();
     }
     let mut table = table::plain();
-    for done in &report.steps {
+    let alike = |one: &StepReport, next: &StepReport| {
+        table::is_own(&one.app, &one.migration) && table::is_own(&next.app, &next.migration)
+    };
+    for group in report.steps.chunk_by(alike) {
+        let [done, ..] = group else { continue };
         let (word, color) = word(done);
         table.add_row([
             Cell::new(&done.app),
-            Cell::new(&done.migration),
+            Cell::new(table::named(&done.migration, group.len())),
             Cell::new(word).fg(color),
             Cell::new(effects(&done.registered, &done.unregistered)),
         ]);

@@ -62,7 +62,15 @@ pub fn is_up_to_date(status: &Status) -> bool {
 /// Some of the migrations and their states.
 pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> String {
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
-    for one in shown {
+    let shown: Vec<&MigrationStatus> = shown.collect();
+    let alike = |one: &&MigrationStatus, next: &&MigrationStatus| {
+        let key = |status: &MigrationStatus| (status.state, status.applied_on.clone());
+        table::is_own(&one.app, &one.migration)
+            && table::is_own(&next.app, &next.migration)
+            && key(one) == key(next)
+    };
+    for group in shown.chunk_by(alike) {
+        let [one, ..] = group else { continue };
         let (word, color) = match one.state {
             state if state != State::Applied && status.disabled.contains(&one.app) => {
                 ("disabled", Color::Yellow)
@@ -71,7 +79,7 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
         };
         table.add_row([
             Cell::new(&one.app),
-            Cell::new(&one.migration),
+            Cell::new(table::named(&one.migration, group.len())),
             Cell::new(word).fg(color),
             Cell::new(one.applied_on.as_deref().unwrap_or_default()),
         ]);
@@ -133,7 +141,7 @@ pub fn caches(status: &Status) -> String {
 
 /// How many of the expected migrations are in which state.
 pub fn summary(status: &Status) -> String {
-    let states = [State::Applied, State::Pending, State::OutOfOrder, State::Divergent, State::Missing];
+    let states = [State::Applied, State::Pending, State::OutOfOrder, State::Divergent, State::Missing, State::Superseded];
     let parts: Vec<String> = (states.into_iter())
         .map(|state| (status.expected().filter(|one| one.state == state).count(), word(state).0))
         .filter(|(number, _)| *number > 0)
@@ -153,6 +161,7 @@ fn word(state: State) -> (&'static str, Color) {
         State::OutOfOrder => ("out of order", Color::Red),
         State::Divergent => ("divergent", Color::Red),
         State::Missing => ("missing", Color::Red),
+        State::Superseded => ("superseded", Color::Red),
         other => (other.as_str(), Color::Red),
     }
 }
