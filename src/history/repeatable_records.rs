@@ -98,6 +98,12 @@ impl Repeatables {
         all.find(|(app, name)| text(self, app, name) != text(other, app, name))
     }
 
+    /// How many of an app's repeatable migrations are installed.
+    pub(crate) fn installed_of(&self, app: &str) -> usize {
+        let of_app = self.records.get(app).into_iter().flat_map(BTreeMap::values);
+        of_app.filter(|recorded| recorded.current.is_some()).count()
+    }
+
     /// The highest edition of Bustard's own functions that is installed.
     pub(crate) fn edition(&self) -> Option<i32> {
         let all = self.records.values().flat_map(BTreeMap::values);

@@ -25,16 +25,17 @@ pub(super) fn list(sources: &Sources, session: &mut dyn Session) -> Result<Vec<A
             }
         }
     }
+    let repeatables = |label: &str| seen.installed.repeatables.installed_of(label);
     let mut of = |label: &str, history: &History, pending: Option<usize>| AppStatus {
         label: label.to_owned(),
         state: match seen.installed.state(label) {
             Some(state @ (AppState::Disabled | AppState::DataKept)) => state,
-            _ if history.applied.is_empty() => AppState::NotInstalled,
+            _ if history.applied.is_empty() && repeatables(label) == 0 => AppState::NotInstalled,
             _ => AppState::Enabled,
         },
         loaded: pending.is_some(),
         version: history.applied.last().map(|row| row.version),
-        applied: history.applied.len(),
+        applied: history.applied.len() + repeatables(label),
         pending: pending.unwrap_or_default(),
         caches: caches.remove(label).unwrap_or_default(),
     };

@@ -185,7 +185,7 @@ pub(crate) fn views_and_triggers(engine: Engine, ask: Ask<'_>, tables: &[Table])
     let names: Vec<String> = tables.iter().map(|table| text(engine, &table.name)).collect();
     let rows = ask(&format!(
         "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('view', 'trigger') \
-         AND tbl_name NOT IN ({}) ORDER BY type, name",
+         AND name NOT GLOB 'bustard_*' AND tbl_name NOT IN ({}) ORDER BY type, name",
         names.join(",")
     ))?;
     let one = |row: Row| row.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok();

@@ -64,10 +64,9 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
     let shown: Vec<&MigrationStatus> = shown.collect();
     let alike = |one: &&MigrationStatus, next: &&MigrationStatus| {
-        let key = |status: &MigrationStatus| (status.state, status.applied_on.clone());
         table::is_own(&one.app, &one.migration)
             && table::is_own(&next.app, &next.migration)
-            && key(one) == key(next)
+            && one.state == next.state
     };
     for group in shown.chunk_by(alike) {
         let [one, ..] = group else { continue };
@@ -77,11 +76,12 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
             }
             state => word(state),
         };
+        let latest = group.iter().filter_map(|one| one.applied_on.as_deref()).max();
         table.add_row([
             Cell::new(&one.app),
             Cell::new(table::named(&one.migration, group.len())),
             Cell::new(word).fg(color),
-            Cell::new(one.applied_on.as_deref().unwrap_or_default()),
+            Cell::new(latest.unwrap_or_default()),
         ]);
     }
     if table.is_empty() { String::new() } else { table::render(table) + "\n" }
