@@ -362,8 +362,7 @@ fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp
         };
         steps.push(format!("{} comes after {}: {why}", pair[0], pair[1]));
     }
-    let problem =
-        Diagnostic::new(format!("dependency cycle: {}", names.join(" → ")));
+    let problem = Diagnostic::new(format!("dependency cycle: {}", names.join(" → ")));
     let problem = problem.help(format!("remove one of the dependencies:\n    {}", steps.join("\n    ")));
     match first_place {
         Some(place) => problem.at(place),

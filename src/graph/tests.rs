@@ -84,8 +84,19 @@ fn repeatable_migrations_come_after_their_versions_and_before_what_depends_on_th
         with_repeatables(plain("bustard", [1]), [("f", Migration::new()), ("g", Migration::new())]),
     ];
     let expected = [
-        "bustard:V1", "bustard:R__f", "bustard:R__g", "b:V1", "b:V2", "b:R__x", "c:R__only", "z:V1", "z:V2",
-        "z:R__last", "z:R__first", "a:V1", "a:V2",
+        "bustard:V1",
+        "bustard:R__f",
+        "bustard:R__g",
+        "b:V1",
+        "b:V2",
+        "b:R__x",
+        "c:R__only",
+        "z:V1",
+        "z:V2",
+        "z:R__last",
+        "z:R__first",
+        "a:V1",
+        "a:V2",
     ];
     assert_eq!(ids(&apps), expected);
     let graph = Graph::new(&apps, &HashSet::new()).expect("there is an order");
@@ -109,7 +120,8 @@ fn cycles_of_repeatable_migrations_are_named() {
     let found = problems(&apps);
     assert!(found[0].starts_with("dependency cycle: a V1 → a R__x → a V1\n"), "{found:#?}");
     assert!(
-        found[0].contains("a R__x comes after a V1: repeatable migrations come after the versions of their app"),
+        found[0]
+            .contains("a R__x comes after a V1: repeatable migrations come after the versions of their app"),
         "{found:#?}"
     );
     let found = problems(&[with_repeatables(plain("a", []), [("x", asks("x"))])]);
@@ -122,8 +134,10 @@ fn a_missing_repeatable_migration_is_named() {
     let apps = [app("a", [(1, asks())]), with_repeatables(plain("b", [1]), [("names", Migration::new())])];
     assert_eq!(
         problems(&apps),
-        ["a:V1__x depends on the repeatable migration nmaes of the app `b`, which has no such migration for this \
-          engine\n  --> a/V1__x.sql:1:1\n  help: it has R__names"]
+        [
+            "a:V1__x depends on the repeatable migration nmaes of the app `b`, which has no such migration for this \
+          engine\n  --> a/V1__x.sql:1:1\n  help: it has R__names"
+        ]
     );
     let found = problems(&[app("a", [(1, asks())]), plain("b", [1])]);
     assert!(found[0].contains("help: it has no repeatable migration"), "{found:#?}");
@@ -253,7 +267,8 @@ fn a_long_circle_is_shown_short() {
     let found = problems(&own);
     assert!(found[0].contains("cycle: a V1 → bustard V2 → bustard V1 → a V1\n"), "{found:#?}");
     assert!(
-        found[0].contains("a V1 comes after bustard V2: every app depends on Bustard's own tables and functions"),
+        found[0]
+            .contains("a V1 comes after bustard V2: every app depends on Bustard's own tables and functions"),
         "{found:#?}"
     );
 }

@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, Installed, InstalledApp, Record};
 use crate::model::{Engine, Statement};
 
-const RECORD: [&str; 7] = ["app", "version", "body_checksum", "depends_on", "required_by", "revert", "irreversible"];
+const RECORD: [&str; 7] =
+    ["app", "version", "body_checksum", "depends_on", "required_by", "revert", "irreversible"];
 
 pub(super) fn strange() -> Error {
     Error::new(ErrorKind::Failed, "Bustard's own tables hold a row that no Bustard has written")
@@ -41,7 +42,11 @@ pub(super) fn text(engine: Engine, query: &impl QueryStatementWriter) -> String 
 
 /// Whether a column has one of these values. Operators are qualified as everything
 /// else is: the search path may name a schema that somebody else fills.
-pub(super) fn among<V: Into<Value> + Clone>(engine: Engine, column: &'static str, values: &[V]) -> SimpleExpr {
+pub(super) fn among<V: Into<Value> + Clone>(
+    engine: Engine,
+    column: &'static str,
+    values: &[V],
+) -> SimpleExpr {
     if engine == Engine::Sqlite {
         return Expr::col(column).is_in(values.iter().cloned());
     }
@@ -160,7 +165,8 @@ pub(crate) fn delete_app(engine: Engine, label: &str) -> [Statement; 3] {
     records.from_table(migrations(engine)).and_where(among(engine, "app", &[label]));
     let mut row = Query::delete();
     row.from_table(apps(engine)).and_where(among(engine, "label", &[label]));
-    let [records, row] = [text(engine, &records), text(engine, &row)].map(|sql| Statement::generated(sql, None));
+    let [records, row] =
+        [text(engine, &records), text(engine, &row)].map(|sql| Statement::generated(sql, None));
     [records, repeatable_rows::forget_app(engine, label), row]
 }
 

@@ -4,10 +4,10 @@
 mod app_records;
 pub(crate) mod app_rows;
 mod checksum;
-mod repeatable_records;
-pub(crate) mod repeatable_rows;
 #[cfg(feature = "_engine")]
 pub(crate) mod refinery;
+mod repeatable_records;
+pub(crate) mod repeatable_rows;
 
 pub use app_records::AppState;
 pub(crate) use app_records::{Installed, InstalledApp, Record};

@@ -38,7 +38,9 @@ fn definition(engine: Engine, name: &str) -> String {
              AND k.relname OPERATOR(pg_catalog.=) {name}::pg_catalog.name \
              AND k.relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog.\"char\"))"
         ),
-        Engine::Sqlite => format!("(SELECT m.sql FROM main.sqlite_master AS m WHERE m.name = 'bustard_' || {name})"),
+        Engine::Sqlite => {
+            format!("(SELECT m.sql FROM main.sqlite_master AS m WHERE m.name = 'bustard_' || {name})")
+        }
     }
 }
 
@@ -78,14 +80,16 @@ pub(super) fn read(repeatables: &mut Repeatables, row: &Row) -> Result<bool> {
         "owner" => repeatables.owner.clone_from(name),
         "read only" => repeatables.read_only = true,
         "repeatable" => {
-            let (Some(app), Some(name), Some(checksum)) = (app.clone(), name.clone(), checksum.clone()) else {
+            let (Some(app), Some(name), Some(checksum)) = (app.clone(), name.clone(), checksum.clone())
+            else {
                 return Err(strange());
             };
             if current.as_deref() != Some("1") {
                 repeatables.replaced(app, name, checksum);
                 return Ok(true);
             }
-            let edition = edition.as_ref().map(|edition| edition.parse().map_err(|_| strange())).transpose()?;
+            let edition =
+                edition.as_ref().map(|edition| edition.parse().map_err(|_| strange())).transpose()?;
             let edited = differs.as_deref() == Some("1");
             let installed_at = installed_at.clone().ok_or_else(strange)?;
             repeatables.installed(app, name, Current { checksum, installed_at, edition, edited });
@@ -114,7 +118,15 @@ pub(crate) fn record(engine: Engine, installation: &Installation) -> [Statement;
     };
     let mut put = Query::insert();
     put.into_table(table(engine)).columns([
-        "app", "name", "checksum", "is_current", "edition", "definition", "depends_on", "revert", "irreversible",
+        "app",
+        "name",
+        "checksum",
+        "is_current",
+        "edition",
+        "definition",
+        "depends_on",
+        "revert",
+        "irreversible",
     ]);
     put.values_panic([
         app.into(),

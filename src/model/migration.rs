@@ -3,7 +3,9 @@
 //! `source`.
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache, Which};
+use crate::model::{
+    Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache, Which,
+};
 use crate::sql::TableName;
 
 /// One migration, built from operations.

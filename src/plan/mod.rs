@@ -156,7 +156,9 @@ impl Facts<'_> {
                 let applied = self.graph.order.iter().rev().copied().filter(|node| self.applied(*node));
                 let own = |node: &Node| self.apps[node.0].label == BUSTARD;
                 let expected = |node: &Node| {
-                    !self.is_disabled(node.0) && !self.is_kept(node.0) && !self.migration(*node).is_repeatable()
+                    !self.is_disabled(node.0)
+                        && !self.is_kept(node.0)
+                        && !self.migration(*node).is_repeatable()
                 };
                 chosen.extend(applied.filter(|node| !own(node) && expected(node)).take(*count));
             }

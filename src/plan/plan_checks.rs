@@ -156,12 +156,14 @@ impl Facts<'_> {
         for node in others {
             let label = &self.apps[node.0].label;
             if known.read_only {
-                let problem = self.about(node, "cannot be recorded: this role may not write bustard.repeatable");
+                let problem =
+                    self.about(node, "cannot be recorded: this role may not write bustard.repeatable");
                 problems.push(problem.help(
                     "migrate as the owner of the schema bustard; or let it grant INSERT and UPDATE on bustard.repeatable",
                 ));
             } else if self.installed.foreign.contains(label) {
-                let what = "cannot be recorded: another app with its label is installed, with another history";
+                let what =
+                    "cannot be recorded: another app with its label is installed, with another history";
                 problems.push(self.about(node, what).help("give one of them another label"));
             }
         }
@@ -214,8 +216,11 @@ impl Facts<'_> {
             }
             if self.repeatable(node) == Some(RepeatableState::Edited) {
                 warnings.push(
-                    self.about(node, "is not what the database has: it was changed there, and is installed again")
-                        .help("Bustard's functions are its own; put yours into a schema of your own"),
+                    self.about(
+                        node,
+                        "is not what the database has: it was changed there, and is installed again",
+                    )
+                    .help("Bustard's functions are its own; put yours into a schema of your own"),
                 );
             }
             let migration = &self.migration(node).migration;
@@ -228,7 +233,11 @@ impl Facts<'_> {
                 let Some(other) = found else { continue };
                 let (first, second) = if after { (other, node) } else { (node, other) };
                 // A repeatable one that runs again comes after what once followed it.
-                if self.migration(first).is_repeatable() || self.applied(first) || !self.applied(second) || self.is_disabled(first.0) {
+                if self.migration(first).is_repeatable()
+                    || self.applied(first)
+                    || !self.applied(second)
+                    || self.is_disabled(first.0)
+                {
                     continue;
                 }
                 let message = format!(

@@ -34,10 +34,8 @@ pub(crate) fn register(
     let name = &register.name;
     let registered = match register.owner(app) {
         None => sqlite::register_again(executor, name).and_then(|()| tables::track_again(executor, name)),
-        Some(owner) if manner.repeatable => {
-            sqlite::ensure(executor, name, owner)
-                .and_then(|()| tables::track_instead(executor, name, &register.tables, manner.lenient))
-        }
+        Some(owner) if manner.repeatable => sqlite::ensure(executor, name, owner)
+            .and_then(|()| tables::track_instead(executor, name, &register.tables, manner.lenient)),
         owner => super::register(executor, name, owner).and_then(|()| match register.tables.is_empty() {
             true => Ok(()),
             false => tables::track(executor, name, &register.tables, manner.lenient),

@@ -82,13 +82,7 @@ pub(super) fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool)
     on_tables("ensure_cache", name, Some(app), tables, lenient)
 }
 
-fn on_tables(
-    function: &str,
-    name: &str,
-    app: Option<&str>,
-    tables: &[TableName],
-    lenient: bool,
-) -> String {
+fn on_tables(function: &str, name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
     let places = (3..tables.len() + 3).map(|i| format!("${i}"));
     let places = match lenient {
         false => places.collect::<Vec<_>>().join(", "),

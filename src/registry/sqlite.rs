@@ -90,7 +90,8 @@ pub(super) fn ensure(executor: &mut impl Executor, name: &str, app: &str) -> Res
 
 /// Whether it was registered once and is not now.
 pub(super) fn is_former(executor: &mut impl Executor, name: &str) -> Result<bool> {
-    let former = id_of(name).and_where(Expr::col("active").eq(0)).and_where(Expr::col("id").ne(ALL)).to_owned();
+    let former =
+        id_of(name).and_where(Expr::col("active").eq(0)).and_where(Expr::col("id").ne(ALL)).to_owned();
     Ok(!executor.rows(&former.to_string(SqliteQueryBuilder))?.is_empty())
 }
 

@@ -11,7 +11,10 @@ use std::path::Path;
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Graph, Node};
 use crate::history::{Installed, Likeness, Record, RecordedRevert, body, likeness, text_checksum};
-use crate::model::{Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Operation, Prefix, Which};
+use crate::model::{
+    Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
+    Operation, Prefix, Which,
+};
 use crate::plan::{Memory, Sources};
 use crate::report::{Dependant, Uninstall};
 use crate::source;
@@ -381,7 +384,8 @@ fn all_dropping(
         .collect();
     let names: HashSet<String> = all.iter().map(|(loaded, _)| loaded.id.name.clone()).collect();
     for (loaded, _) in &mut all {
-        let there = |asked: &Dependency| matches!(&asked.which, Which::Repeatable(name) if names.contains(name));
+        let there =
+            |asked: &Dependency| matches!(&asked.which, Which::Repeatable(name) if names.contains(name));
         loaded.migration.depends_on.retain(there);
     }
     all

@@ -5,7 +5,9 @@ use super::Run;
 use crate::engine::Transaction;
 use crate::error::Result;
 use crate::graph::Node;
-use crate::history::{AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum};
+use crate::history::{
+    AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum,
+};
 use crate::model::{BUSTARD, Dependency, Engine, Which};
 use crate::plan::{Change, Facts};
 use crate::report::State;

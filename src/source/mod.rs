@@ -20,7 +20,9 @@ mod variants;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{App, BUSTARD, Engine, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix};
+use crate::model::{
+    App, BUSTARD, Engine, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
+};
 use crate::sql::{Text, names};
 use directory::Found;
 use name::{FileName, Kind, Language};
@@ -150,7 +152,8 @@ fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
         let [first, second] = pair else { continue };
         if first.id.is_repeatable() {
             if first.id == second.id {
-                let message = format!("the app `{label}` has two repeatable migrations of one name: {}", first.id);
+                let message =
+                    format!("the app `{label}` has two repeatable migrations of one name: {}", first.id);
                 let help = "give one of them a name of its own: it is all that tells them apart";
                 findings.problems.push(Diagnostic::new(message).help(help));
             }

@@ -221,7 +221,10 @@ mod tests {
         };
         assert_eq!(read("V1__a.sql"), (Kind::InOrder, 1, "a".into(), None, Language::Sql));
         assert_eq!(read("U007__a__b_.rs"), (Kind::OutOfOrder, 7, "a__b_".into(), None, Language::Rust));
-        assert_eq!(read("V1__x.postgres.sql"), (Kind::InOrder, 1, "x".into(), Some("postgres"), Language::Sql));
+        assert_eq!(
+            read("V1__x.postgres.sql"),
+            (Kind::InOrder, 1, "x".into(), Some("postgres"), Language::Sql)
+        );
         assert_eq!(read("V20240131120000__été.sqlite.sql").3, Some("sqlite"));
         assert_eq!(read("V1__e\u{301}te.sql").2, "e\u{301}te");
         assert_eq!(read("V9223372036854775807__x.sql").1, i64::MAX);

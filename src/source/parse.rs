@@ -6,7 +6,9 @@
 //! this module builds the operations, in the order of the file.
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{Dependency, Engine, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
+use crate::model::{
+    Dependency, Engine, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache,
+};
 use crate::sql::directive::{self, Directive};
 use crate::sql::refuse::{self, Explained, Verdict};
 use crate::sql::split::{self, Piece, Unit};

@@ -273,10 +273,7 @@ mod tests {
             ),
             (
                 "-- bustard: depends on forum R__user_names \r",
-                Directive::DependsOn {
-                    app: "forum".into(),
-                    which: Which::Repeatable("user_names".into()),
-                },
+                Directive::DependsOn { app: "forum".into(), which: Which::Repeatable("user_names".into()) },
             ),
             ("--bustard:depends on forum", Directive::DependsOn { app: "forum".into(), which: Which::All }),
             (

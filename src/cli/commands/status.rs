@@ -141,7 +141,14 @@ pub fn caches(status: &Status) -> String {
 
 /// How many of the expected migrations are in which state.
 pub fn summary(status: &Status) -> String {
-    let states = [State::Applied, State::Pending, State::OutOfOrder, State::Divergent, State::Missing, State::Superseded];
+    let states = [
+        State::Applied,
+        State::Pending,
+        State::OutOfOrder,
+        State::Divergent,
+        State::Missing,
+        State::Superseded,
+    ];
     let parts: Vec<String> = (states.into_iter())
         .map(|state| (status.expected().filter(|one| one.state == state).count(), word(state).0))
         .filter(|(number, _)| *number > 0)

@@ -10,10 +10,14 @@ use rusqlite::ffi::ErrorCode;
 use super::foreign_keys::{Off, Violations};
 use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
-use crate::engine::{Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident};
+use crate::engine::{
+    Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
+};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::failpoint;
-use crate::model::{Applied, Engine, Form, Function, History, HistoryTable, Native, OpenTransaction, Statement, Width};
+use crate::model::{
+    Applied, Engine, Form, Function, History, HistoryTable, Native, OpenTransaction, Statement, Width,
+};
 
 /// A session.
 pub(crate) struct SqliteSession<'s> {
