@@ -164,7 +164,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
     pub fn load(&self, engine: Engine) -> Result<()> {
         self.sources(engine).map(drop)
     }
@@ -172,14 +172,14 @@ impl Migrator {
     fn sources(&self, engine: Engine) -> Result<Sources> {
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, warnings, mut problems, broken } = source::load(&apps, engine);
+        let source::Loaded { apps, warnings, mut errors, broken } = source::load(&apps, engine);
         let graph = match Graph::new(&apps, &broken) {
-            Ok(graph) if problems.is_empty() => graph,
+            Ok(graph) if errors.is_empty() => graph,
             refused => {
-                problems.extend(refused.err().unwrap_or_default());
-                problems.sort_by(|(a, one), (b, other)| (a, one.place()).cmp(&(b, other.place())));
-                let problems = problems.into_iter().map(|(_, problem)| problem).collect();
-                return Err(Error::problems(ErrorKind::Source, problems));
+                errors.extend(refused.err().unwrap_or_default());
+                errors.sort_by(|(a, one), (b, other)| (a, one.place()).cmp(&(b, other.place())));
+                let errors = errors.into_iter().map(|(_, error)| error).collect();
+                return Err(Error::from_diagnostics(ErrorKind::Source, errors));
             }
         };
         let tables = apps.iter().map(|app| HistoryTable::of(app, engine)).collect();
@@ -204,7 +204,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
     pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
         let Sources { apps, graph, .. } = self.sources(engine)?;
         Ok(migration_graph::of(&apps, &graph))
@@ -225,7 +225,7 @@ impl Migrator {
             allow: self.allow,
             grant: self.grant.as_deref(),
             listeners: &self.listeners,
-            advice: "correct it and run again",
+            advice: "correct it and run again".into(),
         }
     }
 }

@@ -35,7 +35,7 @@ mod tables;
 pub(crate) use self::tables::described;
 pub use self::tables::{Untracked, UntrackedTable};
 pub(crate) use self::tables::{forget_all, untracked, untracked_query};
-use crate::diagnostic::nearest;
+use crate::diagnostic::{Code, nearest};
 use crate::engine::{Executor, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CacheVersion, Engine};
@@ -285,5 +285,6 @@ pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a S
 pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
     let owner = owner.map_or_else(String::new, |owner| format!(" by the app {owner}"));
     Error::new(ErrorKind::Cache, format!("the cache {name} is already registered{owner}"))
+        .with_code(Code::DuplicateCache)
         .help("choose another name, or unregister that one first")
 }

@@ -251,7 +251,7 @@ impl Run<'_> {
         let engine = transaction.engine();
         let left = inspect::dangling(engine, &mut |sql| transaction.rows(sql), tables)?;
         match left.first() {
-            Some(left) => Err(Error::problems(ErrorKind::Failed, vec![left.in_the_way(engine)])),
+            Some(left) => Err(Error::from_diagnostics(ErrorKind::Failed, vec![left.in_the_way(engine)])),
             None => Ok(()),
         }
     }

@@ -8,7 +8,7 @@
 
 use sea_query::{PostgresQueryBuilder, QueryBuilder, SqliteQueryBuilder};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Action, Advice, Code, Diagnostic};
 use crate::engine::{Row, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Engine;
@@ -53,13 +53,14 @@ impl Reference {
     pub(crate) fn in_the_way(&self, engine: Engine) -> Diagnostic {
         let (table, references) = (self.from.shown(engine), self.to.shown(engine));
         let columns = self.columns.join(", ");
-        Diagnostic::new(format!(
+        let message = format!(
             "the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"
-        ))
-        .help(format!(
-            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; \
-             or `--keep-data` leaves the tables where they are"
-        ))
+        );
+        let advice = format!(
+            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; or "
+        );
+        Diagnostic::new(Code::ReferencedTable, message)
+            .help(Advice::text(advice).then(Action::KeepData).and(" leaves the tables where they are"))
     }
 }
 

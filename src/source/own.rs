@@ -26,7 +26,7 @@ mod tests {
 
     fn loaded(engine: Engine) -> LoadedApp {
         let mut loaded = load(&[own()], engine);
-        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.errors, []);
         loaded.apps.remove(0)
     }
 

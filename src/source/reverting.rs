@@ -49,12 +49,12 @@ pub(crate) fn write(operations: &[Operation], engine: Engine) -> (String, Option
 ///
 /// # Errors
 ///
-/// What is wrong with it, at its place in a file of this name.
+/// The diagnostics, with their places in a file of this name.
 pub(crate) fn read(name: &Path, text: &str, engine: Engine) -> Result<Vec<Operation>, Vec<Diagnostic>> {
     let parsed = parse(&Text::new(name, text), engine, Directives::Undoing);
-    match parsed.problems.is_empty() {
+    match parsed.errors.is_empty() {
         true => Ok(parsed.migration.operations),
-        false => Err(parsed.problems),
+        false => Err(parsed.errors),
     }
 }
 
@@ -81,13 +81,13 @@ mod tests {
 
     use super::*;
     use crate::model::{Function, Migration};
-    use crate::source::Findings;
+    use crate::source::Diagnostics;
     use crate::source::code::built;
 
     fn undo_of(migration: &Migration, engine: Engine) -> Vec<Operation> {
-        let mut findings = Findings::default();
-        let loaded = built("app", "V1__x", migration, engine, &mut findings).expect("a good name");
-        assert!(findings.problems.is_empty(), "{:?}", findings.problems);
+        let mut found = Diagnostics::default();
+        let loaded = built("app", "V1__x", migration, engine, &mut found).expect("a good name");
+        assert!(found.errors.is_empty(), "{:?}", found.errors);
         loaded.migration.undo().expect("it can be undone")
     }
 

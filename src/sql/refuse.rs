@@ -4,39 +4,33 @@
 
 use super::lexer::Kind;
 use super::split::Unit;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::model::Engine;
 
+/// Whether a statement may be in a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Fine,
+pub(crate) enum Admission {
+    Admitted,
     /// Left out, with a warning.
-    Dropped(Explained),
-    Refused(Explained),
+    Dropped(Diagnostic),
+    Refused(Diagnostic),
     /// What follows it is data, not SQL.
-    CopyIn(Explained),
+    CopyIn(Diagnostic),
     /// Only outside of transactions.
-    NotInTransaction(Explained),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Explained {
-    pub message: String,
-    pub help: &'static str,
+    NotInTransaction(Diagnostic),
 }
 
 const COMMITS: &str = "leave it out: Bustard commits a migration with its history; what must commit on its own goes into a migration of its own";
 const COPY_IN: &str = "write the rows as INSERT, or COPY FROM a file of the server";
-const COPY_OUT: &str = "leave it out: nobody reads what it writes";
+const COPY_OUT: &str = "leave it out: its output is not read";
 const NO_TRANSACTION: &str = "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
 
-pub(crate) fn judge(unit: &Unit<'_>, engine: Engine) -> Verdict {
+pub(crate) fn judge(unit: &Unit<'_>, engine: Engine) -> Admission {
     if let Some(keywords) = transaction_control(unit) {
-        return Verdict::Refused(Explained {
-            message: format!(
-                "`{keywords}` cannot be in a migration: it would end or begin the transaction that the migration is applied in"
-            ),
-            help: COMMITS,
-        });
+        let message = format!(
+            "`{keywords}` cannot be in a migration: it would end or begin the transaction that the migration is applied in"
+        );
+        return Admission::Refused(Diagnostic::new(Code::TransactionControl, message).help(COMMITS));
     }
     match engine {
         Engine::Postgres => postgres(unit),
@@ -64,15 +58,13 @@ fn transaction_control(unit: &Unit<'_>) -> Option<&'static str> {
     .map(|(_, shown)| shown)
 }
 
-fn postgres(unit: &Unit<'_>) -> Verdict {
+fn postgres(unit: &Unit<'_>) -> Admission {
     if unit.is(0, "COPY") {
         return copy(unit);
     }
     let alone = |what: &str| {
-        Verdict::NotInTransaction(Explained {
-            message: format!("`{what}` cannot run inside a transaction"),
-            help: NO_TRANSACTION,
-        })
+        let message = format!("`{what}` cannot run inside a transaction");
+        Admission::NotInTransaction(Diagnostic::new(Code::NotInTransaction, message).help(NO_TRANSACTION))
     };
     for what in [
         "VACUUM",
@@ -102,15 +94,13 @@ fn postgres(unit: &Unit<'_>) -> Verdict {
     if let Some(encoding) = client_encoding(unit)
         && !matches!(encoding.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "DEFAULT")
     {
-        return Verdict::Dropped(Explained {
-            message: format!("the encoding {encoding} is not set: migrations are read and sent as UTF-8"),
-            help: "leave it out",
-        });
+        let message = format!("the encoding {encoding} is not set: migrations are read and sent as UTF-8");
+        return Admission::Dropped(Diagnostic::new(Code::SkippedEncoding, message).help("leave it out"));
     }
     if unit.starts("ALTER TABLE") && last_words(unit, &["CONCURRENTLY"]) && any(unit, "DETACH") {
         return alone("DETACH PARTITION CONCURRENTLY");
     }
-    Verdict::Fine
+    Admission::Admitted
 }
 
 /// What `SET client_encoding = …` or `SET NAMES …` sets.
@@ -125,8 +115,8 @@ fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
     Some(unit.token(value).trim_matches('\''))
 }
 
-/// `COPY` with the client at the other end: there is nobody there.
-fn copy(unit: &Unit<'_>) -> Verdict {
+/// `COPY` from or to the client, which has no data to send and reads none.
+fn copy(unit: &Unit<'_>) -> Admission {
     let mut depth = 0;
     for n in 1..unit.len() {
         match unit.kind(n) {
@@ -134,17 +124,17 @@ fn copy(unit: &Unit<'_>) -> Verdict {
             Some(Kind::Close) => depth -= 1,
             _ if depth != 0 => {}
             _ if unit.is(n, "STDIN") && unit.is(n - 1, "FROM") => {
-                let message = "`COPY … FROM STDIN` cannot be in a migration: its rows are no SQL".to_owned();
-                return Verdict::CopyIn(Explained { message, help: COPY_IN });
+                let message = "`COPY … FROM STDIN` cannot be in a migration: its rows are no SQL";
+                return Admission::CopyIn(Diagnostic::new(Code::ClientCopy, message).help(COPY_IN));
             }
             _ if unit.is(n, "STDOUT") && unit.is(n - 1, "TO") => {
-                let message = "`COPY … TO STDOUT` cannot be in a migration".to_owned();
-                return Verdict::Refused(Explained { message, help: COPY_OUT });
+                let message = "`COPY … TO STDOUT` cannot be in a migration";
+                return Admission::Refused(Diagnostic::new(Code::ClientCopy, message).help(COPY_OUT));
             }
             _ => {}
         }
     }
-    Verdict::Fine
+    Admission::Admitted
 }
 
 fn last_words(unit: &Unit<'_>, words: &[&str]) -> bool {
@@ -156,49 +146,53 @@ fn any(unit: &Unit<'_>, word: &str) -> bool {
     (0..unit.len()).any(|n| unit.is(n, word))
 }
 
-fn sqlite(unit: &Unit<'_>) -> Verdict {
-    let refused = |what: &str, why: &str, help| {
-        Verdict::Refused(Explained { message: format!("`{what}` cannot be in a migration: {why}"), help })
+fn sqlite(unit: &Unit<'_>) -> Admission {
+    let refused = |code, what: &str, why: &str, help: &'static str| {
+        let message = format!("`{what}` cannot be in a migration: {why}");
+        Admission::Refused(Diagnostic::new(code, message).help(help))
     };
     let in_transaction = "SQLite refuses it inside a transaction";
     match () {
         () if unit.is(0, "ATTACH") => {
-            refused("ATTACH", "only the database that is migrated is locked and committed", "leave it out")
+            let why = "only the database that is migrated is locked and committed";
+            refused(Code::AttachedDatabase, "ATTACH", why, "leave it out")
         }
-        () if unit.is(0, "DETACH") => refused("DETACH", in_transaction, "leave it out"),
+        () if unit.is(0, "DETACH") => {
+            refused(Code::AttachedDatabase, "DETACH", in_transaction, "leave it out")
+        }
         () if unit.is(0, "VACUUM") => {
-            refused("VACUUM", in_transaction, "run it by hand, after the migration")
+            refused(Code::NotInTransaction, "VACUUM", in_transaction, "run it by hand, after the migration")
         }
         () if unit.is(0, "PRAGMA") => pragma(unit),
-        () => Verdict::Fine,
+        () => Admission::Admitted,
     }
 }
 
 /// Pragmas that a transaction makes impossible, or meaningless.
-fn pragma(unit: &Unit<'_>) -> Verdict {
+fn pragma(unit: &Unit<'_>) -> Admission {
     let name_at = if unit.kind(2) == Some(Kind::Period) { 3 } else { 1 };
     let name = unit.token(name_at).to_ascii_lowercase();
     let sets = matches!(unit.token(name_at + 1), "=" | "(");
     match name.as_str() {
-        "foreign_keys" if sets => Verdict::Dropped(Explained {
-            message: "`PRAGMA foreign_keys` is left out: it does nothing inside a transaction".to_owned(),
-            help: "foreign keys are switched off while migrations run, and checked before they commit",
-        }),
-        "journal_mode" | "synchronous" | "temp_store" | "page_size" | "auto_vacuum" | "encoding" if sets => {
-            Verdict::Refused(Explained {
-                message: format!(
-                    "`PRAGMA {name}` cannot be in a migration: SQLite does not change it inside a transaction"
-                ),
-                help: "set it where the application opens the database",
-            })
+        "foreign_keys" if sets => {
+            let message = "`PRAGMA foreign_keys` is left out: it does nothing inside a transaction";
+            let help = "foreign keys are switched off while migrations run, and checked before they commit";
+            Admission::Dropped(Diagnostic::new(Code::SkippedPragma, message).help(help))
         }
-        "wal_checkpoint" => Verdict::Refused(Explained {
-            message:
-                "`PRAGMA wal_checkpoint` cannot be in a migration: SQLite refuses it inside a transaction"
-                    .to_owned(),
-            help: "run it by hand, after the migration",
-        }),
-        _ => Verdict::Fine,
+        "journal_mode" | "synchronous" | "temp_store" | "page_size" | "auto_vacuum" | "encoding" if sets => {
+            let message = format!(
+                "`PRAGMA {name}` cannot be in a migration: SQLite does not change it inside a transaction"
+            );
+            let help = "set it where the application opens the database";
+            Admission::Refused(Diagnostic::new(Code::IneffectivePragma, message).help(help))
+        }
+        "wal_checkpoint" => {
+            let message =
+                "`PRAGMA wal_checkpoint` cannot be in a migration: SQLite refuses it inside a transaction";
+            let help = "run it by hand, after the migration";
+            Admission::Refused(Diagnostic::new(Code::NotInTransaction, message).help(help))
+        }
+        _ => Admission::Admitted,
     }
 }
 
@@ -208,7 +202,7 @@ mod tests {
     use super::super::split::{Piece, split};
     use super::*;
 
-    fn verdict(sql: &str, engine: Engine) -> Verdict {
+    fn judged_as(sql: &str, engine: Engine) -> Admission {
         let (tokens, _) = lex(sql, engine);
         match split(sql, &tokens, engine).pop() {
             Some(Piece::Statement(unit)) => judge(&unit, engine),
@@ -231,7 +225,7 @@ mod tests {
                 "/* c */ COMMIT -- c\n",
                 "BEGIN; ",
             ] {
-                assert!(matches!(verdict(sql, engine), Verdict::Refused(_)), "{sql}");
+                assert!(matches!(judged_as(sql, engine), Admission::Refused(_)), "{sql}");
             }
             for sql in [
                 "ROLLBACK TO a",
@@ -243,34 +237,34 @@ mod tests {
                 "SELECT 1 AS begin",
                 "CREATE TABLE commit (a int)",
             ] {
-                assert_eq!(verdict(sql, engine), Verdict::Fine, "{sql}");
+                assert_eq!(judged_as(sql, engine), Admission::Admitted, "{sql}");
             }
         }
         for sql in ["ABORT", "PREPARE TRANSACTION 'a'", "COMMIT PREPARED 'a'", "ROLLBACK PREPARED 'a'"] {
-            assert!(matches!(verdict(sql, Engine::Postgres), Verdict::Refused(_)), "{sql}");
+            assert!(matches!(judged_as(sql, Engine::Postgres), Admission::Refused(_)), "{sql}");
         }
-        assert_eq!(verdict("PREPARE a AS SELECT 1", Engine::Postgres), Verdict::Fine);
+        assert_eq!(judged_as("PREPARE a AS SELECT 1", Engine::Postgres), Admission::Admitted);
     }
 
     #[test]
     fn copy_needs_somebody_at_the_other_end() {
-        let judged = |sql| verdict(sql, Engine::Postgres);
-        assert!(matches!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv)"), Verdict::CopyIn(_)));
-        assert!(matches!(judged("copy a to stdout"), Verdict::Refused(_)));
-        assert_eq!(judged("COPY a FROM '/stdin'"), Verdict::Fine);
-        assert_eq!(judged("COPY (SELECT 1 FROM stdin) TO '/x'"), Verdict::Fine);
+        let judged = |sql| judged_as(sql, Engine::Postgres);
+        assert!(matches!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv)"), Admission::CopyIn(_)));
+        assert!(matches!(judged("copy a to stdout"), Admission::Refused(_)));
+        assert_eq!(judged("COPY a FROM '/stdin'"), Admission::Admitted);
+        assert_eq!(judged("COPY (SELECT 1 FROM stdin) TO '/x'"), Admission::Admitted);
     }
 
     #[test]
     fn the_encoding_stays_utf8() {
         for sql in ["SET client_encoding = 'LATIN1'", "set local client_encoding to win1252", "SET NAMES 'x'"]
         {
-            assert!(matches!(verdict(sql, Engine::Postgres), Verdict::Dropped(_)), "{sql}");
+            assert!(matches!(judged_as(sql, Engine::Postgres), Admission::Dropped(_)), "{sql}");
         }
         for sql in
             ["SET client_encoding = 'UTF8'", "SET SESSION client_encoding TO DEFAULT", "SET a = 'LATIN1'"]
         {
-            assert_eq!(verdict(sql, Engine::Postgres), Verdict::Fine, "{sql}");
+            assert_eq!(judged_as(sql, Engine::Postgres), Admission::Admitted, "{sql}");
         }
     }
 
@@ -288,7 +282,7 @@ mod tests {
             "CLUSTER",
             "ALTER TABLE a DETACH PARTITION b CONCURRENTLY",
         ] {
-            assert!(matches!(verdict(sql, Engine::Postgres), Verdict::NotInTransaction(_)), "{sql}");
+            assert!(matches!(judged_as(sql, Engine::Postgres), Admission::NotInTransaction(_)), "{sql}");
         }
         for sql in [
             "REFRESH MATERIALIZED VIEW CONCURRENTLY a",
@@ -299,15 +293,15 @@ mod tests {
             "ALTER TYPE a ADD VALUE 'b'",
             "CREATE INDEX \"concurrently\" ON a (b)",
         ] {
-            assert_eq!(verdict(sql, Engine::Postgres), Verdict::Fine, "{sql}");
+            assert_eq!(judged_as(sql, Engine::Postgres), Admission::Admitted, "{sql}");
         }
     }
 
     #[test]
     fn sqlites_pragmas() {
-        let judged = |sql| verdict(sql, Engine::Sqlite);
+        let judged = |sql| judged_as(sql, Engine::Sqlite);
         for sql in ["PRAGMA foreign_keys = OFF", "pragma main.foreign_keys(0)", "PRAGMA Foreign_Keys=on"] {
-            assert!(matches!(judged(sql), Verdict::Dropped(_)), "{sql}");
+            assert!(matches!(judged(sql), Admission::Dropped(_)), "{sql}");
         }
         for sql in [
             "PRAGMA journal_mode=WAL",
@@ -317,7 +311,7 @@ mod tests {
             "ATTACH 'a' AS b",
             "DETACH b",
         ] {
-            assert!(matches!(judged(sql), Verdict::Refused(_)), "{sql}");
+            assert!(matches!(judged(sql), Admission::Refused(_)), "{sql}");
         }
         for sql in [
             "PRAGMA foreign_keys",
@@ -326,7 +320,7 @@ mod tests {
             "PRAGMA user_version = 3",
             "PRAGMA foreign_key_check(a)",
         ] {
-            assert_eq!(judged(sql), Verdict::Fine, "{sql}");
+            assert_eq!(judged(sql), Admission::Admitted, "{sql}");
         }
     }
 }
