@@ -8,9 +8,7 @@
 mod support;
 
 mod apps;
-#[cfg(feature = "tokio")]
 mod asynchronous;
-#[cfg(feature = "tokio")]
 mod asynchronous_runs;
 mod bad_database;
 mod bad_files;
@@ -27,7 +25,6 @@ mod cli_watch;
 mod conformance;
 mod connection;
 mod forum;
-#[cfg(feature = "testing")]
 mod forum_migrations;
 mod misago;
 mod notifications;
@@ -38,7 +35,6 @@ mod refresher;
 mod releases;
 mod round_trips;
 mod sql_api;
-#[cfg(all(feature = "memcached", feature = "redis"))]
 mod stores;
 mod support_works;
 mod triggers;

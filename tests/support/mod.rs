@@ -3,7 +3,7 @@
 //! which the built command runs, and a proxy that counts round trips. Nothing here
 //! touches the library.
 
-// Each test binary compiles this module and uses its own part of it.
+// Each crate of tests or benchmarks compiles this module and uses its own part of it.
 #![allow(dead_code, unused_imports)]
 
 mod binaries;
@@ -24,12 +24,12 @@ mod tls;
 mod watchdog;
 
 pub use binaries::{Binaries, unprivileged};
-pub use cluster::{Cluster, LOCAL_TRUST};
-pub use database::{Database, Rows};
+pub use cluster::Cluster;
+pub use database::Database;
 pub use example::example;
 pub use pgbouncer::PgBouncer;
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
-pub use project::{Project, sqlite_schema};
+pub use project::Project;
 pub use random::Random;
 pub use scene::{Scene, refused, refused_alike};
 pub use servers::Server;
