@@ -8,16 +8,16 @@
 
 #[cfg(feature = "_engine")]
 pub(crate) mod database;
+pub(crate) mod dialects;
 pub(crate) mod observer;
-#[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-#[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
-use crate::model::{Applied, Engine, Form, Function, History, HistoryTable, Statement};
+use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
+use crate::sql::Dialect;
 
 /// One row, each column as the engine writes it as text.
 pub type Row = Vec<Option<String>>;
@@ -59,10 +59,10 @@ pub(crate) mod sealed {
     use std::time::Duration;
 
     use super::{Result, Row, Session};
-    use crate::model::Engine;
+    use crate::sql::Dialect;
 
     pub trait Executor {
-        fn engine(&self) -> Engine;
+        fn dialect(&self) -> &'static dyn Dialect;
         /// Runs one statement and returns its rows.
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
         /// Runs one statement that writes. On a connection of Bustard's own it may
@@ -99,7 +99,7 @@ pub(crate) mod sealed {
 
     pub trait Connection {
         /// Known before connecting.
-        fn engine(&self) -> Engine;
+        fn dialect(&self) -> &'static dyn Dialect;
         /// Connects, where that has not happened yet. With `functions`, the
         /// transactions of the session can be handed to Rust functions. `patience`
         /// is how long it tries to read a database that a writer keeps to itself.
@@ -148,7 +148,7 @@ pub type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, Opened) -> Result<bo
 
 /// An open connection.
 pub trait Session {
-    fn engine(&self) -> Engine;
+    fn dialect(&self) -> &'static dyn Dialect;
 
     /// Reads the histories, in the order of `tables`, without lock or
     /// transaction. On PostgreSQL one round trip, if all tables are there.
@@ -182,7 +182,7 @@ pub trait Session {
 
 /// An open transaction that holds the migration lock.
 pub trait Transaction {
-    fn engine(&self) -> Engine;
+    fn dialect(&self) -> &'static dyn Dialect;
 
     /// Whose statements follow; errors say so.
     fn enter(&mut self, app: &str, migration: &str);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::Row;
 use crate::error::Result;
-use crate::model::Engine;
+use crate::sql::Dialect;
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Woken {
 /// A connection that is looked through. Made and dropped anywhere; what lies
 /// between belongs on a thread of its own, not into an asynchronous task.
 pub(crate) trait Observer: Send {
-    fn engine(&self) -> Engine;
+    fn dialect(&self) -> &'static dyn Dialect;
 
     /// Connects, in place of any connection that there is. Does not create
     /// anything.

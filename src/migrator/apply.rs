@@ -15,11 +15,12 @@ use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{AppState, Installed};
 use crate::history::{app_rows, refinery};
-use crate::model::{BUSTARD, Engine};
+use crate::model::BUSTARD;
 use crate::model::{Form, Operation, Statement};
 use crate::plan::{Facts, KEEPS_RECORDS, Revert, State, TRACKS_TABLES};
 use crate::registry::in_transaction::Scope;
 use crate::registry::{self, UntrackedTable};
+use crate::sql::Dialect;
 
 /// A run under way.
 pub(super) struct Run<'r> {
@@ -53,7 +54,7 @@ impl Migrator {
         let found = self.look(loaded, session, Direction::Up, choose)?;
         run.begin(&loaded.facts(&found.seen.histories, &found.seen.installed));
         let nothing = found.is_nothing();
-        let granting = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres);
+        let granting = self.grant.as_deref().filter(|_| session.dialect().has_schemas());
         if !nothing {
             self.tell(Event::Planned { steps: found.steps.len() });
             let at_once = match self.transaction {
@@ -86,9 +87,10 @@ impl Migrator {
 
     pub(super) fn backward(&self, loaded: &Loaded, session: &mut dyn Session, to: &Revert) -> Result<Report> {
         let mut run = Run::new(self, loaded);
+        let dialect = session.dialect();
         let choose = |facts: &Facts<'_>| {
             let steps = facts.backward(to)?;
-            steps.iter().try_for_each(|node| undo(facts, *node).map(drop))?;
+            steps.iter().try_for_each(|node| undo(facts, *node, dialect).map(drop))?;
             Ok(steps)
         };
         let found = self.look(loaded, session, Direction::Down, choose)?;
@@ -109,18 +111,11 @@ impl Migrator {
 }
 
 /// The operator, whatever the search path says.
-fn equals(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "OPERATOR(pg_catalog.=)",
-        Engine::Sqlite => "=",
-    }
-}
-
 /// What undoes a migration, or why nothing does.
-fn undo(facts: &Facts<'_>, node: Node) -> Result<Vec<Operation>> {
+fn undo(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Result<Vec<Operation>> {
     let loaded = facts.migration(node);
     loaded.migration.undo().map_err(|operation| {
-        let what = operation.describe(Engine::Postgres);
+        let what = operation.describe(dialect);
         Error::new(ErrorKind::Usage, format!("cannot be undone: {what}"))
             .in_migration(&facts.apps[node.0].label, &loaded.id)
             .at(operation.place().or(loaded.file.as_ref()).cloned())
@@ -190,8 +185,8 @@ impl<'r> Run<'r> {
             }
         };
         let loaded = self.loaded;
-        let engine = session.engine();
-        let query = self.knows_apps.then(|| app_rows::apps_query(engine));
+        let dialect = session.dialect();
+        let query = self.knows_apps.then(|| app_rows::apps_query(dialect));
         let (tables, lock_wait) = (&loaded.tables, migrator.lock_wait);
         let opening = Opening { tables, query, lock_wait, on_wait: &on_wait };
         let started = Instant::now();
@@ -203,7 +198,7 @@ impl<'r> Run<'r> {
                 self.verified.retain(|app| opened.histories[*app].width.is_some());
                 let installed = installed(loaded, transaction, &opened)?;
                 let facts = loaded.facts(&opened.histories, &installed);
-                preflight::settle(&facts, engine, |sql| transaction.rows(sql))?;
+                preflight::settle(&facts, dialect, |sql| transaction.rows(sql))?;
                 changed = work(self, transaction, &facts)?;
                 Ok(changed)
             });
@@ -289,8 +284,10 @@ impl<'r> Run<'r> {
             return Ok(());
         }
         let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
-        if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
-            transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
+        let schema = transaction.dialect().own_schema().filter(|_| loaded.label == BUSTARD);
+        if let Some(schema) = schema.filter(|_| history.width.is_none()) {
+            let create = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+            transaction.execute(Statement::generated(create, None))?;
         }
         if history.width.is_none() {
             transaction.makes_history(&loaded.label);
@@ -323,7 +320,7 @@ impl<'r> Run<'r> {
         transaction.enter(app, &name);
         let undo = match direction {
             Direction::Up => None,
-            Direction::Down => Some(undo(facts, node)?),
+            Direction::Down => Some(undo(facts, node, transaction.dialect())?),
         };
         let operations = undo.as_deref().unwrap_or(&loaded.migration.operations);
         for operation in operations {
@@ -333,7 +330,7 @@ impl<'r> Run<'r> {
         }
         transaction.restore_settings()?;
         if failpoint::fault("history-second-transaction") {
-            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            let form = if transaction.dialect().has_schemas() { Form::Generated } else { Form::Unsplit };
             transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
         }
         let table = transaction.history_table(app).to_owned();
@@ -344,7 +341,7 @@ impl<'r> Run<'r> {
                 self.install(facts, node.0);
             }
             Direction::Down => {
-                let equals = equals(transaction.engine());
+                let equals = transaction.dialect().equals();
                 let sql = format!("DELETE FROM {table} WHERE version {equals} {}", loaded.id.version);
                 transaction.execute(Statement::generated(sql, None))?;
                 self.forget(transaction, facts, node)?;
@@ -352,7 +349,7 @@ impl<'r> Run<'r> {
         }
         if app == BUSTARD
             && let Some(roles) = &self.migrator.grant
-            && transaction.engine() == Engine::Postgres
+            && transaction.dialect().has_schemas()
         {
             let more = loaded.id.version >= TRACKS_TABLES || self.tracks_tables(facts);
             grants::set(transaction, roles, more)?;
@@ -393,7 +390,7 @@ impl<'r> Run<'r> {
                 }
             }
             Operation::Schema(schema) => {
-                let sql = schema.sql(transaction.engine()).ok_or_else(|| {
+                let sql = schema.sql(transaction.dialect()).ok_or_else(|| {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
                 })?;
                 // There is no line that it comes from, so its own is shown.
@@ -408,7 +405,7 @@ impl<'r> Run<'r> {
 
     /// Puts the triggers back that are missing where nothing else is to be done.
     fn retrack(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
-        let rows = transaction.rows(registry::untracked_query(transaction.engine()))?;
+        let rows = transaction.rows(registry::untracked_query(transaction.dialect()))?;
         let mut untracked = registry::untracked(rows);
         untracked.retain(UntrackedTable::is_repairable);
         if untracked.is_empty() {
@@ -463,7 +460,7 @@ fn installed(loaded: &Loaded, transaction: &mut dyn Transaction, opened: &Opened
     let rows = match &opened.rows {
         Some(rows) => rows.clone(),
         None if loaded.facts(&opened.histories, &unknown).keeps_records() => {
-            transaction.rows(app_rows::apps_query(transaction.engine()))?
+            transaction.rows(app_rows::apps_query(transaction.dialect()))?
         }
         None => return Ok(unknown),
     };

@@ -79,7 +79,7 @@ pub(super) fn check(
                 None => {
                     let mut known: Vec<String> = owners.keys().cloned().collect();
                     if facts.has_registry() {
-                        let rows = session.rows(registry::names_query(session.engine()))?;
+                        let rows = session.rows(registry::names_query(session.dialect()))?;
                         known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
                     }
                     let unknown = registry::unknown(&unregister.name, &known);
@@ -152,7 +152,7 @@ fn owners(
             _ => None,
         })
         .collect();
-    let rows = session.rows(&registry::owners_query(session.engine(), &names))?;
+    let rows = session.rows(&registry::owners_query(session.dialect(), &names))?;
     Ok(owners_of(rows))
 }
 

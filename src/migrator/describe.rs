@@ -6,19 +6,20 @@ use super::{AppChange, Direction, Plan, Step, caches};
 use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
 use crate::history::AppState;
-use crate::model::{BUSTARD, Engine, Form, Operation, Statement};
+use crate::model::{BUSTARD, Form, Operation, Statement};
 use crate::plan::Facts;
 use crate::registry::{self, UntrackedTable};
+use crate::sql::Dialect;
 
 pub(super) fn plan(
     facts: &Facts<'_>,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     steps: &[Node],
     direction: Direction,
     untracked: Vec<UntrackedTable>,
     warnings: Vec<Diagnostic>,
 ) -> Plan {
-    let steps = steps.iter().map(|&node| step(facts, engine, node, direction)).collect();
+    let steps = steps.iter().map(|&node| step(facts, dialect, node, direction)).collect();
     Plan { steps, apps: Vec::new(), untracked, warnings }
 }
 
@@ -31,12 +32,12 @@ pub(super) fn changes(facts: &Facts<'_>, steps: &[Node], returning: &[usize]) ->
     apps.into_iter().map(|app| AppChange { app: app.to_owned(), state: AppState::Enabled }).collect()
 }
 
-fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> Step {
+fn step(facts: &Facts<'_>, dialect: &'static dyn Dialect, node: Node, direction: Direction) -> Step {
     let loaded = facts.migration(node);
     let undo = loaded.migration.undo();
     // Nobody would undo Bustard's own tables: they come and go with Bustard.
     let own = facts.apps[node.0].label == BUSTARD;
-    let irreversible = undo.as_ref().err().filter(|_| !own).map(|operation| operation.describe(engine));
+    let irreversible = undo.as_ref().err().filter(|_| !own).map(|operation| operation.describe(dialect));
     let operations = match direction {
         Direction::Up => loaded.migration.operations.clone(),
         Direction::Down => undo.unwrap_or_default(),
@@ -46,10 +47,10 @@ fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> 
         app: facts.apps[node.0].label.clone(),
         migration: loaded.id.clone(),
         direction,
-        operations: operations.iter().map(|operation| operation.describe(engine)).collect(),
+        operations: operations.iter().map(|operation| operation.describe(dialect)).collect(),
         sql: operations
             .iter()
-            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, engine))
+            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, dialect))
             .collect(),
         registers,
         unregisters,
@@ -58,7 +59,7 @@ fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> 
     }
 }
 
-fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
+fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect) -> Vec<String> {
     let ended = |statement: &Statement| match statement.form {
         // It ends as the file does, which may be in a comment.
         Form::Unsplit => statement.sql.clone(),
@@ -66,13 +67,13 @@ fn sql(operation: &Operation, app: &str, engine: Engine) -> Vec<String> {
     };
     match operation {
         Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
-        Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
+        Operation::Schema(schema) => schema.sql(dialect).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(register) => {
-            vec![registry::in_transaction::register_sql(engine, register, app)]
+            vec![registry::in_transaction::register_sql(dialect, register, app)]
         }
         Operation::UnregisterCache(unregister) => {
-            vec![registry::in_transaction::unregister_sql(engine, unregister)]
+            vec![registry::in_transaction::unregister_sql(dialect, unregister)]
         }
-        Operation::Function(_) => vec![format!("-- {}", operation.describe(engine))],
+        Operation::Function(_) => vec![format!("-- {}", operation.describe(dialect))],
     }
 }

@@ -101,7 +101,7 @@ impl Run<'_> {
             (Some(app), _) => self.put_app(transaction, facts, app, to)?,
             (None, Some(app)) => {
                 let app = InstalledApp { state: to, ..app.clone() };
-                transaction.execute(app_rows::put_app(transaction.engine(), &app))?;
+                transaction.execute(app_rows::put_app(transaction.dialect(), &app))?;
             }
             (None, None) => return Ok(false),
         }
@@ -129,7 +129,7 @@ impl Run<'_> {
         let left = caches::left_registered(facts);
         let left: Vec<_> = left.into_iter().filter(|(_, node)| apps.contains(&node.0)).collect();
         let names: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
-        let rows = transaction.rows(&registry::owners_query(transaction.engine(), &names))?;
+        let rows = transaction.rows(&registry::owners_query(transaction.dialect(), &names))?;
         let owners = caches::owners_of(rows);
         for (name, node) in left {
             let (app, migration) = (&facts.apps[node.0].label, facts.migration(node));
@@ -143,7 +143,7 @@ impl Run<'_> {
             transaction.enter(app, &migration.id.to_string());
             let again =
                 RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
-            transaction.execute(app_rows::give_cache(transaction.engine(), name, app))?;
+            transaction.execute(app_rows::give_cache(transaction.dialect(), name, app))?;
             let scope = Scope { tables: self.tracks_tables(facts), lenient: true };
             registry::in_transaction::register(transaction, &again, app, scope)?;
         }

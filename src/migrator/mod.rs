@@ -33,13 +33,14 @@ pub use self::report::{
 };
 pub use self::uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::engine::{Connection, GLANCE};
+use crate::engine::{Connection, GLANCE, dialects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 use crate::history::{AppState, Installed};
 use crate::model::{App, Engine, History, HistoryTable, LoadedApp};
 use crate::plan::{Allow, Facts, Memory, Revert};
 use crate::source;
+use crate::sql::Dialect;
 
 /// How a run is cut into transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -218,13 +219,13 @@ impl Migrator {
     ///
     /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
     pub fn load(&self, engine: Engine) -> Result<()> {
-        self.loaded(engine).map(drop)
+        self.loaded(dialects::of(engine)).map(drop)
     }
 
-    fn loaded(&self, engine: Engine) -> Result<Loaded> {
+    fn loaded(&self, dialect: &'static dyn Dialect) -> Result<Loaded> {
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, warnings, mut problems, broken } = source::load(&apps, engine);
+        let source::Loaded { apps, warnings, mut problems, broken } = source::load(&apps, dialect);
         let graph = match Graph::new(&apps, &broken) {
             Ok(graph) if problems.is_empty() => graph,
             refused => {
@@ -234,7 +235,7 @@ impl Migrator {
                 return Err(Error::problems(ErrorKind::Source, problems));
             }
         };
-        let tables = apps.iter().map(|app| HistoryTable::of(app, engine)).collect();
+        let tables = apps.iter().map(|app| HistoryTable::of(app, dialect)).collect();
         Ok(Loaded { apps, graph, tables, warnings, memory: Memory::default() })
     }
 
@@ -258,7 +259,7 @@ impl Migrator {
     ///
     /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
     pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
-        let Loaded { apps, graph, .. } = self.loaded(engine)?;
+        let Loaded { apps, graph, .. } = self.loaded(dialects::of(engine))?;
         Ok(migration_graph::of(&apps, &graph))
     }
 
@@ -274,7 +275,7 @@ impl Migrator {
     /// See [`ErrorKind`](crate::ErrorKind). Nothing of the failed transaction
     /// remains; [`Error::applied`](crate::Error::applied) lists what had committed before.
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let functions = loaded.has_functions();
         let mut session = connection.session(functions, self.lock_wait)?;
         self.forward(&loaded, &mut *session)
@@ -286,13 +287,13 @@ impl Migrator {
     ///
     /// As for `run`, as far as they can be seen beforehand.
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let choose = |facts: &Facts<'_>| facts.forward(self.wanted());
         let found = self.look(&loaded, &mut *session, Direction::Up, choose)?;
         let facts = loaded.facts(&found.seen.histories, &found.seen.installed);
-        let (engine, warnings) = (session.engine(), loaded.warnings_with(&facts));
-        let mut plan = describe::plan(&facts, engine, &found.steps, Direction::Up, Vec::new(), warnings);
+        let (dialect, warnings) = (session.dialect(), loaded.warnings_with(&facts));
+        let mut plan = describe::plan(&facts, dialect, &found.steps, Direction::Up, Vec::new(), warnings);
         plan.apps = describe::changes(&facts, &found.steps, &found.returning);
         plan.untracked = found.repairable();
         Ok(plan)
@@ -305,7 +306,7 @@ impl Migrator {
     /// Only those of sources and connection: what is wrong with the history is
     /// the answer, not an error.
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let seen = loaded.see(&mut *session)?;
         let facts = loaded.facts(&seen.histories, &seen.installed);
@@ -320,7 +321,7 @@ impl Migrator {
     /// As for [`run`](Migrator::run); and before anything is undone, if one of
     /// the migrations cannot be.
     pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let functions = loaded.has_functions();
         let mut session = connection.session(functions, self.lock_wait)?;
         self.backward(&loaded, &mut *session, to)
@@ -332,14 +333,14 @@ impl Migrator {
     ///
     /// As for `revert`, as far as they can be seen beforehand.
     pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let seen = loaded.see(&mut *session)?;
         let facts = loaded.facts(&seen.histories, &seen.installed);
         facts.check(self.allow)?;
         let steps = facts.backward(to)?;
-        let (engine, warnings) = (session.engine(), loaded.warnings_with(&facts));
-        Ok(describe::plan(&facts, engine, &steps, Direction::Down, Vec::new(), warnings))
+        let (dialect, warnings) = (session.dialect(), loaded.warnings_with(&facts));
+        Ok(describe::plan(&facts, dialect, &steps, Direction::Down, Vec::new(), warnings))
     }
 
     /// Accepts an applied migration's file as it is now: replaces the checksum
@@ -350,7 +351,7 @@ impl Migrator {
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such
     /// migration or it is not applied.
     pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let mut session = connection.session(false, self.lock_wait)?;
         self.accept(&loaded, &mut *session, app, version)
     }
@@ -363,7 +364,7 @@ impl Migrator {
     ///
     /// Only those of sources and connection.
     pub fn list_apps(&self, connection: &mut impl Connection) -> Result<Vec<AppStatus>> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         apps::list(&loaded, &mut *session)
     }
@@ -399,7 +400,7 @@ impl Migrator {
     /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) where `run` has not yet made the
     /// tables for it.
     pub fn disable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let mut session = connection.session(false, self.lock_wait)?;
         self.switch(&loaded, &mut *session, app, AppState::Disabled)
     }
@@ -410,7 +411,7 @@ impl Migrator {
     ///
     /// As for `disable`.
     pub fn enable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
-        let loaded = self.loaded(connection.engine())?;
+        let loaded = self.loaded(connection.dialect())?;
         let mut session = connection.session(false, self.lock_wait)?;
         self.switch(&loaded, &mut *session, app, AppState::Enabled)
     }

@@ -9,6 +9,7 @@ use crate::history::{Installed, app_rows};
 use crate::model::History;
 use crate::plan::Facts;
 use crate::registry::{self, UntrackedTable};
+use crate::sql::Dialect;
 
 /// What a database looks like.
 #[derive(PartialEq, Eq)]
@@ -42,15 +43,15 @@ impl Found {
 impl Loaded {
     /// Reads everything, in one round trip unless a checksum differs.
     pub(super) fn see(&self, session: &mut dyn Session) -> Result<Seen> {
-        let engine = session.engine();
-        let queries = [registry::untracked_query(engine), app_rows::apps_query(engine)];
+        let dialect = session.dialect();
+        let queries = [registry::untracked_query(dialect), app_rows::apps_query(dialect)];
         let (histories, answers) = session.read_with(&self.tables, &queries)?;
         let mut answers = answers.into_iter();
         let untracked = registry::untracked(answers.next().unwrap_or_default());
         let rows = answers.next().unwrap_or_default();
         let installed = app_rows::installed(rows, |app| session.history_table(app))?;
         let seen = Seen { histories, installed, untracked };
-        settle(&self.facts(&seen.histories, &seen.installed), engine, |sql| session.rows(sql))?;
+        settle(&self.facts(&seen.histories, &seen.installed), dialect, |sql| session.rows(sql))?;
         Ok(seen)
     }
 }
@@ -58,7 +59,7 @@ impl Loaded {
 /// Has records decide where checksums differ.
 pub(super) fn settle(
     facts: &Facts<'_>,
-    engine: crate::model::Engine,
+    dialect: &'static dyn Dialect,
     rows: impl FnOnce(&str) -> Result<Vec<Row>>,
 ) -> Result<()> {
     let doubtful = facts.doubtful();
@@ -67,7 +68,7 @@ pub(super) fn settle(
     }
     let named = |node: &Node| (facts.apps[node.0].label.as_str(), facts.migration(*node).id.version);
     let wanted: Vec<(&str, i64)> = doubtful.iter().map(named).collect();
-    let bodies = app_rows::bodies(rows(&app_rows::bodies_query(engine, &wanted))?)?;
+    let bodies = app_rows::bodies(rows(&app_rows::bodies_query(dialect, &wanted))?)?;
     facts.settle(&doubtful, &bodies);
     Ok(())
 }

@@ -6,16 +6,17 @@ use crate::engine::Transaction;
 use crate::error::Result;
 use crate::graph::Node;
 use crate::history::{AppState, InstalledApp, Record, app_rows, body};
-use crate::model::{BUSTARD, Dependency, Engine};
+use crate::model::{BUSTARD, Dependency};
 use crate::plan::{Facts, KEEPS_RECORDS, State};
 use crate::source::reverting;
+use crate::sql::Dialect;
 
 /// The record of a migration as it is now.
-fn record(facts: &Facts<'_>, node: Node, engine: Engine) -> Record {
+fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Record {
     let loaded = facts.migration(node);
     let (undo, obstacle) = match loaded.migration.undo() {
-        Ok(operations) => reverting::write(&operations, engine),
-        Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(engine)))),
+        Ok(operations) => reverting::write(&operations, dialect),
+        Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(dialect)))),
     };
     let app = facts.apps[node.0].label.clone();
     Record {
@@ -77,8 +78,8 @@ impl Run<'_> {
         if !self.keeps_records(facts, node.0) {
             return Ok(());
         }
-        let engine = transaction.engine();
-        transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))
+        let dialect = transaction.dialect();
+        transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))
     }
 
     /// Deletes the record of a migration that has just been undone.
@@ -92,7 +93,7 @@ impl Run<'_> {
             return Ok(());
         }
         let (app, version) = (&facts.apps[node.0].label, facts.migration(node).id.version);
-        transaction.execute(app_rows::delete_record(transaction.engine(), app, version))
+        transaction.execute(app_rows::delete_record(transaction.dialect(), app, version))
     }
 
     /// Writes how an app stands from now on, once in a transaction.
@@ -108,13 +109,13 @@ impl Run<'_> {
         }
         let label = facts.apps[app].label.clone();
         let history = transaction.history_table(&label).to_owned();
-        transaction.execute(app_rows::put_app(transaction.engine(), &InstalledApp { label, history, state }))
+        transaction.execute(app_rows::put_app(transaction.dialect(), &InstalledApp { label, history, state }))
     }
 
     /// Writes rows and records for apps that have been migrated by refinery, or by a
     /// Bustard that kept none.
     pub(super) fn adopt(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>) -> Result<()> {
-        let engine = transaction.engine();
+        let dialect = transaction.dialect();
         for (app, loaded) in facts.apps.iter().enumerate() {
             let known = facts.installed.state(&loaded.label).is_some() || !self.keeps_records(facts, app);
             if known || facts.histories[app].applied.is_empty() {
@@ -123,7 +124,7 @@ impl Run<'_> {
             self.put_app(transaction, facts, app, AppState::Enabled)?;
             let nodes = (0..loaded.migrations.len()).map(|i| (app, i));
             for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
-                transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))?;
+                transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))?;
             }
         }
         Ok(())

@@ -26,7 +26,7 @@ use super::identity::{self, Sight};
 use super::{check_name, single, strange};
 use crate::engine::AsyncExecutor;
 use crate::error::Result;
-use crate::model::{CacheVersion, Engine};
+use crate::model::CacheVersion;
 
 /// Starts tracking a cache that `app` owns.
 ///
@@ -116,6 +116,6 @@ pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
 /// The cache as the transaction sees it.
 pub(crate) async fn sight(executor: &impl AsyncExecutor, name: &str) -> Result<Sight> {
     check_name(name)?;
-    let rows = executor.rows(&identity::query(Engine::Postgres, name)).await?;
+    let rows = executor.rows(&identity::query(crate::engine::dialects::POSTGRES, name)).await?;
     rows.first().map_or_else(|| Err(strange()), identity::read)
 }

@@ -4,7 +4,8 @@ use sea_query::{Expr, PostgresQueryBuilder, Query, SqliteQueryBuilder};
 
 use crate::engine::{Executor, Row};
 use crate::error::Result;
-use crate::model::{Engine, Identity};
+use crate::model::Identity;
+use crate::sql::Dialect;
 
 /// A cache as a transaction sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) struct Sight {
 
 pub(crate) fn sight(executor: &mut impl Executor, name: &str) -> Result<Sight> {
     super::check_name(name)?;
-    let rows = executor.rows(&query(executor.engine(), name))?;
+    let rows = executor.rows(&query(executor.dialect(), name))?;
     let Some(mut sight) = rows.first().map(read).transpose()? else {
         return Err(super::sqlite::unknown(executor, name)?);
     };
@@ -26,14 +27,12 @@ pub(crate) fn sight(executor: &mut impl Executor, name: &str) -> Result<Sight> {
 }
 
 /// One row of n, nonce and own, if the cache is registered.
-pub(crate) fn query(engine: Engine, name: &str) -> String {
+pub(crate) fn query(dialect: &'static dyn Dialect, name: &str) -> String {
     let select = |rest: &'static str| Query::select().expr(Expr::cust_with_values(rest, [name])).take();
-    match engine {
-        Engine::Postgres => {
-            select("i.n, i.nonce, i.own FROM bustard.identity($1) AS i").to_string(PostgresQueryBuilder)
-        }
+    match dialect.has_schemas() {
+        true => select("i.n, i.nonce, i.own FROM bustard.identity($1) AS i").to_string(PostgresQueryBuilder),
         // XOR as in the view.
-        Engine::Sqlite => select(
+        false => select(
             "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL \
              FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
              WHERE c.name = ? AND c.active = 1",

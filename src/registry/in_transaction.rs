@@ -4,7 +4,8 @@
 use super::{sqlite, tables};
 use crate::engine::{Executor, Row, Transaction, sealed};
 use crate::error::Result;
-use crate::model::{Engine, RegisterCache, Statement, UnregisterCache};
+use crate::model::{RegisterCache, Statement, UnregisterCache};
+use crate::sql::Dialect;
 
 /// How much of the registry there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(crate) fn register(
     scope: Scope,
 ) -> Result<()> {
     let place = register.place.clone();
-    if transaction.engine() == Engine::Postgres {
+    if transaction.dialect().has_schemas() {
         let sql = register_call(register, app, scope);
         return transaction.execute_as_runner(Statement::generated(sql, place));
     }
@@ -59,7 +60,7 @@ pub(crate) fn unregister(
     scope: Scope,
 ) -> Result<()> {
     let place = unregister.place.clone();
-    if transaction.engine() == Engine::Postgres {
+    if transaction.dialect().has_schemas() {
         let sql = unregister_call(unregister, scope);
         return transaction.execute_as_runner(Statement::generated(sql, place));
     }
@@ -81,39 +82,37 @@ fn unregister_call(unregister: &UnregisterCache, scope: Scope) -> String {
 }
 
 /// What registering is in SQL; on SQLite, which has no functions, a comment.
-pub(crate) fn register_sql(engine: Engine, register: &RegisterCache, app: &str) -> String {
-    match engine {
-        Engine::Postgres => {
+pub(crate) fn register_sql(dialect: &'static dyn Dialect, register: &RegisterCache, app: &str) -> String {
+    match dialect.has_schemas() {
+        true => {
             format!("{};", register_call(register, app, Scope { tables: true, lenient: false }))
         }
-        Engine::Sqlite => format!("-- bustard: {}", register.describe()),
+        false => format!("-- bustard: {}", register.describe()),
     }
 }
 
 /// What unregistering is in SQL; on SQLite a comment.
-pub(crate) fn unregister_sql(engine: Engine, unregister: &UnregisterCache) -> String {
-    match engine {
-        Engine::Postgres => {
+pub(crate) fn unregister_sql(dialect: &'static dyn Dialect, unregister: &UnregisterCache) -> String {
+    match dialect.has_schemas() {
+        true => {
             format!("{};", unregister_call(unregister, Scope { tables: true, lenient: false }))
         }
-        Engine::Sqlite => format!("-- bustard: unregister cache {}", unregister.name),
+        false => format!("-- bustard: unregister cache {}", unregister.name),
     }
 }
 
 /// Puts back the triggers that are missing.
 pub(crate) fn install_triggers(transaction: &mut dyn Transaction) -> Result<()> {
-    match transaction.engine() {
-        Engine::Postgres => {
-            transaction.execute(Statement::generated(super::postgres::install_triggers(), None))
-        }
-        Engine::Sqlite => tables::install(&mut Within(transaction)),
+    match transaction.dialect().has_schemas() {
+        true => transaction.execute(Statement::generated(super::postgres::install_triggers(), None)),
+        false => tables::install(&mut Within(transaction)),
     }
 }
 
 pub(crate) fn invalidate_all(transaction: &mut dyn Transaction) -> Result<()> {
-    let sql = match transaction.engine() {
-        Engine::Postgres => super::postgres::invalidate_all(),
-        Engine::Sqlite => sqlite::invalidate_all(),
+    let sql = match transaction.dialect().has_schemas() {
+        true => super::postgres::invalidate_all(),
+        false => sqlite::invalidate_all(),
     };
     transaction.execute(Statement::generated(sql, None))
 }
@@ -123,8 +122,8 @@ struct Within<'t>(&'t mut dyn Transaction);
 impl Executor for Within<'_> {}
 
 impl sealed::Executor for Within<'_> {
-    fn engine(&self) -> Engine {
-        self.0.engine()
+    fn dialect(&self) -> &'static dyn Dialect {
+        self.0.dialect()
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {

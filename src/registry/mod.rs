@@ -38,7 +38,8 @@ pub(crate) use self::tables::{forget_all, untracked, untracked_query};
 use crate::diagnostic::nearest;
 use crate::engine::{Executor, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CacheVersion, Engine};
+use crate::model::CacheVersion;
+use crate::sql::Dialect;
 
 /// The longest name that a cache may have, in characters.
 pub const LONGEST_NAME: usize = 128;
@@ -63,9 +64,9 @@ pub struct TrackedCache {
 ///
 /// [`ErrorKind::Database`] where the database has no registry yet.
 pub fn list(executor: &mut impl Executor) -> Result<Vec<TrackedCache>> {
-    let sql = match executor.engine() {
-        Engine::Postgres => postgres::LIST,
-        Engine::Sqlite => sqlite::LIST,
+    let sql = match executor.dialect().has_schemas() {
+        true => postgres::LIST,
+        false => sqlite::LIST,
     };
     executor.rows(sql)?.into_iter().map(tracked).collect()
 }
@@ -93,9 +94,9 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 /// too long, or has control characters.
 pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
     check_name(name)?;
-    match executor.engine() {
-        Engine::Postgres => executor.write(&postgres::register(name, app)),
-        Engine::Sqlite => sqlite::register(executor, name, app),
+    match executor.dialect().has_schemas() {
+        true => executor.write(&postgres::register(name, app)),
+        false => sqlite::register(executor, name, app),
     }
 }
 
@@ -107,9 +108,9 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
 /// [`ErrorKind::Cache`] if the name is not registered.
 pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     check_name(name)?;
-    match executor.engine() {
-        Engine::Postgres => executor.write(&postgres::unregister(name)),
-        Engine::Sqlite => sqlite::unregister(executor, name),
+    match executor.dialect().has_schemas() {
+        true => executor.write(&postgres::unregister(name)),
+        false => sqlite::unregister(executor, name),
     }
 }
 
@@ -121,9 +122,9 @@ pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
 /// [`ErrorKind::Cache`] if the name is not registered.
 pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVersion> {
     check_name(name)?;
-    let rows = match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::get_version(name))?,
-        Engine::Sqlite => executor.rows(&sqlite::get_version(name))?,
+    let rows = match executor.dialect().has_schemas() {
+        true => executor.rows(&postgres::get_version(name))?,
+        false => executor.rows(&sqlite::get_version(name))?,
     };
     match single(&rows) {
         Some(version) => version.parse().ok().and_then(CacheVersion::new).ok_or_else(strange),
@@ -152,9 +153,9 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    match executor.engine() {
-        Engine::Postgres => executor.write(&postgres::invalidate(names)),
-        Engine::Sqlite => sqlite::invalidate(executor, names),
+    match executor.dialect().has_schemas() {
+        true => executor.write(&postgres::invalidate(names)),
+        false => sqlite::invalidate(executor, names),
     }
 }
 
@@ -164,9 +165,9 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
 ///
 /// [`ErrorKind::Database`] where the database has no registry yet.
 pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
-    let sql = match executor.engine() {
-        Engine::Postgres => postgres::invalidate_all(),
-        Engine::Sqlite => sqlite::invalidate_all(),
+    let sql = match executor.dialect().has_schemas() {
+        true => postgres::invalidate_all(),
+        false => sqlite::invalidate_all(),
     };
     executor.write(&sql)
 }
@@ -184,9 +185,9 @@ pub fn notify(executor: &mut impl Executor) -> Result<()> {
     if !executor.commits() {
         return Err(in_transaction());
     }
-    match executor.engine() {
-        Engine::Postgres => executor.rows(postgres::NOTIFY).map(drop),
-        Engine::Sqlite => Ok(()),
+    match executor.dialect().has_schemas() {
+        true => executor.rows(postgres::NOTIFY).map(drop),
+        false => Ok(()),
     }
 }
 
@@ -228,7 +229,7 @@ fn single(rows: &[Row]) -> Option<&str> {
 /// transaction of its own, and telling the readers that there is something to
 /// look at. Failing is no harm: readers poll, and the next one folds.
 pub(crate) fn after_commit(session: &mut dyn Session) {
-    if session.engine() != Engine::Postgres {
+    if !session.dialect().has_schemas() {
         return;
     }
     if let Err(error) = session.rows(&format!("{};{}", postgres::FOLD, postgres::NOTIFY)) {
@@ -241,34 +242,34 @@ pub(crate) fn after_commit(session: &mut dyn Session) {
 
 /// The owners of those of the names that are registered, before a run. `None`
 /// where there is no registry yet.
-pub(crate) fn owners_query(engine: Engine, names: &[&str]) -> String {
-    match engine {
-        Engine::Postgres => postgres::owners(names),
-        Engine::Sqlite => sqlite::owners(names),
+pub(crate) fn owners_query(dialect: &'static dyn Dialect, names: &[&str]) -> String {
+    match dialect.has_schemas() {
+        true => postgres::owners(names),
+        false => sqlite::owners(names),
     }
 }
 
 /// The names of all registered caches.
-pub(crate) fn names_query(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "SELECT name FROM bustard.caches",
-        Engine::Sqlite => "SELECT name FROM main.bustard_caches",
+pub(crate) fn names_query(dialect: &'static dyn Dialect) -> &'static str {
+    match dialect.has_schemas() {
+        true => "SELECT name FROM bustard.caches",
+        false => "SELECT name FROM main.bustard_caches",
     }
 }
 
 /// All registered caches that belong to an app, with it.
-pub(crate) fn owned_query(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "SELECT c.name, c.app FROM bustard.caches AS c ORDER BY c.name",
-        Engine::Sqlite => "SELECT name, app FROM main.bustard_caches ORDER BY name",
+pub(crate) fn owned_query(dialect: &'static dyn Dialect) -> &'static str {
+    match dialect.has_schemas() {
+        true => "SELECT c.name, c.app FROM bustard.caches AS c ORDER BY c.name",
+        false => "SELECT name, app FROM main.bustard_caches ORDER BY name",
     }
 }
 
 /// Names that were registered once and are not, with their last owners.
-pub(crate) fn former_query(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "SELECT c.name, c.app FROM bustard.cache AS c WHERE NOT c.active",
-        Engine::Sqlite => "SELECT name, app FROM main.bustard_cache WHERE active = 0",
+pub(crate) fn former_query(dialect: &'static dyn Dialect) -> &'static str {
+    match dialect.has_schemas() {
+        true => "SELECT c.name, c.app FROM bustard.cache AS c WHERE NOT c.active",
+        false => "SELECT name, app FROM main.bustard_cache WHERE active = 0",
     }
 }
 

@@ -13,7 +13,7 @@ use super::{single, strange};
 use crate::engine::observer::{Bell, Observer, Woken};
 use crate::engine::{READING, Row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Engine, Identity};
+use crate::model::Identity;
 
 /// A registered cache, as a look has seen it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Looker {
     }
 
     fn listen(&mut self, deadline: Instant) -> Result<()> {
-        if self.observer.engine() != Engine::Postgres || self.server.pooled {
+        if !self.observer.dialect().has_schemas() || self.server.pooled {
             return Ok(());
         }
         match self.observer.rows(None, super::postgres::LISTEN, deadline) {
@@ -167,9 +167,9 @@ impl Looker {
             self.wanted = wanted.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
         }
         let named = wanted.filter(|names| names.len() <= MOST_NAMED);
-        match self.observer.engine() {
-            Engine::Postgres => self.look_at_postgres(named, notify, deadline),
-            Engine::Sqlite => self.look_at_sqlite(named, deadline),
+        match self.observer.dialect().has_schemas() {
+            true => self.look_at_postgres(named, notify, deadline),
+            false => self.look_at_sqlite(named, deadline),
         }
     }
 
@@ -269,9 +269,9 @@ impl Looker {
 
     /// Reads tables, and is in nobody's way.
     fn read(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
-        match self.observer.engine() {
-            Engine::Postgres => self.observer.rows(ahead, &format!("{READING};{sql}"), deadline),
-            Engine::Sqlite => self.observer.rows(ahead, sql, deadline),
+        match self.observer.dialect().has_schemas() {
+            true => self.observer.rows(ahead, &format!("{READING};{sql}"), deadline),
+            false => self.observer.rows(ahead, sql, deadline),
         }
     }
 
@@ -314,7 +314,7 @@ impl Looker {
     ///
     /// As [`Observer::rows`].
     pub(crate) fn names(&mut self, deadline: Instant) -> Result<Vec<String>> {
-        let rows = self.read(None, super::names_query(self.observer.engine()), deadline)?;
+        let rows = self.read(None, super::names_query(self.observer.dialect()), deadline)?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 

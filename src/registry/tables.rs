@@ -7,8 +7,8 @@ use sea_query::{Expr, ExprTrait, OnConflict, PostgresQueryBuilder, Query, Sqlite
 use super::{Executor, sqlite};
 use crate::engine::{Row, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Engine, Statement};
-use crate::sql::TableName;
+use crate::model::Statement;
+use crate::sql::{Dialect, TableName};
 
 /// A table on which a cache is registered and which is not as it was then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +46,10 @@ impl UntrackedTable {
 }
 
 /// What is not as it was registered, from the second of Bustard's own migrations on.
-pub(crate) fn untracked_query(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "SELECT cache, relation, why FROM bustard.untracked()",
-        Engine::Sqlite => "SELECT cache, table_name, why FROM main.bustard_untracked",
+pub(crate) fn untracked_query(dialect: &'static dyn Dialect) -> &'static str {
+    match dialect.has_schemas() {
+        true => "SELECT cache, relation, why FROM bustard.untracked()",
+        false => "SELECT cache, table_name, why FROM main.bustard_untracked",
     }
 }
 
@@ -156,16 +156,16 @@ pub(super) fn forget(executor: &mut impl Executor, cache: &str) -> Result<()> {
 
 /// Forgets what an app's unregistered caches were registered on, on either engine:
 /// nobody goes back to that.
-pub(crate) fn forget_all(engine: Engine, app: &str) -> Statement {
-    let sql = match engine {
-        Engine::Postgres => {
+pub(crate) fn forget_all(dialect: &'static dyn Dialect, app: &str) -> Statement {
+    let sql = match dialect.has_schemas() {
+        true => {
             let ids = "cache_id OPERATOR(pg_catalog.=) ANY (SELECT c.id FROM bustard.cache AS c \
                        WHERE c.app OPERATOR(pg_catalog.=) $1 AND NOT c.active)";
             let mut delete = Query::delete();
             delete.from_table(("bustard", "tracked_table")).and_where(Expr::cust_with_values(ids, [app]));
             delete.to_string(PostgresQueryBuilder)
         }
-        Engine::Sqlite => {
+        false => {
             let caches = Query::select()
                 .column("id")
                 .from(sqlite::TABLE)

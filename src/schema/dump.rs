@@ -4,7 +4,6 @@
 
 use crate::engine::Executor;
 use crate::error::Result;
-use crate::model::Engine;
 use crate::registry;
 use crate::sql::tokens;
 
@@ -38,7 +37,7 @@ fn owner(app: &Option<String>) -> &str {
 
 /// The tokens of SQL, each in its plainest spelling.
 fn spelt(sql: &str) -> Vec<String> {
-    tokens(sql, Engine::Sqlite).map(plain).collect()
+    tokens(sql, crate::engine::dialects::SQLITE.syntax()).map(plain).collect()
 }
 
 /// SQLite does not tell upper from lower case, but in strings, and takes quotes that

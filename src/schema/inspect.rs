@@ -10,8 +10,7 @@ use sea_query::{PostgresQueryBuilder, QueryBuilder, SqliteQueryBuilder};
 
 use crate::engine::{Row, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Engine;
-use crate::sql::TableName;
+use crate::sql::{Dialect, TableName};
 
 /// Runs a query.
 pub(crate) type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<Row>>;
@@ -35,8 +34,8 @@ pub(crate) struct Reference {
 
 impl Table {
     /// The name for people: on SQLite, which looks there first, without `main`.
-    pub(crate) fn shown(&self, engine: Engine) -> String {
-        let schema = (engine != Engine::Sqlite).then_some(self.schema.as_str());
+    pub(crate) fn shown(&self, dialect: &'static dyn Dialect) -> String {
+        let schema = (dialect.has_schemas()).then_some(self.schema.as_str());
         TableName::of(schema, &self.name).to_string()
     }
 
@@ -48,17 +47,17 @@ impl Table {
 /// Those of the names that are tables now, and all tables of the schemas, each once,
 /// in the order of their names.
 pub(crate) fn tables(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     ask: Ask<'_>,
     names: &[TableName],
     schemas: &[String],
 ) -> Result<Vec<Table>> {
     let mut found = Vec::new();
     if !names.is_empty() {
-        found.extend(ask(&named(engine, names))?);
+        found.extend(ask(&named(dialect, names))?);
     }
-    if !schemas.is_empty() && engine == Engine::Postgres {
-        let schemas: Vec<String> = schemas.iter().map(|schema| text(engine, schema)).collect();
+    if !schemas.is_empty() && dialect.has_schemas() {
+        let schemas: Vec<String> = schemas.iter().map(|schema| text(dialect, schema)).collect();
         found.extend(ask(&format!(
             "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
@@ -76,11 +75,12 @@ pub(crate) fn tables(
 const IS_TABLE: &str =
     "c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r','p']::pg_catalog.\"char\"[]) AND NOT c.relispartition";
 
-fn named(engine: Engine, names: &[TableName]) -> String {
-    match engine {
-        Engine::Postgres => {
-            let values =
-                names.iter().map(|name| format!("(pg_catalog.to_regclass({}))", text(engine, name.as_str())));
+fn named(dialect: &'static dyn Dialect, names: &[TableName]) -> String {
+    match dialect.has_schemas() {
+        true => {
+            let values = names
+                .iter()
+                .map(|name| format!("(pg_catalog.to_regclass({}))", text(dialect, name.as_str())));
             format!(
                 "SELECT n.nspname, c.relname FROM (VALUES {}) t (oid) \
                  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.oid \
@@ -89,9 +89,9 @@ fn named(engine: Engine, names: &[TableName]) -> String {
                 values.collect::<Vec<_>>().join(",")
             )
         }
-        Engine::Sqlite => {
+        false => {
             let names = names.iter().map(TableName::parts).filter(|(schema, _)| schema.is_none());
-            let names: Vec<String> = names.map(|(_, name)| text(engine, &name)).collect();
+            let names: Vec<String> = names.map(|(_, name)| text(dialect, &name)).collect();
             format!(
                 "SELECT 'main', name FROM main.sqlite_master \
                  WHERE type = 'table' AND name COLLATE NOCASE IN ({})",
@@ -102,9 +102,9 @@ fn named(engine: Engine, names: &[TableName]) -> String {
 }
 
 /// How many rows each of the tables has.
-pub(crate) fn count(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<u64>> {
+pub(crate) fn count(dialect: &'static dyn Dialect, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<u64>> {
     let mut counts = Vec::with_capacity(tables.len());
-    let count = if engine == Engine::Postgres { "pg_catalog.count(*)" } else { "count(*)" };
+    let count = if dialect.has_schemas() { "pg_catalog.count(*)" } else { "count(*)" };
     for table in tables {
         let rows = ask(&format!("SELECT {count} FROM {}", table.quoted()))?;
         let count = rows.into_iter().next().and_then(|row| row.into_iter().next()??.parse().ok());
@@ -114,19 +114,23 @@ pub(crate) fn count(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Result<Ve
 }
 
 /// The foreign keys onto these tables from others, in the order of their tables.
-pub(crate) fn references(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<Reference>> {
+pub(crate) fn references(
+    dialect: &'static dyn Dialect,
+    ask: Ask<'_>,
+    tables: &[Table],
+) -> Result<Vec<Reference>> {
     if tables.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = ask(&match engine {
-        Engine::Postgres => {
+    let rows = ask(&match dialect.has_schemas() {
+        true => {
             let oids = tables
                 .iter()
-                .map(|table| format!("pg_catalog.to_regclass({})", text(engine, &table.quoted())));
+                .map(|table| format!("pg_catalog.to_regclass({})", text(dialect, &table.quoted())));
             postgres_references(&oids.collect::<Vec<_>>().join(","))
         }
-        Engine::Sqlite => {
-            let names: Vec<String> = tables.iter().map(|table| text(engine, &table.name)).collect();
+        false => {
+            let names: Vec<String> = tables.iter().map(|table| text(dialect, &table.name)).collect();
             sqlite_references(&names)
         }
     })?;
@@ -149,24 +153,32 @@ pub(crate) fn references(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Resu
 
 /// Those onto tables that have been dropped: SQLite lets them be, and from then on
 /// refuses to write to their tables.
-pub(crate) fn dangling(engine: Engine, ask: Ask<'_>, dropped: &[Table]) -> Result<Vec<Reference>> {
-    if engine != Engine::Sqlite || dropped.is_empty() {
+pub(crate) fn dangling(
+    dialect: &'static dyn Dialect,
+    ask: Ask<'_>,
+    dropped: &[Table],
+) -> Result<Vec<Reference>> {
+    if dialect.has_schemas() || dropped.is_empty() {
         return Ok(Vec::new());
     }
     let names: Vec<TableName> = dropped.iter().map(|table| TableName::of(None, &table.name)).collect();
-    let there = tables(engine, ask, &names, &[])?;
-    let mut left = references(engine, ask, dropped)?;
+    let there = tables(dialect, ask, &names, &[])?;
+    let mut left = references(dialect, ask, dropped)?;
     left.retain(|reference| !there.contains(&reference.to));
     Ok(left)
 }
 
 /// SQLite's views and triggers other than those of the tables, each with its kind, name
 /// and SQL: it lets them be when a table goes that they use.
-pub(crate) fn views_and_triggers(engine: Engine, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<[String; 3]>> {
-    if engine != Engine::Sqlite || tables.is_empty() {
+pub(crate) fn views_and_triggers(
+    dialect: &'static dyn Dialect,
+    ask: Ask<'_>,
+    tables: &[Table],
+) -> Result<Vec<[String; 3]>> {
+    if dialect.has_schemas() || tables.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<String> = tables.iter().map(|table| text(engine, &table.name)).collect();
+    let names: Vec<String> = tables.iter().map(|table| text(dialect, &table.name)).collect();
     let rows = ask(&format!(
         "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('view', 'trigger') \
          AND tbl_name NOT IN ({}) ORDER BY type, name",
@@ -213,10 +225,10 @@ fn table(columns: &mut impl Iterator<Item = Option<String>>) -> Result<Table> {
 }
 
 /// A string in SQL.
-fn text(engine: Engine, text: &str) -> String {
-    match engine {
-        Engine::Postgres => PostgresQueryBuilder.value_to_string(&text.into()),
-        Engine::Sqlite => SqliteQueryBuilder.value_to_string(&text.into()),
+fn text(dialect: &'static dyn Dialect, text: &str) -> String {
+    match dialect.has_schemas() {
+        true => PostgresQueryBuilder.value_to_string(&text.into()),
+        false => SqliteQueryBuilder.value_to_string(&text.into()),
     }
 }
 

@@ -9,16 +9,15 @@ use super::name::parse_stem;
 use super::parse::{Directives, parse};
 use super::{Findings, dependency_lines, fits};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{Engine, LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
-use crate::sql::Text;
-use crate::sql::names;
+use crate::model::{LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
+use crate::sql::{Dialect, Text, names};
 
 /// One migration built with [`Migration`]'s methods.
 pub(super) fn built(
     label: &str,
     stem: &str,
     migration: &Migration,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     findings: &mut Findings,
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {stem} (built in code)"));
@@ -28,7 +27,7 @@ pub(super) fn built(
             fits(version, &place, findings);
             let prefix = if out_of_order { Prefix::U } else { Prefix::V };
             let id = MigrationId { version, prefix, name: name.to_owned() };
-            Some(complete(id, migration.clone(), &file, engine, findings))
+            Some(complete(id, migration.clone(), &file, dialect, findings))
         }
         Err(wrong) => {
             findings.problems.push(Diagnostic::new(wrong.message).at(place).help(wrong.help));
@@ -43,7 +42,7 @@ pub(super) fn complete(
     id: MigrationId,
     mut migration: Migration,
     file: &Path,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     findings: &mut Findings,
 ) -> LoadedMigration {
     let place = Place::file(file);
@@ -61,22 +60,27 @@ pub(super) fn complete(
         });
     }
     for operation in migration.operations.iter_mut().chain(migration.down.iter_mut().flatten()) {
-        complete_operation(operation, file, engine, findings);
+        complete_operation(operation, file, dialect, findings);
     }
     if migration.operations.is_empty() {
         findings.warnings.push(Diagnostic::new("the migration does nothing: it has no operation").at(place));
     }
     let dependencies = migration.depends_on.len() + migration.required_by.len();
-    let text = canonical(&migration, engine);
+    let text = canonical(&migration, dialect);
     LoadedMigration { id, migration, text, dependency_lines: (0..dependencies).collect(), file: None }
 }
 
 /// Splits, places and checks one operation.
-fn complete_operation(operation: &mut Operation, file: &Path, engine: Engine, findings: &mut Findings) {
+fn complete_operation(
+    operation: &mut Operation,
+    file: &Path,
+    dialect: &'static dyn Dialect,
+    findings: &mut Findings,
+) {
     let place = Place::file(file);
     match operation {
         Operation::Sql(sql) => {
-            let parsed = parse(&Text::new(file, sql.as_str()), engine, Directives::Misplaced);
+            let parsed = parse(&Text::new(file, sql.as_str()), dialect, Directives::Misplaced);
             findings.problems.extend(parsed.problems);
             findings.warnings.extend(parsed.warnings);
             let statements = parsed.migration.operations.iter().filter_map(|operation| match operation {
@@ -86,9 +90,9 @@ fn complete_operation(operation: &mut Operation, file: &Path, engine: Engine, fi
             *sql = Sql::split(sql.as_str(), statements.flatten().collect());
         }
         Operation::Schema(schema) => {
-            if schema.sql(engine).is_none() {
+            if schema.sql(dialect).is_none() {
                 let problem =
-                    Diagnostic::new(format!("sea-query cannot write a schema statement for {engine}"));
+                    Diagnostic::new(format!("sea-query cannot write a schema statement for {dialect}"));
                 findings.problems.push(problem.at(place).help("write it as SQL, with `Migration::sql`"));
             }
         }
@@ -112,26 +116,26 @@ fn cache(name: &str, place: &Place, findings: &mut Findings) {
 
 /// What the checksum of a migration built in code covers: what it does, as a
 /// file would say it. Functions count with their labels.
-fn canonical(migration: &Migration, engine: Engine) -> String {
+fn canonical(migration: &Migration, dialect: &'static dyn Dialect) -> String {
     let version = |version: Option<i64>| version.map_or_else(String::new, |version| format!(" {version}"));
     let depends = (migration.depends_on.iter())
         .map(|asked| format!("-- bustard: depends on {}{}", asked.app, version(asked.version)));
     let required = (migration.required_by.iter())
         .map(|asked| format!("-- bustard: required by {}{}", asked.app, version(asked.version)));
     let mut lines: Vec<String> = depends.chain(required).collect();
-    lines.extend(migration.operations.iter().map(|o| canonical_line(o, engine)));
+    lines.extend(migration.operations.iter().map(|o| canonical_line(o, dialect)));
     if let Some(down) = &migration.down {
         lines.push("-- bustard: down".to_owned());
-        lines.extend(down.iter().map(|o| canonical_line(o, engine)));
+        lines.extend(down.iter().map(|o| canonical_line(o, dialect)));
     }
     lines.push(String::new());
     lines.join("\n")
 }
 
-pub(super) fn canonical_line(operation: &Operation, engine: Engine) -> String {
+pub(super) fn canonical_line(operation: &Operation, dialect: &'static dyn Dialect) -> String {
     match operation {
         Operation::Sql(sql) => sql.as_str().to_owned(),
-        Operation::Schema(schema) => schema.sql(engine).map_or_else(String::new, |sql| format!("{sql};")),
+        Operation::Schema(schema) => schema.sql(dialect).map_or_else(String::new, |sql| format!("{sql};")),
         Operation::RegisterCache(register) => {
             let more = match register.tables.is_empty() {
                 _ if register.keeps_owner => " again".to_owned(),
@@ -156,7 +160,7 @@ fn quoted(name: &str) -> String {
 pub(super) fn refinery(
     label: &str,
     theirs: &refinery_core::Migration,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     findings: &mut Findings,
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {theirs} (from refinery)"));
@@ -172,7 +176,7 @@ pub(super) fn refinery(
     #[allow(clippy::useless_conversion, reason = "it is one with the feature only")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
-    let parsed = parse(&Text::new(&file, sql), engine, Directives::Obeyed);
+    let parsed = parse(&Text::new(&file, sql), dialect, Directives::Obeyed);
     findings.problems.extend(parsed.problems);
     findings.warnings.extend(parsed.warnings);
     let dependency_lines = dependency_lines(&parsed.migration);

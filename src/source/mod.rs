@@ -20,9 +20,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::{
-    App, BUSTARD, Engine, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
+    App, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
 };
-use crate::sql::{Text, names};
+use crate::sql::{Dialect, Text, names};
 use directory::Found;
 use name::{FileName, Language};
 use parse::Directives;
@@ -47,9 +47,6 @@ struct Findings {
 /// What fits into refinery's history table.
 const LONGEST_NAME: usize = 255;
 
-/// PostgreSQL's limit for names of tables, in bytes.
-const LONGEST_TABLE: usize = 63;
-
 /// Bustard's own app: the tables that the registry needs.
 pub(crate) fn own() -> App {
     crate::app!(BUSTARD)
@@ -57,20 +54,20 @@ pub(crate) fn own() -> App {
 
 /// Reads the migrations of all apps for one engine. Nobody but Bustard itself, which
 /// comes first, has its label.
-pub(crate) fn load(apps: &[App], engine: Engine) -> Loaded {
+pub(crate) fn load(apps: &[App], dialect: &'static dyn Dialect) -> Loaded {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     check_labels(apps, &mut problems);
     let load_one = |(a, app)| {
         let mut findings = Findings::default();
-        let loaded = load_app(app, engine, &mut findings);
+        let loaded = load_app(app, dialect, &mut findings);
         problems.extend(findings.problems.into_iter().map(|problem| (a, problem)));
         warnings.append(&mut findings.warnings);
         loaded
     };
     let apps: Vec<LoadedApp> = apps.iter().enumerate().map(load_one).collect();
     let broken = problems.iter().map(|(a, _)| *a).collect();
-    check_histories(&apps, engine, &mut problems);
+    check_histories(&apps, dialect, &mut problems);
     Loaded { apps, warnings, problems, broken }
 }
 
@@ -100,23 +97,29 @@ fn check_labels(apps: &[App], problems: &mut Vec<(usize, Diagnostic)>) {
 }
 
 /// Two apps in one history table would each miss the other's migrations.
-fn check_histories(apps: &[LoadedApp], engine: Engine, problems: &mut Vec<(usize, Diagnostic)>) {
+fn check_histories(
+    apps: &[LoadedApp],
+    dialect: &'static dyn Dialect,
+    problems: &mut Vec<(usize, Diagnostic)>,
+) {
     let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
     for (a, app) in apps.iter().enumerate() {
-        let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, engine);
+        let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, dialect);
         if name.is_empty() || schema.as_deref() == Some("") {
             let problem =
                 Diagnostic::new(format!("the app `{}` has a history table without a name", app.label));
             problems.push((a, problem.help("write `table` or `schema.table`")));
         }
-        if engine == Engine::Postgres && name.len() > LONGEST_TABLE {
+        if let Some(longest) = dialect.longest_table_name().filter(|longest| name.len() > *longest) {
             let message = format!("the history table of the app `{}` has too long a name", app.label);
-            let help = format!("PostgreSQL would cut it: names have at most {LONGEST_TABLE} bytes");
+            let help = format!("{dialect} would cut it: names have at most {longest} bytes");
             problems.push((a, Diagnostic::new(message).help(help)));
         }
-        if engine == Engine::Sqlite {
-            // It has no schemas, and takes `A` and `a` for the same name.
-            (schema, name) = (None, name.to_ascii_lowercase());
+        if !dialect.has_schemas() {
+            schema = None;
+        }
+        if dialect.syntax().folds_quoted_names {
+            name = name.to_ascii_lowercase();
         }
         match seen.insert((schema, name), &app.label) {
             Some(other) if other != app.label => {
@@ -130,21 +133,22 @@ fn check_histories(apps: &[LoadedApp], engine: Engine, problems: &mut Vec<(usize
     }
 }
 
-fn load_app(app: &App, engine: Engine, findings: &mut Findings) -> LoadedApp {
+fn load_app(app: &App, dialect: &'static dyn Dialect, findings: &mut Findings) -> LoadedApp {
     let label = app.label.as_str();
     let mut migrations: Vec<LoadedMigration> = match &app.origin {
         Origin::Directory(root) => {
             let files = without_rust(directory::list(root, findings), findings);
-            let files = variants::choose(files, engine, findings);
-            load_files(files, engine, findings)
+            let files = variants::choose(files, dialect, findings);
+            load_files(files, dialect, findings)
         }
-        Origin::Embedded(files) => embedded::load(label, files, engine, findings),
+        Origin::Embedded(files) => embedded::load(label, files, dialect, findings),
         #[cfg(feature = "_engine")]
-        Origin::Refinery(theirs) => {
-            theirs.iter().filter_map(|migration| code::refinery(label, migration, engine, findings)).collect()
-        }
+        Origin::Refinery(theirs) => theirs
+            .iter()
+            .filter_map(|migration| code::refinery(label, migration, dialect, findings))
+            .collect(),
         Origin::Code(built) => (built.iter())
-            .filter_map(|(stem, migration)| code::built(label, stem, migration, engine, findings))
+            .filter_map(|(stem, migration)| code::built(label, stem, migration, dialect, findings))
             .collect(),
     };
     migrations.sort_by_key(|migration| migration.id.version);
@@ -183,11 +187,15 @@ fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
     sql
 }
 
-fn load_files(files: Vec<Found>, engine: Engine, findings: &mut Findings) -> Vec<LoadedMigration> {
+fn load_files(
+    files: Vec<Found>,
+    dialect: &'static dyn Dialect,
+    findings: &mut Findings,
+) -> Vec<LoadedMigration> {
     let mut migrations = Vec::with_capacity(files.len());
     for found in files {
         match directory::read(&found.path) {
-            Ok(text) => migrations.push(sql_file(found, text, engine, findings)),
+            Ok(text) => migrations.push(sql_file(found, text, dialect, findings)),
             Err(problem) => findings.problems.push(problem),
         }
     }
@@ -195,11 +203,16 @@ fn load_files(files: Vec<Found>, engine: Engine, findings: &mut Findings) -> Vec
 }
 
 /// What an SQL file says.
-fn sql_file(found: Found, text: String, engine: Engine, findings: &mut Findings) -> LoadedMigration {
+fn sql_file(
+    found: Found,
+    text: String,
+    dialect: &'static dyn Dialect,
+    findings: &mut Findings,
+) -> LoadedMigration {
     let Found { path, name } = found;
     let place = Place::file(&path);
     fits(name.version, &place, findings);
-    let parsed = parse::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+    let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
     findings.problems.extend(parsed.problems);
     findings.warnings.extend(parsed.warnings);
     let (id, migration) = (identity(name), parsed.migration);

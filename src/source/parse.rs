@@ -2,17 +2,14 @@
 //!
 //! In: a text and the engine that it is for. Out: the migration that it
 //! describes, and everything that is wrong with it. [`lexer`] makes tokens,
-//! [`split`] puts them together, [`directive`] and [`refuse`] judge them, and
+//! [`split`] puts them together, [`directive`] and [`Dialect::judge`] judge them, and
 //! this module builds the operations, in the order of the file.
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{
-    Dependency, Engine, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache,
-};
+use crate::model::{Dependency, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
 use crate::sql::directive::{self, Directive};
-use crate::sql::refuse::{self, Explained, Verdict};
 use crate::sql::split::{self, Piece, Unit};
-use crate::sql::{Text, lexer};
+use crate::sql::{Dialect, Explained, Text, Verdict, lexer};
 
 /// What a text says, and what is wrong with it.
 pub(super) struct Parsed {
@@ -33,15 +30,15 @@ pub(super) enum Directives {
     Undoing,
 }
 
-pub(super) fn parse(text: &Text<'_>, engine: Engine, directives: Directives) -> Parsed {
-    let mut reader = Reader::new(text, engine, directives);
+pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: Directives) -> Parsed {
+    let mut reader = Reader::new(text, dialect, directives);
     reader.read();
     Parsed { migration: reader.migration, problems: reader.problems, warnings: reader.warnings }
 }
 
 struct Reader<'a> {
     text: &'a Text<'a>,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     directives: Directives,
     migration: Migration,
     problems: Vec<Diagnostic>,
@@ -60,10 +57,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a Text<'a>, engine: Engine, directives: Directives) -> Self {
+    fn new(text: &'a Text<'a>, dialect: &'static dyn Dialect, directives: Directives) -> Self {
         Reader {
             text,
-            engine,
+            dialect,
             directives,
             migration: Migration::new(),
             problems: Vec::new(),
@@ -84,8 +81,8 @@ impl<'a> Reader<'a> {
             self.problem(at, "a zero byte in SQL", help);
             return;
         }
-        let (tokens, unended) = lexer::lex(text, self.engine);
-        for piece in split::split(text, &tokens, self.engine) {
+        let (tokens, unended) = lexer::lex(text, self.dialect.syntax());
+        for piece in split::split(text, &tokens, self.dialect.syntax()) {
             match piece {
                 Piece::Statement(unit) => {
                     self.statement(&unit);
@@ -123,7 +120,7 @@ impl<'a> Reader<'a> {
     fn statement(&mut self, unit: &Unit<'_>) {
         let place = self.text.place(unit.start());
         let problem = |Explained { message, help }| Diagnostic::new(message).at(place.clone()).help(help);
-        match refuse::judge(unit, self.engine) {
+        match self.dialect.judge(unit) {
             Verdict::Fine => {}
             Verdict::Dropped(why) => return self.warnings.push(problem(why)),
             Verdict::Refused(why) => return self.problems.push(problem(why)),
@@ -133,7 +130,7 @@ impl<'a> Reader<'a> {
                 return self.problems.push(problem(why));
             }
         }
-        if self.engine == Engine::Postgres && switches_backslashes_on(unit) {
+        if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
             let rest =
                 self.text.as_str()[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
             self.backslashes = rest.contains('\\').then(|| self.text.as_str().len() - rest.len());
@@ -164,8 +161,7 @@ impl<'a> Reader<'a> {
         self.foreign = true;
         let line = self.text.as_str()[at..].lines().next().unwrap_or_default();
         let command = line.split_whitespace().next().unwrap_or_default();
-        let shell = if self.engine == Engine::Postgres { "psql" } else { "the sqlite3 shell" };
-        let message = format!("`{command}` is a command of {shell}, not SQL");
+        let message = format!("`{command}` is a command of {}, not SQL", self.dialect.shell());
         self.problem(at, message, "leave it out, or write what it does in SQL");
     }
 

@@ -11,8 +11,7 @@ use super::name::{Language, parse_file};
 use super::parse::Directives;
 use super::{Findings, identity, name_fits, parse, variants};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::Engine;
-use crate::sql::Text;
+use crate::sql::{Dialect, Text};
 
 /// What was found.
 pub(crate) struct Survey {
@@ -30,7 +29,7 @@ pub(crate) struct Surveyed {
     pub module: Option<i64>,
 }
 
-pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
+pub(crate) fn survey(root: &Path, dialects: &[&'static dyn Dialect]) -> Survey {
     let mut findings = Findings::default();
     let found = directory::list(root, &mut findings);
     let mut files = Vec::with_capacity(found.len());
@@ -47,13 +46,13 @@ pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
             }
         }
     }
-    let each: Vec<(Engine, Findings)> =
-        engines.iter().map(|engine| (*engine, judge(&found, *engine))).collect();
-    for (engine, its) in &each {
+    let each: Vec<(&'static dyn Dialect, Findings)> =
+        dialects.iter().map(|dialect| (*dialect, judge(&found, *dialect))).collect();
+    for (dialect, its) in &each {
         let everywhere =
             |problem: &Diagnostic| each.iter().all(|(_, others)| others.problems.contains(problem));
         for problem in &its.problems {
-            let problem = if everywhere(problem) { problem.clone() } else { only(problem, *engine) };
+            let problem = if everywhere(problem) { problem.clone() } else { only(problem, *dialect) };
             if !findings.problems.contains(&problem) {
                 findings.problems.push(problem);
             }
@@ -69,13 +68,13 @@ pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
 }
 
 /// What loading would say on one engine.
-fn judge(files: &[Found], engine: Engine) -> Findings {
+fn judge(files: &[Found], dialect: &'static dyn Dialect) -> Findings {
     let mut findings = Findings::default();
-    for Found { path, name } in variants::choose(files.to_vec(), engine, &mut findings) {
+    for Found { path, name } in variants::choose(files.to_vec(), dialect, &mut findings) {
         match directory::read(&path) {
             Err(problem) => findings.problems.push(problem),
             Ok(text) if name.language == Language::Sql => {
-                let parsed = parse::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+                let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
                 findings.problems.extend(parsed.problems);
                 findings.warnings.extend(parsed.warnings);
             }
@@ -92,16 +91,13 @@ fn judge(files: &[Found], engine: Engine) -> Findings {
 
 /// Of a problem that other engines do not have: what to do where it is none. In a
 /// variant for the engine, it is always one.
-fn only(problem: &Diagnostic, engine: Engine) -> Diagnostic {
+fn only(problem: &Diagnostic, dialect: &'static dyn Dialect) -> Diagnostic {
     let file = problem.place.as_ref().and_then(|place| place.path().file_name());
     let name = file.and_then(|file| parse_file(&file.to_string_lossy()));
     if name.is_some_and(|name| name.is_ok_and(|name| name.variant.is_some())) {
         return problem.clone();
     }
-    let variant = match engine {
-        Engine::Postgres => "postgres",
-        Engine::Sqlite => "sqlite",
-    };
+    let (engine, variant) = (dialect.name(), dialect.variant());
     let help = problem.help.as_deref().map_or_else(String::new, |help| format!("{help}; "));
     problem.clone().help(format!(
         "{help}only {engine} objects: give it a `.{variant}.sql` of its own, or, if the package is not for \
@@ -127,6 +123,7 @@ fn has_function(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
 
     #[test]
     fn functions_of_rust_files() {
@@ -158,7 +155,7 @@ mod tests {
         ] {
             std::fs::write(root.path().join(file), text).expect("a file");
         }
-        let Survey { files, problems, warnings } = survey(root.path(), &[Engine::Postgres, Engine::Sqlite]);
+        let Survey { files, problems, warnings } = survey(root.path(), &[POSTGRES, SQLITE]);
         assert_eq!(problems, []);
         assert_eq!(warnings.len(), 1, "the empty one, and once: {warnings:?}");
         let files: Vec<(&str, Option<i64>)> =

@@ -9,9 +9,13 @@ use std::collections::BTreeMap;
 use super::Findings;
 use super::directory::Found;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::Engine;
+use crate::sql::Dialect;
 
-pub(super) fn choose(files: Vec<Found>, engine: Engine, findings: &mut Findings) -> Vec<Found> {
+pub(super) fn choose(
+    files: Vec<Found>,
+    dialect: &'static dyn Dialect,
+    findings: &mut Findings,
+) -> Vec<Found> {
     let mut versions: BTreeMap<i64, Vec<Found>> = BTreeMap::new();
     for file in files {
         let same = versions.entry(file.name.version).or_default();
@@ -20,10 +24,7 @@ pub(super) fn choose(files: Vec<Found>, engine: Engine, findings: &mut Findings)
             None => same.push(file),
         }
     }
-    let own = match engine {
-        Engine::Postgres => "postgres",
-        Engine::Sqlite => "sqlite",
-    };
+    let own = dialect.variant();
     let pick = |mut same: Vec<Found>| {
         same.retain(|file| file.name.variant.is_none_or(|variant| variant == own));
         same.into_iter().max_by_key(|file| file.name.variant.is_some())
@@ -50,8 +51,9 @@ fn conflict(first: &Found, second: &Found) -> Diagnostic {
 mod tests {
     use super::super::name::parse_file;
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
 
-    fn chosen(files: &[&str], engine: Engine) -> (Vec<String>, Vec<String>) {
+    fn chosen(files: &[&str], dialect: &'static dyn Dialect) -> (Vec<String>, Vec<String>) {
         let mut findings = Findings::default();
         let found = |file: &&str| Found {
             path: file.into(),
@@ -59,7 +61,7 @@ mod tests {
                 .expect("a migration")
                 .expect("well named"),
         };
-        let chosen = choose(files.iter().map(found).collect(), engine, &mut findings);
+        let chosen = choose(files.iter().map(found).collect(), dialect, &mut findings);
         (
             chosen.iter().map(|file| file.path.display().to_string()).collect(),
             findings.problems.iter().map(|problem| problem.message().to_owned()).collect(),
@@ -76,10 +78,10 @@ mod tests {
             "V2__y.postgres.sql",
             "V10__a.sqlite.sql",
         ];
-        let (postgres, problems) = chosen(&files, Engine::Postgres);
+        let (postgres, problems) = chosen(&files, POSTGRES);
         assert_eq!(postgres, ["V1__x.postgres.sql", "V2__y.postgres.sql", "V3__z.sql"]);
         assert!(problems.is_empty());
-        let (sqlite, _) = chosen(&files, Engine::Sqlite);
+        let (sqlite, _) = chosen(&files, SQLITE);
         assert_eq!(sqlite, ["V1__x.sql", "V2__y.sqlite.sql", "V3__z.sql", "V10__a.sqlite.sql"]);
     }
 
@@ -93,7 +95,7 @@ mod tests {
             ("V1__a.postgres.sql", "V1__b.sqlite.sql"),
             ("x/V1__a.sql", "y/V1__a.sql"),
         ] {
-            let (_, problems) = chosen(&[a, b], Engine::Sqlite);
+            let (_, problems) = chosen(&[a, b], SQLITE);
             assert_eq!(problems, [format!("two migrations have the version 1: this one and {a}")], "{b}");
         }
     }

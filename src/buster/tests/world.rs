@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::super::{CacheBuster, CacheBusterBuilder};
 use crate::engine::Row;
+use crate::engine::dialects::POSTGRES;
 use crate::engine::observer::{Bell, Observer, Woken};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Engine;
 use crate::store::Store;
 
 /// How long anything may take before a test says that it hangs.
@@ -183,8 +183,8 @@ impl Fake {
 }
 
 impl Observer for Fake {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn dialect(&self) -> &'static dyn crate::sql::Dialect {
+        POSTGRES
     }
 
     fn connect(&mut self, deadline: Instant) -> Result<()> {

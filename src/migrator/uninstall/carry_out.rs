@@ -7,7 +7,7 @@ use super::{Found, UninstallPlan, foreign_key, in_the_way, known, owners};
 use crate::engine::{Connection, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, InstalledApp, app_rows};
-use crate::model::{Engine, Statement, UnregisterCache};
+use crate::model::{Statement, UnregisterCache};
 use crate::plan::Facts;
 use crate::registry;
 use crate::registry::in_transaction::Scope;
@@ -24,7 +24,7 @@ impl Migrator {
     /// or the database is not any more what the plan was made from; otherwise as for
     /// [`run`](Migrator::run). Nothing is changed then.
     pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
-        let code = self.code(connection.engine(), &plan.what)?;
+        let code = self.code(connection.dialect(), &plan.what)?;
         let functions = code.iter().any(super::super::has_functions);
         let mut session = connection.session(functions, self.lock_wait)?;
         let mut doubted = false;
@@ -122,11 +122,11 @@ fn changed(what: &str) -> Error {
 impl Found {
     /// Whether another run has committed since: asked under the lock.
     fn is_outdated(&self, transaction: &mut dyn Transaction, facts: &Facts<'_>) -> Result<bool> {
-        let engine = transaction.engine();
+        let dialect = transaction.dialect();
         let mut ask = |sql: &str| transaction.rows(sql);
         Ok(facts.histories != self.histories
-            || known(engine, &mut ask, self.unrecorded.as_ref())? != self.known
-            || inspect::references(engine, &mut ask, &self.tables)? != self.references)
+            || known(dialect, &mut ask, self.unrecorded.as_ref())? != self.known
+            || inspect::references(dialect, &mut ask, &self.tables)? != self.references)
     }
 }
 
@@ -139,20 +139,20 @@ impl Run<'_> {
         keep_data: bool,
     ) -> Result<bool> {
         let Removal { leaving, order, .. } = &found.removal;
-        let engine = transaction.engine();
+        let dialect = transaction.dialect();
         for &node in order {
             self.step(transaction, facts, node, Direction::Down).map_err(with_help)?;
-            if engine == Engine::Postgres {
+            if dialect.has_schemas() {
                 transaction.execute(Statement::generated(CHECK_DEFERRED, None))?;
             }
         }
         let mut ask = |sql: &str| transaction.rows(sql);
-        if let Some(left) = inspect::dangling(engine, &mut ask, &found.tables)?.first() {
-            let problem = in_the_way(&foreign_key(left, engine));
+        if let Some(left) = inspect::dangling(dialect, &mut ask, &found.tables)?.first() {
+            let problem = in_the_way(&foreign_key(left, dialect));
             return Err(Error::problems(ErrorKind::Failed, vec![problem]));
         }
         // Runs what is still to be run.
-        let owners = owners(engine, &mut |sql| transaction.rows(sql)).map_err(with_help)?;
+        let owners = owners(dialect, &mut |sql| transaction.rows(sql)).map_err(with_help)?;
         let caches = found.removal.caches(&owners);
         let scope = Scope { tables: true, lenient: false };
         for name in &caches {
@@ -167,16 +167,16 @@ impl Run<'_> {
             }
             for app in apps {
                 let kept = InstalledApp { state: AppState::DataKept, ..app.clone() };
-                transaction.execute(app_rows::put_app(engine, &kept))?;
+                transaction.execute(app_rows::put_app(dialect, &kept))?;
             }
         } else {
             for app in apps {
                 let history = format!("DROP TABLE IF EXISTS {}", transaction.history_table(&app.label));
                 transaction.execute(Statement::generated(history, None))?;
-                for statement in app_rows::delete_app(engine, &app.label) {
+                for statement in app_rows::delete_app(dialect, &app.label) {
                     transaction.execute(statement)?;
                 }
-                transaction.execute(registry::forget_all(engine, &app.label))?;
+                transaction.execute(registry::forget_all(dialect, &app.label))?;
             }
         }
         let state = if keep_data { AppState::DataKept } else { AppState::NotInstalled };

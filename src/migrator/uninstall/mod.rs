@@ -19,12 +19,12 @@ use crate::engine::{Connection, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, InstalledApp, Record, app_rows};
 use crate::model::{BUSTARD, LoadedApp};
-use crate::model::{Engine, History, HistoryTable};
+use crate::model::{History, HistoryTable};
 use crate::plan::KEEPS_RECORDS;
 use crate::registry;
 use crate::schema::inspect::{self, Ask, Reference};
 use crate::source;
-use crate::sql::Effects;
+use crate::sql::{Dialect, Effects};
 
 /// What is known before anything is changed.
 struct Found {
@@ -73,11 +73,11 @@ impl Migrator {
         connection: &mut impl Connection,
         what: &Uninstall,
     ) -> Result<UninstallPlan> {
-        let code = self.code(connection.engine(), what)?;
+        let code = self.code(connection.dialect(), what)?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let mut found = self.find(&code, &mut *session, what)?;
-        let engine = session.engine();
-        let counts = inspect::count(engine, &mut |sql| session.rows(sql), &found.tables)?;
+        let dialect = session.dialect();
+        let counts = inspect::count(dialect, &mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
             table.rows = rows;
         }
@@ -85,13 +85,13 @@ impl Migrator {
     }
 
     /// The apps whose sources are sound, Bustard's own first.
-    fn code(&self, engine: Engine, what: &Uninstall) -> Result<Vec<LoadedApp>> {
+    fn code(&self, dialect: &'static dyn Dialect, what: &Uninstall) -> Result<Vec<LoadedApp>> {
         if what.app == BUSTARD {
             return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
         }
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, problems, broken, .. } = source::load(&apps, engine);
+        let source::Loaded { apps, problems, broken, .. } = source::load(&apps, dialect);
         for (_, problem) in problems {
             log::info!("not needed for uninstalling: {problem}");
         }
@@ -103,9 +103,9 @@ impl Migrator {
 
     /// Looks at everything.
     fn find(&self, code: &[LoadedApp], session: &mut dyn Session, what: &Uninstall) -> Result<Found> {
-        let engine = session.engine();
+        let dialect = session.dialect();
         let here = code.iter().filter(|app| [BUSTARD, &what.app].contains(&app.label.as_str()));
-        let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, engine)).collect();
+        let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, dialect)).collect();
         let own = session.read(&here)?;
         if own.first().is_none_or(|own| own.find(KEEPS_RECORDS).is_none()) {
             return Err(Error::new(
@@ -119,7 +119,7 @@ impl Migrator {
             history: session.history_table(&what.app).to_owned(),
             state: AppState::Enabled,
         });
-        let known = known(engine, &mut |sql| session.rows(sql), unrecorded.as_ref())?;
+        let known = known(dialect, &mut |sql| session.rows(sql), unrecorded.as_ref())?;
         self.check_installed(&known, &what.app, session.history_table(&what.app))?;
         let elsewhere = elsewhere(session, &known, what)?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
@@ -134,26 +134,26 @@ impl Migrator {
             })?);
         }
         let histories = session.read(&tables)?;
-        let removal = Removal::new(engine, what, &known, code, tables, &histories);
+        let removal = Removal::new(dialect, what, &known, code, tables, &histories);
         removal.loaded.facts(&histories, &known.installed).check_version()?;
 
-        let effects = removal.effects(engine);
+        let effects = removal.effects(dialect);
         let mut ask = |sql: &str| session.rows(sql);
-        let tables = inspect::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
-        let references = inspect::references(engine, &mut ask, &tables)?;
-        let others = inspect::views_and_triggers(engine, &mut ask, &tables)?;
-        let mut plan = self.describe(engine, what, &known, &removal, &histories);
+        let tables = inspect::tables(dialect, &mut ask, effects.tables(), effects.schemas())?;
+        let references = inspect::references(dialect, &mut ask, &tables)?;
+        let others = inspect::views_and_triggers(dialect, &mut ask, &tables)?;
+        let mut plan = self.describe(dialect, what, &known, &removal, &histories);
         for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
-            let mut used = Effects::new(engine);
+            let mut used = Effects::new(dialect.syntax());
             used.read(sql);
             let used = tables.iter().find(|table| used.mentions(None, &table.name));
-            plan.warnings.extend(used.map(|table| left_behind(kind, name, &table.shown(engine))));
+            plan.warnings.extend(used.map(|table| left_behind(kind, name, &table.shown(dialect))));
         }
         plan.drops = effects.others().to_vec();
         plan.warnings.extend(elsewhere);
-        plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(engine), rows: 0 }));
+        plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(dialect), rows: 0 }));
         for reference in &references {
-            let key = foreign_key(reference, engine);
+            let key = foreign_key(reference, dialect);
             if !effects.mentions(Some(&reference.from.schema), &reference.from.name) {
                 plan.obstacles.push(in_the_way(&key));
             }
@@ -187,14 +187,14 @@ impl Migrator {
 
     fn describe(
         &self,
-        engine: Engine,
+        dialect: &'static dyn Dialect,
         what: &Uninstall,
         known: &Known,
         removal: &Removal,
         histories: &[History],
     ) -> UninstallPlan {
         let facts = removal.loaded.facts(histories, &known.installed);
-        let steps = describe::plan(&facts, engine, &removal.order, Direction::Down, Vec::new(), Vec::new());
+        let steps = describe::plan(&facts, dialect, &removal.order, Direction::Down, Vec::new(), Vec::new());
         let mut steps = steps.steps;
         for (step, node) in steps.iter_mut().zip(&removal.order) {
             step.irreversible = removal.stuck.get(node).map(|problem| problem.message().to_owned());
@@ -221,8 +221,8 @@ impl Migrator {
 
 /// Asks what is known beside the histories. An app that refinery has migrated may have
 /// no row yet.
-fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
-    let mut installed = app_rows::installed(ask(app_rows::apps_query(engine))?, |_| "")?;
+fn known(dialect: &'static dyn Dialect, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
+    let mut installed = app_rows::installed(ask(app_rows::apps_query(dialect))?, |_| "")?;
     if installed.guest {
         return Err(stranger("apps cannot be uninstalled"));
     }
@@ -230,22 +230,22 @@ fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Res
         installed.insert(app.clone());
     }
     let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
-    let records = app_rows::records(ask(&app_rows::records_query(engine, &labels))?)?;
-    let owners = owners(engine, ask)?;
-    let former = caches::owners_of(ask(registry::former_query(engine))?);
+    let records = app_rows::records(ask(&app_rows::records_query(dialect, &labels))?)?;
+    let owners = owners(dialect, ask)?;
+    let former = caches::owners_of(ask(registry::former_query(dialect))?);
     Ok(Known { installed, records, owners, former })
 }
 
 /// All registered caches with their owners.
-fn owners(engine: Engine, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
-    Ok(caches::owners_of(ask(registry::owned_query(engine))?))
+fn owners(dialect: &'static dyn Dialect, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
+    Ok(caches::owners_of(ask(registry::owned_query(dialect))?))
 }
 
-fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
+fn foreign_key(reference: &Reference, dialect: &'static dyn Dialect) -> ForeignKey {
     ForeignKey {
-        table: reference.from.shown(engine),
+        table: reference.from.shown(dialect),
         columns: reference.columns.clone(),
-        references: reference.to.shown(engine),
+        references: reference.to.shown(dialect),
     }
 }
 
@@ -256,7 +256,7 @@ fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Resu
     let installed = known.installed.apps.get(&what.app);
     let Some((app, table)) = installed
         .and_then(|app| Some((app, app.table()?)))
-        .filter(|_| unchecked && session.engine() == Engine::Postgres)
+        .filter(|_| unchecked && session.dialect().has_schemas())
     else {
         return Ok(None);
     };

@@ -14,12 +14,12 @@ use crate::diagnostic::Diagnostic;
 use crate::graph::{Graph, Node};
 use crate::history::{Installed, Likeness, Record, body, likeness};
 use crate::model::{
-    Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
+    Applied, Dependency, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
     Operation, Prefix,
 };
 use crate::plan::Memory;
 use crate::source;
-use crate::sql::{Effects, TableName};
+use crate::sql::{Dialect, Effects, TableName};
 
 /// What the database knows beside the histories.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Removal {
     /// `tables` and `histories` are those of Bustard's own app, which comes first in
     /// `code`, and of the concerned apps in order.
     pub(super) fn new(
-        engine: Engine,
+        dialect: &'static dyn Dialect,
         what: &Uninstall,
         known: &Known,
         code: &[LoadedApp],
@@ -103,7 +103,7 @@ impl Removal {
             let mut migrations = Vec::new();
             for row in &history.applied {
                 let record = known.record(&table.app, row.version);
-                let (mut loaded, wrong) = undoing(engine, &table.app, history, row, code, record);
+                let (mut loaded, wrong) = undoing(dialect, &table.app, history, row, code, record);
                 let needs = record.map_or(&[][..], |record| &record.needs);
                 let required_by = record.map_or(&[][..], |record| &record.required_by);
                 let there = |asked: &[(String, i64)]| -> Vec<Dependency> {
@@ -223,14 +223,14 @@ impl Removal {
     }
 
     /// What the undoing takes away.
-    pub(super) fn effects(&self, engine: Engine) -> Effects {
-        let mut effects = Effects::new(engine);
+    pub(super) fn effects(&self, dialect: &'static dyn Dialect) -> Effects {
+        let mut effects = Effects::new(dialect.syntax());
         let down = self.order.iter().flat_map(|(a, m)| &self.loaded.apps[*a].migrations[*m].migration.down);
         for operation in down.flatten() {
             match operation {
                 Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),
                 Operation::Schema(schema) => {
-                    effects.read(&schema.sql(engine).unwrap_or_default());
+                    effects.read(&schema.sql(dialect).unwrap_or_default());
                 }
                 Operation::Function(function) => {
                     effects.unseen(&format!("the function {}", function.label()));
@@ -291,7 +291,7 @@ fn dependants<'r>(
 
 /// An applied migration with what undoes it, or why nothing does.
 fn undoing(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     app: &str,
     history: &History,
     row: &Applied,
@@ -311,7 +311,7 @@ fn undoing(
         id.prefix = found.id.prefix;
         file.clone_from(&found.file);
         found.migration.undo().map_err(|operation| {
-            let what = operation.describe(engine);
+            let what = operation.describe(dialect);
             let problem = Diagnostic::new(format!("{app}:{id} cannot be undone: {what}"));
             let problem = problem.help(LEAVE);
             match operation.place().or(found.file.as_ref()) {
@@ -320,7 +320,7 @@ fn undoing(
             }
         })
     } else {
-        recorded(engine, app, &id, record, code.is_some())
+        recorded(dialect, app, &id, record, code.is_some())
     };
     let (down, wrong) = match undo {
         Ok(operations) => (operations, None),
@@ -345,7 +345,7 @@ const LEAVE: &str = "`--keep-data` leaves its tables where they are";
 
 /// What the record says that undoes the migration.
 fn recorded(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     app: &str,
     id: &MigrationId,
     record: Option<&Record>,
@@ -366,7 +366,7 @@ fn recorded(
         }));
     }
     let place = format!("{app} {id} (recorded in the database)");
-    source::reverting::read(Path::new(&place), &record.undo, engine).map_err(|problems| {
+    source::reverting::read(Path::new(&place), &record.undo, dialect).map_err(|problems| {
         let wrong = problems.into_iter().next();
         wrong.unwrap_or_else(|| {
             Diagnostic::new(format!("{app}:{id} cannot be undone: its record is unreadable"))

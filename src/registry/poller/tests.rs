@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::engine::database::Database;
+use crate::engine::dialects::POSTGRES;
 use crate::error::ServerMessage;
 use crate::{App, Migration, Migrator, registry};
 
@@ -146,8 +147,8 @@ impl Lines {
 }
 
 impl Observer for Lines {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn dialect(&self) -> &'static dyn crate::sql::Dialect {
+        POSTGRES
     }
 
     fn connect(&mut self, _: Instant) -> Result<()> {

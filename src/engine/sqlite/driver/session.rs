@@ -10,6 +10,7 @@ use rusqlite::ffi::ErrorCode;
 use super::foreign_keys::{Off, Violations};
 use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
+use crate::engine::sqlite::SQLITE;
 use crate::engine::{
     Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
@@ -17,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::failpoint;
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement, Width};
 use crate::model::{Engine, Native, OpenTransaction};
+use crate::sql::Dialect;
 
 /// A session.
 pub(crate) struct SqliteSession<'s> {
@@ -101,8 +103,8 @@ pub(crate) fn patient_rows(
 }
 
 impl Session for SqliteSession<'_> {
-    fn engine(&self) -> Engine {
-        Engine::Sqlite
+    fn dialect(&self) -> &'static dyn Dialect {
+        SQLITE
     }
 
     fn read_with(
@@ -311,8 +313,8 @@ impl Native<'_> for &rusqlite::Connection {
 }
 
 impl Transaction for SqliteTransaction<'_> {
-    fn engine(&self) -> Engine {
-        Engine::Sqlite
+    fn dialect(&self) -> &'static dyn Dialect {
+        SQLITE
     }
 
     fn enter(&mut self, app: &str, migration: &str) {

@@ -13,11 +13,12 @@ use super::history::{self, Resolved};
 use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
+use crate::engine::postgres::POSTGRES;
 use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::model::Engine;
 use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
+use crate::sql::Dialect;
 
 /// Settings that a migration may change for its session and that the next one
 /// must not inherit. On connections of Bustard's own, all others are reset, too. The role comes after the session's user, which resets it.
@@ -76,8 +77,8 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
 }
 
 impl<L: Transactional> Session for PostgresSession<'_, L> {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn dialect(&self) -> &'static dyn Dialect {
+        POSTGRES
     }
 
     fn read_with(
@@ -328,8 +329,8 @@ fn at_commit(failure: Failure) -> Error {
 }
 
 impl<T: Link + Ending> Transaction for Queue<'_, T> {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn dialect(&self) -> &'static dyn Dialect {
+        POSTGRES
     }
 
     fn enter(&mut self, app: &str, migration: &str) {

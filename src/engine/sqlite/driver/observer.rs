@@ -11,8 +11,9 @@ use rusqlite::config::DbConfig;
 use super::{open, patient_rows};
 use crate::engine::Row;
 use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::sqlite::SQLITE;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Engine;
+use crate::sql::Dialect;
 
 pub(crate) struct SqliteObserver {
     path: PathBuf,
@@ -127,8 +128,8 @@ fn identity(_: &Path) -> std::io::Result<FileIdentity> {
 }
 
 impl Observer for SqliteObserver {
-    fn engine(&self) -> Engine {
-        Engine::Sqlite
+    fn dialect(&self) -> &'static dyn Dialect {
+        SQLITE
     }
 
     fn connect(&mut self, _deadline: Instant) -> Result<()> {

@@ -18,9 +18,10 @@ use super::connect::{Connection, connect_by, shown};
 use super::simple_query::Answer;
 use super::{Target, failure};
 use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::postgres::POSTGRES;
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Engine;
+use crate::sql::Dialect;
 
 /// How long the server may take to cancel what took too long.
 const CANCELLING: Duration = Duration::from_secs(5);
@@ -168,8 +169,8 @@ impl PostgresObserver {
 }
 
 impl Observer for PostgresObserver {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn dialect(&self) -> &'static dyn Dialect {
+        POSTGRES
     }
 
     fn connect(&mut self, deadline: Instant) -> Result<()> {

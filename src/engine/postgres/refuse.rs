@@ -1,0 +1,158 @@
+//! Statements that a migration for PostgreSQL cannot contain, told by how they start.
+
+use crate::sql::lexer::Kind;
+use crate::sql::{Explained, Unit, Verdict};
+
+const COPY_IN: &str = "write the rows as INSERT, or COPY FROM a file of the server";
+const COPY_OUT: &str = "leave it out: nobody reads what it writes";
+const NO_TRANSACTION: &str = "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
+
+pub(super) fn refuse(unit: &Unit<'_>) -> Verdict {
+    if unit.is(0, "COPY") {
+        return copy(unit);
+    }
+    let alone = |what: &str| {
+        Verdict::NotInTransaction(Explained {
+            message: format!("`{what}` cannot run inside a transaction"),
+            help: NO_TRANSACTION,
+        })
+    };
+    for what in [
+        "VACUUM",
+        "CREATE DATABASE",
+        "DROP DATABASE",
+        "CREATE TABLESPACE",
+        "DROP TABLESPACE",
+        "ALTER SYSTEM",
+        "DISCARD ALL",
+        "DROP INDEX CONCURRENTLY",
+        "CREATE INDEX CONCURRENTLY",
+        "CREATE UNIQUE INDEX CONCURRENTLY",
+        "REINDEX DATABASE",
+        "REINDEX SYSTEM",
+        "REINDEX SCHEMA",
+    ] {
+        if unit.starts(what) {
+            return alone(what);
+        }
+    }
+    if unit.is(0, "REINDEX") && (1..unit.len().min(8)).any(|n| unit.is(n, "CONCURRENTLY")) {
+        return alone("REINDEX CONCURRENTLY");
+    }
+    if unit.is(0, "CLUSTER") && unit.len() == 1 {
+        return alone("CLUSTER");
+    }
+    if let Some(encoding) = client_encoding(unit)
+        && !matches!(encoding.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "DEFAULT")
+    {
+        return Verdict::Dropped(Explained {
+            message: format!("the encoding {encoding} is not set: migrations are read and sent as UTF-8"),
+            help: "leave it out",
+        });
+    }
+    if unit.starts("ALTER TABLE") && last_words(unit, &["CONCURRENTLY"]) && any(unit, "DETACH") {
+        return alone("DETACH PARTITION CONCURRENTLY");
+    }
+    Verdict::Fine
+}
+
+/// What `SET client_encoding = …` or `SET NAMES …` sets.
+fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
+    let at = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
+    let value = match () {
+        () if !unit.is(0, "SET") => return None,
+        () if unit.is(at, "NAMES") => at + 1,
+        () if unit.is(at, "client_encoding") => at + 2,
+        () => return None,
+    };
+    Some(unit.token(value).trim_matches('\''))
+}
+
+/// `COPY` with the client at the other end: there is nobody there.
+fn copy(unit: &Unit<'_>) -> Verdict {
+    let mut depth = 0;
+    for n in 1..unit.len() {
+        match unit.kind(n) {
+            Some(Kind::Open) => depth += 1,
+            Some(Kind::Close) => depth -= 1,
+            _ if depth != 0 => {}
+            _ if unit.is(n, "STDIN") && unit.is(n - 1, "FROM") => {
+                let message = "`COPY … FROM STDIN` cannot be in a migration: its rows are no SQL".to_owned();
+                return Verdict::CopyIn(Explained { message, help: COPY_IN });
+            }
+            _ if unit.is(n, "STDOUT") && unit.is(n - 1, "TO") => {
+                let message = "`COPY … TO STDOUT` cannot be in a migration".to_owned();
+                return Verdict::Refused(Explained { message, help: COPY_OUT });
+            }
+            _ => {}
+        }
+    }
+    Verdict::Fine
+}
+
+fn last_words(unit: &Unit<'_>, words: &[&str]) -> bool {
+    let from = unit.len().saturating_sub(words.len());
+    words.iter().enumerate().all(|(n, word)| unit.is(from + n, word))
+}
+
+fn any(unit: &Unit<'_>, word: &str) -> bool {
+    (0..unit.len()).any(|n| unit.is(n, word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::POSTGRES;
+    use super::*;
+    use crate::sql::tests::verdict;
+
+    #[test]
+    fn copy_needs_somebody_at_the_other_end() {
+        let judged = |sql| verdict(sql, POSTGRES);
+        assert!(matches!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv)"), Verdict::CopyIn(_)));
+        assert!(matches!(judged("copy a to stdout"), Verdict::Refused(_)));
+        assert_eq!(judged("COPY a FROM '/stdin'"), Verdict::Fine);
+        assert_eq!(judged("COPY (SELECT 1 FROM stdin) TO '/x'"), Verdict::Fine);
+    }
+
+    #[test]
+    fn the_encoding_stays_utf8() {
+        for sql in ["SET client_encoding = 'LATIN1'", "set local client_encoding to win1252", "SET NAMES 'x'"]
+        {
+            assert!(matches!(verdict(sql, POSTGRES), Verdict::Dropped(_)), "{sql}");
+        }
+        for sql in
+            ["SET client_encoding = 'UTF8'", "SET SESSION client_encoding TO DEFAULT", "SET a = 'LATIN1'"]
+        {
+            assert_eq!(verdict(sql, POSTGRES), Verdict::Fine, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_postgresql_runs_outside_transactions_only() {
+        for sql in [
+            "VACUUM FULL a",
+            "CREATE INDEX CONCURRENTLY a ON b (c)",
+            "CREATE UNIQUE INDEX CONCURRENTLY a ON b (c)",
+            "DROP INDEX CONCURRENTLY IF EXISTS a",
+            "REINDEX TABLE CONCURRENTLY a",
+            "REINDEX (VERBOSE, CONCURRENTLY) INDEX a",
+            "ALTER SYSTEM SET a = 1",
+            "CREATE DATABASE a",
+            "CLUSTER",
+            "ALTER TABLE a DETACH PARTITION b CONCURRENTLY",
+        ] {
+            assert!(matches!(verdict(sql, POSTGRES), Verdict::NotInTransaction(_)), "{sql}");
+        }
+        for sql in [
+            "REFRESH MATERIALIZED VIEW CONCURRENTLY a",
+            "CREATE INDEX a ON b (c)",
+            "CLUSTER a",
+            "REINDEX TABLE a",
+            "ALTER TABLE a DETACH PARTITION b",
+            "ALTER TYPE a ADD VALUE 'b'",
+            "CREATE INDEX \"concurrently\" ON a (b)",
+        ] {
+            assert_eq!(verdict(sql, POSTGRES), Verdict::Fine, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! SQLite's SQL.
+
+use sea_query::{
+    Expr, ExprTrait as _, QueryBuilder as _, SchemaStatement, SimpleExpr, SqliteQueryBuilder, TableStatement,
+    Value,
+};
+
+#[cfg(feature = "_sql")]
+use super::refuse;
+use crate::sql::{Dialect, Query, Semicolons, Shell, Syntax, write_query, write_schema};
+#[cfg(feature = "_sql")]
+use crate::sql::{Unit, Verdict};
+
+/// SQLite's SQL.
+pub(crate) const SQLITE: &dyn Dialect = &SqliteDialect;
+
+#[derive(Debug)]
+struct SqliteDialect;
+
+static SYNTAX: Syntax = Syntax {
+    #[cfg(feature = "_sql")]
+    tokenizer: || &sqlparser::dialect::SQLiteDialect {},
+    escaped_strings: false,
+    foreign_quotes: true,
+    nested_comments: false,
+    semicolons: Semicolons::Triggers,
+    shell: Shell::FullStop,
+    folds_quoted_names: true,
+    // Where SQLite looks anyway, but for temporary tables.
+    default_schema: Some("main"),
+    backslash_setting: false,
+};
+
+impl Dialect for SqliteDialect {
+    fn name(&self) -> &'static str {
+        "SQLite"
+    }
+
+    fn variant(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn syntax(&self) -> &'static Syntax {
+        &SYNTAX
+    }
+
+    fn shell(&self) -> &'static str {
+        "the sqlite3 shell"
+    }
+
+    #[cfg(feature = "_sql")]
+    fn refuse(&self, unit: &Unit<'_>) -> Verdict {
+        refuse::refuse(unit)
+    }
+
+    fn has_schemas(&self) -> bool {
+        false
+    }
+
+    fn longest_table_name(&self) -> Option<usize> {
+        None
+    }
+
+    fn own_table(&self, table: &'static str) -> (&'static str, String) {
+        ("main", format!("bustard_{table}"))
+    }
+
+    fn apps_query(&self) -> &'static str {
+        "SELECT label, history, state FROM main.bustard_app"
+    }
+
+    fn own_schema(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn literal(&self, text: &str) -> String {
+        SqliteQueryBuilder.value_to_string(&text.into())
+    }
+
+    fn equals(&self) -> &'static str {
+        "="
+    }
+
+    fn among(&self, column: &'static str, values: Vec<Value>) -> SimpleExpr {
+        Expr::col(column).is_in(values)
+    }
+
+    fn write(&self, query: Query<'_>) -> String {
+        write_query(query, SqliteQueryBuilder)
+    }
+
+    /// SQLite has no TRUNCATE and cannot alter foreign keys.
+    fn write_schema(&self, statement: &SchemaStatement) -> Option<String> {
+        match statement {
+            SchemaStatement::TableStatement(TableStatement::Truncate(_))
+            | SchemaStatement::ForeignKeyStatement(_) => None,
+            statement => write_schema(statement, SqliteQueryBuilder),
+        }
+    }
+}
