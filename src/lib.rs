@@ -99,7 +99,7 @@ mod model;
 #[cfg(feature = "_engine")]
 mod plan;
 pub mod registry;
-#[cfg(feature = "_engine")]
+#[cfg(feature = "testing")]
 mod schema;
 #[cfg(any(feature = "_engine", feature = "build"))]
 mod source;

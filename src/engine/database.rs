@@ -11,6 +11,7 @@ use std::time::Duration;
 #[cfg(feature = "sqlite")]
 use super::GLANCE;
 use super::observer::Observer;
+use super::registry::Registry;
 use super::{Connection, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Engine;
@@ -248,6 +249,15 @@ impl Executor for Database {}
 impl sealed::Executor for Database {
     fn dialect(&self) -> &'static dyn Dialect {
         super::dialects::of(Database::engine(self))
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        match &self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => &super::postgres::PostgresRegistry,
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { .. } => &super::sqlite::SqliteRegistry,
+        }
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {

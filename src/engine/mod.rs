@@ -9,8 +9,10 @@
 #[cfg(feature = "_engine")]
 pub(crate) mod database;
 pub(crate) mod dialects;
+pub(crate) mod inspector;
 pub(crate) mod observer;
 pub(crate) mod postgres;
+pub(crate) mod registry;
 pub(crate) mod sqlite;
 
 use std::time::Duration;
@@ -18,6 +20,8 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
 use crate::sql::Dialect;
+use inspector::Inspector;
+use registry::Registry;
 
 /// One row, each column as the engine writes it as text.
 pub type Row = Vec<Option<String>>;
@@ -58,11 +62,15 @@ pub trait CommitAsync: sealed::CommitAsync {}
 pub(crate) mod sealed {
     use std::time::Duration;
 
+    #[cfg(feature = "tokio")]
+    use super::registry::Calls;
+    use super::registry::Registry;
     use super::{Result, Row, Session};
     use crate::sql::Dialect;
 
     pub trait Executor {
         fn dialect(&self) -> &'static dyn Dialect;
+        fn registry(&self) -> &'static dyn Registry;
         /// Runs one statement and returns its rows.
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
         /// Runs one statement that writes. On a connection of Bustard's own it may
@@ -86,6 +94,7 @@ pub(crate) mod sealed {
 
     #[cfg(feature = "tokio")]
     pub trait AsyncExecutor: Sync {
+        fn calls(&self) -> &'static dyn Calls;
         /// Runs one statement and returns its rows.
         fn rows(&self, sql: &str) -> impl Future<Output = Result<Vec<Row>>> + Send;
         /// Whether what is written has committed when it returns.
@@ -150,6 +159,10 @@ pub type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, Opened) -> Result<bo
 pub trait Session {
     fn dialect(&self) -> &'static dyn Dialect;
 
+    fn registry(&self) -> &'static dyn Registry;
+
+    fn inspector(&self) -> &'static dyn Inspector;
+
     /// Reads the histories, in the order of `tables`, without lock or
     /// transaction. On PostgreSQL one round trip, if all tables are there.
     fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
@@ -183,6 +196,10 @@ pub trait Session {
 /// An open transaction that holds the migration lock.
 pub trait Transaction {
     fn dialect(&self) -> &'static dyn Dialect;
+
+    fn registry(&self) -> &'static dyn Registry;
+
+    fn inspector(&self) -> &'static dyn Inspector;
 
     /// Whose statements follow; errors say so.
     fn enter(&mut self, app: &str, migration: &str);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::{
-    AppChange, Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, grants, lock,
+    AppChange, Direction, Done, Event, How, Loaded, Migrator, Report, TransactionMode, caches, lock,
     preflight,
 };
 use crate::diagnostic::{Diagnostic, Place};
@@ -54,7 +54,6 @@ impl Migrator {
         let found = self.look(loaded, session, Direction::Up, choose)?;
         run.begin(&loaded.facts(&found.seen.histories, &found.seen.installed));
         let nothing = found.is_nothing();
-        let granting = self.grant.as_deref().filter(|_| session.dialect().has_schemas());
         if !nothing {
             self.tell(Event::Planned { steps: found.steps.len() });
             let at_once = match self.transaction {
@@ -74,11 +73,11 @@ impl Migrator {
             false => run.retracked = untracked,
         }
         let mut granted = None;
-        if let Some(roles) = granting
-            && grants::differ(session, roles)?
+        if let Some(roles) = self.grant.as_deref()
+            && session.registry().grants_differ(session, roles)?
         {
             run.transaction(session, |run, transaction, facts| {
-                grants::set(transaction, roles, run.tracks_tables(facts)).map(|()| true)
+                transaction.registry().set_grants(transaction, roles, run.tracks_tables(facts)).map(|()| true)
             })?;
             granted = Some(roles.to_vec());
         }
@@ -349,10 +348,9 @@ impl<'r> Run<'r> {
         }
         if app == BUSTARD
             && let Some(roles) = &self.migrator.grant
-            && transaction.dialect().has_schemas()
         {
             let more = loaded.id.version >= TRACKS_TABLES || self.tracks_tables(facts);
-            grants::set(transaction, roles, more)?;
+            transaction.registry().set_grants(transaction, roles, more)?;
         }
         let (registered, unregistered) = caches::names(operations);
         self.open.push(Done {

@@ -8,7 +8,7 @@ use crate::graph::Node;
 use crate::history::AppState;
 use crate::model::{BUSTARD, Form, Operation, Statement};
 use crate::plan::Facts;
-use crate::registry::{self, UntrackedTable};
+use crate::registry::UntrackedTable;
 use crate::sql::Dialect;
 
 pub(super) fn plan(
@@ -69,10 +69,10 @@ fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect) -> Vec<S
         Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
         Operation::Schema(schema) => schema.sql(dialect).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(register) => {
-            vec![registry::in_transaction::register_sql(dialect, register, app)]
+            vec![dialect.registry().shown_register(&register.name, &register.tables, register.owner(app))]
         }
         Operation::UnregisterCache(unregister) => {
-            vec![registry::in_transaction::unregister_sql(dialect, unregister)]
+            vec![dialect.registry().shown_unregister(&unregister.name, unregister.undoes)]
         }
         Operation::Function(_) => vec![format!("-- {}", operation.describe(dialect))],
     }

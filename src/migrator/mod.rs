@@ -11,7 +11,6 @@ mod apps;
 mod asynchronous;
 mod caches;
 mod describe;
-mod grants;
 mod lifecycle;
 mod lock;
 mod migration_graph;

@@ -12,6 +12,7 @@ use sea_query::{
 
 #[cfg(feature = "_sql")]
 use super::refuse::{Verdict, transaction_control};
+use super::registry::RegistrySql;
 #[cfg(feature = "_sql")]
 use super::split::Unit;
 use super::syntax::Syntax;
@@ -34,6 +35,9 @@ pub trait Dialect: fmt::Debug + Sync {
     /// decides.
     #[cfg(feature = "_sql")]
     fn refuse(&self, unit: &Unit<'_>) -> Verdict;
+
+    /// The SQL on the registry of caches.
+    fn registry(&self) -> &'static dyn RegistrySql;
 
     /// Whether tables are in schemas that users name.
     fn has_schemas(&self) -> bool;
@@ -59,6 +63,10 @@ pub trait Dialect: fmt::Debug + Sync {
 
     /// Whether a column has one of these values, with qualified operators.
     fn among(&self, column: &'static str, values: Vec<Value>) -> SimpleExpr;
+
+    /// Checks what is deferred, as a commit would; `None` where nothing that is pending
+    /// keeps a table from being altered or dropped.
+    fn check_deferred(&self) -> Option<&'static str>;
 
     /// Writes a query.
     fn write(&self, query: Query<'_>) -> String;

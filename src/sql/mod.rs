@@ -11,6 +11,7 @@ pub(crate) mod lexer;
 pub(crate) mod names;
 #[cfg(feature = "_sql")]
 mod refuse;
+mod registry;
 #[cfg(feature = "_sql")]
 pub(crate) mod scan;
 #[cfg(feature = "_sql")]
@@ -28,10 +29,12 @@ pub(crate) use dialect::{write_query, write_schema};
 pub(crate) use effects::Effects;
 #[cfg(feature = "_sql")]
 pub use refuse::{Explained, Verdict};
+pub use registry::RegistrySql;
 #[cfg(feature = "_sql")]
 pub use split::Unit;
 pub use syntax::{Semicolons, Shell, Syntax};
-pub(crate) use table_name::{TableName, quoted_length};
+pub use table_name::TableName;
+pub(crate) use table_name::quoted_length;
 #[cfg(feature = "_sql")]
 pub(crate) use text::Text;
 

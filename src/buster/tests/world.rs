@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::super::{CacheBuster, CacheBusterBuilder};
 use crate::engine::Row;
-use crate::engine::dialects::POSTGRES;
-use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::observer::{Bell, Observer, Poller, Woken};
+use crate::engine::postgres::PostgresPoller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 
@@ -183,8 +183,8 @@ impl Fake {
 }
 
 impl Observer for Fake {
-    fn dialect(&self) -> &'static dyn crate::sql::Dialect {
-        POSTGRES
+    fn poller(self: Box<Self>) -> Box<dyn Poller> {
+        Box::new(PostgresPoller::new(self))
     }
 
     fn connect(&mut self, deadline: Instant) -> Result<()> {

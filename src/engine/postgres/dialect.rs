@@ -4,7 +4,8 @@ use sea_query::{Expr, PostgresQueryBuilder, QueryBuilder as _, SchemaStatement, 
 
 #[cfg(feature = "_sql")]
 use super::refuse;
-use crate::sql::{Dialect, Query, Semicolons, Shell, Syntax, write_query, write_schema};
+use super::registry::PostgresRegistry;
+use crate::sql::{Dialect, Query, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema};
 #[cfg(feature = "_sql")]
 use crate::sql::{Unit, Verdict};
 
@@ -31,6 +32,16 @@ static SYNTAX: Syntax = Syntax {
 /// of one database share it.
 const SCHEMA: &str = "bustard";
 
+/// Checks what is deferred, as a commit would: while that is pending, the next
+/// migration could not alter or drop its table.
+const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
+    (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
+        (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \
+         HAVING pg_catalog.bool_or(condeferred) AND pg_catalog.bool_and(condeferrable)) AS c \
+     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.connamespace); \
+    BEGIN IF deferred IS NOT NULL THEN SET CONSTRAINTS ALL IMMEDIATE; \
+    EXECUTE pg_catalog.format('SET CONSTRAINTS %s DEFERRED', deferred); END IF; END $$";
+
 impl Dialect for PostgresDialect {
     fn name(&self) -> &'static str {
         "PostgreSQL"
@@ -51,6 +62,10 @@ impl Dialect for PostgresDialect {
     #[cfg(feature = "_sql")]
     fn refuse(&self, unit: &Unit<'_>) -> Verdict {
         refuse::refuse(unit)
+    }
+
+    fn registry(&self) -> &'static dyn RegistrySql {
+        &PostgresRegistry
     }
 
     fn has_schemas(&self) -> bool {
@@ -88,6 +103,10 @@ impl Dialect for PostgresDialect {
         let places: Vec<String> = (1..=values.len()).map(|n| format!("{column} {equals} ${n}")).collect();
         let places = if places.is_empty() { "false".to_owned() } else { places.join(" OR ") };
         Expr::cust_with_values(format!("({places})"), values)
+    }
+
+    fn check_deferred(&self) -> Option<&'static str> {
+        Some(CHECK_DEFERRED)
     }
 
     fn write(&self, query: Query<'_>) -> String {

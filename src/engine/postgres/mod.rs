@@ -3,7 +3,16 @@
 mod dialect;
 #[cfg(feature = "postgres")]
 pub(crate) mod driver;
+mod inspector;
+#[cfg(feature = "_engine")]
+mod poller;
 #[cfg(feature = "_sql")]
 mod refuse;
+mod registry;
+mod roles;
 
 pub(crate) use dialect::POSTGRES;
+pub(crate) use inspector::PostgresInspector;
+#[cfg(feature = "_engine")]
+pub(crate) use poller::PostgresPoller;
+pub(crate) use registry::PostgresRegistry;

@@ -7,7 +7,8 @@ use sea_query::{
 
 #[cfg(feature = "_sql")]
 use super::refuse;
-use crate::sql::{Dialect, Query, Semicolons, Shell, Syntax, write_query, write_schema};
+use super::registry_sql::SqliteRegistrySql;
+use crate::sql::{Dialect, Query, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema};
 #[cfg(feature = "_sql")]
 use crate::sql::{Unit, Verdict};
 
@@ -53,6 +54,10 @@ impl Dialect for SqliteDialect {
         refuse::refuse(unit)
     }
 
+    fn registry(&self) -> &'static dyn RegistrySql {
+        &SqliteRegistrySql
+    }
+
     fn has_schemas(&self) -> bool {
         false
     }
@@ -83,6 +88,10 @@ impl Dialect for SqliteDialect {
 
     fn among(&self, column: &'static str, values: Vec<Value>) -> SimpleExpr {
         Expr::col(column).is_in(values)
+    }
+
+    fn check_deferred(&self) -> Option<&'static str> {
+        None
     }
 
     fn write(&self, query: Query<'_>) -> String {

@@ -3,7 +3,19 @@
 mod dialect;
 #[cfg(feature = "sqlite")]
 pub(crate) mod driver;
+#[cfg(feature = "testing")]
+pub(crate) mod dump;
+mod inspector;
+#[cfg(feature = "_engine")]
+mod poller;
 #[cfg(feature = "_sql")]
 mod refuse;
+mod registry;
+mod registry_sql;
+mod tracked_tables;
 
 pub(crate) use dialect::SQLITE;
+pub(crate) use inspector::SqliteInspector;
+#[cfg(feature = "_engine")]
+pub(crate) use poller::SqlitePoller;
+pub(crate) use registry::SqliteRegistry;

@@ -11,7 +11,6 @@ use crate::model::{Statement, UnregisterCache};
 use crate::plan::Facts;
 use crate::registry;
 use crate::registry::in_transaction::Scope;
-use crate::schema::inspect;
 
 impl Migrator {
     /// Does what a plan shows: undoes the migrations of its apps, unregisters their
@@ -67,16 +66,6 @@ impl Migrator {
     }
 }
 
-/// Checks what is deferred, as a commit would: while that is pending, the next
-/// migration could not alter or drop its table.
-const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
-    (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
-        (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \
-         HAVING pg_catalog.bool_or(condeferred) AND pg_catalog.bool_and(condeferrable)) AS c \
-     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.connamespace); \
-    BEGIN IF deferred IS NOT NULL THEN SET CONSTRAINTS ALL IMMEDIATE; \
-    EXECUTE pg_catalog.format('SET CONSTRAINTS %s DEFERRED', deferred); END IF; END $$";
-
 /// In what a plan differs from the one that was shown.
 fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
     let name = |step: &Step| format!("{}:{}", step.app, step.migration);
@@ -123,10 +112,11 @@ impl Found {
     /// Whether another run has committed since: asked under the lock.
     fn is_outdated(&self, transaction: &mut dyn Transaction, facts: &Facts<'_>) -> Result<bool> {
         let dialect = transaction.dialect();
+        let inspector = transaction.inspector();
         let mut ask = |sql: &str| transaction.rows(sql);
         Ok(facts.histories != self.histories
             || known(dialect, &mut ask, self.unrecorded.as_ref())? != self.known
-            || inspect::references(dialect, &mut ask, &self.tables)? != self.references)
+            || inspector.references(&mut ask, &self.tables)? != self.references)
     }
 }
 
@@ -142,12 +132,13 @@ impl Run<'_> {
         let dialect = transaction.dialect();
         for &node in order {
             self.step(transaction, facts, node, Direction::Down).map_err(with_help)?;
-            if dialect.has_schemas() {
-                transaction.execute(Statement::generated(CHECK_DEFERRED, None))?;
+            if let Some(check) = dialect.check_deferred() {
+                transaction.execute(Statement::generated(check, None))?;
             }
         }
+        let inspector = transaction.inspector();
         let mut ask = |sql: &str| transaction.rows(sql);
-        if let Some(left) = inspect::dangling(dialect, &mut ask, &found.tables)?.first() {
+        if let Some(left) = inspector.dangling(&mut ask, &found.tables)?.first() {
             let problem = in_the_way(&foreign_key(left, dialect));
             return Err(Error::problems(ErrorKind::Failed, vec![problem]));
         }

@@ -15,6 +15,7 @@ use removal::{Known, Removal};
 use super::lifecycle::{stranger, suggest};
 use super::{Direction, Migrator, caches, describe};
 use crate::diagnostic::Diagnostic;
+use crate::engine::inspector::{Ask, Reference, Table};
 use crate::engine::{Connection, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, InstalledApp, Record, app_rows};
@@ -22,7 +23,6 @@ use crate::model::{BUSTARD, LoadedApp};
 use crate::model::{History, HistoryTable};
 use crate::plan::KEEPS_RECORDS;
 use crate::registry;
-use crate::schema::inspect::{self, Ask, Reference};
 use crate::source;
 use crate::sql::{Dialect, Effects};
 
@@ -34,7 +34,7 @@ struct Found {
     histories: Vec<History>,
     removal: Removal,
     /// The tables that are dropped, and who refers to them from elsewhere.
-    tables: Vec<inspect::Table>,
+    tables: Vec<Table>,
     references: Vec<Reference>,
     plan: UninstallPlan,
 }
@@ -76,8 +76,7 @@ impl Migrator {
         let code = self.code(connection.dialect(), what)?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let mut found = self.find(&code, &mut *session, what)?;
-        let dialect = session.dialect();
-        let counts = inspect::count(dialect, &mut |sql| session.rows(sql), &found.tables)?;
+        let counts = session.inspector().count(&mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
             table.rows = rows;
         }
@@ -138,10 +137,11 @@ impl Migrator {
         removal.loaded.facts(&histories, &known.installed).check_version()?;
 
         let effects = removal.effects(dialect);
+        let inspector = session.inspector();
         let mut ask = |sql: &str| session.rows(sql);
-        let tables = inspect::tables(dialect, &mut ask, effects.tables(), effects.schemas())?;
-        let references = inspect::references(dialect, &mut ask, &tables)?;
-        let others = inspect::views_and_triggers(dialect, &mut ask, &tables)?;
+        let tables = inspector.tables(&mut ask, effects.tables(), effects.schemas())?;
+        let references = inspector.references(&mut ask, &tables)?;
+        let others = inspector.views_and_triggers(&mut ask, &tables)?;
         let mut plan = self.describe(dialect, what, &known, &removal, &histories);
         for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
             let mut used = Effects::new(dialect.syntax());

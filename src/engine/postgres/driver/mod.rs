@@ -34,7 +34,8 @@ pub(crate) use url::is_postgres;
 
 use std::time::Duration;
 
-use crate::engine::postgres::POSTGRES;
+use crate::engine::postgres::{POSTGRES, PostgresRegistry};
+use crate::engine::registry::Registry;
 use crate::engine::{Commit, Connection, Executor, READING, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
 use crate::sql::Dialect;
@@ -97,6 +98,10 @@ macro_rules! executors {
         impl sealed::Executor for $executor {
             fn dialect(&self) -> &'static dyn Dialect {
                 POSTGRES
+            }
+
+            fn registry(&self) -> &'static dyn Registry {
+                &PostgresRegistry
             }
 
             fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {

@@ -13,7 +13,9 @@ use super::history::{self, Resolved};
 use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
-use crate::engine::postgres::POSTGRES;
+use crate::engine::inspector::Inspector;
+use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
+use crate::engine::registry::Registry;
 use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
@@ -79,6 +81,14 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
 impl<L: Transactional> Session for PostgresSession<'_, L> {
     fn dialect(&self) -> &'static dyn Dialect {
         POSTGRES
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &PostgresRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &PostgresInspector
     }
 
     fn read_with(
@@ -331,6 +341,14 @@ fn at_commit(failure: Failure) -> Error {
 impl<T: Link + Ending> Transaction for Queue<'_, T> {
     fn dialect(&self) -> &'static dyn Dialect {
         POSTGRES
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &PostgresRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &PostgresInspector
     }
 
     fn enter(&mut self, app: &str, migration: &str) {

@@ -16,7 +16,8 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::types::ValueRef;
 use rusqlite::{OpenFlags, TransactionState};
 
-use crate::engine::sqlite::SQLITE;
+use crate::engine::registry::Registry;
+use crate::engine::sqlite::{SQLITE, SqliteRegistry};
 use crate::engine::{Commit, Connection, Executor, Failure, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::sql::Dialect;
@@ -88,6 +89,10 @@ macro_rules! executors {
         impl sealed::Executor for $executor {
             fn dialect(&self) -> &'static dyn Dialect {
                 SQLITE
+            }
+
+            fn registry(&self) -> &'static dyn Registry {
+                &SqliteRegistry
             }
 
             fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {

@@ -10,10 +10,9 @@ use rusqlite::config::DbConfig;
 
 use super::{open, patient_rows};
 use crate::engine::Row;
-use crate::engine::observer::{Bell, Observer, Woken};
-use crate::engine::sqlite::SQLITE;
+use crate::engine::observer::{Bell, Observer, Poller, Woken};
+use crate::engine::sqlite::SqlitePoller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::Dialect;
 
 pub(crate) struct SqliteObserver {
     path: PathBuf,
@@ -128,8 +127,8 @@ fn identity(_: &Path) -> std::io::Result<FileIdentity> {
 }
 
 impl Observer for SqliteObserver {
-    fn dialect(&self) -> &'static dyn Dialect {
-        SQLITE
+    fn poller(self: Box<Self>) -> Box<dyn Poller> {
+        Box::new(SqlitePoller::new(self))
     }
 
     fn connect(&mut self, _deadline: Instant) -> Result<()> {

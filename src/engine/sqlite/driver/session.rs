@@ -10,7 +10,9 @@ use rusqlite::ffi::ErrorCode;
 use super::foreign_keys::{Off, Violations};
 use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
-use crate::engine::sqlite::SQLITE;
+use crate::engine::inspector::Inspector;
+use crate::engine::registry::Registry;
+use crate::engine::sqlite::{SQLITE, SqliteInspector, SqliteRegistry};
 use crate::engine::{
     Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
@@ -105,6 +107,14 @@ pub(crate) fn patient_rows(
 impl Session for SqliteSession<'_> {
     fn dialect(&self) -> &'static dyn Dialect {
         SQLITE
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &SqliteRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &SqliteInspector
     }
 
     fn read_with(
@@ -315,6 +325,14 @@ impl Native<'_> for &rusqlite::Connection {
 impl Transaction for SqliteTransaction<'_> {
     fn dialect(&self) -> &'static dyn Dialect {
         SQLITE
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &SqliteRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &SqliteInspector
     }
 
     fn enter(&mut self, app: &str, migration: &str) {

@@ -1,5 +1,5 @@
-//! Who may read and invalidate caches on PostgreSQL: everybody, unless the
-//! configuration names roles.
+//! Which roles may read and invalidate caches: all, unless the configuration names
+//! some.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(
 const MORE_FUNCTIONS: &str = ", bustard.snapshot(bigint, bigint, pg_catalog.text[]), \
     bustard.identity(pg_catalog.text), bustard.untracked(), bustard.install_triggers()";
 
-/// Who may call `bustard.invalidate_all()`, each beside the function's owner;
-/// nobody's name for PUBLIC.
+/// The roles that may call `bustard.invalidate_all()`, each beside the function's
+/// owner; PUBLIC has an empty name.
 const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
     CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
     FROM pg_catalog.pg_proc p LEFT JOIN LATERAL \
@@ -24,20 +24,20 @@ const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
 
 const ROLES: &str = "SELECT rolname FROM pg_catalog.pg_roles";
 
-/// Who may, the owner aside, and the owner, who needs no grant.
+/// The roles that may, without the owner, who needs no grant; and the owner.
 fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
     let owner = rows.first().and_then(|row| row.first().cloned().flatten());
     let granted = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
     (granted.filter(|role| Some(role) != owner.as_ref()).collect(), owner)
 }
 
-/// Whether anybody else than these roles may, or one of them may not.
+/// Whether another role than these may, or one of them may not.
 pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
     let (granted, owner) = grantees(session.rows(GRANTEES)?);
     Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
 }
 
-/// Lets these roles and nobody else; `more` is whether the second of Bustard's own
+/// Lets these roles and no others; `more` is whether the second of Bustard's own
 /// migrations has been applied.
 pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String], more: bool) -> Result<()> {
     let functions = format!("{FUNCTIONS}{}", if more { MORE_FUNCTIONS } else { "" });
@@ -45,7 +45,7 @@ pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String], more: boo
     if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {
         return Err(Error::new(
             ErrorKind::Failed,
-            format!("the role {unknown}, which is to use caches, does not exist"),
+            format!("the role {unknown}, which `grant` names, does not exist"),
         )
         .help("create it, or take it out of `grant` (in a configuration, under [registry])"));
     }
