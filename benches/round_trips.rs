@@ -189,7 +189,7 @@ fn measure(count: usize) -> Result<bool> {
     ] {
         let (cut, bound) = match mode {
             TransactionMode::All => ("in one transaction", 8),
-            TransactionMode::Each => ("one transaction each", 3 * work.count as u64),
+            _ => ("one transaction each", 3 * work.count as u64),
         };
         for tool in TOOLS {
             let trips = work.trips(tool, &Database::on(&cluster), mode)?;

@@ -99,6 +99,10 @@ mod model;
 #[cfg(feature = "_engine")]
 mod plan;
 pub mod registry;
+#[cfg(feature = "_engine")]
+pub mod report;
+#[cfg(feature = "_engine")]
+mod run;
 #[cfg(feature = "testing")]
 mod schema;
 #[cfg(any(feature = "_engine", feature = "build"))]
@@ -126,14 +130,17 @@ pub use error::{Error, ErrorKind, Result};
 pub use graph::Asked;
 pub use history::AppState;
 #[cfg(feature = "_engine")]
-pub use migrator::{
-    AppChange, AppStatus, Dependant, Direction, Done, DroppedTable, Event, ForeignKey, GraphEdge,
-    GraphMigration, How, MigrationGraph, MigrationStatus, Migrator, Plan, Report, Status, Step,
-    TransactionMode, Uninstall, UninstallPlan, UnregisteredCache,
-};
+pub use migrator::{GraphEdge, GraphMigration, MigrationGraph, Migrator};
 pub use model::{App, CacheVersion, Engine, Migration, MigrationId, OpenTransaction, Prefix, Schema};
 #[cfg(feature = "_engine")]
-pub use plan::{Revert, State};
+pub use plan::{Revert, TransactionMode};
+#[cfg(feature = "_engine")]
+pub use report::{
+    AppChange, AppStatus, Dependant, Direction, DroppedTable, ForeignKey, How, MigrationStatus, Plan,
+    PlannedStep, Report, State, Status, StepReport, Uninstall, UninstallPlan, UnregisteredCache,
+};
+#[cfg(feature = "_engine")]
+pub use run::Event;
 pub use sea_query;
 #[cfg(feature = "_engine")]
 pub use store::{Store, StoreSettings, Stores};

@@ -16,8 +16,8 @@ use std::{env, fs, io};
 pub(crate) struct Embedded {
     /// Its path beneath the directory, with `/`.
     pub path: String,
-    /// Its version, if it is a module of Rust.
-    pub module: Option<i64>,
+    /// What its module is called, if it is written in Rust.
+    pub module: Option<String>,
 }
 
 /// Writes the code for a directory of the package and tells Cargo of it, by its plain
@@ -50,17 +50,17 @@ fn code(directory: &str, files: &[Embedded]) -> String {
                 "            ({path:?}, $bustard::embedded::File::Sql(include_str!(concat!(\n                \
                  env!(\"CARGO_MANIFEST_DIR\"), {from_package:?}\n            )))),"
             ),
-            Some(version) => {
+            Some(module) => {
                 let from_src = format!("..{from_package}");
                 let _ = writeln!(
                     modules,
                     "        #[path = {from_src:?}]\n        #[allow(unreachable_pub)]\n        \
-                     mod v{version}; // `bustard::app!` belongs in src/lib.rs, src/main.rs or a file beside them"
+                     mod {module}; // `bustard::app!` belongs in src/lib.rs, src/main.rs or a file beside them"
                 );
                 writeln!(
                     list,
                     "            ({path:?}, $bustard::embedded::File::Rust(|| {{\n                \
-                     $bustard::embedded::Builds::build(v{version}::migration()) // {}\n            }})),",
+                     $bustard::embedded::Builds::build({module}::migration()) // {}\n            }})),",
                     &from_package[1..]
                 )
             }
@@ -81,7 +81,7 @@ mod tests {
     fn sql_by_its_place_in_the_package_and_rust_by_its_place_from_src() {
         let files = [
             Embedded { path: "V1__a.sql".into(), module: None },
-            Embedded { path: "more/V2__\"b.rs".into(), module: Some(2) },
+            Embedded { path: "more/V2__\"b.rs".into(), module: Some("v2".into()) },
         ];
         assert_eq!(
             code("db/main", &files),

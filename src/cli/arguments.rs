@@ -118,7 +118,7 @@ pub fn parse() -> Result<Arguments, Exit> {
 fn refuse(given: &[OsString], error: &clap::Error) -> Exit {
     if !error.use_stderr() {
         output::print(&error.render().ansi().to_string());
-        return Exit::Done;
+        return Exit::StepReport;
     }
     // What was mistyped may have been the URL, and clap quotes what it rejects.
     if given.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json") {

@@ -24,7 +24,7 @@
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
 //! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (a line each), `foreign_keys` from elsewhere (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
-//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`), `applied_on`, `file` |
+//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file` |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
 //! | `edges` | `app`, `migration`, `needs_app`, `needs` (the earlier migration), `asked` (`depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
 //! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are at hand), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
@@ -47,8 +47,8 @@ use std::borrow::Cow;
 
 use bustard::registry::{self, UntrackedTable};
 use bustard::{
-    AppState, AppStatus, Asked, Database as Connected, Diagnostic, Direction, Done, Engine, How,
-    MigrationStatus, Place, State, Step as Planned, UnregisteredCache,
+    AppState, AppStatus, Asked, Database as Connected, Diagnostic, Engine, MigrationStatus, Place,
+    PlannedStep as Planned, StepReport, UnregisteredCache,
 };
 use serde::Serialize;
 
@@ -94,17 +94,13 @@ pub struct Step<'a> {
     elapsed_ms: u64,
 }
 
-impl<'a> From<&'a Done> for Step<'a> {
-    fn from(done: &'a Done) -> Self {
-        let how = match done.how {
-            How::Run => "run",
-            How::Faked => "faked",
-            How::Repaired => "repaired",
-        };
+impl<'a> From<&'a StepReport> for Step<'a> {
+    fn from(done: &'a StepReport) -> Self {
+        let how = done.how.as_str();
         Step {
             app: &done.app,
             migration: done.migration.to_string(),
-            direction: direction(done.direction),
+            direction: done.direction.as_str(),
             how,
             registered: &done.registered,
             unregistered: &done.unregistered,
@@ -132,7 +128,7 @@ impl<'a> PlannedStep<'a> {
         PlannedStep {
             app: &step.app,
             migration: step.migration.to_string(),
-            direction: direction(step.direction),
+            direction: step.direction.as_str(),
             operations: &step.operations,
             sql: sql.then_some(&*step.sql),
             registers: &step.registers,
@@ -155,13 +151,7 @@ pub struct Migration<'a> {
 
 impl<'a> From<&'a MigrationStatus> for Migration<'a> {
     fn from(status: &'a MigrationStatus) -> Self {
-        let state = match status.state {
-            State::Applied => "applied",
-            State::Pending => "pending",
-            State::OutOfOrder => "out_of_order",
-            State::Divergent => "divergent",
-            State::Missing => "missing",
-        };
+        let state = status.state.as_str();
         Migration {
             app: &status.app,
             migration: status.migration.to_string(),
@@ -400,13 +390,6 @@ impl<'a> Failed<'a> {
 /// Whole milliseconds.
 pub fn milliseconds(duration: std::time::Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
-fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Up => "up",
-        Direction::Down => "down",
-    }
 }
 
 fn file(place: &Place) -> String {

@@ -8,8 +8,8 @@ use bustard::ErrorKind;
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, or nothing to do.
-    Done,
+    /// StepReport, or nothing to do.
+    StepReport,
     /// It failed, and none of the following says why.
     Failed,
     /// The command line, the configuration or the migration files are wrong;
@@ -40,7 +40,7 @@ impl Exit {
     /// The number that the shell sees.
     pub fn code(self) -> u8 {
         match self {
-            Exit::Done => 0,
+            Exit::StepReport => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::No => 3,
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn codes_are_as_documented() {
         let codes = [
-            (Exit::Done, 0),
+            (Exit::StepReport, 0),
             (Exit::Failed, 1),
             (Exit::Usage, 2),
             (Exit::No, 3),

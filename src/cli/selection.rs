@@ -22,6 +22,10 @@ pub struct Selection {
     /// Apply migrations that are older than applied ones
     #[arg(long)]
     allow_out_of_order: bool,
+
+    /// Install repeatable migrations again whose text was replaced by a newer one
+    #[arg(long)]
+    repeat: bool,
 }
 
 impl Selection {
@@ -29,7 +33,8 @@ impl Selection {
         let migrator = migrator
             .allow_missing(self.allow_missing)
             .allow_divergent(self.allow_divergent)
-            .allow_out_of_order(self.allow_out_of_order);
+            .allow_out_of_order(self.allow_out_of_order)
+            .repeat(self.repeat);
         match &self.to {
             Some(target) => migrator.target(&target.app, target.version),
             None => migrator,

@@ -1,5 +1,6 @@
 //! Tables without lines, to be read by people and cut by `awk`.
 
+use bustard::MigrationId;
 use comfy_table::presets::NOTHING;
 pub use comfy_table::{Cell, Color};
 
@@ -30,6 +31,17 @@ pub fn render(mut table: comfy_table::Table) -> String {
 /// `1 cache`, `2 caches`.
 pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// Whether it is one of Bustard's own functions and views. Those that stand alike share a
+/// line: there are many, and users have not written them.
+pub fn is_own(app: &str, migration: &MigrationId) -> bool {
+    app == "bustard" && migration.is_repeatable()
+}
+
+/// A migration, or the number of those that share its line.
+pub fn named(migration: &MigrationId, sharing: usize) -> String {
+    if sharing > 1 { format!("R__… ({sharing})") } else { migration.to_string() }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::duration::parse_duration;
-use crate::migrator::TransactionMode;
+use crate::plan::TransactionMode;
 use crate::store::Stores;
 
 #[derive(Default, Deserialize)]

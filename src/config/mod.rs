@@ -38,8 +38,9 @@ use crate::buster::{CacheBuster, CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFA
 use crate::diagnostic::{Place, nearest};
 use crate::engine::database::Database;
 use crate::error::{Error, Result};
-use crate::migrator::{Migrator, TransactionMode};
+use crate::migrator::Migrator;
 use crate::model::App;
+use crate::plan::TransactionMode;
 use crate::store::Stores;
 
 const DEFAULT: &str = "bustard.toml";

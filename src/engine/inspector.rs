@@ -10,6 +10,7 @@
 use std::fmt;
 
 use super::{Row, quote_ident};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Dialect, TableName};
 
@@ -66,6 +67,21 @@ impl Table {
     /// The name in SQL.
     pub(crate) fn quoted(&self) -> String {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+    }
+}
+
+impl Reference {
+    /// That it keeps its table from being dropped.
+    pub(crate) fn in_the_way(&self, dialect: &'static dyn Dialect) -> Diagnostic {
+        let (table, references) = (self.from.shown(dialect), self.to.shown(dialect));
+        let columns = self.columns.join(", ");
+        Diagnostic::new(format!(
+            "the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"
+        ))
+        .help(format!(
+            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; \
+             or `--keep-data` leaves the tables where they are"
+        ))
     }
 }
 

@@ -9,15 +9,7 @@ use super::{Row, Session, Transaction, sealed};
 use crate::diagnostic::nearest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RegisterCache, UnregisterCache};
-
-/// How much of the registry there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scope {
-    /// Whether it knows of tables: not before the second of Bustard's own migrations.
-    pub tables: bool,
-    /// Whether tables that do not exist are passed over.
-    pub lenient: bool,
-}
+use crate::sql::Manner;
 
 /// How an engine changes the registry.
 pub trait Registry: fmt::Debug + Sync {
@@ -37,7 +29,7 @@ pub trait Registry: fmt::Debug + Sync {
         transaction: &mut dyn Transaction,
         register: &RegisterCache,
         app: &str,
-        scope: Scope,
+        manner: Manner,
     ) -> Result<()>;
 
     /// Unregisters a cache in a migration.
@@ -45,7 +37,7 @@ pub trait Registry: fmt::Debug + Sync {
         &self,
         transaction: &mut dyn Transaction,
         unregister: &UnregisterCache,
-        scope: Scope,
+        manner: Manner,
     ) -> Result<()>;
 
     /// Installs the triggers that are missing.
@@ -61,8 +53,8 @@ pub trait Registry: fmt::Debug + Sync {
     }
 
     /// Lets these roles and no others read and invalidate caches. Does nothing on an
-    /// engine without roles. `tables` is whether the registry knows of tables.
-    fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String], _tables: bool) -> Result<()> {
+    /// engine without roles.
+    fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String]) -> Result<()> {
         Ok(())
     }
 }

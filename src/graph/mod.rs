@@ -1,10 +1,10 @@
 //! The order of migrations across apps.
 //!
 //! In: the loaded apps. Out: every migration once, after all that it depends
-//! on; among what is free to go, the smallest (app, version) first, so that the
-//! order is the same every time and an app more does not change that of the
-//! others. Cycles and missing migrations are named with who asked for them,
-//! also where something is wrong with the sources of an app.
+//! on; among what is free to go, repeatable migrations first, and then the smallest
+//! (app, version), so that the order is the same every time and another app does not
+//! change that of the others. Cycles and missing migrations are named with the place
+//! of the directive, also where something else is wrong with the sources of an app.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -15,7 +15,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::diagnostic::{Diagnostic, Place, nearest};
-use crate::model::{BUSTARD, Dependency, LoadedApp};
+use crate::model::{BUSTARD, Dependency, LoadedApp, Which};
 
 /// An app's index and a migration's index in it.
 pub(crate) type Node = (usize, usize);
@@ -37,7 +37,9 @@ pub enum Asked {
 enum Reason {
     /// The order of versions within an app.
     Versions,
-    /// Bustard's own tables, which every app needs.
+    /// Repeatable migrations come after the versions of their app.
+    Repeatable,
+    /// Bustard's own tables and functions, which every app needs.
     Bustard,
     /// A directive, here.
     Asked(Asked, Option<Place>),
@@ -84,7 +86,7 @@ impl Graph {
     /// What directives ask for: what comes before, what after, how and where that was said.
     pub(crate) fn asked(&self) -> impl Iterator<Item = (Node, Node, Asked, Option<&Place>)> {
         self.edges.edge_references().filter_map(|edge| match edge.weight() {
-            Reason::Versions | Reason::Bustard => None,
+            Reason::Versions | Reason::Repeatable | Reason::Bustard => None,
             Reason::Asked(asked, place) => {
                 Some((self.edges[edge.source()], self.edges[edge.target()], *asked, place.as_ref()))
             }
@@ -108,36 +110,43 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize,
         .map(|(a, app)| (0..app.migrations.len()).map(|m| graph.add_node((a, m))).collect())
         .collect();
     let own = apps.iter().position(|app| app.label == BUSTARD);
-    let last_own = own.and_then(|own| nodes[own].last().copied());
+    let mut last_own = None;
     let labels: HashMap<&str, usize> =
         apps.iter().enumerate().map(|(a, app)| (app.label.as_str(), a)).collect();
 
-    for (a, app) in apps.iter().enumerate() {
-        for pair in nodes[a].windows(2) {
+    // Bustard's own first: the others need the last of them.
+    let others = (0..apps.len()).filter(|a| own != Some(*a));
+    for a in own.into_iter().chain(others) {
+        let app = &apps[a];
+        let (versions, repeatables) = nodes[a].split_at(app.first_repeatable());
+        for pair in versions.windows(2) {
             graph.add_edge(pair[0], pair[1], Reason::Versions);
         }
-        if let (Some(last_own), Some(first)) = (last_own.filter(|_| own != Some(a)), nodes[a].first()) {
-            graph.add_edge(last_own, *first, Reason::Bustard);
+        if let Some(last) = versions.last() {
+            repeatables.iter().for_each(|node| _ = graph.add_edge(*last, *node, Reason::Repeatable));
+        }
+        if let Some(last_own) = last_own {
+            let first = versions.first().map_or(repeatables, std::slice::from_ref);
+            first.iter().for_each(|node| _ = graph.add_edge(last_own, *node, Reason::Bustard));
         }
         for (m, migration) in app.migrations.iter().enumerate() {
             let this = nodes[a][m];
             let place = |dependency: &Dependency| dependency.place.clone().or_else(|| migration.file.clone());
-            let depends = |dependency: &Dependency| match dependency.version {
-                Some(_) => Asked::DependsOn,
-                None => Asked::DependsOnApp,
+            let depends = |dependency: &Dependency| match dependency.which {
+                Which::Version(_) | Which::Repeatable(_) => Asked::DependsOn,
+                Which::All => Asked::DependsOnApp,
             };
             let who = |relation| format!("{}:{} {relation}", app.label, migration.id);
             for (dependency, how) in (migration.migration.depends_on.iter().map(|d| (d, depends(d))))
                 .chain(migration.migration.required_by.iter().map(|d| (d, Asked::RequiredBy)))
             {
                 match find(dependency, a, apps, &labels, broken) {
-                    Ok(Some((a, m))) => {
+                    Ok(found) => found.into_iter().for_each(|(a, m)| {
                         let other = nodes[a][m];
                         let (before, after) =
                             if how == Asked::RequiredBy { (this, other) } else { (other, this) };
                         graph.add_edge(before, after, Reason::Asked(how, place(dependency)));
-                    }
-                    Ok(None) => {}
+                    }),
                     Err(mut problem) => {
                         let who = who(if how == Asked::RequiredBy { "is required by" } else { "depends on" });
                         problem.message = format!("{who} {}", problem.message);
@@ -150,19 +159,35 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize,
                 }
             }
         }
+        if own == Some(a) {
+            last_own = chain(&mut graph, apps, a, &nodes[a]);
+        }
     }
     graph
 }
 
-/// The migration that is meant; none where an app without migrations is, or
-/// where it may be what is wrong with its app.
+/// Fixes the order of Bustard's own, so that one edge makes an app come after all of
+/// them. Returns the last one.
+fn chain(graph: &mut Edges, apps: &[LoadedApp], own: usize, nodes: &[NodeIndex]) -> Option<NodeIndex> {
+    let order: Vec<NodeIndex> =
+        sorted(graph, apps).into_iter().filter(|(a, _)| *a == own).map(|(_, m)| nodes[m]).collect();
+    for pair in order.windows(2) {
+        if !graph.contains_edge(pair[0], pair[1]) {
+            graph.add_edge(pair[0], pair[1], Reason::Bustard);
+        }
+    }
+    order.last().copied()
+}
+
+/// The migrations that are meant: of a whole app, those that come last. None where an
+/// app without migrations is, or where it may be what is wrong with its app.
 fn find(
     dependency: &Dependency,
     asking: usize,
     apps: &[LoadedApp],
     labels: &HashMap<&str, usize>,
     broken: &HashSet<usize>,
-) -> Result<Option<Node>, Diagnostic> {
+) -> Result<Vec<Node>, Diagnostic> {
     let label = dependency.app.as_str();
     let Some(&a) = labels.get(label) else {
         let problem = Diagnostic::new(format!("the app `{label}`, which is not there"));
@@ -176,36 +201,57 @@ fn find(
         }));
     };
     let app = &apps[a];
-    let Some(version) = dependency.version else {
-        if a == asking {
+    let found = match &dependency.which {
+        Which::All if a == asking => {
             let problem = Diagnostic::new(format!("its own app `{label}` as a whole"));
             return Err(problem.help("name a version; those below its own come first anyway"));
         }
-        // Its other migrations come before its last one.
-        return Ok(app.migrations.len().checked_sub(1).map(|last| (a, last)));
+        // Its other migrations come before these.
+        Which::All => {
+            let last = app.migrations.len().saturating_sub(1).min(app.first_repeatable());
+            return Ok((last..app.migrations.len()).map(|m| (a, m)).collect());
+        }
+        Which::Version(version) => app.find(*version),
+        Which::Repeatable(name) => app.find_repeatable(name),
     };
-    let found = app.find(version);
     if broken.contains(&a) {
-        let same = app.migrations.iter().filter(|migration| migration.id.version == version);
-        return Ok(found.filter(|_| same.count() == 1).map(|m| (a, m)));
+        let same = |m: &usize| {
+            let id = &app.migrations[*m].id;
+            app.migrations.iter().filter(|other| other.id.short() == id.short()).count() == 1
+        };
+        return Ok(found.filter(same).map(|m| (a, m)).into_iter().collect());
     }
     if let Some(m) = found {
-        return Ok(Some((a, m)));
+        return Ok(vec![(a, m)]);
     }
-    let problem = Diagnostic::new(format!(
-        "version {version} of the app `{label}`, which has no such migration for this engine"
-    ));
-    Err(problem.help(match app.migrations.as_slice() {
+    Err(missing(app, &dependency.which))
+}
+
+/// About a migration that the app does not have.
+fn missing(app: &LoadedApp, which: &Which) -> Diagnostic {
+    let label = &app.label;
+    let what = match which {
+        Which::Repeatable(name) => format!("the repeatable migration {name}"),
+        Which::All | Which::Version(_) => format!("version{}", which.suffix()),
+    };
+    let problem =
+        Diagnostic::new(format!("{what} of the app `{label}`, which has no such migration for this engine"));
+    let alike = match which {
+        Which::Repeatable(_) => app.repeatables(),
+        Which::All | Which::Version(_) => app.versioned(),
+    };
+    problem.help(match alike {
+        [] if matches!(which, Which::Repeatable(_)) => "it has no repeatable migration".to_owned(),
         [] => "it has none at all".to_owned(),
         some if some.len() <= 8 => {
             let ids: Vec<String> = some.iter().map(|migration| migration.id.to_string()).collect();
             format!("it has {}", ids.join(", "))
         }
         [first, .., last] => {
-            format!("it has {} migrations, from {} to {}", app.migrations.len(), first.id, last.id)
+            format!("it has {} migrations, from {} to {}", alike.len(), first.id, last.id)
         }
         [only] => format!("it has {}", only.id),
-    }))
+    })
 }
 
 /// Kahn's algorithm (1962), with a heap of what is free to go. What waits for
@@ -213,14 +259,14 @@ fn find(
 fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
     let key = |node: NodeIndex| {
         let (a, m) = graph[node];
-        Reverse((apps[a].label.as_str(), apps[a].migrations[m].id.version, node))
+        Reverse((!apps[a].migrations[m].is_repeatable(), apps[a].label.as_str(), m, node))
     };
     let mut waiting: Vec<usize> =
         graph.node_indices().map(|node| graph.edges_directed(node, petgraph::Incoming).count()).collect();
     let mut free: BinaryHeap<_> =
         graph.node_indices().filter(|node| waiting[node.index()] == 0).map(key).collect();
     let mut order = Vec::with_capacity(waiting.len());
-    while let Some(Reverse((_, _, node))) = free.pop() {
+    while let Some(Reverse((.., node))) = free.pop() {
         order.push(graph[node]);
         for after in graph.neighbors(node) {
             waiting[after.index()] -= 1;
@@ -297,8 +343,7 @@ fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp
     path.dedup_by(|next, last| matches!((&next.1, &last.1), (Reason::Versions, Reason::Versions)));
     let called = |node: NodeIndex| {
         let (a, m) = graph[node];
-        let id = &apps[a].migrations[m].id;
-        format!("{} {}{}", apps[a].label, id.prefix, id.version)
+        format!("{} {}", apps[a].label, apps[a].migrations[m].id.short())
     };
     let mut names: Vec<String> = path.iter().map(|(node, _)| called(*node)).collect();
     names.extend(names.first().cloned());
@@ -307,7 +352,8 @@ fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp
     for (pair, (_, reason)) in names.windows(2).zip(&path) {
         let why = match reason {
             Reason::Versions => "the order of versions says so".to_owned(),
-            Reason::Bustard => "every app needs Bustard's own tables".to_owned(),
+            Reason::Repeatable => "repeatable migrations come after the versions of their app".to_owned(),
+            Reason::Bustard => "every app depends on Bustard's own tables and functions".to_owned(),
             Reason::Asked(_, None) => "asked in code".to_owned(),
             Reason::Asked(_, Some(place)) => {
                 first_place.get_or_insert_with(|| place.clone());
@@ -316,9 +362,8 @@ fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp
         };
         steps.push(format!("{} comes after {}: {why}", pair[0], pair[1]));
     }
-    let problem =
-        Diagnostic::new(format!("migrations depend on each other in a circle: {}", names.join(" → ")));
-    let problem = problem.help(format!("take away one that was asked for:\n    {}", steps.join("\n    ")));
+    let problem = Diagnostic::new(format!("dependency cycle: {}", names.join(" → ")));
+    let problem = problem.help(format!("remove one of the dependencies:\n    {}", steps.join("\n    ")));
     match first_place {
         Some(place) => problem.at(place),
         None => problem,

@@ -14,7 +14,7 @@ fn app(label: &str, migrations: impl IntoIterator<Item = (i64, Migration)>) -> L
         dependency_lines: Vec::new(),
         file: Some(Place::at(format!("{label}/V{version}__x.sql"), 1, 1)),
     });
-    LoadedApp { label: label.into(), history: None, migrations: migrations.collect() }
+    LoadedApp { label: label.into(), history: None, migrations: migrations.collect(), edition: None }
 }
 
 fn plain(label: &str, versions: impl IntoIterator<Item = i64>) -> LoadedApp {
@@ -51,6 +51,96 @@ fn dependencies_come_first() {
     ];
     assert_eq!(names(&apps), ["c1", "a1", "c2", "b1", "b2", "a2"]);
     assert_eq!(names(&[app("a", [(1, Migration::new().depends_on_app("b"))]), plain("b", [])]), ["a1"]);
+}
+
+/// The app with repeatable migrations of these names.
+fn with_repeatables(
+    mut app: LoadedApp,
+    named: impl IntoIterator<Item = (&'static str, Migration)>,
+) -> LoadedApp {
+    app.migrations.extend(named.into_iter().map(|(name, migration)| LoadedMigration {
+        id: MigrationId::repeatable(name),
+        migration,
+        text: String::new(),
+        dependency_lines: Vec::new(),
+        file: Some(Place::at(format!("{}/R__{name}.sql", app.label), 1, 1)),
+    }));
+    app
+}
+
+fn ids(apps: &[LoadedApp]) -> Vec<String> {
+    let order = Graph::new(apps, &HashSet::new()).expect("there is an order").order;
+    order.iter().map(|(a, m)| format!("{}:{}", apps[*a].label, apps[*a].migrations[*m].id.short())).collect()
+}
+
+#[test]
+fn repeatable_migrations_come_after_their_versions_and_before_what_depends_on_the_app() {
+    let asks = Migration::new().depends_on_repeatable("z", "last");
+    let apps = [
+        with_repeatables(plain("z", [1, 2]), [("first", asks), ("last", Migration::new())]),
+        app("a", [(1, Migration::new().depends_on_app("z")), (2, Migration::new())]),
+        with_repeatables(plain("b", [1, 2]), [("x", Migration::new())]),
+        with_repeatables(plain("c", []), [("only", Migration::new().depends_on_repeatable("b", "x"))]),
+        with_repeatables(plain("bustard", [1]), [("f", Migration::new()), ("g", Migration::new())]),
+    ];
+    let expected = [
+        "bustard:V1",
+        "bustard:R__f",
+        "bustard:R__g",
+        "b:V1",
+        "b:V2",
+        "b:R__x",
+        "c:R__only",
+        "z:V1",
+        "z:V2",
+        "z:R__last",
+        "z:R__first",
+        "a:V1",
+        "a:V2",
+    ];
+    assert_eq!(ids(&apps), expected);
+    let graph = Graph::new(&apps, &HashSet::new()).expect("there is an order");
+    // One edge leads from Bustard's own to each app, however many its own are.
+    assert_eq!(graph.needs((1, 0)).iter().filter(|(a, _)| *a == 4).count(), 1);
+    assert_eq!(graph.with_needs((3, 0)).len(), 3 + 3 + 1);
+}
+
+#[test]
+fn cycles_of_repeatable_migrations_are_named() {
+    let asks = |name: &str| Migration::new().depends_on_repeatable("a", name);
+    let apps = [with_repeatables(plain("a", [1]), [("x", asks("y")), ("y", asks("x"))])];
+    assert_eq!(
+        problems(&apps),
+        ["dependency cycle: a R__x → a R__y → a R__x\n  --> a/R__x.sql:1:1\n  \
+          help: remove one of the dependencies:\n    \
+          a R__x comes after a R__y: asked in a/R__x.sql:1:1\n    \
+          a R__y comes after a R__x: asked in a/R__y.sql:1:1"]
+    );
+    let apps = [with_repeatables(app("a", [(1, asks("x"))]), [("x", Migration::new())])];
+    let found = problems(&apps);
+    assert!(found[0].starts_with("dependency cycle: a V1 → a R__x → a V1\n"), "{found:#?}");
+    assert!(
+        found[0]
+            .contains("a R__x comes after a V1: repeatable migrations come after the versions of their app"),
+        "{found:#?}"
+    );
+    let found = problems(&[with_repeatables(plain("a", []), [("x", asks("x"))])]);
+    assert!(found[0].starts_with("dependency cycle: a R__x → a R__x\n"), "{found:#?}");
+}
+
+#[test]
+fn a_missing_repeatable_migration_is_named() {
+    let asks = || Migration::new().depends_on_repeatable("b", "nmaes");
+    let apps = [app("a", [(1, asks())]), with_repeatables(plain("b", [1]), [("names", Migration::new())])];
+    assert_eq!(
+        problems(&apps),
+        [
+            "a:V1__x depends on the repeatable migration nmaes of the app `b`, which has no such migration for this \
+          engine\n  --> a/V1__x.sql:1:1\n  help: it has R__names"
+        ]
+    );
+    let found = problems(&[app("a", [(1, asks())]), plain("b", [1])]);
+    assert!(found[0].contains("help: it has no repeatable migration"), "{found:#?}");
 }
 
 #[test]
@@ -103,15 +193,15 @@ fn a_circle_is_shown_all_around() {
     assert_eq!(
         problems(&apps),
         [
-            "migrations depend on each other in a circle: a V2 → b V1 → c V1 → d V1 → a V3 → a V2\n  \
-             --> a/V2__x.sql:1:1\n  help: take away one that was asked for:\n    \
+            "dependency cycle: a V2 → b V1 → c V1 → d V1 → a V3 → a V2\n  \
+             --> a/V2__x.sql:1:1\n  help: remove one of the dependencies:\n    \
              a V2 comes after b V1: asked in a/V2__x.sql:1:1\n    \
              b V1 comes after c V1: asked in b/V1__x.sql:1:1\n    \
              c V1 comes after d V1: asked in d/V1__x.sql:1:1\n    \
              d V1 comes after a V3: asked in d/V1__x.sql:1:1\n    \
              a V3 comes after a V2: the order of versions says so",
-            "migrations depend on each other in a circle: e V1 → e V1\n  --> e/V1__x.sql:1:1\n  \
-             help: take away one that was asked for:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
+            "dependency cycle: e V1 → e V1\n  --> e/V1__x.sql:1:1\n  \
+             help: remove one of the dependencies:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
         ]
     );
 }
@@ -126,7 +216,7 @@ fn circles_are_found_beside_what_is_missing() {
     let expected = [
         "a:V2__x depends on version 9 of the app `b`, which has no such migration for this engine\n  --> a/V2__x.sql:1:1\n",
         "b:V1__x depends on the app `nosuch`, which is not there\n  --> b/V1__x.sql:1:1\n",
-        "migrations depend on each other in a circle: a V1 → b V1 → a V1\n",
+        "dependency cycle: a V1 → b V1 → a V1\n",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -167,17 +257,18 @@ fn a_long_circle_is_shown_short() {
     let apps = [app("a", long), app("b", [(1, Migration::new().depends_on_app("a"))])];
     assert_eq!(
         problems(&apps),
-        ["migrations depend on each other in a circle: a V1 → b V1 → a V30000 → a V1\n  \
-          --> a/V1__x.sql:1:1\n  help: take away one that was asked for:\n    \
+        ["dependency cycle: a V1 → b V1 → a V30000 → a V1\n  \
+          --> a/V1__x.sql:1:1\n  help: remove one of the dependencies:\n    \
           a V1 comes after b V1: asked in a/V1__x.sql:1:1\n    \
           b V1 comes after a V30000: asked in b/V1__x.sql:1:1\n    \
           a V30000 comes after a V1: the order of versions says so"]
     );
     let own = [plain("bustard", [1, 2]), app("a", [(1, Migration::new().required_by("bustard", 1))])];
     let found = problems(&own);
-    assert!(found[0].contains("circle: a V1 → bustard V2 → bustard V1 → a V1\n"), "{found:#?}");
+    assert!(found[0].contains("cycle: a V1 → bustard V2 → bustard V1 → a V1\n"), "{found:#?}");
     assert!(
-        found[0].contains("a V1 comes after bustard V2: every app needs Bustard's own tables"),
+        found[0]
+            .contains("a V1 comes after bustard V2: every app depends on Bustard's own tables and functions"),
         "{found:#?}"
     );
 }
@@ -270,10 +361,10 @@ proptest! {
             for migration in &app.migrations {
                 let this = name(&app.label, migration.id.version);
                 for d in &migration.migration.depends_on {
-                    prop_assert!(name(&d.app, d.version.expect("given")) < this);
+                    prop_assert!(name(&d.app, d.which.version().expect("given")) < this);
                 }
                 for d in &migration.migration.required_by {
-                    prop_assert!(name(&d.app, d.version.expect("given")) > this);
+                    prop_assert!(name(&d.app, d.which.version().expect("given")) > this);
                 }
                 for own in &apps[4].migrations {
                     prop_assert!(app.label == "bustard" || name("bustard", own.id.version) < this);

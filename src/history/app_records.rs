@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Repeatables;
 use crate::model::HistoryTable;
 use crate::sql::TableName;
 
@@ -51,6 +52,8 @@ pub(crate) struct Installed {
     /// Labels of this migrator's apps whose rows are not theirs: another app of that
     /// label keeps its history in another schema.
     pub foreign: BTreeSet<String>,
+    /// The repeatable migrations of all apps that have been installed.
+    pub repeatables: Repeatables,
     /// How many of the apps are not simply enabled.
     unusual: usize,
 }

@@ -1,16 +1,18 @@
-//! The rows for apps and the records of their migrations, on both engines.
+//! The rows for apps and the records of their migrations, as statements.
 
 use sea_query::{OnConflict, Order, Query, SimpleExpr, Value};
 
+use super::repeatable_rows;
 use crate::engine::Row;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, Installed, InstalledApp, Record};
 use crate::model::Statement;
 use crate::sql::{self, Dialect};
 
-const RECORD: [&str; 7] = ["app", "version", "body", "needs", "required_by", "undo", "obstacle"];
+const RECORD: [&str; 7] =
+    ["app", "version", "body_checksum", "depends_on", "required_by", "revert", "irreversible"];
 
-fn strange() -> Error {
+pub(super) fn strange() -> Error {
     Error::new(ErrorKind::Failed, "Bustard's own tables hold a row that no Bustard has written")
         .help("only Bustard writes to its own tables: find out what else does")
 }
@@ -24,7 +26,7 @@ fn migrations(dialect: &'static dyn Dialect) -> (&'static str, String) {
 }
 
 /// Whether a column has one of these values.
-fn among<V: Into<Value> + Clone>(
+pub(super) fn among<V: Into<Value> + Clone>(
     dialect: &'static dyn Dialect,
     column: &'static str,
     values: &[V],
@@ -32,10 +34,11 @@ fn among<V: Into<Value> + Clone>(
     dialect.among(column, values.iter().cloned().map(Into::into).collect())
 }
 
-/// Asks how all apps stand, from the third of Bustard's own migrations on; and
-/// whether this role may change that.
-pub(crate) fn apps_query(dialect: &'static dyn Dialect) -> &'static str {
-    dialect.apps_query()
+/// Asks for the state of all apps, whether this role may change it, and which repeatable
+/// migrations are installed: what a plan needs beside the histories.
+pub(crate) fn query(dialect: &'static dyn Dialect) -> String {
+    let records = dialect.records();
+    format!("{} UNION ALL {}", records.repeatables(), records.apps())
 }
 
 /// The answer to it. `place` says where an app's history is, and nothing of others
@@ -43,15 +46,18 @@ pub(crate) fn apps_query(dialect: &'static dyn Dialect) -> &'static str {
 pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> Result<Installed> {
     let mut installed = Installed::default();
     for row in rows {
-        let [label, history, state] = <[_; 3]>::try_from(row).map_err(|_| strange())?;
-        let state = match state.as_deref() {
-            Some("enabled") => AppState::Enabled,
-            Some("disabled") => AppState::Disabled,
-            Some("kept") => AppState::DataKept,
-            Some("guest") => {
+        if repeatable_rows::read(&mut installed.repeatables, &row)? {
+            continue;
+        }
+        let [kind, label, history, state, ..] = <[_; 8]>::try_from(row).map_err(|_| strange())?;
+        let state = match (kind.as_deref(), state.as_deref()) {
+            (Some("guest"), _) => {
                 installed.guest = true;
                 continue;
             }
+            (Some("app"), Some("enabled")) => AppState::Enabled,
+            (Some("app"), Some("disabled")) => AppState::Disabled,
+            (Some("app"), Some("kept")) => AppState::DataKept,
             _ => return Err(strange()),
         };
         let (label, history) = label.zip(history).ok_or_else(strange)?;
@@ -88,7 +94,7 @@ pub(crate) fn records(rows: Vec<Row>) -> Result<Vec<Record>> {
 /// Asks for the checksums without dependencies of these migrations.
 pub(crate) fn bodies_query(dialect: &'static dyn Dialect, wanted: &[(&str, i64)]) -> String {
     let mut query = Query::select();
-    query.columns(["app", "version", "body"]).from(migrations(dialect));
+    query.columns(["app", "version", "body_checksum"]).from(migrations(dialect));
     let (apps, versions): (Vec<&str>, Vec<i64>) = wanted.iter().copied().unzip();
     query.and_where(among(dialect, "app", &apps)).and_where(among(dialect, "version", &versions));
     dialect.write(sql::Query::Select(&query))
@@ -121,13 +127,15 @@ pub(crate) fn give_cache(dialect: &'static dyn Dialect, cache: &str, app: &str) 
 }
 
 /// Deletes the app's row and all its records.
-pub(crate) fn delete_app(dialect: &'static dyn Dialect, label: &str) -> [Statement; 2] {
+pub(crate) fn delete_app(dialect: &'static dyn Dialect, label: &str) -> [Statement; 3] {
     let mut records = Query::delete();
     records.from_table(migrations(dialect)).and_where(among(dialect, "app", &[label]));
     let mut row = Query::delete();
     row.from_table(apps(dialect)).and_where(among(dialect, "label", &[label]));
-    [dialect.write(sql::Query::Delete(&records)), dialect.write(sql::Query::Delete(&row))]
-        .map(|sql| Statement::generated(sql, None))
+    let [records, row] =
+        [dialect.write(sql::Query::Delete(&records)), dialect.write(sql::Query::Delete(&row))]
+            .map(|sql| Statement::generated(sql, None));
+    [records, repeatable_rows::forget_app(dialect, label), row]
 }
 
 /// Writes a record, or replaces it.
@@ -143,7 +151,7 @@ pub(crate) fn put_record(dialect: &'static dyn Dialect, record: &Record) -> Stat
         record.undo.as_str().into(),
         record.obstacle.clone().into(),
     ]);
-    let replaced = ["body", "needs", "required_by", "undo", "obstacle"];
+    let replaced = ["body_checksum", "depends_on", "required_by", "revert", "irreversible"];
     put.on_conflict(OnConflict::columns(["app", "version"]).update_columns(replaced).to_owned());
     Statement::generated(dialect.write(sql::Query::Insert(&put)), None)
 }

@@ -59,6 +59,12 @@ pub(crate) fn body(migration: &LoadedMigration) -> String {
     checksum(&migration.id, &lf(&without_dependencies(migration)), Width::Int8).to_string()
 }
 
+/// The checksum of a repeatable migration: of its name and its whole text, whatever its
+/// line ends are.
+pub(crate) fn text_checksum(migration: &LoadedMigration) -> String {
+    checksum(&migration.id, &lf(&migration.text), Width::Int8).to_string()
+}
+
 fn without_dependencies(migration: &LoadedMigration) -> String {
     // A byte order mark would go with the first line.
     let text = migration.text.strip_prefix('\u{feff}').unwrap_or(&migration.text);

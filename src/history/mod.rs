@@ -6,7 +6,10 @@ pub(crate) mod app_rows;
 mod checksum;
 #[cfg(feature = "_engine")]
 pub(crate) mod refinery;
+mod repeatable_records;
+pub(crate) mod repeatable_rows;
 
 pub use app_records::AppState;
 pub(crate) use app_records::{Installed, InstalledApp, Record};
-pub(crate) use checksum::{Likeness, body, checksum, likeness};
+pub(crate) use checksum::{Likeness, body, checksum, likeness, text_checksum};
+pub(crate) use repeatable_records::{Current, Installation, Recorded, RecordedRevert, Repeatables};

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::checksum;
-use crate::model::{Applied, History, LoadedMigration, Prefix, Statement, Width};
+use crate::model::{Applied, History, LoadedMigration, MigrationId, Prefix, Statement, Width};
 
 struct Inside<'t> {
     transaction: &'t mut dyn Transaction,
@@ -179,4 +179,30 @@ fn schema_version(row: &Applied) -> Result<SchemaVersion> {
         Error::new(ErrorKind::Failed, format!("the history has the 64-bit version {}", row.version))
             .help("build bustard with its feature `int8-versions`")
     })
+}
+
+/// Deletes the history row of a migration.
+pub(crate) fn delete(transaction: &mut dyn Transaction, table: &str, version: i64) -> Result<()> {
+    let equals = transaction.dialect().equals();
+    transaction
+        .execute(Statement::generated(format!("DELETE FROM {table} WHERE version {equals} {version}"), None))
+}
+
+/// Replaces the name and the checksum of a migration's history row.
+pub(crate) fn replace(
+    transaction: &mut dyn Transaction,
+    table: &str,
+    id: &MigrationId,
+    checksum: &str,
+) -> Result<()> {
+    let sql = format!(
+        "UPDATE {table} SET name = '{}', checksum = '{checksum}' WHERE version = {}",
+        id.name, id.version
+    );
+    transaction.execute(Statement::generated(sql, None))
+}
+
+/// Drops a history table.
+pub(crate) fn drop_table(transaction: &mut dyn Transaction, table: &str) -> Result<()> {
+    transaction.execute(Statement::generated(format!("DROP TABLE IF EXISTS {table}"), None))
 }

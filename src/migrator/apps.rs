@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::caches::owners_of;
-use super::{AppStatus, Loaded};
 use crate::engine::Session;
 use crate::error::{ErrorKind, Result};
 use crate::history::{AppState, InstalledApp};
 use crate::model::{BUSTARD, History, HistoryTable};
+use crate::plan::Sources;
 use crate::registry;
+use crate::report::AppStatus;
+use crate::run::caches::owners_of;
+use crate::run::preflight::observe;
 
-pub(super) fn list(loaded: &Loaded, session: &mut dyn Session) -> Result<Vec<AppStatus>> {
-    let seen = loaded.see(session)?;
-    let facts = loaded.facts(&seen.histories, &seen.installed);
+pub(super) fn list(sources: &Sources, session: &mut dyn Session) -> Result<Vec<AppStatus>> {
+    let seen = observe(sources, session)?;
+    let facts = sources.facts(&seen.histories, &seen.installed);
     facts.check_version()?;
     let mut caches: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if facts.has_registry() {
@@ -23,25 +25,26 @@ pub(super) fn list(loaded: &Loaded, session: &mut dyn Session) -> Result<Vec<App
             }
         }
     }
+    let repeatables = |label: &str| seen.installed.repeatables.installed_of(label);
     let mut of = |label: &str, history: &History, pending: Option<usize>| AppStatus {
         label: label.to_owned(),
         state: match seen.installed.state(label) {
             Some(state @ (AppState::Disabled | AppState::DataKept)) => state,
-            _ if history.applied.is_empty() => AppState::NotInstalled,
+            _ if history.applied.is_empty() && repeatables(label) == 0 => AppState::NotInstalled,
             _ => AppState::Enabled,
         },
         loaded: pending.is_some(),
         version: history.applied.last().map(|row| row.version),
-        applied: history.applied.len(),
+        applied: history.applied.len() + repeatables(label),
         pending: pending.unwrap_or_default(),
         caches: caches.remove(label).unwrap_or_default(),
     };
     let mut apps = Vec::new();
-    for (i, app) in loaded.apps.iter().enumerate().filter(|(_, app)| app.label != BUSTARD) {
+    for (i, app) in sources.apps.iter().enumerate().filter(|(_, app)| app.label != BUSTARD) {
         let pending = (0..app.migrations.len()).filter(|j| !facts.applied((i, *j))).count();
         apps.push(of(&app.label, &seen.histories[i], Some(pending)));
     }
-    let gone = |app: &&InstalledApp| loaded.apps.iter().all(|loaded| loaded.label != app.label);
+    let gone = |app: &&InstalledApp| sources.apps.iter().all(|loaded| loaded.label != app.label);
     let tables: Vec<HistoryTable> =
         seen.installed.apps.values().filter(gone).filter_map(InstalledApp::table).collect();
     // A guest may not be allowed to read them all.

@@ -7,9 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::{Migrator, Report};
+use super::Migrator;
 use crate::engine::database::{Canceller, Database};
 use crate::error::{Error, ErrorKind, Result};
+use crate::report::Report;
 
 impl Migrator {
     /// [`run`](Migrator::run) without blocking the thread, in a runtime of either

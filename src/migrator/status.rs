@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::{MigrationStatus, Status, UnregisteredCache, caches};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Session;
 use crate::error::Result;
@@ -10,22 +9,23 @@ use crate::history::AppState;
 use crate::model::{MigrationId, Prefix};
 use crate::plan::{Facts, State};
 use crate::registry::{self, UntrackedTable};
+use crate::report::{MigrationStatus, Status, UnregisteredCache};
+use crate::run::caches;
 
 pub(super) fn status(
     facts: &Facts<'_>,
     session: &mut dyn Session,
-    untracked: Vec<UntrackedTable>,
+    missing_triggers: Vec<UntrackedTable>,
     warnings: Vec<Diagnostic>,
 ) -> Result<Status> {
     let mut migrations = Vec::new();
     for (i, app) in facts.apps.iter().enumerate() {
         for (j, loaded) in app.migrations.iter().enumerate() {
-            let row = facts.histories[i].find(loaded.id.version);
             migrations.push(MigrationStatus {
                 app: app.label.clone(),
                 migration: loaded.id.clone(),
                 state: facts.state((i, j)),
-                applied_on: row.map(|row| row.applied_on.clone()),
+                applied_on: facts.applied_on((i, j)).map(str::to_owned),
                 file: loaded.file.clone(),
             });
         }
@@ -39,13 +39,14 @@ pub(super) fn status(
             file: None,
         });
     }
-    migrations.sort_by(|a, b| (&a.app, a.migration.version).cmp(&(&b.app, b.migration.version)));
+    let key = |one: &MigrationStatus| (one.app.clone(), one.migration.is_repeatable(), one.migration.version);
+    migrations.sort_by_cached_key(key);
     let unregistered = unregistered(facts, session)?;
     let disabled = facts.installed.apps.values().filter(|app| app.state == AppState::Disabled);
     let disabled = disabled.map(|app| app.label.clone()).collect();
     let kept = facts.apps.iter().enumerate().filter(|(i, _)| facts.is_kept(*i));
     let kept = kept.map(|(_, app)| app.label.clone()).collect();
-    Ok(Status { migrations, unregistered, disabled, kept, untracked, warnings })
+    Ok(Status { migrations, unregistered, disabled, kept, missing_triggers, warnings })
 }
 
 /// Caches that applied migrations leave registered, and which are not.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Place;
 use crate::embedded::File;
-use crate::model::{Migration, MigrationId};
+use crate::model::{Migration, MigrationId, Which};
 
 /// The label of Bustard's own app.
 pub(crate) const BUSTARD: &str = "bustard";
@@ -62,6 +62,38 @@ impl App {
         self
     }
 
+    /// Adds a repeatable migration: it runs after the app's versions, and again
+    /// whenever it is not what it was any more. For a migration with SQL that
+    /// means another text, for a function another label.
+    ///
+    /// `name` is the name without a prefix; `R__name`, as a file is called, is
+    /// understood as well. [`App::migration`] with `R__name` does the same.
+    ///
+    /// ```
+    /// use bustard::{App, Migration, Migrator};
+    ///
+    /// let view = |text: &str| {
+    ///     let view = Migration::new().sql("DROP VIEW IF EXISTS names").sql(text);
+    ///     let table = Migration::new().sql("CREATE TABLE users (name TEXT)");
+    ///     let app = App::new("main").migration("V1__users", table).repeatable("names", view);
+    ///     Migrator::new().app(app)
+    /// };
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// view("CREATE VIEW names AS SELECT name FROM users").run(&mut connection)?;
+    ///
+    /// let report = view("CREATE VIEW names AS SELECT upper(name) FROM users").run(&mut connection)?;
+    /// assert_eq!(report.steps[0].migration.to_string(), "R__names");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`App::migration`].
+    pub fn repeatable(self, name: impl AsRef<str>, migration: Migration) -> Self {
+        let name = name.as_ref();
+        self.migration(format!("R__{}", name.strip_prefix("R__").unwrap_or(name)), migration)
+    }
+
     /// Keeps the history in another table than `refinery_schema_history_{label}`
     /// (for the app `main`, `refinery_schema_history`). A schema may precede
     /// the name: `audit.migrations`.
@@ -85,17 +117,20 @@ impl App {
     }
 }
 
-/// An app whose migrations have been read for one engine, in order of version.
 /// The app of these files, each with its path beneath the directory.
 pub fn embedded_app(label: impl Into<String>, files: &'static [(&'static str, File)]) -> App {
     App { label: label.into(), history: None, origin: Origin::Embedded(files) }
 }
 
+/// An app whose migrations have been read for one engine: the versions in their order,
+/// and then the repeatable migrations in the order of their names.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedApp {
     pub label: String,
     pub history: Option<String>,
     pub migrations: Vec<LoadedMigration>,
+    /// The edition of Bustard's own functions; `None` for all other apps.
+    pub edition: Option<i32>,
 }
 
 /// A migration with its number, its name and what its checksum is made from.
@@ -112,8 +147,45 @@ pub(crate) struct LoadedMigration {
 }
 
 impl LoadedApp {
+    /// The migrations with a version.
+    pub(crate) fn versioned(&self) -> &[LoadedMigration] {
+        &self.migrations[..self.first_repeatable()]
+    }
+
+    /// The repeatable migrations.
+    pub(crate) fn repeatables(&self) -> &[LoadedMigration] {
+        &self.migrations[self.first_repeatable()..]
+    }
+
+    /// The index of the first repeatable migration, which is the number of versions.
+    pub(crate) fn first_repeatable(&self) -> usize {
+        self.migrations.partition_point(|migration| !migration.is_repeatable())
+    }
+
     /// The migration with this version.
     pub(crate) fn find(&self, version: i64) -> Option<usize> {
-        self.migrations.binary_search_by_key(&version, |m| m.id.version).ok()
+        self.versioned().binary_search_by_key(&version, |migration| migration.id.version).ok()
+    }
+
+    /// The repeatable migration with this name.
+    pub(crate) fn find_repeatable(&self, name: &str) -> Option<usize> {
+        let found = self.repeatables().binary_search_by(|migration| migration.id.name.as_str().cmp(name));
+        found.ok().map(|index| self.first_repeatable() + index)
+    }
+
+    /// The migration that is named; `None` for a whole app.
+    pub(crate) fn find_which(&self, which: &Which) -> Option<usize> {
+        match which {
+            Which::All => None,
+            Which::Version(version) => self.find(*version),
+            Which::Repeatable(name) => self.find_repeatable(name),
+        }
+    }
+}
+
+impl LoadedMigration {
+    /// Whether it runs again when its text has changed.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.id.is_repeatable()
     }
 }

@@ -3,7 +3,9 @@
 //! `source`.
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::{Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache};
+use crate::model::{
+    Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache, Which,
+};
 use crate::sql::TableName;
 
 /// One migration, built from operations.
@@ -32,11 +34,11 @@ pub struct Migration {
     pub(crate) problems: Vec<Diagnostic>,
 }
 
-/// "That app's migration", or all of the app's where no version is given.
+/// "That app's migration", or all of the app's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dependency {
     pub app: String,
-    pub version: Option<i64>,
+    pub which: Which,
     pub place: Option<Place>,
 }
 
@@ -67,20 +69,33 @@ impl Migration {
     /// assert!(registry::get_version(&mut connection, "misago_bans").is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn depends_on(mut self, app: impl Into<String>, version: i64) -> Self {
-        self.depends_on.push(Dependency { app: app.into(), version: Some(version), place: None });
-        self
+    pub fn depends_on(self, app: impl Into<String>, version: i64) -> Self {
+        self.dependency(app, Which::Version(version))
     }
 
     /// All migrations of that app in the plan must be applied before this one.
-    pub fn depends_on_app(mut self, app: impl Into<String>) -> Self {
-        self.depends_on.push(Dependency { app: app.into(), version: None, place: None });
+    pub fn depends_on_app(self, app: impl Into<String>) -> Self {
+        self.dependency(app, Which::All)
+    }
+
+    /// That app's repeatable migration, without its prefix `R__`, must be applied
+    /// before this one. The app may be its own: its repeatable migrations are
+    /// applied in the order of their names otherwise.
+    ///
+    /// When that one changes later and runs again, this one does not.
+    pub fn depends_on_repeatable(self, app: impl Into<String>, name: impl Into<String>) -> Self {
+        self.dependency(app, Which::Repeatable(name.into()))
+    }
+
+    fn dependency(mut self, app: impl Into<String>, which: Which) -> Self {
+        self.depends_on.push(Dependency { app: app.into(), which, place: None });
         self
     }
 
     /// This one must be applied before that app's migration.
     pub fn required_by(mut self, app: impl Into<String>, version: i64) -> Self {
-        self.required_by.push(Dependency { app: app.into(), version: Some(version), place: None });
+        let which = Which::Version(version);
+        self.required_by.push(Dependency { app: app.into(), which, place: None });
         self
     }
 
@@ -178,6 +193,19 @@ impl Migration {
         self.down = Some(down.operations);
         self.problems.extend(down.problems);
         self
+    }
+
+    /// What drops what a repeatable migration has made, when its app is uninstalled: its
+    /// `down`, or nothing; and either way the caches that it registers.
+    pub(crate) fn undo_repeatable(&self) -> Vec<Operation> {
+        let registers = |operation: &&Operation| matches!(operation, Operation::RegisterCache(_));
+        let caches = Migration {
+            operations: self.operations.iter().filter(registers).cloned().collect(),
+            down: self.down.clone(),
+            ..Migration::new()
+        };
+        // Each registration can be undone.
+        caches.undo().unwrap_or_default()
     }
 
     fn operation(mut self, operation: Operation) -> Self {

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::Facts;
+use super::repeatable_state::{self, RepeatableState};
 use crate::graph::Node;
-use crate::history::{Likeness, body, likeness};
+use crate::history::{Likeness, body, likeness, text_checksum};
 use crate::model::{Applied, Prefix};
 
 /// What has been found out about history rows, told by their checksums and names:
@@ -16,6 +17,7 @@ pub(crate) struct Memory(RefCell<HashMap<Node, (String, String, Likeness)>>);
 
 /// The state of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// In the history and unchanged, or with other dependencies than now.
     Applied,
@@ -27,15 +29,60 @@ pub enum State {
     Divergent,
     /// In the history, but without a file.
     Missing,
+    /// A repeatable migration whose text was applied and then replaced by another one:
+    /// an older release is at work.
+    Superseded,
+}
+
+impl State {
+    /// The word for it in documents, such as `out_of_order`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Applied => "applied",
+            State::Pending => "pending",
+            State::OutOfOrder => "out_of_order",
+            State::Divergent => "divergent",
+            State::Missing => "missing",
+            State::Superseded => "superseded",
+        }
+    }
 }
 
 impl Facts<'_> {
-    pub(super) fn row(&self, node: Node) -> Option<&Applied> {
-        self.histories[node.0].find(self.migration(node).id.version)
+    /// The history row; a repeatable migration has none.
+    pub(crate) fn row(&self, node: Node) -> Option<&Applied> {
+        let migration = self.migration(node);
+        if migration.is_repeatable() {
+            return None;
+        }
+        self.histories[node.0].find(migration.id.version)
     }
 
+    /// Whether it is in the history; a repeatable migration, with the text that it has.
     pub(crate) fn applied(&self, node: Node) -> bool {
-        self.row(node).is_some()
+        match self.repeatable(node) {
+            Some(state) => state == RepeatableState::Installed,
+            None => self.row(node).is_some(),
+        }
+    }
+
+    /// The state of a repeatable migration; `None` for one with a version.
+    pub(crate) fn repeatable(&self, node: Node) -> Option<RepeatableState> {
+        let (app, migration) = (&self.apps[node.0], self.migration(node));
+        let all = &self.installed.repeatables;
+        let recorded = || all.find(&app.label, &migration.id.name);
+        let state = || repeatable_state::state(&text_checksum(migration), app.edition, recorded(), all);
+        migration.is_repeatable().then(state)
+    }
+
+    /// When it was applied, as the database has it.
+    pub(crate) fn applied_on(&self, node: Node) -> Option<&str> {
+        let migration = self.migration(node);
+        if !migration.is_repeatable() {
+            return self.row(node).map(|row| row.applied_on.as_str());
+        }
+        let recorded = self.installed.repeatables.find(&self.apps[node.0].label, &migration.id.name)?;
+        recorded.current.as_ref().map(|current| current.installed_at.as_str())
     }
 
     fn remembered(&self, node: Node, row: &Applied) -> Option<Likeness> {
@@ -63,7 +110,7 @@ impl Facts<'_> {
     /// Those about which the checksum is not the last word, since there may be a
     /// record that says that only dependencies were changed.
     pub(crate) fn doubtful(&self) -> Vec<Node> {
-        if !self.keeps_records() {
+        if !self.has_registry() {
             return Vec::new();
         }
         let doubtful = |node: &Node| {
@@ -89,6 +136,14 @@ impl Facts<'_> {
 
     /// How the migration stands.
     pub(crate) fn state(&self, node: Node) -> State {
+        match self.repeatable(node) {
+            Some(RepeatableState::Installed) => return State::Applied,
+            Some(RepeatableState::New | RepeatableState::Changed | RepeatableState::Edited) => {
+                return State::Pending;
+            }
+            Some(RepeatableState::Superseded) => return State::Superseded,
+            None => {}
+        }
         match self.row(node) {
             Some(row) if self.likeness(node, row) == Likeness::Different => State::Divergent,
             Some(_) => State::Applied,

@@ -2,24 +2,30 @@
 //! steps a run takes, in which order, and why it must not. Pure: it sees the
 //! loaded apps, their graph and the histories, and no connection.
 
+mod basis;
+mod build;
 mod migration_state;
 mod plan_checks;
+mod repeatable_state;
+mod sources;
+mod state_change;
+mod steps;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+pub(crate) use self::basis::{Basis, Change, Question};
+pub(crate) use self::build::Migrate;
+pub use self::build::TransactionMode;
 pub(crate) use self::migration_state::Memory;
 pub use self::migration_state::State;
 pub(crate) use self::plan_checks::Allow;
+pub(crate) use self::sources::{Sources, has_functions, reverting_operations};
+pub(crate) use self::state_change::{foreign_tables, suggest};
+pub(crate) use self::steps::{Batch, BatchMode, RunPlan, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
 use crate::history::{AppState, Installed};
 use crate::model::{BUSTARD, History, LoadedApp, LoadedMigration};
-
-/// The one of Bustard's own migrations that makes room for tracked tables.
-pub(crate) const TRACKS_TABLES: i64 = 2;
-
-/// The one that makes room for installed apps and records.
-pub(crate) const KEEPS_RECORDS: i64 = 3;
 
 /// Everything that a plan is made from; histories are in the order of the apps.
 #[derive(Clone, Copy)]
@@ -33,6 +39,7 @@ pub(crate) struct Facts<'f> {
 
 /// What a revert goes back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Revert {
     /// To just after this migration of this app; version 0 undoes all of the app.
     To {
@@ -48,22 +55,6 @@ pub enum Revert {
 impl Facts<'_> {
     pub(crate) fn migration(&self, node: Node) -> &LoadedMigration {
         &self.apps[node.0].migrations[node.1]
-    }
-
-    /// Whether the registry knows of the tables whose writes invalidate a cache: that
-    /// is from the second of Bustard's own migrations on.
-    pub(crate) fn tracks_tables(&self) -> bool {
-        self.has_own(TRACKS_TABLES)
-    }
-
-    /// Whether the database knows which apps are installed, and keeps records.
-    pub(crate) fn keeps_records(&self) -> bool {
-        self.has_own(KEEPS_RECORDS)
-    }
-
-    fn has_own(&self, version: i64) -> bool {
-        let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
-        own.is_some_and(|(_, history)| history.find(version).is_some())
     }
 
     /// Whether Bustard's own tables are there already.
@@ -94,7 +85,7 @@ impl Facts<'_> {
         let index = self.app(app)?;
         self.apps[index].find(version).map(|i| (index, i)).ok_or_else(|| {
             let error = Error::usage(format!("the app {app} has no migration {version}"));
-            let migrations = &self.apps[index].migrations;
+            let migrations = self.apps[index].versioned();
             match (migrations.first(), migrations.last()) {
                 (Some(first), Some(last)) => error.help(format!("it has {} to {}", first.id, last.id)),
                 _ => error.help("it has none"),
@@ -129,6 +120,7 @@ impl Facts<'_> {
         }
         self.check_enabled(&steps)?;
         steps.iter().try_for_each(|node| self.check_width(*node))?;
+        self.check_records(&steps)?;
         Ok(steps)
     }
 
@@ -156,21 +148,6 @@ impl Facts<'_> {
         Ok((0..self.apps.len()).filter(|app| self.is_kept(*app)).filter(wanted).collect())
     }
 
-    /// One of the migrations, with an applied one that needs it and is not among them.
-    pub(crate) fn needed(&self, nodes: &[Node]) -> Option<(Node, Node)> {
-        let mut above: HashMap<Node, Node> = nodes.iter().map(|node| (*node, *node)).collect();
-        for &node in &self.graph.order {
-            let Some(&root) = self.graph.needs(node).iter().find_map(|needed| above.get(needed)) else {
-                continue;
-            };
-            if self.applied(node) && !nodes.contains(&node) {
-                return Some((root, node));
-            }
-            above.entry(node).or_insert(root);
-        }
-        None
-    }
-
     /// The migrations to undo, in the order of undoing.
     pub(crate) fn backward(&self, revert: &Revert) -> Result<Vec<Node>> {
         let mut chosen: BTreeSet<Node> = BTreeSet::new();
@@ -178,7 +155,11 @@ impl Facts<'_> {
             Revert::Steps(count) => {
                 let applied = self.graph.order.iter().rev().copied().filter(|node| self.applied(*node));
                 let own = |node: &Node| self.apps[node.0].label == BUSTARD;
-                let expected = |node: &Node| !self.is_disabled(node.0) && !self.is_kept(node.0);
+                let expected = |node: &Node| {
+                    !self.is_disabled(node.0)
+                        && !self.is_kept(node.0)
+                        && !self.migration(*node).is_repeatable()
+                };
                 chosen.extend(applied.filter(|node| !own(node) && expected(node)).take(*count));
             }
             Revert::To { app, version } => {
@@ -198,7 +179,7 @@ impl Facts<'_> {
                     )
                     .help("bring the file back: it says what undoes the migration"));
                 }
-                let later = (0..self.apps[index].migrations.len()).map(|i| (index, i));
+                let later = (0..self.apps[index].first_repeatable()).map(|i| (index, i));
                 chosen.extend(
                     later.filter(|node| self.migration(*node).id.version > *version && self.applied(*node)),
                 );
@@ -210,7 +191,10 @@ impl Facts<'_> {
                 chosen.insert(node);
             }
         }
-        let applied = |node: &Node| chosen.contains(node) && self.applied(*node);
+        // Repeatable migrations have nothing to revert: what they made stays.
+        let applied = |node: &Node| {
+            chosen.contains(node) && self.applied(*node) && !self.migration(*node).is_repeatable()
+        };
         let steps: Vec<Node> = self.graph.order.iter().rev().copied().filter(applied).collect();
         match steps.iter().find(|node| self.is_kept(node.0)) {
             None => Ok(steps),

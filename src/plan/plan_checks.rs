@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::repeatable_state::RepeatableState;
 use super::{Facts, State};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +15,8 @@ pub(crate) struct Allow {
     pub missing: bool,
     pub divergent: bool,
     pub out_of_order: bool,
+    /// Whether texts of repeatable migrations that were replaced are installed again.
+    pub repeat: bool,
 }
 
 impl Facts<'_> {
@@ -37,6 +40,16 @@ impl Facts<'_> {
                 State::OutOfOrder if !allow.out_of_order => late.push(
                     self.about(node, "is pending, and a later migration of the app is applied already")
                         .help("give it a version above the applied ones, name it U… if the order does not matter, or allow it: --allow-out-of-order"),
+                ),
+                State::Superseded if !allow.repeat => divergent.push(
+                    self.about(
+                        node,
+                        &format!(
+                            "has a text that was replaced by a newer one on {}: an older release is at work",
+                            self.applied_on(node).unwrap_or_default()
+                        ),
+                    )
+                    .help("deploy the newest release; or install this text again: --repeat"),
                 ),
                 _ => {}
             }
@@ -62,7 +75,7 @@ impl Facts<'_> {
         for rows in missing.chunk_by(|(one, _), (other, _)| one == other) {
             let Some((app, _)) = rows.first() else { continue };
             let label = &self.apps[*app].label;
-            let newest = self.apps[*app].migrations.last().map(|last| &last.id);
+            let newest = self.apps[*app].versioned().last().map(|last| &last.id);
             if let Some(newest) =
                 newest.filter(|newest| rows.iter().all(|(_, row)| row.version > newest.version))
             {
@@ -123,6 +136,43 @@ impl Facts<'_> {
         Err(Error::problems(ErrorKind::Source, vec![problem.help(help)]))
     }
 
+    /// Repeatable migrations are recorded in Bustard's own tables, and only their owner
+    /// may replace Bustard's own functions.
+    pub(super) fn check_records(&self, steps: &[Node]) -> Result<()> {
+        let known = &self.installed.repeatables;
+        let repeatable = steps.iter().filter(|node| self.migration(**node).is_repeatable());
+        let (own, others): (Vec<Node>, Vec<Node>) =
+            repeatable.copied().partition(|node| self.apps[node.0].label == BUSTARD);
+        if let (Some(owner), false) = (&known.owner, own.is_empty()) {
+            let names: Vec<String> = own.iter().map(|node| self.migration(*node).id.to_string()).collect();
+            let message = format!(
+                "Bustard's own functions must be replaced ({}), and they belong to the role {owner}",
+                names.join(", ")
+            );
+            return Err(Error::new(ErrorKind::Failed, message)
+                .help(format!("migrate as {owner}, or as a member of that role")));
+        }
+        let mut problems = Vec::new();
+        for node in others {
+            let label = &self.apps[node.0].label;
+            if known.read_only {
+                let problem =
+                    self.about(node, "cannot be recorded: this role may not write bustard.repeatable");
+                problems.push(problem.help(
+                    "migrate as the owner of the schema bustard; or let it grant INSERT and UPDATE on bustard.repeatable",
+                ));
+            } else if self.installed.foreign.contains(label) {
+                let what =
+                    "cannot be recorded: another app with its label is installed, with another history";
+                problems.push(self.about(node, what).help("give one of them another label"));
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(Error::problems(ErrorKind::Failed, problems)),
+        }
+    }
+
     /// What is to be applied must not depend on what is not expected to be there.
     pub(super) fn check_enabled(&self, steps: &[Node]) -> Result<()> {
         let mut problems = Vec::new();
@@ -134,7 +184,7 @@ impl Facts<'_> {
                 if !self.is_disabled(needed) {
                     continue;
                 }
-                let which = match asked.version.and_then(|version| self.apps[needed].find(version)) {
+                let which = match self.apps[needed].find_which(&asked.which) {
                     Some(i) => self.name((needed, i)),
                     None => format!("the app {}", asked.app),
                 };
@@ -164,18 +214,30 @@ impl Facts<'_> {
                     self.about(node, "is applied, and its dependencies were changed since it was").help(help),
                 );
             }
+            if self.repeatable(node) == Some(RepeatableState::Edited) {
+                warnings.push(
+                    self.about(
+                        node,
+                        "is not what the database has: it was changed there, and is installed again",
+                    )
+                    .help("Bustard's functions are its own; put yours into a schema of your own"),
+                );
+            }
             let migration = &self.migration(node).migration;
             let asked = (migration.depends_on.iter().map(|asked| (asked, true)))
                 .chain(migration.required_by.iter().map(|asked| (asked, false)));
             for (asked, after) in asked {
                 let app = labels.get(asked.app.as_str()).copied().filter(|app| *app != node.0);
                 // To depend on an app as a whole is no claim to what it will have one day.
-                let found = app
-                    .zip(asked.version)
-                    .and_then(|(app, version)| Some((app, self.apps[app].find(version)?)));
+                let found = app.and_then(|app| Some((app, self.apps[app].find_which(&asked.which)?)));
                 let Some(other) = found else { continue };
                 let (first, second) = if after { (other, node) } else { (node, other) };
-                if self.applied(first) || !self.applied(second) || self.is_disabled(first.0) {
+                // A repeatable one that runs again comes after what once followed it.
+                if self.migration(first).is_repeatable()
+                    || self.applied(first)
+                    || !self.applied(second)
+                    || self.is_disabled(first.0)
+                {
                     continue;
                 }
                 let message = format!(

@@ -1,9 +1,9 @@
 //! The operations as a migration runs them.
 
 use crate::engine::Transaction;
-pub(crate) use crate::engine::registry::Scope;
 use crate::error::Result;
 use crate::model::{RegisterCache, Statement, UnregisterCache};
+pub(crate) use crate::sql::Manner;
 
 /// Registers the cache for the app, or, where it keeps its owner, as it was before
 /// it was unregistered.
@@ -11,18 +11,18 @@ pub(crate) fn register(
     transaction: &mut dyn Transaction,
     register: &RegisterCache,
     app: &str,
-    scope: Scope,
+    manner: Manner,
 ) -> Result<()> {
-    transaction.registry().register_in(transaction, register, app, scope)
+    transaction.registry().register_in(transaction, register, app, manner)
 }
 
 /// Unregisters the cache.
 pub(crate) fn unregister(
     transaction: &mut dyn Transaction,
     unregister: &UnregisterCache,
-    scope: Scope,
+    manner: Manner,
 ) -> Result<()> {
-    transaction.registry().unregister_in(transaction, unregister, scope)
+    transaction.registry().unregister_in(transaction, unregister, manner)
 }
 
 /// Installs the triggers that are missing.

@@ -39,7 +39,7 @@ impl UntrackedTable {
     }
 }
 
-/// What is not as it was registered, from the second of Bustard's own migrations on.
+/// What is not as it was registered.
 pub(crate) fn untracked_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().missing_triggers()
 }

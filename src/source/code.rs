@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::name::parse_stem;
 use super::parse::{Directives, parse};
-use super::{Findings, dependency_lines, fits};
+use super::{Findings, dependency_lines, fits, prefix};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::{LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
 use crate::sql::{Dialect, Text, names};
@@ -23,10 +23,9 @@ pub(super) fn built(
     let file = PathBuf::from(format!("{label} {stem} (built in code)"));
     let place = Place::file(&file);
     match parse_stem(stem) {
-        Ok((out_of_order, version, name)) => {
+        Ok((kind, version, name)) => {
             fits(version, &place, findings);
-            let prefix = if out_of_order { Prefix::U } else { Prefix::V };
-            let id = MigrationId { version, prefix, name: name.to_owned() };
+            let id = MigrationId { version, prefix: prefix(kind), name: name.to_owned() };
             Some(complete(id, migration.clone(), &file, dialect, findings))
         }
         Err(wrong) => {
@@ -117,11 +116,10 @@ fn cache(name: &str, place: &Place, findings: &mut Findings) {
 /// What the checksum of a migration built in code covers: what it does, as a
 /// file would say it. Functions count with their labels.
 fn canonical(migration: &Migration, dialect: &'static dyn Dialect) -> String {
-    let version = |version: Option<i64>| version.map_or_else(String::new, |version| format!(" {version}"));
     let depends = (migration.depends_on.iter())
-        .map(|asked| format!("-- bustard: depends on {}{}", asked.app, version(asked.version)));
+        .map(|asked| format!("-- bustard: depends on {}{}", asked.app, asked.which.suffix()));
     let required = (migration.required_by.iter())
-        .map(|asked| format!("-- bustard: required by {}{}", asked.app, version(asked.version)));
+        .map(|asked| format!("-- bustard: required by {}{}", asked.app, asked.which.suffix()));
     let mut lines: Vec<String> = depends.chain(required).collect();
     lines.extend(migration.operations.iter().map(|o| canonical_line(o, dialect)));
     if let Some(down) = &migration.down {

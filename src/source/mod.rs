@@ -8,6 +8,7 @@ mod code;
 mod directory;
 mod embedded;
 mod name;
+mod own;
 mod parse;
 pub(crate) mod reverting;
 #[cfg(feature = "build")]
@@ -24,7 +25,8 @@ use crate::model::{
 };
 use crate::sql::{Dialect, Text, names};
 use directory::Found;
-use name::{FileName, Language};
+use name::{FileName, Kind, Language};
+pub(crate) use own::own;
 use parse::Directives;
 
 /// What could be loaded, and what is worth knowing about it.
@@ -46,11 +48,6 @@ struct Findings {
 
 /// What fits into refinery's history table.
 const LONGEST_NAME: usize = 255;
-
-/// Bustard's own app: the tables that the registry needs.
-pub(crate) fn own() -> App {
-    crate::app!(BUSTARD)
-}
 
 /// Reads the migrations of all apps for one engine. Nobody but Bustard itself, which
 /// comes first, has its label.
@@ -151,13 +148,20 @@ fn load_app(app: &App, dialect: &'static dyn Dialect, findings: &mut Findings) -
             .filter_map(|(stem, migration)| code::built(label, stem, migration, dialect, findings))
             .collect(),
     };
-    migrations.sort_by_key(|migration| migration.id.version);
+    migrations.sort_by(|one, other| order(&one.id).cmp(&order(&other.id)));
     for LoadedMigration { id, file, .. } in &migrations {
         name_fits(&format!("the app `{label}`"), id, file.as_ref(), findings);
     }
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
-        if first.id.version == second.id.version {
+        if first.id.is_repeatable() {
+            if first.id == second.id {
+                let message =
+                    format!("the app `{label}` has two repeatable migrations of one name: {}", first.id);
+                let help = "give one of them a name of its own: it is all that tells them apart";
+                findings.problems.push(Diagnostic::new(message).help(help));
+            }
+        } else if !second.id.is_repeatable() && first.id.version == second.id.version {
             let message = format!(
                 "the app `{label}` has two migrations of one version: {} and {}",
                 first.id, second.id
@@ -165,7 +169,16 @@ fn load_app(app: &App, dialect: &'static dyn Dialect, findings: &mut Findings) -
             findings.problems.push(Diagnostic::new(message).help("give one of them a version of its own"));
         }
     }
-    LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations }
+    let edition = (label == BUSTARD).then_some(own::EDITION);
+    LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations, edition }
+}
+
+/// Versions in their order, and then repeatable migrations by name.
+fn order(id: &MigrationId) -> (bool, i64, &str) {
+    match id.is_repeatable() {
+        true => (true, 0, &id.name),
+        false => (false, id.version, ""),
+    }
 }
 
 /// Rust migrations are compiled into the host's own command; a directory is only read.
@@ -220,8 +233,16 @@ fn sql_file(
     LoadedMigration { id, migration, text, dependency_lines, file: Some(place) }
 }
 
-fn identity(FileName { out_of_order, version, name, .. }: FileName) -> MigrationId {
-    MigrationId { version, prefix: if out_of_order { Prefix::U } else { Prefix::V }, name }
+fn identity(FileName { kind, version, name, .. }: FileName) -> MigrationId {
+    MigrationId { version, prefix: prefix(kind), name }
+}
+
+fn prefix(kind: Kind) -> Prefix {
+    match kind {
+        Kind::InOrder => Prefix::V,
+        Kind::OutOfOrder => Prefix::U,
+        Kind::Repeatable => Prefix::R,
+    }
 }
 
 /// Names must fit into refinery's history table.
@@ -229,8 +250,8 @@ fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, findings: &mut
     let length = id.name.chars().count();
     if length > LONGEST_NAME {
         let message = format!(
-            "{whose} has a migration {}{} whose name has {length} characters, more than {LONGEST_NAME}",
-            id.prefix, id.version
+            "{whose} has a migration {} whose name has {length} characters, more than {LONGEST_NAME}",
+            if id.is_repeatable() { "R__…".to_owned() } else { id.short() }
         );
         let mut problem = Diagnostic::new(message).help("shorten it: the history has no room for it");
         problem.place = file.cloned();

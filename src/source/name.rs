@@ -1,5 +1,5 @@
-//! File names of migrations: `V1__create_users.sql`, and the variants for one
-//! engine, `V1__create_users.postgres.sql`.
+//! File names of migrations: `V1__create_users.sql`, the variants for one engine,
+//! `V1__create_users.postgres.sql`, and `R__user_names.sql` for repeatable ones.
 //!
 //! In: a file name or its stem. Out: its parts, or what is wrong with it.
 //! `build.rs` includes this file too, so it uses nothing but `std`.
@@ -7,13 +7,24 @@
 /// A migration file's name, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileName {
-    /// Whether it begins with `U` rather than `V`.
-    pub out_of_order: bool,
+    pub kind: Kind,
+    /// 0 for a repeatable migration.
     pub version: i64,
     pub name: String,
     /// The engine that this variant is for, as it is spelled in the name.
     pub variant: Option<&'static str>,
     pub language: Language,
+}
+
+/// What the first letter says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `V`
+    InOrder,
+    /// `U`
+    OutOfOrder,
+    /// `R`
+    Repeatable,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,20 +61,19 @@ pub(crate) fn parse_file(file: &str) -> Option<Result<FileName, Misnamed>> {
     let variant = VARIANTS.into_iter().find(|v| language == Language::Sql && ends_with_part(stem, v));
     let core = variant.map_or(stem, |v| &stem[..stem.len() - v.len() - 1]);
     Some(match split(core) {
-        Ok((out_of_order, version, name)) => {
-            Ok(FileName { out_of_order, version, name: name.to_owned(), variant, language })
-        }
+        Ok((kind, version, name)) => Ok(FileName { kind, version, name: name.to_owned(), variant, language }),
         Err(Wrong::Shape) => Err(misnamed(file, stem, language)),
         Err(wrong) => Err(wrong.explain(file)),
     })
 }
 
-/// Reads a stem such as `V1__create_users`: prefix `U`?, version, name.
-pub(crate) fn parse_stem(stem: &str) -> Result<(bool, i64, &str), Misnamed> {
+/// Reads a stem such as `V1__create_users` or `R__user_names`.
+pub(crate) fn parse_stem(stem: &str) -> Result<(Kind, i64, &str), Misnamed> {
     split(stem).map_err(|wrong| match wrong {
         Wrong::Shape => Misnamed {
             message: format!("`{stem}` is no name for a migration"),
-            help: "names are `V{version}__{name}` or `U{version}__{name}`, for instance `V1__create_users`"
+            help: "names are `V{version}__{name}`, `U{version}__{name}` or `R__{name}`, for instance \
+                   `V1__create_users`"
                 .into(),
         },
         wrong => wrong.explain(stem),
@@ -74,6 +84,8 @@ enum Wrong {
     Shape,
     Fraction,
     TooLarge,
+    /// A repeatable migration with a version.
+    Numbered,
 }
 
 impl Wrong {
@@ -82,6 +94,11 @@ impl Wrong {
             Wrong::Fraction => (
                 format!("`{given}` has a version with a point"),
                 "versions are whole numbers, timestamps included: number the file `V2__…` or `V20240131120000__…`",
+            ),
+            Wrong::Numbered => (
+                format!("`{given}` is a repeatable migration with a version"),
+                "repeatable migrations run again when their text changes, and have a name only: `R__name`; what runs \
+                 once is `V1__name`",
             ),
             _ => (
                 format!("`{given}` has a version that does not fit into 64 bits"),
@@ -92,19 +109,30 @@ impl Wrong {
     }
 }
 
-fn split(stem: &str) -> Result<(bool, i64, &str), Wrong> {
-    let out_of_order = stem.starts_with('U');
-    let rest = stem.strip_prefix(['V', 'U']).ok_or(Wrong::Shape)?;
+fn split(stem: &str) -> Result<(Kind, i64, &str), Wrong> {
+    let (kind, rest) = match (stem.strip_prefix('V'), stem.strip_prefix('U'), stem.strip_prefix('R')) {
+        (Some(rest), _, _) => (Kind::InOrder, rest),
+        (_, Some(rest), _) => (Kind::OutOfOrder, rest),
+        (_, _, Some(rest)) => (Kind::Repeatable, rest),
+        _ => return Err(Wrong::Shape),
+    };
     let (number, name) = rest.split_once("__").ok_or(Wrong::Shape)?;
     if name.is_empty() || !name.chars().all(is_word) {
         return Err(Wrong::Shape);
     }
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if kind == Kind::Repeatable {
+        return match number {
+            "" => Ok((kind, 0, name)),
+            number if digits(number) => Err(Wrong::Numbered),
+            _ => Err(Wrong::Shape),
+        };
+    }
     match number.split_once('.') {
         // Refinery's pattern allows this, and then refinery fails.
         Some((whole, part)) if digits(whole) && digits(part) => Err(Wrong::Fraction),
         None if digits(number) => {
-            number.parse().map(|version| (out_of_order, version, name)).map_err(|_| Wrong::TooLarge)
+            number.parse().map(|version| (kind, version, name)).map_err(|_| Wrong::TooLarge)
         }
         _ => Err(Wrong::Shape),
     }
@@ -153,6 +181,9 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
 /// The right name that looks most like the given one.
 fn nearest(stem: &str) -> String {
     let stem = stem.trim_start_matches(|c| !is_word(c));
+    if let Some(rest) = stem.strip_prefix(['R', 'r']).filter(|rest| rest.starts_with(['_', '-', ' '])) {
+        return format!("R__{}", words(rest));
+    }
     let prefix = if stem.starts_with(['U', 'u']) && stem[1..].starts_with(|c: char| c.is_ascii_digit()) {
         'U'
     } else {
@@ -164,10 +195,14 @@ fn nearest(stem: &str) -> String {
     };
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, words) = rest.split_at(digits);
-    let words: Vec<&str> = words.split(|c: char| c == '_' || !is_word(c)).filter(|w| !w.is_empty()).collect();
     let number = if number.is_empty() || number.len() > 18 { "1" } else { number };
-    let name = if words.is_empty() { "name".to_owned() } else { words.join("_") };
-    format!("{prefix}{number}__{name}")
+    format!("{prefix}{number}__{}", self::words(words))
+}
+
+/// The words of a text as a name.
+fn words(text: &str) -> String {
+    let words: Vec<&str> = text.split(|c: char| c == '_' || !is_word(c)).filter(|w| !w.is_empty()).collect();
+    if words.is_empty() { "name".to_owned() } else { words.join("_") }
 }
 
 #[cfg(test)]
@@ -182,15 +217,23 @@ mod tests {
     fn good_names() {
         let read = |file: &str| {
             let name = parse_file(file).expect("a migration").expect("well named");
-            (name.out_of_order, name.version, name.name, name.variant, name.language)
+            (name.kind, name.version, name.name, name.variant, name.language)
         };
-        assert_eq!(read("V1__a.sql"), (false, 1, "a".into(), None, Language::Sql));
-        assert_eq!(read("U007__a__b_.rs"), (true, 7, "a__b_".into(), None, Language::Rust));
-        assert_eq!(read("V1__x.postgres.sql"), (false, 1, "x".into(), Some("postgres"), Language::Sql));
+        assert_eq!(read("V1__a.sql"), (Kind::InOrder, 1, "a".into(), None, Language::Sql));
+        assert_eq!(read("U007__a__b_.rs"), (Kind::OutOfOrder, 7, "a__b_".into(), None, Language::Rust));
+        assert_eq!(
+            read("V1__x.postgres.sql"),
+            (Kind::InOrder, 1, "x".into(), Some("postgres"), Language::Sql)
+        );
         assert_eq!(read("V20240131120000__été.sqlite.sql").3, Some("sqlite"));
         assert_eq!(read("V1__e\u{301}te.sql").2, "e\u{301}te");
         assert_eq!(read("V9223372036854775807__x.sql").1, i64::MAX);
-        assert_eq!(read("V1__postgres.sql"), (false, 1, "postgres".into(), None, Language::Sql));
+        assert_eq!(
+            read("R__user__names.sqlite.sql"),
+            (Kind::Repeatable, 0, "user__names".into(), Some("sqlite"), Language::Sql)
+        );
+        assert_eq!(read("R__1.rs"), (Kind::Repeatable, 0, "1".into(), None, Language::Rust));
+        assert_eq!(read("V1__postgres.sql"), (Kind::InOrder, 1, "postgres".into(), None, Language::Sql));
     }
 
     #[test]
@@ -218,6 +261,10 @@ mod tests {
             ("V1_a.pg.sql", "V1__a.postgres.sql"),
             ("V1__a.sqlite3.sql", "V1__a.sqlite.sql"),
             ("|1__a.sql", "V1__a.sql"),
+            ("R_user_names.sql", "R__user_names.sql"),
+            ("r__a b.pg.sql", "R__a_b.postgres.sql"),
+            ("R__.sql", "R__name.sql"),
+            ("Readme.sql", "V1__Readme.sql"),
         ] {
             assert!(help(file).starts_with(&format!("name it `{right}`")), "{file}: {}", help(file));
         }
@@ -227,11 +274,15 @@ mod tests {
 
     #[test]
     fn versions_that_are_none() {
-        for (file, part) in [("V1.5__a.sql", "with a point"), ("V9223372036854775808__a.sql", "64 bits")] {
+        for (file, part) in [
+            ("V1.5__a.sql", "with a point"),
+            ("V9223372036854775808__a.sql", "64 bits"),
+            ("R1__a.sql", "a repeatable migration with a version"),
+        ] {
             let misnamed = parse_file(file).expect("a migration").expect_err("is misnamed");
             assert!(misnamed.message.contains(part), "{misnamed:?}");
         }
         assert!(parse_stem("V1.5__a").is_err());
-        assert_eq!(parse_stem("U3__a"), Ok((true, 3, "a")));
+        assert_eq!(parse_stem("U3__a"), Ok((Kind::OutOfOrder, 3, "a")));
     }
 }

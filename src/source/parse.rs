@@ -209,11 +209,11 @@ impl<'a> Reader<'a> {
             return self.problem(at, message, help);
         }
         match directive {
-            Directive::DependsOn { app, version } => {
-                self.migration.depends_on.push(Dependency { app, version, place });
+            Directive::DependsOn { app, which } => {
+                self.migration.depends_on.push(Dependency { app, which, place });
             }
-            Directive::RequiredBy { app, version } => {
-                self.migration.required_by.push(Dependency { app, version: Some(version), place });
+            Directive::RequiredBy { app, which } => {
+                self.migration.required_by.push(Dependency { app, which, place });
             }
             Directive::Register { cache, tables, again } => {
                 self.flush();

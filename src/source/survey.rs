@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::directory::{self, Found};
-use super::name::{Language, parse_file};
+use super::name::{Kind, Language, parse_file};
 use super::parse::Directives;
 use super::{Findings, identity, name_fits, parse, variants};
 use crate::diagnostic::{Diagnostic, Place};
@@ -25,16 +25,20 @@ pub(crate) struct Survey {
 pub(crate) struct Surveyed {
     /// Its path beneath the directory, with `/`.
     pub path: String,
-    /// Its version, if it is written in Rust.
-    pub module: Option<i64>,
+    /// What its module is called, if it is written in Rust.
+    pub module: Option<String>,
 }
 
 pub(crate) fn survey(root: &Path, dialects: &[&'static dyn Dialect]) -> Survey {
     let mut findings = Findings::default();
     let found = directory::list(root, &mut findings);
     let mut files = Vec::with_capacity(found.len());
-    for Found { path, name } in &found {
-        let module = (name.language == Language::Rust).then_some(name.version);
+    for (n, Found { path, name }) in found.iter().enumerate() {
+        // The name of a repeatable migration may be none for a module.
+        let module = (name.language == Language::Rust).then(|| match name.kind {
+            Kind::Repeatable => format!("r{n}"),
+            Kind::InOrder | Kind::OutOfOrder => format!("v{}", name.version),
+        });
         name_fits("the directory", &identity(name.clone()), Some(&Place::file(path)), &mut findings);
         let beneath = path.strip_prefix(root).unwrap_or(path);
         let parts: Option<Vec<&str>> = beneath.components().map(|part| part.as_os_str().to_str()).collect();
@@ -150,6 +154,7 @@ mod tests {
             ("V2__b.postgres.sql", "DO $$ BEGIN PERFORM 1; END $$;"),
             ("V2__b.sqlite.sql", "SELECT [1]"),
             ("b/V1__a.rs", "pub fn migration() -> String { String::new() }"),
+            ("b/R__a.rs", "pub fn migration() -> String { String::new() }"),
             // However wide: see where it is loaded.
             ("U20240131120000__c.sql", ""),
         ] {
@@ -158,13 +163,14 @@ mod tests {
         let Survey { files, problems, warnings } = survey(root.path(), &[POSTGRES, SQLITE]);
         assert_eq!(problems, []);
         assert_eq!(warnings.len(), 1, "the empty one, and once: {warnings:?}");
-        let files: Vec<(&str, Option<i64>)> =
-            files.iter().map(|file| (file.path.as_str(), file.module)).collect();
+        let files: Vec<(&str, Option<&str>)> =
+            files.iter().map(|file| (file.path.as_str(), file.module.as_deref())).collect();
         let expected = [
             ("U20240131120000__c.sql", None),
             ("V2__b.postgres.sql", None),
             ("V2__b.sqlite.sql", None),
-            ("b/V1__a.rs", Some(1)),
+            ("b/R__a.rs", Some("r3")),
+            ("b/V1__a.rs", Some("v1")),
         ];
         assert_eq!(files, expected);
     }

@@ -77,7 +77,7 @@ fn refinery_reads_the_same() {
 }
 
 #[test]
-fn all_problems_come_together() {
+fn diagnostics_come_together() {
     let root = directory(&[
         ("V1__a.sql", b"-- bustard: registr cache a\nSELECT 1;"),
         ("V1__b.sql", b"SELECT 1;"),

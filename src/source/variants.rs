@@ -1,13 +1,14 @@
 //! Which of an app's files are for this engine.
 //!
-//! In: all its files. Out: at most one for each version: the engine's own
-//! variant, else the one for every engine. A version of which only other
-//! engines have a file does not exist on this one.
+//! In: all its files. Out: at most one for each version, and for each name of a
+//! repeatable migration: the engine's own variant, else the one for every engine. A
+//! version of which only other engines have a file does not exist on this one.
 
 use std::collections::BTreeMap;
 
 use super::Findings;
 use super::directory::Found;
+use super::name::Kind;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::sql::Dialect;
 
@@ -16,9 +17,9 @@ pub(super) fn choose(
     dialect: &'static dyn Dialect,
     findings: &mut Findings,
 ) -> Vec<Found> {
-    let mut versions: BTreeMap<i64, Vec<Found>> = BTreeMap::new();
+    let mut versions: BTreeMap<Key, Vec<Found>> = BTreeMap::new();
     for file in files {
-        let same = versions.entry(file.name.version).or_default();
+        let same = versions.entry(key(&file)).or_default();
         match same.iter().find(|other| !are_variants(other, &file)) {
             Some(other) => findings.problems.push(conflict(other, &file)),
             None => same.push(file),
@@ -32,12 +33,35 @@ pub(super) fn choose(
     versions.into_values().filter_map(pick).collect()
 }
 
+/// What tells an app's migrations apart.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Version(i64),
+    Repeatable(String),
+}
+
+fn key(file: &Found) -> Key {
+    match file.name.kind {
+        Kind::Repeatable => Key::Repeatable(file.name.name.clone()),
+        Kind::InOrder | Kind::OutOfOrder => Key::Version(file.name.version),
+    }
+}
+
 fn are_variants(a: &Found, b: &Found) -> bool {
     let (a, b) = (&a.name, &b.name);
-    (a.out_of_order, &a.name, a.language) == (b.out_of_order, &b.name, b.language) && a.variant != b.variant
+    (a.kind, &a.name, a.language) == (b.kind, &b.name, b.language) && a.variant != b.variant
 }
 
 fn conflict(first: &Found, second: &Found) -> Diagnostic {
+    if second.name.kind == Kind::Repeatable {
+        return Diagnostic::new(format!(
+            "two repeatable migrations have the name {}: this one and {}",
+            second.name.name,
+            first.path.display()
+        ))
+        .at(Place::file(&second.path))
+        .help("give one of them a name of its own: it is all that tells them apart");
+    }
     let version = second.name.version;
     Diagnostic::new(format!(
         "two migrations have the version {version}: this one and {}",
@@ -83,6 +107,22 @@ mod tests {
         assert!(problems.is_empty());
         let (sqlite, _) = chosen(&files, SQLITE);
         assert_eq!(sqlite, ["V1__x.sql", "V2__y.sqlite.sql", "V3__z.sql", "V10__a.sqlite.sql"]);
+    }
+
+    #[test]
+    fn repeatable_migrations_are_told_apart_by_name() {
+        let files = ["R__b.sql", "V0__z.sql", "R__a.postgres.sql", "R__a.sqlite.sql", "R__b.sqlite.sql"];
+        assert_eq!(
+            chosen(&files, SQLITE),
+            (
+                vec!["V0__z.sql".into(), "R__a.sqlite.sql".into(), "R__b.sqlite.sql".into()],
+                Vec::<String>::new()
+            )
+        );
+        for (a, b) in [("R__a.sql", "x/R__a.sql"), ("R__a.sql", "R__a.rs")] {
+            let (_, problems) = chosen(&[a, b], SQLITE);
+            assert_eq!(problems, [format!("two repeatable migrations have the name a: this one and {a}")]);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use sea_query::{
     SchemaStatement, SelectStatement, SimpleExpr, TableStatement, UpdateStatement, Value,
 };
 
+use super::records::RecordsSql;
 #[cfg(feature = "_sql")]
 use super::refuse::{Verdict, transaction_control};
 use super::registry::RegistrySql;
@@ -39,6 +40,9 @@ pub trait Dialect: fmt::Debug + Sync {
     /// The SQL on the registry of caches.
     fn registry(&self) -> &'static dyn RegistrySql;
 
+    /// The SQL on records of apps and repeatable migrations.
+    fn records(&self) -> &'static dyn RecordsSql;
+
     /// Whether tables are in schemas that users name.
     fn has_schemas(&self) -> bool;
 
@@ -47,10 +51,6 @@ pub trait Dialect: fmt::Debug + Sync {
 
     /// One of Bustard's own tables, with its schema: `app`, `migration`, `cache`.
     fn own_table(&self, table: &'static str) -> (&'static str, String);
-
-    /// The query for the states of all apps, and a row `guest` where this role may not
-    /// change them.
-    fn apps_query(&self) -> &'static str;
 
     /// The schema of Bustard's own history, where it has one.
     fn own_schema(&self) -> Option<&'static str>;

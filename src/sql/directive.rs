@@ -8,17 +8,17 @@ use std::ops::Range;
 use super::names;
 use super::{TableName, quoted_length};
 use crate::diagnostic::nearest;
-use crate::model::parse_version;
+use crate::model::Which;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Directive {
     DependsOn {
         app: String,
-        version: Option<i64>,
+        which: Which,
     },
     RequiredBy {
         app: String,
-        version: i64,
+        which: Which,
     },
     /// `again`: as it was before it was unregistered.
     Register {
@@ -74,15 +74,15 @@ pub(crate) fn parse(comment: &str, undoing: bool) -> Result<Directive, Complaint
         (_, "depends on") => {
             words.forms = FORMS[0].1;
             let app = words.app(2)?;
-            let version = if words.parts.len() > 3 { Some(words.version(3)?) } else { None };
+            let which = if words.parts.len() > 3 { words.which(3)? } else { Which::All };
             words.nothing_after(4)?;
-            Directive::DependsOn { app, version }
+            Directive::DependsOn { app, which }
         }
         (_, "required by") => {
             words.forms = FORMS[1].1;
-            let (app, version) = (words.app(2)?, words.version(3)?);
+            let (app, which) = (words.app(2)?, words.which(3)?);
             words.nothing_after(4)?;
-            Directive::RequiredBy { app, version }
+            Directive::RequiredBy { app, which }
         }
         (_, "register cache") => {
             words.forms = FORMS[2].1;
@@ -181,15 +181,15 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn version(&self, n: usize) -> Result<i64, Complaint> {
+    fn which(&self, n: usize) -> Result<Which, Complaint> {
         let text = self.text(n);
         if text.is_empty() {
             return Err(self.complaint(n, "the version of a migration is missing"));
         }
-        parse_version(text).ok_or_else(|| Complaint {
+        Which::parse(text).ok_or_else(|| Complaint {
             at: self.at(n),
             message: format!("`{text}` is no migration version"),
-            help: "versions are written `V1`, `U1` or `1`".to_owned(),
+            help: "versions are written `V1`, `U1` or `1`, and a repeatable migration `R__name`".to_owned(),
         })
     }
 
@@ -269,12 +269,16 @@ mod tests {
         for (comment, expected) in [
             (
                 "-- bustard: depends on forum V1",
-                Directive::DependsOn { app: "forum".into(), version: Some(1) },
+                Directive::DependsOn { app: "forum".into(), which: Which::Version(1) },
             ),
-            ("--bustard:depends on forum", Directive::DependsOn { app: "forum".into(), version: None }),
+            (
+                "-- bustard: depends on forum R__user_names \r",
+                Directive::DependsOn { app: "forum".into(), which: Which::Repeatable("user_names".into()) },
+            ),
+            ("--bustard:depends on forum", Directive::DependsOn { app: "forum".into(), which: Which::All }),
             (
                 "-- BUSTARD : Required  BY\tforum u12 \r",
-                Directive::RequiredBy { app: "forum".into(), version: 12 },
+                Directive::RequiredBy { app: "forum".into(), which: Which::Version(12) },
             ),
             ("-- bustard: register cache bans", register("bans")),
             ("--\tBustard:REGISTER CACHE a.b-c_D9", register("a.b-c_D9")),

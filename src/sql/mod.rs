@@ -9,6 +9,7 @@ mod effects;
 #[cfg(feature = "_sql")]
 pub(crate) mod lexer;
 pub(crate) mod names;
+mod records;
 #[cfg(feature = "_sql")]
 mod refuse;
 mod registry;
@@ -27,9 +28,10 @@ pub use dialect::{Dialect, Query};
 pub(crate) use dialect::{write_query, write_schema};
 #[cfg(feature = "_sql")]
 pub(crate) use effects::Effects;
+pub use records::RecordsSql;
 #[cfg(feature = "_sql")]
 pub use refuse::{Explained, Verdict};
-pub use registry::RegistrySql;
+pub use registry::{Manner, RegistrySql};
 #[cfg(feature = "_sql")]
 pub use split::Unit;
 pub use syntax::{Semicolons, Shell, Syntax};

@@ -5,6 +5,17 @@ use std::fmt;
 
 use super::TableName;
 
+/// How cache operations are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Whether tables that do not exist are passed over.
+    pub lenient: bool,
+    /// Whether they are those of a repeatable migration. They may have been carried out
+    /// before: a cache that the app has registered gets the tables that are named now,
+    /// and one that is unregistered stays so.
+    pub repeatable: bool,
+}
+
 /// An engine's SQL on the registry.
 pub trait RegistrySql: fmt::Debug + Sync {
     /// Name, app, version and time of registration of each registered cache, by name.
@@ -41,11 +52,12 @@ pub trait RegistrySql: fmt::Debug + Sync {
 
     /// How a plan shows the registration of a cache; without an owner, that it is
     /// registered as it was before.
-    fn shown_register(&self, name: &str, tables: &[TableName], owner: Option<&str>) -> String;
+    fn shown_register(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner)
+    -> String;
 
     /// How a plan shows that a cache is unregistered; with `undoes`, because its
     /// registration is reverted.
-    fn shown_unregister(&self, name: &str, undoes: bool) -> String;
+    fn shown_unregister(&self, name: &str, undoes: bool, manner: Manner) -> String;
 
     /// Tells the reading side of every process to look now; `None` on an engine
     /// without notifications.

@@ -1,9 +1,9 @@
 //! What a test says of its migrations. An assertion that fails prints what differs.
 
 use super::{TestDatabase, or_panic};
-use crate::migrator::Step;
 use crate::plan::State;
 use crate::registry::{self, TrackedCache};
+use crate::report::PlannedStep;
 use crate::schema::compare::difference;
 
 impl TestDatabase {
@@ -194,7 +194,7 @@ impl TestDatabase {
         let mut other = TestDatabase::new(self.apps.clone());
         let pending = self.pending();
         let is_pending =
-            |step: &&Step| pending.iter().any(|p| p.app == step.app && p.migration == step.migration);
+            |step: &&PlannedStep| pending.iter().any(|p| p.app == step.app && p.migration == step.migration);
         other.apply(steps.iter().filter(|step| !is_pending(step)));
         assert_same(&other.lines(), &self.lines(), || {
             format!(
@@ -213,13 +213,13 @@ impl TestDatabase {
 
     /// What is to be applied, in order.
     #[track_caller]
-    fn pending(&mut self) -> Vec<Step> {
+    fn pending(&mut self) -> Vec<PlannedStep> {
         or_panic("planning", self.migrator().plan(&mut self.connection)).steps
     }
 
     /// Applies these in their order.
     #[track_caller]
-    fn apply<'s>(&mut self, steps: impl IntoIterator<Item = &'s Step>) {
+    fn apply<'s>(&mut self, steps: impl IntoIterator<Item = &'s PlannedStep>) {
         for step in steps {
             self.migrate_to(&step.app, step.migration.version);
         }

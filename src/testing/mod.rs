@@ -45,9 +45,10 @@ use std::fmt::Display;
 use crate::engine::Executor;
 use crate::engine::sqlite::dump;
 use crate::error::Result;
-use crate::migrator::{Migrator, Report};
+use crate::migrator::Migrator;
 use crate::model::App;
 use crate::plan::Revert;
+use crate::report::Report;
 
 /// A database of one test's own, in memory, with the apps whose migrations it is
 /// to get. It starts empty, and nothing of it is left when it is dropped.

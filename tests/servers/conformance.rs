@@ -189,7 +189,7 @@ fn versions(subject: &mut impl Subject) -> Vec<(String, CacheVersion)> {
     caches.into_iter().map(|cache| (cache.name, cache.version)).collect()
 }
 
-fn names(steps: &[bustard::Done]) -> Vec<String> {
+fn names(steps: &[bustard::StepReport]) -> Vec<String> {
     steps
         .iter()
         .filter(|done| done.app != "bustard")

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::support::{Database, Project};
 use bustard::testing::TestDatabase;
 use bustard::{
-    App, Config, Connection, Executor, Migrator, Plan, Report, Result, Revert, Step, Uninstall, registry,
+    App, Config, Connection, Executor, Migrator, Plan, PlannedStep, Report, Result, Revert, Uninstall,
+    registry,
 };
 
 /// Where migrations are tried.
@@ -185,7 +186,7 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
 }
 
 /// Back to just before this one of the steps.
-fn before(steps: &[Step], step: &Step) -> Revert {
+fn before(steps: &[PlannedStep], step: &PlannedStep) -> Revert {
     let below = steps.iter().filter(|other| other.app == step.app).map(|other| other.migration.version);
     let version = below.filter(|version| *version < step.migration.version).max().unwrap_or(0);
     Revert::To { app: step.app.clone(), version }

@@ -15,7 +15,7 @@ pub enum Origin {
 }
 
 /// All files, by their path below `src/`.
-pub struct Sources(BTreeMap<String, String>);
+pub struct Sources(pub BTreeMap<String, String>);
 
 /// A file with what stands in it.
 #[derive(Debug)]

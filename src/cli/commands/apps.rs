@@ -31,7 +31,7 @@ pub fn list(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure>
     let document =
         Document { database: chosen.document(), apps: apps.iter().map(document::App::from).collect() };
     context.output.answer(&document, || human(&apps))?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 pub fn disable(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Result<Exit, Failure> {

@@ -122,7 +122,7 @@ fn list(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     });
     let document = document(chosen, Caches { caches: entries.collect() });
     context.output.answer(&document, || human(&caches))?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 fn human(caches: &[TrackedCache]) -> String {
@@ -153,7 +153,7 @@ fn get(context: &Context<'_>, chosen: &mut Chosen, name: &str) -> Result<Exit, F
     let version = registry::get_version(&mut chosen.database, name)?.to_string();
     let document = document(chosen, Version { name, version: version.clone(), valid: None });
     context.output.answer(&document, || version + "\n")?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 fn valid(
@@ -168,7 +168,7 @@ fn valid(
         let not = if valid { "" } else { "not " };
         format!("{version} is {not}the current version of {name}\n")
     })?;
-    Ok(if valid { Exit::Done } else { Exit::No })
+    Ok(if valid { Exit::StepReport } else { Exit::No })
 }
 
 fn change(
@@ -182,7 +182,7 @@ fn change(
     tell(&mut chosen.database);
     let document = document(chosen, std::collections::BTreeMap::from([(word, names)]));
     context.output.answer(&document, || format!("{word} {}\n", names.join(", ")))?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 /// A cache that an app owns is the app's to unregister.
@@ -221,5 +221,5 @@ fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Fa
             None => "invalidated all caches\n".to_owned(),
         },
     )?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }

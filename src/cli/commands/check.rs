@@ -17,11 +17,12 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
 }
 
 fn exit(status: &Status) -> Exit {
-    let is_wrong = |state| matches!(state, State::Divergent | State::Missing | State::OutOfOrder);
+    let is_wrong =
+        |state| matches!(state, State::Divergent | State::Missing | State::OutOfOrder | State::Superseded);
     if status.expected().any(|one| is_wrong(one.state)) {
         Exit::Refused
     } else if status::is_up_to_date(status) {
-        Exit::Done
+        Exit::StepReport
     } else {
         Exit::No
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bustard::registry::{Untracked, UntrackedTable};
-use bustard::{AppChange, Direction, Migrator, Plan, Step};
+use bustard::{AppChange, Direction, Migrator, Plan, PlannedStep};
 use clap::Args;
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{YELLOW, paint};
 use crate::cli::selection::Selection;
-use crate::cli::table::count;
+use crate::cli::table::{self, count};
 
 #[derive(Args)]
 pub struct Options {
@@ -42,19 +42,19 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
         apps: plan.apps.iter().map(document::AppChange::from).collect(),
-        untracked: plan.untracked.iter().map(document::Untracked::from).collect(),
+        untracked: plan.missing_triggers.iter().map(document::Untracked::from).collect(),
         caches_invalidated: !is_empty(&plan),
         warnings: plan.warnings.iter().map(document::Trouble::from).collect(),
     };
     context.output.answer(&document, || if options.sql { sql(&plan) } else { human(&plan) })?;
     context.output.warnings(&plan.warnings);
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 const NOTHING: &str = "nothing to do: no cache would be invalidated\n";
 
 fn is_empty(plan: &Plan) -> bool {
-    plan.steps.is_empty() && plan.apps.is_empty() && plan.untracked.is_empty()
+    plan.steps.is_empty() && plan.apps.is_empty() && plan.missing_triggers.is_empty()
 }
 
 fn human(plan: &Plan) -> String {
@@ -62,7 +62,15 @@ fn human(plan: &Plan) -> String {
         return NOTHING.to_owned();
     }
     let mut text = String::new();
-    for step in &plan.steps {
+    let alike = |one: &PlannedStep, next: &PlannedStep| {
+        table::is_own(&one.app, &one.migration) && table::is_own(&next.app, &next.migration)
+    };
+    for group in plan.steps.chunk_by(alike) {
+        let [step, ..] = group else { continue };
+        if group.len() > 1 {
+            text += &format!("{} {}\n", step.app, table::named(&step.migration, group.len()));
+            continue;
+        }
         text += &format!("{}\n", heading(step));
         for operation in &step.operations {
             text += &format!("    {operation}\n");
@@ -106,7 +114,7 @@ fn others(plan: &Plan) -> Vec<String> {
     let returning = (plan.apps.iter())
         .filter(|change| !has_steps(plan, change))
         .map(|change| format!("bring back {}: register its caches again", change.app));
-    returning.chain(plan.untracked.iter().map(retracking)).collect()
+    returning.chain(plan.missing_triggers.iter().map(retracking)).collect()
 }
 
 fn retracking(table: &UntrackedTable) -> String {
@@ -114,11 +122,9 @@ fn retracking(table: &UntrackedTable) -> String {
     format!("{what} of {}, for cache {}", table.table, table.cache)
 }
 
-fn heading(step: &Step) -> String {
-    let mut heading = match step.direction {
-        Direction::Up => format!("{} {}", step.app, step.migration),
-        Direction::Down => format!("undo {} {}", step.app, step.migration),
-    };
+fn heading(step: &PlannedStep) -> String {
+    let verb = if step.direction == Direction::Down { "revert " } else { "" };
+    let mut heading = format!("{verb}{} {}", step.app, step.migration);
     if let Some(file) = &step.file {
         // Writing to a string does not fail.
         let _ = write!(heading, "  ({})", file.path().display());
@@ -127,7 +133,8 @@ fn heading(step: &Step) -> String {
 }
 
 fn summary(plan: &Plan) -> String {
-    let caches = |of: fn(&Step) -> &[String]| plan.steps.iter().map(|step| of(step).len()).sum::<usize>();
+    let caches =
+        |of: fn(&PlannedStep) -> &[String]| plan.steps.iter().map(|step| of(step).len()).sum::<usize>();
     if plan.steps.is_empty() {
         return "all caches are invalidated at the end of the transaction".to_owned();
     }

@@ -2,7 +2,7 @@
 //! migration with its caches, and what became of all caches in the end.
 
 use bustard::registry::{self, Untracked, UntrackedTable};
-use bustard::{AppChange, AppState, Direction, Done, How, Report, UninstallPlan};
+use bustard::{AppChange, AppState, Direction, How, Report, StepReport, UninstallPlan};
 use serde::Serialize;
 
 use super::uninstall;
@@ -32,7 +32,7 @@ struct Document<'a> {
 pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Result<Exit, Failure> {
     show_with(context, chosen, report, None)?;
     context.output.warnings(&report.warnings);
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 /// Shows the report of an uninstall, whose plan was shown, warnings included.
@@ -43,7 +43,7 @@ pub fn show_uninstall(
     plan: &UninstallPlan,
 ) -> Result<Exit, Failure> {
     show_with(context, chosen, report, Some(plan))?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 fn show_with(
@@ -64,7 +64,7 @@ fn show_with(
         changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
         apps: report.apps.iter().map(document::AppChange::from).collect(),
-        retracked: report.retracked.iter().map(document::Untracked::from).collect(),
+        retracked: report.missing_triggers.iter().map(document::Untracked::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
         warnings: report.warnings.iter().map(document::Trouble::from).collect(),
@@ -82,11 +82,15 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         return "nothing to do: the database was not touched, no cache was invalidated\n".to_owned();
     }
     let mut table = table::plain();
-    for done in &report.steps {
+    let alike = |one: &StepReport, next: &StepReport| {
+        table::is_own(&one.app, &one.migration) && table::is_own(&next.app, &next.migration)
+    };
+    for group in report.steps.chunk_by(alike) {
+        let [done, ..] = group else { continue };
         let (word, color) = word(done);
         table.add_row([
             Cell::new(&done.app),
-            Cell::new(&done.migration),
+            Cell::new(table::named(&done.migration, group.len())),
             Cell::new(word).fg(color),
             Cell::new(effects(&done.registered, &done.unregistered)),
         ]);
@@ -97,7 +101,7 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         Some(number) => format!("all {number} caches invalidated"),
         None => "all caches invalidated".to_owned(),
     };
-    let others = apps(report) + &report.retracked.iter().map(retracked).collect::<String>();
+    let others = apps(report) + &report.missing_triggers.iter().map(retracked).collect::<String>();
     if report.steps.is_empty() {
         return format!("{others}\n{caches}\n{granted}");
     }
@@ -144,13 +148,14 @@ fn granted(roles: &[String]) -> String {
     }
 }
 
-fn word(done: &Done) -> (&'static str, Color) {
+fn word(done: &StepReport) -> (&'static str, Color) {
     match (done.how, done.direction) {
         (How::Faked, Direction::Up) => ("faked", Color::Yellow),
         (How::Faked, Direction::Down) => ("faked back", Color::Yellow),
         (How::Repaired, _) => ("repaired", Color::Yellow),
         (How::Run, Direction::Up) => ("applied", Color::Green),
         (How::Run, Direction::Down) => ("reverted", Color::Yellow),
+        (how, _) => (how.as_str(), Color::Yellow),
     }
 }
 

@@ -34,7 +34,7 @@ impl<'a> Document<'a> {
             disabled: &status.disabled,
             kept: &status.kept,
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
-            untracked: status.untracked.iter().map(document::Untracked::from).collect(),
+            untracked: status.missing_triggers.iter().map(document::Untracked::from).collect(),
             warnings: status.warnings.iter().map(document::Trouble::from).collect(),
         }
     }
@@ -47,12 +47,12 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
         table(&status, status.migrations.iter()) + &apps(&status) + &caches(&status) + &summary(&status)
     })?;
     context.output.warnings(&status.warnings);
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 /// Whether everything is applied, registered and where it was.
 pub fn is_up_to_date(status: &Status) -> bool {
-    let repairable = status.untracked.iter().any(UntrackedTable::is_repairable);
+    let repairable = status.missing_triggers.iter().any(UntrackedTable::is_repairable);
     !repairable
         && status.unregistered.is_empty()
         && status.kept.is_empty()
@@ -62,18 +62,26 @@ pub fn is_up_to_date(status: &Status) -> bool {
 /// Some of the migrations and their states.
 pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> String {
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
-    for one in shown {
+    let shown: Vec<&MigrationStatus> = shown.collect();
+    let alike = |one: &&MigrationStatus, next: &&MigrationStatus| {
+        table::is_own(&one.app, &one.migration)
+            && table::is_own(&next.app, &next.migration)
+            && one.state == next.state
+    };
+    for group in shown.chunk_by(alike) {
+        let [one, ..] = group else { continue };
         let (word, color) = match one.state {
             state if state != State::Applied && status.disabled.contains(&one.app) => {
                 ("disabled", Color::Yellow)
             }
             state => word(state),
         };
+        let latest = group.iter().filter_map(|one| one.applied_on.as_deref()).max();
         table.add_row([
             Cell::new(&one.app),
-            Cell::new(&one.migration),
+            Cell::new(table::named(&one.migration, group.len())),
             Cell::new(word).fg(color),
-            Cell::new(one.applied_on.as_deref().unwrap_or_default()),
+            Cell::new(latest.unwrap_or_default()),
         ]);
     }
     if table.is_empty() { String::new() } else { table::render(table) + "\n" }
@@ -106,7 +114,7 @@ pub fn caches(status: &Status) -> String {
             cache.name, cache.app, cache.migration
         );
     }
-    for UntrackedTable { cache, table, why, .. } in &status.untracked {
+    for UntrackedTable { cache, table, why, .. } in &status.missing_triggers {
         text += &match why {
             Untracked::Triggers => {
                 let words = paint(YELLOW, "does not invalidate it");
@@ -133,7 +141,14 @@ pub fn caches(status: &Status) -> String {
 
 /// How many of the expected migrations are in which state.
 pub fn summary(status: &Status) -> String {
-    let states = [State::Applied, State::Pending, State::OutOfOrder, State::Divergent, State::Missing];
+    let states = [
+        State::Applied,
+        State::Pending,
+        State::OutOfOrder,
+        State::Divergent,
+        State::Missing,
+        State::Superseded,
+    ];
     let parts: Vec<String> = (states.into_iter())
         .map(|state| (status.expected().filter(|one| one.state == state).count(), word(state).0))
         .filter(|(number, _)| *number > 0)
@@ -153,5 +168,7 @@ fn word(state: State) -> (&'static str, Color) {
         State::OutOfOrder => ("out of order", Color::Red),
         State::Divergent => ("divergent", Color::Red),
         State::Missing => ("missing", Color::Red),
+        State::Superseded => ("superseded", Color::Red),
+        other => (other.as_str(), Color::Red),
     }
 }

@@ -40,7 +40,7 @@ fn follow(context: &Context<'_>, changes: &Receiver<(SystemTime, Change)>) -> Re
             Ok((at, change)) => {
                 let Some(line) = Line::of(at, change) else { continue };
                 if !context.output.line(&line, || line.human())? {
-                    return Ok(Exit::Done);
+                    return Ok(Exit::StepReport);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

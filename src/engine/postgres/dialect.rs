@@ -2,10 +2,13 @@
 
 use sea_query::{Expr, PostgresQueryBuilder, QueryBuilder as _, SchemaStatement, SimpleExpr, Value};
 
+use super::records::PostgresRecords;
 #[cfg(feature = "_sql")]
 use super::refuse;
 use super::registry::PostgresRegistry;
-use crate::sql::{Dialect, Query, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema};
+use crate::sql::{
+    Dialect, Query, RecordsSql, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema,
+};
 #[cfg(feature = "_sql")]
 use crate::sql::{Unit, Verdict};
 
@@ -68,6 +71,10 @@ impl Dialect for PostgresDialect {
         &PostgresRegistry
     }
 
+    fn records(&self) -> &'static dyn RecordsSql {
+        &PostgresRecords
+    }
+
     fn has_schemas(&self) -> bool {
         true
     }
@@ -78,11 +85,6 @@ impl Dialect for PostgresDialect {
 
     fn own_table(&self, table: &'static str) -> (&'static str, String) {
         (SCHEMA, table.to_owned())
-    }
-
-    fn apps_query(&self) -> &'static str {
-        "SELECT a.label, a.history, a.state FROM bustard.app AS a UNION ALL SELECT NULL, NULL, 'guest' \
-         WHERE NOT pg_catalog.has_table_privilege('bustard.migration', 'INSERT')"
     }
 
     fn own_schema(&self) -> Option<&'static str> {

@@ -6,6 +6,7 @@ pub(crate) mod driver;
 mod inspector;
 #[cfg(feature = "_engine")]
 mod poller;
+mod records;
 #[cfg(feature = "_sql")]
 mod refuse;
 mod registry;

@@ -5,11 +5,11 @@ use sea_query::{Expr, ExprTrait, Order, PostgresQueryBuilder, Query};
 use super::roles;
 #[cfg(feature = "tokio")]
 use crate::engine::registry::Calls;
-use crate::engine::registry::{Registry, Scope};
+use crate::engine::registry::Registry;
 use crate::engine::{Session, Transaction, sealed};
 use crate::error::Result;
 use crate::model::{RegisterCache, Statement, UnregisterCache};
-use crate::sql::{RegistrySql, TableName};
+use crate::sql::{Manner, RegistrySql, TableName};
 
 /// The registry on PostgreSQL.
 #[derive(Debug)]
@@ -78,21 +78,22 @@ fn register(name: &str, app: Option<&str>) -> String {
     call("register_cache", [Some(name.to_owned()), app.map(str::to_owned)])
 }
 
-/// Registers it with the owner that its row still names.
+/// Registers it with the owner that its row still names, and the tables that it had then.
 fn register_again(name: &str) -> String {
-    let owner = "(SELECT c.app FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1)";
-    Query::select()
-        .expr(Expr::cust_with_values(format!("bustard.register_cache($1, {owner})"), [name]))
-        .to_string(PostgresQueryBuilder)
-}
-
-/// The same with the tables that it had then.
-fn register_with_tables_again(name: &str) -> String {
     call("register_cache_again", [Some(name.to_owned())])
 }
 
 /// With `lenient`, tables that are not there are passed over.
 fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
+    on_tables("register_cache_on", name, app, tables, lenient)
+}
+
+/// Registers it, or gives it these tables if this app has registered it already.
+fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
+    on_tables("ensure_cache", name, Some(app), tables, lenient)
+}
+
+fn on_tables(function: &str, name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
     let places = (3..tables.len() + 3).map(|i| format!("${i}"));
     let places = match lenient {
         false => places.collect::<Vec<_>>().join(", "),
@@ -104,7 +105,11 @@ fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: boo
     let values = [Some(name.to_owned()), app.map(str::to_owned)];
     let values = values.into_iter().chain(tables.iter().map(|table| Some(table.as_str().to_owned())));
     let values: Vec<sea_query::Value> = values.map(Into::into).collect();
-    let call = format!("bustard.register_cache_on($1, $2, {places})");
+    let places = match tables {
+        [] => "VARIADIC '{}'::pg_catalog.text[]".to_owned(),
+        _ => places,
+    };
+    let call = format!("bustard.{function}($1, $2, {places})");
     Query::select().expr(Expr::cust_with_values(call, values)).to_string(PostgresQueryBuilder)
 }
 
@@ -116,7 +121,14 @@ fn unregister(name: &str) -> String {
     call("unregister_cache", [Some(name.to_owned())])
 }
 
-/// Undoes a registration, for registries that know of tables.
+/// A cache that is unregistered stays so; an unknown name is an error.
+fn unregister_if_registered(name: &str) -> String {
+    let former = "SELECT FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND NOT c.active";
+    let call = format!("bustard.unregister_cache($1) WHERE NOT EXISTS ({former})");
+    Query::select().expr(Expr::cust_with_values(call, [name])).to_string(PostgresQueryBuilder)
+}
+
+/// Undoes a registration.
 fn undo_register(name: &str) -> String {
     call("undo_register_cache", [Some(name.to_owned())])
 }
@@ -189,12 +201,18 @@ impl RegistrySql for PostgresRegistry {
         delete.to_string(PostgresQueryBuilder)
     }
 
-    fn shown_register(&self, name: &str, tables: &[TableName], owner: Option<&str>) -> String {
-        format!("{};", register_call(name, tables, owner, Scope { tables: true, lenient: false }))
+    fn shown_register(
+        &self,
+        name: &str,
+        tables: &[TableName],
+        owner: Option<&str>,
+        manner: Manner,
+    ) -> String {
+        format!("{};", register_call(name, tables, owner, manner))
     }
 
-    fn shown_unregister(&self, name: &str, undoes: bool) -> String {
-        format!("{};", unregister_call(name, undoes))
+    fn shown_unregister(&self, name: &str, undoes: bool, manner: Manner) -> String {
+        format!("{};", unregister_call(name, undoes, manner))
     }
 
     fn notify(&self) -> Option<&'static str> {
@@ -202,17 +220,21 @@ impl RegistrySql for PostgresRegistry {
     }
 }
 
-fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, scope: Scope) -> String {
+fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
     match owner {
-        None if scope.tables => register_with_tables_again(name),
         None => register_again(name),
+        Some(owner) if manner.repeatable => ensure(name, owner, tables, manner.lenient),
         owner if tables.is_empty() => register(name, owner),
-        owner => register_on(name, owner, tables, scope.lenient),
+        owner => register_on(name, owner, tables, manner.lenient),
     }
 }
 
-fn unregister_call(name: &str, undoes: bool) -> String {
-    if undoes { undo_register(name) } else { unregister(name) }
+fn unregister_call(name: &str, undoes: bool, manner: Manner) -> String {
+    match undoes {
+        true => undo_register(name),
+        false if manner.repeatable => unregister_if_registered(name),
+        false => unregister(name),
+    }
 }
 
 impl Registry for PostgresRegistry {
@@ -233,9 +255,9 @@ impl Registry for PostgresRegistry {
         transaction: &mut dyn Transaction,
         register: &RegisterCache,
         app: &str,
-        scope: Scope,
+        manner: Manner,
     ) -> Result<()> {
-        let sql = register_call(&register.name, &register.tables, register.owner(app), scope);
+        let sql = register_call(&register.name, &register.tables, register.owner(app), manner);
         transaction.execute_as_runner(Statement::generated(sql, register.place.clone()))
     }
 
@@ -243,9 +265,9 @@ impl Registry for PostgresRegistry {
         &self,
         transaction: &mut dyn Transaction,
         unregister: &UnregisterCache,
-        scope: Scope,
+        manner: Manner,
     ) -> Result<()> {
-        let sql = unregister_call(&unregister.name, unregister.undoes && scope.tables);
+        let sql = unregister_call(&unregister.name, unregister.undoes, manner);
         transaction.execute_as_runner(Statement::generated(sql, unregister.place.clone()))
     }
 
@@ -268,8 +290,8 @@ impl Registry for PostgresRegistry {
         roles::differ(session, roles)
     }
 
-    fn set_grants(&self, transaction: &mut dyn Transaction, roles: &[String], tables: bool) -> Result<()> {
-        roles::set(transaction, roles, tables)
+    fn set_grants(&self, transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+        roles::set(transaction, roles)
     }
 }
 

@@ -8,14 +8,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
-    bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify()";
+    bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify(), \
+    bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
+    bustard.untracked(), bustard.install_triggers()";
 
-/// Those that come with the second of Bustard's own migrations.
-const MORE_FUNCTIONS: &str = ", bustard.snapshot(bigint, bigint, pg_catalog.text[]), \
-    bustard.identity(pg_catalog.text), bustard.untracked(), bustard.install_triggers()";
-
-/// The roles that may call `bustard.invalidate_all()`, each beside the function's
-/// owner; PUBLIC has an empty name.
+/// Who may call `bustard.invalidate_all()`, each beside the function's owner;
+/// nobody's name for PUBLIC.
 const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
     CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
     FROM pg_catalog.pg_proc p LEFT JOIN LATERAL \
@@ -24,7 +22,7 @@ const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
 
 const ROLES: &str = "SELECT rolname FROM pg_catalog.pg_roles";
 
-/// The roles that may, without the owner, who needs no grant; and the owner.
+/// Who may, the owner aside, and the owner, who needs no grant.
 fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
     let owner = rows.first().and_then(|row| row.first().cloned().flatten());
     let granted = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
@@ -37,15 +35,14 @@ pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool
     Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
 }
 
-/// Lets these roles and no others; `more` is whether the second of Bustard's own
-/// migrations has been applied.
-pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String], more: bool) -> Result<()> {
-    let functions = format!("{FUNCTIONS}{}", if more { MORE_FUNCTIONS } else { "" });
+/// Lets these roles use caches, and no others.
+pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+    let functions = FUNCTIONS;
     let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();
     if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {
         return Err(Error::new(
             ErrorKind::Failed,
-            format!("the role {unknown}, which `grant` names, does not exist"),
+            format!("the role {unknown}, which is to use caches, does not exist"),
         )
         .help("create it, or take it out of `grant` (in a configuration, under [registry])"));
     }

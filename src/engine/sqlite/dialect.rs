@@ -5,10 +5,13 @@ use sea_query::{
     Value,
 };
 
+use super::records::SqliteRecords;
 #[cfg(feature = "_sql")]
 use super::refuse;
 use super::registry_sql::SqliteRegistrySql;
-use crate::sql::{Dialect, Query, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema};
+use crate::sql::{
+    Dialect, Query, RecordsSql, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema,
+};
 #[cfg(feature = "_sql")]
 use crate::sql::{Unit, Verdict};
 
@@ -58,6 +61,10 @@ impl Dialect for SqliteDialect {
         &SqliteRegistrySql
     }
 
+    fn records(&self) -> &'static dyn RecordsSql {
+        &SqliteRecords
+    }
+
     fn has_schemas(&self) -> bool {
         false
     }
@@ -68,10 +75,6 @@ impl Dialect for SqliteDialect {
 
     fn own_table(&self, table: &'static str) -> (&'static str, String) {
         ("main", format!("bustard_{table}"))
-    }
-
-    fn apps_query(&self) -> &'static str {
-        "SELECT label, history, state FROM main.bustard_app"
     }
 
     fn own_schema(&self) -> Option<&'static str> {

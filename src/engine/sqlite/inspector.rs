@@ -52,7 +52,7 @@ impl Inspector for SqliteInspector {
         }
         let rows = ask(&format!(
             "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('view', 'trigger') \
-             AND tbl_name NOT IN ({}) ORDER BY type, name",
+             AND name NOT GLOB 'bustard_*' AND tbl_name NOT IN ({}) ORDER BY type, name",
             literals(tables).join(",")
         ))?;
         let one = |row: Row| row.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok();

@@ -8,6 +8,7 @@ pub(crate) mod dump;
 mod inspector;
 #[cfg(feature = "_engine")]
 mod poller;
+mod records;
 #[cfg(feature = "_sql")]
 mod refuse;
 mod registry;

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use sea_query::{Expr, ExprTrait, Func, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
 
-use super::registry_sql::{ALL, TABLE, VIEW, invalidated};
+use super::registry_sql::{ALL, TABLE, VIEW, id_of, invalidated};
 use super::tracked_tables;
-use crate::engine::registry::{Registry, Scope, taken, unknown, unknown_now};
+use crate::engine::registry::{Registry, taken, unknown, unknown_now};
 use crate::engine::sealed::Executor;
 use crate::engine::{Row, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RegisterCache, UnregisterCache};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Manner};
 
 /// The registry on SQLite.
 #[derive(Debug)]
@@ -60,6 +60,22 @@ fn register(executor: &mut dyn Executor, name: &str, app: Option<&str>) -> Resul
     let rows = executor.rows(&executor.dialect().registry().owners(&[name]))?;
     let owner = rows.first().and_then(|row| row.get(1)?.as_deref());
     Err(taken(name, owner))
+}
+
+/// Registers it, unless this app has registered it already.
+fn ensure(executor: &mut dyn Executor, name: &str, app: &str) -> Result<()> {
+    let rows = executor.rows(&executor.dialect().registry().owners(&[name]))?;
+    match rows.first().and_then(|row| row.get(1)?.as_deref()) {
+        Some(owner) if owner == app => Ok(()),
+        _ => register(executor, name, Some(app)),
+    }
+}
+
+/// Whether it was registered once and is not now.
+fn is_former(executor: &mut dyn Executor, name: &str) -> Result<bool> {
+    let former =
+        id_of(name).and_where(Expr::col("active").eq(0)).and_where(Expr::col("id").ne(ALL)).to_owned();
+    Ok(!executor.rows(&former.to_string(SqliteQueryBuilder))?.is_empty())
 }
 
 /// Registers it with the owner that its row still names.
@@ -144,18 +160,17 @@ impl Registry for SqliteRegistry {
         transaction: &mut dyn Transaction,
         cache: &RegisterCache,
         app: &str,
-        scope: Scope,
+        manner: Manner,
     ) -> Result<()> {
         let executor = &mut Within(transaction);
         let name = &cache.name;
         let registered = match cache.owner(app) {
-            None => register_again(executor, name).and_then(|()| match scope.tables {
-                true => tracked_tables::track_again(executor, name),
-                false => Ok(()),
-            }),
+            None => register_again(executor, name).and_then(|()| tracked_tables::track_again(executor, name)),
+            Some(owner) if manner.repeatable => ensure(executor, name, owner)
+                .and_then(|()| tracked_tables::track_instead(executor, name, &cache.tables, manner.lenient)),
             owner => register(executor, name, owner).and_then(|()| match cache.tables.is_empty() {
                 true => Ok(()),
-                false => tracked_tables::track(executor, name, &cache.tables, scope.lenient),
+                false => tracked_tables::track(executor, name, &cache.tables, manner.lenient),
             }),
         };
         registered.map_err(|error| error.at(cache.place.clone()))
@@ -165,11 +180,14 @@ impl Registry for SqliteRegistry {
         &self,
         transaction: &mut dyn Transaction,
         cache: &UnregisterCache,
-        scope: Scope,
+        manner: Manner,
     ) -> Result<()> {
         let executor = &mut Within(transaction);
         let name = &cache.name;
-        let unregistered = unregister(executor, name).and_then(|()| match cache.undoes && scope.tables {
+        if manner.repeatable && is_former(executor, name)? {
+            return Ok(());
+        }
+        let unregistered = unregister(executor, name).and_then(|()| match cache.undoes {
             true => tracked_tables::forget(executor, name),
             false => Ok(()),
         });

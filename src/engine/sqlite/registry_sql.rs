@@ -3,7 +3,7 @@
 
 use sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder};
 
-use crate::sql::{RegistrySql, TableName};
+use crate::sql::{Manner, RegistrySql, TableName};
 
 /// The registry's SQL.
 #[derive(Debug)]
@@ -108,13 +108,19 @@ impl RegistrySql for SqliteRegistrySql {
     }
 
     /// SQLite has no functions to call: what is shown is the directive.
-    fn shown_register(&self, name: &str, tables: &[TableName], _owner: Option<&str>) -> String {
+    fn shown_register(
+        &self,
+        name: &str,
+        tables: &[TableName],
+        _owner: Option<&str>,
+        _manner: Manner,
+    ) -> String {
         let tables: Vec<&str> = tables.iter().map(TableName::as_str).collect();
         let on = if tables.is_empty() { String::new() } else { format!(" on {}", tables.join(", ")) };
         format!("-- bustard: register cache {name}{on}")
     }
 
-    fn shown_unregister(&self, name: &str, _undoes: bool) -> String {
+    fn shown_unregister(&self, name: &str, _undoes: bool, _manner: Manner) -> String {
         format!("-- bustard: unregister cache {name}")
     }
 

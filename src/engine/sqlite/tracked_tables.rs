@@ -43,6 +43,22 @@ pub(super) fn track(
     install(executor)
 }
 
+/// Notes these tables in place of those that a registered cache is invalidated by.
+pub(super) fn track_instead(
+    executor: &mut dyn Executor,
+    cache: &str,
+    tables: &[TableName],
+    lenient: bool,
+) -> Result<()> {
+    let now = Query::delete()
+        .from_table(TRACKED)
+        .and_where(Expr::col("cache_id").in_subquery(id_of(cache)))
+        .and_where(Expr::col("suspended").eq(0))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&now)?;
+    track(executor, cache, tables, lenient)
+}
+
 /// Goes back to what a cache was registered on before it was unregistered.
 pub(super) fn track_again(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     go_back(executor, cache)?;
@@ -148,7 +164,6 @@ pub(super) fn drop_unwanted(executor: &mut dyn Executor) -> Result<()> {
     let all = "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND name GLOB 'bustard_[0-9]*_*'";
     let all = executor.rows(all)?;
     if all.is_empty() {
-        // Where the registry does not know of tables yet, there are none either.
         return Ok(());
     }
     let wanted = executor.rows("SELECT name FROM main.bustard_wanted_trigger")?;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::dialects::{POSTGRES, SQLITE};
+use crate::model::Which;
 
 fn read(text: &str, dialect: &'static dyn Dialect) -> Parsed {
     parse(&Text::new(Path::new("a.sql"), text), dialect, Directives::Obeyed)
@@ -47,7 +48,7 @@ fn operations_are_in_the_order_of_the_file() {
     let down = parsed.migration.down.expect("there is a down part");
     assert_eq!(operations(&down), ["DROP TABLE ban", "register cache other", "DROP TABLE b"]);
     let dependency = &parsed.migration.depends_on[0];
-    assert_eq!((dependency.app.as_str(), dependency.version), ("forum", Some(1)));
+    assert_eq!((dependency.app.as_str(), &dependency.which), ("forum", &Which::Version(1)));
     assert_eq!(dependency.place.as_ref().and_then(Place::line), Some(2));
 }
 

@@ -23,9 +23,9 @@ fn in_code() {
     assert!(!registry::is_valid(&mut client, "bans", before).expect("it is registered"));
     assert!(!migrator().run(&mut client).expect("it runs").changed());
     client.batch_execute("ALTER TABLE ban DISABLE TRIGGER ALL").expect("it runs");
-    assert_eq!(migrator().plan(&mut client).expect("it plans").untracked.len(), 1);
+    assert_eq!(migrator().plan(&mut client).expect("it plans").missing_triggers.len(), 1);
     let report = migrator().run(&mut client).expect("it runs");
-    assert_eq!((report.changed(), report.retracked[0].table.as_str()), (true, "public.ban"));
+    assert_eq!((report.changed(), report.missing_triggers[0].table.as_str()), (true, "public.ban"));
 
     let mut connection = rusqlite::Connection::open_in_memory().expect("it opens");
     migrator().run(&mut connection).unwrap_or_else(|error| panic!("{error}"));

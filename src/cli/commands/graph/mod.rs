@@ -50,7 +50,7 @@ pub fn run(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Res
         Format::Mermaid => Picture::of(&graph).mermaid(),
         Format::Dot => Picture::of(&graph).dot(),
     })?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 fn text(graph: &MigrationGraph) -> String {

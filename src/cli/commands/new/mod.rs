@@ -54,7 +54,7 @@ pub fn run(context: &Context<'_>, apps: &[App], options: &Options) -> Result<Exi
     write(&file, template).map_err(|error| unusable(&file, &error))?;
     let document = Document { app: app.label(), migration, file: file.display().to_string() };
     context.output.answer(&document, || format!("created {}\n", file.display()))?;
-    Ok(Exit::Done)
+    Ok(Exit::StepReport)
 }
 
 fn app<'a>(apps: &'a [App], label: Option<&str>) -> Result<&'a App, Failure> {

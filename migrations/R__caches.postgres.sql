@@ -1,0 +1,40 @@
+-- bustard: depends on bustard R__share
+
+-- All versions at once, as the reading statement sees them. The upper bound on xid
+-- excludes nothing: a range with two ends makes the planner expect few rows, and so
+-- take the index whatever the statistics say.
+CREATE OR REPLACE VIEW bustard.caches AS
+WITH mark AS MATERIALIZED (
+    SELECT CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.horizon ELSE '0'::pg_catalog.xid8 END AS horizon,
+           CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.unfinished END AS unfinished
+    FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0
+), recent AS MATERIALIZED (
+    SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
+    FROM (
+        SELECT o.cache_id, o.nonce FROM bustard.event AS o
+        WHERE o.xid OPERATOR(pg_catalog.>=) (SELECT m.horizon FROM mark AS m)
+          AND o.xid OPERATOR(pg_catalog.<=) '18446744073709551615'::pg_catalog.xid8
+      UNION ALL
+        SELECT o.cache_id, o.nonce FROM bustard.event AS o
+        WHERE o.xid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(m.unfinished) FROM mark AS m))
+    ) AS e
+    GROUP BY e.cache_id
+), everything AS MATERIALIZED (
+    SELECT b.n OPERATOR(pg_catalog.+) COALESCE(r.n, 0) AS n,
+           b.nonce OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0) AS nonce
+    FROM bustard.base AS b LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) b.cache_id
+    WHERE b.cache_id OPERATOR(pg_catalog.=) 1
+)
+SELECT c.name::pg_catalog.text AS name,
+       c.app,
+       (a.n OPERATOR(pg_catalog.+) COALESCE(b.n, 0) OPERATOR(pg_catalog.+) COALESCE(r.n, 0)) OPERATOR(pg_catalog.*) 8388608::bigint
+           OPERATOR(pg_catalog.|) ((a.nonce OPERATOR(pg_catalog.#) COALESCE(b.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0))
+                                   OPERATOR(pg_catalog.&) 8388607::bigint) AS version,
+       c.registered_at
+FROM bustard.cache AS c
+    LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
+    LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) c.id
+    CROSS JOIN everything AS a
+WHERE c.active;
+
+SELECT bustard.share('caches', 'SELECT', 'bustard.caches');

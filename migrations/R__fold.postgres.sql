@@ -1,0 +1,85 @@
+-- Moves events into base and returns their number, or 0 while another session folds.
+-- Sum and XOR stay the same, so readers see no difference. A call moves about 100000
+-- events, and always all of a transaction's; call again for the rest.
+--
+-- In a transaction that has begun to write, or that keeps one snapshot, it could
+-- fail over an earlier fold and would hold up later ones: it refuses.
+CREATE OR REPLACE FUNCTION bustard.fold() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    since  pg_catalog.xid8;
+    late   pg_catalog.xid8[];
+    last   pg_catalog.xid8;
+    below  pg_catalog.xid8;
+    folded bigint;
+BEGIN
+    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+       OR pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '25001',
+            MESSAGE = 'bustard.fold() needs a READ COMMITTED transaction of its own',
+            HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT bustard.fold(); COMMIT;';
+    END IF;
+    IF NOT pg_catalog.pg_try_advisory_xact_lock(7094991215127488836) THEN
+        RETURN 0;
+    END IF;
+
+    -- From here on each statement sees all earlier folds.
+    SELECT b.horizon, b.unfinished INTO since, late
+    FROM bustard.base AS b
+    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder;
+    since := COALESCE(since, '0'::pg_catalog.xid8);
+
+    SELECT e.xid INTO last FROM bustard.event AS e
+    WHERE e.xid OPERATOR(pg_catalog.>=) since
+    ORDER BY e.xid OFFSET 99999 LIMIT 1;
+    IF FOUND THEN
+        SELECT e.xid INTO below FROM bustard.event AS e
+        WHERE e.xid OPERATOR(pg_catalog.>) last
+        ORDER BY e.xid LIMIT 1;
+    END IF;
+
+    -- One statement, hence one snapshot: it decides what is deleted, what is
+    -- counted and what the next reader may pass over. All that it sees below
+    -- `horizon` goes. What it cannot see yet is either of a transaction that runs
+    -- now, and is listed, or of a later one, whose number is at least the
+    -- snapshot's xmax. This transaction's own number is such a later one too,
+    -- since it gets it here. (Restored events may carry any number. They are
+    -- folded like the others and never raise the horizon.)
+    WITH seen AS MATERIALIZED (
+        SELECT pg_catalog.pg_current_snapshot() AS snapshot
+    ), mark AS MATERIALIZED (
+        SELECT LEAST(below, pg_catalog.pg_snapshot_xmax(s.snapshot)) AS horizon, s.snapshot FROM seen AS s
+    ), gone AS (
+        DELETE FROM bustard.event AS e
+        WHERE e.xid OPERATOR(pg_catalog.>=) since
+          AND (below IS NULL OR e.xid OPERATOR(pg_catalog.<) below)
+           OR e.xid OPERATOR(pg_catalog.=) ANY (late)
+        RETURNING e.cache_id, e.nonce
+    ), added AS (
+        INSERT INTO bustard.base AS b (cache_id, n, nonce)
+        SELECT g.cache_id, pg_catalog.count(*), pg_catalog.bit_xor(g.nonce)
+        FROM gone AS g GROUP BY g.cache_id
+        ON CONFLICT (cache_id) DO UPDATE
+        SET n = b.n OPERATOR(pg_catalog.+) excluded.n,
+            nonce = b.nonce OPERATOR(pg_catalog.#) excluded.nonce
+    ), total AS (
+        SELECT pg_catalog.count(*) AS n, pg_catalog.bit_xor(g.nonce) AS nonce FROM gone AS g
+    ), marked AS (
+        UPDATE bustard.base AS b
+        SET n = b.n OPERATOR(pg_catalog.+) t.n,
+            nonce = b.nonce OPERATOR(pg_catalog.#) t.nonce,
+            horizon = m.horizon,
+            unfinished = ARRAY(
+                SELECT x.xid FROM pg_catalog.pg_snapshot_xip(m.snapshot) AS x (xid)
+                WHERE x.xid OPERATOR(pg_catalog.<) m.horizon),
+            folder = pg_catalog.pg_current_xact_id()::pg_catalog.xid
+        FROM total AS t, mark AS m
+        WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND t.n OPERATOR(pg_catalog.>) 0
+    )
+    SELECT t.n INTO folded FROM total AS t;
+    RETURN folded;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION bustard.fold() FROM PUBLIC;

@@ -1,0 +1,47 @@
+-- bustard: depends on bustard R__share
+
+-- The version is count << 23 | 23 bits of the nonce, written as a product because
+-- that raises 22003 on overflow. STABLE, so that it sees what the calling
+-- statement sees: data and version always belong together. A plan made while the
+-- tables are small must still serve when they have grown, so it uses the indexes
+-- in any case. (This SET is cheap, one of search_path would not be.)
+CREATE OR REPLACE FUNCTION bustard.get_version(name pg_catalog.text) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET enable_seqscan = off AS $$
+DECLARE
+    wanted  integer;
+    version bigint;
+BEGIN
+    SELECT c.id INTO wanted
+    FROM bustard.cache AS c
+    WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active;
+    IF NOT FOUND THEN
+        PERFORM bustard.unknown_cache($1);
+    END IF;
+
+    SELECT pg_catalog.sum(s.n)::bigint OPERATOR(pg_catalog.*) 8388608::bigint
+           OPERATOR(pg_catalog.|) (pg_catalog.bit_xor(s.nonce) OPERATOR(pg_catalog.&) 8388607::bigint)
+    INTO version
+    FROM (
+        SELECT b.n, b.nonce
+        FROM bustard.base AS b
+        WHERE b.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
+      UNION ALL
+        SELECT 1::bigint, e.nonce
+        FROM bustard.event AS e
+        WHERE e.xid OPERATOR(pg_catalog.>=) (
+                  SELECT CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.horizon ELSE '0'::pg_catalog.xid8 END
+                  FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0)
+          AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
+      UNION ALL
+        SELECT 1::bigint, e.nonce
+        FROM bustard.event AS e
+        WHERE e.xid OPERATOR(pg_catalog.=) ANY (ARRAY(
+                  SELECT pg_catalog.unnest(b.unfinished)
+                  FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder))
+          AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
+    ) AS s;
+    RETURN version;
+END
+$$;
+
+SELECT bustard.share('get_version', 'EXECUTE', 'FUNCTION bustard.get_version(pg_catalog.text)');

@@ -1,0 +1,39 @@
+-- bustard: depends on bustard R__share
+
+-- Adds one event per named cache and reads neither events nor base. One unknown
+-- name fails the call, repeated names count once, an empty array does nothing.
+CREATE OR REPLACE FUNCTION bustard.invalidate(VARIADIC names pg_catalog.text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    added bigint;
+    asked pg_catalog.text;
+BEGIN
+    -- The common case, for speed alone.
+    IF pg_catalog.cardinality($1) OPERATOR(pg_catalog.=) 1 THEN
+        INSERT INTO bustard.event (cache_id)
+        SELECT c.id FROM bustard.cache AS c
+        WHERE c.name OPERATOR(pg_catalog.=) $1[1] AND c.active;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+
+    IF $1 IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'the array of cache names must not be null';
+    END IF;
+    INSERT INTO bustard.event (cache_id)
+    SELECT c.id FROM bustard.cache AS c
+    WHERE c.name OPERATOR(pg_catalog.=) ANY ($1) AND c.active;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    IF added OPERATOR(pg_catalog.<) pg_catalog.cardinality($1) THEN
+        FOREACH asked IN ARRAY $1 LOOP
+            PERFORM FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) asked AND c.active;
+            IF NOT FOUND THEN
+                PERFORM bustard.unknown_cache(asked);
+            END IF;
+        END LOOP;
+    END IF;
+END
+$$;
+
+SELECT bustard.share('invalidate', 'EXECUTE', 'FUNCTION bustard.invalidate(pg_catalog.text[])');

@@ -1,0 +1,14 @@
+-- Where the tables of registered caches are now: under the name that they were
+-- registered with, or else where their triggers have gone with a table that was
+-- renamed; `found` is null where neither is there. (Virtual tables have no pages of
+-- their own, and no triggers.)
+DROP VIEW IF EXISTS main.bustard_located;
+CREATE VIEW main.bustard_located (id, cache_id, cache, table_name, found) AS
+SELECT t.id, t.cache_id, c.name, t.table_name,
+       coalesce(
+           (SELECT m.name FROM sqlite_master AS m
+            WHERE m.type = 'table' AND m.rootpage > 0 AND t.table_name = m.name),
+           (SELECT m.tbl_name FROM sqlite_master AS m
+            WHERE m.type = 'trigger' AND m.name = 'bustard_' || t.id || '_insert'))
+FROM bustard_tracked_table AS t JOIN bustard_cache AS c ON c.id = t.cache_id
+WHERE t.suspended = 0 AND c.active = 1;

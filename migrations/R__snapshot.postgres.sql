@@ -1,0 +1,71 @@
+-- bustard: depends on bustard R__share
+
+-- What a process reads to keep its snapshot current. The first row, without a
+-- name, is the sum of everything: it is equal only if nothing has been invalidated,
+-- registered or unregistered. Where it is the one that is known already, it comes
+-- alone; otherwise the wanted caches follow, or all of them if none are named.
+-- `unfolded` says whether bustard.fold() should be called.
+CREATE OR REPLACE FUNCTION bustard.snapshot(
+    known_n bigint, known_nonce bigint, wanted pg_catalog.text[],
+    OUT name pg_catalog.text, OUT app pg_catalog.text, OUT n bigint, OUT nonce bigint, OUT unfolded bigint
+) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off AS $$
+DECLARE
+    all_n     bigint;
+    all_nonce bigint;
+    ids       integer[];
+    ns        bigint[];
+    nonces    bigint[];
+BEGIN
+    -- Events are read once: what they add up to for each cache is kept for below.
+    SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce, u.n,
+           a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce, u.ids, u.ns, u.nonces
+    INTO n, nonce, unfolded, all_n, all_nonce, ids, ns, nonces
+    FROM bustard.base AS b, bustard.base AS a,
+         (SELECT COALESCE(pg_catalog.sum(r.n), 0)::bigint AS n, COALESCE(pg_catalog.bit_xor(r.nonce), 0) AS nonce,
+                 COALESCE(pg_catalog.sum(r.n) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0)::bigint AS all_n,
+                 COALESCE(pg_catalog.bit_xor(r.nonce) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0) AS all_nonce,
+                 pg_catalog.array_agg(r.cache_id) AS ids, pg_catalog.array_agg(r.n) AS ns,
+                 pg_catalog.array_agg(r.nonce) AS nonces
+          FROM (SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
+                FROM bustard.unfolded AS e GROUP BY e.cache_id) AS r) AS u
+    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND a.cache_id OPERATOR(pg_catalog.=) 1;
+    RETURN NEXT;
+    IF n OPERATOR(pg_catalog.=) known_n AND nonce OPERATOR(pg_catalog.=) known_nonce THEN
+        RETURN;
+    END IF;
+
+    -- Planning the query below takes longer than running it where little is wanted.
+    -- Here the planner cannot look into the sub-select, so that one plan serves all
+    -- calls of a session, and goes by the indexes however small the tables were.
+    IF pg_catalog.cardinality(wanted) OPERATOR(pg_catalog.<=) 100 AND pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<=) 100 THEN
+        RETURN QUERY
+            SELECT k.name::pg_catalog.text, k.app,
+                   all_n OPERATOR(pg_catalog.+) COALESCE(k.n, 0) OPERATOR(pg_catalog.+) COALESCE(ns[k.at], 0),
+                   all_nonce OPERATOR(pg_catalog.#) COALESCE(k.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(nonces[k.at], 0),
+                   NULL::bigint
+            FROM pg_catalog.unnest((SELECT wanted)) AS w (name)
+                CROSS JOIN LATERAL (
+                    SELECT c.name, c.app, b.n, b.nonce, pg_catalog.array_position(ids, c.id) AS at
+                    FROM bustard.cache AS c
+                        LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
+                    WHERE c.active AND c.name OPERATOR(pg_catalog.=) w.name
+                    OFFSET 0
+                ) AS k;
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+        SELECT c.name::pg_catalog.text, c.app,
+               all_n OPERATOR(pg_catalog.+) COALESCE(b.n, 0) OPERATOR(pg_catalog.+) COALESCE(r.n, 0),
+               all_nonce OPERATOR(pg_catalog.#) COALESCE(b.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0),
+               NULL::bigint
+        FROM bustard.cache AS c
+            LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
+            LEFT JOIN ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(ns), pg_catalog.unnest(nonces))
+                AS r (cache_id, n, nonce) ON r.cache_id OPERATOR(pg_catalog.=) c.id
+        WHERE c.active AND (wanted IS NULL OR c.name OPERATOR(pg_catalog.=) ANY (wanted));
+END
+$$;
+
+SELECT bustard.share('snapshot', 'EXECUTE', 'FUNCTION bustard.snapshot(bigint, bigint, pg_catalog.text[])');

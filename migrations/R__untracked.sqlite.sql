@@ -1,0 +1,10 @@
+-- What is not as it was registered: a table without its triggers ('triggers'), one
+-- that has another name now ('renamed'), or one that is gone ('gone'). A run sets
+-- the first two right.
+DROP VIEW IF EXISTS main.bustard_untracked;
+CREATE VIEW main.bustard_untracked (cache, table_name, why) AS
+SELECT l.cache, l.table_name, CASE WHEN l.found IS NULL THEN 'gone' ELSE 'renamed' END
+FROM bustard_located AS l WHERE l.found IS NULL OR l.table_name <> l.found
+UNION ALL
+SELECT DISTINCT w.cache, w.table_name, 'triggers' FROM bustard_wanted_trigger AS w WHERE w.installed = 0
+ORDER BY 1, 2;

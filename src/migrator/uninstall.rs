@@ -1,0 +1,431 @@
+//! Uninstalling apps: what it would do, and doing it, in one transaction.
+//!
+//! What is reverted comes from the histories and the records in the database, see
+//! [`removal`](crate::run::removal); the sources of an app are asked only where they
+//! are sound.
+
+use std::collections::BTreeMap;
+
+use super::Migrator;
+use crate::diagnostic::Diagnostic;
+use crate::engine::inspector::{Ask, Reference, Table};
+use crate::engine::{Connection, GLANCE, Row, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::{AppState, Installed, InstalledApp, Record, app_rows, repeatable_rows};
+use crate::model::{BUSTARD, History, HistoryTable, LoadedApp};
+use crate::plan::{Basis, Question, RunPlan, Step, foreign_tables, has_functions, suggest};
+use crate::registry;
+use crate::report::{Direction, DroppedTable, ForeignKey, PlannedStep, Report, Uninstall, UninstallPlan};
+use crate::run::removal::{Known, Removal};
+use crate::run::{OnChange, Options, Run, caches, changed, describe};
+use crate::source;
+use crate::sql::{Dialect, Effects};
+
+/// What is known before anything is changed.
+struct Prepared {
+    known: Known,
+    histories: Vec<History>,
+    /// The app records as a transaction reads them.
+    installed: Installed,
+    removal: Removal,
+    /// The tables that are dropped.
+    tables: Vec<Table>,
+    /// What was asked that the plan depends on.
+    questions: Vec<Question>,
+    plan: UninstallPlan,
+}
+
+impl Migrator {
+    /// What [`uninstall`](Migrator::uninstall) would do; touches nothing. What stands
+    /// in its way is part of the plan.
+    ///
+    /// ```
+    /// use bustard::{App, Migration, Migrator, Uninstall};
+    ///
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let create = Migration::new()
+    ///     .sql("CREATE TABLE ban (id INTEGER PRIMARY KEY)")
+    ///     .register_cache("bans")
+    ///     .down(Migration::new().sql("DROP TABLE ban"));
+    /// Migrator::new().app(App::new("bans").migration("V1__bans", create)).run(&mut connection)?;
+    ///
+    /// // The plugin is gone; what undoes it is recorded in the database.
+    /// let migrator = Migrator::new();
+    /// let plan = migrator.plan_uninstall(&mut connection, &Uninstall::new("bans"))?;
+    /// assert_eq!((plan.tables[0].table.as_str(), plan.tables[0].rows), ("ban", 0));
+    /// assert_eq!(plan.caches, ["bans"]);
+    ///
+    /// assert!(plan.obstacles.is_empty());
+    /// assert!(migrator.uninstall(&mut connection, &plan)?.changed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such app, or it is
+    /// not installed.
+    pub fn plan_uninstall(
+        &self,
+        connection: &mut impl Connection,
+        what: &Uninstall,
+    ) -> Result<UninstallPlan> {
+        let code = self.code(connection.dialect(), what)?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let mut found = self.find(&code, &mut *session, what)?;
+        let counts = session.inspector().count(&mut |sql| session.rows(sql), &found.tables)?;
+        for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
+            table.rows = rows;
+        }
+        Ok(found.plan)
+    }
+
+    /// Executes a plan as it was shown: reverts the migrations of its apps, unregisters
+    /// their caches, and forgets them, in one transaction that ends by invalidating every
+    /// cache. With the data kept, only the caches are unregistered.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if something stands in its way,
+    /// or the database has changed since the plan was made; otherwise as for
+    /// [`run`](Migrator::run). Nothing is changed then.
+    pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
+        let code = self.code(connection.dialect(), &plan.what)?;
+        let functions = code.iter().any(has_functions);
+        let mut session = connection.session(functions, self.lock_wait)?;
+        let found = self.prepare_as_shown(&code, &mut *session, plan)?;
+        found.plan.check()?;
+        let sources = &found.removal.sources;
+        let facts = sources.facts(&found.histories, &found.installed);
+        let options = Options { advice: ADVICE, ..self.options() };
+        let mut run = Run::new(options, sources, &facts);
+        let executed = run.execute(&mut *session, found.run_plan(), OnChange::Refuse);
+        if let Err(error) = executed {
+            // Names what another session has changed, as the plan would show it.
+            return match run.is_outdated() {
+                true => Err(self.prepare_as_shown(&code, &mut *session, plan).err().unwrap_or(error)),
+                false => Err(error),
+            };
+        }
+        let mut report = run.end(&mut *session);
+        report.warnings.clone_from(&found.plan.warnings);
+        Ok(report)
+    }
+
+    /// Prepares again what a plan shows, or refuses because something else would be done.
+    fn prepare_as_shown(
+        &self,
+        code: &[LoadedApp],
+        session: &mut dyn Session,
+        shown: &UninstallPlan,
+    ) -> Result<Prepared> {
+        let mut doubted = false;
+        loop {
+            let found = match self.find(code, session, &shown.what) {
+                Err(error) if error.kind() == ErrorKind::Usage => {
+                    return Err(changed(&format!("{} is not installed any more", shown.what.app)));
+                }
+                // A history that was dropped while this read it.
+                Err(error) if error.kind() == ErrorKind::Database && !doubted => {
+                    doubted = true;
+                    continue;
+                }
+                found => found?,
+            };
+            match difference(shown, &found.plan) {
+                None => return Ok(found),
+                // It was read in several statements, and another run may have committed
+                // between two of them: a second look says what has become of the app.
+                Some(_) if !doubted => doubted = true,
+                Some(what) => return Err(changed(&what)),
+            }
+        }
+    }
+
+    /// The apps whose sources are sound, Bustard's own first.
+    fn code(&self, dialect: &'static dyn Dialect, what: &Uninstall) -> Result<Vec<LoadedApp>> {
+        if what.app == BUSTARD {
+            return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
+        }
+        let mut apps = vec![source::own()];
+        apps.extend(self.apps.iter().cloned());
+        let source::Loaded { apps, problems, broken, .. } = source::load(&apps, dialect);
+        for (_, problem) in problems {
+            log::info!("not needed for uninstalling: {problem}");
+        }
+        let labels: Vec<String> = apps.iter().map(|app| app.label.clone()).collect();
+        let alone = |label: &String| labels.iter().filter(|other| *other == label).count() == 1;
+        let sound = |(a, app): &(usize, LoadedApp)| !broken.contains(a) && alone(&app.label);
+        Ok(apps.into_iter().enumerate().filter(sound).map(|(_, app)| app).collect())
+    }
+
+    /// Looks at everything.
+    fn find(&self, code: &[LoadedApp], session: &mut dyn Session, what: &Uninstall) -> Result<Prepared> {
+        let dialect = session.dialect();
+        let here = code.iter().filter(|app| [BUSTARD, &what.app].contains(&app.label.as_str()));
+        let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, dialect)).collect();
+        let own = session.read(&here)?;
+        if own.first().is_none_or(|own| own.applied.is_empty()) {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                "this database has no records of what is installed yet",
+            )
+            .help("run `bustard migrate` first: it makes them of what is applied"));
+        }
+        let unrecorded = own.get(1).filter(|own| !own.applied.is_empty()).map(|_| InstalledApp {
+            label: what.app.clone(),
+            history: session.history_table(&what.app).to_owned(),
+            state: AppState::Enabled,
+        });
+        let mut questions = Vec::new();
+        let known = known(dialect, &mut asking(session, &mut questions), unrecorded.as_ref())?;
+        self.check_installed(&known, &what.app, session.history_table(&what.app))?;
+        let elsewhere = elsewhere(session, &known, what)?;
+        let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
+        for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
+            tables.push(app.table().ok_or_else(|| {
+                let message = format!(
+                    "{}, where the history of {} should be, is no table's name",
+                    app.history, app.label
+                );
+                Error::new(ErrorKind::Failed, message)
+                    .help("somebody else has written to Bustard's own tables")
+            })?);
+        }
+        let histories = session.read(&tables)?;
+        let rows = session.rows(&app_rows::query(dialect))?;
+        let installed = app_rows::installed(rows, |app| session.history_table(app))?;
+        let removal = Removal::new(dialect, what, &known, code, tables, &histories);
+        removal.sources.facts(&histories, &known.installed).check_version()?;
+
+        let effects = removal.effects(dialect);
+        let inspector = session.inspector();
+        let mut ask = |sql: &str| session.rows(sql);
+        let tables = inspector.tables(&mut ask, effects.tables(), effects.schemas())?;
+        let references = inspector.references(&mut asking(session, &mut questions), &tables)?;
+        let mut ask = |sql: &str| session.rows(sql);
+        let others = inspector.views_and_triggers(&mut ask, &tables)?;
+        let mut plan = self.describe(dialect, what, &known, &removal, &histories);
+        for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
+            let mut used = Effects::new(dialect.syntax());
+            used.read(sql);
+            let used = tables.iter().find(|table| used.mentions(None, &table.name));
+            plan.warnings.extend(used.map(|table| left_behind(kind, name, &table.shown(dialect))));
+        }
+        plan.drops = effects.others().to_vec();
+        plan.warnings.extend(elsewhere);
+        plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(dialect), rows: 0 }));
+        for reference in &references {
+            let key = foreign_key(reference, dialect);
+            if !effects.mentions(Some(&reference.from.schema), &reference.from.name) {
+                plan.obstacles.push(reference.in_the_way(dialect));
+            }
+            plan.foreign_keys.push(key);
+        }
+        plan.basis = Basis::of(&removal.sources.facts(&histories, &installed)).with(questions.clone());
+        Ok(Prepared { known, histories, installed, removal, tables, questions, plan })
+    }
+
+    /// `here` is where the history would be of the app that is configured, if one is.
+    fn check_installed(&self, known: &Known, app: &str, here: &str) -> Result<()> {
+        match known.installed.apps.get(app) {
+            Some(installed) if here.is_empty() || here == installed.history => return Ok(()),
+            Some(installed) => {
+                let message = format!(
+                    "the app {app} that is installed keeps its history in {}, and the one that is configured in {here}",
+                    installed.history
+                );
+                let help = "is it another host's? to uninstall it, configure that history, or no such app";
+                return Err(Error::usage(message).help(help));
+            }
+            None => {}
+        }
+        if self.apps.iter().any(|configured| configured.label == app) {
+            return Err(Error::usage(format!(
+                "the app {app} is not installed: there is nothing to uninstall"
+            )));
+        }
+        let labels: Vec<&str> = known.installed.apps.keys().map(String::as_str).collect();
+        Err(suggest(Error::usage(format!("no app {app} is installed")), app, &labels))
+    }
+
+    fn describe(
+        &self,
+        dialect: &'static dyn Dialect,
+        what: &Uninstall,
+        known: &Known,
+        removal: &Removal,
+        histories: &[History],
+    ) -> UninstallPlan {
+        let facts = removal.sources.facts(histories, &known.installed);
+        let steps = removal.order.iter().map(|node| describe::step(&facts, dialect, *node, Direction::Down));
+        let mut steps: Vec<PlannedStep> = steps.collect();
+        for (step, node) in steps.iter_mut().zip(&removal.order) {
+            step.irreversible = removal.stuck.get(node).map(|problem| problem.message().to_owned());
+        }
+        let configured =
+            removal.leaving.iter().filter(|label| self.apps.iter().any(|app| app.label == **label));
+        let warnings = configured.map(|label| {
+            let then = if what.keep_data { "brings it back" } else { "installs it again" };
+            Diagnostic::new(format!("the app {label} is still configured: the next `bustard migrate` {then}"))
+                .help("take it out of the configuration, or of the host, before that")
+        });
+        UninstallPlan {
+            what: what.clone(),
+            apps: removal.leaving.clone(),
+            steps,
+            caches: removal.caches(&known.owners),
+            dependants: removal.dependants.clone(),
+            obstacles: removal.obstacles.clone(),
+            warnings: warnings.chain(removal.staying(known).map(after)).collect(),
+            ..UninstallPlan::default()
+        }
+    }
+}
+
+/// What to do after a failed step.
+const ADVICE: &str = "nothing is uninstalled; set right what the reverting statements meet in the database and \
+    uninstall again, or `--keep-data` leaves the app's tables where they are";
+
+/// Asks the session, and remembers question and answer.
+fn asking<'a>(
+    session: &'a mut dyn Session,
+    questions: &'a mut Vec<Question>,
+) -> impl FnMut(&str) -> Result<Vec<Row>> + 'a {
+    |sql| {
+        let answer = session.rows(sql)?;
+        questions.push(Question { sql: sql.to_owned(), answer: answer.clone() });
+        Ok(answer)
+    }
+}
+
+impl Prepared {
+    /// The plan as it is executed, in one transaction.
+    fn run_plan(&self) -> RunPlan {
+        let Removal { leaving, order, .. } = &self.removal;
+        let keep_data = self.plan.what.keep_data;
+        let apps = leaving.iter().filter_map(|label| self.known.installed.apps.get(label));
+        let mut steps: Vec<Step> =
+            order.iter().flat_map(|node| [Step::Revert(*node), Step::CheckDeferred]).collect();
+        steps.push(Step::CheckReferences(self.tables.clone()));
+        steps.push(Step::UnregisterCaches { apps: leaving.clone(), keep_sources: keep_data });
+        if keep_data {
+            let to_keep = apps.filter(|app| app.state != AppState::DataKept);
+            steps.extend(
+                to_keep.map(|app| Step::SetApp(InstalledApp { state: AppState::DataKept, ..app.clone() })),
+            );
+        } else {
+            steps.extend(apps.map(|app| Step::ForgetApp(app.label.clone())));
+        }
+        let facts = self.removal.sources.facts(&self.histories, &self.installed);
+        let mut plan = facts.plan_steps(steps);
+        plan.basis = plan.basis.with(self.questions.clone());
+        plan
+    }
+}
+
+/// Asks what is known beside the histories. An app that refinery has migrated may have
+/// no row yet.
+fn known(dialect: &'static dyn Dialect, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
+    let mut installed = app_rows::installed(ask(&app_rows::query(dialect))?, |_| "")?;
+    if installed.guest {
+        return Err(foreign_tables("apps cannot be uninstalled"));
+    }
+    if let Some(app) = unrecorded.filter(|app| installed.state(&app.label).is_none()) {
+        installed.insert(app.clone());
+    }
+    let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
+    let records = app_rows::records(ask(&app_rows::records_query(dialect, &labels))?)?;
+    let repeatables = repeatable_rows::reverts(ask(&repeatable_rows::reverts_query(dialect, &labels))?)?;
+    let owners = owners(dialect, ask)?;
+    let former = caches::owners_of(ask(registry::former_query(dialect))?);
+    Ok(Known { installed, records, repeatables, owners, former })
+}
+
+/// All registered caches with their owners.
+fn owners(dialect: &'static dyn Dialect, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
+    Ok(caches::owners_of(ask(registry::owned_query(dialect))?))
+}
+
+fn foreign_key(reference: &Reference, dialect: &'static dyn Dialect) -> ForeignKey {
+    ForeignKey {
+        table: reference.from.shown(dialect),
+        columns: reference.columns.clone(),
+        references: reference.to.shown(dialect),
+    }
+}
+
+/// About an app that is not configured here, and that another host may have installed
+/// with another search path: names without a schema would mean other tables.
+fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Result<Option<Diagnostic>> {
+    let unchecked = session.history_table(&what.app).is_empty() && !what.keep_data;
+    let installed = known.installed.apps.get(&what.app);
+    let Some((app, table)) = installed
+        .and_then(|app| Some((app, app.table()?)))
+        .filter(|_| unchecked && session.dialect().has_schemas())
+    else {
+        return Ok(None);
+    };
+    session.read(&[HistoryTable { schema: None, ..table }])?;
+    Ok((session.history_table(&app.label) != app.history).then(|| {
+        let (label, history) = (&app.label, &app.history);
+        Diagnostic::new(format!(
+            "the history of {label} is {history}, and the search path does not lead there"
+        ))
+        .help(
+            "see that the tables are those that are meant: what undoes it looks for them in the search path",
+        )
+    }))
+}
+
+/// About a migration that stays although one that goes asked to be before it.
+fn after((asking, staying): (&Record, (&str, i64))) -> Diagnostic {
+    let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);
+    Diagnostic::new(format!(
+        "{other}:V{later} stays: it is only {app}:V{version} that asked to come before it"
+    ))
+    .help(format!("what undoes {app}:V{version} finds the database as {other}:V{later} left it"))
+}
+
+fn left_behind(kind: &str, name: &str, table: &str) -> Diagnostic {
+    Diagnostic::new(format!("the {kind} {name} seems to use {table}, which would be dropped, and stays"))
+        .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
+}
+
+/// In what a plan differs from the one that was shown.
+fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
+    let name = |step: &PlannedStep| format!("{}:{}", step.app, step.migration);
+    let names = |plan: &UninstallPlan| plan.steps.iter().map(name).collect::<Vec<_>>();
+    let (before, after) = (names(shown), names(now));
+    if let Some(new) = after.iter().find(|name| !before.contains(name)) {
+        return Some(format!("{new} has been applied since"));
+    }
+    if let Some(gone) = before.iter().find(|name| !after.contains(name)) {
+        return Some(format!("{gone} is not applied any more"));
+    }
+    if let Some(new) = now.dependants.iter().find(|one| !shown.dependants.contains(one)) {
+        return Some(format!("{}:{} needs {} now", new.app, new.migration, new.needs));
+    }
+    if let Some(new) = now.foreign_keys.iter().find(|one| !shown.foreign_keys.contains(one)) {
+        return Some(format!("{} has a foreign key onto {} now", new.table, new.references));
+    }
+    let (before_loss, after_loss) = (loss(shown), loss(now));
+    if let Some(new) = after_loss.iter().find(|what| !before_loss.contains(what)) {
+        return Some(format!("the {new} would go now as well"));
+    }
+    let same = shown.apps == now.apps
+        && before == after
+        && before_loss == after_loss
+        && shown.dependants == now.dependants
+        && shown.foreign_keys == now.foreign_keys;
+    if !same {
+        return Some("other apps or tables are concerned".to_owned());
+    }
+    shown.basis.difference_from(&now.basis)
+}
+
+/// What a plan takes away.
+fn loss(plan: &UninstallPlan) -> Vec<String> {
+    let tables = plan.tables.iter().map(|dropped| format!("table {}", dropped.table));
+    let caches = plan.caches.iter().map(|cache| format!("cache {cache}"));
+    tables.chain(plan.drops.iter().cloned()).chain(caches).collect()
+}

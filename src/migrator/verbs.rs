@@ -1,0 +1,320 @@
+//! The verbs: each observes, plans and executes.
+
+use super::Migrator;
+use crate::engine::{Connection, GLANCE, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Node;
+use crate::history::AppState;
+use crate::plan::{Basis, Facts, Revert, RunPlan, Sources, State, Step, reverting_operations};
+use crate::report::{AppStatus, Plan, Report, Status, Verb};
+use crate::run::preflight::{self, Observation, observe};
+use crate::run::{OnChange, Run, changed, describe};
+use crate::sql::Dialect;
+
+impl Migrator {
+    /// Applies what is pending.
+    ///
+    /// Each transaction takes the migration lock, compares what the plan was made from
+    /// with what is there, applies, writes history, invalidates every cache and commits.
+    /// Where another run has changed something, the plan is made again. With nothing
+    /// pending, nothing is locked or written, unless triggers of caches are missing: they
+    /// are restored.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`](crate::ErrorKind). Nothing of the failed transaction
+    /// remains; [`Error::applied`](crate::Error::applied) lists what had committed before.
+    pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
+        let sources = self.sources(connection.dialect())?;
+        let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
+        self.run_on(&sources, &mut *session)
+    }
+
+    /// What [`run`](Migrator::run) would do; touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for `run`, as far as they can be seen beforehand.
+    pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
+        self.look(connection, |sources, session| {
+            let (observed, plan) = preflight::plan(sources, session, |facts| self.choose_run(facts))?;
+            let missing = observed.repairable();
+            Ok(self.shown(sources, session.dialect(), &observed, &plan, Verb::Migrate, missing))
+        })
+    }
+
+    /// Reverts migrations, those first that no other depends on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Migrator::run); and before anything is reverted, if one of the
+    /// migrations cannot be, or if another session changes the database in between.
+    pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
+        let dialect = connection.dialect();
+        self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), None)
+    }
+
+    /// What [`revert`](Migrator::revert) would do; touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for `revert`, as far as they can be seen beforehand.
+    pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
+        self.look(connection, |sources, session| {
+            let observed = observe(sources, session)?;
+            let facts = sources.facts(&observed.histories, &observed.installed);
+            facts.check(self.allow)?;
+            let plan = facts.plan_revert(to, self.transaction)?;
+            let verb = Verb::Revert(to.clone());
+            Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
+        })
+    }
+
+    /// Accepts an applied migration's file as it is now: replaces the checksum
+    /// and the name in the history, and invalidates every cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such
+    /// migration or it is not applied.
+    pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
+        self.change(connection, |facts, _| choose_repair(facts, app, version), None)
+    }
+
+    /// What [`repair`](Migrator::repair) would do; touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for `repair`.
+    pub fn plan_repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Plan> {
+        self.look(connection, |sources, session| {
+            let observed = observe(sources, session)?;
+            let facts = sources.facts(&observed.histories, &observed.installed);
+            let plan = choose_repair(&facts, app, version)?;
+            let verb = Verb::Repair { app: app.to_owned(), version };
+            Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
+        })
+    }
+
+    /// Executes a plan as it was shown: one of [`plan`](Migrator::plan),
+    /// [`plan_revert`](Migrator::plan_revert) or [`plan_repair`](Migrator::plan_repair).
+    ///
+    /// A plan to migrate is made again where another session has changed the database
+    /// since; a plan to revert or to repair is refused then, and the error names the change.
+    ///
+    /// ```
+    /// use bustard::{App, Migration, Migrator, Revert};
+    ///
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let bans = Migration::new().register_cache("bans");
+    /// let migrator = Migrator::new().app(App::new("main").migration("V1__bans", bans));
+    /// migrator.run(&mut connection)?;
+    ///
+    /// let plan = migrator.plan_revert(&mut connection, &Revert::Steps(1))?;
+    /// assert_eq!(plan.steps[0].unregisters, ["bans"]);
+    /// assert_eq!(migrator.execute(&mut connection, &plan)?.steps.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Migrator::run), and [`ErrorKind::Failed`](crate::ErrorKind::Failed)
+    /// for a plan that is refused. Nothing is changed then.
+    pub fn execute(&self, connection: &mut impl Connection, plan: &Plan) -> Result<Report> {
+        match &plan.planned {
+            None => Err(Error::usage("the plan was not made by a migrator")),
+            Some((Verb::Migrate, _)) => self.run(connection),
+            Some((Verb::Revert(to), basis)) => {
+                let dialect = connection.dialect();
+                self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), Some(basis))
+            }
+            Some((Verb::Repair { app, version }, basis)) => {
+                self.change(connection, |facts, _| choose_repair(facts, app, *version), Some(basis))
+            }
+        }
+    }
+
+    /// The state of every migration and every cache; touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only those of sources and connection: what is wrong with the history is
+    /// the answer, not an error.
+    pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
+        self.look(connection, |sources, session| {
+            let observed = observe(sources, session)?;
+            let facts = sources.facts(&observed.histories, &observed.installed);
+            let warnings = sources.warnings_with(&facts);
+            super::status::status(&facts, session, observed.missing_triggers.clone(), warnings)
+        })
+    }
+
+    /// The state of every app, including apps whose files no longer exist, by label;
+    /// touches nothing. Bustard's own tables are no app in this sense, and apps of
+    /// others whose histories this role may not read are left out.
+    ///
+    /// # Errors
+    ///
+    /// Only those of sources and connection.
+    pub fn list_apps(&self, connection: &mut impl Connection) -> Result<Vec<AppStatus>> {
+        self.look(connection, super::apps::list)
+    }
+
+    /// Disables an app: from now on its migrations are not expected. Pending ones are
+    /// passed over, and applied ones that are missing or divergent are not reported. Its
+    /// tables and caches stay. Invalidates every cache, unless the app is disabled already.
+    ///
+    /// ```
+    /// use bustard::{App, AppState, Migration, Migrator};
+    ///
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let bans = App::new("bans").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(bans.clone());
+    /// migrator.run(&mut connection)?;
+    /// migrator.disable(&mut connection, "bans")?;
+    ///
+    /// let more = bans.migration("V2__more", Migration::new().register_cache("more"));
+    /// let migrator = Migrator::new().app(more);
+    /// assert!(!migrator.run(&mut connection)?.changed());
+    /// assert_eq!(migrator.list_apps(&mut connection)?[0].state, AppState::Disabled);
+    ///
+    /// migrator.enable(&mut connection, "bans")?;
+    /// assert_eq!(migrator.run(&mut connection)?.steps.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for `bustard`, for an app that is
+    /// neither here nor in the database, and for one of which only the data was kept;
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) where `run` has not yet made the
+    /// tables for it.
+    pub fn disable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
+        self.set_state(connection, app, AppState::Disabled)
+    }
+
+    /// Expects the migrations of an app again after [`disable`](Migrator::disable).
+    ///
+    /// # Errors
+    ///
+    /// As for `disable`.
+    pub fn enable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
+        self.set_state(connection, app, AppState::Enabled)
+    }
+
+    fn set_state(&self, connection: &mut impl Connection, app: &str, state: AppState) -> Result<Report> {
+        let sources = self.sources(connection.dialect())?;
+        let mut session = connection.session(false, self.lock_wait)?;
+        let observed = observe(&sources, &mut *session)?;
+        let facts = sources.facts(&observed.histories, &observed.installed);
+        let history = session.history_table(app).to_owned();
+        let choose = |facts: &Facts<'_>| facts.plan_state(app, state, &history);
+        let plan = choose(&facts)?;
+        let mut run = Run::new(self.options(), &sources, &facts);
+        run.execute(&mut *session, plan, OnChange::PlanAgain(&choose))?;
+        Ok(run.end(&mut *session))
+    }
+
+    fn run_on(&self, sources: &Sources, session: &mut dyn Session) -> Result<Report> {
+        let choose = |facts: &Facts<'_>| self.choose_run(facts);
+        let (observed, mut plan) = preflight::plan(sources, session, choose)?;
+        let facts = sources.facts(&observed.histories, &observed.installed);
+        let mut run = Run::new(self.options(), sources, &facts);
+        let missing = observed.repairable();
+        if plan.is_empty() && !missing.is_empty() {
+            plan = facts.plan_steps(vec![Step::RestoreTriggers]);
+            let restore = |facts: &Facts<'_>| Ok(facts.plan_steps(vec![Step::RestoreTriggers]));
+            run.execute(session, plan, OnChange::PlanAgain(&restore))?;
+        } else if !plan.is_empty() {
+            run.execute(session, plan, OnChange::PlanAgain(&choose))?;
+            // Every commit restores them.
+            run.restored(missing);
+        }
+        if let Some(roles) = self.grant.as_deref()
+            && !run.has_granted()
+            && session.registry().grants_differ(session, roles)?
+        {
+            let grant = |facts: &Facts<'_>| Ok(facts.plan_steps(vec![Step::Grant]));
+            let observed = observe(sources, session)?;
+            let plan = grant(&sources.facts(&observed.histories, &observed.installed))?;
+            run.execute(session, plan, OnChange::PlanAgain(&grant))?;
+        }
+        Ok(run.end(session))
+    }
+
+    /// Plans from what is there and executes that plan. With `shown`, what is there must
+    /// be what the plan that was shown was made from.
+    fn change(
+        &self,
+        connection: &mut impl Connection,
+        choose: impl Fn(&Facts<'_>, &Sources) -> Result<RunPlan>,
+        shown: Option<&Basis>,
+    ) -> Result<Report> {
+        let sources = self.sources(connection.dialect())?;
+        let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
+        let choose_now = |facts: &Facts<'_>| match shown.and_then(|basis| basis.difference(facts)) {
+            Some(what) => Err(changed(&what)),
+            None => choose(facts, &sources),
+        };
+        let (observed, plan) = preflight::plan(&sources, &mut *session, choose_now)?;
+        let facts = sources.facts(&observed.histories, &observed.installed);
+        let mut run = Run::new(self.options(), &sources, &facts);
+        run.execute(&mut *session, plan, OnChange::Refuse)?;
+        Ok(run.end(&mut *session))
+    }
+
+    /// Reads without changing anything.
+    fn look<T>(
+        &self,
+        connection: &mut impl Connection,
+        read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
+    ) -> Result<T> {
+        let sources = self.sources(connection.dialect())?;
+        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        read(&sources, &mut *session)
+    }
+
+    fn shown(
+        &self,
+        sources: &Sources,
+        dialect: &'static dyn Dialect,
+        observed: &Observation,
+        plan: &RunPlan,
+        verb: Verb,
+        missing: Vec<crate::registry::UntrackedTable>,
+    ) -> Plan {
+        let facts = sources.facts(&observed.histories, &observed.installed);
+        describe::plan(&facts, dialect, plan, verb, missing, sources.warnings_with(&facts))
+    }
+
+    fn choose_run(&self, facts: &Facts<'_>) -> Result<RunPlan> {
+        facts.check(self.allow)?;
+        facts.plan_migrate(self.migrate())
+    }
+
+    fn choose_revert(
+        &self,
+        facts: &Facts<'_>,
+        to: &Revert,
+        dialect: &'static dyn Dialect,
+    ) -> Result<RunPlan> {
+        facts.check(self.allow)?;
+        let plan = facts.plan_revert(to, self.transaction)?;
+        plan.migrations().try_for_each(|node| reverting_operations(facts, node, dialect).map(drop))?;
+        Ok(plan)
+    }
+}
+
+/// The plan of a repair; an empty one where the file is what was applied.
+fn choose_repair(facts: &Facts<'_>, app: &str, version: i64) -> Result<RunPlan> {
+    facts.check_version()?;
+    let node: Node = facts.find(app, version)?;
+    match facts.state(node) {
+        State::Applied if !facts.has_other_dependencies(node) => Ok(RunPlan::default()),
+        State::Applied | State::Divergent => Ok(facts.plan_steps(vec![Step::Accept(node)])),
+        State::Pending | State::OutOfOrder | State::Missing | State::Superseded => {
+            let message = format!("{} is not applied: there is nothing to repair", facts.name(node));
+            Err(Error::new(ErrorKind::Usage, message).help("`bustard migrate` applies it"))
+        }
+    }
+}

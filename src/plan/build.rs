@@ -1,0 +1,109 @@
+//! Plans from facts: which batches of which steps a verb takes.
+
+use super::{Basis, Facts, Revert, RunPlan, Step};
+use crate::error::Result;
+use crate::graph::Node;
+use crate::history::{AppState, InstalledApp};
+use crate::model::BUSTARD;
+
+/// How a run is cut into transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransactionMode {
+    /// One transaction for each migration: what has committed stays.
+    #[default]
+    Each,
+    /// One transaction for the whole run: all or nothing.
+    All,
+}
+
+/// What `migrate` is asked for, beside the sources.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Migrate<'m> {
+    /// How far to go.
+    pub target: Option<(&'m str, i64)>,
+    pub transaction: TransactionMode,
+    /// Whether the roles that may use caches are configured.
+    pub grants: bool,
+}
+
+impl Facts<'_> {
+    /// The plan of `migrate`: Bustard's own tables in one transaction, and then what is
+    /// pending.
+    pub(crate) fn plan_migrate(&self, wanted: Migrate<'_>) -> Result<RunPlan> {
+        let nodes = self.forward(wanted.target)?;
+        let returning = self.returning(wanted.target)?;
+        let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
+        if nodes.is_empty() && returning.is_empty() {
+            return Ok(plan);
+        }
+        let is_own = |node: &Node| self.apps[node.0].label == BUSTARD;
+        let (own, others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_own);
+        let mut first: Vec<Step> = own.iter().copied().map(Step::Apply).collect();
+        if !own.is_empty() {
+            first.push(Step::SettleOwner);
+            first.extend(wanted.grants.then_some(Step::Grant));
+        }
+        first.extend(returning.into_iter().map(Step::ReturnApp));
+        first.extend(self.unrecorded().map(Step::AdoptApp));
+        match wanted.transaction {
+            TransactionMode::All => {
+                first.extend(others.into_iter().map(Step::Apply));
+                plan.push(first);
+            }
+            TransactionMode::Each => {
+                let mut others = others.into_iter();
+                if own.is_empty() {
+                    // What comes with it needs no transaction of its own.
+                    first.extend(others.next().map(Step::Apply));
+                }
+                plan.push(first);
+                others.for_each(|node| plan.push(vec![Step::Apply(node)]));
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The plan of `revert`.
+    pub(crate) fn plan_revert(&self, to: &Revert, mode: TransactionMode) -> Result<RunPlan> {
+        let nodes = self.backward(to)?;
+        let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
+        let at_once = match mode {
+            TransactionMode::Each => 1,
+            TransactionMode::All => nodes.len().max(1),
+        };
+        for nodes in nodes.chunks(at_once) {
+            plan.push(nodes.iter().copied().map(Step::Revert).collect());
+        }
+        Ok(plan)
+    }
+
+    /// A plan of one transaction.
+    pub(crate) fn plan_steps(&self, steps: Vec<Step>) -> RunPlan {
+        let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
+        plan.push(steps);
+        plan
+    }
+
+    /// The plan that writes the state of an app, and the records that are missing.
+    pub(crate) fn plan_state_of(&self, app: InstalledApp) -> RunPlan {
+        let mut steps = vec![Step::SetApp(app)];
+        steps.extend(self.unrecorded().map(Step::AdoptApp));
+        self.plan_steps(steps)
+    }
+
+    /// The apps that have been migrated without a record: by refinery.
+    fn unrecorded(&self) -> impl Iterator<Item = usize> {
+        (0..self.apps.len()).filter(|app| {
+            let label = &self.apps[*app].label;
+            let known = self.installed.state(label).is_some_and(|state| state != AppState::NotInstalled);
+            !known && self.keeps_records_of(*app) && !self.histories[*app].applied.is_empty()
+        })
+    }
+
+    /// Whether this role may write the app's records, and no other app has its label.
+    pub(crate) fn keeps_records_of(&self, app: usize) -> bool {
+        let label = &self.apps[app].label;
+        !self.installed.guest && !self.installed.foreign.contains(label) && label != BUSTARD
+    }
+}

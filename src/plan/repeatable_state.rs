@@ -1,0 +1,92 @@
+//! The state of repeatable migrations: the text beside its record. Pure.
+//!
+//! In: the checksum of the text, and what the database has recorded. Out: whether it is
+//! installed, must be installed, or was replaced by a newer one. The text of a repeatable
+//! migration may change at any time, so there is no divergence.
+//!
+//! Bustard's own functions have an edition, which decides instead of the texts: a release
+//! with a lower edition than the recorded one installs none of them, and works with those
+//! that are there.
+
+use crate::history::{Recorded, Repeatables};
+
+/// The state of a repeatable migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RepeatableState {
+    /// It is installed as it is now, or a newer edition of it is.
+    Installed,
+    /// It was never installed.
+    New,
+    /// It was installed with another text.
+    Changed,
+    /// One of Bustard's own: the database has something else than was installed.
+    Edited,
+    /// Its text was installed and then replaced: an older release is at work.
+    Superseded,
+}
+
+/// Compares a text's checksum with its record. `edition` is that of this release, for
+/// Bustard's own only.
+pub(crate) fn state(
+    checksum: &str,
+    edition: Option<i32>,
+    recorded: Option<&Recorded>,
+    all: &Repeatables,
+) -> RepeatableState {
+    if edition.is_some() && edition < all.edition() {
+        return RepeatableState::Installed;
+    }
+    let Some(recorded) = recorded else { return RepeatableState::New };
+    match &recorded.current {
+        Some(current) if current.checksum == checksum => match current.edited {
+            true => RepeatableState::Edited,
+            false => RepeatableState::Installed,
+        },
+        _ if edition.is_none() && recorded.former.contains(checksum) => RepeatableState::Superseded,
+        _ => RepeatableState::Changed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Current;
+
+    /// Records of one repeatable migration: the current text, those before it, its
+    /// edition, and whether it was edited.
+    fn recorded(current: &str, former: &[&str], edition: Option<i32>, edited: bool) -> Repeatables {
+        let mut all = Repeatables::default();
+        let (checksum, installed_at) = (current.to_owned(), "now".to_owned());
+        all.installed("main".into(), "a".into(), Current { checksum, installed_at, edition, edited });
+        former.iter().for_each(|one| all.replaced("main".into(), "a".into(), (*one).to_owned()));
+        all
+    }
+
+    fn state_of(checksum: &str, edition: Option<i32>, all: &Repeatables) -> RepeatableState {
+        state(checksum, edition, all.find("main", "a"), all)
+    }
+
+    #[test]
+    fn an_apps_own_texts() {
+        let all = recorded("2", &["1"], None, false);
+        assert_eq!(state_of("2", None, &all), RepeatableState::Installed);
+        assert_eq!(state_of("3", None, &all), RepeatableState::Changed);
+        assert_eq!(state_of("1", None, &all), RepeatableState::Superseded);
+        assert_eq!(state_of("1", None, &Repeatables::default()), RepeatableState::New);
+    }
+
+    #[test]
+    fn editions_decide_about_bustards_own() {
+        let all = recorded("2", &["1"], Some(4), false);
+        // An older release leaves a newer one's functions alone, whatever its texts are.
+        assert_eq!(state_of("1", Some(3), &all), RepeatableState::Installed);
+        assert_eq!(state_of("9", Some(3), &all), RepeatableState::Installed);
+        assert_eq!(state("9", Some(3), None, &all), RepeatableState::Installed);
+        // A newer one may return to an earlier text.
+        assert_eq!(state_of("1", Some(5), &all), RepeatableState::Changed);
+        assert_eq!(state_of("2", Some(5), &all), RepeatableState::Installed);
+        assert_eq!(state("9", Some(4), None, &all), RepeatableState::New);
+        assert_eq!(state_of("2", Some(4), &recorded("2", &[], Some(4), true)), RepeatableState::Edited);
+        assert_eq!(state_of("2", Some(3), &recorded("2", &[], Some(4), true)), RepeatableState::Installed);
+    }
+}

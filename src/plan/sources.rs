@@ -1,0 +1,69 @@
+//! The sources of a run: the loaded apps, in order across them.
+
+use super::{Facts, Memory};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Graph, Node};
+use crate::history::Installed;
+use crate::model::{History, HistoryTable, LoadedApp, Operation};
+use crate::sql::Dialect;
+
+/// The sources as a run sees them.
+pub(crate) struct Sources {
+    pub apps: Vec<LoadedApp>,
+    pub graph: Graph,
+    /// Where the histories are, in the order of the apps.
+    pub tables: Vec<HistoryTable>,
+    pub warnings: Vec<Diagnostic>,
+    pub memory: Memory,
+}
+
+impl Sources {
+    pub(crate) fn facts<'f>(&'f self, histories: &'f [History], installed: &'f Installed) -> Facts<'f> {
+        Facts { apps: &self.apps, graph: &self.graph, histories, installed, memory: &self.memory }
+    }
+
+    pub(crate) fn warnings_with(&self, facts: &Facts<'_>) -> Vec<Diagnostic> {
+        self.warnings.iter().cloned().chain(facts.warnings()).collect()
+    }
+
+    /// The file of a migration as errors name it, where it has one.
+    pub(crate) fn file_of(&self, app: Option<&str>, migration: Option<&str>) -> Option<&Place> {
+        let app = self.apps.iter().find(|loaded| app == Some(&loaded.label))?;
+        let found = app.migrations.iter().find(|loaded| migration == Some(&loaded.id.to_string()))?;
+        found.file.as_ref()
+    }
+
+    pub(crate) fn has_functions(&self) -> bool {
+        self.apps.iter().any(has_functions)
+    }
+}
+
+/// Whether the app's migrations call functions, applied or reverted.
+pub(crate) fn has_functions(app: &LoadedApp) -> bool {
+    let function = |operation: &Operation| matches!(operation, Operation::Function(_));
+    app.migrations.iter().any(|loaded| {
+        let migration = &loaded.migration;
+        migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
+    })
+}
+
+/// What reverts a migration.
+///
+/// # Errors
+///
+/// The first operation that nothing reverts.
+pub(crate) fn reverting_operations(
+    facts: &Facts<'_>,
+    node: Node,
+    dialect: &'static dyn Dialect,
+) -> Result<Vec<Operation>> {
+    let loaded = facts.migration(node);
+    loaded.migration.undo().map_err(|operation| {
+        let what = operation.describe(dialect);
+        Error::new(ErrorKind::Usage, format!("cannot be reverted: {what}"))
+            .in_migration(&facts.apps[node.0].label, &loaded.id)
+            .at(operation.place().or(loaded.file.as_ref()).cloned())
+            .help("say how: in SQL by what follows `-- bustard: down`, in Rust with `Migration::down`")
+    })
+}

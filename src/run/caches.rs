@@ -1,0 +1,179 @@
+//! The cache operations of a plan, tried out beforehand against the registry as
+//! it is, so that a name taken twice or an unknown one is reported with its place
+//! and before anything runs.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Row, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Node;
+use crate::model::{Operation, RegisterCache};
+use crate::plan::{Facts, RunPlan, Step};
+use crate::registry;
+
+/// The names that operations register and unregister.
+pub(crate) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
+    let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
+    for operation in operations {
+        match operation {
+            Operation::RegisterCache(register) => registered.push(register.name.clone()),
+            Operation::UnregisterCache(unregister) => unregistered.push(unregister.name.clone()),
+            _ => {}
+        }
+    }
+    (registered, unregistered)
+}
+
+/// Tries the cache operations of a plan out.
+pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session) -> Result<()> {
+    let mut returning = Vec::new();
+    let mut operations = Vec::new();
+    let mut reverts = false;
+    for step in plan.batches.iter().flat_map(|batch| &batch.steps) {
+        let (node, ordered) = match step {
+            Step::Apply(node) => (*node, facts.migration(*node).migration.operations.clone()),
+            Step::Revert(node) => {
+                reverts = true;
+                // What cannot be reverted has been refused before.
+                (*node, facts.migration(*node).migration.undo().unwrap_or_default())
+            }
+            Step::ReturnApp(app) => {
+                returning.push(*app);
+                continue;
+            }
+            _ => continue,
+        };
+        operations.extend(ordered.into_iter().filter(is_cache).map(|operation| (node, operation)));
+    }
+    let mut all = again(facts, &returning);
+    all.append(&mut operations);
+    let operations = all;
+    if operations.is_empty() {
+        return Ok(());
+    }
+    let mut owners = owners(facts, &operations, session)?;
+    let mut planned: BTreeMap<&str, Node> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (node, operation) in &operations {
+        let app = &facts.apps[node.0].label;
+        let error = match operation {
+            Operation::RegisterCache(register) => match owners.get(&register.name) {
+                Some(Some(owner)) if register.keeps_owner && !reverts && owner == app => None,
+                // It is given other tables, if any.
+                Some(Some(owner)) if owner == app && facts.migration(*node).is_repeatable() => None,
+                Some(owner) => {
+                    let taken = registry::taken(&register.name, owner.as_deref());
+                    Some(match planned.get(register.name.as_str()) {
+                        Some(first) => {
+                            let message =
+                                format!("{}, in {} of this plan", taken.message(), facts.name(*first));
+                            taken.with_message(message)
+                        }
+                        None => taken,
+                    })
+                }
+                None => {
+                    owners.insert(register.name.clone(), register.owner(app).map(str::to_owned));
+                    planned.insert(&register.name, *node);
+                    None
+                }
+            },
+            Operation::UnregisterCache(unregister) => match owners.remove(&unregister.name) {
+                Some(_) => None,
+                // It may have been carried out before.
+                None if !reverts && facts.migration(*node).is_repeatable() => None,
+                None => {
+                    let mut known: Vec<String> = owners.keys().cloned().collect();
+                    if facts.has_registry() {
+                        let rows = session.rows(registry::names_query(session.dialect()))?;
+                        known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
+                    }
+                    let unknown = registry::unknown(&unregister.name, &known);
+                    // By hand, then: an app's migration leaves it registered.
+                    Some(match reverts {
+                        true if unregister.undoes => unknown.help(format!(
+                            "it was unregistered since: `bustard caches register {}` before it is undone",
+                            unregister.name
+                        )),
+                        _ => unknown,
+                    })
+                }
+            },
+            _ => None,
+        };
+        if let Some(error) = error {
+            let mut problem = Diagnostic::new(format!("{}: {}", facts.name(*node), error.message()));
+            problem.place = operation.place().cloned();
+            problem.help = error.help_text().map(str::to_owned);
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::problems(ErrorKind::Cache, problems)) }
+}
+
+/// What brings back the caches of apps whose data was kept.
+fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
+    let left = left_registered(facts).into_iter().filter(|(_, node)| returning.contains(&node.0));
+    let register = |(name, node): (&str, Node)| {
+        let register =
+            RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
+        (node, Operation::RegisterCache(register))
+    };
+    left.map(register).collect()
+}
+
+/// The caches that applied migrations register and no later one unregisters, each
+/// with the migration.
+pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> {
+    let mut left = BTreeMap::new();
+    for &node in facts.graph.order.iter().filter(|node| facts.applied(**node)) {
+        for operation in &facts.apps[node.0].migrations[node.1].migration.operations {
+            match operation {
+                Operation::RegisterCache(register) => _ = left.insert(register.name.as_str(), node),
+                Operation::UnregisterCache(unregister) => _ = left.remove(unregister.name.as_str()),
+                _ => {}
+            }
+        }
+    }
+    left
+}
+
+fn is_cache(operation: &Operation) -> bool {
+    matches!(operation, Operation::RegisterCache(_) | Operation::UnregisterCache(_))
+}
+
+/// Those of the names that are registered now, with their owners.
+fn owners(
+    facts: &Facts<'_>,
+    operations: &[(Node, Operation)],
+    session: &mut dyn Session,
+) -> Result<BTreeMap<String, Option<String>>> {
+    if !facts.has_registry() {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<&str> = (operations.iter())
+        .filter_map(|(_, operation)| match operation {
+            Operation::RegisterCache(register) => Some(register.name.as_str()),
+            Operation::UnregisterCache(unregister) => Some(unregister.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let rows = session.rows(&registry::owners_query(session.dialect(), &names))?;
+    Ok(owners_of(rows))
+}
+
+/// Names with their owners, from rows.
+pub(crate) fn owners_of(rows: Vec<Row>) -> BTreeMap<String, Option<String>> {
+    let owner = |row: Row| {
+        let mut columns = row.into_iter();
+        Some((columns.next().flatten()?, columns.next().flatten()))
+    };
+    rows.into_iter().filter_map(owner).collect()
+}
+
+/// Those of the caches that belong to one of the apps.
+pub(crate) fn owned_by(owners: BTreeMap<String, Option<String>>, apps: &[String]) -> Vec<String> {
+    let owned = |owner: &Option<String>| owner.as_ref().is_some_and(|owner| apps.contains(owner));
+    owners.into_iter().filter(|(_, owner)| owned(owner)).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,127 @@
+//! A plan as data for people: what each step does, in words and in SQL.
+
+use std::collections::BTreeSet;
+
+use super::caches;
+use crate::diagnostic::Diagnostic;
+use crate::graph::Node;
+use crate::history::AppState;
+use crate::model::{BUSTARD, Form, Operation, Statement};
+use crate::plan::{Facts, RunPlan, Step};
+use crate::registry::UntrackedTable;
+use crate::registry::in_transaction::Manner;
+use crate::report::{AppChange, Direction, Plan, PlannedStep, Verb};
+use crate::sql::Dialect;
+
+/// What a plan would do, with what it was made from.
+pub(crate) fn plan(
+    facts: &Facts<'_>,
+    dialect: &'static dyn Dialect,
+    planned: &RunPlan,
+    verb: Verb,
+    missing_triggers: Vec<UntrackedTable>,
+    warnings: Vec<Diagnostic>,
+) -> Plan {
+    let steps = || planned.batches.iter().flat_map(|batch| &batch.steps);
+    Plan {
+        steps: steps().filter_map(|step| describe(facts, dialect, step)).collect(),
+        apps: changes(facts, steps()),
+        missing_triggers,
+        warnings,
+        planned: Some((verb, planned.basis.clone())),
+    }
+}
+
+/// The apps that a plan installs or brings back.
+fn changes<'s>(facts: &Facts<'_>, steps: impl Iterator<Item = &'s Step>) -> Vec<AppChange> {
+    let first = |app: usize| facts.apps[app].label != BUSTARD && facts.histories[app].applied.is_empty();
+    let changed = steps.filter_map(|step| match step {
+        Step::Apply(node) if first(node.0) => Some(node.0),
+        Step::ReturnApp(app) => Some(*app),
+        _ => None,
+    });
+    let apps: BTreeSet<&str> = changed.map(|app| facts.apps[app].label.as_str()).collect();
+    apps.into_iter().map(|app| AppChange { app: app.to_owned(), state: AppState::Enabled }).collect()
+}
+
+fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Option<PlannedStep> {
+    match step {
+        Step::Apply(node) => Some(self::step(facts, dialect, *node, Direction::Up)),
+        Step::Revert(node) => Some(self::step(facts, dialect, *node, Direction::Down)),
+        Step::Accept(node) => {
+            let accepted = self::step(facts, dialect, *node, Direction::Up);
+            let operations = vec!["accept the file as it is now".to_owned()];
+            let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
+            Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..accepted })
+        }
+        Step::AdoptApp(_)
+        | Step::ReturnApp(_)
+        | Step::SetApp(_)
+        | Step::CheckDeferred
+        | Step::CheckReferences(_)
+        | Step::UnregisterCaches { .. }
+        | Step::ForgetApp(_)
+        | Step::RestoreTriggers
+        | Step::SettleOwner
+        | Step::Grant => None,
+    }
+}
+
+pub(crate) fn step(
+    facts: &Facts<'_>,
+    dialect: &'static dyn Dialect,
+    node: Node,
+    direction: Direction,
+) -> PlannedStep {
+    let loaded = facts.migration(node);
+    let undo = loaded.migration.undo();
+    // Nobody would undo Bustard's own tables: they come and go with Bustard.
+    let own = facts.apps[node.0].label == BUSTARD;
+    // A repeatable migration has nothing to revert.
+    let reverted = !own && !loaded.is_repeatable();
+    let manner = Manner { lenient: false, repeatable: loaded.is_repeatable() && direction == Direction::Up };
+    let irreversible = undo.as_ref().err().filter(|_| reverted).map(|operation| operation.describe(dialect));
+    let operations = match direction {
+        Direction::Up => loaded.migration.operations.clone(),
+        Direction::Down => undo.unwrap_or_default(),
+    };
+    let (registers, unregisters) = caches::names(&operations);
+    PlannedStep {
+        app: facts.apps[node.0].label.clone(),
+        migration: loaded.id.clone(),
+        direction,
+        operations: operations.iter().map(|operation| operation.describe(dialect)).collect(),
+        sql: operations
+            .iter()
+            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, dialect, manner))
+            .collect(),
+        registers,
+        unregisters,
+        irreversible,
+        file: loaded.file.clone(),
+    }
+}
+
+fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: Manner) -> Vec<String> {
+    let ended = |statement: &Statement| match statement.form {
+        // It ends as the file does, which may be in a comment.
+        Form::Unsplit => statement.sql.clone(),
+        Form::Statement | Form::Generated => format!("{};", statement.sql),
+    };
+    match operation {
+        Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
+        Operation::Schema(schema) => schema.sql(dialect).map(|sql| format!("{sql};")).into_iter().collect(),
+        Operation::RegisterCache(register) => {
+            vec![dialect.registry().shown_register(
+                &register.name,
+                &register.tables,
+                register.owner(app),
+                manner,
+            )]
+        }
+        Operation::UnregisterCache(unregister) => {
+            vec![dialect.registry().shown_unregister(&unregister.name, unregister.undoes, manner)]
+        }
+        Operation::Function(_) => vec![format!("-- {}", operation.describe(dialect))],
+    }
+}

@@ -1,0 +1,270 @@
+//! The one loop: lock, compare the basis, execute the steps of a batch, invalidate,
+//! commit.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::lock::{Level, Lock};
+use super::{Event, Open, Run, preflight};
+use crate::engine::{Opened, Session, Transaction};
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::history::{Installed, app_rows};
+use crate::model::BUSTARD;
+use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
+use crate::registry;
+use crate::report::{Direction, StepReport};
+
+/// What to do where the database is not any more as the plan was made from.
+#[derive(Clone, Copy)]
+pub(crate) enum OnChange<'c> {
+    /// Makes the plan again from what is there now.
+    PlanAgain(&'c dyn Fn(&Facts<'_>) -> Result<RunPlan>),
+    /// Refuses: the plan was shown to a person.
+    Refuse,
+}
+
+/// How often a transaction is tried that others kept from its locks.
+const TRIES: u32 = 5;
+
+impl Run<'_> {
+    /// Executes a plan. An error lists what had committed before it; nothing of the
+    /// failed batch remains.
+    pub(crate) fn execute(
+        &mut self,
+        session: &mut dyn Session,
+        plan: RunPlan,
+        on_change: OnChange<'_>,
+    ) -> Result<()> {
+        let steps = plan.migrations().count();
+        if !plan.is_empty() {
+            self.options.listeners.tell(Event::Planned { steps });
+        }
+        let RunPlan { mut basis, batches } = plan;
+        let mut batches = VecDeque::from(batches);
+        while !batches.is_empty() {
+            self.batch(session, &mut basis, &mut batches, on_change)?;
+        }
+        Ok(())
+    }
+
+    /// Executes the first of the batches, again where other sessions kept it from its
+    /// locks.
+    fn batch(
+        &mut self,
+        session: &mut dyn Session,
+        basis: &mut Basis,
+        batches: &mut VecDeque<Batch>,
+        on_change: OnChange<'_>,
+    ) -> Result<()> {
+        let mut pause = Duration::from_millis(50);
+        for _ in 1..TRIES {
+            match self.attempt(session, basis, batches, on_change) {
+                Err(error) if is_passing(&error) => {
+                    log::info!("another session was in the way, and the transaction is tried again: {error}");
+                    thread::sleep(pause);
+                    pause *= 2;
+                }
+                Err(error) => return Err(self.failed(session, error)),
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.attempt(session, basis, batches, on_change).map_err(|error| self.failed(session, error))
+    }
+
+    fn attempt(
+        &mut self,
+        session: &mut dyn Session,
+        basis: &mut Basis,
+        batches: &mut VecDeque<Batch>,
+        on_change: OnChange<'_>,
+    ) -> Result<()> {
+        let (sources, options) = (self.sources, self.options);
+        let told = Cell::new(false);
+        let on_wait = || {
+            if !told.replace(true) {
+                options.listeners.tell(Event::Waiting);
+            }
+        };
+        let lock = Lock { level: Level::Transaction, wait: options.lock_wait, on_wait: &on_wait };
+        let query = self.has_registry.then(|| app_rows::query(session.dialect()));
+        let started = Instant::now();
+        let mut committed = false;
+        lock.transaction(session, &sources.tables, query.as_deref(), &mut |transaction, opened: Opened| {
+            self.open = Open::default();
+            // An app may have been uninstalled since the last one.
+            self.verified.retain(|app| opened.histories[*app].width.is_some());
+            let installed = installed(self, transaction, &opened)?;
+            let facts = sources.facts(&opened.histories, &installed);
+            self.compare(transaction, &facts, basis, batches, on_change)?;
+            let Some(batch) = batches.front() else { return Ok(false) };
+            committed = match batch.mode {
+                BatchMode::Transaction => self.steps(transaction, &facts, batch)?,
+            };
+            Ok(committed)
+        })?;
+        batches.pop_front();
+        if committed {
+            self.take_over(basis, started);
+        }
+        Ok(())
+    }
+
+    /// Compares what the plan was made from with what is there now.
+    fn compare(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        basis: &mut Basis,
+        batches: &mut VecDeque<Batch>,
+        on_change: OnChange<'_>,
+    ) -> Result<()> {
+        let mut difference = basis.difference(facts);
+        for question in basis.questions() {
+            if difference.is_none() && transaction.rows(&question.sql)? != question.answer {
+                difference = Some("what it would take away is different".to_owned());
+            }
+        }
+        let Some(what) = difference else { return Ok(()) };
+        match on_change {
+            OnChange::Refuse => {
+                self.outdated = true;
+                Err(changed(&what))
+            }
+            OnChange::PlanAgain(plan) => {
+                log::debug!("the plan is made again: {what}");
+                let dialect = transaction.dialect();
+                preflight::settle(facts, dialect, |sql| transaction.rows(sql))?;
+                let again = plan(facts)?;
+                *basis = again.basis;
+                *batches = again.batches.into();
+                Ok(())
+            }
+        }
+    }
+
+    /// Executes the steps of a batch; whether they changed anything.
+    fn steps(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, batch: &Batch) -> Result<bool> {
+        let mut changed = false;
+        for step in &batch.steps {
+            changed |= self.step(transaction, facts, step)?;
+        }
+        if changed && self.open.invalidates {
+            self.invalidate(transaction, facts)?;
+        }
+        Ok(changed)
+    }
+
+    /// The end of every transaction that changes what caches depend on.
+    fn invalidate(&self, transaction: &mut dyn Transaction, _: &Facts<'_>) -> Result<()> {
+        let reverts = self.open.steps.iter().any(|step| step.direction == Direction::Down);
+        if !failpoint::fault("no-reinstallation") {
+            registry::in_transaction::install_triggers(transaction)?;
+        }
+        if reverts && failpoint::fault("no-invalidation-on-revert") {
+            return Ok(());
+        }
+        registry::in_transaction::invalidate_all(transaction)
+    }
+
+    /// Takes over what the transaction has committed.
+    fn take_over(&mut self, basis: &mut Basis, started: Instant) {
+        let mut open = std::mem::take(&mut self.open);
+        if let [only] = open.steps.as_mut_slice() {
+            only.elapsed = started.elapsed();
+        }
+        basis.advance(open.changes);
+        self.has_registry |= open.steps.iter().any(|step| step.app == BUSTARD);
+        self.report.apps.append(&mut open.apps);
+        self.report.missing_triggers.append(&mut open.restored);
+        if open.granted {
+            self.report.granted = self.options.grant.map(<[String]>::to_vec);
+        }
+        for step in open.steps {
+            self.report.steps.push(step);
+            self.options.listeners.tell(Event::Finished { index: self.report.steps.len() });
+        }
+    }
+
+    /// The error of a batch, with what had committed before it.
+    fn failed(&mut self, session: &mut dyn Session, error: Error) -> Error {
+        let name = |step: &StepReport| format!("{}:{}", step.app, step.migration);
+        if self.report.changed() && error.kind() != ErrorKind::Connection {
+            registry::after_commit(session);
+        }
+        let file = self.sources.file_of(error.app(), error.migration()).cloned();
+        let error = match error.kind() {
+            // Found at the commit, which does not tell which one it is about.
+            ErrorKind::Database if error.migration().is_none() && self.open.steps.len() > 1 => {
+                let names: Vec<String> = self.open.steps.iter().map(name).collect();
+                let message = format!("{} (one of {})", error.message(), names.join(", "));
+                error.with_message(message)
+            }
+            ErrorKind::Database | ErrorKind::Failed if error.migration().is_some() => {
+                error.or_help(self.options.advice)
+            }
+            _ => error,
+        };
+        // Bustard's own functions come with its tables, and were not asked for.
+        let told = |step: &&StepReport| step.app != BUSTARD || !step.migration.is_repeatable();
+        error.or_in_file(file).after(self.report.steps.iter().filter(told).map(name).collect())
+    }
+
+    fn step(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, step: &Step) -> Result<bool> {
+        match step {
+            Step::Apply(node) => self.apply(transaction, facts, *node)?,
+            Step::Revert(node) => self.revert(transaction, facts, *node)?,
+            Step::Accept(node) => self.accept(transaction, facts, *node)?,
+            Step::AdoptApp(app) => self.adopt(transaction, facts, *app)?,
+            Step::ReturnApp(app) => self.return_app(transaction, facts, *app)?,
+            Step::SetApp(app) => self.set_app(transaction, app)?,
+            Step::CheckDeferred => self.check_deferred(transaction)?,
+            Step::CheckReferences(tables) => self.check_references(transaction, tables)?,
+            Step::UnregisterCaches { apps, keep_sources } => {
+                return self.unregister_caches(transaction, apps, *keep_sources);
+            }
+            Step::ForgetApp(label) => self.forget_app(transaction, label)?,
+            Step::RestoreTriggers => return self.restore_triggers(transaction),
+            Step::SettleOwner => self.settle_owner(transaction)?,
+            Step::Grant => self.grant(transaction)?,
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the transaction failed only since another session was faster: a lock was not
+/// to be had at once, two sessions waited for one another, or a function was being
+/// replaced by both.
+fn is_passing(error: &Error) -> bool {
+    match error.sqlstate() {
+        Some("55P03" | "40P01") => true,
+        Some("XX000") => {
+            error.database_message().is_some_and(|message| message.contains("tuple concurrently"))
+        }
+        _ => false,
+    }
+}
+
+/// The refusal of a plan that a person was shown.
+pub(crate) fn changed(what: &str) -> Error {
+    let message = format!("the database has changed since the plan was made: {what}");
+    Error::new(ErrorKind::Failed, message)
+        .after(Vec::new())
+        .help("look at the plan as it is now, and run the command again")
+}
+
+/// The state of apps under the lock. Read with the histories, unless Bustard's own
+/// tables were made since the plan.
+fn installed(run: &Run<'_>, transaction: &mut dyn Transaction, opened: &Opened) -> Result<Installed> {
+    let unknown = Installed::default();
+    let rows = match &opened.rows {
+        Some(rows) => rows.clone(),
+        None if run.sources.facts(&opened.histories, &unknown).has_registry() => {
+            transaction.rows(&app_rows::query(transaction.dialect()))?
+        }
+        None => return Ok(unknown),
+    };
+    app_rows::installed(rows, |app| transaction.history_table(app))
+}

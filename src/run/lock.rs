@@ -1,0 +1,65 @@
+//! The migration lock: one run at a time changes a database.
+//!
+//! In: a session and what its transaction does. Out: the transaction done, or the
+//! error for a lock that another session kept for too long.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Attempt, Opening, Session, Work};
+use crate::error::Result;
+use crate::model::HistoryTable;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the lock is held once it is obtained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Level {
+    /// Until the transaction ends.
+    #[default]
+    Transaction,
+}
+
+/// The lock of a run.
+pub(super) struct Lock<'l> {
+    pub level: Level,
+    /// How long to wait for it, each time.
+    pub wait: Duration,
+    /// Called each time another session is in the way.
+    pub on_wait: &'l dyn Fn(),
+}
+
+impl Lock<'_> {
+    /// Runs a transaction under the lock: tries until the lock is free, with growing
+    /// pauses, or until the time for that has passed.
+    pub(super) fn transaction(
+        &self,
+        session: &mut dyn Session,
+        tables: &[HistoryTable],
+        query: Option<&str>,
+        work: Work<'_>,
+    ) -> Result<()> {
+        let Level::Transaction = self.level;
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut opening = Opening { tables, query, lock_wait: self.wait, on_wait: self.on_wait };
+        loop {
+            match session.attempt(&opening, work)? {
+                Attempt::Done => return Ok(()),
+                // The query may be what asks for a table that does not exist: the work
+                // gets no rows, and asks again where it knows that there are some.
+                Attempt::Moved => opening.query = None,
+                Attempt::Held => {
+                    let left = self.wait.saturating_sub(started.elapsed());
+                    if left.is_zero() {
+                        return Err(session.lock_not_obtained(self.wait));
+                    }
+                    (self.on_wait)();
+                    thread::sleep(pause.min(left));
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}

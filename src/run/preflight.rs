@@ -1,0 +1,82 @@
+//! What is read before a plan is made: histories, the state of apps, and whether the
+//! cache operations of the plan can succeed.
+
+use super::caches;
+use crate::engine::{Row, Session};
+use crate::error::Result;
+use crate::history::{Installed, app_rows};
+use crate::model::History;
+use crate::plan::{Facts, RunPlan, Sources};
+use crate::registry::{self, UntrackedTable};
+use crate::sql::Dialect;
+
+/// The state of a database as one look has found it.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Observation {
+    pub histories: Vec<History>,
+    pub installed: Installed,
+    pub missing_triggers: Vec<UntrackedTable>,
+}
+
+impl Observation {
+    /// The missing triggers that a run can restore.
+    pub(crate) fn repairable(&self) -> Vec<UntrackedTable> {
+        self.missing_triggers.iter().filter(|table| table.is_repairable()).cloned().collect()
+    }
+}
+
+/// Reads everything, in one round trip unless a checksum differs.
+pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
+    let dialect = session.dialect();
+    let apps = app_rows::query(dialect);
+    let queries = [registry::untracked_query(dialect), apps.as_str()];
+    let (histories, answers) = session.read_with(&sources.tables, &queries)?;
+    let mut answers = answers.into_iter();
+    let missing_triggers = registry::untracked(answers.next().unwrap_or_default());
+    let rows = answers.next().unwrap_or_default();
+    let installed = app_rows::installed(rows, |app| session.history_table(app))?;
+    let observed = Observation { histories, installed, missing_triggers };
+    settle(&sources.facts(&observed.histories, &observed.installed), dialect, |sql| session.rows(sql))?;
+    Ok(observed)
+}
+
+/// Has records decide where checksums differ.
+pub(crate) fn settle(
+    facts: &Facts<'_>,
+    dialect: &'static dyn Dialect,
+    rows: impl FnOnce(&str) -> Result<Vec<Row>>,
+) -> Result<()> {
+    let doubtful = facts.doubtful();
+    if doubtful.is_empty() {
+        return Ok(());
+    }
+    let named =
+        |node: &crate::graph::Node| (facts.apps[node.0].label.as_str(), facts.migration(*node).id.version);
+    let wanted: Vec<(&str, i64)> = doubtful.iter().map(named).collect();
+    let bodies = app_rows::bodies(rows(&app_rows::bodies_query(dialect, &wanted))?)?;
+    facts.settle(&doubtful, &bodies);
+    Ok(())
+}
+
+/// Observes the database and makes a plan, with its cache operations tried out.
+pub(crate) fn plan(
+    sources: &Sources,
+    session: &mut dyn Session,
+    choose: impl Fn(&Facts<'_>) -> Result<RunPlan>,
+) -> Result<(Observation, RunPlan)> {
+    let mut observed = observe(sources, session)?;
+    loop {
+        let facts = sources.facts(&observed.histories, &observed.installed);
+        let plan = choose(&facts)?;
+        let Err(refused) = caches::check(&facts, &plan, session) else {
+            return Ok((observed, plan));
+        };
+        // The registry has been read after the history. If another run has
+        // committed in between, its caches only look as if they were in the way.
+        let again = observe(sources, session)?;
+        if again.histories == observed.histories && again.installed == observed.installed {
+            return Err(refused);
+        }
+        observed = again;
+    }
+}

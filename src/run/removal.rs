@@ -1,0 +1,476 @@
+//! What goes when an app is uninstalled, and why it may not: pure.
+//!
+//! In: what the database knows of its apps, their histories, and the code of those
+//! that the migrator has. Out: the apps as a run sees them, each applied migration
+//! with what undoes it. That comes from the code where it is what was applied, and
+//! from the record otherwise, so that an app can go whose files are gone or wrong.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use crate::diagnostic::Diagnostic;
+use crate::graph::{Graph, Node};
+use crate::history::{Installed, Likeness, Record, RecordedRevert, body, likeness, text_checksum};
+use crate::model::{
+    Applied, Dependency, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
+    Operation, Prefix, Which,
+};
+use crate::plan::{Memory, Sources};
+use crate::report::{Dependant, Uninstall};
+use crate::source;
+use crate::sql::{Dialect, Effects, TableName};
+
+/// What the database knows beside the histories.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub installed: Installed,
+    pub records: Vec<Record>,
+    /// The repeatable migrations that are installed.
+    pub repeatables: Vec<RecordedRevert>,
+    /// The owners of all registered caches.
+    pub owners: BTreeMap<String, Option<String>>,
+    /// The last owners of caches that are not registered any more.
+    pub former: BTreeMap<String, Option<String>>,
+}
+
+/// What is to be done, and what stands in its way.
+pub(crate) struct Removal {
+    /// Bustard's own app and those that are concerned, as a run sees them.
+    pub sources: Sources,
+    /// The apps that go, in the order in which they are done with.
+    pub leaving: Vec<String>,
+    /// The migrations to undo, in order.
+    pub order: Vec<Node>,
+    pub dependants: Vec<Dependant>,
+    /// Migrations that cannot be undone, and why not.
+    pub stuck: HashMap<Node, Diagnostic>,
+    pub obstacles: Vec<Diagnostic>,
+}
+
+impl Known {
+    /// The app and those that need it, however far away.
+    pub(crate) fn concerned(&self, app: &str) -> BTreeSet<String> {
+        closure(app, self.records.iter(), &self.repeatables)
+    }
+
+    fn record(&self, app: &str, version: i64) -> Option<&Record> {
+        self.records.iter().find(|record| record.app == app && record.version == version)
+    }
+}
+
+fn closure<'r>(
+    app: &str,
+    records: impl Iterator<Item = &'r Record> + Clone,
+    repeatables: &[RecordedRevert],
+) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([app.to_owned()]);
+    loop {
+        let needing =
+            records.clone().filter(|record| record.needs.iter().any(|(app, _)| found.contains(app)));
+        let repeatables =
+            repeatables.iter().filter(|one| one.depends_on.iter().any(|(app, _)| found.contains(app)));
+        let labels = needing.map(|record| &record.app).chain(repeatables.map(|one| &one.app));
+        let more: Vec<String> = labels.cloned().collect();
+        let before = found.len();
+        found.extend(more);
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+impl Removal {
+    /// `tables` and `histories` are those of Bustard's own app, which comes first in
+    /// `code`, and of the concerned apps in order.
+    pub(crate) fn new(
+        dialect: &'static dyn Dialect,
+        what: &Uninstall,
+        known: &Known,
+        code: &[LoadedApp],
+        tables: Vec<HistoryTable>,
+        histories: &[History],
+    ) -> Removal {
+        let applied: HashMap<(&str, i64), &Applied> = (tables.iter().zip(histories))
+            .flat_map(|(table, history)| {
+                history.applied.iter().map(|row| ((table.app.as_str(), row.version), row))
+            })
+            .collect();
+        let current = known
+            .records
+            .iter()
+            .filter(|record| applied.contains_key(&(record.app.as_str(), record.version)));
+        let concerned = closure(&what.app, current.clone(), &known.repeatables);
+        let mut dependants = dependants(what, current, &concerned, &applied);
+        dependants.extend(repeatable_dependants(what, &known.repeatables, &concerned));
+        dependants.sort();
+        let leaving = if what.cascade { concerned } else { BTreeSet::from([what.app.clone()]) };
+
+        let mut apps: Vec<LoadedApp> = code.iter().take(1).cloned().collect();
+        let mut stuck = HashMap::new();
+        for (table, history) in tables.iter().zip(histories).skip(1) {
+            let a = apps.len();
+            let code = code.iter().skip(1).find(|app| app.label == table.app);
+            let mut migrations = Vec::new();
+            for row in &history.applied {
+                let record = known.record(&table.app, row.version);
+                let (mut loaded, wrong) = undoing(dialect, &table.app, history, row, code, record);
+                let needs = record.map_or(&[][..], |record| &record.needs);
+                let required_by = record.map_or(&[][..], |record| &record.required_by);
+                let there = |asked: &[(String, i64)]| -> Vec<Dependency> {
+                    let there = asked.iter().filter(|(app, version)| {
+                        tables[1..].iter().any(|t| t.app == *app) && applied.contains_key(&(app, *version))
+                    });
+                    let one = |(app, version): &(String, i64)| Dependency {
+                        app: app.clone(),
+                        which: Which::Version(*version),
+                        place: None,
+                    };
+                    there.map(one).collect()
+                };
+                loaded.migration.depends_on = there(needs);
+                loaded.migration.required_by = there(required_by);
+                stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
+                migrations.push(loaded);
+            }
+            for (loaded, wrong) in all_dropping(dialect, &known.repeatables, &table.app, code) {
+                stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
+                migrations.push(loaded);
+            }
+            apps.push(LoadedApp { label: table.app.clone(), history: None, migrations, edition: None });
+        }
+
+        let mut obstacles = Vec::new();
+        for (table, _) in tables.iter().zip(histories).filter(|(_, history)| history.width.is_none()) {
+            let recorded = known.records.iter().any(|record| record.app == table.app);
+            if recorded && leaving.contains(&table.app) && !what.keep_data {
+                obstacles.push(lost(table));
+            }
+        }
+        let none = HashSet::new();
+        let graph = Graph::new(&one_by_one(&apps), &none).or_else(|_| Graph::new(&apps, &none));
+        let graph = graph.unwrap_or_else(|problems| {
+            obstacles.extend(problems.into_iter().map(|(_, problem)| problem));
+            Graph::default()
+        });
+        let order: Vec<Node> = match what.keep_data {
+            true => Vec::new(),
+            false => {
+                graph.order.iter().rev().copied().filter(|(a, _)| leaving.contains(&apps[*a].label)).collect()
+            }
+        };
+        stuck.retain(|node, _| order.contains(node));
+        let last = |label: &String| order.iter().rposition(|(a, _)| apps[*a].label == *label);
+        let mut leaving: Vec<String> = leaving.into_iter().collect();
+        leaving.sort_by_key(last);
+        let sources = Sources { apps, graph, tables, warnings: Vec::new(), memory: Memory::default() };
+        let mut removal = Removal { sources, leaving, order, dependants, stuck, obstacles };
+        removal.obstruct(what);
+        removal.settle(known);
+        removal
+    }
+
+    /// What keeps the migrations from being undone.
+    fn obstruct(&mut self, what: &Uninstall) {
+        if !what.cascade {
+            let mut needing: BTreeMap<&str, &Dependant> = BTreeMap::new();
+            for dependant in &self.dependants {
+                needing.entry(&dependant.app).or_insert(dependant);
+            }
+            self.obstacles.extend(needing.into_values().map(|Dependant { app, migration, needs }| {
+                Diagnostic::new(format!("the app {app} needs it: {app}:{migration} needs {needs}"))
+                    .help(format!("uninstall {app} as well: --cascade"))
+            }));
+        }
+        let stuck = self.order.iter().filter_map(|node| self.stuck.get(node));
+        self.obstacles.extend(stuck.cloned());
+    }
+
+    /// Applied migrations of apps that stay, before which one that goes asked to be.
+    pub(crate) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
+        let goes = |(a, m): &Node| {
+            let app = &self.sources.apps[*a];
+            known.record(&app.label, app.migrations[*m].id.version)
+        };
+        let asked = self.order.iter().filter_map(goes).flat_map(|record| {
+            record.required_by.iter().map(move |(app, version)| (record, (app.as_str(), *version)))
+        });
+        asked.filter(|(_, (app, version))| {
+            !self.leaving.iter().any(|leaving| leaving == app) && known.record(app, *version).is_some()
+        })
+    }
+
+    /// Leaves out cache operations that there is nothing to do for, or that would
+    /// take a cache from another app, or give one back to an app that is gone: the
+    /// registry may have been changed by hand, or an app been uninstalled since.
+    fn settle(&mut self, known: &Known) {
+        let mut owners = known.owners.clone();
+        let leaving = &self.leaving;
+        let gone = |name: &String| {
+            let owner = known.former.get(name).and_then(Option::as_ref);
+            owner.is_some_and(|owner| !known.installed.apps.contains_key(owner))
+        };
+        for (a, m) in &self.order {
+            let down = self.sources.apps[*a].migrations[*m].migration.down.iter_mut();
+            for operations in down {
+                operations.retain(|operation| match operation {
+                    Operation::RegisterCache(register) => match owners.contains_key(&register.name) {
+                        true => false,
+                        false if register.keeps_owner && gone(&register.name) => false,
+                        false => owners.insert(register.name.clone(), None).is_none(),
+                    },
+                    Operation::UnregisterCache(unregister) => match owners.get(&unregister.name) {
+                        None => false,
+                        Some(Some(owner)) if !leaving.contains(owner) => false,
+                        Some(_) => owners.remove(&unregister.name).is_some(),
+                    },
+                    _ => true,
+                });
+            }
+        }
+    }
+
+    /// Those of the registered caches that belong to the apps that go.
+    pub(crate) fn caches(&self, owners: &BTreeMap<String, Option<String>>) -> Vec<String> {
+        let leaves =
+            |owner: &Option<String>| owner.as_ref().is_some_and(|owner| self.leaving.contains(owner));
+        owners.iter().filter(|(_, owner)| leaves(owner)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What the undoing takes away.
+    pub(crate) fn effects(&self, dialect: &'static dyn Dialect) -> Effects {
+        let mut effects = Effects::new(dialect.syntax());
+        let down = self.order.iter().flat_map(|(a, m)| &self.sources.apps[*a].migrations[*m].migration.down);
+        for operation in down.flatten() {
+            match operation {
+                Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),
+                Operation::Schema(schema) => {
+                    effects.read(&schema.sql(dialect).unwrap_or_default());
+                }
+                Operation::Function(function) => {
+                    effects.unseen(&format!("the function {}", function.label()));
+                }
+                _ => {}
+            }
+        }
+        effects
+    }
+}
+
+/// The same with whole apps in order, where that is possible: one that needs
+/// another is done with before that is touched.
+fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
+    let mut apps = apps.to_vec();
+    for app in &mut apps {
+        let needed: BTreeSet<String> = (app.migrations.iter())
+            .flat_map(|loaded| &loaded.migration.depends_on)
+            .map(|dependency| dependency.app.clone())
+            .collect();
+        if let Some(first) = app.migrations.first_mut() {
+            let whole = needed.into_iter().map(|app| Dependency { app, which: Which::All, place: None });
+            first.migration.depends_on.extend(whole);
+        }
+    }
+    apps
+}
+
+/// The migrations of other apps that need what goes.
+fn dependants<'r>(
+    what: &Uninstall,
+    records: impl Iterator<Item = &'r Record>,
+    concerned: &BTreeSet<String>,
+    applied: &HashMap<(&str, i64), &Applied>,
+) -> Vec<Dependant> {
+    let name = |app: &str, version: i64| match applied.get(&(app, version)) {
+        Some(row) => format!("{app}:V{version}__{}", row.name),
+        // One of its repeatable migrations.
+        None if version == 0 => app.to_owned(),
+        None => format!("{app}:V{version}"),
+    };
+    let mut found = Vec::new();
+    for record in records.filter(|record| record.app != what.app) {
+        for (app, version) in record.needs.iter().filter(|(app, _)| concerned.contains(app)) {
+            let row = applied.get(&(record.app.as_str(), record.version));
+            found.push(Dependant {
+                app: record.app.clone(),
+                migration: MigrationId {
+                    version: record.version,
+                    prefix: Prefix::V,
+                    name: row.map_or_else(String::new, |row| row.name.clone()),
+                },
+                needs: name(app, *version),
+            });
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The repeatable migrations of other apps that depend on what goes.
+fn repeatable_dependants(
+    what: &Uninstall,
+    repeatables: &[RecordedRevert],
+    concerned: &BTreeSet<String>,
+) -> Vec<Dependant> {
+    let mut found = Vec::new();
+    for one in repeatables.iter().filter(|one| one.app != what.app) {
+        let others = one.depends_on.iter().filter(|(app, _)| *app != one.app && concerned.contains(app));
+        found.extend(others.map(|(app, which)| Dependant {
+            app: one.app.clone(),
+            migration: MigrationId::repeatable(&one.name),
+            needs: match which {
+                Which::All => app.clone(),
+                Which::Version(version) => format!("{app}:V{version}"),
+                Which::Repeatable(name) => format!("{app}:R__{name}"),
+            },
+        }));
+    }
+    found
+}
+
+/// An applied migration with what undoes it, or why nothing does.
+fn undoing(
+    dialect: &'static dyn Dialect,
+    app: &str,
+    history: &History,
+    row: &Applied,
+    code: Option<&LoadedApp>,
+    record: Option<&Record>,
+) -> (LoadedMigration, Option<Diagnostic>) {
+    let mut id = MigrationId { version: row.version, prefix: Prefix::V, name: row.name.clone() };
+    let same = code.and_then(|code| {
+        let found = &code.migrations[code.find(row.version)?];
+        match likeness(row, found, history.width()) {
+            Likeness::Same | Likeness::OtherDependencies => Some(found),
+            Likeness::Different => record.is_some_and(|record| record.body == body(found)).then_some(found),
+        }
+    });
+    let mut file = None;
+    let undo = if let Some(found) = same {
+        id.prefix = found.id.prefix;
+        file.clone_from(&found.file);
+        found.migration.undo().map_err(|operation| {
+            let what = operation.describe(dialect);
+            let problem = Diagnostic::new(format!("{app}:{id} cannot be undone: {what}"));
+            let problem = problem.help(LEAVE);
+            match operation.place().or(found.file.as_ref()) {
+                Some(place) => problem.at(place.clone()),
+                None => problem,
+            }
+        })
+    } else {
+        recorded(dialect, app, &id, record, code.is_some())
+    };
+    let (down, wrong) = match undo {
+        Ok(operations) => (operations, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let migration = Migration { down: Some(down), ..Migration::new() };
+    let text = String::new();
+    (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, wrong)
+}
+
+/// The app's repeatable migrations that drop something, each after those that it
+/// depends on.
+fn all_dropping(
+    dialect: &'static dyn Dialect,
+    repeatables: &[RecordedRevert],
+    app: &str,
+    code: Option<&LoadedApp>,
+) -> Vec<(LoadedMigration, Option<Diagnostic>)> {
+    let of_app = repeatables.iter().filter(|recorded| recorded.app == app);
+    let mut all: Vec<(LoadedMigration, Option<Diagnostic>)> = of_app
+        .map(|recorded| dropping(dialect, recorded, code))
+        .filter(|(loaded, wrong)| wrong.is_some() || loaded.migration.down.iter().flatten().next().is_some())
+        .collect();
+    let names: HashSet<String> = all.iter().map(|(loaded, _)| loaded.id.name.clone()).collect();
+    for (loaded, _) in &mut all {
+        let there =
+            |asked: &Dependency| matches!(&asked.which, Which::Repeatable(name) if names.contains(name));
+        loaded.migration.depends_on.retain(there);
+    }
+    all
+}
+
+/// An installed repeatable migration with what drops its objects: its `down`, from the
+/// code where that is what was installed, and from the record otherwise. Without `down`
+/// its objects stay.
+fn dropping(
+    dialect: &'static dyn Dialect,
+    recorded: &RecordedRevert,
+    code: Option<&LoadedApp>,
+) -> (LoadedMigration, Option<Diagnostic>) {
+    let (app, id) = (&recorded.app, MigrationId::repeatable(&recorded.name));
+    let found = code.and_then(|code| Some(&code.migrations[code.find_repeatable(&recorded.name)?]));
+    let same = found.filter(|found| text_checksum(found) == recorded.checksum);
+    let undo = match (same, &recorded.irreversible) {
+        (Some(found), _) => Ok(found.migration.undo_repeatable()),
+        (None, Some(why)) => {
+            let message = format!("{app}:{id} cannot be dropped from what is recorded: {why}");
+            let help = "run the host's command, which has the app's code as it was installed";
+            Err(Diagnostic::new(message).help(format!("{help}; or {LEAVE}")))
+        }
+        (None, None) => {
+            let place = format!("{app} {id} (recorded in the database)");
+            source::reverting::read(Path::new(&place), &recorded.revert, dialect).map_err(|problems| {
+                let unreadable =
+                    || Diagnostic::new(format!("{app}:{id} cannot be dropped: its record is unreadable"));
+                problems.into_iter().next().unwrap_or_else(unreadable)
+            })
+        }
+    };
+    let own = |(label, which): &(String, Which)| {
+        let named = matches!(which, Which::Repeatable(_)) && label == app;
+        named.then(|| Dependency { app: label.clone(), which: which.clone(), place: None })
+    };
+    let (down, wrong) = match undo {
+        Ok(operations) => (operations, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let depends_on = recorded.depends_on.iter().filter_map(own).collect();
+    let migration = Migration { down: Some(down), depends_on, ..Migration::new() };
+    let file = same.and_then(|found| found.file.clone());
+    (LoadedMigration { id, migration, text: String::new(), dependency_lines: Vec::new(), file }, wrong)
+}
+
+/// About an app that has records, and of which nothing tells what is applied.
+fn lost(table: &HistoryTable) -> Diagnostic {
+    let name = TableName::of(table.schema.as_deref(), &table.name);
+    let app = &table.app;
+    Diagnostic::new(format!(
+        "the history of {app} is not in {name} any more: nobody knows what is to be undone"
+    ))
+    .help(format!("if the table was renamed or moved, put it back; or {LEAVE}"))
+}
+
+const LEAVE: &str = "`--keep-data` leaves its tables where they are";
+
+/// What the record says that undoes the migration.
+fn recorded(
+    dialect: &'static dyn Dialect,
+    app: &str,
+    id: &MigrationId,
+    record: Option<&Record>,
+    has_code: bool,
+) -> Result<Vec<Operation>, Diagnostic> {
+    let Some(record) = record else {
+        let problem = Diagnostic::new(format!("{app}:{id} is applied, and what undoes it is not recorded"));
+        return Err(problem.help(format!("uninstall it with its file in place; or {LEAVE}")));
+    };
+    if let Some(obstacle) = &record.obstacle {
+        let problem =
+            Diagnostic::new(format!("{app}:{id} cannot be undone from what is recorded: {obstacle}"));
+        return Err(problem.help(match has_code {
+            true => format!("its file is not what was applied: put it back as it was; or {LEAVE}"),
+            false => {
+                format!("if the app's code can undo it, run the host's command, which has it; or {LEAVE}")
+            }
+        }));
+    }
+    let place = format!("{app} {id} (recorded in the database)");
+    source::reverting::read(Path::new(&place), &record.undo, dialect).map_err(|problems| {
+        let wrong = problems.into_iter().next();
+        wrong.unwrap_or_else(|| {
+            Diagnostic::new(format!("{app}:{id} cannot be undone: its record is unreadable"))
+        })
+    })
+}

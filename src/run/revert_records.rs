@@ -1,0 +1,174 @@
+//! What is written beside the history: a row for each installed app, and a record
+//! of each applied migration, from which it can be undone when its file is gone.
+
+use super::Run;
+use crate::engine::Transaction;
+use crate::error::Result;
+use crate::graph::Node;
+use crate::history::{
+    AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum,
+};
+use crate::model::{BUSTARD, Dependency, Which};
+use crate::plan::{Change, Facts};
+use crate::report::State;
+use crate::source::reverting;
+use crate::sql::Dialect;
+
+/// The record of a migration as it is now.
+fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Record {
+    let loaded = facts.migration(node);
+    let (undo, obstacle) = match loaded.migration.undo() {
+        Ok(operations) => reverting::write(&operations, dialect),
+        Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(dialect)))),
+    };
+    let app = facts.apps[node.0].label.clone();
+    Record {
+        version: loaded.id.version,
+        body: body(loaded),
+        needs: others(facts, &app, &loaded.migration.depends_on),
+        required_by: others(facts, &app, &loaded.migration.required_by),
+        app,
+        undo,
+        obstacle,
+    }
+}
+
+/// The migrations of other apps that dependencies name; of an app as a whole, its last.
+fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(String, i64)> {
+    let last = |label: &str| {
+        let app = facts.apps.iter().find(|app| app.label == label);
+        app.and_then(|app| app.versioned().last()).map(|loaded| loaded.id.version)
+    };
+    // Of a repeatable migration, the versions that come before it count, or the app.
+    let of_repeatable = |asked: &Dependency| matches!(asked.which, Which::Repeatable(_)).then_some(0);
+    let version = |asked: &Dependency| {
+        asked.which.version().or_else(|| last(&asked.app)).or_else(|| of_repeatable(asked))
+    };
+    let one = |asked: &Dependency| Some((asked.app.clone(), version(asked)?));
+    let named = dependencies.iter().filter(|asked| asked.app != app && asked.app != BUSTARD);
+    let mut others: Vec<(String, i64)> = named.filter_map(one).collect();
+    others.sort_unstable();
+    others.dedup();
+    others
+}
+
+impl Run<'_> {
+    /// Writes the record of a migration that has just been applied, and, with the
+    /// app's first in this run, that the app is installed.
+    pub(super) fn remember(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let enabled = facts.installed.state(&facts.apps[node.0].label) == Some(AppState::Enabled);
+        if !enabled && facts.keeps_records_of(node.0) {
+            self.put_app(transaction, facts, node.0, AppState::Enabled)?;
+        }
+        self.replace_record(transaction, facts, node)
+    }
+
+    /// Records a repeatable migration that has just been applied, and, with the app's
+    /// first in this run, that the app is installed.
+    pub(super) fn record_repeatable(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (dialect, app) = (transaction.dialect(), &facts.apps[node.0]);
+        let enabled = facts.installed.state(&app.label) == Some(AppState::Enabled);
+        if !enabled && facts.keeps_records_of(node.0) {
+            self.put_app(transaction, facts, node.0, AppState::Enabled)?;
+        }
+        let migration = facts.migration(node);
+        let (revert, irreversible) = match app.edition {
+            Some(_) => (String::new(), None),
+            None => reverting::write(&migration.migration.undo_repeatable(), dialect),
+        };
+        let installation = Installation {
+            app: app.label.clone(),
+            name: migration.id.name.clone(),
+            checksum: text_checksum(migration),
+            edition: app.edition,
+            depends_on: (migration.migration.depends_on.iter())
+                .map(|asked| (asked.app.clone(), asked.which.clone()))
+                .collect(),
+            revert,
+            irreversible,
+        };
+        let Installation { app, name, checksum, edition, .. } = &installation;
+        self.open.changes.push(Change::Installed {
+            app: app.clone(),
+            name: name.clone(),
+            checksum: checksum.clone(),
+            edition: *edition,
+        });
+        let statements = repeatable_rows::record(dialect, &installation);
+        statements.into_iter().try_for_each(|statement| transaction.execute(statement))
+    }
+
+    /// Writes the record anew of a migration whose file has been accepted.
+    pub(super) fn replace_record(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        if !facts.keeps_records_of(node.0) {
+            return Ok(());
+        }
+        let dialect = transaction.dialect();
+        transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))
+    }
+
+    /// Deletes the record of a migration that has just been reverted.
+    pub(super) fn forget(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        if !facts.keeps_records_of(node.0) {
+            return Ok(());
+        }
+        let (app, version) = (&facts.apps[node.0].label, facts.migration(node).id.version);
+        transaction.execute(app_rows::delete_record(transaction.dialect(), app, version))
+    }
+
+    /// Writes the state of an app, once in a transaction.
+    pub(super) fn put_app(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        app: usize,
+        state: AppState,
+    ) -> Result<()> {
+        if !self.open.written.insert(app) {
+            return Ok(());
+        }
+        let label = facts.apps[app].label.clone();
+        let history = transaction.history_table(&label).to_owned();
+        let app = InstalledApp { label, history, state };
+        transaction.execute(app_rows::put_app(transaction.dialect(), &app))?;
+        self.open.changes.push(Change::App(app));
+        Ok(())
+    }
+
+    /// Writes the record of an app that refinery has migrated, and those of its applied
+    /// migrations.
+    pub(super) fn adopt(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        app: usize,
+    ) -> Result<()> {
+        let dialect = transaction.dialect();
+        self.put_app(transaction, facts, app, AppState::Enabled)?;
+        let nodes = (0..facts.apps[app].first_repeatable()).map(|i| (app, i));
+        for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
+            transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))?;
+        }
+        Ok(())
+    }
+}

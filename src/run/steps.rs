@@ -1,0 +1,320 @@
+//! What each step does in the open transaction.
+
+use std::time::Instant;
+
+use super::{Event, Run};
+use crate::diagnostic::Place;
+use crate::engine::Transaction;
+use crate::engine::inspector::Table;
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::graph::Node;
+use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery, repeatable_rows};
+use crate::model::{Applied, BUSTARD, Form, Operation, Statement, UnregisterCache};
+use crate::plan::{Change, Facts, reverting_operations};
+use crate::registry::in_transaction::Manner;
+use crate::registry::{self, UntrackedTable};
+use crate::report::{AppChange, Direction, How, State, StepReport};
+use crate::run::caches;
+
+impl Run<'_> {
+    /// Applies a migration, and writes its history row and its record.
+    pub(super) fn apply(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
+        let started = self.start(transaction, facts, node, Direction::Up);
+        self.prepare(transaction, facts, node.0)?;
+        self.operations(transaction, facts, node, &loaded.migration.operations, Direction::Up)?;
+        let how = if self.options.fake { How::Faked } else { How::Run };
+        if loaded.is_repeatable() {
+            self.record_repeatable(transaction, facts, node)?;
+            self.installs(facts, node.0);
+            self.done(facts, node, Direction::Up, how, &loaded.migration.operations, started);
+            return Ok(());
+        }
+        let table = transaction.history_table(app).to_owned();
+        let width = facts.histories[node.0].width();
+        refinery::record(transaction, &table, loaded, width)?;
+        let row = Applied {
+            version: loaded.id.version,
+            name: loaded.id.name.clone(),
+            applied_on: String::new(),
+            checksum: checksum(&loaded.id, &loaded.text, width).to_string(),
+        };
+        self.open.changes.push(Change::Recorded(node.0, row));
+        self.remember(transaction, facts, node)?;
+        self.installs(facts, node.0);
+        self.done(facts, node, Direction::Up, how, &loaded.migration.operations, started);
+        Ok(())
+    }
+
+    /// Reverts a migration, and deletes its history row and its record.
+    pub(super) fn revert(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
+        let started = self.start(transaction, facts, node, Direction::Down);
+        let operations = reverting_operations(facts, node, transaction.dialect())?;
+        self.operations(transaction, facts, node, &operations, Direction::Down)?;
+        if loaded.is_repeatable() {
+            // Its records go with the app's.
+            self.done(facts, node, Direction::Down, How::Run, &operations, started);
+            return Ok(());
+        }
+        let table = transaction.history_table(app).to_owned();
+        refinery::delete(transaction, &table, loaded.id.version)?;
+        self.open.changes.push(Change::Forgotten(node.0, loaded.id.version));
+        self.forget(transaction, facts, node)?;
+        let how = if self.options.fake { How::Faked } else { How::Run };
+        self.done(facts, node, Direction::Down, how, &operations, started);
+        Ok(())
+    }
+
+    /// Accepts the file of an applied migration: replaces name and checksum.
+    pub(super) fn accept(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+    ) -> Result<()> {
+        let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
+        let started = Instant::now();
+        transaction.enter(app, &loaded.id.to_string());
+        let table = transaction.history_table(app).to_owned();
+        let checksum = checksum(&loaded.id, &loaded.text, facts.histories[node.0].width()).to_string();
+        refinery::replace(transaction, &table, &loaded.id, &checksum)?;
+        if let Some(row) = facts.row(node) {
+            let row = Applied { name: loaded.id.name.clone(), checksum, ..row.clone() };
+            self.open.changes.push(Change::Recorded(node.0, row));
+        }
+        self.replace_record(transaction, facts, node)?;
+        self.done(facts, node, Direction::Up, How::Repaired, &[], started);
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+        direction: Direction,
+    ) -> Instant {
+        let (app, name) = (&facts.apps[node.0].label, facts.migration(node).id.to_string());
+        log::info!("{} {app}:{name}", if direction == Direction::Up { "applying" } else { "reverting" });
+        transaction.enter(app, &name);
+        self.options.listeners.tell(Event::Started {
+            app: app.clone(),
+            migration: name,
+            direction,
+            index: self.report.steps.len() + self.open.steps.len() + 1,
+        });
+        Instant::now()
+    }
+
+    fn done(
+        &mut self,
+        facts: &Facts<'_>,
+        node: Node,
+        direction: Direction,
+        how: How,
+        operations: &[Operation],
+        started: Instant,
+    ) {
+        let (registered, unregistered) = caches::names(operations);
+        self.open.invalidates = true;
+        self.open.steps.push(StepReport {
+            app: facts.apps[node.0].label.clone(),
+            migration: facts.migration(node).id.clone(),
+            direction,
+            how,
+            registered,
+            unregistered,
+            elapsed: started.elapsed(),
+        });
+    }
+
+    /// Has refinery make the app's history table, if need be, and verify it.
+    fn prepare(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, app: usize) -> Result<()> {
+        if !self.verified.insert(app) {
+            return Ok(());
+        }
+        let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
+        let schema = transaction.dialect().own_schema().filter(|_| loaded.label == BUSTARD);
+        if let Some(schema) = schema.filter(|_| history.width.is_none()) {
+            let create = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+            transaction.execute(Statement::generated(create, None))?;
+        }
+        if history.width.is_none() {
+            transaction.makes_history(&loaded.label);
+            self.open.changes.push(Change::TableMade(app));
+        }
+        let allow = self.options.allow;
+        let table = transaction.history_table(&loaded.label).to_owned();
+        let missing = allow.missing || allow.out_of_order;
+        let same = |i: usize| facts.state((app, i)) == State::Applied;
+        refinery::verify(transaction, &table, loaded.versioned(), history, same, allow.divergent, missing)
+    }
+
+    fn operations(
+        &self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+        operations: &[Operation],
+        direction: Direction,
+    ) -> Result<()> {
+        let repeatable = facts.migration(node).is_repeatable() && direction == Direction::Up;
+        let manner = Manner { lenient: self.options.fake, repeatable };
+        let app = &facts.apps[node.0].label;
+        let name = facts.migration(node).id.to_string();
+        for operation in operations {
+            self.operate(transaction, app, &name, operation, manner)
+                .map_err(|error| error.in_migration(app, &name))?;
+        }
+        transaction.restore_settings()?;
+        if failpoint::fault("history-second-transaction") {
+            let form = if transaction.dialect().has_schemas() { Form::Generated } else { Form::Unsplit };
+            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
+        }
+        Ok(())
+    }
+
+    fn operate(
+        &self,
+        transaction: &mut dyn Transaction,
+        app: &str,
+        migration: &str,
+        operation: &Operation,
+        manner: Manner,
+    ) -> Result<()> {
+        match operation {
+            Operation::RegisterCache(register) => {
+                registry::in_transaction::register(transaction, register, app, manner)?;
+            }
+            Operation::UnregisterCache(unregister) => {
+                registry::in_transaction::unregister(transaction, unregister, manner)?;
+            }
+            // Bustard's own tables are needed even where nothing else is run.
+            Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_)
+                if self.options.fake && app != BUSTARD => {}
+            Operation::Sql(sql) => {
+                for statement in sql.statements() {
+                    transaction.execute(statement.clone())?;
+                }
+            }
+            Operation::Schema(schema) => {
+                let sql = schema.sql(transaction.dialect()).ok_or_else(|| {
+                    Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
+                })?;
+                // There is no line that it comes from, so its own is shown.
+                let place =
+                    Place::at(format!("{app} {migration} (built in code)"), 1, 1).with_line(sql.as_str());
+                transaction.execute(Statement { sql, place: Some(place), form: Form::Statement })?;
+            }
+            Operation::Function(function) => transaction.call(function)?,
+        }
+        Ok(())
+    }
+
+    /// Writes the state of an app.
+    pub(super) fn set_app(&mut self, transaction: &mut dyn Transaction, app: &InstalledApp) -> Result<()> {
+        transaction.execute(app_rows::put_app(transaction.dialect(), app))?;
+        self.open.changes.push(Change::App(app.clone()));
+        self.open.apps.push(AppChange { app: app.label.clone(), state: app.state });
+        self.open.invalidates = true;
+        Ok(())
+    }
+
+    pub(super) fn check_deferred(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        match transaction.dialect().check_deferred() {
+            Some(check) => transaction.execute(Statement::generated(check, None)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_references(&self, transaction: &mut dyn Transaction, tables: &[Table]) -> Result<()> {
+        let dialect = transaction.dialect();
+        let left = transaction.inspector().dangling(&mut |sql| transaction.rows(sql), tables)?;
+        match left.first() {
+            Some(left) => Err(Error::problems(ErrorKind::Failed, vec![left.in_the_way(dialect)])),
+            None => Ok(()),
+        }
+    }
+
+    /// Unregisters the caches that the apps own by now; whether there are any.
+    pub(super) fn unregister_caches(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        apps: &[String],
+        keep_sources: bool,
+    ) -> Result<bool> {
+        let rows = transaction.rows(registry::owned_query(transaction.dialect()))?;
+        let owned = caches::owned_by(caches::owners_of(rows), apps);
+        let manner = Manner::default();
+        for name in &owned {
+            let unregister = UnregisterCache { name: name.clone(), undoes: !keep_sources, place: None };
+            registry::in_transaction::unregister(transaction, &unregister, manner)?;
+        }
+        self.open.invalidates |= !owned.is_empty();
+        Ok(!owned.is_empty())
+    }
+
+    /// Deletes what the database knows of an app: its history, its record, its caches.
+    pub(super) fn forget_app(&mut self, transaction: &mut dyn Transaction, label: &str) -> Result<()> {
+        let dialect = transaction.dialect();
+        let table = transaction.history_table(label).to_owned();
+        refinery::drop_table(transaction, &table)?;
+        for statement in app_rows::delete_app(dialect, label) {
+            transaction.execute(statement)?;
+        }
+        transaction.execute(registry::forget_all(dialect, label))?;
+        self.open.apps.push(AppChange { app: label.to_owned(), state: AppState::NotInstalled });
+        self.open.invalidates = true;
+        Ok(())
+    }
+
+    /// Puts the triggers back that are missing; whether any is.
+    pub(super) fn restore_triggers(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
+        let rows = transaction.rows(registry::untracked_query(transaction.dialect()))?;
+        let mut missing = registry::untracked(rows);
+        missing.retain(UntrackedTable::is_repairable);
+        self.open.invalidates |= !missing.is_empty();
+        self.open.restored = missing;
+        Ok(!self.open.restored.is_empty())
+    }
+
+    /// Gives Bustard's own functions to the owner of its tables.
+    pub(super) fn settle_owner(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        match repeatable_rows::settle_owner(transaction.dialect()) {
+            Some(statement) => transaction.execute(statement),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that an app is installed, with the first of its migrations.
+    fn installs(&mut self, facts: &Facts<'_>, app: usize) {
+        let label = &facts.apps[app].label;
+        let first = facts.histories[app].applied.is_empty()
+            && label != BUSTARD
+            && facts.installed.state(label).is_none();
+        if first && !self.open.apps.iter().any(|change| change.app == *label) {
+            self.open.apps.push(AppChange { app: label.clone(), state: AppState::Enabled });
+        }
+    }
+
+    /// Lets the configured roles use caches, and no others.
+    pub(super) fn grant(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
+        if let Some(roles) = self.options.grant {
+            transaction.registry().set_grants(transaction, roles)?;
+            self.open.granted = true;
+        }
+        Ok(())
+    }
+}
