@@ -84,7 +84,7 @@ mod buster;
 pub mod cli;
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub mod config;
-mod diagnostic;
+pub mod diagnostic;
 #[doc(hidden)]
 pub mod embedded;
 mod engine;
@@ -125,7 +125,7 @@ pub use engine::database::{Canceller, Database};
 #[cfg(feature = "tokio")]
 pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Executor};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, ErrorReport, Result};
 #[cfg(feature = "_engine")]
 pub use graph::Asked;
 pub use history::AppState;

@@ -70,7 +70,7 @@ pub fn embed_for(directory: &str, engine: Engine) {
 
 fn run(directory: &str, engines: &[Engine]) {
     if let Err(error) = try_embed(directory, engines) {
-        eprintln!("error: {error}");
+        eprintln!("error: {error:#}");
         std::process::exit(1);
     }
 }
@@ -84,8 +84,8 @@ fn try_embed(given: &str, engines: &[Engine]) -> Result<()> {
     for warning in &survey.warnings {
         println!("cargo:warning={}", on_one_line(warning));
     }
-    if !survey.problems.is_empty() {
-        return Err(Error::problems(ErrorKind::Source, survey.problems));
+    if !survey.errors.is_empty() {
+        return Err(Error::from_diagnostics(ErrorKind::Source, survey.errors));
     }
     let files: Vec<Embedded> =
         survey.files.into_iter().map(|Surveyed { path, module }| Embedded { path, module }).collect();
@@ -114,10 +114,10 @@ fn within_package(given: &str) -> Result<String> {
     Ok(parts.join("/"))
 }
 
-fn on_one_line(problem: &Diagnostic) -> String {
-    let place = problem.place().map_or_else(String::new, |place| format!("{place}: "));
-    let help = problem.help_text().map_or_else(String::new, |help| format!("; {help}"));
-    format!("{place}{}{help}", problem.message())
+fn on_one_line(warning: &Diagnostic) -> String {
+    let place = warning.place().map_or_else(String::new, |place| format!("{place}: "));
+    let help = warning.advice().map_or_else(String::new, |help| format!("; {help}"));
+    format!("{place}{}{help}", warning.message())
 }
 
 #[cfg(test)]
@@ -139,7 +139,9 @@ mod tests {
 
     #[test]
     fn warnings_are_lines() {
-        let problem = Diagnostic::new("odd").at(crate::diagnostic::Place::at("a.sql", 2, 3)).help("mend it");
-        assert_eq!(on_one_line(&problem), "a.sql:2:3: odd; mend it");
+        let warning = Diagnostic::new(crate::diagnostic::Code::EmptyMigration, "odd")
+            .at(crate::diagnostic::Place::at("a.sql", 2, 3))
+            .help("mend it");
+        assert_eq!(on_one_line(&warning), "a.sql:2:3: odd; mend it");
     }
 }

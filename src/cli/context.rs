@@ -7,7 +7,7 @@ use bustard::{Config, Database, Engine, ErrorKind};
 use super::arguments::Options;
 use super::failure::Failure;
 use super::output::Output;
-use super::{document, signals};
+use super::{document, program, signals};
 
 /// The options and the configuration.
 pub struct Context<'a> {
@@ -76,7 +76,11 @@ impl<'a> Context<'a> {
             Ok((database, origin)) => Ok((database, origin.to_string())),
             Err(error) if given.is_some() && error.kind() == ErrorKind::Usage => {
                 Err(Failure::usage(format!("the database URL from --database-url: {}", error.message()))
-                    .help(error.help_text().unwrap_or_default())
+                    .help(
+                        error
+                            .advice()
+                            .map_or_else(String::new, |advice| advice.for_command(&program::name())),
+                    )
                     .into())
             }
             Err(error) => Err(error.into()),

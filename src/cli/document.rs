@@ -32,8 +32,8 @@
 //! | `unregistered` | `name`, `app`, `migration`: that registers it |
 //! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
-//! | `warnings`, `problems`, `obstacles` | `message`, `file`, `line`, `column`, `help` |
-//! | `error` | `kind`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `problems`, `applied` |
+//! | `warnings`, `diagnostics`, `obstacles` | `code`, `severity` (`error`, `warning`, `note`), `message`, `file`, `line`, `column`, `help` |
+//! | `error` | `kind`, `code`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `diagnostics`, `applied` |
 //!
 //! Migrations are written `V1__name`, cache versions are strings (they may
 //! exceed what a JSON number can hold), times are RFC 3339 in UTC.
@@ -41,13 +41,14 @@
 //! nothing changed and nothing was invalidated. `kind` is `usage`, `source`,
 //! `divergent`, `missing`, `out_of_order`, `locked`, `connection`, `database`,
 //! `cache`, `cancelled` or `failed`. `applied` lists what had committed before
-//! the failure, as `app:V1__name`.
+//! the failure, as `app:V1__name`. `code` is a stable word such as
+//! `duplicate-version`, see [`Code`](bustard::diagnostic::Code); that of an error with
+//! several `diagnostics` is the code of the first.
 
-use std::borrow::Cow;
-
+use bustard::diagnostic::Advice;
 use bustard::registry::{self, UntrackedTable};
 use bustard::{
-    AppState, AppStatus, Asked, Database as Connected, Diagnostic, Engine, MigrationStatus, Place,
+    AppState, AppStatus, Asked, Database as Connected, Engine, MigrationStatus, Place,
     PlannedStep as Planned, StepReport, UnregisteredCache,
 };
 use serde::Serialize;
@@ -295,25 +296,29 @@ impl<'a> From<&'a UntrackedTable> for Untracked<'a> {
     }
 }
 
-/// A warning, or one of the problems of an error.
+/// A warning, or one of the diagnostics of an error.
 #[derive(Serialize)]
-pub struct Trouble<'a> {
-    message: Cow<'a, str>,
+pub struct Diagnostic<'a> {
+    code: &'static str,
+    severity: &'static str,
+    message: &'a str,
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
-    help: Option<Cow<'a, str>>,
+    help: Option<String>,
 }
 
-impl<'a> From<&'a Diagnostic> for Trouble<'a> {
-    fn from(problem: &'a Diagnostic) -> Self {
-        let place = problem.place();
-        Trouble {
-            message: program::advice(problem.message()),
+impl<'a> From<&'a bustard::Diagnostic> for Diagnostic<'a> {
+    fn from(diagnostic: &'a bustard::Diagnostic) -> Self {
+        let place = diagnostic.place();
+        Diagnostic {
+            code: diagnostic.code().as_str(),
+            severity: diagnostic.severity().as_str(),
+            message: diagnostic.message(),
             file: place.map(file),
             line: place.and_then(Place::line),
             column: place.and_then(Place::column),
-            help: problem.help_text().map(program::advice),
+            help: diagnostic.advice().map(help),
         }
     }
 }
@@ -327,6 +332,7 @@ pub struct Failed<'a> {
 #[derive(Default, Serialize)]
 struct FailedError<'a> {
     kind: &'static str,
+    code: &'static str,
     message: String,
     app: Option<&'a str>,
     migration: Option<&'a str>,
@@ -334,8 +340,8 @@ struct FailedError<'a> {
     line: Option<u32>,
     column: Option<u32>,
     database: Option<ServerMessage<'a>>,
-    help: Option<Cow<'a, str>>,
-    problems: Vec<Trouble<'a>>,
+    help: Option<String>,
+    diagnostics: Vec<Diagnostic<'a>>,
     applied: Option<&'a [String]>,
 }
 
@@ -347,40 +353,43 @@ struct ServerMessage<'a> {
 
 impl<'a> Failed<'a> {
     pub fn new(failure: &'a Failure) -> Self {
-        let kind = failure.kind();
+        let (kind, code) = (failure.kind(), failure.code().as_str());
         let error = match failure {
             Failure::Library(error) => {
-                let only = match error.all_problems() {
+                let only = match error.diagnostics() {
                     [only] => Some(only),
                     _ => None,
                 };
                 FailedError {
                     kind,
-                    message: program::advice(error.message()).into_owned(),
+                    code,
+                    message: error.message().to_owned(),
                     app: error.app(),
                     migration: error.migration(),
                     file: error.place().map(file),
                     line: error.place().and_then(Place::line),
                     column: error.place().and_then(Place::column),
-                    database: (error.database_message())
+                    database: error
+                        .server_message()
                         .map(|message| ServerMessage { code: error.sqlstate(), message }),
-                    help: error.help_text().or_else(|| only?.help_text()).map(program::advice),
-                    problems: error.all_problems().iter().map(Trouble::from).collect(),
+                    help: error.advice().or_else(|| only?.advice()).map(help),
+                    diagnostics: error.diagnostics().iter().map(Diagnostic::from).collect(),
                     applied: error.applied(),
                 }
             }
             Failure::Usage(usage) => FailedError {
                 kind,
+                code,
                 message: usage.message.clone(),
                 file: usage.file.as_ref().map(|file| file.display().to_string()),
-                help: usage.help.as_deref().map(program::advice),
+                help: usage.help.clone(),
                 ..FailedError::default()
             },
             Failure::Panicked(words) => {
-                FailedError { kind, message: format!("a panic: {words}"), ..FailedError::default() }
+                FailedError { kind, code, message: format!("a panic: {words}"), ..FailedError::default() }
             }
             Failure::Output(_) => {
-                FailedError { kind, message: failure.to_string(), ..FailedError::default() }
+                FailedError { kind, code, message: failure.to_string(), ..FailedError::default() }
             }
         };
         Failed { error }
@@ -390,6 +399,10 @@ impl<'a> Failed<'a> {
 /// Whole milliseconds.
 pub fn milliseconds(duration: std::time::Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+fn help(advice: &Advice) -> String {
+    advice.for_command(&program::name())
 }
 
 fn file(place: &Place) -> String {

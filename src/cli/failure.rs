@@ -1,16 +1,17 @@
-//! Why a command failed: what the library says, or what only the command can
-//! know (its arguments, the working directory, standard output). Either is
-//! shown the same way, as text and as JSON.
+//! Failures of the command: an error of the library, or one that only the command
+//! knows (its arguments, the working directory, standard output). Both are shown the
+//! same way, as text and as JSON.
 
 use std::any::Any;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bustard::diagnostic::Code;
 use bustard::{Error, ErrorKind};
 
 use super::exit::Exit;
-use super::signals;
+use super::{program, signals};
 
 /// A failure of the command.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub enum Failure {
     Panicked(String),
 }
 
-/// What is wrong with what the command was given.
+/// The arguments or the working directory are not valid.
 #[derive(Debug, Default)]
 pub struct Usage {
     pub message: String,
@@ -50,7 +51,16 @@ impl Failure {
         }
     }
 
-    /// The failure's kind, as it is called in JSON.
+    /// The code of the failure in JSON.
+    pub fn code(&self) -> Code {
+        match self {
+            Failure::Library(error) => error.code(),
+            Failure::Usage(_) => Code::InvalidUsage,
+            Failure::Output(_) | Failure::Panicked(_) => Code::Failed,
+        }
+    }
+
+    /// The kind of the failure in JSON.
     pub fn kind(&self) -> &'static str {
         match self {
             Failure::Usage(_) => "usage",
@@ -108,7 +118,7 @@ impl From<Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Library(error) => error.fmt(f),
+            Failure::Library(error) => error.report().for_command(&program::name()).fmt(f),
             Failure::Usage(usage) => usage.fmt(f),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::Panicked(words) => {

@@ -60,27 +60,25 @@ impl Output {
         }
     }
 
-    /// Tells what did not stop the run; in JSON the documents have a key for it.
+    /// Prints findings that did not stop the run; in JSON the documents have a key for it.
     pub fn warnings(&self, warnings: &[Diagnostic]) {
         if self.json || self.quiet {
             return;
         }
+        let program = program::name();
         for warning in warnings {
-            print_error(&format!(
-                "{} {}\n",
-                paint(YELLOW, "warning:"),
-                program::advice(&warning.to_string())
-            ));
+            let text = warning.report().for_command(&program);
+            print_error(&format!("{} {text}\n", paint(YELLOW, "warning:")));
         }
     }
 
     /// Tells what went wrong.
     pub fn failure(&self, failure: &Failure) {
-        // Nobody is left to be told when the answer's place is the one that failed.
+        // Where standard output failed, a document cannot be written to it.
         if self.json && !matches!(failure, Failure::Output(_)) {
             let _ = write_json(&document::Failed::new(failure));
         } else {
-            print_error(&format!("{} {}\n", paint(RED, "error:"), program::advice(&failure.to_string())));
+            print_error(&format!("{} {}\n", paint(RED, "error:"), failure));
         }
     }
 }

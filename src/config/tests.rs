@@ -1,13 +1,13 @@
 use super::*;
 
 fn parse(text: &str) -> Config {
-    Config::parse(Path::new("etc/bustard.toml"), text).unwrap_or_else(|error| panic!("{error}"))
+    Config::parse(Path::new("etc/bustard.toml"), text).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 fn error(text: &str) -> String {
     match Config::parse(Path::new("etc/bustard.toml"), text) {
         Ok(_) => panic!("accepted: {text}"),
-        Err(error) => error.to_string(),
+        Err(error) => error.report().to_string(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use crate::diagnostic::Place;
+use crate::diagnostic::{Action, Advice, Place};
 use crate::error::{Error, Result};
 
 const VARIABLE: &str = "DATABASE_URL";
@@ -58,7 +58,9 @@ pub fn find(given: Option<&str>, config: &Config) -> Result<(String, Origin)> {
         return Ok((url.clone(), Origin::File(path.clone())));
     }
     Err(Error::usage("no database was named").help(
-        "give --database-url, set DATABASE_URL (also in .env), or write `url` under [database] in bustard.toml",
+        Advice::text("give ")
+            .then(Action::DatabaseUrl)
+            .and(", set DATABASE_URL (also in .env), or write `url` under [database] in bustard.toml"),
     ))
 }
 

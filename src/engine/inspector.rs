@@ -10,7 +10,7 @@
 use std::fmt;
 
 use super::{Row, quote_ident};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Action, Advice, Code, Diagnostic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Dialect, TableName};
 
@@ -75,13 +75,14 @@ impl Reference {
     pub(crate) fn in_the_way(&self, dialect: &'static dyn Dialect) -> Diagnostic {
         let (table, references) = (self.from.shown(dialect), self.to.shown(dialect));
         let columns = self.columns.join(", ");
-        Diagnostic::new(format!(
+        let message = format!(
             "the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"
-        ))
-        .help(format!(
-            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; \
-             or `--keep-data` leaves the tables where they are"
-        ))
+        );
+        let advice = format!(
+            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; or "
+        );
+        Diagnostic::new(Code::ReferencedTable, message)
+            .help(Advice::text(advice).then(Action::KeepData).and(" leaves the tables where they are"))
     }
 }
 

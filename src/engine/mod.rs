@@ -17,6 +17,7 @@ pub(crate) mod sqlite;
 
 use std::time::Duration;
 
+use crate::diagnostic::Code;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
 use crate::sql::Dialect;
@@ -237,7 +238,7 @@ pub trait Transaction {
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub kind: ErrorKind,
-    pub said: Box<ServerMessage>,
+    pub server_message: Box<ServerMessage>,
     /// Characters into the statement, counted from 0.
     pub offset: Option<usize>,
 }
@@ -250,7 +251,7 @@ impl Failure {
         }
         if statement.form == Form::Generated {
             // The functions are Bustard's own.
-            self.said.context = None;
+            self.server_message.context = None;
         }
         let place = match self.offset {
             Some(offset) => statement.place_of(offset),
@@ -261,13 +262,13 @@ impl Failure {
 
     /// Whether the registry said that a cache is unknown, or registered already.
     pub(crate) fn is_cache(&self) -> bool {
-        matches!(self.said.code.as_deref(), Some("42704" | "42710"))
+        matches!(self.server_message.code.as_deref(), Some("42704" | "42710"))
     }
 
     /// Whether the connection ended without the database having said anything.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_silence(&self) -> bool {
-        self.kind == ErrorKind::Connection && self.said.code.is_none()
+        self.kind == ErrorKind::Connection && self.server_message.code.is_none()
     }
 
     /// The error of something that is no statement of a migration.
@@ -279,8 +280,13 @@ impl Failure {
             ErrorKind::Locked => "the database is locked",
             _ => "the database refused a statement",
         };
-        let forbidden = self.said.code.as_deref() == Some("42501");
-        let error = Error::new(self.kind, message).said(*self.said);
+        let sqlstate = self.server_message.code.as_deref();
+        let forbidden = sqlstate == Some("42501");
+        let is_duplicate = self.kind == ErrorKind::Cache && sqlstate == Some("42710");
+        let mut error = Error::new(self.kind, message).with_server_message(*self.server_message);
+        if is_duplicate {
+            error = error.with_code(Code::DuplicateCache);
+        }
         if !forbidden {
             return error;
         }
@@ -289,23 +295,25 @@ impl Failure {
 }
 
 /// The error of a function of a migration. One that comes from the database, by
-/// way of the driver (`said`) or of [`OpenTransaction::execute`], keeps what the
-/// database said.
+/// way of the driver (`refused`) or of [`OpenTransaction::execute`], keeps the server
+/// message.
 pub(crate) fn function_failed(
     function: &Function,
     error: Box<dyn std::error::Error + Send + Sync>,
-    said: Option<Error>,
+    refused: Option<Error>,
 ) -> Error {
     let message = |text: &str| format!("the function {} failed: {text}", function.label());
-    if let Some(said) = said {
-        return said.with_message(message("the database refused a statement")).caused_by(error);
+    if let Some(refused) = refused {
+        return refused.with_message(message("the database refused a statement")).caused_by(error);
     }
     match error.downcast::<Error>() {
         Ok(error) => {
             let message = message(error.message());
             error.with_message(message)
         }
-        Err(error) => Error::new(ErrorKind::Failed, message(&error.to_string())).caused_by(error),
+        Err(error) => Error::new(ErrorKind::Failed, message(&error.to_string()))
+            .with_code(Code::FunctionFailed)
+            .caused_by(error),
     }
 }
 
@@ -330,6 +338,7 @@ pub(crate) fn quote_ident(name: &str) -> String {
 /// The error of a history table that is none.
 pub(crate) fn other_shape(table: &str, found: &str) -> Error {
     Error::new(ErrorKind::Failed, format!("the table {table} is no migration history: it has another shape"))
+        .with_code(Code::InvalidHistory)
         .help(format!(
             "it should have the columns version (int4 or int8), name, applied_on and checksum (varchar), and has: {found}; \
              give the app another table with `history = \"…\"`"

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{Row, Session, Transaction, sealed};
-use crate::diagnostic::nearest;
+use crate::diagnostic::{Code, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RegisterCache, UnregisterCache};
 use crate::sql::Manner;
@@ -91,6 +91,7 @@ pub(crate) fn unknown_now(executor: &mut dyn sealed::Executor, name: &str) -> Re
 pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
     let owner = owner.map_or_else(String::new, |owner| format!(" by the app {owner}"));
     Error::new(ErrorKind::Cache, format!("the cache {name} is already registered{owner}"))
+        .with_code(Code::DuplicateCache)
         .help("choose another name, or unregister that one first")
 }
 

@@ -1,13 +1,16 @@
-//! What can go wrong, said so that the reader knows what to do next.
+//! Failures.
 //!
-//! [`Error`] is opaque: ask it for its [`ErrorKind`], its [`Place`] or the
-//! SQLSTATE. Printing it gives the whole story over several lines: what
-//! happened, where, what the database said, and the next step. No secret of a
-//! connection URL ever gets into one.
+//! [`Error`] is opaque: ask it for its [`ErrorKind`], its [`Code`], its [`Place`] or the
+//! SQLSTATE. Printing it gives one line; [`Error::report`] tells the whole story over
+//! several lines: what happened, where, the server message, and the next step. An error
+//! never contains a secret of a connection URL.
+
+mod report;
 
 use std::fmt;
 
-use crate::diagnostic::{Diagnostic, Place, write_diagnostic};
+pub use self::report::ErrorReport;
+use crate::diagnostic::{Advice, Code, Diagnostic, Place, one_line};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -43,11 +46,33 @@ pub enum ErrorKind {
     Store,
     /// The run was cancelled from outside.
     Cancelled,
-    /// Whatever else: a function of a migration failed, history of another shape.
+    /// Any other failure: a function of a migration failed, a history table has another
+    /// shape.
     Failed,
 }
 
-/// What the database said.
+impl ErrorKind {
+    /// The code of errors of this kind that have no code of their own.
+    fn code(self) -> Code {
+        match self {
+            ErrorKind::Usage => Code::InvalidUsage,
+            ErrorKind::Divergent => Code::DivergentMigration,
+            ErrorKind::Missing => Code::MissingMigration,
+            ErrorKind::OutOfOrder => Code::OutOfOrderMigration,
+            ErrorKind::Locked => Code::LockTimeout,
+            ErrorKind::Connection => Code::ConnectionFailed,
+            ErrorKind::Database => Code::StatementFailed,
+            ErrorKind::Cache => Code::UnknownCache,
+            ErrorKind::Stale => Code::StaleSnapshot,
+            ErrorKind::Store => Code::StoreFailed,
+            ErrorKind::Cancelled => Code::Cancelled,
+            // Errors in sources consist of diagnostics.
+            ErrorKind::Failed | ErrorKind::Source => Code::Failed,
+        }
+    }
+}
+
+/// The message of the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerMessage {
     pub message: String,
@@ -71,13 +96,14 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    code: Option<Code>,
     message: String,
     app: Option<String>,
     migration: Option<String>,
     place: Option<Place>,
-    said: Option<ServerMessage>,
-    help: Option<String>,
-    problems: Vec<Diagnostic>,
+    server_message: Option<ServerMessage>,
+    advice: Option<Advice>,
+    diagnostics: Vec<Diagnostic>,
     applied: Option<Vec<String>>,
     uncertain: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -87,13 +113,14 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
             kind,
+            code: None,
             message: message.into(),
             app: None,
             migration: None,
             place: None,
-            said: None,
-            help: None,
-            problems: Vec::new(),
+            server_message: None,
+            advice: None,
+            diagnostics: Vec::new(),
             applied: None,
             uncertain: false,
             source: None,
@@ -104,19 +131,25 @@ impl Error {
         Error::new(ErrorKind::Usage, message)
     }
 
-    /// Several problems as one error; there must be at least one.
-    pub(crate) fn problems(kind: ErrorKind, problems: Vec<Diagnostic>) -> Self {
-        let message = match problems.len() {
-            1 => problems[0].message.clone(),
-            n => format!("{n} problems"),
+    /// Diagnostics as one error; there must be at least one.
+    pub(crate) fn from_diagnostics(kind: ErrorKind, diagnostics: Vec<Diagnostic>) -> Self {
+        let message = match diagnostics.len() {
+            1 => diagnostics[0].message.clone(),
+            n => format!("{n} errors"),
         };
         let mut error = Error::new(kind, message);
-        error.0.problems = problems;
+        error.0.diagnostics = diagnostics;
         error
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.0.help = Some(help.into());
+    /// Gives it a code of its own.
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        self.0.code = Some(code);
+        self
+    }
+
+    pub(crate) fn help(mut self, advice: impl Into<Advice>) -> Self {
+        self.0.advice = Some(advice.into());
         self
     }
 
@@ -125,8 +158,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn said(mut self, said: ServerMessage) -> Self {
-        self.0.said = Some(said);
+    pub(crate) fn with_server_message(mut self, message: ServerMessage) -> Self {
+        self.0.server_message = Some(message);
         self
     }
 
@@ -139,20 +172,20 @@ impl Error {
         self
     }
 
-    /// Says at least in which file it was, where nothing better is known.
-    pub(crate) fn or_in_file(mut self, file: Option<Place>) -> Self {
+    /// Names the file, unless a place is known already.
+    pub(crate) fn with_default_place(mut self, file: Option<Place>) -> Self {
         if self.0.place.is_none() {
             self.0.place = file;
         }
         self
     }
 
-    /// What to do next, unless something better is said already.
-    pub(crate) fn or_help(self, help: impl Into<String>) -> Self {
-        if self.0.help.is_some() { self } else { self.help(help) }
+    /// Gives it advice, unless it has some already.
+    pub(crate) fn or_help(self, advice: impl Into<Advice>) -> Self {
+        if self.0.advice.is_some() { self } else { self.help(advice) }
     }
 
-    /// Says it in other words.
+    /// Replaces the message.
     pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();
         self
@@ -171,7 +204,7 @@ impl Error {
         self
     }
 
-    /// The same failure, known to have been asked for.
+    /// The same failure, caused by a request to cancel.
     #[cfg(feature = "postgres")]
     pub(crate) fn cancelled(mut self) -> Self {
         self.0.kind = ErrorKind::Cancelled;
@@ -184,12 +217,32 @@ impl Error {
         self
     }
 
+    /// The whole story over several lines: message, place with an excerpt, server
+    /// message, what had committed before, and advice. `{:#}` prints the same.
+    ///
+    /// ```
+    /// use bustard::{App, Engine, Migration, Migrator};
+    ///
+    /// let app = App::new("main").migration("V1__a", Migration::new().sql("COMMIT"));
+    /// let error = Migrator::new().app(app).load(Engine::Sqlite).unwrap_err();
+    /// assert_eq!(error.to_string().lines().count(), 1);
+    /// assert!(error.report().to_string().contains("help: leave it out"));
+    /// ```
+    pub fn report(&self) -> ErrorReport<'_> {
+        ErrorReport::new(self)
+    }
+
+    /// The code of the finding; that of the first one where there are several.
+    pub fn code(&self) -> Code {
+        self.0.code.or(self.0.diagnostics.first().map(Diagnostic::code)).unwrap_or(self.0.kind.code())
+    }
+
     /// What sort of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The first line: what happened, without place or advice.
+    /// What happened, without place or advice.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -206,7 +259,7 @@ impl Error {
 
     /// The file, line and column of it.
     pub fn place(&self) -> Option<&Place> {
-        self.0.place.as_ref().or_else(|| match self.0.problems.as_slice() {
+        self.0.place.as_ref().or_else(|| match self.0.diagnostics.as_slice() {
             [only] => only.place(),
             _ => None,
         })
@@ -214,22 +267,22 @@ impl Error {
 
     /// The five characters of SQLSTATE, or SQLite's extended result code.
     pub fn sqlstate(&self) -> Option<&str> {
-        self.0.said.as_ref()?.code.as_deref()
+        self.0.server_message.as_ref()?.code.as_deref()
     }
 
-    /// What the database said, word for word.
-    pub fn database_message(&self) -> Option<&str> {
-        Some(self.0.said.as_ref()?.message.as_str())
+    /// The message of the database, unchanged.
+    pub fn server_message(&self) -> Option<&str> {
+        Some(self.0.server_message.as_ref()?.message.as_str())
     }
 
     /// What to do next.
-    pub fn help_text(&self) -> Option<&str> {
-        self.0.help.as_deref()
+    pub fn advice(&self) -> Option<&Advice> {
+        self.0.advice.as_ref()
     }
 
-    /// Everything that is wrong, where there is more than one thing.
-    pub fn all_problems(&self) -> &[Diagnostic] {
-        &self.0.problems
+    /// The findings that the error consists of; empty where it is a failure of a run.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.0.diagnostics
     }
 
     /// The migrations that the run had committed before it failed, as
@@ -239,49 +292,35 @@ impl Error {
     }
 }
 
+/// One line; `{:#}` is the [`report`](Error::report).
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return self.report().fmt(f);
+        }
         let inner = &*self.0;
-        if inner.problems.is_empty() {
-            if let (Some(app), Some(migration)) = (&inner.app, &inner.migration) {
-                write!(f, "{app}:{migration}: ")?;
-            }
-            write_diagnostic(f, &inner.message, inner.place.as_ref())?;
+        match inner.diagnostics.as_slice() {
+            [] => {}
+            [only] => return only.fmt(f),
+            [first, ..] => return write!(f, "{}; the first: {first}", one_line(&inner.message)),
         }
-        for (i, problem) in inner.problems.iter().enumerate() {
-            if i > 0 {
-                write!(f, "\n\n")?;
-            }
-            write!(f, "{problem}")?;
+        if let (Some(app), Some(migration)) = (&inner.app, &inner.migration) {
+            write!(f, "{app}:{migration}: ")?;
         }
-        if let Some(said) = &inner.said {
-            write!(f, "\n  database: {}", said.message)?;
-            if let Some(code) = &said.code {
-                write!(f, " ({code})")?;
-            }
-            let parts = [("detail", &said.detail), ("hint", &said.hint), ("context", &said.context)];
-            for (label, text) in parts {
-                if let Some(text) = text {
-                    write!(f, "\n  {label}: {}", text.replace('\n', "\n    "))?;
-                }
-            }
+        f.write_str(&one_line(&inner.message))?;
+        if let Some(server) = &inner.server_message {
+            write!(f, ": {}", one_line(&server.message))?;
         }
-        match inner.applied.as_deref() {
-            None => {}
-            Some([]) if inner.uncertain => {}
-            Some([]) => write!(f, "\n  nothing was changed")?,
-            Some(applied) => write!(f, "\n  committed before it, and kept: {}", applied.join(", "))?,
-        }
-        if let Some(help) = &inner.help {
-            write!(f, "\n  help: {help}")?;
-        }
-        Ok(())
+        let code = inner.server_message.as_ref().and_then(|server| server.code.clone());
+        let place = inner.place.as_ref().map(|place| one_line(&place.to_string()));
+        let more: Vec<String> = code.into_iter().chain(place).collect();
+        if more.is_empty() { Ok(()) } else { write!(f, " ({})", more.join(", ")) }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {self}", self.0.kind)
+        write!(f, "{:?}: {}", self.0.kind, self.report())
     }
 }
 

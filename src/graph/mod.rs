@@ -14,7 +14,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use crate::diagnostic::{Diagnostic, Place, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::model::{BUSTARD, Dependency, LoadedApp, Which};
 
 /// An app's index and a migration's index in it.
@@ -58,19 +58,19 @@ pub(crate) struct Graph {
 
 impl Graph {
     /// An app in `broken` may lack a migration, or have a version twice: a
-    /// dependency on what cannot be found there is no problem of its own.
+    /// dependency that cannot be found there is not reported.
     ///
-    /// Each problem comes with the index of the app that asked; cycles, which
+    /// Each diagnostic comes with the index of the app that asked; cycles, which
     /// concern more than one, with an index after all of them.
     pub(crate) fn new(apps: &[LoadedApp], broken: &HashSet<usize>) -> Result<Self, Vec<(usize, Diagnostic)>> {
-        let mut problems = Vec::new();
-        let edges = build(apps, broken, &mut problems);
+        let mut errors = Vec::new();
+        let edges = build(apps, broken, &mut errors);
         let order = sorted(&edges, apps);
         if order.len() < edges.node_count() {
-            problems.extend(cycles(&edges, apps).into_iter().map(|problem| (apps.len(), problem)));
+            errors.extend(cycles(&edges, apps).into_iter().map(|cycle| (apps.len(), cycle)));
         }
-        if !problems.is_empty() {
-            return Err(problems);
+        if !errors.is_empty() {
+            return Err(errors);
         }
         let needed =
             |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
@@ -104,7 +104,7 @@ impl Graph {
     }
 }
 
-fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize, Diagnostic)>) -> Edges {
+fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, Diagnostic)>) -> Edges {
     let mut graph = Edges::new();
     let nodes: Vec<Vec<NodeIndex>> = (apps.iter().enumerate())
         .map(|(a, app)| (0..app.migrations.len()).map(|m| graph.add_node((a, m))).collect())
@@ -147,14 +147,14 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, problems: &mut Vec<(usize,
                             if how == Asked::RequiredBy { (this, other) } else { (other, this) };
                         graph.add_edge(before, after, Reason::Asked(how, place(dependency)));
                     }),
-                    Err(mut problem) => {
+                    Err(mut error) => {
                         let who = who(if how == Asked::RequiredBy { "is required by" } else { "depends on" });
-                        problem.message = format!("{who} {}", problem.message);
-                        let problem = match place(dependency) {
-                            Some(place) => problem.at(place),
-                            None => problem,
+                        error.message = format!("{who} {}", error.message);
+                        let error = match place(dependency) {
+                            Some(place) => error.at(place),
+                            None => error,
                         };
-                        problems.push((a, problem));
+                        errors.push((a, error));
                     }
                 }
             }
@@ -190,12 +190,12 @@ fn find(
 ) -> Result<Vec<Node>, Diagnostic> {
     let label = dependency.app.as_str();
     let Some(&a) = labels.get(label) else {
-        let problem = Diagnostic::new(format!("the app `{label}`, which is not there"));
+        let error = Diagnostic::new(Code::UnknownApp, format!("the app `{label}`, which does not exist"));
         let mut names: Vec<&str> = labels.keys().copied().collect();
         names.sort_unstable();
-        // Nobody means itself.
+        // An app that depends on itself is another error.
         let others = names.iter().copied().filter(|name| *name != apps[asking].label);
-        return Err(problem.help(match nearest(label, others) {
+        return Err(error.help(match nearest(label, others) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the apps of this run are {}", names.join(", ")),
         }));
@@ -203,8 +203,8 @@ fn find(
     let app = &apps[a];
     let found = match &dependency.which {
         Which::All if a == asking => {
-            let problem = Diagnostic::new(format!("its own app `{label}` as a whole"));
-            return Err(problem.help("name a version; those below its own come first anyway"));
+            let error = Diagnostic::new(Code::SelfDependency, format!("its own app `{label}` as a whole"));
+            return Err(error.help("name a version; those below its own come first anyway"));
         }
         // Its other migrations come before these.
         Which::All => {
@@ -234,13 +234,12 @@ fn missing(app: &LoadedApp, which: &Which) -> Diagnostic {
         Which::Repeatable(name) => format!("the repeatable migration {name}"),
         Which::All | Which::Version(_) => format!("version{}", which.suffix()),
     };
-    let problem =
-        Diagnostic::new(format!("{what} of the app `{label}`, which has no such migration for this engine"));
+    let message = format!("{what} of the app `{label}`, which has no such migration for this engine");
     let alike = match which {
         Which::Repeatable(_) => app.repeatables(),
         Which::All | Which::Version(_) => app.versioned(),
     };
-    problem.help(match alike {
+    Diagnostic::new(Code::UnknownDependency, message).help(match alike {
         [] if matches!(which, Which::Repeatable(_)) => "it has no repeatable migration".to_owned(),
         [] => "it has none at all".to_owned(),
         some if some.len() <= 8 => {
@@ -278,9 +277,9 @@ fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
     order
 }
 
-/// A problem for each knot of migrations that wait for one another.
+/// A diagnostic for each group of migrations that depend on one another.
 fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Diagnostic> {
-    let mut problems = Vec::new();
+    let mut found = Vec::new();
     // The other algorithm, Tarjan's, is recursive: as deep as a history is long.
     for knot in kosaraju_scc(graph) {
         let itself = |node: NodeIndex| graph.contains_edge(node, node);
@@ -293,10 +292,10 @@ fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Diagnostic> {
         if knot.len() == 1 && !itself(start) {
             continue;
         }
-        problems.push(describe(around(graph, start, &knot, apps), graph, apps));
+        found.push(describe(around(graph, start, &knot, apps), graph, apps));
     }
-    problems.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
-    problems
+    found.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
+    found
 }
 
 /// The shortest way from a migration to itself, backwards: each depends on the next.
@@ -351,22 +350,23 @@ fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp
     let mut first_place = None;
     for (pair, (_, reason)) in names.windows(2).zip(&path) {
         let why = match reason {
-            Reason::Versions => "the order of versions says so".to_owned(),
+            Reason::Versions => "the order of versions".to_owned(),
             Reason::Repeatable => "repeatable migrations come after the versions of their app".to_owned(),
             Reason::Bustard => "every app depends on Bustard's own tables and functions".to_owned(),
-            Reason::Asked(_, None) => "asked in code".to_owned(),
+            Reason::Asked(_, None) => "declared in code".to_owned(),
             Reason::Asked(_, Some(place)) => {
                 first_place.get_or_insert_with(|| place.clone());
-                format!("asked in {place}")
+                format!("declared in {place}")
             }
         };
         steps.push(format!("{} comes after {}: {why}", pair[0], pair[1]));
     }
-    let problem = Diagnostic::new(format!("dependency cycle: {}", names.join(" → ")));
-    let problem = problem.help(format!("remove one of the dependencies:\n    {}", steps.join("\n    ")));
+    let message = format!("dependency cycle: {}", names.join(" → "));
+    let cycle = Diagnostic::new(Code::DependencyCycle, message)
+        .help(format!("remove one of these dependencies:\n    {}", steps.join("\n    ")));
     match first_place {
-        Some(place) => problem.at(place),
-        None => problem,
+        Some(place) => cycle.at(place),
+        None => cycle,
     }
 }
 

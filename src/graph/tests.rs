@@ -33,7 +33,7 @@ fn problems(apps: &[LoadedApp]) -> Vec<String> {
 /// What is left to say where something is wrong with these apps already.
 fn problems_beside<const N: usize>(apps: &[LoadedApp], broken: [usize; N]) -> Vec<String> {
     let problems = Graph::new(apps, &HashSet::from(broken)).expect_err("there is no order");
-    problems.iter().map(|(_, problem)| problem.to_string()).collect()
+    problems.iter().map(|(_, error)| error.report().to_string()).collect()
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn what_is_missing_is_named_with_who_asked() {
     assert_eq!(
         problems(&apps),
         [
-            "bans:V1__x depends on the app `form`, which is not there\n  --> bans/V1__x.sql:1:1\n  help: did you mean `forum`?",
+            "bans:V1__x depends on the app `form`, which does not exist\n  --> bans/V1__x.sql:1:1\n  help: did you mean `forum`?",
             "bans:V2__x depends on version 3 of the app `forum`, which has no such migration for this engine\n  --> bans/V2__x.sql:1:1\n  \
              help: it has V1__x, V2__x"
         ]
@@ -194,14 +194,14 @@ fn a_circle_is_shown_all_around() {
         problems(&apps),
         [
             "dependency cycle: a V2 → b V1 → c V1 → d V1 → a V3 → a V2\n  \
-             --> a/V2__x.sql:1:1\n  help: remove one of the dependencies:\n    \
-             a V2 comes after b V1: asked in a/V2__x.sql:1:1\n    \
-             b V1 comes after c V1: asked in b/V1__x.sql:1:1\n    \
-             c V1 comes after d V1: asked in d/V1__x.sql:1:1\n    \
-             d V1 comes after a V3: asked in d/V1__x.sql:1:1\n    \
-             a V3 comes after a V2: the order of versions says so",
+             --> a/V2__x.sql:1:1\n  help: remove one of these dependencies:\n    \
+             a V2 comes after b V1: declared in a/V2__x.sql:1:1\n    \
+             b V1 comes after c V1: declared in b/V1__x.sql:1:1\n    \
+             c V1 comes after d V1: declared in d/V1__x.sql:1:1\n    \
+             d V1 comes after a V3: declared in d/V1__x.sql:1:1\n    \
+             a V3 comes after a V2: the order of versions",
             "dependency cycle: e V1 → e V1\n  --> e/V1__x.sql:1:1\n  \
-             help: remove one of the dependencies:\n    e V1 comes after e V1: asked in e/V1__x.sql:1:1"
+             help: remove one of these dependencies:\n    e V1 comes after e V1: declared in e/V1__x.sql:1:1"
         ]
     );
 }
@@ -215,7 +215,7 @@ fn circles_are_found_beside_what_is_missing() {
     let found = problems(&apps);
     let expected = [
         "a:V2__x depends on version 9 of the app `b`, which has no such migration for this engine\n  --> a/V2__x.sql:1:1\n",
-        "b:V1__x depends on the app `nosuch`, which is not there\n  --> b/V1__x.sql:1:1\n",
+        "b:V1__x depends on the app `nosuch`, which does not exist\n  --> b/V1__x.sql:1:1\n",
         "dependency cycle: a V1 → b V1 → a V1\n",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -258,10 +258,10 @@ fn a_long_circle_is_shown_short() {
     assert_eq!(
         problems(&apps),
         ["dependency cycle: a V1 → b V1 → a V30000 → a V1\n  \
-          --> a/V1__x.sql:1:1\n  help: remove one of the dependencies:\n    \
-          a V1 comes after b V1: asked in a/V1__x.sql:1:1\n    \
-          b V1 comes after a V30000: asked in b/V1__x.sql:1:1\n    \
-          a V30000 comes after a V1: the order of versions says so"]
+          --> a/V1__x.sql:1:1\n  help: remove one of these dependencies:\n    \
+          a V1 comes after b V1: declared in a/V1__x.sql:1:1\n    \
+          b V1 comes after a V30000: declared in b/V1__x.sql:1:1\n    \
+          a V30000 comes after a V1: the order of versions"]
     );
     let own = [plain("bustard", [1, 2]), app("a", [(1, Migration::new().required_by("bustard", 1))])];
     let found = problems(&own);

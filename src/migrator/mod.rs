@@ -166,7 +166,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
     pub fn load(&self, engine: Engine) -> Result<()> {
         self.sources(dialects::of(engine)).map(drop)
     }
@@ -174,14 +174,14 @@ impl Migrator {
     fn sources(&self, dialect: &'static dyn Dialect) -> Result<Sources> {
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, warnings, mut problems, broken } = source::load(&apps, dialect);
+        let source::Loaded { apps, warnings, mut errors, broken } = source::load(&apps, dialect);
         let graph = match Graph::new(&apps, &broken) {
-            Ok(graph) if problems.is_empty() => graph,
+            Ok(graph) if errors.is_empty() => graph,
             refused => {
-                problems.extend(refused.err().unwrap_or_default());
-                problems.sort_by(|(a, one), (b, other)| (a, one.place()).cmp(&(b, other.place())));
-                let problems = problems.into_iter().map(|(_, problem)| problem).collect();
-                return Err(Error::problems(ErrorKind::Source, problems));
+                errors.extend(refused.err().unwrap_or_default());
+                errors.sort_by(|(a, one), (b, other)| (a, one.place()).cmp(&(b, other.place())));
+                let errors = errors.into_iter().map(|(_, error)| error).collect();
+                return Err(Error::from_diagnostics(ErrorKind::Source, errors));
             }
         };
         let tables = apps.iter().map(|app| HistoryTable::of(app, dialect)).collect();
@@ -206,7 +206,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with all problems of all files.
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
     pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
         let Sources { apps, graph, .. } = self.sources(dialects::of(engine))?;
         Ok(migration_graph::of(&apps, &graph))
@@ -227,7 +227,7 @@ impl Migrator {
             allow: self.allow,
             grant: self.grant.as_deref(),
             listeners: &self.listeners,
-            advice: "correct it and run again",
+            advice: "correct it and run again".into(),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Migrator;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Action, Advice, Code, Diagnostic};
 use crate::engine::inspector::{Ask, Reference, Table};
 use crate::engine::{Connection, GLANCE, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
@@ -96,7 +96,7 @@ impl Migrator {
         found.plan.check()?;
         let sources = &found.removal.sources;
         let facts = sources.facts(&found.histories, &found.installed);
-        let options = Options { advice: ADVICE, ..self.options() };
+        let options = Options { advice: after_failure(), ..self.options() };
         let mut run = Run::new(options, sources, &facts);
         let executed = run.execute(&mut *session, found.run_plan(), OnChange::Refuse);
         if let Err(error) = executed {
@@ -148,9 +148,9 @@ impl Migrator {
         }
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, problems, broken, .. } = source::load(&apps, dialect);
-        for (_, problem) in problems {
-            log::info!("not needed for uninstalling: {problem}");
+        let source::Loaded { apps, errors, broken, .. } = source::load(&apps, dialect);
+        for (_, error) in errors {
+            log::info!("not needed for uninstalling: {error}");
         }
         let labels: Vec<String> = apps.iter().map(|app| app.label.clone()).collect();
         let alone = |label: &String| labels.iter().filter(|other| *other == label).count() == 1;
@@ -169,7 +169,9 @@ impl Migrator {
                 ErrorKind::Failed,
                 "this database has no records of what is installed yet",
             )
-            .help("run `bustard migrate` first: it makes them of what is applied"));
+            .help(
+                Advice::text("run ").then(Action::Migrate).and(" first: it makes them from what is applied"),
+            ));
         }
         let unrecorded = own.get(1).filter(|own| !own.applied.is_empty()).map(|_| InstalledApp {
             label: what.app.clone(),
@@ -188,7 +190,7 @@ impl Migrator {
                     app.history, app.label
                 );
                 Error::new(ErrorKind::Failed, message)
-                    .help("somebody else has written to Bustard's own tables")
+                    .help("another program has written to Bustard's own tables")
             })?);
         }
         let histories = session.read(&tables)?;
@@ -260,13 +262,14 @@ impl Migrator {
         let steps = removal.order.iter().map(|node| describe::step(&facts, dialect, *node, Direction::Down));
         let mut steps: Vec<PlannedStep> = steps.collect();
         for (step, node) in steps.iter_mut().zip(&removal.order) {
-            step.irreversible = removal.stuck.get(node).map(|problem| problem.message().to_owned());
+            step.irreversible = removal.stuck.get(node).map(|why| why.message().to_owned());
         }
         let configured =
             removal.leaving.iter().filter(|label| self.apps.iter().any(|app| app.label == **label));
         let warnings = configured.map(|label| {
             let then = if what.keep_data { "brings it back" } else { "installs it again" };
-            Diagnostic::new(format!("the app {label} is still configured: the next `bustard migrate` {then}"))
+            let message = format!("the app {label} is still configured: the next run {then}");
+            Diagnostic::new(Code::AppStillConfigured, message)
                 .help("take it out of the configuration, or of the host, before that")
         });
         UninstallPlan {
@@ -283,8 +286,13 @@ impl Migrator {
 }
 
 /// What to do after a failed step.
-const ADVICE: &str = "nothing is uninstalled; set right what the reverting statements meet in the database and \
-    uninstall again, or `--keep-data` leaves the app's tables where they are";
+fn after_failure() -> Advice {
+    Advice::text(
+        "nothing is uninstalled; correct what the reverting statements meet in the database and uninstall again, or ",
+    )
+    .then(Action::KeepData)
+    .and(" leaves the app's tables where they are")
+}
 
 /// Asks the session, and remembers question and answer.
 fn asking<'a>(
@@ -366,28 +374,27 @@ fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Resu
         return Ok(None);
     };
     session.read(&[HistoryTable { schema: None, ..table }])?;
-    Ok((session.history_table(&app.label) != app.history).then(|| {
-        let (label, history) = (&app.label, &app.history);
-        Diagnostic::new(format!(
-            "the history of {label} is {history}, and the search path does not lead there"
-        ))
-        .help(
-            "see that the tables are those that are meant: what undoes it looks for them in the search path",
-        )
-    }))
+    Ok((session.history_table(&app.label) != app.history).then(|| off_search_path(&app.label, &app.history)))
+}
+
+pub(crate) fn off_search_path(label: &str, history: &str) -> Diagnostic {
+    let message = format!("the history of {label} is {history}, and the search path does not lead there");
+    Diagnostic::new(Code::HistoryOffSearchPath, message).help(
+        "check that these are the intended tables: the statements that revert the app find them by the search path",
+    )
 }
 
 /// About a migration that stays although one that goes asked to be before it.
 fn after((asking, staying): (&Record, (&str, i64))) -> Diagnostic {
     let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);
-    Diagnostic::new(format!(
-        "{other}:V{later} stays: it is only {app}:V{version} that asked to come before it"
-    ))
-    .help(format!("what undoes {app}:V{version} finds the database as {other}:V{later} left it"))
+    let message = format!("{other}:V{later} stays: only {app}:V{version} declares that it comes before it");
+    Diagnostic::new(Code::LaterMigrationStays, message)
+        .help(format!("{app}:V{version} is reverted in the database as {other}:V{later} left it"))
 }
 
 fn left_behind(kind: &str, name: &str, table: &str) -> Diagnostic {
-    Diagnostic::new(format!("the {kind} {name} seems to use {table}, which would be dropped, and stays"))
+    let message = format!("the {kind} {name} seems to use {table}, which would be dropped, and stays");
+    Diagnostic::new(Code::DependentObject, message)
         .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
 }
 

@@ -1,6 +1,7 @@
 //! The verbs: each observes, plans and executes.
 
 use super::Migrator;
+use crate::diagnostic::{Action, Advice};
 use crate::engine::{Connection, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
@@ -314,7 +315,7 @@ fn choose_repair(facts: &Facts<'_>, app: &str, version: i64) -> Result<RunPlan> 
         State::Applied | State::Divergent => Ok(facts.plan_steps(vec![Step::Accept(node)])),
         State::Pending | State::OutOfOrder | State::Missing | State::Superseded => {
             let message = format!("{} is not applied: there is nothing to repair", facts.name(node));
-            Err(Error::new(ErrorKind::Usage, message).help("`bustard migrate` applies it"))
+            Err(Error::new(ErrorKind::Usage, message).help(Advice::from(Action::Migrate).and(" applies it")))
         }
     }
 }

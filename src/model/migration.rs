@@ -2,7 +2,7 @@
 //! whether it runs in a transaction. Built here in code, or from a file by
 //! `source`.
 
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
     Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache, Which,
 };
@@ -31,7 +31,7 @@ pub struct Migration {
     pub(crate) depends_on: Vec<Dependency>,
     pub(crate) required_by: Vec<Dependency>,
     pub(crate) no_transaction: Option<Place>,
-    pub(crate) problems: Vec<Diagnostic>,
+    pub(crate) errors: Vec<Diagnostic>,
 }
 
 /// "That app's migration", or all of the app's.
@@ -148,14 +148,15 @@ impl Migration {
         let name = name.into();
         let read: Result<Vec<_>, _> =
             tables.into_iter().map(|table| TableName::parse(table.as_ref())).collect();
-        let (tables, wrong) = match read {
+        let (tables, message) = match read {
             Ok(tables) if tables.is_empty() => (tables, Some("the name of a table is missing".to_owned())),
             Ok(tables) => (tables, None),
             Err((_, message)) => (Vec::new(), Some(message)),
         };
-        if let Some(wrong) = wrong {
+        if let Some(message) = message {
             let help = "name one or more tables as in SQL: `ban`, `forum.ban`, `\"Odd name\".ban`";
-            self.problems.push(Diagnostic::new(format!("register cache {name}: {wrong}")).help(help));
+            let message = format!("register cache {name}: {message}");
+            self.errors.push(Diagnostic::new(Code::InvalidTableName, message).help(help));
         }
         self.operation(Operation::RegisterCache(RegisterCache {
             name,
@@ -191,7 +192,7 @@ impl Migration {
     /// Without it, each operation is undone in reverse order, if all can be.
     pub fn down(mut self, down: Migration) -> Self {
         self.down = Some(down.operations);
-        self.problems.extend(down.problems);
+        self.errors.extend(down.errors);
         self
     }
 

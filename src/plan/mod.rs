@@ -22,6 +22,7 @@ pub(crate) use self::plan_checks::Allow;
 pub(crate) use self::sources::{Sources, has_functions, reverting_operations};
 pub(crate) use self::state_change::{foreign_tables, suggest};
 pub(crate) use self::steps::{Batch, BatchMode, RunPlan, Step};
+use crate::diagnostic::{Action, Advice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
 use crate::history::{AppState, Installed};
@@ -128,7 +129,7 @@ impl Facts<'_> {
         let node = self.find(app, version)?;
         match self.is_disabled(node.0) {
             true => Err(Error::usage(format!("the app {app} is disabled"))
-                .help(format!("enable it first: bustard enable {app}"))),
+                .help(Advice::text("enable it first: ").then(Action::Enable { app: app.to_owned() }))),
             false => Ok(node),
         }
     }
@@ -175,9 +176,9 @@ impl Facts<'_> {
                     let name = format!("{app}:V{}__{}", row.version, row.name);
                     return Err(Error::new(
                         ErrorKind::Missing,
-                        format!("{name} cannot be undone: its file is missing"),
+                        format!("{name} cannot be reverted: its file is missing"),
                     )
-                    .help("bring the file back: it says what undoes the migration"));
+                    .help("bring the file back: it contains what reverts the migration"));
                 }
                 let later = (0..self.apps[index].first_repeatable()).map(|i| (index, i));
                 chosen.extend(
@@ -204,9 +205,12 @@ impl Facts<'_> {
                     "{} cannot be reverted: {label} was uninstalled, and its data kept",
                     self.name(*kept)
                 ))
-                .help(format!(
-                    "`bustard migrate` brings it back, and `bustard uninstall {label}` takes its data away"
-                )))
+                .help(
+                    Advice::from(Action::Migrate)
+                        .and(" brings it back, and ")
+                        .then(Action::Uninstall { app: label.clone() })
+                        .and(" removes its data"),
+                ))
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Why a run must not begin, and what is worth knowing before it does.
+//! The checks of a plan: errors, which stop a run before it begins, and warnings.
 
 use std::collections::HashMap;
 
 use super::repeatable_state::RepeatableState;
 use super::{Facts, State};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Action, Advice, Code, Diagnostic, Policy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
 use crate::model::{Applied, BUSTARD, Width};
@@ -20,8 +20,8 @@ pub(crate) struct Allow {
 }
 
 impl Facts<'_> {
-    /// Everything at odds with the files that is not allowed, as one error. Nothing
-    /// is expected of an app that is disabled.
+    /// Every difference from the files that is not allowed, as one error. Disabled apps
+    /// are not checked.
     pub(crate) fn check(&self, allow: Allow) -> Result<()> {
         self.check_version()?;
         let (mut divergent, mut late) = (Vec::new(), Vec::new());
@@ -29,28 +29,38 @@ impl Facts<'_> {
             match self.state(node) {
                 State::Divergent if !allow.divergent => {
                     let when = self.row(node).map_or("", |row| &row.applied_on);
+                    let message = format!("was changed after it was applied on {when}");
+                    let advice = Advice::text(
+                        "put the file back as it was and make the change in a new migration; or, if the \
+                         database is as the file says, accept it: ",
+                    );
                     divergent.push(
-                        self.about(node, &format!("was changed after it was applied on {when}")).help(format!(
-                            "put the file back as it was and make the change in a new migration; or, if the \
-                             database is as the file says, accept it: {}",
-                            self.repair(node)
-                        )),
+                        self.about(Code::DivergentMigration, node, &message)
+                            .help(advice.then(self.repair(node))),
                     );
                 }
-                State::OutOfOrder if !allow.out_of_order => late.push(
-                    self.about(node, "is pending, and a later migration of the app is applied already")
-                        .help("give it a version above the applied ones, name it U… if the order does not matter, or allow it: --allow-out-of-order"),
-                ),
-                State::Superseded if !allow.repeat => divergent.push(
-                    self.about(
-                        node,
-                        &format!(
-                            "has a text that was replaced by a newer one on {}: an older release is at work",
-                            self.applied_on(node).unwrap_or_default()
-                        ),
-                    )
-                    .help("deploy the newest release; or install this text again: --repeat"),
-                ),
+                State::OutOfOrder if !allow.out_of_order => {
+                    let message = "is pending, and a later migration of the app is applied already";
+                    let advice = Advice::text(
+                        "give it a version above the applied ones, name it U… if the order does not matter, or \
+                         allow it: ",
+                    );
+                    late.push(
+                        self.about(Code::OutOfOrderMigration, node, message)
+                            .help(advice.then(Action::Allow(Policy::OutOfOrder))),
+                    );
+                }
+                State::Superseded if !allow.repeat => {
+                    let message = format!(
+                        "has a text that was replaced by a newer one on {}: an older release is at work",
+                        self.applied_on(node).unwrap_or_default()
+                    );
+                    let advice = Advice::text("deploy the newest release; or install this text again: ");
+                    divergent.push(
+                        self.about(Code::SupersededMigration, node, &message)
+                            .help(advice.then(Action::Repeat)),
+                    );
+                }
                 _ => {}
             }
         }
@@ -63,15 +73,15 @@ impl Facts<'_> {
         };
         divergent.extend(missing);
         divergent.extend(late);
-        Err(Error::problems(kind, divergent))
+        Err(Error::from_diagnostics(kind, divergent))
     }
 
-    /// A problem for each history row without a file; one for an app of which only
+    /// A diagnostic for each history row without a file; one for an app of which only
     /// newer rows have none: then a release too old is deployed.
     fn absent(&self) -> Vec<Diagnostic> {
         let missing: Vec<(usize, &Applied)> =
             self.missing().filter(|(app, _)| !self.is_disabled(*app)).collect();
-        let mut problems = Vec::new();
+        let mut found = Vec::new();
         for rows in missing.chunk_by(|(one, _), (other, _)| one == other) {
             let Some((app, _)) = rows.first() else { continue };
             let label = &self.apps[*app].label;
@@ -86,23 +96,28 @@ impl Facts<'_> {
                     "the database has a newer release of {label}: {} {are} applied, and the newest file is {newest}",
                     names.join(", ")
                 );
-                problems.push(Diagnostic::new(message).help(format!(
+                let advice = format!(
                     "deploy the release of {label} that has {them}; or revert {them} with that release first; or \
-                     allow it: --allow-missing"
-                )));
+                     allow it: "
+                );
+                found.push(
+                    Diagnostic::new(Code::NewerRelease, message)
+                        .help(Advice::text(advice).then(Action::Allow(Policy::Missing))),
+                );
                 continue;
             }
-            problems.extend(rows.iter().map(|(_, row)| {
+            found.extend(rows.iter().map(|(_, row)| {
                 let message = format!(
                     "{label}:V{}__{} is applied (on {}), and there is no file for it",
                     row.version, row.name, row.applied_on
                 );
-                Diagnostic::new(message).help(
-                    "bring the file back, or deploy the release that has it; or allow it: --allow-missing",
-                )
+                let advice =
+                    Advice::text("bring the file back, or deploy the release that has it; or allow it: ");
+                Diagnostic::new(Code::MissingMigration, message)
+                    .help(advice.then(Action::Allow(Policy::Missing)))
             }));
         }
-        problems
+        found
     }
 
     /// Bustard's own tables must be ones that this Bustard knows.
@@ -118,6 +133,7 @@ impl Facts<'_> {
                 row.version
             ),
         )
+        .with_code(Code::NewerBustard)
         .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
     }
 
@@ -129,11 +145,11 @@ impl Facts<'_> {
         }
         let message =
             format!("{}: the app's history table has room for 32-bit versions only", self.name(node));
-        let mut problem = Diagnostic::new(message);
-        problem.place.clone_from(&self.migration(node).file);
+        let mut found = Diagnostic::new(Code::VersionTooWide, message);
+        found.place.clone_from(&self.migration(node).file);
         let help = "give it a version below 2147483648: the feature `int8-versions` widens new tables, and an old one \
                     keeps its width, which is part of its checksums";
-        Err(Error::problems(ErrorKind::Source, vec![problem.help(help)]))
+        Err(Error::from_diagnostics(ErrorKind::Source, vec![found.help(help)]))
     }
 
     /// Repeatable migrations are recorded in Bustard's own tables, and only their owner
@@ -152,30 +168,31 @@ impl Facts<'_> {
             return Err(Error::new(ErrorKind::Failed, message)
                 .help(format!("migrate as {owner}, or as a member of that role")));
         }
-        let mut problems = Vec::new();
+        let mut found = Vec::new();
         for node in others {
             let label = &self.apps[node.0].label;
             if known.read_only {
-                let problem =
-                    self.about(node, "cannot be recorded: this role may not write bustard.repeatable");
-                problems.push(problem.help(
+                let message = "cannot be recorded: this role may not write bustard.repeatable";
+                found.push(self.about(Code::UnwritableRecords, node, message).help(
                     "migrate as the owner of the schema bustard; or let it grant INSERT and UPDATE on bustard.repeatable",
                 ));
             } else if self.installed.foreign.contains(label) {
                 let what =
                     "cannot be recorded: another app with its label is installed, with another history";
-                problems.push(self.about(node, what).help("give one of them another label"));
+                found.push(
+                    self.about(Code::DuplicateLabel, node, what).help("give one of them another label"),
+                );
             }
         }
-        match problems.is_empty() {
+        match found.is_empty() {
             true => Ok(()),
-            false => Err(Error::problems(ErrorKind::Failed, problems)),
+            false => Err(Error::from_diagnostics(ErrorKind::Failed, found)),
         }
     }
 
-    /// What is to be applied must not depend on what is not expected to be there.
+    /// Pending migrations must not depend on a disabled app.
     pub(super) fn check_enabled(&self, steps: &[Node]) -> Result<()> {
-        let mut problems = Vec::new();
+        let mut found = Vec::new();
         // A run asks under each lock.
         let steps = if self.installed.all_enabled() { &[] } else { steps };
         for &node in steps {
@@ -190,37 +207,36 @@ impl Facts<'_> {
                 };
                 let message =
                     format!("{} depends on {which}, and the app {} is disabled", self.name(node), asked.app);
-                let mut problem = Diagnostic::new(message);
-                problem.place = asked.place.clone().or_else(|| self.migration(node).file.clone());
-                problems.push(problem.help(format!("enable it first: bustard enable {}", asked.app)));
+                let mut diagnostic = Diagnostic::new(Code::DisabledDependency, message);
+                diagnostic.place = asked.place.clone().or_else(|| self.migration(node).file.clone());
+                let enable = Action::Enable { app: asked.app.clone() };
+                found.push(diagnostic.help(Advice::text("enable it first: ").then(enable)));
             }
         }
-        match problems.is_empty() {
+        match found.is_empty() {
             true => Ok(()),
-            false => Err(Error::problems(ErrorKind::Failed, problems)),
+            false => Err(Error::from_diagnostics(ErrorKind::Failed, found)),
         }
     }
 
-    /// What does not stop a run: dependencies that have been changed since, and those
-    /// that come too late.
+    /// Findings that do not stop a run: changed dependencies, and dependencies that are
+    /// applied too late.
     pub(crate) fn warnings(&self) -> Vec<Diagnostic> {
         let mut warnings = Vec::new();
         let labels: HashMap<&str, usize> =
             self.apps.iter().enumerate().map(|(i, app)| (app.label.as_str(), i)).collect();
         for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
             if self.has_other_dependencies(node) {
-                let help = format!("nothing else was; {} accepts it", self.repair(node));
-                warnings.push(
-                    self.about(node, "is applied, and its dependencies were changed since it was").help(help),
-                );
+                let message = "is applied, and its dependencies were changed since";
+                let advice =
+                    Advice::text("nothing else was changed; ").then(self.repair(node)).and(" accepts it");
+                warnings.push(self.about(Code::ChangedDependencies, node, message).help(advice));
             }
             if self.repeatable(node) == Some(RepeatableState::Edited) {
+                let message = "is not what the database has: it was changed there, and is installed again";
                 warnings.push(
-                    self.about(
-                        node,
-                        "is not what the database has: it was changed there, and is installed again",
-                    )
-                    .help("Bustard's functions are its own; put yours into a schema of your own"),
+                    self.about(Code::EditedFunction, node, message)
+                        .help("Bustard's functions are its own; put yours into a schema of your own"),
                 );
             }
             let migration = &self.migration(node).migration;
@@ -241,28 +257,30 @@ impl Facts<'_> {
                     continue;
                 }
                 let message = format!(
-                    "{} is pending, and {}, which is to come after it, is applied already",
+                    "{} is pending, and {}, which should come after it, is applied already",
                     self.name(first),
                     self.name(second)
                 );
-                let mut problem = Diagnostic::new(message);
-                problem.place = asked.place.clone().or_else(|| self.migration(node).file.clone());
-                warnings.push(
-                    problem.help("it is applied all the same; see that it does not undo what is there"),
-                );
+                let mut found = Diagnostic::new(Code::LateDependency, message);
+                found.place = asked.place.clone().or_else(|| self.migration(node).file.clone());
+                let advice = "it is applied all the same; check that it does not revert what is there";
+                warnings.push(found.help(advice));
             }
         }
         warnings
     }
 
-    fn about(&self, node: Node, message: &str) -> Diagnostic {
-        let mut problem = Diagnostic::new(format!("{} {message}", self.name(node)));
-        problem.place.clone_from(&self.migration(node).file);
-        problem
+    fn about(&self, code: Code, node: Node, message: &str) -> Diagnostic {
+        let mut found = Diagnostic::new(code, format!("{} {message}", self.name(node)));
+        found.place.clone_from(&self.migration(node).file);
+        found
     }
 
-    fn repair(&self, node: Node) -> String {
+    fn repair(&self, node: Node) -> Action {
         let id = &self.migration(node).id;
-        format!("bustard repair {}:{}{}", self.apps[node.0].label, id.prefix, id.version)
+        Action::Repair {
+            app: self.apps[node.0].label.clone(),
+            migration: format!("{}{}", id.prefix, id.version),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The sources of a run: the loaded apps, in order across them.
 
 use super::{Facts, Memory};
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
 use crate::history::Installed;
@@ -62,8 +62,9 @@ pub(crate) fn reverting_operations(
     loaded.migration.undo().map_err(|operation| {
         let what = operation.describe(dialect);
         Error::new(ErrorKind::Usage, format!("cannot be reverted: {what}"))
+            .with_code(Code::IrreversibleMigration)
             .in_migration(&facts.apps[node.0].label, &loaded.id)
             .at(operation.place().or(loaded.file.as_ref()).cloned())
-            .help("say how: in SQL by what follows `-- bustard: down`, in Rust with `Migration::down`")
+            .help("write how: in SQL after `-- bustard: down`, in Rust with `Migration::down`")
     })
 }

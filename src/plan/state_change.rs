@@ -1,7 +1,7 @@
 //! Disabling and enabling apps: whether it may be done, and the plan of it.
 
 use super::{Facts, RunPlan};
-use crate::diagnostic::nearest;
+use crate::diagnostic::{Action, Advice, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, InstalledApp};
 use crate::model::BUSTARD;
@@ -33,7 +33,7 @@ impl Facts<'_> {
                 ErrorKind::Failed,
                 "the database does not know yet which apps are installed",
             )
-            .help("run `bustard migrate` first"));
+            .help(Advice::text("run ").then(Action::Migrate).and(" first")));
         }
         let loaded = self.apps.iter().map(|app| app.label.as_str());
         let known: Vec<&str> = loaded.chain(self.installed.apps.keys().map(String::as_str)).collect();
@@ -56,7 +56,8 @@ impl Facts<'_> {
         match self.installed.state(label) {
             Some(AppState::DataKept) => {
                 let message = format!("{label} cannot be {verb}: it was uninstalled, and its data kept");
-                Err(Error::usage(message).help("`bustard migrate` with its files brings it back"))
+                Err(Error::usage(message)
+                    .help(Advice::from(Action::Migrate).and(" with its files brings it back")))
             }
             // No row is as good as one that says enabled.
             state => Ok(state.unwrap_or(AppState::Enabled) != to),

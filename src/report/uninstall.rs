@@ -87,7 +87,7 @@ impl UninstallPlan {
         if self.obstacles.is_empty() {
             return Ok(());
         }
-        Err(Error::problems(ErrorKind::Failed, self.obstacles.clone()).after(Vec::new()))
+        Err(Error::from_diagnostics(ErrorKind::Failed, self.obstacles.clone()).after(Vec::new()))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Action, Advice, Diagnostic};
 use crate::engine::{Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
@@ -54,7 +54,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
     }
     let mut owners = owners(facts, &operations, session)?;
     let mut planned: BTreeMap<&str, Node> = BTreeMap::new();
-    let mut problems = Vec::new();
+    let mut errors = Vec::new();
     for (node, operation) in &operations {
         let app = &facts.apps[node.0].label;
         let error = match operation {
@@ -92,10 +92,11 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                     let unknown = registry::unknown(&unregister.name, &known);
                     // By hand, then: an app's migration leaves it registered.
                     Some(match reverts {
-                        true if unregister.undoes => unknown.help(format!(
-                            "it was unregistered since: `bustard caches register {}` before it is undone",
-                            unregister.name
-                        )),
+                        true if unregister.undoes => {
+                            let register = Action::RegisterCache { name: unregister.name.clone() };
+                            let advice = Advice::text("it was unregistered since: register it with ");
+                            unknown.help(advice.then(register).and(" before the migration is reverted"))
+                        }
                         _ => unknown,
                     })
                 }
@@ -103,13 +104,14 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             _ => None,
         };
         if let Some(error) = error {
-            let mut problem = Diagnostic::new(format!("{}: {}", facts.name(*node), error.message()));
-            problem.place = operation.place().cloned();
-            problem.help = error.help_text().map(str::to_owned);
-            problems.push(problem);
+            let message = format!("{}: {}", facts.name(*node), error.message());
+            let mut diagnostic = Diagnostic::new(error.code(), message);
+            diagnostic.place = operation.place().cloned();
+            diagnostic.advice = error.advice().cloned();
+            errors.push(diagnostic);
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Error::problems(ErrorKind::Cache, problems)) }
+    if errors.is_empty() { Ok(()) } else { Err(Error::from_diagnostics(ErrorKind::Cache, errors)) }
 }
 
 /// What brings back the caches of apps whose data was kept.

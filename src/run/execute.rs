@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::lock::{Level, Lock};
 use super::{Event, Open, Run, preflight};
+use crate::diagnostic::Code;
 use crate::engine::{Opened, Session, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
@@ -81,7 +82,7 @@ impl Run<'_> {
         batches: &mut VecDeque<Batch>,
         on_change: OnChange<'_>,
     ) -> Result<()> {
-        let (sources, options) = (self.sources, self.options);
+        let (sources, options) = (self.sources, self.options.clone());
         let told = Cell::new(false);
         let on_wait = || {
             if !told.replace(true) {
@@ -203,13 +204,13 @@ impl Run<'_> {
                 error.with_message(message)
             }
             ErrorKind::Database | ErrorKind::Failed if error.migration().is_some() => {
-                error.or_help(self.options.advice)
+                error.or_help(self.options.advice.clone())
             }
             _ => error,
         };
         // Bustard's own functions come with its tables, and were not asked for.
         let told = |step: &&StepReport| step.app != BUSTARD || !step.migration.is_repeatable();
-        error.or_in_file(file).after(self.report.steps.iter().filter(told).map(name).collect())
+        error.with_default_place(file).after(self.report.steps.iter().filter(told).map(name).collect())
     }
 
     fn step(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, step: &Step) -> Result<bool> {
@@ -240,9 +241,7 @@ impl Run<'_> {
 fn is_passing(error: &Error) -> bool {
     match error.sqlstate() {
         Some("55P03" | "40P01") => true,
-        Some("XX000") => {
-            error.database_message().is_some_and(|message| message.contains("tuple concurrently"))
-        }
+        Some("XX000") => error.server_message().is_some_and(|message| message.contains("tuple concurrently")),
         _ => false,
     }
 }
@@ -251,6 +250,7 @@ fn is_passing(error: &Error) -> bool {
 pub(crate) fn changed(what: &str) -> Error {
     let message = format!("the database has changed since the plan was made: {what}");
     Error::new(ErrorKind::Failed, message)
+        .with_code(Code::OutdatedPlan)
         .after(Vec::new())
         .help("look at the plan as it is now, and run the command again")
 }

@@ -23,13 +23,14 @@ pub use events::Event;
 pub(crate) use events::Listeners;
 pub(crate) use execute::{OnChange, changed};
 
+use crate::diagnostic::Advice;
 use crate::engine::Session;
 use crate::plan::{Allow, Change, Facts, Sources};
 use crate::registry;
 use crate::report::{AppChange, Report, StepReport};
 
 /// What a run is told beside its plan.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Options<'o> {
     pub lock_wait: Duration,
     /// Whether SQL and functions of migrations are left out.
@@ -39,7 +40,7 @@ pub(crate) struct Options<'o> {
     pub grant: Option<&'o [String]>,
     pub listeners: &'o Listeners,
     /// What to do after a failed step.
-    pub advice: &'static str,
+    pub advice: Advice,
 }
 
 /// A run under way.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Action, Advice, Code, Diagnostic};
 use crate::graph::{Graph, Node};
 use crate::history::{Installed, Likeness, Record, RecordedRevert, body, likeness, text_checksum};
 use crate::model::{
@@ -177,8 +177,9 @@ impl Removal {
                 needing.entry(&dependant.app).or_insert(dependant);
             }
             self.obstacles.extend(needing.into_values().map(|Dependant { app, migration, needs }| {
-                Diagnostic::new(format!("the app {app} needs it: {app}:{migration} needs {needs}"))
-                    .help(format!("uninstall {app} as well: --cascade"))
+                let message = format!("the app {app} depends on it: {app}:{migration} depends on {needs}");
+                let advice = Advice::text(format!("uninstall {app} as well: "));
+                Diagnostic::new(Code::DependentApp, message).help(advice.then(Action::Cascade))
             }));
         }
         let stuck = self.order.iter().filter_map(|node| self.stuck.get(node));
@@ -350,23 +351,24 @@ fn undoing(
         file.clone_from(&found.file);
         found.migration.undo().map_err(|operation| {
             let what = operation.describe(dialect);
-            let problem = Diagnostic::new(format!("{app}:{id} cannot be undone: {what}"));
-            let problem = problem.help(LEAVE);
+            let message = format!("{app}:{id} cannot be reverted: {what}");
+            let error =
+                Diagnostic::new(Code::IrreversibleMigration, message).help(or_leave(Advice::default()));
             match operation.place().or(found.file.as_ref()) {
-                Some(place) => problem.at(place.clone()),
-                None => problem,
+                Some(place) => error.at(place.clone()),
+                None => error,
             }
         })
     } else {
         recorded(dialect, app, &id, record, code.is_some())
     };
-    let (down, wrong) = match undo {
+    let (down, stuck) = match undo {
         Ok(operations) => (operations, None),
-        Err(problem) => (Vec::new(), Some(problem)),
+        Err(error) => (Vec::new(), Some(error)),
     };
     let migration = Migration { down: Some(down), ..Migration::new() };
     let text = String::new();
-    (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, wrong)
+    (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, stuck)
 }
 
 /// The app's repeatable migrations that drop something, each after those that it
@@ -406,15 +408,16 @@ fn dropping(
         (Some(found), _) => Ok(found.migration.undo_repeatable()),
         (None, Some(why)) => {
             let message = format!("{app}:{id} cannot be dropped from what is recorded: {why}");
-            let help = "run the host's command, which has the app's code as it was installed";
-            Err(Diagnostic::new(message).help(format!("{help}; or {LEAVE}")))
+            let help = "run the host's command, which has the app's code as it was installed; or ";
+            Err(Diagnostic::new(Code::UnusableRecord, message).help(or_leave(help.into())))
         }
         (None, None) => {
             let place = format!("{app} {id} (recorded in the database)");
-            source::reverting::read(Path::new(&place), &recorded.revert, dialect).map_err(|problems| {
-                let unreadable =
-                    || Diagnostic::new(format!("{app}:{id} cannot be dropped: its record is unreadable"));
-                problems.into_iter().next().unwrap_or_else(unreadable)
+            source::reverting::read(Path::new(&place), &recorded.revert, dialect).map_err(|errors| {
+                errors.into_iter().next().unwrap_or_else(|| {
+                    let message = format!("{app}:{id} cannot be dropped: its record is unreadable");
+                    Diagnostic::new(Code::UnusableRecord, message)
+                })
             })
         }
     };
@@ -436,15 +439,18 @@ fn dropping(
 fn lost(table: &HistoryTable) -> Diagnostic {
     let name = TableName::of(table.schema.as_deref(), &table.name);
     let app = &table.app;
-    Diagnostic::new(format!(
-        "the history of {app} is not in {name} any more: nobody knows what is to be undone"
-    ))
-    .help(format!("if the table was renamed or moved, put it back; or {LEAVE}"))
+    let message =
+        format!("the history of {app} is not in {name} any more: its applied migrations are unknown");
+    Diagnostic::new(Code::LostHistory, message)
+        .help(or_leave("if the table was renamed or moved, put it back; or ".into()))
 }
 
-const LEAVE: &str = "`--keep-data` leaves its tables where they are";
+/// The same, and that the tables can stay.
+fn or_leave(advice: Advice) -> Advice {
+    advice.then(Action::KeepData).and(" leaves its tables where they are")
+}
 
-/// What the record says that undoes the migration.
+/// What the record says that reverts the migration.
 fn recorded(
     dialect: &'static dyn Dialect,
     app: &str,
@@ -453,24 +459,23 @@ fn recorded(
     has_code: bool,
 ) -> Result<Vec<Operation>, Diagnostic> {
     let Some(record) = record else {
-        let problem = Diagnostic::new(format!("{app}:{id} is applied, and what undoes it is not recorded"));
-        return Err(problem.help(format!("uninstall it with its file in place; or {LEAVE}")));
+        let message = format!("{app}:{id} is applied, and what reverts it is not recorded");
+        let error = Diagnostic::new(Code::UnusableRecord, message);
+        return Err(error.help(or_leave("uninstall it with its file in place; or ".into())));
     };
     if let Some(obstacle) = &record.obstacle {
-        let problem =
-            Diagnostic::new(format!("{app}:{id} cannot be undone from what is recorded: {obstacle}"));
-        return Err(problem.help(match has_code {
-            true => format!("its file is not what was applied: put it back as it was; or {LEAVE}"),
-            false => {
-                format!("if the app's code can undo it, run the host's command, which has it; or {LEAVE}")
-            }
-        }));
+        let message = format!("{app}:{id} cannot be reverted from what is recorded: {obstacle}");
+        let advice = match has_code {
+            true => "its file is not what was applied: put it back as it was; or ",
+            false => "if the app's code can revert it, run the host's command, which has it; or ",
+        };
+        return Err(Diagnostic::new(Code::UnusableRecord, message).help(or_leave(advice.into())));
     }
     let place = format!("{app} {id} (recorded in the database)");
-    source::reverting::read(Path::new(&place), &record.undo, dialect).map_err(|problems| {
-        let wrong = problems.into_iter().next();
-        wrong.unwrap_or_else(|| {
-            Diagnostic::new(format!("{app}:{id} cannot be undone: its record is unreadable"))
+    source::reverting::read(Path::new(&place), &record.undo, dialect).map_err(|errors| {
+        errors.into_iter().next().unwrap_or_else(|| {
+            let message = format!("{app}:{id} cannot be reverted: its record is unreadable");
+            Diagnostic::new(Code::UnusableRecord, message)
         })
     })
 }

@@ -243,7 +243,7 @@ impl Run<'_> {
         let dialect = transaction.dialect();
         let left = transaction.inspector().dangling(&mut |sql| transaction.rows(sql), tables)?;
         match left.first() {
-            Some(left) => Err(Error::problems(ErrorKind::Failed, vec![left.in_the_way(dialect)])),
+            Some(left) => Err(Error::from_diagnostics(ErrorKind::Failed, vec![left.in_the_way(dialect)])),
             None => Ok(()),
         }
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::name::parse_stem;
 use super::parse::{Directives, parse};
-use super::{Findings, dependency_lines, fits, prefix};
-use crate::diagnostic::{Diagnostic, Place};
+use super::{Diagnostics, dependency_lines, fits, misnamed, prefix};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
 use crate::sql::{Dialect, Text, names};
 
@@ -18,18 +18,18 @@ pub(super) fn built(
     stem: &str,
     migration: &Migration,
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    found: &mut Diagnostics,
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {stem} (built in code)"));
     let place = Place::file(&file);
     match parse_stem(stem) {
         Ok((kind, version, name)) => {
-            fits(version, &place, findings);
+            fits(version, &place, found);
             let id = MigrationId { version, prefix: prefix(kind), name: name.to_owned() };
-            Some(complete(id, migration.clone(), &file, dialect, findings))
+            Some(complete(id, migration.clone(), &file, dialect, found))
         }
         Err(wrong) => {
-            findings.problems.push(Diagnostic::new(wrong.message).at(place).help(wrong.help));
+            found.errors.push(misnamed(wrong, place));
             None
         }
     }
@@ -42,27 +42,30 @@ pub(super) fn complete(
     mut migration: Migration,
     file: &Path,
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    found: &mut Diagnostics,
 ) -> LoadedMigration {
     let place = Place::file(file);
-    for problem in migration.problems.drain(..) {
-        findings.problems.push(if problem.place.is_some() { problem } else { problem.at(place.clone()) });
+    for error in migration.errors.drain(..) {
+        found.errors.push(if error.place.is_some() { error } else { error.at(place.clone()) });
     }
     for dependencies in [&mut migration.depends_on, &mut migration.required_by] {
         dependencies.retain_mut(|dependency| {
             dependency.place.get_or_insert_with(|| place.clone());
             let checked = names::label(&dependency.app);
             if let Err(message) = &checked {
-                findings.problems.push(Diagnostic::new(message).at(place.clone()).help(names::LABEL_HELP));
+                let error = Diagnostic::new(Code::InvalidLabel, message);
+                found.errors.push(error.at(place.clone()).help(names::LABEL_HELP));
             }
             checked.is_ok()
         });
     }
     for operation in migration.operations.iter_mut().chain(migration.down.iter_mut().flatten()) {
-        complete_operation(operation, file, dialect, findings);
+        complete_operation(operation, file, dialect, found);
     }
     if migration.operations.is_empty() {
-        findings.warnings.push(Diagnostic::new("the migration does nothing: it has no operation").at(place));
+        let warning =
+            Diagnostic::new(Code::EmptyMigration, "the migration does nothing: it has no operation");
+        found.warnings.push(warning.at(place));
     }
     let dependencies = migration.depends_on.len() + migration.required_by.len();
     let text = canonical(&migration, dialect);
@@ -74,14 +77,14 @@ fn complete_operation(
     operation: &mut Operation,
     file: &Path,
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    found: &mut Diagnostics,
 ) {
     let place = Place::file(file);
     match operation {
         Operation::Sql(sql) => {
             let parsed = parse(&Text::new(file, sql.as_str()), dialect, Directives::Misplaced);
-            findings.problems.extend(parsed.problems);
-            findings.warnings.extend(parsed.warnings);
+            found.errors.extend(parsed.errors);
+            found.warnings.extend(parsed.warnings);
             let statements = parsed.migration.operations.iter().filter_map(|operation| match operation {
                 Operation::Sql(sql) => Some(sql.statements().to_vec()),
                 _ => None,
@@ -90,26 +93,26 @@ fn complete_operation(
         }
         Operation::Schema(schema) => {
             if schema.sql(dialect).is_none() {
-                let problem =
-                    Diagnostic::new(format!("sea-query cannot write a schema statement for {dialect}"));
-                findings.problems.push(problem.at(place).help("write it as SQL, with `Migration::sql`"));
+                let message = format!("sea-query cannot write a schema statement for {dialect}");
+                let error = Diagnostic::new(Code::UnsupportedSchemaStatement, message);
+                found.errors.push(error.at(place).help("write it as SQL, with `Migration::sql`"));
             }
         }
         Operation::RegisterCache(register) => {
-            cache(&register.name, &place, findings);
+            cache(&register.name, &place, found);
             register.place.get_or_insert(place);
         }
         Operation::UnregisterCache(unregister) => {
-            cache(&unregister.name, &place, findings);
+            cache(&unregister.name, &place, found);
             unregister.place.get_or_insert(place);
         }
         Operation::Function(_) => {}
     }
 }
 
-fn cache(name: &str, place: &Place, findings: &mut Findings) {
+fn cache(name: &str, place: &Place, found: &mut Diagnostics) {
     if let Err(message) = names::cache_name(name) {
-        findings.problems.push(Diagnostic::new(message).at(place.clone()));
+        found.errors.push(Diagnostic::new(Code::InvalidCacheName, message).at(place.clone()));
     }
 }
 
@@ -159,13 +162,16 @@ pub(super) fn refinery(
     label: &str,
     theirs: &refinery_core::Migration,
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    found: &mut Diagnostics,
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {theirs} (from refinery)"));
     let Some(sql) = theirs.sql() else {
-        let problem = Diagnostic::new("a migration without SQL: it was read from a history table");
+        let error = Diagnostic::new(
+            Code::MigrationWithoutSql,
+            "a migration without SQL: it was read from a history table",
+        );
         let help = "give the migrations that `embed_migrations!` or `load_sql_migrations` returned";
-        findings.problems.push(problem.at(Place::file(file)).help(help));
+        found.errors.push(error.at(Place::file(file)).help(help));
         return None;
     };
     // Its type has no name outside of the crate.
@@ -175,8 +181,8 @@ pub(super) fn refinery(
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
     let parsed = parse(&Text::new(&file, sql), dialect, Directives::Obeyed);
-    findings.problems.extend(parsed.problems);
-    findings.warnings.extend(parsed.warnings);
+    found.errors.extend(parsed.errors);
+    found.warnings.extend(parsed.warnings);
     let dependency_lines = dependency_lines(&parsed.migration);
     let (migration, text) = (parsed.migration, sql.to_owned());
     Some(LoadedMigration { id, migration, text, dependency_lines, file: None })

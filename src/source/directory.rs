@@ -12,9 +12,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Findings;
 use super::name::{FileName, parse_file};
-use crate::diagnostic::{Diagnostic, Place};
+use super::{Diagnostics, misnamed};
+use crate::diagnostic::{Code, Diagnostic, Place};
 
 /// A migration file that has not been read yet.
 #[derive(Clone, Debug)]
@@ -23,31 +23,31 @@ pub(super) struct Found {
     pub name: FileName,
 }
 
-pub(super) fn list(root: &Path, findings: &mut Findings) -> Vec<Found> {
-    let before = findings.problems.len();
+pub(super) fn list(root: &Path, diagnostics: &mut Diagnostics) -> Vec<Found> {
+    let before = diagnostics.errors.len();
     let mut found = Vec::new();
     match fs::metadata(root) {
-        Ok(metadata) if metadata.is_dir() => walk(root, &mut found, findings),
+        Ok(metadata) if metadata.is_dir() => walk(root, &mut found, diagnostics),
         Ok(_) => {
-            let problem = Diagnostic::new("this is a file, not a directory of migrations");
-            findings.problems.push(problem.at(Place::file(root)).help("name the directory that it is in"));
+            let error = Diagnostic::new(Code::NotADirectory, "this is a file, not a directory of migrations");
+            diagnostics.errors.push(error.at(Place::file(root)).help("name the directory that it is in"));
         }
-        Err(error) => findings.problems.push(unreadable("the directory of migrations", root, &error)),
+        Err(error) => diagnostics.errors.push(unreadable("the directory of migrations", root, &error)),
     }
-    if found.is_empty() && findings.problems.len() == before {
-        let problem = Diagnostic::new("there are no migrations in this directory");
+    if found.is_empty() && diagnostics.errors.len() == before {
+        let error = Diagnostic::new(Code::EmptyDirectory, "there are no migrations in this directory");
         let help = "migrations are files named like `V1__create_users.sql`; is it the right directory?";
-        findings.problems.push(problem.at(Place::file(root)).help(help));
+        diagnostics.errors.push(error.at(Place::file(root)).help(help));
     }
     found
 }
 
-fn walk(directory: &Path, found: &mut Vec<Found>, findings: &mut Findings) {
+fn walk(directory: &Path, found: &mut Vec<Found>, diagnostics: &mut Diagnostics) {
     let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut entries = match entries {
         Ok(entries) => entries,
         Err(error) => {
-            return findings.problems.push(unreadable("a directory of migrations", directory, &error));
+            return diagnostics.errors.push(unreadable("a directory of migrations", directory, &error));
         }
     };
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -61,28 +61,28 @@ fn walk(directory: &Path, found: &mut Vec<Found>, findings: &mut Findings) {
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() && is_link => {
-                let warning = Diagnostic::new("a link to a directory is not followed, as in refinery");
+                let warning = Diagnostic::new(
+                    Code::LinkNotFollowed,
+                    "a link to a directory is not followed, as in refinery",
+                );
                 let help = "make it a directory, or an app of its own";
-                findings.warnings.push(warning.at(Place::file(path)).help(help));
+                diagnostics.warnings.push(warning.at(Place::file(path)).help(help));
             }
-            Ok(metadata) if metadata.is_dir() => walk(&path, found, findings),
+            Ok(metadata) if metadata.is_dir() => walk(&path, found, diagnostics),
             // A broken link may have been a directory.
             Err(error) if path.extension().is_none() || parse_file(&file).is_some() => {
-                findings.problems.push(unreadable("an entry of the directory", &path, &error));
+                diagnostics.errors.push(unreadable("an entry of the directory", &path, &error));
             }
             _ => match parse_file(&file) {
                 None => {}
                 Some(Ok(name)) => found.push(Found { path, name }),
-                Some(Err(wrong)) => {
-                    let problem = Diagnostic::new(wrong.message).at(Place::file(path)).help(wrong.help);
-                    findings.problems.push(problem);
-                }
+                Some(Err(wrong)) => diagnostics.errors.push(misnamed(wrong, Place::file(path))),
             },
         }
     }
 }
 
-/// The text of a file; its problem otherwise.
+/// The text of a file.
 pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     let bytes = fs::read(path).map_err(|error| unreadable("a migration", path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -94,7 +94,7 @@ pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
         let rest = String::from_utf8_lossy(&error.as_bytes()[line_start..]);
         let shown = rest.lines().next().unwrap_or_default().replace('\0', "\u{fffd}");
         let place = Place::at(path, line, column).with_line(shown);
-        Diagnostic::new("the file is not UTF-8").at(place).help("save it as UTF-8")
+        Diagnostic::new(Code::NotUtf8, "the file is not UTF-8").at(place).help("save it as UTF-8")
     })
 }
 
@@ -104,5 +104,6 @@ fn unreadable(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
         io::ErrorKind::PermissionDenied => "the user that runs this needs the right to read it",
         _ => "look whether it is a link that leads back to itself, or a damaged file system",
     };
-    Diagnostic::new(format!("{what} cannot be read: {error}")).at(Place::file(path)).help(help)
+    let message = format!("{what} cannot be read: {error}");
+    Diagnostic::new(Code::UnreadableSource, message).at(Place::file(path)).help(help)
 }

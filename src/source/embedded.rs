@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::directory::Found;
 use super::name::parse_file;
-use super::{Findings, code, fits, identity, sql_file, variants};
-use crate::diagnostic::{Diagnostic, Place};
+use super::{Diagnostics, code, fits, identity, misnamed, sql_file, variants};
+use crate::diagnostic::Place;
 use crate::embedded::{Built, File};
 use crate::model::LoadedMigration;
 use crate::sql::Dialect;
@@ -18,27 +18,27 @@ pub(super) fn load(
     label: &str,
     files: &[(&str, File)],
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<LoadedMigration> {
     let root = PathBuf::from(format!("{label} (embedded)"));
     let by_path: HashMap<PathBuf, File> = files.iter().map(|(path, file)| (root.join(path), *file)).collect();
-    let named = files.iter().filter_map(|(path, _)| found(&root.join(path), findings)).collect();
+    let named = files.iter().filter_map(|(path, _)| found(&root.join(path), diagnostics)).collect();
     let mut migrations = Vec::with_capacity(files.len());
-    for found in variants::choose(named, dialect, findings) {
+    for found in variants::choose(named, dialect, diagnostics) {
         let built = match by_path.get(&found.path) {
             Some(File::Sql(text)) => Built::Text((*text).to_owned()),
             Some(File::Rust(function)) => function(),
             None => continue,
         };
         migrations.push(match built {
-            Built::Text(text) => sql_file(found, text, dialect, findings),
+            Built::Text(text) => sql_file(found, text, dialect, diagnostics),
             Built::Migration(migration) => {
                 let place = Place::file(&found.path);
-                fits(found.name.version, &place, findings);
+                fits(found.name.version, &place, diagnostics);
                 let id = identity(found.name);
                 LoadedMigration {
                     file: Some(place),
-                    ..code::complete(id, migration, &found.path, dialect, findings)
+                    ..code::complete(id, migration, &found.path, dialect, diagnostics)
                 }
             }
         });
@@ -46,11 +46,11 @@ pub(super) fn load(
     migrations
 }
 
-fn found(path: &Path, findings: &mut Findings) -> Option<Found> {
+fn found(path: &Path, diagnostics: &mut Diagnostics) -> Option<Found> {
     match parse_file(&path.file_name()?.to_string_lossy())? {
         Ok(name) => Some(Found { path: path.to_owned(), name }),
         Err(wrong) => {
-            findings.problems.push(Diagnostic::new(wrong.message).at(Place::file(path)).help(wrong.help));
+            diagnostics.errors.push(misnamed(wrong, Place::file(path)));
             None
         }
     }

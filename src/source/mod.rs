@@ -2,7 +2,7 @@
 //!
 //! In: the apps as the application named them, and the engine. Out: each app's
 //! migrations in order of version, their SQL split into statements, and beside
-//! them all that is wrong with any. Only this module reads files.
+//! them diagnostics. Only this module reads files.
 
 mod code;
 mod directory;
@@ -19,13 +19,13 @@ mod variants;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
     App, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
 };
 use crate::sql::{Dialect, Text, names};
 use directory::Found;
-use name::{FileName, Kind, Language};
+use name::{FileName, Kind, Language, Misnamed};
 pub(crate) use own::own;
 use parse::Directives;
 
@@ -33,84 +33,79 @@ use parse::Directives;
 pub(crate) struct Loaded {
     pub apps: Vec<LoadedApp>,
     pub warnings: Vec<Diagnostic>,
-    /// What is wrong, each with the index of its app.
-    pub problems: Vec<(usize, Diagnostic)>,
-    /// The apps that may lack a migration, since something is wrong with them.
+    /// The errors, each with the index of its app.
+    pub errors: Vec<(usize, Diagnostic)>,
+    /// The apps that may lack a migration because of an error.
     pub broken: HashSet<usize>,
 }
 
-/// What has been found wrong so far.
+/// The diagnostics so far.
 #[derive(Debug, Default)]
-struct Findings {
-    problems: Vec<Diagnostic>,
+struct Diagnostics {
+    errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
 
 /// What fits into refinery's history table.
 const LONGEST_NAME: usize = 255;
 
-/// Reads the migrations of all apps for one engine. Nobody but Bustard itself, which
-/// comes first, has its label.
+/// Reads the migrations of all apps for one engine. The first app is Bustard's own.
 pub(crate) fn load(apps: &[App], dialect: &'static dyn Dialect) -> Loaded {
-    let mut problems = Vec::new();
+    let mut errors = Vec::new();
     let mut warnings = Vec::new();
-    check_labels(apps, &mut problems);
+    check_labels(apps, &mut errors);
     let load_one = |(a, app)| {
-        let mut findings = Findings::default();
-        let loaded = load_app(app, dialect, &mut findings);
-        problems.extend(findings.problems.into_iter().map(|problem| (a, problem)));
-        warnings.append(&mut findings.warnings);
+        let mut found = Diagnostics::default();
+        let loaded = load_app(app, dialect, &mut found);
+        errors.extend(found.errors.into_iter().map(|error| (a, error)));
+        warnings.append(&mut found.warnings);
         loaded
     };
     let apps: Vec<LoadedApp> = apps.iter().enumerate().map(load_one).collect();
-    let broken = problems.iter().map(|(a, _)| *a).collect();
-    check_histories(&apps, dialect, &mut problems);
-    Loaded { apps, warnings, problems, broken }
+    let broken = errors.iter().map(|(a, _)| *a).collect();
+    check_histories(&apps, dialect, &mut errors);
+    Loaded { apps, warnings, errors, broken }
 }
 
-fn check_labels(apps: &[App], problems: &mut Vec<(usize, Diagnostic)>) {
+fn check_labels(apps: &[App], errors: &mut Vec<(usize, Diagnostic)>) {
     for (n, app) in apps.iter().enumerate() {
         let label = app.label.as_str();
-        let problem = if let Err(message) = names::label(label) {
-            Diagnostic::new(message).help(names::LABEL_HELP)
+        let error = if let Err(message) = names::label(label) {
+            Diagnostic::new(Code::InvalidLabel, message).help(names::LABEL_HELP)
         } else if label == BUSTARD && n > 0 {
-            let problem = Diagnostic::new("the label `bustard` belongs to Bustard's own tables");
-            problem.help("give the app another label")
+            Diagnostic::new(Code::ReservedLabel, "the label `bustard` belongs to Bustard's own tables")
+                .help("give the app another label")
         } else if let Some(other) = apps[..n].iter().find(|other| other.label == label) {
             let other = other.path().map(|path| format!(": this one and that in {}", path.display()));
             let message = format!("two apps have the label `{label}`{}", other.unwrap_or_default());
-            Diagnostic::new(message).help("give one of them another label")
+            Diagnostic::new(Code::DuplicateLabel, message).help("give one of them another label")
         } else {
             continue;
         };
-        problems.push((
+        errors.push((
             n,
             match app.path() {
-                Some(path) => problem.at(Place::file(path)),
-                None => problem,
+                Some(path) => error.at(Place::file(path)),
+                None => error,
             },
         ));
     }
 }
 
 /// Two apps in one history table would each miss the other's migrations.
-fn check_histories(
-    apps: &[LoadedApp],
-    dialect: &'static dyn Dialect,
-    problems: &mut Vec<(usize, Diagnostic)>,
-) {
+fn check_histories(apps: &[LoadedApp], dialect: &'static dyn Dialect, errors: &mut Vec<(usize, Diagnostic)>) {
     let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
     for (a, app) in apps.iter().enumerate() {
         let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, dialect);
         if name.is_empty() || schema.as_deref() == Some("") {
-            let problem =
-                Diagnostic::new(format!("the app `{}` has a history table without a name", app.label));
-            problems.push((a, problem.help("write `table` or `schema.table`")));
+            let message = format!("the app `{}` has a history table without a name", app.label);
+            let error = Diagnostic::new(Code::InvalidHistoryTable, message);
+            errors.push((a, error.help("write `table` or `schema.table`")));
         }
         if let Some(longest) = dialect.longest_table_name().filter(|longest| name.len() > *longest) {
             let message = format!("the history table of the app `{}` has too long a name", app.label);
             let help = format!("{dialect} would cut it: names have at most {longest} bytes");
-            problems.push((a, Diagnostic::new(message).help(help)));
+            errors.push((a, Diagnostic::new(Code::InvalidHistoryTable, message).help(help)));
         }
         if !dialect.has_schemas() {
             schema = None;
@@ -122,35 +117,34 @@ fn check_histories(
             Some(other) if other != app.label => {
                 let message =
                     format!("the apps `{other}` and `{}` keep their history in one table", app.label);
-                let problem = Diagnostic::new(message).help("give one of them another history table");
-                problems.push((a, problem));
+                let error = Diagnostic::new(Code::SharedHistoryTable, message);
+                errors.push((a, error.help("give one of them another history table")));
             }
             _ => {}
         }
     }
 }
 
-fn load_app(app: &App, dialect: &'static dyn Dialect, findings: &mut Findings) -> LoadedApp {
+fn load_app(app: &App, dialect: &'static dyn Dialect, found: &mut Diagnostics) -> LoadedApp {
     let label = app.label.as_str();
     let mut migrations: Vec<LoadedMigration> = match &app.origin {
         Origin::Directory(root) => {
-            let files = without_rust(directory::list(root, findings), findings);
-            let files = variants::choose(files, dialect, findings);
-            load_files(files, dialect, findings)
+            let files = without_rust(directory::list(root, found), found);
+            let files = variants::choose(files, dialect, found);
+            load_files(files, dialect, found)
         }
-        Origin::Embedded(files) => embedded::load(label, files, dialect, findings),
+        Origin::Embedded(files) => embedded::load(label, files, dialect, found),
         #[cfg(feature = "_engine")]
-        Origin::Refinery(theirs) => theirs
-            .iter()
-            .filter_map(|migration| code::refinery(label, migration, dialect, findings))
-            .collect(),
+        Origin::Refinery(theirs) => {
+            theirs.iter().filter_map(|migration| code::refinery(label, migration, dialect, found)).collect()
+        }
         Origin::Code(built) => (built.iter())
-            .filter_map(|(stem, migration)| code::built(label, stem, migration, dialect, findings))
+            .filter_map(|(stem, migration)| code::built(label, stem, migration, dialect, found))
             .collect(),
     };
     migrations.sort_by(|one, other| order(&one.id).cmp(&order(&other.id)));
     for LoadedMigration { id, file, .. } in &migrations {
-        name_fits(&format!("the app `{label}`"), id, file.as_ref(), findings);
+        name_fits(&format!("the app `{label}`"), id, file.as_ref(), found);
     }
     for pair in migrations.windows(2) {
         let [first, second] = pair else { continue };
@@ -159,14 +153,15 @@ fn load_app(app: &App, dialect: &'static dyn Dialect, findings: &mut Findings) -
                 let message =
                     format!("the app `{label}` has two repeatable migrations of one name: {}", first.id);
                 let help = "give one of them a name of its own: it is all that tells them apart";
-                findings.problems.push(Diagnostic::new(message).help(help));
+                found.errors.push(Diagnostic::new(Code::DuplicateRepeatable, message).help(help));
             }
         } else if !second.id.is_repeatable() && first.id.version == second.id.version {
             let message = format!(
                 "the app `{label}` has two migrations of one version: {} and {}",
                 first.id, second.id
             );
-            findings.problems.push(Diagnostic::new(message).help("give one of them a version of its own"));
+            let error = Diagnostic::new(Code::DuplicateVersion, message);
+            found.errors.push(error.help("give one of them a version of its own"));
         }
     }
     let edition = (label == BUSTARD).then_some(own::EDITION);
@@ -182,7 +177,7 @@ fn order(id: &MigrationId) -> (bool, i64, &str) {
 }
 
 /// Rust migrations are compiled into the host's own command; a directory is only read.
-fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
+fn without_rust(files: Vec<Found>, found: &mut Diagnostics) -> Vec<Found> {
     let (rust, sql): (Vec<Found>, Vec<Found>) =
         files.into_iter().partition(|file| file.name.language == Language::Rust);
     if let Some(first) = rust.first() {
@@ -191,11 +186,12 @@ fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
             1 => " (and one more)".to_owned(),
             n => format!(" (and {n} more)"),
         };
-        let problem = Diagnostic::new(format!("a migration in Rust{more} needs the host's own command"));
+        let message = format!("a migration in Rust{more} needs the host's own command");
+        let error = Diagnostic::new(Code::RustMigration, message);
         let help = "a directory is read for SQL only: compile the migration into the host, with `App::new` \
                     and `App::migration`, and migrate with the host's binary, which gives the app to \
                     `bustard::cli::run`";
-        findings.problems.push(problem.at(Place::file(&first.path)).help(help));
+        found.errors.push(error.at(Place::file(&first.path)).help(help));
     }
     sql
 }
@@ -203,13 +199,13 @@ fn without_rust(files: Vec<Found>, findings: &mut Findings) -> Vec<Found> {
 fn load_files(
     files: Vec<Found>,
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    found: &mut Diagnostics,
 ) -> Vec<LoadedMigration> {
     let mut migrations = Vec::with_capacity(files.len());
-    for found in files {
-        match directory::read(&found.path) {
-            Ok(text) => migrations.push(sql_file(found, text, dialect, findings)),
-            Err(problem) => findings.problems.push(problem),
+    for file in files {
+        match directory::read(&file.path) {
+            Ok(text) => migrations.push(sql_file(file, text, dialect, found)),
+            Err(error) => found.errors.push(error),
         }
     }
     migrations
@@ -217,20 +213,25 @@ fn load_files(
 
 /// What an SQL file says.
 fn sql_file(
-    found: Found,
+    file: Found,
     text: String,
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    found: &mut Diagnostics,
 ) -> LoadedMigration {
-    let Found { path, name } = found;
+    let Found { path, name } = file;
     let place = Place::file(&path);
-    fits(name.version, &place, findings);
+    fits(name.version, &place, found);
     let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
-    findings.problems.extend(parsed.problems);
-    findings.warnings.extend(parsed.warnings);
+    found.errors.extend(parsed.errors);
+    found.warnings.extend(parsed.warnings);
     let (id, migration) = (identity(name), parsed.migration);
     let dependency_lines = dependency_lines(&migration);
     LoadedMigration { id, migration, text, dependency_lines, file: Some(place) }
+}
+
+/// A name that is no migration's, as a diagnostic.
+fn misnamed(Misnamed { message, help }: Misnamed, place: Place) -> Diagnostic {
+    Diagnostic::new(Code::InvalidMigrationName, message).at(place).help(help)
 }
 
 fn identity(FileName { kind, version, name, .. }: FileName) -> MigrationId {
@@ -246,16 +247,17 @@ fn prefix(kind: Kind) -> Prefix {
 }
 
 /// Names must fit into refinery's history table.
-fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, findings: &mut Findings) {
+fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, found: &mut Diagnostics) {
     let length = id.name.chars().count();
     if length > LONGEST_NAME {
         let message = format!(
             "{whose} has a migration {} whose name has {length} characters, more than {LONGEST_NAME}",
             if id.is_repeatable() { "R__…".to_owned() } else { id.short() }
         );
-        let mut problem = Diagnostic::new(message).help("shorten it: the history has no room for it");
-        problem.place = file.cloned();
-        findings.problems.push(problem);
+        let mut error =
+            Diagnostic::new(Code::NameTooLong, message).help("shorten it: the history has no room for it");
+        error.place = file.cloned();
+        found.errors.push(error);
     }
 }
 
@@ -267,11 +269,12 @@ fn dependency_lines(migration: &Migration) -> Vec<usize> {
 }
 
 /// Without the feature `int8-versions`, versions are 32 bits wide.
-fn fits(version: i64, place: &Place, findings: &mut Findings) {
+fn fits(version: i64, place: &Place, found: &mut Diagnostics) {
     if cfg!(feature = "int8-versions") || i32::try_from(version).is_ok() {
         return;
     }
-    let problem = Diagnostic::new(format!("the version {version} does not fit into 32 bits"));
+    let message = format!("the version {version} does not fit into 32 bits");
+    let error = Diagnostic::new(Code::VersionTooWide, message);
     let help = "build with the feature `int8-versions` of the crate `bustard`";
-    findings.problems.push(problem.at(place.clone()).help(help));
+    found.errors.push(error.at(place.clone()).help(help));
 }

@@ -28,7 +28,7 @@ mod tests {
 
     fn loaded(dialect: &'static dyn Dialect) -> LoadedApp {
         let mut loaded = load(&[own()], dialect);
-        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.errors, []);
         loaded.apps.remove(0)
     }
 

@@ -1,20 +1,20 @@
 //! SQL files: statements and directives.
 //!
 //! In: a text and the engine that it is for. Out: the migration that it
-//! describes, and everything that is wrong with it. [`lexer`] makes tokens,
+//! describes, and diagnostics. [`lexer`] makes tokens,
 //! [`split`] puts them together, [`directive`] and [`Dialect::judge`] judge them, and
 //! this module builds the operations, in the order of the file.
 
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::model::{Dependency, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
 use crate::sql::directive::{self, Directive};
 use crate::sql::split::{self, Piece, Unit};
-use crate::sql::{Dialect, Explained, Text, Verdict, lexer};
+use crate::sql::{Admission, Dialect, Text, lexer};
 
-/// What a text says, and what is wrong with it.
+/// The migration in a text, and diagnostics.
 pub(super) struct Parsed {
     pub migration: Migration,
-    pub problems: Vec<Diagnostic>,
+    pub errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Directives {
 pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: Directives) -> Parsed {
     let mut reader = Reader::new(text, dialect, directives);
     reader.read();
-    Parsed { migration: reader.migration, problems: reader.problems, warnings: reader.warnings }
+    Parsed { migration: reader.migration, errors: reader.errors, warnings: reader.warnings }
 }
 
 struct Reader<'a> {
@@ -41,14 +41,14 @@ struct Reader<'a> {
     dialect: &'static dyn Dialect,
     directives: Directives,
     migration: Migration,
-    problems: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     /// Statements that are still to become one operation, and their bytes.
     group: Vec<Statement>,
     group_bytes: (usize, usize),
     /// Where `down` is.
     down: Option<usize>,
-    /// What cannot run in a transaction, with its problem.
+    /// Diagnostics about statements that cannot run in a transaction.
     not_in_transaction: Vec<Diagnostic>,
     /// Where backslashes begin to escape quotes, which only the server can follow.
     backslashes: Option<usize>,
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
             dialect,
             directives,
             migration: Migration::new(),
-            problems: Vec::new(),
+            errors: Vec::new(),
             warnings: Vec::new(),
             group: Vec::new(),
             group_bytes: (0, 0),
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         let text = self.text.as_str();
         if let Some(at) = text.find('\0') {
             let help = "databases take text without such bytes; save the file as UTF-8";
-            self.problem(at, "a zero byte in SQL", help);
+            self.error(Code::ZeroByte, at, "a zero byte in SQL", help);
             return;
         }
         let (tokens, unended) = lexer::lex(text, self.dialect.syntax());
@@ -97,37 +97,39 @@ impl<'a> Reader<'a> {
         }
         self.flush();
         if self.migration.no_transaction.is_none() {
-            self.problems.append(&mut self.not_in_transaction);
+            self.errors.append(&mut self.not_in_transaction);
         }
         if let Some(start) = self.backslashes {
             self.leave_to_the_server(start);
         } else if let Some(unended) = unended.filter(|_| !self.foreign) {
             let message = format!("the SQL ends inside {}", unended.what);
-            self.problem(unended.start, message, "it opens here and is never closed");
+            self.error(Code::UnterminatedSql, unended.start, message, "it opens here and is never closed");
         }
-        let idle = self.migration.operations.is_empty() && self.problems.is_empty();
+        let idle = self.migration.operations.is_empty() && self.errors.is_empty();
         if idle && self.directives == Directives::Obeyed {
-            let warning =
-                Diagnostic::new("the migration does nothing: it has no statement and no cache operation");
+            let warning = Diagnostic::new(
+                Code::EmptyMigration,
+                "the migration does nothing: it has no statement and no cache operation",
+            );
             self.warnings.push(warning.at(Place::file(self.text.file())));
         }
     }
 
-    fn problem(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
-        self.problems.push(Diagnostic::new(message).at(self.text.place(at)).help(help));
+    fn error(&mut self, code: Code, at: usize, message: impl Into<String>, help: impl Into<Advice>) {
+        self.errors.push(Diagnostic::new(code, message).at(self.text.place(at)).help(help));
     }
 
     fn statement(&mut self, unit: &Unit<'_>) {
         let place = self.text.place(unit.start());
-        let problem = |Explained { message, help }| Diagnostic::new(message).at(place.clone()).help(help);
+        let placed = |found: Diagnostic| found.at(place.clone());
         match self.dialect.judge(unit) {
-            Verdict::Fine => {}
-            Verdict::Dropped(why) => return self.warnings.push(problem(why)),
-            Verdict::Refused(why) => return self.problems.push(problem(why)),
-            Verdict::NotInTransaction(why) => self.not_in_transaction.push(problem(why)),
-            Verdict::CopyIn(why) => {
+            Admission::Admitted => {}
+            Admission::Dropped(why) => return self.warnings.push(placed(why)),
+            Admission::Refused(why) => return self.errors.push(placed(why)),
+            Admission::NotInTransaction(why) => self.not_in_transaction.push(placed(why)),
+            Admission::CopyIn(why) => {
                 self.foreign = true;
-                return self.problems.push(problem(why));
+                return self.errors.push(placed(why));
             }
         }
         if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
@@ -162,7 +164,7 @@ impl<'a> Reader<'a> {
         let line = self.text.as_str()[at..].lines().next().unwrap_or_default();
         let command = line.split_whitespace().next().unwrap_or_default();
         let message = format!("`{command}` is a command of {}, not SQL", self.dialect.shell());
-        self.problem(at, message, "leave it out, or write what it does in SQL");
+        self.error(Code::ShellCommand, at, message, "leave it out, or write what it does in SQL");
     }
 
     fn directive(&mut self, comment: lexer::Token, inside: Option<usize>) {
@@ -171,15 +173,26 @@ impl<'a> Reader<'a> {
         if self.directives == Directives::Misplaced {
             let help =
                 "use the methods of `Migration` for it: `depends_on`, `register_cache`, `down` and so on";
-            return self.problem(comment.start, "a directive in SQL that is built in code", help);
+            return self.error(
+                Code::MisplacedDirective,
+                comment.start,
+                "a directive in SQL that is built in code",
+                help,
+            );
         }
         if !(comment.start == 0 || text[..comment.start].ends_with(['\n', '\r'])) {
             let help = "move it to the start of a line of its own";
-            return self.problem(comment.start, "a directive must be at the start of a line", help);
+            return self.error(
+                Code::MisplacedDirective,
+                comment.start,
+                "a directive must be at the start of a line",
+                help,
+            );
         }
         if let Some(at) = whole.find('\r').filter(|at| !whole[*at..].trim().is_empty()) {
             let help = "SQLite ends a comment at a line feed only: save the file with LF or CRLF line ends";
-            return self.problem(
+            return self.error(
+                Code::MisplacedDirective,
                 comment.start + at,
                 "a directive's line goes on behind a carriage return",
                 help,
@@ -189,11 +202,16 @@ impl<'a> Reader<'a> {
             let line = self.text.line(start);
             let help =
                 format!("end the statement that starts on line {line} with `;` first, or move the directive");
-            return self.problem(comment.start, "a directive inside a statement", help);
+            return self.error(
+                Code::MisplacedDirective,
+                comment.start,
+                "a directive inside a statement",
+                help,
+            );
         }
         match directive::parse(whole, self.directives == Directives::Undoing) {
             Ok(directive) => self.obey(directive, comment.start),
-            Err(complaint) => self.problem(comment.start + complaint.at, complaint.message, complaint.help),
+            Err((at, found)) => self.errors.push(found.at(self.text.place(comment.start + at))),
         }
     }
 
@@ -206,7 +224,7 @@ impl<'a> Reader<'a> {
             let line = self.text.line(down);
             let help =
                 format!("after `down`, on line {line}, go SQL, `register cache` and `unregister cache` only");
-            return self.problem(at, message, help);
+            return self.error(Code::MisplacedDirective, at, message, help);
         }
         match directive {
             Directive::DependsOn { app, which } => {
@@ -227,8 +245,8 @@ impl<'a> Reader<'a> {
             }
             Directive::NoTransaction => {
                 self.migration.no_transaction = place;
-                let help = "leave it out; what cannot run in a transaction is to be run by hand";
-                self.problem(at, "`no transaction` is not supported yet", help);
+                let help = "leave it out; run by hand what cannot run in a transaction";
+                self.error(Code::UnsupportedDirective, at, "`no transaction` is not supported yet", help);
             }
             Directive::Down => {
                 self.flush();
@@ -238,8 +256,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Sends what follows as one statement: who knows where its statements end.
-    /// Not the statements before it: the server reads a whole message before it
+    /// Sends what follows as one statement, because only the server can tell where its
+    /// statements end. The statements before it are sent on their own: the server reads a whole message before it
     /// runs any of it, so the setting holds from the next message on.
     fn leave_to_the_server(&mut self, start: usize) {
         let rest = &self.text.as_str()[start..];
@@ -251,7 +269,12 @@ impl<'a> Reader<'a> {
         if let Some(line) = directive {
             at -= line.len();
             let help = "move it to the top of the file, or leave `standard_conforming_strings` alone and write `E'…'`";
-            self.problem(at, "a directive where only the server can tell strings apart", help);
+            self.error(
+                Code::MisplacedDirective,
+                at,
+                "a directive where only the server can tell strings apart",
+                help,
+            );
             return;
         }
         let place = self.text.place(start);
@@ -262,7 +285,7 @@ impl<'a> Reader<'a> {
         let warning = "the file changes what a backslash means: only the server can tell apart the statements from here on";
         let help =
             "leave `standard_conforming_strings` alone, and write `E'…'` where backslashes are escapes";
-        self.warnings.push(Diagnostic::new(warning).at(place).help(help));
+        self.warnings.push(Diagnostic::new(Code::BackslashEscapes, warning).at(place).help(help));
     }
 }
 

@@ -49,16 +49,16 @@ pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> 
 ///
 /// # Errors
 ///
-/// What is wrong with it, at its place in a file of this name.
+/// The diagnostics, with their places in a file of this name.
 pub(crate) fn read(
     name: &Path,
     text: &str,
     dialect: &'static dyn Dialect,
 ) -> Result<Vec<Operation>, Vec<Diagnostic>> {
     let parsed = parse(&Text::new(name, text), dialect, Directives::Undoing);
-    match parsed.problems.is_empty() {
+    match parsed.errors.is_empty() {
         true => Ok(parsed.migration.operations),
-        false => Err(parsed.problems),
+        false => Err(parsed.errors),
     }
 }
 
@@ -86,13 +86,13 @@ mod tests {
     use super::*;
     use crate::engine::dialects::{POSTGRES, SQLITE};
     use crate::model::{Function, Migration};
-    use crate::source::Findings;
+    use crate::source::Diagnostics;
     use crate::source::code::built;
 
     fn undo_of(migration: &Migration, dialect: &'static dyn Dialect) -> Vec<Operation> {
-        let mut findings = Findings::default();
-        let loaded = built("app", "V1__x", migration, dialect, &mut findings).expect("a good name");
-        assert!(findings.problems.is_empty(), "{:?}", findings.problems);
+        let mut found = Diagnostics::default();
+        let loaded = built("app", "V1__x", migration, dialect, &mut found).expect("a good name");
+        assert!(found.errors.is_empty(), "{:?}", found.errors);
         loaded.migration.undo().expect("it can be undone")
     }
 

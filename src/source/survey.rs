@@ -9,15 +9,15 @@ use std::path::Path;
 use super::directory::{self, Found};
 use super::name::{Kind, Language, parse_file};
 use super::parse::Directives;
-use super::{Findings, identity, name_fits, parse, variants};
-use crate::diagnostic::{Diagnostic, Place};
+use super::{Diagnostics, identity, name_fits, parse, variants};
+use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::sql::{Dialect, Text};
 
 /// What was found.
 pub(crate) struct Survey {
     /// In the order of their paths.
     pub files: Vec<Surveyed>,
-    pub problems: Vec<Diagnostic>,
+    pub errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -30,83 +30,85 @@ pub(crate) struct Surveyed {
 }
 
 pub(crate) fn survey(root: &Path, dialects: &[&'static dyn Dialect]) -> Survey {
-    let mut findings = Findings::default();
-    let found = directory::list(root, &mut findings);
-    let mut files = Vec::with_capacity(found.len());
-    for (n, Found { path, name }) in found.iter().enumerate() {
+    let mut found = Diagnostics::default();
+    let listed = directory::list(root, &mut found);
+    let mut files = Vec::with_capacity(listed.len());
+    for (n, Found { path, name }) in listed.iter().enumerate() {
         // The name of a repeatable migration may be none for a module.
         let module = (name.language == Language::Rust).then(|| match name.kind {
             Kind::Repeatable => format!("r{n}"),
             Kind::InOrder | Kind::OutOfOrder => format!("v{}", name.version),
         });
-        name_fits("the directory", &identity(name.clone()), Some(&Place::file(path)), &mut findings);
+        name_fits("the directory", &identity(name.clone()), Some(&Place::file(path)), &mut found);
         let beneath = path.strip_prefix(root).unwrap_or(path);
         let parts: Option<Vec<&str>> = beneath.components().map(|part| part.as_os_str().to_str()).collect();
         match parts {
             Some(parts) => files.push(Surveyed { path: parts.join("/"), module }),
             None => {
-                let problem = Diagnostic::new("the path is not UTF-8").at(Place::file(path));
-                findings.problems.push(problem.help("rename the file or its directory"));
+                let error = Diagnostic::new(Code::NotUtf8, "the path is not UTF-8").at(Place::file(path));
+                found.errors.push(error.help("rename the file or its directory"));
             }
         }
     }
-    let each: Vec<(&'static dyn Dialect, Findings)> =
-        dialects.iter().map(|dialect| (*dialect, judge(&found, *dialect))).collect();
+    let each: Vec<(&'static dyn Dialect, Diagnostics)> =
+        dialects.iter().map(|dialect| (*dialect, check(&listed, *dialect))).collect();
     for (dialect, its) in &each {
-        let everywhere =
-            |problem: &Diagnostic| each.iter().all(|(_, others)| others.problems.contains(problem));
-        for problem in &its.problems {
-            let problem = if everywhere(problem) { problem.clone() } else { only(problem, *dialect) };
-            if !findings.problems.contains(&problem) {
-                findings.problems.push(problem);
+        let everywhere = |error: &Diagnostic| each.iter().all(|(_, others)| others.errors.contains(error));
+        for error in &its.errors {
+            let error = if everywhere(error) { error.clone() } else { only(error, *dialect) };
+            if !found.errors.contains(&error) {
+                found.errors.push(error);
             }
         }
         for warning in &its.warnings {
-            if !findings.warnings.contains(warning) {
-                findings.warnings.push(warning.clone());
+            if !found.warnings.contains(warning) {
+                found.warnings.push(warning.clone());
             }
         }
     }
-    findings.problems.sort_by(|one, other| one.place.cmp(&other.place));
-    Survey { files, problems: findings.problems, warnings: findings.warnings }
+    found.errors.sort_by(|one, other| one.place.cmp(&other.place));
+    Survey { files, errors: found.errors, warnings: found.warnings }
 }
 
 /// What loading would say on one engine.
-fn judge(files: &[Found], dialect: &'static dyn Dialect) -> Findings {
-    let mut findings = Findings::default();
-    for Found { path, name } in variants::choose(files.to_vec(), dialect, &mut findings) {
+fn check(files: &[Found], dialect: &'static dyn Dialect) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for Found { path, name } in variants::choose(files.to_vec(), dialect, &mut found) {
         match directory::read(&path) {
-            Err(problem) => findings.problems.push(problem),
+            Err(error) => found.errors.push(error),
             Ok(text) if name.language == Language::Sql => {
                 let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
-                findings.problems.extend(parsed.problems);
-                findings.warnings.extend(parsed.warnings);
+                found.errors.extend(parsed.errors);
+                found.warnings.extend(parsed.warnings);
             }
             Ok(text) if has_function(&text) => {}
             Ok(_) => {
-                let problem = Diagnostic::new("there is no `pub fn migration()` in this file");
+                let error = Diagnostic::new(
+                    Code::MissingMigrationFunction,
+                    "there is no `pub fn migration()` in this file",
+                );
                 let help = "write it; it returns a `String` of SQL, or a `bustard::Migration`";
-                findings.problems.push(problem.at(Place::file(path)).help(help));
+                found.errors.push(error.at(Place::file(path)).help(help));
             }
         }
     }
-    findings
+    found
 }
 
-/// Of a problem that other engines do not have: what to do where it is none. In a
-/// variant for the engine, it is always one.
-fn only(problem: &Diagnostic, dialect: &'static dyn Dialect) -> Diagnostic {
-    let file = problem.place.as_ref().and_then(|place| place.path().file_name());
+/// Adds to an error that occurs on this engine only what to do if the package does not
+/// need this engine. Errors in a variant for the engine stay as they are.
+fn only(error: &Diagnostic, dialect: &'static dyn Dialect) -> Diagnostic {
+    let file = error.place.as_ref().and_then(|place| place.path().file_name());
     let name = file.and_then(|file| parse_file(&file.to_string_lossy()));
     if name.is_some_and(|name| name.is_ok_and(|name| name.variant.is_some())) {
-        return problem.clone();
+        return error.clone();
     }
     let (engine, variant) = (dialect.name(), dialect.variant());
-    let help = problem.help.as_deref().map_or_else(String::new, |help| format!("{help}; "));
-    problem.clone().help(format!(
-        "{help}only {engine} objects: give it a `.{variant}.sql` of its own, or, if the package is not for \
+    let before = error.advice.clone().map_or_else(Advice::default, |advice| advice.and("; "));
+    error.clone().help(before.and(format!(
+        "only {engine} objects: give it a `.{variant}.sql` of its own, or, if the package is not for \
          {engine}, write `bustard::build::embed_for`"
-    ))
+    )))
 }
 
 /// Whether a file of Rust has a public function `migration`. A comment may deceive
@@ -160,8 +162,8 @@ mod tests {
         ] {
             std::fs::write(root.path().join(file), text).expect("a file");
         }
-        let Survey { files, problems, warnings } = survey(root.path(), &[POSTGRES, SQLITE]);
-        assert_eq!(problems, []);
+        let Survey { files, errors, warnings } = survey(root.path(), &[POSTGRES, SQLITE]);
+        assert_eq!(errors, []);
         assert_eq!(warnings.len(), 1, "the empty one, and once: {warnings:?}");
         let files: Vec<(&str, Option<&str>)> =
             files.iter().map(|file| (file.path.as_str(), file.module.as_deref())).collect();

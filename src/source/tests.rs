@@ -22,14 +22,14 @@ fn directory(files: &[(&str, &[u8])]) -> TempDir {
 /// What is wrong, the temporary directory's name left out.
 fn problems(root: &Path, dialect: &'static dyn Dialect) -> Vec<String> {
     let found = load(&[App::directory("main", root)], dialect);
-    assert_eq!(found.broken, found.problems.iter().map(|(app, _)| *app).collect());
+    assert_eq!(found.broken, found.errors.iter().map(|(app, _)| *app).collect());
     let root = root.display().to_string();
-    found.problems.iter().map(|(_, problem)| problem.to_string().replace(&root, "ROOT")).collect()
+    found.errors.iter().map(|(_, error)| error.report().to_string().replace(&root, "ROOT")).collect()
 }
 
 fn loaded(app: App, dialect: &'static dyn Dialect) -> LoadedApp {
     let mut found = load(&[app], dialect);
-    assert_eq!(found.problems, []);
+    assert_eq!(found.errors, []);
     found.apps.remove(0)
 }
 
@@ -146,7 +146,7 @@ fn links() {
 
     symlink(root.path(), root.path().join("real/up")).expect("a link");
     let found = load(&[App::directory("main", root.path())], SQLITE);
-    assert_eq!(found.problems, [], "a link to a directory is no error");
+    assert_eq!(found.errors, [], "a link to a directory is no error");
     assert!(found.warnings[0].message().contains("not followed"));
 
     symlink("loop", root.path().join("loop")).expect("a link");
@@ -159,8 +159,8 @@ fn links() {
 #[test]
 fn labels_and_history_tables() {
     let two = [App::new("a"), App::new("a"), App::new("B-c"), App::new("bustard")];
-    let found = load(&two, POSTGRES).problems;
-    let messages: Vec<(usize, &str)> = found.iter().map(|(app, problem)| (*app, problem.message())).collect();
+    let found = load(&two, POSTGRES).errors;
+    let messages: Vec<(usize, &str)> = found.iter().map(|(app, error)| (*app, error.message())).collect();
     assert_eq!(
         messages,
         [
@@ -170,11 +170,11 @@ fn labels_and_history_tables() {
         ]
     );
     let found = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], SQLITE);
-    assert!(found.problems[0].1.message().contains("keep their history in one table"));
+    assert!(found.errors[0].1.message().contains("keep their history in one table"));
     assert!(found.broken.is_empty(), "the migrations are all there");
     let two = |a: &str, b: &str, dialect| {
-        let found = load(&[App::new("a").history(a), App::new("b").history(b)], dialect).problems;
-        found.first().map(|(_, problem)| problem.message().to_owned())
+        let found = load(&[App::new("a").history(a), App::new("b").history(b)], dialect).errors;
+        found.first().map(|(_, error)| error.message().to_owned())
     };
     assert_eq!(two("x.history", "y.history", POSTGRES), None);
     assert_eq!(two("History", "history", POSTGRES), None);
@@ -230,7 +230,7 @@ fn what_is_wrong_in_code() {
         .migration("V2__z", Migration::new().schema(ForeignKey::drop().table(Alias::new("t")).name("k")));
     let found = load(&[app], SQLITE);
     assert_eq!(found.apps[0].migrations[0].migration.depends_on, [], "that it is no label is enough");
-    let messages: Vec<&str> = found.problems.iter().map(|(_, problem)| problem.message()).collect();
+    let messages: Vec<&str> = found.errors.iter().map(|(_, error)| error.message()).collect();
     assert_eq!(messages.len(), 6, "{messages:#?}");
     for (message, part) in messages.iter().zip([
         "`V1_x` is no name for a migration",

@@ -6,22 +6,22 @@
 
 use std::collections::BTreeMap;
 
-use super::Findings;
+use super::Diagnostics;
 use super::directory::Found;
 use super::name::Kind;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::sql::Dialect;
 
 pub(super) fn choose(
     files: Vec<Found>,
     dialect: &'static dyn Dialect,
-    findings: &mut Findings,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<Found> {
     let mut versions: BTreeMap<Key, Vec<Found>> = BTreeMap::new();
     for file in files {
         let same = versions.entry(key(&file)).or_default();
         match same.iter().find(|other| !are_variants(other, &file)) {
-            Some(other) => findings.problems.push(conflict(other, &file)),
+            Some(other) => diagnostics.errors.push(conflict(other, &file)),
             None => same.push(file),
         }
     }
@@ -54,21 +54,20 @@ fn are_variants(a: &Found, b: &Found) -> bool {
 
 fn conflict(first: &Found, second: &Found) -> Diagnostic {
     if second.name.kind == Kind::Repeatable {
-        return Diagnostic::new(format!(
+        let message = format!(
             "two repeatable migrations have the name {}: this one and {}",
             second.name.name,
             first.path.display()
-        ))
-        .at(Place::file(&second.path))
-        .help("give one of them a name of its own: it is all that tells them apart");
+        );
+        return Diagnostic::new(Code::DuplicateRepeatable, message)
+            .at(Place::file(&second.path))
+            .help("give one of them a name of its own: it is all that tells them apart");
     }
     let version = second.name.version;
-    Diagnostic::new(format!(
-        "two migrations have the version {version}: this one and {}",
-        first.path.display()
-    ))
-    .at(Place::file(&second.path))
-    .help("give one of them a version of its own; variants for engines share prefix and name, too")
+    let message = format!("two migrations have the version {version}: this one and {}", first.path.display());
+    Diagnostic::new(Code::DuplicateVersion, message)
+        .at(Place::file(&second.path))
+        .help("give one of them a version of its own; variants for engines share prefix and name, too")
 }
 
 #[cfg(test)]
@@ -78,17 +77,17 @@ mod tests {
     use crate::engine::dialects::{POSTGRES, SQLITE};
 
     fn chosen(files: &[&str], dialect: &'static dyn Dialect) -> (Vec<String>, Vec<String>) {
-        let mut findings = Findings::default();
+        let mut diagnostics = Diagnostics::default();
         let found = |file: &&str| Found {
             path: file.into(),
             name: parse_file(file.rsplit('/').next().unwrap_or(file))
                 .expect("a migration")
                 .expect("well named"),
         };
-        let chosen = choose(files.iter().map(found).collect(), dialect, &mut findings);
+        let chosen = choose(files.iter().map(found).collect(), dialect, &mut diagnostics);
         (
             chosen.iter().map(|file| file.path.display().to_string()).collect(),
-            findings.problems.iter().map(|problem| problem.message().to_owned()).collect(),
+            diagnostics.errors.iter().map(|error| error.message().to_owned()).collect(),
         )
     }
 

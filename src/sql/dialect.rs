@@ -12,7 +12,7 @@ use sea_query::{
 
 use super::records::RecordsSql;
 #[cfg(feature = "_sql")]
-use super::refuse::{Verdict, transaction_control};
+use super::refuse::{Admission, transaction_control};
 use super::registry::RegistrySql;
 #[cfg(feature = "_sql")]
 use super::split::Unit;
@@ -35,7 +35,7 @@ pub trait Dialect: fmt::Debug + Sync {
     /// Whether a migration can contain the statement, as far as this engine alone
     /// decides.
     #[cfg(feature = "_sql")]
-    fn refuse(&self, unit: &Unit<'_>) -> Verdict;
+    fn refuse(&self, unit: &Unit<'_>) -> Admission;
 
     /// The SQL on the registry of caches.
     fn registry(&self) -> &'static dyn RegistrySql;
@@ -127,7 +127,7 @@ impl fmt::Display for dyn Dialect {
 impl dyn Dialect {
     /// Whether a migration can contain the statement.
     #[cfg(feature = "_sql")]
-    pub(crate) fn judge(&self, unit: &Unit<'_>) -> Verdict {
+    pub(crate) fn judge(&self, unit: &Unit<'_>) -> Admission {
         transaction_control(unit).unwrap_or_else(|| self.refuse(unit))
     }
 }

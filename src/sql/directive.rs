@@ -1,13 +1,13 @@
 //! Directive comments: `-- bustard: register cache bans`.
 //!
-//! In: a line comment. Out: what it says, or what is wrong with it and at which
-//! byte of the comment.
+//! In: a line comment. Out: the directive, or a diagnostic and the byte of the comment that
+//! it is about.
 
 use std::ops::Range;
 
 use super::names;
 use super::{TableName, quoted_length};
-use crate::diagnostic::nearest;
+use crate::diagnostic::{Advice, Code, Diagnostic, nearest};
 use crate::model::Which;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +33,8 @@ pub(crate) enum Directive {
     Down,
 }
 
-/// What is wrong with a directive, and where in the comment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Complaint {
-    pub at: usize,
-    pub message: String,
-    pub help: String,
-}
+/// A diagnostic about a directive, and the byte of the comment that it is about.
+pub(crate) type Misread = (usize, Diagnostic);
 
 const FORMS: [(&str, &str); 6] = [
     ("depends on", "depends on APP [VERSION]"),
@@ -65,7 +60,7 @@ fn body(comment: &str) -> Option<usize> {
 
 /// Reads a comment that [`found_in`] has found. `register cache NAME again` is for
 /// texts that are `undoing`: nobody needs to write it in a file.
-pub(crate) fn parse(comment: &str, undoing: bool) -> Result<Directive, Complaint> {
+pub(crate) fn parse(comment: &str, undoing: bool) -> Result<Directive, Misread> {
     let start = body(comment).unwrap_or_default();
     let mut words = Words::new(comment, start)?;
     let first = words.text(0).to_ascii_lowercase();
@@ -128,7 +123,7 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    fn new(comment: &'a str, start: usize) -> Result<Self, Complaint> {
+    fn new(comment: &'a str, start: usize) -> Result<Self, Misread> {
         let mut parts = Vec::new();
         let mut at = start;
         loop {
@@ -136,10 +131,12 @@ impl<'a> Words<'a> {
             at = comment.len() - rest.len();
             let length = match rest.chars().next() {
                 None => break,
-                Some('"') => quoted_length(rest).ok_or_else(|| Complaint {
-                    at,
-                    message: "a quoted name has no end".to_owned(),
-                    help: "close it with `\"`".to_owned(),
+                Some('"') => quoted_length(rest).ok_or_else(|| {
+                    (
+                        at,
+                        Diagnostic::new(Code::InvalidDirective, "a quoted name has no end")
+                            .help("close it with `\"`"),
+                    )
                 })?,
                 Some(_) => rest.find(char::is_whitespace).unwrap_or(rest.len()),
             };
@@ -158,82 +155,83 @@ impl<'a> Words<'a> {
         self.parts.get(n).map_or(self.comment.trim_end().len(), |range| range.start)
     }
 
-    fn complaint(&self, n: usize, message: impl Into<String>) -> Complaint {
-        let help = format!("write `-- bustard: {}`", self.forms);
-        Complaint { at: self.at(n), message: message.into(), help }
+    fn invalid(&self, n: usize, message: impl Into<String>) -> Misread {
+        self.found(Code::InvalidDirective, n, message, format!("write `-- bustard: {}`", self.forms))
     }
 
-    fn nothing_after(&self, n: usize) -> Result<(), Complaint> {
+    fn found(&self, code: Code, n: usize, message: impl Into<String>, help: impl Into<Advice>) -> Misread {
+        (self.at(n), Diagnostic::new(code, message).help(help))
+    }
+
+    fn nothing_after(&self, n: usize) -> Result<(), Misread> {
         if self.parts.len() <= n {
             return Ok(());
         }
-        Err(self.complaint(n, format!("`{}` is too much here", self.text(n))))
+        Err(self.invalid(n, format!("`{}` is too much here", self.text(n))))
     }
 
-    fn app(&self, n: usize) -> Result<String, Complaint> {
+    fn app(&self, n: usize) -> Result<String, Misread> {
         let label = self.text(n);
         if label.is_empty() {
-            return Err(self.complaint(n, "the label of an app is missing"));
+            return Err(self.invalid(n, "the label of an app is missing"));
         }
         match names::label(label) {
             Ok(()) => Ok(label.to_owned()),
-            Err(message) => Err(Complaint { at: self.at(n), message, help: names::LABEL_HELP.to_owned() }),
+            Err(message) => Err(self.found(Code::InvalidLabel, n, message, names::LABEL_HELP)),
         }
     }
 
-    fn which(&self, n: usize) -> Result<Which, Complaint> {
+    fn which(&self, n: usize) -> Result<Which, Misread> {
         let text = self.text(n);
         if text.is_empty() {
-            return Err(self.complaint(n, "the version of a migration is missing"));
+            return Err(self.invalid(n, "the version of a migration is missing"));
         }
-        Which::parse(text).ok_or_else(|| Complaint {
-            at: self.at(n),
-            message: format!("`{text}` is no migration version"),
-            help: "versions are written `V1`, `U1` or `1`, and a repeatable migration `R__name`".to_owned(),
+        Which::parse(text).ok_or_else(|| {
+            let message = format!("`{text}` is no migration version");
+            let help = "versions are written `V1`, `U1` or `1`, and a repeatable migration `R__name`";
+            self.found(Code::InvalidDirective, n, message, help)
         })
     }
 
-    fn cache(&self, n: usize) -> Result<String, Complaint> {
+    fn cache(&self, n: usize) -> Result<String, Misread> {
         let word = self.text(n);
         if word.is_empty() {
-            return Err(self.complaint(n, "the name of the cache is missing"));
+            return Err(self.invalid(n, "the name of the cache is missing"));
         }
         let name = match word.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             Some(quoted) => quoted.replace("\"\"", "\""),
             None if names::is_bare(word) => word.to_owned(),
             None => {
-                let help =
-                    "names are letters, digits, `_`, `.` and `-`; put others in double quotes".to_owned();
+                let help = "names are letters, digits, `_`, `.` and `-`; put others in double quotes";
                 let message = format!("`{word}` is no cache name");
-                return Err(Complaint { at: self.at(n), message, help });
+                return Err(self.found(Code::InvalidCacheName, n, message, help));
             }
         };
         match names::cache_name(&name) {
             Ok(()) => Ok(name),
-            Err(message) => Err(self.complaint(n, message)),
+            Err(message) => {
+                let help = format!("write `-- bustard: {}`", self.forms);
+                Err(self.found(Code::InvalidCacheName, n, message, help))
+            }
         }
     }
 
     /// The list of tables behind a word.
-    fn tables_after(&self, n: usize) -> Result<Vec<TableName>, Complaint> {
+    fn tables_after(&self, n: usize) -> Result<Vec<TableName>, Misread> {
         let end = self.parts.get(n).map_or(self.comment.len(), |range| range.end);
         let list = self.comment[end..].trim_end();
         TableName::parse_list(list).map_err(|(at, message)| {
             let help = "write `-- bustard: register cache NAME on TABLE, …`, each table as in SQL: \
                         `ban`, `forum.ban`, `\"Odd name\".ban`";
-            Complaint { at: end + at, message, help: help.to_owned() }
+            (end + at, Diagnostic::new(Code::InvalidTableName, message).help(help))
         })
     }
 
-    fn unknown(&self, first: &str, two: &str) -> Complaint {
+    fn unknown(&self, first: &str, two: &str) -> Misread {
         let all = "directives are `depends on`, `required by`, `register cache`, `unregister cache`, \
                    `no transaction` and `down`";
         if self.parts.is_empty() {
-            return Complaint {
-                at: self.at(0),
-                message: "the directive is empty".to_owned(),
-                help: all.to_owned(),
-            };
+            return self.found(Code::UnknownDirective, 0, "the directive is empty", all);
         }
         let known = FORMS.iter().map(|(keyword, _)| *keyword);
         let near = nearest(two.trim_end(), known.clone())
@@ -243,7 +241,7 @@ impl<'a> Words<'a> {
         let help =
             form.map_or_else(|| all.to_owned(), |(_, form)| format!("did you mean `-- bustard: {form}`?"));
         let shown = self.comment[self.at(0)..].trim_end();
-        Complaint { at: self.at(0), message: format!("`{shown}` is no directive"), help }
+        self.found(Code::UnknownDirective, 0, format!("`{shown}` is no directive"), help)
     }
 }
 
@@ -251,10 +249,10 @@ impl<'a> Words<'a> {
 mod tests {
     use super::*;
 
-    fn complaint(comment: &str) -> (usize, String, String) {
+    fn misread(comment: &str) -> (usize, String, String) {
         assert!(found_in(comment), "{comment}");
-        let Complaint { at, message, help } = parse(comment, false).expect_err(comment);
-        (at, message, help)
+        let (at, found) = parse(comment, false).expect_err(comment);
+        (at, found.message.clone(), found.advice.map_or_else(String::new, |advice| advice.to_string()))
     }
 
     #[test]
@@ -303,7 +301,7 @@ mod tests {
         let comment = "-- bustard: register cache bans again";
         let again = Directive::Register { cache: "bans".into(), tables: Vec::new(), again: true };
         assert_eq!(parse(comment, true), Ok(again));
-        assert!(complaint(comment).1.contains("`again` is too much here"));
+        assert!(misread(comment).1.contains("`again` is too much here"));
     }
 
     #[test]
@@ -316,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_directives_are_placed_and_explained() {
+    fn invalid_directives_are_placed_and_explained() {
         for (comment, at, message, help) in [
             ("-- bustard:", 11, "empty", "register cache"),
             ("-- bustard: registr cache x", 12, "`registr cache x` is no directive", "register cache NAME"),
@@ -350,7 +348,7 @@ mod tests {
             ),
             ("-- bustard: down x", 17, "too much", "`-- bustard: down`"),
         ] {
-            let found = complaint(comment);
+            let found = misread(comment);
             assert_eq!(found.0, at, "{comment} {found:?}");
             assert!(found.1.contains(message), "{comment} {found:?}");
             assert!(found.2.contains(help), "{comment} {found:?}");
@@ -361,6 +359,6 @@ mod tests {
     fn names_have_at_most_128_characters() {
         let name = |length| format!("-- bustard: register cache {}", "n".repeat(length));
         assert!(parse(&name(128), false).is_ok());
-        assert!(complaint(&name(129)).1.contains("128"));
+        assert!(misread(&name(129)).1.contains("128"));
     }
 }

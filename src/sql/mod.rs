@@ -30,7 +30,7 @@ pub(crate) use dialect::{write_query, write_schema};
 pub(crate) use effects::Effects;
 pub use records::RecordsSql;
 #[cfg(feature = "_sql")]
-pub use refuse::{Explained, Verdict};
+pub use refuse::Admission;
 pub use registry::{Manner, RegistrySql};
 #[cfg(feature = "_sql")]
 pub use split::Unit;

@@ -3,36 +3,30 @@
 //! In: a statement. Out: whether it goes to the database, and if not, why.
 
 use super::split::Unit;
+use crate::diagnostic::{Code, Diagnostic};
 
+/// Whether a statement may be in a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Fine,
+pub enum Admission {
+    Admitted,
     /// Left out, with a warning.
-    Dropped(Explained),
-    Refused(Explained),
+    Dropped(Diagnostic),
+    Refused(Diagnostic),
     /// What follows it is data, not SQL.
-    CopyIn(Explained),
+    CopyIn(Diagnostic),
     /// Only outside of transactions.
-    NotInTransaction(Explained),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
-    pub message: String,
-    pub help: &'static str,
+    NotInTransaction(Diagnostic),
 }
 
 const COMMITS: &str = "leave it out: Bustard commits a migration with its history; what must commit on its own goes into a migration of its own";
 
 /// The refusal of a statement that begins or ends the transaction, on any engine.
-pub(crate) fn transaction_control(unit: &Unit<'_>) -> Option<Verdict> {
+pub(crate) fn transaction_control(unit: &Unit<'_>) -> Option<Admission> {
     let keywords = control_keywords(unit)?;
-    Some(Verdict::Refused(Explained {
-        message: format!(
-            "`{keywords}` cannot be in a migration: it would end or begin the transaction that the migration is applied in"
-        ),
-        help: COMMITS,
-    }))
+    let message = format!(
+        "`{keywords}` cannot be in a migration: it would end or begin the transaction that the migration is applied in"
+    );
+    Some(Admission::Refused(Diagnostic::new(Code::TransactionControl, message).help(COMMITS)))
 }
 
 /// The keywords, where the statement begins or ends a transaction. Savepoints

@@ -2,10 +2,10 @@
 
 use super::lexer::lex;
 use super::split::{Piece, split};
-use super::{Dialect, Verdict};
+use super::{Admission, Dialect};
 use crate::engine::dialects::{POSTGRES, SQLITE};
 
-pub(crate) fn verdict(sql: &str, dialect: &'static dyn Dialect) -> Verdict {
+pub(crate) fn judged_as(sql: &str, dialect: &'static dyn Dialect) -> Admission {
     let (tokens, _) = lex(sql, dialect.syntax());
     match split(sql, &tokens, dialect.syntax()).pop() {
         Some(Piece::Statement(unit)) => dialect.judge(&unit),
@@ -28,7 +28,7 @@ fn transaction_control_is_refused_on_both_engines() {
             "/* c */ COMMIT -- c\n",
             "BEGIN; ",
         ] {
-            assert!(matches!(verdict(sql, engine), Verdict::Refused(_)), "{sql}");
+            assert!(matches!(judged_as(sql, engine), Admission::Refused(_)), "{sql}");
         }
         for sql in [
             "ROLLBACK TO a",
@@ -40,11 +40,11 @@ fn transaction_control_is_refused_on_both_engines() {
             "SELECT 1 AS begin",
             "CREATE TABLE commit (a int)",
         ] {
-            assert_eq!(verdict(sql, engine), Verdict::Fine, "{sql}");
+            assert_eq!(judged_as(sql, engine), Admission::Admitted, "{sql}");
         }
     }
     for sql in ["ABORT", "PREPARE TRANSACTION 'a'", "COMMIT PREPARED 'a'", "ROLLBACK PREPARED 'a'"] {
-        assert!(matches!(verdict(sql, POSTGRES), Verdict::Refused(_)), "{sql}");
+        assert!(matches!(judged_as(sql, POSTGRES), Admission::Refused(_)), "{sql}");
     }
-    assert_eq!(verdict("PREPARE a AS SELECT 1", POSTGRES), Verdict::Fine);
+    assert_eq!(judged_as("PREPARE a AS SELECT 1", POSTGRES), Admission::Admitted);
 }

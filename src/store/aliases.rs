@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn an_unknown_alias_names_the_known_ones() {
         let help = |aliases: &[&str], alias: &str| {
-            prefixes(aliases).get(alias).unwrap_err().help_text().map(ToOwned::to_owned)
+            prefixes(aliases).get(alias).unwrap_err().advice().map(ToString::to_string)
         };
         assert_eq!(help(&["default", "x"], "defualt").as_deref(), Some("did you mean `default`?"));
         assert_eq!(help(&["default", "x"], "sessions").as_deref(), Some("there are: `default`, `x`"));

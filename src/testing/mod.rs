@@ -196,6 +196,6 @@ fn rows(executor: &mut impl Executor, sql: &str) -> Result<Vec<crate::engine::Ro
 fn or_panic<T, E: Display>(what: impl Display, result: std::result::Result<T, E>) -> T {
     match result {
         Ok(value) => value,
-        Err(error) => panic!("{what}:\n{error}"),
+        Err(error) => panic!("{what}:\n{error:#}"),
     }
 }

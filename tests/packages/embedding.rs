@@ -319,7 +319,7 @@ fn faults_of_embedded_files_have_their_places() {
         let error =
             Migrator::new().app(embedded::app("bans", FILES)).load(engine).expect_err("all are wrong");
         let places: Vec<String> =
-            error.all_problems().iter().filter_map(|problem| Some(problem.place()?.to_string())).collect();
+            error.diagnostics().iter().filter_map(|problem| Some(problem.place()?.to_string())).collect();
         assert_eq!(
             places,
             [

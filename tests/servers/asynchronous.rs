@@ -174,7 +174,10 @@ fn a_database_without_registry_says_what_to_do() {
             let client = connect(&url).await;
             let error = asynchronous::invalidate_all(&client).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Database);
-            assert_eq!(error.help_text(), Some("this database has no registry yet: run `bustard migrate`"));
+            assert_eq!(
+                error.advice().map(|advice| advice.for_command("bustard")).as_deref(),
+                Some("this database has no registry yet: run `bustard migrate`")
+            );
         },
     );
 }

@@ -57,7 +57,7 @@ fn for_code(migration: Migration) -> Migrator {
 
 #[track_caller]
 fn snapshot(scene: &Scene, name: &str, error: &impl Display) {
-    scene.snapshot_text(name, &error.to_string());
+    scene.snapshot_text(name, &format!("{error:#}"));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_function_that_the_database_refuses() {
             Ok(())
         });
         let by_driver = everywhere(&scene, &for_code(migration));
-        assert_eq!(by_driver.to_string(), error.to_string(), "through the driver itself");
+        assert_eq!(by_driver.to_string(), error.report().to_string(), "through the driver itself");
     }
 }
 
@@ -322,7 +322,7 @@ fn a_transaction_of_the_callers_is_left_alone() {
         connection.execute_batch("CREATE TABLE precious (id INTEGER)").unwrap();
         migrator(applied).run(&mut connection).expect("nothing is in the way");
         connection.execute_batch(begin).unwrap();
-        assert_eq!(failure(&migrator(2), &mut connection).to_string(), error.to_string());
+        assert_eq!(failure(&migrator(2), &mut connection).to_string(), error.report().to_string());
         assert!(!connection.is_autocommit());
         connection.execute_batch("ROLLBACK").unwrap();
         migrator(2).run(&mut connection).expect("the transaction has ended");
@@ -431,7 +431,7 @@ fn a_version_too_large_for_an_old_history_table() {
         let error =
             everywhere(&scene, &Migrator::new().app(App::new("main").migration("V2147483648__a", migration)));
         assert_eq!(error.kind(), ErrorKind::Source);
-        assert!(error.to_string().contains("`int8-versions`"), "{error}");
+        assert!(error.report().to_string().contains("`int8-versions`"), "{error}");
     }
 }
 

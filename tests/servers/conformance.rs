@@ -296,7 +296,11 @@ fn a_function_commits_with_its_migration(mut subject: impl Subject) {
     let with_failing = app.clone().migration("V2__fails", Migration::new().run("fail", fails));
     let error = Migrator::new().app(with_failing).run(subject.connection()).expect_err("the function fails");
     assert_eq!(error.kind(), ErrorKind::Failed);
-    assert!(error.to_string().contains("no luck") && error.to_string().contains("main:V2__fails"), "{error}");
+    assert!(
+        error.report().to_string().contains("no luck")
+            && error.report().to_string().contains("main:V2__fails"),
+        "{error}"
+    );
     assert_eq!(subject.value("SELECT sum(id) FROM a"), "7");
     assert!(!Migrator::new().app(app).run(subject.connection()).expect("it runs").changed());
 }
@@ -312,7 +316,7 @@ fn a_function_that_swallows_an_error(mut subject: impl Subject) {
     match migrator.run(subject.connection()) {
         Ok(_) => assert!(exists(&mut subject, "a")),
         Err(error) => {
-            assert!(error.to_string().contains("went on after the database had refused"), "{error}");
+            assert!(error.report().to_string().contains("went on after the database had refused"), "{error}");
             assert!(!exists(&mut subject, "a"));
         }
     }
@@ -399,7 +403,7 @@ fn reverting_what_cannot_be(mut subject: impl Subject) {
     let migrator = Migrator::new().app(app);
     migrator.run(subject.connection()).expect("it runs");
     let error = migrator.revert(subject.connection(), &Revert::Steps(2)).expect_err("V1 has no down");
-    assert!(error.to_string().contains("main:V1__a: cannot be undone"), "{error}");
+    assert!(error.report().to_string().contains("main:V1__a: cannot be reverted"), "{error}");
     // Not even what could have been.
     assert!(exists(&mut subject, "b"));
     let plan = migrator.plan(subject.connection()).expect("there is a plan");
@@ -435,7 +439,8 @@ fn missing_files(mut subject: impl Subject) {
     let status = one().status(subject.connection()).expect("there is a status");
     assert_eq!(status.in_state(State::Missing).count(), 1);
     let to = Revert::To { app: "main".into(), version: 0 };
-    let error = one().allow_missing(true).revert(subject.connection(), &to).expect_err("V2 cannot be undone");
+    let error =
+        one().allow_missing(true).revert(subject.connection(), &to).expect_err("V2 cannot be reverted");
     assert_eq!(error.kind(), ErrorKind::Missing);
 }
 
@@ -489,7 +494,7 @@ fn registry_operations(mut subject: impl Subject) {
     assert_eq!(registry::list(c).expect("there is a registry"), before, "nothing was invalidated");
     let error = registry::register(c, b, None).expect_err("it is taken");
     assert_eq!(error.kind(), ErrorKind::Cache);
-    assert!(error.to_string().contains("forum"), "{error}");
+    assert!(error.report().to_string().contains("forum"), "{error}");
     for unknown in ["nobody", "A"] {
         let errors = [
             registry::get_version(c, unknown).expect_err("unknown"),
@@ -513,7 +518,10 @@ fn registry_in_a_migration(mut subject: impl Subject) {
     let error =
         Migrator::new().app(twice).run(subject.connection()).expect_err("registered twice in one plan");
     assert_eq!(error.kind(), ErrorKind::Cache);
-    assert!(error.to_string().contains("V2__b") && error.to_string().contains("main"), "{error}");
+    assert!(
+        error.report().to_string().contains("V2__b") && error.report().to_string().contains("main"),
+        "{error}"
+    );
     let unknown = App::new("main").migration("V1__a", Migration::new().unregister_cache("as"));
     let error = Migrator::new().app(unknown).run(subject.connection()).expect_err("unknown");
     assert_eq!(error.kind(), ErrorKind::Cache);
@@ -587,7 +595,7 @@ fn a_newer_bustard(mut subject: impl Subject) {
     ));
     for allowed in [false, true] {
         let error = two_apps().allow_missing(allowed).run(subject.connection()).expect_err("it is newer");
-        assert!(error.to_string().contains("newer Bustard"), "{error}");
+        assert!(error.report().to_string().contains("newer Bustard"), "{error}");
     }
 }
 

@@ -129,7 +129,7 @@ fn deploy(subject: &Subject<'_>, way: &[Deployed]) -> (Vec<(String, usize)>, usi
         let steps = report.steps.iter().filter(|done| done.app != "bustard");
         applied.extend(steps.map(|done| (format!("{}{}", done.app, done.migration.version), n)));
         let told =
-            report.warnings.iter().filter(|warning| warning.to_string().contains("is to come after it"));
+            report.warnings.iter().filter(|warning| warning.to_string().contains("should come after it"));
         late += told.count();
         assert!(!migrator.run(&mut database).expect("it runs").changed(), "{way:?}");
     }

@@ -28,7 +28,7 @@ fn the_thread_ends_with_the_last_clone_and_handles_know_nothing_then() {
         assert!(world.state().dropped, "the thread is gone with its owner");
         assert!(!bans.is_valid(version(1)));
         let error = bans.version().unwrap_err();
-        assert!(error.to_string().contains("has ended"), "{error}");
+        assert!(error.report().to_string().contains("has ended"), "{error}");
         let mut computed = 0;
         for _ in 0..2 {
             values.get_or_insert_with("k", || {

@@ -153,7 +153,7 @@ fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.builder(LONG).on_change(|_| {}).start().unwrap();
     let error = buster.cache("bnas").unwrap_err();
-    assert_eq!(error.help_text(), Some("did you mean bans?"));
+    assert_eq!(error.advice().map(ToString::to_string).as_deref(), Some("did you mean bans?"));
 }
 
 /// A handle is as good as any, though no look has anything new for it.

@@ -55,7 +55,7 @@ fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
         wait_until("it expires", || !bans.is_valid(version(1)));
         let error = bans.version().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stale);
-        let text = error.to_string();
+        let text = error.report().to_string();
         let why = if looking == Manner::Hangs { "it hangs" } else { "it fails" };
         assert!(text.contains("have not been known for") && text.contains(why), "{text}");
         // A handle that there is stays one; nobody can say whether there are others.
@@ -158,7 +158,7 @@ fn after_a_commit_a_look_that_fails_leaves_nothing_valid() {
     let told = world.state().told;
     let error = buster.notify().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale);
-    assert!(error.to_string().contains("it fails"), "{error}");
+    assert!(error.report().to_string().contains("it fails"), "{error}");
     assert!(!bans.is_valid(version(1)));
     world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
     wait_until("it is known", || bans.is_valid(version(2)));

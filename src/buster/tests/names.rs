@@ -26,9 +26,9 @@ fn unknown_names_are_errors_with_the_nearest_known_one() {
     let buster = world.idle();
     let error = buster.cache("bnas").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cache);
-    assert_eq!(error.help_text(), Some("did you mean bans?"));
+    assert_eq!(error.advice().map(ToString::to_string).as_deref(), Some("did you mean bans?"));
     let error = buster.get_version("something else").unwrap_err();
-    assert!(error.help_text().unwrap().contains("register cache"), "{error}");
+    assert!(error.advice().unwrap().to_string().contains("register cache"), "{error}");
     for (name, words) in [("", "empty"), ("a\nb", "control"), (&*"x".repeat(129), "128")] {
         let error = buster.is_valid(name, 1).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cache);
@@ -93,7 +93,10 @@ fn many_are_asked_for_at_once() {
     }
     assert_eq!(world.state().looks, looks + 1);
     // One that is none is an error, and is not looked for ever after.
-    assert_eq!(buster.get_versions(&["bans", "bnas"]).unwrap_err().help_text(), Some("did you mean bans?"));
+    assert_eq!(
+        buster.get_versions(&["bans", "bnas"]).unwrap_err().advice().map(ToString::to_string).as_deref(),
+        Some("did you mean bans?")
+    );
     assert_eq!(buster.get_versions(&["bans", ""]).unwrap_err().kind(), ErrorKind::Cache);
     world.invalidate("bans");
     buster.notify().unwrap();

@@ -27,7 +27,7 @@ fn a_standby_that_lags_changes_nothing_until_what_is_known_expires() {
             false
         }
         Err(error) => {
-            assert!(error.to_string().contains("a standby that is 3600.0 s behind"), "{error}");
+            assert!(error.report().to_string().contains("a standby that is 3600.0 s behind"), "{error}");
             true
         }
     });

@@ -1,5 +1,6 @@
 //! `bustard caches`: the registry, to be looked at and worked with by hand.
 
+use bustard::diagnostic::Action;
 use bustard::registry::{self, TrackedCache};
 use bustard::{CacheVersion, Database};
 use clap::{Args, Subcommand};
@@ -10,6 +11,7 @@ use crate::cli::context::{Chosen, Context};
 use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::program;
 use crate::cli::table::{self, Cell, count};
 
 #[derive(Args)]
@@ -193,7 +195,10 @@ fn check_owner(database: &mut Database, name: &str) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::usage(format!("the cache {name} belongs to the app {owner}"))
-        .help("a migration of that app can unregister it; --force does so now, and `bustard status` will miss it")
+        .help(format!(
+            "a migration of that app can unregister it; --force does so now, and `{}` will miss it",
+            Action::Status.as_command(&program::name())
+        ))
         .into())
 }
 

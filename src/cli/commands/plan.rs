@@ -32,7 +32,7 @@ struct Document<'a> {
     apps: Vec<document::AppChange<'a>>,
     untracked: Vec<document::Untracked<'a>>,
     caches_invalidated: bool,
-    warnings: Vec<document::Trouble<'a>>,
+    warnings: Vec<document::Diagnostic<'a>>,
 }
 
 pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
@@ -44,7 +44,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         apps: plan.apps.iter().map(document::AppChange::from).collect(),
         untracked: plan.missing_triggers.iter().map(document::Untracked::from).collect(),
         caches_invalidated: !is_empty(&plan),
-        warnings: plan.warnings.iter().map(document::Trouble::from).collect(),
+        warnings: plan.warnings.iter().map(document::Diagnostic::from).collect(),
     };
     context.output.answer(&document, || if options.sql { sql(&plan) } else { human(&plan) })?;
     context.output.warnings(&plan.warnings);
@@ -76,7 +76,7 @@ fn human(plan: &Plan) -> String {
             text += &format!("    {operation}\n");
         }
         if let Some(operation) = &step.irreversible {
-            text += &format!("    {}: {operation}\n", paint(YELLOW, "cannot be undone"));
+            text += &format!("    {}: {operation}\n", paint(YELLOW, "cannot be reverted"));
         }
     }
     for line in others(plan) {
@@ -152,7 +152,7 @@ fn summary(plan: &Plan) -> String {
     }
     let stuck = plan.steps.iter().filter(|step| step.irreversible.is_some()).count();
     if stuck > 0 {
-        parts.push(format!("{} cannot be undone", count(stuck, "migration")));
+        parts.push(format!("{} cannot be reverted", count(stuck, "migration")));
     }
     format!("{}\nall caches are invalidated at the end of each transaction", parts.join(", "))
 }

@@ -24,7 +24,7 @@ struct Document<'a> {
     caches_invalidated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<&'a [String]>,
-    warnings: Vec<document::Trouble<'a>>,
+    warnings: Vec<document::Diagnostic<'a>>,
     elapsed_ms: u64,
 }
 
@@ -67,7 +67,7 @@ fn show_with(
         retracked: report.missing_triggers.iter().map(document::Untracked::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
-        warnings: report.warnings.iter().map(document::Trouble::from).collect(),
+        warnings: report.warnings.iter().map(document::Diagnostic::from).collect(),
         elapsed_ms: document::milliseconds(report.elapsed),
     };
     context.output.answer(&document, || human(report, caches))

@@ -1,5 +1,6 @@
 //! `bustard status`: every migration of every app, and how it stands.
 
+use bustard::diagnostic::Action;
 use bustard::registry::{Untracked, UntrackedTable};
 use bustard::{MigrationStatus, Migrator, State, Status};
 use serde::Serialize;
@@ -22,7 +23,7 @@ pub struct Document<'a> {
     kept: &'a [String],
     unregistered: Vec<document::Unregistered<'a>>,
     untracked: Vec<document::Untracked<'a>>,
-    warnings: Vec<document::Trouble<'a>>,
+    warnings: Vec<document::Diagnostic<'a>>,
 }
 
 impl<'a> Document<'a> {
@@ -35,7 +36,7 @@ impl<'a> Document<'a> {
             kept: &status.kept,
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
             untracked: status.missing_triggers.iter().map(document::Untracked::from).collect(),
-            warnings: status.warnings.iter().map(document::Trouble::from).collect(),
+            warnings: status.warnings.iter().map(document::Diagnostic::from).collect(),
         }
     }
 }
@@ -90,15 +91,15 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
 /// The apps that stand otherwise than most.
 pub fn apps(status: &Status) -> String {
     let mut text = String::new();
+    let program = program::name();
+    let migrate = Action::Migrate.as_command(&program);
     for app in &status.disabled {
-        let line =
-            format!("app {app} is disabled: its migrations are expected from `bustard enable {app}` on\n");
-        text += &program::advice(&line);
+        let enable = Action::Enable { app: app.clone() }.as_command(&program);
+        text += &format!("app {app} is disabled: its migrations are expected from `{enable}` on\n");
     }
     for app in &status.kept {
         let words = paint(YELLOW, "was uninstalled with its data kept");
-        let advice = program::advice("`bustard migrate` brings it back");
-        text += &format!("app {app} {words}: {advice}\n");
+        text += &format!("app {app} {words}: `{migrate}` brings it back\n");
     }
     if text.is_empty() { text } else { text + "\n" }
 }
@@ -107,6 +108,7 @@ pub fn apps(status: &Status) -> String {
 /// is registered and that are not as they were then.
 pub fn caches(status: &Status) -> String {
     let mut text = String::new();
+    let migrate = Action::Migrate.as_command(&program::name());
     for cache in &status.unregistered {
         let words = paint(YELLOW, "is not registered");
         text += &format!(
@@ -118,15 +120,14 @@ pub fn caches(status: &Status) -> String {
         text += &match why {
             Untracked::Triggers => {
                 let words = paint(YELLOW, "does not invalidate it");
-                let advice = program::advice("`bustard migrate` puts them back");
                 format!(
-                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, {advice}\n"
+                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, `{migrate}` \
+                     puts them back\n"
                 )
             }
-            Untracked::Renamed => {
-                let advice = program::advice("`bustard migrate` takes note");
-                format!("cache {cache} is registered on {table}, which has another name now: {advice}\n")
-            }
+            Untracked::Renamed => format!(
+                "cache {cache} is registered on {table}, which has another name now: `{migrate}` takes note\n"
+            ),
             Untracked::Foreign => {
                 let words = paint(YELLOW, "cannot invalidate it");
                 format!(

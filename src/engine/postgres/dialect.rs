@@ -6,11 +6,11 @@ use super::records::PostgresRecords;
 #[cfg(feature = "_sql")]
 use super::refuse;
 use super::registry::PostgresRegistry;
+#[cfg(feature = "_sql")]
+use crate::sql::{Admission, Unit};
 use crate::sql::{
     Dialect, Query, RecordsSql, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema,
 };
-#[cfg(feature = "_sql")]
-use crate::sql::{Unit, Verdict};
 
 /// PostgreSQL's SQL.
 pub(crate) const POSTGRES: &dyn Dialect = &PostgresDialect;
@@ -63,7 +63,7 @@ impl Dialect for PostgresDialect {
     }
 
     #[cfg(feature = "_sql")]
-    fn refuse(&self, unit: &Unit<'_>) -> Verdict {
+    fn refuse(&self, unit: &Unit<'_>) -> Admission {
         refuse::refuse(unit)
     }
 

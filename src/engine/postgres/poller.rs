@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::registry;
+use crate::diagnostic::{Action, Advice};
 use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Woken, seen};
 use crate::engine::registry::{not_a_version, single};
 use crate::engine::{READING, Row};
@@ -263,10 +264,11 @@ fn explain(error: Error) -> Error {
     match error.sqlstate() {
         Some("3F000" | "42883" | "42P01") => error
             .with_message("this database has no registry yet, or an older one")
-            .help("run `bustard migrate`"),
-        Some("42501") => error
-            .with_message("this role may not read the versions of caches")
-            .help("add it to `grant` (in a configuration, under [registry]) and run `bustard migrate`"),
+            .help(Advice::text("run ").then(Action::Migrate)),
+        Some("42501") => error.with_message("this role may not read the versions of caches").help(
+            Advice::text("add it to `grant` (in a configuration, under [registry]) and run ")
+                .then(Action::Migrate),
+        ),
         _ => error,
     }
 }

@@ -1,21 +1,20 @@
 //! Statements that a migration for PostgreSQL cannot contain, told by how they start.
 
+use crate::diagnostic::{Code, Diagnostic};
 use crate::sql::lexer::Kind;
-use crate::sql::{Explained, Unit, Verdict};
+use crate::sql::{Admission, Unit};
 
 const COPY_IN: &str = "write the rows as INSERT, or COPY FROM a file of the server";
-const COPY_OUT: &str = "leave it out: nobody reads what it writes";
+const COPY_OUT: &str = "leave it out: its output is not read";
 const NO_TRANSACTION: &str = "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
 
-pub(super) fn refuse(unit: &Unit<'_>) -> Verdict {
+pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
     if unit.is(0, "COPY") {
         return copy(unit);
     }
     let alone = |what: &str| {
-        Verdict::NotInTransaction(Explained {
-            message: format!("`{what}` cannot run inside a transaction"),
-            help: NO_TRANSACTION,
-        })
+        let message = format!("`{what}` cannot run inside a transaction");
+        Admission::NotInTransaction(Diagnostic::new(Code::NotInTransaction, message).help(NO_TRANSACTION))
     };
     for what in [
         "VACUUM",
@@ -45,15 +44,13 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Verdict {
     if let Some(encoding) = client_encoding(unit)
         && !matches!(encoding.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "DEFAULT")
     {
-        return Verdict::Dropped(Explained {
-            message: format!("the encoding {encoding} is not set: migrations are read and sent as UTF-8"),
-            help: "leave it out",
-        });
+        let message = format!("the encoding {encoding} is not set: migrations are read and sent as UTF-8");
+        return Admission::Dropped(Diagnostic::new(Code::SkippedEncoding, message).help("leave it out"));
     }
     if unit.starts("ALTER TABLE") && last_words(unit, &["CONCURRENTLY"]) && any(unit, "DETACH") {
         return alone("DETACH PARTITION CONCURRENTLY");
     }
-    Verdict::Fine
+    Admission::Admitted
 }
 
 /// What `SET client_encoding = …` or `SET NAMES …` sets.
@@ -68,8 +65,8 @@ fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
     Some(unit.token(value).trim_matches('\''))
 }
 
-/// `COPY` with the client at the other end: there is nobody there.
-fn copy(unit: &Unit<'_>) -> Verdict {
+/// `COPY` from or to the client, which has no data to send and reads none.
+fn copy(unit: &Unit<'_>) -> Admission {
     let mut depth = 0;
     for n in 1..unit.len() {
         match unit.kind(n) {
@@ -77,17 +74,17 @@ fn copy(unit: &Unit<'_>) -> Verdict {
             Some(Kind::Close) => depth -= 1,
             _ if depth != 0 => {}
             _ if unit.is(n, "STDIN") && unit.is(n - 1, "FROM") => {
-                let message = "`COPY … FROM STDIN` cannot be in a migration: its rows are no SQL".to_owned();
-                return Verdict::CopyIn(Explained { message, help: COPY_IN });
+                let message = "`COPY … FROM STDIN` cannot be in a migration: its rows are no SQL";
+                return Admission::CopyIn(Diagnostic::new(Code::ClientCopy, message).help(COPY_IN));
             }
             _ if unit.is(n, "STDOUT") && unit.is(n - 1, "TO") => {
-                let message = "`COPY … TO STDOUT` cannot be in a migration".to_owned();
-                return Verdict::Refused(Explained { message, help: COPY_OUT });
+                let message = "`COPY … TO STDOUT` cannot be in a migration";
+                return Admission::Refused(Diagnostic::new(Code::ClientCopy, message).help(COPY_OUT));
             }
             _ => {}
         }
     }
-    Verdict::Fine
+    Admission::Admitted
 }
 
 fn last_words(unit: &Unit<'_>, words: &[&str]) -> bool {
@@ -103,27 +100,27 @@ fn any(unit: &Unit<'_>, word: &str) -> bool {
 mod tests {
     use super::super::POSTGRES;
     use super::*;
-    use crate::sql::tests::verdict;
+    use crate::sql::tests::judged_as;
 
     #[test]
     fn copy_needs_somebody_at_the_other_end() {
-        let judged = |sql| verdict(sql, POSTGRES);
-        assert!(matches!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv)"), Verdict::CopyIn(_)));
-        assert!(matches!(judged("copy a to stdout"), Verdict::Refused(_)));
-        assert_eq!(judged("COPY a FROM '/stdin'"), Verdict::Fine);
-        assert_eq!(judged("COPY (SELECT 1 FROM stdin) TO '/x'"), Verdict::Fine);
+        let judged = |sql| judged_as(sql, POSTGRES);
+        assert!(matches!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv)"), Admission::CopyIn(_)));
+        assert!(matches!(judged("copy a to stdout"), Admission::Refused(_)));
+        assert_eq!(judged("COPY a FROM '/stdin'"), Admission::Admitted);
+        assert_eq!(judged("COPY (SELECT 1 FROM stdin) TO '/x'"), Admission::Admitted);
     }
 
     #[test]
     fn the_encoding_stays_utf8() {
         for sql in ["SET client_encoding = 'LATIN1'", "set local client_encoding to win1252", "SET NAMES 'x'"]
         {
-            assert!(matches!(verdict(sql, POSTGRES), Verdict::Dropped(_)), "{sql}");
+            assert!(matches!(judged_as(sql, POSTGRES), Admission::Dropped(_)), "{sql}");
         }
         for sql in
             ["SET client_encoding = 'UTF8'", "SET SESSION client_encoding TO DEFAULT", "SET a = 'LATIN1'"]
         {
-            assert_eq!(verdict(sql, POSTGRES), Verdict::Fine, "{sql}");
+            assert_eq!(judged_as(sql, POSTGRES), Admission::Admitted, "{sql}");
         }
     }
 
@@ -141,7 +138,7 @@ mod tests {
             "CLUSTER",
             "ALTER TABLE a DETACH PARTITION b CONCURRENTLY",
         ] {
-            assert!(matches!(verdict(sql, POSTGRES), Verdict::NotInTransaction(_)), "{sql}");
+            assert!(matches!(judged_as(sql, POSTGRES), Admission::NotInTransaction(_)), "{sql}");
         }
         for sql in [
             "REFRESH MATERIALIZED VIEW CONCURRENTLY a",
@@ -152,7 +149,7 @@ mod tests {
             "ALTER TYPE a ADD VALUE 'b'",
             "CREATE INDEX \"concurrently\" ON a (b)",
         ] {
-            assert_eq!(verdict(sql, POSTGRES), Verdict::Fine, "{sql}");
+            assert_eq!(judged_as(sql, POSTGRES), Admission::Admitted, "{sql}");
         }
     }
 }

@@ -9,11 +9,11 @@ use super::records::SqliteRecords;
 #[cfg(feature = "_sql")]
 use super::refuse;
 use super::registry_sql::SqliteRegistrySql;
+#[cfg(feature = "_sql")]
+use crate::sql::{Admission, Unit};
 use crate::sql::{
     Dialect, Query, RecordsSql, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema,
 };
-#[cfg(feature = "_sql")]
-use crate::sql::{Unit, Verdict};
 
 /// SQLite's SQL.
 pub(crate) const SQLITE: &dyn Dialect = &SqliteDialect;
@@ -53,7 +53,7 @@ impl Dialect for SqliteDialect {
     }
 
     #[cfg(feature = "_sql")]
-    fn refuse(&self, unit: &Unit<'_>) -> Verdict {
+    fn refuse(&self, unit: &Unit<'_>) -> Admission {
         refuse::refuse(unit)
     }
 

@@ -20,10 +20,10 @@ fn operations(operations: &[Operation]) -> Vec<String> {
     lines.collect()
 }
 
-fn only_problem(text: &str, dialect: &'static dyn Dialect) -> String {
+fn only_error(text: &str, dialect: &'static dyn Dialect) -> String {
     let parsed = read(text, dialect);
-    assert_eq!(parsed.problems.len(), 1, "{text}: {:#?}", parsed.problems);
-    parsed.problems[0].to_string()
+    assert_eq!(parsed.errors.len(), 1, "{text}: {:#?}", parsed.errors);
+    parsed.errors[0].report().to_string()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn operations_are_in_the_order_of_the_file() {
          -- bustard: down\nDROP TABLE ban;\n-- bustard: register cache other\nDROP TABLE b\n",
         POSTGRES,
     );
-    assert_eq!(parsed.problems, []);
+    assert_eq!(parsed.errors, []);
     assert_eq!(parsed.warnings, []);
     assert_eq!(
         operations(&parsed.migration.operations),
@@ -64,7 +64,7 @@ fn directives_in_quotes_are_text() {
         "SELECT E'\\'\n-- bustard: nonsense\n';",
     ] {
         let parsed = read(text, POSTGRES);
-        assert_eq!((parsed.problems.len(), parsed.migration.operations.len()), (0, 1), "{text}");
+        assert_eq!((parsed.errors.len(), parsed.migration.operations.len()), (0, 1), "{text}");
     }
 }
 
@@ -82,19 +82,19 @@ fn directives_elsewhere_are_not_passed_over() {
             "--> a.sql:1:13\n   |\n 1 | -- bustard: register cach x\n",
         ),
     ] {
-        let problem = only_problem(text, POSTGRES);
+        let problem = only_error(text, POSTGRES);
         assert!(problem.contains(message), "{text}: {problem}");
     }
-    assert!(only_problem("-- bustard: down\rSELECT 1;\r", SQLITE).contains("carriage return"));
+    assert!(only_error("-- bustard: down\rSELECT 1;\r", SQLITE).contains("carriage return"));
     assert_eq!(read("-- c\r-- bustard: register cache a\rSELECT 1", POSTGRES).migration.operations.len(), 2);
     let text = "CREATE TRIGGER t DELETE ON a BEGIN\n-- bustard: down\nSELECT 1; END;";
-    assert!(only_problem(text, SQLITE).contains("inside a statement"));
+    assert!(only_error(text, SQLITE).contains("inside a statement"));
 }
 
 #[test]
 fn sql_that_does_not_end() {
     for text in ["SELECT 1;\nSELECT 'it;\n-- bustard: down\n", "SELECT 1;\nSELECT 'a"] {
-        let problem = only_problem(text, POSTGRES);
+        let problem = only_error(text, POSTGRES);
         assert!(problem.starts_with("the SQL ends inside a string\n  --> a.sql:2:8\n"), "{problem}");
     }
 }
@@ -102,21 +102,21 @@ fn sql_that_does_not_end() {
 #[test]
 fn what_is_no_sql() {
     let copy = "SELECT 1;\nCOPY a FROM stdin;\n1\tit's\n\\.\n\nCOMMIT;";
-    assert!(only_problem(copy, POSTGRES).contains("a.sql:2:1"));
+    assert!(only_error(copy, POSTGRES).contains("a.sql:2:1"));
     let parsed = read("\\connect it's\nBEGIN;\n", POSTGRES);
-    assert_eq!(parsed.problems[0].message(), "`\\connect` is a command of psql, not SQL");
+    assert_eq!(parsed.errors[0].message(), "`\\connect` is a command of psql, not SQL");
     assert!(
-        only_problem(".read a.sql\nSELECT 1;", SQLITE).contains("`.read` is a command of the sqlite3 shell")
+        only_error(".read a.sql\nSELECT 1;", SQLITE).contains("`.read` is a command of the sqlite3 shell")
     );
-    assert!(only_problem("SELECT 1;\0", POSTGRES).contains("zero byte"));
-    let help = only_problem("CREATE INDEX CONCURRENTLY a ON b (c)", POSTGRES);
+    assert!(only_error("SELECT 1;\0", POSTGRES).contains("zero byte"));
+    let help = only_error("CREATE INDEX CONCURRENTLY a ON b (c)", POSTGRES);
     assert!(help.contains("no transaction"), "{help}");
 }
 
 #[test]
 fn every_problem_of_a_file_is_reported() {
     let parsed = read("-- bustard: downn\nBEGIN;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", POSTGRES);
-    let lines: Vec<_> = parsed.problems.iter().map(|p| p.place().and_then(Place::line)).collect();
+    let lines: Vec<_> = parsed.errors.iter().map(|p| p.place().and_then(Place::line)).collect();
     assert_eq!(lines, [Some(1), Some(2), Some(3), Some(4), Some(5)]);
 }
 
@@ -135,7 +135,7 @@ fn a_file_that_only_the_server_can_split() {
     let rest = "SELECT 'it\\'s; x';\nSELECT 1; -- end";
     let text = format!("-- bustard: register cache a\nSET standard_conforming_strings = off;\n{rest}");
     let parsed = read(&text, POSTGRES);
-    assert_eq!(parsed.problems, []);
+    assert_eq!(parsed.errors, []);
     assert_eq!(parsed.warnings.len(), 1);
     match &parsed.migration.operations[..] {
         [Operation::RegisterCache(_), Operation::Sql(set), Operation::Sql(sql)] => {
@@ -147,17 +147,17 @@ fn a_file_that_only_the_server_can_split() {
         other => panic!("{other:?}"),
     }
     let parsed = read(&format!("{text}\n-- bustard: register cache b\n"), POSTGRES);
-    assert_eq!(parsed.problems[0].place().and_then(|place| place.line()), Some(5));
+    assert_eq!(parsed.errors[0].place().and_then(|place| place.line()), Some(5));
     // Without a backslash nothing changes.
     let parsed = read("SET standard_conforming_strings = off;\nSELECT 1;\n-- bustard: down\n", POSTGRES);
-    assert_eq!((parsed.problems.len(), parsed.warnings.len()), (0, 0));
+    assert_eq!((parsed.errors.len(), parsed.warnings.len()), (0, 0));
 }
 
 #[test]
 fn directives_in_code_are_refused() {
     let text = Text::new(Path::new("a V1__b (built in code)"), "-- bustard: down\nSELECT 1");
     let parsed = parse(&text, POSTGRES, Directives::Misplaced);
-    assert!(parsed.problems[0].to_string().contains("built in code):1:1"));
+    assert!(parsed.errors[0].report().to_string().contains("built in code):1:1"));
 }
 
 const FRAGMENTS: &[&str] = &[

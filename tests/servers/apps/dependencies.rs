@@ -75,7 +75,7 @@ fn of_a_file() {
         assert_eq!(names(&ground.run(&apps)), ["plugin:V2__more"]);
         ground.warns(&apps, &[&said]);
         let warning = &migrator(&apps).plan(&mut ground.database).expect("there is a plan").warnings[0];
-        assert!(warning.help_text().is_some_and(|help| help.contains("bustard repair plugin:V1")));
+        assert!(warning.report().for_command("bustard").to_string().contains("bustard repair plugin:V1"));
         assert!(warning.place().is_some_and(|place| place.path().ends_with("plugin/V1__plugin.sql")));
         ground.accepts(&apps, "plugin", "bans:1");
 
@@ -93,7 +93,7 @@ fn of_a_file() {
         let to = Revert::To { app: "plugin".into(), version: 1 };
         ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
         let error = ground.refused(|database| migrator(&apps).revert(database, &to));
-        assert!(error.to_string().contains("V2__more: cannot be undone"), "{error}");
+        assert!(error.report().to_string().contains("V2__more: cannot be reverted"), "{error}");
     }
 }
 

@@ -266,7 +266,7 @@ fn a_label_that_is_somebody_elses() {
     assert_eq!(ground.records(), records);
     let error =
         migrator(std::slice::from_ref(&others)).disable(&mut other, "forum").expect_err("it is not its own");
-    assert!(error.to_string().contains("another app with the label forum"), "{error}");
+    assert!(error.report().to_string().contains("another app with the label forum"), "{error}");
     migrator(&[forum(), bans()]).disable(&mut ground.database, "forum").expect("it is its own");
     let more = others.migration("V2__more", table("more"));
     let report = migrator(&[more]).run(&mut other).expect("it is enabled");

@@ -94,8 +94,8 @@ fn an_app_that_is_not_installed_can_be_disabled() {
         assert_eq!(ground.state(&apps, "bans"), AppState::Disabled);
         ground.unchanged(|database| migrator(&apps).run(database));
         let error = ground.refused(|database| migrator(&apps).target("bans", 1).run(database));
-        assert!(error.to_string().contains("the app bans is disabled"), "{error}");
-        assert!(error.to_string().contains("bustard enable bans"), "{error}");
+        assert!(error.report().to_string().contains("the app bans is disabled"), "{error}");
+        assert!(error.report().to_string().contains("Migrator::enable(…, \"bans\")"), "{error}");
         migrator(&apps).enable(&mut ground.database, "bans").expect("it is loaded");
         assert_eq!(ground.state(&apps, "bans"), AppState::NotInstalled);
         assert_eq!(changes(&ground.run(&apps)), [("bans", AppState::Enabled)]);
@@ -127,7 +127,7 @@ fn who_cannot_be_disabled() {
         migrator(&apps).target("bustard", 2).run(&mut ground.database).expect("it runs");
         let error = ground.refused(|database| migrator(&apps).disable(database, "bans"));
         assert_eq!(error.kind(), ErrorKind::Failed);
-        assert!(error.help_text().is_some_and(|help| help.contains("bustard migrate")), "{error}");
+        assert!(error.report().for_command("bustard").to_string().contains("bustard migrate"), "{error}");
         ground.run(&apps);
         for (label, said) in [
             ("bustard", "Bustard's own tables cannot be disabled"),
@@ -136,7 +136,7 @@ fn who_cannot_be_disabled() {
         ] {
             let error = ground.refused(|database| migrator(&apps).disable(database, label));
             assert_eq!(error.kind(), ErrorKind::Usage);
-            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.report().to_string().contains(said), "{error}");
             let error = ground.refused(|database| migrator(&apps).enable(database, label));
             assert_eq!(error.kind(), ErrorKind::Usage);
         }
@@ -152,7 +152,13 @@ fn a_cache_that_was_unregistered_by_hand() {
         registry::unregister(&mut ground.database, "bans").expect("it is registered");
         let to = Revert::To { app: "bans".into(), version: 0 };
         let error = ground.refused(|database| migrator(&apps).revert(database, &to));
-        assert!(error.to_string().contains("`bustard caches register bans` before it is undone"), "{error}");
+        assert!(
+            error
+                .report()
+                .to_string()
+                .contains("`registry::register(…, \"bans\")` before the migration is reverted"),
+            "{error}"
+        );
         registry::register(&mut ground.database, "bans", None).expect("the name is free");
         migrator(&apps).revert(&mut ground.database, &to).expect("it can be undone");
         assert_eq!(ground.caches(), [""; 0]);
@@ -177,14 +183,14 @@ fn a_dependency_on_a_disabled_app() {
             ground.refused(|database| migrator(&with).plan(database)),
         ] {
             assert_eq!(error.kind(), ErrorKind::Failed);
-            assert_eq!(messages(error.all_problems()), [said]);
-            assert_eq!(error.all_problems()[0].place().and_then(bustard::Place::line), Some(2));
-            assert!(error.to_string().contains("bustard enable bans"), "{error}");
+            assert_eq!(messages(error.diagnostics()), [said]);
+            assert_eq!(error.diagnostics()[0].place().and_then(bustard::Place::line), Some(2));
+            assert!(error.report().to_string().contains("Migrator::enable(…, \"bans\")"), "{error}");
         }
         // Of an app as a whole, and where it is not even applied.
         let whole = App::new("whole").migration("V1__x", table("x").depends_on_app("bans"));
         let error = ground.refused(|database| migrator(&[forum(), bans(), whole]).run(database));
-        assert!(error.to_string().contains("depends on the app bans"), "{error}");
+        assert!(error.report().to_string().contains("depends on the app bans"), "{error}");
         // What is applied already is no matter.
         migrator(&apps).enable(&mut ground.database, "bans").expect("it is known");
         assert_eq!(names(&ground.run(&with)), ["appeals:V1__appeals"]);
@@ -232,13 +238,13 @@ fn kept_data_comes_back() {
                 _ => migrator(&[forum()]).enable(database, "bans"),
             });
             assert!(
-                error.to_string().contains(&format!("bans cannot be {verb}: it was uninstalled")),
+                error.report().to_string().contains(&format!("bans cannot be {verb}: it was uninstalled")),
                 "{error}"
             );
         }
         let to = Revert::To { app: "bans".into(), version: 0 };
         let error = ground.refused(|database| migrator(&[forum(), kept_bans()]).revert(database, &to));
-        assert!(error.to_string().contains("its data kept"), "{error}");
+        assert!(error.report().to_string().contains("its data kept"), "{error}");
 
         let newer = [forum(), kept_bans().migration("V3__y", Migration::new().register_cache("y"))];
         let plan = migrator(&newer).plan(&mut ground.database).expect("there is a plan");
@@ -281,7 +287,10 @@ fn what_comes_back_may_be_taken() {
             let error =
                 ground.refused(|database| migrator(&[forum(), kept_bans()]).transaction(mode).run(database));
             assert_eq!(error.kind(), ErrorKind::Cache);
-            assert!(error.to_string().contains("bans is already registered by the app forum"), "{error}");
+            assert!(
+                error.report().to_string().contains("bans is already registered by the app forum"),
+                "{error}"
+            );
         }
         // Another plugin's pending migration may unregister what comes back.
         registry::unregister(&mut ground.database, "bans").expect("it is registered");
@@ -299,17 +308,17 @@ fn a_release_older_than_the_database() {
         let error = ground.refused(|database| migrator(&[forum()]).run(database));
         assert_eq!(error.kind(), ErrorKind::Missing);
         assert_eq!(
-            messages(error.all_problems()),
+            messages(error.diagnostics()),
             [
                 "the database has a newer release of forum: V3__likes, V4__tags are applied, and the newest file is V2__posts"
             ]
         );
-        assert!(error.to_string().contains("deploy the release of forum that has them"), "{error}");
+        assert!(error.report().to_string().contains("deploy the release of forum that has them"), "{error}");
         // A gap is something else.
         let gap = App::new("forum").migration("V4__tags", table("tags"));
         let error = ground.refused(|database| migrator(&[gap]).run(database));
-        assert_eq!(error.all_problems().len(), 3);
-        assert!(error.to_string().contains("forum:V3__likes is applied"), "{error}");
+        assert_eq!(error.diagnostics().len(), 3);
+        assert!(error.report().to_string().contains("forum:V3__likes is applied"), "{error}");
         let status = migrator(&[forum()]).status(&mut ground.database).expect("there is a status");
         assert_eq!(status.in_state(State::Missing).count(), 2);
     }

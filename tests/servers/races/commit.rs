@@ -165,5 +165,5 @@ fn a_commit_that_cannot_be_looked_at() {
     assert!(!cache.is_valid(before));
     let error = cache.version().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale);
-    assert!(error.to_string().contains("have not been known for"), "{error}");
+    assert!(error.report().to_string().contains("have not been known for"), "{error}");
 }

@@ -41,7 +41,7 @@ on_both! {
         }
         let error = buster.invalidate(&mut client, &["numbers", "nubmers"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cache);
-        assert!(error.to_string().contains("numbers"), "{error}");
+        assert!(error.report().to_string().contains("numbers"), "{error}");
         assert!(cache.is_valid(before), "nothing is invalidated with an error");
     }
 
@@ -183,7 +183,7 @@ fn stores_that_are_not_configured() {
     let stores = Stores::new().with("default", StoreSettings::memory());
     let error = stores.get("sessions").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
-    assert!(error.to_string().contains("`default`"), "{error}");
+    assert!(error.report().to_string().contains("`default`"), "{error}");
     let place = on_sqlite();
     for settings in [
         StoreSettings::memcached(Vec::<String>::new()),

@@ -91,7 +91,7 @@ fn a_network_that_swallows_everything() {
         soon("what is stale is valid for ever", || !cache.is_valid(before));
         let error = cache.version().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stale);
-        let text = error.to_string();
+        let text = error.report().to_string();
         assert!(text.contains("have not been known for"), "since when: {text}");
         assert!(text.contains("no answer within") || text.contains("not looked at in time"), "why: {text}");
         assert!(!text.contains("hunter2"), "{text}");

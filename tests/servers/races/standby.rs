@@ -46,7 +46,7 @@ fn versions_and_data_of_a_standby_that_lags() {
     wait_until("it is too old", || !late_cache.is_valid(before));
     let error = late_cache.version().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale);
-    assert!(error.to_string().contains("the database is a standby that"), "{error}");
+    assert!(error.report().to_string().contains("the database is a standby that"), "{error}");
     let kept = store.len();
     assert_eq!(late_values.get_or_insert_with("not kept", || late.number()), 1);
     assert_eq!(store.len(), kept);

@@ -65,7 +65,7 @@ pub fn wait_until_unknown(bans: &Cache) -> String {
         Ok(_) => false,
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Stale);
-            why = error.to_string();
+            why = error.report().to_string();
             true
         }
     });

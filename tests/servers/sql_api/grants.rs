@@ -95,12 +95,15 @@ fn who_is_not_named_is_told_what_to_do() {
         CacheBuster::connect(&fixture.database.url_as(&other)).unwrap_err(),
     ];
     for error in errors {
-        let help = error.help_text().unwrap_or_default();
+        let help = error.advice().map(ToString::to_string).unwrap_or_default();
         assert!(help.contains("`grant`") && help.contains("[registry]"), "{error}");
     }
     let mut client = fixture.database.client_as(&named);
     let error = registry::unregister(&mut client, "bans").unwrap_err();
-    assert!(error.help_text().unwrap_or_default().contains("the role that migrates"), "{error}");
+    assert!(
+        error.advice().map(ToString::to_string).unwrap_or_default().contains("the role that migrates"),
+        "{error}"
+    );
 }
 
 #[test]

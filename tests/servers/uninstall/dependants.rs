@@ -58,7 +58,7 @@ fn an_app_that_is_needed_stays() {
             );
             let error = site.refuses(apps, &bans());
             assert_eq!(error.kind(), ErrorKind::Failed);
-            let text = error.to_string();
+            let text = error.report().to_string();
             assert!(
                 text.contains("the app appeals needs it: appeals:V1__appeals needs bans:V1__bans"),
                 "{text}"

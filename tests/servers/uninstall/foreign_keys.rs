@@ -25,7 +25,7 @@ fn a_foreign_key_from_elsewhere_is_in_the_way() {
         );
         let error = site.refuses(&["forum"], &bans());
         assert_eq!(error.kind(), ErrorKind::Failed);
-        let text = error.to_string();
+        let text = error.report().to_string();
         assert!(text.contains(&format!("the table {from} has a foreign key (ban) onto {to}")), "{text}");
         assert!(text.contains("--keep-data") && text.contains("nothing was changed"), "{text}");
     }

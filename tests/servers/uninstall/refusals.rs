@@ -32,7 +32,10 @@ fn an_undo_that_fails_half_way() {
         site.delete("bans");
         let error = site.refuses(&["forum"], &bans());
         assert_eq!((error.kind(), error.app()), (ErrorKind::Database, Some("bans")));
-        site.scene.snapshot_text(&format!("uninstall_undo_fails.{}", site.scene.engine), &error.to_string());
+        site.scene.snapshot_text(
+            &format!("uninstall_undo_fails.{}", site.scene.engine),
+            &error.report().to_string(),
+        );
     }
 }
 
@@ -59,7 +62,7 @@ fn a_function_needs_the_code() {
         host.run(&mut site.connection()).expect("it is good");
 
         let error = site.refuses(&["forum"], &bans());
-        let text = error.to_string();
+        let text = error.report().to_string();
         assert!(text.contains("bans:V1__bans cannot be undone from what is recorded"), "{text}");
         assert!(text.contains("drop bans") && text.contains("run the host's command"), "{text}");
 
@@ -81,7 +84,7 @@ fn what_nothing_undoes_keeps_its_data() {
             let plan = migrator.plan_uninstall(&mut site.connection(), &bans()).expect("it can be planned");
             assert!(plan.steps[0].irreversible.is_some());
             let error = site.refuses_with(migrator, &bans());
-            let text = error.to_string();
+            let text = error.report().to_string();
             assert!(text.contains("bans:V1__bans cannot be undone"), "{text}");
             assert!(text.contains("--keep-data"), "{text}");
         }
@@ -138,7 +141,7 @@ fn a_plan_that_is_out_of_date() {
             let error =
                 site.migrator(&["forum"]).uninstall(&mut site.connection(), &shown).expect_err(expected);
             assert_eq!(error.kind(), ErrorKind::Failed);
-            let text = error.to_string();
+            let text = error.report().to_string();
             assert!(text.contains(expected) && text.contains("look at the plan as it is now"), "{text}");
             assert_eq!(site.scene.contents(), before, "{text}");
         }
@@ -159,7 +162,11 @@ fn apps_that_are_none() {
             let error = site.refuses(&["forum", "bans", "polls"], &Uninstall::new(app));
             assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
             assert!(error.message().contains(message), "{error}");
-            assert_eq!(error.help_text().filter(|_| help.is_some()), help, "{error}");
+            assert_eq!(
+                error.advice().map(ToString::to_string).as_deref().filter(|_| help.is_some()),
+                help,
+                "{error}"
+            );
         }
     }
 }
@@ -174,7 +181,7 @@ fn a_database_without_records() {
         let error =
             Migrator::new().plan_uninstall(&mut site.connection(), &bans()).expect_err("there are none");
         assert!(
-            error.help_text().is_some_and(|help| help.contains("run `bustard migrate` first")),
+            error.report().for_command("bustard").to_string().contains("run `bustard migrate` first"),
             "{error}"
         );
     }
@@ -188,7 +195,7 @@ fn a_history_that_is_gone() {
         site.scene.execute("ALTER TABLE refinery_schema_history_bans RENAME TO elsewhere");
         let error = site.refuses(&["forum"], &bans());
         assert!(error.message().starts_with("the history of bans is not in "), "{error}");
-        assert!(error.to_string().contains("put it back"), "{error}");
+        assert!(error.report().to_string().contains("put it back"), "{error}");
         site.scene.execute("ALTER TABLE elsewhere RENAME TO refinery_schema_history_bans");
         site.uninstall(&["forum"], &bans());
         assert!(!site.has("ban"));

@@ -21,8 +21,11 @@ fn of_two_at_once_one_uninstalls() {
         });
         let (done, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
         assert_eq!((done.len(), refused.len()), (1, 1));
-        let text =
-            refused.into_iter().find_map(Result::err).map(|error| error.to_string()).unwrap_or_default();
+        let text = refused
+            .into_iter()
+            .find_map(Result::err)
+            .map(|error| error.report().to_string())
+            .unwrap_or_default();
         assert!(
             text.contains("bans is not installed any more") && text.contains("nothing was changed"),
             "{text}"
@@ -83,7 +86,7 @@ fn a_migration_that_is_under_way_counts() {
             migrating.join().expect("it does not panic").expect("the migration is good");
             uninstalling.join().expect("it does not panic").expect_err("the plan is out of date")
         });
-        let text = error.to_string();
+        let text = error.report().to_string();
         assert!(text.contains("votes:V1__votes needs bans:V2__reasons now"), "{text}");
         assert_eq!((site.rows("ban"), site.rows("vote")), (3, 0));
     }

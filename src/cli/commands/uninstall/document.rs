@@ -3,7 +3,7 @@
 use bustard::{Dependant, DroppedTable, ForeignKey, UninstallPlan};
 use serde::Serialize;
 
-use crate::cli::document::{self, PlannedStep, Trouble};
+use crate::cli::document::{self, Diagnostic, PlannedStep};
 use crate::cli::failure::Failure;
 
 /// What an uninstall would do, or has done.
@@ -18,8 +18,8 @@ pub struct Plan<'a> {
     foreign_keys: Vec<Key<'a>>,
     caches: &'a [String],
     dependants: Vec<Needing<'a>>,
-    obstacles: Vec<Trouble<'a>>,
-    warnings: Vec<Trouble<'a>>,
+    obstacles: Vec<Diagnostic<'a>>,
+    warnings: Vec<Diagnostic<'a>>,
 }
 
 #[derive(Serialize)]
@@ -65,8 +65,8 @@ impl<'a> From<&'a UninstallPlan> for Plan<'a> {
             foreign_keys: plan.foreign_keys.iter().map(key).collect(),
             caches: &plan.caches,
             dependants: plan.dependants.iter().map(needing).collect(),
-            obstacles: plan.obstacles.iter().map(Trouble::from).collect(),
-            warnings: plan.warnings.iter().map(Trouble::from).collect(),
+            obstacles: plan.obstacles.iter().map(Diagnostic::from).collect(),
+            warnings: plan.warnings.iter().map(Diagnostic::from).collect(),
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::failure::{chain, io_error, said};
+use super::failure::{chain, io_error, server_message};
 use super::simple_query::unless;
 use super::target::{Address, Server, Target};
 use super::tls;
@@ -162,13 +162,13 @@ async fn addresses(server: &Server) -> io::Result<Vec<Option<IpAddr>>> {
 /// One attempt's failure in words.
 struct Reason {
     what: String,
-    said: Option<ServerMessage>,
+    server_message: Option<ServerMessage>,
     help: String,
 }
 
 impl Reason {
     fn new(what: impl Into<String>, help: impl Into<String>) -> Reason {
-        Reason { what: what.into(), said: None, help: help.into() }
+        Reason { what: what.into(), server_message: None, help: help.into() }
     }
 }
 
@@ -185,8 +185,8 @@ fn error(target: &Target, mut failed: Vec<(&Server, Trouble)>) -> Error {
         message += &format!("; at {server}: {}", reason(target, server, trouble).what);
     }
     let mut error = Error::new(ErrorKind::Connection, message).help(last.help);
-    if let Some(said) = last.said {
-        error = error.said(said);
+    if let Some(message) = last.server_message {
+        error = error.with_server_message(message);
     }
     match trouble {
         Trouble::Lookup(cause) | Trouble::Io(cause) => error.caused_by(cause),
@@ -211,7 +211,7 @@ fn reason(target: &Target, server: &Server, trouble: &Trouble) -> Reason {
         Trouble::Driver(error) => {
             if let Some(db) = error.as_db_error() {
                 let mut reason = refused_by_server(target, server, db.code());
-                reason.said = Some(said(db));
+                reason.server_message = Some(server_message(db));
                 reason
             } else if let Some(error) = tls_error(error) {
                 let host = match &server.address {

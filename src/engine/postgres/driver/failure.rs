@@ -15,10 +15,12 @@ use crate::error::{ErrorKind, ServerMessage};
 /// words, in its own language. Whoever asked for the cancelling knows.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
     match error.as_db_error() {
-        Some(db) => Failure { kind: kind(db), said: Box::new(said(db)), offset: offset(db) },
+        Some(db) => {
+            Failure { kind: kind(db), server_message: Box::new(server_message(db)), offset: offset(db) }
+        }
         None => Failure {
             kind: if is_encoding(error) { ErrorKind::Database } else { ErrorKind::Connection },
-            said: Box::new(ServerMessage { message: chain(error), ..ServerMessage::default() }),
+            server_message: Box::new(ServerMessage { message: chain(error), ..ServerMessage::default() }),
             offset: None,
         },
     }
@@ -36,7 +38,7 @@ fn kind(error: &DbError) -> ErrorKind {
     ErrorKind::Database
 }
 
-pub(super) fn said(error: &DbError) -> ServerMessage {
+pub(super) fn server_message(error: &DbError) -> ServerMessage {
     ServerMessage {
         message: error.message().to_owned(),
         code: Some(error.code().code().to_owned()),

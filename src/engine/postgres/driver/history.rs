@@ -77,7 +77,7 @@ fn send_with(link: &mut impl Link, sql: &str, count: usize, queries: &[&str]) ->
     let Some((_, fewer)) = queries.split_last() else { return link.send(sql, true) };
     let mut answer = link.send(&format!("{sql};{}", queries.join(";")), true);
     let absent = |failure: &Failure| {
-        let code = failure.said.code.as_deref();
+        let code = failure.server_message.code.as_deref();
         matches!(code, Some(UNDEFINED_FUNCTION | UNDEFINED_SCHEMA | UNDEFINED_TABLE))
     };
     if answer.failure.as_ref().is_some_and(absent) {
@@ -92,7 +92,10 @@ fn send_with(link: &mut impl Link, sql: &str, count: usize, queries: &[&str]) ->
 }
 
 fn is_absence(failure: &Failure) -> bool {
-    matches!(failure.said.code.as_deref(), Some(UNDEFINED_TABLE | UNDEFINED_SCHEMA | UNDEFINED_COLUMN))
+    matches!(
+        failure.server_message.code.as_deref(),
+        Some(UNDEFINED_TABLE | UNDEFINED_SCHEMA | UNDEFINED_COLUMN)
+    )
 }
 
 fn unresolved(table: &HistoryTable) -> String {

@@ -34,6 +34,7 @@ pub(crate) use url::is_postgres;
 
 use std::time::Duration;
 
+use crate::diagnostic::{Action, Advice};
 use crate::engine::postgres::{POSTGRES, PostgresRegistry};
 use crate::engine::registry::Registry;
 use crate::engine::{Commit, Connection, Executor, READING, Row, Session, sealed};
@@ -53,7 +54,7 @@ impl sealed::Connection for postgres::Client {
         let open = match self.send(open, true).all() {
             Ok(mut results) => results.pop().and_then(|mut rows| rows.pop()?.pop()?).as_deref() == Some("t"),
             // It has failed, and waits for its end.
-            Err(failure) if failure.said.code.as_deref() == Some("25P02") => true,
+            Err(failure) if failure.server_message.code.as_deref() == Some("25P02") => true,
             Err(failure) => return Err(failure.into_error()),
         };
         if open {
@@ -79,14 +80,14 @@ fn registry_answer(answer: Answer) -> Result<Vec<Row>> {
             if failure.is_cache() {
                 failure.kind = ErrorKind::Cache;
             }
-            let help = match failure.said.code.as_deref() {
+            let advice = match failure.server_message.code.as_deref() {
                 Some("3F000" | "42883" | "42P01") => {
-                    "this database has no registry yet: run `bustard migrate`"
+                    Advice::text("this database has no registry yet: run ").then(Action::Migrate)
                 }
-                Some("42501") => NO_RIGHT,
+                Some("42501") => NO_RIGHT.into(),
                 _ => return Err(failure.into_error()),
             };
-            Err(failure.into_error().help(help))
+            Err(failure.into_error().help(advice))
         }
     }
 }

@@ -116,7 +116,10 @@ async fn drive(mut connection: Connection, heard: Arc<Heard>, bell: Arc<Ear>) {
 fn silence(what: &str) -> Failure {
     Failure {
         kind: ErrorKind::Connection,
-        said: Box::new(crate::error::ServerMessage { message: what.to_owned(), ..Default::default() }),
+        server_message: Box::new(crate::error::ServerMessage {
+            message: what.to_owned(),
+            ..Default::default()
+        }),
         offset: None,
     }
 }

@@ -13,6 +13,7 @@ use super::history::{self, Resolved};
 use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
+use crate::diagnostic::{Action, Advice};
 use crate::engine::inspector::Inspector;
 use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
 use crate::engine::registry::Registry;
@@ -164,9 +165,9 @@ fn attempt<L: Transactional>(
     }
     let (open, mut results) = match link.begin(&opening) {
         Ok(begun) => begun,
-        Err(failure) if failure.said.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
+        Err(failure) if failure.server_message.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
         // What a replica says, and a server that is read-only for another reason.
-        Err(failure) if matches!(failure.said.code.as_deref(), Some("0A000" | "25006")) => {
+        Err(failure) if matches!(failure.server_message.code.as_deref(), Some("0A000" | "25006")) => {
             return Err(failure
                 .into_error()
                 .with_message("the database takes no writing transactions")
@@ -254,10 +255,11 @@ impl<T: Link + Ending> Queue<'_, T> {
                 if failure.is_silence()
                     || failure.kind == ErrorKind::Connection && answer.completed >= queued.len() =>
             {
-                Err(lost(&queued, failure).uncertain().help(
-                    "is the server still there? it is not known whether it had committed the transaction: \
-                     `bustard status` tells; running again is safe",
-                ))
+                let advice = Advice::text(
+                    "is the server still running? it is unknown whether it had committed the transaction: ",
+                );
+                let advice = advice.then(Action::Status).and(" shows it; running again is safe");
+                Err(lost(&queued, failure).uncertain().help(advice))
             }
             Some(failure) if answer.completed >= queued.len() => {
                 // The commit does not tell which of several migrations it is about.
@@ -455,7 +457,7 @@ impl<T: Link + Ending> Queue<'_, T> {
     fn release(&mut self, who: &str) -> Result<()> {
         let answer = self.open.send("RELEASE SAVEPOINT bustard", false);
         let Some(failure) = answer.failure else { return Ok(()) };
-        let (message, help) = match failure.said.code.as_deref() {
+        let (message, help): (_, &'static str) = match failure.server_message.code.as_deref() {
             // The first error is the one that counts, and it is gone.
             Some("25P02") => (
                 format!("{who} went on after the database had refused a statement"),

@@ -211,7 +211,7 @@ mod tests {
     fn fails(url: &str, environment: &[(&str, &str)]) -> String {
         let error = parse(url, environment).expect_err(url);
         assert_eq!(error.kind(), ErrorKind::Usage);
-        error.to_string()
+        error.report().to_string()
     }
 
     #[test]

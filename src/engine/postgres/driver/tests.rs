@@ -16,7 +16,7 @@ fn fails(url: &str) -> Error {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let error = runtime.block_on(connect(&target)).err().expect("no connection");
     let sync = connect_sync(&target, &AtomicBool::new(false)).err().expect("no connection");
-    assert_eq!(error.to_string(), sync.to_string());
+    assert_eq!(error.report().to_string(), sync.report().to_string());
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert!(!format!("{error:?}").contains("secret"));
     error
@@ -24,7 +24,7 @@ fn fails(url: &str) -> Error {
 
 #[track_caller]
 fn assert_says(error: &Error, parts: &[&str]) {
-    let text = error.to_string();
+    let text = error.report().to_string();
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
@@ -55,7 +55,7 @@ fn the_server_has_the_last_word() {
         let server = format!("as user \"u\" to database \"d\" at 127.0.0.1:{port}");
         assert_says(&error, &[&server, help, "detail: really", "hint: hint"]);
         assert_eq!(error.sqlstate(), Some(code));
-        assert_eq!(error.database_message(), Some("no"));
+        assert_eq!(error.server_message(), Some("no"));
     }
 }
 
@@ -181,8 +181,8 @@ fn what_each_mode_verifies() {
     ] {
         let url = format!("postgres://u:secret@localhost:{port}/d?hostaddr=127.0.0.1&{parameters}");
         let error = fails(&url);
-        assert!(error.to_string().contains(said), "{parameters}: {error}");
-        assert!(error.help_text().is_some());
+        assert!(error.report().to_string().contains(said), "{parameters}: {error}");
+        assert!(error.advice().is_some());
     }
 }
 
@@ -221,7 +221,7 @@ fn kinds_of_failures() {
     ] {
         let failure = failure(&driver_error(fields));
         assert_eq!((failure.kind, failure.offset), (kind, offset), "{fields:?}");
-        assert_eq!(failure.said.message, "m");
+        assert_eq!(failure.server_message.message, "m");
     }
 }
 
@@ -232,7 +232,7 @@ fn a_connection_that_ends_is_told_from_a_statement_that_cannot_be_sent() {
     let mut client = connect_sync(&target, &AtomicBool::new(false)).unwrap();
     let nul = failure(&client.simple_query("SELECT '\0'").unwrap_err());
     assert_eq!(nul.kind, ErrorKind::Database);
-    assert!(nul.said.message.contains("null"), "{}", nul.said.message);
+    assert!(nul.server_message.message.contains("null"), "{}", nul.server_message.message);
     let dead = failure(&client.simple_query("SELECT 1").unwrap_err());
     assert_eq!(dead.kind, ErrorKind::Connection);
 }

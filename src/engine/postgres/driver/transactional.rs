@@ -110,8 +110,9 @@ impl Link for DriverTransaction<'_> {
         match &mut self.0 {
             Some(transaction) => transaction.send(sql, keep),
             None => {
-                let said = Box::new(ServerMessage { message: OVER.to_owned(), ..ServerMessage::default() });
-                let failure = Failure { kind: ErrorKind::Failed, said, offset: None };
+                let server_message =
+                    Box::new(ServerMessage { message: OVER.to_owned(), ..ServerMessage::default() });
+                let failure = Failure { kind: ErrorKind::Failed, server_message, offset: None };
                 Answer { failure: Some(failure), ..Answer::default() }
             }
         }
@@ -135,8 +136,8 @@ impl Ending for DriverTransaction<'_> {
         // The function waits on it as well.
         let called = outside(|| function.call(&mut OpenTransaction::new(transaction)));
         called.map_err(|error| {
-            let said = error.downcast_ref().map(|error| super::failure(error).into_error());
-            crate::engine::function_failed(function, error, said)
+            let refused = error.downcast_ref().map(|error| super::failure(error).into_error());
+            crate::engine::function_failed(function, error, refused)
         })
     }
 }

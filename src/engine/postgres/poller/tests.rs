@@ -40,7 +40,9 @@ impl Lines {
             code: Some(code.to_owned()),
             ..ServerMessage::default()
         };
-        self.script().answers.push_back(Err(Error::new(ErrorKind::Database, "refused").said(said)));
+        self.script()
+            .answers
+            .push_back(Err(Error::new(ErrorKind::Database, "refused").with_server_message(said)));
     }
 
     /// What was asked since the last time, by its first words, but for those that
@@ -136,14 +138,14 @@ fn a_registry_that_is_not_there_or_closed_says_what_to_do() {
     let lines = Lines::default();
     let mut looker = connected(&lines);
     for (code, help) in [
-        ("3F000", "bustard migrate"),
+        ("3F000", "Migrator::run"),
         ("42883", "older one"),
-        ("42P01", "bustard migrate"),
+        ("42P01", "Migrator::run"),
         ("42501", "[registry]"),
     ] {
         lines.refuse(code);
         let error = looker.look(None, false, soon()).unwrap_err();
-        assert!(error.to_string().contains(help), "{error}");
+        assert!(error.report().to_string().contains(help), "{error}");
     }
 }
 

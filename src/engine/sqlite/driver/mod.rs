@@ -16,6 +16,7 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::types::ValueRef;
 use rusqlite::{OpenFlags, TransactionState};
 
+use crate::diagnostic::{Action, Advice};
 use crate::engine::registry::Registry;
 use crate::engine::sqlite::{SQLITE, SqliteRegistry};
 use crate::engine::{Commit, Connection, Executor, Failure, Row, Session, sealed};
@@ -50,7 +51,9 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
     };
     if !path.exists() {
         if !create {
-            return Err(cannot("it does not exist".to_owned()).help("`bustard migrate` makes it"));
+            return Err(
+                cannot("it does not exist".to_owned()).help(Advice::from(Action::Migrate).and(" makes it"))
+            );
         }
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             std::fs::create_dir_all(directory)
@@ -61,7 +64,7 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     let opened = rusqlite::Connection::open_with_flags(path, flags);
     let connection = opened.map_err(|error| {
-        cannot(failure(&error, "").said.message)
+        cannot(failure(&error, "").server_message.message)
             .help("it should be a file that the user that runs this may read and write")
     })?;
     // Waiting is done by the session, which can be cancelled.
@@ -77,9 +80,12 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
 
 /// Says what to do where the registry's tables are not there.
 fn with_help(failure: Failure) -> Error {
-    let absent = failure.said.message.contains("no such table: main.bustard_");
+    let absent = failure.server_message.message.contains("no such table: main.bustard_");
     let error = failure.into_error();
-    if absent { error.help("this database has no registry yet: run `bustard migrate`") } else { error }
+    match absent {
+        true => error.help(Advice::text("this database has no registry yet: run ").then(Action::Migrate)),
+        false => error,
+    }
 }
 
 macro_rules! executors {
@@ -144,7 +150,11 @@ pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
         _ => ErrorKind::Database,
     };
     let code = code.map(|code| code.extended_code.to_string());
-    Failure { kind, said: Box::new(ServerMessage { message, code, ..ServerMessage::default() }), offset }
+    Failure {
+        kind,
+        server_message: Box::new(ServerMessage { message, code, ..ServerMessage::default() }),
+        offset,
+    }
 }
 
 /// Runs one statement to its end and returns its rows.

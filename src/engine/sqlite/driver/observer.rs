@@ -9,6 +9,7 @@ use std::time::Instant;
 use rusqlite::config::DbConfig;
 
 use super::{open, patient_rows};
+use crate::diagnostic::{Action, Advice};
 use crate::engine::Row;
 use crate::engine::observer::{Bell, Observer, Poller, Woken};
 use crate::engine::sqlite::SqlitePoller;
@@ -93,7 +94,8 @@ impl SqliteObserver {
     fn file(&self) -> Result<FileIdentity> {
         identity(&self.path).map_err(|error| {
             let message = format!("the SQLite file {} cannot be found", self.path.display());
-            Error::new(ErrorKind::Connection, message).help("`bustard migrate` makes it").caused_by(error)
+            let advice = Advice::from(Action::Migrate).and(" makes it");
+            Error::new(ErrorKind::Connection, message).help(advice).caused_by(error)
         })
     }
 

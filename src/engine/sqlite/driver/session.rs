@@ -59,7 +59,7 @@ fn patiently<T>(
             Err(error) if is_busy(&error) => {
                 let left = wait.saturating_sub(started.elapsed());
                 if left.is_zero() {
-                    return Err(still_locked(wait, *failure(&error, "").said));
+                    return Err(still_locked(wait, *failure(&error, "").server_message));
                 }
                 on_wait();
                 std::thread::sleep(pause.min(left));
@@ -73,7 +73,7 @@ fn patiently<T>(
 fn still_locked(waited: Duration, message: ServerMessage) -> Error {
     Error::new(ErrorKind::Locked, format!("the database was still locked after {waited:?}"))
         .help("another process has a transaction open on it; SQLite does not tell which")
-        .said(message)
+        .with_server_message(message)
 }
 
 fn check_cancelled(cancelled: Option<&AtomicBool>) -> Result<()> {
@@ -130,7 +130,9 @@ impl Session for SqliteSession<'_> {
         let mut answers = Vec::new();
         for query in queries {
             match self.patient_rows(query) {
-                Err(error) if error.database_message().is_some_and(|said| said.contains("no such table")) => {
+                Err(error)
+                    if error.server_message().is_some_and(|message| message.contains("no such table")) =>
+                {
                     break;
                 }
                 rows => answers.push(rows?),
@@ -155,7 +157,7 @@ impl Session for SqliteSession<'_> {
         let sql = if failpoint::fault("no-lock") { "BEGIN" } else { "BEGIN IMMEDIATE" };
         match connection.execute_batch(sql) {
             Err(error) if is_busy(&error) => {
-                self.busy = *failure(&error, "").said;
+                self.busy = *failure(&error, "").server_message;
                 return Ok(Attempt::Held);
             }
             begun => begun.map_err(|error| failure(&error, "").into_error())?,
@@ -377,8 +379,8 @@ impl Transaction for SqliteTransaction<'_> {
         let savepoint = |sql| run(self.connection, sql).map_err(|error| failure(&error, sql).into_error());
         savepoint("SAVEPOINT bustard")?;
         function.call(&mut open).map_err(|error| {
-            let said = error.downcast_ref().map(|error| failure(error, "").into_error());
-            self.in_whom(function_failed(function, error, said))
+            let refused = error.downcast_ref().map(|error| failure(error, "").into_error());
+            self.in_whom(function_failed(function, error, refused))
         })?;
         if self.connection.is_autocommit() || savepoint("RELEASE bustard").is_err() {
             return Err(self.ended(&format!("the function {}", function.label())));

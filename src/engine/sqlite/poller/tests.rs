@@ -95,7 +95,7 @@ fn a_file_without_a_registry_says_what_to_do() {
     let path = directory.path().join("empty.sqlite");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (v)").unwrap();
     let error = looker(&path).look(None, false, soon()).unwrap_err();
-    assert!(error.to_string().contains("run `bustard migrate`"), "{error}");
+    assert!(error.report().to_string().contains("run `Migrator::run`"), "{error}");
 
     let error = Database::new("sqlite::memory:").unwrap().observer().err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Usage);

@@ -1,0 +1,202 @@
+//! What to do about a diagnostic or an error: text, and in it actions as data.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What to do next: a text that may contain [`Action`]s.
+///
+/// Printing it shows the actions as calls of the library;
+/// [`for_command`](Advice::for_command) shows them as commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(Cow<'static, str>),
+    Action(Action),
+}
+
+/// Something that the library and the command can both do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Allow what the files do not explain, for this run.
+    Allow(Policy),
+    /// Apply what is pending.
+    Migrate,
+    /// Accept the file of an applied migration as it is now.
+    Repair {
+        /// The label of its app.
+        app: String,
+        /// Prefix and version, such as `V1`.
+        migration: String,
+    },
+    /// Enable an app.
+    Enable {
+        /// Its label.
+        app: String,
+    },
+    /// Uninstall an app.
+    Uninstall {
+        /// Its label.
+        app: String,
+    },
+    /// Uninstall with all apps that depend on the app.
+    Cascade,
+    /// Uninstall and leave the tables of the app where they are.
+    KeepData,
+    /// Register a cache by hand.
+    RegisterCache {
+        /// The name of the cache.
+        name: String,
+    },
+    /// Install repeatable migrations again.
+    Repeat,
+    /// See the state of all migrations.
+    Status,
+    /// Name the database by its URL.
+    DatabaseUrl,
+}
+
+/// What a run may be told to accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// Applied migrations without a file.
+    Missing,
+    /// Applied migrations that differ from their files.
+    Divergent,
+    /// Pending migrations that are older than applied ones.
+    OutOfOrder,
+}
+
+impl Advice {
+    /// A text in which actions follow.
+    pub(crate) fn text(text: impl Into<Cow<'static, str>>) -> Self {
+        Advice { parts: vec![Part::Text(text.into())] }
+    }
+
+    /// The same, and then this action.
+    pub(crate) fn then(mut self, action: Action) -> Self {
+        self.parts.push(Part::Action(action));
+        self
+    }
+
+    /// The same, and then this text.
+    pub(crate) fn and(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.parts.push(Part::Text(text.into()));
+        self
+    }
+
+    /// The actions, in the order of the text.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Action(action) => Some(action),
+        })
+    }
+
+    /// The text with commands of a program such as `bustard`.
+    pub fn for_command(&self, program: &str) -> String {
+        self.shown(|action| action.as_command(program))
+    }
+
+    fn shown(&self, action: impl Fn(&Action) -> String) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(text) => text.to_string(),
+            Part::Action(one) => format!("`{}`", action(one)),
+        };
+        self.parts.iter().map(part).collect()
+    }
+}
+
+impl From<&'static str> for Advice {
+    fn from(text: &'static str) -> Self {
+        Advice::text(text)
+    }
+}
+
+impl From<String> for Advice {
+    fn from(text: String) -> Self {
+        Advice::text(text)
+    }
+}
+
+impl From<Action> for Advice {
+    fn from(action: Action) -> Self {
+        Advice::default().then(action)
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown(Action::as_call))
+    }
+}
+
+impl Action {
+    /// How a command does it: a whole command line, or an option of the command that
+    /// was run.
+    pub fn as_command(&self, program: &str) -> String {
+        match self {
+            Action::Allow(Policy::Missing) => "--allow-missing".to_owned(),
+            Action::Allow(Policy::Divergent) => "--allow-divergent".to_owned(),
+            Action::Allow(Policy::OutOfOrder) => "--allow-out-of-order".to_owned(),
+            Action::Migrate => format!("{program} migrate"),
+            Action::Repair { app, migration } => format!("{program} repair {app}:{migration}"),
+            Action::Enable { app } => format!("{program} enable {app}"),
+            Action::Uninstall { app } => format!("{program} uninstall {app}"),
+            Action::Cascade => "--cascade".to_owned(),
+            Action::KeepData => "--keep-data".to_owned(),
+            Action::RegisterCache { name } => format!("{program} caches register {name}"),
+            Action::Repeat => "--repeat".to_owned(),
+            Action::Status => format!("{program} status"),
+            Action::DatabaseUrl => "--database-url".to_owned(),
+        }
+    }
+
+    /// How a program that uses the library does it.
+    pub fn as_call(&self) -> String {
+        match self {
+            Action::Allow(Policy::Missing) => "Migrator::allow_missing(true)".to_owned(),
+            Action::Allow(Policy::Divergent) => "Migrator::allow_divergent(true)".to_owned(),
+            Action::Allow(Policy::OutOfOrder) => "Migrator::allow_out_of_order(true)".to_owned(),
+            Action::Migrate => "Migrator::run".to_owned(),
+            Action::Repair { app, migration } => {
+                let version = migration.trim_start_matches(|c: char| !c.is_ascii_digit());
+                format!("Migrator::repair(…, {app:?}, {version})")
+            }
+            Action::Enable { app } => format!("Migrator::enable(…, {app:?})"),
+            Action::Uninstall { app } => format!("Migrator::uninstall(…, Uninstall::new({app:?}))"),
+            Action::Cascade => "Uninstall::cascade".to_owned(),
+            Action::KeepData => "Uninstall::keep_data".to_owned(),
+            Action::RegisterCache { name } => format!("registry::register(…, {name:?})"),
+            Action::Repeat => "Migrator::repeat(true)".to_owned(),
+            Action::Status => "Migrator::status".to_owned(),
+            Action::DatabaseUrl => "a URL".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_commands_or_calls() {
+        let repair = Action::Repair { app: "main".into(), migration: "U12".into() };
+        let advice =
+            Advice::text("allow it: ").then(Action::Allow(Policy::OutOfOrder)).and("; or ").then(repair);
+        assert_eq!(
+            advice.for_command("forum"),
+            "allow it: `--allow-out-of-order`; or `forum repair main:U12`"
+        );
+        assert_eq!(
+            advice.to_string(),
+            "allow it: `Migrator::allow_out_of_order(true)`; or `Migrator::repair(…, \"main\", 12)`"
+        );
+        assert_eq!(advice.actions().count(), 2);
+    }
+}

@@ -1,0 +1,192 @@
+//! A diagnostic: one finding in sources, plans and runs, with its code, its place and
+//! what to do about it.
+//!
+//! [`Code`] is the list of everything that can be found; its words are stable.
+//! [`Advice`] is data: the command shows it as commands, the library as calls.
+
+mod advice;
+mod code;
+mod place;
+
+use std::fmt;
+
+pub use advice::{Action, Advice, Policy};
+pub use code::{Code, Severity};
+pub use place::Place;
+
+/// One finding in sources, plans or runs.
+///
+/// ```
+/// use bustard::diagnostic::{Code, Severity};
+/// use bustard::{App, Engine, Migration, Migrator};
+///
+/// let app = App::new("main").migration("V1__a", Migration::new().sql("COMMIT"));
+/// let error = Migrator::new().app(app).load(Engine::Sqlite).unwrap_err();
+/// let found = &error.diagnostics()[0];
+/// assert_eq!((found.code(), found.severity()), (Code::TransactionControl, Severity::Error));
+/// assert_eq!(found.code().as_str(), "transaction-control");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+    pub(crate) place: Option<Place>,
+    pub(crate) advice: Option<Advice>,
+}
+
+impl Diagnostic {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Diagnostic { code, message: message.into(), place: None, advice: None }
+    }
+
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    pub(crate) fn help(mut self, advice: impl Into<Advice>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// What kind of finding it is.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Whether it stops a run.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    /// What was found.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&Advice> {
+        self.advice.as_ref()
+    }
+
+    /// The whole story over several lines: the message, the place with an excerpt, the
+    /// advice as calls of the library.
+    pub fn report(&self) -> DiagnosticReport<'_> {
+        DiagnosticReport { diagnostic: self, program: None }
+    }
+}
+
+/// One line; `{:#}` is the [`report`](Diagnostic::report).
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return self.report().fmt(f);
+        }
+        write!(f, "{}", one_line(&self.message))?;
+        match &self.place {
+            Some(place) => write!(f, " ({})", one_line(&place.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A [`Diagnostic`] over several lines.
+#[derive(Clone, Copy, Debug)]
+pub struct DiagnosticReport<'a> {
+    diagnostic: &'a Diagnostic,
+    program: Option<&'a str>,
+}
+
+impl<'a> DiagnosticReport<'a> {
+    /// Shows advice as commands of a program such as `bustard`.
+    pub fn for_command(self, program: &'a str) -> Self {
+        DiagnosticReport { program: Some(program), ..self }
+    }
+}
+
+impl fmt::Display for DiagnosticReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_message(f, &self.diagnostic.message, self.diagnostic.place.as_ref())?;
+        write_advice(f, self.diagnostic.advice.as_ref(), self.program)
+    }
+}
+
+/// A text without line breaks.
+pub(crate) fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
+}
+
+/// A message with its place and an excerpt, in several lines.
+pub(crate) fn write_message(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&Place>) -> fmt::Result {
+    write!(f, "{message}")?;
+    let Some(place) = place else { return Ok(()) };
+    write!(f, "\n  --> {place}")?;
+    if let (Some(text), Some((line, column))) = (place.line_text(), place.position()) {
+        let number = line.to_string();
+        let gutter = " ".repeat(number.len());
+        // A tab stays a tab in the marker's indentation, so that both lines agree.
+        let indent: String = (text.chars().take(column.saturating_sub(1) as usize))
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
+        write!(f, "\n {gutter} |\n {number} | {text}\n {gutter} | {indent}^")?;
+    }
+    Ok(())
+}
+
+/// The line with what to do: as calls, or as commands of `program`.
+pub(crate) fn write_advice(
+    f: &mut fmt::Formatter<'_>,
+    advice: Option<&Advice>,
+    program: Option<&str>,
+) -> fmt::Result {
+    match (advice, program) {
+        (None, _) => Ok(()),
+        (Some(advice), None) => write!(f, "\n  help: {advice}"),
+        (Some(advice), Some(program)) => write!(f, "\n  help: {}", advice.for_command(program)),
+    }
+}
+
+/// The name nearest to `wanted`, if any is near enough to be meant. Of very many
+/// names only the first ones of about its length are compared.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = wanted.to_lowercase();
+    names
+        .into_iter()
+        .filter(|name| name.len().abs_diff(wanted.len()) <= name.len().max(3) / 3)
+        .take(1000)
+        .map(|name| (strsim::osa_distance(&wanted, &name.to_lowercase()), name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.chars().count().max(3) / 3)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_name() {
+        let names = ["register cache", "unregister cache", "depends on"];
+        assert_eq!(nearest("registr cache", names), Some("register cache"));
+        assert_eq!(nearest("frobnicate", names), None);
+    }
+
+    #[test]
+    fn a_place_is_shown_with_its_line() {
+        let diagnostic = Diagnostic::new(Code::UnknownDirective, "no such thing")
+            .at(Place::at("a.sql", 12, 3).with_line("\tSELEC 1"))
+            .help("write SELECT");
+        assert_eq!(
+            diagnostic.report().to_string(),
+            "no such thing\n  --> a.sql:12:3\n    |\n 12 | \tSELEC 1\n    | \t ^\n  help: write SELECT"
+        );
+        assert_eq!(diagnostic.to_string(), "no such thing (a.sql:12:3)");
+        assert_eq!(format!("{diagnostic:#}"), diagnostic.report().to_string());
+    }
+}

@@ -1,0 +1,67 @@
+//! Where in the sources something is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where in the sources something is: a file, or a name for what was built in
+/// code, with line and column where they are known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    file: PathBuf,
+    position: Option<(u32, u32)>,
+    text: Option<String>,
+}
+
+impl Place {
+    /// A whole file.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> Self {
+        Place { file: path.into(), position: None, text: None }
+    }
+
+    /// A line and a column, both counted from 1, columns in characters.
+    pub(crate) fn at(path: impl Into<PathBuf>, line: u32, column: u32) -> Self {
+        Place { file: path.into(), position: Some((line, column)), text: None }
+    }
+
+    /// The same place with the text of its line, to be shown in messages. What
+    /// a terminal would obey instead of showing is replaced.
+    pub(crate) fn with_line(mut self, text: impl Into<String>) -> Self {
+        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        self.text = Some(text.into().chars().map(shown).collect());
+        self
+    }
+
+    /// The file, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// The line, counted from 1.
+    pub fn line(&self) -> Option<u32> {
+        self.position.map(|(line, _)| line)
+    }
+
+    /// The column in characters, counted from 1.
+    pub fn column(&self) -> Option<u32> {
+        self.position.map(|(_, column)| column)
+    }
+
+    pub(super) fn position(&self) -> Option<(u32, u32)> {
+        self.position
+    }
+
+    /// The text of the line, where it is known.
+    pub fn line_text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        Ok(())
+    }
+}
