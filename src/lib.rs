@@ -103,7 +103,7 @@ pub mod registry;
 pub mod report;
 #[cfg(feature = "_engine")]
 mod run;
-#[cfg(feature = "_engine")]
+#[cfg(feature = "testing")]
 mod schema;
 #[cfg(any(feature = "_engine", feature = "build"))]
 mod source;

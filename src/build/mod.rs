@@ -36,6 +36,7 @@ mod generate;
 use std::path::{Component, Path};
 
 use crate::diagnostic::Diagnostic;
+use crate::engine::dialects;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Engine;
 use crate::source::survey::{Surveyed, survey};
@@ -52,7 +53,7 @@ use generate::Embedded;
 ///
 /// To be called from a build script. One package may embed several directories.
 pub fn embed(directory: &str) {
-    run(directory, &[Engine::Postgres, Engine::Sqlite]);
+    run(directory, &dialects::ALL);
 }
 
 /// The same for a package that works on one engine only: its files are checked for
@@ -78,7 +79,8 @@ fn try_embed(given: &str, engines: &[Engine]) -> Result<()> {
     let directory = within_package(given)?;
     // Cargo looks at everything beneath it.
     println!("cargo:rerun-if-changed={directory}");
-    let survey = survey(Path::new(&directory), engines);
+    let survey =
+        survey(Path::new(&directory), &engines.iter().copied().map(dialects::of).collect::<Vec<_>>());
     for warning in &survey.warnings {
         println!("cargo:warning={}", on_one_line(warning));
     }

@@ -15,10 +15,9 @@ use std::time::{Duration, Instant};
 use super::listener::{Listener, Teller};
 use super::shared::Shared;
 use super::snapshot::{Known, Snapshot};
-use crate::engine::observer::{Observer, Woken};
+use crate::engine::observer::{Look, Observer, Poller, Woken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::registry::poller::{Look, Looker};
 use crate::store::Shelf;
 
 #[derive(Clone, Copy)]
@@ -85,7 +84,7 @@ pub(super) fn start(
     shelf: Shelf,
     listener: Option<Listener>,
 ) -> Result<(Arc<Shared>, Threads)> {
-    let looker = Looker::new(observer);
+    let looker = observer.poller();
     let shared = Arc::new(Shared::new(looker.bell(), shelf));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
@@ -117,7 +116,7 @@ pub(super) fn start(
 
 struct Refresher {
     shared: Arc<Shared>,
-    looker: Looker,
+    looker: Box<dyn Poller>,
     times: Times,
     /// As of when the snapshot is known; `None` once it has expired.
     as_of: Option<Instant>,

@@ -11,9 +11,11 @@ use std::time::Duration;
 #[cfg(feature = "sqlite")]
 use super::GLANCE;
 use super::observer::Observer;
+use super::registry::Registry;
 use super::{Connection, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Engine;
+use crate::sql::Dialect;
 
 /// A connection that Bustard opens itself. Whatever uses it blocks the thread
 /// until it is done, which may take as long as a migration does: within a Tokio
@@ -45,9 +47,9 @@ enum Link {
 
 #[cfg(feature = "postgres")]
 struct PostgresLink {
-    target: super::postgres::Target,
+    target: super::postgres::driver::Target,
     /// For migrations of SQL alone.
-    own: Option<super::postgres::Own>,
+    own: Option<super::postgres::driver::Own>,
     /// For migrations with functions, which are given the driver's transaction.
     driver: Option<::postgres::Client>,
 }
@@ -56,7 +58,7 @@ struct PostgresLink {
 impl Drop for PostgresLink {
     fn drop(&mut self) {
         let connections = (self.own.take(), self.driver.take());
-        super::postgres::outside(|| drop(connections));
+        super::postgres::driver::outside(|| drop(connections));
     }
 }
 
@@ -123,10 +125,12 @@ impl Database {
         match &self.link {
             #[cfg(feature = "postgres")]
             Link::Postgres(link) => {
-                Ok(Box::new(super::postgres::PostgresObserver::new(link.target.clone())?))
+                Ok(Box::new(super::postgres::driver::PostgresObserver::new(link.target.clone())?))
             }
             #[cfg(feature = "sqlite")]
-            Link::Sqlite { path: Some(path), .. } => Ok(Box::new(super::sqlite::SqliteObserver::new(path))),
+            Link::Sqlite { path: Some(path), .. } => {
+                Ok(Box::new(super::sqlite::driver::SqliteObserver::new(path)))
+            }
             #[cfg(feature = "sqlite")]
             Link::Sqlite { path: None, .. } => {
                 Err(Error::usage("a SQLite database in memory is seen by nobody but its own connection")
@@ -147,13 +151,13 @@ impl Database {
         match &mut self.link {
             #[cfg(feature = "postgres")]
             Link::Postgres(link) if link.own.is_none() => {
-                let own = super::postgres::Own::connect(&link.target, &self.canceller.cancelled)?;
+                let own = super::postgres::driver::Own::connect(&link.target, &self.canceller.cancelled)?;
                 self.canceller.set(Hook::Postgres(own.client.cancel_token(), link.target.clone()));
                 link.own = Some(own);
             }
             #[cfg(feature = "sqlite")]
             Link::Sqlite { path, connection: connection @ None } => {
-                let opened = super::sqlite::open(path.as_deref(), self.create_missing)?;
+                let opened = super::sqlite::driver::open(path.as_deref(), self.create_missing)?;
                 self.canceller.set(Hook::Sqlite(opened.get_interrupt_handle()));
                 *connection = Some(Box::new(opened));
             }
@@ -166,8 +170,8 @@ impl Database {
 
 fn link(url: &str) -> Result<Link> {
     #[cfg(feature = "postgres")]
-    if super::postgres::is_postgres(url) {
-        let target = super::postgres::Target::parse(url)?;
+    if super::postgres::driver::is_postgres(url) {
+        let target = super::postgres::driver::Target::parse(url)?;
         return Ok(Link::Postgres(Box::new(PostgresLink { target, own: None, driver: None })));
     }
     #[cfg(feature = "sqlite")]
@@ -200,8 +204,8 @@ fn link(url: &str) -> Result<Link> {
 impl Connection for Database {}
 
 impl sealed::Connection for Database {
-    fn engine(&self) -> Engine {
-        Database::engine(self)
+    fn dialect(&self) -> &'static dyn Dialect {
+        super::dialects::of(Database::engine(self))
     }
 
     #[cfg_attr(not(feature = "sqlite"), allow(unused_variables, reason = "only a file is waited for"))]
@@ -215,22 +219,24 @@ impl sealed::Connection for Database {
             Link::Postgres(link) => {
                 let PostgresLink { target, own, driver } = &mut **link;
                 if functions && driver.is_none() {
-                    let connected = super::postgres::connect_sync(target, &self.canceller.cancelled)?;
+                    let connected = super::postgres::driver::connect_sync(target, &self.canceller.cancelled)?;
                     self.canceller.set(Hook::Driver(connected.cancel_token(), target.clone()));
                     *driver = Some(connected);
                 }
                 match (driver, own) {
                     (Some(driver), _) if functions => {
-                        Ok(Box::new(super::postgres::PostgresSession::new(driver, cancelled)))
+                        Ok(Box::new(super::postgres::driver::PostgresSession::new(driver, cancelled)))
                     }
-                    (_, Some(own)) => Ok(Box::new(super::postgres::PostgresSession::new(own, cancelled))),
+                    (_, Some(own)) => {
+                        Ok(Box::new(super::postgres::driver::PostgresSession::new(own, cancelled)))
+                    }
                     (_, None) => Err(not_connected()),
                 }
             }
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
                 Some(connection) => {
-                    Ok(Box::new(super::sqlite::SqliteSession::new(connection, cancelled, patience)))
+                    Ok(Box::new(super::sqlite::driver::SqliteSession::new(connection, cancelled, patience)))
                 }
                 None => Err(not_connected()),
             },
@@ -241,8 +247,17 @@ impl sealed::Connection for Database {
 impl Executor for Database {}
 
 impl sealed::Executor for Database {
-    fn engine(&self) -> Engine {
-        Database::engine(self)
+    fn dialect(&self) -> &'static dyn Dialect {
+        super::dialects::of(Database::engine(self))
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        match &self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => &super::postgres::PostgresRegistry,
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { .. } => &super::sqlite::SqliteRegistry,
+        }
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
@@ -255,9 +270,12 @@ impl sealed::Executor for Database {
             },
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
-                Some(connection) => {
-                    super::sqlite::patient_rows(connection, GLANCE, Some(&self.canceller.cancelled), sql)
-                }
+                Some(connection) => super::sqlite::driver::patient_rows(
+                    connection,
+                    GLANCE,
+                    Some(&self.canceller.cancelled),
+                    sql,
+                ),
                 None => Err(not_connected()),
             },
         }
@@ -295,9 +313,9 @@ pub struct Canceller {
 
 enum Hook {
     #[cfg(feature = "postgres")]
-    Postgres(tokio_postgres::CancelToken, super::postgres::Target),
+    Postgres(tokio_postgres::CancelToken, super::postgres::driver::Target),
     #[cfg(feature = "postgres")]
-    Driver(::postgres::CancelToken, super::postgres::Target),
+    Driver(::postgres::CancelToken, super::postgres::driver::Target),
     #[cfg(feature = "sqlite")]
     Sqlite(rusqlite::InterruptHandle),
 }
@@ -321,10 +339,12 @@ impl Canceller {
         match &*hook {
             None => {}
             #[cfg(feature = "postgres")]
-            Some(Hook::Postgres(token, target)) => super::postgres::cancel(token, target),
+            Some(Hook::Postgres(token, target)) => super::postgres::driver::cancel(token, target),
             #[cfg(feature = "postgres")]
             Some(Hook::Driver(token, target)) => {
-                if let Err(error) = super::postgres::outside(|| token.cancel_query(target.connector())) {
+                if let Err(error) =
+                    super::postgres::driver::outside(|| token.cancel_query(target.connector()))
+                {
                     log::warn!("the server could not be asked to cancel the statement: {error}");
                 }
             }

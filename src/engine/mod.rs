@@ -8,17 +8,21 @@
 
 #[cfg(feature = "_engine")]
 pub(crate) mod database;
+pub(crate) mod dialects;
+pub(crate) mod inspector;
 pub(crate) mod observer;
-#[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-#[cfg(feature = "sqlite")]
+pub(crate) mod registry;
 pub(crate) mod sqlite;
 
 use std::time::Duration;
 
 use crate::diagnostic::Code;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
-use crate::model::{Applied, Engine, Form, Function, History, HistoryTable, Statement};
+use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
+use crate::sql::Dialect;
+use inspector::Inspector;
+use registry::Registry;
 
 /// One row, each column as the engine writes it as text.
 pub type Row = Vec<Option<String>>;
@@ -59,11 +63,15 @@ pub trait CommitAsync: sealed::CommitAsync {}
 pub(crate) mod sealed {
     use std::time::Duration;
 
+    #[cfg(feature = "tokio")]
+    use super::registry::Calls;
+    use super::registry::Registry;
     use super::{Result, Row, Session};
-    use crate::model::Engine;
+    use crate::sql::Dialect;
 
     pub trait Executor {
-        fn engine(&self) -> Engine;
+        fn dialect(&self) -> &'static dyn Dialect;
+        fn registry(&self) -> &'static dyn Registry;
         /// Runs one statement and returns its rows.
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
         /// Runs one statement that writes. On a connection of Bustard's own it may
@@ -87,6 +95,7 @@ pub(crate) mod sealed {
 
     #[cfg(feature = "tokio")]
     pub trait AsyncExecutor: Sync {
+        fn calls(&self) -> &'static dyn Calls;
         /// Runs one statement and returns its rows.
         fn rows(&self, sql: &str) -> impl Future<Output = Result<Vec<Row>>> + Send;
         /// Whether what is written has committed when it returns.
@@ -100,7 +109,7 @@ pub(crate) mod sealed {
 
     pub trait Connection {
         /// Known before connecting.
-        fn engine(&self) -> Engine;
+        fn dialect(&self) -> &'static dyn Dialect;
         /// Connects, where that has not happened yet. With `functions`, the
         /// transactions of the session can be handed to Rust functions. `patience`
         /// is how long it tries to read a database that a writer keeps to itself.
@@ -149,7 +158,11 @@ pub type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, Opened) -> Result<bo
 
 /// An open connection.
 pub trait Session {
-    fn engine(&self) -> Engine;
+    fn dialect(&self) -> &'static dyn Dialect;
+
+    fn registry(&self) -> &'static dyn Registry;
+
+    fn inspector(&self) -> &'static dyn Inspector;
 
     /// Reads the histories, in the order of `tables`, without lock or
     /// transaction. On PostgreSQL one round trip, if all tables are there.
@@ -183,7 +196,11 @@ pub trait Session {
 
 /// An open transaction that holds the migration lock.
 pub trait Transaction {
-    fn engine(&self) -> Engine;
+    fn dialect(&self) -> &'static dyn Dialect;
+
+    fn registry(&self) -> &'static dyn Registry;
+
+    fn inspector(&self) -> &'static dyn Inspector;
 
     /// Whose statements follow; errors say so.
     fn enter(&mut self, app: &str, migration: &str);

@@ -1,15 +1,13 @@
-//! The rows for apps and the records of their migrations, on both engines.
+//! The rows for apps and the records of their migrations, as statements.
 
-use sea_query::{
-    Expr, ExprTrait, OnConflict, Order, PostgresQueryBuilder, Query, QueryStatementWriter, SimpleExpr,
-    SqliteQueryBuilder, Value,
-};
+use sea_query::{OnConflict, Order, Query, SimpleExpr, Value};
 
 use super::repeatable_rows;
 use crate::engine::Row;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, Installed, InstalledApp, Record};
-use crate::model::{Engine, Statement};
+use crate::model::Statement;
+use crate::sql::{self, Dialect};
 
 const RECORD: [&str; 7] =
     ["app", "version", "body_checksum", "depends_on", "required_by", "revert", "irreversible"];
@@ -19,56 +17,28 @@ pub(super) fn strange() -> Error {
         .help("only Bustard writes to its own tables: find out what else does")
 }
 
-fn apps(engine: Engine) -> (&'static str, &'static str) {
-    match engine {
-        Engine::Postgres => ("bustard", "app"),
-        Engine::Sqlite => ("main", "bustard_app"),
-    }
+fn apps(dialect: &'static dyn Dialect) -> (&'static str, String) {
+    dialect.own_table("app")
 }
 
-fn migrations(engine: Engine) -> (&'static str, &'static str) {
-    match engine {
-        Engine::Postgres => ("bustard", "migration"),
-        Engine::Sqlite => ("main", "bustard_migration"),
-    }
+fn migrations(dialect: &'static dyn Dialect) -> (&'static str, String) {
+    dialect.own_table("migration")
 }
 
-pub(super) fn text(engine: Engine, query: &impl QueryStatementWriter) -> String {
-    match engine {
-        Engine::Postgres => query.to_string(PostgresQueryBuilder),
-        Engine::Sqlite => query.to_string(SqliteQueryBuilder),
-    }
-}
-
-/// Whether a column has one of these values. Operators are qualified as everything
-/// else is: the search path may name a schema that somebody else fills.
+/// Whether a column has one of these values.
 pub(super) fn among<V: Into<Value> + Clone>(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     column: &'static str,
     values: &[V],
 ) -> SimpleExpr {
-    if engine == Engine::Sqlite {
-        return Expr::col(column).is_in(values.iter().cloned());
-    }
-    let places: Vec<String> =
-        (1..=values.len()).map(|n| format!("{column} OPERATOR(pg_catalog.=) ${n}")).collect();
-    let places = if places.is_empty() { "false".to_owned() } else { places.join(" OR ") };
-    Expr::cust_with_values(format!("({places})"), values.iter().cloned())
+    dialect.among(column, values.iter().cloned().map(Into::into).collect())
 }
 
 /// Asks for the state of all apps, whether this role may change it, and which repeatable
 /// migrations are installed: what a plan needs beside the histories.
-pub(crate) fn query(engine: Engine) -> String {
-    let repeatables = repeatable_rows::query(engine);
-    let apps = match engine {
-        Engine::Postgres => {
-            "SELECT 'app', a.label, a.history, a.state, NULL, NULL, NULL, NULL FROM bustard.app AS a \
-             UNION ALL SELECT 'guest', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-             WHERE NOT pg_catalog.has_table_privilege('bustard.migration', 'INSERT')"
-        }
-        Engine::Sqlite => "SELECT 'app', label, history, state, NULL, NULL, NULL, NULL FROM main.bustard_app",
-    };
-    format!("{repeatables} UNION ALL {apps}")
+pub(crate) fn query(dialect: &'static dyn Dialect) -> String {
+    let records = dialect.records();
+    format!("{} UNION ALL {}", records.repeatables(), records.apps())
 }
 
 /// The answer to it. `place` says where an app's history is, and nothing of others
@@ -102,12 +72,12 @@ pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> 
 }
 
 /// Asks for all records of these apps, by app and version.
-pub(crate) fn records_query(engine: Engine, labels: &[&str]) -> String {
+pub(crate) fn records_query(dialect: &'static dyn Dialect, labels: &[&str]) -> String {
     let mut query = Query::select();
-    query.columns(RECORD).from(migrations(engine));
-    query.and_where(among(engine, "app", labels));
+    query.columns(RECORD).from(migrations(dialect));
+    query.and_where(among(dialect, "app", labels));
     query.order_by("app", Order::Asc).order_by("version", Order::Asc);
-    text(engine, &query)
+    dialect.write(sql::Query::Select(&query))
 }
 
 /// The answer to it.
@@ -122,12 +92,12 @@ pub(crate) fn records(rows: Vec<Row>) -> Result<Vec<Record>> {
 }
 
 /// Asks for the checksums without dependencies of these migrations.
-pub(crate) fn bodies_query(engine: Engine, wanted: &[(&str, i64)]) -> String {
+pub(crate) fn bodies_query(dialect: &'static dyn Dialect, wanted: &[(&str, i64)]) -> String {
     let mut query = Query::select();
-    query.columns(["app", "version", "body_checksum"]).from(migrations(engine));
+    query.columns(["app", "version", "body_checksum"]).from(migrations(dialect));
     let (apps, versions): (Vec<&str>, Vec<i64>) = wanted.iter().copied().unzip();
-    query.and_where(among(engine, "app", &apps)).and_where(among(engine, "version", &versions));
-    text(engine, &query)
+    query.and_where(among(dialect, "app", &apps)).and_where(among(dialect, "version", &versions));
+    dialect.write(sql::Query::Select(&query))
 }
 
 /// The answer to it, which may be about others as well.
@@ -140,40 +110,38 @@ pub(crate) fn bodies(rows: Vec<Row>) -> Result<Vec<(String, i64, String)>> {
 }
 
 /// Writes the app's row, or replaces it.
-pub(crate) fn put_app(engine: Engine, app: &InstalledApp) -> Statement {
+pub(crate) fn put_app(dialect: &'static dyn Dialect, app: &InstalledApp) -> Statement {
     let mut put = Query::insert();
-    put.into_table(apps(engine)).columns(["label", "history", "state"]);
+    put.into_table(apps(dialect)).columns(["label", "history", "state"]);
     put.values_panic([app.label.as_str().into(), app.history.as_str().into(), state_name(app.state).into()]);
     put.on_conflict(OnConflict::column("label").update_columns(["history", "state"]).to_owned());
-    Statement::generated(text(engine, &put), None)
+    Statement::generated(dialect.write(sql::Query::Insert(&put)), None)
 }
 
 /// Makes a cache that is not registered the app's: it may have been another's since.
-pub(crate) fn give_cache(engine: Engine, cache: &str, app: &str) -> Statement {
-    let table = match engine {
-        Engine::Postgres => ("bustard", "cache"),
-        Engine::Sqlite => ("main", "bustard_cache"),
-    };
+pub(crate) fn give_cache(dialect: &'static dyn Dialect, cache: &str, app: &str) -> Statement {
+    let table = dialect.own_table("cache");
     let mut give = Query::update();
-    give.table(table).value("app", app).and_where(among(engine, "name", &[cache]));
-    Statement::generated(text(engine, &give), None)
+    give.table(table).value("app", app).and_where(among(dialect, "name", &[cache]));
+    Statement::generated(dialect.write(sql::Query::Update(&give)), None)
 }
 
 /// Deletes the app's row and all its records.
-pub(crate) fn delete_app(engine: Engine, label: &str) -> [Statement; 3] {
+pub(crate) fn delete_app(dialect: &'static dyn Dialect, label: &str) -> [Statement; 3] {
     let mut records = Query::delete();
-    records.from_table(migrations(engine)).and_where(among(engine, "app", &[label]));
+    records.from_table(migrations(dialect)).and_where(among(dialect, "app", &[label]));
     let mut row = Query::delete();
-    row.from_table(apps(engine)).and_where(among(engine, "label", &[label]));
+    row.from_table(apps(dialect)).and_where(among(dialect, "label", &[label]));
     let [records, row] =
-        [text(engine, &records), text(engine, &row)].map(|sql| Statement::generated(sql, None));
-    [records, repeatable_rows::forget_app(engine, label), row]
+        [dialect.write(sql::Query::Delete(&records)), dialect.write(sql::Query::Delete(&row))]
+            .map(|sql| Statement::generated(sql, None));
+    [records, repeatable_rows::forget_app(dialect, label), row]
 }
 
 /// Writes a record, or replaces it.
-pub(crate) fn put_record(engine: Engine, record: &Record) -> Statement {
+pub(crate) fn put_record(dialect: &'static dyn Dialect, record: &Record) -> Statement {
     let mut put = Query::insert();
-    put.into_table(migrations(engine)).columns(RECORD);
+    put.into_table(migrations(dialect)).columns(RECORD);
     put.values_panic([
         record.app.as_str().into(),
         record.version.into(),
@@ -185,15 +153,15 @@ pub(crate) fn put_record(engine: Engine, record: &Record) -> Statement {
     ]);
     let replaced = ["body_checksum", "depends_on", "required_by", "revert", "irreversible"];
     put.on_conflict(OnConflict::columns(["app", "version"]).update_columns(replaced).to_owned());
-    Statement::generated(text(engine, &put), None)
+    Statement::generated(dialect.write(sql::Query::Insert(&put)), None)
 }
 
 /// Deletes a record.
-pub(crate) fn delete_record(engine: Engine, app: &str, version: i64) -> Statement {
+pub(crate) fn delete_record(dialect: &'static dyn Dialect, app: &str, version: i64) -> Statement {
     let mut delete = Query::delete();
-    delete.from_table(migrations(engine));
-    delete.and_where(among(engine, "app", &[app])).and_where(among(engine, "version", &[version]));
-    Statement::generated(text(engine, &delete), None)
+    delete.from_table(migrations(dialect));
+    delete.and_where(among(dialect, "app", &[app])).and_where(among(dialect, "version", &[version]));
+    Statement::generated(dialect.write(sql::Query::Delete(&delete)), None)
 }
 
 /// A state as its row says it. Nobody has a row for an app that is not installed.

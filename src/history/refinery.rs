@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::checksum;
-use crate::model::{Applied, Engine, History, LoadedMigration, MigrationId, Prefix, Statement, Width};
+use crate::model::{Applied, History, LoadedMigration, MigrationId, Prefix, Statement, Width};
 
 struct Inside<'t> {
     transaction: &'t mut dyn Transaction,
@@ -183,10 +183,7 @@ fn schema_version(row: &Applied) -> Result<SchemaVersion> {
 
 /// Deletes the history row of a migration.
 pub(crate) fn delete(transaction: &mut dyn Transaction, table: &str, version: i64) -> Result<()> {
-    let equals = match transaction.engine() {
-        Engine::Postgres => "OPERATOR(pg_catalog.=)",
-        Engine::Sqlite => "=",
-    };
+    let equals = transaction.dialect().equals();
     transaction
         .execute(Statement::generated(format!("DELETE FROM {table} WHERE version {equals} {version}"), None))
 }

@@ -18,7 +18,7 @@ pub(super) fn list(sources: &Sources, session: &mut dyn Session) -> Result<Vec<A
     facts.check_version()?;
     let mut caches: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if facts.has_registry() {
-        let rows = session.rows(registry::owned_query(session.engine()))?;
+        let rows = session.rows(registry::owned_query(session.dialect()))?;
         for (name, owner) in owners_of(rows) {
             if let Some(app) = owner {
                 caches.entry(app).or_default().push(name);

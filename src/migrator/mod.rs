@@ -16,12 +16,14 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::migration_graph::{GraphEdge, GraphMigration, MigrationGraph};
+use crate::engine::dialects;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 use crate::model::{App, Engine, HistoryTable};
 use crate::plan::{Allow, Memory, Migrate, Sources, TransactionMode};
 use crate::run::{Event, Listeners, Options};
 use crate::source;
+use crate::sql::Dialect;
 
 /// Brings a database up to date with its apps.
 ///
@@ -166,13 +168,13 @@ impl Migrator {
     ///
     /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
     pub fn load(&self, engine: Engine) -> Result<()> {
-        self.sources(engine).map(drop)
+        self.sources(dialects::of(engine)).map(drop)
     }
 
-    fn sources(&self, engine: Engine) -> Result<Sources> {
+    fn sources(&self, dialect: &'static dyn Dialect) -> Result<Sources> {
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, warnings, mut errors, broken } = source::load(&apps, engine);
+        let source::Loaded { apps, warnings, mut errors, broken } = source::load(&apps, dialect);
         let graph = match Graph::new(&apps, &broken) {
             Ok(graph) if errors.is_empty() => graph,
             refused => {
@@ -182,7 +184,7 @@ impl Migrator {
                 return Err(Error::from_diagnostics(ErrorKind::Source, errors));
             }
         };
-        let tables = apps.iter().map(|app| HistoryTable::of(app, engine)).collect();
+        let tables = apps.iter().map(|app| HistoryTable::of(app, dialect)).collect();
         Ok(Sources { apps, graph, tables, warnings, memory: Memory::default() })
     }
 
@@ -206,7 +208,7 @@ impl Migrator {
     ///
     /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
     pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
-        let Sources { apps, graph, .. } = self.sources(engine)?;
+        let Sources { apps, graph, .. } = self.sources(dialects::of(engine))?;
         Ok(migration_graph::of(&apps, &graph))
     }
 

@@ -56,7 +56,7 @@ fn unregistered(facts: &Facts<'_>, session: &mut dyn Session) -> Result<Vec<Unre
     let mut registered = BTreeSet::new();
     if !expected.is_empty() && facts.has_registry() {
         let names: Vec<&str> = expected.keys().copied().collect();
-        let rows = session.rows(&registry::owners_query(session.engine(), &names))?;
+        let rows = session.rows(&registry::owners_query(session.dialect(), &names))?;
         registered.extend(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()));
     }
     expected.retain(|name, _| !registered.contains(*name));

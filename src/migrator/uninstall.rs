@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 
 use super::Migrator;
 use crate::diagnostic::{Action, Advice, Code, Diagnostic};
+use crate::engine::inspector::{Ask, Reference, Table};
 use crate::engine::{Connection, GLANCE, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, Installed, InstalledApp, Record, app_rows, repeatable_rows};
-use crate::model::{BUSTARD, Engine, History, HistoryTable, LoadedApp};
+use crate::model::{BUSTARD, History, HistoryTable, LoadedApp};
 use crate::plan::{Basis, Question, RunPlan, Step, foreign_tables, has_functions, suggest};
 use crate::registry;
 use crate::report::{Direction, DroppedTable, ForeignKey, PlannedStep, Report, Uninstall, UninstallPlan};
 use crate::run::removal::{Known, Removal};
 use crate::run::{OnChange, Options, Run, caches, changed, describe};
-use crate::schema::inspect::{self, Ask, Reference};
 use crate::source;
-use crate::sql::Effects;
+use crate::sql::{Dialect, Effects};
 
 /// What is known before anything is changed.
 struct Prepared {
@@ -29,7 +29,7 @@ struct Prepared {
     installed: Installed,
     removal: Removal,
     /// The tables that are dropped.
-    tables: Vec<inspect::Table>,
+    tables: Vec<Table>,
     /// What was asked that the plan depends on.
     questions: Vec<Question>,
     plan: UninstallPlan,
@@ -69,11 +69,10 @@ impl Migrator {
         connection: &mut impl Connection,
         what: &Uninstall,
     ) -> Result<UninstallPlan> {
-        let code = self.code(connection.engine(), what)?;
+        let code = self.code(connection.dialect(), what)?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         let mut found = self.find(&code, &mut *session, what)?;
-        let engine = session.engine();
-        let counts = inspect::count(engine, &mut |sql| session.rows(sql), &found.tables)?;
+        let counts = session.inspector().count(&mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
             table.rows = rows;
         }
@@ -90,7 +89,7 @@ impl Migrator {
     /// or the database has changed since the plan was made; otherwise as for
     /// [`run`](Migrator::run). Nothing is changed then.
     pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
-        let code = self.code(connection.engine(), &plan.what)?;
+        let code = self.code(connection.dialect(), &plan.what)?;
         let functions = code.iter().any(has_functions);
         let mut session = connection.session(functions, self.lock_wait)?;
         let found = self.prepare_as_shown(&code, &mut *session, plan)?;
@@ -143,13 +142,13 @@ impl Migrator {
     }
 
     /// The apps whose sources are sound, Bustard's own first.
-    fn code(&self, engine: Engine, what: &Uninstall) -> Result<Vec<LoadedApp>> {
+    fn code(&self, dialect: &'static dyn Dialect, what: &Uninstall) -> Result<Vec<LoadedApp>> {
         if what.app == BUSTARD {
             return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
         }
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
-        let source::Loaded { apps, errors, broken, .. } = source::load(&apps, engine);
+        let source::Loaded { apps, errors, broken, .. } = source::load(&apps, dialect);
         for (_, error) in errors {
             log::info!("not needed for uninstalling: {error}");
         }
@@ -161,9 +160,9 @@ impl Migrator {
 
     /// Looks at everything.
     fn find(&self, code: &[LoadedApp], session: &mut dyn Session, what: &Uninstall) -> Result<Prepared> {
-        let engine = session.engine();
+        let dialect = session.dialect();
         let here = code.iter().filter(|app| [BUSTARD, &what.app].contains(&app.label.as_str()));
-        let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, engine)).collect();
+        let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, dialect)).collect();
         let own = session.read(&here)?;
         if own.first().is_none_or(|own| own.applied.is_empty()) {
             return Err(Error::new(
@@ -180,7 +179,7 @@ impl Migrator {
             state: AppState::Enabled,
         });
         let mut questions = Vec::new();
-        let known = known(engine, &mut asking(session, &mut questions), unrecorded.as_ref())?;
+        let known = known(dialect, &mut asking(session, &mut questions), unrecorded.as_ref())?;
         self.check_installed(&known, &what.app, session.history_table(&what.app))?;
         let elsewhere = elsewhere(session, &known, what)?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
@@ -195,31 +194,32 @@ impl Migrator {
             })?);
         }
         let histories = session.read(&tables)?;
-        let rows = session.rows(&app_rows::query(engine))?;
+        let rows = session.rows(&app_rows::query(dialect))?;
         let installed = app_rows::installed(rows, |app| session.history_table(app))?;
-        let removal = Removal::new(engine, what, &known, code, tables, &histories);
+        let removal = Removal::new(dialect, what, &known, code, tables, &histories);
         removal.sources.facts(&histories, &known.installed).check_version()?;
 
-        let effects = removal.effects(engine);
+        let effects = removal.effects(dialect);
+        let inspector = session.inspector();
         let mut ask = |sql: &str| session.rows(sql);
-        let tables = inspect::tables(engine, &mut ask, effects.tables(), effects.schemas())?;
-        let references = inspect::references(engine, &mut asking(session, &mut questions), &tables)?;
+        let tables = inspector.tables(&mut ask, effects.tables(), effects.schemas())?;
+        let references = inspector.references(&mut asking(session, &mut questions), &tables)?;
         let mut ask = |sql: &str| session.rows(sql);
-        let others = inspect::views_and_triggers(engine, &mut ask, &tables)?;
-        let mut plan = self.describe(engine, what, &known, &removal, &histories);
+        let others = inspector.views_and_triggers(&mut ask, &tables)?;
+        let mut plan = self.describe(dialect, what, &known, &removal, &histories);
         for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
-            let mut used = Effects::new(engine);
+            let mut used = Effects::new(dialect.syntax());
             used.read(sql);
             let used = tables.iter().find(|table| used.mentions(None, &table.name));
-            plan.warnings.extend(used.map(|table| left_behind(kind, name, &table.shown(engine))));
+            plan.warnings.extend(used.map(|table| left_behind(kind, name, &table.shown(dialect))));
         }
         plan.drops = effects.others().to_vec();
         plan.warnings.extend(elsewhere);
-        plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(engine), rows: 0 }));
+        plan.tables.extend(tables.iter().map(|table| DroppedTable { table: table.shown(dialect), rows: 0 }));
         for reference in &references {
-            let key = foreign_key(reference, engine);
+            let key = foreign_key(reference, dialect);
             if !effects.mentions(Some(&reference.from.schema), &reference.from.name) {
-                plan.obstacles.push(reference.in_the_way(engine));
+                plan.obstacles.push(reference.in_the_way(dialect));
             }
             plan.foreign_keys.push(key);
         }
@@ -252,14 +252,14 @@ impl Migrator {
 
     fn describe(
         &self,
-        engine: Engine,
+        dialect: &'static dyn Dialect,
         what: &Uninstall,
         known: &Known,
         removal: &Removal,
         histories: &[History],
     ) -> UninstallPlan {
         let facts = removal.sources.facts(histories, &known.installed);
-        let steps = removal.order.iter().map(|node| describe::step(&facts, engine, *node, Direction::Down));
+        let steps = removal.order.iter().map(|node| describe::step(&facts, dialect, *node, Direction::Down));
         let mut steps: Vec<PlannedStep> = steps.collect();
         for (step, node) in steps.iter_mut().zip(&removal.order) {
             step.irreversible = removal.stuck.get(node).map(|why| why.message().to_owned());
@@ -333,8 +333,8 @@ impl Prepared {
 
 /// Asks what is known beside the histories. An app that refinery has migrated may have
 /// no row yet.
-fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
-    let mut installed = app_rows::installed(ask(&app_rows::query(engine))?, |_| "")?;
+fn known(dialect: &'static dyn Dialect, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
+    let mut installed = app_rows::installed(ask(&app_rows::query(dialect))?, |_| "")?;
     if installed.guest {
         return Err(foreign_tables("apps cannot be uninstalled"));
     }
@@ -342,23 +342,23 @@ fn known(engine: Engine, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Res
         installed.insert(app.clone());
     }
     let labels: Vec<&str> = installed.apps.keys().map(String::as_str).collect();
-    let records = app_rows::records(ask(&app_rows::records_query(engine, &labels))?)?;
-    let repeatables = repeatable_rows::reverts(ask(&repeatable_rows::reverts_query(engine, &labels))?)?;
-    let owners = owners(engine, ask)?;
-    let former = caches::owners_of(ask(registry::former_query(engine))?);
+    let records = app_rows::records(ask(&app_rows::records_query(dialect, &labels))?)?;
+    let repeatables = repeatable_rows::reverts(ask(&repeatable_rows::reverts_query(dialect, &labels))?)?;
+    let owners = owners(dialect, ask)?;
+    let former = caches::owners_of(ask(registry::former_query(dialect))?);
     Ok(Known { installed, records, repeatables, owners, former })
 }
 
 /// All registered caches with their owners.
-fn owners(engine: Engine, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
-    Ok(caches::owners_of(ask(registry::owned_query(engine))?))
+fn owners(dialect: &'static dyn Dialect, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
+    Ok(caches::owners_of(ask(registry::owned_query(dialect))?))
 }
 
-fn foreign_key(reference: &Reference, engine: Engine) -> ForeignKey {
+fn foreign_key(reference: &Reference, dialect: &'static dyn Dialect) -> ForeignKey {
     ForeignKey {
-        table: reference.from.shown(engine),
+        table: reference.from.shown(dialect),
         columns: reference.columns.clone(),
-        references: reference.to.shown(engine),
+        references: reference.to.shown(dialect),
     }
 }
 
@@ -369,7 +369,7 @@ fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Resu
     let installed = known.installed.apps.get(&what.app);
     let Some((app, table)) = installed
         .and_then(|app| Some((app, app.table()?)))
-        .filter(|_| unchecked && session.engine() == Engine::Postgres)
+        .filter(|_| unchecked && session.dialect().has_schemas())
     else {
         return Ok(None);
     };

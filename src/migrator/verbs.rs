@@ -6,11 +6,11 @@ use crate::engine::{Connection, GLANCE, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
 use crate::history::AppState;
-use crate::model::Engine;
 use crate::plan::{Basis, Facts, Revert, RunPlan, Sources, State, Step, reverting_operations};
 use crate::report::{AppStatus, Plan, Report, Status, Verb};
 use crate::run::preflight::{self, Observation, observe};
-use crate::run::{OnChange, Run, changed, describe, grants};
+use crate::run::{OnChange, Run, changed, describe};
+use crate::sql::Dialect;
 
 impl Migrator {
     /// Applies what is pending.
@@ -26,7 +26,7 @@ impl Migrator {
     /// See [`ErrorKind`](crate::ErrorKind). Nothing of the failed transaction
     /// remains; [`Error::applied`](crate::Error::applied) lists what had committed before.
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
-        let sources = self.sources(connection.engine())?;
+        let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
         self.run_on(&sources, &mut *session)
     }
@@ -40,7 +40,7 @@ impl Migrator {
         self.look(connection, |sources, session| {
             let (observed, plan) = preflight::plan(sources, session, |facts| self.choose_run(facts))?;
             let missing = observed.repairable();
-            Ok(self.shown(sources, session.engine(), &observed, &plan, Verb::Migrate, missing))
+            Ok(self.shown(sources, session.dialect(), &observed, &plan, Verb::Migrate, missing))
         })
     }
 
@@ -51,7 +51,8 @@ impl Migrator {
     /// As for [`run`](Migrator::run); and before anything is reverted, if one of the
     /// migrations cannot be, or if another session changes the database in between.
     pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
-        self.change(connection, |facts, _| self.choose_revert(facts, to), None)
+        let dialect = connection.dialect();
+        self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), None)
     }
 
     /// What [`revert`](Migrator::revert) would do; touches nothing.
@@ -66,7 +67,7 @@ impl Migrator {
             facts.check(self.allow)?;
             let plan = facts.plan_revert(to, self.transaction)?;
             let verb = Verb::Revert(to.clone());
-            Ok(self.shown(sources, session.engine(), &observed, &plan, verb, Vec::new()))
+            Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
         })
     }
 
@@ -92,7 +93,7 @@ impl Migrator {
             let facts = sources.facts(&observed.histories, &observed.installed);
             let plan = choose_repair(&facts, app, version)?;
             let verb = Verb::Repair { app: app.to_owned(), version };
-            Ok(self.shown(sources, session.engine(), &observed, &plan, verb, Vec::new()))
+            Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
         })
     }
 
@@ -125,7 +126,8 @@ impl Migrator {
             None => Err(Error::usage("the plan was not made by a migrator")),
             Some((Verb::Migrate, _)) => self.run(connection),
             Some((Verb::Revert(to), basis)) => {
-                self.change(connection, |facts, _| self.choose_revert(facts, to), Some(basis))
+                let dialect = connection.dialect();
+                self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), Some(basis))
             }
             Some((Verb::Repair { app, version }, basis)) => {
                 self.change(connection, |facts, _| choose_repair(facts, app, *version), Some(basis))
@@ -202,7 +204,7 @@ impl Migrator {
     }
 
     fn set_state(&self, connection: &mut impl Connection, app: &str, state: AppState) -> Result<Report> {
-        let sources = self.sources(connection.engine())?;
+        let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(false, self.lock_wait)?;
         let observed = observe(&sources, &mut *session)?;
         let facts = sources.facts(&observed.histories, &observed.installed);
@@ -229,9 +231,9 @@ impl Migrator {
             // Every commit restores them.
             run.restored(missing);
         }
-        if let Some(roles) = self.grant.as_deref().filter(|_| session.engine() == Engine::Postgres)
+        if let Some(roles) = self.grant.as_deref()
             && !run.has_granted()
-            && grants::differ(session, roles)?
+            && session.registry().grants_differ(session, roles)?
         {
             let grant = |facts: &Facts<'_>| Ok(facts.plan_steps(vec![Step::Grant]));
             let observed = observe(sources, session)?;
@@ -249,7 +251,7 @@ impl Migrator {
         choose: impl Fn(&Facts<'_>, &Sources) -> Result<RunPlan>,
         shown: Option<&Basis>,
     ) -> Result<Report> {
-        let sources = self.sources(connection.engine())?;
+        let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
         let choose_now = |facts: &Facts<'_>| match shown.and_then(|basis| basis.difference(facts)) {
             Some(what) => Err(changed(&what)),
@@ -268,7 +270,7 @@ impl Migrator {
         connection: &mut impl Connection,
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
     ) -> Result<T> {
-        let sources = self.sources(connection.engine())?;
+        let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
         read(&sources, &mut *session)
     }
@@ -276,14 +278,14 @@ impl Migrator {
     fn shown(
         &self,
         sources: &Sources,
-        engine: Engine,
+        dialect: &'static dyn Dialect,
         observed: &Observation,
         plan: &RunPlan,
         verb: Verb,
         missing: Vec<crate::registry::UntrackedTable>,
     ) -> Plan {
         let facts = sources.facts(&observed.histories, &observed.installed);
-        describe::plan(&facts, engine, plan, verb, missing, sources.warnings_with(&facts))
+        describe::plan(&facts, dialect, plan, verb, missing, sources.warnings_with(&facts))
     }
 
     fn choose_run(&self, facts: &Facts<'_>) -> Result<RunPlan> {
@@ -291,10 +293,15 @@ impl Migrator {
         facts.plan_migrate(self.migrate())
     }
 
-    fn choose_revert(&self, facts: &Facts<'_>, to: &Revert) -> Result<RunPlan> {
+    fn choose_revert(
+        &self,
+        facts: &Facts<'_>,
+        to: &Revert,
+        dialect: &'static dyn Dialect,
+    ) -> Result<RunPlan> {
         facts.check(self.allow)?;
         let plan = facts.plan_revert(to, self.transaction)?;
-        plan.migrations().try_for_each(|node| reverting_operations(facts, node).map(drop))?;
+        plan.migrations().try_for_each(|node| reverting_operations(facts, node, dialect).map(drop))?;
         Ok(plan)
     }
 }

@@ -1,6 +1,7 @@
 //! What has been done, as data: the rows of an app's history table.
 
-use super::{BUSTARD, Engine, LoadedApp};
+use super::{BUSTARD, LoadedApp};
+use crate::sql::Dialect;
 
 /// The type of a history table's column `version`; part of refinery's checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct HistoryTable {
 }
 
 impl HistoryTable {
-    pub(crate) fn of(app: &LoadedApp, engine: Engine) -> Self {
+    pub(crate) fn of(app: &LoadedApp, dialect: &'static dyn Dialect) -> Self {
         let (schema, name) = match app.history.as_deref().map(|table| table.split_once('.')) {
             Some(Some((schema, name))) => (Some(schema.to_owned()), name.to_owned()),
             Some(None) => (None, app.history.clone().unwrap_or_default()),
@@ -33,8 +34,8 @@ impl HistoryTable {
         };
         // Bustard's own history lives beside its tables, so that apps in
         // different schemas of one database share it.
-        let schema =
-            schema.or((app.label == BUSTARD && engine == Engine::Postgres).then(|| BUSTARD.to_owned()));
+        let own = dialect.own_schema().filter(|_| app.label == BUSTARD);
+        let schema = schema.or(own.map(str::to_owned));
         HistoryTable { app: app.label.clone(), schema, name }
     }
 }

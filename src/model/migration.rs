@@ -248,10 +248,10 @@ fn cache_name(operation: &Operation) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Engine;
+    use crate::engine::dialects::SQLITE;
 
     fn described(operations: &[Operation]) -> Vec<String> {
-        operations.iter().map(|operation| operation.describe(Engine::Sqlite)).collect()
+        operations.iter().map(|operation| operation.describe(SQLITE)).collect()
     }
 
     #[test]

@@ -5,7 +5,8 @@ use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
 use crate::history::Installed;
-use crate::model::{Engine, History, HistoryTable, LoadedApp, Operation};
+use crate::model::{History, HistoryTable, LoadedApp, Operation};
+use crate::sql::Dialect;
 
 /// The sources as a run sees them.
 pub(crate) struct Sources {
@@ -52,10 +53,14 @@ pub(crate) fn has_functions(app: &LoadedApp) -> bool {
 /// # Errors
 ///
 /// The first operation that nothing reverts.
-pub(crate) fn reverting_operations(facts: &Facts<'_>, node: Node) -> Result<Vec<Operation>> {
+pub(crate) fn reverting_operations(
+    facts: &Facts<'_>,
+    node: Node,
+    dialect: &'static dyn Dialect,
+) -> Result<Vec<Operation>> {
     let loaded = facts.migration(node);
     loaded.migration.undo().map_err(|operation| {
-        let what = operation.describe(Engine::Postgres);
+        let what = operation.describe(dialect);
         Error::new(ErrorKind::Usage, format!("cannot be reverted: {what}"))
             .with_code(Code::IrreversibleMigration)
             .in_migration(&facts.apps[node.0].label, &loaded.id)

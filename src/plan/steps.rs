@@ -1,9 +1,9 @@
 //! A plan as it is executed: batches of steps, and what they were planned from.
 
 use super::Basis;
+use crate::engine::inspector::Table;
 use crate::graph::Node;
 use crate::history::InstalledApp;
-use crate::schema::inspect::Table;
 
 /// What a run executes: pure data.
 #[derive(Clone, Debug, Default)]

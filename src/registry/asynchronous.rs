@@ -22,11 +22,12 @@
 //! # }
 //! ```
 
+use super::check_name;
 use super::identity::{self, Sight};
-use super::{check_name, single, strange};
 use crate::engine::AsyncExecutor;
+use crate::engine::registry::{not_a_version, single};
 use crate::error::Result;
-use crate::model::{CacheVersion, Engine};
+use crate::model::CacheVersion;
 
 /// Starts tracking a cache that `app` owns.
 ///
@@ -39,7 +40,7 @@ use crate::model::{CacheVersion, Engine};
 /// (naming its owner), empty, too long, or has control characters.
 pub async fn register(executor: &impl AsyncExecutor, name: &str, app: Option<&str>) -> Result<()> {
     check_name(name)?;
-    executor.rows(&super::postgres::register(name, app)).await.map(drop)
+    executor.rows(&executor.calls().register(name, app)).await.map(drop)
 }
 
 /// Stops tracking a cache.
@@ -49,7 +50,7 @@ pub async fn register(executor: &impl AsyncExecutor, name: &str, app: Option<&st
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
 pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()> {
     check_name(name)?;
-    executor.rows(&super::postgres::unregister(name)).await.map(drop)
+    executor.rows(&executor.calls().unregister(name)).await.map(drop)
 }
 
 /// The cache's version now, in the snapshot of the transaction if there is one.
@@ -60,8 +61,8 @@ pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()>
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
 pub async fn get_version(executor: &impl AsyncExecutor, name: &str) -> Result<CacheVersion> {
     check_name(name)?;
-    let rows = executor.rows(&super::postgres::get_version(name)).await?;
-    single(&rows).and_then(|version| CacheVersion::new(version.parse().ok()?)).ok_or_else(strange)
+    let rows = executor.rows(&executor.calls().version(name)).await?;
+    single(&rows).and_then(|version| CacheVersion::new(version.parse().ok()?)).ok_or_else(not_a_version)
 }
 
 /// Whether the cache still has this version. A number that is no version, such as
@@ -86,7 +87,7 @@ pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result
     if names.is_empty() {
         return Ok(());
     }
-    executor.rows(&super::postgres::invalidate(names)).await.map(drop)
+    executor.rows(&executor.calls().invalidate(names)).await.map(drop)
 }
 
 /// Gives every cache a new version, however many there are.
@@ -96,7 +97,7 @@ pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result
 /// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database has no
 /// registry yet.
 pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
-    executor.rows(&super::postgres::invalidate_all()).await.map(drop)
+    executor.rows(&executor.calls().invalidate_all()).await.map(drop)
 }
 
 /// Tells every [`CacheBuster`](crate::CacheBuster) on the database to look at it
@@ -108,7 +109,7 @@ pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
 /// wait for one another.
 pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
     match executor.commits() {
-        true => executor.rows(super::postgres::NOTIFY).await.map(drop),
+        true => executor.rows(executor.calls().notify()).await.map(drop),
         false => Err(super::in_transaction()),
     }
 }
@@ -116,6 +117,6 @@ pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
 /// The cache as the transaction sees it.
 pub(crate) async fn sight(executor: &impl AsyncExecutor, name: &str) -> Result<Sight> {
     check_name(name)?;
-    let rows = executor.rows(&identity::query(Engine::Postgres, name)).await?;
-    rows.first().map_or_else(|| Err(strange()), identity::read)
+    let rows = executor.rows(&executor.calls().identity(name)).await?;
+    rows.first().map_or_else(|| Err(not_a_version()), identity::read)
 }

@@ -1,10 +1,9 @@
 //! What a cache's version stands for, whole, as a transaction sees it.
 
-use sea_query::{Expr, PostgresQueryBuilder, Query, SqliteQueryBuilder};
-
+use crate::engine::registry::{not_a_version, unknown_now};
 use crate::engine::{Executor, Row};
 use crate::error::Result;
-use crate::model::{Engine, Identity};
+use crate::model::Identity;
 
 /// A cache as a transaction sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,29 +16,12 @@ pub(crate) struct Sight {
 
 pub(crate) fn sight(executor: &mut impl Executor, name: &str) -> Result<Sight> {
     super::check_name(name)?;
-    let rows = executor.rows(&query(executor.engine(), name))?;
+    let rows = executor.rows(&executor.dialect().registry().identity(name))?;
     let Some(mut sight) = rows.first().map(read).transpose()? else {
-        return Err(super::sqlite::unknown(executor, name)?);
+        return Err(unknown_now(executor, name)?);
     };
     sight.own |= executor.has_written();
     Ok(sight)
-}
-
-/// One row of n, nonce and own, if the cache is registered.
-pub(crate) fn query(engine: Engine, name: &str) -> String {
-    let select = |rest: &'static str| Query::select().expr(Expr::cust_with_values(rest, [name])).take();
-    match engine {
-        Engine::Postgres => {
-            select("i.n, i.nonce, i.own FROM bustard.identity($1) AS i").to_string(PostgresQueryBuilder)
-        }
-        // XOR as in the view.
-        Engine::Sqlite => select(
-            "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL \
-             FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
-             WHERE c.name = ? AND c.active = 1",
-        )
-        .to_string(SqliteQueryBuilder),
-    }
 }
 
 /// Reads a row of n, nonce and own.
@@ -48,6 +30,6 @@ pub(crate) fn read(row: &Row) -> Result<Sight> {
     let number = |i| column(i)?.parse().ok();
     match (number(0), number(1)) {
         (Some(n), Some(nonce)) => Ok(Sight { identity: Identity { n, nonce }, own: column(2) == Some("t") }),
-        _ => Err(super::strange()),
+        _ => Err(not_a_version()),
     }
 }

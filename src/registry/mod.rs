@@ -3,7 +3,8 @@
 //! commits at once, or in an open transaction, with which it commits.
 //!
 //! On PostgreSQL each is a call of the SQL API, where everything is enforced;
-//! on SQLite it is a few statements on one small table.
+//! on SQLite it is a few statements on one small table. Each engine's steps are in its
+//! room in `engine`; what is here is common.
 //!
 //! ```
 //! use bustard::{App, Migration, Migrator, registry};
@@ -26,19 +27,16 @@
 pub mod asynchronous;
 pub(crate) mod identity;
 pub(crate) mod in_transaction;
-pub(crate) mod poller;
-mod postgres;
-mod sqlite;
 mod tables;
 
-#[cfg(feature = "testing")]
-pub(crate) use self::tables::described;
 pub use self::tables::{Untracked, UntrackedTable};
-pub(crate) use self::tables::{forget_all, untracked, untracked_query};
-use crate::diagnostic::{Code, nearest};
+pub(crate) use self::tables::{untracked, untracked_query};
+use crate::engine::registry::{not_a_version, single, unknown_now};
+pub(crate) use crate::engine::registry::{taken, unknown};
 use crate::engine::{Executor, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CacheVersion, Engine};
+use crate::model::{CacheVersion, Statement};
+use crate::sql::Dialect;
 
 /// The longest name that a cache may have, in characters.
 pub const LONGEST_NAME: usize = 128;
@@ -63,10 +61,7 @@ pub struct TrackedCache {
 ///
 /// [`ErrorKind::Database`] where the database has no registry yet.
 pub fn list(executor: &mut impl Executor) -> Result<Vec<TrackedCache>> {
-    let sql = match executor.engine() {
-        Engine::Postgres => postgres::LIST,
-        Engine::Sqlite => sqlite::LIST,
-    };
+    let sql = executor.dialect().registry().list();
     executor.rows(sql)?.into_iter().map(tracked).collect()
 }
 
@@ -78,7 +73,7 @@ fn tracked(row: Row) -> Result<TrackedCache> {
         (Some(name), Some(version), Some(registered_at)) => {
             Ok(TrackedCache { name, app, version, registered_at })
         }
-        _ => Err(strange()),
+        _ => Err(not_a_version()),
     }
 }
 
@@ -93,10 +88,7 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 /// too long, or has control characters.
 pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
     check_name(name)?;
-    match executor.engine() {
-        Engine::Postgres => executor.write(&postgres::register(name, app)),
-        Engine::Sqlite => sqlite::register(executor, name, app),
-    }
+    executor.registry().register(executor, name, app)
 }
 
 /// Stops tracking a cache, and drops its triggers, if it has any: for that other
@@ -107,10 +99,7 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
 /// [`ErrorKind::Cache`] if the name is not registered.
 pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     check_name(name)?;
-    match executor.engine() {
-        Engine::Postgres => executor.write(&postgres::unregister(name)),
-        Engine::Sqlite => sqlite::unregister(executor, name),
-    }
+    executor.registry().unregister(executor, name)
 }
 
 /// The cache's version now, in the snapshot of the transaction if there is one.
@@ -121,13 +110,10 @@ pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
 /// [`ErrorKind::Cache`] if the name is not registered.
 pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVersion> {
     check_name(name)?;
-    let rows = match executor.engine() {
-        Engine::Postgres => executor.rows(&postgres::get_version(name))?,
-        Engine::Sqlite => executor.rows(&sqlite::get_version(name))?,
-    };
+    let rows = executor.rows(&executor.dialect().registry().version(name))?;
     match single(&rows) {
-        Some(version) => version.parse().ok().and_then(CacheVersion::new).ok_or_else(strange),
-        None => Err(sqlite::unknown(executor, name)?),
+        Some(version) => version.parse().ok().and_then(CacheVersion::new).ok_or_else(not_a_version),
+        None => Err(unknown_now(executor, name)?),
     }
 }
 
@@ -152,10 +138,7 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    match executor.engine() {
-        Engine::Postgres => executor.write(&postgres::invalidate(names)),
-        Engine::Sqlite => sqlite::invalidate(executor, names),
-    }
+    executor.registry().invalidate(executor, names)
 }
 
 /// Gives every cache a new version, however many there are.
@@ -164,11 +147,7 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
 ///
 /// [`ErrorKind::Database`] where the database has no registry yet.
 pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
-    let sql = match executor.engine() {
-        Engine::Postgres => postgres::invalidate_all(),
-        Engine::Sqlite => sqlite::invalidate_all(),
-    };
-    executor.write(&sql)
+    executor.write(&executor.dialect().registry().invalidate_all())
 }
 
 /// Tells every [`CacheBuster`](crate::CacheBuster) on the database to look at it
@@ -184,9 +163,9 @@ pub fn notify(executor: &mut impl Executor) -> Result<()> {
     if !executor.commits() {
         return Err(in_transaction());
     }
-    match executor.engine() {
-        Engine::Postgres => executor.rows(postgres::NOTIFY).map(drop),
-        Engine::Sqlite => Ok(()),
+    match executor.dialect().registry().notify() {
+        Some(notify) => executor.rows(notify).map(drop),
+        None => Ok(()),
     }
 }
 
@@ -210,81 +189,39 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     }
 }
 
-fn strange() -> Error {
-    Error::new(ErrorKind::Failed, "the registry holds something that is no cache version")
-        .help("its tables are Bustard's own: nobody else should write to them")
-}
-
 fn in_transaction() -> Error {
     Error::usage("a notification inside a transaction would make others wait for its commit")
         .help("notify after the commit")
 }
 
-fn single(rows: &[Row]) -> Option<&str> {
-    rows.first()?.first()?.as_deref()
-}
-
-/// What follows a commit, outside of it: folding what can be folded, in a short
-/// transaction of its own, and telling the readers that there is something to
-/// look at. Failing is no harm: readers poll, and the next one folds.
+/// What follows a commit, outside of it: the reading side is told to look. A failure
+/// does no harm: readers poll.
 pub(crate) fn after_commit(session: &mut dyn Session) {
-    if session.engine() != Engine::Postgres {
-        return;
-    }
-    if let Err(error) = session.rows(&format!("{};{}", postgres::FOLD, postgres::NOTIFY)) {
-        log::debug!("the registry could not be folded: {error}");
-        if let Err(error) = session.rows(&format!("ROLLBACK;{}", postgres::NOTIFY)) {
-            log::debug!("readers could not be notified: {error}");
-        }
-    }
+    session.registry().after_commit(session);
 }
 
-/// The owners of those of the names that are registered, before a run. `None`
-/// where there is no registry yet.
-pub(crate) fn owners_query(engine: Engine, names: &[&str]) -> String {
-    match engine {
-        Engine::Postgres => postgres::owners(names),
-        Engine::Sqlite => sqlite::owners(names),
-    }
+/// The query for the owners of those of the names that are registered.
+pub(crate) fn owners_query(dialect: &'static dyn Dialect, names: &[&str]) -> String {
+    dialect.registry().owners(names)
 }
 
 /// The names of all registered caches.
-pub(crate) fn names_query(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "SELECT name FROM bustard.caches",
-        Engine::Sqlite => "SELECT name FROM main.bustard_caches",
-    }
+pub(crate) fn names_query(dialect: &'static dyn Dialect) -> &'static str {
+    dialect.registry().names()
 }
 
 /// All registered caches that belong to an app, with it.
-pub(crate) fn owned_query(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "SELECT c.name, c.app FROM bustard.caches AS c ORDER BY c.name",
-        Engine::Sqlite => "SELECT name, app FROM main.bustard_caches ORDER BY name",
-    }
+pub(crate) fn owned_query(dialect: &'static dyn Dialect) -> &'static str {
+    dialect.registry().owned()
 }
 
 /// Names that were registered once and are not, with their last owners.
-pub(crate) fn former_query(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "SELECT c.name, c.app FROM bustard.cache AS c WHERE NOT c.active",
-        Engine::Sqlite => "SELECT name, app FROM main.bustard_cache WHERE active = 0",
-    }
+pub(crate) fn former_query(dialect: &'static dyn Dialect) -> &'static str {
+    dialect.registry().former()
 }
 
-/// The error for a name that is not registered.
-pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a String>) -> Error {
-    let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));
-    match nearest(name, registered.into_iter().map(String::as_str)) {
-        Some(near) => error.help(format!("did you mean {near}?")),
-        None => error.help("a migration registers it with `-- bustard: register cache NAME`"),
-    }
-}
-
-/// The error for a name that is registered already.
-pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
-    let owner = owner.map_or_else(String::new, |owner| format!(" by the app {owner}"));
-    Error::new(ErrorKind::Cache, format!("the cache {name} is already registered{owner}"))
-        .with_code(Code::DuplicateCache)
-        .help("choose another name, or unregister that one first")
+/// Forgets what an app's unregistered caches were registered on: from then on they
+/// cannot be registered again as they were.
+pub(crate) fn forget_all(dialect: &'static dyn Dialect, app: &str) -> Statement {
+    Statement::generated(dialect.registry().forget_all(app), None)
 }

@@ -86,7 +86,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                 None => {
                     let mut known: Vec<String> = owners.keys().cloned().collect();
                     if facts.has_registry() {
-                        let rows = session.rows(registry::names_query(session.engine()))?;
+                        let rows = session.rows(registry::names_query(session.dialect()))?;
                         known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
                     }
                     let unknown = registry::unknown(&unregister.name, &known);
@@ -161,7 +161,7 @@ fn owners(
             _ => None,
         })
         .collect();
-    let rows = session.rows(&registry::owners_query(session.engine(), &names))?;
+    let rows = session.rows(&registry::owners_query(session.dialect(), &names))?;
     Ok(owners_of(rows))
 }
 

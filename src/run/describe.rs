@@ -6,16 +6,17 @@ use super::caches;
 use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
 use crate::history::AppState;
-use crate::model::{BUSTARD, Engine, Form, Operation, Statement};
+use crate::model::{BUSTARD, Form, Operation, Statement};
 use crate::plan::{Facts, RunPlan, Step};
+use crate::registry::UntrackedTable;
 use crate::registry::in_transaction::Manner;
-use crate::registry::{self, UntrackedTable};
 use crate::report::{AppChange, Direction, Plan, PlannedStep, Verb};
+use crate::sql::Dialect;
 
 /// What a plan would do, with what it was made from.
 pub(crate) fn plan(
     facts: &Facts<'_>,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     planned: &RunPlan,
     verb: Verb,
     missing_triggers: Vec<UntrackedTable>,
@@ -23,7 +24,7 @@ pub(crate) fn plan(
 ) -> Plan {
     let steps = || planned.batches.iter().flat_map(|batch| &batch.steps);
     Plan {
-        steps: steps().filter_map(|step| describe(facts, engine, step)).collect(),
+        steps: steps().filter_map(|step| describe(facts, dialect, step)).collect(),
         apps: changes(facts, steps()),
         missing_triggers,
         warnings,
@@ -43,12 +44,12 @@ fn changes<'s>(facts: &Facts<'_>, steps: impl Iterator<Item = &'s Step>) -> Vec<
     apps.into_iter().map(|app| AppChange { app: app.to_owned(), state: AppState::Enabled }).collect()
 }
 
-fn describe(facts: &Facts<'_>, engine: Engine, step: &Step) -> Option<PlannedStep> {
+fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Option<PlannedStep> {
     match step {
-        Step::Apply(node) => Some(self::step(facts, engine, *node, Direction::Up)),
-        Step::Revert(node) => Some(self::step(facts, engine, *node, Direction::Down)),
+        Step::Apply(node) => Some(self::step(facts, dialect, *node, Direction::Up)),
+        Step::Revert(node) => Some(self::step(facts, dialect, *node, Direction::Down)),
         Step::Accept(node) => {
-            let accepted = self::step(facts, engine, *node, Direction::Up);
+            let accepted = self::step(facts, dialect, *node, Direction::Up);
             let operations = vec!["accept the file as it is now".to_owned()];
             let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
             Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..accepted })
@@ -66,7 +67,12 @@ fn describe(facts: &Facts<'_>, engine: Engine, step: &Step) -> Option<PlannedSte
     }
 }
 
-pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Direction) -> PlannedStep {
+pub(crate) fn step(
+    facts: &Facts<'_>,
+    dialect: &'static dyn Dialect,
+    node: Node,
+    direction: Direction,
+) -> PlannedStep {
     let loaded = facts.migration(node);
     let undo = loaded.migration.undo();
     // Nobody would undo Bustard's own tables: they come and go with Bustard.
@@ -74,7 +80,7 @@ pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Dir
     // A repeatable migration has nothing to revert.
     let reverted = !own && !loaded.is_repeatable();
     let manner = Manner { lenient: false, repeatable: loaded.is_repeatable() && direction == Direction::Up };
-    let irreversible = undo.as_ref().err().filter(|_| reverted).map(|operation| operation.describe(engine));
+    let irreversible = undo.as_ref().err().filter(|_| reverted).map(|operation| operation.describe(dialect));
     let operations = match direction {
         Direction::Up => loaded.migration.operations.clone(),
         Direction::Down => undo.unwrap_or_default(),
@@ -84,10 +90,10 @@ pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Dir
         app: facts.apps[node.0].label.clone(),
         migration: loaded.id.clone(),
         direction,
-        operations: operations.iter().map(|operation| operation.describe(engine)).collect(),
+        operations: operations.iter().map(|operation| operation.describe(dialect)).collect(),
         sql: operations
             .iter()
-            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, engine, manner))
+            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, dialect, manner))
             .collect(),
         registers,
         unregisters,
@@ -96,7 +102,7 @@ pub(crate) fn step(facts: &Facts<'_>, engine: Engine, node: Node, direction: Dir
     }
 }
 
-fn sql(operation: &Operation, app: &str, engine: Engine, manner: Manner) -> Vec<String> {
+fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: Manner) -> Vec<String> {
     let ended = |statement: &Statement| match statement.form {
         // It ends as the file does, which may be in a comment.
         Form::Unsplit => statement.sql.clone(),
@@ -104,13 +110,18 @@ fn sql(operation: &Operation, app: &str, engine: Engine, manner: Manner) -> Vec<
     };
     match operation {
         Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
-        Operation::Schema(schema) => schema.sql(engine).map(|sql| format!("{sql};")).into_iter().collect(),
+        Operation::Schema(schema) => schema.sql(dialect).map(|sql| format!("{sql};")).into_iter().collect(),
         Operation::RegisterCache(register) => {
-            vec![registry::in_transaction::register_sql(engine, register, app, manner)]
+            vec![dialect.registry().shown_register(
+                &register.name,
+                &register.tables,
+                register.owner(app),
+                manner,
+            )]
         }
         Operation::UnregisterCache(unregister) => {
-            vec![registry::in_transaction::unregister_sql(engine, unregister, manner)]
+            vec![dialect.registry().shown_unregister(&unregister.name, unregister.undoes, manner)]
         }
-        Operation::Function(_) => vec![format!("-- {}", operation.describe(engine))],
+        Operation::Function(_) => vec![format!("-- {}", operation.describe(dialect))],
     }
 }

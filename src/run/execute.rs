@@ -90,7 +90,7 @@ impl Run<'_> {
             }
         };
         let lock = Lock { level: Level::Transaction, wait: options.lock_wait, on_wait: &on_wait };
-        let query = self.has_registry.then(|| app_rows::query(session.engine()));
+        let query = self.has_registry.then(|| app_rows::query(session.dialect()));
         let started = Instant::now();
         let mut committed = false;
         lock.transaction(session, &sources.tables, query.as_deref(), &mut |transaction, opened: Opened| {
@@ -136,8 +136,8 @@ impl Run<'_> {
             }
             OnChange::PlanAgain(plan) => {
                 log::debug!("the plan is made again: {what}");
-                let engine = transaction.engine();
-                preflight::settle(facts, engine, |sql| transaction.rows(sql))?;
+                let dialect = transaction.dialect();
+                preflight::settle(facts, dialect, |sql| transaction.rows(sql))?;
                 let again = plan(facts)?;
                 *basis = again.basis;
                 *batches = again.batches.into();
@@ -262,7 +262,7 @@ fn installed(run: &Run<'_>, transaction: &mut dyn Transaction, opened: &Opened) 
     let rows = match &opened.rows {
         Some(rows) => rows.clone(),
         None if run.sources.facts(&opened.histories, &unknown).has_registry() => {
-            transaction.rows(&app_rows::query(transaction.engine()))?
+            transaction.rows(&app_rows::query(transaction.dialect()))?
         }
         None => return Ok(unknown),
     };

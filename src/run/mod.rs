@@ -9,7 +9,6 @@ pub(crate) mod caches;
 pub(crate) mod describe;
 mod events;
 mod execute;
-pub(crate) mod grants;
 mod lock;
 pub(crate) mod preflight;
 pub(crate) mod removal;

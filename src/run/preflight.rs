@@ -5,9 +5,10 @@ use super::caches;
 use crate::engine::{Row, Session};
 use crate::error::Result;
 use crate::history::{Installed, app_rows};
-use crate::model::{Engine, History};
+use crate::model::History;
 use crate::plan::{Facts, RunPlan, Sources};
 use crate::registry::{self, UntrackedTable};
+use crate::sql::Dialect;
 
 /// The state of a database as one look has found it.
 #[derive(PartialEq, Eq)]
@@ -26,23 +27,23 @@ impl Observation {
 
 /// Reads everything, in one round trip unless a checksum differs.
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
-    let engine = session.engine();
-    let apps = app_rows::query(engine);
-    let queries = [registry::untracked_query(engine), apps.as_str()];
+    let dialect = session.dialect();
+    let apps = app_rows::query(dialect);
+    let queries = [registry::untracked_query(dialect), apps.as_str()];
     let (histories, answers) = session.read_with(&sources.tables, &queries)?;
     let mut answers = answers.into_iter();
     let missing_triggers = registry::untracked(answers.next().unwrap_or_default());
     let rows = answers.next().unwrap_or_default();
     let installed = app_rows::installed(rows, |app| session.history_table(app))?;
     let observed = Observation { histories, installed, missing_triggers };
-    settle(&sources.facts(&observed.histories, &observed.installed), engine, |sql| session.rows(sql))?;
+    settle(&sources.facts(&observed.histories, &observed.installed), dialect, |sql| session.rows(sql))?;
     Ok(observed)
 }
 
 /// Has records decide where checksums differ.
 pub(crate) fn settle(
     facts: &Facts<'_>,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     rows: impl FnOnce(&str) -> Result<Vec<Row>>,
 ) -> Result<()> {
     let doubtful = facts.doubtful();
@@ -52,7 +53,7 @@ pub(crate) fn settle(
     let named =
         |node: &crate::graph::Node| (facts.apps[node.0].label.as_str(), facts.migration(*node).id.version);
     let wanted: Vec<(&str, i64)> = doubtful.iter().map(named).collect();
-    let bodies = app_rows::bodies(rows(&app_rows::bodies_query(engine, &wanted))?)?;
+    let bodies = app_rows::bodies(rows(&app_rows::bodies_query(dialect, &wanted))?)?;
     facts.settle(&doubtful, &bodies);
     Ok(())
 }

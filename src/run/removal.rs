@@ -12,13 +12,13 @@ use crate::diagnostic::{Action, Advice, Code, Diagnostic};
 use crate::graph::{Graph, Node};
 use crate::history::{Installed, Likeness, Record, RecordedRevert, body, likeness, text_checksum};
 use crate::model::{
-    Applied, Dependency, Engine, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
+    Applied, Dependency, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
     Operation, Prefix, Which,
 };
 use crate::plan::{Memory, Sources};
 use crate::report::{Dependant, Uninstall};
 use crate::source;
-use crate::sql::{Effects, TableName};
+use crate::sql::{Dialect, Effects, TableName};
 
 /// What the database knows beside the histories.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Removal {
     /// `tables` and `histories` are those of Bustard's own app, which comes first in
     /// `code`, and of the concerned apps in order.
     pub(crate) fn new(
-        engine: Engine,
+        dialect: &'static dyn Dialect,
         what: &Uninstall,
         known: &Known,
         code: &[LoadedApp],
@@ -113,7 +113,7 @@ impl Removal {
             let mut migrations = Vec::new();
             for row in &history.applied {
                 let record = known.record(&table.app, row.version);
-                let (mut loaded, wrong) = undoing(engine, &table.app, history, row, code, record);
+                let (mut loaded, wrong) = undoing(dialect, &table.app, history, row, code, record);
                 let needs = record.map_or(&[][..], |record| &record.needs);
                 let required_by = record.map_or(&[][..], |record| &record.required_by);
                 let there = |asked: &[(String, i64)]| -> Vec<Dependency> {
@@ -132,7 +132,7 @@ impl Removal {
                 stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
                 migrations.push(loaded);
             }
-            for (loaded, wrong) in all_dropping(engine, &known.repeatables, &table.app, code) {
+            for (loaded, wrong) in all_dropping(dialect, &known.repeatables, &table.app, code) {
                 stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
                 migrations.push(loaded);
             }
@@ -238,14 +238,14 @@ impl Removal {
     }
 
     /// What the undoing takes away.
-    pub(crate) fn effects(&self, engine: Engine) -> Effects {
-        let mut effects = Effects::new(engine);
+    pub(crate) fn effects(&self, dialect: &'static dyn Dialect) -> Effects {
+        let mut effects = Effects::new(dialect.syntax());
         let down = self.order.iter().flat_map(|(a, m)| &self.sources.apps[*a].migrations[*m].migration.down);
         for operation in down.flatten() {
             match operation {
                 Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),
                 Operation::Schema(schema) => {
-                    effects.read(&schema.sql(engine).unwrap_or_default());
+                    effects.read(&schema.sql(dialect).unwrap_or_default());
                 }
                 Operation::Function(function) => {
                     effects.unseen(&format!("the function {}", function.label()));
@@ -330,7 +330,7 @@ fn repeatable_dependants(
 
 /// An applied migration with what undoes it, or why nothing does.
 fn undoing(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     app: &str,
     history: &History,
     row: &Applied,
@@ -350,7 +350,7 @@ fn undoing(
         id.prefix = found.id.prefix;
         file.clone_from(&found.file);
         found.migration.undo().map_err(|operation| {
-            let what = operation.describe(engine);
+            let what = operation.describe(dialect);
             let message = format!("{app}:{id} cannot be reverted: {what}");
             let error =
                 Diagnostic::new(Code::IrreversibleMigration, message).help(or_leave(Advice::default()));
@@ -360,7 +360,7 @@ fn undoing(
             }
         })
     } else {
-        recorded(engine, app, &id, record, code.is_some())
+        recorded(dialect, app, &id, record, code.is_some())
     };
     let (down, stuck) = match undo {
         Ok(operations) => (operations, None),
@@ -374,14 +374,14 @@ fn undoing(
 /// The app's repeatable migrations that drop something, each after those that it
 /// depends on.
 fn all_dropping(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     repeatables: &[RecordedRevert],
     app: &str,
     code: Option<&LoadedApp>,
 ) -> Vec<(LoadedMigration, Option<Diagnostic>)> {
     let of_app = repeatables.iter().filter(|recorded| recorded.app == app);
     let mut all: Vec<(LoadedMigration, Option<Diagnostic>)> = of_app
-        .map(|recorded| dropping(engine, recorded, code))
+        .map(|recorded| dropping(dialect, recorded, code))
         .filter(|(loaded, wrong)| wrong.is_some() || loaded.migration.down.iter().flatten().next().is_some())
         .collect();
     let names: HashSet<String> = all.iter().map(|(loaded, _)| loaded.id.name.clone()).collect();
@@ -397,7 +397,7 @@ fn all_dropping(
 /// code where that is what was installed, and from the record otherwise. Without `down`
 /// its objects stay.
 fn dropping(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     recorded: &RecordedRevert,
     code: Option<&LoadedApp>,
 ) -> (LoadedMigration, Option<Diagnostic>) {
@@ -413,7 +413,7 @@ fn dropping(
         }
         (None, None) => {
             let place = format!("{app} {id} (recorded in the database)");
-            source::reverting::read(Path::new(&place), &recorded.revert, engine).map_err(|errors| {
+            source::reverting::read(Path::new(&place), &recorded.revert, dialect).map_err(|errors| {
                 errors.into_iter().next().unwrap_or_else(|| {
                     let message = format!("{app}:{id} cannot be dropped: its record is unreadable");
                     Diagnostic::new(Code::UnusableRecord, message)
@@ -452,7 +452,7 @@ fn or_leave(advice: Advice) -> Advice {
 
 /// What the record says that reverts the migration.
 fn recorded(
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     app: &str,
     id: &MigrationId,
     record: Option<&Record>,
@@ -472,7 +472,7 @@ fn recorded(
         return Err(Diagnostic::new(Code::UnusableRecord, message).help(or_leave(advice.into())));
     }
     let place = format!("{app} {id} (recorded in the database)");
-    source::reverting::read(Path::new(&place), &record.undo, engine).map_err(|errors| {
+    source::reverting::read(Path::new(&place), &record.undo, dialect).map_err(|errors| {
         errors.into_iter().next().unwrap_or_else(|| {
             let message = format!("{app}:{id} cannot be reverted: its record is unreadable");
             Diagnostic::new(Code::UnusableRecord, message)

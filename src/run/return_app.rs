@@ -25,7 +25,7 @@ impl Run<'_> {
         let left = caches::left_registered(facts);
         let left: Vec<_> = left.into_iter().filter(|(_, node)| node.0 == app).collect();
         let names: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
-        let rows = transaction.rows(&registry::owners_query(transaction.engine(), &names))?;
+        let rows = transaction.rows(&registry::owners_query(transaction.dialect(), &names))?;
         let owners = caches::owners_of(rows);
         for (name, node) in left {
             let migration = facts.migration(node);
@@ -39,7 +39,7 @@ impl Run<'_> {
             transaction.enter(label, &migration.id.to_string());
             let again =
                 RegisterCache { name: name.to_owned(), tables: Vec::new(), keeps_owner: true, place: None };
-            transaction.execute(app_rows::give_cache(transaction.engine(), name, label))?;
+            transaction.execute(app_rows::give_cache(transaction.dialect(), name, label))?;
             let manner = Manner { lenient: true, repeatable: false };
             registry::in_transaction::register(transaction, &again, label, manner)?;
         }

@@ -8,17 +8,18 @@ use crate::graph::Node;
 use crate::history::{
     AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum,
 };
-use crate::model::{BUSTARD, Dependency, Engine, Which};
+use crate::model::{BUSTARD, Dependency, Which};
 use crate::plan::{Change, Facts};
 use crate::report::State;
 use crate::source::reverting;
+use crate::sql::Dialect;
 
 /// The record of a migration as it is now.
-fn record(facts: &Facts<'_>, node: Node, engine: Engine) -> Record {
+fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Record {
     let loaded = facts.migration(node);
     let (undo, obstacle) = match loaded.migration.undo() {
-        Ok(operations) => reverting::write(&operations, engine),
-        Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(engine)))),
+        Ok(operations) => reverting::write(&operations, dialect),
+        Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(dialect)))),
     };
     let app = facts.apps[node.0].label.clone();
     Record {
@@ -75,7 +76,7 @@ impl Run<'_> {
         facts: &Facts<'_>,
         node: Node,
     ) -> Result<()> {
-        let (engine, app) = (transaction.engine(), &facts.apps[node.0]);
+        let (dialect, app) = (transaction.dialect(), &facts.apps[node.0]);
         let enabled = facts.installed.state(&app.label) == Some(AppState::Enabled);
         if !enabled && facts.keeps_records_of(node.0) {
             self.put_app(transaction, facts, node.0, AppState::Enabled)?;
@@ -83,7 +84,7 @@ impl Run<'_> {
         let migration = facts.migration(node);
         let (revert, irreversible) = match app.edition {
             Some(_) => (String::new(), None),
-            None => reverting::write(&migration.migration.undo_repeatable(), engine),
+            None => reverting::write(&migration.migration.undo_repeatable(), dialect),
         };
         let installation = Installation {
             app: app.label.clone(),
@@ -103,7 +104,7 @@ impl Run<'_> {
             checksum: checksum.clone(),
             edition: *edition,
         });
-        let statements = repeatable_rows::record(engine, &installation);
+        let statements = repeatable_rows::record(dialect, &installation);
         statements.into_iter().try_for_each(|statement| transaction.execute(statement))
     }
 
@@ -117,8 +118,8 @@ impl Run<'_> {
         if !facts.keeps_records_of(node.0) {
             return Ok(());
         }
-        let engine = transaction.engine();
-        transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))
+        let dialect = transaction.dialect();
+        transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))
     }
 
     /// Deletes the record of a migration that has just been reverted.
@@ -132,7 +133,7 @@ impl Run<'_> {
             return Ok(());
         }
         let (app, version) = (&facts.apps[node.0].label, facts.migration(node).id.version);
-        transaction.execute(app_rows::delete_record(transaction.engine(), app, version))
+        transaction.execute(app_rows::delete_record(transaction.dialect(), app, version))
     }
 
     /// Writes the state of an app, once in a transaction.
@@ -149,7 +150,7 @@ impl Run<'_> {
         let label = facts.apps[app].label.clone();
         let history = transaction.history_table(&label).to_owned();
         let app = InstalledApp { label, history, state };
-        transaction.execute(app_rows::put_app(transaction.engine(), &app))?;
+        transaction.execute(app_rows::put_app(transaction.dialect(), &app))?;
         self.open.changes.push(Change::App(app));
         Ok(())
     }
@@ -162,11 +163,11 @@ impl Run<'_> {
         facts: &Facts<'_>,
         app: usize,
     ) -> Result<()> {
-        let engine = transaction.engine();
+        let dialect = transaction.dialect();
         self.put_app(transaction, facts, app, AppState::Enabled)?;
         let nodes = (0..facts.apps[app].first_repeatable()).map(|i| (app, i));
         for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
-            transaction.execute(app_rows::put_record(engine, &record(facts, node, engine)))?;
+            transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))?;
         }
         Ok(())
     }

@@ -5,27 +5,17 @@ use std::time::Instant;
 use super::{Event, Run};
 use crate::diagnostic::Place;
 use crate::engine::Transaction;
+use crate::engine::inspector::Table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery, repeatable_rows};
-use crate::model::{Applied, BUSTARD, Engine, Form, Operation, Statement, UnregisterCache};
+use crate::model::{Applied, BUSTARD, Form, Operation, Statement, UnregisterCache};
 use crate::plan::{Change, Facts, reverting_operations};
 use crate::registry::in_transaction::Manner;
 use crate::registry::{self, UntrackedTable};
 use crate::report::{AppChange, Direction, How, State, StepReport};
-use crate::run::{caches, grants};
-use crate::schema::inspect::{self, Table};
-
-/// Checks deferred constraints as a commit would: while checks are pending, the next
-/// migration could not alter or drop their tables.
-const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
-    (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
-        (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \
-         HAVING pg_catalog.bool_or(condeferred) AND pg_catalog.bool_and(condeferrable)) AS c \
-     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.connamespace); \
-    BEGIN IF deferred IS NOT NULL THEN SET CONSTRAINTS ALL IMMEDIATE; \
-    EXECUTE pg_catalog.format('SET CONSTRAINTS %s DEFERRED', deferred); END IF; END $$";
+use crate::run::caches;
 
 impl Run<'_> {
     /// Applies a migration, and writes its history row and its record.
@@ -71,7 +61,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
         let started = self.start(transaction, facts, node, Direction::Down);
-        let operations = reverting_operations(facts, node)?;
+        let operations = reverting_operations(facts, node, transaction.dialect())?;
         self.operations(transaction, facts, node, &operations, Direction::Down)?;
         if loaded.is_repeatable() {
             // Its records go with the app's.
@@ -156,8 +146,10 @@ impl Run<'_> {
             return Ok(());
         }
         let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
-        if loaded.label == BUSTARD && history.width.is_none() && transaction.engine() == Engine::Postgres {
-            transaction.execute(Statement::generated("CREATE SCHEMA IF NOT EXISTS bustard", None))?;
+        let schema = transaction.dialect().own_schema().filter(|_| loaded.label == BUSTARD);
+        if let Some(schema) = schema.filter(|_| history.width.is_none()) {
+            let create = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+            transaction.execute(Statement::generated(create, None))?;
         }
         if history.width.is_none() {
             transaction.makes_history(&loaded.label);
@@ -188,7 +180,7 @@ impl Run<'_> {
         }
         transaction.restore_settings()?;
         if failpoint::fault("history-second-transaction") {
-            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            let form = if transaction.dialect().has_schemas() { Form::Generated } else { Form::Unsplit };
             transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
         }
         Ok(())
@@ -218,7 +210,7 @@ impl Run<'_> {
                 }
             }
             Operation::Schema(schema) => {
-                let sql = schema.sql(transaction.engine()).ok_or_else(|| {
+                let sql = schema.sql(transaction.dialect()).ok_or_else(|| {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
                 })?;
                 // There is no line that it comes from, so its own is shown.
@@ -233,7 +225,7 @@ impl Run<'_> {
 
     /// Writes the state of an app.
     pub(super) fn set_app(&mut self, transaction: &mut dyn Transaction, app: &InstalledApp) -> Result<()> {
-        transaction.execute(app_rows::put_app(transaction.engine(), app))?;
+        transaction.execute(app_rows::put_app(transaction.dialect(), app))?;
         self.open.changes.push(Change::App(app.clone()));
         self.open.apps.push(AppChange { app: app.label.clone(), state: app.state });
         self.open.invalidates = true;
@@ -241,17 +233,17 @@ impl Run<'_> {
     }
 
     pub(super) fn check_deferred(&self, transaction: &mut dyn Transaction) -> Result<()> {
-        match transaction.engine() {
-            Engine::Postgres => transaction.execute(Statement::generated(CHECK_DEFERRED, None)),
-            Engine::Sqlite => Ok(()),
+        match transaction.dialect().check_deferred() {
+            Some(check) => transaction.execute(Statement::generated(check, None)),
+            None => Ok(()),
         }
     }
 
     pub(super) fn check_references(&self, transaction: &mut dyn Transaction, tables: &[Table]) -> Result<()> {
-        let engine = transaction.engine();
-        let left = inspect::dangling(engine, &mut |sql| transaction.rows(sql), tables)?;
+        let dialect = transaction.dialect();
+        let left = transaction.inspector().dangling(&mut |sql| transaction.rows(sql), tables)?;
         match left.first() {
-            Some(left) => Err(Error::from_diagnostics(ErrorKind::Failed, vec![left.in_the_way(engine)])),
+            Some(left) => Err(Error::from_diagnostics(ErrorKind::Failed, vec![left.in_the_way(dialect)])),
             None => Ok(()),
         }
     }
@@ -263,7 +255,7 @@ impl Run<'_> {
         apps: &[String],
         keep_sources: bool,
     ) -> Result<bool> {
-        let rows = transaction.rows(registry::owned_query(transaction.engine()))?;
+        let rows = transaction.rows(registry::owned_query(transaction.dialect()))?;
         let owned = caches::owned_by(caches::owners_of(rows), apps);
         let manner = Manner::default();
         for name in &owned {
@@ -276,13 +268,13 @@ impl Run<'_> {
 
     /// Deletes what the database knows of an app: its history, its record, its caches.
     pub(super) fn forget_app(&mut self, transaction: &mut dyn Transaction, label: &str) -> Result<()> {
-        let engine = transaction.engine();
+        let dialect = transaction.dialect();
         let table = transaction.history_table(label).to_owned();
         refinery::drop_table(transaction, &table)?;
-        for statement in app_rows::delete_app(engine, label) {
+        for statement in app_rows::delete_app(dialect, label) {
             transaction.execute(statement)?;
         }
-        transaction.execute(registry::forget_all(engine, label))?;
+        transaction.execute(registry::forget_all(dialect, label))?;
         self.open.apps.push(AppChange { app: label.to_owned(), state: AppState::NotInstalled });
         self.open.invalidates = true;
         Ok(())
@@ -290,7 +282,7 @@ impl Run<'_> {
 
     /// Puts the triggers back that are missing; whether any is.
     pub(super) fn restore_triggers(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
-        let rows = transaction.rows(registry::untracked_query(transaction.engine()))?;
+        let rows = transaction.rows(registry::untracked_query(transaction.dialect()))?;
         let mut missing = registry::untracked(rows);
         missing.retain(UntrackedTable::is_repairable);
         self.open.invalidates |= !missing.is_empty();
@@ -300,7 +292,7 @@ impl Run<'_> {
 
     /// Gives Bustard's own functions to the owner of its tables.
     pub(super) fn settle_owner(&self, transaction: &mut dyn Transaction) -> Result<()> {
-        match repeatable_rows::settle_owner(transaction.engine()) {
+        match repeatable_rows::settle_owner(transaction.dialect()) {
             Some(statement) => transaction.execute(statement),
             None => Ok(()),
         }
@@ -320,7 +312,7 @@ impl Run<'_> {
     /// Lets the configured roles use caches, and no others.
     pub(super) fn grant(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
         if let Some(roles) = self.options.grant {
-            grants::set(transaction, roles)?;
+            transaction.registry().set_grants(transaction, roles)?;
             self.open.granted = true;
         }
         Ok(())

@@ -1,5 +1,3 @@
-//! The schema of a database: what is there, and how two compare.
+//! The schema of a database: how two compare.
 
-#[cfg(feature = "testing")]
-pub(crate) mod dump;
-pub(crate) mod inspect;
+pub(crate) mod compare;

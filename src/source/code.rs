@@ -9,15 +9,15 @@ use super::name::parse_stem;
 use super::parse::{Directives, parse};
 use super::{Diagnostics, dependency_lines, fits, misnamed, prefix};
 use crate::diagnostic::{Code, Diagnostic, Place};
-use crate::model::{Engine, LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
-use crate::sql::{Text, names};
+use crate::model::{LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
+use crate::sql::{Dialect, Text, names};
 
 /// One migration built with [`Migration`]'s methods.
 pub(super) fn built(
     label: &str,
     stem: &str,
     migration: &Migration,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     found: &mut Diagnostics,
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {stem} (built in code)"));
@@ -26,7 +26,7 @@ pub(super) fn built(
         Ok((kind, version, name)) => {
             fits(version, &place, found);
             let id = MigrationId { version, prefix: prefix(kind), name: name.to_owned() };
-            Some(complete(id, migration.clone(), &file, engine, found))
+            Some(complete(id, migration.clone(), &file, dialect, found))
         }
         Err(wrong) => {
             found.errors.push(misnamed(wrong, place));
@@ -41,7 +41,7 @@ pub(super) fn complete(
     id: MigrationId,
     mut migration: Migration,
     file: &Path,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     found: &mut Diagnostics,
 ) -> LoadedMigration {
     let place = Place::file(file);
@@ -60,7 +60,7 @@ pub(super) fn complete(
         });
     }
     for operation in migration.operations.iter_mut().chain(migration.down.iter_mut().flatten()) {
-        complete_operation(operation, file, engine, found);
+        complete_operation(operation, file, dialect, found);
     }
     if migration.operations.is_empty() {
         let warning =
@@ -68,16 +68,21 @@ pub(super) fn complete(
         found.warnings.push(warning.at(place));
     }
     let dependencies = migration.depends_on.len() + migration.required_by.len();
-    let text = canonical(&migration, engine);
+    let text = canonical(&migration, dialect);
     LoadedMigration { id, migration, text, dependency_lines: (0..dependencies).collect(), file: None }
 }
 
 /// Splits, places and checks one operation.
-fn complete_operation(operation: &mut Operation, file: &Path, engine: Engine, found: &mut Diagnostics) {
+fn complete_operation(
+    operation: &mut Operation,
+    file: &Path,
+    dialect: &'static dyn Dialect,
+    found: &mut Diagnostics,
+) {
     let place = Place::file(file);
     match operation {
         Operation::Sql(sql) => {
-            let parsed = parse(&Text::new(file, sql.as_str()), engine, Directives::Misplaced);
+            let parsed = parse(&Text::new(file, sql.as_str()), dialect, Directives::Misplaced);
             found.errors.extend(parsed.errors);
             found.warnings.extend(parsed.warnings);
             let statements = parsed.migration.operations.iter().filter_map(|operation| match operation {
@@ -87,8 +92,8 @@ fn complete_operation(operation: &mut Operation, file: &Path, engine: Engine, fo
             *sql = Sql::split(sql.as_str(), statements.flatten().collect());
         }
         Operation::Schema(schema) => {
-            if schema.sql(engine).is_none() {
-                let message = format!("sea-query cannot write a schema statement for {engine}");
+            if schema.sql(dialect).is_none() {
+                let message = format!("sea-query cannot write a schema statement for {dialect}");
                 let error = Diagnostic::new(Code::UnsupportedSchemaStatement, message);
                 found.errors.push(error.at(place).help("write it as SQL, with `Migration::sql`"));
             }
@@ -113,25 +118,25 @@ fn cache(name: &str, place: &Place, found: &mut Diagnostics) {
 
 /// What the checksum of a migration built in code covers: what it does, as a
 /// file would say it. Functions count with their labels.
-fn canonical(migration: &Migration, engine: Engine) -> String {
+fn canonical(migration: &Migration, dialect: &'static dyn Dialect) -> String {
     let depends = (migration.depends_on.iter())
         .map(|asked| format!("-- bustard: depends on {}{}", asked.app, asked.which.suffix()));
     let required = (migration.required_by.iter())
         .map(|asked| format!("-- bustard: required by {}{}", asked.app, asked.which.suffix()));
     let mut lines: Vec<String> = depends.chain(required).collect();
-    lines.extend(migration.operations.iter().map(|o| canonical_line(o, engine)));
+    lines.extend(migration.operations.iter().map(|o| canonical_line(o, dialect)));
     if let Some(down) = &migration.down {
         lines.push("-- bustard: down".to_owned());
-        lines.extend(down.iter().map(|o| canonical_line(o, engine)));
+        lines.extend(down.iter().map(|o| canonical_line(o, dialect)));
     }
     lines.push(String::new());
     lines.join("\n")
 }
 
-pub(super) fn canonical_line(operation: &Operation, engine: Engine) -> String {
+pub(super) fn canonical_line(operation: &Operation, dialect: &'static dyn Dialect) -> String {
     match operation {
         Operation::Sql(sql) => sql.as_str().to_owned(),
-        Operation::Schema(schema) => schema.sql(engine).map_or_else(String::new, |sql| format!("{sql};")),
+        Operation::Schema(schema) => schema.sql(dialect).map_or_else(String::new, |sql| format!("{sql};")),
         Operation::RegisterCache(register) => {
             let more = match register.tables.is_empty() {
                 _ if register.keeps_owner => " again".to_owned(),
@@ -156,7 +161,7 @@ fn quoted(name: &str) -> String {
 pub(super) fn refinery(
     label: &str,
     theirs: &refinery_core::Migration,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     found: &mut Diagnostics,
 ) -> Option<LoadedMigration> {
     let file = PathBuf::from(format!("{label} {theirs} (from refinery)"));
@@ -175,7 +180,7 @@ pub(super) fn refinery(
     #[allow(clippy::useless_conversion, reason = "it is one with the feature only")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
-    let parsed = parse(&Text::new(&file, sql), engine, Directives::Obeyed);
+    let parsed = parse(&Text::new(&file, sql), dialect, Directives::Obeyed);
     found.errors.extend(parsed.errors);
     found.warnings.extend(parsed.warnings);
     let dependency_lines = dependency_lines(&parsed.migration);

@@ -11,33 +11,34 @@ use super::name::parse_file;
 use super::{Diagnostics, code, fits, identity, misnamed, sql_file, variants};
 use crate::diagnostic::Place;
 use crate::embedded::{Built, File};
-use crate::model::{Engine, LoadedMigration};
+use crate::model::LoadedMigration;
+use crate::sql::Dialect;
 
 pub(super) fn load(
     label: &str,
     files: &[(&str, File)],
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     diagnostics: &mut Diagnostics,
 ) -> Vec<LoadedMigration> {
     let root = PathBuf::from(format!("{label} (embedded)"));
     let by_path: HashMap<PathBuf, File> = files.iter().map(|(path, file)| (root.join(path), *file)).collect();
     let named = files.iter().filter_map(|(path, _)| found(&root.join(path), diagnostics)).collect();
     let mut migrations = Vec::with_capacity(files.len());
-    for found in variants::choose(named, engine, diagnostics) {
+    for found in variants::choose(named, dialect, diagnostics) {
         let built = match by_path.get(&found.path) {
             Some(File::Sql(text)) => Built::Text((*text).to_owned()),
             Some(File::Rust(function)) => function(),
             None => continue,
         };
         migrations.push(match built {
-            Built::Text(text) => sql_file(found, text, engine, diagnostics),
+            Built::Text(text) => sql_file(found, text, dialect, diagnostics),
             Built::Migration(migration) => {
                 let place = Place::file(&found.path);
                 fits(found.name.version, &place, diagnostics);
                 let id = identity(found.name);
                 LoadedMigration {
                     file: Some(place),
-                    ..code::complete(id, migration, &found.path, engine, diagnostics)
+                    ..code::complete(id, migration, &found.path, dialect, diagnostics)
                 }
             }
         });

@@ -21,9 +21,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
-    App, BUSTARD, Engine, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
+    App, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
 };
-use crate::sql::{Text, names};
+use crate::sql::{Dialect, Text, names};
 use directory::Found;
 use name::{FileName, Kind, Language, Misnamed};
 pub(crate) use own::own;
@@ -49,24 +49,21 @@ struct Diagnostics {
 /// What fits into refinery's history table.
 const LONGEST_NAME: usize = 255;
 
-/// PostgreSQL's limit for names of tables, in bytes.
-const LONGEST_TABLE: usize = 63;
-
 /// Reads the migrations of all apps for one engine. The first app is Bustard's own.
-pub(crate) fn load(apps: &[App], engine: Engine) -> Loaded {
+pub(crate) fn load(apps: &[App], dialect: &'static dyn Dialect) -> Loaded {
     let mut errors = Vec::new();
     let mut warnings = Vec::new();
     check_labels(apps, &mut errors);
     let load_one = |(a, app)| {
         let mut found = Diagnostics::default();
-        let loaded = load_app(app, engine, &mut found);
+        let loaded = load_app(app, dialect, &mut found);
         errors.extend(found.errors.into_iter().map(|error| (a, error)));
         warnings.append(&mut found.warnings);
         loaded
     };
     let apps: Vec<LoadedApp> = apps.iter().enumerate().map(load_one).collect();
     let broken = errors.iter().map(|(a, _)| *a).collect();
-    check_histories(&apps, engine, &mut errors);
+    check_histories(&apps, dialect, &mut errors);
     Loaded { apps, warnings, errors, broken }
 }
 
@@ -96,23 +93,25 @@ fn check_labels(apps: &[App], errors: &mut Vec<(usize, Diagnostic)>) {
 }
 
 /// Two apps in one history table would each miss the other's migrations.
-fn check_histories(apps: &[LoadedApp], engine: Engine, errors: &mut Vec<(usize, Diagnostic)>) {
+fn check_histories(apps: &[LoadedApp], dialect: &'static dyn Dialect, errors: &mut Vec<(usize, Diagnostic)>) {
     let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
     for (a, app) in apps.iter().enumerate() {
-        let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, engine);
+        let HistoryTable { mut schema, mut name, .. } = HistoryTable::of(app, dialect);
         if name.is_empty() || schema.as_deref() == Some("") {
             let message = format!("the app `{}` has a history table without a name", app.label);
             let error = Diagnostic::new(Code::InvalidHistoryTable, message);
             errors.push((a, error.help("write `table` or `schema.table`")));
         }
-        if engine == Engine::Postgres && name.len() > LONGEST_TABLE {
+        if let Some(longest) = dialect.longest_table_name().filter(|longest| name.len() > *longest) {
             let message = format!("the history table of the app `{}` has too long a name", app.label);
-            let help = format!("PostgreSQL would cut it: names have at most {LONGEST_TABLE} bytes");
+            let help = format!("{dialect} would cut it: names have at most {longest} bytes");
             errors.push((a, Diagnostic::new(Code::InvalidHistoryTable, message).help(help)));
         }
-        if engine == Engine::Sqlite {
-            // It has no schemas, and takes `A` and `a` for the same name.
-            (schema, name) = (None, name.to_ascii_lowercase());
+        if !dialect.has_schemas() {
+            schema = None;
+        }
+        if dialect.syntax().folds_quoted_names {
+            name = name.to_ascii_lowercase();
         }
         match seen.insert((schema, name), &app.label) {
             Some(other) if other != app.label => {
@@ -126,21 +125,21 @@ fn check_histories(apps: &[LoadedApp], engine: Engine, errors: &mut Vec<(usize, 
     }
 }
 
-fn load_app(app: &App, engine: Engine, found: &mut Diagnostics) -> LoadedApp {
+fn load_app(app: &App, dialect: &'static dyn Dialect, found: &mut Diagnostics) -> LoadedApp {
     let label = app.label.as_str();
     let mut migrations: Vec<LoadedMigration> = match &app.origin {
         Origin::Directory(root) => {
             let files = without_rust(directory::list(root, found), found);
-            let files = variants::choose(files, engine, found);
-            load_files(files, engine, found)
+            let files = variants::choose(files, dialect, found);
+            load_files(files, dialect, found)
         }
-        Origin::Embedded(files) => embedded::load(label, files, engine, found),
+        Origin::Embedded(files) => embedded::load(label, files, dialect, found),
         #[cfg(feature = "_engine")]
         Origin::Refinery(theirs) => {
-            theirs.iter().filter_map(|migration| code::refinery(label, migration, engine, found)).collect()
+            theirs.iter().filter_map(|migration| code::refinery(label, migration, dialect, found)).collect()
         }
         Origin::Code(built) => (built.iter())
-            .filter_map(|(stem, migration)| code::built(label, stem, migration, engine, found))
+            .filter_map(|(stem, migration)| code::built(label, stem, migration, dialect, found))
             .collect(),
     };
     migrations.sort_by(|one, other| order(&one.id).cmp(&order(&other.id)));
@@ -197,11 +196,15 @@ fn without_rust(files: Vec<Found>, found: &mut Diagnostics) -> Vec<Found> {
     sql
 }
 
-fn load_files(files: Vec<Found>, engine: Engine, found: &mut Diagnostics) -> Vec<LoadedMigration> {
+fn load_files(
+    files: Vec<Found>,
+    dialect: &'static dyn Dialect,
+    found: &mut Diagnostics,
+) -> Vec<LoadedMigration> {
     let mut migrations = Vec::with_capacity(files.len());
     for file in files {
         match directory::read(&file.path) {
-            Ok(text) => migrations.push(sql_file(file, text, engine, found)),
+            Ok(text) => migrations.push(sql_file(file, text, dialect, found)),
             Err(error) => found.errors.push(error),
         }
     }
@@ -209,11 +212,16 @@ fn load_files(files: Vec<Found>, engine: Engine, found: &mut Diagnostics) -> Vec
 }
 
 /// What an SQL file says.
-fn sql_file(file: Found, text: String, engine: Engine, found: &mut Diagnostics) -> LoadedMigration {
+fn sql_file(
+    file: Found,
+    text: String,
+    dialect: &'static dyn Dialect,
+    found: &mut Diagnostics,
+) -> LoadedMigration {
     let Found { path, name } = file;
     let place = Place::file(&path);
     fits(name.version, &place, found);
-    let parsed = parse::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+    let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
     found.errors.extend(parsed.errors);
     found.warnings.extend(parsed.warnings);
     let (id, migration) = (identity(name), parsed.migration);

@@ -20,12 +20,14 @@ mod tests {
     use siphasher::sip::SipHasher13;
 
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
     use crate::history::text_checksum;
-    use crate::model::{Engine, LoadedApp};
+    use crate::model::LoadedApp;
     use crate::source::load;
+    use crate::sql::Dialect;
 
-    fn loaded(engine: Engine) -> LoadedApp {
-        let mut loaded = load(&[own()], engine);
+    fn loaded(dialect: &'static dyn Dialect) -> LoadedApp {
+        let mut loaded = load(&[own()], dialect);
         assert_eq!(loaded.errors, []);
         loaded.apps.remove(0)
     }
@@ -34,8 +36,8 @@ mod tests {
     fn digest() -> (u64, usize) {
         let mut hasher = SipHasher13::new();
         let mut count = 0;
-        for engine in [Engine::Postgres, Engine::Sqlite] {
-            for migration in loaded(engine).repeatables() {
+        for dialect in [POSTGRES, SQLITE] {
+            for migration in loaded(dialect).repeatables() {
                 hasher.write(migration.id.name.as_bytes());
                 hasher.write(text_checksum(migration).as_bytes());
                 count += 1;
@@ -61,12 +63,12 @@ mod tests {
 
     #[test]
     fn both_engines_have_their_tables_in_one_version() {
-        for engine in [Engine::Postgres, Engine::Sqlite] {
-            let app = loaded(engine);
+        for dialect in [POSTGRES, SQLITE] {
+            let app = loaded(dialect);
             assert_eq!((app.versioned().len(), app.edition), (1, Some(EDITION)));
-            let replaced = |text: &str| match engine {
-                Engine::Postgres => text.contains("CREATE OR REPLACE ") && !text.contains("DROP "),
-                Engine::Sqlite => text.contains("DROP "),
+            let replaced = |text: &str| match dialect.variant() {
+                "postgres" => text.contains("CREATE OR REPLACE ") && !text.contains("DROP "),
+                _ => text.contains("DROP "),
             };
             for migration in app.repeatables() {
                 // bustard.drop_triggers() drops triggers when it is called.

@@ -2,17 +2,14 @@
 //!
 //! In: a text and the engine that it is for. Out: the migration that it
 //! describes, and diagnostics. [`lexer`] makes tokens,
-//! [`split`] puts them together, [`directive`] and [`refuse`] judge them, and
+//! [`split`] puts them together, [`directive`] and [`Dialect::judge`] judge them, and
 //! this module builds the operations, in the order of the file.
 
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
-use crate::model::{
-    Dependency, Engine, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache,
-};
+use crate::model::{Dependency, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
 use crate::sql::directive::{self, Directive};
-use crate::sql::refuse::{self, Admission};
 use crate::sql::split::{self, Piece, Unit};
-use crate::sql::{Text, lexer};
+use crate::sql::{Admission, Dialect, Text, lexer};
 
 /// The migration in a text, and diagnostics.
 pub(super) struct Parsed {
@@ -33,15 +30,15 @@ pub(super) enum Directives {
     Undoing,
 }
 
-pub(super) fn parse(text: &Text<'_>, engine: Engine, directives: Directives) -> Parsed {
-    let mut reader = Reader::new(text, engine, directives);
+pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: Directives) -> Parsed {
+    let mut reader = Reader::new(text, dialect, directives);
     reader.read();
     Parsed { migration: reader.migration, errors: reader.errors, warnings: reader.warnings }
 }
 
 struct Reader<'a> {
     text: &'a Text<'a>,
-    engine: Engine,
+    dialect: &'static dyn Dialect,
     directives: Directives,
     migration: Migration,
     errors: Vec<Diagnostic>,
@@ -60,10 +57,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a Text<'a>, engine: Engine, directives: Directives) -> Self {
+    fn new(text: &'a Text<'a>, dialect: &'static dyn Dialect, directives: Directives) -> Self {
         Reader {
             text,
-            engine,
+            dialect,
             directives,
             migration: Migration::new(),
             errors: Vec::new(),
@@ -84,8 +81,8 @@ impl<'a> Reader<'a> {
             self.error(Code::ZeroByte, at, "a zero byte in SQL", help);
             return;
         }
-        let (tokens, unended) = lexer::lex(text, self.engine);
-        for piece in split::split(text, &tokens, self.engine) {
+        let (tokens, unended) = lexer::lex(text, self.dialect.syntax());
+        for piece in split::split(text, &tokens, self.dialect.syntax()) {
             match piece {
                 Piece::Statement(unit) => {
                     self.statement(&unit);
@@ -125,7 +122,7 @@ impl<'a> Reader<'a> {
     fn statement(&mut self, unit: &Unit<'_>) {
         let place = self.text.place(unit.start());
         let placed = |found: Diagnostic| found.at(place.clone());
-        match refuse::judge(unit, self.engine) {
+        match self.dialect.judge(unit) {
             Admission::Admitted => {}
             Admission::Dropped(why) => return self.warnings.push(placed(why)),
             Admission::Refused(why) => return self.errors.push(placed(why)),
@@ -135,7 +132,7 @@ impl<'a> Reader<'a> {
                 return self.errors.push(placed(why));
             }
         }
-        if self.engine == Engine::Postgres && switches_backslashes_on(unit) {
+        if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
             let rest =
                 self.text.as_str()[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
             self.backslashes = rest.contains('\\').then(|| self.text.as_str().len() - rest.len());
@@ -166,8 +163,7 @@ impl<'a> Reader<'a> {
         self.foreign = true;
         let line = self.text.as_str()[at..].lines().next().unwrap_or_default();
         let command = line.split_whitespace().next().unwrap_or_default();
-        let shell = if self.engine == Engine::Postgres { "psql" } else { "the sqlite3 shell" };
-        let message = format!("`{command}` is a command of {shell}, not SQL");
+        let message = format!("`{command}` is a command of {}, not SQL", self.dialect.shell());
         self.error(Code::ShellCommand, at, message, "leave it out, or write what it does in SQL");
     }
 

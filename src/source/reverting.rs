@@ -8,12 +8,12 @@ use std::path::Path;
 use super::code::canonical_line;
 use super::parse::{Directives, parse};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Engine, Operation, Statement};
-use crate::sql::Text;
+use crate::model::{Operation, Statement};
+use crate::sql::{Dialect, Text};
 
 /// Writes operations down, each on lines of its own. The second is why the text
 /// alone is not enough.
-pub(crate) fn write(operations: &[Operation], engine: Engine) -> (String, Option<String>) {
+pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> (String, Option<String>) {
     let mut text = String::new();
     for operation in operations {
         match operation {
@@ -28,7 +28,7 @@ pub(crate) fn write(operations: &[Operation], engine: Engine) -> (String, Option
                 text.push_str(&format!("-- function {label}\n"));
             }
             other => {
-                text.push_str(&canonical_line(other, engine));
+                text.push_str(&canonical_line(other, dialect));
                 text.push('\n');
             }
         }
@@ -39,7 +39,7 @@ pub(crate) fn write(operations: &[Operation], engine: Engine) -> (String, Option
     });
     let obstacle = match function {
         Some(label) => Some(format!("the function {label} is in the app's code")),
-        None if does_the_same(operations, &text, engine) => None,
+        None if does_the_same(operations, &text, dialect) => None,
         None => Some("its SQL cannot be told apart from the directives around it".to_owned()),
     };
     (text, obstacle)
@@ -50,26 +50,30 @@ pub(crate) fn write(operations: &[Operation], engine: Engine) -> (String, Option
 /// # Errors
 ///
 /// The diagnostics, with their places in a file of this name.
-pub(crate) fn read(name: &Path, text: &str, engine: Engine) -> Result<Vec<Operation>, Vec<Diagnostic>> {
-    let parsed = parse(&Text::new(name, text), engine, Directives::Undoing);
+pub(crate) fn read(
+    name: &Path,
+    text: &str,
+    dialect: &'static dyn Dialect,
+) -> Result<Vec<Operation>, Vec<Diagnostic>> {
+    let parsed = parse(&Text::new(name, text), dialect, Directives::Undoing);
     match parsed.errors.is_empty() {
         true => Ok(parsed.migration.operations),
         false => Err(parsed.errors),
     }
 }
 
-fn does_the_same(operations: &[Operation], text: &str, engine: Engine) -> bool {
-    read(Path::new(""), text, engine).is_ok_and(|read| steps(&read, engine) == steps(operations, engine))
+fn does_the_same(operations: &[Operation], text: &str, dialect: &'static dyn Dialect) -> bool {
+    read(Path::new(""), text, dialect).is_ok_and(|read| steps(&read, dialect) == steps(operations, dialect))
 }
 
 /// What operations do, whichever statements were grouped.
-fn steps(operations: &[Operation], engine: Engine) -> Vec<String> {
+fn steps(operations: &[Operation], dialect: &'static dyn Dialect) -> Vec<String> {
     let one = |operation: &Operation| match operation {
         Operation::Sql(sql) => sql.statements().iter().map(|statement| statement.sql.clone()).collect(),
-        Operation::Schema(schema) => schema.sql(engine).into_iter().collect(),
+        Operation::Schema(schema) => schema.sql(dialect).into_iter().collect(),
         Operation::Function(_) => Vec::new(),
         Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
-            vec![canonical_line(operation, engine)]
+            vec![canonical_line(operation, dialect)]
         }
     };
     operations.iter().flat_map(one).collect()
@@ -80,19 +84,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
     use crate::model::{Function, Migration};
     use crate::source::Diagnostics;
     use crate::source::code::built;
 
-    fn undo_of(migration: &Migration, engine: Engine) -> Vec<Operation> {
+    fn undo_of(migration: &Migration, dialect: &'static dyn Dialect) -> Vec<Operation> {
         let mut found = Diagnostics::default();
-        let loaded = built("app", "V1__x", migration, engine, &mut found).expect("a good name");
+        let loaded = built("app", "V1__x", migration, dialect, &mut found).expect("a good name");
         assert!(found.errors.is_empty(), "{:?}", found.errors);
         loaded.migration.undo().expect("it can be undone")
     }
 
     /// All that matters of operations, in order.
-    fn effect(operations: &[Operation], engine: Engine) -> Vec<String> {
+    fn effect(operations: &[Operation], dialect: &'static dyn Dialect) -> Vec<String> {
         let one = |operation: &Operation| match operation {
             Operation::RegisterCache(register) => {
                 vec![format!("{:?} {:?} {}", register.name, register.tables, register.keeps_owner)]
@@ -100,7 +105,7 @@ mod tests {
             Operation::UnregisterCache(unregister) => {
                 vec![format!("{:?} {}", unregister.name, unregister.undoes)]
             }
-            other => steps(std::slice::from_ref(other), engine),
+            other => steps(std::slice::from_ref(other), dialect),
         };
         operations.iter().flat_map(one).collect()
     }
@@ -134,17 +139,17 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_again(up in operations(), down in operations()) {
-            for engine in [Engine::Postgres, Engine::Sqlite] {
+            for dialect in [POSTGRES, SQLITE] {
                 // PostgreSQL has no such triggers, and SQLite no dollar quotes.
-                let foreign = if engine == Engine::Postgres { 4 } else { 5 };
+                let foreign = if dialect.variant() == "postgres" { 4 } else { 5 };
                 let build = |operations: &[(usize, String)]| {
                     operations.iter().filter(|(kind, _)| *kind != foreign).fold(Migration::new(), add)
                 };
-                let undo = undo_of(&build(&up).down(build(&down)), engine);
-                let (text, obstacle) = write(&undo, engine);
+                let undo = undo_of(&build(&up).down(build(&down)), dialect);
+                let (text, obstacle) = write(&undo, dialect);
                 prop_assert_eq!(obstacle, None, "{}", text);
-                let again = read(Path::new("x"), &text, engine).expect("it is read");
-                prop_assert_eq!(effect(&again, engine), effect(&undo, engine), "{}", text);
+                let again = read(Path::new("x"), &text, dialect).expect("it is read");
+                prop_assert_eq!(effect(&again, dialect), effect(&undo, dialect), "{}", text);
             }
         }
     }
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn a_function_is_an_obstacle() {
         let function = Operation::Function(Function::new("fill\nslugs", |_| Ok(())));
-        let (text, obstacle) = write(&[function], Engine::Sqlite);
+        let (text, obstacle) = write(&[function], SQLITE);
         assert_eq!(text, "-- function fill slugs\n");
         assert!(obstacle.is_some_and(|why| why.contains("the app's code")));
     }
@@ -162,10 +167,10 @@ mod tests {
         let down = Migration::new()
             .sql("SET standard_conforming_strings = off; SELECT 'it\\'s'")
             .register_cache("x");
-        let undo = undo_of(&Migration::new().down(down), Engine::Postgres);
-        assert!(write(&undo, Engine::Postgres).1.is_some_and(|why| why.contains("told apart")));
+        let undo = undo_of(&Migration::new().down(down), POSTGRES);
+        assert!(write(&undo, POSTGRES).1.is_some_and(|why| why.contains("told apart")));
         let down = Migration::new().sql("SET standard_conforming_strings = off; SELECT 'it\\'s'");
-        let undo = undo_of(&Migration::new().down(down), Engine::Postgres);
-        assert_eq!(write(&undo, Engine::Postgres).1, None);
+        let undo = undo_of(&Migration::new().down(down), POSTGRES);
+        assert_eq!(write(&undo, POSTGRES).1, None);
     }
 }

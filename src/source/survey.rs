@@ -11,8 +11,7 @@ use super::name::{Kind, Language, parse_file};
 use super::parse::Directives;
 use super::{Diagnostics, identity, name_fits, parse, variants};
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
-use crate::model::Engine;
-use crate::sql::Text;
+use crate::sql::{Dialect, Text};
 
 /// What was found.
 pub(crate) struct Survey {
@@ -30,7 +29,7 @@ pub(crate) struct Surveyed {
     pub module: Option<String>,
 }
 
-pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
+pub(crate) fn survey(root: &Path, dialects: &[&'static dyn Dialect]) -> Survey {
     let mut found = Diagnostics::default();
     let listed = directory::list(root, &mut found);
     let mut files = Vec::with_capacity(listed.len());
@@ -51,12 +50,12 @@ pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
             }
         }
     }
-    let each: Vec<(Engine, Diagnostics)> =
-        engines.iter().map(|engine| (*engine, check(&listed, *engine))).collect();
-    for (engine, its) in &each {
+    let each: Vec<(&'static dyn Dialect, Diagnostics)> =
+        dialects.iter().map(|dialect| (*dialect, check(&listed, *dialect))).collect();
+    for (dialect, its) in &each {
         let everywhere = |error: &Diagnostic| each.iter().all(|(_, others)| others.errors.contains(error));
         for error in &its.errors {
-            let error = if everywhere(error) { error.clone() } else { only(error, *engine) };
+            let error = if everywhere(error) { error.clone() } else { only(error, *dialect) };
             if !found.errors.contains(&error) {
                 found.errors.push(error);
             }
@@ -72,13 +71,13 @@ pub(crate) fn survey(root: &Path, engines: &[Engine]) -> Survey {
 }
 
 /// What loading would say on one engine.
-fn check(files: &[Found], engine: Engine) -> Diagnostics {
+fn check(files: &[Found], dialect: &'static dyn Dialect) -> Diagnostics {
     let mut found = Diagnostics::default();
-    for Found { path, name } in variants::choose(files.to_vec(), engine, &mut found) {
+    for Found { path, name } in variants::choose(files.to_vec(), dialect, &mut found) {
         match directory::read(&path) {
             Err(error) => found.errors.push(error),
             Ok(text) if name.language == Language::Sql => {
-                let parsed = parse::parse(&Text::new(&path, &text), engine, Directives::Obeyed);
+                let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
                 found.errors.extend(parsed.errors);
                 found.warnings.extend(parsed.warnings);
             }
@@ -98,16 +97,13 @@ fn check(files: &[Found], engine: Engine) -> Diagnostics {
 
 /// Adds to an error that occurs on this engine only what to do if the package does not
 /// need this engine. Errors in a variant for the engine stay as they are.
-fn only(error: &Diagnostic, engine: Engine) -> Diagnostic {
+fn only(error: &Diagnostic, dialect: &'static dyn Dialect) -> Diagnostic {
     let file = error.place.as_ref().and_then(|place| place.path().file_name());
     let name = file.and_then(|file| parse_file(&file.to_string_lossy()));
     if name.is_some_and(|name| name.is_ok_and(|name| name.variant.is_some())) {
         return error.clone();
     }
-    let variant = match engine {
-        Engine::Postgres => "postgres",
-        Engine::Sqlite => "sqlite",
-    };
+    let (engine, variant) = (dialect.name(), dialect.variant());
     let before = error.advice.clone().map_or_else(Advice::default, |advice| advice.and("; "));
     error.clone().help(before.and(format!(
         "only {engine} objects: give it a `.{variant}.sql` of its own, or, if the package is not for \
@@ -133,6 +129,7 @@ fn has_function(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
 
     #[test]
     fn functions_of_rust_files() {
@@ -165,7 +162,7 @@ mod tests {
         ] {
             std::fs::write(root.path().join(file), text).expect("a file");
         }
-        let Survey { files, errors, warnings } = survey(root.path(), &[Engine::Postgres, Engine::Sqlite]);
+        let Survey { files, errors, warnings } = survey(root.path(), &[POSTGRES, SQLITE]);
         assert_eq!(errors, []);
         assert_eq!(warnings.len(), 1, "the empty one, and once: {warnings:?}");
         let files: Vec<(&str, Option<&str>)> =

@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::Engine::{Postgres, Sqlite};
+use crate::engine::dialects::{POSTGRES, SQLITE};
 use crate::model::{Migration, Operation};
 
 fn directory(files: &[(&str, &[u8])]) -> TempDir {
@@ -20,15 +20,15 @@ fn directory(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 /// What is wrong, the temporary directory's name left out.
-fn problems(root: &Path, engine: Engine) -> Vec<String> {
-    let found = load(&[App::directory("main", root)], engine);
+fn problems(root: &Path, dialect: &'static dyn Dialect) -> Vec<String> {
+    let found = load(&[App::directory("main", root)], dialect);
     assert_eq!(found.broken, found.errors.iter().map(|(app, _)| *app).collect());
     let root = root.display().to_string();
     found.errors.iter().map(|(_, error)| error.report().to_string().replace(&root, "ROOT")).collect()
 }
 
-fn loaded(app: App, engine: Engine) -> LoadedApp {
-    let mut found = load(&[app], engine);
+fn loaded(app: App, dialect: &'static dyn Dialect) -> LoadedApp {
+    let mut found = load(&[app], dialect);
     assert_eq!(found.errors, []);
     found.apps.remove(0)
 }
@@ -47,7 +47,7 @@ fn a_directory_is_read_with_its_subdirectories() {
         ("mod.rs", b""),
         ("V1__a.sql.orig", b"'"),
     ]);
-    let app = loaded(App::directory("main", root.path()), Postgres);
+    let app = loaded(App::directory("main", root.path()), POSTGRES);
     let ids: Vec<String> = app.migrations.iter().map(|m| m.id.to_string()).collect();
     assert_eq!(ids, ["U1__a", "V2__b", "V10__c"]);
     assert_eq!(app.migrations[1].text, text);
@@ -65,8 +65,8 @@ fn refinery_reads_the_same() {
         ("U2__b.sql", b"SELECT 2"),
     ]);
     let theirs = refinery_core::load_sql_migrations(root.path()).expect("refinery reads them");
-    let ours = loaded(App::directory("main", root.path()), Sqlite);
-    let through = loaded(App::refinery("main", theirs.clone()), Sqlite);
+    let ours = loaded(App::directory("main", root.path()), SQLITE);
+    let through = loaded(App::refinery("main", theirs.clone()), SQLITE);
     for app in [ours, through] {
         assert_eq!(app.migrations.len(), theirs.len());
         for (our, their) in app.migrations.iter().zip(&theirs) {
@@ -88,7 +88,7 @@ fn diagnostics_come_together() {
         ("V5__g.rs", b""),
         ("V6__h.rs", b""),
     ]);
-    let found = problems(root.path(), Sqlite);
+    let found = problems(root.path(), SQLITE);
     let expected = [
         "`V1.5__f.sql` has a version with a point\n  --> ROOT/V1.5__f.sql\n",
         "`V2_c.sql` is not named like a migration\n  --> ROOT/V2_c.sql\n  help: name it `V2__c.sql`",
@@ -107,7 +107,7 @@ fn diagnostics_come_together() {
 #[test]
 fn versions_beyond_32_bits_need_the_feature() {
     let root = directory(&[("V20240131120000__a.sql", b"SELECT 1")]);
-    let found = problems(root.path(), Sqlite);
+    let found = problems(root.path(), SQLITE);
     if cfg!(feature = "int8-versions") {
         assert_eq!(found, [""; 0]);
     } else {
@@ -123,14 +123,14 @@ fn versions_beyond_32_bits_need_the_feature() {
 fn directories_that_give_nothing() {
     let root = directory(&[("README.md", b""), ("file.txt", b"")]);
     assert!(
-        problems(root.path(), Sqlite)[0]
+        problems(root.path(), SQLITE)[0]
             .starts_with("there are no migrations in this directory\n  --> ROOT\n")
     );
     let missing = root.path().join("missing");
-    assert!(problems(&missing, Sqlite)[0].contains("cannot be read: No such file"));
-    assert!(problems(&root.path().join("file.txt"), Sqlite)[0].starts_with("this is a file"));
+    assert!(problems(&missing, SQLITE)[0].contains("cannot be read: No such file"));
+    assert!(problems(&root.path().join("file.txt"), SQLITE)[0].starts_with("this is a file"));
     let other = directory(&[("V1__a.postgres.sql", b"SELECT 1")]);
-    assert_eq!(problems(other.path(), Sqlite), [""; 0]);
+    assert_eq!(problems(other.path(), SQLITE), [""; 0]);
 }
 
 #[cfg(unix)]
@@ -141,25 +141,25 @@ fn links() {
     let root = directory(&[("real/V1__a.sql", b"SELECT 1"), ("V2__b.txt", b"SELECT 2")]);
     symlink("../V2__b.txt", root.path().join("real/V2__b.sql")).expect("a link");
     symlink("real", root.path().join("linked")).expect("a link");
-    let app = loaded(App::directory("main", root.path().join("linked")), Sqlite);
+    let app = loaded(App::directory("main", root.path().join("linked")), SQLITE);
     assert_eq!(app.migrations.len(), 2);
 
     symlink(root.path(), root.path().join("real/up")).expect("a link");
-    let found = load(&[App::directory("main", root.path())], Sqlite);
+    let found = load(&[App::directory("main", root.path())], SQLITE);
     assert_eq!(found.errors, [], "a link to a directory is no error");
     assert!(found.warnings[0].message().contains("not followed"));
 
     symlink("loop", root.path().join("loop")).expect("a link");
-    let found = problems(&root.path().join("loop"), Sqlite);
+    let found = problems(&root.path().join("loop"), SQLITE);
     assert!(found[0].starts_with("the directory of migrations cannot be read: "), "{found:?}");
-    let found = problems(root.path(), Sqlite);
+    let found = problems(root.path(), SQLITE);
     assert!(found[0].contains("ROOT/loop"), "{found:?}");
 }
 
 #[test]
 fn labels_and_history_tables() {
     let two = [App::new("a"), App::new("a"), App::new("B-c"), App::new("bustard")];
-    let found = load(&two, Postgres).errors;
+    let found = load(&two, POSTGRES).errors;
     let messages: Vec<(usize, &str)> = found.iter().map(|(app, error)| (*app, error.message())).collect();
     assert_eq!(
         messages,
@@ -169,23 +169,23 @@ fn labels_and_history_tables() {
             (3, "the label `bustard` belongs to Bustard's own tables")
         ]
     );
-    let found = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], Sqlite);
+    let found = load(&[App::new("main"), App::new("b").history("refinery_schema_history")], SQLITE);
     assert!(found.errors[0].1.message().contains("keep their history in one table"));
     assert!(found.broken.is_empty(), "the migrations are all there");
-    let two = |a: &str, b: &str, engine| {
-        let found = load(&[App::new("a").history(a), App::new("b").history(b)], engine).errors;
+    let two = |a: &str, b: &str, dialect| {
+        let found = load(&[App::new("a").history(a), App::new("b").history(b)], dialect).errors;
         found.first().map(|(_, error)| error.message().to_owned())
     };
-    assert_eq!(two("x.history", "y.history", Postgres), None);
-    assert_eq!(two("History", "history", Postgres), None);
+    assert_eq!(two("x.history", "y.history", POSTGRES), None);
+    assert_eq!(two("History", "history", POSTGRES), None);
     // To SQLite these are one table.
     for (a, b) in [("x.history", "y.history"), ("History", "history")] {
-        let message = two(a, b, Sqlite).expect("it is one table");
+        let message = two(a, b, SQLITE).expect("it is one table");
         assert_eq!(message, "the apps `a` and `b` keep their history in one table");
     }
     let long = "h".repeat(64);
-    assert!(two(&long, "history", Postgres).is_some_and(|message| message.contains("too long")));
-    assert_eq!(two(&long[1..], "history", Postgres), None);
+    assert!(two(&long, "history", POSTGRES).is_some_and(|message| message.contains("too long")));
+    assert_eq!(two(&long[1..], "history", POSTGRES), None);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn migrations_built_in_code() {
     let app = App::new("bans")
         .migration("U7__create", migration)
         .migration("V1__first", Migration::new().register_cache("x"));
-    let app = loaded(app, Sqlite);
+    let app = loaded(app, SQLITE);
     assert_eq!(app.migrations[0].id.to_string(), "V1__first");
     let second = &app.migrations[1];
     assert_eq!(
@@ -228,7 +228,7 @@ fn what_is_wrong_in_code() {
         .migration("V1__x", Migration::new().register_cache("").depends_on("Forum", 1))
         .migration("V1__y", Migration::new().sql("SELECT 1;\nCOMMIT"))
         .migration("V2__z", Migration::new().schema(ForeignKey::drop().table(Alias::new("t")).name("k")));
-    let found = load(&[app], Sqlite);
+    let found = load(&[app], SQLITE);
     assert_eq!(found.apps[0].migrations[0].migration.depends_on, [], "that it is no label is enough");
     let messages: Vec<&str> = found.errors.iter().map(|(_, error)| error.message()).collect();
     assert_eq!(messages.len(), 6, "{messages:#?}");
@@ -246,8 +246,8 @@ fn what_is_wrong_in_code() {
 
 #[test]
 fn bustards_own_migrations_load_on_both_engines() {
-    for engine in [Postgres, Sqlite] {
-        let app = loaded(own(), engine);
-        assert!(!app.migrations.is_empty(), "{engine}");
+    for dialect in [POSTGRES, SQLITE] {
+        let app = loaded(own(), dialect);
+        assert!(!app.migrations.is_empty(), "{dialect}");
     }
 }

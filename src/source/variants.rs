@@ -10,9 +10,13 @@ use super::Diagnostics;
 use super::directory::Found;
 use super::name::Kind;
 use crate::diagnostic::{Code, Diagnostic, Place};
-use crate::model::Engine;
+use crate::sql::Dialect;
 
-pub(super) fn choose(files: Vec<Found>, engine: Engine, diagnostics: &mut Diagnostics) -> Vec<Found> {
+pub(super) fn choose(
+    files: Vec<Found>,
+    dialect: &'static dyn Dialect,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Found> {
     let mut versions: BTreeMap<Key, Vec<Found>> = BTreeMap::new();
     for file in files {
         let same = versions.entry(key(&file)).or_default();
@@ -21,10 +25,7 @@ pub(super) fn choose(files: Vec<Found>, engine: Engine, diagnostics: &mut Diagno
             None => same.push(file),
         }
     }
-    let own = match engine {
-        Engine::Postgres => "postgres",
-        Engine::Sqlite => "sqlite",
-    };
+    let own = dialect.variant();
     let pick = |mut same: Vec<Found>| {
         same.retain(|file| file.name.variant.is_none_or(|variant| variant == own));
         same.into_iter().max_by_key(|file| file.name.variant.is_some())
@@ -73,8 +74,9 @@ fn conflict(first: &Found, second: &Found) -> Diagnostic {
 mod tests {
     use super::super::name::parse_file;
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
 
-    fn chosen(files: &[&str], engine: Engine) -> (Vec<String>, Vec<String>) {
+    fn chosen(files: &[&str], dialect: &'static dyn Dialect) -> (Vec<String>, Vec<String>) {
         let mut diagnostics = Diagnostics::default();
         let found = |file: &&str| Found {
             path: file.into(),
@@ -82,7 +84,7 @@ mod tests {
                 .expect("a migration")
                 .expect("well named"),
         };
-        let chosen = choose(files.iter().map(found).collect(), engine, &mut diagnostics);
+        let chosen = choose(files.iter().map(found).collect(), dialect, &mut diagnostics);
         (
             chosen.iter().map(|file| file.path.display().to_string()).collect(),
             diagnostics.errors.iter().map(|error| error.message().to_owned()).collect(),
@@ -99,10 +101,10 @@ mod tests {
             "V2__y.postgres.sql",
             "V10__a.sqlite.sql",
         ];
-        let (postgres, problems) = chosen(&files, Engine::Postgres);
+        let (postgres, problems) = chosen(&files, POSTGRES);
         assert_eq!(postgres, ["V1__x.postgres.sql", "V2__y.postgres.sql", "V3__z.sql"]);
         assert!(problems.is_empty());
-        let (sqlite, _) = chosen(&files, Engine::Sqlite);
+        let (sqlite, _) = chosen(&files, SQLITE);
         assert_eq!(sqlite, ["V1__x.sql", "V2__y.sqlite.sql", "V3__z.sql", "V10__a.sqlite.sql"]);
     }
 
@@ -110,14 +112,14 @@ mod tests {
     fn repeatable_migrations_are_told_apart_by_name() {
         let files = ["R__b.sql", "V0__z.sql", "R__a.postgres.sql", "R__a.sqlite.sql", "R__b.sqlite.sql"];
         assert_eq!(
-            chosen(&files, Engine::Sqlite),
+            chosen(&files, SQLITE),
             (
                 vec!["V0__z.sql".into(), "R__a.sqlite.sql".into(), "R__b.sqlite.sql".into()],
                 Vec::<String>::new()
             )
         );
         for (a, b) in [("R__a.sql", "x/R__a.sql"), ("R__a.sql", "R__a.rs")] {
-            let (_, problems) = chosen(&[a, b], Engine::Sqlite);
+            let (_, problems) = chosen(&[a, b], SQLITE);
             assert_eq!(problems, [format!("two repeatable migrations have the name a: this one and {a}")]);
         }
     }
@@ -132,7 +134,7 @@ mod tests {
             ("V1__a.postgres.sql", "V1__b.sqlite.sql"),
             ("x/V1__a.sql", "y/V1__a.sql"),
         ] {
-            let (_, problems) = chosen(&[a, b], Engine::Sqlite);
+            let (_, problems) = chosen(&[a, b], SQLITE);
             assert_eq!(problems, [format!("two migrations have the version 1: this one and {a}")], "{b}");
         }
     }

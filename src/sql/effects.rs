@@ -11,12 +11,12 @@ use std::collections::BTreeSet;
 use super::TableName;
 use super::lexer::{self, Kind};
 use super::split::{self, Piece, Unit};
-use crate::model::Engine;
+use super::syntax::Syntax;
 
 /// What the statements so far have done.
 #[derive(Debug)]
 pub(crate) struct Effects {
-    engine: Engine,
+    syntax: &'static Syntax,
     /// Tables that were there before and are dropped, by the names they had then.
     dropped: Vec<TableName>,
     /// Tables that have another name now: the new one, and the one before.
@@ -47,9 +47,9 @@ const KINDS: [(&str, &str); 10] = [
 ];
 
 impl Effects {
-    pub(crate) fn new(engine: Engine) -> Self {
+    pub(crate) fn new(syntax: &'static Syntax) -> Self {
         Effects {
-            engine,
+            syntax,
             dropped: Vec::new(),
             renamed: Vec::new(),
             made: Vec::new(),
@@ -61,13 +61,13 @@ impl Effects {
 
     /// Takes notice of SQL that runs next.
     pub(crate) fn read(&mut self, sql: &str) {
-        let (tokens, unended) = lexer::lex(sql, self.engine);
+        let (tokens, unended) = lexer::lex(sql, self.syntax);
         if unended.is_some() {
             self.unseen("SQL that only the database can read");
         }
-        for piece in split::split(sql, &tokens, self.engine) {
+        for piece in split::split(sql, &tokens, self.syntax) {
             if let Piece::Statement(unit) = piece {
-                Reader { unit: &unit, engine: self.engine, at: 0 }.mentions(&mut self.mentioned);
+                Reader { unit: &unit, syntax: self.syntax, at: 0 }.mentions(&mut self.mentioned);
                 self.statement(&unit);
             }
         }
@@ -105,13 +105,12 @@ impl Effects {
         })
     }
 
-    /// SQLite takes `A` and `a` for the same name even in quotes.
     fn folded(&self, name: &str) -> String {
-        if self.engine == Engine::Sqlite { name.to_ascii_lowercase() } else { name.to_owned() }
+        if self.syntax.folds_quoted_names { name.to_ascii_lowercase() } else { name.to_owned() }
     }
 
     fn statement(&mut self, unit: &Unit<'_>) {
-        let mut reader = Reader { unit, engine: self.engine, at: 0 };
+        let mut reader = Reader { unit, syntax: self.syntax, at: 0 };
         if reader.words("DROP TABLE") {
             reader.words("IF EXISTS");
             for name in reader.names() {
@@ -215,7 +214,7 @@ fn take(names: &mut Vec<TableName>, name: &TableName) -> bool {
 /// A statement, read from its start.
 struct Reader<'r, 't> {
     unit: &'r Unit<'t>,
-    engine: Engine,
+    syntax: &'static Syntax,
     at: usize,
 }
 
@@ -236,16 +235,16 @@ impl Reader<'_, '_> {
     /// A name's part, as the database folds it.
     fn part(&mut self) -> Option<String> {
         let token = self.unit.token(self.at);
-        let sqlite = self.engine == Engine::Sqlite;
+        let Syntax { foreign_quotes, folds_quoted_names, .. } = *self.syntax;
         let part = match (self.unit.kind(self.at)?, token.chars().next()?) {
             (Kind::Word, _) => token.to_ascii_lowercase(),
             (Kind::Other, '"') => within(token).replace("\"\"", "\""),
-            (Kind::Other, '`') if sqlite => within(token).replace("``", "`"),
-            (Kind::Other, '[') if sqlite => within(token).to_owned(),
+            (Kind::Other, '`') if foreign_quotes => within(token).replace("``", "`"),
+            (Kind::Other, '[') if foreign_quotes => within(token).to_owned(),
             _ => return None,
         };
         self.at += 1;
-        Some(if sqlite { part.to_ascii_lowercase() } else { part })
+        Some(if folds_quoted_names { part.to_ascii_lowercase() } else { part })
     }
 
     fn parts(&mut self) -> Option<Vec<String>> {
@@ -260,9 +259,8 @@ impl Reader<'_, '_> {
     fn name(&mut self) -> Option<TableName> {
         let parts = self.parts()?;
         let (table, before) = parts.split_last()?;
-        // `main` is where SQLite looks anyway, but for temporary tables.
-        let schema = before.last().filter(|schema| self.engine != Engine::Sqlite || *schema != "main");
-        Some(TableName::of(schema.map(String::as_str), table))
+        let schema = before.last().map(String::as_str);
+        Some(TableName::of(schema.filter(|schema| self.syntax.default_schema != Some(schema)), table))
     }
 
     /// Names with commas between them, those of functions with their arguments.
@@ -328,17 +326,19 @@ fn within(token: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
+    use crate::sql::Dialect;
 
-    const BOTH: [Engine; 2] = [Engine::Postgres, Engine::Sqlite];
+    const BOTH: [&dyn Dialect; 2] = [POSTGRES, SQLITE];
 
-    fn effects(sql: &str, engine: Engine) -> Effects {
-        let mut effects = Effects::new(engine);
+    fn effects(sql: &str, dialect: &'static dyn Dialect) -> Effects {
+        let mut effects = Effects::new(dialect.syntax());
         effects.read(sql);
         effects
     }
 
-    fn tables(sql: &str, engine: Engine) -> Vec<String> {
-        effects(sql, engine).tables().iter().map(ToString::to_string).collect()
+    fn tables(sql: &str, dialect: &'static dyn Dialect) -> Vec<String> {
+        effects(sql, dialect).tables().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -359,11 +359,8 @@ mod tests {
             }
         }
         let postgres = "DROP TABLE \"Odd \"\"name\"\"\".\"x.y\", \"ban\" RESTRICT";
-        assert_eq!(tables(postgres, Engine::Postgres), ["\"Odd \"\"name\"\"\".\"x.y\"", "ban"]);
-        assert_eq!(
-            tables("DROP TABLE main.[Odd name]; DROP TABLE `b`", Engine::Sqlite),
-            ["\"odd name\"", "b"]
-        );
+        assert_eq!(tables(postgres, POSTGRES), ["\"Odd \"\"name\"\"\".\"x.y\"", "ban"]);
+        assert_eq!(tables("DROP TABLE main.[Odd name]; DROP TABLE `b`", SQLITE), ["\"odd name\"", "b"]);
     }
 
     #[test]
@@ -394,14 +391,11 @@ mod tests {
             ("ALTER TABLE a RENAME TO b; ALTER TABLE b DROP COLUMN \"C\"", vec!["column a.\"C\""]),
             ("CREATE TABLE a (b int); ALTER TABLE a DROP b", vec![]),
         ] {
-            assert_eq!(effects(sql, Engine::Postgres).others(), expected, "{sql}");
+            assert_eq!(effects(sql, POSTGRES).others(), expected, "{sql}");
         }
         let odd = "SET standard_conforming_strings = off; SELECT 'it\\'s'; DROP TABLE a";
-        assert_eq!(
-            effects(odd, Engine::Postgres).others(),
-            ["whatever SQL that only the database can read drops"]
-        );
-        let schemas = effects("DROP SCHEMA a; DROP SCHEMA b, \"C\" CASCADE", Engine::Postgres);
+        assert_eq!(effects(odd, POSTGRES).others(), ["whatever SQL that only the database can read drops"]);
+        let schemas = effects("DROP SCHEMA a; DROP SCHEMA b, \"C\" CASCADE", POSTGRES);
         assert_eq!(schemas.schemas(), ["b", "C"]);
         assert_eq!(schemas.others(), ["schema a", "schema b", "schema \"C\""]);
     }
@@ -421,7 +415,7 @@ mod tests {
                 assert_eq!(effects.mentions(schema, table), expected, "{engine} {schema:?} {table}");
             }
         }
-        assert!(!effects("DROP TABLE \"Post\"", Engine::Postgres).mentions(None, "post"));
-        assert!(effects("DROP TABLE \"Post\"", Engine::Sqlite).mentions(None, "POST"));
+        assert!(!effects("DROP TABLE \"Post\"", POSTGRES).mentions(None, "post"));
+        assert!(effects("DROP TABLE \"Post\"", SQLITE).mentions(None, "POST"));
     }
 }

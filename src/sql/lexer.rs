@@ -6,11 +6,10 @@
 //! `(r)._x`) is read by [`scan`], so that the only error left is text that ends
 //! inside something quoted.
 
-use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::tokenizer::{Location, Token as Theirs, Tokenizer, Whitespace};
 
 use super::scan::{Unended, quoted, scan};
-use crate::model::Engine;
+use super::syntax::Syntax;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
@@ -44,11 +43,8 @@ const MARGIN: usize = 16;
 
 /// The tokens, which cover the text from its first byte on; on an error, those
 /// before what does not end.
-pub(crate) fn lex(text: &str, engine: Engine) -> (Vec<Token>, Option<Unended>) {
-    let dialect: &dyn Dialect = match engine {
-        Engine::Postgres => &PostgreSqlDialect {},
-        Engine::Sqlite => &SQLiteDialect {},
-    };
+pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) {
+    let dialect = (syntax.tokenizer)();
     let mut tokens = Vec::new();
     let (mut at, mut window) = (0, WINDOW);
     while at < text.len() {
@@ -83,7 +79,7 @@ pub(crate) fn lex(text: &str, engine: Engine) -> (Vec<Token>, Option<Unended>) {
         if cut {
             window = if done == 0 { window.saturating_mul(2) } else { WINDOW };
         } else if result.is_err() {
-            match scan(&text[at..], engine) {
+            match scan(&text[at..], syntax) {
                 Ok(length) => {
                     let kind = if text[at..].starts_with("/*") { Kind::Blank } else { Kind::Other };
                     tokens.push(Token { kind, start: at, end: at + length });
@@ -155,9 +151,11 @@ impl<'a> Cursor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
+    use crate::sql::Dialect;
 
-    fn texts(text: &str, engine: Engine) -> Vec<(Kind, &str)> {
-        let (tokens, unended) = lex(text, engine);
+    fn texts<'t>(text: &'t str, dialect: &dyn Dialect) -> Vec<(Kind, &'t str)> {
+        let (tokens, unended) = lex(text, dialect.syntax());
         assert_eq!(unended, None, "{text}");
         (tokens.into_iter().filter(|t| t.kind != Kind::Blank).map(|t| (t.kind, &text[t.start..t.end])))
             .collect()
@@ -166,14 +164,14 @@ mod tests {
     #[test]
     fn comments_win_over_operators() {
         for text in ["a ||-- it's\nb", "a ->>--it's\nb", "a #-- it's\nb", "a >--it's\nb"] {
-            for engine in [Engine::Postgres, Engine::Sqlite] {
+            for engine in [POSTGRES, SQLITE] {
                 let comments =
                     texts(text, engine).into_iter().filter(|(kind, _)| *kind == Kind::LineComment).count();
                 assert_eq!(comments, 1, "{text}");
             }
         }
         for text in ["a ||/* it's */ b", "a |/* it's */ b", "a @/* /* it's */ */ b"] {
-            assert_eq!(texts(text, Engine::Postgres).len(), 3, "{text}");
+            assert_eq!(texts(text, POSTGRES).len(), 3, "{text}");
         }
     }
 
@@ -184,21 +182,21 @@ mod tests {
             (r"E'\uD83D\uDE00' x", r"E'\uD83D\uDE00'"),
             (r"U&'d!0061\z' x", r"U&'d!0061\z'"),
         ] {
-            assert_eq!(texts(text, Engine::Postgres), [(Kind::Other, expected), (Kind::Word, "x")]);
+            assert_eq!(texts(text, POSTGRES), [(Kind::Other, expected), (Kind::Word, "x")]);
         }
         for text in ["(r)._x", "a |& b", "1_ x", "a ._b"] {
-            texts(text, Engine::Postgres);
+            texts(text, POSTGRES);
         }
-        assert_eq!(texts("a /* open", Engine::Sqlite), [(Kind::Word, "a")]);
+        assert_eq!(texts("a /* open", SQLITE), [(Kind::Word, "a")]);
     }
 
     #[test]
     fn tokens_longer_than_a_window_stay_whole() {
-        for engine in [Engine::Postgres, Engine::Sqlite] {
+        for engine in [POSTGRES, SQLITE] {
             for (open, close) in [("'", "'"), ("-- ", "\n"), ("/*", "*/"), ("\"", "\""), ("a", " ")] {
                 for length in [WINDOW - 20, WINDOW - 2, WINDOW - 1, WINDOW, 3 * WINDOW] {
                     let text = format!("{open}{}{close};é", "ü".repeat(length / 2));
-                    let (tokens, unended) = lex(&text, engine);
+                    let (tokens, unended) = lex(&text, engine.syntax());
                     assert_eq!(unended, None);
                     assert_eq!(
                         tokens[0].end,
@@ -220,8 +218,8 @@ mod tests {
             ("SELECT $$ ; $", "a dollar-quoted string ($$)", 7),
             ("SELECT 1 /* /* */", "a block comment", 9),
         ] {
-            assert_eq!(lex(text, Engine::Postgres).1, Some(Unended { what: what.into(), start }), "{text}");
+            assert_eq!(lex(text, POSTGRES.syntax()).1, Some(Unended { what: what.into(), start }), "{text}");
         }
-        assert!(lex("SELECT [a", Engine::Sqlite).1.is_some());
+        assert!(lex("SELECT [a", SQLITE.syntax()).1.is_some());
     }
 }

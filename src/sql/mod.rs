@@ -1,25 +1,48 @@
 //! The text of SQL, pure: tokens, statements, names, directives, and what a statement
 //! does. Nothing here knows migrations or databases.
 
+mod dialect;
+#[cfg(feature = "_sql")]
 pub(crate) mod directive;
+#[cfg(feature = "_sql")]
 mod effects;
+#[cfg(feature = "_sql")]
 pub(crate) mod lexer;
 pub(crate) mod names;
-pub(crate) mod refuse;
+mod records;
+#[cfg(feature = "_sql")]
+mod refuse;
+mod registry;
+#[cfg(feature = "_sql")]
 pub(crate) mod scan;
+#[cfg(feature = "_sql")]
 pub(crate) mod split;
+mod syntax;
 mod table_name;
+#[cfg(all(test, feature = "_sql"))]
+pub(crate) mod tests;
+#[cfg(feature = "_sql")]
 mod text;
 
+pub use dialect::{Dialect, Query};
+pub(crate) use dialect::{write_query, write_schema};
+#[cfg(feature = "_sql")]
 pub(crate) use effects::Effects;
-pub(crate) use table_name::{TableName, quoted_length};
+pub use records::RecordsSql;
+#[cfg(feature = "_sql")]
+pub use refuse::Admission;
+pub use registry::{Manner, RegistrySql};
+#[cfg(feature = "_sql")]
+pub use split::Unit;
+pub use syntax::{Semicolons, Shell, Syntax};
+pub use table_name::TableName;
+pub(crate) use table_name::quoted_length;
+#[cfg(feature = "_sql")]
 pub(crate) use text::Text;
-
-use crate::model::Engine;
 
 /// The tokens of a text as they are written, without blanks and comments.
 #[cfg(feature = "testing")]
-pub(crate) fn tokens(text: &str, engine: Engine) -> impl Iterator<Item = &str> {
+pub(crate) fn tokens<'t>(text: &'t str, syntax: &Syntax) -> impl Iterator<Item = &'t str> + use<'t> {
     let spoken = |token: &lexer::Token| !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment);
-    lexer::lex(text, engine).0.into_iter().filter(spoken).map(|token| &text[token.start..token.end])
+    lexer::lex(text, syntax).0.into_iter().filter(spoken).map(|token| &text[token.start..token.end])
 }

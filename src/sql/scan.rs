@@ -3,7 +3,7 @@
 //! In: text that starts with it. Out: its length in bytes, or what it is that
 //! the text ends inside of.
 
-use crate::model::Engine;
+use super::syntax::Syntax;
 
 /// Something quoted that has no end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,20 +15,22 @@ pub(crate) struct Unended {
 /// The length of the token that `text` starts with. What is not quoted counts
 /// as one character: nothing that matters here depends on where operators and
 /// numbers end.
-pub(crate) fn scan(text: &str, engine: Engine) -> Result<usize, String> {
+pub(crate) fn scan(text: &str, syntax: &Syntax) -> Result<usize, String> {
     let bytes = text.as_bytes();
     let second = bytes.get(1).copied();
-    let postgres = engine == Engine::Postgres;
+    let Syntax { escaped_strings, foreign_quotes, .. } = *syntax;
     match bytes.first() {
         Some(b'\'') => quoted(text, 0, "a string"),
-        Some(b'e' | b'E') if postgres && second == Some(b'\'') => escaped(text),
+        Some(b'e' | b'E') if escaped_strings && second == Some(b'\'') => escaped(text),
         Some(b'b' | b'B' | b'n' | b'N' | b'x' | b'X') if second == Some(b'\'') => quoted(text, 1, "a string"),
-        Some(b'u' | b'U') if postgres && bytes[1..].starts_with(b"&'") => quoted(text, 2, "a string"),
+        Some(b'u' | b'U') if escaped_strings && bytes[1..].starts_with(b"&'") => quoted(text, 2, "a string"),
         Some(b'"') => quoted(text, 0, "a quoted name"),
-        Some(b'`') if !postgres => quoted(text, 0, "a quoted name"),
-        Some(b'[') if !postgres => text.find(']').map(|at| at + 1).ok_or_else(|| "a quoted name".to_owned()),
-        Some(b'$') if postgres => dollar_quoted(text),
-        Some(b'/') if second == Some(b'*') => block_comment(text, engine),
+        Some(b'`') if foreign_quotes => quoted(text, 0, "a quoted name"),
+        Some(b'[') if foreign_quotes => {
+            text.find(']').map(|at| at + 1).ok_or_else(|| "a quoted name".to_owned())
+        }
+        Some(b'$') if escaped_strings => dollar_quoted(text),
+        Some(b'/') if second == Some(b'*') => block_comment(text, syntax),
         _ => Ok(text.chars().next().map_or(0, char::len_utf8)),
     }
 }
@@ -77,10 +79,9 @@ fn dollar_quoted(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Comments nest in PostgreSQL. In SQLite they do not, and the end of the text
-/// is an end.
-fn block_comment(text: &str, engine: Engine) -> Result<usize, String> {
-    if engine == Engine::Sqlite {
+/// Where comments do not nest, the end of the text is an end.
+fn block_comment(text: &str, syntax: &Syntax) -> Result<usize, String> {
+    if !syntax.nested_comments {
         return Ok(text[2..].find("*/").map_or(text.len(), |at| at + 4));
     }
     let bytes = text.as_bytes();

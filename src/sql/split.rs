@@ -8,7 +8,7 @@
 
 use super::directive;
 use super::lexer::{Kind, Token};
-use crate::model::Engine;
+use super::syntax::{Semicolons, Shell, Syntax};
 
 #[derive(Debug)]
 pub(crate) enum Piece<'a> {
@@ -24,7 +24,7 @@ pub(crate) enum Piece<'a> {
 
 /// One statement: its tokens, blanks and comments left out.
 #[derive(Debug)]
-pub(crate) struct Unit<'a> {
+pub struct Unit<'a> {
     text: &'a str,
     tokens: Vec<Token>,
 }
@@ -73,7 +73,7 @@ impl<'a> Unit<'a> {
     }
 }
 
-pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], engine: Engine) -> Vec<Piece<'a>> {
+pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     let mut unit = Unit { text, tokens: Vec::new() };
     let mut nesting = Nesting::default();
@@ -94,12 +94,12 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], engine: Engine) -> Vec<
         if token.kind == Kind::LineComment {
             let inside = unit.tokens.first().map(|first| first.start);
             pieces.push(Piece::Directive { comment: *token, inside });
-        } else if for_a_shell(token.kind, &unit, engine) {
+        } else if for_a_shell(token.kind, &unit, syntax) {
             // `SELECT 1 \gset`: it ends a statement, too.
             nesting = finish(&mut unit, &mut pieces);
             pieces.push(Piece::ShellCommand(token.start));
             skip_to = text[token.start..].find('\n').map_or(text.len(), |at| token.start + at);
-        } else if token.kind == Kind::Semicolon && nesting.ends_statement(&unit, engine) {
+        } else if token.kind == Kind::Semicolon && nesting.ends_statement(&unit, syntax) {
             nesting = finish(&mut unit, &mut pieces);
         } else {
             unit.tokens.push(*token);
@@ -114,12 +114,10 @@ fn is_directive(text: &str, token: &Token) -> bool {
     token.kind == Kind::LineComment && directive::found_in(&text[token.start..token.end])
 }
 
-/// psql's commands start with a backslash, which SQL has no use for outside of
-/// quotes; the sqlite3 shell's with a full stop where a statement would start.
-fn for_a_shell(kind: Kind, unit: &Unit<'_>, engine: Engine) -> bool {
-    match engine {
-        Engine::Postgres => kind == Kind::Backslash,
-        Engine::Sqlite => kind == Kind::Period && unit.tokens.is_empty(),
+fn for_a_shell(kind: Kind, unit: &Unit<'_>, syntax: &Syntax) -> bool {
+    match syntax.shell {
+        Shell::Backslash => kind == Kind::Backslash,
+        Shell::FullStop => kind == Kind::Period && unit.tokens.is_empty(),
     }
 }
 
@@ -159,13 +157,13 @@ impl Nesting {
     }
 
     /// Whether a semicolon after these tokens ends the statement.
-    fn ends_statement(&self, unit: &Unit<'_>, engine: Engine) -> bool {
-        match engine {
-            Engine::Postgres => self.parentheses == 0 && self.blocks == 0,
-            Engine::Sqlite if creates_trigger(unit) => {
+    fn ends_statement(&self, unit: &Unit<'_>, syntax: &Syntax) -> bool {
+        match syntax.semicolons {
+            Semicolons::ParenthesesAndBlocks => self.parentheses == 0 && self.blocks == 0,
+            Semicolons::Triggers if creates_trigger(unit) => {
                 unit.is(unit.len().saturating_sub(1), "END") && unit.last_is(2, Kind::Semicolon)
             }
-            Engine::Sqlite => true,
+            Semicolons::Triggers => true,
         }
     }
 }
@@ -182,11 +180,13 @@ fn creates_trigger(unit: &Unit<'_>) -> bool {
 mod tests {
     use super::super::lexer::lex;
     use super::*;
+    use crate::engine::dialects::{POSTGRES, SQLITE};
+    use crate::sql::Dialect;
 
-    fn statements(text: &str, engine: Engine) -> Vec<&str> {
-        let (tokens, unended) = lex(text, engine);
+    fn statements<'t>(text: &'t str, dialect: &dyn Dialect) -> Vec<&'t str> {
+        let (tokens, unended) = lex(text, dialect.syntax());
         assert_eq!(unended, None, "{text}");
-        (split(text, &tokens, engine).into_iter())
+        (split(text, &tokens, dialect.syntax()).into_iter())
             .filter_map(|piece| match piece {
                 Piece::Statement(unit) => Some(unit.sql()),
                 _ => None,
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn semicolons_end_statements() {
-        for engine in [Engine::Postgres, Engine::Sqlite] {
+        for engine in [POSTGRES, SQLITE] {
             for (text, expected) in [
                 ("", vec![]),
                 ("-- nothing\n/* at all */ ;;\n;", vec![]),
@@ -228,7 +228,7 @@ mod tests {
         ] {
             let text = text.replace(r"\'d!", "'d!");
             let twice = format!("/* a; /* b; */ c; */ {text};\n{text}");
-            assert_eq!(statements(&twice, Engine::Postgres), [&text, &text]);
+            assert_eq!(statements(&twice, POSTGRES), [&text, &text]);
         }
     }
 
@@ -241,13 +241,10 @@ mod tests {
              THEN 3 END END AS end; SELECT a.end; SELECT (CASE WHEN a THEN b END); END",
         ] {
             let twice = format!("{text};{text};");
-            assert_eq!(statements(&twice, Engine::Postgres), [text, text]);
+            assert_eq!(statements(&twice, POSTGRES), [text, text]);
         }
-        assert_eq!(statements("SELECT begin atomic; SELECT 2", Engine::Postgres).len(), 2);
-        assert_eq!(
-            statements("CREATE FUNCTION begin() RETURNS int RETURN 1; SELECT 2", Engine::Postgres).len(),
-            2
-        );
+        assert_eq!(statements("SELECT begin atomic; SELECT 2", POSTGRES).len(), 2);
+        assert_eq!(statements("CREATE FUNCTION begin() RETURNS int RETURN 1; SELECT 2", POSTGRES).len(), 2);
     }
 
     #[test]
@@ -258,19 +255,19 @@ mod tests {
             "CREATE TEMPORARY TRIGGER IF NOT EXISTS t DELETE ON a WHEN CASE 1 WHEN 1 THEN 1 END BEGIN SELECT 1; END",
         ] {
             let twice = format!("{text};\n{text}");
-            assert_eq!(statements(&twice, Engine::Sqlite), [text, text]);
+            assert_eq!(statements(&twice, SQLITE), [text, text]);
         }
-        assert_eq!(statements("CREATE TABLE \"trigger\" (a); SELECT [a;b], `;`", Engine::Sqlite).len(), 2);
+        assert_eq!(statements("CREATE TABLE \"trigger\" (a); SELECT [a;b], `;`", SQLITE).len(), 2);
     }
 
     #[test]
     fn lines_for_a_shell() {
         let text = "\\connect it's\nSELECT 1; \\echo x\n";
         let pieces =
-            split(text, &lex("\\connect its \nSELECT 1; \\echo x\n", Engine::Postgres).0, Engine::Postgres);
+            split(text, &lex("\\connect its \nSELECT 1; \\echo x\n", POSTGRES.syntax()).0, POSTGRES.syntax());
         assert!(matches!(pieces[..], [Piece::ShellCommand(0), Piece::Statement(_), Piece::ShellCommand(24)]));
         let text = ".read a.sql\nSELECT 1";
-        let pieces = split(text, &lex(text, Engine::Sqlite).0, Engine::Sqlite);
+        let pieces = split(text, &lex(text, SQLITE.syntax()).0, SQLITE.syntax());
         assert!(matches!(pieces[..], [Piece::ShellCommand(0), Piece::Statement(_)]));
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// A table's name as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TableName(String);
+pub struct TableName(String);
 
 /// What is wrong with a list of tables, and at which byte.
 pub(crate) type Wrong = (usize, String);

@@ -4,7 +4,7 @@ use super::{TestDatabase, or_panic};
 use crate::plan::State;
 use crate::registry::{self, TrackedCache};
 use crate::report::PlannedStep;
-use crate::schema::dump::difference;
+use crate::schema::compare::difference;
 
 impl TestDatabase {
     /// Runs a block and asserts that it invalidates this cache, whatever others it

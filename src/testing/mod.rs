@@ -43,12 +43,12 @@ mod assertions;
 use std::fmt::Display;
 
 use crate::engine::Executor;
+use crate::engine::sqlite::dump;
 use crate::error::Result;
 use crate::migrator::Migrator;
 use crate::model::App;
 use crate::plan::Revert;
 use crate::report::Report;
-use crate::schema::dump;
 
 /// A database of one test's own, in memory, with the apps whose migrations it is
 /// to get. It starts empty, and nothing of it is left when it is dropped.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::super::{CacheBuster, CacheBusterBuilder};
 use crate::engine::Row;
-use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::observer::{Bell, Observer, Poller, Woken};
+use crate::engine::postgres::PostgresPoller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Engine;
 use crate::store::Store;
 
 /// How long anything may take before a test says that it hangs.
@@ -183,8 +183,8 @@ impl Fake {
 }
 
 impl Observer for Fake {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn poller(self: Box<Self>) -> Box<dyn Poller> {
+        Box::new(PostgresPoller::new(self))
     }
 
     fn connect(&mut self, deadline: Instant) -> Result<()> {

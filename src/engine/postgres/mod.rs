@@ -1,141 +1,19 @@
-//! PostgreSQL: connections of Bustard's own over tokio-postgres, and those that
-//! a caller hands over as `postgres::Client`.
+//! PostgreSQL: its SQL as text, and what runs on it.
 
-#[cfg(feature = "tokio")]
-mod asynchronous;
-mod blocking;
-mod connect;
-mod failure;
-#[cfg(test)]
-mod fake;
-mod history;
-mod lock;
-mod observer;
-mod pgpass;
-mod session;
-mod settings;
-mod simple_query;
-mod target;
-#[cfg(test)]
-mod tests;
-mod tls;
-mod transactional;
-mod url;
+mod dialect;
+#[cfg(feature = "postgres")]
+pub(crate) mod driver;
+mod inspector;
+#[cfg(feature = "_engine")]
+mod poller;
+mod records;
+#[cfg(feature = "_sql")]
+mod refuse;
+mod registry;
+mod roles;
 
-pub(crate) use blocking::outside;
-pub(crate) use connect::{connect, connect_sync};
-pub(crate) use failure::failure;
-pub(crate) use observer::PostgresObserver;
-pub(crate) use session::PostgresSession;
-use simple_query::{Answer, Link};
-pub(crate) use simple_query::{Own, cancel};
-pub(crate) use target::Target;
-pub(crate) use url::is_postgres;
-
-use std::time::Duration;
-
-use super::{Commit, Connection, Executor, READING, Row, Session, sealed};
-use crate::diagnostic::{Action, Advice};
-use crate::error::{ErrorKind, Result};
-use crate::model::Engine;
-
-impl Connection for postgres::Client {}
-
-impl sealed::Connection for postgres::Client {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
-    }
-
-    fn session(&mut self, _functions: bool, _: Duration) -> Result<Box<dyn Session + '_>> {
-        // A transaction is as old as the message that it began with.
-        let open = "SELECT pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
-        let open = match self.send(open, true).all() {
-            Ok(mut results) => results.pop().and_then(|mut rows| rows.pop()?.pop()?).as_deref() == Some("t"),
-            // It has failed, and waits for its end.
-            Err(failure) if failure.server_message.code.as_deref() == Some("25P02") => true,
-            Err(failure) => return Err(failure.into_error()),
-        };
-        if open { Err(super::in_transaction()) } else { Ok(Box::new(PostgresSession::new(self, None))) }
-    }
-}
-
-fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
-    registry_answer(link.send(sql, true))
-}
-
-/// Where an application's role has not got the right, and where a migrating one.
-const NO_RIGHT: &str = "to read and invalidate, the role must be in `grant` (in a configuration, under [registry]), if \
-    there is one; registering is for the role that migrates";
-
-fn registry_answer(answer: Answer) -> Result<Vec<Row>> {
-    match answer.all() {
-        Ok(results) => Ok(results.into_iter().next_back().unwrap_or_default()),
-        Err(mut failure) => {
-            if failure.is_cache() {
-                failure.kind = ErrorKind::Cache;
-            }
-            let advice = match failure.server_message.code.as_deref() {
-                Some("3F000" | "42883" | "42P01") => {
-                    Advice::text("this database has no registry yet: run ").then(Action::Migrate)
-                }
-                Some("42501") => NO_RIGHT.into(),
-                _ => return Err(failure.into_error()),
-            };
-            Err(failure.into_error().help(advice))
-        }
-    }
-}
-
-macro_rules! executors {
-    ($($executor:ty: $commits:literal),*) => {$(
-        impl Executor for $executor {}
-
-        impl sealed::Executor for $executor {
-            fn engine(&self) -> Engine {
-                Engine::Postgres
-            }
-
-            fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-                registry_rows(self, sql)
-            }
-
-            fn commits(&self) -> bool {
-                $commits
-            }
-        }
-    )*};
-}
-
-executors!(postgres::Client: true, postgres::Transaction<'_>: false);
-
-impl Commit for postgres::Transaction<'_> {}
-
-impl sealed::Commit for postgres::Transaction<'_> {
-    fn commit(self) -> Result<()> {
-        postgres::Transaction::commit(self).map_err(|error| failure(&error).into_error())
-    }
-}
-
-impl Own {
-    /// Runs one statement of the registry that reads.
-    pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        // It is in no transaction, and should be in the way of none.
-        registry_rows(self, &format!("{READING};{sql}"))
-    }
-
-    /// Runs one that writes, in a transaction of the migrator's kind.
-    pub(crate) fn write(&mut self, sql: &str) -> Result<()> {
-        let written = registry_rows(self, &format!("{};{sql};COMMIT", transactional::BEGIN));
-        if written.is_err() {
-            // On a dead connection there is nothing left to roll back.
-            let _ = self.send("ROLLBACK", false);
-        }
-        written.map(drop)
-    }
-}
-
-/// Quotes a string so that it reads alike whatever `standard_conforming_strings` says.
-pub(crate) fn quote_text(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
-}
+pub(crate) use dialect::POSTGRES;
+pub(crate) use inspector::PostgresInspector;
+#[cfg(feature = "_engine")]
+pub(crate) use poller::PostgresPoller;
+pub(crate) use registry::PostgresRegistry;

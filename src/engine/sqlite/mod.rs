@@ -1,182 +1,22 @@
-//! SQLite: `BEGIN IMMEDIATE` is the lock, and whoever meets a busy database
-//! tries again until the lock time-out.
+//! SQLite: its SQL as text, and what runs on it.
 
-mod foreign_keys;
-mod observer;
-mod pragmas;
-mod session;
+mod dialect;
+#[cfg(feature = "sqlite")]
+pub(crate) mod driver;
+#[cfg(feature = "testing")]
+pub(crate) mod dump;
+mod inspector;
+#[cfg(feature = "_engine")]
+mod poller;
+mod records;
+#[cfg(feature = "_sql")]
+mod refuse;
+mod registry;
+mod registry_sql;
+mod tracked_tables;
 
-pub(crate) use observer::SqliteObserver;
-pub(crate) use session::{SqliteSession, patient_rows};
-
-use std::path::Path;
-use std::time::Duration;
-
-use rusqlite::ffi::ErrorCode;
-use rusqlite::types::ValueRef;
-use rusqlite::{OpenFlags, TransactionState};
-
-use super::{Commit, Connection, Executor, Failure, Row, Session, sealed};
-use crate::diagnostic::{Action, Advice};
-use crate::error::{Error, ErrorKind, Result, ServerMessage};
-use crate::model::Engine;
-
-/// What to do about files that cannot be written.
-const NEEDS_WRITING: &str = "the user that runs this needs the right to write the file and its directory, where the journal is, on a file system that can be written";
-
-impl Connection for rusqlite::Connection {}
-
-impl sealed::Connection for rusqlite::Connection {
-    fn engine(&self) -> Engine {
-        Engine::Sqlite
-    }
-
-    fn session(&mut self, _functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
-        if !self.is_autocommit() {
-            return Err(super::in_transaction());
-        }
-        Ok(Box::new(SqliteSession::new(self, None, patience)))
-    }
-}
-
-/// Opens a file, or a database in memory where there is no path.
-pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connection> {
-    let Some(path) = path else {
-        return rusqlite::Connection::open_in_memory().map_err(|error| failure(&error, "").into_error());
-    };
-    let cannot = |why: String| {
-        Error::new(ErrorKind::Connection, format!("cannot open the SQLite file {}: {why}", path.display()))
-    };
-    if !path.exists() {
-        if !create {
-            return Err(
-                cannot("it does not exist".to_owned()).help(Advice::from(Action::Migrate).and(" makes it"))
-            );
-        }
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            std::fs::create_dir_all(directory)
-                .map_err(|error| cannot(format!("its directory cannot be made: {error}")))?;
-        }
-    }
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
-    let opened = rusqlite::Connection::open_with_flags(path, flags);
-    let connection = opened.map_err(|error| {
-        cannot(failure(&error, "").server_message.message)
-            .help("it should be a file that the user that runs this may read and write")
-    })?;
-    // Waiting is done by the session, which can be cancelled.
-    connection.busy_timeout(Duration::ZERO).map_err(|error| cannot(error.to_string()))?;
-    // SQLite opens lazily; what is no database should be said here.
-    match rows(&connection, "PRAGMA schema_version") {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(cannot("it is no SQLite database".to_owned()))
-        }
-        _ => Ok(connection),
-    }
-}
-
-/// Says what to do where the registry's tables are not there.
-fn with_help(failure: Failure) -> Error {
-    let absent = failure.server_message.message.contains("no such table: main.bustard_");
-    let error = failure.into_error();
-    match absent {
-        true => error.help(Advice::text("this database has no registry yet: run ").then(Action::Migrate)),
-        false => error,
-    }
-}
-
-macro_rules! executors {
-    ($($executor:ty),*) => {$(
-        impl Executor for $executor {}
-
-        impl sealed::Executor for $executor {
-            fn engine(&self) -> Engine {
-                Engine::Sqlite
-            }
-
-            fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-                rows(self, sql).map_err(|error| with_help(failure(&error, sql)))
-            }
-
-            fn commits(&self) -> bool {
-                self.is_autocommit()
-            }
-
-            fn has_written(&self) -> bool {
-                // A state that cannot be told counts as one in which it has.
-                !matches!(
-                    self.transaction_state(Some(rusqlite::MAIN_DB)),
-                    Ok(TransactionState::None | TransactionState::Read)
-                )
-            }
-        }
-    )*};
-}
-
-executors!(rusqlite::Connection, rusqlite::Transaction<'_>);
-
-impl Commit for rusqlite::Transaction<'_> {}
-
-impl sealed::Commit for rusqlite::Transaction<'_> {
-    fn commit(self) -> Result<()> {
-        rusqlite::Transaction::commit(self).map_err(|error| failure(&error, "COMMIT").into_error())
-    }
-}
-
-/// What SQLite said, with the place in the statement where it says one.
-pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
-    let (code, message, offset) = match error {
-        rusqlite::Error::SqliteFailure(code, message) => {
-            (Some(*code), message.clone().unwrap_or_else(|| code.to_string()), None)
-        }
-        rusqlite::Error::SqlInputError { error, msg, offset, .. } => {
-            let bytes = usize::try_from(*offset).ok();
-            let characters = bytes.and_then(|bytes| Some(sql.get(..bytes)?.chars().count()));
-            (Some(*error), msg.clone(), characters)
-        }
-        other => (None, other.to_string(), None),
-    };
-    let kind = match code.map(|code| code.code) {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Locked,
-        Some(ErrorCode::OperationInterrupted) => ErrorKind::Cancelled,
-        Some(ErrorCode::CannotOpen | ErrorCode::NotADatabase) => ErrorKind::Connection,
-        _ => ErrorKind::Database,
-    };
-    let code = code.map(|code| code.extended_code.to_string());
-    Failure {
-        kind,
-        server_message: Box::new(ServerMessage { message, code, ..ServerMessage::default() }),
-        offset,
-    }
-}
-
-/// Runs one statement to its end and returns its rows.
-pub(crate) fn rows(connection: &rusqlite::Connection, sql: &str) -> Result<Vec<Row>, rusqlite::Error> {
-    let mut statement = connection.prepare(sql)?;
-    let width = statement.column_count();
-    let mut found = statement.raw_query();
-    let mut rows = Vec::new();
-    while let Some(row) = found.next()? {
-        rows.push((0..width).map(|i| row.get_ref(i).map(text)).collect::<Result<Row, _>>()?);
-    }
-    Ok(rows)
-}
-
-/// Runs one statement to its end; rusqlite's own ways stop at the first row or
-/// refuse rows altogether.
-pub(crate) fn run(connection: &rusqlite::Connection, sql: &str) -> Result<(), rusqlite::Error> {
-    let mut statement = connection.prepare(sql)?;
-    let mut found = statement.raw_query();
-    while found.next()?.is_some() {}
-    Ok(())
-}
-
-fn text(value: ValueRef<'_>) -> Option<String> {
-    match value {
-        ValueRef::Null => None,
-        ValueRef::Integer(number) => Some(number.to_string()),
-        ValueRef::Real(number) => Some(number.to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-    }
-}
+pub(crate) use dialect::SQLITE;
+pub(crate) use inspector::SqliteInspector;
+#[cfg(feature = "_engine")]
+pub(crate) use poller::SqlitePoller;
+pub(crate) use registry::SqliteRegistry;

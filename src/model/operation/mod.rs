@@ -16,7 +16,7 @@ pub(crate) use sql::{Form, Sql, Statement};
 pub(crate) use unregister_cache::UnregisterCache;
 
 use crate::diagnostic::Place;
-use crate::model::Engine;
+use crate::sql::Dialect;
 
 /// One thing that a migration does.
 #[derive(Clone, Debug)]
@@ -40,10 +40,10 @@ impl Operation {
     }
 
     /// One line for plans and logs.
-    pub(crate) fn describe(&self, engine: Engine) -> String {
+    pub(crate) fn describe(&self, dialect: &'static dyn Dialect) -> String {
         match self {
             Operation::Sql(sql) => sql.describe(),
-            Operation::Schema(schema) => schema.describe(engine),
+            Operation::Schema(schema) => schema.describe(dialect),
             Operation::RegisterCache(register) => register.describe(),
             Operation::UnregisterCache(unregister) => format!("unregister cache {}", unregister.name),
             Operation::Function(function) => format!("run function {}", function.label()),

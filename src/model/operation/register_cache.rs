@@ -6,7 +6,7 @@ use crate::sql::TableName;
 
 /// Starts tracking a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RegisterCache {
+pub struct RegisterCache {
     pub name: String,
     /// The tables whose writes invalidate it.
     pub tables: Vec<TableName>,

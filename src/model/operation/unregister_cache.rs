@@ -5,7 +5,7 @@ use crate::diagnostic::Place;
 
 /// Stops tracking a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UnregisterCache {
+pub struct UnregisterCache {
     pub name: String,
     /// Whether it undoes a registration: what the cache was before is what undoing
     /// an earlier one goes back to.

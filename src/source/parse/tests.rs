@@ -5,23 +5,23 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Engine::{Postgres, Sqlite};
+use crate::engine::dialects::{POSTGRES, SQLITE};
 use crate::model::Which;
 
-fn read(text: &str, engine: Engine) -> Parsed {
-    parse(&Text::new(Path::new("a.sql"), text), engine, Directives::Obeyed)
+fn read(text: &str, dialect: &'static dyn Dialect) -> Parsed {
+    parse(&Text::new(Path::new("a.sql"), text), dialect, Directives::Obeyed)
 }
 
 fn operations(operations: &[Operation]) -> Vec<String> {
     let lines = operations.iter().map(|operation| match operation {
         Operation::Sql(sql) => sql.statements().iter().map(|s| s.sql.clone()).collect::<Vec<_>>().join(" | "),
-        other => other.describe(Postgres),
+        other => other.describe(POSTGRES),
     });
     lines.collect()
 }
 
-fn only_error(text: &str, engine: Engine) -> String {
-    let parsed = read(text, engine);
+fn only_error(text: &str, dialect: &'static dyn Dialect) -> String {
+    let parsed = read(text, dialect);
     assert_eq!(parsed.errors.len(), 1, "{text}: {:#?}", parsed.errors);
     parsed.errors[0].report().to_string()
 }
@@ -32,7 +32,7 @@ fn operations_are_in_the_order_of_the_file() {
         "\u{feff}-- A comment.\n-- bustard: depends on forum V1\n-- bustard: register cache bans\nCREATE TABLE ban \
          (id int);\nCREATE TABLE b (id int); -- done\n-- bustard: unregister cache \"old ones\"\nSELECT 1;\n\n\
          -- bustard: down\nDROP TABLE ban;\n-- bustard: register cache other\nDROP TABLE b\n",
-        Postgres,
+        POSTGRES,
     );
     assert_eq!(parsed.errors, []);
     assert_eq!(parsed.warnings, []);
@@ -63,7 +63,7 @@ fn directives_in_quotes_are_text() {
         "/* /* */\n-- bustard: nonsense\n*/ SELECT 1;",
         "SELECT E'\\'\n-- bustard: nonsense\n';",
     ] {
-        let parsed = read(text, Postgres);
+        let parsed = read(text, POSTGRES);
         assert_eq!((parsed.errors.len(), parsed.migration.operations.len()), (0, 1), "{text}");
     }
 }
@@ -82,19 +82,19 @@ fn directives_elsewhere_are_not_passed_over() {
             "--> a.sql:1:13\n   |\n 1 | -- bustard: register cach x\n",
         ),
     ] {
-        let problem = only_error(text, Postgres);
+        let problem = only_error(text, POSTGRES);
         assert!(problem.contains(message), "{text}: {problem}");
     }
-    assert!(only_error("-- bustard: down\rSELECT 1;\r", Sqlite).contains("carriage return"));
-    assert_eq!(read("-- c\r-- bustard: register cache a\rSELECT 1", Postgres).migration.operations.len(), 2);
+    assert!(only_error("-- bustard: down\rSELECT 1;\r", SQLITE).contains("carriage return"));
+    assert_eq!(read("-- c\r-- bustard: register cache a\rSELECT 1", POSTGRES).migration.operations.len(), 2);
     let text = "CREATE TRIGGER t DELETE ON a BEGIN\n-- bustard: down\nSELECT 1; END;";
-    assert!(only_error(text, Sqlite).contains("inside a statement"));
+    assert!(only_error(text, SQLITE).contains("inside a statement"));
 }
 
 #[test]
 fn sql_that_does_not_end() {
     for text in ["SELECT 1;\nSELECT 'it;\n-- bustard: down\n", "SELECT 1;\nSELECT 'a"] {
-        let problem = only_error(text, Postgres);
+        let problem = only_error(text, POSTGRES);
         assert!(problem.starts_with("the SQL ends inside a string\n  --> a.sql:2:8\n"), "{problem}");
     }
 }
@@ -102,20 +102,20 @@ fn sql_that_does_not_end() {
 #[test]
 fn what_is_no_sql() {
     let copy = "SELECT 1;\nCOPY a FROM stdin;\n1\tit's\n\\.\n\nCOMMIT;";
-    assert!(only_error(copy, Postgres).contains("a.sql:2:1"));
-    let parsed = read("\\connect it's\nBEGIN;\n", Postgres);
+    assert!(only_error(copy, POSTGRES).contains("a.sql:2:1"));
+    let parsed = read("\\connect it's\nBEGIN;\n", POSTGRES);
     assert_eq!(parsed.errors[0].message(), "`\\connect` is a command of psql, not SQL");
     assert!(
-        only_error(".read a.sql\nSELECT 1;", Sqlite).contains("`.read` is a command of the sqlite3 shell")
+        only_error(".read a.sql\nSELECT 1;", SQLITE).contains("`.read` is a command of the sqlite3 shell")
     );
-    assert!(only_error("SELECT 1;\0", Postgres).contains("zero byte"));
-    let help = only_error("CREATE INDEX CONCURRENTLY a ON b (c)", Postgres);
+    assert!(only_error("SELECT 1;\0", POSTGRES).contains("zero byte"));
+    let help = only_error("CREATE INDEX CONCURRENTLY a ON b (c)", POSTGRES);
     assert!(help.contains("no transaction"), "{help}");
 }
 
 #[test]
 fn every_problem_of_a_file_is_reported() {
-    let parsed = read("-- bustard: downn\nBEGIN;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", Postgres);
+    let parsed = read("-- bustard: downn\nBEGIN;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", POSTGRES);
     let lines: Vec<_> = parsed.errors.iter().map(|p| p.place().and_then(Place::line)).collect();
     assert_eq!(lines, [Some(1), Some(2), Some(3), Some(4), Some(5)]);
 }
@@ -123,9 +123,9 @@ fn every_problem_of_a_file_is_reported() {
 #[test]
 fn warnings() {
     for text in ["", "-- nothing\n;;", "-- bustard: depends on a\n"] {
-        assert!(read(text, Sqlite).warnings[0].message().contains("does nothing"), "{text}");
+        assert!(read(text, SQLITE).warnings[0].message().contains("does nothing"), "{text}");
     }
-    let parsed = read("PRAGMA foreign_keys=OFF;\nSELECT 1;", Sqlite);
+    let parsed = read("PRAGMA foreign_keys=OFF;\nSELECT 1;", SQLITE);
     assert_eq!(operations(&parsed.migration.operations), ["SELECT 1"]);
     assert!(parsed.warnings[0].message().contains("left out"));
 }
@@ -134,7 +134,7 @@ fn warnings() {
 fn a_file_that_only_the_server_can_split() {
     let rest = "SELECT 'it\\'s; x';\nSELECT 1; -- end";
     let text = format!("-- bustard: register cache a\nSET standard_conforming_strings = off;\n{rest}");
-    let parsed = read(&text, Postgres);
+    let parsed = read(&text, POSTGRES);
     assert_eq!(parsed.errors, []);
     assert_eq!(parsed.warnings.len(), 1);
     match &parsed.migration.operations[..] {
@@ -146,17 +146,17 @@ fn a_file_that_only_the_server_can_split() {
         }
         other => panic!("{other:?}"),
     }
-    let parsed = read(&format!("{text}\n-- bustard: register cache b\n"), Postgres);
+    let parsed = read(&format!("{text}\n-- bustard: register cache b\n"), POSTGRES);
     assert_eq!(parsed.errors[0].place().and_then(|place| place.line()), Some(5));
     // Without a backslash nothing changes.
-    let parsed = read("SET standard_conforming_strings = off;\nSELECT 1;\n-- bustard: down\n", Postgres);
+    let parsed = read("SET standard_conforming_strings = off;\nSELECT 1;\n-- bustard: down\n", POSTGRES);
     assert_eq!((parsed.errors.len(), parsed.warnings.len()), (0, 0));
 }
 
 #[test]
 fn directives_in_code_are_refused() {
     let text = Text::new(Path::new("a V1__b (built in code)"), "-- bustard: down\nSELECT 1");
-    let parsed = parse(&text, Postgres, Directives::Misplaced);
+    let parsed = parse(&text, POSTGRES, Directives::Misplaced);
     assert!(parsed.errors[0].report().to_string().contains("built in code):1:1"));
 }
 
@@ -241,14 +241,16 @@ const FRAGMENTS: &[&str] = &[
 
 /// Where semicolons are outside of quotes and comments, in a text that ends
 /// outside of them.
-fn semicolons(text: &str, engine: Engine) -> Vec<usize> {
-    let word = |c: char| c.is_alphanumeric() || c == '_' || !c.is_ascii() || (c == '$' && engine == Postgres);
-    let line_end = |c| c == '\n' || (c == '\r' && engine == Postgres);
+fn semicolons(text: &str, dialect: &'static dyn Dialect) -> Vec<usize> {
+    let syntax = dialect.syntax();
+    let word =
+        |c: char| c.is_alphanumeric() || c == '_' || !c.is_ascii() || (c == '$' && syntax.escaped_strings);
+    let line_end = |c| c == '\n' || (c == '\r' && syntax.escaped_strings);
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
-        let quoted = crate::sql::scan::scan(rest, engine).unwrap_or(rest.len());
+        let quoted = crate::sql::scan::scan(rest, syntax).unwrap_or(rest.len());
         at += if quoted > c.len_utf8() {
             quoted
         } else if rest.starts_with("--") {
@@ -277,10 +279,10 @@ proptest! {
     #[test]
     fn whatever_the_text_its_statements_are_where_they_say(
         parts in prop::collection::vec(prop::sample::select(FRAGMENTS), 0..24),
-        engine in prop::sample::select(vec![Postgres, Sqlite]),
+        dialect in prop::sample::select(vec![POSTGRES, SQLITE]),
     ) {
         let text: String = parts.concat();
-        let (tokens, unended) = lexer::lex(&text, engine);
+        let (tokens, unended) = lexer::lex(&text, dialect.syntax());
 
         // Tokens cover the text, without holes.
         let mut end = 0;
@@ -293,11 +295,11 @@ proptest! {
 
         // The same is quoted as for a reader that knows nothing else.
         let ends = |kind| tokens.iter().filter(move |t| t.kind == kind).map(|t| t.start).collect::<Vec<_>>();
-        let reference = semicolons(&text[..end], engine);
+        let reference = semicolons(&text[..end], dialect);
         prop_assert_eq!(ends(lexer::Kind::Semicolon), reference, "{:?}", tokens);
 
         // Statements hold everything but blanks, comments and the semicolons between them.
-        let parsed = read(&text, engine);
+        let parsed = read(&text, dialect);
         let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(&text).split('\n').collect();
         let all = parsed.migration.operations.iter().chain(parsed.migration.down.iter().flatten());
         for operation in all {
@@ -311,7 +313,7 @@ proptest! {
             }
         }
         let mut covered = Vec::new();
-        for piece in split::split(&text, &tokens, engine) {
+        for piece in split::split(&text, &tokens, dialect.syntax()) {
             match piece {
                 Piece::Statement(unit) => covered.push(unit.start()..unit.end()),
                 Piece::ShellCommand(at) => {

@@ -1,108 +1,16 @@
-//! A looker on a SQLite file, and one on a PostgreSQL server that only has lines to
-//! say; real servers are looked at by the tests of `CacheBuster`.
+//! A poller on a server that only has lines to say; the tests of `CacheBuster` read
+//! from real ones.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::engine::database::Database;
+use crate::engine::observer::Seen;
 use crate::error::ServerMessage;
-use crate::{App, Migration, Migrator, registry};
+use crate::model::Identity;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(120)
-}
-
-fn migrate(path: &Path) -> rusqlite::Connection {
-    let mut connection = rusqlite::Connection::open(path).unwrap();
-    let caches = Migration::new().register_cache("bans").register_cache("it's");
-    Migrator::new().app(App::new("forum").migration("V1__caches", caches)).run(&mut connection).unwrap();
-    connection
-}
-
-fn looker(path: &Path) -> Looker {
-    let database = Database::new(&format!("sqlite:{}", path.display())).unwrap();
-    let mut looker = Looker::new(database.observer().unwrap());
-    looker.connect(soon()).unwrap();
-    looker
-}
-
-#[test]
-fn a_file_is_read_when_something_has_changed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("forum.sqlite");
-    let mut connection = migrate(&path);
-    let mut looker = looker(&path);
-    let look = |looker: &mut Looker| looker.look(None, true, soon()).unwrap().caches;
-    let versions = |caches: Option<Vec<Seen>>| -> Vec<_> {
-        let mut found: Vec<_> = caches
-            .unwrap()
-            .into_iter()
-            .map(|c| (c.name, c.app.unwrap(), c.identity.version().unwrap()))
-            .collect();
-        found.sort();
-        found
-    };
-    let mut listed = || -> Vec<_> {
-        let listed = registry::list(&mut connection).unwrap();
-        listed.into_iter().map(|cache| (cache.name, cache.app.unwrap(), cache.version)).collect()
-    };
-    let first = versions(look(&mut looker));
-    assert_eq!(first, listed());
-    assert_eq!(first.len(), 2);
-    assert_eq!(look(&mut looker), None);
-    // Who connects anew knows nothing.
-    looker.connect(soon()).unwrap();
-    assert_eq!(versions(look(&mut looker)), first);
-
-    let mut other = rusqlite::Connection::open(&path).unwrap();
-    registry::invalidate(&mut other, &["bans"]).unwrap();
-    let second = versions(look(&mut looker));
-    assert_eq!(second, listed());
-    assert_ne!(second[0], first[0]);
-    assert_eq!(second[1], first[1]);
-    assert_eq!(look(&mut looker), None);
-    registry::invalidate_all(&mut other).unwrap();
-    assert_eq!(versions(look(&mut looker)), listed());
-    registry::unregister(&mut other, "bans").unwrap();
-    assert_eq!(versions(look(&mut looker)), listed());
-    assert_eq!(listed().len(), 1);
-}
-
-#[test]
-fn only_what_is_wanted_is_read() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("forum.sqlite");
-    drop(migrate(&path));
-    let mut looker = looker(&path);
-    let mut names = |wanted: Option<&[&str]>| {
-        let caches = looker.look(wanted, false, soon()).unwrap().caches?;
-        Some(caches.into_iter().map(|cache| cache.name).collect::<Vec<_>>())
-    };
-    assert_eq!(names(Some(&["it's", "unknown"])).unwrap(), ["it's"]);
-    assert_eq!(names(Some(&["it's", "unknown"])), None);
-    assert_eq!(names(Some(&["bans"])).unwrap(), ["bans"]);
-    assert_eq!(names(Some(&[])).unwrap(), [""; 0]);
-    assert_eq!(names(None).unwrap().len(), 2);
-    let mut many: Vec<_> = (0..MOST_NAMED).map(|i| format!("{}{i}", "c".repeat(120))).collect();
-    let named: Vec<_> = many.iter().map(String::as_str).collect();
-    assert_eq!(names(Some(&named)).unwrap(), [""; 0]);
-    many.push("bans".to_owned());
-    let all: Vec<_> = many.iter().map(String::as_str).collect();
-    assert_eq!(names(Some(&all)).unwrap().len(), 2);
-}
-
-#[test]
-fn a_file_without_a_registry_says_what_to_do() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("empty.sqlite");
-    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (v)").unwrap();
-    let error = looker(&path).look(None, false, soon()).unwrap_err();
-    assert!(error.report().to_string().contains("run `Migrator::run`"), "{error}");
-
-    let error = Database::new("sqlite::memory:").unwrap().observer().err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
 /// A PostgreSQL server that answers what it was told, and notes what it was asked.
@@ -148,8 +56,8 @@ impl Lines {
 }
 
 impl Observer for Lines {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn poller(self: Box<Self>) -> Box<dyn Poller> {
+        Box::new(PostgresPoller::new(self))
     }
 
     fn connect(&mut self, _: Instant) -> Result<()> {
@@ -178,16 +86,16 @@ const LOOK: &str = "SELECT s.name, s.app, s.";
 const NOTIFY: &str = "+NOTIFY bustard";
 
 /// Connected to process 7, unless LISTEN is refused.
-fn connected(lines: &Lines) -> Looker {
-    let mut looker = Looker::new(Box::new(lines.clone()));
+fn connected(lines: &Lines) -> PostgresPoller {
+    let mut looker = PostgresPoller::new(Box::new(lines.clone()));
     lines.answer(&[&["7"]]);
     looker.connect(soon()).unwrap();
     assert_eq!(lines.asked(), [LISTEN]);
     looker
 }
 
-fn connected_to_standby(lines: &Lines) -> Looker {
-    let mut looker = Looker::new(Box::new(lines.clone()));
+fn connected_to_standby(lines: &Lines) -> PostgresPoller {
+    let mut looker = PostgresPoller::new(Box::new(lines.clone()));
     lines.refuse("25006");
     looker.connect(soon()).unwrap();
     assert_eq!(lines.asked(), [LISTEN]);
@@ -195,7 +103,7 @@ fn connected_to_standby(lines: &Lines) -> Looker {
 }
 
 #[track_caller]
-fn look(looker: &mut Looker, notify: bool) -> Look {
+fn look(looker: &mut PostgresPoller, notify: bool) -> Look {
     looker.look(None, notify, soon()).unwrap()
 }
 

@@ -17,10 +17,10 @@ use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 use super::connect::{Connection, connect_by, shown};
 use super::simple_query::Answer;
 use super::{Target, failure};
-use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::observer::{Bell, Observer, Poller, Woken};
+use crate::engine::postgres::PostgresPoller;
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Engine;
 
 /// How long the server may take to cancel what took too long.
 const CANCELLING: Duration = Duration::from_secs(5);
@@ -171,8 +171,8 @@ impl PostgresObserver {
 }
 
 impl Observer for PostgresObserver {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn poller(self: Box<Self>) -> Box<dyn Poller> {
+        Box::new(PostgresPoller::new(self))
     }
 
     fn connect(&mut self, deadline: Instant) -> Result<()> {

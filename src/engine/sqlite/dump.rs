@@ -1,18 +1,17 @@
-//! A schema as lines of text, so that two can be compared and the difference be
-//! read. SQLite keeps the text that created a thing, which one of equal tables may
-//! have been given in another case, with other blanks, quotes or comments.
+//! The schema of a SQLite database as lines of text. SQLite keeps the text that
+//! created a thing, which one of equal tables may have been given in another case,
+//! with other blanks, quotes or comments.
 
+use super::SQLITE;
 use crate::engine::Executor;
 use crate::error::Result;
-use crate::model::Engine;
-use crate::registry;
 use crate::sql::tokens;
 
 /// A line for each cache, column, constraint, index, trigger and view, without
 /// Bustard's own, the usual histories, and those with the names `histories`.
 pub(crate) fn lines(executor: &mut impl Executor, histories: &[&str]) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    for cache in registry::described(executor)? {
+    for cache in described(executor)? {
         lines.push(match (cache.app, cache.tables.as_slice()) {
             (app, []) => format!("cache {} of {}", cache.name, owner(&app)),
             (app, tables) => format!("cache {} of {} on {}", cache.name, owner(&app), tables.join(", ")),
@@ -38,7 +37,7 @@ fn owner(app: &Option<String>) -> &str {
 
 /// The tokens of SQL, each in its plainest spelling.
 fn spelt(sql: &str) -> Vec<String> {
-    tokens(sql, Engine::Sqlite).map(plain).collect()
+    tokens(sql, SQLITE.syntax()).map(plain).collect()
 }
 
 /// SQLite does not tell upper from lower case, but in strings, and takes quotes that
@@ -98,41 +97,34 @@ fn written(tokens: &[String]) -> String {
     text
 }
 
-/// The lines in which two schemas differ: `-` is in the first only, `+` in the
-/// second. Empty where they are equal.
-pub(crate) fn difference(first: &[String], second: &[String]) -> String {
-    // How long the longest common part of what follows is.
-    let mut common = vec![vec![0_usize; second.len() + 1]; first.len() + 1];
-    for i in (0..first.len()).rev() {
-        for j in (0..second.len()).rev() {
-            common[i][j] = match first[i] == second[j] {
-                true => common[i + 1][j + 1] + 1,
-                false => common[i + 1][j].max(common[i][j + 1]),
-            };
+/// A cache as a schema has it.
+struct Described {
+    name: String,
+    app: Option<String>,
+    /// What it is registered on.
+    tables: Vec<String>,
+}
+
+/// All registered caches by name; none where there is no registry.
+fn described(executor: &mut impl Executor) -> Result<Vec<Described>> {
+    let registry = "SELECT 1 FROM main.sqlite_master WHERE name = 'bustard_located'";
+    if executor.rows(registry)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut caches: Vec<Described> = Vec::new();
+    let tables = "SELECT c.name, c.app, l.table_name FROM main.bustard_caches AS c \
+                  LEFT JOIN main.bustard_located AS l ON l.cache = c.name ORDER BY 1, 3";
+    for row in executor.rows(tables)? {
+        let mut columns = row.into_iter();
+        let (name, app) = (columns.next().flatten().unwrap_or_default(), columns.next().flatten());
+        if caches.last().is_none_or(|last| last.name != name) {
+            caches.push(Described { name, app, tables: Vec::new() });
+        }
+        if let (Some(cache), Some(table)) = (caches.last_mut(), columns.next().flatten()) {
+            cache.tables.push(table);
         }
     }
-    let (mut i, mut j) = (0, 0);
-    let mut text = String::new();
-    while i < first.len() || j < second.len() {
-        let (sign, line) = match (first.get(i), second.get(j)) {
-            (Some(one), Some(other)) if one == other => {
-                (i, j) = (i + 1, j + 1);
-                continue;
-            }
-            (Some(one), other) if other.is_none() || common[i + 1][j] >= common[i][j + 1] => {
-                i += 1;
-                ('-', one)
-            }
-            (_, Some(other)) => {
-                j += 1;
-                ('+', other)
-            }
-            // Only where both have ended.
-            (_, None) => break,
-        };
-        text += &format!("\n  {sign} {line}");
-    }
-    text
+    Ok(caches)
 }
 
 #[cfg(test)]
@@ -189,15 +181,5 @@ mod tests {
         let histories =
             "CREATE TABLE log (version INTEGER); CREATE TABLE refinery_schema_history (version INTEGER);";
         assert_eq!(described(histories), [""; 0]);
-    }
-
-    #[test]
-    fn the_difference_is_what_only_one_has() {
-        let lines = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
-        assert_eq!(difference(&lines("abc"), &lines("abc")), "");
-        assert_eq!(difference(&lines("abc"), &lines("adc")), "\n  - b\n  + d");
-        assert_eq!(difference(&lines("ab"), &lines("ba")), "\n  - a\n  + a");
-        assert_eq!(difference(&lines(""), &lines("a")), "\n  + a");
-        assert_eq!(difference(&lines("ab"), &lines("")), "\n  - a\n  - b");
     }
 }

@@ -10,14 +10,17 @@ use rusqlite::ffi::ErrorCode;
 use super::foreign_keys::{Off, Violations};
 use super::pragmas::Pragmas;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
+use crate::engine::inspector::Inspector;
+use crate::engine::registry::Registry;
+use crate::engine::sqlite::{SQLITE, SqliteInspector, SqliteRegistry};
 use crate::engine::{
     Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::failpoint;
-use crate::model::{
-    Applied, Engine, Form, Function, History, HistoryTable, Native, OpenTransaction, Statement, Width,
-};
+use crate::model::{Applied, Form, Function, History, HistoryTable, Statement, Width};
+use crate::model::{Engine, Native, OpenTransaction};
+use crate::sql::Dialect;
 
 /// A session.
 pub(crate) struct SqliteSession<'s> {
@@ -102,8 +105,16 @@ pub(crate) fn patient_rows(
 }
 
 impl Session for SqliteSession<'_> {
-    fn engine(&self) -> Engine {
-        Engine::Sqlite
+    fn dialect(&self) -> &'static dyn Dialect {
+        SQLITE
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &SqliteRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &SqliteInspector
     }
 
     fn read_with(
@@ -314,8 +325,16 @@ impl Native<'_> for &rusqlite::Connection {
 }
 
 impl Transaction for SqliteTransaction<'_> {
-    fn engine(&self) -> Engine {
-        Engine::Sqlite
+    fn dialect(&self) -> &'static dyn Dialect {
+        SQLITE
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &SqliteRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &SqliteInspector
     }
 
     fn enter(&mut self, app: &str, migration: &str) {

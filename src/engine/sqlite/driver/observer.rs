@@ -11,9 +11,9 @@ use rusqlite::config::DbConfig;
 use super::{open, patient_rows};
 use crate::diagnostic::{Action, Advice};
 use crate::engine::Row;
-use crate::engine::observer::{Bell, Observer, Woken};
+use crate::engine::observer::{Bell, Observer, Poller, Woken};
+use crate::engine::sqlite::SqlitePoller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Engine;
 
 pub(crate) struct SqliteObserver {
     path: PathBuf,
@@ -129,8 +129,8 @@ fn identity(_: &Path) -> std::io::Result<FileIdentity> {
 }
 
 impl Observer for SqliteObserver {
-    fn engine(&self) -> Engine {
-        Engine::Sqlite
+    fn poller(self: Box<Self>) -> Box<dyn Poller> {
+        Box::new(SqlitePoller::new(self))
     }
 
     fn connect(&mut self, _deadline: Instant) -> Result<()> {

@@ -14,10 +14,14 @@ use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
 use crate::diagnostic::{Action, Advice};
+use crate::engine::inspector::Inspector;
+use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
+use crate::engine::registry::Registry;
 use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::model::{Engine, Form, Function, History, HistoryTable, Statement, Width};
+use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
+use crate::sql::Dialect;
 
 /// Settings that a migration may change for its session and that the next one
 /// must not inherit. On connections of Bustard's own, all others are reset, too. The role comes after the session's user, which resets it.
@@ -76,8 +80,16 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
 }
 
 impl<L: Transactional> Session for PostgresSession<'_, L> {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn dialect(&self) -> &'static dyn Dialect {
+        POSTGRES
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &PostgresRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &PostgresInspector
     }
 
     fn read_with(
@@ -329,8 +341,16 @@ fn at_commit(failure: Failure) -> Error {
 }
 
 impl<T: Link + Ending> Transaction for Queue<'_, T> {
-    fn engine(&self) -> Engine {
-        Engine::Postgres
+    fn dialect(&self) -> &'static dyn Dialect {
+        POSTGRES
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        &PostgresRegistry
+    }
+
+    fn inspector(&self) -> &'static dyn Inspector {
+        &PostgresInspector
     }
 
     fn enter(&mut self, app: &str, migration: &str) {

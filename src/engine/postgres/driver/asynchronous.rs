@@ -2,6 +2,8 @@
 
 use super::simple_query::Answer;
 use super::{failure, registry_answer};
+use crate::engine::postgres::PostgresRegistry;
+use crate::engine::registry::Calls;
 use crate::engine::{AsyncExecutor, CommitAsync, Row, sealed};
 use crate::error::Result;
 
@@ -10,6 +12,10 @@ macro_rules! executors {
         impl AsyncExecutor for $executor {}
 
         impl sealed::AsyncExecutor for $executor {
+            fn calls(&self) -> &'static dyn Calls {
+                &PostgresRegistry
+            }
+
             async fn rows(&self, sql: &str) -> Result<Vec<Row>> {
                 registry_answer(Answer::of(self.simple_query(sql).await, true))
             }

@@ -1,5 +1,5 @@
-//! Who may read and invalidate caches on PostgreSQL: everybody, unless the
-//! configuration names roles.
+//! Which roles may read and invalidate caches: all, unless the configuration names
+//! some.
 
 use std::collections::BTreeSet;
 
@@ -29,14 +29,14 @@ fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
     (granted.filter(|role| Some(role) != owner.as_ref()).collect(), owner)
 }
 
-/// Whether anybody else than these roles may, or one of them may not.
-pub(crate) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
+/// Whether another role than these may, or one of them may not.
+pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
     let (granted, owner) = grantees(session.rows(GRANTEES)?);
     Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
 }
 
 /// Lets these roles use caches, and no others.
-pub(crate) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
     let functions = FUNCTIONS;
     let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();
     if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {

@@ -1,0 +1,137 @@
+//! The port of the catalogue: what the database itself knows of the tables that an
+//! uninstall would drop: which of them exist, how many rows they have, and what refers
+//! to them.
+//!
+//! In: names as SQL writes them. Out: tables with their schemas. Everything is
+//! asked through whatever runs a query, so that it can be asked before a
+//! transaction and in it. Nothing depends on the search path but where a name
+//! without a schema is looked up: as the statement that drops it will.
+
+use std::fmt;
+
+use super::{Row, quote_ident};
+use crate::diagnostic::{Action, Advice, Code, Diagnostic};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{Dialect, TableName};
+
+/// Runs a query.
+pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<Row>>;
+
+/// A table that exists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Table {
+    /// On SQLite `main`.
+    pub schema: String,
+    pub name: String,
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The table that has it.
+    pub from: Table,
+    pub columns: Vec<String>,
+    pub to: Table,
+}
+
+/// A view or trigger, with its kind, name and SQL.
+pub type Definition = [String; 3];
+
+/// How an engine's catalogue is asked.
+pub trait Inspector: fmt::Debug + Sync {
+    /// Those of the names that are tables now, and all tables of the schemas, each once,
+    /// in the order of their names.
+    fn tables(&self, ask: Ask<'_>, names: &[TableName], schemas: &[String]) -> Result<Vec<Table>>;
+
+    /// How many rows each of the tables has.
+    fn count(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<u64>>;
+
+    /// The foreign keys onto these tables from others, in the order of their tables.
+    fn references(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<Reference>>;
+
+    /// Foreign keys onto tables that have been dropped, where the engine lets them be.
+    fn dangling(&self, ask: Ask<'_>, dropped: &[Table]) -> Result<Vec<Reference>>;
+
+    /// The views and triggers other than those of the tables, where the engine lets them
+    /// be when a table goes that they use.
+    fn views_and_triggers(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<Definition>>;
+}
+
+impl Table {
+    /// The name for people: without the schema on an engine that has no others.
+    pub(crate) fn shown(&self, dialect: &'static dyn Dialect) -> String {
+        let schema = dialect.has_schemas().then_some(self.schema.as_str());
+        TableName::of(schema, &self.name).to_string()
+    }
+
+    /// The name in SQL.
+    pub(crate) fn quoted(&self) -> String {
+        format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+    }
+}
+
+impl Reference {
+    /// That it keeps its table from being dropped.
+    pub(crate) fn in_the_way(&self, dialect: &'static dyn Dialect) -> Diagnostic {
+        let (table, references) = (self.from.shown(dialect), self.to.shown(dialect));
+        let columns = self.columns.join(", ");
+        let message = format!(
+            "the table {table} has a foreign key ({columns}) onto {references}, which would be dropped"
+        );
+        let advice = format!(
+            "drop that foreign key in a migration of the app that {table} belongs to, or uninstall that app first; or "
+        );
+        Diagnostic::new(Code::ReferencedTable, message)
+            .help(Advice::text(advice).then(Action::KeepData).and(" leaves the tables where they are"))
+    }
+}
+
+/// Reads rows of schema and name.
+pub(super) fn tables(rows: Vec<Row>) -> Result<Vec<Table>> {
+    let one = |row: Row| table(&mut row.into_iter());
+    let mut tables = rows.into_iter().map(one).collect::<Result<Vec<_>>>()?;
+    tables.sort();
+    tables.dedup();
+    Ok(tables)
+}
+
+/// Counts the rows of each table with `count`.
+pub(super) fn count(ask: Ask<'_>, tables: &[Table], count: &str) -> Result<Vec<u64>> {
+    let mut counts = Vec::with_capacity(tables.len());
+    for table in tables {
+        let rows = ask(&format!("SELECT {count} FROM {}", table.quoted()))?;
+        let count = rows.into_iter().next().and_then(|row| row.into_iter().next()??.parse().ok());
+        counts.push(count.ok_or_else(strange)?);
+    }
+    Ok(counts)
+}
+
+/// Reads rows of key, table, column and table, one for each column of a key.
+pub(super) fn references(rows: Vec<Row>) -> Result<Vec<Reference>> {
+    let mut references: Vec<(Option<String>, Reference)> = Vec::new();
+    for row in rows {
+        let mut columns = row.into_iter();
+        let key = columns.next().flatten();
+        let from = table(&mut columns)?;
+        let column = columns.next().flatten().ok_or_else(strange)?;
+        let to = table(&mut columns)?;
+        match references.last_mut() {
+            Some((last, reference)) if *last == key && reference.from == from => {
+                reference.columns.push(column)
+            }
+            _ => references.push((key, Reference { from, columns: vec![column], to })),
+        }
+    }
+    Ok(references.into_iter().map(|(_, reference)| reference).collect())
+}
+
+fn table(columns: &mut impl Iterator<Item = Option<String>>) -> Result<Table> {
+    match (columns.next().flatten(), columns.next().flatten()) {
+        (Some(schema), Some(name)) => Ok(Table { schema, name }),
+        _ => Err(strange()),
+    }
+}
+
+pub(super) fn strange() -> Error {
+    Error::new(ErrorKind::Failed, "the database's catalog gave an answer of another shape than asked for")
+}

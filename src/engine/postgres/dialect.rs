@@ -1,0 +1,121 @@
+//! PostgreSQL's SQL.
+
+use sea_query::{Expr, PostgresQueryBuilder, QueryBuilder as _, SchemaStatement, SimpleExpr, Value};
+
+use super::records::PostgresRecords;
+#[cfg(feature = "_sql")]
+use super::refuse;
+use super::registry::PostgresRegistry;
+#[cfg(feature = "_sql")]
+use crate::sql::{Admission, Unit};
+use crate::sql::{
+    Dialect, Query, RecordsSql, RegistrySql, Semicolons, Shell, Syntax, write_query, write_schema,
+};
+
+/// PostgreSQL's SQL.
+pub(crate) const POSTGRES: &dyn Dialect = &PostgresDialect;
+
+#[derive(Debug)]
+struct PostgresDialect;
+
+static SYNTAX: Syntax = Syntax {
+    #[cfg(feature = "_sql")]
+    tokenizer: || &sqlparser::dialect::PostgreSqlDialect {},
+    escaped_strings: true,
+    foreign_quotes: false,
+    nested_comments: true,
+    semicolons: Semicolons::ParenthesesAndBlocks,
+    shell: Shell::Backslash,
+    folds_quoted_names: false,
+    default_schema: None,
+    backslash_setting: true,
+};
+
+/// The schema of everything that is Bustard's own, so that apps in different schemas
+/// of one database share it.
+const SCHEMA: &str = "bustard";
+
+/// Checks what is deferred, as a commit would: while that is pending, the next
+/// migration could not alter or drop its table.
+const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
+    (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
+        (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \
+         HAVING pg_catalog.bool_or(condeferred) AND pg_catalog.bool_and(condeferrable)) AS c \
+     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.connamespace); \
+    BEGIN IF deferred IS NOT NULL THEN SET CONSTRAINTS ALL IMMEDIATE; \
+    EXECUTE pg_catalog.format('SET CONSTRAINTS %s DEFERRED', deferred); END IF; END $$";
+
+impl Dialect for PostgresDialect {
+    fn name(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
+    fn variant(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn syntax(&self) -> &'static Syntax {
+        &SYNTAX
+    }
+
+    fn shell(&self) -> &'static str {
+        "psql"
+    }
+
+    #[cfg(feature = "_sql")]
+    fn refuse(&self, unit: &Unit<'_>) -> Admission {
+        refuse::refuse(unit)
+    }
+
+    fn registry(&self) -> &'static dyn RegistrySql {
+        &PostgresRegistry
+    }
+
+    fn records(&self) -> &'static dyn RecordsSql {
+        &PostgresRecords
+    }
+
+    fn has_schemas(&self) -> bool {
+        true
+    }
+
+    fn longest_table_name(&self) -> Option<usize> {
+        Some(63)
+    }
+
+    fn own_table(&self, table: &'static str) -> (&'static str, String) {
+        (SCHEMA, table.to_owned())
+    }
+
+    fn own_schema(&self) -> Option<&'static str> {
+        Some(SCHEMA)
+    }
+
+    fn literal(&self, text: &str) -> String {
+        PostgresQueryBuilder.value_to_string(&text.into())
+    }
+
+    fn equals(&self) -> &'static str {
+        "OPERATOR(pg_catalog.=)"
+    }
+
+    /// The search path may name a schema that another role fills, before `pg_catalog`.
+    fn among(&self, column: &'static str, values: Vec<Value>) -> SimpleExpr {
+        let equals = self.equals();
+        let places: Vec<String> = (1..=values.len()).map(|n| format!("{column} {equals} ${n}")).collect();
+        let places = if places.is_empty() { "false".to_owned() } else { places.join(" OR ") };
+        Expr::cust_with_values(format!("({places})"), values)
+    }
+
+    fn check_deferred(&self) -> Option<&'static str> {
+        Some(CHECK_DEFERRED)
+    }
+
+    fn write(&self, query: Query<'_>) -> String {
+        write_query(query, PostgresQueryBuilder)
+    }
+
+    fn write_schema(&self, statement: &SchemaStatement) -> Option<String> {
+        write_schema(statement, PostgresQueryBuilder)
+    }
+}

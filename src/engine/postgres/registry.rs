@@ -1,0 +1,327 @@
+//! The registry on PostgreSQL: calls of the SQL API in the schema `bustard`.
+
+use sea_query::{Expr, ExprTrait, Order, PostgresQueryBuilder, Query};
+
+use super::roles;
+#[cfg(feature = "tokio")]
+use crate::engine::registry::Calls;
+use crate::engine::registry::Registry;
+use crate::engine::{Session, Transaction, sealed};
+use crate::error::Result;
+use crate::model::{RegisterCache, Statement, UnregisterCache};
+use crate::sql::{Manner, RegistrySql, TableName};
+
+/// The registry on PostgreSQL.
+#[derive(Debug)]
+pub(crate) struct PostgresRegistry;
+
+const LIST: &str = "SELECT name, app, version, \
+    pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
+    FROM bustard.caches ORDER BY name";
+
+/// Whatever the database's default isolation, which several statements in one
+/// message would otherwise run in.
+pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
+
+/// As `bustard.notify()`, in half the time.
+pub(super) const NOTIFY: &str = "NOTIFY bustard";
+
+/// From now on the connection hears of changes; and who serves it.
+pub(super) const LISTEN: &str = "LISTEN bustard;SELECT pg_catalog.pg_backend_pid()";
+
+pub(super) const UNLISTEN: &str = "UNLISTEN bustard";
+
+pub(super) const ROLE: &str = "SELECT pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)";
+
+/// How far a hot standby is behind: whether it is one; who receives what it replays;
+/// whether all of that is replayed; how long ago what was received last was sent and
+/// received, and how old the last replayed commit is, both in microseconds. Most of the receiver's columns
+/// are NULL to roles without `pg_read_all_stats`.
+pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, \
+    COALESCE(w.latest_end_lsn OPERATOR(pg_catalog.<=) pg_catalog.pg_last_wal_replay_lsn(), \
+        pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()), \
+    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) LEAST(w.last_msg_send_time, w.last_msg_receipt_time)) \
+        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8, \
+    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.pg_last_xact_replay_timestamp()) \
+        OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 \
+    FROM (SELECT) AS once LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true";
+
+/// One look: the sum of everything, with who serves the connection and whether it is
+/// a hot standby; and the caches, unless the sum is the one that is known. Numbers go
+/// as text, since operators, a minus too, are the caller's.
+pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
+    let (n, nonce) = known.unzip();
+    let arguments = [n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
+    let columns = "s.name, s.app, s.n, s.nonce, s.unfolded, server.process, server.standby";
+    let server = "SELECT pg_catalog.pg_backend_pid() AS process, pg_catalog.pg_is_in_recovery() AS standby";
+    let from = format!("bustard.snapshot($1, $2, $3) AS s LEFT JOIN ({server}) AS server ON s.name IS NULL");
+    Query::select()
+        .expr(Expr::cust_with_values(format!("{columns} FROM {from}"), arguments))
+        .to_string(PostgresQueryBuilder)
+}
+
+/// An array as text.
+fn array(names: &[&str]) -> String {
+    let quoted = |name: &&str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+    format!("{{{}}}", names.iter().map(quoted).collect::<Vec<_>>().join(","))
+}
+
+fn call(function: &str, arguments: impl IntoIterator<Item = Option<String>>) -> String {
+    let arguments: Vec<sea_query::Value> = arguments.into_iter().map(Into::into).collect();
+    let places = (1..=arguments.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
+    Query::select()
+        .expr(Expr::cust_with_values(format!("bustard.{function}({places})"), arguments))
+        .to_string(PostgresQueryBuilder)
+}
+
+fn register(name: &str, app: Option<&str>) -> String {
+    call("register_cache", [Some(name.to_owned()), app.map(str::to_owned)])
+}
+
+/// Registers it with the owner that its row still names, and the tables that it had then.
+fn register_again(name: &str) -> String {
+    call("register_cache_again", [Some(name.to_owned())])
+}
+
+/// With `lenient`, tables that are not there are passed over.
+fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
+    on_tables("register_cache_on", name, app, tables, lenient)
+}
+
+/// Registers it, or gives it these tables if this app has registered it already.
+fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
+    on_tables("ensure_cache", name, Some(app), tables, lenient)
+}
+
+fn on_tables(function: &str, name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
+    let places = (3..tables.len() + 3).map(|i| format!("${i}"));
+    let places = match lenient {
+        false => places.collect::<Vec<_>>().join(", "),
+        true => format!(
+            "VARIADIC ARRAY(SELECT t.name FROM (VALUES {}) AS t (name) WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)",
+            places.map(|place| format!("({place}::pg_catalog.text)")).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let values = [Some(name.to_owned()), app.map(str::to_owned)];
+    let values = values.into_iter().chain(tables.iter().map(|table| Some(table.as_str().to_owned())));
+    let values: Vec<sea_query::Value> = values.map(Into::into).collect();
+    let places = match tables {
+        [] => "VARIADIC '{}'::pg_catalog.text[]".to_owned(),
+        _ => places,
+    };
+    let call = format!("bustard.{function}($1, $2, {places})");
+    Query::select().expr(Expr::cust_with_values(call, values)).to_string(PostgresQueryBuilder)
+}
+
+fn install_triggers() -> String {
+    call("install_triggers", [])
+}
+
+fn unregister(name: &str) -> String {
+    call("unregister_cache", [Some(name.to_owned())])
+}
+
+/// A cache that is unregistered stays so; an unknown name is an error.
+fn unregister_if_registered(name: &str) -> String {
+    let former = "SELECT FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND NOT c.active";
+    let call = format!("bustard.unregister_cache($1) WHERE NOT EXISTS ({former})");
+    Query::select().expr(Expr::cust_with_values(call, [name])).to_string(PostgresQueryBuilder)
+}
+
+/// Undoes a registration.
+fn undo_register(name: &str) -> String {
+    call("undo_register_cache", [Some(name.to_owned())])
+}
+
+fn get_version(name: &str) -> String {
+    call("get_version", [Some(name.to_owned())])
+}
+
+fn invalidate(names: &[&str]) -> String {
+    call("invalidate", names.iter().map(|name| Some((*name).to_owned())))
+}
+
+fn invalidate_all() -> String {
+    call("invalidate_all", [])
+}
+
+fn identity(name: &str) -> String {
+    Query::select()
+        .expr(Expr::cust_with_values("i.n, i.nonce, i.own FROM bustard.identity($1) AS i", [name]))
+        .to_string(PostgresQueryBuilder)
+}
+
+impl RegistrySql for PostgresRegistry {
+    fn list(&self) -> &'static str {
+        LIST
+    }
+
+    fn names(&self) -> &'static str {
+        "SELECT name FROM bustard.caches"
+    }
+
+    fn owned(&self) -> &'static str {
+        "SELECT c.name, c.app FROM bustard.caches AS c ORDER BY c.name"
+    }
+
+    fn former(&self) -> &'static str {
+        "SELECT c.name, c.app FROM bustard.cache AS c WHERE NOT c.active"
+    }
+
+    fn missing_triggers(&self) -> &'static str {
+        "SELECT cache, relation, why FROM bustard.untracked()"
+    }
+
+    fn owners(&self, names: &[&str]) -> String {
+        Query::select()
+            .columns(["name", "app"])
+            .from(("bustard", "caches"))
+            .and_where(Expr::col("name").is_in(names.iter().copied()))
+            .order_by("name", Order::Asc)
+            .to_string(PostgresQueryBuilder)
+    }
+
+    fn version(&self, name: &str) -> String {
+        get_version(name)
+    }
+
+    fn identity(&self, name: &str) -> String {
+        identity(name)
+    }
+
+    fn invalidate_all(&self) -> String {
+        invalidate_all()
+    }
+
+    fn forget_all(&self, app: &str) -> String {
+        let ids = "cache_id OPERATOR(pg_catalog.=) ANY (SELECT c.id FROM bustard.cache AS c \
+                   WHERE c.app OPERATOR(pg_catalog.=) $1 AND NOT c.active)";
+        let mut delete = Query::delete();
+        delete.from_table(("bustard", "tracked_table")).and_where(Expr::cust_with_values(ids, [app]));
+        delete.to_string(PostgresQueryBuilder)
+    }
+
+    fn shown_register(
+        &self,
+        name: &str,
+        tables: &[TableName],
+        owner: Option<&str>,
+        manner: Manner,
+    ) -> String {
+        format!("{};", register_call(name, tables, owner, manner))
+    }
+
+    fn shown_unregister(&self, name: &str, undoes: bool, manner: Manner) -> String {
+        format!("{};", unregister_call(name, undoes, manner))
+    }
+
+    fn notify(&self) -> Option<&'static str> {
+        Some(NOTIFY)
+    }
+}
+
+fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
+    match owner {
+        None => register_again(name),
+        Some(owner) if manner.repeatable => ensure(name, owner, tables, manner.lenient),
+        owner if tables.is_empty() => register(name, owner),
+        owner => register_on(name, owner, tables, manner.lenient),
+    }
+}
+
+fn unregister_call(name: &str, undoes: bool, manner: Manner) -> String {
+    match undoes {
+        true => undo_register(name),
+        false if manner.repeatable => unregister_if_registered(name),
+        false => unregister(name),
+    }
+}
+
+impl Registry for PostgresRegistry {
+    fn register(&self, executor: &mut dyn sealed::Executor, name: &str, app: Option<&str>) -> Result<()> {
+        executor.write(&register(name, app))
+    }
+
+    fn unregister(&self, executor: &mut dyn sealed::Executor, name: &str) -> Result<()> {
+        executor.write(&unregister(name))
+    }
+
+    fn invalidate(&self, executor: &mut dyn sealed::Executor, names: &[&str]) -> Result<()> {
+        executor.write(&invalidate(names))
+    }
+
+    fn register_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        register: &RegisterCache,
+        app: &str,
+        manner: Manner,
+    ) -> Result<()> {
+        let sql = register_call(&register.name, &register.tables, register.owner(app), manner);
+        transaction.execute_as_runner(Statement::generated(sql, register.place.clone()))
+    }
+
+    fn unregister_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        unregister: &UnregisterCache,
+        manner: Manner,
+    ) -> Result<()> {
+        let sql = unregister_call(&unregister.name, unregister.undoes, manner);
+        transaction.execute_as_runner(Statement::generated(sql, unregister.place.clone()))
+    }
+
+    fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        transaction.execute(Statement::generated(install_triggers(), None))
+    }
+
+    /// Folds what can be folded, in a short transaction of its own, and tells the
+    /// reading side that there is something to look at.
+    fn after_commit(&self, session: &mut dyn Session) {
+        if let Err(error) = session.rows(&format!("{FOLD};{NOTIFY}")) {
+            log::debug!("the registry could not be folded: {error}");
+            if let Err(error) = session.rows(&format!("ROLLBACK;{NOTIFY}")) {
+                log::debug!("readers could not be notified: {error}");
+            }
+        }
+    }
+
+    fn grants_differ(&self, session: &mut dyn Session, roles: &[String]) -> Result<bool> {
+        roles::differ(session, roles)
+    }
+
+    fn set_grants(&self, transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+        roles::set(transaction, roles)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Calls for PostgresRegistry {
+    fn register(&self, name: &str, app: Option<&str>) -> String {
+        register(name, app)
+    }
+
+    fn unregister(&self, name: &str) -> String {
+        unregister(name)
+    }
+
+    fn version(&self, name: &str) -> String {
+        get_version(name)
+    }
+
+    fn identity(&self, name: &str) -> String {
+        identity(name)
+    }
+
+    fn invalidate(&self, names: &[&str]) -> String {
+        invalidate(names)
+    }
+
+    fn invalidate_all(&self) -> String {
+        invalidate_all()
+    }
+
+    fn notify(&self) -> &'static str {
+        NOTIFY
+    }
+}

@@ -1,0 +1,107 @@
+//! The port of the registry: what an engine does so that caches are tracked.
+//!
+//! The steps of an operation are the engine's: a call of a function in the database,
+//! or several statements. Names, types and errors are common.
+
+use std::fmt;
+
+use super::{Row, Session, Transaction, sealed};
+use crate::diagnostic::{Code, nearest};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{RegisterCache, UnregisterCache};
+use crate::sql::Manner;
+
+/// How an engine changes the registry.
+pub trait Registry: fmt::Debug + Sync {
+    /// Registers a cache for an app.
+    fn register(&self, executor: &mut dyn sealed::Executor, name: &str, app: Option<&str>) -> Result<()>;
+
+    /// Unregisters a cache.
+    fn unregister(&self, executor: &mut dyn sealed::Executor, name: &str) -> Result<()>;
+
+    /// Gives each of the caches a new version, or none of them.
+    fn invalidate(&self, executor: &mut dyn sealed::Executor, names: &[&str]) -> Result<()>;
+
+    /// Registers a cache in a migration, for the app or as it was before it was
+    /// unregistered.
+    fn register_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        register: &RegisterCache,
+        app: &str,
+        manner: Manner,
+    ) -> Result<()>;
+
+    /// Unregisters a cache in a migration.
+    fn unregister_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        unregister: &UnregisterCache,
+        manner: Manner,
+    ) -> Result<()>;
+
+    /// Installs the triggers that are missing.
+    fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()>;
+
+    /// What follows a commit, outside of it. A failure does no harm: readers poll.
+    fn after_commit(&self, _session: &mut dyn Session) {}
+
+    /// Whether other roles than these may read and invalidate caches, or one of these
+    /// may not. An engine without roles has nothing to compare.
+    fn grants_differ(&self, _session: &mut dyn Session, _roles: &[String]) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Lets these roles and no others read and invalidate caches. Does nothing on an
+    /// engine without roles.
+    fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The registry of an engine on which every call is one statement.
+#[cfg(feature = "tokio")]
+pub trait Calls: fmt::Debug + Sync {
+    fn register(&self, name: &str, app: Option<&str>) -> String;
+    fn unregister(&self, name: &str) -> String;
+    fn version(&self, name: &str) -> String;
+    fn identity(&self, name: &str) -> String;
+    fn invalidate(&self, names: &[&str]) -> String;
+    fn invalidate_all(&self) -> String;
+    fn notify(&self) -> &'static str;
+}
+
+/// The error for a name that is not registered.
+pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a String>) -> Error {
+    let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));
+    match nearest(name, registered.into_iter().map(String::as_str)) {
+        Some(near) => error.help(format!("did you mean {near}?")),
+        None => error.help("a migration registers it with `-- bustard: register cache NAME`"),
+    }
+}
+
+/// The same, compared with the names that are registered now.
+pub(crate) fn unknown_now(executor: &mut dyn sealed::Executor, name: &str) -> Result<Error> {
+    let rows = executor.rows(executor.dialect().registry().names())?;
+    let names: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    Ok(unknown(name, &names))
+}
+
+/// The error for a name that is registered already.
+pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
+    let owner = owner.map_or_else(String::new, |owner| format!(" by the app {owner}"));
+    Error::new(ErrorKind::Cache, format!("the cache {name} is already registered{owner}"))
+        .with_code(Code::DuplicateCache)
+        .help("choose another name, or unregister that one first")
+}
+
+/// The error for a row of the registry that Bustard has not written.
+pub(crate) fn not_a_version() -> Error {
+    Error::new(ErrorKind::Failed, "the registry holds something that is no cache version")
+        .help("its tables are Bustard's own: nothing else should write to them")
+}
+
+/// The first column of the first row.
+pub(crate) fn single(rows: &[Row]) -> Option<&str> {
+    rows.first()?.first()?.as_deref()
+}

@@ -1,0 +1,71 @@
+//! The versions of all caches in a SQLite file, read again when the file has changed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::registry_sql::{DATA_VERSION, SqliteRegistrySql, snapshot};
+use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Woken, seen};
+use crate::engine::registry::{not_a_version, single};
+use crate::error::Result;
+use crate::sql::RegistrySql;
+
+/// Reads versions in a file.
+pub(crate) struct SqlitePoller {
+    observer: Box<dyn Observer>,
+    /// `data_version` says whether another connection has committed.
+    interest: Interest<String>,
+}
+
+impl SqlitePoller {
+    pub(crate) fn new(observer: Box<dyn Observer>) -> Self {
+        SqlitePoller { observer, interest: Interest::default() }
+    }
+}
+
+impl Poller for SqlitePoller {
+    fn bell(&self) -> Arc<dyn Bell> {
+        self.observer.bell()
+    }
+
+    fn connect(&mut self, deadline: Instant) -> Result<()> {
+        self.interest.known = None;
+        self.observer.connect(deadline)
+    }
+
+    fn look(&mut self, wanted: Option<&[&str]>, _notify: bool, deadline: Instant) -> Result<Look> {
+        let named = self.interest.want(wanted);
+        // Before the caches: what changes in between is seen by the next look.
+        let version = self.observer.rows(None, DATA_VERSION, deadline)?;
+        let version = single(&version).ok_or_else(not_a_version)?.to_owned();
+        if self.interest.known.as_ref() == Some(&version) {
+            return Ok(Look { caches: None, age: Duration::ZERO });
+        }
+        let rows = self.observer.rows(None, &snapshot(named), deadline)?;
+        let caches = rows.into_iter().map(seen).collect::<Result<_>>()?;
+        self.interest.known = Some(version);
+        Ok(Look { caches: Some(caches), age: Duration::ZERO })
+    }
+
+    /// SQLite adds up in place: there is nothing to fold.
+    fn fold(&mut self, _deadline: Instant) {}
+
+    fn names(&mut self, deadline: Instant) -> Result<Vec<String>> {
+        let rows = self.observer.rows(None, SqliteRegistrySql.names(), deadline)?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    fn is_direct(&self) -> bool {
+        true
+    }
+
+    fn forget(&mut self) {
+        self.interest.known = None;
+    }
+
+    fn wait(&mut self, until: Instant) -> Result<Woken> {
+        self.observer.wait(until)
+    }
+}
+
+#[cfg(test)]
+mod tests;

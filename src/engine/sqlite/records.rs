@@ -1,0 +1,48 @@
+//! The records on SQLite.
+
+use sea_query::{Expr, SimpleExpr};
+
+use crate::sql::RecordsSql;
+
+/// The records on SQLite.
+#[derive(Debug)]
+pub(super) struct SqliteRecords;
+
+impl RecordsSql for SqliteRecords {
+    fn apps(&self) -> &'static str {
+        "SELECT 'app', label, history, state, NULL, NULL, NULL, NULL FROM main.bustard_app"
+    }
+
+    fn repeatables(&self) -> String {
+        let definition = definition("r.name");
+        format!(
+            "SELECT 'repeatable', r.app, r.name, r.checksum, r.is_current, r.installed_at, r.edition, \
+             r.edition IS NOT NULL AND r.definition IS NOT {definition} FROM main.bustard_repeatable AS r"
+        )
+    }
+
+    fn definition(&self, name: &str) -> SimpleExpr {
+        Expr::cust_with_values(definition("?"), [name])
+    }
+
+    fn is_current(&self) -> SimpleExpr {
+        Expr::cust("is_current = 1")
+    }
+
+    fn boolean(&self, value: bool) -> SimpleExpr {
+        Expr::cust(if value { "1" } else { "0" })
+    }
+
+    fn now(&self) -> SimpleExpr {
+        Expr::cust("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
+    }
+
+    fn settle_owner(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// The SQL of the view with this name, which is SQL.
+fn definition(name: &str) -> String {
+    format!("(SELECT m.sql FROM main.sqlite_master AS m WHERE m.name = 'bustard_' || {name})")
+}

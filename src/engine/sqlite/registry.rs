@@ -1,0 +1,221 @@
+//! The registry on SQLite. Each operation hangs on one statement, so that it is whole
+//! even where no transaction is open.
+
+use std::collections::BTreeSet;
+
+use sea_query::{Expr, ExprTrait, Func, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
+
+use super::registry_sql::{ALL, TABLE, VIEW, id_of, invalidated};
+use super::tracked_tables;
+use crate::engine::registry::{Registry, taken, unknown, unknown_now};
+use crate::engine::sealed::Executor;
+use crate::engine::{Row, Transaction};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{RegisterCache, UnregisterCache};
+use crate::sql::{Dialect, Manner};
+
+/// The registry on SQLite.
+#[derive(Debug)]
+pub(crate) struct SqliteRegistry;
+
+fn now() -> SimpleExpr {
+    Expr::cust("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
+}
+
+/// The statement that makes an unregistered name a registered one again.
+fn activate(name: &str) -> UpdateStatement {
+    Query::update()
+        .table(TABLE)
+        .values([("active", 1.into()), ("registered_at", now())])
+        .values(invalidated())
+        .and_where(Expr::col("name").eq(name))
+        .and_where(Expr::col("active").eq(0))
+        .and_where(Expr::col("id").ne(ALL))
+        .returning_col("id")
+        .to_owned()
+}
+
+fn register(executor: &mut dyn Executor, name: &str, app: Option<&str>) -> Result<()> {
+    let again = activate(name).value("app", app.map(str::to_owned)).to_string(SqliteQueryBuilder);
+    if !executor.rows(&again)?.is_empty() {
+        return Ok(());
+    }
+    let next_id = Query::select()
+        .expr(Expr::cust("max(id) + 1"))
+        .expr(Expr::val(name))
+        .expr(Expr::val(app.map(str::to_owned)))
+        .from(TABLE)
+        // SQLite takes ON for a join's without it.
+        .and_where(Expr::cust("TRUE"))
+        .to_owned();
+    let mut insert = Query::insert();
+    insert.into_table(TABLE).columns(["id", "name", "app"]);
+    insert.select_from(next_id).map_err(|error| {
+        Error::new(ErrorKind::Failed, "the registration could not be written").caused_by(error)
+    })?;
+    insert.on_conflict(OnConflict::column("name").do_nothing().to_owned()).returning_col("id");
+    if !executor.rows(&insert.to_string(SqliteQueryBuilder))?.is_empty() {
+        return Ok(());
+    }
+    let rows = executor.rows(&executor.dialect().registry().owners(&[name]))?;
+    let owner = rows.first().and_then(|row| row.get(1)?.as_deref());
+    Err(taken(name, owner))
+}
+
+/// Registers it, unless this app has registered it already.
+fn ensure(executor: &mut dyn Executor, name: &str, app: &str) -> Result<()> {
+    let rows = executor.rows(&executor.dialect().registry().owners(&[name]))?;
+    match rows.first().and_then(|row| row.get(1)?.as_deref()) {
+        Some(owner) if owner == app => Ok(()),
+        _ => register(executor, name, Some(app)),
+    }
+}
+
+/// Whether it was registered once and is not now.
+fn is_former(executor: &mut dyn Executor, name: &str) -> Result<bool> {
+    let former =
+        id_of(name).and_where(Expr::col("active").eq(0)).and_where(Expr::col("id").ne(ALL)).to_owned();
+    Ok(!executor.rows(&former.to_string(SqliteQueryBuilder))?.is_empty())
+}
+
+/// Registers it with the owner that its row still names.
+fn register_again(executor: &mut dyn Executor, name: &str) -> Result<()> {
+    match executor.rows(&activate(name).to_string(SqliteQueryBuilder))?.is_empty() {
+        true => register(executor, name, None),
+        false => Ok(()),
+    }
+}
+
+fn unregister(executor: &mut dyn Executor, name: &str) -> Result<()> {
+    let update = Query::update()
+        .table(TABLE)
+        .value("active", 0)
+        .and_where(Expr::col("name").eq(name))
+        .and_where(Expr::col("active").eq(1))
+        .returning_col("id")
+        .to_string(SqliteQueryBuilder);
+    if executor.rows(&update)?.is_empty() {
+        return Err(unknown_now(executor, name)?);
+    }
+    match tracked_tables::drop_unwanted(executor) {
+        // They do nothing any more, and the next run drops them.
+        Err(error) if executor.commits() => {
+            log::debug!("the triggers of {name} could not be dropped: {error}");
+            Ok(())
+        }
+        dropped => dropped,
+    }
+}
+
+/// The one statement says itself that all the names must be there: otherwise one
+/// could be unregistered between a look and the update.
+fn invalidate(executor: &mut dyn Executor, names: &[&str]) -> Result<()> {
+    let asked: BTreeSet<&str> = names.iter().copied().collect();
+    let registered = Query::select()
+        .expr(Func::count(Expr::col("name")))
+        .from(VIEW)
+        .and_where(Expr::col("name").is_in(asked.iter().copied()))
+        .to_owned();
+    let all_registered = Expr::val(asked.len() as u64).eq(SimpleExpr::from(registered));
+    let update = Query::update()
+        .table(TABLE)
+        .values(invalidated())
+        .and_where(Expr::col("name").is_in(asked))
+        .and_where(Expr::col("active").eq(1))
+        .and_where(all_registered)
+        .returning_col("id")
+        .to_string(SqliteQueryBuilder);
+    loop {
+        if !executor.rows(&update)?.is_empty() {
+            return Ok(());
+        }
+        let registered = registered_names(executor)?;
+        if let Some(name) = names.iter().find(|name| !registered.iter().any(|known| known == *name)) {
+            return Err(unknown(name, &registered));
+        }
+        // It has been registered since.
+    }
+}
+
+fn registered_names(executor: &mut dyn Executor) -> Result<Vec<String>> {
+    let rows = executor.rows(executor.dialect().registry().names())?;
+    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
+impl Registry for SqliteRegistry {
+    fn register(&self, executor: &mut dyn Executor, name: &str, app: Option<&str>) -> Result<()> {
+        register(executor, name, app)
+    }
+
+    fn unregister(&self, executor: &mut dyn Executor, name: &str) -> Result<()> {
+        unregister(executor, name)
+    }
+
+    fn invalidate(&self, executor: &mut dyn Executor, names: &[&str]) -> Result<()> {
+        invalidate(executor, names)
+    }
+
+    fn register_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        cache: &RegisterCache,
+        app: &str,
+        manner: Manner,
+    ) -> Result<()> {
+        let executor = &mut Within(transaction);
+        let name = &cache.name;
+        let registered = match cache.owner(app) {
+            None => register_again(executor, name).and_then(|()| tracked_tables::track_again(executor, name)),
+            Some(owner) if manner.repeatable => ensure(executor, name, owner)
+                .and_then(|()| tracked_tables::track_instead(executor, name, &cache.tables, manner.lenient)),
+            owner => register(executor, name, owner).and_then(|()| match cache.tables.is_empty() {
+                true => Ok(()),
+                false => tracked_tables::track(executor, name, &cache.tables, manner.lenient),
+            }),
+        };
+        registered.map_err(|error| error.at(cache.place.clone()))
+    }
+
+    fn unregister_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        cache: &UnregisterCache,
+        manner: Manner,
+    ) -> Result<()> {
+        let executor = &mut Within(transaction);
+        let name = &cache.name;
+        if manner.repeatable && is_former(executor, name)? {
+            return Ok(());
+        }
+        let unregistered = unregister(executor, name).and_then(|()| match cache.undoes {
+            true => tracked_tables::forget(executor, name),
+            false => Ok(()),
+        });
+        unregistered.map_err(|error| error.at(cache.place.clone()))
+    }
+
+    fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        tracked_tables::install(&mut Within(transaction))
+    }
+}
+
+/// The open transaction of a migration.
+struct Within<'t>(&'t mut dyn Transaction);
+
+impl Executor for Within<'_> {
+    fn dialect(&self) -> &'static dyn Dialect {
+        self.0.dialect()
+    }
+
+    fn registry(&self) -> &'static dyn Registry {
+        self.0.registry()
+    }
+
+    fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        self.0.rows(sql)
+    }
+
+    fn commits(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,130 @@
+//! The registry's SQL on SQLite: one row for each cache in `bustard_cache`, and row 1
+//! for all of them.
+
+use sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder};
+
+use crate::sql::{Manner, RegistrySql, TableName};
+
+/// The registry's SQL.
+#[derive(Debug)]
+pub(super) struct SqliteRegistrySql;
+
+/// Changes with every commit of another connection.
+pub(super) const DATA_VERSION: &str = "PRAGMA main.data_version";
+
+// In the database itself, whatever is attached to it.
+pub(super) const TABLE: (&str, &str) = ("main", "bustard_cache");
+pub(super) const VIEW: (&str, &str) = ("main", "bustard_caches");
+pub(super) const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
+/// The row that stands for all caches.
+pub(super) const ALL: i64 = 1;
+
+/// One more invalidation: the count goes up, the nonce is drawn anew.
+pub(super) fn invalidated() -> [(&'static str, SimpleExpr); 2] {
+    [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
+}
+
+/// The id that a name has, as a query.
+pub(super) fn id_of(name: &str) -> SelectStatement {
+    Query::select().column("id").from(TABLE).and_where(Expr::col("name").eq(name)).to_owned()
+}
+
+/// All caches, or the wanted ones, with what their versions stand for.
+pub(super) fn snapshot(wanted: Option<&[&str]>) -> String {
+    Query::select()
+        .columns([("c", "name"), ("c", "app")])
+        .expr(Expr::cust("c.n + a.n"))
+        .expr(Expr::cust("(c.nonce | a.nonce) - (c.nonce & a.nonce)"))
+        .from_as(TABLE, "c")
+        .join_as(JoinType::InnerJoin, TABLE, "a", Expr::col(("a", "id")).eq(ALL))
+        .and_where(Expr::col(("c", "active")).eq(1))
+        .and_where_option(wanted.map(|names| Expr::col(("c", "name")).is_in(names.iter().copied())))
+        .to_string(SqliteQueryBuilder)
+}
+
+impl RegistrySql for SqliteRegistrySql {
+    fn list(&self) -> &'static str {
+        "SELECT name, app, version, registered_at FROM main.bustard_caches ORDER BY name"
+    }
+
+    fn names(&self) -> &'static str {
+        "SELECT name FROM main.bustard_caches"
+    }
+
+    fn owned(&self) -> &'static str {
+        "SELECT name, app FROM main.bustard_caches ORDER BY name"
+    }
+
+    fn former(&self) -> &'static str {
+        "SELECT name, app FROM main.bustard_cache WHERE active = 0"
+    }
+
+    fn missing_triggers(&self) -> &'static str {
+        "SELECT cache, table_name, why FROM main.bustard_untracked"
+    }
+
+    fn owners(&self, names: &[&str]) -> String {
+        Query::select()
+            .columns(["name", "app"])
+            .from(VIEW)
+            .and_where(Expr::col("name").is_in(names.iter().copied()))
+            .to_string(SqliteQueryBuilder)
+    }
+
+    fn version(&self, name: &str) -> String {
+        Query::select()
+            .column("version")
+            .from(VIEW)
+            .and_where(Expr::col("name").eq(name))
+            .to_string(SqliteQueryBuilder)
+    }
+
+    fn identity(&self, name: &str) -> String {
+        // XOR as in the view.
+        let select = "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL \
+                      FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
+                      WHERE c.name = ? AND c.active = 1";
+        Query::select().expr(Expr::cust_with_values(select, [name])).to_string(SqliteQueryBuilder)
+    }
+
+    fn invalidate_all(&self) -> String {
+        Query::update()
+            .table(TABLE)
+            .values(invalidated())
+            .and_where(Expr::col("id").eq(ALL))
+            .to_string(SqliteQueryBuilder)
+    }
+
+    fn forget_all(&self, app: &str) -> String {
+        let caches = Query::select()
+            .column("id")
+            .from(TABLE)
+            .and_where(Expr::col("app").eq(app))
+            .and_where(Expr::col("active").eq(0))
+            .to_owned();
+        let mut delete = Query::delete();
+        delete.from_table(TRACKED).and_where(Expr::col("cache_id").in_subquery(caches));
+        delete.to_string(SqliteQueryBuilder)
+    }
+
+    /// SQLite has no functions to call: what is shown is the directive.
+    fn shown_register(
+        &self,
+        name: &str,
+        tables: &[TableName],
+        _owner: Option<&str>,
+        _manner: Manner,
+    ) -> String {
+        let tables: Vec<&str> = tables.iter().map(TableName::as_str).collect();
+        let on = if tables.is_empty() { String::new() } else { format!(" on {}", tables.join(", ")) };
+        format!("-- bustard: register cache {name}{on}")
+    }
+
+    fn shown_unregister(&self, name: &str, _undoes: bool, _manner: Manner) -> String {
+        format!("-- bustard: unregister cache {name}")
+    }
+
+    fn notify(&self) -> Option<&'static str> {
+        None
+    }
+}
