@@ -28,7 +28,7 @@ mod watchdog;
 pub use binaries::{Binaries, unprivileged};
 pub use cluster::{Cluster, LOCAL_TRUST};
 pub use database::{Database, Rows};
-pub use example::example;
+pub use example::{cargo, example};
 pub use faults::{faulty_bustard, faulty_test};
 pub use pgbouncer::PgBouncer;
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};

@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
-use super::example::as_the_tests;
+use super::example::cargo;
 use super::process::Outcome;
 
 /// The parts of the package that Cargo needs to build its command and its tests.
@@ -100,8 +99,7 @@ impl SeededBuild {
             return path.clone();
         }
         let _lock = self.lock();
-        let mut cargo = Command::new(env!("CARGO"));
-        as_the_tests(&mut cargo, &["build", "--offline", "--locked", "--message-format", "json"]);
+        let mut cargo = cargo(&["build", "--offline", "--locked", "--message-format", "json"]);
         cargo.current_dir(self.copy()).args(arguments);
         cargo.env("CARGO_TARGET_DIR", self.directory.join("built")).env("CARGO_BUILD_BUILD_DIR", target());
         let messages = Outcome::of_build(cargo).success().stdout;
