@@ -6,7 +6,6 @@ use super::{Event, Run};
 use crate::diagnostic::Place;
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery, repeatable_rows};
 use crate::model::{Applied, BUSTARD, Engine, Form, Operation, Statement, UnregisterCache};
@@ -186,12 +185,7 @@ impl Run<'_> {
             self.operate(transaction, app, &name, operation, manner)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
-        transaction.restore_settings()?;
-        if failpoint::fault("history-second-transaction") {
-            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
-            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
-        }
-        Ok(())
+        transaction.restore_settings()
     }
 
     fn operate(

@@ -90,7 +90,7 @@ fn there_are_few() {
 fn every_file_belongs_to_one() {
     let (count, forgotten) = forgotten(Path::new(env!("CARGO_MANIFEST_DIR")));
     println!("{count} files");
-    assert_eq!(forgotten, [Path::new(""); 0]);
+    assert!(forgotten.is_empty(), "{forgotten:?}");
     assert!(count > 100, "{count} files");
 }
 

@@ -11,6 +11,34 @@ use super::seeded::{Replacement, SeededBuild};
 const VARIABLE: &str = "BUSTARD_FAULT";
 
 const FAULTS: &[Replacement<'_>] = &[
+    Replacement { name: "no-lock", find: "held.as_deref() != Some(\"t\")", instead: "ORIGINAL && !SEEDED" },
+    Replacement {
+        name: "no-lock",
+        find: "\"BEGIN IMMEDIATE\"",
+        instead: "if SEEDED { \"BEGIN\" } else { ORIGINAL }",
+    },
+    Replacement {
+        name: "history-second-transaction",
+        find: "transaction.restore_settings()\n",
+        instead: "transaction.restore_settings()?;
+        if SEEDED {
+            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            transaction.execute(Statement { sql: \"COMMIT; BEGIN\".into(), place: None, form })?;
+        }
+        Ok(())",
+    },
+    Replacement {
+        name: "no-reinstallation",
+        find: "registry::in_transaction::install_triggers(transaction)?;",
+        instead: "if !SEEDED { ORIGINAL }",
+    },
+    Replacement {
+        name: "no-invalidation-on-revert",
+        find: "registry::in_transaction::invalidate_all(transaction)?;",
+        instead:
+            "let reverts = self.open.steps.iter().any(|step| format!(\"{:?}\", step.direction) == \"Down\");
+            if !(reverts && SEEDED) { ORIGINAL }",
+    },
     Replacement {
         name: "version-after-data",
         find: "let Some(filing) = self.filing_now(key) else { return load() };",
@@ -56,9 +84,9 @@ fn known(fault: &str) -> &str {
     fault
 }
 
-/// The command `bustard` with the faults, and the variable that switches one on.
-pub fn faulty_bustard(fault: &str) -> (PathBuf, [(&'static str, &str); 1]) {
-    (build().bustard(), [(VARIABLE, known(fault))])
+/// The command `bustard` with the faults, and in its environment what switches one on.
+pub fn faulty_bustard(fault: &str) -> (PathBuf, (&'static str, &str)) {
+    (build().bustard(), (VARIABLE, known(fault)))
 }
 
 /// The test program that this is part of, in which a fault is switched on.
