@@ -7,7 +7,6 @@ use crate::diagnostic::Place;
 use crate::engine::Transaction;
 use crate::engine::inspector::Table;
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery, repeatable_rows};
 use crate::model::{Applied, BUSTARD, Form, Operation, Statement, UnregisterCache};
@@ -178,12 +177,7 @@ impl Run<'_> {
             self.operate(transaction, app, &name, operation, manner)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
-        transaction.restore_settings()?;
-        if failpoint::fault("history-second-transaction") {
-            let form = if transaction.dialect().has_schemas() { Form::Generated } else { Form::Unsplit };
-            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
-        }
-        Ok(())
+        transaction.restore_settings()
     }
 
     fn operate(

@@ -52,7 +52,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
 ];
 
 /// A library with every sort of item.
-const SEEDED: &str = include_str!("seeded.rs");
+const SEEDED: &str = include_str!("seeded.txt");
 
 /// A change of `SEEDED`, and what the comparison must say of it.
 const FAULTS: &[(&str, &str, &[&str])] = &[

@@ -12,6 +12,7 @@ use postgres::{Client, NoTls};
 
 use super::cluster::Cluster;
 use super::database::Database;
+use super::faults::faulty_bustard;
 use super::process::{Outcome, PATIENCE, Running, wait_until};
 use super::project::Project;
 
@@ -30,6 +31,8 @@ pub enum Engine {
 pub struct Subject<'s> {
     pub project: &'s Project,
     place: Place<'s>,
+    /// Where the command `bustard` is.
+    program: PathBuf,
     /// What every command gets in its environment.
     environment: Vec<(String, String)>,
 }
@@ -66,7 +69,8 @@ impl<'s> Subject<'s> {
     }
 
     fn of(project: &'s Project, place: Place<'s>) -> Subject<'s> {
-        Subject { project, place, environment: Vec::new() }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_bustard"));
+        Subject { project, place, program, environment: Vec::new() }
     }
 
     /// A database with the same contents. Nobody may be connected to this one.
@@ -81,13 +85,21 @@ impl<'s> Subject<'s> {
                 Place::Sqlite(copy)
             }
         };
-        Subject { project: self.project, place, environment: self.environment.clone() }
+        let (program, environment) = (self.program.clone(), self.environment.clone());
+        Subject { project: self.project, place, program, environment }
     }
 
     /// Sets an environment variable for all commands.
     pub fn env(mut self, name: &str, value: &str) -> Subject<'s> {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Runs all commands of a build with this fault.
+    pub fn faulty(mut self, fault: &str) -> Subject<'s> {
+        let (program, (name, value)) = faulty_bustard(fault);
+        self.program = program;
+        self.env(name, value)
     }
 
     pub fn engine(&self) -> Engine {
@@ -115,7 +127,7 @@ impl<'s> Subject<'s> {
 
     /// A command on this database.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.project.command(arguments);
+        let mut command = self.project.command_of(&self.program, arguments);
         command.env("DATABASE_URL", self.url());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

@@ -25,12 +25,12 @@ fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
     let before = start.state().content;
     assert!(end.contains("record main 2") && !before.contains("record"), "{before}\n{end}");
     for point in 1.. {
-        let subject = start.copy();
+        let subject = match fault {
+            Some(fault) => start.copy().faulty(fault),
+            None => start.copy(),
+        };
         let mut command = subject.command(&["migrate"]);
         command.env("BUSTARD_FAILPOINT", point.to_string());
-        if let Some(fault) = fault {
-            command.env("BUSTARD_FAULT", fault);
-        }
         let outcome = Outcome::of(command);
         subject.quiet();
         let content = subject.state().content;
