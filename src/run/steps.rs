@@ -297,7 +297,7 @@ impl Run<'_> {
         let label = &facts.apps[app].label;
         let first = facts.histories[app].applied.is_empty()
             && label != BUSTARD
-            && facts.installed.state(label).is_none();
+            && facts.installed.repeatables.installed_of(label) == 0;
         if first && !self.open.apps.iter().any(|change| change.app == *label) {
             self.open.apps.push(AppChange { app: label.clone(), state: AppState::Enabled });
         }
