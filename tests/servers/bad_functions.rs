@@ -104,8 +104,6 @@ fn what_had_committed_is_listed_on_every_connection() {
         assert_eq!(error.place().and_then(|place| place.line()), Some(3), "{error}");
         let applied = [
             "bustard:V1__registry",
-            "bustard:V2__reading_side",
-            "bustard:V3__apps",
             "main:V1__base",
             "main:V2__posts",
         ]

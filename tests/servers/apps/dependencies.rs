@@ -39,7 +39,7 @@ impl Ground {
         self.unchanged(|database| migrator(apps).repair(database, app, 1));
         let records = self.own("migration");
         let recorded =
-            self.scene.value(&format!("SELECT needs FROM {records} WHERE app = '{app}' AND version = 1"));
+            self.scene.value(&format!("SELECT depends_on FROM {records} WHERE app = '{app}' AND version = 1"));
         assert_eq!(recorded, needs);
     }
 }
