@@ -52,6 +52,7 @@ fn they_follow_versions_and_precede_dependent_apps() {
             .file("R__second.sql", "CREATE VIEW second AS SELECT name FROM third;\n-- bustard: depends on main R__third\n")
             .file("R__third.sql", "CREATE VIEW third AS SELECT login AS name FROM users;\n");
         let order = ["main:V1__users", "main:V2__more", "main:R__third", "main:R__second", "a:V1__a", "a:R__z"];
+        scene.execute("CREATE TABLE beside (x INTEGER)");
         assert_eq!(steps(&bustard(&scene, &["plan", "--json"]).success()), order);
         assert_eq!(steps(&scene.migrate(&["--json"]).success()), order);
         assert_eq!(scene.value("SELECT name FROM a"), "a");
@@ -156,7 +157,7 @@ fn cache_operations_may_be_repeated() {
         let listed = |scene: &Scene| {
             let json = bustard(scene, &["caches", "--json"]).success().json();
             let all = json["caches"].as_array().expect("a list").clone();
-            all.iter().map(|cache| cache["cache"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+            all.iter().map(|cache| cache["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(listed(&scene), ["names"]);
         let invalidates = |sql: &str| {
@@ -242,7 +243,7 @@ fn an_app_with_repeatable_migrations_alone() {
         assert_eq!(bustard(&scene, &["caches", "--json"]).success().json()["caches"], serde_json::json!([]));
         let back = scene.migrate(&["--json"]).success();
         assert_eq!(steps(&back), Vec::<String>::new());
-        assert_eq!(bustard(&scene, &["caches", "--json"]).success().json()["caches"][0]["cache"], "ones");
+        assert_eq!(bustard(&scene, &["caches", "--json"]).success().json()["caches"][0]["name"], "ones");
         bustard(&scene, &["uninstall", "main", "--yes"]).success();
     }
 }

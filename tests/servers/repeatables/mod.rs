@@ -67,7 +67,10 @@ fn state(scene: &Scene, app: &str, migration: &str) -> String {
 
 /// How often all caches were invalidated, with a cache's own invalidations.
 fn invalidations(scene: &Scene, cache: &str) -> i64 {
-    let version = bustard(scene, &["caches", "version", cache]).success();
-    let number: i64 = version.stdout.trim().parse().expect("it is a number");
+    let version = match scene.is_postgres() {
+        true => format!("SELECT bustard.get_version('{cache}')::text"),
+        false => format!("SELECT version FROM bustard_caches WHERE name = '{cache}'"),
+    };
+    let number: i64 = scene.value(&version).parse().expect("it is a number");
     number >> 23
 }

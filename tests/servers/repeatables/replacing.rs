@@ -8,7 +8,17 @@ use std::time::{Duration, Instant};
 use crate::support::Scene;
 
 /// Makes all functions and views what an older release would have left.
-const OLDER: &str = "UPDATE bustard.repeatable SET checksum = 'older ' || name, edition = 0 WHERE app = 'bustard'";
+const OLDER: &str = "DELETE FROM bustard.repeatable WHERE app = 'bustard' AND NOT is_current;
+    UPDATE bustard.repeatable SET checksum = 'older', edition = 0 WHERE app = 'bustard'";
+
+/// Stops the callers, whatever becomes of the rest.
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 fn migrated() -> Scene {
     let scene = Scene::postgres();
@@ -37,6 +47,7 @@ fn several_replacers_at_once_and_callers_meanwhile() {
                 })
             })
             .collect();
+        let stopping = Stop(&stop);
         let mut replacements = 0;
         for _ in 0..8 {
             scene.execute(OLDER);
@@ -47,7 +58,7 @@ fn several_replacers_at_once_and_callers_meanwhile() {
             assert_eq!(changed, 1, "each function is replaced by one of them");
             replacements += changed;
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         for caller in callers {
             caller.join().expect("no error reaches a caller");
         }
