@@ -395,11 +395,7 @@ fn all_dropping(
 }
 
 /// Leaves out the dependencies on what is not there: of versions, `there` tells.
-fn retain_dependencies(
-    dropped: &mut Dropped,
-    tables: &[HistoryTable],
-    there: impl Fn(&str, i64) -> bool,
-) {
+fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: impl Fn(&str, i64) -> bool) {
     let name = |app: &str, name: &str| (app.to_owned(), name.to_owned());
     let names: HashSet<(String, String)> =
         dropped.iter().flat_map(|(app, all)| all.iter().map(|(one, _)| name(app, &one.id.name))).collect();

@@ -209,7 +209,9 @@ fn applies_once(mut subject: impl Subject) {
     assert!(!migrator.run(subject.connection()).expect("it runs").changed());
     let status = migrator.status(subject.connection()).expect("there is a status");
     assert!(status.migrations.iter().all(|migration| migration.state == State::Applied));
-    let own = |migration: &&bustard::MigrationStatus| migration.app == "bustard" && !migration.migration.is_repeatable();
+    let own = |migration: &&bustard::MigrationStatus| {
+        migration.app == "bustard" && !migration.migration.is_repeatable()
+    };
     assert_eq!(status.migrations.iter().filter(own).count(), 1);
     assert_eq!(status.migrations.iter().filter(|migration| migration.app == "main").count(), 2);
 }

@@ -271,12 +271,14 @@ fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
         line(&mut state.content, &[&schema, &kind, &name, &columns, &rows]);
     }
     if records {
-        for row in client
-            .query("SELECT concat_ws(' ', app, version, body_checksum, revert) FROM bustard.migration ORDER BY 1", &[])?
-        {
+        for row in client.query(
+            "SELECT concat_ws(' ', app, version, body_checksum, revert) FROM bustard.migration ORDER BY 1",
+            &[],
+        )? {
             line(&mut state.content, &["record", row.get(0)]);
         }
-        let repeatables = "SELECT concat_ws(' ', app, name, checksum, is_current) FROM bustard.repeatable ORDER BY 1";
+        let repeatables =
+            "SELECT concat_ws(' ', app, name, checksum, is_current) FROM bustard.repeatable ORDER BY 1";
         for row in client.query(repeatables, &[])? {
             line(&mut state.content, &["repeatable", row.get(0)]);
         }

@@ -133,8 +133,10 @@ fn without_own(engine: crate::support::Engine) -> String {
     if engine == crate::support::Engine::Postgres {
         return "DROP SCHEMA bustard CASCADE".to_owned();
     }
-    let views = ["untracked", "wanted_trigger", "located", "caches"].map(|name| format!("DROP VIEW bustard_{name};"));
-    let tables = ["tracked_table", "app", "migration", "repeatable", "cache"].map(|name| format!("DROP TABLE bustard_{name};"));
+    let views =
+        ["untracked", "wanted_trigger", "located", "caches"].map(|name| format!("DROP VIEW bustard_{name};"));
+    let tables = ["tracked_table", "app", "migration", "repeatable", "cache"]
+        .map(|name| format!("DROP TABLE bustard_{name};"));
     format!(
         "DROP TRIGGER bustard_suspended; {} {} DROP TABLE refinery_schema_history_bustard",
         views.join(" "),

@@ -49,9 +49,13 @@ fn they_follow_versions_and_precede_dependent_apps() {
         scene
             .file("V2__more.sql", "CREATE TABLE more (x INTEGER);\n")
             .file("V1__users.sql", USERS)
-            .file("R__second.sql", "CREATE VIEW second AS SELECT name FROM third;\n-- bustard: depends on main R__third\n")
+            .file(
+                "R__second.sql",
+                "CREATE VIEW second AS SELECT name FROM third;\n-- bustard: depends on main R__third\n",
+            )
             .file("R__third.sql", "CREATE VIEW third AS SELECT login AS name FROM users;\n");
-        let order = ["main:V1__users", "main:V2__more", "main:R__third", "main:R__second", "a:V1__a", "a:R__z"];
+        let order =
+            ["main:V1__users", "main:V2__more", "main:R__third", "main:R__second", "a:V1__a", "a:R__z"];
         scene.execute("CREATE TABLE beside (x INTEGER)");
         assert_eq!(steps(&bustard(&scene, &["plan", "--json"]).success()), order);
         assert_eq!(steps(&scene.migrate(&["--json"]).success()), order);
@@ -150,8 +154,16 @@ fn faking_records_and_runs_nothing() {
 #[test]
 fn cache_operations_may_be_repeated() {
     for scene in Scene::both() {
-        scene.file("V1__users.sql", format!("{USERS}").replace("-- bustard: down\nDROP TABLE users;\n", "CREATE TABLE posts (x INTEGER);\n-- bustard: register cache old\n"));
-        let text = |more: &str| format!("-- bustard: register cache names on users\n-- bustard: unregister cache old\n{more}");
+        scene.file(
+            "V1__users.sql",
+            format!("{USERS}").replace(
+                "-- bustard: down\nDROP TABLE users;\n",
+                "CREATE TABLE posts (x INTEGER);\n-- bustard: register cache old\n",
+            ),
+        );
+        let text = |more: &str| {
+            format!("-- bustard: register cache names on users\n-- bustard: unregister cache old\n{more}")
+        };
         scene.file("R__caches.sql", text(""));
         scene.migrate(&[]).success();
         let listed = |scene: &Scene| {
@@ -195,18 +207,17 @@ fn cache_operations_may_be_repeated() {
 fn an_uninstall_drops_what_down_says() {
     for (gone, scene) in [true, false].into_iter().flat_map(|gone| Scene::both().map(|scene| (gone, scene))) {
         with_view(&scene);
-        scene
-            .file("R__a.sql", "DROP VIEW IF EXISTS more;\nCREATE VIEW more AS SELECT 1 AS x;\n")
-            .file(
-                "R__of_names.sql",
-                "-- bustard: depends on main R__names\nDROP VIEW IF EXISTS of_names;\n\
+        scene.file("R__a.sql", "DROP VIEW IF EXISTS more;\nCREATE VIEW more AS SELECT 1 AS x;\n").file(
+            "R__of_names.sql",
+            "-- bustard: depends on main R__names\nDROP VIEW IF EXISTS of_names;\n\
                  CREATE VIEW of_names AS SELECT name FROM names;\n-- bustard: register cache shown on users\n\
                  -- bustard: down\nDROP VIEW of_names;\n",
-            );
+        );
         scene.migrate(&[]).success();
         if gone {
             for file in ["V1__users", "R__names", "R__a", "R__of_names"] {
-                std::fs::remove_file(scene.project.path().join(format!("migrations/{file}.sql"))).expect("it is there");
+                std::fs::remove_file(scene.project.path().join(format!("migrations/{file}.sql")))
+                    .expect("it is there");
             }
             scene.project.config("[[apps]]\nlabel = \"other\"\nmigrations = \"migrations\"\n");
             scene.file("V1__other.sql", "CREATE TABLE other (x INTEGER);\n");
@@ -223,12 +234,18 @@ fn an_uninstall_drops_what_down_says() {
 #[test]
 fn an_app_with_repeatable_migrations_alone() {
     for scene in Scene::both() {
-        scene.file("R__one.sql", "DROP VIEW IF EXISTS one;\nCREATE VIEW one AS SELECT 1 AS x;\n-- bustard: register cache ones\n");
+        scene.file(
+            "R__one.sql",
+            "DROP VIEW IF EXISTS one;\nCREATE VIEW one AS SELECT 1 AS x;\n-- bustard: register cache ones\n",
+        );
         let first = scene.migrate(&["--json"]).success();
         assert_eq!(first.json()["apps"], serde_json::json!([{ "app": "main", "state": "enabled" }]));
         let apps = bustard(&scene, &["apps", "--json"]).success().json();
         let main = &apps["apps"][0];
-        assert_eq!((&main["state"], &main["applied"], &main["pending"]), (&"enabled".into(), &1.into(), &0.into()));
+        assert_eq!(
+            (&main["state"], &main["applied"], &main["pending"]),
+            (&"enabled".into(), &1.into(), &0.into())
+        );
         scene.migrate(&[]).success().says("nothing to do");
         // Disabled, its texts are not expected.
         bustard(&scene, &["disable", "main"]).success();
@@ -238,7 +255,10 @@ fn an_app_with_repeatable_migrations_alone() {
         bustard(&scene, &["enable", "main"]).success();
         bustard(&scene, &["check"]).exits(3);
         // Its caches go, and come back.
-        scene.file("R__one.sql", "DROP VIEW IF EXISTS one;\nCREATE VIEW one AS SELECT 1 AS x;\n-- bustard: register cache ones\n");
+        scene.file(
+            "R__one.sql",
+            "DROP VIEW IF EXISTS one;\nCREATE VIEW one AS SELECT 1 AS x;\n-- bustard: register cache ones\n",
+        );
         bustard(&scene, &["uninstall", "main", "--keep-data", "--yes"]).success();
         assert_eq!(bustard(&scene, &["caches", "--json"]).success().json()["caches"], serde_json::json!([]));
         let back = scene.migrate(&["--json"]).success();

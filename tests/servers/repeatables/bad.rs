@@ -45,7 +45,10 @@ fn a_repeatable_migration_that_fails() {
     for scene in Scene::both() {
         with_view(&scene);
         let contents = scene.contents();
-        let broken = view("login").replace("DROP VIEW IF EXISTS names;", "DROP VIEW names;\nCREATE TABLE half (x INTEGER);\nSELECT nosuch FROM users;");
+        let broken = view("login").replace(
+            "DROP VIEW IF EXISTS names;",
+            "DROP VIEW names;\nCREATE TABLE half (x INTEGER);\nSELECT nosuch FROM users;",
+        );
         scene.file("R__names.sql", broken);
         let outcome = scene.migrate(&[]).exits(1).complains("R__names.sql:3");
         assert!(outcome.stderr.contains("main:R__names"), "{outcome}");

@@ -42,7 +42,9 @@ fn recorded(scene: &Scene, app: &str, name: &str) -> (String, String) {
     let current = if scene.is_postgres() { "is_current" } else { "is_current = 1" };
     let count = |condition: &str| {
         let table = records(scene);
-        scene.value(&format!("SELECT count(*) FROM {table} WHERE app = '{app}' AND name = '{name}' AND {condition}"))
+        scene.value(&format!(
+            "SELECT count(*) FROM {table} WHERE app = '{app}' AND name = '{name}' AND {condition}"
+        ))
     };
     (count("true"), count(current))
 }

@@ -30,7 +30,11 @@ fn other_text(scene: &Scene) -> (&'static str, &'static str) {
 fn is_restored(scene: &Scene) -> bool {
     match scene.is_postgres() {
         true => scene.value("SELECT bustard.is_valid('xs', bustard.get_version('xs'))::text") == "true",
-        false => scene.value("SELECT sql LIKE '%bustard_located%' FROM sqlite_master WHERE name = 'bustard_untracked'") == "1",
+        false => {
+            scene.value(
+                "SELECT sql LIKE '%bustard_located%' FROM sqlite_master WHERE name = 'bustard_untracked'",
+            ) == "1"
+        }
     }
 }
 
@@ -70,7 +74,9 @@ fn a_newer_text_is_installed_invalidates_and_is_recorded() {
         assert_eq!(invalidations(&scene, "xs"), before + 1);
         let current = if scene.is_postgres() { "is_current" } else { "is_current = 1" };
         let table = records(&scene);
-        let record = format!("SELECT count(*) FROM {table} WHERE app = 'bustard' AND name = '{name}' AND {current} AND checksum <> 'other' AND edition = 1");
+        let record = format!(
+            "SELECT count(*) FROM {table} WHERE app = 'bustard' AND name = '{name}' AND {current} AND checksum <> 'other' AND edition = 1"
+        );
         assert_eq!(scene.value(&record), "1");
         let contents = scene.contents();
         scene.migrate(&[]).success().says("nothing to do");
@@ -139,7 +145,9 @@ fn privileges_survive_an_installation() {
     migrated(&scene);
     let database = scene.database();
     let (reader, other) = (database.create_role("reader", ""), database.create_role("other", ""));
-    scene.project.config(&format!("[registry]\ngrant = [\"{reader}\"]\n[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n"));
+    scene.project.config(&format!(
+        "[registry]\ngrant = [\"{reader}\"]\n[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n"
+    ));
     scene.migrate(&[]).success();
     let valid = "SELECT bustard.is_valid('xs', 1)";
     database.psql_as(&reader, valid).success();
@@ -151,7 +159,12 @@ fn privileges_survive_an_installation() {
     assert!(is_restored(&scene));
     database.psql_as(&reader, valid).success();
     database.psql_as(&other, valid).exits(1);
-    assert_eq!(scene.value("SELECT count(*) FROM pg_proc WHERE pronamespace = 'bustard'::regnamespace AND proacl IS NULL"), "0");
+    assert_eq!(
+        scene.value(
+            "SELECT count(*) FROM pg_proc WHERE pronamespace = 'bustard'::regnamespace AND proacl IS NULL"
+        ),
+        "0"
+    );
 }
 
 /// Only the owner may replace Bustard's functions; a role without that right is told
@@ -173,7 +186,8 @@ fn a_role_that_does_not_own_the_functions() {
     migrate().success();
     as_of_edition(&scene, 0);
     scene.project.file("own/V2__more.sql", "CREATE TABLE more (x INTEGER);\n");
-    let owner = scene.value("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'bustard.cache'::regclass");
+    let owner =
+        scene.value("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'bustard.cache'::regclass");
     let contents = scene.contents();
     let refused = migrate().exits(1);
     assert!(refused.stderr.contains(&format!("they belong to the role {owner}")), "{refused}");

@@ -76,7 +76,8 @@ fn a_snapshot_from_before() {
         let scene = migrated();
         let mut old = scene.database().client();
         // It has called none of the functions yet, so it holds no lock on any of them.
-        old.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM x")).expect("it begins");
+        old.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM x"))
+            .expect("it begins");
         scene.execute(OLDER);
         scene.migrate(&[]).success();
         old.batch_execute(CALLS).expect("the new functions work in the old snapshot");
@@ -87,7 +88,11 @@ fn a_snapshot_from_before() {
         scene.execute(OLDER);
         let began = Instant::now();
         scene.migrate(&[]).success();
-        assert!(began.elapsed() < Duration::from_secs(30), "it waited for a transaction that only called functions");
-        used.batch_execute("SELECT bustard.get_version('xs'), bustard.invalidate('xs'); COMMIT").expect("it goes on");
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "it waited for a transaction that only called functions"
+        );
+        used.batch_execute("SELECT bustard.get_version('xs'), bustard.invalidate('xs'); COMMIT")
+            .expect("it goes on");
     }
 }
