@@ -33,6 +33,7 @@ mod races;
 mod readme;
 mod refresher;
 mod releases;
+mod repeatables;
 mod round_trips;
 mod sql_api;
 mod stores;

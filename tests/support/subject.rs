@@ -271,10 +271,16 @@ fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
         line(&mut state.content, &[&schema, &kind, &name, &columns, &rows]);
     }
     if records {
-        for row in client
-            .query("SELECT concat_ws(' ', app, version, body, undo) FROM bustard.migration ORDER BY 1", &[])?
-        {
+        for row in client.query(
+            "SELECT concat_ws(' ', app, version, body_checksum, revert) FROM bustard.migration ORDER BY 1",
+            &[],
+        )? {
             line(&mut state.content, &["record", row.get(0)]);
+        }
+        let repeatables =
+            "SELECT concat_ws(' ', app, name, checksum, is_current) FROM bustard.repeatable ORDER BY 1";
+        for row in client.query(repeatables, &[])? {
+            line(&mut state.content, &["repeatable", row.get(0)]);
         }
     }
     if registry {
@@ -320,10 +326,16 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
     }
     if records {
         let mut query = connection.prepare(
-            "SELECT app || ' ' || version || ' ' || body || undo FROM bustard_migration ORDER BY 1",
+            "SELECT app || ' ' || version || ' ' || body_checksum || revert FROM bustard_migration ORDER BY 1",
         )?;
         for row in query.query_map([], |row| row.get::<_, String>(0))? {
             line(&mut state.content, &["record", &row?]);
+        }
+        let mut query = connection.prepare(
+            "SELECT app || ' ' || name || ' ' || checksum || ' ' || is_current FROM bustard_repeatable ORDER BY 1",
+        )?;
+        for row in query.query_map([], |row| row.get::<_, String>(0))? {
+            line(&mut state.content, &["repeatable", &row?]);
         }
     }
     if registry {
