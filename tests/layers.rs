@@ -298,3 +298,108 @@ fn at_most_five_files_outside_their_rooms_name_an_engine() {
     assert_eq!(violations.len(), 1);
     assert!(violations[0].starts_with("plan/mod.rs: names an engine"), "{violations:?}");
 }
+
+/// The checker sees what it is there for: each fault is put into the real
+/// sources, and must be found where it is.
+#[test]
+fn the_check_finds_seeded_faults() {
+    let long = "\n".repeat(LONGEST_FILE);
+    let faults: &[(&str, &str, &str)] = &[
+        ("error/mod.rs", "use crate::model::Operation;", "error must not use model"),
+        ("model/operation/sql.rs", "use crate::{error::Error, plan::Revert};", "model must not use plan"),
+        ("plan/mod.rs", "use crate::migrator::{self, Migrator};", "plan must not use migrator"),
+        ("plan/mod.rs", "fn f() { super::registry::list(); }", "plan must not use registry"),
+        ("graph/mod.rs", "fn f() { vec![crate::source::own()]; }", "graph must not use source"),
+        ("source/directory.rs", "use super::super::plan::Facts;", "source must not use plan"),
+        ("sql/text.rs", "use crate::model::Engine;", "sql must not use model"),
+        ("engine/mod.rs", "use self::sqlite::driver::open;", "engine must not use drivers"),
+        ("engine/observer.rs", "use super::dialects::POSTGRES;", "engine must not use adapters"),
+        ("engine/sqlite/registry.rs", "use crate::registry;", "adapters must not use registry"),
+        ("engine/sqlite/registry.rs", "use super::driver::open;", "adapters must not use drivers"),
+        (
+            "engine/postgres/roles.rs",
+            "use tokio_postgres as p;",
+            "adapters must not use the library tokio_postgres",
+        ),
+        (
+            "registry/mod.rs",
+            "mod m { use crate::engine::sqlite::driver::open; }",
+            "registry must not use drivers",
+        ),
+        ("registry/mod.rs", "mod m { use super::super::graph::Graph; }", "registry must not use graph"),
+        ("registry/mod.rs", "use ::postgres::Client;", "registry must not use the library postgres"),
+        ("run/steps.rs", "fn f(_: rusqlite::Connection) {}", "run must not use the library rusqlite"),
+        ("run/steps.rs", "use crate::engine::dialects::SQLITE;", "run must not use adapters"),
+        (
+            "model/app.rs",
+            "use refinery_core::traits::sync::Query;",
+            "model must not use the library refinery_core",
+        ),
+        ("cli/mod.rs", "use tokio_postgres as p;", "cli must not use the library tokio_postgres"),
+        ("cli/mod.rs", "use toml::Spanned;", "cli must not use the library toml"),
+        ("build/mod.rs", "use crate::migrator::Migrator;", "build must not use migrator"),
+        ("cli/mod.rs", "use crate::registry;", "cli must not use registry"),
+        ("cli/commands/status.rs", "use super::super::super::plan::Facts;", "cli must not use plan"),
+        ("cli/commands/status.rs", "use bustard::plan::Facts;", "cli must not use plan, which is not public"),
+        ("main.rs", "fn f() { bustard::source::own(); }", "main must not use source, which is not public"),
+        ("migrator/mod.rs", "use bustard::cli;", "migrator must not use the library bustard"),
+        ("migrator/mod.rs", "use crate::config::Config;", "migrator must not use config"),
+        ("store/memory.rs", "use crate::migrator::Migrator;", "store must not use migrator"),
+        ("store/redis.rs", "use tokio::net::TcpStream;", "store must not use the library tokio"),
+        ("plan/mod.rs", "use std::{fs::File, io};", "plan must not read files"),
+        ("lib.rs", "pub fn helper() {}", "docs and re-exports only"),
+        // Circles: at the top, below, and through a re-export.
+        ("sql/text.rs", "use crate::model::Engine;", "a circle in src: sql → model → sql"),
+        ("history/rows.rs", "use super::app_rows::query;", "a circle in history: rows → app_rows → rows"),
+        (
+            "engine/postgres/driver/target.rs",
+            "use super::settings::Environment;",
+            "a circle in engine::postgres::driver: target → settings → target",
+        ),
+        (
+            "model/operation/register_cache.rs",
+            "use crate::model::OpenTransaction as O; use crate::model::App as A;",
+            "a circle in model: operation → app",
+        ),
+    ];
+    let mut sources = Sources::read();
+    let seeded: Vec<_> = faults
+        .iter()
+        .map(|(file, fault, expected)| (*file, *fault, *expected, sources.append(file, fault)))
+        .collect();
+    sources.append("graph/tests.rs", &long);
+    let violations = check(&sources, manifest(), readme()).violations;
+    for (file, fault, expected, line) in &seeded {
+        let place = format!("{file}:{line}: ");
+        // A circle is told at the first place that names the other module.
+        let found = violations.iter().any(|violation| {
+            violation.contains(expected)
+                && (violation.starts_with(&place) || expected.starts_with("a circle"))
+        });
+        assert!(found, "{file}: {fault}: {expected}\n{violations:#?}");
+    }
+    assert!(violations.iter().any(|v| v.starts_with("graph/tests.rs: ") && v.ends_with("lines")));
+    println!("{} seeded faults were found", seeded.len() + 1);
+}
+
+#[test]
+fn the_check_finds_what_belongs_nowhere() {
+    let mut sources = Sources::read();
+    sources.append("lib.rs", "mod helpers;");
+    sources.append("helpers.rs", "use crate::error::Error;");
+    sources.append("plan/mod.rs", "#[cfg(test)] mod more { use crate::migrator::Migrator; }");
+    sources.append("plan/mod.rs", "#[cfg(test)] use rusqlite::Connection;");
+    let unused = manifest().replace("\n[dependencies]\n", "\n[dependencies]\nleft-pad = \"1\"\n");
+    let rows = "| `graph` | `diagnostic`, `model` |";
+    let table = readme().replace(rows, "| `graph`, `nowhere` | `diagnostic`, `model`, `migrator` |");
+    assert_ne!(table, readme());
+    let violations = check(&sources, &unused, &table).violations;
+    // Tests may name anything.
+    let expected = [
+        "README.md: graph, nowhere may use migrator, which is not below",
+        "helpers.rs:1: helpers belongs to no layer",
+        "README.md: there is no module nowhere",
+        "Cargo.toml: nothing in src names left_pad",
+    ];
+    assert_eq!(violations, expected);
+}
