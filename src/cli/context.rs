@@ -4,8 +4,8 @@
 use bustard::config::Origin;
 use bustard::{Config, Database, Engine, ErrorKind};
 
-use super::arguments::Options;
 use super::failure::Failure;
+use super::options::Options;
 use super::output::Output;
 use super::{document, program, signals};
 

@@ -13,10 +13,12 @@ mod arguments;
 mod commands;
 mod confirm;
 mod context;
+mod dispatch;
 mod document;
 mod exit;
 mod failure;
 mod nearest;
+mod options;
 mod output;
 mod program;
 mod progress;
@@ -31,7 +33,7 @@ use std::process::ExitCode;
 
 use bustard::Migrator;
 
-use arguments::Options;
+use options::Options;
 use output::Output;
 
 /// Does what the command line of this process says, as `bustard` would, and
@@ -71,7 +73,7 @@ pub fn run(migrator: Migrator) -> ExitCode {
     start_log(&arguments.options);
     let output = Output::new(arguments.options.json, arguments.options.quiet);
     // Nothing is used after a panic but what prints.
-    let run = AssertUnwindSafe(|| commands::run(&arguments, migrator, &output));
+    let run = AssertUnwindSafe(|| dispatch::run(&arguments, migrator, &output));
     let ended = catch_unwind(run).unwrap_or_else(|panic| Err(panic.into()));
     let exit = ended.unwrap_or_else(|failure| {
         output.failure(&failure);

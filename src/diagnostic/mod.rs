@@ -18,13 +18,15 @@ pub use place::Place;
 ///
 /// ```
 /// use bustard::diagnostic::{Code, Severity};
-/// use bustard::{App, Engine, Migration, Migrator};
+/// use bustard::{App, Database, Migration, Migrator};
 ///
 /// let app = App::new("main").migration("V1__a", Migration::new().sql("COMMIT"));
-/// let error = Migrator::new().app(app).load(Engine::Sqlite).unwrap_err();
+/// let engine = Database::new("sqlite::memory:")?.engine();
+/// let error = Migrator::new().app(app).load(engine).unwrap_err();
 /// let found = &error.diagnostics()[0];
 /// assert_eq!((found.code(), found.severity()), (Code::TransactionControl, Severity::Error));
 /// assert_eq!(found.code().as_str(), "transaction-control");
+/// # Ok::<(), bustard::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {

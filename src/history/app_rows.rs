@@ -1,10 +1,11 @@
 //! The rows for apps and the records of their migrations, as statements.
 
-use sea_query::{OnConflict, Order, Query, SimpleExpr, Value};
+use sea_query::{OnConflict, Order, Query};
 
 use super::repeatable_rows;
+use super::rows::{among, strange};
 use crate::engine::Row;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::history::{AppState, Installed, InstalledApp, Record};
 use crate::model::Statement;
 use crate::sql::{self, Dialect};
@@ -12,26 +13,12 @@ use crate::sql::{self, Dialect};
 const RECORD: [&str; 7] =
     ["app", "version", "body_checksum", "depends_on", "required_by", "revert", "irreversible"];
 
-pub(super) fn strange() -> Error {
-    Error::new(ErrorKind::Failed, "Bustard's own tables hold a row that no Bustard has written")
-        .help("only Bustard writes to its own tables: find out what else does")
-}
-
 fn apps(dialect: &'static dyn Dialect) -> (&'static str, String) {
     dialect.own_table("app")
 }
 
 fn migrations(dialect: &'static dyn Dialect) -> (&'static str, String) {
     dialect.own_table("migration")
-}
-
-/// Whether a column has one of these values.
-pub(super) fn among<V: Into<Value> + Clone>(
-    dialect: &'static dyn Dialect,
-    column: &'static str,
-    values: &[V],
-) -> SimpleExpr {
-    dialect.among(column, values.iter().cloned().map(Into::into).collect())
 }
 
 /// Asks for the state of all apps, whether this role may change it, and which repeatable

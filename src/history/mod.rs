@@ -8,6 +8,7 @@ mod checksum;
 pub(crate) mod refinery;
 mod repeatable_records;
 pub(crate) mod repeatable_rows;
+mod rows;
 
 pub use app_records::AppState;
 pub(crate) use app_records::{Installed, InstalledApp, Record};

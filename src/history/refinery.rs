@@ -57,7 +57,7 @@ impl RefineryTransaction for Inside<'_> {
 }
 
 impl Query<Vec<Migration>> for Inside<'_> {
-    /// Answers the one query that refinery asks, [`applied_query`], from what was
+    /// Answers the one query that refinery asks, [`applied_query`](crate::sql::applied_query), from what was
     /// read with it when the transaction began.
     fn query(&mut self, _: &str) -> Result<Vec<Migration>, Stopped> {
         Ok(self.applied.clone())
@@ -65,11 +65,6 @@ impl Query<Vec<Migration>> for Inside<'_> {
 }
 
 impl Migrate for Inside<'_> {}
-
-/// The query by which refinery reads a history.
-pub(crate) fn applied_query(table: &str) -> String {
-    <Inside<'_> as Migrate>::get_applied_migrations_query(table).trim_end_matches(';').to_owned()
-}
 
 /// Makes the table where it is not there, and has refinery verify the history
 /// against the files. The caller's own plan has verified it before: this is the
@@ -205,4 +200,16 @@ pub(crate) fn replace(
 /// Drops a history table.
 pub(crate) fn drop_table(transaction: &mut dyn Transaction, table: &str) -> Result<()> {
     transaction.execute(Statement::generated(format!("DROP TABLE IF EXISTS {table}"), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_refinerys() {
+        let theirs = <Inside<'_> as Migrate>::get_applied_migrations_query("main.\"x\"");
+        let words = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words(theirs.trim_end_matches(';')), words(&crate::sql::applied_query("main.\"x\"")));
+    }
 }

@@ -5,8 +5,8 @@
 
 use sea_query::{Order, Query, SimpleExpr, Value};
 
-use super::app_rows::{among, strange};
 use super::repeatable_records::{list, parse_list};
+use super::rows::{among, strange};
 use super::{Current, Installation, RecordedRevert, Repeatables};
 use crate::engine::Row;
 use crate::error::Result;

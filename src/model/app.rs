@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::embedded::File;
 use crate::diagnostic::Place;
-use crate::embedded::File;
 use crate::model::{Migration, MigrationId, Which};
 
 /// The label of Bustard's own app.

@@ -18,7 +18,7 @@ pub(crate) use cache_version::Identity;
 pub use embedded::{Builds, Built, File};
 pub use engine::Engine;
 pub use history::{Applied, History, HistoryTable, Width};
-pub(crate) use id::Which;
+pub(crate) use crate::sql::Which;
 pub use id::{MigrationId, Prefix};
 pub(crate) use migration::Dependency;
 pub use migration::Migration;

@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use super::names;
+use super::which::Which;
 use super::{TableName, quoted_length};
 use crate::diagnostic::{Advice, Code, Diagnostic, nearest};
-use crate::model::Which;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Directive {

@@ -6,6 +6,7 @@ mod dialect;
 pub(crate) mod directive;
 #[cfg(feature = "_sql")]
 mod effects;
+mod history;
 #[cfg(feature = "_sql")]
 pub(crate) mod lexer;
 pub(crate) mod names;
@@ -23,11 +24,13 @@ mod table_name;
 pub(crate) mod tests;
 #[cfg(feature = "_sql")]
 mod text;
+mod which;
 
 pub use dialect::{Dialect, Query};
 pub(crate) use dialect::{write_query, write_schema};
 #[cfg(feature = "_sql")]
 pub(crate) use effects::Effects;
+pub(crate) use history::applied_query;
 pub use records::RecordsSql;
 #[cfg(feature = "_sql")]
 pub use refuse::Admission;
@@ -39,6 +42,7 @@ pub use table_name::TableName;
 pub(crate) use table_name::quoted_length;
 #[cfg(feature = "_sql")]
 pub(crate) use text::Text;
+pub(crate) use which::Which;
 
 /// The tokens of a text as they are written, without blanks and comments.
 #[cfg(feature = "testing")]

@@ -121,8 +121,32 @@ impl Module {
         }
     }
 
-    /// The module of the package that a path leads into, if it leads into one.
+    /// The module of the package that a path leads into, if it leads into one. What a
+    /// module re-exports leads to where it is defined.
     pub fn resolve<'m>(&self, modules: &'m [Module], path: &PathInCode) -> Option<&'m [String]> {
+        let (mut module, mut rest) = self.resolve_written(modules, path)?;
+        for _ in 0..8 {
+            let Some(name) = rest.first() else { break };
+            let here =
+                modules.iter().find(|m| m.production && m.origin == self.origin && m.path == module)?;
+            // A re-export of what is below: `pub use migration::Migration`.
+            let below = |re_export: &PathInCode| {
+                let named = re_export.segments.last() == Some(name) && re_export.within == here.path;
+                let (target, more) = here.resolve_written(modules, re_export).filter(|_| named)?;
+                (target.len() > module.len() && target.starts_with(module)).then_some((target, more))
+            };
+            let Some((target, more)) = here.paths.iter().find_map(below) else { break };
+            (module, rest) = (target, more);
+        }
+        Some(module)
+    }
+
+    /// The module that a path as it is written leads into, and what follows its name.
+    fn resolve_written<'m>(
+        &self,
+        modules: &'m [Module],
+        path: &PathInCode,
+    ) -> Option<(&'m [String], Vec<String>)> {
         if path.absolute {
             return None;
         }
@@ -151,7 +175,10 @@ impl Module {
         }
         // The longest part of it that is a file's module.
         let whole = [target.as_slice(), rest].concat();
-        (0..=whole.len()).rev().find_map(|length| find(modules, self.origin, &whole[..length]))
+        (0..=whole.len()).rev().find_map(|length| {
+            let module = find(modules, self.origin, &whole[..length])?;
+            Some((module, whole[length..].to_vec()))
+        })
     }
 }
 

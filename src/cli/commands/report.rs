@@ -5,7 +5,7 @@ use bustard::registry::{self, Untracked, UntrackedTable};
 use bustard::{AppChange, AppState, Direction, How, Report, StepReport, UninstallPlan};
 use serde::Serialize;
 
-use super::uninstall;
+use super::uninstall_plan;
 use crate::cli::context::{Chosen, Context};
 use crate::cli::document;
 use crate::cli::exit::Exit;
@@ -16,7 +16,7 @@ use crate::cli::table::{self, Cell, Color, count};
 struct Document<'a> {
     database: document::Database,
     #[serde(skip_serializing_if = "Option::is_none")]
-    plan: Option<uninstall::document::Plan<'a>>,
+    plan: Option<uninstall_plan::Plan<'a>>,
     changed: bool,
     steps: Vec<document::Step<'a>>,
     apps: Vec<document::AppChange<'a>>,
@@ -60,7 +60,7 @@ fn show_with(
     };
     let document = Document {
         database: chosen.document(),
-        plan: plan.map(uninstall::document::Plan::from),
+        plan: plan.map(uninstall_plan::Plan::from),
         changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
         apps: report.apps.iter().map(document::AppChange::from).collect(),

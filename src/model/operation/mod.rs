@@ -33,8 +33,15 @@ impl Operation {
     pub(crate) fn inverse(&self) -> Option<Operation> {
         match self {
             Operation::Schema(schema) => schema.inverse().map(Operation::Schema),
-            Operation::RegisterCache(register) => Some(Operation::UnregisterCache(register.inverse())),
-            Operation::UnregisterCache(unregister) => Some(Operation::RegisterCache(unregister.inverse())),
+            Operation::RegisterCache(RegisterCache { name, place, .. }) => {
+                let (name, place) = (name.clone(), place.clone());
+                Some(Operation::UnregisterCache(UnregisterCache { name, undoes: true, place }))
+            }
+            Operation::UnregisterCache(UnregisterCache { name, place, .. }) => {
+                let (name, place) = (name.clone(), place.clone());
+                let register = RegisterCache { name, tables: Vec::new(), keeps_owner: true, place };
+                Some(Operation::RegisterCache(register))
+            }
             Operation::Sql(_) | Operation::Function(_) => None,
         }
     }

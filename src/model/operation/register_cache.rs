@@ -1,6 +1,5 @@
 //! The operation `RegisterCache`.
 
-use super::UnregisterCache;
 use crate::diagnostic::Place;
 use crate::sql::TableName;
 
@@ -32,9 +31,5 @@ impl RegisterCache {
     /// The owner, where it is said: the app whose migration this is.
     pub(crate) fn owner<'a>(&self, app: &'a str) -> Option<&'a str> {
         (!self.keeps_owner).then_some(app)
-    }
-
-    pub(crate) fn inverse(&self) -> UnregisterCache {
-        UnregisterCache { name: self.name.clone(), undoes: true, place: self.place.clone() }
     }
 }

@@ -1,6 +1,5 @@
 //! The operation `UnregisterCache`.
 
-use super::RegisterCache;
 use crate::diagnostic::Place;
 
 /// Stops tracking a cache.
@@ -11,15 +10,4 @@ pub struct UnregisterCache {
     /// an earlier one goes back to.
     pub undoes: bool,
     pub place: Option<Place>,
-}
-
-impl UnregisterCache {
-    pub(crate) fn inverse(&self) -> RegisterCache {
-        RegisterCache {
-            name: self.name.clone(),
-            tables: Vec::new(),
-            keeps_owner: true,
-            place: self.place.clone(),
-        }
-    }
 }

@@ -11,8 +11,8 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::blocking::unless;
 use super::failure::{chain, io_error, server_message};
-use super::simple_query::unless;
 use super::target::{Address, Server, Target};
 use super::tls;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};

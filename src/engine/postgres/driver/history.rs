@@ -202,7 +202,7 @@ fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
 /// a relation is locked: hence the FROM.
 pub(super) fn under_lock(table: &Resolved) -> String {
     match table.width {
-        Some(_) => crate::history::refinery::applied_query(&table.quoted),
+        Some(_) => crate::sql::applied_query(&table.quoted),
         None => format!(
             "SELECT pg_catalog.to_regclass({}) FROM pg_catalog.pg_namespace LIMIT 1",
             quote_text(&table.asked)

@@ -14,13 +14,27 @@ use tokio_postgres::config::{ChannelBinding, TargetSessionAttrs};
 use super::pgpass;
 use super::target::{Address, Password, Target, servers};
 use super::tls::{Roots, SslMode, Tls};
-use super::url::Setting;
+use super::url::{self, Setting};
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 
 /// What the process has in its environment; a function, so that tests can have
 /// another one.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Target {
+    /// Reads a URL, and what it leaves open from the environment of the process.
+    pub(crate) fn parse(url: &str) -> Result<Target> {
+        Target::parse_with(url, &|name| std::env::var(name).ok())
+    }
+
+    /// The same with another environment.
+    pub(super) fn parse_with(url: &str, environment: Environment<'_>) -> Result<Target> {
+        // An empty variable is one that is not set, as for libpq.
+        let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
+        Settings::gather(url::settings(url)?, &environment)?.target(&environment)
+    }
+}
 
 /// What a URL that says nothing about it takes from the environment.
 const VARIABLES: &[(&str, &str)] = &[

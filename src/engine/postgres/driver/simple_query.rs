@@ -2,14 +2,14 @@
 //! text come back. Three kinds of connection can do that: one that Bustard
 //! opened, a `postgres::Client`, and a `postgres::Transaction`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
 use tokio::runtime::Runtime;
 use tokio_postgres::SimpleQueryMessage;
 
+use super::blocking::unless;
 use super::{Target, failure, outside};
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result as Outcome};
@@ -110,23 +110,6 @@ impl Own {
             }
         });
         Ok(Own { runtime, client })
-    }
-}
-
-/// Waits for what connects, until somebody cancels.
-pub(super) async fn unless<T>(
-    cancelled: &AtomicBool,
-    connecting: impl Future<Output = Outcome<T>>,
-) -> Outcome<T> {
-    match select(std::pin::pin!(connecting), std::pin::pin!(until(cancelled))).await {
-        Either::Left((connected, _)) => connected,
-        Either::Right(_) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
-    }
-}
-
-async fn until(flag: &AtomicBool) {
-    while !flag.load(Ordering::SeqCst) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

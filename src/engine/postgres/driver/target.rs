@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 
-use super::settings::{Environment, Settings};
 use super::tls::Tls;
 use super::url;
 use crate::error::{Error, Result};
@@ -64,18 +63,6 @@ impl Password {
 }
 
 impl Target {
-    /// Reads a URL, and what it leaves open from the environment of the process.
-    pub(crate) fn parse(url: &str) -> Result<Target> {
-        Target::parse_with(url, &|name| std::env::var(name).ok())
-    }
-
-    /// The same with another environment.
-    pub(super) fn parse_with(url: &str, environment: Environment<'_>) -> Result<Target> {
-        // An empty variable is one that is not set, as for libpq.
-        let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
-        Settings::gather(url::settings(url)?, &environment)?.target(&environment)
-    }
-
     pub(crate) fn connector(&self) -> tokio_postgres_rustls::MakeRustlsConnect {
         self.tls.connector()
     }

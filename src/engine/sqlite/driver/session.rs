@@ -266,7 +266,7 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
         return Err(crate::engine::other_shape(&table.name, &found.collect::<Vec<_>>().join(", ")));
     };
     let quoted = qualified(table);
-    let applied = rows(&crate::history::refinery::applied_query(&quoted))?;
+    let applied = rows(&crate::sql::applied_query(&quoted))?;
     let applied = applied.into_iter().map(|row| crate::engine::applied(&table.name, row));
     Ok(History { width: Some(width), applied: applied.collect::<Result<Vec<Applied>>>()? })
 }

@@ -1,12 +1,10 @@
 //! `bustard uninstall`: shows what would go, asks, and does it. Where nobody can be
 //! asked, `--yes` is the answer.
 
-pub mod document;
-
 use bustard::{Dependant, ForeignKey, Migrator, Uninstall, UninstallPlan};
 use clap::Args;
 
-use super::report;
+use super::{report, uninstall_plan};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::context::{Chosen, Context};
 use crate::cli::exit::Exit;
@@ -81,7 +79,7 @@ fn refuse(
     if !context.options.json {
         return Err(failure);
     }
-    let refused = document::Refused::new(chosen.document(), plan, &failure);
+    let refused = uninstall_plan::Refused::new(chosen.document(), plan, &failure);
     context.output.answer(&refused, String::new)?;
     Ok(failure.exit())
 }
