@@ -6,6 +6,8 @@
 
 mod advice;
 mod code;
+#[cfg(test)]
+mod inputs;
 mod place;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Event, Run};
-use crate::diagnostic::Place;
+use crate::diagnostic::{Code, Place};
 use crate::engine::Transaction;
 use crate::engine::inspector::Table;
 use crate::error::{Error, ErrorKind, Result};
@@ -206,6 +206,7 @@ impl Run<'_> {
             Operation::Schema(schema) => {
                 let sql = schema.sql(transaction.dialect()).ok_or_else(|| {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
+                        .with_code(Code::UnsupportedSchemaStatement)
                 })?;
                 // There is no line that it comes from, so its own is shown.
                 let place =

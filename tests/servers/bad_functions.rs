@@ -36,7 +36,10 @@ fn everywhere(scene: &Scene, migrator: &Migrator) -> Error {
 #[track_caller]
 fn failure(migrator: &Migrator, connection: &mut impl Connection) -> Error {
     match migrator.run(connection) {
-        Err(error) => error,
+        Err(error) => {
+            assert!(!error.to_string().contains('\n'), "not one line: {error}");
+            error
+        }
         Ok(report) => panic!("it should not have worked: {report:?}"),
     }
 }
