@@ -13,7 +13,7 @@ mod place;
 use std::fmt;
 
 pub use advice::{Action, Advice, Policy};
-pub use code::{Code, Severity};
+pub use code::{Code, Severity, UnknownCode};
 pub use place::Place;
 
 /// One finding in sources, plans or runs.
