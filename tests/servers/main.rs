@@ -29,6 +29,7 @@ mod forum_migrations;
 mod misago;
 mod notifications;
 mod other_languages;
+mod plans;
 mod races;
 mod readme;
 mod refresher;
