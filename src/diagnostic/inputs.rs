@@ -8,6 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::Code;
+use crate::engine::dialects;
 use crate::graph::Graph;
 use crate::history::{Current, Installed, text_checksum};
 use crate::model::Engine::{self, Postgres, Sqlite};
@@ -32,7 +33,7 @@ fn of<T>(result: crate::Result<T>) -> Vec<Code> {
 }
 
 fn load(engine: Engine, apps: &[App]) -> Vec<Code> {
-    let loaded = source::load(apps, engine);
+    let loaded = source::load(apps, dialects::of(engine));
     let errors = loaded.errors.iter().map(|(_, error)| error);
     let mut codes: Vec<Code> = errors.chain(&loaded.warnings).map(super::Diagnostic::code).collect();
     codes.extend(of(Migrator::new().apps(apps.iter().cloned()).load(engine)));
@@ -188,7 +189,7 @@ fn facts(
     installed: &Installed,
     find: impl FnOnce(&Facts<'_>) -> Vec<Code>,
 ) -> Vec<Code> {
-    let apps = source::load(apps, engine).apps;
+    let apps = source::load(apps, dialects::of(engine)).apps;
     let graph = Graph::new(&apps, &HashSet::new()).unwrap();
     let histories = vec![History::EMPTY; apps.len()];
     let memory = Memory::default();
@@ -198,7 +199,7 @@ fn facts(
 /// One of Bustard's own functions that the database has with another text.
 fn edited() -> Vec<Code> {
     let mut installed = Installed::default();
-    let own = source::load(&[source::own()], Postgres).apps.remove(0);
+    let own = source::load(&[source::own()], dialects::of(Postgres)).apps.remove(0);
     let function = own.migrations.iter().find(|loaded| loaded.is_repeatable()).unwrap();
     let current = Current {
         checksum: text_checksum(function),
@@ -248,7 +249,7 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::RustMigration, || files(Sqlite, &[("V1__a.rs", "")])),
     (Code::MissingMigrationFunction, || {
         let root = directory(&[("V1__a.rs", b"")]);
-        survey(root.path(), &[Sqlite]).errors.iter().map(super::Diagnostic::code).collect()
+        survey(root.path(), &[dialects::of(Sqlite)]).errors.iter().map(super::Diagnostic::code).collect()
     }),
     (Code::MigrationWithoutSql, || {
         let row = refinery_core::Migration::applied(1, "a".into(), time::OffsetDateTime::UNIX_EPOCH, 1);

@@ -95,7 +95,7 @@ impl Ground {
             Err(error) => error,
         };
         assert!(error.message().contains(why), "{change:?}: {error}");
-        assert_eq!(error.code(), bustard::Code::OutdatedPlan, "{error}");
+        assert_eq!(error.code(), bustard::diagnostic::Code::OutdatedPlan, "{error}");
         assert_eq!(error.applied(), Some(&[][..]), "{error}");
     }
 }
