@@ -11,6 +11,7 @@ mod migration;
 mod open_transaction;
 mod operation;
 
+pub(crate) use crate::sql::Which;
 pub use app::{App, embedded_app};
 pub(crate) use app::{BUSTARD, LoadedApp, LoadedMigration, Origin};
 pub use cache_version::CacheVersion;
@@ -18,7 +19,6 @@ pub(crate) use cache_version::Identity;
 pub use embedded::{Builds, Built, File};
 pub use engine::Engine;
 pub use history::{Applied, History, HistoryTable, Width};
-pub(crate) use crate::sql::Which;
 pub use id::{MigrationId, Prefix};
 pub(crate) use migration::Dependency;
 pub use migration::Migration;
