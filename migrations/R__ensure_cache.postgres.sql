@@ -16,6 +16,8 @@ BEGIN
         PERFORM bustard.register_cache($1, $2);
     END IF;
     PERFORM bustard.track_tables($1, VARIADIC $3);
+    -- Where no table is left that any cache tracks, nothing else drops them.
+    PERFORM bustard.drop_triggers();
 END
 $$;
 

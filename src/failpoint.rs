@@ -1,7 +1,6 @@
-//! Points between two statements at which a test can stop a run, and faults
-//! that a test can seed to see a checker fail. The engines pass the points,
-//! since only they know when a statement has been run. Without the feature
-//! `testing` nothing of it is compiled in.
+//! Points between two statements at which a test can stop a run. The engines pass
+//! the points, since only they know when a statement has been run. Without the
+//! feature `testing` nothing of it is compiled in.
 
 use crate::error::Result;
 
@@ -42,9 +41,4 @@ pub(crate) fn pass(_: &str) -> Result<()> {
 #[cfg(feature = "postgres")]
 pub(crate) fn one_by_one() -> bool {
     cfg!(feature = "testing") && std::env::var_os("BUSTARD_FAILPOINT").is_some()
-}
-
-/// Whether `BUSTARD_FAULT` seeds this fault.
-pub(crate) fn fault(name: &str) -> bool {
-    cfg!(feature = "testing") && std::env::var_os("BUSTARD_FAULT").is_some_and(|seeded| seeded == name)
 }

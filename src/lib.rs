@@ -65,7 +65,7 @@
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
 //! | `build` | no | [`build`](build/index.html): embedding migrations, for build scripts |
-//! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints and seeded faults, for Bustard's own tests |
+//! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints, for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use bustard::Migrator;
-use support::{Outcome, Project};
+use support::{Outcome, Project, cargo};
 
 #[test]
 fn the_command_is_a_user_of_the_library() {
@@ -52,15 +52,8 @@ struct Compiler {
 
 impl Compiler {
     fn find() -> Compiler {
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = cargo(&["test", "--no-run", "--test", "cli_public", "--message-format", "json"]);
         cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo.args(["test", "--no-run", "--test", "cli_public", "--message-format", "json"]);
-        if cfg!(feature = "testing") {
-            cargo.arg("--all-features");
-        }
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
         let messages = Outcome::of(cargo).success().stdout;
         let mut libraries = BTreeMap::new();
         for line in messages.lines() {

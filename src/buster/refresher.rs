@@ -17,7 +17,6 @@ use super::shared::Shared;
 use super::snapshot::{Known, Snapshot};
 use crate::engine::observer::{Look, Observer, Poller, Woken};
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint;
 use crate::store::Shelf;
 
 #[derive(Clone, Copy)]
@@ -226,8 +225,7 @@ impl Refresher {
             self.too_old(look.caches.is_some());
             return Ok(());
         };
-        let missed = self.failures > 0 && failpoint::fault("no-read-after-reconnect");
-        if let Some(seen) = look.caches.filter(|_| !missed) {
+        if let Some(seen) = look.caches {
             let caches: BTreeMap<String, Known> = (seen.into_iter())
                 .filter_map(|seen| {
                     let version = seen.identity.version()?;
@@ -338,9 +336,6 @@ impl Refresher {
         // What is seen next must be taken in whole.
         self.looker.forget();
         let known = self.as_of.take();
-        if failpoint::fault("no-expiry") {
-            return;
-        }
         self.shared.expire(known, &self.reason);
     }
 }

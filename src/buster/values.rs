@@ -12,7 +12,6 @@ use super::shared::Shared;
 use super::single_flight::Part;
 use crate::engine::Executor;
 use crate::error::{Error, Result};
-use crate::failpoint;
 use crate::model::Identity;
 use crate::registry::identity;
 use crate::store::{EntryKey, Shelf};
@@ -152,16 +151,6 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     ///
     /// Those of `load`.
     pub fn get_or_try_insert_with<E>(&self, key: &str, load: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        if failpoint::fault("version-after-data") {
-            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.shelf())) {
-                return Ok(value);
-            }
-            let value = load()?;
-            if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
-                filing.file(self.shelf(), &bytes);
-            }
-            return Ok(value);
-        }
         // The version first, then the data.
         let Some(filing) = self.filing_now(key) else { return load() };
         if let Some(value) = filing.find(self.shelf()) {

@@ -6,12 +6,14 @@
 
 mod advice;
 mod code;
+#[cfg(test)]
+mod inputs;
 mod place;
 
 use std::fmt;
 
 pub use advice::{Action, Advice, Policy};
-pub use code::{Code, Severity};
+pub use code::{Code, Severity, UnknownCode};
 pub use place::Place;
 
 /// One finding in sources, plans or runs.

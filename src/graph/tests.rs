@@ -112,9 +112,9 @@ fn cycles_of_repeatable_migrations_are_named() {
     assert_eq!(
         problems(&apps),
         ["dependency cycle: a R__x → a R__y → a R__x\n  --> a/R__x.sql:1:1\n  \
-          help: remove one of the dependencies:\n    \
-          a R__x comes after a R__y: asked in a/R__x.sql:1:1\n    \
-          a R__y comes after a R__x: asked in a/R__y.sql:1:1"]
+          help: remove one of these dependencies:\n    \
+          a R__x comes after a R__y: declared in a/R__x.sql:1:1\n    \
+          a R__y comes after a R__x: declared in a/R__y.sql:1:1"]
     );
     let apps = [with_repeatables(app("a", [(1, asks("x"))]), [("x", Migration::new())])];
     let found = problems(&apps);

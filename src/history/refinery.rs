@@ -11,6 +11,7 @@ use refinery_core::{Migration, SchemaVersion, Target};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::diagnostic::Code;
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::checksum;
@@ -124,6 +125,7 @@ pub(crate) fn record(
 fn unapplied(migration: &LoadedMigration) -> Result<Migration> {
     Migration::unapplied(&migration.id.to_string(), &migration.text).map_err(|error| {
         Error::new(ErrorKind::Source, format!("refinery does not accept the name {}", migration.id))
+            .with_code(Code::InvalidMigrationName)
             .at(migration.file.clone())
             .caused_by(error)
     })

@@ -12,6 +12,9 @@ mod status;
 mod uninstall;
 mod verbs;
 
+#[cfg(test)]
+pub(crate) use uninstall::off_search_path;
+
 use std::fmt;
 use std::time::Duration;
 

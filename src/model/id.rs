@@ -27,6 +27,7 @@ impl fmt::Display for Prefix {
 /// A migration's version and name within its app, written `V1__create_users`, or
 /// `R__user_names` for a repeatable one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct MigrationId {
     /// The migration version; 0 for a repeatable migration, which has none.
     pub version: i64,

@@ -110,11 +110,11 @@ impl Facts<'_> {
         };
         let expected = |node: &Node| !self.applied(*node) && !self.is_disabled(node.0);
         let pending = self.graph.order.iter().copied().filter(expected);
-        // Bustard's own tables are needed by whatever else is done at all.
+        // Bustard's own are one whole, which everything else needs.
         let own = target.is_some_and(|(app, _)| app == BUSTARD);
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
         let steps: Vec<Node> = pending
-            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node) && !own))
+            .filter(|node| wanted.as_ref().is_none_or(|w| w.contains(node) || bustard(node)))
             .collect();
         if target.is_some() && !own && steps.iter().all(bustard) {
             return Ok(Vec::new());

@@ -174,7 +174,7 @@ impl Facts<'_> {
             if known.read_only {
                 let message = "cannot be recorded: this role may not write bustard.repeatable";
                 found.push(self.about(Code::UnwritableRecords, node, message).help(
-                    "migrate as the owner of the schema bustard; or let it grant INSERT and UPDATE on bustard.repeatable",
+                    "migrate as the owner of the schema bustard; or let it grant SELECT, INSERT and UPDATE on bustard.repeatable",
                 ));
             } else if self.installed.foreign.contains(label) {
                 let what =

@@ -11,12 +11,11 @@ use super::{Event, Open, Run, preflight};
 use crate::diagnostic::Code;
 use crate::engine::{Opened, Session, Transaction};
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint;
 use crate::history::{Installed, app_rows};
 use crate::model::BUSTARD;
 use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
 use crate::registry;
-use crate::report::{Direction, StepReport};
+use crate::report::StepReport;
 
 /// What to do where the database is not any more as the plan was made from.
 #[derive(Clone, Copy)]
@@ -153,21 +152,11 @@ impl Run<'_> {
             changed |= self.step(transaction, facts, step)?;
         }
         if changed && self.open.invalidates {
-            self.invalidate(transaction, facts)?;
+            // The end of every transaction that changes what caches depend on.
+            registry::in_transaction::install_triggers(transaction)?;
+            registry::in_transaction::invalidate_all(transaction)?;
         }
         Ok(changed)
-    }
-
-    /// The end of every transaction that changes what caches depend on.
-    fn invalidate(&self, transaction: &mut dyn Transaction, _: &Facts<'_>) -> Result<()> {
-        let reverts = self.open.steps.iter().any(|step| step.direction == Direction::Down);
-        if !failpoint::fault("no-reinstallation") {
-            registry::in_transaction::install_triggers(transaction)?;
-        }
-        if reverts && failpoint::fault("no-invalidation-on-revert") {
-            return Ok(());
-        }
-        registry::in_transaction::invalidate_all(transaction)
     }
 
     /// Takes over what the transaction has committed.

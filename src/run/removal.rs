@@ -105,6 +105,9 @@ impl Removal {
         dependants.sort();
         let leaving = if what.cascade { concerned } else { BTreeSet::from([what.app.clone()]) };
 
+        let mut dropped = all_dropping(dialect, &known.repeatables, &tables[1..], code);
+        let there = |app: &str, version| applied.contains_key(&(app, version));
+        retain_dependencies(&mut dropped, &tables[1..], there);
         let mut apps: Vec<LoadedApp> = code.iter().take(1).cloned().collect();
         let mut stuck = HashMap::new();
         for (table, history) in tables.iter().zip(histories).skip(1) {
@@ -132,7 +135,7 @@ impl Removal {
                 stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
                 migrations.push(loaded);
             }
-            for (loaded, wrong) in all_dropping(dialect, &known.repeatables, &table.app, code) {
+            for (loaded, wrong) in dropped.remove(&table.app).into_iter().flatten() {
                 stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
                 migrations.push(loaded);
             }
@@ -371,26 +374,38 @@ fn undoing(
     (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, stuck)
 }
 
-/// The app's repeatable migrations that drop something, each after those that it
-/// depends on.
+/// By app, its repeatable migrations that drop something, each with what is wrong with it.
+type Dropped = HashMap<String, Vec<(LoadedMigration, Option<Diagnostic>)>>;
+
 fn all_dropping(
     dialect: &'static dyn Dialect,
     repeatables: &[RecordedRevert],
-    app: &str,
-    code: Option<&LoadedApp>,
-) -> Vec<(LoadedMigration, Option<Diagnostic>)> {
-    let of_app = repeatables.iter().filter(|recorded| recorded.app == app);
-    let mut all: Vec<(LoadedMigration, Option<Diagnostic>)> = of_app
-        .map(|recorded| dropping(dialect, recorded, code))
-        .filter(|(loaded, wrong)| wrong.is_some() || loaded.migration.down.iter().flatten().next().is_some())
-        .collect();
-    let names: HashSet<String> = all.iter().map(|(loaded, _)| loaded.id.name.clone()).collect();
-    for (loaded, _) in &mut all {
-        let there =
-            |asked: &Dependency| matches!(&asked.which, Which::Repeatable(name) if names.contains(name));
-        loaded.migration.depends_on.retain(there);
+    tables: &[HistoryTable],
+    code: &[LoadedApp],
+) -> Dropped {
+    let mut dropped = Dropped::new();
+    for recorded in repeatables.iter().filter(|one| tables.iter().any(|table| table.app == one.app)) {
+        let code = code.iter().skip(1).find(|app| app.label == recorded.app);
+        let (loaded, wrong) = dropping(dialect, recorded, code);
+        if wrong.is_some() || loaded.migration.down.iter().flatten().next().is_some() {
+            dropped.entry(recorded.app.clone()).or_default().push((loaded, wrong));
+        }
     }
-    all
+    dropped
+}
+
+/// Leaves out the dependencies on what is not there: of versions, `there` tells.
+fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: impl Fn(&str, i64) -> bool) {
+    let name = |app: &str, name: &str| (app.to_owned(), name.to_owned());
+    let names: HashSet<(String, String)> =
+        dropped.iter().flat_map(|(app, all)| all.iter().map(|(one, _)| name(app, &one.id.name))).collect();
+    for (loaded, _) in dropped.values_mut().flatten() {
+        loaded.migration.depends_on.retain(|asked| match &asked.which {
+            Which::All => tables.iter().any(|table| table.app == asked.app),
+            Which::Version(version) => there(&asked.app, *version),
+            Which::Repeatable(repeatable) => names.contains(&name(&asked.app, repeatable)),
+        });
+    }
 }
 
 /// An installed repeatable migration with what drops its objects: its `down`, from the
@@ -421,15 +436,16 @@ fn dropping(
             })
         }
     };
-    let own = |(label, which): &(String, Which)| {
-        let named = matches!(which, Which::Repeatable(_)) && label == app;
-        named.then(|| Dependency { app: label.clone(), which: which.clone(), place: None })
+    let asked = |(label, which): &(String, Which)| Dependency {
+        app: label.clone(),
+        which: which.clone(),
+        place: None,
     };
     let (down, wrong) = match undo {
         Ok(operations) => (operations, None),
         Err(problem) => (Vec::new(), Some(problem)),
     };
-    let depends_on = recorded.depends_on.iter().filter_map(own).collect();
+    let depends_on = recorded.depends_on.iter().map(asked).collect();
     let migration = Migration { down: Some(down), depends_on, ..Migration::new() };
     let file = same.and_then(|found| found.file.clone());
     (LoadedMigration { id, migration, text: String::new(), dependency_lines: Vec::new(), file }, wrong)

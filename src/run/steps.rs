@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use super::{Event, Run};
-use crate::diagnostic::Place;
+use crate::diagnostic::{Code, Place};
 use crate::engine::Transaction;
 use crate::engine::inspector::Table;
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint;
 use crate::graph::Node;
 use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery, repeatable_rows};
 use crate::model::{Applied, BUSTARD, Form, Operation, Statement, UnregisterCache};
@@ -178,12 +177,7 @@ impl Run<'_> {
             self.operate(transaction, app, &name, operation, manner)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
-        transaction.restore_settings()?;
-        if failpoint::fault("history-second-transaction") {
-            let form = if transaction.dialect().has_schemas() { Form::Generated } else { Form::Unsplit };
-            transaction.execute(Statement { sql: "COMMIT; BEGIN".into(), place: None, form })?;
-        }
-        Ok(())
+        transaction.restore_settings()
     }
 
     fn operate(
@@ -212,6 +206,7 @@ impl Run<'_> {
             Operation::Schema(schema) => {
                 let sql = schema.sql(transaction.dialect()).ok_or_else(|| {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
+                        .with_code(Code::UnsupportedSchemaStatement)
                 })?;
                 // There is no line that it comes from, so its own is shown.
                 let place =
@@ -303,7 +298,7 @@ impl Run<'_> {
         let label = &facts.apps[app].label;
         let first = facts.histories[app].applied.is_empty()
             && label != BUSTARD
-            && facts.installed.state(label).is_none();
+            && facts.installed.repeatables.installed_of(label) == 0;
         if first && !self.open.apps.iter().any(|change| change.app == *label) {
             self.open.apps.push(AppChange { app: label.clone(), state: AppState::Enabled });
         }

@@ -8,7 +8,6 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
 use crate::error::{Error, Result};
-use crate::failpoint;
 use crate::model::Identity;
 
 /// The longest key that Memcached takes; all stores hold to it.
@@ -29,10 +28,6 @@ pub(crate) struct EntryKey<'a> {
 impl<'a> EntryKey<'a> {
     /// Any parts will do, empty ones too.
     pub(crate) fn new(app: &'a str, cache: &'a str, format: u32, identity: Identity, key: &'a [u8]) -> Self {
-        let identity = match failpoint::fault("store-ignores-version") {
-            false => identity,
-            true => Identity { n: 0, nonce: 0 },
-        };
         EntryKey { app, cache, format, identity, key }
     }
 

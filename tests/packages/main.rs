@@ -5,11 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[cfg(feature = "int8-versions")]
 mod embedding;
 mod forum_program;
 mod host;
-#[cfg(feature = "tokio")]
 mod permissions_program;
 mod real;
 mod refinery;

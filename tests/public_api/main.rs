@@ -52,7 +52,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
 ];
 
 /// A library with every sort of item.
-const SEEDED: &str = include_str!("seeded.rs");
+const SEEDED: &str = include_str!("seeded.txt");
 
 /// A change of `SEEDED`, and what the comparison must say of it.
 const FAULTS: &[(&str, &str, &[&str])] = &[
@@ -198,6 +198,17 @@ fn path_in(line: &str) -> &str {
     line[start..].split(['(', '<', ' ', '{']).next().unwrap_or_default()
 }
 
+/// Enums and structs that could not grow without breaking who matches or makes them.
+fn closed(api: &Api) -> Vec<&str> {
+    let is_open = |text: &str| {
+        let growing = text.contains("#[non_exhaustive]");
+        let item = text.split_once("pub ").map_or("", |(_, item)| item);
+        let public = item.contains(" { public }") || item.starts_with("enum ");
+        growing || !public || !(item.starts_with("struct ") || item.starts_with("enum "))
+    };
+    api.lines.iter().map(|line| line.text.as_str()).filter(|text| !is_open(text)).collect()
+}
+
 /// What breaks the rules for names in signatures.
 fn violations(api: &Api, allowed: &[(&str, &str, &str)]) -> Vec<String> {
     let mut violations = Vec::new();
@@ -285,6 +296,27 @@ fn a_change_of_the_library_is_seen() {
     sources.append("lib.rs", "pub fn helper() {}");
     let changes = difference(SNAPSHOT, &api(&sources).text());
     assert!(changes.contains(&"+ pub fn bustard::helper()".to_owned()), "{changes:?}");
+}
+
+#[test]
+fn enums_and_structs_can_grow() {
+    let api = api(&Sources::read());
+    let closed = closed(&api);
+    println!(
+        "checked {} items, {} of them growing",
+        api.lines.len(),
+        api.text().matches("#[non_exhaustive]").count()
+    );
+    assert!(closed.is_empty(), "not #[non_exhaustive]:\n{}", closed.join("\n"));
+    for (code, expected) in [
+        ("pub enum Way { There }", &["pub enum bustard::Way"][..]),
+        ("pub struct Way { pub length: u8 }", &["pub struct bustard::Way { public }"]),
+        ("pub struct Way { pub length: u8, width: u8 }", &[]),
+        ("#[non_exhaustive] pub enum Way { There { length: u8 } }", &[]),
+    ] {
+        let library = Sources([("lib.rs".to_owned(), code.to_owned())].into());
+        assert_eq!(self::closed(&self::api(&library)), expected, "{code}");
+    }
 }
 
 #[test]

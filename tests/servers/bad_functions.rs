@@ -36,7 +36,10 @@ fn everywhere(scene: &Scene, migrator: &Migrator) -> Error {
 #[track_caller]
 fn failure(migrator: &Migrator, connection: &mut impl Connection) -> Error {
     match migrator.run(connection) {
-        Err(error) => error,
+        Err(error) => {
+            assert!(!error.to_string().contains('\n'), "not one line: {error}");
+            error
+        }
         Ok(report) => panic!("it should not have worked: {report:?}"),
     }
 }
@@ -102,14 +105,7 @@ fn what_had_committed_is_listed_on_every_connection() {
             false => failure(&migrator, &mut scene.project.sqlite("app.db")),
         };
         assert_eq!(error.place().and_then(|place| place.line()), Some(3), "{error}");
-        let applied = [
-            "bustard:V1__registry",
-            "bustard:V2__reading_side",
-            "bustard:V3__apps",
-            "main:V1__base",
-            "main:V2__posts",
-        ]
-        .map(str::to_owned);
+        let applied = ["bustard:V1__registry", "main:V1__base", "main:V2__posts"].map(str::to_owned);
         assert_eq!(error.applied(), Some(&applied[..]), "{error}");
         assert_eq!(scene.applied(), "1,2");
     }
@@ -341,7 +337,7 @@ fn an_attached_database_is_another_one() {
     connection.execute("ATTACH ?1 AS other", [other.to_str()]).unwrap();
     connection.execute_batch("CREATE TEMPORARY TABLE refinery_schema_history (a)").unwrap();
     let report = migrator.run(&mut connection).expect("it is empty, too");
-    assert_eq!(report.steps.len(), 4);
+    assert_eq!(report.steps.iter().filter(|done| done.app == "main").count(), 1);
     drop(connection);
     assert_eq!(scene.project.sqlite_schema("app.db"), scene.project.sqlite_schema("other.db"));
     assert!(!migrator.run(&mut scene.project.sqlite("app.db")).expect("it is up to date").changed());
@@ -372,7 +368,7 @@ fn reverting_does_not_pull_the_ground_from_under_another_run() {
             };
             let migrator = Migrator::new().app(two()).transaction(mode).on_event(listener);
             let error = migrator.revert(&mut database, &Revert::Steps(1)).expect_err("V2 needs V1");
-            assert!(error.message().contains("another run has applied main:V2__b since"), "{error}");
+            assert!(error.message().contains("main:V2__b has been applied since"), "{error}");
             assert_eq!(error.applied(), Some(&[][..]));
             assert_eq!(scene.applied(), "1,2");
         }

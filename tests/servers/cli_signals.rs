@@ -48,15 +48,7 @@ fn a_cancelled_run_says_so_in_json() {
     running.signal("INT");
     let error = running.wait().exits(130).json()["error"].clone();
     assert_eq!(error["kind"], "cancelled");
-    assert_eq!(
-        error["applied"],
-        serde_json::json!([
-            "bustard:V1__registry",
-            "bustard:V2__reading_side",
-            "bustard:V3__apps",
-            "main:V1__first"
-        ])
-    );
+    assert_eq!(error["applied"], serde_json::json!(["bustard:V1__registry", "main:V1__first"]));
 }
 
 #[test]

@@ -203,12 +203,17 @@ fn applies_once(mut subject: impl Subject) {
     let migrator = Migrator::new().app(app);
     let report = migrator.run(subject.connection()).expect("it runs");
     assert_eq!(names(&report.steps), ["main V1__a", "main V2__b"]);
-    assert_eq!(report.steps[3].registered, ["as"]);
+    let first = report.steps.iter().find(|done| done.app == "main").expect("it was applied");
+    assert_eq!(first.registered, ["as"]);
     assert!(exists(&mut subject, "a") && exists(&mut subject, "b"));
     assert!(!migrator.run(subject.connection()).expect("it runs").changed());
     let status = migrator.status(subject.connection()).expect("there is a status");
     assert!(status.migrations.iter().all(|migration| migration.state == State::Applied));
-    assert_eq!(status.migrations.len(), 5);
+    let own = |migration: &&bustard::MigrationStatus| {
+        migration.app == "bustard" && !migration.migration.is_repeatable()
+    };
+    assert_eq!(status.migrations.iter().filter(own).count(), 1);
+    assert_eq!(status.migrations.iter().filter(|migration| migration.app == "main").count(), 2);
 }
 
 fn a_failure_leaves_nothing(mut subject: impl Subject) {
@@ -220,10 +225,7 @@ fn a_failure_leaves_nothing(mut subject: impl Subject) {
     assert_eq!(error.kind(), ErrorKind::Database);
     assert_eq!(error.migration(), Some("V2__b"));
     let applied = error.applied().expect("a run was under way");
-    assert_eq!(
-        applied,
-        ["bustard:V1__registry", "bustard:V2__reading_side", "bustard:V3__apps", "main:V1__a"]
-    );
+    assert_eq!(applied, ["bustard:V1__registry", "main:V1__a"]);
     assert!(exists(&mut subject, "a") && !exists(&mut subject, "b"));
     let registered: Vec<String> = versions(&mut subject).into_iter().map(|(name, _)| name).collect();
     assert_eq!(registered, ["as"]);

@@ -8,9 +8,7 @@
 mod support;
 
 mod apps;
-#[cfg(feature = "tokio")]
 mod asynchronous;
-#[cfg(feature = "tokio")]
 mod asynchronous_runs;
 mod bad_database;
 mod bad_files;
@@ -27,18 +25,18 @@ mod cli_watch;
 mod conformance;
 mod connection;
 mod forum;
-#[cfg(feature = "testing")]
 mod forum_migrations;
 mod misago;
 mod notifications;
 mod other_languages;
+mod plans;
 mod races;
 mod readme;
 mod refresher;
 mod releases;
+mod repeatables;
 mod round_trips;
 mod sql_api;
-#[cfg(all(feature = "memcached", feature = "redis"))]
 mod stores;
 mod support_works;
 mod triggers;

@@ -49,10 +49,23 @@ stop_cluster() {
     rm -rf "$cluster"
 }
 
+# registry_files: the files of functions and views, each after those that it depends on
+registry_files() {
+    local file name
+    for file in "$here"/migrations/R__*.postgres.sql; do
+        name=${file##*/R__}
+        echo "$name $name"
+        sed -n "s/^-- bustard: depends on bustard R__\\(.*\\)/\\1.postgres.sql $name/p" "$file"
+    done | tsort | sed "s|^|$here/migrations/R__|"
+}
+
 # new_database NAME: with the registry in it, as the migrator leaves it
 new_database() {
+    local arguments=() file
+    for file in "$here/migrations/V1__registry.postgres.sql" $(registry_files); do
+        arguments+=(-f "$file")
+    done
     psql -qX -v ON_ERROR_STOP=1 -c "CREATE DATABASE $1" &&
         psql -qX -v ON_ERROR_STOP=1 -1 -d "$1" -o /dev/null -c 'CREATE SCHEMA bustard' \
-            -f "$here/migrations/V1__registry.postgres.sql" \
-            -f "$here/migrations/V2__reading_side.postgres.sql" -c 'SELECT bustard.invalidate_all()'
+            "${arguments[@]}" -c 'SELECT bustard.invalidate_all()'
 }

@@ -266,7 +266,7 @@ fn whoever_cannot_even_read_is_told_on_sqlite() {
 fn no_lock_is_found_out() {
     let project = pending();
     for engine in [Engine::Postgres, Engine::Sqlite] {
-        let subject = Subject::new(engine, &project).env("BUSTARD_FAULT", "no-lock");
+        let subject = Subject::new(engine, &project).faulty("no-lock");
         let outcomes: Vec<Outcome> = start(&subject, &["migrate"]).into_iter().map(Running::wait).collect();
         check(&subject, &outcomes).expect_err("the checker must see the fault");
     }

@@ -18,7 +18,7 @@ use super::tls::Certificates;
 use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 
 /// The contents of `pg_hba.conf` unless told otherwise: no passwords.
-pub const LOCAL_TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
+const LOCAL_TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
 
 /// What `pg_hba.conf` begins with, so that tests and standbys get in.
 const FOR_US: &str = "local all postgres trust\nlocal replication postgres trust\nhost replication postgres 127.0.0.1/32 trust\n";

@@ -3,19 +3,21 @@
 //! which the built command runs, and a proxy that counts round trips. Nothing here
 //! touches the library.
 
-// Each test binary compiles this module and uses its own part of it.
+// Each crate of tests or benchmarks compiles this module and uses its own part of it.
 #![allow(dead_code, unused_imports)]
 
 mod binaries;
 mod cluster;
 mod database;
 mod example;
+mod faults;
 mod pgbouncer;
 mod process;
 mod project;
 pub mod proxy;
 mod random;
 mod scene;
+mod seeded;
 mod servers;
 mod snapshot;
 mod standby;
@@ -24,14 +26,16 @@ mod tls;
 mod watchdog;
 
 pub use binaries::{Binaries, unprivileged};
-pub use cluster::{Cluster, LOCAL_TRUST};
-pub use database::{Database, Rows};
-pub use example::example;
+pub use cluster::Cluster;
+pub use database::Database;
+pub use example::{cargo, example};
+pub use faults::{faulty_bustard, faulty_test};
 pub use pgbouncer::PgBouncer;
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
-pub use project::{Project, sqlite_schema};
+pub use project::Project;
 pub use random::Random;
 pub use scene::{Scene, refused, refused_alike};
+pub use seeded::{Replacement, SeededBuild};
 pub use servers::Server;
 pub use snapshot::{snapshot_settings, transcript};
 pub use subject::{Engine, LOCK, State, Subject, server_noticed, working_backend};

@@ -142,7 +142,7 @@ impl Project {
 /// Every object of a SQLite file with its SQL, in order of kind and name.
 /// Indexes that constraints brought have no SQL, but a name.
 #[track_caller]
-pub fn sqlite_schema(path: &Path) -> String {
+fn sqlite_schema(path: &Path) -> String {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = rusqlite::Connection::open_with_flags(path, flags)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));

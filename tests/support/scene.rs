@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+use bustard::diagnostic::Code;
+use bustard::{App, Config, Migrator, TransactionMode};
+
 use super::binaries::Binaries;
 use super::database::{Database, is_noise};
 use super::process::Outcome;
@@ -164,9 +167,35 @@ impl Scene {
         let error = &outcome.json()["error"];
         let message = error["message"].as_str().expect("the document has a message");
         assert!(!message.is_empty() && error["kind"].is_string(), "{outcome}");
+        let code_word = error["code"].as_str().expect("the document has a code");
+        assert!(code_word.parse::<Code>().is_ok(), "no such code: {outcome}");
         assert_eq!(outcome.stderr, "");
         assert_same(&after, &self.contents(), &outcome);
         assert!(code != 2 || file.exists() == existed, "something was connected to: {outcome}");
+        self.shows_one_line(code_word, &outcome);
+        assert_same(&after, &self.contents(), &outcome);
+    }
+
+    /// Asserts that the library fails with the same code and shows the error in one line.
+    #[track_caller]
+    fn shows_one_line(&self, code: &str, outcome: &Outcome) {
+        let root = self.project.path();
+        let configured = root.join("bustard.toml");
+        let migrator = match configured.exists() {
+            true => Config::read(&configured).map(|config| config.migrator()),
+            false => Ok(Migrator::new().app(App::directory("main", root.join("migrations")))),
+        };
+        let url = match &self.database {
+            Some(database) => database.url(),
+            None => format!("sqlite:{}", root.join("app.db").display()),
+        };
+        let run = |migrator: Migrator| {
+            let mut database = bustard::Database::new(&url)?;
+            migrator.transaction(TransactionMode::All).run(&mut database)
+        };
+        let error = migrator.and_then(run).expect_err("the command has failed");
+        assert!(!error.to_string().contains(['\n', '\r']), "not one line: {error}");
+        assert_eq!(error.code().as_str(), code, "{error:#}\n{outcome}");
     }
 }
 

@@ -12,6 +12,7 @@ use postgres::{Client, NoTls};
 
 use super::cluster::Cluster;
 use super::database::Database;
+use super::faults::faulty_bustard;
 use super::process::{Outcome, PATIENCE, Running, wait_until};
 use super::project::Project;
 
@@ -30,6 +31,8 @@ pub enum Engine {
 pub struct Subject<'s> {
     pub project: &'s Project,
     place: Place<'s>,
+    /// Where the command `bustard` is.
+    program: PathBuf,
     /// What every command gets in its environment.
     environment: Vec<(String, String)>,
 }
@@ -66,7 +69,8 @@ impl<'s> Subject<'s> {
     }
 
     fn of(project: &'s Project, place: Place<'s>) -> Subject<'s> {
-        Subject { project, place, environment: Vec::new() }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_bustard"));
+        Subject { project, place, program, environment: Vec::new() }
     }
 
     /// A database with the same contents. Nobody may be connected to this one.
@@ -81,13 +85,21 @@ impl<'s> Subject<'s> {
                 Place::Sqlite(copy)
             }
         };
-        Subject { project: self.project, place, environment: self.environment.clone() }
+        let (program, environment) = (self.program.clone(), self.environment.clone());
+        Subject { project: self.project, place, program, environment }
     }
 
     /// Sets an environment variable for all commands.
     pub fn env(mut self, name: &str, value: &str) -> Subject<'s> {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Runs all commands of a build with this fault.
+    pub fn faulty(mut self, fault: &str) -> Subject<'s> {
+        let (program, (name, value)) = faulty_bustard(fault);
+        self.program = program;
+        self.env(name, value)
     }
 
     pub fn engine(&self) -> Engine {
@@ -115,7 +127,7 @@ impl<'s> Subject<'s> {
 
     /// A command on this database.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.project.command(arguments);
+        let mut command = self.project.command_of(&self.program, arguments);
         command.env("DATABASE_URL", self.url());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
@@ -259,10 +271,16 @@ fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
         line(&mut state.content, &[&schema, &kind, &name, &columns, &rows]);
     }
     if records {
-        for row in client
-            .query("SELECT concat_ws(' ', app, version, body, undo) FROM bustard.migration ORDER BY 1", &[])?
-        {
+        for row in client.query(
+            "SELECT concat_ws(' ', app, version, body_checksum, revert) FROM bustard.migration ORDER BY 1",
+            &[],
+        )? {
             line(&mut state.content, &["record", row.get(0)]);
+        }
+        let repeatables =
+            "SELECT concat_ws(' ', app, name, checksum, is_current) FROM bustard.repeatable ORDER BY 1";
+        for row in client.query(repeatables, &[])? {
+            line(&mut state.content, &["repeatable", row.get(0)]);
         }
     }
     if registry {
@@ -308,10 +326,16 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
     }
     if records {
         let mut query = connection.prepare(
-            "SELECT app || ' ' || version || ' ' || body || undo FROM bustard_migration ORDER BY 1",
+            "SELECT app || ' ' || version || ' ' || body_checksum || revert FROM bustard_migration ORDER BY 1",
         )?;
         for row in query.query_map([], |row| row.get::<_, String>(0))? {
             line(&mut state.content, &["record", &row?]);
+        }
+        let mut query = connection.prepare(
+            "SELECT app || ' ' || name || ' ' || checksum || ' ' || is_current FROM bustard_repeatable ORDER BY 1",
+        )?;
+        for row in query.query_map([], |row| row.get::<_, String>(0))? {
+            line(&mut state.content, &["repeatable", &row?]);
         }
     }
     if registry {

@@ -29,7 +29,8 @@ impl RecordsSql for PostgresRecords {
              AND NOT pg_catalog.pg_has_role(k.relowner, 'USAGE') \
              UNION ALL SELECT 'read only', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
              WHERE NOT (pg_catalog.has_table_privilege('bustard.repeatable', 'INSERT') \
-             AND pg_catalog.has_table_privilege('bustard.repeatable', 'UPDATE'))"
+             AND pg_catalog.has_table_privilege('bustard.repeatable', 'UPDATE') \
+             AND pg_catalog.has_table_privilege('bustard.repeatable', 'SELECT'))"
         )
     }
 

@@ -90,5 +90,7 @@ pub fn build(specs: &[Spec]) -> Vec<App> {
 pub fn planned(specs: &[Spec]) -> Vec<Name> {
     let mut database = Database::new("sqlite::memory:").expect("the URL is good");
     let plan = Migrator::new().apps(build(specs)).plan(&mut database).expect("there is an order");
-    plan.steps.into_iter().map(|step| (step.app, step.migration.version)).collect()
+    // Bustard's own are many, and have no versions.
+    let versioned = plan.steps.into_iter().filter(|step| !step.migration.is_repeatable());
+    versioned.map(|step| (step.app, step.migration.version)).collect()
 }

@@ -38,8 +38,9 @@ impl Ground {
         self.warns(apps, &[]);
         self.unchanged(|database| migrator(apps).repair(database, app, 1));
         let records = self.own("migration");
-        let recorded =
-            self.scene.value(&format!("SELECT needs FROM {records} WHERE app = '{app}' AND version = 1"));
+        let recorded = self
+            .scene
+            .value(&format!("SELECT depends_on FROM {records} WHERE app = '{app}' AND version = 1"));
         assert_eq!(recorded, needs);
     }
 }
@@ -123,8 +124,12 @@ fn where_there_were_none() {
     for mut ground in Ground::both() {
         let sql = "CREATE TABLE plugin (id integer);\n";
         let plugin = ground.write(sql);
-        migrator(&[]).target("bustard", 2).run(&mut ground.database).expect("it runs");
-        migrator(&[plugin]).fake(false).run(&mut ground.database).expect("it runs");
+        ground.run(&[plugin]);
+        ground.scene.execute(&format!(
+            "DELETE FROM {}; DELETE FROM {}",
+            ground.own("app"),
+            ground.own("migration")
+        ));
         let apps = [forum(), ground.write(&format!("{sql}-- bustard: depends on forum V1\n"))];
         let said = format!("plugin:V1__plugin {CHANGED}");
         let late = "forum:V1__users is pending, and plugin:V1__plugin, which is to come after it, is applied already";

@@ -1,12 +1,8 @@
-//! The run that brings records to an older database, stopped at every point between
-//! two of its statements: the database is as it was, or as it is after it.
+//! The run that brings records to a database without them, stopped at every point
+//! between two of its statements: the database is as it was, or as it is after it.
 
+use super::without_own;
 use crate::support::{Engine, Outcome, Project, Subject};
-
-const OLDER: [&str; 2] = [
-    "DROP TABLE bustard.app, bustard.migration; DELETE FROM bustard.refinery_schema_history_bustard WHERE version = 3",
-    "DROP TABLE bustard_app; DROP TABLE bustard_migration; DELETE FROM refinery_schema_history_bustard WHERE version = 3",
-];
 
 /// How many points there were; or what was neither.
 fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
@@ -20,17 +16,20 @@ fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
     let start = Subject::new(engine, &project);
     start.bustard(&["migrate"]).success();
     start.quiet();
-    let end = start.state().content;
-    start.execute(OLDER[usize::from(engine == Engine::Sqlite)]);
+    start.execute(&without_own(engine));
     let before = start.state().content;
+    let whole = start.copy();
+    whole.bustard(&["migrate"]).success();
+    whole.quiet();
+    let end = whole.state().content;
     assert!(end.contains("record main 2") && !before.contains("record"), "{before}\n{end}");
     for point in 1.. {
-        let subject = start.copy();
+        let subject = match fault {
+            Some(fault) => start.copy().faulty(fault),
+            None => start.copy(),
+        };
         let mut command = subject.command(&["migrate"]);
         command.env("BUSTARD_FAILPOINT", point.to_string());
-        if let Some(fault) = fault {
-            command.env("BUSTARD_FAULT", fault);
-        }
         let outcome = Outcome::of(command);
         subject.quiet();
         let content = subject.state().content;

@@ -127,3 +127,19 @@ fn forum() -> App {
 fn bans() -> App {
     App::new("bans").migration("V1__bans", table("ban").register_cache("bans").depends_on("forum", 1))
 }
+
+/// What drops all of Bustard's own, and leaves the apps' tables and histories.
+fn without_own(engine: crate::support::Engine) -> String {
+    if engine == crate::support::Engine::Postgres {
+        return "DROP SCHEMA bustard CASCADE".to_owned();
+    }
+    let views =
+        ["untracked", "wanted_trigger", "located", "caches"].map(|name| format!("DROP VIEW bustard_{name};"));
+    let tables = ["tracked_table", "app", "migration", "repeatable", "cache"]
+        .map(|name| format!("DROP TABLE bustard_{name};"));
+    format!(
+        "DROP TRIGGER bustard_suspended; {} {} DROP TABLE refinery_schema_history_bustard",
+        views.join(" "),
+        tables.join(" ")
+    )
+}

@@ -2,7 +2,6 @@
 //! everybody shares, and ways to read the number through the cache.
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use bustard::{
     Store, Values, registry,
 };
 
-use crate::support::{Cluster, Database, Outcome, Project};
+use crate::support::{Cluster, Database, Outcome, Project, faulty_test};
 
 /// Longer than any test waits: whoever polls like this looks only when told to.
 pub const NEVER: Duration = Duration::from_secs(600);
@@ -209,15 +208,12 @@ pub fn reader(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values
     (buster, cache, values)
 }
 
-/// Runs a test again in a process of its own with a seeded fault, where it must fail
-/// with these words.
+/// Runs a test again in a build with a seeded fault, where it must fail with these
+/// words.
 #[track_caller]
 pub fn fails_with(fault: &str, test: &str, words: &str) {
-    if std::env::var_os("BUSTARD_FAULT").is_some() {
-        return;
-    }
-    let mut child = Command::new(std::env::current_exe().expect("it runs"));
-    child.args(["--exact", test, "--nocapture"]).env("BUSTARD_FAULT", fault);
+    let mut child = faulty_test(fault);
+    child.args(["--exact", test, "--nocapture"]);
     let outcome = Outcome::of(child).exits(101).complains(words);
     assert!(outcome.stdout.contains("1 failed"), "{outcome}");
 }

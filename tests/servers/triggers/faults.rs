@@ -1,6 +1,7 @@
 //! The tests above find what they are there to find.
 
 use super::{Scene, invalidates, postgres_with};
+use crate::support::{Outcome, faulty_bustard};
 
 const BAN: &str = "CREATE TABLE ban (id integer) PARTITION BY RANGE (id);
 CREATE TABLE ban_1 PARTITION OF ban FOR VALUES FROM (0) TO (10);
@@ -11,19 +12,26 @@ const MORE: &str = "CREATE TABLE ban_2 PARTITION OF ban FOR VALUES FROM (10) TO 
 
 /// Applies a second migration with this fault, and then whether a write to the
 /// partition that it makes invalidates.
-fn sees_new_partitions(fault: &str) -> bool {
+fn sees_new_partitions(fault: Option<&str>) -> bool {
     let scene = postgres_with(BAN);
     scene.file("V2__more.sql", MORE);
-    let mut command = scene.project.command(&["migrate", "--database-url", &scene.url()]);
-    command.env("BUSTARD_FAULT", fault);
-    crate::support::Outcome::of(command).success();
+    let arguments = ["migrate", "--database-url", &scene.url()];
+    let command = match fault.map(faulty_bustard) {
+        Some((program, (name, value))) => {
+            let mut command = scene.project.command_of(&program, &arguments);
+            command.env(name, value);
+            command
+        }
+        None => scene.project.command(&arguments),
+    };
+    Outcome::of(command).success();
     invalidates(&scene, "bans", "INSERT INTO ban_2 VALUES (11)")
 }
 
 #[test]
 fn a_run_that_puts_nothing_back() {
-    assert!(sees_new_partitions(""));
-    assert!(!sees_new_partitions("no-reinstallation"));
+    assert!(sees_new_partitions(None));
+    assert!(!sees_new_partitions(Some("no-reinstallation")));
 }
 
 /// Triggers on the registered table alone.

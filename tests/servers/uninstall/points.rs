@@ -6,7 +6,7 @@ use crate::support::{Engine, Outcome, Project, Subject};
 
 /// Stops it at its first point, on a copy of the database another at its second, and
 /// so on, until one gets through. Says how many points there were.
-fn sweep(test: &str, engine: Engine, fault: &[(&str, &str)], fails: bool) -> Result<usize, String> {
+fn sweep(test: &str, engine: Engine, fault: Option<&str>, fails: bool) -> Result<usize, String> {
     let project = Project::new();
     let subject = Subject::new(engine, &project);
     migrate(&subject);
@@ -15,8 +15,9 @@ fn sweep(test: &str, engine: Engine, fault: &[(&str, &str)], fails: bool) -> Res
     for point in 1.. {
         let copy = subject.copy();
         let stop = format!("{point}{suffix}");
-        let environment = [fault, &[("BUSTARD_FAILPOINT", &stop)]].concat();
-        let outcome = Outcome::of(command(&copy, test, &environment));
+        let mut command = command(&copy, test, fault);
+        command.env("BUSTARD_FAILPOINT", stop);
+        let outcome = Outcome::of(command);
         let left = ends.check(&copy).map_err(|problem| format!("{problem}\nafter {outcome}"))?;
         if outcome.code == Some(0) {
             return match left {
@@ -36,7 +37,7 @@ fn holds(test: &str, engine: Engine) {
         return;
     }
     for fails in [false, true] {
-        match sweep(test, engine, &[], fails) {
+        match sweep(test, engine, None, fails) {
             Ok(points) => println!("{engine:?}, points tried: {points}"),
             Err(problem) => panic!("{problem}"),
         }
@@ -58,8 +59,7 @@ fn is_found_out(test: &str, fault: &str, symptom: &str) {
         return;
     }
     for engine in [Engine::Postgres, Engine::Sqlite] {
-        let problem =
-            sweep(test, engine, &[("BUSTARD_FAULT", fault)], false).expect_err("the fault is found");
+        let problem = sweep(test, engine, Some(fault), false).expect_err("the fault is found");
         assert!(problem.contains(symptom), "another problem than the seeded one: {problem}");
     }
 }

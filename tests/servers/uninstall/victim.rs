@@ -5,7 +5,7 @@ use std::process::Command;
 
 use bustard::{App, Database, Migrator, Uninstall};
 
-use crate::support::{Engine, Running, State, Subject};
+use crate::support::{Engine, Running, State, Subject, faulty_test};
 
 /// Where the started process finds its database.
 const URL: &str = "BUSTARD_UNINSTALL_URL";
@@ -23,16 +23,18 @@ pub fn is_victim() -> bool {
     url.is_ok_and(|url| uninstall(&url).map(|()| true).expect("nothing stands in its way"))
 }
 
-/// The process, of this test, with something in its environment.
-pub fn command(subject: &Subject<'_>, test: &str, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("it runs"));
+/// The process, of this test, in a build with a fault if one is named.
+pub fn command(subject: &Subject<'_>, test: &str, fault: Option<&str>) -> Command {
+    let mut command = match fault {
+        Some(fault) => faulty_test(fault),
+        None => Command::new(std::env::current_exe().expect("it runs")),
+    };
     command.args(["--exact", test, "--nocapture"]).env(URL, subject.url());
-    command.envs(environment.iter().copied());
     command
 }
 
 pub fn start(subject: &Subject<'_>, test: &str) -> Running {
-    Running::start(command(subject, test, &[]))
+    Running::start(command(subject, test, None))
 }
 
 /// Apps of which the undoing takes its time. On SQLite it writes more than the page

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::support::{Project, State, Subject};
 
-/// How many migrations of Bustard's own there are, which no revert undoes.
-pub const OWN: usize = 3;
+/// How many rungs Bustard's own migrations are, which no revert undoes.
+pub const OWN: usize = 1;
 
-/// The contents of a database after each migration of a plan: rung 0 is an
-/// empty database, rungs 1 to 3 are Bustard's own migrations, and so on.
+/// The contents of a database after each transaction of a plan: rung 0 is an
+/// empty database, rung 1 has all of Bustard's own migrations, and so on.
 #[derive(Debug)]
 pub struct Ladder {
     rungs: Vec<String>,
@@ -19,7 +19,7 @@ impl Ladder {
     /// Climbs step by step, which nothing interrupts, on this empty subject.
     pub fn climb(subject: &Subject<'_>, targets: &[&str]) -> Ladder {
         let mut rungs = vec![subject.state().content];
-        for target in ["bustard:1", "bustard:2"].iter().chain(targets) {
+        for target in ["bustard:1"].iter().chain(targets) {
             subject.bustard(&["migrate", "--to", target]).success();
             subject.quiet();
             rungs.push(subject.state().content);
@@ -27,7 +27,7 @@ impl Ladder {
         // Going back to nothing leaves what going forward made first.
         subject.bustard(&["revert", "--steps", &targets.len().to_string()]).success();
         subject.quiet();
-        rungs.insert(OWN, subject.state().content);
+        assert_eq!(rungs[OWN], subject.state().content);
         for (i, rung) in rungs.iter().enumerate() {
             assert!(!rungs[..i].contains(rung), "two steps leave the same state:\n{rung}");
         }

@@ -79,7 +79,7 @@ fn sweeps(engine: Engine, direction: Direction, fault: Option<&str>) -> Result<(
             start.quiet();
         }
         if let Some(fault) = fault {
-            start = start.env("BUSTARD_FAULT", fault);
+            start = start.faulty(fault);
         }
         for fails in [false, true] {
             let points = sweep(&start, &ladder, direction, mode, fails)?;

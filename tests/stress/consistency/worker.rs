@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::judge::Judge;
 use super::record::{Post, Record};
 use super::{reader, writer};
-use crate::support::wait_until;
+use crate::support::{faulty_test, wait_until};
 
 const SETTINGS: &str = "BUSTARD_CONSISTENCY_PROCESS";
 
@@ -122,12 +122,13 @@ pub struct Worker {
 
 impl Worker {
     pub fn start(settings: Settings, fault: Option<&str>, judge: &Arc<Judge>) -> Worker {
-        let itself = std::env::current_exe().expect("a process knows its program");
-        let mut command = Command::new(itself);
+        let mut command = match fault {
+            Some(fault) => faulty_test(fault),
+            None => Command::new(std::env::current_exe().expect("a process knows its program")),
+        };
         // Any test does: each begins with `work_if_told`.
         command.args(["--exact", super::TEST, "--nocapture", "--test-threads", "1"]);
         command.env(SETTINGS, serde_json::to_string(&settings).expect("settings have JSON"));
-        command.env_remove("BUSTARD_FAULT").envs(fault.map(|fault| ("BUSTARD_FAULT", fault)));
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -179,7 +179,7 @@ fn attempt<L: Transactional>(
     let read = results.split_off(2.min(results.len()));
     let settings = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
-    if held.as_deref() != Some("t") && !failpoint::fault("no-lock") {
+    if held.as_deref() != Some("t") {
         return Ok(Attempt::Held);
     }
     let mut histories = Vec::with_capacity(resolved.len());

@@ -154,7 +154,7 @@ impl Session for SqliteSession<'_> {
         check_cancelled(cancelled)?;
         let connection = &*self.connection;
         let _off = Off::new(connection)?;
-        let sql = if failpoint::fault("no-lock") { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let sql = "BEGIN IMMEDIATE";
         match connection.execute_batch(sql) {
             Err(error) if is_busy(&error) => {
                 self.busy = *failure(&error, "").server_message;

@@ -1,0 +1,97 @@
+//! Faults of the library, by which checkers show that they find them. One build has
+//! all of them, each switched off.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::seeded::{Replacement, SeededBuild};
+
+/// Where a process finds the fault that is switched on in it.
+const VARIABLE: &str = "BUSTARD_FAULT";
+
+const FAULTS: &[Replacement<'_>] = &[
+    Replacement { name: "no-lock", find: "held.as_deref() != Some(\"t\")", instead: "ORIGINAL && !SEEDED" },
+    Replacement {
+        name: "no-lock",
+        find: "\"BEGIN IMMEDIATE\"",
+        instead: "if SEEDED { \"BEGIN\" } else { ORIGINAL }",
+    },
+    Replacement {
+        name: "history-second-transaction",
+        find: "transaction.restore_settings()\n",
+        instead: "transaction.restore_settings()?;
+        if SEEDED {
+            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
+            transaction.execute(Statement { sql: \"COMMIT; BEGIN\".into(), place: None, form })?;
+        }
+        Ok(())",
+    },
+    Replacement {
+        name: "no-reinstallation",
+        find: "registry::in_transaction::install_triggers(transaction)?;",
+        instead: "if !SEEDED { ORIGINAL }",
+    },
+    Replacement {
+        name: "no-invalidation-on-revert",
+        find: "registry::in_transaction::invalidate_all(transaction)?;",
+        instead:
+            "let reverts = self.open.steps.iter().any(|step| format!(\"{:?}\", step.direction) == \"Down\");
+            if !(reverts && SEEDED) { ORIGINAL }",
+    },
+    Replacement {
+        name: "version-after-data",
+        find: "let Some(filing) = self.filing_now(key) else { return load() };",
+        instead: "if SEEDED {
+            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.shelf())) {
+                return Ok(value);
+            }
+            let value = load()?;
+            if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
+                filing.file(self.shelf(), &bytes);
+            }
+            return Ok(value);
+        }
+        ORIGINAL",
+    },
+    Replacement {
+        name: "no-read-after-reconnect",
+        find: "if let Some(seen) = look.caches {",
+        instead: "let missed = self.failures > 0 && SEEDED;
+            if let Some(seen) = look.caches.filter(|_| !missed) {",
+    },
+    Replacement {
+        name: "no-expiry",
+        find: "self.shared.expire(known, &self.reason);",
+        instead: "if !SEEDED { ORIGINAL }",
+    },
+    Replacement {
+        name: "store-ignores-version",
+        find: "EntryKey { app, cache, format, identity, key }",
+        instead: "let identity = if SEEDED { Identity { n: 0, nonce: 0 } } else { identity };
+            ORIGINAL",
+    },
+];
+
+/// The build with the faults.
+fn build() -> &'static SeededBuild {
+    static BUILD: OnceLock<SeededBuild> = OnceLock::new();
+    BUILD.get_or_init(|| SeededBuild::new("faults", FAULTS))
+}
+
+fn known(fault: &str) -> &str {
+    assert!(FAULTS.iter().any(|known| known.name == fault), "there is no fault {fault}");
+    fault
+}
+
+/// The command `bustard` with the faults, and in its environment what switches one on.
+pub fn faulty_bustard(fault: &str) -> (PathBuf, (&'static str, &str)) {
+    (build().bustard(), (VARIABLE, known(fault)))
+}
+
+/// The test program that this is part of, in which a fault is switched on.
+pub fn faulty_test(fault: &str) -> Command {
+    let mut command = Command::new(build().this_test());
+    command.env(VARIABLE, known(fault));
+    command
+}
