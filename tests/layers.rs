@@ -254,7 +254,10 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
 fn check_engines(sources: &Sources) -> (usize, Vec<String>) {
     let mut violations = Vec::new();
     let mut naming = BTreeSet::new();
-    for (file, text) in sources.0.iter().filter(|(file, _)| !file.starts_with("engine/")) {
+    let production: BTreeSet<String> =
+        sources.modules().into_iter().filter(|module| module.production).map(|module| module.file).collect();
+    let outside = |file: &String| !file.starts_with("engine/") && production.contains(file);
+    for (file, text) in sources.0.iter().filter(|(file, _)| outside(file)) {
         if text.contains("Engine::Postgres") || text.contains("Engine::Sqlite") || text.contains("Engine::{")
         {
             naming.insert(file.as_str());
