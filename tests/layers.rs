@@ -1,12 +1,13 @@
 //! Holds `src/` to the layers that the README's table describes: which room may name
 //! which, which room may name which library, which may read files, how long a file may
-//! be; that no modules beside one another need each other in a circle; and which files
-//! name an engine.
+//! be; that no modules beside one another need each other in a circle; and, in `rooms`,
+//! what else stays in its room.
 //!
 //! Modules are read as the compiler reads them, from `lib.rs` and `main.rs`
 //! along their `mod` items, without what is `#[cfg(test)]`. Each path in them
 //! is resolved to the module or the library that it leads into.
 
+mod rooms;
 mod source_paths;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,15 +41,6 @@ const PUBLIC: &[&str] = &["build", "cli", "config", "diagnostic", "registry", "r
 
 /// Macros at the root of the crate that are written in a room.
 const MACROS: &[&str] = &["app"];
-
-/// The files outside `engine/` that name an engine, and why.
-const NAME_AN_ENGINE: &[(&str, &str)] = &[
-    ("model/engine.rs", "defines the enum, and how it is displayed"),
-    ("cli/document.rs", "the names of engines in JSON are the command's, and stay"),
-    ("build/mod.rs", "an example: a build script chooses the engine that its files are for"),
-    ("migrator/mod.rs", "an example: without a connection, the caller chooses"),
-    ("error/mod.rs", "an example: without a connection, the caller chooses"),
-];
 
 #[derive(Debug, Default)]
 struct Findings {
@@ -249,30 +241,6 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
     names.chain(["bustard".to_owned()]).collect()
 }
 
-/// The files outside `engine/` that name an engine, in code or documentation, and that
-/// no list with reasons has; and what is in that list without doing so.
-fn check_engines(sources: &Sources) -> (usize, Vec<String>) {
-    let mut violations = Vec::new();
-    let mut naming = BTreeSet::new();
-    // Unit tests may name what they like.
-    let tests: BTreeSet<String> =
-        sources.modules().into_iter().filter(|module| !module.production).map(|module| module.file).collect();
-    let elsewhere = |file: &str| !file.starts_with("engine/") && !tests.contains(file);
-    for (file, text) in sources.0.iter().filter(|(file, _)| elsewhere(file)) {
-        if text.contains("Engine::Postgres") || text.contains("Engine::Sqlite") || text.contains("Engine::{")
-        {
-            naming.insert(file.as_str());
-        }
-    }
-    for file in naming.iter().filter(|file| NAME_AN_ENGINE.iter().all(|(listed, _)| listed != *file)) {
-        violations.push(format!("{file}: names an engine; what an engine knows belongs into its room"));
-    }
-    for (file, _) in NAME_AN_ENGINE.iter().filter(|(file, _)| !naming.contains(file)) {
-        violations.push(format!("{file}: is listed as naming an engine, and does not"));
-    }
-    (naming.len(), violations)
-}
-
 fn manifest() -> &'static str {
     include_str!("../Cargo.toml")
 }
@@ -288,19 +256,6 @@ fn modules_keep_to_their_layers() {
     println!("checked {files} files, {paths} paths and {pairs} pairs of modules");
     assert!(*files > 80 && *paths > 1000 && *pairs > 100, "that is not all of src: {findings:?}");
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
-}
-
-#[test]
-fn at_most_five_files_outside_their_rooms_name_an_engine() {
-    let mut sources = Sources::read();
-    let (count, violations) = check_engines(&sources);
-    println!("{count} of {} files outside engine/ name an engine", sources.0.len());
-    assert!(count <= 5 && violations.is_empty(), "\n{}", violations.join("\n"));
-
-    sources.append("plan/mod.rs", "fn f() -> crate::model::Engine { crate::model::Engine::Sqlite }");
-    let (_, violations) = check_engines(&sources);
-    assert_eq!(violations.len(), 1);
-    assert!(violations[0].starts_with("plan/mod.rs: names an engine"), "{violations:?}");
 }
 
 /// The checker sees what it is there for: each fault is put into the real

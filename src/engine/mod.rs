@@ -9,6 +9,8 @@
 #[cfg(feature = "_engine")]
 pub(crate) mod database;
 pub(crate) mod dialects;
+#[cfg(test)]
+pub(crate) mod fake;
 pub(crate) mod inspector;
 pub(crate) mod observer;
 pub(crate) mod postgres;

@@ -4,7 +4,7 @@
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
-    Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache, Which,
+    CacheOperation, Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache, Which,
 };
 use crate::sql::TableName;
 
@@ -199,7 +199,8 @@ impl Migration {
     /// What drops what a repeatable migration has made, when its app is uninstalled: its
     /// `down`, or nothing; and either way the caches that it registers.
     pub(crate) fn undo_repeatable(&self) -> Vec<Operation> {
-        let registers = |operation: &&Operation| matches!(operation, Operation::RegisterCache(_));
+        let registers =
+            |operation: &&Operation| matches!(operation.cache(), Some(CacheOperation::Register(_)));
         let caches = Migration {
             operations: self.operations.iter().filter(registers).cloned().collect(),
             down: self.down.clone(),
@@ -225,12 +226,7 @@ impl Migration {
                 })
                 .filter_map(Operation::inverse)
                 .collect();
-            undo.extend(down.iter().cloned().map(|operation| match operation {
-                Operation::UnregisterCache(off) => {
-                    Operation::UnregisterCache(UnregisterCache { undoes: true, ..off })
-                }
-                other => other,
-            }));
+            undo.extend(down.iter().cloned().map(Operation::reverting));
             return Ok(undo);
         }
         self.operations.iter().rev().map(|operation| operation.inverse().ok_or(operation)).collect()
@@ -238,11 +234,7 @@ impl Migration {
 }
 
 fn cache_name(operation: &Operation) -> Option<&str> {
-    match operation {
-        Operation::RegisterCache(register) => Some(&register.name),
-        Operation::UnregisterCache(unregister) => Some(&unregister.name),
-        _ => None,
-    }
+    operation.cache().map(CacheOperation::name)
 }
 
 #[cfg(test)]

@@ -25,4 +25,6 @@ pub use migration::Migration;
 pub(crate) use open_transaction::Native;
 pub use open_transaction::OpenTransaction;
 pub use operation::Schema;
-pub(crate) use operation::{Form, Function, Operation, RegisterCache, Sql, Statement, UnregisterCache};
+pub(crate) use operation::{
+    CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, UnregisterCache,
+};

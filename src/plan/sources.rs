@@ -41,7 +41,7 @@ impl Sources {
 
 /// Whether the app's migrations call functions, applied or reverted.
 pub(crate) fn has_functions(app: &LoadedApp) -> bool {
-    let function = |operation: &Operation| matches!(operation, Operation::Function(_));
+    let function = |operation: &Operation| operation.function().is_some();
     app.migrations.iter().any(|loaded| {
         let migration = &loaded.migration;
         migration.operations.iter().chain(migration.down.iter().flatten()).any(function)

@@ -8,7 +8,7 @@ use crate::diagnostic::{Action, Advice, Diagnostic};
 use crate::engine::{Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
-use crate::model::{Operation, RegisterCache};
+use crate::model::{CacheOperation, Operation, RegisterCache};
 use crate::plan::{Facts, RunPlan, Step};
 use crate::registry;
 
@@ -16,10 +16,10 @@ use crate::registry;
 pub(crate) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
     let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
     for operation in operations {
-        match operation {
-            Operation::RegisterCache(register) => registered.push(register.name.clone()),
-            Operation::UnregisterCache(unregister) => unregistered.push(unregister.name.clone()),
-            _ => {}
+        match operation.cache() {
+            Some(CacheOperation::Register(register)) => registered.push(register.name.clone()),
+            Some(CacheOperation::Unregister(unregister)) => unregistered.push(unregister.name.clone()),
+            None => {}
         }
     }
     (registered, unregistered)
@@ -44,7 +44,12 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             }
             _ => continue,
         };
-        operations.extend(ordered.into_iter().filter(is_cache).map(|operation| (node, operation)));
+        operations.extend(
+            ordered
+                .into_iter()
+                .filter(|operation| operation.cache().is_some())
+                .map(|operation| (node, operation)),
+        );
     }
     let mut all = again(facts, &returning);
     all.append(&mut operations);
@@ -57,8 +62,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
     let mut errors = Vec::new();
     for (node, operation) in &operations {
         let app = &facts.apps[node.0].label;
-        let error = match operation {
-            Operation::RegisterCache(register) => match owners.get(&register.name) {
+        let error = match operation.cache() {
+            Some(CacheOperation::Register(register)) => match owners.get(&register.name) {
                 Some(Some(owner)) if register.keeps_owner && !reverts && owner == app => None,
                 // It is given other tables, if any.
                 Some(Some(owner)) if owner == app && facts.migration(*node).is_repeatable() => None,
@@ -79,7 +84,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                     None
                 }
             },
-            Operation::UnregisterCache(unregister) => match owners.remove(&unregister.name) {
+            Some(CacheOperation::Unregister(unregister)) => match owners.remove(&unregister.name) {
                 Some(_) => None,
                 // It may have been carried out before.
                 None if !reverts && facts.migration(*node).is_repeatable() => None,
@@ -101,7 +106,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                     })
                 }
             },
-            _ => None,
+            None => None,
         };
         if let Some(error) = error {
             let message = format!("{}: {}", facts.name(*node), error.message());
@@ -131,18 +136,14 @@ pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> 
     let mut left = BTreeMap::new();
     for &node in facts.graph.order.iter().filter(|node| facts.applied(**node)) {
         for operation in &facts.apps[node.0].migrations[node.1].migration.operations {
-            match operation {
-                Operation::RegisterCache(register) => _ = left.insert(register.name.as_str(), node),
-                Operation::UnregisterCache(unregister) => _ = left.remove(unregister.name.as_str()),
-                _ => {}
+            match operation.cache() {
+                Some(CacheOperation::Register(register)) => _ = left.insert(register.name.as_str(), node),
+                Some(CacheOperation::Unregister(unregister)) => _ = left.remove(unregister.name.as_str()),
+                None => {}
             }
         }
     }
     left
-}
-
-fn is_cache(operation: &Operation) -> bool {
-    matches!(operation, Operation::RegisterCache(_) | Operation::UnregisterCache(_))
 }
 
 /// Those of the names that are registered now, with their owners.
@@ -155,11 +156,7 @@ fn owners(
         return Ok(BTreeMap::new());
     }
     let names: Vec<&str> = (operations.iter())
-        .filter_map(|(_, operation)| match operation {
-            Operation::RegisterCache(register) => Some(register.name.as_str()),
-            Operation::UnregisterCache(unregister) => Some(unregister.name.as_str()),
-            _ => None,
-        })
+        .filter_map(|(_, operation)| operation.cache().map(CacheOperation::name))
         .collect();
     let rows = session.rows(&registry::owners_query(session.dialect(), &names))?;
     Ok(owners_of(rows))

@@ -15,6 +15,8 @@ pub(crate) mod removal;
 mod return_app;
 mod revert_records;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

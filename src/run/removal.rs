@@ -227,7 +227,7 @@ impl Removal {
                         Some(Some(owner)) if !leaving.contains(owner) => false,
                         Some(_) => owners.remove(&unregister.name).is_some(),
                     },
-                    _ => true,
+                    Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_) => true,
                 });
             }
         }
@@ -253,7 +253,8 @@ impl Removal {
                 Operation::Function(function) => {
                     effects.unseen(&format!("the function {}", function.label()));
                 }
-                _ => {}
+                // A cache holds nothing that would be missed.
+                Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {}
             }
         }
         effects

@@ -85,11 +85,8 @@ fn complete_operation(
             let parsed = parse(&Text::new(file, sql.as_str()), dialect, Directives::Misplaced);
             found.errors.extend(parsed.errors);
             found.warnings.extend(parsed.warnings);
-            let statements = parsed.migration.operations.iter().filter_map(|operation| match operation {
-                Operation::Sql(sql) => Some(sql.statements().to_vec()),
-                _ => None,
-            });
-            *sql = Sql::split(sql.as_str(), statements.flatten().collect());
+            let statements = parsed.migration.operations.iter().flat_map(Operation::statements).cloned();
+            *sql = Sql::split(sql.as_str(), statements.collect());
         }
         Operation::Schema(schema) => {
             if schema.sql(dialect).is_none() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::code::canonical_line;
 use super::parse::{Directives, parse};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Operation, Statement};
+use crate::model::{Function, Operation, Statement};
 use crate::sql::{Dialect, Text};
 
 /// Writes operations down, each on lines of its own. The second is why the text
@@ -27,17 +27,13 @@ pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> 
                 let label = function.label().replace(char::is_control, " ");
                 text.push_str(&format!("-- function {label}\n"));
             }
-            other => {
-                text.push_str(&canonical_line(other, dialect));
+            Operation::Schema(_) | Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
+                text.push_str(&canonical_line(operation, dialect));
                 text.push('\n');
             }
         }
     }
-    let function = operations.iter().find_map(|operation| match operation {
-        Operation::Function(function) => Some(function.label()),
-        _ => None,
-    });
-    let obstacle = match function {
+    let obstacle = match operations.iter().find_map(Operation::function).map(Function::label) {
         Some(label) => Some(format!("the function {label} is in the app's code")),
         None if does_the_same(operations, &text, dialect) => None,
         None => Some("its SQL cannot be told apart from the directives around it".to_owned()),
@@ -85,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::engine::dialects::{POSTGRES, SQLITE};
-    use crate::model::{Function, Migration};
+    use crate::model::Migration;
     use crate::source::Diagnostics;
     use crate::source::code::built;
 

@@ -28,6 +28,23 @@ pub(crate) enum Operation {
     Function(Function),
 }
 
+/// An operation on a cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CacheOperation<'o> {
+    Register(&'o RegisterCache),
+    Unregister(&'o UnregisterCache),
+}
+
+impl<'o> CacheOperation<'o> {
+    /// The cache's name.
+    pub(crate) fn name(self) -> &'o str {
+        match self {
+            CacheOperation::Register(register) => &register.name,
+            CacheOperation::Unregister(unregister) => &unregister.name,
+        }
+    }
+}
+
 impl Operation {
     /// What undoes this, where that is known without being told.
     pub(crate) fn inverse(&self) -> Option<Operation> {
@@ -43,6 +60,51 @@ impl Operation {
                 Some(Operation::RegisterCache(register))
             }
             Operation::Sql(_) | Operation::Function(_) => None,
+        }
+    }
+
+    /// The cache that it registers or unregisters.
+    pub(crate) fn cache(&self) -> Option<CacheOperation<'_>> {
+        match self {
+            Operation::RegisterCache(register) => Some(CacheOperation::Register(register)),
+            Operation::UnregisterCache(unregister) => Some(CacheOperation::Unregister(unregister)),
+            Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_) => None,
+        }
+    }
+
+    /// The function that it calls.
+    pub(crate) fn function(&self) -> Option<&Function> {
+        match self {
+            Operation::Function(function) => Some(function),
+            Operation::Sql(_)
+            | Operation::Schema(_)
+            | Operation::RegisterCache(_)
+            | Operation::UnregisterCache(_) => None,
+        }
+    }
+
+    /// The statements that it was split into.
+    pub(crate) fn statements(&self) -> &[Statement] {
+        match self {
+            Operation::Sql(sql) => sql.statements(),
+            Operation::Schema(_)
+            | Operation::RegisterCache(_)
+            | Operation::UnregisterCache(_)
+            | Operation::Function(_) => &[],
+        }
+    }
+
+    /// The same operation as what reverts another one: an unregistration goes back to
+    /// what the cache was before it was registered.
+    pub(crate) fn reverting(self) -> Operation {
+        match self {
+            Operation::UnregisterCache(off) => {
+                Operation::UnregisterCache(UnregisterCache { undoes: true, ..off })
+            }
+            same @ (Operation::Sql(_)
+            | Operation::Schema(_)
+            | Operation::RegisterCache(_)
+            | Operation::Function(_)) => same,
         }
     }
 
