@@ -4,7 +4,7 @@ use bustard::{App, Diagnostic, ErrorKind, Migration, Place, Revert, State};
 
 use super::{Ground, bans, forum, messages, migrator, names, table};
 
-const CHANGED: &str = "is applied, and its dependencies were changed since it was";
+const CHANGED: &str = "is applied, and its dependencies were changed since";
 
 impl Ground {
     fn write(&self, contents: &str) -> App {
@@ -132,7 +132,7 @@ fn where_there_were_none() {
         ));
         let apps = [forum(), ground.write(&format!("{sql}-- bustard: depends on forum V1\n"))];
         let said = format!("plugin:V1__plugin {CHANGED}");
-        let late = "forum:V1__users is pending, and plugin:V1__plugin, which is to come after it, is applied already";
+        let late = "forum:V1__users is pending, and plugin:V1__plugin, which should come after it, is applied already";
         ground.warns(&apps, &[&said, late]);
         ground.warns(&apps, &[&said]);
         ground.accepts(&apps, "plugin", "forum:1");
@@ -150,7 +150,7 @@ fn a_late_required_by() {
         );
         let apps = [forum(), App::directory("early", project)];
         let said =
-            "early:V1__early is pending, and forum:V2__posts, which is to come after it, is applied already";
+            "early:V1__early is pending, and forum:V2__posts, which should come after it, is applied already";
         let plan = migrator(&apps).plan(&mut ground.database).expect("nothing is wrong");
         assert_eq!(plan.warnings[0].place().and_then(Place::line), Some(2));
         ground.warns(&apps, &[said]);
