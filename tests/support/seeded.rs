@@ -102,13 +102,14 @@ impl SeededBuild {
         let mut cargo = cargo(&["build", "--offline", "--locked", "--message-format", "json"]);
         cargo.current_dir(self.copy()).args(arguments);
         cargo.env("CARGO_TARGET_DIR", self.directory.join("built")).env("CARGO_BUILD_BUILD_DIR", target());
-        let messages = Outcome::of_build(cargo).success().stdout;
+        let Outcome { code, stdout: messages, stderr, .. } = Outcome::of_build(cargo);
+        assert_eq!(code, Some(0), "Cargo does not build {name}:\n{stderr}");
         let path = messages.lines().find_map(|line| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
             let executable = message["executable"].as_str()?;
             (message["target"]["name"] == name).then(|| PathBuf::from(executable))
         });
-        let path = path.unwrap_or_else(|| panic!("Cargo has not built {name}:\n{messages}"));
+        let path = path.unwrap_or_else(|| panic!("Cargo has built no {name}"));
         built.push((name.to_owned(), path.clone()));
         path
     }
