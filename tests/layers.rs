@@ -7,6 +7,8 @@
 //! along their `mod` items, without what is `#[cfg(test)]`. Each path in them
 //! is resolved to the module or the library that it leads into.
 
+#[path = "layers/language.rs"]
+mod language;
 mod source_paths;
 
 use std::collections::{BTreeMap, BTreeSet};
