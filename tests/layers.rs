@@ -8,6 +8,8 @@
 //! is resolved to the module or the library that it leads into.
 
 mod rooms;
+#[path = "layers/language.rs"]
+mod language;
 mod source_paths;
 
 use std::collections::{BTreeMap, BTreeSet};

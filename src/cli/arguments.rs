@@ -1,6 +1,6 @@
-//! The command line: global options, which may stand before or after the
-//! command, and one variant per command. Each command's own options are beside
-//! its code.
+//! Parses the command line: global options, which are accepted before and after
+//! the command, and one variant per command. The options of a command are defined
+//! in the file of that command.
 
 use std::ffi::OsString;
 
@@ -15,15 +15,15 @@ use super::{program, redact};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, or nothing to do
-  1  failed; the failed transaction was rolled back
-  2  wrong command line, configuration or migration files
-  3  the answer is no (check: pending; caches valid: not current; uninstall: not confirmed)
+  0  success, or nothing to do
+  1  failure; the failed transaction was rolled back
+  2  invalid command line, configuration or migration files
+  3  check: something is pending; caches valid: not current; uninstall: not confirmed
   4  divergent, missing or out-of-order migrations
-  5  the migration lock was not obtained in time
-  130, 143  stopped by SIGINT or SIGTERM, after rolling back";
+  5  the migration lock was not acquired in time
+  130, 143  stopped by SIGINT or SIGTERM, after a rollback";
 
-/// Schema migrations in which caches are part of the schema
+/// Migrate database schemas, and invalidate the caches that depend on them
 #[derive(Parser)]
 #[command(name = "bustard", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
@@ -35,36 +35,36 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Bring the database up to date, and invalidate all caches
+    /// Apply pending migrations and invalidate all caches
     Migrate(migrate::Options),
-    /// Show what `migrate` would do; touch nothing
+    /// Show what `migrate` would do, without changing anything
     Plan(plan::Options),
-    /// List every migration of every app and how it stands
+    /// List every migration of every app with its state
     Status,
-    /// Is there nothing to do? For CI: see the exit codes
+    /// Exit with 0 if nothing is pending, 3 if something is
     Check,
-    /// Show which app needs which, as text or as a picture; connect to nothing
+    /// Show the dependencies between apps, without connecting to a database
     Graph(graph::Options),
-    /// Undo migrations, the latest first, and invalidate all caches
+    /// Revert migrations, latest first, and invalidate all caches
     Revert(revert::Options),
-    /// Accept an applied migration's file as it is now
+    /// Accept the current file of an applied migration
     Repair(repair::Options),
-    /// Write a new migration file
+    /// Create a migration file
     New(new::Options),
-    /// List the apps and how each stands, also those that only the database knows
+    /// List all apps with their state, including apps whose files no longer exist
     Apps,
-    /// Expect an app's migrations no longer; its tables and caches stay
+    /// Stop applying an app's migrations, and keep its tables and caches
     Disable(apps::Options),
-    /// Expect a disabled app's migrations again
+    /// Apply the migrations of a disabled app again
     Enable(apps::Options),
-    /// Undo all migrations of an app and forget it; show what goes, and ask
+    /// Revert all migrations of an app and remove it, after showing the plan and asking
     Uninstall(uninstall::Options),
-    /// List the tracked caches, or work with them
+    /// List, read, invalidate and register caches
     Caches(caches::Options),
 }
 
-/// Reads the command line. `Err` after help, the version or an error was
-/// printed.
+/// Parses the command line. Returns `Err` with the exit code after printing help,
+/// the version or an error.
 pub fn parse() -> Result<Arguments, Exit> {
     let given: Vec<OsString> = std::env::args_os().collect();
     let mut command = Arguments::command().bin_name(program::name());
@@ -76,9 +76,9 @@ pub fn parse() -> Result<Arguments, Exit> {
 fn refuse(given: &[OsString], error: &clap::Error) -> Exit {
     if !error.use_stderr() {
         output::print(&error.render().ansi().to_string());
-        return Exit::StepReport;
+        return Exit::Done;
     }
-    // What was mistyped may have been the URL, and clap quotes what it rejects.
+    // Clap quotes the argument that it rejects, which may be a URL with a password.
     if given.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
         let text = redact::arguments(&error.render().to_string(), given);
         let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn global_options_stand_anywhere() {
+    fn global_options_are_accepted_anywhere() {
         for line in [
             "bustard --json -vv migrate",
             "bustard migrate --json -vv",

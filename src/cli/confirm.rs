@@ -1,4 +1,4 @@
-//! A question to the person at the terminal, before what cannot be undone.
+//! Asks the user at the terminal to confirm a change that cannot be reverted.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -8,36 +8,38 @@ use std::time::Duration;
 use super::output::print_error;
 use super::signals;
 
-/// How often to see whether a signal has come.
-const GLANCE: Duration = Duration::from_millis(50);
+/// How often to check for a signal.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What was answered.
+/// The answer to a question.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// This line, without blanks around it; empty where the input ended.
+    /// A line of input, trimmed. Empty at the end of the input.
     Line(String),
-    /// A signal came instead.
+    /// A signal arrived before an answer.
     Signal(u8),
 }
 
-/// Whether somebody is there to answer: what is read and where the question
-/// appears are both a terminal.
+/// Reports whether a user can answer: standard input and standard error are both
+/// terminals.
 pub fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks, and waits for a line. Signals must be watched already.
+/// Prints the question and waits for a line. The caller must have called
+/// `signals::watch` before.
 pub fn ask(question: &str) -> Answer {
     print_error(question);
     let (sender, lines) = channel();
-    // Nothing interrupts the reading: it is left behind when a signal comes.
+    // A blocking read cannot be interrupted. When a signal arrives, the thread is
+    // abandoned and ends with the process.
     thread::spawn(move || sender.send(line(io::stdin().lock())));
     loop {
         if let Some(signal) = signals::received() {
             print_error("\n");
             return Answer::Signal(signal);
         }
-        match lines.recv_timeout(GLANCE) {
+        match lines.recv_timeout(POLL_INTERVAL) {
             Ok(line) => return Answer::Line(line),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Answer::Line(String::new()),
@@ -45,7 +47,7 @@ pub fn ask(question: &str) -> Answer {
     }
 }
 
-/// A line; what is unreadable is no answer.
+/// Reads one line. An input that cannot be read counts as an empty answer.
 fn line(mut input: impl BufRead) -> String {
     let mut line = String::new();
     match input.read_line(&mut line) {

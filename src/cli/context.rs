@@ -1,5 +1,5 @@
-//! What every command starts from: the options, the configuration, and from
-//! them the database.
+//! The context of a command: global options, the configuration, and the database
+//! that they select.
 
 use bustard::config::Origin;
 use bustard::{Config, Database, Engine, ErrorKind};
@@ -9,22 +9,22 @@ use super::options::Options;
 use super::output::Output;
 use super::{document, program, signals};
 
-/// The options and the configuration.
+/// The global options, the output and the configuration of this invocation.
 pub struct Context<'a> {
     pub options: &'a Options,
     pub output: &'a Output,
     pub config: Config,
 }
 
-/// The database that was chosen, not connected to yet.
+/// The selected database, not connected yet.
 pub struct Chosen {
     pub database: Database,
-    /// Where its URL came from.
+    /// Where the URL came from.
     origin: String,
 }
 
 impl Chosen {
-    /// What JSON documents say of it.
+    /// Returns the database as JSON documents show it.
     pub fn document(&self) -> document::Database {
         document::Database::new(&self.database, &self.origin)
     }
@@ -36,23 +36,23 @@ impl<'a> Context<'a> {
         Ok(Context { options, output, config })
     }
 
-    /// The database, which has been named to the user and is rolled back when a
-    /// signal comes.
+    /// Selects the database and prints its name. From then on, a signal cancels the
+    /// running statement, so that its transaction rolls back.
     pub fn database(&self) -> Result<Chosen, Failure> {
         self.choose("", false)
     }
 
-    /// The same; a SQLite file that is not there will be made.
+    /// Like [`database`](Self::database), and creates a missing SQLite file.
     pub fn database_to_create(&self) -> Result<Chosen, Failure> {
         self.choose("", true)
     }
 
-    /// The same, named in an SQL comment.
+    /// Like [`database`](Self::database), and prints the name as an SQL comment.
     pub fn database_in_sql(&self) -> Result<Chosen, Failure> {
         self.choose("-- ", false)
     }
 
-    /// The engine of the database, which is neither connected to nor named.
+    /// Returns the engine of the selected database, without printing its name.
     pub fn engine(&self) -> Result<Engine, Failure> {
         Ok(self.find()?.0.engine())
     }
@@ -65,7 +65,8 @@ impl<'a> Context<'a> {
         Ok(Chosen { database, origin })
     }
 
-    /// What the library calls the caller's URL is `--database-url` here.
+    /// Finds the database and where its URL came from. The URL that the library says
+    /// the caller gave came from `--database-url`.
     fn find(&self) -> Result<(Database, String), Failure> {
         let given = self.options.database_url.as_deref();
         if given == Some("") {

@@ -1,4 +1,4 @@
-//! From the command line to the command.
+//! Calls the command that the command line names.
 
 use bustard::Migrator;
 
@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::progress;
 
-/// Runs the command for the apps of this migrator and those of the configuration.
+/// Runs the command for the apps of `migrator` and of the configuration.
 pub fn run(arguments: &Arguments, migrator: Migrator, output: &Output) -> Result<Exit, Failure> {
     let context = Context::new(&arguments.options, output)?;
     let migrator = context.config.applied_to(migrator).on_event(progress::follow(output));

@@ -1,13 +1,12 @@
-//! The JSON documents of `--json`. Their keys are stable: new ones may come,
-//! none goes or changes its meaning. A key whose value is not known is there,
-//! and `null`.
+//! The JSON documents of `--json`. Keys are stable: new keys may be added, and no
+//! key is removed or changes its meaning. A key whose value is unknown is `null`.
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `retracked`, `caches_invalidated`, `granted` (the roles, where that was changed), `warnings`, `elapsed_ms` |
-//! | `uninstall` | `plan`, and the same; where it was refused, `database`, `plan`, `error` |
+//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `retracked`, `caches_invalidated`, `granted` (the roles, if the run changed them), `warnings`, `elapsed_ms` |
+//! | `uninstall` | `plan` and the keys of `migrate`; if refused, `database`, `plan`, `error` |
 //! | `plan` | `database`, `steps`, `apps`, `untracked`, `caches_invalidated`, `warnings` |
-//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps that a run brings back), `unregistered`, `untracked`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `untracked`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
 //! | `apps` | `database`, `apps` |
 //! | `new` | `app`, `migration`, `file` |
@@ -16,34 +15,33 @@
 //! | `caches valid` | `database`, `name`, `version`, `valid` |
 //! | `caches invalidate`, `register`, `unregister` | `database` and `invalidated`, `registered`, `unregistered`: the names |
 //! | `caches invalidate-all` | `database`, `caches_invalidated` |
-//! | any that fails | `error` |
+//! | every command that fails | `error` |
 //!
 //! | object | keys |
 //! |---|---|
 //! | `database` | `engine` (`postgres`, `sqlite`), `name` (without password), `from` |
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
-//! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (a line each), `foreign_keys` from elsewhere (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
+//! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (one line each), `foreign_keys` of other apps' tables (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file` |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
-//! | `edges` | `app`, `migration`, `needs_app`, `needs` (the earlier migration), `asked` (`depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
-//! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are at hand), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
-//! | `apps` of a run or a plan | `app`, `state`: how it stands afterwards |
-//! | `unregistered` | `name`, `app`, `migration`: that registers it |
+//! | `edges` | `app`, `migration`, `needs_app`, `needs` (the dependency), `asked` (the directive: `depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
+//! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are available), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
+//! | `apps` of a run or a plan | `app`, `state` (after the run) |
+//! | `unregistered` | `name`, `app`, `migration` (which registers it) |
 //! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
 //! | `warnings`, `diagnostics`, `obstacles` | `code`, `severity` (`error`, `warning`, `note`), `message`, `file`, `line`, `column`, `help` |
 //! | `error` | `kind`, `code`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `diagnostics`, `applied` |
 //!
-//! Migrations are written `V1__name`, cache versions are strings (they may
-//! exceed what a JSON number can hold), times are RFC 3339 in UTC.
-//! `caches_invalidated` counts the tracked caches after the run, 0 where
-//! nothing changed and nothing was invalidated. `kind` is `usage`, `source`,
+//! A migration is written `V1__name`. A cache version is a string, because a JSON
+//! number may not hold it. Times are RFC 3339 in UTC. `caches_invalidated` is the
+//! number of tracked caches after the run, or 0 if the run changed nothing. `kind` is `usage`, `source`,
 //! `divergent`, `missing`, `out_of_order`, `locked`, `connection`, `database`,
-//! `cache`, `cancelled` or `failed`. `applied` lists what had committed before
-//! the failure, as `app:V1__name`. `code` is a stable word such as
-//! `duplicate-version`, see [`Code`](bustard::diagnostic::Code); that of an error with
-//! several `diagnostics` is the code of the first.
+//! `cache`, `cancelled` or `failed`. `applied` lists the migrations that
+//! committed before the failure, as `app:V1__name`. `code` is a stable word such as
+//! `duplicate-version`, see [`Code`](bustard::diagnostic::Code). The code of an error
+//! with several `diagnostics` is the code of the first one.
 
 use bustard::diagnostic::Advice;
 use bustard::registry::{self, UntrackedTable};
@@ -140,7 +138,7 @@ impl<'a> PlannedStep<'a> {
     }
 }
 
-/// How a migration stands.
+/// The state of a migration.
 #[derive(Serialize)]
 pub struct Migration<'a> {
     app: &'a str,
@@ -163,7 +161,7 @@ impl<'a> From<&'a MigrationStatus> for Migration<'a> {
     }
 }
 
-/// How an app stands.
+/// The state of an app.
 #[derive(Serialize)]
 pub struct App<'a> {
     app: &'a str,
@@ -189,7 +187,7 @@ impl<'a> From<&'a AppStatus> for App<'a> {
     }
 }
 
-/// How an app stands after a run.
+/// The state of an app after a run.
 #[derive(Serialize)]
 pub struct AppChange<'a> {
     app: &'a str,
@@ -227,7 +225,7 @@ impl<'a> From<&'a bustard::GraphMigration> for GraphMigration<'a> {
     }
 }
 
-/// What one migration asked of another.
+/// A dependency between two migrations.
 #[derive(Serialize)]
 pub struct GraphEdge<'a> {
     app: &'a str,
@@ -261,7 +259,7 @@ impl<'a> From<&'a bustard::GraphEdge> for GraphEdge<'a> {
     }
 }
 
-/// A cache that should be registered and is not.
+/// A cache that an applied migration registers and the registry does not contain.
 #[derive(Serialize)]
 pub struct Unregistered<'a> {
     name: &'a str,
@@ -275,7 +273,7 @@ impl<'a> From<&'a UnregisteredCache> for Unregistered<'a> {
     }
 }
 
-/// A table on which a cache is registered and which is not as it was then.
+/// A table of a registered cache with missing triggers, or renamed, or gone.
 #[derive(Serialize)]
 pub struct Untracked<'a> {
     cache: &'a str,
@@ -296,7 +294,7 @@ impl<'a> From<&'a UntrackedTable> for Untracked<'a> {
     }
 }
 
-/// A warning, or one of the diagnostics of an error.
+/// A warning, or a diagnostic of an error.
 #[derive(Serialize)]
 pub struct Diagnostic<'a> {
     code: &'static str,
@@ -323,7 +321,7 @@ impl<'a> From<&'a bustard::Diagnostic> for Diagnostic<'a> {
     }
 }
 
-/// The document of every command that failed.
+/// The document of a command that failed.
 #[derive(Serialize)]
 pub struct Failed<'a> {
     error: FailedError<'a>,
@@ -386,7 +384,7 @@ impl<'a> Failed<'a> {
                 ..FailedError::default()
             },
             Failure::Panicked(words) => {
-                FailedError { kind, code, message: format!("a panic: {words}"), ..FailedError::default() }
+                FailedError { kind, code, message: format!("panicked: {words}"), ..FailedError::default() }
             }
             Failure::Output(_) => {
                 FailedError { kind, code, message: failure.to_string(), ..FailedError::default() }
@@ -396,7 +394,7 @@ impl<'a> Failed<'a> {
     }
 }
 
-/// Whole milliseconds.
+/// Converts to whole milliseconds.
 pub fn milliseconds(duration: std::time::Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }

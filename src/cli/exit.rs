@@ -1,33 +1,33 @@
-//! What the command's exit codes mean. Scripts rely on them, so they are listed
-//! once, here, and in the help.
+//! The exit codes of the command. Scripts rely on them, so they are defined once,
+//! here. The help text lists them.
 
 use std::process::ExitCode;
 
 use bustard::ErrorKind;
 
-/// How the command ended.
+/// The outcome of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// StepReport, or nothing to do.
-    StepReport,
-    /// It failed, and none of the following says why.
+    /// Success, or nothing to do.
+    Done,
+    /// A failure for which there is no other exit code.
     Failed,
-    /// The command line, the configuration or the migration files are wrong;
-    /// the database was not touched.
+    /// The command line, the configuration or the migration files are invalid. The
+    /// database is unchanged.
     Usage,
-    /// The answer is no: migrations are pending, the cache version is not current,
-    /// an uninstall was not confirmed.
+    /// Migrations are pending, the cache version is not current, or the user did not
+    /// confirm an uninstall.
     No,
     /// Divergent, missing or out-of-order migrations.
     Refused,
-    /// The migration lock was not obtained in time.
+    /// The migration lock was not acquired in time.
     Locked,
-    /// Stopped by this signal, after rolling back.
+    /// Stopped by this signal, after a rollback.
     Signal(u8),
 }
 
 impl Exit {
-    /// The exit code for an error of this kind.
+    /// Returns the outcome for an error of this kind.
     pub fn of(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Usage | ErrorKind::Source => Exit::Usage,
@@ -37,16 +37,16 @@ impl Exit {
         }
     }
 
-    /// The number that the shell sees.
+    /// Returns the exit code of the process.
     pub fn code(self) -> u8 {
         match self {
-            Exit::StepReport => 0,
+            Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::No => 3,
             Exit::Refused => 4,
             Exit::Locked => 5,
-            // The shell's own convention for processes that a signal ended.
+            // The convention of shells for a process that a signal ended.
             Exit::Signal(number) => 128 + number,
         }
     }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn codes_are_as_documented() {
         let codes = [
-            (Exit::StepReport, 0),
+            (Exit::Done, 0),
             (Exit::Failed, 1),
             (Exit::Usage, 2),
             (Exit::No, 3),

@@ -1,6 +1,6 @@
-//! Failures of the command: an error of the library, or one that only the command
-//! knows (its arguments, the working directory, standard output). Both are shown the
-//! same way, as text and as JSON.
+//! Failures of the command: an error of the library, or an error of the command
+//! itself (invalid arguments, an unusable working directory, a closed standard
+//! output). Both are printed in the same format, as text and as JSON.
 
 use std::any::Any;
 use std::fmt;
@@ -16,13 +16,13 @@ use super::{program, signals};
 /// A failure of the command.
 #[derive(Debug)]
 pub enum Failure {
-    /// From the library.
+    /// An error of the library.
     Library(Error),
-    /// Wrong command line, or wrong for what is there.
+    /// Arguments that are invalid, or that do not fit the apps or the directory.
     Usage(Usage),
-    /// The answer could not be written.
+    /// The result could not be written.
     Output(io::Error),
-    /// Code of the host or of a plugin has panicked, with these words.
+    /// Code of the host or of a plugin panicked with this message.
     Panicked(String),
 }
 
@@ -39,7 +39,7 @@ impl Failure {
         Usage { message: message.into(), ..Usage::default() }
     }
 
-    /// The exit code that tells of it.
+    /// Returns the exit code for this failure.
     pub fn exit(&self) -> Exit {
         match self {
             Failure::Library(error) if error.kind() == ErrorKind::Cancelled => {
@@ -51,7 +51,7 @@ impl Failure {
         }
     }
 
-    /// The code of the failure in JSON.
+    /// Returns the `code` of the failure in JSON.
     pub fn code(&self) -> Code {
         match self {
             Failure::Library(error) => error.code(),
@@ -60,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// The kind of the failure in JSON.
+    /// Returns the `kind` of the failure in JSON.
     pub fn kind(&self) -> &'static str {
         match self {
             Failure::Usage(_) => "usage",
@@ -86,12 +86,12 @@ impl From<Box<dyn Any + Send>> for Failure {
     fn from(payload: Box<dyn Any + Send>) -> Self {
         let words = payload.downcast_ref::<&str>().map(|words| (*words).to_owned());
         let words = words.or_else(|| payload.downcast_ref::<String>().cloned());
-        Failure::Panicked(words.unwrap_or_else(|| "without words".to_owned()))
+        Failure::Panicked(words.unwrap_or_else(|| "no message".to_owned()))
     }
 }
 
 impl Usage {
-    /// Says what to do; an empty text says nothing.
+    /// Sets the help text. An empty text sets none.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into()).filter(|help| !help.is_empty());
         self
@@ -122,14 +122,14 @@ impl fmt::Display for Failure {
             Failure::Usage(usage) => usage.fmt(f),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::Panicked(words) => {
-                write!(f, "a panic: {words}\n  nothing remains of the transaction that was open")
+                write!(f, "panicked: {words}\n  the open transaction was rolled back")
             }
         }
     }
 }
 
 impl fmt::Display for Usage {
-    // In the manner of the library's errors.
+    // The same format as the errors of the library.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(file) = &self.file {

@@ -1,12 +1,12 @@
-//! The command, for an application's own binary: with the apps that are compiled
-//! into it, migrations in Rust included. `bustard` itself is the same without any.
+//! The command line interface, for `bustard` and for the binary of an application
+//! that compiles apps in, including migrations in Rust.
 //!
-//! Arguments and a configuration file come in; text or one JSON document, and an
-//! exit code, go out. Everything in between is the crate's public API: what the
-//! command can do, an application can do.
+//! In: arguments and a configuration file. Out: text or one JSON document, and an exit
+//! code. The command uses only the public API of the crate, so an application can do
+//! everything that the command does.
 
-// Outside of the crate, which is where the command must compile as well, the
-// library's enums may grow.
+// The command must also compile outside of the crate, where the library's
+// non-exhaustive enums need a wildcard arm.
 #![allow(unreachable_patterns)]
 
 mod arguments;
@@ -36,8 +36,8 @@ use bustard::Migrator;
 use options::Options;
 use output::Output;
 
-/// Does what the command line of this process says, as `bustard` would, and
-/// returns how the process should exit.
+/// Runs the command that the arguments of this process name, and returns the exit
+/// code of the process.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -51,19 +51,19 @@ use output::Output;
 /// }
 /// ```
 ///
-/// The binary `forum` then knows `forum migrate`, `forum status`, `forum caches …`.
-/// A host with words of its own on the command line looks at
-/// [`std::env::args`] first, and calls this for all others.
+/// The binary `forum` then has the commands `forum migrate`, `forum status`,
+/// `forum caches …`. A host that has commands of its own checks
+/// [`std::env::args`] first, and calls this function for all other commands.
 ///
-/// `bustard.toml` is read as by `bustard`. What it says of the database, of
-/// `[migrate]` and `[registry]` wins over what `migrator` was told, and the
-/// options on the command line win over both. Apps that it names beside those
-/// of `migrator` are there as well; for a label that both have, `migrator`
-/// counts. See [`Config::applied_to`](bustard::Config::applied_to).
+/// The function reads `bustard.toml` as `bustard` does. Options on the command line
+/// take precedence over `bustard.toml`, and its `[migrate]` and `[registry]` take
+/// precedence over the settings of `migrator`. Apps of `bustard.toml` are added to
+/// those of `migrator`. If both define a label, the app of `migrator` is used. See
+/// [`Config::applied_to`](bustard::Config::applied_to).
 ///
-/// Logs go to standard error, as `-v`, `-q` or `RUST_LOG` have it, unless the
-/// process has a logger already. SIGINT and SIGTERM roll back what is under way, and
-/// so does a panic of a migration, which is a failure like others.
+/// Logs go to standard error. `-v`, `-q` and `RUST_LOG` set their level. If the
+/// process already has a logger, that logger stays. SIGINT, SIGTERM and a panic in a
+/// migration roll back the open transaction.
 #[allow(clippy::needless_doctest_main, reason = "`main` is what the example shows")]
 pub fn run(migrator: Migrator) -> ExitCode {
     let arguments = match arguments::parse() {
@@ -72,7 +72,7 @@ pub fn run(migrator: Migrator) -> ExitCode {
     };
     start_log(&arguments.options);
     let output = Output::new(arguments.options.json, arguments.options.quiet);
-    // Nothing is used after a panic but what prints.
+    // After a panic only the output is used, which holds no state.
     let run = AssertUnwindSafe(|| dispatch::run(&arguments, migrator, &output));
     let ended = catch_unwind(run).unwrap_or_else(|panic| Err(panic.into()));
     let exit = ended.unwrap_or_else(|failure| {
@@ -84,6 +84,6 @@ pub fn run(migrator: Migrator) -> ExitCode {
 
 fn start_log(options: &Options) {
     let log = env_logger::Env::default().default_filter_or(options.log_filter());
-    // The host's own logger stays, if it has set one.
+    // Fails if the host has already set a logger, which then stays.
     let _ = env_logger::Builder::from_env(log).try_init();
 }

@@ -1,4 +1,4 @@
-//! The global options, which may stand before or after the command.
+//! The global options, which are accepted before and after the command.
 
 use std::path::PathBuf;
 
@@ -8,33 +8,35 @@ use clap::{ArgAction, Args};
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Options {
-    /// Configuration file [default: bustard.toml in the working directory, if it is there]
+    /// Read this configuration file [default: bustard.toml in the working directory, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// postgres://… or sqlite:PATH [default: $DATABASE_URL, else from .env, else from the
-    /// configuration]
+    /// Connect to postgres://… or sqlite:PATH [default: $DATABASE_URL, then .env, then the
+    /// configuration file]
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Print one JSON document, errors too
+    /// Print the result or the error as one JSON document
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Log more: -v what is done, -vv how, -vvv everything (RUST_LOG wins)
+    /// Log more: -v steps, -vv details, -vvv everything (RUST_LOG takes precedence)
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
-    /// No warnings and no progress, only errors
+    /// Print errors only: no warnings, no progress
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
 impl Options {
-    /// What `env_logger` lets through where RUST_LOG is not set. Other crates
-    /// stay at warnings, since some of them log whole statements. Refinery calls
-    /// an error what `--allow-missing` and its like allow; where they do not,
-    /// Bustard has an error of its own.
+    /// Returns the filter of `env_logger` when RUST_LOG is not set.
+    ///
+    /// Other crates stay at `warn`, because some of them log whole statements.
+    /// Refinery logs an error for findings that `--allow-missing` and similar options
+    /// permit. Its log is off, because Bustard reports an error of its own when they
+    /// are not permitted.
     pub fn log_filter(&self) -> &'static str {
         match (self.quiet, self.verbose) {
             (true, _) => "error,refinery_core=off",

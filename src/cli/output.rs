@@ -1,7 +1,7 @@
-//! What the user sees. Answers go to standard output, as text or as the one
-//! JSON document; warnings, progress and human errors go to standard error.
-//! A reader that went away (`bustard status | head -1`) is no failure: what was
-//! done stays done, and the exit code says so.
+//! Writes results and messages. Results go to standard output, as text or as one JSON
+//! document. Warnings, progress and errors in text go to standard error. A closed pipe
+//! (`bustard status | head -1`) is not a failure: the exit code reports what the
+//! command did to the database.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::{document, program};
 
-/// Where and how the command writes.
+/// The format of the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     json: bool,
@@ -23,29 +23,29 @@ impl Output {
         Output { json, quiet }
     }
 
-    /// Whether nothing but errors may appear on standard error.
+    /// Reports whether only errors may be printed to standard error.
     pub fn quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Names the database before anything happens to it. `prefix` makes the
-    /// line a comment where the rest is SQL.
+    /// Prints the name of the database before anything is done to it. `prefix` turns
+    /// the line into a comment if the output is SQL.
     pub fn database(&self, prefix: &str, database: &Database, origin: &str) -> Result<(), Failure> {
         self.text(|| format!("{prefix}database: {} (from {origin})\n\n", database.display_name()))
     }
 
-    /// Writes what comes before the answer, where that is not JSON.
+    /// Writes text that precedes the result. Writes nothing if the result is JSON.
     pub fn text(&self, human: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json { Ok(()) } else { write(&human()) }
     }
 
-    /// Writes the answer. In JSON, `document` is all there is to be.
+    /// Writes the result: `document` as JSON, or else the text of `human`.
     pub fn answer(&self, document: &impl Serialize, human: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json { write_json(document) } else { write(&human()) }
     }
 
-    /// Writes one line of an answer that has no end, in JSON a document of its own;
-    /// whether anybody still reads.
+    /// Writes one line of an endless result. In JSON, each line is a document. Returns
+    /// `false` if the reader has closed the pipe.
     pub fn line(&self, document: &impl Serialize, human: impl FnOnce() -> String) -> Result<bool, Failure> {
         let mut text = match self.json {
             true => serde_json::to_string(document).map_err(|error| Failure::Output(error.into()))?,
@@ -60,7 +60,7 @@ impl Output {
         }
     }
 
-    /// Prints findings that did not stop the run; in JSON the documents have a key for it.
+    /// Prints warnings. Prints nothing in JSON, where documents have a key for warnings.
     pub fn warnings(&self, warnings: &[Diagnostic]) {
         if self.json || self.quiet {
             return;
@@ -72,9 +72,9 @@ impl Output {
         }
     }
 
-    /// Tells what went wrong.
+    /// Prints the failure.
     pub fn failure(&self, failure: &Failure) {
-        // Where standard output failed, a document cannot be written to it.
+        // If standard output has failed, a document cannot be written to it.
         if self.json && !matches!(failure, Failure::Output(_)) {
             let _ = write_json(&document::Failed::new(failure));
         } else {
@@ -86,18 +86,19 @@ impl Output {
 pub const RED: &str = "1;31";
 pub const YELLOW: &str = "1;33";
 
-/// `text` in a colour, which is taken out again where it does not belong: not
-/// on a terminal, `NO_COLOR`.
+/// Colours `text`. The streams strip the colour if they are not terminals or
+/// `NO_COLOR` is set.
 pub fn paint(colour: &str, text: &str) -> String {
     format!("\x1b[{colour}m{text}\x1b[0m")
 }
 
-/// Prints to standard output and cares for nothing.
+/// Prints to standard output and ignores errors.
 pub fn print(text: &str) {
     let _ = write(text);
 }
 
-/// Prints to standard error. `eprintln!` would panic where that is closed.
+/// Prints to standard error and ignores errors. `eprintln!` would panic if standard
+/// error is closed.
 pub fn print_error(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }

@@ -1,10 +1,10 @@
-//! The name of the program in which the command runs: `bustard`, or the host's own
-//! binary. Usage and advice name what can be typed.
+//! The name of the program: `bustard`, or the binary of the host. Usage and help
+//! texts contain it, so that users can type the commands that they show.
 
 use std::env::{self, consts::EXE_SUFFIX};
 use std::path::Path;
 
-/// The binary's name.
+/// Returns the file name of the binary.
 pub fn name() -> String {
     let called = env::args_os().next().unwrap_or_default();
     let file = Path::new(&called).file_name().map(|name| name.to_string_lossy());

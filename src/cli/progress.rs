@@ -1,19 +1,19 @@
-//! What happens while a long run runs: a bar on standard error, if that is a
-//! terminal, and a line when somebody else holds the migration lock.
+//! Shows the progress of a run: a bar on standard error, if that is a terminal, and
+//! a line when another session holds the migration lock.
 
 use bustard::Event;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use super::output::{Output, print_error};
 
-/// Runs of up to this many steps are over before a bar could be read.
+/// Runs of up to this many steps finish before a user could read a bar.
 const FEW: usize = 5;
 
-/// The function to give to the migrator.
+/// Returns the event handler of the migrator.
 pub fn follow(output: &Output) -> impl FnMut(&Event) + Send + 'static {
     let quiet = output.quiet();
     let mut bar: Option<ProgressBar> = None;
-    // Log lines would tear the bar to pieces, and say the same.
+    // Log lines would break the bar, and they contain the same information.
     let wanted = !quiet && !log::log_enabled!(target: "bustard", log::Level::Info);
     move |event| match event {
         Event::Planned { steps } if wanted && *steps > FEW => bar = Some(start(*steps)),
@@ -28,7 +28,7 @@ pub fn follow(output: &Output) -> impl FnMut(&Event) + Send + 'static {
             }
         }
         Event::Waiting if !quiet => {
-            let line = "waiting for the migration lock, which somebody else holds\n";
+            let line = "waiting for the migration lock, which another session holds\n";
             match &bar {
                 Some(bar) => bar.suspend(|| print_error(line)),
                 None => print_error(line),
@@ -41,6 +41,6 @@ pub fn follow(output: &Output) -> impl FnMut(&Event) + Send + 'static {
 fn start(steps: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    // On standard error, which indicatif leaves alone where it is no terminal.
+    // Indicatif draws on standard error, and only if that is a terminal.
     ProgressBar::new(steps as u64).with_style(style).with_finish(ProgressFinish::AndClear)
 }

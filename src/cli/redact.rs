@@ -1,17 +1,17 @@
-//! Takes secrets out of what clap says: it quotes what it rejects, and what it
-//! rejects may be a URL with a password.
+//! Removes secrets from the messages of clap. Clap quotes the argument that it
+//! rejects, which may be a URL with a password.
 
 use std::ffi::OsString;
 
 use bustard::config::hide_secrets;
 
-/// Hides the command-line arguments that look like they hold a secret wherever
-/// they appear in `text`.
+/// Hides secrets in `text`: every argument that seems to contain one is replaced
+/// wherever it occurs.
 pub fn arguments(text: &str, arguments: &[OsString]) -> String {
     let mut text = text.to_owned();
     for argument in arguments.iter().skip(1) {
         let argument = argument.to_string_lossy();
-        // `--option=value` is quoted as a whole or by its value.
+        // Clap quotes `--option=value` as a whole, or only its value.
         let value = match argument.split_once('=') {
             Some((name, value)) if name.starts_with('-') => value,
             _ => &*argument,

@@ -1,4 +1,4 @@
-//! What `migrate` and `plan` have in common: how far to go, and what to put up with.
+//! The options that `migrate` and `plan` share: the target, and the findings to allow.
 
 use bustard::Migrator;
 use clap::Args;
@@ -7,23 +7,23 @@ use crate::cli::target::Target;
 
 #[derive(Args)]
 pub struct Selection {
-    /// Apply what leads to this migration, and nothing after it
+    /// Apply migrations up to this one, with their dependencies, and no others
     #[arg(long, value_name = "APP:VERSION")]
     to: Option<Target>,
 
-    /// Go on although applied migrations have no file
+    /// Continue if applied migrations have no file
     #[arg(long)]
     allow_missing: bool,
 
-    /// Go on although applied migrations differ from their files
+    /// Continue if applied migrations differ from their files
     #[arg(long)]
     allow_divergent: bool,
 
-    /// Apply migrations that are older than applied ones
+    /// Apply pending migrations that are older than applied ones
     #[arg(long)]
     allow_out_of_order: bool,
 
-    /// Install repeatable migrations again whose text was replaced by a newer one
+    /// Install repeatable migrations even if a newer release has replaced their text
     #[arg(long)]
     repeat: bool,
 }

@@ -1,19 +1,19 @@
-//! SIGINT and SIGTERM. The first one cancels the statement that is running, so
-//! that the run rolls back and ends in an orderly way; a second one ends the
-//! process at once, and the database rolls back when it misses us.
+//! Handles SIGINT and SIGTERM. The first signal cancels the running statement, so that
+//! the run rolls back and reports the cancellation. A second signal ends the process at
+//! once, and the database rolls back when the connection is lost.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bustard::Canceller;
 
-/// How long a cancelled statement is given to end before it is cancelled again.
+/// How long to wait before cancelling again.
 #[cfg(unix)]
-const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
+const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// The signal that asked for the end; 0 before there was one.
+/// The first signal that was received, or 0.
 static RECEIVED: AtomicU8 = AtomicU8::new(0);
 
-/// The first signal that was received.
+/// Returns the first signal that was received.
 pub fn received() -> Option<u8> {
     match RECEIVED.load(Ordering::SeqCst) {
         0 => None,
@@ -21,7 +21,7 @@ pub fn received() -> Option<u8> {
     }
 }
 
-/// Watches for signals from here to the end of the process.
+/// Handles signals from now until the process ends.
 #[cfg(unix)]
 pub fn watch(canceller: Canceller) {
     use std::sync::Arc;
@@ -35,8 +35,9 @@ pub fn watch(canceller: Canceller) {
 
     let armed = Arc::new(AtomicBool::new(false));
     let installed = [SIGINT, SIGTERM].into_iter().try_for_each(|signal| {
-        // The order matters: the first signal finds the flag down. This is done
-        // in the handler, since the thread below may be busy cancelling.
+        // The order matters: the flag must still be unset when the first signal
+        // arrives. The handler ends the process itself, because the thread below
+        // may be busy cancelling.
         let code = Exit::Signal(number(signal)).code();
         flag::register_conditional_shutdown(signal, code.into(), Arc::clone(&armed))?;
         flag::register(signal, Arc::clone(&armed)).map(drop)
@@ -46,21 +47,21 @@ pub fn watch(canceller: Canceller) {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let Some(signal) = signals.forever().next() else { return };
             RECEIVED.store(number(signal), Ordering::SeqCst);
-            log::warn!("interrupted: ending what is under way");
-            // What comes between two statements stops neither, and may get lost on
-            // its way: ask again until the process has ended.
+            log::warn!("interrupted: cancelling the running statement");
+            // A cancel request that arrives between two statements has no effect, and
+            // a request may be lost. So it is repeated until the process ends.
             loop {
                 canceller.cancel();
-                std::thread::sleep(AGAIN);
+                std::thread::sleep(RETRY_INTERVAL);
             }
         })
     });
     if let Err(error) = started {
-        log::warn!("signals end the process without ceremony: {error}");
+        log::warn!("cannot handle signals, which will end the process at once: {error}");
     }
 }
 
-/// Elsewhere a signal just ends the process.
+/// Does nothing. On other systems a signal ends the process at once.
 #[cfg(not(unix))]
 pub fn watch(_canceller: Canceller) {}
 

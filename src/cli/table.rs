@@ -1,45 +1,45 @@
-//! Tables without lines, to be read by people and cut by `awk`.
+//! Tables without lines, which people can read and `awk` can split.
 
 use bustard::MigrationId;
 use comfy_table::presets::NOTHING;
 pub use comfy_table::{Cell, Color};
 
-/// A table with this header.
+/// Creates a table with this header.
 pub fn table(header: &[&str]) -> comfy_table::Table {
     let mut table = plain();
     table.set_header(header.iter().map(Cell::new).collect::<Vec<_>>());
     table
 }
 
-/// A table without a header.
+/// Creates a table without a header.
 pub fn plain() -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    // Styled always: what prints it takes the styles out where they do not belong.
+    // Always styled: the streams strip the styles if they are not terminals.
     table.load_style(NOTHING).force_no_tty().enforce_styling().style_text_only();
     table
 }
 
-/// The table as text, its columns two spaces apart.
+/// Renders the table as text, with two spaces between columns.
 pub fn render(mut table: comfy_table::Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    // Not `trim_fmt`, which leaves the blanks of empty last cells.
+    // Not `trim_fmt`, which does not trim the blanks of empty last cells.
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// `1 cache`, `2 caches`.
+/// Formats a number with its noun: `1 cache`, `2 caches`.
 pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
-/// Whether it is one of Bustard's own functions and views. Those that stand alike share a
-/// line: there are many, and users have not written them.
+/// Reports whether a migration is one of Bustard's own functions and views. Those in the
+/// same state share a line, because there are many and users did not write them.
 pub fn is_own(app: &str, migration: &MigrationId) -> bool {
     app == "bustard" && migration.is_repeatable()
 }
 
-/// A migration, or the number of those that share its line.
+/// Formats a migration, or the number of migrations that share its line.
 pub fn named(migration: &MigrationId, sharing: usize) -> String {
     if sharing > 1 { format!("R__… ({sharing})") } else { migration.to_string() }
 }

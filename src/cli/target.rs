@@ -1,8 +1,8 @@
-//! APP:VERSION, as migrations are named on the command line.
+//! APP:VERSION, the name of a migration on the command line.
 
 use std::str::FromStr;
 
-/// One app's migration.
+/// A migration of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The app's label.
@@ -14,8 +14,8 @@ pub struct Target {
 impl FromStr for Target {
     type Err = String;
 
-    // Clap quotes what it was given, and hides a URL in it; a part of it would
-    // not be recognised.
+    // The messages do not quote the text: it may be a URL with a password, and a part
+    // of a URL would not be recognised and hidden.
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((app, version)) = text.split_once(':') else {
             return Err("write APP:VERSION, for example main:V3".to_owned());
@@ -25,11 +25,11 @@ impl FromStr for Target {
                 "the app is missing before the colon: write APP:VERSION, for example main:V3".to_owned()
             );
         }
-        // A file's name is what is at hand to be copied.
+        // Accepts a file name too, which is easy to copy.
         let number = version.split_once("__").map_or(version, |(number, _)| number);
         let digits = number.strip_prefix(['V', 'U', 'v', 'u']).unwrap_or(number);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err("what follows the colon is no migration version: write V3, U3 or 3".to_owned());
+            return Err("the text after the colon is not a migration version: write V3, U3 or 3".to_owned());
         }
         let version = digits.parse().map_err(|_| format!("the version `{digits}` is too large"))?;
         Ok(Target { app: app.to_owned(), version })
@@ -52,9 +52,9 @@ mod tests {
         for (text, part) in [
             ("V3", "APP:VERSION"),
             (":V3", "the app is missing"),
-            ("main:", "no migration version"),
+            ("main:", "not a migration version"),
             ("main:W3", "write V3, U3 or 3"),
-            ("main:-3", "no migration version"),
+            ("main:-3", "not a migration version"),
             ("main:99999999999999999999", "too large"),
         ] {
             let error = text.parse::<Target>().unwrap_err();

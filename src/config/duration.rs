@@ -1,13 +1,12 @@
-//! Durations, as they are written on the command line and in `bustard.toml`.
+//! Parses durations of the command line and of `bustard.toml`.
 
 use std::time::Duration;
 
-/// Reads a duration as it is written in `bustard.toml` and on the command line:
-/// `15m`, `90s`, `1h30m`, `500ms`.
+/// Parses a duration such as `15m`, `90s`, `1h30m` or `500ms`.
 ///
 /// # Errors
 ///
-/// How to write one.
+/// Returns a message that shows how to write a duration.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     crate::store::parse_duration(text)
 }

@@ -1,4 +1,4 @@
-//! The shape of `bustard.toml`, as serde reads it.
+//! The structure of `bustard.toml`, for serde.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,7 +36,8 @@ pub struct App {
 }
 
 impl App {
-    /// The app, its directory seen from the one that the file is in.
+    /// Converts to an app whose directory is relative to `directory`, which contains the
+    /// file.
     pub fn beside(self, directory: &Path) -> crate::model::App {
         let app = crate::model::App::directory(self.label, directory.join(self.migrations));
         match self.history {

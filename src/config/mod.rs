@@ -1,20 +1,20 @@
-//! `bustard.toml`: which database, which apps, how to migrate them, and how
-//! cached values are kept current. An application and the command read it the
-//! same way. File paths in it are relative to it; without one, `./migrations` is
-//! the app `main`.
+//! Reads `bustard.toml`: the database, the apps, the settings of runs, and the settings
+//! of cached values. Applications and the command use the same code. Paths are relative
+//! to the directory of the file. Without a file, `./migrations` is the app `main`.
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `database.url` | used where neither the caller nor the environment names one |
-//! | `apps[].label`, `.migrations`, `.history` | an app, its directory, its history table |
+//! | `database.url` | the database URL, if neither the caller nor the environment gives one |
+//! | `apps[].label`, `.migrations`, `.history` | an app: its label, its directory, its history table |
 //! | `migrate.transaction` | `"each"` (default) or `"all"` |
-//! | `migrate.lock_wait` | a duration such as `"15m"` (default) |
-//! | `registry.grant` | roles that may read and invalidate; everybody, if absent |
-//! | `cache_buster.max_staleness` | after this long without a look at the database, the versions of caches are unknown: `"10s"` (default) |
-//! | `cache_buster.poll_interval` | how long until the database is looked at without a notification: `"1s"` (default) |
-//! | `stores.*` | where cached values are kept: in the store `bustard`, else `default`, else memory; keys as in [`StoreSettings`](crate::StoreSettings) |
+//! | `migrate.lock_wait` | how long to wait for the migration lock: `"15m"` (default) |
+//! | `registry.grant` | the roles that may read and invalidate caches; all roles, if absent |
+//! | `cache_buster.max_staleness` | how long cache versions are trusted without a successful poll: `"10s"` (default) |
+//! | `cache_buster.poll_interval` | how often to poll the database: `"1s"` (default) |
+//! | `stores.*` | where cached values are kept: the store `bustard`, else `default`, else memory; the keys are those of [`StoreSettings`](crate::StoreSettings) |
 //!
-//! Unknown keys are errors: a misspelt `lock_wait` must not mean the default.
+//! An unknown key is an error, because a misspelt `lock_wait` would silently mean the
+//! default.
 
 mod duration;
 mod file;
@@ -45,7 +45,7 @@ use crate::store::Stores;
 
 const DEFAULT: &str = "bustard.toml";
 
-/// What `bustard.toml` says, with all paths as the working directory sees them.
+/// The settings of `bustard.toml`. Paths are relative to the working directory.
 ///
 /// ```
 /// use bustard::Config;
@@ -58,7 +58,7 @@ const DEFAULT: &str = "bustard.toml";
 /// let config = Config::read(&path)?;
 /// # let url = format!("sqlite:{}", directory.path().join("forum.sqlite").display());
 /// # let argument = Some(url.as_str());
-/// let (mut database, origin) = config.database(argument)?; // `None`: by the rules
+/// let (mut database, origin) = config.database(argument)?; // `None`: from the environment, `.env` or the file
 /// println!("{} (from {origin})", database.display_name());
 /// let report = config.migrator().run(&mut database)?;
 /// assert!(report.changed());
@@ -73,7 +73,7 @@ pub struct Config {
     path: Option<PathBuf>,
     database_url: Option<String>,
     apps: Vec<App>,
-    /// Whether the file names no apps, so that `apps` is the one by default.
+    /// Whether the file names no apps, so that `apps` contains the default app.
     implied: bool,
     transaction: Option<TransactionMode>,
     lock_wait: Option<Duration>,
@@ -95,8 +95,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) with the place of the first
-    /// mistake, also if there is no such file.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) with the place of the first
+    /// mistake, or if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         match std::fs::read_to_string(path) {
             Ok(text) => Config::parse(path, &text),
@@ -106,12 +106,13 @@ impl Config {
         }
     }
 
-    /// Reads what the command reads: this file, or else `bustard.toml` in the
-    /// working directory if it is there, or else none.
+    /// Reads the configuration as the command does: from `path`, if given, else from
+    /// `bustard.toml` in the working directory, if it exists. Otherwise returns the
+    /// defaults.
     ///
     /// # Errors
     ///
-    /// As for [`read`](Config::read).
+    /// Returns the errors of [`read`](Config::read).
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let absent = |path: &Path| path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         match path {
@@ -123,7 +124,7 @@ impl Config {
 
     fn parse(path: &Path, text: &str) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| {
-            // The parser quotes values, and one of them may be the URL.
+            // The parser quotes values, and a value may be a URL with a password.
             let message = hide_secrets(error.message());
             let help = did_you_mean(&message);
             let error = Error::usage(message.trim_end()).at(Some(place(path, text, error.span())));
@@ -136,7 +137,7 @@ impl Config {
     }
 
     fn from_file(path: Option<&Path>, text: &str, file: File) -> Result<Self> {
-        // Without a file there is nothing in it that could be wrong.
+        // Without a file there are only defaults, which are valid and need no place.
         let at = |span: Option<Range<usize>>| path.map(|path| place(path, text, span));
         let directory = path.and_then(Path::parent).unwrap_or(Path::new(""));
         for alias in file.stores.aliases() {
@@ -167,26 +168,29 @@ impl Config {
         })
     }
 
-    /// The file that was read, if there was one.
+    /// Returns the path of the file that was read, if any.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// The apps, whose migrations are read when the migrator runs.
+    /// Returns the apps. Their migrations are read when a migrator runs.
     pub fn apps(&self) -> &[App] {
         &self.apps
     }
 
-    /// A migrator for these apps, as `[migrate]` and `[registry]` have it. More
-    /// apps can be added, such as plugins that bring their migrations in code.
+    /// Creates a migrator for these apps, with the settings of `[migrate]` and
+    /// `[registry]`. The caller can add more apps, such as plugins whose migrations are
+    /// code.
     pub fn migrator(&self) -> Migrator {
         self.applied_to(Migrator::new())
     }
 
-    /// The same for a migrator that has apps already, as a host's own command
-    /// has: of the file's apps it gets those whose labels it does not have yet.
-    /// What `[migrate]` and `[registry]` say wins over what it was told in code.
-    /// A file without apps adds none, unless there are none at all.
+    /// Applies the configuration to a migrator that may already have apps, such as that
+    /// of a host.
+    ///
+    /// Adds the apps of the file whose labels the migrator does not have. The settings of
+    /// `[migrate]` and `[registry]` take precedence over those of the migrator. If the
+    /// file has no apps, the default app is added only to a migrator without apps.
     ///
     /// ```
     /// use bustard::{App, Config, Migrator};
@@ -222,43 +226,42 @@ impl Config {
         migrator
     }
 
-    /// The database, not connected to yet, and where its URL came from: `url`,
-    /// else the variable `DATABASE_URL`, else `.env` in the working directory,
-    /// else the file.
+    /// Returns the database, not connected yet, and the origin of its URL: `url`, else
+    /// the variable `DATABASE_URL`, else `.env` in the working directory, else the file.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if none of these names one
-    /// (there is no default, since nobody's migrations should succeed against a
-    /// database that nobody meant), or [`Database::new`] refuses it.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if none of these gives a URL,
+    /// or [`Database::new`] refuses it. There is no default URL, because migrations must
+    /// not run on a database that was not chosen.
     pub fn database(&self, url: Option<&str>) -> Result<(Database, Origin)> {
         let (url, origin) = self.database_url(url)?;
         let database = Database::new(&url).map_err(|error| {
             if origin == Origin::Given {
                 return error;
             }
-            // Which of the places to look at is not the database's to know.
+            // The database does not know where its URL came from.
             let message = format!("the database URL from {origin}: {}", error.message());
             error.with_message(message)
         })?;
         Ok((database, origin))
     }
 
-    /// The URL of that [`database`](Config::database), for connections of the
-    /// application's own, and where it came from. It may hold a password.
+    /// Returns the URL that [`database`](Config::database) uses and its origin, for
+    /// connections of the application. The URL may contain a password.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if no place has one.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no URL.
     pub fn database_url(&self, url: Option<&str>) -> Result<(String, Origin)> {
         url::find(url, self)
     }
 
-    /// A [`CacheBuster`] on this database, still to be started, as
-    /// `[cache_buster]` and `[stores]` have it.
+    /// Creates the builder of a [`CacheBuster`] on this database, with the settings of
+    /// `[cache_buster]` and `[stores]`.
     ///
-    /// A store whose feature is not compiled in is an error of
-    /// [`start`](CacheBusterBuilder::start).
+    /// If the feature of a configured store is not compiled in,
+    /// [`start`](CacheBusterBuilder::start) returns an error.
     pub fn cache_buster(&self, database: &Database) -> CacheBusterBuilder {
         CacheBuster::on(database)
             .max_staleness(self.max_staleness)
@@ -267,8 +270,8 @@ impl Config {
     }
 }
 
-/// `max_staleness` and `poll_interval`, which must leave room for a poll that
-/// fails and another one.
+/// Returns `max_staleness` and `poll_interval`. `max_staleness` must be long enough for
+/// a failed poll and the next one.
 fn staleness(
     section: &file::CacheBuster,
     at: impl Fn(Option<Range<usize>>) -> Option<Place>,
@@ -280,7 +283,7 @@ fn staleness(
     let (staleness, staleness_at) = read(&section.max_staleness, DEFAULT_MAX_STALENESS);
     let (interval, interval_at) = read(&section.poll_interval, DEFAULT_POLL_INTERVAL);
     if interval.is_zero() {
-        let help = "write how long to wait between two looks at the database, as in \"1s\"";
+        let help = "write the interval between two polls, such as \"1s\"";
         return Err(Error::usage("poll_interval must not be 0").at(at(interval_at)).help(help));
     }
     if staleness < interval.saturating_mul(2) {
@@ -291,19 +294,20 @@ fn staleness(
         );
         return Err(Error::usage(message)
             .at(at(staleness_at.or(interval_at)))
-            .help("then one poll may fail without making the versions of all caches unknown"));
+            .help("a single failed poll must not make the versions of all caches unknown"));
     }
     Ok((staleness, interval))
 }
 
-/// Where the file says which backend a store has.
+/// Finds the value of `backend` of a store in the file.
 fn backend(text: &str, alias: &str) -> Option<Range<usize>> {
     let file = DeTable::parse(text).ok()?;
     let (_, stores) = file.get_ref().iter().find(|(key, _)| key.get_ref() == "stores")?;
     Some(stores.get_ref().get(alias)?.get_ref().get("backend")?.span())
 }
 
-/// The line itself is never shown: it may hold the database's password.
+/// Converts a span to a place without an excerpt, because the line may contain a
+/// password.
 fn place(path: &Path, text: &str, span: Option<Range<usize>>) -> Place {
     match span.and_then(|span| position(text, span.start)) {
         Some((line, column)) => Place::at(path, line, column),
@@ -311,7 +315,8 @@ fn place(path: &Path, text: &str, span: Option<Range<usize>>) -> Place {
     }
 }
 
-/// Line and column of a byte offset, both counted from 1, columns in characters.
+/// Returns the line and the column of a byte offset, both from 1. Columns count
+/// characters.
 fn position(text: &str, offset: usize) -> Option<(u32, u32)> {
     let before = text.get(..offset)?;
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
@@ -319,7 +324,8 @@ fn position(text: &str, offset: usize) -> Option<(u32, u32)> {
     Some((u32::try_from(line).ok()?, u32::try_from(column).ok()?))
 }
 
-/// Serde lists what it knows: "unknown field `x`, expected one of `a`, `b`".
+/// Suggests a name from a message of serde: "unknown field `x`, expected one of `a`,
+/// `b`".
 fn did_you_mean(message: &str) -> Option<String> {
     message.strip_prefix("unknown ")?;
     let mut names = message.split('`').skip(1).step_by(2);

@@ -1,12 +1,10 @@
-//! Takes secrets out of text that somebody else wrote. Our own messages never
-//! contain one; but parsers quote what they reject, and what they reject may be
-//! a URL with a password.
+//! Removes secrets from messages of libraries. Bustard's own messages never contain
+//! one, but a parser quotes the text that it rejects, which may be a URL with a password.
 
 const HIDDEN: &str = "***";
 
-/// Hides passwords in a text that may quote a URL: what stands between `://` and
-/// the last `@` of its line, and what follows `password=`. Rather too much than
-/// too little.
+/// Hides passwords in a text that may quote a URL: the text between `://` and the last
+/// `@` of its line, and the value after `password=`. It may hide more than the password.
 pub fn hide_secrets(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(line).collect();
     lines.join("\n")
@@ -30,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_go() {
+    fn passwords_are_hidden() {
         for (text, expected) in [
             ("postgres://u:p@h/db", "postgres://***@h/db"),
             ("'postgres://u:p@ss:w@h/db' is wrong", "'postgres://***@h/db' is wrong"),

@@ -108,17 +108,17 @@ fn a_poll_may_fail_within_the_staleness() {
     insta::assert_snapshot!(error("[cache_buster]\npoll_interval = \"0s\"\n"), @r#"
     poll_interval must not be 0
       --> etc/bustard.toml:2:17
-      help: write how long to wait between two looks at the database, as in "1s"
+      help: write the interval between two polls, such as "1s"
     "#);
     insta::assert_snapshot!(error("[cache_buster]\nmax_staleness = \"1s\"\n"), @r#"
     max_staleness (1s) must be at least twice poll_interval (1s)
       --> etc/bustard.toml:2:17
-      help: then one poll may fail without making the versions of all caches unknown
+      help: a single failed poll must not make the versions of all caches unknown
     "#);
     insta::assert_snapshot!(error("[cache_buster]\npoll_interval = \"6s\"\n"), @r#"
     max_staleness (10s) must be at least twice poll_interval (6s)
       --> etc/bustard.toml:2:17
-      help: then one poll may fail without making the versions of all caches unknown
+      help: a single failed poll must not make the versions of all caches unknown
     "#);
     insta::assert_snapshot!(error("[cache_buster]\npol_interval = \"6s\"\n"), @r#"
     unknown field `pol_interval`, expected `max_staleness` or `poll_interval`
@@ -153,7 +153,7 @@ fn a_backend_that_is_not_compiled_in_is_no_mistake_of_the_file() {
     assert_eq!(error.message(), "the store redis is not compiled in");
 }
 
-/// Not a look at the environment: it is not asked where a URL is given.
+/// A given URL takes precedence, so the environment is not read.
 #[test]
 #[cfg(feature = "sqlite")]
 fn a_url_that_is_given_counts() {

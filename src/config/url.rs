@@ -1,6 +1,6 @@
-//! Which database: the caller's URL, else `DATABASE_URL`, else `.env` in the
-//! working directory, else the configuration. There is no default, since a
-//! deploy must never succeed against a database that nobody meant.
+//! Finds the database URL: from the caller, else `DATABASE_URL`, else `.env` in the
+//! working directory, else the configuration. There is no default, because a deploy must
+//! not succeed on a database that was not chosen.
 
 use std::env::VarError;
 use std::fmt;
@@ -14,17 +14,17 @@ use crate::error::{Error, Result};
 const VARIABLE: &str = "DATABASE_URL";
 const DOT_ENV: &str = ".env";
 
-/// Where a database's URL came from.
+/// The origin of a database URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Whoever asked for the database gave it.
+    /// The caller.
     Given,
     /// The variable `DATABASE_URL`.
     Environment,
     /// `DATABASE_URL` in `.env` in the working directory.
     DotEnv,
-    /// This configuration file.
+    /// A configuration file.
     File(PathBuf),
 }
 
@@ -39,10 +39,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The URL and where it came from.
+/// Returns the URL and its origin.
 pub fn find(given: Option<&str>, config: &Config) -> Result<(String, Origin)> {
     if let Some(url) = given {
-        // Not taken as absent: `--database-url "$UNSET"` meant some database.
+        // An error, because `--database-url "$UNSET"` was meant to name a database.
         if url.is_empty() {
             return Err(Error::usage("the database URL is empty"));
         }
@@ -64,7 +64,8 @@ pub fn find(given: Option<&str>, config: &Config) -> Result<(String, Origin)> {
     ))
 }
 
-/// A relative path of a `sqlite:` URL is relative to the file that it stands in.
+/// Makes the relative path of a `sqlite:` URL relative to `directory`, which contains the
+/// configuration file.
 pub fn beside(directory: &Path, url: String) -> String {
     let Some(path) = url.strip_prefix("sqlite:") else { return url };
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -91,8 +92,8 @@ fn from_dot_env(path: &Path) -> Result<Option<String>> {
             return Err(cannot.at(Some(Place::file(path))).caused_by(error));
         }
     };
-    // Lines that are wrong but not ours are for others to complain of. Of
-    // several that are ours the first counts, as with sqlx and diesel.
+    // Invalid lines of other variables are ignored. If DATABASE_URL is set twice, the
+    // first line counts, as with sqlx and diesel.
     let found = (dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()).flatten())
         .find(|(name, value)| name == VARIABLE && !value.is_empty());
     if let Some((_, url)) = found {
@@ -100,14 +101,14 @@ fn from_dot_env(path: &Path) -> Result<Option<String>> {
     }
     match text.lines().position(is_set) {
         None => Ok(None),
-        // What is wrong with it is not quoted: it has the password in it.
+        // The message does not quote the line, which contains the password.
         Some(line) => Err(Error::usage("DATABASE_URL cannot be read")
             .at(Some(u32::try_from(line + 1).map_or(Place::file(path), |line| Place::at(path, line, 1))))
             .help("write DATABASE_URL='…' in quotes, without blanks around `=`")),
     }
 }
 
-/// Whether a line gives the variable some value.
+/// Reports whether a line sets the variable to a value that is not empty.
 fn is_set(line: &str) -> bool {
     let line = line.trim_start_matches('\u{feff}').trim();
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();

@@ -71,8 +71,8 @@ fn the_app_must_be_clear() {
     );
     let outcome = project.bustard(&["new", "x"]).exits(2);
     insta::assert_snapshot!(outcome.stderr, @"
-    error: which app? There are several
-      help: give --app, one of forum, bans
+    error: there are several apps, and none was chosen
+      help: choose one with --app: forum, bans
     ");
     let outcome = project.bustard(&["new", "x", "--app", "form"]).exits(2);
     insta::assert_snapshot!(outcome.stderr, @"

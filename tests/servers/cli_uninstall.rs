@@ -47,7 +47,7 @@ fn contents(project: &Project) -> String {
 }
 
 #[test]
-fn nobody_to_ask() {
+fn without_a_terminal() {
     let project = project();
     without_files(&project);
     let before = contents(&project);
@@ -55,7 +55,7 @@ fn nobody_to_ask() {
     let json = project.bustard(&["uninstall", "bans", "--json"]).exits(2);
     assert_eq!(json.json()["plan"]["tables"][1], serde_json::json!({ "table": "reason", "rows": 0 }));
     assert_eq!(contents(&project), before);
-    snapshot(&project, "nobody", &[refused, json]);
+    snapshot(&project, "unconfirmed", &[refused, json]);
 }
 
 #[test]

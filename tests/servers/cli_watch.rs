@@ -52,7 +52,7 @@ fn people_read_it_too() {
     let project = Project::new();
     let subject = watched(&project, Engine::Postgres);
     let watch = subject.spawn(&["caches", "watch"]);
-    watch.wait_for_stdout("watching 1 cache; Ctrl-C ends it");
+    watch.wait_for_stdout("watching 1 cache; press Ctrl-C to stop");
     // Both in one transaction, hence in one line.
     subject.execute("BEGIN; SELECT bustard.invalidate('bans'); SELECT bustard.invalidate_all(); COMMIT");
     watch.wait_for_stdout("  bans  +2  ");

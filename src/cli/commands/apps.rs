@@ -1,5 +1,5 @@
-//! `bustard apps`: how every app stands, those too that only the database knows.
-//! `disable` and `enable` change that.
+//! `bustard apps` lists all apps with their state, including apps whose files no longer
+//! exist. `disable` and `enable` change the state of an app.
 
 use bustard::{AppState, AppStatus, Migrator};
 use clap::Args;
@@ -12,10 +12,10 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::table::{self, Cell, Color};
 
-/// Which app to disable or enable.
+/// The options of `disable` and `enable`.
 #[derive(Args)]
 pub struct Options {
-    /// The app's label
+    /// Label of the app
     app: String,
 }
 
@@ -31,7 +31,7 @@ pub fn list(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure>
     let document =
         Document { database: chosen.document(), apps: apps.iter().map(document::App::from).collect() };
     context.output.answer(&document, || human(&apps))?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
 pub fn disable(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Result<Exit, Failure> {

@@ -1,4 +1,4 @@
-//! `bustard caches`: the registry, to be looked at and worked with by hand.
+//! `bustard caches`: reads and changes the registry by hand.
 
 use bustard::diagnostic::Action;
 use bustard::registry::{self, TrackedCache};
@@ -24,41 +24,41 @@ pub struct Options {
 enum Command {
     /// List the tracked caches (the default)
     List,
-    /// Print a cache's version
+    /// Print the version of a cache
     Get {
-        /// The cache
+        /// Name of the cache
         name: String,
     },
-    /// Is this the cache's version still? Exits 3 if it is not
+    /// Exit with 0 if this is the current version of the cache, 3 if not
     Valid {
-        /// The cache
+        /// Name of the cache
         name: String,
-        /// What `get` printed before
+        /// Version that `get` printed
         version: CacheVersion,
     },
-    /// Invalidate caches, all of them in one transaction
+    /// Invalidate caches in one transaction
     Invalidate {
-        /// The caches
+        /// Names of the caches
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
     /// Invalidate every cache
     InvalidateAll,
-    /// Start to track a cache that no app owns
+    /// Register a cache that belongs to no app
     Register {
-        /// The cache
+        /// Name of the cache
         name: String,
     },
-    /// Stop tracking a cache
+    /// Unregister a cache
     Unregister {
-        /// The cache
+        /// Name of the cache
         name: String,
 
-        /// Although it belongs to an app, whose migrations count on it
+        /// Unregister the cache even if it belongs to an app, whose migrations rely on it
         #[arg(long)]
         force: bool,
     },
-    /// Print a line whenever a cache gets another version, until interrupted
+    /// Print a line for each change of a cache version, until interrupted
     Watch,
 }
 
@@ -124,7 +124,7 @@ fn list(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     });
     let document = document(chosen, Caches { caches: entries.collect() });
     context.output.answer(&document, || human(&caches))?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
 fn human(caches: &[TrackedCache]) -> String {
@@ -155,7 +155,7 @@ fn get(context: &Context<'_>, chosen: &mut Chosen, name: &str) -> Result<Exit, F
     let version = registry::get_version(&mut chosen.database, name)?.to_string();
     let document = document(chosen, Version { name, version: version.clone(), valid: None });
     context.output.answer(&document, || version + "\n")?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
 fn valid(
@@ -170,7 +170,7 @@ fn valid(
         let not = if valid { "" } else { "not " };
         format!("{version} is {not}the current version of {name}\n")
     })?;
-    Ok(if valid { Exit::StepReport } else { Exit::No })
+    Ok(if valid { Exit::Done } else { Exit::No })
 }
 
 fn change(
@@ -181,13 +181,14 @@ fn change(
     change: impl FnOnce(&mut Database) -> bustard::Result<()>,
 ) -> Result<Exit, Failure> {
     change(&mut chosen.database)?;
-    tell(&mut chosen.database);
+    notify(&mut chosen.database);
     let document = document(chosen, std::collections::BTreeMap::from([(word, names)]));
     context.output.answer(&document, || format!("{word} {}\n", names.join(", ")))?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
-/// A cache that an app owns is the app's to unregister.
+/// Refuses a cache that belongs to an app, because a migration of the app should
+/// unregister it.
 fn check_owner(database: &mut Database, name: &str) -> Result<(), Failure> {
     let caches = registry::list(database)?;
     let Some(owner) = caches.iter().find(|cache| cache.name == name).and_then(|cache| cache.app.as_ref())
@@ -196,14 +197,15 @@ fn check_owner(database: &mut Database, name: &str) -> Result<(), Failure> {
     };
     Err(Failure::usage(format!("the cache {name} belongs to the app {owner}"))
         .help(format!(
-            "a migration of that app can unregister it; --force does so now, and `{}` will miss it",
+            "unregister it in a migration of that app, or pass --force; `{}` then reports it as not registered",
             Action::Status.as_command(&program::name())
         ))
         .into())
 }
 
-/// It has been done: readers that cannot be told look by themselves a little later.
-fn tell(database: &mut Database) {
+/// Notifies readers. A failure is only logged: the change is committed, and readers
+/// see it at their next poll.
+fn notify(database: &mut Database) {
     if let Err(error) = registry::notify(database) {
         log::warn!("readers could not be notified: {error}");
     }
@@ -216,8 +218,8 @@ struct InvalidatedAll {
 
 fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     registry::invalidate_all(&mut chosen.database)?;
-    tell(&mut chosen.database);
-    // For the message alone: see the report of a run.
+    notify(&mut chosen.database);
+    // Only for the message, as in the report of a run, so a failure is ignored.
     let caches = registry::list(&mut chosen.database).ok().map(|caches| caches.len());
     context.output.answer(
         &document(chosen, InvalidatedAll { caches_invalidated: caches }),
@@ -226,5 +228,5 @@ fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Fa
             None => "invalidated all caches\n".to_owned(),
         },
     )?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }

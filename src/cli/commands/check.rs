@@ -1,5 +1,4 @@
-//! `bustard check`: is there nothing to do? For CI and deploy scripts, which
-//! read the exit code.
+//! `bustard check`: exits with 0 if nothing is pending, for CI and deploy scripts.
 
 use bustard::{Migrator, State, Status};
 
@@ -17,12 +16,12 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
 }
 
 fn exit(status: &Status) -> Exit {
-    let is_wrong =
+    let is_refused =
         |state| matches!(state, State::Divergent | State::Missing | State::OutOfOrder | State::Superseded);
-    if status.expected().any(|one| is_wrong(one.state)) {
+    if status.expected().any(|one| is_refused(one.state)) {
         Exit::Refused
     } else if status::is_up_to_date(status) {
-        Exit::StepReport
+        Exit::Done
     } else {
         Exit::No
     }

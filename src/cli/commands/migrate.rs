@@ -1,4 +1,4 @@
-//! `bustard migrate`: brings the database up to date.
+//! `bustard migrate`: applies pending migrations.
 
 use std::time::Duration;
 
@@ -17,15 +17,16 @@ pub struct Options {
     #[command(flatten)]
     selection: Selection,
 
-    /// Skip SQL and functions; carry out cache operations and write the history
+    /// Record migrations as applied without running their SQL and functions; cache operations
+    /// still run
     #[arg(long)]
     fake: bool,
 
-    /// One transaction for each migration, or one for all [default: each]
+    /// Run each migration in its own transaction, or all in one [default: each]
     #[arg(long, value_name = "each|all", hide_possible_values = true)]
     transaction: Option<Transaction>,
 
-    /// How long to wait for another run to end, such as 90s or 1h30m [default: 15m]
+    /// Wait this long for the migration lock, such as 90s or 1h30m [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lock_wait: Option<Duration>,
 }
@@ -49,7 +50,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         migrator = migrator.lock_wait(wait);
     }
     let report = migrator.run(&mut chosen.database)?;
-    // Takes the progress bar away.
+    // Removes the progress bar.
     drop(migrator);
     report::show(context, &mut chosen, &report)
 }

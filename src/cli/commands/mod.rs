@@ -1,5 +1,5 @@
-//! One file per command: its options, what it asks of the library, and how the
-//! answer looks.
+//! One file per command: its options, its calls of the library, and the format of the
+//! result.
 
 pub mod apps;
 pub mod caches;

@@ -1,4 +1,4 @@
-//! `bustard plan`: what `migrate` would do, cache effects included.
+//! `bustard plan`: shows what `migrate` would do, including the effects on caches.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ use crate::cli::table::{self, count};
 
 #[derive(Args)]
 pub struct Options {
-    /// Show the SQL, with everything else in comments
+    /// Print the SQL, with everything else as comments
     #[arg(long)]
     sql: bool,
 
@@ -48,7 +48,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
     };
     context.output.answer(&document, || if options.sql { sql(&plan) } else { human(&plan) })?;
     context.output.warnings(&plan.warnings);
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
 const NOTHING: &str = "nothing to do: no cache would be invalidated\n";
@@ -79,7 +79,7 @@ fn human(plan: &Plan) -> String {
             text += &format!("    {}: {operation}\n", paint(YELLOW, "cannot be reverted"));
         }
     }
-    for line in others(plan) {
+    for line in other_changes(plan) {
         text += &format!("{line}\n");
     }
     text + &format!("\n{}\n", summary(plan))
@@ -99,7 +99,7 @@ fn sql(plan: &Plan) -> String {
         }
         text.push('\n');
     }
-    for line in others(plan) {
+    for line in other_changes(plan) {
         text += &format!("-- {line}\n");
     }
     text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
@@ -109,16 +109,16 @@ fn has_steps(plan: &Plan, change: &AppChange) -> bool {
     plan.steps.iter().any(|step| step.app == change.app)
 }
 
-/// What is to be done beside the steps.
-fn others(plan: &Plan) -> Vec<String> {
+/// Describes the changes that are not steps.
+fn other_changes(plan: &Plan) -> Vec<String> {
     let returning = (plan.apps.iter())
         .filter(|change| !has_steps(plan, change))
-        .map(|change| format!("bring back {}: register its caches again", change.app));
+        .map(|change| format!("restore {}: register its caches again", change.app));
     returning.chain(plan.missing_triggers.iter().map(retracking)).collect()
 }
 
 fn retracking(table: &UntrackedTable) -> String {
-    let what = if table.why == Untracked::Renamed { "note the new name" } else { "put back the triggers" };
+    let what = if table.why == Untracked::Renamed { "record the new name" } else { "restore the triggers" };
     format!("{what} of {}, for cache {}", table.table, table.cache)
 }
 

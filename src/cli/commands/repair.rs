@@ -1,5 +1,5 @@
-//! `bustard repair`: accepts an applied migration's file as it is now. Only the
-//! checksum in the history changes.
+//! `bustard repair`: accepts the current file of an applied migration. Only the checksum
+//! in the history changes.
 
 use bustard::Migrator;
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::cli::target::Target;
 
 #[derive(Args)]
 pub struct Options {
-    /// The migration, such as main:V3
+    /// Migration, such as main:V3
     #[arg(value_name = "APP:VERSION")]
     migration: Target,
 }

@@ -1,5 +1,5 @@
-//! What a run did, for the commands that change the schema: a line for each
-//! migration with its caches, and what became of all caches in the end.
+//! The result of a command that changes the schema: a line for each migration with the
+//! caches that it registered or unregistered, and the number of invalidated caches.
 
 use bustard::registry::{self, Untracked, UntrackedTable};
 use bustard::{AppChange, AppState, Direction, How, Report, StepReport, UninstallPlan};
@@ -28,14 +28,14 @@ struct Document<'a> {
     elapsed_ms: u64,
 }
 
-/// Shows the report.
+/// Prints the report and its warnings.
 pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Result<Exit, Failure> {
     show_with(context, chosen, report, None)?;
     context.output.warnings(&report.warnings);
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
-/// Shows the report of an uninstall, whose plan was shown, warnings included.
+/// Prints the report of an uninstall. Its plan was printed before, with all warnings.
 pub fn show_uninstall(
     context: &Context<'_>,
     chosen: &mut Chosen,
@@ -43,7 +43,7 @@ pub fn show_uninstall(
     plan: &UninstallPlan,
 ) -> Result<Exit, Failure> {
     show_with(context, chosen, report, Some(plan))?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
 fn show_with(
@@ -52,8 +52,8 @@ fn show_with(
     report: &Report,
     plan: Option<&UninstallPlan>,
 ) -> Result<(), Failure> {
-    // Asked after the commit and only for the sake of the message, so that no
-    // failure here can make a success look like something else.
+    // Read after the commit, and only for the message. A failure is ignored, because
+    // the run itself has succeeded.
     let caches = match report.changed() {
         true => registry::list(&mut chosen.database).ok().map(|caches| caches.len()),
         false => Some(0),
@@ -109,13 +109,13 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         "{}{others}\n{} {} in {} ms; {caches}\n{granted}",
         table::render(table),
         count(report.steps.len(), "migration"),
-        // A run does one thing.
+        // All steps of a run have the same direction.
         report.steps.first().map_or("done", |done| word(done).0),
         report.elapsed.as_millis(),
     )
 }
 
-/// A line for each way in which apps stand otherwise now.
+/// Writes one line for each state that apps changed to.
 fn apps(report: &Report) -> String {
     let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
     for AppChange { app, state, .. } in &report.apps {
@@ -124,7 +124,7 @@ fn apps(report: &Report) -> String {
             AppState::Enabled if stepped => "installed",
             AppState::Enabled => "enabled",
             AppState::Disabled => "disabled",
-            AppState::DataKept => "uninstalled, with its data kept:",
+            AppState::DataKept => "uninstalled, keeping the data of",
             _ => "uninstalled",
         };
         match lines.iter_mut().find(|(other, _)| *other == word) {
@@ -136,22 +136,23 @@ fn apps(report: &Report) -> String {
 }
 
 fn retracked(table: &UntrackedTable) -> String {
-    let what = if table.why == Untracked::Renamed { "noted the new name" } else { "put back the triggers" };
+    let what =
+        if table.why == Untracked::Renamed { "recorded the new name" } else { "restored the triggers" };
     format!("{what} of {}, for cache {}\n", table.table, table.cache)
 }
 
-/// Who may read and invalidate caches from now on.
+/// Names the roles that may now read and invalidate caches.
 fn granted(roles: &[String]) -> String {
     match roles {
-        [] => "caches are now open to nobody but the registry's owner\n".to_owned(),
-        roles => format!("caches are now open to {}\n", roles.join(", ")),
+        [] => "only the owner of the registry may now read and invalidate caches\n".to_owned(),
+        roles => format!("roles that may now read and invalidate caches: {}\n", roles.join(", ")),
     }
 }
 
 fn word(done: &StepReport) -> (&'static str, Color) {
     match (done.how, done.direction) {
         (How::Faked, Direction::Up) => ("faked", Color::Yellow),
-        (How::Faked, Direction::Down) => ("faked back", Color::Yellow),
+        (How::Faked, Direction::Down) => ("reverted (faked)", Color::Yellow),
         (How::Repaired, _) => ("repaired", Color::Yellow),
         (How::Run, Direction::Up) => ("applied", Color::Green),
         (How::Run, Direction::Down) => ("reverted", Color::Yellow),

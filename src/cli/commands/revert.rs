@@ -1,4 +1,4 @@
-//! `bustard revert`: undoes migrations, the latest first.
+//! `bustard revert`: reverts migrations, latest first.
 
 use std::num::NonZeroUsize;
 
@@ -14,11 +14,11 @@ use crate::cli::target::Target;
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub struct Options {
-    /// Undo everything that came after this migration, and keep it
+    /// Revert all migrations after this one, and keep this one
     #[arg(long, value_name = "APP:VERSION")]
     to: Option<Target>,
 
-    /// Undo this many migrations
+    /// Revert this many migrations
     #[arg(long, value_name = "N")]
     steps: Option<NonZeroUsize>,
 }
@@ -27,7 +27,7 @@ impl Options {
     fn revert(&self) -> Revert {
         match (&self.to, self.steps) {
             (Some(target), _) => Revert::To { app: target.app.clone(), version: target.version },
-            // Clap requires one of the two.
+            // Clap requires one of the two options.
             (None, steps) => Revert::Steps(steps.map_or(1, NonZeroUsize::get)),
         }
     }
@@ -36,7 +36,7 @@ impl Options {
 pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
     let report = migrator.revert(&mut chosen.database, &options.revert())?;
-    // Takes the progress bar away.
+    // Removes the progress bar.
     drop(migrator);
     report::show(context, &mut chosen, &report)
 }

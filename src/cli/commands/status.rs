@@ -1,4 +1,4 @@
-//! `bustard status`: every migration of every app, and how it stands.
+//! `bustard status`: lists every migration of every app with its state.
 
 use bustard::diagnostic::Action;
 use bustard::registry::{Untracked, UntrackedTable};
@@ -48,10 +48,11 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
         table(&status, status.migrations.iter()) + &apps(&status) + &caches(&status) + &summary(&status)
     })?;
     context.output.warnings(&status.warnings);
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
-/// Whether everything is applied, registered and where it was.
+/// Reports whether all migrations are applied, all caches registered, and no triggers
+/// missing.
 pub fn is_up_to_date(status: &Status) -> bool {
     let repairable = status.missing_triggers.iter().any(UntrackedTable::is_repairable);
     !repairable
@@ -60,7 +61,7 @@ pub fn is_up_to_date(status: &Status) -> bool {
         && status.expected().all(|one| one.state == State::Applied)
 }
 
-/// Some of the migrations and their states.
+/// Renders the table of these migrations and their states.
 pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> String {
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
     let shown: Vec<&MigrationStatus> = shown.collect();
@@ -88,24 +89,24 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
     if table.is_empty() { String::new() } else { table::render(table) + "\n" }
 }
 
-/// The apps that stand otherwise than most.
+/// Describes the apps that are disabled or have kept data.
 pub fn apps(status: &Status) -> String {
     let mut text = String::new();
     let program = program::name();
     let migrate = Action::Migrate.as_command(&program);
     for app in &status.disabled {
         let enable = Action::Enable { app: app.clone() }.as_command(&program);
-        text += &format!("app {app} is disabled: its migrations are expected from `{enable}` on\n");
+        text += &format!("app {app} is disabled: `{enable}` enables it\n");
     }
     for app in &status.kept {
         let words = paint(YELLOW, "was uninstalled with its data kept");
-        text += &format!("app {app} {words}: `{migrate}` brings it back\n");
+        text += &format!("app {app} {words}: `{migrate}` restores it\n");
     }
     if text.is_empty() { text } else { text + "\n" }
 }
 
-/// The caches that should be registered and are not, and the tables on which one
-/// is registered and that are not as they were then.
+/// Describes the caches that are missing in the registry, and the tables of caches whose
+/// triggers are missing.
 pub fn caches(status: &Status) -> String {
     let mut text = String::new();
     let migrate = Action::Migrate.as_command(&program::name());
@@ -119,28 +120,27 @@ pub fn caches(status: &Status) -> String {
     for UntrackedTable { cache, table, why, .. } in &status.missing_triggers {
         text += &match why {
             Untracked::Triggers => {
-                let words = paint(YELLOW, "does not invalidate it");
+                let words = paint(YELLOW, "are missing");
                 format!(
-                    "cache {cache} is registered on {table}, which {words}: its triggers are missing, `{migrate}` \
-                     puts them back\n"
+                    "cache {cache} is registered on {table}, whose triggers {words}: `{migrate}` restores them\n"
                 )
             }
             Untracked::Renamed => format!(
-                "cache {cache} is registered on {table}, which has another name now: `{migrate}` takes note\n"
+                "cache {cache} is registered on {table}, which was renamed: `{migrate}` records the new name\n"
             ),
             Untracked::Foreign => {
-                let words = paint(YELLOW, "cannot invalidate it");
+                let words = paint(YELLOW, "do not invalidate it");
                 format!(
-                    "cache {cache} is registered on what {table} is a part of, a foreign table: writes to it {words}\n"
+                    "cache {cache} is registered on a parent of the foreign table {table}: writes to that table {words}\n"
                 )
             }
-            _ => format!("cache {cache} is registered on {table}, which is gone\n"),
+            _ => format!("cache {cache} is registered on {table}, which no longer exists\n"),
         };
     }
     if text.is_empty() { text } else { text + "\n" }
 }
 
-/// How many of the expected migrations are in which state.
+/// Counts the expected migrations by state.
 pub fn summary(status: &Status) -> String {
     let states = [
         State::Applied,

@@ -1,5 +1,5 @@
-//! `bustard uninstall`: shows what would go, asks, and does it. Where nobody can be
-//! asked, `--yes` is the answer.
+//! `bustard uninstall`: prints the plan, asks for confirmation, and executes the plan.
+//! Without a terminal, `--yes` confirms.
 
 use bustard::{Dependant, ForeignKey, Migrator, Uninstall, UninstallPlan};
 use clap::Args;
@@ -14,18 +14,18 @@ use crate::cli::table::{self, Cell, count};
 
 #[derive(Args)]
 pub struct Options {
-    /// The app's label
+    /// Label of the app
     app: String,
 
-    /// Undo no migration: unregister the app's caches, and leave its tables for later
+    /// Unregister the app's caches, and keep its tables and its history
     #[arg(long)]
     keep_data: bool,
 
-    /// Uninstall the apps that need it as well, before it
+    /// Uninstall the apps that depend on it first
     #[arg(long)]
     cascade: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -42,12 +42,13 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         Err(failure) => return refuse(context, &chosen, &plan, failure),
     }
     let report = migrator.uninstall(&mut chosen.database, &plan)?;
-    // Takes the progress bar away.
+    // Removes the progress bar.
     drop(migrator);
     report::show_uninstall(context, &mut chosen, &report, &plan)
 }
 
-/// Whether to go on; with an exit code, it ends here and in peace.
+/// Decides whether to execute the plan. `None` means yes. An exit code means that the
+/// user declined or a signal arrived.
 fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Result<Option<Exit>, Failure> {
     plan.check()?;
     if options.yes {
@@ -55,10 +56,10 @@ fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Res
     }
     if context.options.json || !confirm::is_possible() {
         let usage =
-            Failure::usage("nothing was changed: this must be confirmed, and nobody can be asked here");
-        return Err(usage.help("look at the plan, then say --yes").into());
+            Failure::usage("nothing was changed: an uninstall must be confirmed, and this run cannot ask");
+        return Err(usage.help("review the plan, then run again with --yes").into());
     }
-    // Not y: fingers are quicker than eyes.
+    // Not just y, which is typed before the plan is read.
     match confirm::ask(&format!("Type the app's label, {}, to uninstall it: ", options.app)) {
         Answer::Line(line) if line == options.app => Ok(None),
         Answer::Line(_) => {
@@ -69,7 +70,7 @@ fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Res
     }
 }
 
-/// In JSON, the plan and what is wrong are one document.
+/// Prints the refusal. In JSON, the plan and the error are one document.
 fn refuse(
     context: &Context<'_>,
     chosen: &Chosen,
@@ -85,17 +86,18 @@ fn refuse(
 }
 
 fn human(plan: &UninstallPlan) -> String {
-    let (them, it) = (plan.apps.join(", then "), if plan.apps.len() == 1 { "it keeps" } else { "they keep" });
+    let apps = plan.apps.join(", then ");
+    let data = if plan.apps.len() == 1 { "its data" } else { "their data" };
     let heading = match plan.what.keep_data {
-        true => format!("uninstall {them}, and leave the data"),
-        false => format!("uninstall {them}, with all that {it} in the database"),
+        true => format!("uninstall {apps}, keeping {data}"),
+        false => format!("uninstall {apps}, dropping {data}"),
     };
     let mut table = table::plain();
     let mut line = |word: &str, what: String| {
         table.add_row([Cell::new(format!("    {word}")), Cell::new(what)]);
     };
     for step in &plan.steps {
-        line("undo", format!("{} {}", step.app, step.migration));
+        line("revert", format!("{} {}", step.app, step.migration));
     }
     for dropped in &plan.tables {
         let rows = count(usize::try_from(dropped.rows).unwrap_or(usize::MAX), "row");
@@ -109,7 +111,7 @@ fn human(plan: &UninstallPlan) -> String {
         line("unregister", format!("cache {cache}"));
     }
     for Dependant { app, migration, needs, .. } in &plan.dependants {
-        line("needed by", format!("{app} {migration}, which needs {needs}"));
+        line("dependant", format!("{app} {migration}, which depends on {needs}"));
     }
     for ForeignKey { table, columns, references, .. } in &plan.foreign_keys {
         line("foreign key", format!("{table} ({}) onto {references}", columns.join(", ")));

@@ -1,4 +1,4 @@
-//! The plan of an uninstall as JSON.
+//! The JSON document of an uninstall plan.
 
 use bustard::{Dependant, DroppedTable, ForeignKey, UninstallPlan};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::document::{self, Diagnostic, PlannedStep};
 use crate::cli::failure::Failure;
 
-/// What an uninstall would do, or has done.
+/// The plan of an uninstall.
 #[derive(Serialize)]
 pub struct Plan<'a> {
     apps: &'a [String],
@@ -17,7 +17,7 @@ pub struct Plan<'a> {
     drops: &'a [String],
     foreign_keys: Vec<Key<'a>>,
     caches: &'a [String],
-    dependants: Vec<Needing<'a>>,
+    dependants: Vec<Dependency<'a>>,
     obstacles: Vec<Diagnostic<'a>>,
     warnings: Vec<Diagnostic<'a>>,
 }
@@ -36,7 +36,7 @@ struct Key<'a> {
 }
 
 #[derive(Serialize)]
-struct Needing<'a> {
+struct Dependency<'a> {
     app: &'a str,
     migration: String,
     needs: &'a str,
@@ -50,7 +50,7 @@ impl<'a> From<&'a UninstallPlan> for Plan<'a> {
             columns: &one.columns,
             references: &one.references,
         };
-        let needing = |one: &'a Dependant| Needing {
+        let dependency = |one: &'a Dependant| Dependency {
             app: &one.app,
             migration: one.migration.to_string(),
             needs: &one.needs,
@@ -64,14 +64,14 @@ impl<'a> From<&'a UninstallPlan> for Plan<'a> {
             drops: &plan.drops,
             foreign_keys: plan.foreign_keys.iter().map(key).collect(),
             caches: &plan.caches,
-            dependants: plan.dependants.iter().map(needing).collect(),
+            dependants: plan.dependants.iter().map(dependency).collect(),
             obstacles: plan.obstacles.iter().map(Diagnostic::from).collect(),
             warnings: plan.warnings.iter().map(Diagnostic::from).collect(),
         }
     }
 }
 
-/// A plan that was not carried out, and why.
+/// A plan that was refused, with the error.
 #[derive(Serialize)]
 pub struct Refused<'a> {
     database: document::Database,

@@ -1,5 +1,5 @@
-//! `bustard caches watch`: what the refresher of an application sees, as it sees
-//! it, one line for each change.
+//! `bustard caches watch`: prints a line for each change that the refresher of an
+//! application would see.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, SystemTime};
@@ -13,21 +13,21 @@ use crate::cli::failure::Failure;
 use crate::cli::signals;
 use crate::cli::table::count;
 
-/// How often to see whether a signal has come.
-const GLANCE: Duration = Duration::from_millis(50);
+/// How often to check for a signal.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub fn run(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     let (sender, changes) = channel();
-    // Held until the end: dropping it ends the thread that looks.
+    // Held until the end, because dropping it stops the refresher.
     let _buster = CacheBuster::on(&chosen.database)
         .on_change(move |change| {
-            // Nobody receives any more when the command is about to end.
+            // Fails only while the command ends, when the receiver is dropped.
             let _ = sender.send((SystemTime::now(), change.clone()));
         })
         .start()?;
     let caches = registry::list(&mut chosen.database)?.len();
     let start = Line { at: now(SystemTime::now()), event: "watching", ..Line::default() };
-    context.output.line(&start, || format!("watching {}; Ctrl-C ends it\n", count(caches, "cache")))?;
+    context.output.line(&start, || format!("watching {}; press Ctrl-C to stop\n", count(caches, "cache")))?;
     follow(context, &changes)
 }
 
@@ -36,11 +36,11 @@ fn follow(context: &Context<'_>, changes: &Receiver<(SystemTime, Change)>) -> Re
         if let Some(signal) = signals::received() {
             return Ok(Exit::Signal(signal));
         }
-        match changes.recv_timeout(GLANCE) {
+        match changes.recv_timeout(POLL_INTERVAL) {
             Ok((at, change)) => {
                 let Some(line) = Line::of(at, change) else { continue };
                 if !context.output.line(&line, || line.human())? {
-                    return Ok(Exit::StepReport);
+                    return Ok(Exit::Done);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -53,7 +53,7 @@ fn now(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
 
-/// One change; the keys of its JSON form.
+/// A change, as text and as JSON.
 #[derive(Default, Serialize)]
 struct Line {
     at: String,
@@ -64,7 +64,7 @@ struct Line {
     before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    /// How many invalidations lie between the two.
+    /// The number of invalidations between the two versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ struct Line {
 }
 
 impl Line {
-    /// `None` for a kind of change that this command does not know.
+    /// Returns `None` for a kind of change that this command does not know.
     fn of(at: SystemTime, change: Change) -> Option<Self> {
         let line = Line { at: now(at), ..Line::default() };
         Some(match change {
@@ -102,8 +102,8 @@ impl Line {
                 Some(by) => format!("{at}  {cache}  {by:+}  {before} -> {after}"),
                 None => format!("{at}  {cache}  {event}  {after}").trim_end().to_owned(),
             },
-            (None, Some(why)) => format!("{at}  lost sight of the database: {why}"),
-            (None, None) => format!("{at}  the database is in sight again"),
+            (None, Some(why)) => format!("{at}  lost contact with the database: {why}"),
+            (None, None) => format!("{at}  regained contact with the database"),
         }
     }
 }

@@ -189,9 +189,9 @@ fn a_panic_is_a_failure() {
         command.env("HOST_PANICS", "1");
         let outcome = Outcome::of(command).exits(1).complains("tests/packages/host/program.rs");
         if json {
-            assert_eq!(outcome.json()["error"]["message"], "a panic: no prices today", "{outcome}");
+            assert_eq!(outcome.json()["error"]["message"], "panicked: no prices today", "{outcome}");
         } else {
-            outcome.complains("error: a panic: no prices today");
+            outcome.complains("error: panicked: no prices today");
         }
         assert!(host(&project, &["status"]).success().stdout.contains("pending"), "nothing was applied");
     }

@@ -180,8 +180,8 @@ fn what_a_run_says() {
     let web = fixture.database.create_role("web", "");
     fixture.migrate(None);
     for (roles, says) in [
-        (vec![web.as_str()], format!("caches are now open to {web}\n")),
-        (vec![], "caches are now open to nobody but the registry's owner\n".to_owned()),
+        (vec![web.as_str()], format!("roles that may now read and invalidate caches: {web}\n")),
+        (vec![], "only the owner of the registry may now read and invalidate caches\n".to_owned()),
     ] {
         fixture.configure(Some(&roles));
         let outcome = fixture.project.bustard(&["migrate"]).success().says(&says);

@@ -127,7 +127,7 @@ fn dropped() {
         scene.execute("DROP TABLE ban");
         let name = if scene.is_postgres() { "public.ban" } else { "ban" };
         assert_eq!(untracked(&scene), [(name.to_owned(), "gone".to_owned())]);
-        super::bustard(&scene, &["status"]).success().says("which is gone");
+        super::bustard(&scene, &["status"]).success().says("which no longer exists");
         retracks(&scene, 0);
         migrated(&scene, "V2__next.sql", "CREATE TABLE next (id integer);\n");
         // And there again.

@@ -1,7 +1,7 @@
-//! `bustard graph`: which app needs which, and where that was asked for. Connects
-//! to nothing: the database's URL only says for which engine.
+//! `bustard graph`: shows the dependencies between apps, and where they are declared. It
+//! does not connect to a database. The URL only selects the engine.
 
-mod picture;
+mod diagram;
 
 use bustard::{Asked, GraphEdge, MigrationGraph, MigrationId, Migrator};
 use clap::{Args, ValueEnum};
@@ -12,11 +12,11 @@ use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::table;
-use picture::Picture;
+use diagram::Diagram;
 
 #[derive(Args)]
 pub struct Options {
-    /// Text, or a picture for Mermaid or Graphviz, whose arrows lead to what comes later
+    /// Print text, or a diagram for Mermaid or Graphviz whose arrows point to later migrations
     #[arg(long, value_name = "text|mermaid|dot", default_value = "text", hide_possible_values = true)]
     format: Format,
 }
@@ -47,17 +47,17 @@ pub fn run(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Res
     };
     context.output.answer(&document, || match options.format {
         Format::Text => text(&graph),
-        Format::Mermaid => Picture::of(&graph).mermaid(),
-        Format::Dot => Picture::of(&graph).dot(),
+        Format::Mermaid => Diagram::of(&graph).mermaid(),
+        Format::Dot => Diagram::of(&graph).dot(),
     })?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
 fn text(graph: &MigrationGraph) -> String {
     if graph.apps.is_empty() {
         return "no apps\n".to_owned();
     }
-    let mut apps = table::table(&["app", "migrations", "needs"]);
+    let mut apps = table::table(&["app", "migrations", "depends on"]);
     for label in &graph.apps {
         let migrations: Vec<&MigrationId> = migrations(graph, label).collect();
         let mut needs: Vec<&str> = (graph.edges.iter())
@@ -68,21 +68,21 @@ fn text(graph: &MigrationGraph) -> String {
         needs.dedup();
         apps.add_row([label.clone(), span(&migrations), needs.join(", ")]);
     }
-    let mut edges = table::table(&["migration", "needs", "asked"]);
+    let mut edges = table::table(&["migration", "depends on", "declared as"]);
     for edge in &graph.edges {
         let GraphEdge { app, migration, needs_app, needs, .. } = edge;
-        edges.add_row([format!("{app} {migration}"), format!("{needs_app} {needs}"), asked(edge)]);
+        edges.add_row([format!("{app} {migration}"), format!("{needs_app} {needs}"), declaration(edge)]);
     }
     let apps = table::render(apps);
     if edges.is_empty() { apps } else { format!("{apps}\n{}", table::render(edges)) }
 }
 
-/// The migrations of an app, in order.
+/// Returns the migrations of an app, in order.
 fn migrations<'g>(graph: &'g MigrationGraph, label: &str) -> impl Iterator<Item = &'g MigrationId> {
     graph.migrations.iter().filter(move |one| one.app == label).map(|one| &one.migration)
 }
 
-/// One migration, or the first and the last of several.
+/// Formats one migration, or the first and the last of several.
 fn span(migrations: &[&MigrationId]) -> String {
     match migrations {
         [] => "none".to_owned(),
@@ -91,7 +91,7 @@ fn span(migrations: &[&MigrationId]) -> String {
     }
 }
 
-fn asked(edge: &GraphEdge) -> String {
+fn declaration(edge: &GraphEdge) -> String {
     let words = match edge.asked {
         Asked::DependsOnApp => "depends on the app",
         Asked::RequiredBy => "required by",

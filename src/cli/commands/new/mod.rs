@@ -1,5 +1,5 @@
-//! `bustard new`: writes a migration file that continues its directory's
-//! numbering. Needs no database, and never overwrites a file.
+//! `bustard new`: creates a migration file that continues the numbering of its directory.
+//! It needs no database and never overwrites a file.
 
 mod numbering;
 
@@ -24,14 +24,14 @@ const RS: &str = include_str!("template.rs.txt");
 
 #[derive(Args)]
 pub struct Options {
-    /// What the migration does, such as create_users; blanks and dashes become underscores
+    /// Name of the migration, such as create_users; blanks and dashes become underscores
     name: String,
 
-    /// The app, if there are several
+    /// Label of the app, required if there are several
     #[arg(long, value_name = "APP")]
     app: Option<String>,
 
-    /// Write Rust, for a host that compiles it in; the command itself runs SQL only
+    /// Create a Rust file, for a host that compiles it in; `bustard` itself runs only SQL
     #[arg(long)]
     rs: bool,
 }
@@ -54,7 +54,7 @@ pub fn run(context: &Context<'_>, apps: &[App], options: &Options) -> Result<Exi
     write(&file, template).map_err(|error| unusable(&file, &error))?;
     let document = Document { app: app.label(), migration, file: file.display().to_string() };
     context.output.answer(&document, || format!("created {}\n", file.display()))?;
-    Ok(Exit::StepReport)
+    Ok(Exit::Done)
 }
 
 fn app<'a>(apps: &'a [App], label: Option<&str>) -> Result<&'a App, Failure> {
@@ -63,8 +63,8 @@ fn app<'a>(apps: &'a [App], label: Option<&str>) -> Result<&'a App, Failure> {
         (None, [only]) => Ok(only),
         (None, _) => {
             let labels: Vec<&str> = labels().collect();
-            Err(Failure::usage("which app? There are several")
-                .help(format!("give --app, one of {}", labels.join(", ")))
+            Err(Failure::usage("there are several apps, and none was chosen")
+                .help(format!("choose one with --app: {}", labels.join(", ")))
                 .into())
         }
         (Some(label), apps) => apps.iter().find(|app| app.label() == label).ok_or_else(|| {
@@ -77,22 +77,20 @@ fn app<'a>(apps: &'a [App], label: Option<&str>) -> Result<&'a App, Failure> {
     }
 }
 
-/// A host's app whose migrations are compiled in.
+/// Refuses an app of the host whose migrations are compiled in.
 fn without_directory(app: &App, apps: &[App]) -> Failure {
     let others: Vec<&str> = apps.iter().filter(|app| app.path().is_some()).map(App::label).collect();
-    let mut help = format!("add it in the code of `{}`, where the app is made", program::name());
+    let mut help =
+        format!("add the migration in the code of `{}`, where the app is defined", program::name());
     if !others.is_empty() {
         help += &format!("; the apps with a directory are {}", others.join(", "));
     }
-    Failure::usage(format!(
-        "the migrations of the app `{}` are in no directory, but compiled in",
-        app.label()
-    ))
-    .help(help)
-    .into()
+    Failure::usage(format!("the app `{}` has no directory: its migrations are compiled in", app.label()))
+        .help(help)
+        .into()
 }
 
-/// Names are `\w+`, as refinery has it.
+/// Converts a name to `\w+`, as refinery requires.
 fn name(given: &str) -> Result<String, Failure> {
     let name = given.trim().replace([' ', '-'], "_");
     if name.is_empty() {
@@ -100,7 +98,7 @@ fn name(given: &str) -> Result<String, Failure> {
     }
     match name.chars().find(|c| !c.is_alphanumeric() && *c != '_') {
         None => Ok(name),
-        Some(c) => Err(Failure::usage(format!("`{c}` cannot be in a migration's name"))
+        Some(c) => Err(Failure::usage(format!("the name of a migration cannot contain `{c}`"))
             .help("use letters, digits and underscores, as in create_users")
             .into()),
     }
@@ -115,7 +113,7 @@ fn write(file: &Path, template: &str) -> io::Result<()> {
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {
     let message = match error.kind() {
-        ErrorKind::AlreadyExists => "there is such a file already".to_owned(),
+        ErrorKind::AlreadyExists => "the file already exists".to_owned(),
         _ => format!("cannot be used: {error}"),
     };
     Failure::usage(message).file(path).into()

@@ -1,5 +1,5 @@
-//! How a directory numbers its migrations: 1, 2, 3; 001, 002, 003; by date and
-//! time; or by seconds since 1970. The next one goes on in the same way.
+//! Detects how a directory numbers its migrations, and continues: 1, 2, 3; 001, 002,
+//! 003; by date and time; or by seconds since 1970.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,17 +11,17 @@ use time::OffsetDateTime;
 /// 2001-09-09 and 2286-11-20: between them, ten digits are Unix time.
 const UNIX: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
 
-/// What is known of a directory's versions.
+/// The versions in a directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Numbering {
     last: Option<i64>,
-    /// Digits of the versions that start with a zero.
+    /// The number of digits of versions that start with a zero.
     width: usize,
 }
 
 impl Numbering {
-    /// Looks at the names of all files in `directory` and below. One that does
-    /// not exist has none.
+    /// Reads the names of all files in `directory` and its subdirectories. A directory
+    /// that does not exist counts as empty.
     pub fn read(directory: &Path) -> io::Result<Self> {
         let mut numbering = Numbering::default();
         match numbering.visit(directory) {
@@ -35,7 +35,7 @@ impl Numbering {
     fn visit(&mut self, directory: &Path) -> io::Result<()> {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            // Links to directories are not followed: they may lead in a circle.
+            // Links to directories are not followed, because they may form a cycle.
             if entry.file_type()?.is_dir() {
                 self.visit(&entry.path())?;
             } else if let Some(digits) = entry.file_name().to_str().and_then(digits) {
@@ -53,12 +53,12 @@ impl Numbering {
         }
     }
 
-    /// The next version, as it is to be written.
+    /// Returns the next version as text.
     pub fn next(&self, now: OffsetDateTime) -> String {
         let Some(last) = self.last else { return "1".to_owned() };
         let next = last.saturating_add(1);
         let next = if is_date_and_time(last) {
-            // Two in one second, or a clock that is behind, still make progress.
+            // The version grows even within one second, or if the clock is behind.
             next.max(date_and_time(now))
         } else if UNIX.contains(&last) {
             next.max(now.unix_timestamp())
@@ -69,7 +69,7 @@ impl Numbering {
     }
 }
 
-/// The digits of `V12__name.sql`.
+/// Returns the digits of the version in `V12__name.sql`.
 fn digits(name: &str) -> Option<&str> {
     let extension = Path::new(name).extension().and_then(OsStr::to_str)?;
     let (version, _) = name.split_once("__")?;
@@ -78,7 +78,8 @@ fn digits(name: &str) -> Option<&str> {
     (is_number && matches!(extension, "sql" | "rs")).then_some(digits)
 }
 
-/// Whether it reads as YYYYMMDDHHMMSS. Seconds may exceed 59: see `next`.
+/// Reports whether a version looks like YYYYMMDDHHMMSS. Seconds may exceed 59, because
+/// `next` adds 1 without carrying.
 fn is_date_and_time(version: i64) -> bool {
     let part = |divisor: i64, modulus: i64| version / divisor % modulus;
     (1900..3000).contains(&(version / 10_000_000_000))

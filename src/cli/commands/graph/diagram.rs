@@ -1,6 +1,7 @@
-//! The graph as a picture: a frame for each app, in it a box for each migration
-//! that another app's is tied to, and one for all that lie between two of these.
-//! Dotted arrows follow the versions of an app, the others were asked for.
+//! Draws the graph as a diagram with a frame for each app. A migration that has a
+//! dependency, or is one, has a box of its own. The migrations between two of these
+//! share a box. Dotted arrows follow the versions of an app. Solid arrows are
+//! dependencies.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,8 +9,8 @@ use bustard::{MigrationGraph, MigrationId};
 
 use super::{migrations, span};
 
-/// What is to be drawn. Boxes are numbered across all frames.
-pub struct Picture<'g> {
+/// A diagram. Boxes are numbered across all frames.
+pub struct Diagram<'g> {
     frames: Vec<Frame<'g>>,
     arrows: BTreeSet<(usize, usize)>,
 }
@@ -21,18 +22,18 @@ struct Frame<'g> {
 }
 
 impl Frame<'_> {
-    /// The boxes with their numbers.
+    /// Returns the boxes with their numbers.
     fn boxes(&self) -> impl Iterator<Item = (usize, &str)> {
         self.boxes.iter().enumerate().map(|(n, text)| (self.first + n, text.as_str()))
     }
 
-    /// The arrows that follow the versions.
+    /// Returns the arrows that follow the versions.
     fn chain(&self) -> impl Iterator<Item = (usize, usize)> {
         (self.first..self.first + self.boxes.len()).skip(1).map(|later| (later - 1, later))
     }
 }
 
-impl<'g> Picture<'g> {
+impl<'g> Diagram<'g> {
     pub fn of(graph: &'g MigrationGraph) -> Self {
         let ends = |label: &str| {
             let later = graph.edges.iter().filter(|edge| edge.app == label).map(|edge| &edge.migration);
@@ -65,7 +66,7 @@ impl<'g> Picture<'g> {
         let arrows = (graph.edges.iter())
             .filter_map(|edge| number(&edge.needs_app, &edge.needs).zip(number(&edge.app, &edge.migration)))
             .collect();
-        Picture { frames, arrows }
+        Diagram { frames, arrows }
     }
 
     pub fn mermaid(&self) -> String {
@@ -105,17 +106,17 @@ impl<'g> Picture<'g> {
     }
 }
 
-/// Within the quotes of a Mermaid text, which knows characters by number.
+/// Escapes a quoted text of Mermaid, which accepts characters by number.
 fn in_mermaid(text: &str) -> String {
     escaped(text, |c| format!("#{};", u32::from(c)))
 }
 
-/// Within the quotes of a DOT text, which knows those of HTML.
+/// Escapes a quoted text of DOT, which accepts the character references of HTML.
 fn in_dot(text: &str) -> String {
     escaped(text, |c| format!("&#{};", u32::from(c)))
 }
 
-/// Everything goes by number that might mean something.
+/// Writes all characters by number that might have a meaning in the format.
 fn escaped(text: &str, by_number: impl Fn(char) -> String) -> String {
     text.chars().fold(String::new(), |mut escaped, c| {
         if c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '…') {
