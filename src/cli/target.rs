@@ -29,7 +29,7 @@ impl FromStr for Target {
         let number = version.split_once("__").map_or(version, |(number, _)| number);
         let digits = number.strip_prefix(['V', 'U', 'v', 'u']).unwrap_or(number);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err("what follows the colon is no migration version: write V3, U3 or 3".to_owned());
+            return Err("what follows the colon is not a migration version: write V3, U3 or 3".to_owned());
         }
         let version = digits.parse().map_err(|_| format!("the version `{digits}` is too large"))?;
         Ok(Target { app: app.to_owned(), version })

@@ -1,16 +1,20 @@
-//! What a migration is called within its app.
+//! The version and name of a migration within its app.
+//!
+//! In: the name of a file, or the argument of a directive. Out: a `MigrationId`, or a
+//! reference to a migration.
 
 use std::fmt;
 
-/// How a migration may be applied: in order, whenever, or again and again.
+/// The kind of a migration, which decides when it may be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Prefix {
-    /// `V`: in the order of versions.
+    /// `V`: a versioned migration, applied in the order of versions.
     V,
-    /// `U`: also after later versions.
+    /// `U`: a versioned migration that may be applied after later versions.
     U,
-    /// `R`: whenever its text has changed, after all versions.
+    /// `R`: a repeatable migration, applied after all versions and again when its text
+    /// has changed.
     R,
 }
 
@@ -30,9 +34,9 @@ impl fmt::Display for Prefix {
 pub struct MigrationId {
     /// The migration version; 0 for a repeatable migration, which has none.
     pub version: i64,
-    /// Whether it may be applied out of order, or again.
+    /// The kind of the migration.
     pub prefix: Prefix,
-    /// The name.
+    /// The name of the migration.
     pub name: String,
 }
 
@@ -50,12 +54,12 @@ impl MigrationId {
         MigrationId { version: 0, prefix: Prefix::R, name: name.into() }
     }
 
-    /// Whether it is a repeatable migration, which is told by its name alone.
+    /// Returns whether this is a repeatable migration, which has a name and no version.
     pub fn is_repeatable(&self) -> bool {
         self.prefix == Prefix::R
     }
 
-    /// How it is named in short: `V1`, or `R__user_names`.
+    /// Returns the short form: `V1`, or `R__user_names`.
     pub(crate) fn short(&self) -> String {
         match self.prefix {
             Prefix::R => self.to_string(),
@@ -64,18 +68,18 @@ impl MigrationId {
     }
 }
 
-/// Which of an app's migrations another one names.
+/// A reference to one of an app's migrations, or to all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// All of them.
+    /// All migrations of the app.
     All,
     Version(i64),
-    /// The repeatable one with this name.
+    /// The repeatable migration with this name.
     Repeatable(String),
 }
 
 impl Which {
-    /// Reads it as directives have it: a version, or `R__name`.
+    /// Parses the argument of a directive: a version, or `R__name`.
     pub(crate) fn parse(text: &str) -> Option<Which> {
         match text.strip_prefix("R__") {
             Some("") => None,
@@ -84,7 +88,7 @@ impl Which {
         }
     }
 
-    /// How directives have it, after a blank; nothing for all of them.
+    /// Returns the argument of a directive with a leading space; empty for all migrations.
     pub(crate) fn suffix(&self) -> String {
         match self {
             Which::All => String::new(),
@@ -101,7 +105,7 @@ impl Which {
     }
 }
 
-/// Reads a migration version as it is written everywhere: `V1`, `U1` or `1`.
+/// Parses a migration version: `V1`, `U1` or `1`.
 pub(crate) fn parse_version(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['V', 'U', 'v', 'u']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {

@@ -1,7 +1,7 @@
-//! What a migration does: one operation, one file.
+//! The operations of a migration, each in a file of its own.
 //!
-//! An [`Operation`] is data. It says what is to be done, how it is undone and
-//! how it reads in a plan; carrying it out is the migrator's business.
+//! In: the contents of a migration. Out: for each operation its description in a plan and
+//! the operation that reverts it. An [`Operation`] is data; `run` executes it.
 
 mod function;
 mod register_cache;
@@ -18,7 +18,7 @@ pub(crate) use unregister_cache::UnregisterCache;
 use crate::diagnostic::Place;
 use crate::sql::Dialect;
 
-/// One thing that a migration does.
+/// One operation of a migration.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Sql(Sql),
@@ -29,17 +29,18 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// What undoes this, where that is known without being told.
-    pub(crate) fn inverse(&self) -> Option<Operation> {
+    /// Returns the operation that reverts this one; `None` if only the author of the
+    /// migration knows it.
+    pub(crate) fn revert(&self) -> Option<Operation> {
         match self {
-            Operation::Schema(schema) => schema.inverse().map(Operation::Schema),
-            Operation::RegisterCache(register) => Some(Operation::UnregisterCache(register.inverse())),
-            Operation::UnregisterCache(unregister) => Some(Operation::RegisterCache(unregister.inverse())),
+            Operation::Schema(schema) => schema.revert().map(Operation::Schema),
+            Operation::RegisterCache(register) => Some(Operation::UnregisterCache(register.revert())),
+            Operation::UnregisterCache(unregister) => Some(Operation::RegisterCache(unregister.revert())),
             Operation::Sql(_) | Operation::Function(_) => None,
         }
     }
 
-    /// One line for plans and logs.
+    /// Describes the operation in one line, for plans and logs.
     pub(crate) fn describe(&self, dialect: &'static dyn Dialect) -> String {
         match self {
             Operation::Sql(sql) => sql.describe(),
@@ -50,7 +51,7 @@ impl Operation {
         }
     }
 
-    /// Where it is written, where that is a file.
+    /// Returns the place of the operation, if it comes from a file.
     pub(crate) fn place(&self) -> Option<&Place> {
         match self {
             Operation::Sql(sql) => sql.statements().first().and_then(|first| first.place.as_ref()),

@@ -1,20 +1,22 @@
 //! The operation `UnregisterCache`.
+//!
+//! In: a cache name. Out: the operation, and the operation that reverts it.
 
 use super::RegisterCache;
 use crate::diagnostic::Place;
 
-/// Stops tracking a cache.
+/// Unregisters a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnregisterCache {
     pub name: String,
-    /// Whether it undoes a registration: what the cache was before is what undoing
-    /// an earlier one goes back to.
-    pub undoes: bool,
+    /// Whether this reverts a registration. The cache's former owner and tables then stay
+    /// recorded, because reverting an earlier migration may need them.
+    pub reverts: bool,
     pub place: Option<Place>,
 }
 
 impl UnregisterCache {
-    pub(crate) fn inverse(&self) -> RegisterCache {
+    pub(crate) fn revert(&self) -> RegisterCache {
         RegisterCache {
             name: self.name.clone(),
             tables: Vec::new(),
