@@ -1,16 +1,17 @@
-//! Migrations that are in the binary. `build.rs` has checked the files and written
-//! the list of them; [`app!`](crate::app!) makes an [`App`] of it.
+//! Migrations that are embedded in the binary. `build.rs` has checked the files and
+//! generated their list, and [`app!`](crate::app!) returns it as an [`App`].
 //!
-//! All but the macro is for the code that the macro writes.
+//! In: the generated list of files. Out: an [`App`]. Everything except the macro is for
+//! generated code.
 
 pub use crate::model::{Builds, Built, File, embedded_app as app};
 
-/// The migrations that the package's build script has embedded, as an [`App`].
+/// Returns the migrations that the package's build script has embedded, as an [`App`].
 ///
-/// Takes the label, and the directory as it was given to
-/// [`bustard::build::embed`](https://docs.rs/bustard/latest/bustard/build/fn.embed.html),
-/// which is `"migrations"` if it is left out. The texts are in the binary, and
-/// nothing is read when it runs.
+/// The arguments are the label and the directory, as it was passed to
+/// [`bustard::build::embed`](https://docs.rs/bustard/latest/bustard/build/fn.embed.html).
+/// The default directory is `"migrations"`. The texts are in the binary; no file is read
+/// at run time.
 ///
 /// ```no_run
 /// pub fn migrations() -> bustard::App {
@@ -18,13 +19,12 @@ pub use crate::model::{Builds, Built, File, embedded_app as app};
 /// }
 /// ```
 ///
-/// A package whose migrations are SQL only may say this anywhere. With migrations
-/// in Rust it belongs in `src/lib.rs`, `src/main.rs` or a file beside them: the
-/// compiler looks for modules from there. (An absolute path would be found from
-/// everywhere, and be in the binary.)
+/// A package whose migrations are SQL only may call this in any file. With migrations in
+/// Rust, call it in `src/lib.rs`, `src/main.rs` or a file beside them, because the
+/// compiler resolves the paths of modules relative to the file.
 ///
-/// A file `V2__fill.rs` has a function that returns a `String`, which is read as an
-/// SQL file is, or a [`Migration`]:
+/// A file `V2__fill.rs` has a function that returns a `String`, which is parsed like an
+/// SQL file, or a [`Migration`]:
 ///
 /// ```
 /// use bustard::Migration;

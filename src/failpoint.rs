@@ -1,13 +1,16 @@
-//! Points between two statements at which a test can stop a run. The engines pass
-//! the points, since only they know when a statement has been run. Without the
-//! feature `testing` nothing of it is compiled in.
+//! Failpoints: points after a statement at which a test can stop a run. The engines call
+//! them, because only an engine knows when a statement has been executed. Without the
+//! feature `testing` they are compiled out.
+//!
+//! In: the environment variable `BUSTARD_FAILPOINT`. Out: an error or an abort at the
+//! chosen point.
 
 use crate::error::Result;
 
 /// Passes the point after a statement.
 ///
-/// `BUSTARD_FAILPOINT=7` aborts the process at the seventh point that it
-/// passes, `BUSTARD_FAILPOINT=7:error` fails there.
+/// `BUSTARD_FAILPOINT=7` aborts the process at the seventh point;
+/// `BUSTARD_FAILPOINT=7:error` returns an error there.
 #[cfg(feature = "testing")]
 pub(crate) fn pass(statement: &str) -> Result<()> {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,8 +39,7 @@ pub(crate) fn pass(_: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether statements are to be sent one by one, so that there is something
-/// between them.
+/// Returns whether to send statements one by one, so that there are points between them.
 #[cfg(feature = "postgres")]
 pub(crate) fn one_by_one() -> bool {
     cfg!(feature = "testing") && std::env::var_os("BUSTARD_FAILPOINT").is_some()

@@ -1,10 +1,10 @@
 //! Schema migrations in which caches are part of the schema.
 //!
-//! A migration registers a *tracked cache* beside its DDL; both commit together,
-//! and every transaction that changes anything ends by invalidating every tracked
-//! cache. An application keeps cached values under the version that it read before
-//! the data, and uses them while that version is the current one. A
-//! [`CacheBuster`] knows which one is, without asking the database.
+//! A migration registers a *tracked cache* beside its DDL, and both commit together.
+//! Every transaction of a run that changes anything also invalidates every tracked cache.
+//! An application reads the version of a cache before the data, stores the cached value
+//! under that version, and uses it as long as the version is current. A [`CacheBuster`]
+//! keeps the current versions in the process, so that checking one needs no query.
 //!
 //! ```
 //! use bustard::{App, CacheBuster, Migration, Migrator};
@@ -21,10 +21,10 @@
 //!
 //! let buster = CacheBuster::connect(&url)?;
 //! let settings = buster.cache("settings")?;
-//! let version = settings.version()?; // before the data is read
+//! let version = settings.version()?; // read the version before the data
 //! assert!(settings.is_valid(version));
 //!
-//! // The next release brings another migration: what is cached is out of date.
+//! // The next release has another migration, which invalidates the cached values.
 //! let index = Migration::new().sql("CREATE INDEX settings_value ON settings (value)");
 //! Migrator::new().app(app.migration("V2__index_settings", index)).run(&mut connection)?;
 //! buster.notify()?; // or within the poll interval
@@ -32,31 +32,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is where
+//! # Contents
 //!
-//! | | |
+//! | item | purpose |
 //! |---|---|
-//! | [`App`], [`Migration`], [`Schema`] | what is to be done: from directories, from the binary ([`app!`]), from refinery, or built in code |
-//! | [`Migrator`] | runs, plans, reverts, repairs; its [`Report`], [`Plan`], [`Status`] and [`MigrationGraph`] are plain data |
-//! | [`Uninstall`], [`AppStatus`] | apps that go, are disabled or enabled: [`Migrator::plan_uninstall`] says what that would take along, in an [`UninstallPlan`] |
-//! | [`Database`] | a connection by URL; `postgres::Client` and `rusqlite::Connection` do as well: [`Connection`] |
-//! | [`Config`] | `bustard.toml`, read as the command reads it |
-//! | [`cli`] | the command for an application's own binary, with the apps that are compiled into it |
-//! | [`CacheBuster`] | the reading side: versions kept current in this process, and [`commit`](CacheBuster::commit); its [`CacheBusterBuilder`] |
-//! | [`Cache`], [`Values`] | the handle of one cache, and what is kept under its version |
-//! | [`Change`] | what the reading side sees, for who follows it |
-//! | [`StoreSettings`], [`Stores`] | where cached values are kept: a [`Store`] |
-//! | [`registry`] | tracked caches in the database itself: every read is a query |
+//! | [`App`], [`Migration`], [`Schema`] | migrations: from directories, from the binary ([`app!`]), from refinery, or built in code |
+//! | [`Migrator`] | plans, applies, reverts and repairs migrations; returns plain data: [`Report`], [`Plan`], [`Status`], [`MigrationGraph`] |
+//! | [`Uninstall`], [`AppStatus`] | uninstalling, disabling and enabling apps; [`Migrator::plan_uninstall`] returns the effects as an [`UninstallPlan`] |
+//! | [`Database`] | a connection by URL; a `postgres::Client` or `rusqlite::Connection` works too, see [`Connection`] |
+//! | [`Config`] | the file `bustard.toml`, read as by the command |
+//! | [`cli`] | the command for an application's own binary, with the apps that are compiled in |
+//! | [`CacheBuster`], [`CacheBusterBuilder`] | the reading side: current versions in this process, and [`commit`](CacheBuster::commit) |
+//! | [`Cache`], [`Values`] | the handle of one cache, and the values stored under its version |
+//! | [`Change`] | a change of a version, for listeners |
+//! | [`StoreSettings`], [`Stores`] | the settings of a [`Store`] for cached values |
+//! | [`registry`] | tracked caches in the database: every call is a query |
 //! | [`Error`] | every failure, with its [`ErrorKind`] and its [`Place`] |
 //!
-//! How migration files are written, the command and its configuration are in the
-//! [README](https://github.com/bustard-rs/bustard#readme).
+//! The [README](https://github.com/bustard-rs/bustard#readme) describes migration files,
+//! the command and its configuration.
 //!
 //! # Features
 //!
-//! | feature | default | brings |
+//! | feature | default | provides |
 //! |---|---|---|
-//! | `cli` | yes | the command `bustard`, and [`cli::run`] for an application's own; libraries do without |
+//! | `cli` | yes | the command `bustard`, and [`cli::run`] for an application's own; not needed by libraries |
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
@@ -65,14 +65,14 @@
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
 //! | `build` | no | [`build`](build/index.html): embedding migrations, for build scripts |
-//! | `testing` | no | [`testing`]: a database for the tests of who writes migrations, and what to assert of it; failpoints, for Bustard's own tests |
+//! | `testing` | no | [`testing`]: a database and assertions for tests of migrations; failpoints for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
-// Without an engine there is data and nothing that runs on it.
+// Without an engine, much of the code for data has no caller.
 #![cfg_attr(not(feature = "_engine"), allow(dead_code, unused_imports, reason = "no engine"))]
 
-// The command names the library as everybody else does.
+// The command's code uses the library by its public name.
 #[cfg(all(feature = "cli", feature = "_engine"))]
 extern crate self as bustard;
 

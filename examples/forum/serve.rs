@@ -136,7 +136,7 @@ impl<'a> Desk<'a> {
         // It was set before the cache got invalidated, and is checked again: the
         // version first, then the data.
         let before = (session.version, session.banned);
-        session.version = self.buster.get_version("bans").map_or(0, i64::from);
+        session.version = self.buster.version("bans").map_or(0, i64::from);
         session.banned = self.connection.is_banned(session.user.id)?;
         self.counts.checks.fetch_add(1, Relaxed);
         if before.0 != 0 && before.1 != session.banned {

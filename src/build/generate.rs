@@ -1,27 +1,28 @@
-//! The code that `app!` includes: a macro that has all of a directory's migrations.
+//! Generates the code that `app!` includes: a macro with all migrations of a directory.
 //!
-//! In: the paths of the files. Out: a file in `OUT_DIR`, and a variable that tells
-//! the compiler where. Bustard's own `build.rs` includes this file too, so it uses
-//! nothing but `std`.
+//! In: the paths of the files. Out: a file in `OUT_DIR`, and an environment variable with
+//! its path for the compiler. Bustard's own `build.rs` includes this file, so it may use
+//! only `std`.
 //!
-//! It is a macro, so that modules are found from where it is used: in a file that is
-//! included from `OUT_DIR`, their paths would be absolute, and get into the binary.
+//! The generated code is a macro so that the paths of modules are relative to its caller.
+//! In a plain file that is included from `OUT_DIR` they would have to be absolute, and
+//! would become part of the binary.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
 
-/// A migration file that is to be embedded.
+/// A migration file to embed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Embedded {
-    /// Its path beneath the directory, with `/`.
+    /// The path relative to the directory, with `/`.
     pub path: String,
-    /// What its module is called, if it is written in Rust.
+    /// The name of the module, if the file is written in Rust.
     pub module: Option<String>,
 }
 
-/// Writes the code for a directory of the package and tells Cargo of it, by its plain
-/// name and as it was `given`: `app!` may be told either.
+/// Writes the code for a directory of the package and publishes its path to Cargo, under
+/// the normalised name and the name as `given`, because `app!` accepts both.
 pub(crate) fn publish(directory: &str, given: &str, files: &[Embedded]) -> io::Result<()> {
     let variable = |name| env::var(name).map_err(|_| io::Error::other(format!("{name} is not set")));
     let (out, package) = (variable("OUT_DIR")?, variable("CARGO_PKG_NAME")?);
@@ -30,21 +31,22 @@ pub(crate) fn publish(directory: &str, given: &str, files: &[Embedded]) -> io::R
         fs::create_dir_all(parent)?;
     }
     fs::write(&file, code(directory, files))?;
-    // Cargo hands it to the programs that it runs, too; other packages may be built there.
+    // The variable contains the package's name, because Cargo also passes it to the
+    // programs that it runs, and those may build other packages.
     for name in [directory, given] {
         println!("cargo:rustc-env=BUSTARD_EMBEDDED_{package}_{name}={}", file.display());
     }
     Ok(())
 }
 
-/// The macro.
+/// Returns the text of the macro.
 fn code(directory: &str, files: &[Embedded]) -> String {
     let (mut modules, mut list) = (String::new(), String::new());
     for Embedded { path, module } in files {
         let from_package = format!("/{directory}/{path}");
-        // Nothing fails that is written into a string.
+        // Writing to a string cannot fail.
         let _ = match module {
-            // `include_str!` rather than the text: rustc then knows the file.
+            // `include_str!` and not the text, so that rustc tracks the file.
             None => writeln!(
                 list,
                 "            ({path:?}, $bustard::embedded::File::Sql(include_str!(concat!(\n                \

@@ -1,8 +1,11 @@
-//! Embedding migrations: what a package's `build.rs` calls, so that its migrations
-//! are in its binary, checked when it is built. Feature `build`.
+//! Embeds migrations into a binary. A package's `build.rs` calls this module, which also
+//! checks the migrations at build time. Requires the feature `build`.
 //!
-//! An application or a plugin names Bustard twice in its `Cargo.toml`; for the build
-//! script it is a small library, without databases:
+//! In: a directory of migration files. Out: generated code for [`app!`](crate::app!), or
+//! errors that fail the build.
+//!
+//! An application or a plugin lists Bustard twice in its `Cargo.toml`. As a build
+//! dependency it is a small library without database drivers:
 //!
 //! ```toml
 //! [dependencies]
@@ -12,8 +15,9 @@
 //! bustard = { version = "0.1", default-features = false, features = ["build"] }
 //! ```
 //!
-//! The migrations lie in `migrations/` beside it, `build.rs` is one line, and
-//! [`app!`](crate::app!) in `src/lib.rs` makes an [`App`](crate::App) of them:
+//! The migrations are in `migrations/` beside `Cargo.toml`. `build.rs` is one line, and
+//! [`app!`](crate::app!) in `src/lib.rs` returns an [`App`](crate::App) with the
+//! migrations:
 //!
 //! ```no_run
 //! fn main() {
@@ -27,9 +31,9 @@
 //! }
 //! ```
 //!
-//! A file that is new, changed or gone rebuilds the package. (`cargo fmt` does not
-//! reach migrations in Rust: they are found by a macro. `rustfmt migrations/*.rs` does.)
-#![allow(clippy::needless_doctest_main, reason = "that is what a build script looks like")]
+//! Adding, changing or deleting a file rebuilds the package. `cargo fmt` does not format
+//! migrations in Rust, because a macro includes them; use `rustfmt migrations/*.rs`.
+#![allow(clippy::needless_doctest_main, reason = "a build script has a main function")]
 
 mod generate;
 
@@ -42,22 +46,22 @@ use crate::model::Engine;
 use crate::source::survey::{Surveyed, survey};
 use generate::Embedded;
 
-/// Embeds the migration files of a directory and its subdirectories, named as seen
-/// from `Cargo.toml`.
+/// Embeds the migration files of a directory and its subdirectories. The path is relative
+/// to `Cargo.toml`.
 ///
-/// Everything that loading them would complain about on either engine fails the
-/// build: names, versions that are there twice, directives, SQL that ends within
-/// quotes, and what cannot be in a migration. So does a file of Rust without a
-/// `pub fn migration()`. All of it is written to stderr, each with file, line and
-/// column, and the process exits.
+/// Everything that is an error when the files are loaded, on either engine, fails the
+/// build: invalid names, duplicate versions, invalid directives, unterminated strings, and
+/// statements that cannot be in a migration. A Rust file without `pub fn migration()`
+/// fails the build too. All errors are written to stderr with file, line and column, and
+/// the process exits.
 ///
-/// To be called from a build script. One package may embed several directories.
+/// Call this from a build script. One package may embed several directories.
 pub fn embed(directory: &str) {
     run(directory, &dialects::ALL);
 }
 
-/// The same for a package that works on one engine only: its files are checked for
-/// that one.
+/// [`embed`] for a package that supports one engine only: checks its files for that
+/// engine.
 ///
 /// ```no_run
 /// fn main() {
@@ -77,7 +81,7 @@ fn run(directory: &str, engines: &[Engine]) {
 
 fn try_embed(given: &str, engines: &[Engine]) -> Result<()> {
     let directory = within_package(given)?;
-    // Cargo looks at everything beneath it.
+    // Cargo watches the whole directory tree.
     println!("cargo:rerun-if-changed={directory}");
     let survey =
         survey(Path::new(&directory), &engines.iter().copied().map(dialects::of).collect::<Vec<_>>());
@@ -90,14 +94,14 @@ fn try_embed(given: &str, engines: &[Engine]) -> Result<()> {
     let files: Vec<Embedded> =
         survey.files.into_iter().map(|Surveyed { path, module }| Embedded { path, module }).collect();
     generate::publish(&directory, given, &files).map_err(|error| {
-        let message = format!("the migrations of `{directory}` cannot be embedded: {error}");
-        let help = "this is for build scripts, which Cargo runs";
+        let message = format!("cannot embed the migrations of `{directory}`: {error}");
+        let help = "call this function from a build script, which Cargo runs";
         Error::new(ErrorKind::Failed, message).help(help).caused_by(error)
     })
 }
 
-/// The directory's plain name. It is published with the
-/// package, so it must lie in it.
+/// Returns the normalised path of the directory. The directory must be inside the package,
+/// because it is published with it.
 fn within_package(given: &str) -> Result<String> {
     let part = |component: Component<'_>| match component {
         Component::Normal(part) => {
@@ -108,8 +112,8 @@ fn within_package(given: &str) -> Result<String> {
     let named = Path::new(given).components().filter(|component| *component != Component::CurDir);
     let parts: Vec<String> = named.map(part).collect::<Option<_>>().unwrap_or_default();
     if parts.is_empty() {
-        return Err(Error::usage(format!("`{given}` is no directory of this package"))
-            .help("name it as seen from Cargo.toml, for instance `migrations`"));
+        return Err(Error::usage(format!("`{given}` is not a directory of this package"))
+            .help("write the path relative to Cargo.toml, for example `migrations`"));
     }
     Ok(parts.join("/"))
 }
@@ -133,7 +137,7 @@ mod tests {
         }
         for given in ["", ".", "..", "/migrations", "../migrations", "db/../../migrations", "a=b"] {
             let error = within_package(given).expect_err(given);
-            assert_eq!(error.message(), format!("`{given}` is no directory of this package"));
+            assert_eq!(error.message(), format!("`{given}` is not a directory of this package"));
         }
     }
 

@@ -1,5 +1,7 @@
-//! The asynchronous forms. They differ where something is waited for: the
-//! refresher, a store, the database.
+//! The asynchronous forms of methods that wait for the refresher, a store or the
+//! database.
+//!
+//! In: as for the blocking forms. Out: futures that do not block the thread.
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use crate::engine::{AsyncExecutor, CommitAsync};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::CacheVersion;
 use crate::registry;
-use crate::store::Shelf;
+use crate::store::CheckedStore;
 
 impl CacheBusterBuilder {
     /// [`start`](CacheBusterBuilder::start) without blocking the thread.
@@ -33,10 +35,10 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// Those of the commit.
+    /// Returns the error of the commit.
     pub async fn commit_async(&self, transaction: impl CommitAsync) -> Result<()> {
         let committed = transaction.commit().await;
-        // Also after an error: a connection that was lost may have committed.
+        // Also after an error: if the connection was lost, the commit may have succeeded.
         self.shared.tell_async().await;
         committed
     }
@@ -48,7 +50,7 @@ impl CacheBuster {
     /// As for `notify`.
     pub async fn notify_async(&self) -> Result<()> {
         self.shared.tell_async().await;
-        self.shared.knowledge().check()
+        self.shared.snapshot().check()
     }
 
     /// [`register`](CacheBuster::register) on a connection or transaction of
@@ -148,8 +150,8 @@ impl Cache {
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
     /// [`get_or_insert_with`](Values::get_or_insert_with) for an asynchronous
-    /// computation; call it within a Tokio runtime. (The other form blocks its
-    /// thread while it waits: in a task, for a computation that may need it.)
+    /// computation; call it within a Tokio runtime. Do not call the blocking form in a
+    /// task: a waiter blocks its thread, and the leader's task may need that thread.
     pub async fn get_or_insert_with_async<F: Future<Output = T>>(
         &self,
         key: &str,
@@ -167,15 +169,15 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
     ///
     /// # Errors
     ///
-    /// Those of `load`.
+    /// Returns the error of `load`.
     pub async fn get_or_try_insert_with_async<F: Future<Output = Result<T, E>>, E>(
         &self,
         key: &str,
         load: impl FnOnce() -> F,
     ) -> Result<T, E> {
-        // The version first, then the data.
+        // The version must be read before the data.
         let Some(filing) = self.filing_now(key).map(Arc::new) else { return load().await };
-        if let Some(value) = find(self.shelf(), &filing).await {
+        if let Some(value) = find(self.store(), &filing).await {
             return Ok(value);
         }
         let part = self.shared().flights.join(&filing.key());
@@ -187,8 +189,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
                 None => None,
             },
         };
-        // Another leader may have landed between the look and the take-off.
-        if let Some(value) = find(self.shelf(), &filing).await {
+        // Another leader may have stored the value between the lookup and the join.
+        if let Some(value) = find(self.store(), &filing).await {
             return Ok(value);
         }
         let value = match &lead {
@@ -196,8 +198,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
             None => load().await?,
         };
         if let Some(bytes) = encode(&value) {
-            // Filed before it lands: then nobody finds neither.
-            file(self.shelf(), &filing, &bytes).await;
+            // Store the value before ending the flight, so that a later caller finds
+            // one or the other.
+            file(self.store(), &filing, &bytes).await;
             if let Some(lead) = lead {
                 lead.land(bytes);
             }
@@ -211,7 +214,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
     ///
     /// # Errors
     ///
-    /// Those of `load`, and those of reading the version.
+    /// Returns the error of `load`, or of reading the version.
     pub async fn get_or_try_insert_in_async<F: Future<Output = Result<T, E>>, E: From<Error>>(
         &self,
         executor: &impl AsyncExecutor,
@@ -223,35 +226,35 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
             return load().await;
         }
         let filing = Arc::new(self.filing(sight.identity, key));
-        if let Some(value) = find(self.shelf(), &filing).await {
+        if let Some(value) = find(self.store(), &filing).await {
             return Ok(value);
         }
         let value = load().await?;
         if let Some(bytes) = encode(&value) {
-            file(self.shelf(), &filing, &bytes).await;
+            file(self.store(), &filing, &bytes).await;
         }
         Ok(value)
     }
 }
 
-async fn find<T: DeserializeOwned + Send + 'static>(shelf: &Arc<Shelf>, filing: &Arc<Filing>) -> Option<T> {
-    if shelf.is_local() {
-        return filing.find(shelf);
+async fn find<T: DeserializeOwned + Send + 'static>(store: &Arc<CheckedStore>, filing: &Arc<Filing>) -> Option<T> {
+    if store.is_local() {
+        return filing.find(store);
     }
-    let (shelf, filing) = (shelf.clone(), filing.clone());
-    blocking(move || filing.find(&shelf)).await.ok().flatten()
+    let (store, filing) = (store.clone(), filing.clone());
+    blocking(move || filing.find(&store)).await.ok().flatten()
 }
 
-async fn file(shelf: &Arc<Shelf>, filing: &Arc<Filing>, bytes: &Arc<[u8]>) {
-    if shelf.is_local() {
-        return filing.file(shelf, bytes);
+async fn file(store: &Arc<CheckedStore>, filing: &Arc<Filing>, bytes: &Arc<[u8]>) {
+    if store.is_local() {
+        return filing.file(store, bytes);
     }
-    let (shelf, filing, bytes) = (shelf.clone(), filing.clone(), bytes.clone());
-    // What could not be kept is computed again.
-    let _ = blocking(move || filing.file(&shelf, &bytes)).await;
+    let (store, filing, bytes) = (store.clone(), filing.clone(), bytes.clone());
+    // A value that could not be stored is computed again.
+    let _ = blocking(move || filing.file(&store, &bytes)).await;
 }
 
-/// Runs what blocks where it may.
+/// Runs blocking work on a thread of Tokio's blocking pool.
 async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R> {
     tokio::task::spawn_blocking(work)
         .await

@@ -1,4 +1,7 @@
 //! The handle of one cache.
+//!
+//! In: the name of a cache. Out: its version, read from the shared snapshot or, in the
+//! strict form, from the database.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +14,10 @@ use crate::error::{ErrorKind, Result};
 use crate::model::CacheVersion;
 use crate::registry;
 
-/// One cache's place in the snapshot: cheap to clone, and to ask.
+/// A handle of one cache in the snapshot. Cloning it and reading the version are cheap.
 ///
-/// It stays useful when the cache is unregistered and registered again, and knows
-/// nothing any more once the [`CacheBuster`](super::CacheBuster) is gone.
+/// The handle stays valid when the cache is unregistered and registered again. Once
+/// the last [`CacheBuster`](super::CacheBuster) is dropped, the version is unknown.
 #[derive(Clone)]
 pub struct Cache {
     slot: Arc<Slot>,
@@ -35,12 +38,12 @@ impl Cache {
         if cache.load() != 0 {
             return Ok(cache);
         }
-        // It may have been registered just now. While the database does not answer,
-        // waiting for it gains nothing.
-        if shared.knowledge().check().is_ok() {
+        // The cache may have been registered since the last poll. Polling again is
+        // useless while the database does not answer.
+        if shared.snapshot().check().is_ok() {
             shared.look();
         }
-        match shared.knowledge().find(name) {
+        match shared.snapshot().find(name) {
             Err(error) if is_new || error.kind() == ErrorKind::Cache => {
                 shared.forget(name);
                 Err(error)
@@ -51,29 +54,30 @@ impl Cache {
 
     #[inline]
     fn load(&self) -> i64 {
-        // Acquire: whoever reads a version sees what happened before it was published.
+        // Acquire: a thread that reads a version sees all writes from before it was published.
         self.slot.version.load(Ordering::Acquire)
     }
 
-    /// Its name.
+    /// Returns the name of the cache.
     pub fn name(&self) -> &str {
         &self.slot.name
     }
 
-    /// The version: one atomic load. Read it before the data that is to be stored
-    /// under it.
+    /// Returns the version with one atomic load. Read the version before the data that
+    /// you store under it.
     ///
-    /// The refresher sees to it that the version is known as of at most
-    /// `max_staleness` ago. A process that was itself stopped (SIGSTOP, a frozen
-    /// container) may answer from before until its refresher runs again, and where
-    /// clocks stand still while a whole machine sleeps, for the rest of
-    /// `max_staleness`. [`version_in`](Cache::version_in) has no such gap.
+    /// The version is at most `max_staleness` old. There are two exceptions. A process
+    /// that was stopped (SIGSTOP, a frozen container) may return an older version until
+    /// its refresher runs again. If the monotonic clock stops while the machine sleeps,
+    /// an older version may be returned for the rest of `max_staleness`.
+    /// [`version_in`](Cache::version_in) has no exceptions.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Stale`](crate::ErrorKind::Stale) if it is not known now, with
-    /// since when and why; [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the
-    /// cache is not registered any more.
+    /// Returns [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the version is unknown
+    /// now, with the reason and the duration;
+    /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the cache is not registered any
+    /// more.
     #[inline]
     pub fn version(&self) -> Result<CacheVersion> {
         match CacheVersion::new(self.load()) {
@@ -84,20 +88,21 @@ impl Cache {
 
     #[cold]
     fn version_from_snapshot(&self) -> Result<CacheVersion> {
-        Ok(self.shared.knowledge().find(self.name())?.version)
+        Ok(self.shared.snapshot().find(self.name())?.version)
     }
 
-    /// Whether the cache still has this version: one atomic load. A number that is
-    /// no version never is; nothing is while the version is not known.
+    /// Returns whether the cache still has this version, with one atomic load. Returns
+    /// `false` for a number that is no version, and while the version is unknown.
     #[inline]
-    #[must_use = "what is cached may be used only if it is"]
+    #[must_use = "use the cached value only if the version is valid"]
     pub fn is_valid(&self, version: impl Into<i64>) -> bool {
         let version = version.into();
         self.load() == version && version > 0
     }
 
-    /// The version as the database has it, on a connection now, in a transaction
-    /// in its snapshot. This is the strict form: nothing of it is remembered here.
+    /// Reads the version from the database: the current one on a connection, the one in
+    /// the transaction's snapshot in a transaction. This is the strict form: it neither
+    /// reads nor changes the snapshot of this process.
     ///
     /// # Errors
     ///
@@ -106,8 +111,8 @@ impl Cache {
         registry::get_version(executor, self.name())
     }
 
-    /// Whether the cache has this version in the database, on a connection now, in
-    /// a transaction in its snapshot.
+    /// Returns whether the cache has this version in the database: now on a connection,
+    /// in the transaction's snapshot in a transaction.
     ///
     /// # Errors
     ///
@@ -116,9 +121,9 @@ impl Cache {
         registry::is_valid(executor, self.name(), version)
     }
 
-    /// Values that are kept under this cache's version, filed by `app` in this
-    /// `format`: raise the number whenever the type changes its meaning, so that
-    /// old and new code of a rolling deploy do not read each other's.
+    /// Returns the values that `app` stores under this cache's version in this `format`.
+    /// Increment `format` when the meaning of the type changes, so that the old and the
+    /// new release of a rolling deploy do not read each other's values.
     pub fn values<T>(&self, app: &str, format: u32) -> Values<T> {
         Values::new(self.shared.clone(), self.name(), app, format)
     }

@@ -1,25 +1,26 @@
-//! What the refresher tells those who follow it.
+//! In: two consecutive snapshots. Out: the [`Change`]s that a listener is called with.
 
 use crate::model::CacheVersion;
 
-/// Something that the refresher has seen.
+/// A change of the snapshot, as the function given to
+/// [`on_change`](super::CacheBusterBuilder::on_change) receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A cache has another version than at the last look.
+    /// The version of a cache differs from the previous snapshot.
     Version {
-        /// The cache.
+        /// The name of the cache.
         cache: String,
-        /// What it was; `None` if it was not registered.
+        /// The previous version; `None` if the cache was not registered.
         before: Option<CacheVersion>,
-        /// What it is; `None` if it is not registered.
+        /// The current version; `None` if the cache is not registered any more.
         after: Option<CacheVersion>,
     },
-    /// The versions are not known any more.
+    /// The snapshot has expired: no version is known until [`Change::Found`].
     Lost {
-        /// Why.
+        /// The reason, for a log.
         why: String,
     },
-    /// They are known again.
+    /// The snapshot is current again after [`Change::Lost`].
     Found,
 }

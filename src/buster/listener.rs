@@ -1,43 +1,47 @@
-//! Tells a listener what the refresher has seen. It has a thread of its own, so that
-//! nobody who looks waits for a listener: what changes while one is busy, it hears of
-//! afterwards, as one change.
+//! The thread that calls a listener with changes of the snapshot.
+//!
+//! The listener has a thread of its own so that a slow listener does not delay the
+//! refresher. Changes that happen while the listener is busy are merged into one.
+//!
+//! In: snapshots, as the refresher publishes them. Out: calls of the listener.
 
 use std::sync::Arc;
 
 use super::Change;
 use super::shared::Shared;
-use super::snapshot::Knowledge;
+use super::snapshot::SnapshotState;
 
-pub(super) type Listener = Box<dyn FnMut(&Change) + Send>;
+pub(super) type ChangeListener = Box<dyn FnMut(&Change) + Send>;
 
-pub(super) struct Teller {
+pub(super) struct ListenerThread {
     shared: Arc<Shared>,
-    listener: Listener,
-    /// What it has seen last, snapshot or not.
-    last: Arc<Knowledge>,
-    /// The snapshot that the listener knows; `None` before there was any.
-    told: Option<Arc<Knowledge>>,
-    /// Whether the listener has been told that it is lost.
+    listener: ChangeListener,
+    /// The state that was handled last, current or expired.
+    last: Arc<SnapshotState>,
+    /// The snapshot that the listener was called for last; `None` before the first one.
+    told: Option<Arc<SnapshotState>>,
+    /// Whether the listener has been called with `Change::Lost` and not yet with
+    /// `Change::Found`.
     lost: bool,
 }
 
-impl Teller {
-    /// Tells of everything that is not known already.
-    pub(super) fn new(shared: Arc<Shared>, listener: Listener) -> Self {
-        let last = shared.knowledge();
-        let told = matches!(*last, Knowledge::Known(_)).then(|| last.clone());
-        Teller { shared, listener, last, told, lost: false }
+impl ListenerThread {
+    /// Reports every change from the snapshot that is current now.
+    pub(super) fn new(shared: Arc<Shared>, listener: ChangeListener) -> Self {
+        let last = shared.snapshot();
+        let told = matches!(*last, SnapshotState::Current(_)).then(|| last.clone());
+        ListenerThread { shared, listener, last, told, lost: false }
     }
 
     pub(super) fn run(mut self) {
-        while let Some(now) = self.shared.other_than(&self.last) {
+        while let Some(now) = self.shared.next_snapshot(&self.last) {
             self.tell(&now);
             self.last = now;
         }
     }
 
-    fn tell(&mut self, now: &Arc<Knowledge>) {
-        if let Knowledge::Unknown { why, .. } = &**now {
+    fn tell(&mut self, now: &Arc<SnapshotState>) {
+        if let SnapshotState::Expired { why, .. } = &**now {
             if self.told.is_some() && !self.lost {
                 self.lost = true;
                 (self.listener)(&Change::Lost { why: why.clone() });
@@ -48,7 +52,7 @@ impl Teller {
             (self.listener)(&Change::Found);
         }
         let Some(before) = self.told.replace(now.clone()) else { return };
-        let version = |knowledge: &Knowledge, name| knowledge.get(name).map(|known| known.version);
+        let version = |snapshot: &SnapshotState, name| snapshot.get(name).map(|known| known.version);
         let gone = before.caches().filter(|name| now.get(name).is_none());
         for name in now.caches().chain(gone) {
             let (before, after) = (version(&before, name), version(now, name));

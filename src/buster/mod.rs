@@ -1,9 +1,13 @@
 //! The reading side: a snapshot of cache versions in this process, and handles
-//! that are one atomic load.
+//! that read a version with one atomic load.
 //!
-//! A [`CacheBuster`] has one thread, the refresher, which looks at the database
-//! over a connection of its own and publishes what it sees; a listener has another.
-//! It knows the versions as of at most `max_staleness` ago, or knows that it does not.
+//! A [`CacheBuster`] has one thread, the refresher, which polls the database over a
+//! connection of its own and publishes a snapshot of the versions. A listener has a
+//! second thread. A snapshot is at most `max_staleness` old; after that it expires, and
+//! the versions are unknown until the next successful poll.
+//!
+//! In: a database, by its URL, and perhaps a store. Out: versions, cached values and
+//! changes.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
@@ -36,9 +40,9 @@ use crate::registry;
 
 /// Versions of tracked caches, kept current in this process.
 ///
-/// Started once, shared by everybody: clones are the same `CacheBuster`, and its
-/// thread ends with the last of them. (A process that forks without executing
-/// something else must start one after the fork: threads stay behind.)
+/// Start one per process and share it: all clones use the same threads, which end
+/// when the last clone is dropped. A process that forks without `exec` must start its
+/// `CacheBuster` after the fork, because threads are not inherited.
 ///
 /// ```
 /// use bustard::{App, CacheBuster, Migration, Migrator};
@@ -56,15 +60,15 @@ use crate::registry;
 ///
 /// let mut transaction = connection.transaction()?;
 /// buster.invalidate(&mut transaction, &["bans"])?;
-/// buster.commit(transaction)?; // takes effect, and is seen, here
+/// buster.commit(transaction)?; // the new version is visible here from now on
 /// assert!(!bans.is_valid(version));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # A ban that knows its version
+/// # Storing a version beside a value
 ///
-/// Whatever is stored beside a version can be checked later: in a row of a table,
-/// in a session, in a cookie.
+/// A value that is stored with its version can be checked later. It can be stored in a
+/// row of a table, in a session or in a cookie.
 ///
 /// ```
 /// # use bustard::{App, CacheBuster, Migration, Migrator};
@@ -78,12 +82,12 @@ use crate::registry;
 ///     banned: bool,
 ///     version: i64, // a BIGINT of the session's table
 /// }
-/// let ban = Ban { version: buster.get_version("bans")?.get(), banned: true };
+/// let ban = Ban { version: buster.version("bans")?.get(), banned: true };
 /// assert!(buster.is_valid("bans", ban.version)?);
 ///
 /// buster.invalidate(&mut connection, &["bans"])?;
 ///
-/// // It was set before the cache got invalidated, and needs to be checked again.
+/// // The ban was checked before the cache was invalidated, and must be checked again.
 /// assert!(!buster.is_valid("bans", ban.version)?);
 /// # assert!(ban.banned);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -91,7 +95,7 @@ use crate::registry;
 #[derive(Clone)]
 pub struct CacheBuster {
     shared: Arc<Shared>,
-    // Stopped and joined when the last clone goes.
+    // Stopped and joined when the last clone is dropped.
     _threads: Arc<Threads>,
 }
 
@@ -102,57 +106,57 @@ impl fmt::Debug for CacheBuster {
 }
 
 impl CacheBuster {
-    /// Starts one on the database that the URL names, with the defaults of
-    /// [`builder`](CacheBuster::builder). Returns after the first look: all is known
-    /// then, unless it is a hot standby that has not caught up.
+    /// Starts a `CacheBuster` on the database of this URL, with the defaults of
+    /// [`builder`](CacheBuster::builder). Returns after the first poll. The snapshot is
+    /// current then, unless the database is a hot standby that lags too far behind.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from a first look: a bad URL, no connection, a database
-    /// without a registry. Later it tries again for ever.
+    /// Returns an error if the first poll fails: a bad URL, no connection, a database
+    /// without a registry. Later failures are retried until the `CacheBuster` is dropped.
     pub fn connect(url: &str) -> Result<Self> {
         CacheBuster::builder(url).start()
     }
 
-    /// One that is still to be started. A bad URL is an error of
+    /// Returns a builder for the database of this URL. A bad URL is an error of
     /// [`start`](CacheBusterBuilder::start).
     pub fn builder(url: &str) -> CacheBusterBuilder {
         CacheBusterBuilder::new(Database::new(url).and_then(|database| database.observer()))
     }
 
-    /// One that is still to be started, with a connection of its own to the same
-    /// database.
+    /// Returns a builder for the same database. The `CacheBuster` opens a connection of
+    /// its own.
     pub fn on(database: &Database) -> CacheBusterBuilder {
         CacheBusterBuilder::new(database.observer())
     }
 
-    /// The handle of a cache.
+    /// Returns the handle of a cache.
     ///
-    /// Asks the database, if nobody has asked for this cache here before. Whoever
-    /// wants thousands calls [`get_versions`](CacheBuster::get_versions) with their
-    /// names first, which asks once for all.
+    /// The first call for a cache polls the database. To get thousands of handles, call
+    /// [`versions`](CacheBuster::versions) with their names first: it polls once for all.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not
-    /// registered, with the nearest that is;
+    /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not
+    /// registered, with the most similar name that is;
     /// [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the database does not
     /// answer.
     pub fn cache(&self, name: &str) -> Result<Cache> {
         Cache::find(&self.shared, name)
     }
 
-    /// The cache's version. Read it before the data that is to be stored under it.
+    /// Returns the version of a cache. Read the version before the data that you store
+    /// under it.
     ///
     /// # Errors
     ///
     /// As for [`cache`](CacheBuster::cache) and [`Cache::version`].
-    pub fn get_version(&self, name: &str) -> Result<CacheVersion> {
+    pub fn version(&self, name: &str) -> Result<CacheVersion> {
         self.cache(name)?.version()
     }
 
-    /// Whether the cache still has this version. A number that is no version, such
-    /// as 0, never is; nothing is while the versions are not known.
+    /// Returns whether the cache still has this version. Returns `false` for a number
+    /// that is no version, such as 0, and while the versions are unknown.
     ///
     /// # Errors
     ///
@@ -161,23 +165,23 @@ impl CacheBuster {
         Ok(self.cache(name)?.is_valid(version))
     }
 
-    /// The versions of several caches in one snapshot, in the order of the names.
+    /// Returns the versions of several caches from one snapshot, in the order of `names`.
     ///
     /// # Errors
     ///
-    /// As for [`get_version`](CacheBuster::get_version), for any of them.
-    pub fn get_versions(&self, names: &[&str]) -> Result<Vec<CacheVersion>> {
-        // One look finds all that are wanted before it.
+    /// As for [`version`](CacheBuster::version).
+    pub fn versions(&self, names: &[&str]) -> Result<Vec<CacheVersion>> {
+        // One poll reads all names that were added before it.
         names.iter().try_for_each(|name| registry::check_name(name))?;
         let _wanted: Vec<_> = names.iter().map(|name| self.shared.want(name)).collect();
         let caches: Vec<Cache> = names.iter().map(|name| self.cache(name)).collect::<Result<_>>()?;
-        // All are wanted by now, so whatever is known from here on knows them all.
-        let knowledge = self.shared.knowledge();
-        caches.iter().map(|cache| Ok(knowledge.find(cache.name())?.version)).collect()
+        // All names have slots by now, so every snapshot from here on contains them.
+        let snapshot = self.shared.snapshot();
+        caches.iter().map(|cache| Ok(snapshot.find(cache.name())?.version)).collect()
     }
 
-    /// Starts tracking a cache that `app` owns: on a connection at once, in a
-    /// transaction when it commits.
+    /// Registers a cache that `app` owns. This takes effect at once on a connection, and
+    /// at the commit in a transaction.
     ///
     /// # Errors
     ///
@@ -188,8 +192,8 @@ impl CacheBuster {
         Ok(())
     }
 
-    /// Stops tracking a cache: on a connection at once, in a transaction when it
-    /// commits.
+    /// Unregisters a cache. This takes effect at once on a connection, and at the commit
+    /// in a transaction.
     ///
     /// # Errors
     ///
@@ -200,9 +204,9 @@ impl CacheBuster {
         Ok(())
     }
 
-    /// Gives each of the caches a new version: on a connection at once, in a
-    /// transaction when it commits, which [`commit`](CacheBuster::commit) makes
-    /// known at once.
+    /// Gives each of the caches a new version. This takes effect at once on a connection,
+    /// and at the commit in a transaction. Use [`commit`](CacheBuster::commit) to update
+    /// the snapshot of this process with the commit.
     ///
     /// # Errors
     ///
@@ -213,8 +217,8 @@ impl CacheBuster {
         Ok(())
     }
 
-    /// Gives every cache a new version: on a connection at once, in a transaction
-    /// when it commits.
+    /// Gives every cache a new version. This takes effect at once on a connection, and at
+    /// the commit in a transaction.
     ///
     /// # Errors
     ///
@@ -225,34 +229,36 @@ impl CacheBuster {
         Ok(())
     }
 
-    /// Commits a transaction. What it has invalidated counts in this process when
-    /// this returns, and in others as soon as the notification reaches them.
+    /// Commits a transaction and updates the snapshot. When this returns, the
+    /// transaction's invalidations have taken effect in this process. Other processes
+    /// see them when the notification reaches them.
     ///
-    /// Waits for a look at the database after the commit, seconds at most. If that
-    /// fails, versions are unknown here until one succeeds; that is no error. On a hot standby they are unknown until
-    /// it has replayed as much.
+    /// Waits for a poll after the commit, a few seconds at most. If the poll fails, this
+    /// returns no error, and the versions are unknown until a poll succeeds. If the
+    /// `CacheBuster` reads from a hot standby, the versions are unknown until the standby
+    /// has replayed the commit.
     ///
     /// # Errors
     ///
-    /// Those of the commit.
+    /// Returns the error of the commit.
     pub fn commit(&self, transaction: impl Commit) -> Result<()> {
         let committed = transaction.commit();
-        // Also after an error: a connection that was lost may have committed.
+        // Also after an error: if the connection was lost, the commit may have succeeded.
         self.shared.tell();
         committed
     }
 
-    /// Makes known what has been committed elsewhere, by another driver or with
-    /// the transaction's own `commit`: looks at the database now, and tells other
-    /// processes to.
+    /// Updates the snapshot after a commit that did not use
+    /// [`commit`](CacheBuster::commit): by another driver, or with the transaction's own
+    /// method. Polls the database now and notifies other processes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the database does not
-    /// answer; versions are unknown here until it does.
+    /// Returns [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the database does not
+    /// answer; the versions are unknown until it does.
     pub fn notify(&self) -> Result<()> {
         self.shared.tell();
-        self.shared.knowledge().check()
+        self.shared.snapshot().check()
     }
 
     fn written(&self, executor: &impl Executor) {

@@ -1,9 +1,11 @@
-//! The refresher: one thread that looks at the database and publishes what it
-//! sees, on notifications, when it is asked to, and by polling.
+//! The refresher: a thread that reads the versions from the database and publishes them.
+//! It polls periodically, on notifications and on request.
 //!
-//! Every call that may wait for the network has a deadline, and the thread looks
-//! at its clock in between: when what was seen last is older than `max_staleness`
-//! it says so, whatever the network does.
+//! Every call that may wait for the network has a deadline, and the thread checks the
+//! clock between calls. The snapshot therefore expires when it is older than
+//! `max_staleness`, whatever the network does.
+//!
+//! In: a poller and the requests of callers. Out: snapshots, published in `Shared`.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,12 +14,12 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::listener::{Listener, Teller};
+use super::listener::{ChangeListener, ListenerThread};
 use super::shared::Shared;
-use super::snapshot::{Known, Snapshot};
+use super::snapshot::{SnapshotEntry, Snapshot};
 use crate::engine::observer::{Look, Observer, Poller, Woken};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Shelf;
+use crate::store::CheckedStore;
 
 #[derive(Clone, Copy)]
 pub(super) struct Times {
@@ -26,26 +28,26 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// How long one call may take. Several fit between the moment that a look is
-    /// due and the one at which the snapshot expires.
+    /// Returns the time limit of one call. Several calls fit between the moment when a
+    /// poll is due and the moment when the snapshot expires.
     fn limit(self) -> Duration {
         ((self.max_staleness - self.poll_interval) / 3).min(LONGEST_CALL)
     }
 }
 
 const LONGEST_CALL: Duration = Duration::from_secs(5);
-/// How far apart looks begin when notifications come thick and fast. The first one
-/// is heeded at once; so is whoever asks in this process, and waits.
+/// The shortest interval between polls when notifications arrive in quick succession.
+/// The first notification causes a poll at once, and so does a request in this process.
 const SHORTEST_DISTANCE: Duration = Duration::from_millis(2);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Why a snapshot expires, unless somebody knows better.
-const LATE: &str = "it was not looked at in time";
+/// Why a snapshot expires, unless there is a better reason.
+const LATE: &str = "the last poll did not end in time";
 
-/// The running threads, the refresher and perhaps a teller; dropping this stops and
-/// joins them.
+/// The running threads: the refresher, and the listener's thread if there is a listener.
+/// Dropping this stops and joins them.
 pub(super) struct Threads {
     shared: Arc<Shared>,
     handles: Vec<JoinHandle<()>>,
@@ -65,7 +67,7 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.shared.bell().stop();
-        // A listener may hold the last clone: a thread cannot wait for itself.
+        // The listener may drop the last clone, and a thread cannot join itself.
         let this = std::thread::current().id();
         for handle in self.handles.drain(..).filter(|handle| handle.thread().id() != this) {
             let name = handle.thread().name().unwrap_or_default().to_owned();
@@ -76,19 +78,19 @@ impl Drop for Threads {
     }
 }
 
-/// Starts the refresher and waits for its first look.
+/// Starts the refresher and waits for its first poll.
 pub(super) fn start(
     observer: Box<dyn Observer>,
     times: Times,
-    shelf: Shelf,
-    listener: Option<Listener>,
+    store: CheckedStore,
+    listener: Option<ChangeListener>,
 ) -> Result<(Arc<Shared>, Threads)> {
-    let looker = observer.poller();
-    let shared = Arc::new(Shared::new(looker.bell(), shelf));
+    let poller = observer.poller();
+    let shared = Arc::new(Shared::new(poller.bell(), store));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
         shared: shared.clone(),
-        looker,
+        poller,
         times,
         as_of: None,
         seen: None,
@@ -107,33 +109,35 @@ pub(super) fn start(
         }
     }
     if let Some(listener) = listener {
-        let teller = Teller::new(shared.clone(), listener);
-        threads.spawn("bustard-teller", move || teller.run())?;
+        let thread = ListenerThread::new(shared.clone(), listener);
+        threads.spawn("bustard-listener", move || thread.run())?;
     }
     Ok((shared, threads))
 }
 
 struct Refresher {
     shared: Arc<Shared>,
-    looker: Box<dyn Poller>,
+    poller: Box<dyn Poller>,
     times: Times,
-    /// As of when the snapshot is known; `None` once it has expired.
+    /// The time as of which the snapshot is current; `None` once it has expired.
     as_of: Option<Instant>,
-    /// As of when something was seen over this connection last.
+    /// The time as of which the last poll over this connection was current.
     seen: Option<Instant>,
-    /// When a commit was told of that has not been seen. Nothing from before it counts.
+    /// When a poll was requested after a commit that no snapshot contains yet. State from
+    /// before this time is rejected.
     told: Option<Instant>,
-    /// Why the snapshot is going to expire, if it does.
+    /// The reason that is reported if the snapshot expires.
     reason: String,
-    /// Whether all caches are wanted, not only those that there are handles of.
+    /// Whether to read all caches, not only those that have handles.
     all: bool,
-    /// Who waits for the first look.
+    /// Receives the result of the first poll.
     first: Option<SyncSender<Result<()>>>,
-    /// How often connecting or looking has failed since the last look.
+    /// The number of failed connections and polls since the last successful poll.
     failures: u32,
 }
 
-/// However the thread ends, nobody waits for it and nothing is believed any more.
+/// Closes `Shared` when the thread ends, also by a panic: waiting callers go on, and
+/// the snapshot expires.
 struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
@@ -147,7 +151,7 @@ impl Refresher {
         let _closing = Closing(self.shared.clone());
         loop {
             self.seen = None;
-            let error = match self.looker.connect(self.deadline()) {
+            let error = match self.poller.connect(self.deadline()) {
                 Ok(()) => self.attend(),
                 Err(error) => error,
             };
@@ -155,17 +159,17 @@ impl Refresher {
                 return;
             }
             if let Some(first) = self.first.take() {
-                // Whoever starts it is there to hear of it.
+                // The caller of `start` is waiting for this.
                 let _ = first.send(Err(error));
                 return;
             }
-            if self.trouble(&error).is_err() {
+            if self.pause(&error).is_err() {
                 return;
             }
         }
     }
 
-    /// Looks again and again, until that fails.
+    /// Polls until a poll fails.
     fn attend(&mut self) -> Error {
         loop {
             if let Err(error) = self.round() {
@@ -174,7 +178,7 @@ impl Refresher {
         }
     }
 
-    /// One look, and the wait for the next.
+    /// Polls once, and waits until the next poll is due.
     fn round(&mut self) -> Result<()> {
         self.expire_if_due();
         let (ticket, telling) = self.shared.begin();
@@ -188,8 +192,8 @@ impl Refresher {
         if let Some(first) = self.first.take() {
             let _ = first.send(Ok(()));
         }
-        self.looker.fold(self.deadline());
-        // Looks that take long leave as much time to others.
+        self.poller.fold(self.deadline());
+        // Spend at most half of the time on polls, however long a poll takes.
         let earliest = began + SHORTEST_DISTANCE.max(2 * began.elapsed());
         self.rest(began + jittered(self.times.poll_interval), earliest)
     }
@@ -202,7 +206,7 @@ impl Refresher {
         let wanted: Option<Vec<&str>> =
             names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let deadline = self.deadline();
-        let look = self.looker.look(wanted.as_deref(), telling, deadline)?;
+        let look = self.poller.look(wanted.as_deref(), telling, deadline)?;
         self.see(look, began, names)
     }
 
@@ -212,10 +216,11 @@ impl Refresher {
             Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
             age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
         };
-        // One server never goes back. But the next one, a hot standby, may be behind
-        // what is known, or behind a commit that somebody was promised to see. (A pooler
-        // may lead to another one each time, which is as old as it says.)
-        let (seen, newest) = match self.looker.is_direct() {
+        // The state of one server never goes back. After a reconnect, the server may be
+        // a hot standby that lags behind the snapshot, or behind a commit that a caller
+        // waits for. Behind a pooler each poll may reach another server, so only the age
+        // that the server reports counts.
+        let (seen, newest) = match self.poller.is_direct() {
             true => (self.seen, self.as_of.max(self.told)),
             false => (None, self.told),
         };
@@ -226,14 +231,14 @@ impl Refresher {
             return Ok(());
         };
         if let Some(seen) = look.caches {
-            let caches: BTreeMap<String, Known> = (seen.into_iter())
+            let caches: BTreeMap<String, SnapshotEntry> = (seen.into_iter())
                 .filter_map(|seen| {
                     let version = seen.identity.version()?;
-                    Some((seen.name, Known { identity: seen.identity, version, app: seen.app }))
+                    Some((seen.name, SnapshotEntry { identity: seen.identity, version, app: seen.app }))
                 })
                 .collect();
             let absent = wanted.iter().flatten().any(|name| !caches.contains_key(name));
-            let registered = if absent { self.looker.names(self.deadline())? } else { Vec::new() };
+            let registered = if absent { self.poller.names(self.deadline())? } else { Vec::new() };
             self.shared.publish(Snapshot { caches, wanted, registered });
         }
         (self.as_of, self.seen, self.told) = (Some(as_of), Some(as_of), None);
@@ -244,12 +249,12 @@ impl Refresher {
         Ok(())
     }
 
-    /// What has been seen is from too long ago. What is known stays until its time
-    /// is over.
+    /// Rejects the result of a poll because it is too old. The previous snapshot stays
+    /// until it expires.
     fn too_old(&mut self, changed: bool) {
         if changed {
-            // The next look is to take in what this one has seen in vain.
-            self.looker.forget();
+            // The next poll must return these changes again.
+            self.poller.forget();
         }
         match self.as_of < self.told {
             true => self.expire(),
@@ -257,12 +262,12 @@ impl Refresher {
         }
     }
 
-    /// Waits until there may be something to see, at the latest until `next`.
-    /// Notifications are heeded from `earliest` on.
+    /// Waits until the next poll is due: on a request, on a notification but not before
+    /// `earliest`, at the latest at `next`.
     fn rest(&mut self, mut next: Instant, earliest: Instant) -> Result<()> {
         loop {
             let until = self.expires_at().map_or(next, |expires| next.min(expires));
-            match self.looker.wait(until)? {
+            match self.poller.wait(until)? {
                 Woken::Rung => return Ok(()),
                 Woken::Notified => next = next.min(earliest),
                 Woken::Time => {}
@@ -274,9 +279,9 @@ impl Refresher {
         }
     }
 
-    /// After a failure: says so once, and pauses before the next attempt. Whoever
-    /// asks for a look meanwhile does not have to wait for one that succeeds.
-    fn trouble(&mut self, error: &Error) -> Result<()> {
+    /// Pauses after a failure, and logs the first one. Requests during the pause are
+    /// answered at once, without a poll.
+    fn pause(&mut self, error: &Error) -> Result<()> {
         if self.failures == 0 {
             log::warn!("cache versions cannot be read: {}", error.message());
         }
@@ -293,8 +298,8 @@ impl Refresher {
                 return Ok(());
             }
             let until = self.expires_at().map_or(next, |expires| next.min(expires));
-            // Without a connection there is the bell, and the time.
-            if let Err(error) = self.looker.wait(until)
+            // Without a connection, only the bell and the time end the wait.
+            if let Err(error) = self.poller.wait(until)
                 && error.kind() == ErrorKind::Cancelled
             {
                 return Err(error);
@@ -302,8 +307,8 @@ impl Refresher {
         }
     }
 
-    /// There was no look. If it was to see a commit, nothing from before it counts
-    /// any more, and the next one is to tell others.
+    /// Handles a poll that failed. If it was requested after a commit, the snapshot
+    /// expires, and the next poll notifies other processes.
     fn unseen(&mut self, telling: bool, error: &Error) {
         if telling {
             error.message().clone_into(&mut self.reason);
@@ -316,8 +321,8 @@ impl Refresher {
         Some(self.as_of? + self.times.max_staleness)
     }
 
-    /// When the next call must have ended. While nothing is known that could expire,
-    /// it may take longer: a server that is slow to reach is better than none.
+    /// Returns the deadline of the next call. If the snapshot has expired, the call may
+    /// take longer, because a slow server is better than none.
     fn deadline(&self) -> Instant {
         match self.expires_at() {
             Some(expires) => expires.min(Instant::now() + self.times.limit()),
@@ -325,7 +330,7 @@ impl Refresher {
         }
     }
 
-    /// Also says anew why it has.
+    /// Expires the snapshot if it is too old. If it has expired already, updates the reason.
     fn expire_if_due(&mut self) {
         if self.expires_at().is_none_or(|expires| Instant::now() >= expires) {
             self.expire();
@@ -333,14 +338,14 @@ impl Refresher {
     }
 
     fn expire(&mut self) {
-        // What is seen next must be taken in whole.
-        self.looker.forget();
+        // The next poll must return all versions, not only the changed ones.
+        self.poller.forget();
         let known = self.as_of.take();
         self.shared.expire(known, &self.reason);
     }
 }
 
-/// Between 80 and 100 hundredths of it, so that many processes do not look at once.
+/// Returns between 80 and 100 % of `time`, so that many processes do not poll at once.
 fn jittered(time: Duration) -> Duration {
     let random = RandomState::new().hash_one(0u8) % 1000;
     time.mul_f64(0.8 + random as f64 / 5000.0)
@@ -351,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_processes_do_not_look_at_once() {
+    fn many_processes_do_not_poll_at_once() {
         let interval = Duration::from_secs(1);
         let times: std::collections::BTreeSet<_> = (0..100).map(|_| jittered(interval)).collect();
         assert!(times.len() > 50, "{times:?}");

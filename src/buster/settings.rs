@@ -1,26 +1,28 @@
-//! What a `CacheBuster` is started with.
+//! The builder of a `CacheBuster`.
+//!
+//! In: settings. Out: a running `CacheBuster`, or the error of its first poll.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::listener::Listener;
+use super::listener::ChangeListener;
 use super::refresher;
 use super::{CacheBuster, Change};
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
-use crate::store::{Shelf, Store, StoreSettings, Stores};
+use crate::store::{CheckedStore, Store, StoreSettings, Stores};
 
-/// How old a snapshot may be, unless told otherwise.
+/// The default of [`max_staleness`](CacheBusterBuilder::max_staleness).
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
 
-/// How often the database is looked at, unless told otherwise.
+/// The default of [`poll_interval`](CacheBusterBuilder::poll_interval).
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longer times come to the same, and would be beyond what clocks can tell.
+/// The longest time in use: adding longer ones to an `Instant` could overflow.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How a [`CacheBuster`] is to be started.
+/// A builder for a [`CacheBuster`].
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -38,8 +40,8 @@ pub struct CacheBusterBuilder {
     observer: Result<Box<dyn Observer>>,
     max_staleness: Duration,
     poll_interval: Duration,
-    shelf: Result<Shelf>,
-    listener: Option<Listener>,
+    store: Result<CheckedStore>,
+    listener: Option<ChangeListener>,
 }
 
 impl fmt::Debug for CacheBusterBuilder {
@@ -47,7 +49,7 @@ impl fmt::Debug for CacheBusterBuilder {
         f.debug_struct("CacheBusterBuilder")
             .field("max_staleness", &self.max_staleness)
             .field("poll_interval", &self.poll_interval)
-            .field("shelf", &self.shelf)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }
@@ -58,74 +60,76 @@ impl CacheBusterBuilder {
             observer,
             max_staleness: DEFAULT_MAX_STALENESS,
             poll_interval: DEFAULT_POLL_INTERVAL,
-            shelf: Shelf::open(&StoreSettings::memory()),
+            store: CheckedStore::open(&StoreSettings::memory()),
             listener: None,
         }
     }
 
-    /// For how long after the last successful look what it saw may be used;
-    /// [`DEFAULT_MAX_STALENESS`] unless told otherwise.
+    /// Sets how old a snapshot may be before it expires. The default is
+    /// [`DEFAULT_MAX_STALENESS`].
     pub fn max_staleness(mut self, limit: Duration) -> Self {
         self.max_staleness = limit;
         self
     }
 
-    /// How often to look at the database when nobody says that there is something
-    /// to see; [`DEFAULT_POLL_INTERVAL`] unless told otherwise. A commit of which
-    /// nobody tells is seen within it.
+    /// Sets how often to poll the database without a notification. The default is
+    /// [`DEFAULT_POLL_INTERVAL`]. A commit without a notification is seen within this
+    /// interval.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// Where [`Values`](super::Values) are kept: in the store `bustard` of these, or
-    /// else `default`. In memory unless told otherwise. Settings that cannot be are
-    /// an error of [`start`](CacheBusterBuilder::start).
+    /// Stores [`Values`](super::Values) in the store with the alias `bustard`, or else
+    /// `default`. The default is a store in memory. Invalid settings are an error of
+    /// [`start`](CacheBusterBuilder::start).
     pub fn stores(mut self, stores: &Stores) -> Self {
-        self.shelf = Shelf::open(&stores.preferred());
+        self.store = CheckedStore::open(&stores.preferred());
         self
     }
 
-    /// Keeps [`Values`](super::Values) in a store of the caller's own.
+    /// Stores [`Values`](super::Values) in this store.
     pub fn store(mut self, store: impl Store + 'static) -> Self {
-        self.shelf = Ok(Shelf::new(Box::new(store)));
+        self.store = Ok(CheckedStore::new(Box::new(store)));
         self
     }
 
-    /// Has all caches looked at, not only those that there are handles of, and
-    /// calls the function with every change from [`start`](CacheBusterBuilder::start)
-    /// on, in order, on a thread that is there for this alone. What changes while the
-    /// function is busy is one change afterwards. Dropping the last clone of the
-    /// `CacheBuster` waits for it; a function that panics is not called again.
+    /// Calls `listener` with every change after [`start`](CacheBusterBuilder::start), in
+    /// order, on a thread of its own. The `CacheBuster` then reads all caches, not only
+    /// those that have handles.
+    ///
+    /// Changes of one cache that happen while the listener is busy are merged into one.
+    /// Dropping the last clone of the `CacheBuster` waits for the listener to return. A
+    /// listener that panics is not called again.
     pub fn on_change(mut self, listener: impl FnMut(&Change) + Send + 'static) -> Self {
         self.listener = Some(Box::new(listener));
         self
     }
 
-    /// Starts the refresher and returns after its first look.
+    /// Starts the refresher and returns after its first poll.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a bad URL, a database in
-    /// memory, or a `max_staleness` shorter than twice the `poll_interval`;
-    /// otherwise what kept it from looking.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a bad URL, a database in
+    /// memory, or a `max_staleness` shorter than twice the `poll_interval`; otherwise the
+    /// error of the first poll.
     pub fn start(self) -> Result<CacheBuster> {
         if self.poll_interval.is_zero() {
-            return Err(Error::usage("the poll interval of a CacheBuster must be longer than nothing"));
+            return Err(Error::usage("the poll_interval of a CacheBuster must be greater than 0"));
         }
         if self.max_staleness < self.poll_interval.saturating_mul(2) {
             return Err(Error::usage(format!(
                 "the max_staleness of a CacheBuster ({:?}) must be at least twice its poll_interval ({:?})",
                 self.max_staleness, self.poll_interval
             ))
-            .help("otherwise versions would not be known between two looks"));
+            .help("otherwise the versions would be unknown between two polls"));
         }
-        let (observer, shelf) = (self.observer?, self.shelf?);
+        let (observer, store) = (self.observer?, self.store?);
         let times = refresher::Times {
             max_staleness: self.max_staleness.min(FOR_EVER),
             poll_interval: self.poll_interval.min(FOR_EVER / 2),
         };
-        let (shared, threads) = refresher::start(observer, times, shelf, self.listener)?;
+        let (shared, threads) = refresher::start(observer, times, store, self.listener)?;
         Ok(CacheBuster { shared, _threads: Arc::new(threads) })
     }
 }

@@ -1,5 +1,8 @@
-//! What the refresher and everybody else share: slots, the snapshot, and the
-//! count of looks.
+//! State shared by the refresher and all handles: slots, the snapshot, and the count
+//! of polls.
+//!
+//! In: snapshots from the refresher, requests for a poll from callers. Out: versions in
+//! slots, and the wake-up of waiting callers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -10,54 +13,55 @@ use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
 use super::single_flight::Flights;
-use super::snapshot::{Knowledge, Snapshot};
+use super::snapshot::{SnapshotState, Snapshot};
 use crate::engine::observer::Bell;
-use crate::store::Shelf;
+use crate::store::CheckedStore;
 
-/// A cache's place, which its handles read.
+/// The version of one cache, which its handles read.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub name: String,
-    /// The version; 0 while it is not known or the cache is not registered.
+    /// The version; 0 while it is unknown or the cache is not registered.
     pub version: AtomicI64,
 }
 
 pub(super) struct Shared {
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
-    knowledge: ArcSwap<Knowledge>,
+    snapshot: ArcSwap<SnapshotState>,
     bell: Arc<dyn Bell>,
-    /// How many looks have been asked for.
+    /// The number of requested polls.
     asked: AtomicU64,
-    /// Of those, how many a look has begun after and ended, whatever it found.
+    /// The number of requests for which a poll has begun after the request and ended,
+    /// successfully or not.
     answered: AtomicU64,
     ended: Event,
-    /// There is other knowledge than before, or will be none any more.
-    news: Event,
+    /// Notified when the snapshot is replaced or expires, and on close.
+    changed: Event,
     closed: AtomicBool,
-    /// Whether others are to be told with the next look.
+    /// Whether the next poll notifies other processes.
     telling: AtomicBool,
-    pub shelf: Arc<Shelf>,
+    pub store: Arc<CheckedStore>,
     pub flights: Flights,
 }
 
-/// A look that has been asked for.
+/// A request for a poll.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket(u64);
 
 impl Shared {
-    pub(super) fn new(bell: Arc<dyn Bell>, shelf: Shelf) -> Self {
-        let nothing = Knowledge::Unknown { since: None, why: "nobody has looked yet".to_owned() };
+    pub(super) fn new(bell: Arc<dyn Bell>, store: CheckedStore) -> Self {
+        let nothing = SnapshotState::Expired { since: None, why: "the database has not been polled yet".to_owned() };
         Shared {
             slots: Mutex::default(),
-            knowledge: ArcSwap::from_pointee(nothing),
+            snapshot: ArcSwap::from_pointee(nothing),
             bell,
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             ended: Event::new(),
-            news: Event::new(),
+            changed: Event::new(),
             closed: AtomicBool::new(false),
             telling: AtomicBool::new(false),
-            shelf: Arc::new(shelf),
+            store: Arc::new(store),
             flights: Flights::default(),
         }
     }
@@ -67,23 +71,23 @@ impl Shared {
     }
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Slot>>> {
-        // Whoever panicked did not do so half-way through a change.
+        // No code that can panic runs in the middle of a change.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn knowledge(&self) -> Arc<Knowledge> {
-        self.knowledge.load_full()
+    pub(super) fn snapshot(&self) -> Arc<SnapshotState> {
+        self.snapshot.load_full()
     }
 
-    /// Waits for other knowledge than this; `None` once nobody looks any more.
-    pub(super) fn other_than(&self, last: &Arc<Knowledge>) -> Option<Arc<Knowledge>> {
+    /// Waits until the snapshot differs from `last`; `None` once the refresher has ended.
+    pub(super) fn next_snapshot(&self, last: &Arc<SnapshotState>) -> Option<Arc<SnapshotState>> {
         loop {
-            let listener = self.news.listen();
-            // Not half-way through a change: what is told is so in handles, too.
+            let listener = self.changed.listen();
+            // Under the lock, so that the slots agree with the snapshot that is returned.
             let slots = self.slots();
-            let now = self.knowledge();
+            let now = self.snapshot();
             drop(slots);
-            // In this order: what is known at the end is no news.
+            // Checked first: the expiry that comes with the close is not a change.
             if self.closed.load(Ordering::SeqCst) {
                 return None;
             }
@@ -94,20 +98,20 @@ impl Shared {
         }
     }
 
-    /// The slot of a cache, and whether it is a new one.
+    /// Returns the slot of a cache, and whether it is a new one.
     pub(super) fn want(&self, name: &str) -> (Arc<Slot>, bool) {
         let mut slots = self.slots();
         if let Some(slot) = slots.get(name) {
             return (slot.clone(), false);
         }
-        // The snapshot may have it already, and then no look may fill it.
-        let version = AtomicI64::new(self.knowledge().version(name));
+        // The snapshot may already contain the cache, and then no poll may fill the slot.
+        let version = AtomicI64::new(self.snapshot().version(name));
         let slot = Arc::new(Slot { name: name.to_owned(), version });
         slots.insert(name.to_owned(), slot.clone());
         (slot, true)
     }
 
-    /// Gives up a slot that nobody has a handle of but the caller.
+    /// Removes a slot that only the caller has a handle of.
     pub(super) fn forget(&self, name: &str) {
         let mut slots = self.slots();
         if slots.get(name).is_some_and(|slot| Arc::strong_count(slot) <= 2) {
@@ -115,18 +119,18 @@ impl Shared {
         }
     }
 
-    /// The names of all slots.
+    /// Returns the names of all slots.
     pub(super) fn wanted(&self) -> Vec<String> {
         self.slots().keys().cloned().collect()
     }
 
-    /// Asks for a look that begins after this call, and waits until it has ended.
+    /// Requests a poll that begins after this call, and waits until it has ended.
     pub(super) fn look(&self) {
         self.wait(self.ask(false));
     }
 
-    /// The same after a commit: others are told as well, and if the look fails
-    /// nothing from before it counts any more.
+    /// Requests a poll after a commit, and waits until it has ended. The poll notifies
+    /// other processes. If it fails, the snapshot expires.
     pub(super) fn tell(&self) {
         let ticket = self.ask(true);
         self.wait(ticket);
@@ -147,69 +151,70 @@ impl Shared {
         }
     }
 
-    /// What to wait for, if the look has not ended.
+    /// Returns a listener to wait on; `None` if the poll has ended.
     pub(super) fn not_yet(&self, ticket: Ticket) -> Option<EventListener> {
         let ended = || self.answered.load(Ordering::SeqCst) >= ticket.0;
         if ended() {
             return None;
         }
         let listener = self.ended.listen();
-        // It may have ended before there was a listener.
+        // The poll may have ended before the listener was registered.
         if ended() { None } else { Some(listener) }
     }
 
-    /// What the look that begins now answers, and whether it is to tell others.
+    /// Begins a poll: returns the last request that it answers, and whether it notifies
+    /// other processes.
     pub(super) fn begin(&self) -> (Ticket, bool) {
-        // In this order: whoever is answered by this look and has something to tell
-        // has said so before.
+        // In this order: `ask` sets `telling` before it counts the request, so `telling`
+        // is set for every request that this poll answers.
         let ticket = Ticket(self.asked.load(Ordering::SeqCst));
         (ticket, self.telling.swap(false, Ordering::SeqCst))
     }
 
-    /// The look that was to tell others has failed; the next one is to do it.
+    /// Makes the next poll notify other processes, because this one has failed to.
     pub(super) fn tell_later(&self) {
         self.telling.store(true, Ordering::SeqCst);
     }
 
-    /// Lets those go on who have waited for the look.
+    /// Ends a poll: wakes the callers that have waited for it.
     pub(super) fn end(&self, ticket: Ticket) {
         self.answered.fetch_max(ticket.0, Ordering::SeqCst);
         self.ended.notify(usize::MAX);
     }
 
-    /// Nobody will look any more, nor is anything believed.
+    /// Expires the snapshot and wakes all callers, because the refresher has ended.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.expire(None, "the CacheBuster has ended");
         self.end(Ticket(u64::MAX));
     }
 
-    /// Puts a new snapshot in place.
+    /// Replaces the snapshot and the versions in the slots.
     pub(super) fn publish(&self, snapshot: Snapshot) {
         let mut slots = self.slots();
-        // Names that turned out to be none, and that nobody holds on to.
+        // Drop the slots of unregistered caches that have no handle.
         slots.retain(|name, slot| snapshot.caches.contains_key(name) || Arc::strong_count(slot) > 1);
-        let now = Arc::new(Knowledge::Known(snapshot));
-        // First: whoever finds a version in a slot finds it in the snapshot as well.
-        self.knowledge.store(Arc::clone(&now));
+        let now = Arc::new(SnapshotState::Current(snapshot));
+        // The snapshot first: a version that a slot has is then also in the snapshot.
+        self.snapshot.store(Arc::clone(&now));
         for slot in slots.values() {
             let version = now.version(&slot.name);
             slot.version.store(version, Ordering::Release);
         }
-        self.news.notify(usize::MAX);
+        self.changed.notify(usize::MAX);
     }
 
-    /// From here on nothing is known.
+    /// Expires the snapshot. `since` is the time as of which it was current.
     pub(super) fn expire(&self, since: Option<Instant>, why: &str) {
         let slots = self.slots();
-        let since = match &*self.knowledge() {
-            Knowledge::Known(_) => since,
-            Knowledge::Unknown { since, .. } => *since,
+        let since = match &*self.snapshot() {
+            SnapshotState::Current(_) => since,
+            SnapshotState::Expired { since, .. } => *since,
         };
-        self.knowledge.store(Arc::new(Knowledge::Unknown { since, why: why.to_owned() }));
+        self.snapshot.store(Arc::new(SnapshotState::Expired { since, why: why.to_owned() }));
         for slot in slots.values() {
             slot.version.store(0, Ordering::Release);
         }
-        self.news.notify(usize::MAX);
+        self.changed.notify(usize::MAX);
     }
 }

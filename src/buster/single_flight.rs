@@ -1,5 +1,8 @@
-//! One computation per process for a value that many ask for at once: the first
-//! one leads, the others wait for what it lands with.
+//! Single flight: concurrent callers in a process share one computation of a value.
+//! The first caller is the leader and computes; the others wait for its result.
+//!
+//! In: the key of a value. Out: the part of the caller, leader or waiter, and the
+//! encoded value for waiters.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,29 +15,29 @@ use event_listener::{Event, EventListener, Listener};
 use crate::store::EntryKey;
 
 thread_local! {
-    /// The computations that this thread is in the middle of, the innermost last.
+    /// The flights that this thread is computing, the innermost last.
     static INSIDE: RefCell<Vec<Arc<Flight>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The computations under way.
+/// The computations in progress.
 #[derive(Default)]
 pub(super) struct Flights {
-    /// By the whole key of the value, version included.
+    /// By the full key of the value, which includes the version.
     open: Mutex<HashMap<Vec<u8>, Arc<Flight>>>,
 }
 
-/// One of them.
+/// One computation in progress.
 pub(super) struct Flight {
-    /// What it landed with, encoded; `None` if it came to nothing.
+    /// The encoded value; `None` if the computation failed.
     landed: OnceLock<Option<Arc<[u8]>>>,
     ended: Event,
 }
 
-/// The part that one has in a computation.
+/// The caller's part in a computation.
 pub(super) enum Part<'f> {
     Lead(Lead<'f>),
     Follow(Arc<Flight>),
-    /// This is asked for by the very computation: waiting would never end.
+    /// The computation requests its own value: waiting would never end.
     Recursion,
 }
 
@@ -57,27 +60,27 @@ impl Flights {
         Part::Lead(Lead { flights: self, key, flight })
     }
 
-    /// How many wait for others now.
+    /// Returns the number of waiters.
     #[cfg(test)]
     pub(super) fn followers(&self) -> usize {
         self.open().values().map(|flight| flight.ended.total_listeners()).sum()
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<Flight>>> {
-        // No code of others runs under this lock.
+        // No caller's code runs under this lock.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Flight {
-    /// Whether it is what this thread computes now.
+    /// Returns whether this thread is computing this flight.
     fn is_around(self: &Arc<Self>) -> bool {
         let is_inside =
             |inside: &RefCell<Vec<_>>| inside.borrow().iter().any(|flight| Arc::ptr_eq(flight, self));
         INSIDE.try_with(is_inside).unwrap_or(false)
     }
 
-    /// Waits for the leader.
+    /// Waits for the leader; `None` if its computation failed.
     pub(super) fn wait(&self) -> Option<Arc<[u8]>> {
         while let Some(listener) = self.not_yet() {
             listener.wait();
@@ -85,7 +88,7 @@ impl Flight {
         self.landed.get().cloned().flatten()
     }
 
-    /// The same without blocking the thread.
+    /// [`wait`](Self::wait) without blocking the thread.
     #[cfg(feature = "tokio")]
     pub(super) async fn wait_async(&self) -> Option<Arc<[u8]>> {
         while let Some(listener) = self.not_yet() {
@@ -103,19 +106,20 @@ impl Flight {
     }
 }
 
-/// Whoever computes. However this ends, by an error or a panic too, the others go on.
+/// The leader's part. Dropping it ends the flight, also after an error or a panic, so
+/// that the waiters go on.
 pub(super) struct Lead<'f> {
     flights: &'f Flights,
     key: Vec<u8>,
     flight: Arc<Flight>,
 }
 
-/// As long as there is one, this thread computes for a flight.
+/// Marks this thread as computing a flight until it is dropped.
 struct Inside;
 
 impl Inside {
     fn of(flight: &Arc<Flight>) -> Self {
-        // A thread that is ending keeps no account any more.
+        // Fails only while the thread ends and its locals are gone.
         let _ = INSIDE.try_with(|inside| inside.borrow_mut().push(flight.clone()));
         Inside
     }
@@ -128,20 +132,20 @@ impl Drop for Inside {
 }
 
 impl Lead<'_> {
-    /// Computes. What it asks for itself is found to be a recursion.
+    /// Runs the computation. If it requests its own value, it gets `Part::Recursion`.
     pub(super) fn compute<R>(&self, computation: impl FnOnce() -> R) -> R {
         let _inside = Inside::of(&self.flight);
         computation()
     }
 
-    /// The same for a computation that goes on whenever it is polled.
+    /// [`compute`](Self::compute) for an asynchronous computation.
     #[cfg(feature = "tokio")]
     pub(super) async fn compute_async<F: Future>(&self, computation: F) -> F::Output {
         let mut computation = pin!(computation);
         poll_fn(|context| self.compute(|| computation.as_mut().poll(context))).await
     }
 
-    /// Hands the others what has been computed.
+    /// Ends the flight and passes the encoded value to the waiters.
     pub(super) fn land(self, encoded: Arc<[u8]>) {
         let _ = self.flight.landed.set(Some(encoded));
     }
@@ -150,7 +154,7 @@ impl Lead<'_> {
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         self.flights.open().remove(&self.key);
-        // Already set if it has landed.
+        // Has no effect after `land`.
         let _ = self.flight.landed.set(None);
         self.flight.ended.notify(usize::MAX);
     }
@@ -163,7 +167,7 @@ mod tests {
     #[test]
     fn followers_get_what_the_leader_lands_with() {
         let flights = Flights::default();
-        let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("nobody leads yet") };
+        let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
         assert!(matches!(flights.join_whole(b"other".to_vec()), Part::Lead(_)));
         std::thread::scope(|scope| {
             let followers: Vec<_> = (0..4)
@@ -171,7 +175,7 @@ mod tests {
                     let Part::Follow(flight) =
                         scope.spawn(|| flights.join_whole(b"k".to_vec())).join().unwrap()
                     else {
-                        panic!("somebody leads")
+                        panic!("there is a leader")
                     };
                     scope.spawn(move || flight.wait())
                 })
@@ -181,15 +185,15 @@ mod tests {
                 assert_eq!(follower.join().unwrap().as_deref(), Some(&b"value"[..]));
             }
         });
-        assert!(matches!(flights.join_whole(b"k".to_vec()), Part::Lead(_)), "the next one computes anew");
+        assert!(matches!(flights.join_whole(b"k".to_vec()), Part::Lead(_)), "the next caller computes again");
     }
 
     #[test]
-    fn a_leader_that_panics_lets_the_others_go_on() {
+    fn waiters_go_on_after_a_leader_panics() {
         let flights = Flights::default();
         std::thread::scope(|scope| {
-            let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("nobody leads yet") };
-            let Part::Follow(flight) = flights.join_whole(b"k".to_vec()) else { panic!("somebody leads") };
+            let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
+            let Part::Follow(flight) = flights.join_whole(b"k".to_vec()) else { panic!("there is a leader") };
             let leader = scope.spawn(move || {
                 let _lead = lead;
                 panic!("the computation fails");
@@ -202,12 +206,12 @@ mod tests {
     #[test]
     fn a_leader_does_not_wait_for_itself() {
         let flights = Flights::default();
-        let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("nobody leads yet") };
-        let Part::Lead(other) = flights.join_whole(b"other".to_vec()) else { panic!("nobody leads yet") };
+        let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
+        let Part::Lead(other) = flights.join_whole(b"other".to_vec()) else { panic!("there is no leader yet") };
         let asked = || flights.join_whole(b"k".to_vec());
         assert!(matches!(lead.compute(asked), Part::Recursion));
         assert!(matches!(lead.compute(|| other.compute(asked)), Part::Recursion));
         assert!(matches!(other.compute(asked), Part::Follow(_)));
-        assert!(matches!(asked(), Part::Follow(_)), "it has stopped computing, and not landed");
+        assert!(matches!(asked(), Part::Follow(_)), "the leader has stopped computing, but the flight has not ended");
     }
 }

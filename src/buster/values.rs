@@ -1,5 +1,8 @@
-//! Cached values: computed when they are not there, filed under the version that
-//! was read before the data.
+//! Cached values: computed on a miss and stored under the version that was read
+//! before the data.
+//!
+//! In: a key and a function that loads its value. Out: the value, from the store if
+//! it has one for the current version.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,14 +17,14 @@ use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::registry::identity;
-use crate::store::{EntryKey, Shelf};
+use crate::store::{EntryKey, CheckedStore};
 
-/// Values of one type that are kept under a cache's version, as JSON.
+/// Values of one type, stored as JSON under the version of a cache.
 ///
-/// Each is filed under app, cache, format number, the version that was current
-/// before its data was read, and a key. What is computed for an earlier version
-/// is never found under a later one. Where the version is not known, or the store
-/// does not answer, values are computed and not kept.
+/// The key of an entry consists of the app, the cache, the format number, the version
+/// that was current before the data was read, and the caller's key. A value that was
+/// computed for an earlier version is therefore never returned for a later one. If the
+/// version is unknown or the store does not answer, values are computed and not stored.
 ///
 /// ```
 /// use bustard::{App, CacheBuster, Migration, Migrator};
@@ -84,14 +87,15 @@ impl<T> Values<T> {
         &self.cache
     }
 
-    pub(super) fn shelf(&self) -> &Arc<Shelf> {
-        &self.shared.shelf
+    pub(super) fn store(&self) -> &Arc<CheckedStore> {
+        &self.shared.store
     }
 
-    /// Where a value belongs now; `None` while the version is not known.
+    /// Returns the entry of `key` under the current version; `None` while the version is
+    /// unknown.
     pub(super) fn filing_now(&self, key: &str) -> Option<Filing> {
-        let knowledge = self.shared.knowledge();
-        Some(self.filing(knowledge.get(&self.cache)?.identity, key))
+        let snapshot = self.shared.snapshot();
+        Some(self.filing(snapshot.get(&self.cache)?.identity, key))
     }
 
     pub(super) fn filing(&self, identity: Identity, key: &str) -> Filing {
@@ -100,7 +104,7 @@ impl<T> Values<T> {
     }
 }
 
-/// Where a value belongs.
+/// The owned parts of an entry's key.
 #[derive(Clone)]
 pub(super) struct Filing {
     app: Arc<str>,
@@ -115,27 +119,27 @@ impl Filing {
         EntryKey::new(&self.app, &self.cache, self.format, self.identity, self.key.as_bytes())
     }
 
-    pub(super) fn find<T: DeserializeOwned>(&self, shelf: &Shelf) -> Option<T> {
-        decode(&shelf.get(&self.key())?)
+    pub(super) fn find<T: DeserializeOwned>(&self, store: &CheckedStore) -> Option<T> {
+        decode(&store.get(&self.key())?)
     }
 
-    pub(super) fn file(&self, shelf: &Shelf, bytes: &[u8]) {
-        shelf.set(&self.key(), bytes);
+    pub(super) fn file(&self, store: &CheckedStore, bytes: &[u8]) {
+        store.set(&self.key(), bytes);
     }
 }
 
 impl<T: Serialize + DeserializeOwned> Values<T> {
-    /// The value under the key, computed by `load` if it is not there. Many who
-    /// ask at once in this process wait for one computation.
+    /// Returns the value under `key`, computing it with `load` on a miss. Concurrent
+    /// callers in this process share one computation (single flight).
     ///
-    /// `load` must see at least what the versions are read from: the same database,
-    /// not a replica of it, and no transaction whose snapshot is from before this
-    /// call, or that has invalidated the cache and is not committed.
-    /// [`get_or_try_insert_in`](Values::get_or_try_insert_in) is for those.
+    /// `load` must read data that is at least as recent as the version: from the same
+    /// database and not from a replica, and not in a transaction whose snapshot is older
+    /// than this call or which has invalidated the cache and is not committed. Use
+    /// [`get_or_try_insert_in`](Values::get_or_try_insert_in) in such a transaction.
     ///
-    /// A computation may ask for other values, as long as these do not ask for its
-    /// own in turn: on two threads, each would wait for the other. And it must not
-    /// need what those who wait for it hold, such as the last connection of a pool.
+    /// `load` may request other values, but two values must not request each other:
+    /// on two threads, each computation would wait for the other. `load` must not need
+    /// a resource that waiting callers hold, such as the last connection of a pool.
     pub fn get_or_insert_with(&self, key: &str, load: impl FnOnce() -> T) -> T {
         let loaded = self.get_or_try_insert_with(key, || Ok::<T, std::convert::Infallible>(load()));
         match loaded {
@@ -144,16 +148,16 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         }
     }
 
-    /// The same with a computation that can fail. Whoever waited for one that
-    /// failed computes for itself.
+    /// Returns the value under `key`, computing it with a fallible `load` on a miss. If
+    /// the leader's computation fails, each waiter computes the value itself.
     ///
     /// # Errors
     ///
-    /// Those of `load`.
+    /// Returns the error of `load`.
     pub fn get_or_try_insert_with<E>(&self, key: &str, load: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        // The version first, then the data.
+        // The version must be read before the data.
         let Some(filing) = self.filing_now(key) else { return load() };
-        if let Some(value) = filing.find(self.shelf()) {
+        if let Some(value) = filing.find(self.store()) {
             return Ok(value);
         }
         let lead = match self.shared.flights.join(&filing.key()) {
@@ -161,12 +165,13 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             Part::Recursion => return load(),
             Part::Follow(flight) => match flight.wait().and_then(|bytes| decode(&bytes)) {
                 Some(value) => return Ok(value),
-                // Not one after the other, each waiting for a database that is down.
+                // The leader failed. Waiters compute concurrently: in turn, each would
+                // wait for a database that is down.
                 None => None,
             },
         };
-        // Another leader may have landed between the look and the take-off.
-        if let Some(value) = filing.find(self.shelf()) {
+        // Another leader may have stored the value between the lookup and the join.
+        if let Some(value) = filing.find(self.store()) {
             return Ok(value);
         }
         let value = match &lead {
@@ -174,8 +179,9 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             None => load()?,
         };
         if let Some(bytes) = encode(&value) {
-            // Filed before it lands: then nobody finds neither.
-            filing.file(self.shelf(), &bytes);
+            // Store the value before ending the flight, so that a later caller finds
+            // one or the other.
+            filing.file(self.store(), &bytes);
             if let Some(lead) = lead {
                 lead.land(bytes);
             }
@@ -183,19 +189,22 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         Ok(value)
     }
 
-    /// The same on a connection or in an open transaction, which `load` gets back:
-    /// the version is read there first, in the transaction's snapshot. So what an
-    /// old snapshot reads is filed under an old version, and nothing is kept that
-    /// a transaction reads after having invalidated the cache itself. (On SQLite,
-    /// which does not tell, after having written anything.) So invalidate before
-    /// you read back what you have written.
+    /// Returns the value under `key`, reading the version on `executor` first and passing
+    /// `executor` to `load` on a miss.
     ///
-    /// On a connection this is the strict form: what it returns was current when
-    /// it was called, whatever the refresher knows.
+    /// In a transaction the version is read in the transaction's snapshot, so a value
+    /// that was read in an old snapshot is stored under an old version. If the
+    /// transaction has invalidated the cache itself, the value is not stored. SQLite
+    /// does not report this, so there the value is not stored if the transaction has
+    /// written anything. Invalidate the cache before reading back what the transaction
+    /// has written.
+    ///
+    /// On a connection this is the strict form: the value was current when this was
+    /// called, independently of the refresher.
     ///
     /// # Errors
     ///
-    /// Those of `load`, and those of reading the version.
+    /// Returns the error of `load`, or of reading the version.
     pub fn get_or_try_insert_in<X: Executor, E: From<Error>>(
         &self,
         executor: &mut X,
@@ -207,26 +216,26 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             return load(executor);
         }
         let filing = self.filing(sight.identity, key);
-        if let Some(value) = filing.find(self.shelf()) {
+        if let Some(value) = filing.find(self.store()) {
             return Ok(value);
         }
         let value = load(executor)?;
         if let Some(bytes) = encode(&value) {
-            filing.file(self.shelf(), &bytes);
+            filing.file(self.store(), &bytes);
         }
         Ok(value)
     }
 }
 
-/// A value that has no JSON is not kept.
+/// Serializes a value; `None` if it has no JSON form, and is then not stored.
 pub(super) fn encode<T: Serialize>(value: &T) -> Option<Arc<[u8]>> {
     serde_json::to_vec(value)
         .map(Into::into)
-        .inspect_err(|error| log::warn!("a value cannot be written as JSON, and is not cached: {error}"))
+        .inspect_err(|error| log::warn!("cannot serialize a value as JSON; it is not cached: {error}"))
         .ok()
 }
 
-/// What is not JSON of the type is a miss.
+/// Deserializes a value; other JSON than the type's is a miss.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }

@@ -73,7 +73,7 @@ fn mistakes_have_a_place_and_advice() {
       help: did you mean `each`?
     ");
     insta::assert_snapshot!(error("[migrate]\nlock_wait = \"soon\"\n"), @r"
-    `soon` is no duration: write it like 15m, 90s, 1h30m or 500ms
+    `soon` is not a duration: write it like 15m, 90s, 1h30m or 500ms
       --> etc/bustard.toml:2:13
     ");
     insta::assert_snapshot!(error("[[apps]]\nlabel = \"forum\"\n"), @r"
@@ -89,7 +89,7 @@ fn mistakes_have_a_place_and_advice() {
       --> etc/bustard.toml:1:34
     ");
     insta::assert_snapshot!(error("[stores.default]\nbackend = \"memory\"\nttl = \"soon\"\n"), @r"
-    `soon` is no duration: write it like 15m, 90s, 1h30m or 500ms
+    `soon` is not a duration: write it like 15m, 90s, 1h30m or 500ms
       --> etc/bustard.toml:3:7
     ");
     insta::assert_snapshot!(error("[stores.default]\nbackend = \"memory\"\nkey_perfix = \"f:\"\n"), @r"

@@ -97,7 +97,7 @@ pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
 
 /// The error for a row of the registry that Bustard has not written.
 pub(crate) fn not_a_version() -> Error {
-    Error::new(ErrorKind::Failed, "the registry holds something that is no cache version")
+    Error::new(ErrorKind::Failed, "the registry holds something that is not a cache version")
         .help("its tables are Bustard's own: nothing else should write to them")
 }
 

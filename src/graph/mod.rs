@@ -1,10 +1,12 @@
 //! The order of migrations across apps.
 //!
-//! In: the loaded apps. Out: every migration once, after all that it depends
-//! on; among what is free to go, repeatable migrations first, and then the smallest
-//! (app, version), so that the order is the same every time and another app does not
-//! change that of the others. Cycles and missing migrations are named with the place
-//! of the directive, also where something else is wrong with the sources of an app.
+//! In: the loaded apps. Out: all migrations, each after its dependencies, or diagnostics
+//! of dependency cycles and missing dependencies with the place of the directive.
+//!
+//! Among migrations without pending dependencies, repeatable ones come first, then the
+//! smallest (app, version). The order is therefore deterministic, and adding an app does
+//! not change the order of the others. Diagnostics are reported even if the sources of
+//! an app have other errors.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -17,51 +19,52 @@ use petgraph::visit::EdgeRef;
 use crate::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::model::{BUSTARD, Dependency, LoadedApp, Which};
 
-/// An app's index and a migration's index in it.
+/// The index of an app and the index of a migration in the app.
 pub(crate) type Node = (usize, usize);
 
-/// How a migration says that it comes before or after another.
+/// The directive that declares the order of two migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Asked {
-    /// The later one depends on the earlier one.
+    /// The later migration depends on the earlier one.
     DependsOn,
-    /// The later one depends on the whole app, whose last migration the earlier one is.
+    /// The later migration depends on the whole app of the earlier one, which is the last
+    /// migration of that app.
     DependsOnApp,
-    /// The earlier one is required by the later one.
+    /// The earlier migration is required by the later one.
     RequiredBy,
 }
 
-/// Why one migration comes before another.
+/// The reason why one migration comes before another.
 #[derive(Clone, Debug)]
-enum Reason {
+enum EdgeReason {
     /// The order of versions within an app.
     Versions,
     /// Repeatable migrations come after the versions of their app.
     Repeatable,
-    /// Bustard's own tables and functions, which every app needs.
+    /// Every app depends on Bustard's own tables and functions.
     Bustard,
-    /// A directive, here.
-    Asked(Asked, Option<Place>),
+    /// A directive, with its place.
+    Declared(Asked, Option<Place>),
 }
 
-/// Edges go from a migration to those that come after it.
-type Edges = DiGraph<Node, Reason>;
+/// A graph whose edges lead from a migration to later ones.
+type Edges = DiGraph<Node, EdgeReason>;
 
-/// All migrations, what each needs, and the order in which they can be applied.
+/// All migrations, their dependencies, and an order in which they can be applied.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     pub order: Vec<Node>,
-    needs: HashMap<Node, Vec<Node>>,
+    dependencies: HashMap<Node, Vec<Node>>,
     edges: Edges,
 }
 
 impl Graph {
-    /// An app in `broken` may lack a migration, or have a version twice: a
-    /// dependency that cannot be found there is not reported.
+    /// Builds the graph. An app in `broken` may lack migrations or have duplicate versions,
+    /// so a missing dependency on such an app is not reported.
     ///
-    /// Each diagnostic comes with the index of the app that asked; cycles, which
-    /// concern more than one, with an index after all of them.
+    /// Each diagnostic has the index of the app whose directive it is about. Cycles, which
+    /// involve several apps, have an index after all apps.
     pub(crate) fn new(apps: &[LoadedApp], broken: &HashSet<usize>) -> Result<Self, Vec<(usize, Diagnostic)>> {
         let mut errors = Vec::new();
         let edges = build(apps, broken, &mut errors);
@@ -72,33 +75,34 @@ impl Graph {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let needed =
+        let direct =
             |at| edges.neighbors_directed(at, Direction::Incoming).map(|before| edges[before]).collect();
-        let needs = edges.node_indices().map(|at| (edges[at], needed(at))).collect();
-        Ok(Graph { order, needs, edges })
+        let dependencies = edges.node_indices().map(|at| (edges[at], direct(at))).collect();
+        Ok(Graph { order, dependencies, edges })
     }
 
-    /// What must be applied just before this one.
-    pub(crate) fn needs(&self, node: Node) -> &[Node] {
-        self.needs.get(&node).map_or(&[], Vec::as_slice)
+    /// Returns the direct dependencies of a migration.
+    pub(crate) fn dependencies(&self, node: Node) -> &[Node] {
+        self.dependencies.get(&node).map_or(&[], Vec::as_slice)
     }
 
-    /// What directives ask for: what comes before, what after, how and where that was said.
-    pub(crate) fn asked(&self) -> impl Iterator<Item = (Node, Node, Asked, Option<&Place>)> {
+    /// Returns the declared dependencies: the earlier migration, the later one, the
+    /// directive and its place.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (Node, Node, Asked, Option<&Place>)> {
         self.edges.edge_references().filter_map(|edge| match edge.weight() {
-            Reason::Versions | Reason::Repeatable | Reason::Bustard => None,
-            Reason::Asked(asked, place) => {
+            EdgeReason::Versions | EdgeReason::Repeatable | EdgeReason::Bustard => None,
+            EdgeReason::Declared(asked, place) => {
                 Some((self.edges[edge.source()], self.edges[edge.target()], *asked, place.as_ref()))
             }
         })
     }
 
-    /// The migration and all that it needs, however far back.
-    pub(crate) fn with_needs(&self, node: Node) -> HashSet<Node> {
+    /// Returns the migration and all its direct and indirect dependencies.
+    pub(crate) fn with_dependencies(&self, node: Node) -> HashSet<Node> {
         let mut found = HashSet::from([node]);
         let mut open = vec![node];
         while let Some(next) = open.pop() {
-            open.extend(self.needs(next).iter().copied().filter(|needed| found.insert(*needed)));
+            open.extend(self.dependencies(next).iter().copied().filter(|dependency| found.insert(*dependency)));
         }
         found
     }
@@ -114,20 +118,20 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
     let labels: HashMap<&str, usize> =
         apps.iter().enumerate().map(|(a, app)| (app.label.as_str(), a)).collect();
 
-    // Bustard's own first: the others need the last of them.
+    // Bustard's own migrations first, because every other app depends on the last of them.
     let others = (0..apps.len()).filter(|a| own != Some(*a));
     for a in own.into_iter().chain(others) {
         let app = &apps[a];
         let (versions, repeatables) = nodes[a].split_at(app.first_repeatable());
         for pair in versions.windows(2) {
-            graph.add_edge(pair[0], pair[1], Reason::Versions);
+            graph.add_edge(pair[0], pair[1], EdgeReason::Versions);
         }
         if let Some(last) = versions.last() {
-            repeatables.iter().for_each(|node| _ = graph.add_edge(*last, *node, Reason::Repeatable));
+            repeatables.iter().for_each(|node| _ = graph.add_edge(*last, *node, EdgeReason::Repeatable));
         }
         if let Some(last_own) = last_own {
             let first = versions.first().map_or(repeatables, std::slice::from_ref);
-            first.iter().for_each(|node| _ = graph.add_edge(last_own, *node, Reason::Bustard));
+            first.iter().for_each(|node| _ = graph.add_edge(last_own, *node, EdgeReason::Bustard));
         }
         for (m, migration) in app.migrations.iter().enumerate() {
             let this = nodes[a][m];
@@ -136,7 +140,7 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
                 Which::Version(_) | Which::Repeatable(_) => Asked::DependsOn,
                 Which::All => Asked::DependsOnApp,
             };
-            let who = |relation| format!("{}:{} {relation}", app.label, migration.id);
+            let subject = |relation| format!("{}:{} {relation}", app.label, migration.id);
             for (dependency, how) in (migration.migration.depends_on.iter().map(|d| (d, depends(d))))
                 .chain(migration.migration.required_by.iter().map(|d| (d, Asked::RequiredBy)))
             {
@@ -145,11 +149,11 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
                         let other = nodes[a][m];
                         let (before, after) =
                             if how == Asked::RequiredBy { (this, other) } else { (other, this) };
-                        graph.add_edge(before, after, Reason::Asked(how, place(dependency)));
+                        graph.add_edge(before, after, EdgeReason::Declared(how, place(dependency)));
                     }),
                     Err(mut error) => {
-                        let who = who(if how == Asked::RequiredBy { "is required by" } else { "depends on" });
-                        error.message = format!("{who} {}", error.message);
+                        let relation = if how == Asked::RequiredBy { "is required by" } else { "depends on" };
+                        error.message = format!("{} {}", subject(relation), error.message);
                         let error = match place(dependency) {
                             Some(place) => error.at(place),
                             None => error,
@@ -166,21 +170,22 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
     graph
 }
 
-/// Fixes the order of Bustard's own, so that one edge makes an app come after all of
-/// them. Returns the last one.
+/// Chains Bustard's own migrations, so that one edge makes an app come after all of them.
+/// Returns the last one.
 fn chain(graph: &mut Edges, apps: &[LoadedApp], own: usize, nodes: &[NodeIndex]) -> Option<NodeIndex> {
     let order: Vec<NodeIndex> =
         sorted(graph, apps).into_iter().filter(|(a, _)| *a == own).map(|(_, m)| nodes[m]).collect();
     for pair in order.windows(2) {
         if !graph.contains_edge(pair[0], pair[1]) {
-            graph.add_edge(pair[0], pair[1], Reason::Bustard);
+            graph.add_edge(pair[0], pair[1], EdgeReason::Bustard);
         }
     }
     order.last().copied()
 }
 
-/// The migrations that are meant: of a whole app, those that come last. None where an
-/// app without migrations is, or where it may be what is wrong with its app.
+/// Returns the migrations that a dependency refers to; for a whole app, the last ones.
+/// Returns no migration if the app has none, or if the app is broken and the migration is
+/// missing or ambiguous.
 fn find(
     dependency: &Dependency,
     asking: usize,
@@ -193,7 +198,7 @@ fn find(
         let error = Diagnostic::new(Code::UnknownApp, format!("the app `{label}`, which does not exist"));
         let mut names: Vec<&str> = labels.keys().copied().collect();
         names.sort_unstable();
-        // An app that depends on itself is another error.
+        // A dependency on the app itself is another error, so do not suggest it.
         let others = names.iter().copied().filter(|name| *name != apps[asking].label);
         return Err(error.help(match nearest(label, others) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -204,9 +209,9 @@ fn find(
     let found = match &dependency.which {
         Which::All if a == asking => {
             let error = Diagnostic::new(Code::SelfDependency, format!("its own app `{label}` as a whole"));
-            return Err(error.help("name a version; those below its own come first anyway"));
+            return Err(error.help("name a version; lower versions of the app are applied first anyway"));
         }
-        // Its other migrations come before these.
+        // All other migrations of the app come before these.
         Which::All => {
             let last = app.migrations.len().saturating_sub(1).min(app.first_repeatable());
             return Ok((last..app.migrations.len()).map(|m| (a, m)).collect());
@@ -227,7 +232,7 @@ fn find(
     Err(missing(app, &dependency.which))
 }
 
-/// About a migration that the app does not have.
+/// Returns the diagnostic of a dependency on a migration that the app does not have.
 fn missing(app: &LoadedApp, which: &Which) -> Diagnostic {
     let label = &app.label;
     let what = match which {
@@ -241,7 +246,7 @@ fn missing(app: &LoadedApp, which: &Which) -> Diagnostic {
     };
     Diagnostic::new(Code::UnknownDependency, message).help(match alike {
         [] if matches!(which, Which::Repeatable(_)) => "it has no repeatable migration".to_owned(),
-        [] => "it has none at all".to_owned(),
+        [] => "it has no migrations".to_owned(),
         some if some.len() <= 8 => {
             let ids: Vec<String> = some.iter().map(|migration| migration.id.to_string()).collect();
             format!("it has {}", ids.join(", "))
@@ -253,8 +258,8 @@ fn missing(app: &LoadedApp, which: &Which) -> Diagnostic {
     })
 }
 
-/// Kahn's algorithm (1962), with a heap of what is free to go. What waits for
-/// itself is left out.
+/// Sorts the migrations topologically by Kahn's algorithm (1962), with a heap of the
+/// migrations without pending dependencies. Migrations in a cycle are left out.
 fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
     let key = |node: NodeIndex| {
         let (a, m) = graph[node];
@@ -277,40 +282,42 @@ fn sorted(graph: &Edges, apps: &[LoadedApp]) -> Vec<Node> {
     order
 }
 
-/// A diagnostic for each group of migrations that depend on one another.
+/// Returns a diagnostic for each strongly connected component: a group of migrations that
+/// depend on one another.
 fn cycles(graph: &Edges, apps: &[LoadedApp]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    // The other algorithm, Tarjan's, is recursive: as deep as a history is long.
-    for knot in kosaraju_scc(graph) {
+    // Tarjan's algorithm is recursive, and the depth would be the length of a history.
+    for component in kosaraju_scc(graph) {
         let itself = |node: NodeIndex| graph.contains_edge(node, node);
-        let Some(&start) = knot.iter().min_by_key(|node| {
+        let Some(&start) = component.iter().min_by_key(|node| {
             let (a, m) = graph[**node];
             (&apps[a].label, m)
         }) else {
             continue;
         };
-        if knot.len() == 1 && !itself(start) {
+        if component.len() == 1 && !itself(start) {
             continue;
         }
-        found.push(describe(around(graph, start, &knot, apps), graph, apps));
+        found.push(describe(around(graph, start, &component, apps), graph, apps));
     }
     found.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
     found
 }
 
-/// The shortest way from a migration to itself, backwards: each depends on the next.
+/// Returns the shortest cycle through a migration. Each element depends on the next.
 fn around(
     graph: &Edges,
     start: NodeIndex,
-    knot: &[NodeIndex],
+    component: &[NodeIndex],
     apps: &[LoadedApp],
-) -> Vec<(NodeIndex, Reason)> {
-    let knot: HashSet<NodeIndex> = knot.iter().copied().collect();
-    let mut came_from: HashMap<NodeIndex, (NodeIndex, Reason)> = HashMap::new();
+) -> Vec<(NodeIndex, EdgeReason)> {
+    let component: HashSet<NodeIndex> = component.iter().copied().collect();
+    let mut came_from: HashMap<NodeIndex, (NodeIndex, EdgeReason)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
         let mut before: Vec<_> = graph.edges_directed(node, petgraph::Incoming).collect();
-        // Of ways that are equally short the same one, whatever the order of the apps.
+        // Sorted, so that the choice among equally short cycles does not depend on the
+        // order of the apps.
         before.sort_by_key(|edge| {
             let (a, m) = graph[edge.source()];
             (&apps[a].label, m)
@@ -327,34 +334,34 @@ fn around(
                 path.reverse();
                 return path;
             }
-            if knot.contains(&next) && next != node && !came_from.contains_key(&next) {
+            if component.contains(&next) && next != node && !came_from.contains_key(&next) {
                 came_from.insert(next, (node, edge.weight().clone()));
                 queue.push_back(next);
             }
         }
     }
-    // Not reached: a knot is what can be reached from itself.
+    // Not reached: in a component, every migration can be reached from itself.
     Vec::new()
 }
 
-fn describe(mut path: Vec<(NodeIndex, Reason)>, graph: &Edges, apps: &[LoadedApp]) -> Diagnostic {
-    // From one version of an app to another it may be a long way.
-    path.dedup_by(|next, last| matches!((&next.1, &last.1), (Reason::Versions, Reason::Versions)));
-    let called = |node: NodeIndex| {
+fn describe(mut path: Vec<(NodeIndex, EdgeReason)>, graph: &Edges, apps: &[LoadedApp]) -> Diagnostic {
+    // Show a run of consecutive versions of an app as one step.
+    path.dedup_by(|next, last| matches!((&next.1, &last.1), (EdgeReason::Versions, EdgeReason::Versions)));
+    let name = |node: NodeIndex| {
         let (a, m) = graph[node];
         format!("{} {}", apps[a].label, apps[a].migrations[m].id.short())
     };
-    let mut names: Vec<String> = path.iter().map(|(node, _)| called(*node)).collect();
+    let mut names: Vec<String> = path.iter().map(|(node, _)| name(*node)).collect();
     names.extend(names.first().cloned());
     let mut steps = Vec::new();
     let mut first_place = None;
     for (pair, (_, reason)) in names.windows(2).zip(&path) {
         let why = match reason {
-            Reason::Versions => "the order of versions".to_owned(),
-            Reason::Repeatable => "repeatable migrations come after the versions of their app".to_owned(),
-            Reason::Bustard => "every app depends on Bustard's own tables and functions".to_owned(),
-            Reason::Asked(_, None) => "declared in code".to_owned(),
-            Reason::Asked(_, Some(place)) => {
+            EdgeReason::Versions => "the order of versions".to_owned(),
+            EdgeReason::Repeatable => "repeatable migrations come after the versions of their app".to_owned(),
+            EdgeReason::Bustard => "every app depends on Bustard's own tables and functions".to_owned(),
+            EdgeReason::Declared(_, None) => "declared in code".to_owned(),
+            EdgeReason::Declared(_, Some(place)) => {
                 first_place.get_or_insert_with(|| place.clone());
                 format!("declared in {place}")
             }

@@ -30,7 +30,7 @@ fn problems(apps: &[LoadedApp]) -> Vec<String> {
     problems_beside(apps, [])
 }
 
-/// What is left to say where something is wrong with these apps already.
+/// Returns the diagnostics of the graph when the apps in `broken` have other errors.
 fn problems_beside<const N: usize>(apps: &[LoadedApp], broken: [usize; N]) -> Vec<String> {
     let problems = Graph::new(apps, &HashSet::from(broken)).expect_err("there is no order");
     problems.iter().map(|(_, error)| error.report().to_string()).collect()
@@ -100,9 +100,9 @@ fn repeatable_migrations_come_after_their_versions_and_before_what_depends_on_th
     ];
     assert_eq!(ids(&apps), expected);
     let graph = Graph::new(&apps, &HashSet::new()).expect("there is an order");
-    // One edge leads from Bustard's own to each app, however many its own are.
-    assert_eq!(graph.needs((1, 0)).iter().filter(|(a, _)| *a == 4).count(), 1);
-    assert_eq!(graph.with_needs((3, 0)).len(), 3 + 3 + 1);
+    // One edge leads from Bustard's own migrations to each app, whatever their number.
+    assert_eq!(graph.dependencies((1, 0)).iter().filter(|(a, _)| *a == 4).count(), 1);
+    assert_eq!(graph.with_dependencies((3, 0)).len(), 3 + 3 + 1);
 }
 
 #[test]
@@ -144,17 +144,17 @@ fn a_missing_repeatable_migration_is_named() {
 }
 
 #[test]
-fn what_a_migration_needs() {
-    let asking = [(1, Migration::new()), (2, Migration::new().depends_on("b", 1))];
-    let apps = [plain("bustard", [1]), app("a", asking), plain("b", [1, 2])];
+fn dependencies_of_a_migration() {
+    let dependents = [(1, Migration::new()), (2, Migration::new().depends_on("b", 1))];
+    let apps = [plain("bustard", [1]), app("a", dependents), plain("b", [1, 2])];
     let graph = Graph::new(&apps, &HashSet::new()).expect("there is an order");
-    assert_eq!(graph.needs((1, 0)), [(0, 0)]);
-    assert_eq!(HashSet::from_iter(graph.needs((1, 1)).iter().copied()), HashSet::from([(1, 0), (2, 0)]));
-    assert_eq!(graph.with_needs((1, 1)), HashSet::from([(0, 0), (1, 0), (1, 1), (2, 0)]));
+    assert_eq!(graph.dependencies((1, 0)), [(0, 0)]);
+    assert_eq!(HashSet::from_iter(graph.dependencies((1, 1)).iter().copied()), HashSet::from([(1, 0), (2, 0)]));
+    assert_eq!(graph.with_dependencies((1, 1)), HashSet::from([(0, 0), (1, 0), (1, 1), (2, 0)]));
 }
 
 #[test]
-fn what_is_missing_is_named_with_who_asked() {
+fn missing_dependencies_are_named_with_their_dependents() {
     let apps = [
         app(
             "bans",
@@ -171,7 +171,7 @@ fn what_is_missing_is_named_with_who_asked() {
         ]
     );
     let near = [app("ban", [(1, Migration::new().depends_on("bans", 1))]), plain("forum", [1])];
-    assert!(problems(&near)[0].ends_with("help: the apps of this run are ban, forum"), "nobody means itself");
+    assert!(problems(&near)[0].ends_with("help: the apps of this run are ban, forum"), "an app is not suggested to itself");
     let itself = [app("a", [(1, Migration::new().depends_on_app("a"))])];
     assert!(
         problems(&itself)[0]
@@ -180,7 +180,7 @@ fn what_is_missing_is_named_with_who_asked() {
 }
 
 #[test]
-fn a_circle_is_shown_all_around() {
+fn a_cycle_is_shown_completely() {
     let apps = [
         app("a", [(1, Migration::new()), (2, Migration::new().depends_on("b", 1))]),
         app("b", [(1, Migration::new().depends_on("c", 1))]),
@@ -207,7 +207,7 @@ fn a_circle_is_shown_all_around() {
 }
 
 #[test]
-fn circles_are_found_beside_what_is_missing() {
+fn cycles_are_found_beside_missing_dependencies() {
     let apps = [
         app("a", [(1, Migration::new().depends_on("b", 1)), (2, Migration::new().depends_on("b", 9))]),
         app("b", [(1, Migration::new().depends_on("a", 1).depends_on("nosuch", 1))]),
@@ -222,7 +222,7 @@ fn circles_are_found_beside_what_is_missing() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found}\n\nis not\n\n{expected}");
     }
-    // Whose the problems are: by this they are sorted among those of the sources.
+    // The index of the app, by which the caller sorts these diagnostics among others.
     let found = Graph::new(&apps, &HashSet::new()).expect_err("there is no order");
     assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), [0, 1, 2]);
 }
@@ -236,10 +236,10 @@ fn nothing_is_missing_from_an_app_that_could_not_be_read() {
     assert!(found[0].starts_with("a:V1__x depends on version 9 of the app `c`, "), "{found:#?}");
     assert!(found[1].starts_with("a:V1__x depends on the app `d`, "), "{found:#?}");
 
-    // One of the two was to have another version: which one is meant?
+    // With a duplicate version, the dependency is ambiguous and is not reported.
     let twice = [app("a", [(1, Migration::new()), (1, Migration::new().depends_on("a", 1))])];
     assert_eq!(Graph::new(&twice, &HashSet::from([0])).err(), None);
-    // What could be read still goes round in circles.
+    // Cycles are reported for broken apps too.
     let apps = [
         app("a", [(1, Migration::new().depends_on("b", 1))]),
         app("b", [(1, Migration::new().depends_on("a", 1))]),
@@ -247,9 +247,9 @@ fn nothing_is_missing_from_an_app_that_could_not_be_read() {
     assert_eq!(problems_beside(&apps, [0, 1]), problems(&apps));
 }
 
-/// Who is in the way of whom is said once for each, however long the way.
+/// A run of consecutive versions is shown as one step, whatever its length.
 #[test]
-fn a_long_circle_is_shown_short() {
+fn a_long_cycle_is_shown_short() {
     let long = (1..=30_000).map(|v| match v {
         1 => (v, Migration::new().depends_on("b", 1)),
         _ => (v, Migration::new()),
@@ -273,7 +273,7 @@ fn a_long_circle_is_shown_short() {
     );
 }
 
-/// What is said does not hang on the order in which the apps were named.
+/// The diagnostics do not depend on the order in which the apps were added.
 #[test]
 fn problems_are_the_same_for_every_order_of_the_apps() {
     let mut apps = vec![
@@ -293,8 +293,8 @@ fn problems_are_the_same_for_every_order_of_the_apps() {
     assert_eq!(problems(&apps), found);
 }
 
-/// 2,000 migrations are more than anybody has; 50 ms are more than anybody
-/// notices, and ten times that leaves room for a build without optimisation.
+/// 2,000 migrations are more than projects have. The goal is 50 ms; the limit is ten times
+/// as long because tests are built without optimisation.
 #[test]
 fn two_thousand_migrations_take_no_time() {
     let apps: Vec<_> = (0..20)
@@ -310,8 +310,8 @@ fn two_thousand_migrations_take_no_time() {
     assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
 }
 
-/// Acyclic apps: a migration depends only on what is before it in a shuffled
-/// row of all, in which each app's versions are in order.
+/// Generates acyclic apps: a migration depends only on earlier ones in a shuffled sequence
+/// of all, in which each app's versions are in order.
 fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
     let row = prop::collection::vec(
         (0..5_usize, prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..3)),
@@ -325,7 +325,7 @@ fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
             let version = apps[a].migrations.last().map_or(1, |m| m.id.version + 3);
             let mut migration = Migration::new();
             for (index, backwards) in wanted {
-                // Nothing that Bustard's own app depends on, or all would be cyclic.
+                // Bustard's own app gets no dependencies, which would be cycles.
                 let Some(&(b, needed)) = (!before.is_empty() && a != 4).then(|| index.get(&before)) else {
                     continue;
                 };
@@ -372,12 +372,12 @@ proptest! {
             }
         }
 
-        // The order in which apps are named does not matter.
+        // The order in which apps are added does not matter.
         let mut reversed = apps.clone();
         reversed.reverse();
         prop_assert_eq!(&names(&reversed), &found);
 
-        // An app on which nothing depends changes nothing for the others.
+        // An app without dependents does not change the order of the others.
         let asks = apps[0].migrations.last().map_or(Migration::new(), |m| Migration::new().depends_on("m", m.id.version));
         apps.push(super::tests::app(leaf, [(1, Migration::new()), (2, asks)]));
         let mut with_leaf = names(&apps);

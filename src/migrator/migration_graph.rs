@@ -65,7 +65,7 @@ pub(super) fn of(apps: &[LoadedApp], graph: &Graph) -> MigrationGraph {
 
     let position: HashMap<Node, usize> = graph.order.iter().enumerate().map(|(n, node)| (*node, n)).collect();
     let mut asked: Vec<_> =
-        graph.asked().filter(|(before, after, ..)| is_shown(*before) && is_shown(*after)).collect();
+        graph.declared().filter(|(before, after, ..)| is_shown(*before) && is_shown(*after)).collect();
     asked
         .sort_by_key(|(before, after, how, place)| (position.get(after), position.get(before), *how, *place));
     let edges = asked.into_iter().map(|(before, after, asked, place)| {

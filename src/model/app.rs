@@ -1,5 +1,7 @@
-//! An app: a label and its ordered migrations. [`App`] says where they come
-//! from; `source` turns it into a [`LoadedApp`] for one engine.
+//! An app: a label and its ordered migrations.
+//!
+//! In: an [`App`], which has the source of the migrations. Out: a [`LoadedApp`], which
+//! `source` loads from it for one engine.
 
 use std::path::{Path, PathBuf};
 
@@ -10,64 +12,62 @@ use crate::model::{Migration, MigrationId, Which};
 /// The label of Bustard's own app.
 pub(crate) const BUSTARD: &str = "bustard";
 
-/// A label and where its migrations come from.
+/// A label and the source of its migrations.
 #[derive(Clone, Debug)]
 pub struct App {
     pub(crate) label: String,
     pub(crate) history: Option<String>,
-    pub(crate) origin: Origin,
+    pub(crate) origin: AppSource,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Origin {
+pub(crate) enum AppSource {
     Directory(PathBuf),
     #[cfg(feature = "_engine")]
     Refinery(Vec<refinery_core::Migration>),
-    /// File stems (`V1__name`) and what was built in code.
+    /// File stems (`V1__name`) and migrations built in code.
     Code(Vec<(String, Migration)>),
-    /// Paths of files beneath their directory, and what a build script put into the
-    /// binary of each.
+    /// Paths relative to the directory, and the files that a build script has embedded.
     Embedded(&'static [(&'static str, File)]),
 }
 
 impl App {
-    /// The migration files of a directory and its subdirectories, read when the
-    /// migrator runs.
+    /// Creates an app from the migration files of a directory and its subdirectories. The
+    /// files are read when the migrator runs.
     pub fn directory(label: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        App { label: label.into(), history: None, origin: Origin::Directory(path.into()) }
+        App { label: label.into(), history: None, origin: AppSource::Directory(path.into()) }
     }
 
-    /// Migrations as refinery loads or embeds them.
+    /// Creates an app from migrations that refinery has loaded or embedded.
     #[cfg(feature = "_engine")]
     pub fn refinery(label: impl Into<String>, migrations: Vec<refinery_core::Migration>) -> Self {
-        App { label: label.into(), history: None, origin: Origin::Refinery(migrations) }
+        App { label: label.into(), history: None, origin: AppSource::Refinery(migrations) }
     }
 
-    /// An app without migrations, to which [`App::migration`] adds them.
+    /// Creates an app without migrations. Add them with [`App::migration`].
     pub fn new(label: impl Into<String>) -> Self {
-        App { label: label.into(), history: None, origin: Origin::Code(Vec::new()) }
+        App { label: label.into(), history: None, origin: AppSource::Code(Vec::new()) }
     }
 
     /// Adds a migration built in code under a name like `V1__create_users`.
     ///
     /// # Panics
     ///
-    /// If the app was not made with [`App::new`]: one app's migrations come
-    /// from one place.
+    /// Panics if the app was not created with [`App::new`], because all migrations of an
+    /// app must have one source.
     pub fn migration(mut self, name: impl Into<String>, migration: Migration) -> Self {
         match &mut self.origin {
-            Origin::Code(migrations) => migrations.push((name.into(), migration)),
-            _ => panic!("App::migration adds to apps made with App::new only"),
+            AppSource::Code(migrations) => migrations.push((name.into(), migration)),
+            _ => panic!("App::migration works only on an app created with App::new"),
         }
         self
     }
 
-    /// Adds a repeatable migration: it runs after the app's versions, and again
-    /// whenever it is not what it was any more. For a migration with SQL that
-    /// means another text, for a function another label.
+    /// Adds a repeatable migration. It runs after the app's versions, and again when it
+    /// has changed. SQL has changed if its text differs, a function if its label differs.
     ///
-    /// `name` is the name without a prefix; `R__name`, as a file is called, is
-    /// understood as well. [`App::migration`] with `R__name` does the same.
+    /// `name` may be written with or without the prefix `R__`. [`App::migration`] with
+    /// `R__name` does the same.
     ///
     /// ```
     /// use bustard::{App, Migration, Migrator};
@@ -88,42 +88,42 @@ impl App {
     ///
     /// # Panics
     ///
-    /// As [`App::migration`].
+    /// As for [`App::migration`].
     pub fn repeatable(self, name: impl AsRef<str>, migration: Migration) -> Self {
         let name = name.as_ref();
         self.migration(format!("R__{}", name.strip_prefix("R__").unwrap_or(name)), migration)
     }
 
-    /// Keeps the history in another table than `refinery_schema_history_{label}`
-    /// (for the app `main`, `refinery_schema_history`). A schema may precede
-    /// the name: `audit.migrations`.
+    /// Sets the history table. The default is `refinery_schema_history` for the app
+    /// `main` and `refinery_schema_history_{label}` for others. The name may include a
+    /// schema: `audit.migrations`.
     pub fn history(mut self, table: impl Into<String>) -> Self {
         self.history = Some(table.into());
         self
     }
 
-    /// The label.
+    /// Returns the label.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The directory of its migration files, for an app made with
+    /// Returns the directory of the migration files, if the app was created with
     /// [`App::directory`].
     pub fn path(&self) -> Option<&Path> {
         match &self.origin {
-            Origin::Directory(path) => Some(path),
+            AppSource::Directory(path) => Some(path),
             _ => None,
         }
     }
 }
 
-/// The app of these files, each with its path beneath the directory.
+/// Creates an app from embedded files, each with its path relative to the directory.
 pub fn embedded_app(label: impl Into<String>, files: &'static [(&'static str, File)]) -> App {
-    App { label: label.into(), history: None, origin: Origin::Embedded(files) }
+    App { label: label.into(), history: None, origin: AppSource::Embedded(files) }
 }
 
-/// An app whose migrations have been read for one engine: the versions in their order,
-/// and then the repeatable migrations in the order of their names.
+/// An app whose migrations have been loaded for one engine: the versioned migrations in
+/// order, then the repeatable migrations in the order of their names.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedApp {
     pub label: String,
@@ -133,47 +133,48 @@ pub(crate) struct LoadedApp {
     pub edition: Option<i32>,
 }
 
-/// A migration with its number, its name and what its checksum is made from.
+/// A migration with its version, its name and the text for its checksum.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedMigration {
     pub id: MigrationId,
     pub migration: Migration,
-    /// The whole file as it was read, or what stands for it.
+    /// The text of the whole file, or an equivalent for a migration built in code.
     pub text: String,
-    /// The lines of `text`, counted from 0, that say what it depends on.
+    /// The lines of `text` that declare dependencies, counted from 0.
     pub dependency_lines: Vec<usize>,
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub file: Option<Place>,
 }
 
 impl LoadedApp {
-    /// The migrations with a version.
+    /// Returns the versioned migrations.
     pub(crate) fn versioned(&self) -> &[LoadedMigration] {
         &self.migrations[..self.first_repeatable()]
     }
 
-    /// The repeatable migrations.
+    /// Returns the repeatable migrations.
     pub(crate) fn repeatables(&self) -> &[LoadedMigration] {
         &self.migrations[self.first_repeatable()..]
     }
 
-    /// The index of the first repeatable migration, which is the number of versions.
+    /// Returns the index of the first repeatable migration, which is the number of
+    /// versioned ones.
     pub(crate) fn first_repeatable(&self) -> usize {
         self.migrations.partition_point(|migration| !migration.is_repeatable())
     }
 
-    /// The migration with this version.
+    /// Returns the index of the migration with this version.
     pub(crate) fn find(&self, version: i64) -> Option<usize> {
         self.versioned().binary_search_by_key(&version, |migration| migration.id.version).ok()
     }
 
-    /// The repeatable migration with this name.
+    /// Returns the index of the repeatable migration with this name.
     pub(crate) fn find_repeatable(&self, name: &str) -> Option<usize> {
         let found = self.repeatables().binary_search_by(|migration| migration.id.name.as_str().cmp(name));
         found.ok().map(|index| self.first_repeatable() + index)
     }
 
-    /// The migration that is named; `None` for a whole app.
+    /// Returns the index of the referenced migration; `None` for a whole app.
     pub(crate) fn find_which(&self, which: &Which) -> Option<usize> {
         match which {
             Which::All => None,
@@ -184,7 +185,7 @@ impl LoadedApp {
 }
 
 impl LoadedMigration {
-    /// Whether it runs again when its text has changed.
+    /// Returns whether this is a repeatable migration.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.id.is_repeatable()
     }

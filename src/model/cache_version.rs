@@ -1,4 +1,6 @@
-//! Cache versions, and the identities that they stand for.
+//! Cache versions, and the identities that they are derived from.
+//!
+//! In: a count of invalidations and a nonce. Out: a version, as one integer.
 
 use std::fmt;
 use std::num::NonZeroI64;
@@ -6,10 +8,10 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
-/// What a tracked cache's state is called: a positive 64-bit integer that no
-/// other committed state of what the cache depends on carries.
+/// The version of a tracked cache: a positive 64-bit integer. Different committed states
+/// of the data that the cache depends on have different versions.
 ///
-/// Store it beside the data that was read after it; it is an ordinary `BIGINT`.
+/// Read the version before the data and store it beside the data, as a `BIGINT`.
 ///
 /// ```
 /// use bustard::CacheVersion;
@@ -23,7 +25,7 @@ use crate::error::Error;
 pub struct CacheVersion(NonZeroI64);
 
 impl CacheVersion {
-    /// The version with this number; `None` unless it is positive.
+    /// Returns the version with this number; `None` unless it is positive.
     #[inline]
     pub fn new(number: i64) -> Option<Self> {
         if number < 1 {
@@ -32,14 +34,14 @@ impl CacheVersion {
         NonZeroI64::new(number).map(CacheVersion)
     }
 
-    /// The number.
+    /// Returns the number.
     #[inline]
     pub fn get(self) -> i64 {
         self.0.get()
     }
 
-    /// How many invalidations it counts, those of all caches together with the
-    /// cache's own. Between two versions of a cache lie as many as the difference.
+    /// Returns the number of invalidations of this cache, including those of all caches.
+    /// The difference between two versions is the number of invalidations between them.
     pub fn invalidations(self) -> i64 {
         self.get() >> Identity::NONCE_BITS
     }
@@ -56,7 +58,7 @@ impl FromStr for CacheVersion {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         (text.parse().ok().and_then(CacheVersion::new)).ok_or_else(|| {
-            Error::usage(format!("`{text}` is no cache version: it must be a positive integer"))
+            Error::usage(format!("`{text}` is not a cache version: it must be a positive integer"))
         })
     }
 }
@@ -68,9 +70,9 @@ impl From<CacheVersion> for i64 {
     }
 }
 
-/// What a version stands for: a set of invalidations, told by their number and
-/// the XOR of their nonces. Of two sets with one number, 64 bits tell them
-/// apart here, and 23 in a version.
+/// The set of invalidations that a version stands for: their number and the XOR of their
+/// nonces. Two sets of the same size differ in the nonce, of which a version contains
+/// only 23 of the 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub n: i64,
@@ -80,7 +82,7 @@ pub(crate) struct Identity {
 impl Identity {
     const NONCE_BITS: u32 = 23;
 
-    /// The version; `None` for a count that it has no room for.
+    /// Returns the version; `None` if the count is too large for one.
     pub(crate) fn version(self) -> Option<CacheVersion> {
         let count = self.n.checked_mul(1 << Self::NONCE_BITS)?;
         CacheVersion::new(count | (self.nonce & ((1 << Self::NONCE_BITS) - 1)))

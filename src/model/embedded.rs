@@ -1,4 +1,7 @@
-//! Migration files in the binary, as the code that `app!` writes lists them.
+//! Migration files in the binary.
+//!
+//! In: the list that the generated code of `app!` contains. Out: the text or the
+//! migration of each file.
 
 use super::Migration;
 
@@ -7,26 +10,26 @@ use super::Migration;
 pub enum File {
     /// The text of an SQL file.
     Sql(&'static str),
-    /// A module's function `migration`.
+    /// The function `migration` of a module.
     Rust(fn() -> Built),
 }
 
-/// What a function `migration` returned.
+/// The result of a function `migration`.
 #[derive(Clone, Debug)]
 pub enum Built {
-    /// What an SQL file could contain.
+    /// Text in the format of an SQL file.
     Text(String),
-    /// Operations.
+    /// A migration built in code.
     Migration(Migration),
 }
 
-/// What a function `migration` may return.
+/// A type that a function `migration` may return.
 #[diagnostic::on_unimplemented(
-    message = "`migration()` returns `{Self}`, which is no migration",
+    message = "`migration()` returns `{Self}`, which is not a migration",
     label = "it must return `String` or `bustard::Migration`"
 )]
 pub trait Builds {
-    /// Either form.
+    /// Converts the value.
     fn build(self) -> Built;
 }
 

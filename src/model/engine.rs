@@ -1,8 +1,10 @@
-//! The engines that Bustard works with, by name.
+//! The supported engines.
+//!
+//! In: nothing. Out: the name of an engine.
 
 use std::fmt;
 
-/// A kind of database that Bustard works with.
+/// A supported kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Engine {

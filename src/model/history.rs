@@ -1,4 +1,6 @@
-//! What has been done, as data: the rows of an app's history table.
+//! The history of an app, as data.
+//!
+//! In: the rows of a history table. Out: the applied migrations, by version.
 
 use super::{BUSTARD, LoadedApp};
 use crate::sql::Dialect;
@@ -11,15 +13,15 @@ pub enum Width {
 }
 
 impl Width {
-    /// What new tables get, as the feature `int8-versions` says.
+    /// The width of new tables, which depends on the feature `int8-versions`.
     pub(crate) const NEW: Width = if cfg!(feature = "int8-versions") { Width::Int8 } else { Width::Int4 };
 }
 
-/// Where an app's history is kept.
+/// The name of an app's history table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryTable {
     pub app: String,
-    /// `None`: wherever the search path finds it, or else would create it.
+    /// `None` if the search path decides.
     pub schema: Option<String>,
     pub name: String,
 }
@@ -32,8 +34,8 @@ impl HistoryTable {
             None if app.label == "main" => (None, "refinery_schema_history".to_owned()),
             None => (None, format!("refinery_schema_history_{}", app.label)),
         };
-        // Bustard's own history lives beside its tables, so that apps in
-        // different schemas of one database share it.
+        // Bustard's own history is in the schema of its tables, so that apps in different
+        // schemas of one database share it.
         let own = dialect.own_schema().filter(|_| app.label == BUSTARD);
         let schema = schema.or(own.map(str::to_owned));
         HistoryTable { app: app.label.clone(), schema, name }
@@ -49,10 +51,10 @@ pub struct Applied {
     pub checksum: String,
 }
 
-/// One app's history as it was read.
+/// The history of one app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// `None` where there is no table yet.
+    /// `None` if there is no table yet.
     pub width: Option<Width>,
     /// In order of version.
     pub applied: Vec<Applied>,
@@ -61,7 +63,7 @@ pub struct History {
 impl History {
     pub(crate) const EMPTY: History = History { width: None, applied: Vec::new() };
 
-    /// The width that the table has or will have.
+    /// Returns the width of the table, or of the table that will be created.
     pub(crate) fn width(&self) -> Width {
         self.width.unwrap_or(Width::NEW)
     }

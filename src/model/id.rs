@@ -1,16 +1,20 @@
-//! What a migration is called within its app.
+//! The version and name of a migration within its app.
+//!
+//! In: the name of a file, or the argument of a directive. Out: a `MigrationId`, or a
+//! reference to a migration.
 
 use std::fmt;
 
-/// How a migration may be applied: in order, whenever, or again and again.
+/// The kind of a migration, which decides when it may be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Prefix {
-    /// `V`: in the order of versions.
+    /// `V`: a versioned migration, applied in the order of versions.
     V,
-    /// `U`: also after later versions.
+    /// `U`: a versioned migration that may be applied after later versions.
     U,
-    /// `R`: whenever its text has changed, after all versions.
+    /// `R`: a repeatable migration, applied after all versions and again when its text
+    /// has changed.
     R,
 }
 
@@ -31,9 +35,9 @@ impl fmt::Display for Prefix {
 pub struct MigrationId {
     /// The migration version; 0 for a repeatable migration, which has none.
     pub version: i64,
-    /// Whether it may be applied out of order, or again.
+    /// The kind of the migration.
     pub prefix: Prefix,
-    /// The name.
+    /// The name of the migration.
     pub name: String,
 }
 
@@ -51,12 +55,12 @@ impl MigrationId {
         MigrationId { version: 0, prefix: Prefix::R, name: name.into() }
     }
 
-    /// Whether it is a repeatable migration, which is told by its name alone.
+    /// Returns whether this is a repeatable migration, which has a name and no version.
     pub fn is_repeatable(&self) -> bool {
         self.prefix == Prefix::R
     }
 
-    /// How it is named in short: `V1`, or `R__user_names`.
+    /// Returns the short form: `V1`, or `R__user_names`.
     pub(crate) fn short(&self) -> String {
         match self.prefix {
             Prefix::R => self.to_string(),

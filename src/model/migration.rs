@@ -1,6 +1,8 @@
-//! A migration: operations forward, operations back, what it depends on, and
-//! whether it runs in a transaction. Built here in code, or from a file by
-//! `source`.
+//! A migration: its operations, its `down` section, its dependencies, and whether it runs
+//! in a transaction.
+//!
+//! In: calls of the builder, by an application or by `source` for a file. Out: the
+//! operations that apply and revert the migration.
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
@@ -10,7 +12,7 @@ use crate::sql::TableName;
 
 /// One migration, built from operations.
 ///
-/// It gets its version and name where it is put into an [`App`](crate::App).
+/// Its version and name are given when it is added to an [`App`](crate::App).
 ///
 /// ```
 /// use bustard::{App, Migration};
@@ -34,7 +36,7 @@ pub struct Migration {
     pub(crate) errors: Vec<Diagnostic>,
 }
 
-/// "That app's migration", or all of the app's.
+/// A dependency on a migration of an app, or on all migrations of the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dependency {
     pub app: String,
@@ -43,15 +45,15 @@ pub(crate) struct Dependency {
 }
 
 impl Migration {
-    /// A migration that does nothing yet.
+    /// Creates a migration without operations.
     pub fn new() -> Self {
         Migration::default()
     }
 
-    /// That app's migration must be applied before this one.
+    /// Adds a dependency: that app's migration must be applied before this one.
     ///
-    /// The example of Misago's documentation, a plugin whose migration depends on
-    /// (`misago_core`, `0001_initial`) and starts to track the cache `misago_bans`:
+    /// This is the example of Misago's documentation, a plugin whose migration depends on
+    /// (`misago_core`, `0001_initial`) and registers the cache `misago_bans`:
     ///
     /// ```
     /// use bustard::{App, Migration, Migrator, registry};
@@ -61,7 +63,7 @@ impl Migration {
     /// # let settings = Migration::new().sql("CREATE TABLE settings (name TEXT PRIMARY KEY)");
     /// # let core = App::new("misago_core").migration("V1__initial", settings);
     ///
-    /// // The order in which apps are added says nothing.
+    /// // The order in which apps are added does not matter.
     /// let mut connection = rusqlite::Connection::open_in_memory()?;
     /// let report = Migrator::new().app(plugin).app(core).run(&mut connection)?;
     /// let last_two: Vec<&str> = report.steps.iter().rev().take(2).map(|done| &*done.app).collect();
@@ -73,16 +75,17 @@ impl Migration {
         self.dependency(app, Which::Version(version))
     }
 
-    /// All migrations of that app in the plan must be applied before this one.
+    /// Adds a dependency on a whole app: all migrations of that app in the plan must be
+    /// applied before this one.
     pub fn depends_on_app(self, app: impl Into<String>) -> Self {
         self.dependency(app, Which::All)
     }
 
-    /// That app's repeatable migration, without its prefix `R__`, must be applied
-    /// before this one. The app may be its own: its repeatable migrations are
-    /// applied in the order of their names otherwise.
+    /// Adds a dependency on a repeatable migration, named without its prefix `R__`. The
+    /// app may be the migration's own; without dependencies, repeatable migrations are
+    /// applied in the order of their names.
     ///
-    /// When that one changes later and runs again, this one does not.
+    /// This migration does not run again when the repeatable migration changes.
     pub fn depends_on_repeatable(self, app: impl Into<String>, name: impl Into<String>) -> Self {
         self.dependency(app, Which::Repeatable(name.into()))
     }
@@ -92,7 +95,8 @@ impl Migration {
         self
     }
 
-    /// This one must be applied before that app's migration.
+    /// Adds a reverse dependency: this migration must be applied before that app's
+    /// migration.
     pub fn required_by(mut self, app: impl Into<String>, version: i64) -> Self {
         let which = Which::Version(version);
         self.required_by.push(Dependency { app: app.into(), which, place: None });
@@ -104,14 +108,13 @@ impl Migration {
         self.operation(Operation::Sql(Sql::text(text)))
     }
 
-    /// Runs a sea-query schema statement. `CREATE TABLE` is undone without
-    /// being told.
+    /// Runs a sea-query schema statement. `CREATE TABLE`, `CREATE INDEX` and foreign keys
+    /// are reverted automatically.
     pub fn schema(self, statement: impl Into<Schema>) -> Self {
         self.operation(Operation::Schema(statement.into()))
     }
 
-    /// Starts tracking a cache, owned by the migration's app. Undone without
-    /// being told.
+    /// Registers a cache that the migration's app owns. It is reverted automatically.
     pub fn register_cache(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.operation(Operation::RegisterCache(RegisterCache {
@@ -122,11 +125,11 @@ impl Migration {
         }))
     }
 
-    /// The same, and from then on every write to one of these tables invalidates
-    /// the cache, by triggers. Tables are named as in SQL: `ban`, `forum.ban`,
-    /// `"Odd name".ban`; the operations before this one must have made them.
+    /// Registers a cache and creates triggers, so that every write to one of these tables
+    /// invalidates the cache. Tables are named as in SQL: `ban`, `forum.ban`,
+    /// `"Odd name".ban`. They must exist when the operation runs.
     ///
-    /// On PostgreSQL other writers of the tables wait until the migration commits.
+    /// On PostgreSQL, concurrent writers of the tables wait until the migration commits.
     ///
     /// ```
     /// use bustard::{App, Migration, Migrator, registry};
@@ -166,18 +169,18 @@ impl Migration {
         }))
     }
 
-    /// Stops tracking a cache. Undone without being told; it then has its former
-    /// owner again.
+    /// Unregisters a cache. It is reverted automatically, which restores the former owner.
     pub fn unregister_cache(self, name: impl Into<String>) -> Self {
         self.operation(Operation::UnregisterCache(UnregisterCache {
             name: name.into(),
-            undoes: false,
+            reverts: false,
             place: None,
         }))
     }
 
-    /// Calls a function with the open transaction. What it does there commits
-    /// with the rest of the migration, or not at all; its error ends the run.
+    /// Calls a function with the open transaction. Its changes commit together with the
+    /// rest of the migration. If it returns an error, the transaction is rolled back and
+    /// the run ends.
     pub fn run<F>(self, label: impl Into<String>, function: F) -> Self
     where
         F: Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
@@ -188,17 +191,18 @@ impl Migration {
         self.operation(Operation::Function(Function::new(label, function)))
     }
 
-    /// Says what undoes the migration: the operations of `down`, in their order.
-    /// Without it, each operation is undone in reverse order, if all can be.
+    /// Sets the operations that revert the migration: those of `down`, in their order.
+    /// Without a `down`, the operations are reverted automatically in reverse order, if
+    /// each of them can be.
     pub fn down(mut self, down: Migration) -> Self {
         self.down = Some(down.operations);
         self.errors.extend(down.errors);
         self
     }
 
-    /// What drops what a repeatable migration has made, when its app is uninstalled: its
-    /// `down`, or nothing; and either way the caches that it registers.
-    pub(crate) fn undo_repeatable(&self) -> Vec<Operation> {
+    /// Returns the operations that remove a repeatable migration when its app is
+    /// uninstalled: its `down`, if it has one, and the unregistration of its caches.
+    pub(crate) fn revert_repeatable(&self) -> Vec<Operation> {
         let registers =
             |operation: &&Operation| matches!(operation.cache(), Some(CacheOperation::Register(_)));
         let caches = Migration {
@@ -206,8 +210,8 @@ impl Migration {
             down: self.down.clone(),
             ..Migration::new()
         };
-        // Each registration can be undone.
-        caches.undo().unwrap_or_default()
+        // Registrations can always be reverted.
+        caches.revert_operations().unwrap_or_default()
     }
 
     fn operation(mut self, operation: Operation) -> Self {
@@ -215,21 +219,22 @@ impl Migration {
         self
     }
 
-    /// What undoes the migration, or the first operation that nothing undoes.
-    pub(crate) fn undo(&self) -> Result<Vec<Operation>, &Operation> {
+    /// Returns the operations that revert the migration, or the first operation that
+    /// cannot be reverted.
+    pub(crate) fn revert_operations(&self) -> Result<Vec<Operation>, &Operation> {
         if let Some(down) = &self.down {
-            // What is written under `down` need not repeat the cache operations,
-            // unless it says something about that cache itself.
-            let mut undo: Vec<Operation> = (self.operations.iter().rev())
+            // Cache operations are reverted automatically, except for caches that `down`
+            // mentions itself.
+            let mut reverting: Vec<Operation> = (self.operations.iter().rev())
                 .filter(|operation| {
                     cache_name(operation).is_some_and(|n| !down.iter().any(|d| cache_name(d) == Some(n)))
                 })
-                .filter_map(Operation::inverse)
+                .filter_map(Operation::revert)
                 .collect();
-            undo.extend(down.iter().cloned().map(Operation::reverting));
-            return Ok(undo);
+            reverting.extend(down.iter().cloned().map(Operation::reverting));
+            return Ok(reverting);
         }
-        self.operations.iter().rev().map(|operation| operation.inverse().ok_or(operation)).collect()
+        self.operations.iter().rev().map(|operation| operation.revert().ok_or(operation)).collect()
     }
 }
 
@@ -247,10 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn cache_operations_undo_each_other_in_reverse() {
+    fn cache_operations_are_reverted_in_reverse_order() {
         let migration = Migration::new().unregister_cache("old").register_cache("new");
-        let undo = migration.undo().expect("both can be undone");
-        assert_eq!(described(&undo), ["unregister cache new", "register cache old"]);
+        let reverting = migration.revert_operations().expect("both can be reverted");
+        assert_eq!(described(&reverting), ["unregister cache new", "register cache old"]);
     }
 
     #[test]
@@ -260,13 +265,13 @@ mod tests {
             .register_cache("a")
             .register_cache("b")
             .down(Migration::new().unregister_cache("b").register_cache("c"));
-        let undo = migration.undo().expect("down is given");
-        assert_eq!(described(&undo), ["unregister cache a", "unregister cache b", "register cache c"]);
+        let reverting = migration.revert_operations().expect("there is a down");
+        assert_eq!(described(&reverting), ["unregister cache a", "unregister cache b", "register cache c"]);
     }
 
     #[test]
-    fn sql_without_down_cannot_be_undone() {
+    fn sql_without_down_cannot_be_reverted() {
         let migration = Migration::new().register_cache("a").sql("DELETE FROM x");
-        assert!(matches!(migration.undo(), Err(Operation::Sql(_))));
+        assert!(matches!(migration.revert_operations(), Err(Operation::Sql(_))));
     }
 }

@@ -1,5 +1,7 @@
-//! What is to be done and what has been done, as data: apps, migrations, operations,
-//! history rows and versions.
+//! The data of Bustard: apps, migrations, operations, history rows and versions.
+//!
+//! In: values from `source`, `history` and callers. Out: the same, for `plan` and `run`.
+//! Nothing here reads a file or a database.
 
 mod app;
 mod cache_version;
@@ -13,7 +15,7 @@ mod operation;
 
 pub(crate) use crate::sql::Which;
 pub use app::{App, embedded_app};
-pub(crate) use app::{BUSTARD, LoadedApp, LoadedMigration, Origin};
+pub(crate) use app::{BUSTARD, LoadedApp, LoadedMigration, AppSource};
 pub use cache_version::CacheVersion;
 pub(crate) use cache_version::Identity;
 pub use embedded::{Builds, Built, File};

@@ -1,10 +1,13 @@
-//! The open transaction that a function of a migration is given, whichever driver it
-//! belongs to.
+//! The open transaction that is passed to a function of a migration, independent of the
+//! driver.
+//!
+//! In: a driver's transaction. Out: a handle that executes SQL and returns the driver's
+//! own type.
 
 use super::Engine;
 use crate::error::Result;
 
-/// The open transaction that a function of a migration is given.
+/// The open transaction that is passed to a function of a migration.
 ///
 /// ```
 /// use bustard::Migration;
@@ -17,7 +20,7 @@ use crate::error::Result;
 /// ```
 pub struct OpenTransaction<'t, 'c>(&'t mut dyn Native<'c>);
 
-/// The driver's side of it.
+/// The transaction of a driver.
 pub(crate) trait Native<'c> {
     fn engine(&self) -> Engine;
 
@@ -40,28 +43,29 @@ impl<'t, 'c> OpenTransaction<'t, 'c> {
         OpenTransaction(native)
     }
 
-    /// The engine that the migration runs on.
+    /// Returns the engine that the migration runs on.
     pub fn engine(&self) -> Engine {
         self.0.engine()
     }
 
-    /// Runs one or more statements, discarding what they return.
+    /// Runs one or more statements and discards their rows.
     ///
     /// # Errors
     ///
-    /// What the database said.
+    /// Returns the database's error.
     pub fn execute(&mut self, sql: &str) -> Result<()> {
         self.0.execute(sql)
     }
 
-    /// The driver's transaction, on PostgreSQL. Do not commit it.
+    /// Returns the driver's transaction; `None` unless the engine is PostgreSQL. Do not
+    /// commit it.
     #[cfg(feature = "postgres")]
     pub fn postgres(&mut self) -> Option<&mut ::postgres::Transaction<'c>> {
         self.0.postgres()
     }
 
-    /// The driver's connection with the transaction open on it, on SQLite. Do
-    /// not commit it.
+    /// Returns the driver's connection with the open transaction; `None` unless the engine
+    /// is SQLite. Do not commit it.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(&mut self) -> Option<&rusqlite::Connection> {
         self.0.sqlite()

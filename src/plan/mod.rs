@@ -106,7 +106,7 @@ impl Facts<'_> {
     pub(crate) fn forward(&self, target: Option<(&str, i64)>) -> Result<Vec<Node>> {
         let wanted = match target {
             None => None,
-            Some((app, version)) => Some(self.graph.with_needs(self.find_enabled(app, version)?)),
+            Some((app, version)) => Some(self.graph.with_dependencies(self.find_enabled(app, version)?)),
         };
         let expected = |node: &Node| !self.applied(*node) && !self.is_disabled(node.0);
         let pending = self.graph.order.iter().copied().filter(expected);
@@ -139,7 +139,7 @@ impl Facts<'_> {
     pub(crate) fn returning(&self, target: Option<(&str, i64)>) -> Result<Vec<usize>> {
         let needed = match target {
             None => None,
-            Some((app, version)) => Some(self.graph.with_needs(self.find(app, version)?)),
+            Some((app, version)) => Some(self.graph.with_dependencies(self.find(app, version)?)),
         };
         let wanted = |app: &usize| {
             let of_app = |node: &Node| node.0 == *app;
@@ -188,7 +188,7 @@ impl Facts<'_> {
         }
         // Whatever needs one of them goes as well, also by way of one that is not applied.
         for &node in &self.graph.order {
-            if self.graph.needs(node).iter().any(|needed| chosen.contains(needed)) {
+            if self.graph.dependencies(node).iter().any(|needed| chosen.contains(needed)) {
                 chosen.insert(node);
             }
         }

@@ -59,7 +59,7 @@ pub(crate) fn reverting_operations(
     dialect: &'static dyn Dialect,
 ) -> Result<Vec<Operation>> {
     let loaded = facts.migration(node);
-    loaded.migration.undo().map_err(|operation| {
+    loaded.migration.revert_operations().map_err(|operation| {
         let what = operation.describe(dialect);
         Error::new(ErrorKind::Usage, format!("cannot be reverted: {what}"))
             .with_code(Code::IrreversibleMigration)

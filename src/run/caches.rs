@@ -36,7 +36,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             Step::Revert(node) => {
                 reverts = true;
                 // What cannot be reverted has been refused before.
-                (*node, facts.migration(*node).migration.undo().unwrap_or_default())
+                (*node, facts.migration(*node).migration.revert_operations().unwrap_or_default())
             }
             Step::ReturnApp(app) => {
                 returning.push(*app);
@@ -97,7 +97,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                     let unknown = registry::unknown(&unregister.name, &known);
                     // By hand, then: an app's migration leaves it registered.
                     Some(match reverts {
-                        true if unregister.undoes => {
+                        true if unregister.reverts => {
                             let register = Action::RegisterCache { name: unregister.name.clone() };
                             let advice = Advice::text("it was unregistered since: register it with ");
                             unknown.help(advice.then(register).and(" before the migration is reverted"))

@@ -74,7 +74,7 @@ pub(crate) fn step(
     direction: Direction,
 ) -> PlannedStep {
     let loaded = facts.migration(node);
-    let undo = loaded.migration.undo();
+    let undo = loaded.migration.revert_operations();
     // Nobody would undo Bustard's own tables: they come and go with Bustard.
     let own = facts.apps[node.0].label == BUSTARD;
     // A repeatable migration has nothing to revert.
@@ -120,7 +120,7 @@ fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: 
             )]
         }
         Operation::UnregisterCache(unregister) => {
-            vec![dialect.registry().shown_unregister(&unregister.name, unregister.undoes, manner)]
+            vec![dialect.registry().shown_unregister(&unregister.name, unregister.reverts, manner)]
         }
         Operation::Function(_) => vec![format!("-- {}", operation.describe(dialect))],
     }

@@ -353,7 +353,7 @@ fn undoing(
     let undo = if let Some(found) = same {
         id.prefix = found.id.prefix;
         file.clone_from(&found.file);
-        found.migration.undo().map_err(|operation| {
+        found.migration.revert_operations().map_err(|operation| {
             let what = operation.describe(dialect);
             let message = format!("{app}:{id} cannot be reverted: {what}");
             let error =
@@ -421,7 +421,7 @@ fn dropping(
     let found = code.and_then(|code| Some(&code.migrations[code.find_repeatable(&recorded.name)?]));
     let same = found.filter(|found| text_checksum(found) == recorded.checksum);
     let undo = match (same, &recorded.irreversible) {
-        (Some(found), _) => Ok(found.migration.undo_repeatable()),
+        (Some(found), _) => Ok(found.migration.revert_repeatable()),
         (None, Some(why)) => {
             let message = format!("{app}:{id} cannot be dropped from what is recorded: {why}");
             let help = "run the host's command, which has the app's code as it was installed; or ";

@@ -17,7 +17,7 @@ use crate::sql::Dialect;
 /// The record of a migration as it is now.
 fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Record {
     let loaded = facts.migration(node);
-    let (undo, obstacle) = match loaded.migration.undo() {
+    let (undo, obstacle) = match loaded.migration.revert_operations() {
         Ok(operations) => reverting::write(&operations, dialect),
         Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(dialect)))),
     };
@@ -84,7 +84,7 @@ impl Run<'_> {
         let migration = facts.migration(node);
         let (revert, irreversible) = match app.edition {
             Some(_) => (String::new(), None),
-            None => reverting::write(&migration.migration.undo_repeatable(), dialect),
+            None => reverting::write(&migration.migration.revert_repeatable(), dialect),
         };
         let installation = Installation {
             app: app.label.clone(),

@@ -254,7 +254,7 @@ impl Run<'_> {
         let owned = caches::owned_by(caches::owners_of(rows), apps);
         let manner = Manner::default();
         for name in &owned {
-            let unregister = UnregisterCache { name: name.clone(), undoes: !keep_sources, place: None };
+            let unregister = UnregisterCache { name: name.clone(), reverts: !keep_sources, place: None };
             registry::in_transaction::unregister(transaction, &unregister, manner)?;
         }
         self.open.invalidates |= !owned.is_empty();

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
-    App, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Origin, Prefix,
+    App, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, AppSource, Prefix,
 };
 use crate::sql::{Dialect, Text, names};
 use directory::Found;
@@ -128,17 +128,17 @@ fn check_histories(apps: &[LoadedApp], dialect: &'static dyn Dialect, errors: &m
 fn load_app(app: &App, dialect: &'static dyn Dialect, found: &mut Diagnostics) -> LoadedApp {
     let label = app.label.as_str();
     let mut migrations: Vec<LoadedMigration> = match &app.origin {
-        Origin::Directory(root) => {
+        AppSource::Directory(root) => {
             let files = without_rust(directory::list(root, found), found);
             let files = variants::choose(files, dialect, found);
             load_files(files, dialect, found)
         }
-        Origin::Embedded(files) => embedded::load(label, files, dialect, found),
+        AppSource::Embedded(files) => embedded::load(label, files, dialect, found),
         #[cfg(feature = "_engine")]
-        Origin::Refinery(theirs) => {
+        AppSource::Refinery(theirs) => {
             theirs.iter().filter_map(|migration| code::refinery(label, migration, dialect, found)).collect()
         }
-        Origin::Code(built) => (built.iter())
+        AppSource::Code(built) => (built.iter())
             .filter_map(|(stem, migration)| code::built(label, stem, migration, dialect, found))
             .collect(),
     };

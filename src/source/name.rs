@@ -71,7 +71,7 @@ pub(crate) fn parse_file(file: &str) -> Option<Result<FileName, Misnamed>> {
 pub(crate) fn parse_stem(stem: &str) -> Result<(Kind, i64, &str), Misnamed> {
     split(stem).map_err(|wrong| match wrong {
         Wrong::Shape => Misnamed {
-            message: format!("`{stem}` is no name for a migration"),
+            message: format!("`{stem}` is not a valid migration name"),
             help: "names are `V{version}__{name}`, `U{version}__{name}` or `R__{name}`, for instance \
                    `V1__create_users`"
                 .into(),

@@ -240,8 +240,8 @@ impl<'a> Reader<'a> {
             }
             Directive::Unregister { cache } => {
                 self.flush();
-                let undoes = self.directives == Directives::Undoing;
-                self.push(Operation::UnregisterCache(UnregisterCache { name: cache, undoes, place }));
+                let reverts = self.directives == Directives::Undoing;
+                self.push(Operation::UnregisterCache(UnregisterCache { name: cache, reverts, place }));
             }
             Directive::NoTransaction => {
                 self.migration.no_transaction = place;

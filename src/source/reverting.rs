@@ -89,7 +89,7 @@ mod tests {
         let mut found = Diagnostics::default();
         let loaded = built("app", "V1__x", migration, dialect, &mut found).expect("a good name");
         assert!(found.errors.is_empty(), "{:?}", found.errors);
-        loaded.migration.undo().expect("it can be undone")
+        loaded.migration.revert_operations().expect("it can be undone")
     }
 
     /// All that matters of operations, in order.
@@ -99,7 +99,7 @@ mod tests {
                 vec![format!("{:?} {:?} {}", register.name, register.tables, register.keeps_owner)]
             }
             Operation::UnregisterCache(unregister) => {
-                vec![format!("{:?} {}", unregister.name, unregister.undoes)]
+                vec![format!("{:?} {}", unregister.name, unregister.reverts)]
             }
             other => steps(std::slice::from_ref(other), dialect),
         };

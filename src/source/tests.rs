@@ -94,7 +94,7 @@ fn diagnostics_come_together() {
         "`V2_c.sql` is not named like a migration\n  --> ROOT/V2_c.sql\n  help: name it `V2__c.sql`",
         "a migration in Rust (and one more) needs the host's own command\n  --> ROOT/V5__g.rs\n",
         "two migrations have the version 1: this one and ROOT/V1__a.sql\n  --> ROOT/V1__b.sql\n",
-        "`registr cache a` is no directive\n  --> ROOT/V1__a.sql:1:13\n",
+        "`registr cache a` is not a directive\n  --> ROOT/V1__a.sql:1:13\n",
         "the file is not UTF-8\n  --> ROOT/V3__d.sql:2:9\n   |\n 2 | SELECT '\u{fffd}';\n   |         ^\n",
         "the SQL ends inside a string\n  --> ROOT/V4__e.sql:1:8\n",
     ];
@@ -165,7 +165,7 @@ fn labels_and_history_tables() {
         messages,
         [
             (1, "two apps have the label `a`"),
-            (2, "`B-c` is no label for an app"),
+            (2, "`B-c` is not a valid app label"),
             (3, "the label `bustard` belongs to Bustard's own tables")
         ]
     );
@@ -229,12 +229,12 @@ fn what_is_wrong_in_code() {
         .migration("V1__y", Migration::new().sql("SELECT 1;\nCOMMIT"))
         .migration("V2__z", Migration::new().schema(ForeignKey::drop().table(Alias::new("t")).name("k")));
     let found = load(&[app], SQLITE);
-    assert_eq!(found.apps[0].migrations[0].migration.depends_on, [], "that it is no label is enough");
+    assert_eq!(found.apps[0].migrations[0].migration.depends_on, [], "an invalid label is one error");
     let messages: Vec<&str> = found.errors.iter().map(|(_, error)| error.message()).collect();
     assert_eq!(messages.len(), 6, "{messages:#?}");
     for (message, part) in messages.iter().zip([
-        "`V1_x` is no name for a migration",
-        "`Forum` is no label",
+        "`V1_x` is not a valid migration name",
+        "`Forum` is not a valid app label",
         "name of the cache is empty",
         "`COMMIT` cannot be in a migration",
         "sea-query cannot write",

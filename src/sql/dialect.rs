@@ -1,7 +1,7 @@
-//! The port for text: how an engine writes SQL, and what it cannot take.
+//! The port for text: an engine's SQL, and the statements that it does not support.
 //!
-//! Everything here is pure. What runs on a connection goes through the ports in
-//! `engine`.
+//! In: data. Out: SQL text. Everything here is pure; the ports in `engine` run statements
+//! on connections.
 
 use std::fmt;
 
@@ -26,14 +26,14 @@ pub trait Dialect: fmt::Debug + Sync {
     /// The engine's name in file names and documents: `postgres`.
     fn variant(&self) -> &'static str;
 
-    /// How its SQL is cut into statements and names.
+    /// The rules for splitting its SQL into statements and names.
     fn syntax(&self) -> &'static Syntax;
 
-    /// What its shell is called: `psql`.
+    /// The name of its shell: `psql`.
     fn shell(&self) -> &'static str;
 
-    /// Whether a migration can contain the statement, as far as this engine alone
-    /// decides.
+    /// Decides whether a migration can contain the statement, by the rules of this engine
+    ///.
     #[cfg(feature = "_sql")]
     fn refuse(&self, unit: &Unit<'_>) -> Admission;
 
@@ -43,39 +43,40 @@ pub trait Dialect: fmt::Debug + Sync {
     /// The SQL on records of apps and repeatable migrations.
     fn records(&self) -> &'static dyn RecordsSql;
 
-    /// Whether tables are in schemas that users name.
+    /// Whether tables are in schemas with names that users choose.
     fn has_schemas(&self) -> bool;
 
-    /// The most bytes that a table's name has, where the engine cuts longer ones.
+    /// The longest table name in bytes, if the engine truncates longer ones.
     fn longest_table_name(&self) -> Option<usize>;
 
-    /// One of Bustard's own tables, with its schema: `app`, `migration`, `cache`.
+    /// The schema and name of one of Bustard's own tables: `app`, `migration`, `cache`.
     fn own_table(&self, table: &'static str) -> (&'static str, String);
 
-    /// The schema of Bustard's own history, where it has one.
+    /// The schema of Bustard's own history, if the engine has schemas.
     fn own_schema(&self) -> Option<&'static str>;
 
-    /// A string literal that reads alike whatever the session's settings are.
+    /// Returns a string literal that does not depend on the session's settings.
     fn literal(&self, text: &str) -> String;
 
-    /// The operator `=`, qualified where a session could redefine it.
+    /// The operator `=`, qualified if a session could redefine it.
     fn equals(&self) -> &'static str;
 
-    /// Whether a column has one of these values, with qualified operators.
+    /// Returns an expression that is true if a column has one of these values, with
+    /// qualified operators.
     fn among(&self, column: &'static str, values: Vec<Value>) -> SimpleExpr;
 
-    /// Checks what is deferred, as a commit would; `None` where nothing that is pending
-    /// keeps a table from being altered or dropped.
+    /// Returns the statement that checks deferred constraints as a commit would; `None` if
+    /// pending checks do not prevent altering or dropping a table on this engine.
     fn check_deferred(&self) -> Option<&'static str>;
 
     /// Writes a query.
     fn write(&self, query: Query<'_>) -> String;
 
-    /// Writes a schema statement; `None` where sea-query cannot for this engine.
+    /// Writes a schema statement; `None` if sea-query does not support it on this engine.
     fn write_schema(&self, statement: &SchemaStatement) -> Option<String>;
 }
 
-/// What [`Dialect::write`] writes.
+/// A query for [`Dialect::write`].
 #[derive(Clone, Copy, Debug)]
 pub enum Query<'q> {
     Select(&'q SelectStatement),
@@ -94,8 +95,8 @@ pub(crate) fn write_query(query: Query<'_>, builder: impl QueryBuilder) -> Strin
     }
 }
 
-/// Writes a `SchemaStatement` with a sea-query builder; `None` for a kind that this
-/// version does not know, and where sea-query panics because the engine cannot do it.
+/// Writes a `SchemaStatement` with a sea-query builder; `None` for an unknown kind of
+/// statement, and if sea-query panics because the engine does not support it.
 pub(crate) fn write_schema(statement: &SchemaStatement, builder: impl SchemaBuilder) -> Option<String> {
     let write = || {
         Some(match statement {
@@ -125,7 +126,7 @@ impl fmt::Display for dyn Dialect {
 }
 
 impl dyn Dialect {
-    /// Whether a migration can contain the statement.
+    /// Decides whether a migration can contain the statement.
     #[cfg(feature = "_sql")]
     pub(crate) fn judge(&self, unit: &Unit<'_>) -> Admission {
         transaction_control(unit).unwrap_or_else(|| self.refuse(unit))

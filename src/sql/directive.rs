@@ -1,7 +1,7 @@
 //! Directive comments: `-- bustard: register cache bans`.
 //!
-//! In: a line comment. Out: the directive, or a diagnostic and the byte of the comment that
-//! it is about.
+//! In: a line comment. Out: the directive, or a diagnostic and its byte offset in the
+//! comment.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(crate) enum Directive {
         app: String,
         which: Which,
     },
-    /// `again`: as it was before it was unregistered.
+    /// `again`: with the owner and tables from before the cache was unregistered.
     Register {
         cache: String,
         tables: Vec<TableName>,
@@ -33,7 +33,7 @@ pub(crate) enum Directive {
     Down,
 }
 
-/// A diagnostic about a directive, and the byte of the comment that it is about.
+/// A diagnostic about a directive, and its byte offset in the comment.
 pub(crate) type Misread = (usize, Diagnostic);
 
 const FORMS: [(&str, &str); 6] = [
@@ -45,12 +45,12 @@ const FORMS: [(&str, &str); 6] = [
     ("down", "down"),
 ];
 
-/// Whether a line comment is a directive, right or wrong.
+/// Returns whether a line comment is a directive, valid or not.
 pub(crate) fn found_in(comment: &str) -> bool {
     body(comment).is_some()
 }
 
-/// The byte at which the directive itself starts: behind `bustard:`.
+/// Returns the byte offset of the text after `bustard:`.
 fn body(comment: &str) -> Option<usize> {
     let rest = comment.strip_prefix("--")?.trim_start();
     let word = rest.get(.."bustard".len()).filter(|word| word.eq_ignore_ascii_case("bustard"))?;
@@ -58,9 +58,9 @@ fn body(comment: &str) -> Option<usize> {
     Some(comment.len() - rest.len())
 }
 
-/// Reads a comment that [`found_in`] has found. `register cache NAME again` is for
-/// texts that are `undoing`: nobody needs to write it in a file.
-pub(crate) fn parse(comment: &str, undoing: bool) -> Result<Directive, Misread> {
+/// Parses a comment for which [`found_in`] is true. `register cache NAME again` is valid
+/// only in `reverting` texts, which Bustard generates.
+pub(crate) fn parse(comment: &str, reverting: bool) -> Result<Directive, Misread> {
     let start = body(comment).unwrap_or_default();
     let mut words = Words::new(comment, start)?;
     let first = words.text(0).to_ascii_lowercase();
@@ -83,7 +83,7 @@ pub(crate) fn parse(comment: &str, undoing: bool) -> Result<Directive, Misread> 
             words.forms = FORMS[2].1;
             let cache = words.cache(2)?;
             let mut tables = Vec::new();
-            let again = undoing && words.text(3) == "again";
+            let again = reverting && words.text(3) == "again";
             if again {
                 words.nothing_after(4)?;
             } else if words.text(3).eq_ignore_ascii_case("on") {
@@ -114,11 +114,11 @@ pub(crate) fn parse(comment: &str, undoing: bool) -> Result<Directive, Misread> 
     Ok(directive)
 }
 
-/// The words of a directive; one in double quotes counts as one.
+/// The words of a directive. A text in double quotes is one word.
 struct Words<'a> {
     comment: &'a str,
     parts: Vec<Range<usize>>,
-    /// How the directive is written, for messages.
+    /// The syntax of the directive, for messages.
     forms: &'static str,
 }
 
@@ -134,7 +134,7 @@ impl<'a> Words<'a> {
                 Some('"') => quoted_length(rest).ok_or_else(|| {
                     (
                         at,
-                        Diagnostic::new(Code::InvalidDirective, "a quoted name has no end")
+                        Diagnostic::new(Code::InvalidDirective, "a quoted name is not terminated")
                             .help("close it with `\"`"),
                     )
                 })?,
@@ -150,7 +150,7 @@ impl<'a> Words<'a> {
         self.parts.get(n).map_or("", |range| &self.comment[range.clone()])
     }
 
-    /// Where the word is, or would have to be.
+    /// Returns the byte offset of the word, or of the end if the word is missing.
     fn at(&self, n: usize) -> usize {
         self.parts.get(n).map_or(self.comment.trim_end().len(), |range| range.start)
     }
@@ -167,7 +167,7 @@ impl<'a> Words<'a> {
         if self.parts.len() <= n {
             return Ok(());
         }
-        Err(self.invalid(n, format!("`{}` is too much here", self.text(n))))
+        Err(self.invalid(n, format!("`{}` is unexpected here", self.text(n))))
     }
 
     fn app(&self, n: usize) -> Result<String, Misread> {
@@ -187,7 +187,7 @@ impl<'a> Words<'a> {
             return Err(self.invalid(n, "the version of a migration is missing"));
         }
         Which::parse(text).ok_or_else(|| {
-            let message = format!("`{text}` is no migration version");
+            let message = format!("`{text}` is not a migration version");
             let help = "versions are written `V1`, `U1` or `1`, and a repeatable migration `R__name`";
             self.found(Code::InvalidDirective, n, message, help)
         })
@@ -203,7 +203,7 @@ impl<'a> Words<'a> {
             None if names::is_bare(word) => word.to_owned(),
             None => {
                 let help = "names are letters, digits, `_`, `.` and `-`; put others in double quotes";
-                let message = format!("`{word}` is no cache name");
+                let message = format!("`{word}` is not a cache name");
                 return Err(self.found(Code::InvalidCacheName, n, message, help));
             }
         };
@@ -216,7 +216,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// The list of tables behind a word.
+    /// Parses the list of tables after a word.
     fn tables_after(&self, n: usize) -> Result<Vec<TableName>, Misread> {
         let end = self.parts.get(n).map_or(self.comment.len(), |range| range.end);
         let list = self.comment[end..].trim_end();
@@ -241,7 +241,7 @@ impl<'a> Words<'a> {
         let help =
             form.map_or_else(|| all.to_owned(), |(_, form)| format!("did you mean `-- bustard: {form}`?"));
         let shown = self.comment[self.at(0)..].trim_end();
-        self.found(Code::UnknownDirective, 0, format!("`{shown}` is no directive"), help)
+        self.found(Code::UnknownDirective, 0, format!("`{shown}` is not a directive"), help)
     }
 }
 
@@ -297,15 +297,15 @@ mod tests {
     }
 
     #[test]
-    fn again_is_for_texts_that_undo() {
+    fn again_is_valid_only_in_reverting_texts() {
         let comment = "-- bustard: register cache bans again";
         let again = Directive::Register { cache: "bans".into(), tables: Vec::new(), again: true };
         assert_eq!(parse(comment, true), Ok(again));
-        assert!(misread(comment).1.contains("`again` is too much here"));
+        assert!(misread(comment).1.contains("`again` is unexpected here"));
     }
 
     #[test]
-    fn comments_that_are_none() {
+    fn other_comments_are_no_directives() {
         for comment in
             ["-- bustard", "-- bustards: down", "-- a bustard: down", "--", "-- busta\u{301}rd: x", "-- bust"]
         {
@@ -317,29 +317,29 @@ mod tests {
     fn invalid_directives_are_placed_and_explained() {
         for (comment, at, message, help) in [
             ("-- bustard:", 11, "empty", "register cache"),
-            ("-- bustard: registr cache x", 12, "`registr cache x` is no directive", "register cache NAME"),
-            ("-- bustard: register bans", 12, "is no directive", "register cache NAME"),
-            ("-- bustard: depend on forum", 12, "is no directive", "depends on APP"),
-            ("-- bustard: depends forum", 12, "is no directive", "depends on APP"),
-            ("-- bustard: dwon", 12, "is no directive", "down"),
-            ("-- bustard: downs", 12, "is no directive", "down"),
-            ("-- bustard: this is a note", 12, "is no directive", "directives are"),
+            ("-- bustard: registr cache x", 12, "`registr cache x` is not a directive", "register cache NAME"),
+            ("-- bustard: register bans", 12, "is not a directive", "register cache NAME"),
+            ("-- bustard: depend on forum", 12, "is not a directive", "depends on APP"),
+            ("-- bustard: depends forum", 12, "is not a directive", "depends on APP"),
+            ("-- bustard: dwon", 12, "is not a directive", "down"),
+            ("-- bustard: downs", 12, "is not a directive", "down"),
+            ("-- bustard: this is a note", 12, "is not a directive", "directives are"),
             ("-- bustard: register cache", 26, "name of the cache is missing", "register cache NAME"),
-            ("-- bustard: register cache bans;", 27, "`bans;` is no cache name", "double quotes"),
-            ("-- bustard: register cache a b", 29, "`b` is too much here", "register cache NAME"),
+            ("-- bustard: register cache bans;", 27, "`bans;` is not a cache name", "double quotes"),
+            ("-- bustard: register cache a b", 29, "`b` is unexpected here", "register cache NAME"),
             ("-- bustard: register cache \"\"", 27, "empty", "register cache NAME"),
-            ("-- bustard: register cache \"a", 27, "no end", "close it"),
+            ("-- bustard: register cache \"a", 27, "not terminated", "close it"),
             ("-- bustard: register cache \"a\tb\"", 27, "control character", "register cache NAME"),
             ("-- bustard: register cache a on", 31, "table is missing", "on TABLE"),
             ("-- bustard: register cache a on b,", 34, "table is missing", "on TABLE"),
             ("-- bustard: register cache a on b, , c", 35, "table is missing", "on TABLE"),
-            ("-- bustard: register cache a on b c", 34, "`c` is too much here", "on TABLE"),
-            ("-- bustard: register cache a on 1b", 32, "`1b` is no name of a table", "on TABLE"),
+            ("-- bustard: register cache a on b c", 34, "`c` is unexpected here", "on TABLE"),
+            ("-- bustard: register cache a on 1b", 32, "`1b` is not a table name", "on TABLE"),
             ("-- bustard: register cache a on b.\"\"", 34, "is empty", "on TABLE"),
-            ("-- bustard: register cache a on b.c.d", 35, "`.d` is too much here", "on TABLE"),
+            ("-- bustard: register cache a on b.c.d", 35, "`.d` is unexpected here", "on TABLE"),
             ("-- bustard: depends on", 22, "label of an app is missing", "depends on APP"),
-            ("-- bustard: depends on Forum", 23, "`Forum` is no label", "lower case"),
-            ("-- bustard: depends on forum 1.5", 29, "`1.5` is no migration version", "`V1`"),
+            ("-- bustard: depends on Forum", 23, "`Forum` is not a valid app label", "lower case"),
+            ("-- bustard: depends on forum 1.5", 29, "`1.5` is not a migration version", "`V1`"),
             (
                 "-- bustard: required by forum",
                 29,

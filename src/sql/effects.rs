@@ -1,10 +1,10 @@
-//! What SQL takes away: the tables that it drops in the end, what else it drops,
-//! and which names it mentions.
+//! The destructive effects of SQL: the tables and other objects that it drops, and the
+//! names that it mentions.
 //!
-//! In: statements in the order in which they run. Out: names as the database
-//! folds them, of tables as they are called before the first statement. What
-//! the database's functions and `DO` blocks do is not seen, and what is dropped after it was
-//! made here is no loss.
+//! In: statements in the order in which they run. Out: names as the database folds them;
+//! a table has the name from before the first statement. Objects that the statements
+//! themselves have created are not reported. The effects of functions and `DO` blocks of
+//! the database are not analysed.
 
 use std::collections::BTreeSet;
 
@@ -13,26 +13,26 @@ use super::lexer::{self, Kind};
 use super::split::{self, Piece, Unit};
 use super::syntax::Syntax;
 
-/// What the statements so far have done.
+/// The effects of the statements so far.
 #[derive(Debug)]
 pub(crate) struct Effects {
     syntax: &'static Syntax,
-    /// Tables that were there before and are dropped, by the names they had then.
+    /// Tables that existed before and are dropped, by their original names.
     dropped: Vec<TableName>,
-    /// Tables that have another name now: the new one, and the one before.
+    /// Renamed tables: the new name and the original one.
     renamed: Vec<(TableName, TableName)>,
-    /// Tables that were made here.
+    /// Tables that the statements have created.
     made: Vec<TableName>,
-    /// Schemas that are dropped with all that is in them.
+    /// Schemas that are dropped with `CASCADE`.
     schemas: Vec<String>,
-    /// What else is dropped, a line each.
+    /// Other dropped objects, one line each.
     others: Vec<String>,
-    /// Names with dots in them, part by part.
+    /// The names that occur, split into their parts.
     mentioned: BTreeSet<Vec<String>>,
 }
 
-/// What is dropped by name, other than tables; indexes, triggers and the like hold
-/// nothing that would be missed.
+/// The kinds of dropped objects to report, other than tables. Indexes, triggers and
+/// constraints are not reported because they contain no data.
 const KINDS: [(&str, &str); 10] = [
     ("VIEW", "view"),
     ("MATERIALIZED VIEW", "materialized view"),
@@ -59,7 +59,7 @@ impl Effects {
         }
     }
 
-    /// Takes notice of SQL that runs next.
+    /// Adds the effects of the SQL that runs next.
     pub(crate) fn read(&mut self, sql: &str) {
         let (tokens, unended) = lexer::lex(sql, self.syntax);
         if unended.is_some() {
@@ -67,33 +67,33 @@ impl Effects {
         }
         for piece in split::split(sql, &tokens, self.syntax) {
             if let Piece::Statement(unit) = piece {
-                Reader { unit: &unit, syntax: self.syntax, at: 0 }.mentions(&mut self.mentioned);
+                StatementReader { unit: &unit, syntax: self.syntax, at: 0 }.mentions(&mut self.mentioned);
                 self.statement(&unit);
             }
         }
     }
 
-    /// Takes notice of something that runs next and may drop whatever it likes.
+    /// Adds a step that runs next and whose effects are unknown.
     pub(crate) fn unseen(&mut self, what: &str) {
         self.others.push(format!("whatever {what} drops"));
     }
 
-    /// The tables that are dropped.
+    /// Returns the tables that are dropped.
     pub(crate) fn tables(&self) -> &[TableName] {
         &self.dropped
     }
 
-    /// The schemas that are dropped with all that is in them.
+    /// Returns the schemas that are dropped with `CASCADE`.
     pub(crate) fn schemas(&self) -> &[String] {
         &self.schemas
     }
 
-    /// What else is dropped: `column ban.reason`, `view active_ban`.
+    /// Returns the other dropped objects: `column ban.reason`, `view active_ban`.
     pub(crate) fn others(&self) -> &[String] {
         &self.others
     }
 
-    /// Whether any statement names this table.
+    /// Returns whether any statement mentions this table.
     pub(crate) fn mentions(&self, schema: Option<&str>, table: &str) -> bool {
         let (schema, table) = (schema.map(|schema| self.folded(schema)), self.folded(table));
         self.mentioned.iter().any(|parts| {
@@ -110,7 +110,7 @@ impl Effects {
     }
 
     fn statement(&mut self, unit: &Unit<'_>) {
-        let mut reader = Reader { unit, syntax: self.syntax, at: 0 };
+        let mut reader = StatementReader { unit, syntax: self.syntax, at: 0 };
         if reader.words("DROP TABLE") {
             reader.words("IF EXISTS");
             for name in reader.names() {
@@ -140,7 +140,7 @@ impl Effects {
         }
     }
 
-    fn drop_other(&mut self, mut reader: Reader<'_, '_>) {
+    fn drop_other(&mut self, mut reader: StatementReader<'_, '_>) {
         let Some((_, kind)) = KINDS.iter().find(|(words, _)| reader.words(words)) else { return };
         reader.words("IF EXISTS");
         let names = reader.names();
@@ -150,7 +150,7 @@ impl Effects {
         self.others.extend(names.iter().map(|name| format!("{kind} {name}")));
     }
 
-    fn alter_table(&mut self, mut reader: Reader<'_, '_>) {
+    fn alter_table(&mut self, mut reader: StatementReader<'_, '_>) {
         reader.words("IF EXISTS");
         reader.words("ONLY");
         let Some(table) = reader.name() else { return };
@@ -185,7 +185,8 @@ impl Effects {
         }
     }
 
-    /// A table that is put in the place of one that was dropped is that one, rebuilt.
+    /// Handles a rename. A created table that gets the name of a dropped one replaces it:
+    /// the table was rebuilt and not dropped.
     fn rename(&mut self, from: &TableName, to: TableName) {
         if take(&mut self.made, from) {
             let original = self.before(&to);
@@ -199,7 +200,7 @@ impl Effects {
         }
     }
 
-    /// What the table was called before the first statement.
+    /// Returns the name of the table before the first statement.
     fn before(&self, name: &TableName) -> TableName {
         let found = self.renamed.iter().find(|(now, _)| now == name);
         found.map_or_else(|| name.clone(), |(_, before)| before.clone())
@@ -211,15 +212,15 @@ fn take(names: &mut Vec<TableName>, name: &TableName) -> bool {
     found.map(|at| names.remove(at)).is_some()
 }
 
-/// A statement, read from its start.
-struct Reader<'r, 't> {
+/// Reads the tokens of a statement.
+struct StatementReader<'r, 't> {
     unit: &'r Unit<'t>,
     syntax: &'static Syntax,
     at: usize,
 }
 
-impl Reader<'_, '_> {
-    /// Goes on behind these keywords, if they are what comes next.
+impl StatementReader<'_, '_> {
+    /// Consumes these keywords if they come next, and returns whether they did.
     fn words(&mut self, keywords: &str) -> bool {
         let there = keywords.split(' ').enumerate().all(|(n, keyword)| self.unit.is(self.at + n, keyword));
         self.at += if there { keywords.split(' ').count() } else { 0 };
@@ -232,7 +233,7 @@ impl Reader<'_, '_> {
         there
     }
 
-    /// A name's part, as the database folds it.
+    /// Reads a part of a name and folds its case as the database does.
     fn part(&mut self) -> Option<String> {
         let token = self.unit.token(self.at);
         let Syntax { foreign_quotes, folds_quoted_names, .. } = *self.syntax;
@@ -263,7 +264,7 @@ impl Reader<'_, '_> {
         Some(TableName::of(schema.filter(|schema| self.syntax.default_schema != Some(schema)), table))
     }
 
-    /// Names with commas between them, those of functions with their arguments.
+    /// Reads names separated by commas, and skips the arguments of functions.
     fn names(&mut self) -> Vec<TableName> {
         let mut names = Vec::new();
         while let Some(name) = self.name() {
@@ -293,7 +294,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Goes on behind the next comma that is not in parentheses.
+    /// Skips past the next comma that is not in parentheses.
     fn skip_to_comma(&mut self) -> bool {
         while let Some(kind) = self.unit.kind(self.at) {
             if kind == Kind::Open {
@@ -307,7 +308,7 @@ impl Reader<'_, '_> {
         false
     }
 
-    /// All names of the statement, keywords among them.
+    /// Collects all names of the statement, including keywords.
     fn mentions(&mut self, mentioned: &mut BTreeSet<Vec<String>>) {
         while self.at < self.unit.len() {
             match self.parts() {
@@ -318,7 +319,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// What a token has between its first character and its last.
+/// Returns a token without its first and last character.
 fn within(token: &str) -> &str {
     token.get(1..token.len() - 1).unwrap_or_default()
 }

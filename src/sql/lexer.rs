@@ -1,10 +1,12 @@
-//! Text to tokens, each with its bytes in the text.
+//! Splits SQL text into tokens.
 //!
-//! sqlparser's tokenizer does the work. Where it goes another way than the
-//! database does, this module brings it back: no operator reaches into a comment
-//! (`||--`), and what it refuses but the server takes (`E'\377'`,
-//! `(r)._x`) is read by [`scan`], so that the only error left is text that ends
-//! inside something quoted.
+//! In: text. Out: tokens with their byte ranges, and the unterminated string, name or
+//! comment at the end, if there is one.
+//!
+//! The tokenizer is sqlparser's. This module corrects it where it differs from the
+//! database: an operator ends before a comment (`||--`), and tokens that it rejects but
+//! the server accepts (`E'\377'`, `(r)._x`) are read by [`scan`]. The only remaining error
+//! is an unterminated token.
 
 use sqlparser::tokenizer::{Location, Token as Theirs, Tokenizer, Whitespace};
 
@@ -20,7 +22,7 @@ pub(crate) struct Token {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Blanks and block comments.
+    /// White space and block comments.
     Blank,
     LineComment,
     /// A keyword or an identifier without quotes.
@@ -34,15 +36,16 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// The tokenizer gets a piece of this many bytes at a time, so that starting
-/// it again costs little however long the text is.
+/// The tokenizer gets this many bytes at a time, so that restarting it is cheap even for
+/// a long text.
 const WINDOW: usize = 1 << 16;
 
-/// How near to a cut the tokenizer may have been misled by it.
+/// Tokens that end this close to the end of a window are not trusted, because the cut may
+/// have changed them.
 const MARGIN: usize = 16;
 
-/// The tokens, which cover the text from its first byte on; on an error, those
-/// before what does not end.
+/// Returns the tokens, which cover the whole text. If a token is unterminated, returns the
+/// tokens before it.
 pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) {
     let dialect = (syntax.tokenizer)();
     let mut tokens = Vec::new();
@@ -106,8 +109,8 @@ fn kind(token: &Theirs) -> Kind {
     }
 }
 
-/// Where the token really ends, if the tokenizer went beyond: an operator ends
-/// where a comment starts, and a backslash escapes nothing in `x'…'`.
+/// Returns the correct end of a token that the tokenizer has made too long: an operator
+/// ends before a comment, and a backslash is no escape in `x'…'`.
 fn goes_too_far(text: &str, start: usize, end: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     match bytes.get(start)? {
@@ -121,7 +124,7 @@ fn goes_too_far(text: &str, start: usize, end: usize) -> Option<usize> {
     }
 }
 
-/// Finds the byte offsets of the tokenizer's lines and columns, going forward.
+/// Converts the tokenizer's lines and columns to byte offsets, moving forward only.
 struct Cursor<'a> {
     text: &'a str,
     offset: usize,
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_tokenizer_refuses_is_read_all_the_same() {
+    fn tokens_that_the_tokenizer_rejects_are_read() {
         for (text, expected) in [
             (r"E'\377;\'' x", r"E'\377;\''"),
             (r"E'\uD83D\uDE00' x", r"E'\uD83D\uDE00'"),

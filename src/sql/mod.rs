@@ -1,5 +1,7 @@
-//! The text of SQL, pure: tokens, statements, names, directives, and what a statement
-//! does. Nothing here knows migrations or databases.
+//! Analysis of SQL text: tokens, statements, names, directives, and the effects of a
+//! statement. Everything here is pure and independent of connections.
+//!
+//! In: SQL text. Out: statements, directives and diagnostics with their places.
 
 mod dialect;
 #[cfg(feature = "_sql")]
@@ -44,9 +46,9 @@ pub(crate) use table_name::quoted_length;
 pub(crate) use text::Text;
 pub(crate) use which::Which;
 
-/// The tokens of a text as they are written, without blanks and comments.
+/// Returns the tokens of a text verbatim, without white space and comments.
 #[cfg(feature = "testing")]
 pub(crate) fn tokens<'t>(text: &'t str, syntax: &Syntax) -> impl Iterator<Item = &'t str> + use<'t> {
-    let spoken = |token: &lexer::Token| !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment);
-    lexer::lex(text, syntax).0.into_iter().filter(spoken).map(|token| &text[token.start..token.end])
+    let visible = |token: &lexer::Token| !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment);
+    lexer::lex(text, syntax).0.into_iter().filter(visible).map(|token| &text[token.start..token.end])
 }

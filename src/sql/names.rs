@@ -1,21 +1,21 @@
-//! What labels and cache names may be.
+//! The rules for labels of apps and names of caches.
 //!
-//! In: a name. Out: nothing, or what is wrong with it.
+//! In: a name. Out: nothing, or the message of a diagnostic.
 
-/// What to do about a wrong label.
+/// The help for an invalid label.
 pub(crate) const LABEL_HELP: &str =
     "labels are up to 39 lower case letters, digits and `_`, and start with a letter";
 
-/// Labels become part of table names, hence the strictness.
+/// Checks a label. Labels are strict because they become part of table names.
 pub(crate) fn label(label: &str) -> Result<(), String> {
     let mut chars = label.chars();
     let good = chars.next().is_some_and(|first| first.is_ascii_lowercase())
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && label.len() <= 39;
-    if good { Ok(()) } else { Err(format!("`{label}` is no label for an app")) }
+    if good { Ok(()) } else { Err(format!("`{label}` is not a valid app label")) }
 }
 
-/// Whether a cache name needs no quotes.
+/// Returns whether a cache name can be written without quotes.
 pub(crate) fn is_bare(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }

@@ -1,5 +1,7 @@
-//! The port for text, as far as records go: what the database remembers of apps and of
-//! repeatable migrations beside their histories.
+//! The part of the port for text that concerns records: the rows about apps and repeatable
+//! migrations that the database has in addition to their histories.
+//!
+//! In: names and values. Out: SQL text.
 
 use std::fmt;
 
@@ -7,29 +9,30 @@ use sea_query::SimpleExpr;
 
 /// An engine's SQL on the records.
 pub trait RecordsSql: fmt::Debug + Sync {
-    /// A row of eight columns for each app, `app` first, and a row `guest` where this
-    /// role may not change them.
+    /// Returns a row of eight columns for each app, the first of which is `app`, and a row
+    /// `guest` if the current role may not change them.
     fn apps(&self) -> &'static str;
 
-    /// The same for each installation of a repeatable migration, those of Bustard's own
-    /// compared with the catalogue; and, where the engine has roles, a row `owner` or
-    /// `read only` for what this one may not do.
+    /// Returns a row of eight columns for each installation of a repeatable migration.
+    /// Bustard's own are compared with the catalogue. On an engine with roles, a row
+    /// `owner` or `read only` says which rights the current role lacks.
     fn repeatables(&self) -> String;
 
-    /// What the catalogue has under this name among Bustard's own functions and views.
+    /// Returns the definition that the catalogue has for one of Bustard's own functions or
+    /// views.
     fn definition(&self, name: &str) -> SimpleExpr;
 
-    /// Whether a row is the current installation.
+    /// Returns an expression that is true for the current installation.
     fn is_current(&self) -> SimpleExpr;
 
-    /// A value for the column that says so.
+    /// Returns a value for the column of [`is_current`](Self::is_current).
     fn boolean(&self, value: bool) -> SimpleExpr;
 
-    /// The time of the transaction.
+    /// Returns the time of the transaction.
     fn now(&self) -> SimpleExpr;
 
-    /// Makes the owner of the registry's tables the owner of all that is in its schema: a
-    /// function that another role has created runs with that role's rights otherwise.
-    /// `None` on an engine without roles.
+    /// Makes the owner of the registry's tables the owner of all objects in its schema.
+    /// Otherwise a function that another role has created would run with that role's
+    /// rights. `None` on an engine without roles.
     fn settle_owner(&self) -> Option<&'static str>;
 }

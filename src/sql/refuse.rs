@@ -1,26 +1,27 @@
-//! Statements that a migration cannot contain, told by how they start.
+//! Statements that a migration cannot contain, recognised by their first keywords.
 //!
-//! In: a statement. Out: whether it goes to the database, and if not, why.
+//! In: a statement. Out: whether the statement is sent to the database, and the diagnostic
+//! if it is not.
 
 use super::split::Unit;
 use crate::diagnostic::{Code, Diagnostic};
 
-/// Whether a statement may be in a migration.
+/// The decision whether a migration can contain a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     Admitted,
-    /// Left out, with a warning.
+    /// The statement is skipped with a warning.
     Dropped(Diagnostic),
     Refused(Diagnostic),
-    /// What follows it is data, not SQL.
+    /// The statement is followed by data that is not SQL.
     CopyIn(Diagnostic),
-    /// Only outside of transactions.
+    /// The statement can only run outside a transaction.
     NotInTransaction(Diagnostic),
 }
 
-const COMMITS: &str = "leave it out: Bustard commits a migration with its history; what must commit on its own goes into a migration of its own";
+const COMMITS: &str = "remove it: Bustard commits a migration together with its history; put statements that must commit separately into another migration";
 
-/// The refusal of a statement that begins or ends the transaction, on any engine.
+/// Refuses a statement that begins or ends a transaction, on any engine.
 pub(crate) fn transaction_control(unit: &Unit<'_>) -> Option<Admission> {
     let keywords = control_keywords(unit)?;
     let message = format!(
@@ -29,8 +30,8 @@ pub(crate) fn transaction_control(unit: &Unit<'_>) -> Option<Admission> {
     Some(Admission::Refused(Diagnostic::new(Code::TransactionControl, message).help(COMMITS)))
 }
 
-/// The keywords, where the statement begins or ends a transaction. Savepoints
-/// do neither.
+/// Returns the keywords if the statement begins or ends a transaction. Statements on
+/// savepoints do not.
 fn control_keywords(unit: &Unit<'_>) -> Option<&'static str> {
     let to_savepoint = unit.starts("ROLLBACK TO") || unit.starts("ROLLBACK WORK|TRANSACTION TO");
     [

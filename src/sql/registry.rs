@@ -1,65 +1,68 @@
-//! The port for text, as far as tracked caches go: queries and statements on the
-//! registry that every engine writes in its own way.
+//! The part of the port for text that concerns tracked caches: queries and statements on
+//! the registry, which differ between engines.
+//!
+//! In: names of caches, tables and apps. Out: SQL text.
 
 use std::fmt;
 
 use super::TableName;
 
-/// How cache operations are carried out.
+/// Options for cache operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Manner {
-    /// Whether tables that do not exist are passed over.
+    /// Whether to skip tables that do not exist.
     pub lenient: bool,
-    /// Whether they are those of a repeatable migration. They may have been carried out
-    /// before: a cache that the app has registered gets the tables that are named now,
-    /// and one that is unregistered stays so.
+    /// Whether the operations belong to a repeatable migration and may have run before. A
+    /// cache that the app has already registered then gets the current tables, and a cache
+    /// that is already unregistered stays unregistered.
     pub repeatable: bool,
 }
 
 /// An engine's SQL on the registry.
 pub trait RegistrySql: fmt::Debug + Sync {
-    /// Name, app, version and time of registration of each registered cache, by name.
+    /// Returns name, app, version and time of registration of each registered cache, sorted
+    /// by name.
     fn list(&self) -> &'static str;
 
-    /// The names of all registered caches.
+    /// Returns the names of all registered caches.
     fn names(&self) -> &'static str;
 
-    /// All registered caches with their apps, by name.
+    /// Returns all registered caches with their apps, sorted by name.
     fn owned(&self) -> &'static str;
 
-    /// Names that were registered once and are not, with their last apps.
+    /// Returns the names of unregistered caches, with their last apps.
     fn former(&self) -> &'static str;
 
-    /// Cache, table and reason for each table that is not as it was registered.
+    /// Returns cache, table and reason for each table with missing triggers.
     fn missing_triggers(&self) -> &'static str;
 
-    /// Those of the names that are registered, with their apps.
+    /// Returns the registered ones among the names, with their apps.
     fn owners(&self, names: &[&str]) -> String;
 
-    /// The version of a cache; no row where it is not registered.
+    /// Returns the version of a cache; no row if it is not registered.
     fn version(&self, name: &str) -> String;
 
-    /// Count, nonce, and whether this transaction has invalidated the cache; no row
-    /// where it is not registered.
+    /// Returns the count, the nonce, and whether this transaction has invalidated the cache;
+    /// no row if it is not registered.
     fn identity(&self, name: &str) -> String;
 
     /// Gives every cache a new version.
     fn invalidate_all(&self) -> String;
 
-    /// Forgets the tables of an app's unregistered caches, which then cannot be
-    /// registered again as they were.
+    /// Deletes the recorded tables of an app's unregistered caches, which can then not be
+    /// registered `again`.
     fn forget_all(&self, app: &str) -> String;
 
-    /// How a plan shows the registration of a cache; without an owner, that it is
-    /// registered as it was before.
+    /// Returns the SQL that a plan shows for the registration of a cache. Without an owner,
+    /// the cache is registered with its former owner and tables.
     fn shown_register(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner)
     -> String;
 
-    /// How a plan shows that a cache is unregistered; with `undoes`, because its
-    /// registration is reverted.
-    fn shown_unregister(&self, name: &str, undoes: bool, manner: Manner) -> String;
+    /// Returns the SQL that a plan shows for unregistering a cache. `reverts` says that this
+    /// reverts its registration.
+    fn shown_unregister(&self, name: &str, reverts: bool, manner: Manner) -> String;
 
-    /// Tells the reading side of every process to look now; `None` on an engine
-    /// without notifications.
+    /// Notifies the reading side of every process to poll now; `None` on an engine without
+    /// notifications.
     fn notify(&self) -> Option<&'static str>;
 }

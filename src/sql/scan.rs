@@ -1,20 +1,19 @@
-//! Reads one token where the tokenizer gave up.
+//! Reads one token that the tokenizer has rejected.
 //!
-//! In: text that starts with it. Out: its length in bytes, or what it is that
-//! the text ends inside of.
+//! In: text that starts with the token. Out: its length in bytes, or the kind of the
+//! unterminated token.
 
 use super::syntax::Syntax;
 
-/// Something quoted that has no end.
+/// An unterminated string, name or comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unended {
     pub what: String,
     pub start: usize,
 }
 
-/// The length of the token that `text` starts with. What is not quoted counts
-/// as one character: nothing that matters here depends on where operators and
-/// numbers end.
+/// Returns the length of the token at the start of `text`. An unquoted token counts as one
+/// character, because no caller depends on the ends of operators and numbers.
 pub(crate) fn scan(text: &str, syntax: &Syntax) -> Result<usize, String> {
     let bytes = text.as_bytes();
     let second = bytes.get(1).copied();
@@ -35,7 +34,7 @@ pub(crate) fn scan(text: &str, syntax: &Syntax) -> Result<usize, String> {
     }
 }
 
-/// From a quote to the next one that is not doubled.
+/// Returns the end of a quoted text: the next quote that is not doubled.
 pub(crate) fn quoted(text: &str, open: usize, what: &str) -> Result<usize, String> {
     let bytes = text.as_bytes();
     let quote = bytes[open];
@@ -52,7 +51,7 @@ pub(crate) fn quoted(text: &str, open: usize, what: &str) -> Result<usize, Strin
     Err(what.to_owned())
 }
 
-/// `E'…'`, where a backslash takes away the meaning of a quote.
+/// Returns the length of `E'…'`, in which a backslash escapes a quote.
 fn escaped(text: &str) -> Result<usize, String> {
     let bytes = text.as_bytes();
     let mut at = 2;
@@ -79,7 +78,8 @@ fn dollar_quoted(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Where comments do not nest, the end of the text is an end.
+/// Returns the length of a block comment. On an engine without nested comments, the end of
+/// the text terminates a comment.
 fn block_comment(text: &str, syntax: &Syntax) -> Result<usize, String> {
     if !syntax.nested_comments {
         return Ok(text[2..].find("*/").map_or(text.len(), |at| at + 4));

@@ -1,10 +1,11 @@
-//! Tokens to pieces: statements, directives, and lines that only a shell
-//! understands.
+//! Splits tokens into statements, directives, and commands of a shell.
 //!
-//! A statement goes from its first token to its last, without the semicolon.
-//! Semicolons inside belong to it: in `BEGIN ATOMIC … END` and within
-//! parentheses (PostgreSQL; both as psql tells them), in a trigger's body
-//! (SQLite; as `sqlite3_complete` tells it).
+//! In: tokens. Out: pieces in order.
+//!
+//! A statement extends from its first token to its last, without the semicolon. It
+//! includes inner semicolons: on PostgreSQL in `BEGIN ATOMIC … END` and in parentheses,
+//! by the rules of psql; on SQLite in the body of a trigger, by the rules of
+//! `sqlite3_complete`.
 
 use super::directive;
 use super::lexer::{Kind, Token};
@@ -22,7 +23,7 @@ pub(crate) enum Piece<'a> {
     ShellCommand(usize),
 }
 
-/// One statement: its tokens, blanks and comments left out.
+/// One statement: its tokens without white space and comments.
 #[derive(Debug)]
 pub struct Unit<'a> {
     text: &'a str,
@@ -42,7 +43,7 @@ impl<'a> Unit<'a> {
         &self.text[self.start()..self.end()]
     }
 
-    /// How many tokens there are.
+    /// Returns the number of tokens.
     pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
@@ -55,12 +56,12 @@ impl<'a> Unit<'a> {
         self.tokens.get(n).map_or("", |token| &self.text[token.start..token.end])
     }
 
-    /// Whether the token is this keyword.
+    /// Returns whether the token is this keyword.
     pub(crate) fn is(&self, n: usize, keyword: &str) -> bool {
         self.kind(n) == Some(Kind::Word) && self.token(n).eq_ignore_ascii_case(keyword)
     }
 
-    /// Whether the statement starts with these keywords; `|` separates choices.
+    /// Returns whether the statement starts with these keywords; `|` separates alternatives.
     pub(crate) fn starts(&self, keywords: &str) -> bool {
         keywords
             .split(' ')
@@ -95,7 +96,7 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
             let inside = unit.tokens.first().map(|first| first.start);
             pieces.push(Piece::Directive { comment: *token, inside });
         } else if for_a_shell(token.kind, &unit, syntax) {
-            // `SELECT 1 \gset`: it ends a statement, too.
+            // A shell command also ends a statement: `SELECT 1 \gset`.
             nesting = finish(&mut unit, &mut pieces);
             pieces.push(Piece::ShellCommand(token.start));
             skip_to = text[token.start..].find('\n').map_or(text.len(), |at| token.start + at);
@@ -121,16 +122,16 @@ fn for_a_shell(kind: Kind, unit: &Unit<'_>, syntax: &Syntax) -> bool {
     }
 }
 
-/// What a statement has opened and not yet closed.
+/// The parentheses and blocks that a statement has opened and not closed.
 #[derive(Debug, Default)]
 struct Nesting {
     parentheses: usize,
-    /// `BEGIN ATOMIC` and the `CASE`s within.
+    /// `BEGIN ATOMIC`, and each `CASE` inside.
     blocks: usize,
 }
 
 impl Nesting {
-    /// Takes notice of the unit's last token.
+    /// Processes the last token of the unit.
     fn enter(&mut self, unit: &Unit<'_>) {
         let last = unit.len() - 1;
         match unit.kind(last) {
@@ -156,7 +157,7 @@ impl Nesting {
         }
     }
 
-    /// Whether a semicolon after these tokens ends the statement.
+    /// Returns whether a semicolon after these tokens ends the statement.
     fn ends_statement(&self, unit: &Unit<'_>, syntax: &Syntax) -> bool {
         match syntax.semicolons {
             Semicolons::ParenthesesAndBlocks => self.parentheses == 0 && self.blocks == 0,

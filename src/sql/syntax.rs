@@ -1,7 +1,9 @@
-//! How an engine's SQL differs from another's where text is cut into statements
-//! and names.
+//! The differences between engines that matter for splitting text into statements and
+//! names.
+//!
+//! In: nothing. Out: a `Syntax` for each engine, as constant data.
 
-/// The differences, as facts.
+/// The lexical rules of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Syntax {
     /// The tokenizer's dialect.
@@ -13,13 +15,13 @@ pub struct Syntax {
     pub foreign_quotes: bool,
     /// Block comments nest, and one without an end is an error.
     pub nested_comments: bool,
-    /// Semicolons inside a statement.
+    /// The semicolons that do not end a statement.
     pub semicolons: Semicolons,
-    /// Lines that only the engine's shell understands.
+    /// The start of a command of the engine's shell.
     pub shell: Shell,
     /// `A` and `a` are the same name even in quotes.
     pub folds_quoted_names: bool,
-    /// The schema that a name without one means.
+    /// The schema of an unqualified name.
     pub default_schema: Option<&'static str>,
     /// `SET standard_conforming_strings` changes what a backslash means.
     pub backslash_setting: bool,
@@ -28,17 +30,17 @@ pub struct Syntax {
 /// Which semicolons do not end a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Semicolons {
-    /// Those in parentheses and in `BEGIN ATOMIC … END`, as psql tells them.
+    /// Those in parentheses and in `BEGIN ATOMIC … END`, by the rules of psql.
     ParenthesesAndBlocks,
-    /// Those in a trigger's body, as `sqlite3_complete` tells them.
+    /// Those in the body of a trigger, by the rules of `sqlite3_complete`.
     Triggers,
 }
 
-/// What a command of the engine's shell starts with.
+/// The start of a command of the engine's shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// A backslash, which SQL has no use for outside of quotes.
+    /// A backslash outside quotes, which is not valid SQL.
     Backslash,
-    /// A full stop where a statement would start.
+    /// A full stop at the start of a statement.
     FullStop,
 }

@@ -1,29 +1,29 @@
-//! The name of a table as SQL writes it: `ban`, `forum.ban`, `"Odd, name".x`.
+//! The name of a table in SQL: `ban`, `forum.ban`, `"Odd, name".x`.
 //!
-//! In: a text. Out: the names at its start and how long they are, or what is
-//! wrong and at which byte. Whether there is such a table, the database knows.
+//! In: a text. Out: names, or a message and its byte offset. Only the database can tell
+//! whether the table exists.
 
 use std::fmt;
 
-/// A table's name as it is written.
+/// The name of a table, verbatim.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TableName(String);
 
-/// What is wrong with a list of tables, and at which byte.
-pub(crate) type Wrong = (usize, String);
+/// The message of a diagnostic about a list of tables, and its byte offset.
+pub(crate) type Invalid = (usize, String);
 
 impl TableName {
-    /// Reads a text that is a table's name and nothing else.
-    pub(crate) fn parse(text: &str) -> Result<Self, Wrong> {
+    /// Parses a text that consists of one table name.
+    pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let length = name_at(text, 0)?;
         match text[length..].is_empty() {
             true => Ok(TableName(text.to_owned())),
-            false => Err((0, format!("`{text}` is no name of a table"))),
+            false => Err((0, format!("`{text}` is not a table name"))),
         }
     }
 
-    /// Reads a text that is names with commas between them.
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Wrong> {
+    /// Parses a text that consists of table names separated by commas.
+    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Invalid> {
         let mut tables = Vec::new();
         let mut at = 0;
         loop {
@@ -36,14 +36,13 @@ impl TableName {
                 Some(',') => at += 1,
                 Some(_) => {
                     let word = text[at..].split_whitespace().next().unwrap_or_default();
-                    return Err((at, format!("`{word}` is too much here: a comma goes between two tables")));
+                    return Err((at, format!("`{word}` is unexpected here: a comma goes between two tables")));
                 }
             }
         }
     }
 
-    /// The name with these parts, each quoted where it is none that SQL takes as it
-    /// stands.
+    /// Returns the name with these parts, each quoted if necessary.
     pub(crate) fn of(schema: Option<&str>, table: &str) -> Self {
         let quoted = |part: &str| {
             let bare = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -62,7 +61,7 @@ impl TableName {
         &self.0
     }
 
-    /// The schema, where one is written, and the table, without their quotes.
+    /// Returns the schema, if there is one, and the table, without quotes.
     pub(crate) fn parts(&self) -> (Option<String>, String) {
         let end = part_at(&self.0, 0).unwrap_or(self.0.len());
         let first = unquoted(&self.0[..end]);
@@ -83,8 +82,8 @@ fn blanks(text: &str) -> usize {
     text.len() - text.trim_start().len()
 }
 
-/// Where the name ends that starts here.
-fn name_at(text: &str, at: usize) -> Result<usize, Wrong> {
+/// Returns the end of the name that starts at `at`.
+fn name_at(text: &str, at: usize) -> Result<usize, Invalid> {
     let end = part_at(text, at)?;
     match text[end..].starts_with('.') {
         false => Ok(end),
@@ -92,10 +91,10 @@ fn name_at(text: &str, at: usize) -> Result<usize, Wrong> {
     }
 }
 
-fn part_at(text: &str, at: usize) -> Result<usize, Wrong> {
+fn part_at(text: &str, at: usize) -> Result<usize, Invalid> {
     let rest = &text[at..];
     let length = match rest.chars().next() {
-        Some('"') => quoted_length(rest).ok_or((at, "a quoted name has no end".to_owned()))?,
+        Some('"') => quoted_length(rest).ok_or((at, "a quoted name is not terminated".to_owned()))?,
         Some(first) if is_letter(first) => {
             rest.find(|c| !is_letter(c) && !c.is_ascii_digit() && c != '$').unwrap_or(rest.len())
         }
@@ -115,10 +114,10 @@ fn is_letter(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_' || !c.is_ascii() && !c.is_control() && !c.is_whitespace()
 }
 
-fn strange(text: &str, at: usize) -> Wrong {
+fn strange(text: &str, at: usize) -> Invalid {
     let start = text[..at].rfind(|c: char| c == ',' || c.is_whitespace()).map_or(0, |before| before + 1);
     let word = text[start..].split([',', ' ', '\t']).next().unwrap_or_default();
-    (start, format!("`{word}` is no name of a table"))
+    (start, format!("`{word}` is not a table name"))
 }
 
 fn unquoted(part: &str) -> String {
@@ -128,7 +127,7 @@ fn unquoted(part: &str) -> String {
     }
 }
 
-/// The length of a text in double quotes that starts here, quotes included.
+/// Returns the length of the quoted text at the start of `text`, including its quotes.
 pub(crate) fn quoted_length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 1;
@@ -185,20 +184,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_placed() {
+    fn diagnostics_have_offsets() {
         for (text, at, message) in [
             ("", 0, "missing"),
             ("a,", 2, "missing"),
             ("a,,b", 2, "missing"),
             ("a.", 2, "missing"),
-            ("a b", 2, "`b` is too much"),
-            ("a, 1b, c", 3, "`1b` is no name"),
-            ("a, b;", 4, "`;` is too much"),
-            ("a, \"b", 3, "no end"),
+            ("a b", 2, "`b` is unexpected"),
+            ("a, 1b, c", 3, "`1b` is not a table name"),
+            ("a, b;", 4, "`;` is unexpected"),
+            ("a, \"b", 3, "not terminated"),
             ("\"\"", 0, "empty"),
             ("a.\"x\ty\"", 2, "control character"),
-            ("a.b.c", 3, "`.c` is too much"),
-            ("a.-b", 0, "`a.-b` is no name"),
+            ("a.b.c", 3, "`.c` is unexpected"),
+            ("a.-b", 0, "`a.-b` is not a table name"),
         ] {
             let (found, said) = TableName::parse_list(text).expect_err(text);
             assert_eq!(found, at, "{text}: {said}");

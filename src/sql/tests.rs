@@ -1,4 +1,4 @@
-//! What holds for every engine's SQL, and help for the tests of each.
+//! Tests that apply to every engine's SQL, and helpers for the tests of each engine.
 
 use super::lexer::lex;
 use super::split::{Piece, split};

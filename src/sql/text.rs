@@ -1,16 +1,16 @@
-//! A text and where its lines are.
+//! A text with an index of its lines.
 //!
-//! In: what a file contains, or SQL built in code, and what to call it. Out:
-//! places, from byte offsets.
+//! In: the contents of a file or SQL built in code, and its name. Out: the place of a byte
+//! offset.
 
 use std::path::Path;
 
 use crate::diagnostic::Place;
 
-/// The longest part of a line that is worth showing in a message.
+/// The longest part of a line that a message shows.
 const SHOWN: usize = 200;
 
-/// A text with a name for messages.
+/// A text, its name for messages, and the offsets of its lines.
 pub(crate) struct Text<'a> {
     file: &'a Path,
     text: &'a str,
@@ -19,7 +19,7 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// A byte order mark at the beginning is left out: no server takes it.
+    /// Indexes a text. A leading byte order mark is removed, because no server accepts it.
     pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
@@ -34,12 +34,12 @@ impl<'a> Text<'a> {
         self.file
     }
 
-    /// The line that the offset is in, counted from 1.
+    /// Returns the line of an offset, counted from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start <= offset)
     }
 
-    /// The place of a byte offset, with the text of its line.
+    /// Returns the place of a byte offset, with the text of its line.
     pub(crate) fn place(&self, offset: usize) -> Place {
         let line = self.line(offset);
         let start = self.lines[line - 1];

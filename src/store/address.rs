@@ -1,6 +1,7 @@
-//! Where a server is, and how to get a connection to it without waiting longer
-//! than allowed: not for a name server, and not for a server that has stopped
-//! taking connections.
+//! The address of a store's server, and connecting to it before a deadline. The
+//! deadline also bounds name resolution, and a server that does not accept connections.
+//!
+//! In: a location from the settings. Out: a connected stream.
 
 use std::fmt;
 use std::io;
@@ -12,7 +13,7 @@ use std::time::Instant;
 use super::deadline_stream::{Stream, remaining};
 use crate::error::{Error, Result};
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Debug)]
 pub(super) struct Address {
     place: Place,
@@ -34,7 +35,7 @@ impl Address {
         Address { place: Place::Unix(path.into()), names: Arc::default() }
     }
 
-    /// Reads `host`, `host:port`, `[address]:port` and `unix:/path`.
+    /// Parses `host`, `host:port`, `[address]:port` and `unix:/path`.
     pub(super) fn parse(location: &str, default_port: u16) -> Result<Self> {
         if let Some(path) = location.strip_prefix("unix:") {
             return match path.strip_prefix("//").unwrap_or(path) {
@@ -50,7 +51,7 @@ impl Address {
         }
         let (host, port) = match location.rsplit_once(':') {
             Some((host, port)) => {
-                (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(|| invalid("its port is none"))?)
+                (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(|| invalid("its port is not a number from 1 to 65535"))?)
             }
             None => (location, default_port),
         };
@@ -61,7 +62,7 @@ impl Address {
         Ok(Address::tcp(host, port))
     }
 
-    /// A new connection.
+    /// Opens a new connection.
     pub(super) fn connect(&self, deadline: Instant) -> io::Result<Stream> {
         match &self.place {
             Place::Tcp(host, port) => {
@@ -71,7 +72,7 @@ impl Address {
                 };
                 let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
                 let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-                // Each has its share of what time is left.
+                // Each address gets an equal share of the remaining time.
                 for (address, left) in addresses.iter().zip((1..=count).rev()) {
                     result = TcpStream::connect_timeout(address, remaining(deadline)? / left);
                     if result.is_ok() {
@@ -87,14 +88,14 @@ impl Address {
                 use socket2::{Domain, SockAddr, Socket, Type};
 
                 let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-                // It bounds `connect` too, which waits where the server's queue is full.
+                // This bounds `connect` too, which waits while the server's backlog is full.
                 socket.set_write_timeout(Some(remaining(deadline)?))?;
                 socket.connect(&SockAddr::unix(path)?)?;
                 Ok(Stream::Unix(socket.into()))
             }
             #[cfg(not(unix))]
             Place::Unix(_) => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no Unix sockets here"))
+                Err(io::Error::new(io::ErrorKind::Unsupported, "this platform has no Unix sockets"))
             }
         }
     }
@@ -110,14 +111,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// Does not repeat the location: a password may stand in it by mistake.
+/// Returns an error without the location, which may contain a password by mistake.
 fn invalid(why: &str) -> Error {
     Error::usage(format!("a location cannot be used: {why}"))
         .help("write it like \"127.0.0.1:11211\" or \"unix:/run/server.sock\"")
 }
 
-/// Looks names up on a thread of its own, since that cannot be given a time
-/// limit. However many callers wait, there is one such thread for an address.
+/// Resolves a host name on a thread of its own, because the resolver has no time limit.
+/// All waiting callers of an address share one thread.
 #[derive(Debug, Default)]
 struct Names {
     state: Mutex<LookUp>,
@@ -127,9 +128,9 @@ struct Names {
 #[derive(Debug, Default)]
 struct LookUp {
     running: bool,
-    /// How many have ended.
+    /// The number of resolutions that have ended.
     count: u64,
-    /// The last one's result.
+    /// The result of the last resolution.
     result: Option<io::Result<Vec<SocketAddr>>>,
 }
 
@@ -215,7 +216,7 @@ mod tests {
         }
     }
 
-    /// Without a limit, `connect` would wait for as long as nobody accepts.
+    /// Without a limit, `connect` would wait until the server accepts a connection.
     #[test]
     #[cfg(unix)]
     fn a_full_queue_of_a_unix_socket_is_not_waited_for() {

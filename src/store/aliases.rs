@@ -1,5 +1,7 @@
-//! Stores by alias, as Django's CACHES has them: an application's cached values
-//! go to the alias `bustard`, or else to `default`.
+//! Stores by alias, like Django's `CACHES`. Cached values are stored in the alias
+//! `bustard`, or else in `default`.
+//!
+//! In: the sections `[stores.*]` of a configuration. Out: the settings of one store.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +11,7 @@ use super::StoreSettings;
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 
-/// Aliases of stores, from best to worst.
+/// The aliases for cached values, the preferred one first.
 const PREFERRED: [&str; 2] = ["bustard", "default"];
 
 /// Stores by alias: the section `[stores.*]` of a configuration.
@@ -27,22 +29,23 @@ const PREFERRED: [&str; 2] = ["bustard", "default"];
 pub struct Stores(BTreeMap<String, StoreSettings>);
 
 impl Stores {
-    /// No stores: values are kept in memory.
+    /// Returns a set without stores: values are stored in memory.
     pub fn new() -> Self {
         Stores::default()
     }
 
-    /// Adds one, in place of any with the same alias.
+    /// Adds a store, replacing any with the same alias.
     pub fn with(mut self, alias: impl Into<String>, settings: StoreSettings) -> Self {
         self.0.insert(alias.into(), settings);
         self
     }
 
-    /// The store with this alias.
+    /// Returns the settings of the store with this alias.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage), naming those that there are.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) with the configured aliases
+    /// if there is no such store.
     pub fn get(&self, alias: &str) -> Result<&StoreSettings> {
         self.0.get(alias).ok_or_else(|| {
             let error = Error::usage(format!("no store `{alias}` is configured"));
@@ -51,20 +54,20 @@ impl Stores {
             }
             let all: Vec<_> = self.aliases().map(|alias| format!("`{alias}`")).collect();
             error.help(match all.as_slice() {
-                [] => "there is none: add a section [stores.NAME]".to_owned(),
-                all => format!("there are: {}", all.join(", ")),
+                [] => "no store is configured: add a section [stores.NAME]".to_owned(),
+                all => format!("the configured stores are {}", all.join(", ")),
             })
         })
     }
 
-    /// The store for cached values: `bustard` if there is one, else `default`,
-    /// else memory.
+    /// Returns the store for cached values: `bustard` if it is configured, else
+    /// `default`, else memory.
     pub fn preferred(&self) -> StoreSettings {
         let configured = PREFERRED.iter().find_map(|alias| self.0.get(*alias));
         configured.cloned().unwrap_or_else(StoreSettings::memory)
     }
 
-    /// All aliases, in alphabetical order.
+    /// Returns all aliases in alphabetical order.
     pub fn aliases(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -107,7 +110,7 @@ mod tests {
             prefixes(aliases).get(alias).unwrap_err().advice().map(ToString::to_string)
         };
         assert_eq!(help(&["default", "x"], "defualt").as_deref(), Some("did you mean `default`?"));
-        assert_eq!(help(&["default", "x"], "sessions").as_deref(), Some("there are: `default`, `x`"));
-        assert_eq!(help(&[], "x").as_deref(), Some("there is none: add a section [stores.NAME]"));
+        assert_eq!(help(&["default", "x"], "sessions").as_deref(), Some("the configured stores are `default`, `x`"));
+        assert_eq!(help(&[], "x").as_deref(), Some("no store is configured: add a section [stores.NAME]"));
     }
 }

@@ -1,6 +1,9 @@
-//! Keeps a server that is down from costing every caller a time-out: after a
-//! failure nobody asks it for a pause, then one caller tries while the others go
-//! without, and the pause grows for as long as that fails.
+//! A circuit breaker, so that a server that is down does not cost every caller a
+//! time-out. After a failure no call is made during a pause. Then one caller tries again
+//! while all others still get an error. The pause grows with every failed trial.
+//!
+//! In: the outcome of each call, and the time. Out: whether to call the server, and the
+//! transitions to log.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,8 +12,7 @@ use std::time::{Duration, Instant};
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Whether a server may be asked. Time is what the caller says it is, on the
-/// monotonic clock.
+/// The circuit breaker of one server. The caller passes the time, on the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct Breaker(Mutex<State>);
 
@@ -19,20 +21,21 @@ enum State {
     /// The server answers.
     #[default]
     Closed,
-    /// It does not; when to try again, and the pause after that.
+    /// The server does not answer. `until` is the time of the next trial, `next` the pause
+    /// if the trial fails.
     Open { until: Instant, next: Duration },
-    /// One caller is trying; the pause if that fails.
+    /// One caller is trying. `next` is the pause if the trial fails.
     Trying { next: Duration },
 }
 
-/// What a change of state is to be told as.
+/// A change of state that is worth a log message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum Transition {
     Failed,
     Recovered,
 }
 
-/// Leave to ask the server once. Dropped without an outcome, it failed.
+/// Permission for one call. Dropping it without an outcome counts as a failure.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
@@ -40,7 +43,7 @@ pub(super) struct Pass<'a> {
 }
 
 impl Breaker {
-    /// Leave to ask, unless the server is down and it is not this caller's turn.
+    /// Returns a pass, unless the server is down and this caller is not the one to try.
     pub(super) fn pass(&self, now: Instant) -> Option<Pass<'_>> {
         let mut state = self.state();
         let trial = match *state {
@@ -60,30 +63,30 @@ impl Breaker {
 }
 
 impl Pass<'_> {
-    /// The server answered.
-    pub(super) fn succeeded(mut self) -> Option<Change> {
+    /// Records that the server answered.
+    pub(super) fn succeeded(mut self) -> Option<Transition> {
         if !std::mem::take(&mut self.trial) {
-            // Nor does a late answer end a pause that another call's failure began.
+            // A late answer does not end a pause that another call's failure began.
             return None;
         }
         *self.breaker.state() = State::Closed;
-        Some(Change::Recovered)
+        Some(Transition::Recovered)
     }
 
-    /// It did not.
-    pub(super) fn failed(mut self, now: Instant) -> Option<Change> {
+    /// Records that the server did not answer.
+    pub(super) fn failed(mut self, now: Instant) -> Option<Transition> {
         let trial = std::mem::take(&mut self.trial);
         self.breaker.fail(trial, now)
     }
 }
 
 impl Breaker {
-    fn fail(&self, trial: bool, now: Instant) -> Option<Change> {
+    fn fail(&self, trial: bool, now: Instant) -> Option<Transition> {
         let mut state = self.state();
         let (pause, change) = match *state {
-            State::Closed => (SHORTEST, Some(Change::Failed)),
+            State::Closed => (SHORTEST, Some(Transition::Failed)),
             State::Trying { next } if trial => (next, None),
-            // Another call's failure has been counted.
+            // The failure of another call has already been counted.
             State::Open { .. } | State::Trying { .. } => return None,
         };
         *state = State::Open { until: now + jittered(pause), next: (pause * 2).min(LONGEST) };
@@ -93,15 +96,15 @@ impl Breaker {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        // Only a panic gets here with a trial: nobody else could ever try again.
+        // A trial is dropped only by a panic. Without this, no other caller could ever
+        // try again.
         if self.trial {
             self.breaker.fail(true, Instant::now());
         }
     }
 }
 
-/// Between three quarters of the pause and all of it, so that many processes do
-/// not all try at once.
+/// Returns between 75 and 100 % of `pause`, so that many processes do not try at once.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(()) % 1024;
     pause - pause / 4 * u32::try_from(random).unwrap_or(0) / 1024
@@ -117,16 +120,16 @@ mod tests {
         let now = Instant::now();
         let (first, second) = (breaker.pass(now).unwrap(), breaker.pass(now).unwrap());
         let late = breaker.pass(now).unwrap();
-        assert_eq!(first.failed(now), Some(Change::Failed));
+        assert_eq!(first.failed(now), Some(Transition::Failed));
         assert_eq!(second.failed(now), None);
         assert!(breaker.pass(now + SHORTEST / 2).is_none());
-        // An answer from before says nothing about now.
+        // A late answer does not close the breaker.
         assert_eq!(late.succeeded(), None);
         assert!(breaker.pass(now + SHORTEST / 2).is_none());
 
         let trial = breaker.pass(now + SHORTEST).unwrap();
         assert!(breaker.pass(now + LONGEST).is_none());
-        assert_eq!(trial.succeeded(), Some(Change::Recovered));
+        assert_eq!(trial.succeeded(), Some(Transition::Recovered));
         let (one, other) = (breaker.pass(now).unwrap(), breaker.pass(now).unwrap());
         assert_eq!((one.succeeded(), other.succeeded()), (None, None));
     }
@@ -145,7 +148,7 @@ mod tests {
         }
         assert_eq!(pause, LONGEST);
         breaker.pass(now + LONGEST).unwrap().succeeded();
-        // A failure after that starts over.
+        // The next failure starts with the shortest pause.
         breaker.pass(now).unwrap().failed(now);
         assert!(breaker.pass(now + SHORTEST).is_some());
     }

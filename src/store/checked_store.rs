@@ -1,28 +1,30 @@
-//! A store as the rest of Bustard sees it: it never fails, and it never returns
-//! anything but what was filed under the very same key.
+//! A store behind checks: it never fails, and it returns a value only under the key
+//! that the value was stored under.
+//!
+//! In: keys and values. Out: entries in the store, and the values of valid entries.
 
 use super::{EntryKey, Store, StoreSettings, entry};
 use crate::error::{Error, Result};
 
-/// Values in their envelopes, in a store.
+/// A store whose entries are sealed with their key and a checksum.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct CheckedStore {
     store: Box<dyn Store>,
     prefix: String,
 }
 
-impl Shelf {
-    /// A shelf in the store that is configured. Connects to nothing yet.
+impl CheckedStore {
+    /// Opens the configured store. Does not connect yet.
     pub(crate) fn open(settings: &StoreSettings) -> Result<Self> {
-        Ok(Shelf { store: settings.open()?, prefix: settings.prefix().to_owned() })
+        Ok(CheckedStore { store: settings.open()?, prefix: settings.prefix().to_owned() })
     }
 
-    /// A shelf in a store of the caller's own.
+    /// Wraps a store of the caller.
     pub(crate) fn new(store: Box<dyn Store>) -> Self {
-        Shelf { store, prefix: String::new() }
+        CheckedStore { store, prefix: String::new() }
     }
 
-    /// The value, if the store has it. A store that fails has nothing.
+    /// Returns the value of `key`, if the store has it. A failure counts as a miss.
     pub(crate) fn get(&self, key: &EntryKey) -> Option<Vec<u8>> {
         let stored = key.stored(&self.prefix);
         let entry = self.store.get(&stored).unwrap_or_else(|error| {
@@ -31,12 +33,12 @@ impl Shelf {
         })?;
         let value = entry::open(entry, &key.full());
         if value.is_none() {
-            log::debug!("what the store has under {stored} is no entry of this key: computing it anew");
+            log::debug!("the store has no valid entry under {stored}: computing the value again");
         }
         value
     }
 
-    /// Keeps the value, if the store takes it.
+    /// Stores the value. A failure is only logged.
     pub(crate) fn set(&self, key: &EntryKey, value: &[u8]) {
         let Some(entry) = entry::seal(&key.full(), value) else { return };
         if let Err(error) = self.store.set(&key.stored(&self.prefix), &entry) {
@@ -44,14 +46,14 @@ impl Shelf {
         }
     }
 
-    /// Whether both calls return without waiting for anybody.
+    /// Returns whether both calls return without waiting for the network.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_local(&self) -> bool {
         self.store.is_local()
     }
 }
 
-/// Stores say once when they begin to fail; each failure is only for who digs.
+/// Logs a failure at the level debug, because stores log a warning when they begin to fail.
 fn failed(error: &Error) {
     log::debug!("{}", error.message());
 }
@@ -67,7 +69,7 @@ mod tests {
 
     type Entries = HashMap<String, Vec<u8>>;
 
-    /// Bytes that a test can get at; `None` fails.
+    /// A store that a test can inspect; it fails while it is `None`.
     #[derive(Clone, Debug)]
     struct Open(Arc<Mutex<Option<Entries>>>);
 
@@ -88,56 +90,56 @@ mod tests {
         }
     }
 
-    fn shelf() -> (Shelf, Open) {
+    fn store() -> (CheckedStore, Open) {
         let store = Open(Arc::new(Mutex::new(Some(HashMap::new()))));
-        (Shelf { store: Box::new(store.clone()), prefix: "p:".to_owned() }, store)
+        (CheckedStore { store: Box::new(store.clone()), prefix: "p:".to_owned() }, store)
     }
 
     fn key(n: i64, key: &[u8]) -> EntryKey<'_> {
         EntryKey::new("forum", "bans", 1, Identity { n, nonce: 5 }, key)
     }
 
-    /// Whether a value is found under its own key only, with keys that are made so.
+    /// Returns whether a value is found only under its own key, with keys made by `key`.
     fn tells_apart(key: fn(i64, &'static [u8]) -> EntryKey<'static>) -> bool {
-        let (shelf, _) = shelf();
-        shelf.set(&key(1, b"a"), b"value");
-        let found = shelf.get(&key(1, b"a"));
-        let others = [key(2, b"a"), key(1, b"b")].map(|other| shelf.get(&other));
+        let (store, _) = store();
+        store.set(&key(1, b"a"), b"value");
+        let found = store.get(&key(1, b"a"));
+        let others = [key(2, b"a"), key(1, b"b")].map(|other| store.get(&other));
         found.as_deref() == Some(b"value") && others == [None, None]
     }
 
     #[test]
     fn a_value_is_found_under_its_version_only() {
         assert!(tells_apart(key));
-        // That check sees what it is there for.
+        // Seeded faults, which the check must find.
         assert!(!tells_apart(|_, name| key(1, name)), "keys without the version");
         assert!(!tells_apart(|n, _| key(n, b"a")), "keys without the name");
     }
 
     #[test]
     fn an_entry_under_another_key_is_a_miss() {
-        let (shelf, store) = shelf();
-        shelf.set(&key(1, b"a"), b"value");
-        // As if the hashes of two keys were the same, or the server confused.
+        let (store, store) = store();
+        store.set(&key(1, b"a"), b"value");
+        // As after a hash collision, or a wrong answer of the server.
         let entry = store.0.lock().unwrap().as_mut().unwrap().drain().next().unwrap().1;
         store.set(&key(2, b"a").stored("p:"), &entry).unwrap();
-        assert_eq!(shelf.get(&key(2, b"a")), None);
+        assert_eq!(store.get(&key(2, b"a")), None);
     }
 
     #[test]
     fn a_store_that_fails_has_nothing() {
-        let (shelf, store) = shelf();
+        let (store, store) = store();
         *store.0.lock().unwrap() = None;
-        shelf.set(&key(1, b"a"), b"value");
-        assert_eq!(shelf.get(&key(1, b"a")), None);
+        store.set(&key(1, b"a"), b"value");
+        assert_eq!(store.get(&key(1, b"a")), None);
     }
 
     #[test]
-    fn a_shelf_opens_in_memory() {
-        let shelf = Shelf::open(&StoreSettings::memory()).unwrap();
-        shelf.set(&key(1, b"a"), b"");
-        assert_eq!(shelf.get(&key(1, b"a")), Some(Vec::new()));
+    fn a_memory_store_opens() {
+        let store = CheckedStore::open(&StoreSettings::memory()).unwrap();
+        store.set(&key(1, b"a"), b"");
+        assert_eq!(store.get(&key(1, b"a")), Some(Vec::new()));
         #[cfg(feature = "tokio")]
-        assert!(shelf.is_local() && !Shelf::new(Box::new(self::shelf().1)).is_local());
+        assert!(store.is_local() && !CheckedStore::new(Box::new(self::store().1)).is_local());
     }
 }

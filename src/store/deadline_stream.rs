@@ -1,6 +1,8 @@
-//! A connection to a server that answers in time, or else not at all: every
-//! read and write has what is left until one deadline, however slowly bytes drip
-//! in, and no answer is longer than an answer can be.
+//! A connection with a deadline for a whole exchange. The time limit of every read and
+//! write is the time until the deadline, so a server that sends single bytes cannot
+//! extend it. The size of an answer is bounded too.
+//!
+//! In: a socket and a deadline. Out: `Read` and `Write` that fail after the deadline.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,9 +10,9 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// The longest value that a server is given, or believed to have.
+/// The longest value that is stored, or accepted from a server.
 pub(super) const LONGEST: usize = 16 << 20;
-/// What an answer may have beside a value.
+/// The bytes that an answer may have in addition to a value.
 const ROOM: usize = 4096;
 
 /// A socket of either kind.
@@ -21,18 +23,18 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
-/// A connection in use.
+/// A socket with the deadline of its current exchange.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct DeadlineStream {
     stream: Stream,
     deadline: Instant,
-    /// How many more bytes the server may send.
+    /// The number of bytes that the server may still send.
     left: usize,
 }
 
-impl Wire {
+impl DeadlineStream {
     pub(super) fn new(stream: Stream, deadline: Instant) -> Self {
-        Wire { stream, deadline, left: LONGEST + ROOM }
+        DeadlineStream { stream, deadline, left: LONGEST + ROOM }
     }
 
     /// Begins another exchange.
@@ -42,10 +44,10 @@ impl Wire {
     }
 }
 
-impl Read for Wire {
+impl Read for DeadlineStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long for one"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
         }
         let end = buffer.len().min(self.left);
         let timeout = Some(remaining(self.deadline)?);
@@ -66,7 +68,7 @@ impl Read for Wire {
     }
 }
 
-impl Write for Wire {
+impl Write for DeadlineStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let timeout = Some(remaining(self.deadline)?);
         match &mut self.stream {
@@ -88,7 +90,7 @@ impl Write for Wire {
     }
 }
 
-/// What is left until the deadline, never zero: sockets take that for "for ever".
+/// Returns the time until the deadline. It is never zero, which sockets read as "no limit".
 pub(super) fn remaining(deadline: Instant) -> io::Result<Duration> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(late()),
@@ -96,19 +98,19 @@ pub(super) fn remaining(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// The failure of a server that says what it should not.
-pub(super) fn said(what: &str) -> io::Error {
-    // Nothing that a terminal would obey, and no more than tells what it is.
+/// Returns the error for an unexpected server message.
+pub(super) fn server_message(message: &str) -> io::Error {
+    // No control characters, which a terminal would interpret, and a bounded length.
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let text: String = what.trim_end().chars().take(80).map(shown).collect();
-    io::Error::new(io::ErrorKind::InvalidData, format!("the server said `{text}`"))
+    let text: String = message.trim_end().chars().take(80).map(shown).collect();
+    io::Error::new(io::ErrorKind::InvalidData, format!("unexpected server message `{text}`"))
 }
 
 fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }
 
-/// A socket's time-out comes as "resource temporarily unavailable".
+/// Replaces the message of a socket's time-out, "resource temporarily unavailable".
 fn in_words(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),

@@ -1,18 +1,20 @@
-//! The envelope that a value lies in: what it is filed under, and a checksum
-//! over all of it. Whatever cannot be opened with the right key was never there.
+//! The envelope of a stored value: the full key, the value, and a checksum of both. An
+//! entry that cannot be opened with the right key counts as a miss.
+//!
+//! In: a full key and a value. Out: the bytes of an entry, and back.
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// Changes with the layout below, so that releases which lay entries out
-/// differently never read each other's.
+/// Identifies the layout below. Change it with the layout, so that releases with
+/// different layouts do not read each other's entries.
 const MAGIC: [u8; 4] = *b"Bst\x01";
 const CHECKSUM: usize = 8;
 const LENGTH: usize = 4;
 const HEADER: usize = MAGIC.len() + CHECKSUM + LENGTH;
 
-/// Puts a value into its envelope; `None` if the key is too long for one.
+/// Seals a value; `None` if the key is too long for an envelope.
 pub(super) fn seal(full_key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     let length = u32::try_from(full_key.len()).ok()?;
     let mut entry = Vec::with_capacity(HEADER + full_key.len() + value.len());
@@ -26,7 +28,7 @@ pub(super) fn seal(full_key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     Some(entry)
 }
 
-/// The value, if this is the undamaged envelope of this key.
+/// Returns the value if `entry` is an undamaged envelope of this key.
 pub(super) fn open(mut entry: Vec<u8>, full_key: &[u8]) -> Option<Vec<u8>> {
     let rest = entry.strip_prefix(&MAGIC)?;
     let (sum, rest) = rest.split_at_checked(CHECKSUM)?;
@@ -70,7 +72,7 @@ mod tests {
         assert_eq!(open(seal(b"a", b"bc").unwrap(), b"ab"), None);
     }
 
-    /// A peer that knows the checksum can still do nothing worse than a miss.
+    /// A valid checksum over an invalid length is still only a miss.
     #[test]
     fn an_absurd_length_is_a_miss() {
         let mut entry = seal(b"key", b"value").unwrap();

@@ -1,6 +1,9 @@
-//! What an entry is filed under. The key that a store sees is readable where it
-//! can be and hashed where it cannot; the full key, which stands in the entry
-//! itself, is what tells two entries apart.
+//! The key of an entry. The key in the store is readable where possible and hashed where
+//! not. The full key is part of the entry, and distinguishes entries whose store keys
+//! collide.
+//!
+//! In: app, cache, format, version and the caller's key. Out: the store key and the
+//! full key.
 
 use std::fmt::Write;
 
@@ -10,12 +13,11 @@ use std::hash::Hasher;
 use crate::error::{Error, Result};
 use crate::model::Identity;
 
-/// The longest key that Memcached takes; all stores hold to it.
+/// The longest key that Memcached accepts; all stores have this limit.
 pub(super) const LONGEST_KEY: usize = 250;
 
-/// What an entry is filed under: the app and its tracked cache, the number of
-/// the values' format, the set of invalidations that the value was read after,
-/// and what the caller calls it.
+/// The key of an entry: the app, its tracked cache, the format number, the identity of
+/// the version that the value was read after, and the caller's key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryKey<'a> {
     app: &'a str,
@@ -26,12 +28,12 @@ pub(crate) struct EntryKey<'a> {
 }
 
 impl<'a> EntryKey<'a> {
-    /// Any parts will do, empty ones too.
+    /// Accepts any parts, including empty ones.
     pub(crate) fn new(app: &'a str, cache: &'a str, format: u32, identity: Identity, key: &'a [u8]) -> Self {
         EntryKey { app, cache, format, identity, key }
     }
 
-    /// The full key: different parts never give the same bytes.
+    /// Returns the full key. Different parts never produce the same bytes.
     pub(crate) fn full(&self) -> Vec<u8> {
         let mut full = Vec::with_capacity(36 + self.app.len() + self.cache.len() + self.key.len());
         for part in [self.app, self.cache] {
@@ -45,9 +47,9 @@ impl<'a> EntryKey<'a> {
         full
     }
 
-    /// The key for the store, which starts with the prefix:
-    /// `app:cache:format:n.nonce:key`. A part that cannot be written there is `#`
-    /// and its hash; if that is still too long, all of it is.
+    /// Returns the key for the store: the prefix and `app:cache:format:n.nonce:key`. A
+    /// part that is not plain ASCII is replaced by `#` and its hash. If the result is
+    /// still too long, all of it is replaced so.
     pub(super) fn stored(&self, prefix: &str) -> String {
         let Identity { n, nonce } = self.identity;
         let mut stored = String::from(prefix);
@@ -82,7 +84,7 @@ fn push_hash(to: &mut String, bytes: &[u8]) {
     let _ = write!(to, "#{hash:032x}");
 }
 
-/// Refuses what no store takes as a key.
+/// Rejects a key that a store does not accept.
 pub(super) fn check(key: &str) -> Result<()> {
     if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::usage(format!(

@@ -1,6 +1,8 @@
-//! The store Memcached: its text protocol, of which a cache needs `get` and
-//! `set`. Keys are spread over the servers by rendezvous hashing, so that a
-//! server that comes or goes moves no other server's keys.
+//! The store Memcached, with the commands `get` and `set` of the text protocol. Keys are
+//! distributed over the servers by rendezvous hashing, so that adding or removing a
+//! server does not move the keys of the others.
+//!
+//! In: keys and values. Out: requests to the server of each key.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use siphasher::sip::SipHasher13;
 
 use super::address::Address;
-use super::deadline_stream::{LONGEST, Wire, said};
+use super::deadline_stream::{LONGEST, DeadlineStream, server_message};
 use super::server::{Connection, Server};
 use super::{Store, key};
 use crate::error::Result;
@@ -21,14 +23,14 @@ const LONGEST_LINE: u64 = 1024;
 
 /// Values on one or several Memcached servers.
 pub(super) struct MemcachedStore {
-    /// Each with the hash of its address.
-    servers: Vec<(u64, Server<BufReader<Wire>>)>,
-    /// Whole seconds, at most 30 days: Memcached takes more for a date.
+    /// The servers, each with the hash of its address.
+    servers: Vec<(u64, Server<BufReader<DeadlineStream>>)>,
+    /// In seconds, at most 30 days: Memcached reads a larger number as a date.
     ttl: u64,
 }
 
 impl MemcachedStore {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     pub(super) fn new<'a>(
         locations: impl IntoIterator<Item = &'a str>,
         timeout: Duration,
@@ -47,11 +49,11 @@ impl MemcachedStore {
     fn call<T>(
         &self,
         key: &str,
-        exchange: impl Fn(&mut BufReader<Wire>) -> io::Result<T>,
+        exchange: impl Fn(&mut BufReader<DeadlineStream>) -> io::Result<T>,
     ) -> Result<Option<T>> {
         key::check(key)?;
         let server = self.servers.iter().max_by_key(|(seed, _)| hash(*seed, key));
-        server.map(|(_, server)| server.call(|wire| Ok(BufReader::new(wire)), exchange)).transpose()
+        server.map(|(_, server)| server.call(|stream| Ok(BufReader::new(stream)), exchange)).transpose()
     }
 }
 
@@ -85,21 +87,21 @@ impl Store for MemcachedStore {
     }
 }
 
-impl Connection for BufReader<Wire> {
+impl Connection for BufReader<DeadlineStream> {
     fn restart(&mut self, deadline: Instant) {
         self.get_mut().restart(deadline);
     }
 }
 
-fn get(connection: &mut BufReader<Wire>, key: &str) -> io::Result<Option<Vec<u8>>> {
+fn get(connection: &mut BufReader<DeadlineStream>, key: &str) -> io::Result<Option<Vec<u8>>> {
     send(connection, format!("get {key}\r\n").as_bytes())?;
     let header = line(connection)?;
     if header == "END" {
         return Ok(None);
     }
-    let length = length(&header, key).ok_or_else(|| said(&header))?;
+    let length = length(&header, key).ok_or_else(|| server_message(&header))?;
     let mut value = Vec::new();
-    // Grows with what comes, not with what was announced.
+    // The buffer grows with the received bytes, not with the announced length.
     connection.by_ref().take(length as u64).read_to_end(&mut value)?;
     if value.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -107,46 +109,46 @@ fn get(connection: &mut BufReader<Wire>, key: &str) -> io::Result<Option<Vec<u8>
     for expected in ["", "END"] {
         let line = line(connection)?;
         if line != expected {
-            return Err(said(&line));
+            return Err(server_message(&line));
         }
     }
     Ok(Some(value))
 }
 
-/// The length in `VALUE key flags length`.
+/// Parses the length in `VALUE key flags length`.
 fn length(header: &str, key: &str) -> Option<usize> {
     let rest = header.strip_prefix("VALUE ")?.strip_prefix(key)?.strip_prefix(' ')?;
     let (_flags, length) = rest.split_once(' ')?;
     length.parse().ok().filter(|length| *length <= LONGEST)
 }
 
-fn set(connection: &mut BufReader<Wire>, request: &[u8]) -> io::Result<()> {
+fn set(connection: &mut BufReader<DeadlineStream>, request: &[u8]) -> io::Result<()> {
     send(connection, request)?;
     let answer = line(connection)?;
     match answer.as_str() {
-        // What it has no room for is not kept; it is well otherwise.
+        // A full server does not store the value, but is healthy otherwise.
         "STORED"
         | "SERVER_ERROR object too large for cache"
         | "SERVER_ERROR out of memory storing object" => Ok(()),
-        _ => Err(said(&answer)),
+        _ => Err(server_message(&answer)),
     }
 }
 
-fn send(connection: &mut BufReader<Wire>, request: &[u8]) -> io::Result<()> {
-    // An answer to nothing: whose would the next one be?
+fn send(connection: &mut BufReader<DeadlineStream>, request: &[u8]) -> io::Result<()> {
+    // Bytes without a request: the next answers could belong to other requests.
     if !connection.buffer().is_empty() {
-        return Err(said(&String::from_utf8_lossy(connection.buffer())));
+        return Err(server_message(&String::from_utf8_lossy(connection.buffer())));
     }
     connection.get_mut().write_all(request)
 }
 
-fn line(connection: &mut BufReader<Wire>) -> io::Result<String> {
+fn line(connection: &mut BufReader<DeadlineStream>) -> io::Result<String> {
     let mut line = Vec::new();
     connection.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
     match line.strip_suffix(b"\r\n") {
         Some(line) => Ok(String::from_utf8_lossy(line).into_owned()),
         None if line.len() < LONGEST_LINE as usize => Err(io::ErrorKind::UnexpectedEof.into()),
-        None => Err(said(&String::from_utf8_lossy(&line))),
+        None => Err(server_message(&String::from_utf8_lossy(&line))),
     }
 }
 
@@ -172,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_more_takes_its_share_and_moves_nothing_else() {
+    fn an_added_server_gets_its_share_and_moves_no_other_keys() {
         let store = |locations: &[&str]| {
             let second = Duration::from_secs(1);
             MemcachedStore::new(locations.iter().copied(), second, second).unwrap()
         };
         let place = |store: &MemcachedStore, key: &str| {
-            // Nobody listens at port 1: the error names who was asked.
+            // No server listens at port 1, and the error names the address.
             store.get(key).unwrap_err().message().split_whitespace().nth(4).unwrap().to_owned()
         };
         let (two, three) =

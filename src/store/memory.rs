@@ -1,5 +1,6 @@
-//! The store in this process: bounded by bytes, forgetting what is asked for
-//! least.
+//! The store in this process. It is bounded by bytes and evicts the least used entries.
+//!
+//! In: keys and values. Out: the values that have not been evicted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +10,10 @@ use moka::sync::Cache;
 use super::{Store, key};
 use crate::error::Result;
 
-/// What an entry costs beside its bytes, roughly: moka's own records of it.
+/// An estimate of moka's bookkeeping for each entry, in bytes.
 const OVERHEAD: usize = 128;
 
-/// Values in this process, lost with it.
+/// A store in the memory of this process.
 pub(super) struct MemoryStore {
     entries: Cache<Arc<str>, Arc<[u8]>>,
 }
@@ -67,7 +68,7 @@ mod tests {
         store.entries.run_pending_tasks();
         let bytes = store.entries.weighted_size();
         assert!((500_000..=1 << 20).contains(&bytes), "{bytes}");
-        // More than the whole store holds.
+        // Larger than the capacity of the store.
         store.set("large", &vec![7; 2 << 20]).unwrap();
         store.entries.run_pending_tasks();
         assert_eq!(store.get("large").unwrap(), None);

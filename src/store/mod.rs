@@ -1,8 +1,10 @@
-//! Where cached values are kept: bytes under keys.
+//! Stores of cached values: bytes under keys.
 //!
-//! A [`Store`] may lose whatever it is given at any time, and may answer
-//! nonsense. The [`Shelf`] in front of it checks what comes back, so that nothing
-//! in a store can do more harm than a miss.
+//! A [`Store`] may lose entries at any time, and may return wrong bytes. The
+//! `CheckedStore` in front of it verifies every entry, so that the worst effect of a
+//! store is a miss.
+//!
+//! In: settings, keys and values. Out: the value of a key, if the store has it.
 
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod address;
@@ -31,39 +33,39 @@ use crate::error::Result;
 
 pub use aliases::Stores;
 #[cfg(feature = "_engine")]
-pub(crate) use checked_store::Shelf;
+pub(crate) use checked_store::CheckedStore;
 pub(crate) use key::EntryKey;
 pub use settings::StoreSettings;
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub(crate) use settings::parse_duration;
 
-/// Keeps bytes under keys, in this process or on a server.
+/// Stores bytes under keys, in this process or on a server.
 ///
-/// Keys are 1 to 250 bytes of printable ASCII without spaces; values are as long
-/// as they are. Both calls may wait for the network, but no longer than the
-/// store's time-out. Every value that is asked for is asked for here first, so a
-/// store whose server is down should fail at once and try it only now and then:
-/// the ones that [`StoreSettings::open`] returns do.
+/// Keys are 1 to 250 bytes of printable ASCII without spaces. Values have any length.
+/// Both calls may wait for the network, but not longer than the store's time-out. Every
+/// lookup of a value calls the store first. A store whose server is down should
+/// therefore fail at once and retry the server only occasionally, as the stores of
+/// [`StoreSettings::open`] do.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// What is kept under the key, if anything is.
+    /// Returns the value under the key; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the store does not answer
-    /// as it should, or has not for a while;
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the key is none.
+    /// Returns [`ErrorKind::Store`](crate::ErrorKind::Store) if the store does not answer,
+    /// answers wrongly, or is not called because it failed recently;
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the key is invalid.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>>;
 
-    /// Keeps a value under the key, in place of any that is there. A value that
-    /// is too large for the store is not kept, and that is no error.
+    /// Stores a value under the key, replacing any other. A value that is too large for
+    /// the store is not stored, which is no error.
     ///
     /// # Errors
     ///
-    /// As [`get`](Store::get).
+    /// As for [`get`](Store::get).
     fn set(&self, key: &str, value: &[u8]) -> Result<()>;
 
-    /// Whether both calls return without waiting for anybody, so that an
-    /// asynchronous caller may make them where it is.
+    /// Returns whether both calls return without waiting for the network, so that an
+    /// asynchronous caller need not move them to another thread.
     fn is_local(&self) -> bool {
         false
     }

@@ -1,11 +1,13 @@
-//! Connections that are not in use. There are as many as callers at once, and a
-//! few of them are kept.
+//! Idle connections to a server. Concurrent callers each use a connection of their own;
+//! a few connections are kept for reuse.
+//!
+//! In: connections after a successful exchange. Out: connections to reuse.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const MOST: usize = 8;
 
-/// Idle connections, the last one used on top.
+/// A stack of idle connections, the most recently used one on top.
 #[derive(Debug)]
 pub(super) struct Pool<C>(Mutex<Vec<C>>);
 
@@ -18,7 +20,7 @@ impl<C> Pool<C> {
         self.idle().pop()
     }
 
-    /// Keeps a connection whose last exchange went well.
+    /// Keeps a connection whose last exchange succeeded.
     pub(super) fn put(&self, connection: C) {
         let mut idle = self.idle();
         if idle.len() < MOST {
@@ -26,7 +28,7 @@ impl<C> Pool<C> {
         }
     }
 
-    /// Closes all of them.
+    /// Closes all idle connections.
     pub(super) fn clear(&self) {
         self.idle().clear();
     }

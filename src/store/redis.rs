@@ -1,6 +1,8 @@
-//! The store Redis, or Valkey. The crate `redis` reads locations, writes commands
-//! and parses answers; the connection is ours, because the crate's own has a
-//! time limit for each read of a socket and none for a call.
+//! The store Redis, which also works with Valkey. The crate `redis` parses locations and
+//! answers and writes commands. The connection is our own, because the crate's has a
+//! time limit for each read of the socket but none for a whole call.
+//!
+//! In: keys and values. Out: requests to the server.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,29 +11,29 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Parser, Value};
 
 use super::address::Address;
-use super::deadline_stream::{LONGEST, Wire, said};
+use super::deadline_stream::{LONGEST, DeadlineStream, server_message};
 use super::server::{Connection, Server};
 use super::{Store, key};
 use crate::error::{Error, Result};
 
 const PORT: u16 = 6379;
 
-/// Values on a Redis server.
+/// A store on a Redis server.
 pub(super) struct RedisStore {
     server: Server<Session>,
-    /// Packed: what a new connection begins with.
+    /// The packed commands that a new connection begins with.
     greeting: Vec<Vec<u8>>,
     ttl: Duration,
 }
 
-/// A connection with what has been read of the next answer.
+/// A connection and the parser of its answers.
 struct Session {
-    wire: Wire,
+    stream: DeadlineStream,
     parser: Parser,
 }
 
 impl RedisStore {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     pub(super) fn new(location: &str, timeout: Duration, ttl: Duration) -> Result<Self> {
         if !is_url(location) {
             let server = Server::new("Redis", Address::parse(location, PORT)?, timeout);
@@ -41,9 +43,9 @@ impl RedisStore {
             return Err(Error::usage("the store redis does not speak TLS")
                 .help("put a TLS proxy beside the application, and write redis:// or unix: to reach it"));
         }
-        // The crate's errors may repeat what they reject, and that may be a password.
+        // The crate's errors may quote the rejected text, which may contain a password.
         let info = location.into_connection_info().map_err(|_| {
-            Error::usage("the location of the store redis is no URL that can be used")
+            Error::usage("the location of the store redis is not a valid URL")
                 .help("write redis://USER:PASSWORD@HOST:PORT/DATABASE or unix:/PATH?db=0&pass=PASSWORD, special characters as %XX")
         })?;
         let address = match info.addr() {
@@ -56,14 +58,14 @@ impl RedisStore {
 
     fn call<T>(&self, command: &Cmd, read: impl Fn(Value) -> io::Result<T>) -> Result<T> {
         let request = command.get_packed_command();
-        let greet = |wire| {
-            let mut session = Session { wire, parser: Parser::new() };
+        let greet = |stream| {
+            let mut session = Session { stream, parser: Parser::new() };
             for command in &self.greeting {
                 match session.ask(command)? {
                     Value::Okay => {}
-                    // Its code at most: the rest may repeat the command, with the password.
-                    Value::ServerError(error) => return Err(said(error.code())),
-                    _ => return Err(nonsense()),
+                    // Only the code: the message may quote the command with the password.
+                    Value::ServerError(error) => return Err(server_message(error.code())),
+                    _ => return Err(not_redis()),
                 }
             }
             Ok(session)
@@ -94,7 +96,7 @@ fn greeting(info: &ConnectionInfo) -> Vec<Vec<u8>> {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the greeting: it has the password.
+        // Without the greeting, which contains the password.
         let server = self.server.address().to_string();
         f.debug_struct("RedisStore").field("server", &server).field("ttl", &self.ttl).finish_non_exhaustive()
     }
@@ -118,7 +120,7 @@ impl Store for RedisStore {
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
         self.call(redis::cmd("SET").arg(key).arg(value).arg("PX").arg(ttl), |answer| match answer {
             Value::Okay => Ok(()),
-            // What it has no room for is not kept; it is well otherwise.
+            // A full server does not store the value, but is healthy otherwise.
             Value::ServerError(error) if error.code() == "OOM" => Ok(()),
             other => Err(unexpected(&other)),
         })
@@ -127,14 +129,14 @@ impl Store for RedisStore {
 
 impl Session {
     fn ask(&mut self, request: &[u8]) -> io::Result<Value> {
-        self.wire.write_all(request)?;
-        self.parser.parse_value(&mut self.wire).map_err(|error| {
+        self.stream.write_all(request)?;
+        self.parser.parse_value(&mut self.stream).map_err(|error| {
             if error.is_connection_dropped() {
                 io::ErrorKind::UnexpectedEof.into()
             } else if error.is_io_error() {
                 io::Error::other(error.to_string())
             } else {
-                nonsense()
+                not_redis()
             }
         })
     }
@@ -142,18 +144,18 @@ impl Session {
 
 impl Connection for Session {
     fn restart(&mut self, deadline: Instant) {
-        self.wire.restart(deadline);
+        self.stream.restart(deadline);
     }
 }
 
 fn unexpected(answer: &Value) -> io::Error {
-    let Value::ServerError(error) = answer else { return nonsense() };
-    // Who does not know a command repeats it, with the value.
+    let Value::ServerError(error) = answer else { return not_redis() };
+    // A server that does not know a command quotes its arguments, including the value.
     let details = error.details().unwrap_or_default().split(", with args").next().unwrap_or_default();
-    said(&format!("{} {details}", error.code()))
+    server_message(&format!("{} {details}", error.code()))
 }
 
-fn nonsense() -> io::Error {
+fn not_redis() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the server does not speak Redis's protocol")
 }
 

@@ -1,25 +1,28 @@
-//! One server of a store: its address, its idle connections and whether it is
-//! worth asking. Everything that is done with it is one call, bounded in time.
+//! One server of a store: its address, its idle connections and its circuit breaker.
+//! Each call has one time limit, connecting included.
+//!
+//! In: an exchange, as a function on a connection. Out: its result, or an error of the
+//! store.
 
 use std::fmt;
 use std::io::{self, ErrorKind::*};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
-use super::breaker::{Breaker, Change};
-use super::deadline_stream::Wire;
+use super::breaker::{Breaker, Transition};
+use super::deadline_stream::DeadlineStream;
 use super::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A connection that speaks a server's language.
+/// A connection that speaks the protocol of a server.
 pub(super) trait Connection: Sized {
     /// Begins another exchange on a connection that has been idle.
     fn restart(&mut self, deadline: Instant);
 }
 
-/// One server.
+/// A server of a store.
 pub(super) struct Server<C> {
-    /// What it is, for messages: `Memcached`.
+    /// The name of the product for messages, such as `Memcached`.
     kind: &'static str,
     address: Address,
     timeout: Duration,
@@ -36,16 +39,16 @@ impl<C: Connection> Server<C> {
         &self.address
     }
 
-    /// Does `exchange` on a connection, on a new one of `greet` if need be. It
-    /// may be done twice: the server may have closed what was idle.
+    /// Runs `exchange` on an idle connection, or on a new one prepared by `greet`. If the
+    /// server has closed the idle connection, `exchange` runs again on a new one.
     pub(super) fn call<T>(
         &self,
-        greet: impl FnOnce(Wire) -> io::Result<C>,
+        greet: impl FnOnce(DeadlineStream) -> io::Result<C>,
         exchange: impl Fn(&mut C) -> io::Result<T>,
     ) -> Result<T> {
         let start = Instant::now();
         let Some(pass) = self.breaker.pass(start) else {
-            return Err(self.error("has not answered, and is given a pause"));
+            return Err(self.error("has failed recently and is not called during a pause"));
         };
         let result = self.attempt(start + self.timeout, greet, exchange);
         let change = match &result {
@@ -55,8 +58,8 @@ impl<C: Connection> Server<C> {
         let result =
             result.map_err(|error| self.error(&format!("does not answer: {error}")).caused_by(error));
         match (change, &result) {
-            (Some(Change::Recovered), _) => log::info!("{self} answers again"),
-            (Some(Change::Failed), Err(error)) => {
+            (Some(Transition::Recovered), _) => log::info!("{self} answers again"),
+            (Some(Transition::Failed), Err(error)) => {
                 log::warn!("{}; values are computed until it does", error.message());
             }
             _ => {}
@@ -67,7 +70,7 @@ impl<C: Connection> Server<C> {
     fn attempt<T>(
         &self,
         deadline: Instant,
-        greet: impl FnOnce(Wire) -> io::Result<C>,
+        greet: impl FnOnce(DeadlineStream) -> io::Result<C>,
         exchange: impl Fn(&mut C) -> io::Result<T>,
     ) -> io::Result<T> {
         if let Some(mut connection) = self.idle.take() {
@@ -77,19 +80,19 @@ impl<C: Connection> Server<C> {
                     self.idle.put(connection);
                     return Ok(value);
                 }
-                // As a server that was restarted has, with all of them.
+                // A server that was restarted has closed all connections.
                 Err(error) if was_closed(&error) => self.idle.clear(),
                 Err(error) => return Err(error),
             }
         }
-        let mut connection = greet(Wire::new(self.address.connect(deadline)?, deadline))?;
+        let mut connection = greet(DeadlineStream::new(self.address.connect(deadline)?, deadline))?;
         let value = exchange(&mut connection)?;
         self.idle.put(connection);
         Ok(value)
     }
 
-    fn error(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Store, format!("{self} {what}"))
+    fn error(&self, predicate: &str) -> Error {
+        Error::new(ErrorKind::Store, format!("{self} {predicate}"))
     }
 }
 

@@ -1,4 +1,7 @@
-//! How a store is configured: in a section of a configuration file, or in code.
+//! The settings of a store.
+//!
+//! In: a section of a configuration file, or calls. Out: an open store, or an error of
+//! usage.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,20 +17,20 @@ const LONGEST_PREFIX: usize = 100;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
 const DEFAULT_TTL: Duration = Duration::from_secs(3600);
-/// What Memcached takes for a time, and not for a date.
+/// The longest time that Memcached does not read as a date.
 const LONGEST_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 const DEFAULT_MAX_BYTES: u64 = 64 << 20;
 
-/// Which store, where it is and how to use it.
+/// The settings of a store: the backend, its location and its limits.
 ///
 /// | key | meaning |
 /// |---|---|
 /// | `backend` | `"memory"`, `"memcached"` or `"redis"` |
-/// | `location` | where the server is: `"127.0.0.1:11211"`, `"unix:/run/server.sock"`, for Redis also `"redis://user:password@host:6379/0"`; for Memcached there may be a list, over which keys are spread |
-/// | `key_prefix` | what every key starts with; `"bustard:"` |
-/// | `timeout` | how long one call may take in all, connecting included; `"100ms"` |
-/// | `ttl` | how long a value is kept, at most; `"1h"`, up to 30 days |
-/// | `max_bytes` | how much `memory` holds; 64 MiB |
+/// | `location` | the address of the server: `"127.0.0.1:11211"`, `"unix:/run/server.sock"`, for Redis also `"redis://user:password@host:6379/0"`; for Memcached also a list, over which keys are distributed |
+/// | `key_prefix` | the prefix of every key; `"bustard:"` |
+/// | `timeout` | the time limit of one call, connecting included; `"100ms"` |
+/// | `ttl` | the longest time that a value is kept; `"1h"`, up to 30 days |
+/// | `max_bytes` | the capacity of `memory` in bytes; 64 MiB |
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,7 +66,7 @@ enum Backend {
 }
 
 impl Backend {
-    /// The name, which is that of the feature that brings it.
+    /// Returns the name, which is also the name of the feature.
     fn name(self) -> &'static str {
         match self {
             Backend::Memory => "memory",
@@ -89,7 +92,7 @@ impl Locations {
     }
 }
 
-/// Without what may be a password: rather too little than too much.
+/// Omits everything that may be a password, even if that omits more.
 impl fmt::Debug for Locations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |location: &String| {
@@ -101,18 +104,18 @@ impl fmt::Debug for Locations {
 }
 
 impl StoreSettings {
-    /// Values in this process.
+    /// Returns settings of a store in this process.
     pub fn memory() -> Self {
         StoreSettings::new(Backend::Memory, None)
     }
 
-    /// Values on these Memcached servers.
+    /// Returns settings of a store on these Memcached servers.
     pub fn memcached<S: Into<String>>(locations: impl IntoIterator<Item = S>) -> Self {
         let locations = locations.into_iter().map(Into::into).collect();
         StoreSettings::new(Backend::Memcached, Some(Locations::Several(locations)))
     }
 
-    /// Values on this Redis or Valkey server.
+    /// Returns settings of a store on this Redis or Valkey server.
     pub fn redis(location: impl Into<String>) -> Self {
         StoreSettings::new(Backend::Redis, Some(Locations::One(location.into())))
     }
@@ -121,36 +124,36 @@ impl StoreSettings {
         StoreSettings { backend, location, key_prefix: None, timeout: None, ttl: None, max_bytes: None }
     }
 
-    /// What every key starts with, so that applications can share a server.
+    /// Sets the prefix of every key, so that applications can share a server.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = Some(prefix.into());
         self
     }
 
-    /// How long one call may take in all, connecting included.
+    /// Sets the time limit of one call, connecting included.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How long a value is kept, at most.
+    /// Sets the longest time that a value is kept.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// How many bytes a store in memory holds.
+    /// Sets the capacity of a store in memory, in bytes.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// Says what is wrong with the combination, and with the locations if the
-    /// backend is compiled in.
+    /// Checks the combination of settings, and the locations if the backend is compiled
+    /// in.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage), without secrets.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage), without secrets.
     pub fn check(&self) -> Result<()> {
         self.build().map(drop)
     }
@@ -183,14 +186,14 @@ impl StoreSettings {
         })
     }
 
-    /// The store itself. Nothing is connected to before it is used, so a server
-    /// that is down is no error here.
+    /// Opens the store. Connections are made at the first call, so a server that is down
+    /// is no error here.
     ///
     /// # Errors
     ///
-    /// What [`check`](StoreSettings::check) finds, locations that cannot be read,
-    /// and a backend whose feature is not compiled in: all of kind
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage).
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) for the errors of
+    /// [`check`](StoreSettings::check), for a location that cannot be parsed, and for a
+    /// backend whose feature is not compiled in.
     pub fn open(&self) -> Result<Box<dyn Store>> {
         self.build()?.ok_or_else(|| {
             let backend = self.backend.name();
@@ -199,7 +202,7 @@ impl StoreSettings {
         })
     }
 
-    /// `None` if the backend is not compiled in.
+    /// Opens the store; `None` if the backend is not compiled in.
     fn build(&self) -> Result<Option<Box<dyn Store>>> {
         if let Some(problem) = self.problem() {
             return Err(Error::usage(problem));
@@ -246,10 +249,10 @@ fn read_duration<'de, D: Deserializer<'de>>(
     parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
-/// Reads a duration as all of the configuration has them.
+/// Parses a duration of the configuration.
 pub(crate) fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is no duration: write it like 15m, 90s, 1h30m or 500ms"))
+        .map_err(|_| format!("`{text}` is not a duration: write it like 15m, 90s, 1h30m or 500ms"))
 }
 
 #[cfg(test)]
@@ -313,7 +316,7 @@ mod tests {
         for (settings, problem) in [
             (json!({"backend": "postgres"}), "unknown variant `postgres`"),
             (json!({"backend": "memory", "timeuot": "1s"}), "unknown field `timeuot`"),
-            (json!({"backend": "memory", "ttl": "soon"}), "`soon` is no duration"),
+            (json!({"backend": "memory", "ttl": "soon"}), "`soon` is not a duration"),
             (json!({"backend": "redis", "location": 7}), "a location must be a string or a list"),
             (json!({}), "missing field `backend`"),
         ] {

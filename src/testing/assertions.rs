@@ -1,4 +1,6 @@
-//! What a test says of its migrations. An assertion that fails prints what differs.
+//! The assertions of a `TestDatabase`.
+//!
+//! In: apps and the blocks of a test. Out: a panic that prints the difference, or nothing.
 
 use super::{TestDatabase, or_panic};
 use crate::plan::State;
@@ -7,8 +9,8 @@ use crate::report::PlannedStep;
 use crate::schema::compare::difference;
 
 impl TestDatabase {
-    /// Runs a block and asserts that it invalidates this cache, whatever others it
-    /// invalidates too. Returns what the block returns.
+    /// Runs a block and asserts that it invalidates this cache. The block may invalidate
+    /// other caches too. Returns the result of the block.
     ///
     /// ```
     /// use bustard::testing::TestDatabase;
@@ -27,8 +29,8 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// If the cache has the same version afterwards, or is not registered before; and if
-    /// the block leaves a transaction open.
+    /// Panics if the cache has the same version afterwards, if it is not registered
+    /// before the block, or if the block leaves a transaction open.
     #[track_caller]
     pub fn assert_invalidates<T>(
         &mut self,
@@ -46,8 +48,8 @@ impl TestDatabase {
         panic!("the block does not invalidate the cache {cache}; it invalidates {instead}")
     }
 
-    /// Runs a block and asserts that it leaves this cache valid. Returns what the
-    /// block returns.
+    /// Runs a block and asserts that it does not invalidate this cache. Returns the
+    /// result of the block.
     ///
     /// ```
     /// use bustard::testing::TestDatabase;
@@ -65,8 +67,8 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// If the cache has another version afterwards, or is not registered before; and if
-    /// the block leaves a transaction open.
+    /// Panics if the cache has another version afterwards, if it is not registered
+    /// before the block, or if the block leaves a transaction open.
     #[track_caller]
     pub fn assert_does_not_invalidate<T>(
         &mut self,
@@ -80,7 +82,8 @@ impl TestDatabase {
         value
     }
 
-    /// Runs a block; the caches that have another version afterwards, or none.
+    /// Runs a block and returns the caches whose version has changed or which are not
+    /// registered any more.
     #[track_caller]
     fn watch<T>(
         &mut self,
@@ -94,9 +97,9 @@ impl TestDatabase {
         );
         let before = or_panic("before the block", registry::list(connection));
         let value = block(connection);
-        // What it sees itself, and nobody else, is no invalidation.
+        // An invalidation that is not committed is not visible to other connections.
         if !connection.is_autocommit() {
-            panic!("the block leaves a transaction open: whether the cache {cache} is valid is not decided")
+            panic!("the block leaves a transaction open, so the cache {cache} may or may not become invalid")
         }
         let after = or_panic("after the block", registry::list(connection));
         let same = |cache: &TrackedCache| {
@@ -106,13 +109,14 @@ impl TestDatabase {
         (value, invalidated.map(|cache| cache.name).collect())
     }
 
-    /// Applies what a migration needs; then applies the migration, undoes it, and
-    /// applies it again, and asserts that undoing gives the [`schema`](Self::schema)
-    /// from before it and the second time the same as the first, caches included.
-    /// It is applied in the end.
+    /// Asserts that a migration can be reverted and applied again. Applies its
+    /// dependencies; then applies the migration, reverts it and applies it again. The
+    /// [`schema`](Self::schema), caches included, must be the same before the migration
+    /// and after the revert, and the same after both applications. The migration is
+    /// applied at the end.
     ///
-    /// Rows that the test has put in before go through it all: a migration that
-    /// moves data is best asserted so.
+    /// Rows that the test has inserted before go through all steps. Insert rows to test a
+    /// migration that moves data.
     ///
     /// ```
     /// use bustard::testing::TestDatabase;
@@ -131,23 +135,23 @@ impl TestDatabase {
     /// database.assert_round_trip("main", 2);
     /// ```
     ///
-    /// A `back` that forgot about the index would make it say:
+    /// If `back` did not drop the index, the assertion would panic with:
     ///
     /// ```text
-    /// undoing main:V2__unique does not give the schema from before it (-: before it, +: after it was undone):
+    /// reverting main:V2__unique does not restore the schema (-: before the migration, +: after the revert):
     ///   + create unique index names_name on names(name)
     /// ```
     ///
     /// # Panics
     ///
-    /// If the schemas differ, with the lines in which they do; if the migration
-    /// cannot be undone, or is applied already; and with the error, if a run has one.
+    /// Panics if the schemas differ, with the lines that differ; if the migration cannot
+    /// be reverted or is applied already; and if a run fails, with its error.
     #[track_caller]
     pub fn assert_round_trip(&mut self, app: &str, version: i64) {
         let migrator = self.migrator().target(app, version);
         let plan = or_panic(format_args!("planning {app}:{version}"), migrator.plan(&mut self.connection));
         let Some((step, needed)) = plan.steps.split_last() else {
-            panic!("{app}:{version} is applied already: begin with a database to which it is not")
+            panic!("{app}:{version} is applied already: use a database without it")
         };
         let name = format!("{app}:{}", step.migration);
         self.apply(needed);
@@ -156,27 +160,28 @@ impl TestDatabase {
         self.migrate_to(app, version);
         let there = self.lines();
 
-        // Nothing that needs it is applied yet, so it is the last of its app's.
+        // No migration that depends on it is applied yet, so it is the last of its app.
         self.revert_to(app, below);
         assert_same(&before, &self.lines(), || {
             format!(
-                "undoing {name} does not give the schema from before it (-: before it, +: after it was undone)"
+                "reverting {name} does not restore the schema (-: before the migration, +: after the revert)"
             )
         });
         self.migrate_to(app, version);
         assert_same(&there, &self.lines(), || {
-            format!("applying {name} again does not give the same schema (-: the first time, +: the second)")
+            format!("applying {name} again gives another schema (-: the first time, +: the second time)")
         });
     }
 
-    /// The same for each migration of an app, in order; then undoes them all, asserts
-    /// that nothing of them is left, and applies them again with the same schema as
-    /// before. Repeatable migrations take no part: they have nothing to revert.
+    /// Calls [`assert_round_trip`](Self::assert_round_trip) for each migration of an app,
+    /// in order. Then reverts all of them, asserts that nothing of them is left, applies
+    /// them again and asserts that the schema is the same. Repeatable migrations take no
+    /// part, because they have nothing to revert.
     ///
     /// # Panics
     ///
-    /// As [`assert_round_trip`](Self::assert_round_trip); and if the app has no
-    /// migrations, so that nothing would be asserted.
+    /// As for [`assert_round_trip`](Self::assert_round_trip), and if the app has no
+    /// migrations, because nothing would be asserted.
     #[track_caller]
     pub fn assert_round_trips(&mut self, app: &str) {
         let steps = TestDatabase::new(self.apps.clone()).pending();
@@ -191,7 +196,7 @@ impl TestDatabase {
         }
 
         let there = self.lines();
-        let undone = self.revert_to(app, 0).steps;
+        let reverted = self.revert_to(app, 0).steps;
         let mut other = TestDatabase::new(self.apps.clone());
         let pending = self.pending();
         let is_pending =
@@ -199,26 +204,26 @@ impl TestDatabase {
         other.apply(steps.iter().filter(|step| !is_pending(step)));
         assert_same(&other.lines(), &self.lines(), || {
             format!(
-                "undoing all of {app} leaves something behind (-: where it never was, +: after it was undone)"
+                "reverting all of {app} leaves something behind (-: without the app, +: after the revert)"
             )
         });
-        for done in undone.iter().rev() {
+        for done in reverted.iter().rev() {
             self.migrate_to(&done.app, done.migration.version);
         }
         assert_same(&there, &self.lines(), || {
             format!(
-                "applying all of {app} again does not give the same schema (-: the first time, +: the second)"
+                "applying all of {app} again gives another schema (-: the first time, +: the second time)"
             )
         });
     }
 
-    /// What is to be applied, in order.
+    /// Returns the pending migrations in the order of the plan.
     #[track_caller]
     fn pending(&mut self) -> Vec<PlannedStep> {
         or_panic("planning", self.migrator().plan(&mut self.connection)).steps
     }
 
-    /// Applies those of these that have a version, in their order.
+    /// Applies those of these migrations that have a version, in this order.
     #[track_caller]
     fn apply<'s>(&mut self, steps: impl IntoIterator<Item = &'s PlannedStep>) {
         for step in steps.into_iter().filter(|step| !step.migration.is_repeatable()) {
@@ -226,7 +231,7 @@ impl TestDatabase {
         }
     }
 
-    /// The highest applied version of the app below this one; 0 where there is none.
+    /// Returns the highest applied version of the app below this one; 0 if there is none.
     #[track_caller]
     fn version_below(&mut self, app: &str, version: i64) -> i64 {
         let status = or_panic("the status", self.migrator().status(&mut self.connection));

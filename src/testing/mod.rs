@@ -1,5 +1,7 @@
-//! For the tests of who writes migrations: a database of the embedded engine, in
-//! memory, and assertions about what the migrations do to it (feature `testing`).
+//! Support for tests of migrations: an SQLite database in memory, and assertions about
+//! the effects of migrations. Requires the feature `testing`.
+//!
+//! In: apps. Out: a database, and panics of assertions that fail.
 //!
 //! ```
 //! use bustard::testing::TestDatabase;
@@ -16,7 +18,7 @@
 //! # }
 //!
 //! // #[test]
-//! fn migrations_can_be_undone_and_done_again() {
+//! fn migrations_can_be_reverted_and_applied_again() {
 //!     TestDatabase::new([forum(), bans()]).assert_round_trips("bans");
 //! }
 //!
@@ -29,14 +31,14 @@
 //!         connection.execute("INSERT INTO bans VALUES (1)", []).unwrap();
 //!     });
 //! }
-//! # migrations_can_be_undone_and_done_again();
+//! # migrations_can_be_reverted_and_applied_again();
 //! # a_ban_invalidates_the_cache();
 //! ```
 //!
 //! The apps may come from directories (`App::directory("bans",
 //! concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))`), from code, or from the
-//! binary. A plugin whose host is not at hand can do with an app in its place that
-//! has the host's label and makes the few tables that the plugin needs.
+//! binary. To test a plugin without its host application, add an app that has the
+//! host's label and creates the tables that the plugin depends on.
 
 mod assertions;
 
@@ -50,10 +52,10 @@ use crate::model::App;
 use crate::plan::Revert;
 use crate::report::Report;
 
-/// A database of one test's own, in memory, with the apps whose migrations it is
-/// to get. It starts empty, and nothing of it is left when it is dropped.
+/// A database in memory for one test, with the apps whose migrations the test applies.
+/// It starts empty and is deleted when it is dropped.
 ///
-/// Whatever fails panics with the whole error, in the line that called.
+/// Every failure panics with the full error report, at the caller's line.
 #[derive(Debug)]
 pub struct TestDatabase {
     apps: Vec<App>,
@@ -61,28 +63,28 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// An empty database, to which no migration has been applied.
+    /// Creates an empty database. No migration is applied.
     ///
     /// # Panics
     ///
-    /// If SQLite has no memory for it.
+    /// Panics if SQLite cannot allocate the database.
     #[track_caller]
     pub fn new(apps: impl IntoIterator<Item = App>) -> Self {
         let connection = or_panic("a database in memory", rusqlite::Connection::open_in_memory());
         TestDatabase { apps: apps.into_iter().collect(), connection }
     }
 
-    /// Applies all migrations of all apps that are not applied yet.
+    /// Applies all pending migrations of all apps.
     ///
     /// # Panics
     ///
-    /// With the error, if [`Migrator::run`](crate::Migrator::run) has one.
+    /// Panics if [`Migrator::run`](crate::Migrator::run) returns an error.
     #[track_caller]
     pub fn migrate(&mut self) -> Report {
         or_panic("the migrations failed", self.migrator().run(&mut self.connection))
     }
 
-    /// Applies this migration and what it needs, and no more.
+    /// Applies this migration and its dependencies, and no others.
     ///
     /// ```
     /// use bustard::testing::TestDatabase;
@@ -100,19 +102,19 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// With the error, if [`Migrator::run`](crate::Migrator::run) has one.
+    /// Panics if [`Migrator::run`](crate::Migrator::run) returns an error.
     #[track_caller]
     pub fn migrate_to(&mut self, app: &str, version: i64) -> Report {
         let migrated = self.migrator().target(app, version).run(&mut self.connection);
         or_panic(format_args!("migrating to {app}:{version} failed"), migrated)
     }
 
-    /// Undoes the app's migrations above this one, with all that needs them; 0
-    /// undoes all of the app's.
+    /// Reverts the app's migrations above this version, and all migrations that depend on
+    /// them. Version 0 reverts all migrations of the app.
     ///
     /// # Panics
     ///
-    /// With the error, if [`Migrator::revert`](crate::Migrator::revert) has one.
+    /// Panics if [`Migrator::revert`](crate::Migrator::revert) returns an error.
     #[track_caller]
     pub fn revert_to(&mut self, app: &str, version: i64) -> Report {
         let to = Revert::To { app: app.to_owned(), version };
@@ -124,33 +126,32 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// With what the database said, if it refuses one of them.
+    /// Panics with the database's message if a statement fails.
     #[track_caller]
     pub fn execute(&mut self, sql: &str) {
         or_panic(sql, self.connection.execute_batch(sql));
     }
 
-    /// The first column of each row of a query, as text; NULL is the empty text.
+    /// Returns the first column of each row of a query, as text. NULL becomes the empty
+    /// text.
     ///
     /// # Panics
     ///
-    /// With what the database said, if it refuses the query.
+    /// Panics with the database's message if the query fails.
     #[track_caller]
     pub fn values(&mut self, sql: &str) -> Vec<String> {
         let rows = or_panic(sql, rows(&mut self.connection, sql));
         rows.into_iter().map(|row| row.into_iter().next().flatten().unwrap_or_default()).collect()
     }
 
-    /// The connection, for everything else. It has no transaction open, and should
-    /// have none when it is given back.
+    /// Returns the connection. No transaction is open on it; leave none open.
     pub fn connection(&mut self) -> &mut rusqlite::Connection {
         &mut self.connection
     }
 
-    /// What migrations have made: registered caches, tables with a line for each
-    /// column and constraint, indexes, triggers, views. What can be written in two
-    /// ways is written in one, so equal schemas are equal text; Bustard's own tables
-    /// and the histories are left out.
+    /// Returns the schema as text: registered caches, tables with a line for each column
+    /// and constraint, indexes, triggers and views. The text is normalised, so that equal
+    /// schemas have equal text. Bustard's own tables and the history tables are omitted.
     ///
     /// ```
     /// use bustard::testing::TestDatabase;
@@ -171,7 +172,8 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// If it cannot be read, since a block of the test has locked or broken it.
+    /// Panics if the schema cannot be read, for example because the test has locked the
+    /// database.
     #[track_caller]
     pub fn schema(&mut self) -> String {
         self.lines().iter().fold(String::new(), |text, line| text + line + "\n")

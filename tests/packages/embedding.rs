@@ -254,7 +254,7 @@ fn what_the_compiler_says_can_be_understood() {
         .file("wrong/build.rs", EMBEDS)
         .file("wrong/migrations/V2__number.rs", "pub fn migration() -> u8 {\n    7\n}\n");
     (workspace.cargo(&["check", "--quiet"]).exits(101))
-        .complains("`migration()` returns `u8`, which is no migration")
+        .complains("`migration()` returns `u8`, which is not a migration")
         .complains("v2::migration()) // migrations/V2__number.rs");
 
     workspace.file("wrong/src/lib.rs", "pub mod deep;\n").file(

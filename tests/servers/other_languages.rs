@@ -110,7 +110,7 @@ fn what_rust_invalidates_is_invalid_in_python() {
     let kept = forum.python(&["patterns"]);
     assert_eq!(kept["patterns"], json!([]));
     let version = kept["version"].to_string();
-    assert_eq!(buster.get_version("bans").unwrap().to_string(), version);
+    assert_eq!(buster.version("bans").unwrap().to_string(), version);
     assert_eq!(forum.python(&["is_valid", "bans", &version]), true);
 
     let mut client = forum.database.client();
@@ -134,7 +134,7 @@ fn what_rust_invalidates_is_invalid_in_python() {
 fn what_is_rolled_back_has_not_happened() {
     let forum = Forum::new();
     let buster = forum.buster();
-    let version = buster.get_version("bans").unwrap();
+    let version = buster.version("bans").unwrap();
     assert_eq!(forum.python(&["ban", "spam*", "rollback"]), json!({"sees": true}));
     // Python in its own transaction saw the invalidation; nobody else ever will.
     buster.notify().unwrap();

@@ -72,7 +72,7 @@ fn a_listener_may_ask_and_does_not_wait_for_itself() {
         let slot = slot.clone();
         move |_: &Change| {
             if let Some(buster) = slot.get() {
-                let versions = buster.get_versions(&["bans", "ranks"]);
+                let versions = buster.versions(&["bans", "ranks"]);
                 let _ = (buster.notify(), sender.send(versions.map(|versions| versions[0].get())));
             }
         }
@@ -167,5 +167,5 @@ fn beside_a_listener_a_new_handle_knows_its_version() {
     assert_eq!(bans.version().unwrap().get(), version(1));
     assert!(bans.is_valid(version(1)));
     assert!(buster.is_valid("bans", version(1)).unwrap());
-    assert_eq!(buster.get_versions(&["bans"]).unwrap()[0].get(), version(1));
+    assert_eq!(buster.versions(&["bans"]).unwrap()[0].get(), version(1));
 }

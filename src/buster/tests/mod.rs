@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::world::{Manner, PATIENCE, World, wait_until};
-use super::snapshot::Knowledge;
+use super::snapshot::SnapshotState;
 use crate::error::ErrorKind;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -62,7 +62,7 @@ fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
         assert!(buster.cache("bans").is_ok());
         assert_eq!(buster.cache("ranks").unwrap_err().kind(), ErrorKind::Stale);
         assert!(!buster.is_valid("bans", version(1)).unwrap());
-        assert_eq!(buster.get_versions(&["bans"]).unwrap_err().kind(), ErrorKind::Stale);
+        assert_eq!(buster.versions(&["bans"]).unwrap_err().kind(), ErrorKind::Stale);
 
         world.invalidate("bans");
         world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
@@ -111,9 +111,9 @@ fn what_is_known_is_as_of_the_start_of_the_look() {
 
     world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
     buster.notify().unwrap_err();
-    let knowledge = buster.shared.knowledge();
-    let Knowledge::Unknown { since: Some(since), .. } = &*knowledge else {
-        panic!("it has known something, and does not now: {knowledge:?}")
+    let snapshot = buster.shared.snapshot();
+    let SnapshotState::Expired { since: Some(since), .. } = &*snapshot else {
+        panic!("it has known something, and does not now: {snapshot:?}")
     };
     assert!((before..=asked).contains(since), "{:?} too late", since.saturating_duration_since(asked));
 }

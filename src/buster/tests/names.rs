@@ -27,7 +27,7 @@ fn unknown_names_are_errors_with_the_nearest_known_one() {
     let error = buster.cache("bnas").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cache);
     assert_eq!(error.advice().map(ToString::to_string).as_deref(), Some("did you mean bans?"));
-    let error = buster.get_version("something else").unwrap_err();
+    let error = buster.version("something else").unwrap_err();
     assert!(error.advice().unwrap().to_string().contains("register cache"), "{error}");
     for (name, words) in [("", "empty"), ("a\nb", "control"), (&*"x".repeat(129), "128")] {
         let error = buster.is_valid(name, 1).unwrap_err();
@@ -50,7 +50,7 @@ fn a_cache_that_goes_and_comes_keeps_its_handles() {
     assert!(!bans.is_valid(version(1)));
     assert_eq!(bans.version().unwrap_err().kind(), ErrorKind::Cache);
     assert_eq!(buster.cache("bans").unwrap_err().kind(), ErrorKind::Cache);
-    assert_eq!(buster.get_versions(&["ranks", "bans"]).unwrap_err().kind(), ErrorKind::Cache);
+    assert_eq!(buster.versions(&["ranks", "bans"]).unwrap_err().kind(), ErrorKind::Cache);
     world.set(|state| state.register("bans", Some(3)));
     buster.notify().unwrap();
     assert_eq!(bans.version().unwrap().get(), version(3));
@@ -61,7 +61,7 @@ fn a_cache_that_goes_and_comes_keeps_its_handles() {
 fn several_versions_are_of_one_snapshot() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.builder(LONG).poll_interval(Duration::from_millis(1)).start().unwrap();
-    assert_eq!(buster.get_versions(&[]).unwrap(), []);
+    assert_eq!(buster.versions(&[]).unwrap(), []);
     let writer = thread::spawn({
         let world = world.clone();
         move || {
@@ -73,7 +73,7 @@ fn several_versions_are_of_one_snapshot() {
     });
     let mut last = 0;
     while last < version(199) {
-        let versions = buster.get_versions(&["ranks", "bans"]).unwrap();
+        let versions = buster.versions(&["ranks", "bans"]).unwrap();
         assert_eq!(versions[0], versions[1]);
         assert!(versions[0].get() >= last);
         last = versions[0].get();
@@ -87,17 +87,17 @@ fn many_are_asked_for_at_once() {
     let buster = world.idle();
     let names = ["ranks", "bans", "groups"];
     let looks = world.state().looks;
-    assert_eq!(buster.get_versions(&names).unwrap().len(), 3);
+    assert_eq!(buster.versions(&names).unwrap().len(), 3);
     for name in names {
         assert!(buster.cache(name).unwrap().is_valid(version(1)));
     }
     assert_eq!(world.state().looks, looks + 1);
     // One that is none is an error, and is not looked for ever after.
     assert_eq!(
-        buster.get_versions(&["bans", "bnas"]).unwrap_err().advice().map(ToString::to_string).as_deref(),
+        buster.versions(&["bans", "bnas"]).unwrap_err().advice().map(ToString::to_string).as_deref(),
         Some("did you mean bans?")
     );
-    assert_eq!(buster.get_versions(&["bans", ""]).unwrap_err().kind(), ErrorKind::Cache);
+    assert_eq!(buster.versions(&["bans", ""]).unwrap_err().kind(), ErrorKind::Cache);
     world.invalidate("bans");
     buster.notify().unwrap();
     assert_eq!(buster.shared.wanted(), ["bans", "groups", "ranks"]);

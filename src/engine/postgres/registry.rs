@@ -267,7 +267,7 @@ impl Registry for PostgresRegistry {
         unregister: &UnregisterCache,
         manner: Manner,
     ) -> Result<()> {
-        let sql = unregister_call(&unregister.name, unregister.undoes, manner);
+        let sql = unregister_call(&unregister.name, unregister.reverts, manner);
         transaction.execute_as_runner(Statement::generated(sql, unregister.place.clone()))
     }
 

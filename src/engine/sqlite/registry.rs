@@ -187,7 +187,7 @@ impl Registry for SqliteRegistry {
         if manner.repeatable && is_former(executor, name)? {
             return Ok(());
         }
-        let unregistered = unregister(executor, name).and_then(|()| match cache.undoes {
+        let unregistered = unregister(executor, name).and_then(|()| match cache.reverts {
             true => tracked_tables::forget(executor, name),
             false => Ok(()),
         });

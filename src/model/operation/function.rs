@@ -1,4 +1,6 @@
-//! The operation "a Rust function given the open transaction".
+//! The operation "call a Rust function with the open transaction".
+//!
+//! In: a label and a function. Out: a call of the function.
 
 use std::fmt;
 use std::sync::Arc;

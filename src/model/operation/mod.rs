@@ -1,7 +1,7 @@
-//! What a migration does: one operation, one file.
+//! The operations of a migration, each in a file of its own.
 //!
-//! An [`Operation`] is data. It says what is to be done, how it is undone and
-//! how it reads in a plan; carrying it out is the migrator's business.
+//! In: the contents of a migration. Out: for each operation its description in a plan and
+//! the operation that reverts it. An [`Operation`] is data; `run` executes it.
 
 mod function;
 mod register_cache;
@@ -18,7 +18,7 @@ pub(crate) use unregister_cache::UnregisterCache;
 use crate::diagnostic::Place;
 use crate::sql::Dialect;
 
-/// One thing that a migration does.
+/// One operation of a migration.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Sql(Sql),
@@ -46,13 +46,14 @@ impl<'o> CacheOperation<'o> {
 }
 
 impl Operation {
-    /// What undoes this, where that is known without being told.
-    pub(crate) fn inverse(&self) -> Option<Operation> {
+    /// Returns the operation that reverts this one; `None` if only the author of the
+    /// migration knows it.
+    pub(crate) fn revert(&self) -> Option<Operation> {
         match self {
-            Operation::Schema(schema) => schema.inverse().map(Operation::Schema),
+            Operation::Schema(schema) => schema.revert().map(Operation::Schema),
             Operation::RegisterCache(RegisterCache { name, place, .. }) => {
                 let (name, place) = (name.clone(), place.clone());
-                Some(Operation::UnregisterCache(UnregisterCache { name, undoes: true, place }))
+                Some(Operation::UnregisterCache(UnregisterCache { name, reverts: true, place }))
             }
             Operation::UnregisterCache(UnregisterCache { name, place, .. }) => {
                 let (name, place) = (name.clone(), place.clone());
@@ -99,7 +100,7 @@ impl Operation {
     pub(crate) fn reverting(self) -> Operation {
         match self {
             Operation::UnregisterCache(off) => {
-                Operation::UnregisterCache(UnregisterCache { undoes: true, ..off })
+                Operation::UnregisterCache(UnregisterCache { reverts: true, ..off })
             }
             same @ (Operation::Sql(_)
             | Operation::Schema(_)
@@ -108,7 +109,7 @@ impl Operation {
         }
     }
 
-    /// One line for plans and logs.
+    /// Describes the operation in one line, for plans and logs.
     pub(crate) fn describe(&self, dialect: &'static dyn Dialect) -> String {
         match self {
             Operation::Sql(sql) => sql.describe(),
@@ -119,7 +120,7 @@ impl Operation {
         }
     }
 
-    /// Where it is written, where that is a file.
+    /// Returns the place of the operation, if it comes from a file.
     pub(crate) fn place(&self) -> Option<&Place> {
         match self {
             Operation::Sql(sql) => sql.statements().first().and_then(|first| first.place.as_ref()),

@@ -1,16 +1,19 @@
 //! The operation `RegisterCache`.
+//!
+//! In: a cache name and tables. Out: the operation's description, and the operation that
+//! reverts it.
 
 use crate::diagnostic::Place;
 use crate::sql::TableName;
 
-/// Starts tracking a cache.
+/// Registers a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisterCache {
     pub name: String,
-    /// The tables whose writes invalidate it.
+    /// The tables whose writes invalidate the cache.
     pub tables: Vec<TableName>,
-    /// Whether it goes back to whom it belonged to before it was unregistered, and
-    /// to the tables that it had then.
+    /// Whether the cache gets the owner and the tables that it had before it was
+    /// unregistered.
     pub keeps_owner: bool,
     pub place: Option<Place>,
 }
@@ -23,12 +26,12 @@ impl RegisterCache {
         }
     }
 
-    /// The tables as a directive lists them.
+    /// Returns the tables as a directive lists them.
     pub(crate) fn table_list(&self) -> String {
         self.tables.iter().map(TableName::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// The owner, where it is said: the app whose migration this is.
+    /// Returns the owner: the migration's app, unless the cache keeps its former owner.
     pub(crate) fn owner<'a>(&self, app: &'a str) -> Option<&'a str> {
         (!self.keeps_owner).then_some(app)
     }

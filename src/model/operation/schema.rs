@@ -1,4 +1,7 @@
 //! The operation "a sea-query schema statement".
+//!
+//! In: a statement of sea-query. Out: its SQL for an engine, and the statement that
+//! reverts it.
 
 use sea_query::{
     ForeignKey, ForeignKeyCreateStatement, ForeignKeyDropStatement, ForeignKeyStatement, Index,
@@ -9,8 +12,8 @@ use sea_query::{
 use super::sql::summary;
 use crate::sql::Dialect;
 
-/// A sea-query statement that changes the schema. Made from sea-query's own
-/// types with `into()`; [`Migration::schema`](crate::Migration::schema) does that.
+/// A sea-query statement that changes the schema. Convert sea-query's types with
+/// `into()`; [`Migration::schema`](crate::Migration::schema) does this itself.
 #[derive(Clone, Debug)]
 pub struct Schema(Box<SchemaStatement>);
 
@@ -21,7 +24,7 @@ macro_rules! kinds {
                 Schema(Box::new(SchemaStatement::$group($kind::$variant(statement))))
             }
         }
-        // sea-query's builders hand out `&mut Self`.
+        // sea-query's builders return `&mut Self`.
         impl From<&mut $statement> for Schema {
             fn from(statement: &mut $statement) -> Self {
                 statement.clone().into()
@@ -43,14 +46,14 @@ kinds! {
 }
 
 impl Schema {
-    /// The statement in the engine's SQL; `None` where sea-query cannot write it for
-    /// this engine.
+    /// Returns the engine's SQL for the statement; `None` if sea-query does not support it
+    /// on this engine.
     pub(crate) fn sql(&self, dialect: &'static dyn Dialect) -> Option<String> {
         dialect.write_schema(&self.0)
     }
 
-    /// A `CREATE` is undone by dropping what it made, if that has a name.
-    pub(crate) fn inverse(&self) -> Option<Schema> {
+    /// Returns the `DROP` that reverts a `CREATE`, if the created object has a name.
+    pub(crate) fn revert(&self) -> Option<Schema> {
         match &*self.0 {
             SchemaStatement::TableStatement(TableStatement::Create(create)) => {
                 let table = create.get_table_name()?.clone();

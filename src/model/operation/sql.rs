@@ -1,4 +1,6 @@
 //! The operation "SQL text".
+//!
+//! In: the text of a migration. Out: its statements, each with its place.
 
 use crate::diagnostic::Place;
 
@@ -9,35 +11,35 @@ pub(crate) struct Sql {
     statements: Vec<Statement>,
 }
 
-/// One statement as it goes to the database, and where it starts.
+/// One statement as it is sent to the database, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The text from its first token to its last, without the semicolon.
     pub sql: String,
-    /// Where its first token is.
+    /// The place of the first token.
     pub place: Option<Place>,
-    /// What the text is to the place.
+    /// The relation of the text to the place.
     pub form: Form,
 }
 
-/// What a statement's text is to the file that it comes from.
+/// The relation of a statement's text to the file that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One statement, as it stands there.
+    /// One statement of the file, verbatim.
     Statement,
-    /// A whole file that could not be told apart into statements.
+    /// The whole file, because it could not be split into statements.
     Unsplit,
-    /// Written by Bustard for what stands there.
+    /// SQL that Bustard has generated for a directive or an operation.
     Generated,
 }
 
 impl Statement {
-    /// A statement that Bustard wrote for what stands at `place`, if anywhere.
+    /// Creates a statement that Bustard has generated for the operation at `place`.
     pub(crate) fn generated(sql: impl Into<String>, place: Option<Place>) -> Self {
         Statement { sql: sql.into(), place, form: Form::Generated }
     }
 
-    /// The place `offset` characters into the statement.
+    /// Returns the place of the character at `offset` in the statement.
     pub(crate) fn place_of(&self, offset: usize) -> Option<Place> {
         let start = self.place.as_ref()?;
         if self.form == Form::Generated {
@@ -66,22 +68,22 @@ impl Statement {
 }
 
 impl Sql {
-    /// Text that is still to be split.
+    /// Creates an operation from text that has not been split yet.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Sql { text: text.into(), statements: Vec::new() }
     }
 
-    /// Text with its statements.
+    /// Creates an operation from text and its statements.
     pub(crate) fn split(text: impl Into<String>, statements: Vec<Statement>) -> Self {
         Sql { text: text.into(), statements }
     }
 
-    /// The text as it was given.
+    /// Returns the original text.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The statements in order; empty until split.
+    /// Returns the statements in order; empty before the text has been split.
     pub(crate) fn statements(&self) -> &[Statement] {
         &self.statements
     }
@@ -94,7 +96,7 @@ impl Sql {
     }
 }
 
-/// The first line of a statement, cut to what fits in a table.
+/// Returns a statement on one line, truncated to fit in a table.
 pub(crate) fn summary(sql: &str) -> String {
     const WIDTH: usize = 72;
     let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");

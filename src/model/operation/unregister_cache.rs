@@ -1,13 +1,15 @@
 //! The operation `UnregisterCache`.
+//!
+//! In: a cache name. Out: the operation, and the operation that reverts it.
 
 use crate::diagnostic::Place;
 
-/// Stops tracking a cache.
+/// Unregisters a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnregisterCache {
     pub name: String,
-    /// Whether it undoes a registration: what the cache was before is what undoing
-    /// an earlier one goes back to.
-    pub undoes: bool,
+    /// Whether this reverts a registration. The cache's former owner and tables then stay
+    /// recorded, because reverting an earlier migration may need them.
+    pub reverts: bool,
     pub place: Option<Place>,
 }

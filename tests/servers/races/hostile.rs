@@ -28,9 +28,9 @@ on_both! {
         ] {
             let errors = [
                 buster.cache(name).map(drop),
-                buster.get_version(name).map(drop),
+                buster.version(name).map(drop),
                 buster.is_valid(name, before).map(drop),
-                buster.get_versions(&["numbers", name]).map(drop),
+                buster.versions(&["numbers", name]).map(drop),
                 buster.register(&mut client, name, None),
                 buster.unregister(&mut client, name),
                 buster.invalidate(&mut client, &["numbers", name]),
@@ -58,7 +58,7 @@ on_both! {
             buster.register(&mut client, name, Some("o'brien")).unwrap();
         }
         let handles: Vec<_> = names.iter().map(|name| buster.cache(name).unwrap()).collect();
-        let versions = buster.get_versions(&names).unwrap();
+        let versions = buster.versions(&names).unwrap();
         for (at, name) in names.iter().enumerate() {
             assert_eq!(handles[at].version().unwrap(), versions[at], "{name}");
             assert_eq!(registry::get_version(&mut client, name).unwrap(), versions[at], "{name}");

@@ -19,7 +19,7 @@ on_both! {
             buster.unregister(&mut client, "numbers").unwrap();
             assert!(!cache.is_valid(before));
             assert_eq!(cache.version().unwrap_err().kind(), ErrorKind::Cache);
-            assert_eq!(buster.get_version("numbers").unwrap_err().kind(), ErrorKind::Cache);
+            assert_eq!(buster.version("numbers").unwrap_err().kind(), ErrorKind::Cache);
             // Nothing is kept for a cache that is not there.
             let kept = store.len();
             for _ in 0..2 {

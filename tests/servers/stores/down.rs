@@ -147,7 +147,7 @@ fn a_wrong_password_is_a_failure_that_does_not_show_it() {
     let peer = Peer::answering("-ERR unknown command `AUTH`, with args beginning with: `wr0ng`\r\n");
     let store = StoreSettings::redis(format!("redis://:wr0ng@{}", peer.location())).open().unwrap();
     let said = store.get("key").unwrap_err().to_string();
-    assert!(said.contains("the server said `ERR`") && !said.contains("wr0ng"), "{said}");
+    assert!(said.contains("unexpected server message `ERR`") && !said.contains("wr0ng"), "{said}");
     assert_eq!(log::lines("wr0ng"), [""; 0]);
     assert_eq!(log::lines("hunter2"), [""; 0]);
 }

@@ -38,7 +38,7 @@ fn in_code() {
 #[test]
 fn wrong_names_in_code() {
     for (tables, message) in [
-        (vec!["ban", "a b"], "`a b` is no name of a table"),
+        (vec!["ban", "a b"], "`a b` is not a table name"),
         (vec![""], "the name of a table is missing"),
         (vec![], "the name of a table is missing"),
         (vec!["a.b.c"], "no name of a table"),
