@@ -177,7 +177,7 @@ impl Saboteur<'_> {
     fn change_unseen(&mut self) {
         let world = self.world;
         world.tell_writers("lull");
-        // Most of them have already ended their faults; ending one twice does no
+        // Most writers have ended their transactions by then, and the others do no
         // harm.
         self.pass(Duration::from_millis(400));
         world.observed.set(Flow::Refused);

@@ -129,8 +129,7 @@ fn pump(gate: &Gate, mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = from.read(&mut buffer);
-        // The other side must see the end of the connection as well, when the mode
-        // allows.
+        // The end of a connection is delayed and held back as its data are.
         gate.pass();
         match read {
             Ok(count @ 1..) if to.write_all(&buffer[..count]).is_ok() => {}
