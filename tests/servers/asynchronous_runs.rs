@@ -139,7 +139,8 @@ fn it_blocks_no_thread_of_the_runtime() {
         let app = App::new("main").migration(
             "V1__wait",
             Migration::new().run("wait", move |_| {
-                let receiver = receiver.lock().expect("the mutex is not poisoned").take().expect("it is called once");
+                let receiver =
+                    receiver.lock().expect("the mutex is not poisoned").take().expect("it is called once");
                 Ok(receiver.blocking_recv()?)
             }),
         );
@@ -242,7 +243,9 @@ fn a_wait_for_the_lock_is_cancelled() {
         let mut client = None;
         if subject.engine() == Engine::Postgres {
             let client = client.insert(subject.client());
-            client.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).expect("no other session holds it");
+            client
+                .batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))
+                .expect("no other session holds it");
         } else {
             held = subject.sqlite();
         }

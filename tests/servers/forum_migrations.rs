@@ -173,7 +173,11 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     for (step, name) in steps.iter().zip(findings.checked.clone()).rev() {
         place.revert(&migrator(), &before(&steps, step))?;
         place.run(&migrator())?;
-        findings.same(&looks[last], &place.look(), &format!("{name} and its dependants reverted and applied"));
+        findings.same(
+            &looks[last],
+            &place.look(),
+            &format!("{name} and its dependants reverted and applied"),
+        );
     }
 
     // All at once.

@@ -281,7 +281,9 @@ fn tables_made_between_begin_and_the_lock_are_seen() {
     let migrator =
         || Migrator::new().app(App::new("main").migration("V1__a", Migration::new().sql("SELECT 1")));
     let mut holder = database.client();
-    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).expect("no session holds it");
+    holder
+        .batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))
+        .expect("no session holds it");
 
     let proxy = Proxy::start(database.cluster().port());
     let mut late =

@@ -61,7 +61,7 @@ fn an_adoption_stopped_anywhere() {
 }
 
 #[test]
-fn an_adoption_in_two_transactions_is_found_out() {
+fn an_adoption_in_two_transactions_is_found() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let problem = sweep(engine, Some("history-second-transaction")).expect_err("the fault must be seen");
         assert!(problem.contains("neither as before nor as after"), "{problem}");

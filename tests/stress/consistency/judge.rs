@@ -160,8 +160,7 @@ impl Judge {
         for (name, read) in std::mem::take(&mut state.unheard) {
             let attempted = state.attempted[read.item];
             if read.counter > attempted {
-                let what =
-                    format!("{name}: committed was no more than {attempted}, but there was {read:?}");
+                let what = format!("{name}: committed was no more than {attempted}, but there was {read:?}");
                 state.findings.push(what);
             }
         }

@@ -124,7 +124,12 @@ fn transaction(site: &Site, post: &Post, line: &mut Line, random: &mut Random) -
 }
 
 /// Changes an item and rolls back to a savepoint.
-fn take_back(site: &Site, transaction: &mut Transaction<'_>, way: Way, random: &mut Random) -> Result<(), Failed> {
+fn take_back(
+    site: &Site,
+    transaction: &mut Transaction<'_>,
+    way: Way,
+    random: &mut Random,
+) -> Result<(), Failed> {
     let item = any_item(random);
     transaction.batch_execute("SAVEPOINT before")?;
     raise(transaction, item)?;

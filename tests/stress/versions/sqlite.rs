@@ -194,8 +194,9 @@ fn invalidating_waits_for_an_unregistration() {
     set_up(&path);
     let mut connection = open(&path);
     let before = registry::get_version(&mut connection, "a").expect("it is registered");
-    let mut transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("no other session writes");
+    let mut transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .expect("no other session writes");
     registry::unregister(&mut transaction, "b").expect("it is registered");
     let invalidated = thread::scope(|scope| {
         let invalidating = scope.spawn(|| {
