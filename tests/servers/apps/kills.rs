@@ -1,10 +1,10 @@
-//! The run that brings records to a database without them, stopped at every point
-//! between two of its statements: the database is as it was, or as it is after it.
+//! Tests the run that adopts a database without records, stopped between any two of
+//! its statements: the database is as before the run or as after it.
 
 use super::without_own;
 use crate::support::{Engine, Outcome, Project, Subject};
 
-/// How many points there were; or what was neither.
+/// Returns the number of points, or the first state that is neither.
 fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
     let project = Project::new();
     for name in ["V1__a", "V2__b"] {

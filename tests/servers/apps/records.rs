@@ -32,7 +32,7 @@ impl Ground {
         self.scene.value(&format!("SELECT {list} FROM (SELECT * FROM {records} ORDER BY app, version) AS x"))
     }
 
-    /// Takes a database back to what refinery would have left.
+    /// Restores the state that refinery would have left.
     fn forget(&self) {
         let sqlite = &without_own(crate::support::Engine::Sqlite);
         self.scene.execute(if self.scene.is_postgres() { "DROP SCHEMA bustard CASCADE" } else { sqlite });
@@ -105,7 +105,7 @@ fn a_reverted_migration_has_no_record() {
     }
 }
 
-/// What is applied gets its records with the tables for them.
+/// Applied migrations get records when the tables for them are created.
 #[test]
 fn a_database_without_records_is_adopted() {
     for mut ground in Ground::both() {
@@ -155,7 +155,7 @@ fn an_app_that_is_added_later_is_adopted() {
         ground.run(&[forum(), later.clone()]);
         let more = ground.records();
         assert!(records.lines().all(|line| more.contains(line)) && more.contains("bans 2 "), "{more}");
-        // So is one that is disabled before anything else.
+        // The same for an app that is disabled first.
         ground.forget();
         ground.run(&[forum()]);
         migrator(&[forum(), later.clone()]).disable(&mut ground.database, "bans").expect("it is loaded");
