@@ -222,7 +222,7 @@ fn bad_migrations_in_code() {
             .sql("-- bustard: register cache a\nSELECT 1")
             .register_cache("")
             .register_cache("line\nfeed")
-            .depends_on("nobody", 1);
+            .depends_on("absent", 1);
         let long = format!("V3__{}", "x".repeat(300));
         let app = App::new("main")
             .migration("V1__bad", migration)

@@ -96,7 +96,7 @@ fn it_folds_when_that_is_worth_it_and_allowed() {
 
     let buster = quick(&cluster.url("postgres", "forum")).start().unwrap();
     let bans = bans(&buster);
-    wait_until("somebody has folded", || database.query_one(unfolded, &[]).unwrap().get::<_, i64>(0) < 1000);
+    wait_until("a process has folded", || database.query_one(unfolded, &[]).unwrap().get::<_, i64>(0) < 1000);
     wait_for(&bans, &mut database);
     watch.signal("TERM");
     let outcome = watch.wait().exits(143);

@@ -36,7 +36,7 @@ fn prepared_statements() {
                     2 => transaction.execute(&any, &[&["bans", "settings"].as_slice()]),
                     _ => transaction.execute(&all, &[]),
                 };
-                done.expect("anybody may");
+                done.expect("every role may");
                 transaction.commit().expect("it is open");
                 let after: i64 = client.query_one(&version, &[&"settings"]).expect("it is there").get(0);
                 assert_eq!((after >> 23) - (before >> 23), 1, "{mode}, round {round}, way {way}");

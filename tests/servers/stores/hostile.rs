@@ -63,7 +63,7 @@ fn a_peer_that_says_nothing() {
 fn a_peer_that_does_not_read() {
     // It keeps the unread data for as long as this test can take.
     let held = Mutex::new(Vec::new());
-    let peer = Peer::start(move |stream| held.lock().expect("nobody panics").push(stream));
+    let peer = Peer::start(move |stream| held.lock().expect("the mutex is not poisoned").push(stream));
     for store in stores(&peer.location()) {
         fails_in_time("who does not read", move || store.set("key", &vec![b'x'; 16 << 20]));
     }

@@ -29,7 +29,7 @@ impl Log for Keeper {
 /// Starts to collect the lines that stores log in this process.
 pub fn keep() {
     INSTALLED.call_once(|| {
-        log::set_logger(&KEEPER).expect("nobody else sets one");
+        log::set_logger(&KEEPER).expect("no other logger is set");
         log::set_max_level(LevelFilter::Trace);
     });
 }

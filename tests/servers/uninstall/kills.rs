@@ -68,7 +68,7 @@ fn kill(test: &str, subject: &Subject<'_>) {
     let mut random = Random::seeded();
     let mut tally = Tally::default();
     while tally.process + tally.backend < wanted {
-        assert!(tally.too_late < 20 * wanted, "it is over before anybody can be killed");
+        assert!(tally.too_late < 20 * wanted, "the runs end before the kill");
         let copy = subject.copy();
         let of_server = random.one_in(2);
         let moment = random.part_of(lasts);

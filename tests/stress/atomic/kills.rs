@@ -220,7 +220,7 @@ fn kill_on(
             None => tally.too_late += 1,
         }
         if tally.too_late > attempts {
-            return Err("the runs are over before anybody can be killed".to_owned());
+            return Err("the runs end before the kill".to_owned());
         }
         // The next run completes.
         let started = Instant::now();
