@@ -128,7 +128,8 @@ fn bans() -> App {
     App::new("bans").migration("V1__bans", table("ban").register_cache("bans").depends_on("forum", 1))
 }
 
-/// What drops all of Bustard's own, and leaves the apps' tables and histories.
+/// Statements that drop all of Bustard's own objects, and leave the apps' tables and
+/// histories.
 fn without_own(engine: crate::support::Engine) -> String {
     if engine == crate::support::Engine::Postgres {
         return "DROP SCHEMA bustard CASCADE".to_owned();
