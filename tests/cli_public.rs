@@ -1,6 +1,6 @@
-//! The command uses the library's public API and nothing else. The compiler sees to
-//! it here, where the command's sources are part of another crate: what is private
-//! in the library is out of their reach.
+//! Tests that the command uses only the library's public API. The compiler checks it
+//! here, where the command's sources are part of another crate, which has no access
+//! to private items of the library.
 
 #[path = "../src/cli/mod.rs"]
 mod cli;
@@ -16,12 +16,12 @@ use bustard::Migrator;
 use support::{Outcome, Project, cargo};
 
 #[test]
-fn the_command_is_a_user_of_the_library() {
+fn the_command_compiles_outside_of_the_library() {
     let _: fn(Migrator) -> ExitCode = cli::run;
 }
 
-/// The same with the compiler called by hand, so that it can be shown what it must
-/// refuse: a use of what only the library itself may name.
+/// The same with a direct call of the compiler, which proves that it refuses a use of
+/// items that only the library may name.
 #[test]
 fn private_items_are_refused() {
     let compiler = Compiler::find();
@@ -69,7 +69,7 @@ impl Compiler {
         Compiler { libraries }
     }
 
-    /// Compiles the command outside of the library, with a line more in one file.
+    /// Compiles the command outside of the library, with one more line in one file.
     fn compile(&self, project: &Project, fault: Option<(&str, &str)>) -> Outcome {
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli"), &project.path().join("cli"));
         if let Some((file, line)) = fault {

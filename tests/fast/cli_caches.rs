@@ -1,4 +1,4 @@
-//! `bustard caches`.
+//! Tests `bustard caches`.
 
 use crate::support::{Outcome, Project, snapshot_settings, transcript};
 
@@ -74,8 +74,8 @@ fn invalidate_some_and_all() {
     let last = versions();
     assert_ne!(after[0], last[0]);
     assert_ne!(after[1], last[1]);
-    // Several, of which one is unknown: none.
-    project.bustard(&["caches", "invalidate", "bans", "nobody"]).exits(1);
+    // If one of several is unknown, none is invalidated.
+    project.bustard(&["caches", "invalidate", "bans", "unknown"]).exits(1);
     assert_eq!(versions(), last);
     project.bustard(&["caches", "invalidate", "bans", "settings"]).success();
     assert_ne!(versions()[0], last[0]);
@@ -85,7 +85,7 @@ fn invalidate_some_and_all() {
 fn register_and_unregister() {
     let project = project();
     let old = version(&project, "bans");
-    // Not without being told twice what is an app's.
+    // A cache of an app needs an explicit confirmation.
     snapshot(&project, "owned", &project.bustard(&["caches", "unregister", "bans"]).exits(2));
     let error = project.bustard(&["caches", "unregister", "bans", "--json"]).exits(2).json()["error"].clone();
     assert_eq!(
@@ -98,7 +98,7 @@ fn register_and_unregister() {
     snapshot(&project, "unknown", &project.bustard(&["caches", "get", "bans"]).exits(1));
     snapshot(&project, "register", &project.bustard(&["caches", "register", "bans"]).success());
     assert_ne!(version(&project, "bans"), old);
-    // Registered by hand, it is nobody's.
+    // A cache that was registered by hand belongs to no app.
     assert_eq!(project.bustard(&["caches", "unregister", "bans"]).success().stdout, forced.stdout);
     snapshot(&project, "registered_twice", &project.bustard(&["caches", "register", "settings"]).exits(1));
 }

@@ -1,8 +1,8 @@
-//! `bustard.toml`, and the four places where a URL may come from.
+//! Tests `bustard.toml`, and the four sources of a URL.
 
 use crate::support::{Project, snapshot_settings};
 
-/// A project with one migration, which can be migrated wherever the URL leads.
+/// A project with one migration, which can be migrated with any URL.
 fn project() -> Project {
     let project = Project::new();
     project.file("migrations/V1__create_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
@@ -19,7 +19,7 @@ fn no_database_is_an_error() {
 }
 
 #[test]
-fn the_nearest_url_counts() {
+fn the_url_of_the_first_source_counts() {
     let project = project();
     let migrate = |options: &[&str], variable: Option<&str>| {
         let mut command = project.command(&[&["migrate"], options].concat());
@@ -41,13 +41,13 @@ fn the_nearest_url_counts() {
 }
 
 #[test]
-fn empty_urls_are_none() {
+fn empty_urls_count_as_unset() {
     let project = project();
     project.file(".env", "DATABASE_URL=\n").config("[database]\nurl = \"\"\n");
     let mut command = project.command(&["migrate"]);
     command.env("DATABASE_URL", "");
     crate::support::Outcome::of(command).exits(2).complains("no database was named");
-    // Given, but empty: somebody's variable is not set.
+    // An empty environment variable counts as unset.
     project.bustard(&["migrate", "--database-url", ""]).exits(2).complains("--database-url is empty");
 }
 
@@ -65,7 +65,7 @@ fn paths_are_relative_to_the_file() {
 }
 
 #[test]
-fn a_configuration_that_was_named_must_be_there() {
+fn an_explicit_configuration_must_exist() {
     let project = project();
     let outcome = project.bustard(&["status", "--config", "other.toml"]).exits(2);
     insta::assert_snapshot!(outcome.stderr, @"
@@ -145,9 +145,9 @@ fn a_bad_url_is_not_shown() {
 }
 
 #[test]
-fn the_password_is_nowhere() {
+fn the_password_is_in_no_output() {
     let project = project();
-    // Nobody listens on port 1.
+    // No server listens on port 1.
     let mut command = project.command(&["migrate", "-vvv"]);
     command.env("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:1/forum");
     let outcome = crate::support::Outcome::of(command).exits(1);
@@ -173,7 +173,8 @@ fn the_apps_of_the_file() {
     assert!(schema.contains("table bans_history "), "{schema}");
 }
 
-/// What other libraries' URLs say behind a `?` must not become part of a file's name.
+/// Parameters after a `?`, as in other libraries' URLs, must not become part of a
+/// file's name.
 #[test]
 fn sqlite_urls_have_no_parameters() {
     let project = Project::new();

@@ -1,4 +1,4 @@
-//! `bustard graph`.
+//! Tests `bustard graph`.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn snapshot(project: &Project, name: &str, outcome: &Outcome) {
         .bind(|| insta::assert_snapshot!(name, transcript(std::slice::from_ref(outcome))));
 }
 
-/// Apps with everything that a graph can have, listed in this order.
+/// Apps with every element of a graph, listed in this order.
 fn project(order: &[&str]) -> Project {
     let project = Project::new();
     let apps: Vec<String> = (order.iter())
@@ -74,7 +74,7 @@ fn everything_that_a_graph_can_have() {
     assert_eq!((&edges[2]["file"], &edges[2]["line"]), (&"plugin/V2__q.sql".into(), &3.into()));
 }
 
-/// Neither how the apps are listed nor what a hash map does changes anything.
+/// Neither the order of the apps nor that of a hash map affects the output.
 #[test]
 fn the_order_of_apps_changes_nothing() {
     let mut others = APPS;
@@ -85,8 +85,8 @@ fn the_order_of_apps_changes_nothing() {
     }
 }
 
-/// Every line is one of the few forms that there are; names stand in quotes, and
-/// every box is drawn before an arrow leads to it.
+/// Every line has one of a few forms, names are quoted, and every box is drawn before
+/// an arrow leads to it.
 #[test]
 fn pictures_are_well_formed() {
     let forms = [
@@ -118,7 +118,7 @@ fn pictures_are_well_formed() {
             assert_eq!(misfits(&text, forms), Vec::<String>::new(), "{text}");
         }
     }
-    // The check itself.
+    // Proves the check itself.
     let (_, forms) = forms[0];
     assert_eq!(misfits("m1[\"a\"b\"]\n", forms).len(), 1);
     assert_eq!(misfits("m1[\"a\"]\nm1 --> m2\n", forms), ["m2 is nowhere"]);
@@ -152,7 +152,7 @@ fn misfits(text: &str, forms: &[&str]) -> Vec<String> {
     misfits
 }
 
-/// Thirty apps take thirty lines, and what they ask one line each.
+/// Thirty apps take thirty lines, and each dependency one more.
 #[test]
 fn thirty_apps() {
     let project = Project::new();
@@ -170,7 +170,8 @@ fn thirty_apps() {
     let text = graph(&project, &[]).success();
     assert_eq!(text.stdout.lines().count(), 1 + 30 + 1 + 1 + 10, "{text}");
     snapshot(&project, "thirty", &text);
-    // At most three boxes for each app that asks or is asked, and one for the others.
+    // At most three boxes for each app with a dependency or a dependant, and one for
+    // each other app.
     let mermaid = graph(&project, &["--format", "mermaid"]).success().stdout;
     assert_eq!(
         mermaid.lines().filter(|line| line.contains("    m") && line.contains('[')).count(),
@@ -179,12 +180,11 @@ fn thirty_apps() {
 }
 
 #[test]
-fn the_engine_comes_from_the_url_and_nobody_is_called() {
+fn the_engine_comes_from_the_url_without_a_connection() {
     let project = Project::new();
     project.file("migrations/V1__a.sql", "SELECT 1;\n").file("migrations/V2__b.postgres.sql", "SELECT 1;\n");
-    // Nothing listens there.
-    let server =
-        project.bustard(&["graph", "--database-url", "postgres://nobody@127.0.0.1:1/none"]).success();
+    // No server listens there.
+    let server = project.bustard(&["graph", "--database-url", "postgres://me@127.0.0.1:1/none"]).success();
     assert_eq!(server.stdout, "app   migrations     needs\nmain  V1__a … V2__b\n");
     assert_eq!(graph(&project, &[]).success().stdout, "app   migrations  needs\nmain  V1__a\n");
     let no_url = project.bustard(&["graph"]).exits(2);
@@ -192,7 +192,7 @@ fn the_engine_comes_from_the_url_and_nobody_is_called() {
 }
 
 #[test]
-fn what_is_wrong_with_the_sources_is_said_as_ever() {
+fn diagnostics_of_sources_are_reported_as_by_other_commands() {
     let project = project(&APPS);
     project
         .file("core/V2__b.sql", "-- bustard: depends on plugin V1\nCREATE TABLE b (id INTEGER);\n")

@@ -1,4 +1,4 @@
-//! What the command says of itself, and how it takes a wrong command line.
+//! Tests the command's help, and its errors on a wrong command line.
 
 use crate::support::{Project, snapshot_settings};
 

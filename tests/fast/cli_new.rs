@@ -1,9 +1,9 @@
-//! `bustard new`.
+//! Tests `bustard new`.
 
 use crate::support::Project;
 
 #[test]
-fn the_first_one_makes_the_directory() {
+fn the_first_migration_creates_the_directory() {
     let project = Project::new();
     let outcome = project.bustard(&["new", "create_users"]).success();
     assert_eq!(outcome.stdout, "created migrations/V1__create_users.sql\n");
@@ -11,7 +11,7 @@ fn the_first_one_makes_the_directory() {
 }
 
 #[test]
-fn what_was_written_can_be_migrated() {
+fn a_new_migration_can_be_migrated() {
     let project = Project::new();
     project.bustard(&["new", "create_users"]).success();
     project.bustard(&["migrate", "--database-url", "sqlite:app.db"]).success().says("V1__create_users");
@@ -83,7 +83,7 @@ fn the_app_must_be_clear() {
 }
 
 #[test]
-fn a_directory_that_is_none() {
+fn a_file_in_place_of_the_directory() {
     let project = Project::new();
     project.file("migrations", "");
     project.bustard(&["new", "x"]).exits(2).complains("migrations");

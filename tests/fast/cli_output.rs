@@ -1,4 +1,4 @@
-//! Colours, pipes, files that are full, and what goes to which output.
+//! Tests colours, pipes, full disks, and which output gets which text.
 
 use std::fs::OpenOptions;
 use std::process::{Child, Command, Stdio};
@@ -36,7 +36,7 @@ fn colours() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let project = project();
     for arguments in ["migrate", "status", "plan", "check", "caches", "--help", "status --json"] {
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
@@ -86,7 +86,7 @@ fn json_is_alone_on_standard_output() {
     let project = project();
     let outcome = project.bustard(&["migrate", "--json", "-vvv"]).success();
     outcome.json();
-    // The log is elsewhere.
+    // The log goes to standard error.
     assert!(outcome.stderr.contains("bustard"), "{outcome}");
 }
 

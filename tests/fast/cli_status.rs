@@ -1,4 +1,4 @@
-//! `bustard status` and `bustard check`: how things stand, and the exit codes.
+//! Tests `bustard status` and `bustard check`: the states and the exit codes.
 
 use std::fs;
 

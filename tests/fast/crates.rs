@@ -1,4 +1,4 @@
-//! The crates of this package's tests: how many there are, and that each file below
+//! Tests the crates of this package's tests: their number, and that each file below
 //! `tests/` belongs to one.
 
 use std::collections::BTreeSet;
@@ -32,8 +32,8 @@ fn named(package: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.starts_with("tests/")).map(|path| package.join(path)).collect()
 }
 
-/// Adds a file, the files of the modules that it declares, as the compiler finds them,
-/// and the files that it includes.
+/// Adds a file, the files of the modules that it declares, where the compiler finds
+/// them, and the files that it includes.
 fn add_modules(file: &Path, found: &mut BTreeSet<PathBuf>) {
     let file = file.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     if !found.insert(file.clone()) {
@@ -76,7 +76,7 @@ fn add_files(directory: &Path, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// How many files there are, and those that no crate compiles.
+/// The number of files, and the files that no crate compiles.
 fn forgotten(package: &Path) -> (usize, Vec<PathBuf>) {
     let (mut files, mut compiled) = (BTreeSet::new(), BTreeSet::new());
     add_files(&package.join("tests"), &mut files);

@@ -1,5 +1,4 @@
-//! Tests that need no server: the library and the command on SQLite, and what is
-//! printed.
+//! Tests without a server: the library and the command on SQLite, and their output.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
-//! What `bustard::testing` asserts, and that each assertion can fail: with what the
-//! author of a plugin then reads, in the line that asserts.
+//! Tests the assertions of `bustard::testing`, and that each can fail: with the
+//! message that the author of a plugin reads, at the line of the assertion.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -9,11 +9,11 @@ use bustard::testing::TestDatabase;
 use bustard::{App, Migration, registry};
 
 thread_local! {
-    /// The file in which this thread has panicked last, while it should.
+    /// The file in which this thread's expected panic occurred.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// What a block panics with. It must do so in a line of this file.
+/// The message of a block's panic, which must be at a line of this file.
 #[track_caller]
 fn panics<T>(block: impl FnOnce() -> T) -> String {
     static HOOK: Once = Once::new();
@@ -61,7 +61,7 @@ fn good() -> Migration {
 }
 
 #[test]
-fn what_can_be_undone_passes() {
+fn a_reversible_app_passes() {
     let mut database = with(good());
     database.assert_round_trips("plugin");
     let versions = "SELECT version FROM refinery_schema_history_plugin ORDER BY 1";
@@ -69,10 +69,10 @@ fn what_can_be_undone_passes() {
     with(good()).assert_round_trips("host");
 }
 
-/// Another app's migration, needed by the second and needing the first, goes and
-/// comes back with them.
+/// Another app's migration, which the second needs and which needs the first, is
+/// reverted and applied with them.
 #[test]
-fn what_is_interleaved_can_be_undone() {
+fn interleaved_apps_pass() {
     let table = |name: &str| sql(&format!("CREATE TABLE {name} (id INTEGER)"), &format!("DROP TABLE {name}"));
     let first = App::new("first")
         .migration("V1__a", table("a"))
@@ -96,7 +96,7 @@ fn a_round_trip_takes_the_rows_along() {
 }
 
 #[test]
-fn what_undoing_leaves_behind_is_found() {
+fn remains_of_a_revert_are_found() {
     let mut said = Vec::new();
     let leaves_index = sql("CREATE INDEX bans_user ON bans (user_id)", "SELECT 1");
     said.push(panics(|| with(leaves_index).assert_round_trips("plugin")));
@@ -115,7 +115,7 @@ fn what_undoing_leaves_behind_is_found() {
 }
 
 #[test]
-fn what_is_not_the_same_again_is_found() {
+fn a_different_second_result_is_found() {
     let mut said = Vec::new();
     let once = sql("CREATE TABLE x (id INTEGER)", "DROP TABLE x").run("only once", |transaction| {
         let connection = transaction.sqlite().ok_or("SQLite")?;
@@ -128,9 +128,9 @@ fn what_is_not_the_same_again_is_found() {
     insta::assert_snapshot!(said.join("\n\n"));
 }
 
-/// Each migration for itself undoes what it did, as long as nothing came after it.
+/// Each migration reverts its own effects, as long as no later one is applied.
 #[test]
-fn what_the_whole_leaves_behind_is_found() {
+fn remains_of_reverting_all_are_found() {
     let mut said = Vec::new();
     let table = |name: &str| sql(&format!("CREATE TABLE {name} (id INTEGER)"), &format!("DROP TABLE {name}"));
     let first = App::new("first")
@@ -152,7 +152,7 @@ fn what_the_whole_leaves_behind_is_found() {
 }
 
 #[test]
-fn what_cannot_be_asserted_is_said() {
+fn impossible_assertions_are_reported() {
     let mut said = Vec::new();
     let mut database = with(Migration::new().sql("CREATE TABLE x (id INTEGER)"));
     said.push(panics(|| database.assert_round_trip("plugin", 2)));
@@ -193,7 +193,7 @@ fn invalidations_are_seen() {
     insta::assert_snapshot!(said.join("\n\n"));
 }
 
-/// What was rolled back has invalidated nothing.
+/// A rolled back invalidation does not count.
 #[test]
 fn a_transaction_that_is_dropped_does_not_invalidate() {
     let mut database = with(good());
@@ -205,7 +205,7 @@ fn a_transaction_that_is_dropped_does_not_invalidate() {
 }
 
 #[test]
-fn what_fails_says_so_where_it_was_called() {
+fn failures_are_reported_at_the_callers_line() {
     let mut said = Vec::new();
     let mut database = with(Migration::new().sql("CREATE TABLE bans (id INTEGER)"));
     database.migrate_to("plugin", 1);

@@ -1,5 +1,5 @@
-//! Embedded migrations: packages with a build script are built with Cargo and run,
-//! and what must not be built is not.
+//! Tests embedded migrations: packages with a build script are built with Cargo and
+//! run, and faulty ones do not build.
 
 mod workspace;
 
@@ -73,7 +73,7 @@ fn plugin_and_host() -> Workspace {
             "//! Bans.\n#![deny(missing_docs, unreachable_pub, unused, clippy::all)]\n\n/// The migrations.\n\
              pub fn migrations() -> bustard::App {\n    bustard::app!(\"bans\")\n}\n",
         )
-        // What the search for paths must find.
+        // The search for paths must find this.
         .file(
             "bans/src/bin/leaky.rs",
             "fn main() {\n    println!(\"{} {}\", env!(\"CARGO_MANIFEST_DIR\"), env!(\"OUT_DIR\"));\n}\n",
@@ -120,12 +120,12 @@ fn history(workspace: &Workspace, database: &str) -> BTreeMap<i64, (String, Stri
     rows.collect::<Result<_, _>>().expect("it is readable")
 }
 
-/// What refinery calls a migration with this text.
+/// Refinery's checksum of a migration with this text.
 fn refinery(name: &str, text: &str) -> String {
     refinery::Migration::unapplied(name, text).expect("refinery takes the name").checksum().to_string()
 }
 
-/// Whether a program's bytes contain this text.
+/// Reports whether a program's bytes contain this text.
 fn contains(program: &Path, text: &str) -> bool {
     let bytes = fs::read(program).expect("it is there");
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
@@ -187,7 +187,7 @@ fn line_ends_do_not_matter(workspace: &Workspace) {
     assert_eq!(fourth[&1].1, refinery("V1__create", &carriage_returns), "its bytes count, as in a directory");
 }
 
-/// What Cargo shows of a build script that has failed, as the author sees it.
+/// Cargo's output on a failed build script, as the author sees it.
 #[track_caller]
 fn refusal(workspace: &Workspace) -> String {
     let outcome = workspace.cargo(&["check", "--quiet"]).exits(101);
@@ -209,7 +209,7 @@ fn to_be_refused(name: &str) -> Workspace {
 }
 
 #[test]
-fn all_that_is_wrong_fails_the_build() {
+fn every_diagnostic_fails_the_build() {
     let workspace = to_be_refused("refused");
     for (name, text) in [
         ("V2_misnamed.sql", ""),
@@ -241,7 +241,7 @@ fn all_that_is_wrong_fails_the_build() {
 }
 
 #[test]
-fn what_the_compiler_says_can_be_understood() {
+fn compiler_errors_name_the_migration() {
     let workspace = to_be_refused("misused");
     workspace.file("wrong/build.rs", "fn main() {\n    bustard::build::embed(\"../migrations\")\n}\n");
     insta::assert_snapshot!("outside", refusal(&workspace));
@@ -269,7 +269,7 @@ fn what_the_compiler_says_can_be_understood() {
 
 /// The same on both engines, without a build.
 #[test]
-fn embedded_files_are_read_as_files_are() {
+fn embedded_files_are_read_as_other_files() {
     const FILES: &[(&str, File)] = &[
         ("V1__create.sql", File::Sql(CREATE)),
         ("V2__variant.postgres.sql", File::Sql("SELECT 'for PostgreSQL';\n")),
@@ -294,8 +294,8 @@ fn embedded_files_are_read_as_files_are() {
             ["bans", "text"]
         );
 
-        // What was read from the directory is the same, so only the one built in code
-        // has no file.
+        // The directory gives the same migrations, so only the one built in code has
+        // no file.
         let status = Migrator::new().app(App::directory("main", directory)).status(&mut database);
         let status = format!("{:?}", status.expect("it can be read"));
         assert!(!status.contains("Divergent"), "{status}");
@@ -306,7 +306,7 @@ fn built_in_code() -> Migration {
     Migration::new().schema(Table::create().table("built").col(ColumnDef::new("x").text()))
 }
 
-/// Faults that only show where it runs are placed in files, too.
+/// Faults that only show at run time also have a place in a file.
 #[test]
 fn faults_of_embedded_files_have_their_places() {
     const FILES: &[(&str, File)] = &[
@@ -332,9 +332,9 @@ fn faults_of_embedded_files_have_their_places() {
     }
 }
 
-/// A function that nothing undoes is in no line, but in a file.
+/// An irreversible function has no line, but a file.
 #[test]
-fn what_cannot_be_undone_has_its_file() {
+fn an_irreversible_migration_has_a_file() {
     const FILES: &[(&str, File)] =
         &[("V1__fill.rs", File::Rust(|| Built::Migration(Migration::new().run("fill", |_| Ok(())))))];
     let migrator = Migrator::new().app(embedded::app("bans", FILES));
@@ -343,7 +343,7 @@ fn what_cannot_be_undone_has_its_file() {
         let mut database = Database::new(&url).expect("the URL is good");
         migrator.run(&mut database).expect("it runs");
 
-        let error = migrator.revert(&mut database, &Revert::Steps(1)).expect_err("nothing undoes it");
+        let error = migrator.revert(&mut database, &Revert::Steps(1)).expect_err("it is irreversible");
         assert_eq!((error.app(), error.migration()), (Some("bans"), Some("V1__fill")), "{error}");
         let file = Path::new("bans (embedded)/V1__fill.rs");
         assert_eq!(error.place().map(Place::path), Some(file), "{error}");

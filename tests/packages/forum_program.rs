@@ -1,5 +1,5 @@
-//! The example's program, as the README has it: one process serves permissions
-//! from the store, and others change what they are made from.
+//! Tests the example's program, as in the README: one process serves permissions from
+//! the store, and others change the data.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ fn program() -> &'static Path {
     PROGRAM.get_or_init(|| example("forum"))
 }
 
-/// A forum of one test's own.
+/// A forum for one test.
 struct Forum {
     project: Project,
     database: Option<Database<'static>>,
@@ -89,8 +89,8 @@ impl Second {
     }
 }
 
-/// Waits until the server has printed two more of its lines: what lies between
-/// them is a whole second, in which it has served everybody several times.
+/// Waits until the server has printed two more lines. There is a whole second between
+/// them, in which it has served all users several times.
 fn a_second_passes(server: &Running) {
     let before = Second::all(&server.stdout_so_far()).len();
     wait_until("the server counts two more seconds", || {
@@ -99,15 +99,15 @@ fn a_second_passes(server: &Running) {
 }
 
 fn serves_while_another_process_moderates(forum: &Forum) {
-    // The first one makes the database, and ends when it was told to.
+    // The first one creates the database, and ends when told to.
     let first = forum.run(&["serve", "1"]).says("migrations applied");
     assert!(Second::all(&first.stdout).len() == 1 && !first.stdout.contains("\n0 migrations"), "{first}");
     let server = forum.start(&["serve"]);
     server.wait_for_stdout("0 migrations applied");
     a_second_passes(&server);
 
-    // Whoever changes data and does not say so is not noticed: the answers do
-    // come from the store.
+    // A change without an invalidation is not noticed: the answers come from the
+    // store.
     forum.execute(
         "INSERT INTO memberships VALUES ((SELECT id FROM users WHERE name = 'user5'), 'moderators')",
     );
@@ -137,8 +137,8 @@ fn serves_while_another_process_moderates(forum: &Forum) {
     let seconds = Second::all(&outcome.stdout);
     let sum = |count: fn(&Second) -> u64| seconds.iter().map(count).sum::<u64>();
     let (look_ups, loads) = (sum(|second| second.look_ups), sum(|second| second.loads));
-    // Everybody's permissions were loaded at first and after the last invalidation,
-    // and perhaps in between; so were everybody's bans.
+    // All permissions were loaded at first and after the last invalidation, and
+    // perhaps in between; and so were all bans.
     let users = 40;
     assert!(loads >= 2 * users && look_ups > loads, "{outcome}");
     assert!(sum(|second| second.checked) >= 2 * users, "{outcome}");
@@ -151,7 +151,7 @@ fn moderates_until_it_is_stopped(forum: &Forum) {
     server.wait_for_stdout("look-ups");
     let moderator = forum.start(&["moderate"]);
     moderator.wait_for_stdout("user2 is a moderator");
-    // Which of the states in between it sees is a matter of luck; never none.
+    // The intermediate states that it sees vary, but there is at least one.
     wait_until("the server sees what changes", || {
         server.stdout_so_far().lines().filter(|line| line.starts_with("user")).count() >= 2
     });
@@ -182,8 +182,8 @@ fn moderates_until_it_is_stopped_on_postgres() {
     moderates_until_it_is_stopped(&Forum::on_postgres());
 }
 
-/// With one store for all of them, what one process has loaded another one finds,
-/// and nobody finds what was loaded before an invalidation.
+/// With one store for all processes, a process finds the values that another has
+/// loaded, and never those loaded before an invalidation.
 #[test]
 #[cfg(all(feature = "testing", feature = "memcached", feature = "redis"))]
 fn processes_share_a_store() {
@@ -193,7 +193,7 @@ fn processes_share_a_store() {
         let forum = Forum::on_sqlite();
         let file = "examples/forum/bustard.toml";
         let location = server.location();
-        // However slow this machine is just now.
+        // Also on a slow machine.
         let store = format!("backend = \"{backend}\"\nlocation = \"{location}\"\ntimeout = \"1m\"\n");
         let text = forum.project.read(file).replace("backend = \"memory\"\n", &store);
         assert!(text.contains(&location), "{text}");
@@ -212,20 +212,20 @@ fn processes_share_a_store() {
     }
 }
 
-/// Before there is anything to serve or to moderate, it says what to do.
+/// Without a database it fails with advice.
 #[test]
-fn what_is_missing_is_said() {
+fn a_missing_database_is_reported() {
     let forum = Forum::on_sqlite();
     Outcome::of(forum.command(program(), &["moderate"])).exits(1).complains("`bustard migrate` makes it");
     Outcome::of(forum.command(program(), &[])).exits(1).complains("usage: forum serve");
     forum.run(&["serve", "1"]);
-    let outcome = Outcome::of(forum.command(program(), &["moderate", "ban", "nobody"]));
+    let outcome = Outcome::of(forum.command(program(), &["moderate", "ban", "unknown"]));
     outcome.exits(1).complains("no such user");
 }
 
-/// Beside its own words it knows those of the command.
+/// The program has the command's verbs besides its own.
 #[test]
-fn it_is_the_command_as_well() {
+fn it_has_the_verbs_of_the_command() {
     let forum = Forum::on_sqlite();
     let config = ["--config", "examples/forum/bustard.toml"];
     let command = |word| forum.command(program(), &[config[0], config[1], word]);
@@ -235,8 +235,8 @@ fn it_is_the_command_as_well() {
     forum.run(&["serve", "1"]).says("\n0 migrations applied");
 }
 
-/// The plugin that is a crate is in the program. The command on its own has the
-/// others, and no objection to the database.
+/// The program includes the plugin that is a crate. The command on its own has the
+/// other plugins, and accepts the database.
 fn has_the_plugin_in_rust(forum: &Forum) {
     let config = ["--config", "examples/forum/bustard.toml"];
     let run = |arguments: &[&str]| forum.run(&[&config, arguments].concat());

@@ -1,5 +1,5 @@
-//! Tests that build packages with Cargo and run what was built: examples, packages
-//! with embedded migrations, refinery's own runner, and the migrations of published
+//! Tests that build packages with Cargo and run them: examples, packages with
+//! embedded migrations, refinery's own runner, and the migrations of published
 //! crates.
 
 #[path = "../support/mod.rs"]

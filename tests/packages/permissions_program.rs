@@ -1,6 +1,6 @@
-//! The example `permissions`, an application on Tokio, over HTTP on loopback: two
-//! instances started together, what one changes and the other answers, and how
-//! they end.
+//! Tests the example `permissions`, an application on Tokio, over HTTP on loopback:
+//! two instances that start together, the answers of one after a change by the other,
+//! and shutdown.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -29,7 +29,7 @@ fn address(instance: &Running) -> String {
     line.expect("it was said").to_owned()
 }
 
-/// How many migrations an instance has applied.
+/// The number of migrations that an instance has applied.
 fn applied(instance: &Running) -> usize {
     let said = instance.stdout_so_far();
     let count = said.lines().find_map(|line| line.strip_suffix(" migrations applied"));
@@ -42,7 +42,7 @@ struct Answer {
     body: String,
 }
 
-/// Asks, and reads until the other side is done.
+/// Sends a request, and reads until the connection is closed.
 fn ask(address: &str, method: &str, path: &str) -> Answer {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("it can be set");
@@ -66,7 +66,7 @@ fn change(address: &str, method: &str, user: &str, permission: &str) {
     assert_eq!(answer.status, 204, "{}", answer.head);
 }
 
-/// Asks until the answer comes from the cache.
+/// Repeats the request until the answer comes from the cache.
 fn until_cached(address: &str, user: &str) {
     wait_until("the answer is in the cache", || {
         let answer = ask(address, "GET", &format!("/users/{user}/permissions"));
@@ -81,7 +81,7 @@ fn two_instances_started_together() {
     let instances = [start(&subject), start(&subject)];
     let [one, other] = [&instances[0], &instances[1]].map(address);
 
-    // Each migration was applied once, by whichever came first.
+    // Each migration was applied once, by one of the two.
     let rows = "SELECT sum(n) FROM (SELECT count(*) AS n FROM refinery_schema_history_permissions \
                 UNION ALL SELECT count(*) FROM bustard.refinery_schema_history_bustard) AS rows";
     let count = subject.database().value(rows).parse::<usize>().expect("it is a number");
@@ -89,7 +89,8 @@ fn two_instances_started_together() {
     assert!(count >= 4, "{count}");
     assert_eq!(subject.number("SELECT count(*) FROM permission"), 4);
 
-    // What one changes the other sees, even though it has remembered the answer.
+    // A change by one instance is seen by the other, although it has cached the
+    // answer.
     let mut expected = vec!["ban-users", "edit-posts"];
     for (at, asked, method) in [(&one, &other, "PUT"), (&other, &one, "DELETE"), (&one, &other, "PUT")] {
         for address in [at, asked] {
@@ -101,13 +102,12 @@ fn two_instances_started_together() {
             "PUT" => expected.insert(1, "close-threads"),
             _ => _ = expected.remove(1),
         }
-        // Who has changed it sees it at once.
+        // The instance of the change sees it at once.
         assert_eq!(permissions(at, "ann"), expected);
         wait_until("the other instance sees it", || permissions(asked, "ann") == expected);
         assert_eq!(permissions(asked, "bob"), ["ban-users", "edit-posts"]);
     }
-    // Whoever changes data and does not say so is not noticed: answers do come
-    // from the cache.
+    // A change without an invalidation is not noticed: answers come from the cache.
     until_cached(&other, "bob");
     subject.execute("DELETE FROM permission WHERE user_name = 'bob'");
     assert_eq!(permissions(&other, "bob").len(), 2);
@@ -118,7 +118,7 @@ fn two_instances_started_together() {
     change(&other, "PUT", "bob", "edit-posts");
     assert_eq!(permissions(&other, "bob"), ["edit-posts"]);
 
-    // A third one finds nothing to do, and both end when they are told to.
+    // A third one finds nothing pending, and both end when told to.
     let third = start(&subject);
     assert_eq!(permissions(&address(&third), "bob"), ["edit-posts"]);
     assert_eq!(applied(&third), 0);
@@ -126,19 +126,19 @@ fn two_instances_started_together() {
         instance.signal(signal);
         instance.wait().success().says("stopped");
     }
-    // Nobody is connected any more.
+    // No session is connected any more.
     subject.quiet();
 }
 
 #[test]
-fn what_is_under_way_is_finished() {
+fn requests_in_progress_are_finished() {
     let project = Project::new();
     let subject = Subject::new(Engine::Postgres, &project);
     let instance = start(&subject);
     let address = address(&instance);
     let mut blocking = subject.client();
     let mut transaction = blocking.transaction().expect("it begins");
-    transaction.batch_execute("LOCK TABLE permission").expect("nobody else has it");
+    transaction.batch_execute("LOCK TABLE permission").expect("no other session holds it");
     let request = thread::spawn({
         let address = address.clone();
         move || change(&address, "PUT", "eve", "edit-posts")
@@ -149,8 +149,8 @@ fn what_is_under_way_is_finished() {
     );
     instance.signal("TERM");
     instance.wait_for_stdout("terminated: finishing what is under way");
-    // It takes no more, and has not forgotten what it took.
-    wait_until("nobody listens any more", || TcpStream::connect(&address).is_err());
+    // It accepts no more requests, and finishes the accepted ones.
+    wait_until("the port is closed", || TcpStream::connect(&address).is_err());
     transaction.commit().expect("it commits");
     request.join().expect("the request is answered");
     instance.wait().success().says("stopped");
@@ -162,7 +162,7 @@ fn it_can_be_stopped_while_it_waits_to_migrate() {
     let project = Project::new();
     let subject = Subject::new(Engine::Postgres, &project);
     let mut holder = subject.client();
-    holder.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).expect("nobody else holds it");
+    holder.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).expect("no other session holds it");
     let waiting = start(&subject);
     waiting.wait_for_stdout("another instance migrates");
     waiting.signal("TERM");
@@ -172,7 +172,7 @@ fn it_can_be_stopped_while_it_waits_to_migrate() {
     assert_eq!(subject.database().value("SELECT to_regclass('permission') IS NULL"), "t");
 }
 
-/// What goes wrong is an answer, and said in the log: nothing that is secret.
+/// An error is an answer and a log line, without secrets.
 #[test]
 fn without_the_table_it_still_answers() {
     let project = Project::new();
@@ -189,7 +189,7 @@ fn without_the_table_it_still_answers() {
     instance.kill9();
 }
 
-/// A service that cannot start says so, and has begun nothing.
+/// A service that cannot start says so, and has changed nothing.
 #[test]
 fn another_database_is_left_alone() {
     let project = Project::new();

@@ -1,9 +1,8 @@
-//! Real input: the migrations that published crates carry, run by the command,
-//! make the schema that `psql` and SQLite alone make of the same files.
+//! Tests real input: the migrations of published crates, run by the command, give the
+//! schema that `psql` and SQLite alone make of the same files.
 //!
-//! `tests/real/Cargo.toml` names the crates and Cargo brings them. Their files
-//! are laid out under `target/real/` in Bustard's naming; not a byte of their
-//! contents is changed.
+//! `tests/real/Cargo.toml` names the crates and Cargo downloads them. Their files are
+//! laid out under `target/real/` with Bustard's names; their contents are unchanged.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -49,9 +48,9 @@ struct File {
 
 impl Published {
     /// The files in the order in which their own application runs them: by the
-    /// number in front. Two of the wallet's have the same one, which its own
-    /// migrator allows and Bustard does not: the second gets the next number.
-    /// They do not depend on one another.
+    /// leading number. Two of the wallet's have the same one, which its own migrator
+    /// allows and Bustard does not: the second gets the next number. They do not
+    /// depend on one another.
     fn files(&self) -> Vec<File> {
         let directory = packages()[self.package].join(self.directory);
         let mut found: Vec<(u64, String, PathBuf)> = fs::read_dir(&directory)
@@ -79,7 +78,7 @@ impl Published {
 fn packages() -> &'static BTreeMap<String, PathBuf> {
     static FOUND: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     FOUND.get_or_init(|| {
-        // What these crates need on other systems only is large.
+        // These crates need large dependencies on other systems only.
         cargo(&["fetch", "--quiet", "--locked", "--target=host-tuple"]);
         let metadata = ["metadata", "--locked", "--offline", "--format-version=1"];
         let metadata = cargo(&[&metadata[..], &["--filter-platform=host-tuple"]].concat()).json();
@@ -102,8 +101,8 @@ fn cargo(arguments: &[&str]) -> Outcome {
     Outcome::of(cargo).success()
 }
 
-/// Applications that share a database, with an app of ours beside them that
-/// registers caches, laid out for the command.
+/// Applications that share a database, laid out for the command, and an app of ours
+/// beside them that registers caches.
 struct Ground {
     project: Project,
     directory: PathBuf,
@@ -111,7 +110,7 @@ struct Ground {
     database: Option<Database<'static>>,
 }
 
-/// The file's name, where the database is one.
+/// The file's name, if the database is one.
 const SQLITE: &str = "real.sqlite";
 
 impl Ground {
@@ -146,12 +145,12 @@ impl Ground {
         fs::write(path, contents).expect("the file can be written");
     }
 
-    /// How many files the applications have together.
+    /// The number of files of all applications.
     fn count(&self) -> usize {
         self.apps.iter().map(|(_, files)| files.len()).sum()
     }
 
-    /// Lays out the first files of every application; how many in all.
+    /// Lays out the first files of every application, and returns their number.
     fn lay_out(&self, share: impl Fn(usize) -> usize) -> usize {
         let mut count = 0;
         for (app, files) in &self.apps {
@@ -180,7 +179,7 @@ impl Ground {
         self.project.bustard(&[&options, arguments].concat()).success().json()
     }
 
-    /// Migrates; how many files of the applications were run.
+    /// Migrates, and returns the number of the applications' files that were run.
     fn migrate(&self, options: &[&str]) -> usize {
         let report = self.bustard(&[&["migrate"], options].concat());
         let steps = report["steps"].as_array().expect("a report has steps");
@@ -197,14 +196,14 @@ impl Ground {
             .collect()
     }
 
-    /// Everything that is in the database.
+    /// A dump of the whole database.
     fn contents(&self) -> Vec<u8> {
         match &self.database {
             Some(database) => {
                 let mut dump = Binaries::find().client_command("pg_dump");
                 dump.arg("--dbname").arg(database.url());
                 let dumped = Outcome::of(dump).success().stdout;
-                // These two carry a random token.
+                // These two lines carry a random token.
                 let lines = dumped.lines().filter(|line| !line.starts_with(['\\']) || *line == "\\.");
                 lines.collect::<Vec<_>>().join("\n").into_bytes()
             }
@@ -242,7 +241,7 @@ impl Ground {
         schema_of_applications(&self.project.sqlite("expected.sqlite"))
     }
 
-    /// Half of the files, then the rest, then nothing.
+    /// Runs half of the files, then the rest, then nothing.
     fn runs_in_two_stages(&self) {
         let half = self.lay_out(|count| count.div_ceil(2));
         assert_eq!(self.migrate(&[]), half);
@@ -260,7 +259,8 @@ impl Ground {
         assert_eq!(self.versions(), second);
     }
 
-    /// What is there is what the files make, and another run leaves it at that.
+    /// Asserts that the schema is that of the files, and that another run changes
+    /// nothing.
     fn is_complete(&self) {
         let expected = self.expected();
         assert!(expected.contains("CREATE TABLE"), "{expected}");
@@ -271,7 +271,8 @@ impl Ground {
         self.bustard(&["check"]);
     }
 
-    /// Says what was run, past the test harness, which hides what passing tests print.
+    /// Prints the run's counts past the test harness, which hides the output of
+    /// passing tests.
     fn say(&self, what: &str) {
         let apps = self.apps.iter().map(|(app, files)| format!("{app} {}", files.len()));
         let apps = apps.collect::<Vec<_>>().join(", ");
@@ -281,7 +282,7 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        // Kept for whoever looks into a failure.
+        // Kept for the analysis of a failure.
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.directory);
         }

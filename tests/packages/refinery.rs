@@ -1,6 +1,6 @@
-//! P8: what refinery has migrated is up to date for Bustard and the other way
-//! round, with versions of either width, on both engines. Refinery's own runner
-//! is in the packages under `tests/refinery/`, which these tests build, and so
+//! Tests P8: databases that refinery has migrated are up to date for Bustard and the
+//! other way round, with versions of either width, on both engines. Refinery's own
+//! runner is in the packages under `tests/refinery/`, which these tests build, and so
 //! is a Bustard without `int8-versions`: one build cannot hold both.
 
 use std::env;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use crate::support::{Database, Outcome, Project};
 
-/// The width of versions that a build of refinery or Bustard has.
+/// The width of versions in a build of refinery or Bustard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Width {
     Int4,
@@ -62,7 +62,7 @@ fn build(directory: &str, program: &str, options: &[&str]) -> PathBuf {
         .args(["build", "--quiet", "--locked", "--target-dir"])
         .arg(&target)
         .args(options);
-    // A build from nothing takes longer than anything else that tests wait for.
+    // A cold build takes longer than anything else that tests wait for.
     let status = cargo.status().expect("cargo starts");
     assert!(status.success(), "{program} could not be built with {options:?}");
     target.join("debug").join(program)
@@ -75,7 +75,7 @@ struct Ground {
 }
 
 impl Ground {
-    /// One on each engine.
+    /// Creates one on each engine.
     fn both() -> [Ground; 2] {
         [None, Some(Database::new())].map(|database| {
             let ground = Ground { project: Project::new(), database };
@@ -84,7 +84,7 @@ impl Ground {
         })
     }
 
-    /// (Over)writes the migrations, changed like this.
+    /// Writes the migrations, after this change of their texts.
     fn copy_migrations(&self, change: fn(String) -> String) {
         for file in files(&original()) {
             let text = fs::read_to_string(original().join(&file)).expect("it is text");
@@ -111,7 +111,7 @@ impl Ground {
         Outcome::of(self.project.command_of(width.bustard(), &arguments))
     }
 
-    /// Everything in the history table, and the type of its versions.
+    /// The whole history table, and the type of its versions.
     fn history(&self) -> (Vec<Vec<String>>, String) {
         let columns = "version, name, applied_on, checksum";
         let rows = format!("SELECT {columns} FROM refinery_schema_history ORDER BY version");
@@ -143,8 +143,8 @@ impl Ground {
         }
     }
 
-    /// Bustard finds nothing to do and leaves refinery's history as it is. That
-    /// the migrations cannot be applied twice proves that they were not.
+    /// Asserts that Bustard finds nothing to do and leaves refinery's history as it
+    /// is. The migrations cannot be applied twice, so this proves that they were not.
     #[track_caller]
     fn is_up_to_date_for_bustard(&self, width: Width) {
         let before = self.history();
@@ -184,7 +184,7 @@ fn crlf(text: String) -> String {
 }
 
 #[test]
-fn what_refinery_migrated_from_files_is_up_to_date() {
+fn migrations_by_refinery_from_files_are_up_to_date() {
     for width in WIDTHS {
         for ground in Ground::both() {
             ground.refinery(width, &["apply", "migrations"]).success().says("applied=4");
@@ -198,7 +198,7 @@ fn what_refinery_migrated_from_files_is_up_to_date() {
 }
 
 #[test]
-fn what_refinery_migrated_from_its_macro_is_up_to_date() {
+fn migrations_by_refinerys_macro_are_up_to_date() {
     for width in WIDTHS {
         for ground in Ground::both() {
             ground.refinery(width, &["apply-embedded"]).success().says("applied=4");
@@ -208,14 +208,14 @@ fn what_refinery_migrated_from_its_macro_is_up_to_date() {
 }
 
 #[test]
-fn what_bustard_migrated_is_up_to_date_for_refinery() {
+fn migrations_by_bustard_are_up_to_date_for_refinery() {
     for width in WIDTHS {
         for ground in Ground::both() {
             ground.bustard(width, &["migrate"]).success();
             assert_eq!(ground.history().1, width.of_column());
             ground.is_up_to_date_for_refinery(width);
-            // Refinery hashes the width too, and panics on a server's column of
-            // the other one: that it is up to date can be false.
+            // Refinery's hash includes the width, and it panics on a server's column
+            // of the other one, so its check may fail.
             let other = ground.refinery(width.other(), &["check", "migrations"]);
             assert_ne!(other.code, Some(0), "{other}");
         }
@@ -242,7 +242,7 @@ fn other_line_ends_are_no_divergence() {
         for ground in Ground::both() {
             ground.refinery(width, &["apply", "migrations"]).success();
             ground.copy_migrations(crlf);
-            // For refinery they are one, which is why this needs a test.
+            // Both are one to refinery, which is why this needs a test.
             ground.refinery(width, &["check", "migrations"]).exits(1);
             ground.is_up_to_date_for_bustard(Width::Int8);
         }
@@ -270,7 +270,7 @@ fn a_changed_file_is_a_divergence() {
         for ground in Ground::both() {
             ground.refinery(width, &["apply", "migrations"]).success();
             let before = ground.history();
-            // Not only in its line ends.
+            // Another change than line ends.
             ground.project.file(
                 "migrations/V1__create_users.sql",
                 ground.project.read("migrations/V1__create_users.sql") + "\n",

@@ -1,4 +1,4 @@
-//! Under which `cfg` an item exists, in the terms of the package's features.
+//! Reads the `cfg` conditions of an item, in terms of the package's features.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +14,7 @@ pub enum Condition {
     Any(Vec<Condition>),
     All(Vec<Condition>),
     Not(Box<Condition>),
-    /// `test`, `unix` and others that are no feature.
+    /// `test`, `unix` and other predicates that are not features.
     Other(String),
 }
 
@@ -46,7 +46,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds in builds of tests only.
+    /// Reports whether it holds in builds of tests only.
     fn is_of_tests(&self) -> bool {
         match self {
             Condition::Other(word) => word == "test" || word == "doctest",
@@ -56,7 +56,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds wherever these features are enabled.
+    /// Reports whether it holds wherever these features are enabled.
     fn follows_from(&self, enabled: &BTreeSet<String>) -> bool {
         match self {
             Condition::Feature(name) => enabled.contains(name),
@@ -104,7 +104,7 @@ impl Conditions {
         Conditions(self.0.union(&other.0).cloned().collect())
     }
 
-    /// Whether they hold in builds of tests only.
+    /// Reports whether they hold in builds of tests only.
     pub fn are_of_tests(&self) -> bool {
         self.0.iter().any(Condition::is_of_tests)
     }
@@ -150,7 +150,8 @@ impl Features {
     }
 }
 
-/// Attributes with those in `cfg_attr`, and what holds where each of them does.
+/// The attributes of an item, including those in `cfg_attr`, with the condition of
+/// each.
 pub fn expanded(attributes: &[Attribute]) -> Vec<(Meta, Conditions)> {
     let mut all = Vec::new();
     for attribute in attributes {

@@ -1,5 +1,5 @@
-//! Macros by example, expanded where they make items: the part of the language
-//! that `src/` uses for them. Anything else panics, so that no item is missed.
+//! Expands macros by example where they create items: the part of the language that
+//! `src/` uses for them. Anything else panics, so that no item is missed.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Lifetime, Lit, Path, Type};
 
-/// What a variable of a matcher stands for.
+/// The value of a variable of a matcher.
 #[derive(Clone)]
 enum Bound {
     One(TokenStream),
@@ -25,7 +25,7 @@ enum Matcher {
     Token(TokenTree),
 }
 
-/// The items that a macro with these rules makes of this input.
+/// The items that a macro with these rules creates from this input.
 pub fn expand(name: &str, rules: TokenStream, input: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = rules.into_iter().collect();
     for rule in tokens.split(|token| is_punct(token, ';')).filter(|rule| !rule.is_empty()) {
@@ -45,7 +45,7 @@ pub fn expand(name: &str, rules: TokenStream, input: TokenStream) -> TokenStream
     panic!("{name}!: no rule fits `{input}`");
 }
 
-/// What each rule of a macro takes.
+/// The input of each rule of a macro.
 pub fn matchers(rules: TokenStream) -> Vec<TokenStream> {
     let tokens: Vec<TokenTree> = rules.into_iter().collect();
     let rules = tokens.split(|token| is_punct(token, ';'));
@@ -82,7 +82,7 @@ fn parse(name: &str, tokens: TokenStream) -> Vec<Matcher> {
     matchers
 }
 
-/// Reads what is behind `$(…)`: a separator, if there is one, and `*`, `+` or `?`.
+/// Reads the end of `$(…)`: an optional separator, and `*`, `+` or `?`.
 fn separator(tokens: &mut impl Iterator<Item = TokenTree>) -> Option<TokenTree> {
     let is_operator = |token: &TokenTree| ['*', '+', '?'].iter().any(|operator| is_punct(token, *operator));
     match tokens.next() {

@@ -1,4 +1,4 @@
-//! One line for each public item.
+//! Lists the public items, one line for each.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use crate::modules::{Library, Meaning, attributes, is_hidden, is_public};
 use crate::names::{Met, Name, Names, Renamer};
 use crate::text::text;
 
-/// Stands for a function's name until its whole path does.
+/// A placeholder for a function's name until its whole path is known.
 const NAMELESS: &str = "__nameless";
 
-/// Attributes that are part of what users hold to.
+/// Attributes that users may rely on.
 const PROMISES: [&str; 5] = ["deprecated", "diagnostic", "must_use", "non_exhaustive", "repr"];
 
 /// Traits that the compiler derives, where their names are not the path.
@@ -38,7 +38,7 @@ const DERIVED: [(&str, &str); 9] = [
 /// The public items of a library.
 pub struct Api {
     pub lines: Vec<Line>,
-    /// Names in signatures that mean nothing known here.
+    /// Names in signatures that could not be resolved.
     pub unknown: BTreeSet<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct Line {
     pub text: String,
     /// Paths in other crates that it names.
     pub external: BTreeSet<String>,
-    /// Items of the library that it names and users cannot.
+    /// Items of the library that it names and users cannot name.
     pub private: BTreeSet<String>,
 }
 
@@ -78,7 +78,7 @@ struct Collector<'l> {
     api: Api,
 }
 
-/// Where an item stands, what it is called, and when it exists.
+/// The place of an item, its name, and its condition.
 struct Spot<'s> {
     place: &'s [String],
     path: String,
@@ -192,8 +192,8 @@ impl<'l> Collector<'l> {
         self.line(spot, format!("pub {word} {}: {ty}", spot.path), renamer.met);
     }
 
-    /// What stands behind the name of a type or a variant. Public fields with
-    /// names have lines of their own.
+    /// The text after the name of a type or a variant. Public fields with names have
+    /// lines of their own.
     fn fields(
         &mut self,
         spot: &Spot<'_>,
@@ -221,7 +221,8 @@ impl<'l> Collector<'l> {
                     let ty = renamed(&mut renamer, &field.ty, Renamer::visit_type_mut);
                     self.line(&spot, format!("pub {}: {ty}", spot.path), renamer.met);
                 }
-                // With private fields, users can neither make nor take apart one.
+                // With private fields, users can neither construct nor destructure
+                // it.
                 if all_are_shown { " { public }".to_owned() } else { " { private }".to_owned() }
             }
         }
@@ -253,7 +254,7 @@ impl<'l> Collector<'l> {
         }
     }
 
-    /// `of` is the type with the generics of its `impl`, if it is a method.
+    /// `of` is the type with the generics of its `impl`, for a method.
     fn function(
         &mut self,
         spot: &Spot<'_>,
@@ -269,7 +270,7 @@ impl<'l> Collector<'l> {
             Some((ty, _)) => format!("{ty}::{}", signature.ident),
             None => spot.path.clone(),
         };
-        // Whether a function changes what it owns is its own business.
+        // Whether a function changes its own parameter (`mut`) is not part of the API.
         for input in &mut signature.inputs {
             match input {
                 FnArg::Receiver(receiver) => receiver.mutability = None,
@@ -303,7 +304,7 @@ impl<'l> Collector<'l> {
         let colon = if supertraits.is_empty() { "" } else { ": " };
         let promises = promises(&item.attrs);
         let path = &spot.path;
-        // A trait that others cannot name seals this one.
+        // A trait that users cannot name seals this one.
         renamer.met.private.clear();
         self.line(
             spot,
@@ -363,7 +364,7 @@ impl<'l> Collector<'l> {
                     }
                 }
             }
-            // Of a type that users cannot name.
+            // The `impl` is of a type that users cannot name.
             (None, _) | (Some(_), Some(None)) => {}
             (Some((path, _)), of) => self.trait_of(item, path, of.flatten(), &ty, renamer, spot),
         }
@@ -407,8 +408,8 @@ impl<'l> Collector<'l> {
         self.line(&spot, format!("impl{parameters} {written} for {ty}{bounds}{inner}"), renamer.met);
     }
 
-    /// The library's item that a type is, behind references: `None` if it is none,
-    /// `Some(None)` if users cannot name it.
+    /// The library's item that a type refers to, behind references. `None` if there
+    /// is none, `Some(None)` if users cannot name it.
     fn item_of(&self, place: &[String], ty: &Type) -> Option<Option<&'l Name>> {
         match ty {
             Type::Reference(inner) => self.item_of(place, &inner.elem),
@@ -463,7 +464,7 @@ fn generics(generics: &Generics, renamer: &mut Renamer<'_>) -> (String, String) 
 fn promises(attributes: &[Attribute]) -> String {
     let all = expanded(attributes).into_iter().filter_map(|(meta, _)| {
         let word = meta.path().segments.first()?.ident.to_string();
-        // What they say is documentation.
+        // Doc attributes are documentation, not API.
         PROMISES.contains(&word.as_str()).then(|| match word.as_str() {
             "repr" => format!("#[{}] ", text(&meta)),
             _ => format!("#[{}] ", text(meta.path())),

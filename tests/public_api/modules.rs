@@ -1,4 +1,4 @@
-//! The library's modules as trees of syntax, and what a name in one of them means.
+//! Reads the library's modules as syntax trees, and resolves names in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use crate::conditions::{Conditions, metas};
 use crate::expand;
 use crate::source_paths::Sources;
 
-/// Macros that make no item.
+/// Macros that create no item.
 const WITHOUT_ITEMS: [&str; 1] = ["thread_local"];
 
-/// Where in the crate a module is: `["engine", "sqlite"]`.
+/// The path of a module in the crate: `["engine", "sqlite"]`.
 pub type Place = Vec<String>;
 
 /// The package's library.
@@ -22,19 +22,19 @@ pub struct Library {
     crates: BTreeSet<String>,
 }
 
-/// A module, without what only tests compile.
+/// A module, without items that only tests compile.
 #[derive(Default)]
 pub struct Module {
     pub items: Vec<Item>,
     pub uses: Vec<Use>,
-    /// Its own, and those of the modules around it.
+    /// Its own condition, and those of the modules around it.
     pub conditions: Conditions,
     /// Whether it or a module around it is `#[doc(hidden)]`.
     pub hidden: bool,
     macros: BTreeMap<String, TokenStream>,
 }
 
-/// One name that a `use` brings.
+/// One name that a `use` imports.
 pub struct Use {
     pub public: bool,
     pub hidden: bool,
@@ -45,18 +45,18 @@ pub struct Use {
     pub absolute: bool,
 }
 
-/// What a name means.
+/// The meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Meaning {
     Module(Place),
-    /// An item, and what of the path is behind it, such as a variant's name.
+    /// An item, and the rest of the path, such as a variant's name.
     Item(Place, String, Vec<String>),
-    /// Another crate, or something in it.
+    /// Another crate, or a path in it.
     External(Vec<String>),
 }
 
 impl Library {
-    /// Reads `lib.rs` and what it declares.
+    /// Reads `lib.rs` and the modules that it declares.
     pub fn read(sources: &Sources, manifest: &str) -> Library {
         let sections = manifest.split("\n[dependencies]\n").nth(1).expect("there are dependencies");
         let lines = sections.lines().take_while(|line| !line.starts_with('['));
@@ -137,7 +137,7 @@ impl Library {
                 if WITHOUT_ITEMS.contains(&name.as_str()) {
                     return;
                 }
-                // Macros are seen in the modules below theirs.
+                // Macros are visible in the modules below theirs.
                 let mut around = (0..=place.len()).rev().map(|length| &self.modules[&place[..length]]);
                 let rules = around.find_map(|module| module.macros.get(&name)).cloned();
                 let rules = rules.unwrap_or_else(|| panic!("{}: {name}! is not known", place.join("::")));
@@ -152,8 +152,8 @@ impl Library {
         }
     }
 
-    /// What a path means in a module; more than one thing if it is a type's name
-    /// and a function's.
+    /// Resolves a path in a module. There may be two results: a type and a function
+    /// of one name.
     pub fn resolve(&self, place: &[String], path: &[String], absolute: bool) -> Vec<Meaning> {
         self.resolve_within(place, path, absolute, 0)
     }
@@ -165,7 +165,7 @@ impl Library {
         absolute: bool,
         depth: usize,
     ) -> Vec<Meaning> {
-        // `use` items that mean one another.
+        // `use` items that refer to one another.
         if depth > 20 {
             return Vec::new();
         }
@@ -228,9 +228,9 @@ impl Library {
         found
     }
 
-    /// What a `use` means.
+    /// Resolves a `use`.
     pub fn meant(&self, place: &[String], used: &Use, depth: usize) -> Vec<Meaning> {
-        // `use log;` does not mean itself.
+        // `use log;` does not refer to itself.
         let itself = used.path.len() == 1 && used.name.as_deref() == Some(&used.path[0]);
         if itself && self.crates.contains(&used.path[0]) {
             return vec![Meaning::External(used.path.clone())];
@@ -295,7 +295,7 @@ pub fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The name that an item brings into its module. Macros have theirs elsewhere.
+/// The name that an item adds to its module. Macros are stored separately.
 fn ident(item: &Item) -> Option<&syn::Ident> {
     match item {
         Item::Const(item) => Some(&item.ident),

@@ -1,4 +1,4 @@
-//! Which items users can name, and how; and signatures with these names in them.
+//! Finds the items that users can name, and writes signatures with these names.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,7 +8,7 @@ use syn::{Attribute, GenericParam, Generics, Ident, Item, Path, PathArguments, P
 use crate::conditions::Conditions;
 use crate::modules::{Library, Meaning, Place, attributes, is_hidden, is_public};
 
-/// What needs no `use`.
+/// Names that need no `use`.
 const PRELUDE: &[&str] = &[
     "AsMut",
     "AsRef",
@@ -69,15 +69,15 @@ const PRELUDE: &[&str] = &[
     "usize",
 ];
 
-/// An item or a module, by where it is and its name there.
+/// An item or a module, by its module and its name there.
 type Key = (Place, String);
 
-/// Everything that users can name.
+/// All items that users can name.
 #[derive(Default)]
 pub struct Names {
     /// The first and shortest name of each item and module.
     pub names: BTreeMap<Key, Name>,
-    /// Further names, and names of other crates and what is in them.
+    /// Further names, and names of other crates and their items.
     pub others: Vec<(Name, String)>,
 }
 
@@ -104,7 +104,7 @@ impl Names {
         names
     }
 
-    /// Names what a module makes public under its own name.
+    /// Adds the names of items that a module declares public.
     fn publish(
         &mut self,
         library: &Library,
@@ -161,7 +161,7 @@ impl Names {
                 return;
             }
         };
-        // A trait in a private module of its own, say, which users can name.
+        // For example a trait in a private module, which users can name.
         let around = &library.modules[around];
         let conditions = name.conditions.and(&around.conditions);
         let name = Name { conditions, ..name };
@@ -197,18 +197,18 @@ fn named(item: &Item) -> Option<(&Ident, bool)> {
     }
 }
 
-/// Puts into syntax the names by which users know what it names.
+/// Replaces the names in syntax by those that users know.
 pub struct Renamer<'l> {
     pub library: &'l Library,
     pub names: &'l Names,
-    /// The module that the syntax stands in.
+    /// The module of the syntax.
     pub place: &'l [String],
     /// Type parameters.
     pub generics: BTreeSet<String>,
     pub met: Met,
 }
 
-/// What a signature names.
+/// The items that a signature names.
 #[derive(Default)]
 pub struct Met {
     pub external: BTreeSet<String>,
@@ -223,7 +223,7 @@ impl<'l> Renamer<'l> {
         Renamer { library, names, place, generics: BTreeSet::new(), met: Met::default() }
     }
 
-    /// Knows these type parameters from here on.
+    /// Adds these type parameters to the scope.
     pub fn with(mut self, generics: &Generics) -> Renamer<'l> {
         self.know(generics);
         self
@@ -237,7 +237,8 @@ impl<'l> Renamer<'l> {
         }));
     }
 
-    /// What users call the thing that a path means; `None` if it stays as it is.
+    /// The users' name of the item that a path refers to; `None` if it stays as it
+    /// is.
     fn renamed(&mut self, segments: &[String], absolute: bool) -> Option<Vec<String>> {
         let first = &segments[0];
         if !absolute && (first == "Self" || self.generics.contains(first)) {
@@ -288,7 +289,7 @@ impl VisitMut for Renamer<'_> {
         visit_mut::visit_path_mut(self, path);
         let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         let Some(renamed) = self.renamed(&segments, path.leading_colon.is_some()) else { return };
-        // The arguments stay with the segments that they are behind, from the end.
+        // The arguments stay with their segments, counted from the end.
         let mut arguments: Vec<PathArguments> =
             path.segments.iter().map(|segment| segment.arguments.clone()).rev().collect();
         arguments.resize(renamed.len(), PathArguments::None);

@@ -1,9 +1,9 @@
-//! Tokens as rustfmt would write them, on one line.
+//! Formats tokens as rustfmt does, on one line.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 
-/// After these words, an opening bracket is not the arguments of a call.
+/// After these words, an opening bracket does not begin the arguments of a call.
 const KEYWORDS: [&str; 10] = ["as", "const", "dyn", "for", "impl", "in", "mut", "pub", "type", "where"];
 
 pub fn text(tokens: &impl ToTokens) -> String {
@@ -12,7 +12,7 @@ pub fn text(tokens: &impl ToTokens) -> String {
     let mut text = String::new();
     for (at, word) in words.iter().enumerate() {
         let next = words.get(at + 1).map(String::as_str);
-        // The comma that a list may end with says nothing.
+        // A trailing comma is dropped.
         let is_last = next.is_some_and(|next| matches!(next, ")" | ">" | "]" | "}"));
         if word == "," && is_last && words[at - 1] != "(" {
             continue;

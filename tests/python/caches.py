@@ -1,6 +1,6 @@
-"""An application in Python that takes part in Bustard's caches, with nothing but
-a driver for PostgreSQL. Its commands are in COMMANDS; what they return is printed
-as JSON, and so is what the database complains of.
+"""An application in Python that uses Bustard's caches with only a driver for
+PostgreSQL. Its commands are in COMMANDS. It prints their results, and errors of the
+database, as JSON.
 """
 
 import json
@@ -19,8 +19,8 @@ def call(connection, function, *arguments):
 
 
 def patterns(connection):
-    """What the application caches, with the version under which to keep it: the
-    version is read first, then the data."""
+    """Returns a value to cache, with its version: the version is read first, then the
+    data."""
     version = call(connection, "get_version", "bans")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pattern FROM ban ORDER BY pattern")
@@ -28,12 +28,12 @@ def patterns(connection):
 
 
 def ban(connection, pattern, end):
-    """Adds a ban and invalidates what is made from bans, in one transaction."""
+    """Adds a ban and invalidates the cache of bans, in one transaction."""
     before = call(connection, "get_version", "bans")
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO ban VALUES (%s)", [pattern])
     call(connection, "invalidate", "bans")
-    # A transaction sees what it has invalidated itself.
+    # A transaction sees its own invalidation.
     sees = not call(connection, "is_valid", "bans", before)
     if end == "rollback":
         connection.rollback()

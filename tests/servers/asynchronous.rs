@@ -1,6 +1,6 @@
-//! Inside Tokio: the registry on an application's own connections and
-//! transactions, and Bustard's own synchronous connections where somebody drives
-//! a runtime.
+//! Tests Bustard inside Tokio: the registry on an application's own connections and
+//! transactions, and Bustard's own synchronous connections on a thread that drives a
+//! runtime.
 
 use crate::support::{Database, PATIENCE};
 use bustard::registry::{self, asynchronous};
@@ -8,8 +8,8 @@ use bustard::{App, ErrorKind, Migration, Migrator, Revert};
 use tokio::runtime::Builder;
 use tokio_postgres::{Client, NoTls};
 
-/// Runs a test as a task of a runtime with one thread and of one with two, each
-/// with a database of its own.
+/// Runs a test as a task of a runtime with one thread and of one with two, each with
+/// a database of its own.
 fn in_runtimes<F: Future<Output = ()> + Send + 'static>(
     prepare: impl Fn(&Database<'_>),
     test: impl Fn(String) -> F,
@@ -23,13 +23,13 @@ fn in_runtimes<F: Future<Output = ()> + Send + 'static>(
         let runtime = builder.worker_threads(2).enable_all().build().expect("the runtime starts");
         let test = runtime.spawn(test(database.url()));
         let ended = runtime.block_on(test);
-        // Whatever a test that failed has left running ends with the database.
+        // Tasks that a failed test has left running end with the database.
         runtime.shutdown_background();
         ended.expect("the task does not panic");
     }
 }
 
-/// The registry, with two caches in it.
+/// Creates the registry, with two caches in it.
 fn two_caches(database: &Database<'_>) {
     let mut client = database.client();
     Migrator::new().run(&mut client).expect("Bustard's own tables are made");
@@ -45,7 +45,7 @@ async fn connect(url: &str) -> Client {
 }
 
 #[test]
-fn what_a_transaction_invalidates_counts_from_its_commit() {
+fn an_invalidation_counts_from_its_commit() {
     in_runtimes(two_caches, async |url: String| {
         let (mut writer, reader) = (connect(&url).await, connect(&url).await);
         let version = asynchronous::get_version(&reader, "bans").await.unwrap();
@@ -62,7 +62,7 @@ fn what_a_transaction_invalidates_counts_from_its_commit() {
         transaction.commit().await.unwrap();
         assert!(!asynchronous::is_valid(&reader, "bans", version).await.unwrap());
 
-        // On the connection itself it commits at once.
+        // Outside of a transaction, each statement commits at once.
         let users = asynchronous::get_version(&reader, "users").await.unwrap();
         asynchronous::invalidate(&writer, &["bans"]).await.unwrap();
         assert!(asynchronous::is_valid(&reader, "users", users).await.unwrap());
@@ -72,7 +72,7 @@ fn what_a_transaction_invalidates_counts_from_its_commit() {
 }
 
 #[test]
-fn savepoints_take_back_what_was_done_in_them() {
+fn a_savepoint_rolls_back_the_invalidations_in_it() {
     in_runtimes(two_caches, async |url: String| {
         let mut client = connect(&url).await;
         for (inner_commits, outer_commits) in [(true, true), (true, false), (false, true)] {
@@ -128,9 +128,9 @@ fn caches_are_registered_in_transactions() {
     });
 }
 
-/// Both forms say the same of whatever is wrong.
+/// Both forms report the same errors.
 #[test]
-fn errors_are_those_of_the_synchronous_functions() {
+fn errors_equal_those_of_the_synchronous_functions() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("the runtime starts");
     let long = "n".repeat(registry::LONGEST_NAME + 1);
     for prepare in [two_caches, |_: &Database<'_>| {}] {
@@ -167,7 +167,7 @@ fn errors_are_those_of_the_synchronous_functions() {
 }
 
 #[test]
-fn a_database_without_registry_says_what_to_do() {
+fn a_database_without_a_registry_is_an_error_with_advice() {
     in_runtimes(
         |_| {},
         async |url: String| {
@@ -183,7 +183,7 @@ fn a_database_without_registry_says_what_to_do() {
 }
 
 #[test]
-fn a_lost_connection_is_told() {
+fn a_lost_connection_is_an_error() {
     in_runtimes(two_caches, async |url: String| {
         let (client, other) = (connect(&url).await, connect(&url).await);
         let row = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
@@ -209,8 +209,8 @@ fn fill(transaction: &mut bustard::OpenTransaction<'_, '_>) -> Filled {
     Ok(())
 }
 
-/// The connections of a [`bustard::Database`] are made, used and dropped where a
-/// runtime is being driven.
+/// A [`bustard::Database`] connects, works and is dropped on a thread that drives a
+/// runtime.
 #[test]
 fn a_database_works_within_a_runtime() {
     in_runtimes(
@@ -231,7 +231,7 @@ fn a_database_works_within_a_runtime() {
             Migrator::new().app(app(fill)).revert(&mut database, &Revert::Steps(1)).unwrap();
             drop(database);
 
-            // The runtime goes on, and so does what it drives.
+            // The runtime goes on, and so do its tasks.
             let client = connect(&url).await;
             let rows = client.query_one("SELECT count(*) FROM ban", &[]).await.unwrap();
             assert_eq!(rows.get::<_, i64>(0), 1);
@@ -240,7 +240,7 @@ fn a_database_works_within_a_runtime() {
 }
 
 #[test]
-fn what_fails_within_a_runtime_is_rolled_back() {
+fn a_failure_within_a_runtime_is_rolled_back() {
     in_runtimes(
         |_| {},
         async |url: String| {
@@ -268,8 +268,8 @@ fn what_fails_within_a_runtime_is_rolled_back() {
     );
 }
 
-/// As the documentation advises: the run on a thread for what blocks, the
-/// cancelling from a task.
+/// Runs as the documentation advises: the run on a thread for blocking work, and the
+/// cancellation from a task.
 #[test]
 fn a_run_is_cancelled_from_a_task() {
     const ASLEEP: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' \

@@ -1,6 +1,6 @@
-//! Runs of the migrator inside Tokio, on both engines and in runtimes of both
-//! flavours: the asynchronous form, what cancels it, and the synchronous one
-//! where somebody drives a runtime.
+//! Tests runs of the migrator inside Tokio, on both engines and in both flavours of
+//! runtime: the asynchronous form, its cancellation, and the synchronous form on a
+//! thread that drives a runtime.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::support::{Engine, LOCK, PATIENCE, Project, Subject, wait_until};
 use bustard::{App, Event, Migration, Migrator, OpenTransaction, Report};
 use tokio::runtime::{Builder, Runtime};
 
-/// Runs a test on each engine and in each flavour of runtime, with a database of
-/// its own.
+/// Runs a test on each engine and in each flavour of runtime, with a database of its
+/// own.
 fn everywhere(test: impl Fn(&Subject<'_>, Runtime)) {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
@@ -42,7 +42,7 @@ fn bans() -> App {
         .migration("V2__fill", Migration::new().run("fill", fill))
 }
 
-/// What takes longer than anybody waits.
+/// A duration longer than any test waits.
 fn endless(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "SELECT pg_sleep(3600)",
@@ -53,8 +53,8 @@ fn endless(engine: Engine) -> &'static str {
     }
 }
 
-/// A migration that commits, and one that does not come to an end: in SQL, in a
-/// function that waits for the database, or in SQL that came with a function's.
+/// A migration that commits, and one that does not end: in SQL, in a function that
+/// waits for the database, or in SQL after a function.
 fn endless_apps(engine: Engine) -> [App; 3] {
     let first = App::new("main").migration("V1__first", Migration::new().sql("CREATE TABLE first (id int)"));
     let start = Migration::new().sql("CREATE TABLE started (id int)");
@@ -68,7 +68,7 @@ fn endless_apps(engine: Engine) -> [App; 3] {
     ]
 }
 
-/// A migrator, and what tells when a migration begins.
+/// A migrator, and a receiver that is told when a migration begins.
 fn watched(app: App) -> (Migrator, Receiver<String>) {
     let (sender, begun) = channel();
     let migrator = Migrator::new().app(app).on_event(move |event| {
@@ -79,8 +79,8 @@ fn watched(app: App) -> (Migrator, Receiver<String>) {
     (migrator, begun)
 }
 
-/// On a server, the statement is seen to run. On SQLite it may not have begun
-/// when the migration has, and cancelling must get it all the same.
+/// Waits until the statement runs on the server. On SQLite it may not have begun
+/// although the migration has; a cancellation must reach it all the same.
 async fn until_endless(subject_url: String, begun: Receiver<String>) {
     tokio::task::spawn_blocking(move || {
         while begun.recv_timeout(PATIENCE).expect("the migration begins") != "V2__endless" {}
@@ -97,13 +97,14 @@ async fn until_endless(subject_url: String, begun: Receiver<String>) {
     .expect("it does not panic");
 }
 
-/// What had committed is there, what had not is not, and nobody holds the lock.
+/// Asserts that committed migrations are present, uncommitted ones are not, and no
+/// session holds the lock.
 fn assert_cancelled(subject: &Subject<'_>, runtime: &Runtime) {
     let short = App::new("main")
         .migration("V1__first", Migration::new().sql("CREATE TABLE first (id int)"))
         .migration("V2__endless", Migration::new().sql("CREATE TABLE started (id int)"));
     let report = runtime.block_on(Migrator::new().app(short).run_async(database(subject)));
-    // Had the other run gone on, this one would have found the table or nothing to do.
+    // If the other run had gone on, this one would find the table or nothing to do.
     let steps: Vec<String> = report.expect("it runs").steps.iter().map(|s| s.migration.to_string()).collect();
     assert_eq!(steps, ["V2__endless"]);
     subject.quiet();
@@ -138,7 +139,8 @@ fn it_blocks_no_thread_of_the_runtime() {
         let app = App::new("main").migration(
             "V1__wait",
             Migration::new().run("wait", move |_| {
-                let receiver = receiver.lock().expect("nobody panics").take().expect("it is called once");
+                let receiver =
+                    receiver.lock().expect("the mutex is not poisoned").take().expect("it is called once");
                 Ok(receiver.blocking_recv()?)
             }),
         );
@@ -209,7 +211,8 @@ fn aborting_its_task_cancels_it() {
     });
 }
 
-/// A runtime waits for what runs on its threads: for ever, if nothing cancelled it.
+/// A runtime waits for the work on its blocking threads: for ever, if nothing
+/// cancelled the run.
 #[test]
 fn the_end_of_the_runtime_cancels_it() {
     everywhere(|subject, runtime| {
@@ -221,7 +224,7 @@ fn the_end_of_the_runtime_cancels_it() {
     });
 }
 
-/// Notices when the migrator that it was given to is gone: then the run has ended.
+/// Notices when the migrator that it was given to is dropped: then the run has ended.
 fn observed(migrator: Migrator) -> (Migrator, Arc<()>) {
     let alive = Arc::new(());
     let kept = alive.clone();
@@ -240,12 +243,14 @@ fn a_wait_for_the_lock_is_cancelled() {
         let mut client = None;
         if subject.engine() == Engine::Postgres {
             let client = client.insert(subject.client());
-            client.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).expect("nobody else holds it");
+            client
+                .batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))
+                .expect("no other session holds it");
         } else {
             held = subject.sqlite();
         }
         let writing = held.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate);
-        let writing = writing.expect("nobody else writes");
+        let writing = writing.expect("no other session writes");
 
         let alive = Arc::new(());
         let (kept, (sender, waits)) = (alive.clone(), channel());
@@ -259,7 +264,7 @@ fn a_wait_for_the_lock_is_cancelled() {
         runtime.block_on(async {
             let waiting = tokio::task::spawn_blocking(move || waits.recv_timeout(PATIENCE));
             tokio::select! {
-                ended = run => panic!("somebody else holds the lock: {ended:?}"),
+                ended = run => panic!("another session holds the lock: {ended:?}"),
                 waiting = waiting => waiting.expect("it does not panic").expect("it waits"),
             }
         });
@@ -271,7 +276,8 @@ fn a_wait_for_the_lock_is_cancelled() {
     });
 }
 
-/// Whether before anything was connected to, or while nobody answers.
+/// Tests a cancellation before the first connection, and while the server does not
+/// answer.
 #[test]
 fn it_is_cancelled_before_there_is_a_connection() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
@@ -286,15 +292,15 @@ fn it_is_cancelled_before_there_is_a_connection() {
         drop(migrator.run_async(silence()));
         assert_eq!(Arc::strong_count(&alive), 1, "a future that was never polled has done something");
 
-        // With functions, it is another driver that connects.
+        // Migrations with functions connect through another driver.
         for app in [App::new("empty"), bans()] {
             let (migrator, alive) = observed(Migrator::new().app(app));
             let run = migrator.run_async(silence());
-            // Kept open: nothing but being cancelled ends the run.
+            // Kept open: only the cancellation ends the run.
             let open = runtime.block_on(async {
                 tokio::select! {
                     biased;
-                    ended = run => panic!("nobody answers: {ended:?}"),
+                    ended = run => panic!("the server does not answer: {ended:?}"),
                     open = async { silent.accept().expect("it connects") } => open,
                 }
             });
@@ -305,7 +311,7 @@ fn it_is_cancelled_before_there_is_a_connection() {
 }
 
 #[test]
-fn a_panic_travels_on() {
+fn a_panic_reaches_the_caller() {
     everywhere(|subject, runtime| {
         let app = App::new("main").migration(
             "V1__panics",
@@ -320,8 +326,8 @@ fn a_panic_travels_on() {
     });
 }
 
-/// The synchronous form, on a thread that drives a runtime: on connections of
-/// Bustard's own, and on those of the application.
+/// The synchronous form, on a thread that drives a runtime: on Bustard's own
+/// connections and on the application's.
 #[test]
 fn the_synchronous_form_works_within_a_runtime() {
     everywhere(|subject, runtime| {
@@ -343,9 +349,9 @@ fn the_synchronous_form_works_within_a_runtime() {
             assert_eq!(applied(&report.expect("it runs")), ["forum:V1__bans", "forum:V2__fill"]);
             assert!(!migrator().run(&mut own).expect("it runs").changed());
             assert!(migrator().status(&mut own).expect("it is read").unregistered.is_empty());
-            // The runtime still turns.
+            // The runtime still works.
             tokio::time::sleep(Duration::from_millis(1)).await;
-            // Where a synchronous client is dropped is the application's matter.
+            // The application decides where a synchronous client is dropped.
             (client, own)
         };
         let (client, own) = runtime.block_on(runtime.spawn(test)).expect("it does not panic");

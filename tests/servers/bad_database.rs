@@ -1,6 +1,6 @@
-//! Databases that cannot be used: each gets one clear error, and stays as it
-//! is. `connection.rs` has more about connecting. How the errors look is
-//! in `tests/snapshots/bad_input`.
+//! Tests databases that cannot be used: each gives one clear error and stays as it
+//! is. `connection.rs` has more about connecting. The errors are in
+//! `tests/snapshots/bad_input`.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -42,13 +42,13 @@ fn a_wrong_password() {
 
 #[test]
 fn a_server_that_is_not_there() {
-    // Bound and not listening: nobody else can take the port meanwhile.
+    // Bound and not listening: no other process can take the port meanwhile.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap();
     refuses(&project(), &format!("postgres://app@{taken}/forum"), "no_server");
 }
 
 #[test]
-fn tls_that_the_server_lacks_or_gets_wrong() {
+fn tls_that_the_server_lacks_or_fails() {
     let url = Database::new();
     refuses(&project(), &format!("{}?sslmode=require", url.url()), "no_tls");
 
@@ -79,7 +79,7 @@ fn a_server_that_dies_during_the_run() {
             settings.set_snapshot_path("../snapshots/bad_input");
             settings.set_prepend_module_to_snapshot(false);
             settings.set_omit_expression(true);
-            // How the socket tells of it is the system's affair.
+            // The socket's own error differs between systems.
             settings.add_filter(
                 r"database: (error communicating|connection closed|.*reset).*",
                 "database: [lost]",
@@ -95,7 +95,7 @@ fn a_server_that_dies_during_the_run() {
     project.bustard(&["migrate", "--database-url", &database.url()]).success();
 }
 
-/// The default does not matter to what writes: it asks for a writing transaction.
+/// The default does not affect runs: they begin a read-write transaction explicitly.
 #[test]
 fn read_only_by_default() {
     let database = Database::new();
@@ -111,7 +111,7 @@ fn read_only_by_default() {
     }
 }
 
-/// A replica refuses every writing transaction; what it has is read all the same.
+/// A replica refuses every writing transaction, but its status can be read.
 #[test]
 fn a_replica() {
     let cluster = Cluster::start_with(&[]);
@@ -128,15 +128,16 @@ fn a_replica() {
     project.bustard(&["check", "--database-url", &url]).exits(3);
 }
 
-/// Runs the command as a user with few rights; whoever is no superuser already
-/// has few enough.
+/// Runs the command as a user with few rights. If the tests do not run as root, their
+/// own user has few enough.
 fn without_rights(project: &Project, arguments: &[&str]) -> Outcome {
     let directory = project.path();
-    // The build's own directory may be hidden from others.
+    // The build's own directory may be hidden from other users.
     let program = directory.join("bustard");
     if !program.exists() {
-        // By another process: what this one has open for writing, a child that another
-        // test starts meanwhile may have too, and then it cannot be run.
+        // Another process copies it. If this process had it open for writing, a child
+        // that another test starts meanwhile could inherit that, and the program
+        // could not be executed.
         let mut copy = Command::new("cp");
         copy.arg(env!("CARGO_BIN_EXE_bustard")).arg(&program);
         Outcome::of(copy).success();
@@ -164,10 +165,10 @@ fn a_file_that_may_not_be_written() {
     scene.snapshot("read_only_file", &outcome);
     assert_eq!(without_rights(project, &[&migrate[..], &["--json"]].concat()).exits(1).stderr, "");
     assert_eq!(scene.contents(), before);
-    // Looking is allowed.
+    // Reading is allowed.
     without_rights(project, &["check", "--database-url", "sqlite:app.db"]).exits(3);
 
-    // A file that may be written in a directory that may not has no place for a journal.
+    // A writable file in a read-only directory has no place for a journal.
     set_mode(&project.path().join("app.db"), 0o666);
     set_mode(project.path(), 0o555);
     let outcome = without_rights(project, &migrate).exits(1);
@@ -251,7 +252,7 @@ fn a_history_of_another_shape() {
 }
 
 #[test]
-fn a_newer_bustard() {
+fn a_database_of_a_newer_bustard() {
     for scene in Scene::both() {
         scene.good_files().migrate(&["--to", "main:1"]).success();
         let table = match scene.is_postgres() {
@@ -265,7 +266,7 @@ fn a_newer_bustard() {
     }
 }
 
-/// Whatever happens, and however much is logged.
+/// Passwords are in no output, on any failure and at any log level.
 #[test]
 fn no_password_anywhere() {
     let cluster = Cluster::start_with_hba(&[], "host all all 127.0.0.1/32 scram-sha-256\n");

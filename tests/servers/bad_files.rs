@@ -1,5 +1,5 @@
-//! Migration files that are wrong: each gets one clear error before anything is
-//! connected to, and the database stays as it is. How the errors look is in
+//! Tests faulty migration files: each gives one clear error before any connection is
+//! made, and the database stays as it is. The errors are in
 //! `tests/snapshots/bad_input`.
 
 use crate::support::{Outcome, Scene, refused, refused_alike};
@@ -55,7 +55,7 @@ fn names_that_no_cache_may_have() {
 }
 
 #[test]
-fn what_comes_later_is_refused_until_then() {
+fn directives_of_later_releases_are_refused() {
     refused_alike(2, "not_yet", |scene| {
         scene
             .bad_file("-- bustard: no transaction\nSELECT 1;\n")
@@ -64,8 +64,8 @@ fn what_comes_later_is_refused_until_then() {
 }
 
 #[test]
-fn register_on_what_is_no_table() {
-    refused_alike(2, "register_on_what_is_no_table", |scene| {
+fn register_on_an_invalid_table_name() {
+    refused_alike(2, "register_on_an_invalid_table_name", |scene| {
         scene.bad_file(
             "-- bustard: register cache a on\n-- bustard: register cache b on ban,\n\
              -- bustard: register cache c on ban thread\n-- bustard: register cache d on 1ban, thread\n\
@@ -75,7 +75,7 @@ fn register_on_what_is_no_table() {
     });
 }
 
-/// Host and plugin, each in a directory.
+/// A host and a plugin, each in a directory.
 fn two_apps(scene: &Scene, plugin: &str) {
     scene.good_files();
     scene.project.file("bans/V1__bans.sql", plugin).config(
@@ -205,7 +205,7 @@ fn dependencies_are_checked_beside_other_problems() {
     });
 }
 
-/// What may look bad and is not.
+/// Unusual files that are valid.
 #[test]
 fn unusual_files_that_are_fine() {
     for scene in Scene::both() {
@@ -240,7 +240,7 @@ fn unusual_files_that_are_fine() {
     }
 }
 
-/// SQL that looks like what is refused, or like something else altogether.
+/// SQL that resembles refused statements, or other text, and is valid.
 #[test]
 fn unusual_sql_that_is_fine() {
     let scene = Scene::postgres();
@@ -269,7 +269,7 @@ SELECT 'the end' -- without a semicolon"#,
     assert_eq!(scene.applied(), "1,2,3");
 }
 
-/// The checks of files are those of `check` and `plan`, too.
+/// `check` and `plan` check the files as well.
 #[test]
 fn other_commands_refuse_them_as_well() {
     let scene = Scene::sqlite();

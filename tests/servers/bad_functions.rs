@@ -1,6 +1,5 @@
-//! Failures of runs through the library: on connections that the application
-//! hands over, where errors must be as good as on Bustard's own, and in
-//! migrations built in code.
+//! Tests failures of runs through the library: on the application's connections,
+//! where errors must be as good as on Bustard's own, and in migrations built in code.
 
 use std::fmt::Display;
 
@@ -13,8 +12,8 @@ use bustard::{
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs the migrator on every kind of connection, each time from the same state
-/// of the database; the errors must be the same.
+/// Runs the migrator on every kind of connection, each time from the same state of
+/// the database. The errors must be the same.
 #[track_caller]
 fn everywhere(scene: &Scene, migrator: &Migrator) -> Error {
     let before = scene.contents();
@@ -44,7 +43,7 @@ fn failure(migrator: &Migrator, connection: &mut impl Connection) -> Error {
     }
 }
 
-/// A migrator for the project's files, as one transaction, so that all kinds of
+/// A migrator for the project's files, in one transaction, so that all kinds of
 /// connections find the same state.
 fn for_files(scene: &Scene) -> Migrator {
     let directory = scene.project.path().join("migrations");
@@ -94,9 +93,9 @@ fn places_are_the_same_on_every_connection() {
     }
 }
 
-/// The third of five statements, in a run of one transaction each.
+/// The third of five statements fails, in a run of one transaction each.
 #[test]
-fn what_had_committed_is_listed_on_every_connection() {
+fn committed_migrations_are_listed_on_every_connection() {
     for scene in Scene::both() {
         scene.bad_file("CREATE TABLE a (id INTEGER PRIMARY KEY);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (1);\nSELECT 1;\nSELECT 2;\n");
         let migrator = for_files(&scene).transaction(TransactionMode::Each);
@@ -168,7 +167,7 @@ fn a_function_that_swallows_an_error() {
     assert_eq!(error.kind(), ErrorKind::Failed);
     snapshot(&scene, "function_swallows_an_error", &error);
 
-    // SQLite undoes the statement alone: there is nothing wrong with going on.
+    // SQLite reverts only the statement, so going on is correct.
     let scene = Scene::sqlite();
     let migration = swallow().sql("CREATE TABLE a (id INTEGER)");
     let migration = migration.run("again", |transaction| {
@@ -179,7 +178,7 @@ fn a_function_that_swallows_an_error() {
     assert_eq!(scene.applied(), "1,2");
 }
 
-/// What has been committed cannot be taken back; but it is told, and the
+/// A commit by the function cannot be rolled back. The error says so, and the
 /// migration does not count as applied.
 #[test]
 fn a_function_that_ends_the_transaction() {
@@ -223,7 +222,7 @@ fn bad_migrations_in_code() {
             .sql("-- bustard: register cache a\nSELECT 1")
             .register_cache("")
             .register_cache("line\nfeed")
-            .depends_on("nobody", 1);
+            .depends_on("absent", 1);
         let long = format!("V3__{}", "x".repeat(300));
         let app = App::new("main")
             .migration("V1__bad", migration)
@@ -235,7 +234,7 @@ fn bad_migrations_in_code() {
     }
 }
 
-/// The history's columns have 255 characters.
+/// The history's columns hold 255 characters.
 #[test]
 fn names_of_every_length() {
     for scene in Scene::both() {
@@ -255,7 +254,7 @@ fn names_of_every_length() {
     }
 }
 
-/// A connection that failed is as good as before.
+/// A connection is usable after a failed run.
 #[test]
 fn the_connection_can_be_used_afterwards() {
     let scene = Scene::postgres();
@@ -281,9 +280,9 @@ fn the_connection_can_be_used_afterwards() {
     let _: Outcome = scene.migrate(&[]).success();
 }
 
-/// Neither committed nor rolled back with the migrator's own.
+/// The migrator neither commits nor rolls back the caller's transaction.
 #[test]
-fn a_transaction_of_the_callers_is_left_alone() {
+fn the_callers_open_transaction_is_left_open() {
     let migrator = |count: usize| {
         let add = |app: App, i| {
             let sql = format!("CREATE TABLE t{i} (id INTEGER)");
@@ -326,7 +325,7 @@ fn a_transaction_of_the_callers_is_left_alone() {
 }
 
 #[test]
-fn an_attached_database_is_another_one() {
+fn an_attached_database_is_not_migrated() {
     let scene = Scene::sqlite();
     let migration = Migration::new().sql("CREATE TABLE post (id INTEGER)").register_cache("posts");
     let migrator = Migrator::new().app(App::new("main").migration("V1__post", migration));
@@ -344,7 +343,7 @@ fn an_attached_database_is_another_one() {
 }
 
 #[test]
-fn reverting_does_not_pull_the_ground_from_under_another_run() {
+fn a_revert_is_refused_after_another_run_applied_a_dependant() {
     let table = move |name: &str| {
         let down = Migration::new().sql(format!("DROP TABLE {name}"));
         Migration::new().sql(format!("CREATE TABLE {name} (id INTEGER)")).down(down)
@@ -360,7 +359,7 @@ fn reverting_does_not_pull_the_ground_from_under_another_run() {
             let connect = move || Database::new(&url).expect("the URL is good");
             let mut database = connect();
             Migrator::new().app(one()).run(&mut database).expect("nothing is in the way");
-            // It comes between the plan and the lock.
+            // The other run comes between the plan and the lock.
             let listener = move |event: &Event| {
                 if let Event::Planned { .. } = event {
                     Migrator::new().app(two()).run(&mut connect()).expect("nothing is in the way");
@@ -375,7 +374,7 @@ fn reverting_does_not_pull_the_ground_from_under_another_run() {
     }
 }
 
-/// What a database that is told another encoding would store is not what the file says.
+/// With another client encoding the database would store other text than the file's.
 #[test]
 fn text_arrives_as_it_is_in_the_file() {
     for mode in [TransactionMode::Each, TransactionMode::All] {
@@ -392,13 +391,14 @@ fn text_arrives_as_it_is_in_the_file() {
     }
 }
 
-/// The history that is there under the lock counts, not where it would have been made.
+/// The history that exists under the lock counts, not the place where a new one would
+/// be created.
 #[test]
-fn a_history_that_appears_elsewhere_on_the_search_path_is_the_one() {
+fn a_history_created_elsewhere_on_the_search_path_is_used() {
     let scene = Scene::postgres();
     let app = || App::new("main").migration("V1__a", Migration::new().sql("CREATE TABLE a (id INTEGER)"));
     let url = scene.url();
-    // Bustard's own tables would make the run look again anyway.
+    // Bustard's own tables would make the run read again anyway.
     let before = App::new("before").migration("V1__a", Migration::new().sql("SELECT 1"));
     Migrator::new().app(before).run(&mut scene.database().client()).expect("nothing is in the way");
     let listener = move |event: &Event| {
@@ -431,9 +431,10 @@ fn a_version_too_large_for_an_old_history_table() {
     }
 }
 
-/// The registry is Bustard's, and what follows in the migration is the role's again.
+/// The registry keeps its owner, and the rest of the migration runs as the
+/// migration's role again.
 #[test]
-fn a_migration_registers_caches_whatever_role_it_has_taken() {
+fn a_migration_registers_caches_under_any_role() {
     let scene = Scene::postgres();
     let role = scene.database().create_role("_owner", "");
     scene.database().psql(&format!("GRANT CREATE ON SCHEMA public TO {role}"));

@@ -1,14 +1,14 @@
-//! Plugins that are wrong, on a database where the host and one plugin are
-//! installed: one clear error each, and the database stays as it is, down to the
-//! last row. How the errors look is in `tests/snapshots/bad_input`.
+//! Tests faulty plugins on a database where the host and one plugin are installed:
+//! each gives one clear error, and the database stays as it is, down to the last row.
+//! The errors are in `tests/snapshots/bad_input`.
 
 use std::fs;
 
 use crate::support::{Outcome, Scene};
 
-/// What somebody does to an installation that works.
+/// A change to an installation that works.
 struct Case {
-    /// Of the snapshot.
+    /// The name of the snapshot.
     name: &'static str,
     code: i32,
     spoil: fn(&Scene),
@@ -140,10 +140,10 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn each_gets_one_error_and_changes_nothing() {
+fn each_fault_gives_one_error_and_changes_nothing() {
     for scene in Scene::both() {
         installed(&scene);
-        // Each case spoils the same installation, and is followed by its repair.
+        // Each case damages the same installation and repairs it afterwards.
         for Case { name, code, spoil } in CASES {
             let before = scene.contents();
             spoil(&scene);
@@ -158,10 +158,9 @@ fn each_gets_one_error_and_changes_nothing() {
     }
 }
 
-/// The same for an installation that is still to be made: nothing is, and no
-/// file is made either.
+/// The same for a new installation: nothing is applied, and no file is created.
 #[test]
-fn nothing_is_installed() {
+fn a_new_installation_is_not_begun() {
     for scene in Scene::both() {
         let empty = scene.contents();
         for Case { name, code, spoil } in CASES.iter().filter(|case| case.code == 2) {
@@ -178,9 +177,10 @@ fn nothing_is_installed() {
     }
 }
 
-/// What had been undone when the second statement failed is there again.
+/// The statements that were reverted before the second one failed are in effect
+/// again.
 #[test]
-fn undo_that_fails_half_way() {
+fn a_revert_that_fails_half_way() {
     for scene in Scene::both() {
         installed(&scene);
         let before = scene.contents();

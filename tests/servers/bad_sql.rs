@@ -1,7 +1,6 @@
-//! SQL that the database refuses, and cache operations that the registry
-//! refuses: each gets one error with the place in the file, and nothing of the
-//! failing migration remains. How the errors look is in
-//! `tests/snapshots/bad_input`.
+//! Tests SQL that the database refuses, and cache operations that the registry
+//! refuses: each gives one error with the place in the file, and nothing of the
+//! failing migration remains. The errors are in `tests/snapshots/bad_input`.
 
 use crate::support::{Scene, refused, refused_alike};
 
@@ -12,7 +11,7 @@ fn a_syntax_error_has_line_and_column() {
     });
 }
 
-/// Positions count characters, line ends and the byte order mark do not matter.
+/// Positions count characters; line ends and the byte order mark do not matter.
 #[test]
 fn positions_behind_unusual_characters() {
     refused(1, "position_in_unicode", |scene| {
@@ -22,7 +21,7 @@ fn positions_behind_unusual_characters() {
     });
 }
 
-/// Neither engine names a position for it.
+/// Neither engine reports a position for it.
 #[test]
 fn the_third_of_five_statements() {
     refused(1, "unique_violation", |scene| {
@@ -66,7 +65,7 @@ fn errors_within_a_function_of_the_server() {
         .refuses(1, "error_in_a_trigger");
 }
 
-/// The commit itself is refused; no statement can be blamed.
+/// The commit itself is refused, so no statement can be named.
 #[test]
 fn a_deferred_constraint() {
     refused(1, "deferred_constraint", |scene| {
@@ -105,7 +104,7 @@ fn unregister_of_an_unknown_cache() {
     });
 }
 
-/// Nor can a migration be blamed, if there are several in the transaction.
+/// With several migrations in the transaction, no migration can be named either.
 #[test]
 fn a_commit_of_several_migrations() {
     for scene in Scene::both() {
@@ -118,7 +117,7 @@ fn a_commit_of_several_migrations() {
     }
 }
 
-/// What is registered between plan and lock is refused by the registry itself.
+/// A registration between plan and lock is refused by the registry itself.
 #[test]
 fn a_registration_by_the_migration_itself() {
     let scene = Scene::postgres();
@@ -150,8 +149,8 @@ fn a_full_disk() {
         .refuses(1, "full_disk");
 }
 
-/// SQLite's own procedure for changing a table; with foreign keys on, dropping
-/// the parent would delete its children.
+/// SQLite's own procedure for changing a table. With foreign keys on, dropping the
+/// parent would delete its children.
 #[test]
 fn a_parent_table_is_rebuilt() {
     let scene = Scene::sqlite();
@@ -193,13 +192,13 @@ fn pragmas_that_do_nothing_in_a_transaction() {
     scene.file("V2__b.sql", "PRAGMA journal_mode = WAL;\n").refuses(2, "journal_mode_pragma");
 }
 
-/// What a migration sets holds for itself alone; the history is written where
-/// it was, by whoever could.
+/// A migration's settings hold for that migration only. The history is written where
+/// it was, with the rights of the migrating role.
 #[test]
 fn settings_end_with_the_migration() {
     for all in [false, true] {
         let scene = Scene::postgres();
-        let role = scene.database().create_role("nobody", "");
+        let role = scene.database().create_role("unprivileged", "");
         let settings = "current_setting('search_path') || ' ' || current_user || ' ' || current_setting('statement_timeout')";
         scene
             .file("V1__before.sql", format!("CREATE TABLE seen AS SELECT 1 AS n, {settings} AS settings;\n"))
@@ -219,8 +218,8 @@ fn settings_end_with_the_migration() {
     }
 }
 
-/// Only the server can tell where its strings end; what Bustard adds must not
-/// fall into one of them, nor follow a COMMIT that it did not see.
+/// Only the server can tell where its strings end. The statements that Bustard adds
+/// must not fall into a string, nor follow a COMMIT that it did not recognise.
 #[test]
 fn files_that_only_the_server_can_read() {
     let scene = Scene::postgres();

@@ -1,6 +1,6 @@
-//! Ctrl-C and SIGTERM wherever a run may be: in a statement, waiting for the
-//! lock, connecting. The run is rolled back, the exit code names the signal,
-//! and nothing is in the way of the next run.
+//! Tests Ctrl-C and SIGTERM at any stage of a run: in a statement, waiting for the
+//! lock, connecting. The run is rolled back, the exit code names the signal, and
+//! nothing blocks the next run.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -9,15 +9,15 @@ use crate::support::{Outcome, Project, Running, Scene};
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 
-/// The server is at work on a statement of the run.
+/// The server executes a statement of the run.
 const SLEEPING: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
     WHERE wait_event = 'PgSleep' AND state = 'active' AND datname = current_database()";
 
-/// Nobody but the asker is connected.
+/// No session but this one is connected.
 const ALONE: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
     WHERE backend_type = 'client backend' AND datname = current_database()";
 
-/// Runs for much longer than anybody waits.
+/// A statement that runs for much longer than any test waits.
 fn endless(scene: &Scene) -> &'static str {
     match scene.is_postgres() {
         true => "CREATE TABLE started (id INTEGER);\nSELECT pg_sleep(3600);\n",
@@ -94,7 +94,7 @@ fn while_waiting_for_the_lock() {
     let scene = Scene::sqlite();
     scene.good_files().migrate(&["--to", "main:1"]).success();
     let writer = scene.project.sqlite("app.db");
-    writer.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    writer.execute_batch("BEGIN IMMEDIATE").expect("no other session writes");
     for (signal, code) in SIGNALS {
         let waiting = start(&scene, &[]);
         waiting.wait_for_stderr("waiting");
@@ -106,9 +106,9 @@ fn while_waiting_for_the_lock() {
     assert_eq!(scene.applied(), "1,2");
 }
 
-/// The connection ends, and the server says why.
+/// The connection ends, and the error has the server's reason.
 #[test]
-fn thrown_out_by_the_server() {
+fn terminated_by_the_server() {
     let scene = Scene::postgres();
     scene.bad_file(endless(&scene));
     let running = scene.project.spawn(&["migrate", "--database-url", &scene.url()]);
@@ -122,7 +122,7 @@ fn thrown_out_by_the_server() {
     assert_eq!(scene.applied(), "1,2");
 }
 
-/// A server that accepts and then says nothing.
+/// A server that accepts connections and never answers.
 #[test]
 fn while_connecting() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");

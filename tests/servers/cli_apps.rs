@@ -1,11 +1,12 @@
-//! `bustard apps`, `disable` and `enable`, and what other commands say of disabled apps.
+//! Tests `bustard apps`, `disable` and `enable`, and the reports of other commands on
+//! disabled apps.
 
 use crate::support::{Outcome, Project, Scene, snapshot_settings, transcript};
 
 const FORUM: &str = "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n";
 const BANS: &str = "[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n";
 
-/// A forum and its plugin, migrated, and a migration of the plugin that is not.
+/// A forum and its plugin, migrated, and a pending migration of the plugin.
 fn project() -> Project {
     let project = Project::new();
     project
@@ -32,14 +33,14 @@ fn every_state() {
     let json = project.bustard(&["apps", "--json"]).success();
     project.bustard(&["disable", "new"]).success();
     let disabled = project.bustard(&["apps"]).success();
-    // What the database alone knows.
+    // Only the database knows it.
     project.config(FORUM);
     let gone = project.bustard(&["apps"]).success();
     snapshot(&project, "apps", &[configured, json, disabled, gone]);
 }
 
 #[test]
-fn before_there_is_anything() {
+fn an_empty_database_has_no_apps() {
     let project = Project::new();
     project
         .file("migrations/V1__a.sql", "CREATE TABLE a (id INTEGER);\n")
@@ -73,9 +74,9 @@ fn disabling_and_enabling() {
 }
 
 #[test]
-fn of_a_disabled_app_nothing_is_expected() {
+fn a_disabled_app_is_not_checked() {
     let project = project();
-    // Divergent and pending; the forum is as it should be.
+    // The plugin is divergent and pending; the forum is up to date.
     project.file("bans/V1__ban.sql", "-- bustard: depends on forum V1\nCREATE TABLE ban (id BIGINT);\n");
     project.bustard(&["check"]).exits(4);
     project.bustard(&["disable", "bans"]).success();
@@ -84,7 +85,7 @@ fn of_a_disabled_app_nothing_is_expected() {
     let plan = project.bustard(&["plan"]).success();
     let json = project.bustard(&["check", "--json"]).success().json();
     assert_eq!((&json["up_to_date"], &json["disabled"]), (&true.into(), &serde_json::json!(["bans"])));
-    // Another app has something to do.
+    // Another app has pending migrations.
     project.file("forum/V2__more.sql", "CREATE TABLE more (id INTEGER);\n");
     let pending = project.bustard(&["check"]).exits(3);
     project.bustard(&["enable", "bans"]).success();
@@ -93,14 +94,14 @@ fn of_a_disabled_app_nothing_is_expected() {
 }
 
 #[test]
-fn who_needs_a_disabled_app_waits_for_it() {
+fn a_dependant_of_a_disabled_app_waits() {
     let project = project();
     project.bustard(&["disable", "bans"]).success();
     project.file("forum/V2__more.sql", "-- bustard: depends on bans V2\nCREATE TABLE more (id INTEGER);\n");
     let migrate = project.bustard(&["migrate"]).exits(1);
     project.bustard(&["enable", "bans"]).success();
     project.bustard(&["migrate"]).success();
-    // Its dependencies may change later on.
+    // Its dependencies may change later.
     project.file("forum/V2__more.sql", "CREATE TABLE more (id INTEGER);\n");
     let warned = ["migrate", "plan", "status", "check"].map(|command| project.bustard(&[command]).success());
     for outcome in &warned {
@@ -111,7 +112,7 @@ fn who_needs_a_disabled_app_waits_for_it() {
 }
 
 #[test]
-fn names_that_nobody_has() {
+fn unknown_labels_are_refused() {
     let project = project();
     let unknown = project.bustard(&["disable", "ban"]).exits(2);
     let own = project.bustard(&["disable", "bustard"]).exits(2);

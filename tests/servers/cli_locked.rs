@@ -1,4 +1,5 @@
-//! Exit code 5: another run holds the migration lock for longer than we wait.
+//! Tests exit code 5: another run holds the migration lock for longer than the
+//! command waits.
 
 use crate::support::{Database, Project, snapshot_settings};
 
@@ -33,7 +34,9 @@ fn a_busy_file() {
     let project = Project::new();
     project.file("migrations/V1__a.sql", "CREATE TABLE a (id INTEGER);\n");
     let writer = project.sqlite("app.db");
-    writer.execute_batch("BEGIN IMMEDIATE; CREATE TABLE other (id INTEGER)").expect("nobody else is here");
+    writer
+        .execute_batch("BEGIN IMMEDIATE; CREATE TABLE other (id INTEGER)")
+        .expect("no other session writes");
     let migrate = ["migrate", "--lock-wait", "300ms", "--database-url", "sqlite:app.db"];
     let outcome = project.bustard(&migrate).exits(5);
     snapshot_settings(&project).bind(|| {

@@ -1,5 +1,5 @@
-//! `bustard migrate`, `plan`, `revert` and `repair`: what they print, and what
-//! is in the database afterwards.
+//! Tests `bustard migrate`, `plan`, `revert` and `repair`: their output, and the
+//! database afterwards.
 
 use crate::support::{Outcome, Project, snapshot_settings};
 
@@ -36,7 +36,7 @@ fn project() -> Project {
     project
 }
 
-/// Everything that is seen, and the exit code.
+/// Both outputs and the exit code.
 fn shown(outcome: &Outcome) -> String {
     format!("{}--- stderr\n{}--- {}", outcome.stdout, outcome.stderr, outcome.code.unwrap_or(-1))
 }
@@ -49,7 +49,7 @@ fn snapshot(project: &Project, name: &str, outcome: &Outcome) {
 }
 
 #[test]
-fn migrate_tells_what_it_did() {
+fn migrate_reports_its_steps() {
     let project = project();
     snapshot(&project, "migrate", &project.bustard(&["migrate"]).success());
     assert!(project.sqlite_schema("app.db").contains("index names on users"));
@@ -125,7 +125,7 @@ fn the_plan() {
 #[test]
 fn reverting() {
     let project = project();
-    // What cannot be undone stays out.
+    // Irreversible migrations are left out.
     project.file(
         "forum/V2__index_names.sql",
         "CREATE INDEX names ON users (name);\n-- bustard: down\nDROP INDEX names;\n",
@@ -140,7 +140,7 @@ fn reverting() {
 }
 
 #[test]
-fn what_cannot_be_undone_is_refused() {
+fn an_irreversible_migration_is_not_reverted() {
     let project = project();
     project.bustard(&["migrate"]).success();
     let before = project.sqlite_schema("app.db");
@@ -174,7 +174,7 @@ fn refusals_and_their_flags() {
     std::fs::remove_file(missing.path().join("forum/V2__index_names.sql")).expect("it is there");
     missing.bustard(&["migrate"]).exits(4);
     missing.bustard(&["migrate", "--allow-missing"]).success();
-    // What is allowed is no error, in refinery's log neither.
+    // An allowed deviation is not logged as an error, by refinery either.
     missing.file("forum/V9__later.sql", "CREATE TABLE later (id INTEGER);\n");
     let outcome = missing.bustard(&["migrate", "--allow-missing"]).success();
     assert_eq!(outcome.stderr, "");
@@ -192,7 +192,7 @@ fn a_statement_that_fails() {
     let project = project();
     project.file("forum/V3__broken.sql", "CREATE TABLE a (id INTEGER);\n\nCREATE TABEL b (id INTEGER);\n");
     snapshot(&project, "failed", &project.bustard(&["migrate"]).exits(1));
-    // The others are there, this one is not.
+    // The earlier migrations are applied, this one is not.
     let schema = project.sqlite_schema("app.db");
     assert!(schema.contains("index names"), "{schema}");
     assert!(!schema.contains("table a "), "{schema}");
@@ -210,7 +210,7 @@ fn all_or_nothing() {
 }
 
 #[test]
-fn problems_of_files_come_together_and_first() {
+fn diagnostics_of_files_come_together_and_first() {
     let project = project();
     project
         .file("forum/V3_x.sql", "")
@@ -225,7 +225,7 @@ fn problems_of_files_come_together_and_first() {
 }
 
 #[test]
-fn only_migrate_makes_the_file() {
+fn only_migrate_creates_the_file() {
     let project = project();
     for command in [
         &["plan"][..],

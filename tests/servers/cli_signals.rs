@@ -1,8 +1,8 @@
-//! Ctrl-C and SIGTERM in the middle of a run.
+//! Tests Ctrl-C and SIGTERM in the middle of a run.
 
 use crate::support::{Database, Project, Running, send_signal};
 
-/// A migration that runs for much longer than anybody waits.
+/// A migration that runs for much longer than any test waits.
 const ENDLESS: &str = "\
 CREATE TABLE started (id INTEGER);
 CREATE TABLE numbers AS
@@ -10,7 +10,7 @@ CREATE TABLE numbers AS
     SELECT count(*) AS number FROM n;
 ";
 
-/// A run that is in the middle of its second migration.
+/// Starts a run and waits until it is in the middle of its second migration.
 fn running(project: &Project) -> Running {
     project
         .file("migrations/V1__first.sql", "CREATE TABLE first (id INTEGER);\n")
@@ -31,7 +31,7 @@ fn a_signal_cancels_and_rolls_back() {
         let schema = project.sqlite_schema("app.db");
         assert!(schema.contains("table first "), "{schema}");
         assert!(!schema.contains("table started "), "{schema}");
-        // Nothing is in the way of the next run.
+        // Nothing blocks the next run.
         project.file("migrations/V2__endless.sql", "CREATE TABLE short (id INTEGER);\n");
         project.bustard(&["migrate", "--database-url", "sqlite:app.db"]).success().says("V2__endless");
     }
@@ -82,7 +82,7 @@ fn a_second_signal_ends_the_process_at_once() {
     let sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
     database.wait_until(&format!("SELECT EXISTS (SELECT {sleeping})"));
     let backend = database.value(&format!("SELECT pid {sleeping}")).parse().expect("a pid is a number");
-    // A server that does not react to being asked to cancel.
+    // The server does not react to the cancel request.
     send_signal(backend, "STOP");
     running.signal("TERM");
     running.wait_for_stderr("interrupted");
@@ -92,9 +92,9 @@ fn a_second_signal_ends_the_process_at_once() {
     outcome.exits(130);
 }
 
-/// Being asked once may come to nothing, here as in between two statements.
+/// One cancel request may have no effect, here as between two statements.
 #[test]
-fn a_signal_is_not_shrugged_off() {
+fn a_cancel_request_without_effect_is_repeated() {
     let database = Database::new();
     let project = Project::new();
     project.file(

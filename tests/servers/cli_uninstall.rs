@@ -1,4 +1,4 @@
-//! `bustard uninstall`.
+//! Tests `bustard uninstall`.
 
 use crate::support::{Outcome, Project, Running, Scene, snapshot_settings, transcript, wait_until};
 
@@ -27,7 +27,7 @@ fn project() -> Project {
     project
 }
 
-/// The plugin is taken out, as it is before it is uninstalled.
+/// Takes the plugin out of the configuration, as is done before uninstalling.
 fn without_files(project: &Project) {
     project.config(FORUM);
     std::fs::remove_dir_all(project.path().join("bans")).expect("the directory is there");
@@ -40,14 +40,14 @@ fn snapshot(project: &Project, name: &str, outcomes: &[Outcome]) {
     settings.bind(|| insta::assert_snapshot!(name, transcript(outcomes)));
 }
 
-/// All that the database holds, versions of caches included.
+/// The whole contents of the database, versions of caches included.
 fn contents(project: &Project) -> String {
     let caches = project.bustard(&["caches"]).success().stdout;
     project.sqlite_schema("app.db") + &caches + &project.bustard(&["apps"]).success().stdout
 }
 
 #[test]
-fn without_a_terminal() {
+fn without_a_terminal_it_is_refused() {
     let project = project();
     without_files(&project);
     let before = contents(&project);
@@ -55,7 +55,7 @@ fn without_a_terminal() {
     let json = project.bustard(&["uninstall", "bans", "--json"]).exits(2);
     assert_eq!(json.json()["plan"]["tables"][1], serde_json::json!({ "table": "reason", "rows": 0 }));
     assert_eq!(contents(&project), before);
-    snapshot(&project, "unconfirmed", &[refused, json]);
+    snapshot(&project, "not_confirmed", &[refused, json]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn the_data_can_stay() {
 }
 
 #[test]
-fn who_needs_it() {
+fn a_needed_app_is_refused() {
     let project = project();
     let before = contents(&project);
     let refused = project.bustard(&["uninstall", "forum", "--yes"]).exits(1);
@@ -133,10 +133,10 @@ fn a_foreign_key_from_elsewhere() {
 }
 
 #[test]
-fn undoing_that_fails_changes_nothing() {
+fn a_failing_revert_changes_nothing() {
     let project = project();
     without_files(&project);
-    // V1 drops what is gone, after V2 was undone.
+    // V1 drops a table that is gone, after V2 was reverted.
     project.sqlite("app.db").execute_batch("DROP TABLE ban").expect("it is SQL");
     let before = contents(&project);
     let failed = project.bustard(&["uninstall", "bans", "--yes"]).exits(1);
@@ -160,7 +160,7 @@ fn on_a_server_too() {
 }
 
 #[test]
-fn a_signal_while_it_undoes() {
+fn a_signal_during_the_revert() {
     let scene = Scene::postgres();
     scene.file(
         "V1__a.sql",
@@ -197,7 +197,7 @@ fn the_label_is_the_answer() {
     let mut running = asked(&project);
     running.types("bans\n");
     let outcome = running.wait().success().says("uninstalled bans");
-    // The plan stands before the question.
+    // The plan is printed before the question.
     let at = |text: &str| outcome.stdout.find(text).unwrap_or_else(|| panic!("{text:?} is not in {outcome}"));
     assert!(at("table ban, with 3 rows") < at("Type the app's label"), "{outcome}");
     assert!(!project.sqlite_schema("app.db").contains("table ban "), "{outcome}");
@@ -231,7 +231,7 @@ fn a_signal_is_no_answer() {
 }
 
 #[test]
-fn on_a_terminal_as_well_yes_and_json_are_not_asked() {
+fn yes_and_json_skip_the_question_on_a_terminal() {
     let project = project();
     without_files(&project);
     let json = Running::on_terminal(project.command(&["uninstall", "bans", "--json"]));

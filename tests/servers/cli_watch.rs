@@ -1,4 +1,4 @@
-//! `bustard caches watch`.
+//! Tests `bustard caches watch`.
 
 use crate::support::{Engine, Project, Subject};
 use serde_json::Value;
@@ -12,13 +12,13 @@ fn watched(project: &Project, engine: Engine) -> Subject<'_> {
     subject
 }
 
-/// The lines, each of which must be a document of its own.
+/// The lines of the output, each of which must be a JSON document.
 fn documents(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
 #[test]
-fn every_change_is_one_line_with_when_and_by_how_much() {
+fn every_change_is_one_line_with_time_and_count() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let project = Project::new();
         let subject = watched(&project, engine);
@@ -48,7 +48,7 @@ fn every_change_is_one_line_with_when_and_by_how_much() {
 }
 
 #[test]
-fn people_read_it_too() {
+fn the_text_form_lists_changes() {
     let project = Project::new();
     let subject = watched(&project, Engine::Postgres);
     let watch = subject.spawn(&["caches", "watch"]);
@@ -61,7 +61,7 @@ fn people_read_it_too() {
 }
 
 #[test]
-fn it_ends_when_nobody_reads_any_more() {
+fn it_ends_when_its_output_is_closed() {
     let project = Project::new();
     let subject = watched(&project, Engine::Sqlite);
     let mut watch = subject.command(&["caches", "watch", "--json"]);
@@ -77,7 +77,7 @@ fn it_ends_when_nobody_reads_any_more() {
 }
 
 #[test]
-fn without_a_registry_it_says_what_to_do() {
+fn without_a_registry_it_fails_with_advice() {
     let project = Project::new();
     project.file("migrations/V1__bans.sql", V1).file("app.db", "");
     let outcome = project.bustard(&["caches", "watch", "--database-url", "sqlite:app.db"]).exits(1);

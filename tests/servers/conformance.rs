@@ -1,6 +1,5 @@
-//! One suite of what the library promises, run on every kind of connection that
-//! the migrator takes: one that Bustard opens and one that the caller hands
-//! over, on each engine.
+//! Tests the library's promises with one suite, run on every kind of connection that
+//! the migrator takes: Bustard's own and the caller's, on each engine.
 
 use bustard::sea_query::{ColumnDef, Index, Table};
 use bustard::{
@@ -8,7 +7,7 @@ use bustard::{
     TransactionMode, registry,
 };
 
-/// A connection of some kind, and a way to look at its database.
+/// A connection of some kind, and a view of its database.
 trait Subject {
     type Connection: Connection + Executor;
     const ENGINE: Engine;
@@ -147,12 +146,12 @@ on_every_connection! {
     one_transaction_for_all,
     a_function_commits_with_its_migration,
     a_function_that_swallows_an_error,
-    schema_statements_are_undone,
+    schema_statements_are_reverted,
     dependencies_across_apps,
     targets,
     faking,
     reverting_takes_dependants_along,
-    reverting_what_cannot_be,
+    reverting_an_irreversible_migration,
     divergent_and_repaired,
     missing_files,
     out_of_order,
@@ -163,10 +162,10 @@ on_every_connection! {
     caches_that_should_be_registered,
     another_history_table,
     nothing_to_do_writes_nothing,
-    a_newer_bustard,
-    whoever_registers_owns,
-    undoing_unregister_gives_back,
-    the_plan_is_what_is_done,
+    a_database_of_a_newer_bustard,
+    the_registering_app_owns_the_cache,
+    reverting_unregister_restores_the_owner,
+    the_run_executes_the_plan,
     settings_end_with_their_migration,
 }
 
@@ -229,7 +228,7 @@ fn a_failure_leaves_nothing(mut subject: impl Subject) {
     assert!(exists(&mut subject, "a") && !exists(&mut subject, "b"));
     let registered: Vec<String> = versions(&mut subject).into_iter().map(|(name, _)| name).collect();
     assert_eq!(registered, ["as"]);
-    // The connection is as good as before.
+    // The connection is usable afterwards.
     assert!(!before.run(subject.connection()).expect("it runs").changed());
 }
 
@@ -247,16 +246,16 @@ fn a_failure_names_its_statement(mut subject: impl Subject) {
         let place = error.place().unwrap_or_else(|| panic!("no place: {error}"));
         (place.line(), place.column(), place.line_text().map(str::to_owned))
     };
-    // No position comes with a violated constraint.
+    // The engines report no position for a violated constraint.
     let error = run(&mut subject, sql);
     assert_eq!(place(&error), (Some(3), Some(3), Some("  INSERT INTO a VALUES (1);".into())), "{error}");
     // Nor with these, from the first statement and from the last.
     let error = run(&mut subject, "\nCREATE TABLE a (x integer);\nCREATE TABLE a (x integer);");
     assert_eq!(place(&error).0, Some(3), "{error}");
-    // Here one does.
+    // For this error there is a position.
     let error = run(&mut subject, "SELECT 1;\nSELECT 'é',\n  nonsense;\nSELECT 2;");
     assert_eq!(place(&error).0.map(|line| (2..=3).contains(&line)), Some(true), "{error}");
-    // What does not parse is found before anything ran, wherever it is.
+    // A syntax error is found before anything runs, wherever it is.
     let error = run(&mut subject, "SELECT 1;\nSELECT 2;\n\n  SELEC 3;\nSELECT 4;");
     assert_eq!(place(&error), (Some(4), Some(3), Some("  SELEC 3;".into())), "{error}");
     assert!(!exists(&mut subject, "a"));
@@ -280,7 +279,7 @@ fn one_transaction_for_all(mut subject: impl Subject) {
     assert_eq!(names(&report.steps), ["main V1__a", "main V2__b"]);
     let report = migrator
         .revert(subject.connection(), &Revert::To { app: "main".into(), version: 0 })
-        .expect("it can be undone");
+        .expect("it can be reverted");
     assert_eq!(names(&report.steps), ["main V2__b", "main V1__a"]);
     assert!(!exists(&mut subject, "a") && versions(&mut subject).is_empty());
 }
@@ -314,7 +313,7 @@ fn a_function_that_swallows_an_error(mut subject: impl Subject) {
     };
     let app = App::new("main").migration("V1__a", table("a").run("swallow", swallow));
     let migrator = Migrator::new().app(app);
-    // PostgreSQL's transaction is lost with its first error, SQLite's is not.
+    // PostgreSQL aborts the transaction at the first error, SQLite does not.
     match migrator.run(subject.connection()) {
         Ok(_) => assert!(exists(&mut subject, "a")),
         Err(error) => {
@@ -327,7 +326,7 @@ fn a_function_that_swallows_an_error(mut subject: impl Subject) {
     assert_eq!(state == Some(State::Applied), exists(&mut subject, "a"));
 }
 
-fn schema_statements_are_undone(mut subject: impl Subject) {
+fn schema_statements_are_reverted(mut subject: impl Subject) {
     let migration = Migration::new()
         .schema(
             Table::create()
@@ -340,7 +339,7 @@ fn schema_statements_are_undone(mut subject: impl Subject) {
     let migrator = Migrator::new().app(App::new("main").migration("V1__bans", migration));
     migrator.run(subject.connection()).expect("it runs");
     assert!(exists(&mut subject, "ban") && exists(&mut subject, "ban_pattern"));
-    migrator.revert(subject.connection(), &Revert::Steps(1)).expect("it can be undone");
+    migrator.revert(subject.connection(), &Revert::Steps(1)).expect("it can be reverted");
     assert!(!exists(&mut subject, "ban") && versions(&mut subject).is_empty());
     assert!(migrator.run(subject.connection()).expect("it runs again").changed());
 }
@@ -387,18 +386,18 @@ fn faking(mut subject: impl Subject) {
 fn reverting_takes_dependants_along(mut subject: impl Subject) {
     two_apps().run(subject.connection()).expect("it runs");
     let to = Revert::To { app: "host".into(), version: 1 };
-    let plan = two_apps().plan_revert(subject.connection(), &to).expect("it can be undone");
+    let plan = two_apps().plan_revert(subject.connection(), &to).expect("it can be reverted");
     let planned: Vec<String> =
         plan.steps.iter().map(|step| format!("{} {}", step.app, step.migration)).collect();
     assert_eq!(planned, ["addon V2__more", "host V2__posts"]);
-    let report = two_apps().revert(subject.connection(), &to).expect("it can be undone");
+    let report = two_apps().revert(subject.connection(), &to).expect("it can be reverted");
     assert_eq!(names(&report.steps), planned);
-    let report = two_apps().revert(subject.connection(), &Revert::Steps(9)).expect("it can be undone");
+    let report = two_apps().revert(subject.connection(), &Revert::Steps(9)).expect("it can be reverted");
     assert_eq!(names(&report.steps), ["addon V1__bans", "host V1__users"]);
     assert!(!two_apps().revert(subject.connection(), &Revert::Steps(1)).expect("nothing is left").changed());
 }
 
-fn reverting_what_cannot_be(mut subject: impl Subject) {
+fn reverting_an_irreversible_migration(mut subject: impl Subject) {
     let app = App::new("main")
         .migration("V1__a", Migration::new().sql("CREATE TABLE a (x integer)"))
         .migration("V2__b", table("b"));
@@ -406,7 +405,7 @@ fn reverting_what_cannot_be(mut subject: impl Subject) {
     migrator.run(subject.connection()).expect("it runs");
     let error = migrator.revert(subject.connection(), &Revert::Steps(2)).expect_err("V1 has no down");
     assert!(error.report().to_string().contains("main:V1__a: cannot be reverted"), "{error}");
-    // Not even what could have been.
+    // The reversible one is not reverted either.
     assert!(exists(&mut subject, "b"));
     let plan = migrator.plan(subject.connection()).expect("there is a plan");
     assert!(plan.steps.is_empty());
@@ -460,7 +459,7 @@ fn out_of_order(mut subject: impl Subject) {
     let status = both().status(subject.connection()).expect("there is a status");
     assert_eq!(status.in_state(State::OutOfOrder).count(), 1);
     assert!(both().allow_out_of_order(true).run(subject.connection()).expect("allowed").changed());
-    // U is what may come late.
+    // A `U` migration may come late.
     let late = App::new("main")
         .migration("U0__late", table("late"))
         .migration("V1__a", table("a"))
@@ -491,13 +490,13 @@ fn registry_operations(mut subject: impl Subject) {
     registry::invalidate_all(c).expect("there is a registry");
     assert!(!registry::is_valid(c, b, version_b).expect("it is there"));
     let before = registry::list(c).expect("there is a registry");
-    let error = registry::invalidate(c, &[a, "nobody"]).expect_err("nobody is unknown");
+    let error = registry::invalidate(c, &[a, "unknown"]).expect_err("it is not registered");
     assert_eq!(error.kind(), ErrorKind::Cache);
     assert_eq!(registry::list(c).expect("there is a registry"), before, "nothing was invalidated");
     let error = registry::register(c, b, None).expect_err("it is taken");
     assert_eq!(error.kind(), ErrorKind::Cache);
     assert!(error.report().to_string().contains("forum"), "{error}");
-    for unknown in ["nobody", "A"] {
+    for unknown in ["unknown", "A"] {
         let errors = [
             registry::get_version(c, unknown).expect_err("unknown"),
             registry::is_valid(c, unknown, version_a).map(drop).expect_err("unknown"),
@@ -585,7 +584,7 @@ fn nothing_to_do_writes_nothing(mut subject: impl Subject) {
     assert_eq!(versions(&mut subject), before);
 }
 
-fn a_newer_bustard(mut subject: impl Subject) {
+fn a_database_of_a_newer_bustard(mut subject: impl Subject) {
     let migrator = two_apps();
     migrator.run(subject.connection()).expect("it runs");
     let table = match subject.engine() {
@@ -601,35 +600,35 @@ fn a_newer_bustard(mut subject: impl Subject) {
     }
 }
 
-fn whoever_registers_owns(mut subject: impl Subject) {
+fn the_registering_app_owns_the_cache(mut subject: impl Subject) {
     let app = App::new("forum").migration("V1__a", Migration::new().register_cache("as"));
     Migrator::new().app(app).run(subject.connection()).expect("it runs");
     let caches = registry::list(subject.connection()).expect("there is a registry");
     assert_eq!(caches[0].app.as_deref(), Some("forum"));
 }
 
-fn undoing_unregister_gives_back(mut subject: impl Subject) {
+fn reverting_unregister_restores_the_owner(mut subject: impl Subject) {
     let odd = "b'\\\"; --";
     let forum =
         App::new("forum").migration("V1__a", Migration::new().register_cache("as").register_cache(odd));
-    let others = ["as", odd, "nobody's"];
+    let others = ["as", odd, "other's"];
     let taking = others.iter().fold(Migration::new(), |migration, name| migration.unregister_cache(*name));
     let addon = App::new("addon").migration("V1__b", taking.depends_on_app("forum"));
     let migrator = Migrator::new().app(forum.clone());
     migrator.run(subject.connection()).expect("it runs");
-    registry::register(subject.connection(), "nobody's", None).expect("it is new");
+    registry::register(subject.connection(), "other's", None).expect("it is new");
     let before = registry::list(subject.connection()).expect("there is a registry");
     let migrator = Migrator::new().app(forum).app(addon);
     migrator.run(subject.connection()).expect("it runs");
     assert!(versions(&mut subject).is_empty());
-    migrator.revert(subject.connection(), &Revert::Steps(1)).expect("it can be undone");
+    migrator.revert(subject.connection(), &Revert::Steps(1)).expect("it can be reverted");
     let after = registry::list(subject.connection()).expect("there is a registry");
     assert_eq!(after.len(), others.len());
     for (before, after) in before.iter().zip(&after) {
         assert_eq!((&before.name, &before.app), (&after.name, &after.app));
         assert!(before.version < after.version, "{after:?}");
     }
-    // Registered by another app it belongs to that one.
+    // After a registration by another app, the cache belongs to that one.
     migrator.run(subject.connection()).expect("it runs again");
     let taker = App::new("taker").migration("V1__c", Migration::new().register_cache("as"));
     Migrator::new().app(taker).run(subject.connection()).expect("the name is free");
@@ -637,11 +636,11 @@ fn undoing_unregister_gives_back(mut subject: impl Subject) {
     assert_eq!(owned[0].app.as_deref(), Some("taker"));
 }
 
-fn the_plan_is_what_is_done(mut subject: impl Subject) {
+fn the_run_executes_the_plan(mut subject: impl Subject) {
     let plan = two_apps().plan(subject.connection()).expect("there is a plan");
     let planned: Vec<String> =
         plan.steps.iter().map(|step| format!("{} {}", step.app, step.migration)).collect();
-    // Everything here can be undone, and Bustard's own tables are nobody's worry.
+    // All steps are reversible, and Bustard's own tables do not count.
     assert!(plan.steps.iter().all(|step| step.irreversible.is_none()));
     let report = two_apps().run(subject.connection()).expect("it runs");
     let done: Vec<String> =
@@ -650,7 +649,7 @@ fn the_plan_is_what_is_done(mut subject: impl Subject) {
     assert!(two_apps().plan(subject.connection()).expect("there is a plan").steps.is_empty());
 }
 
-/// One run or two must come to the same.
+/// One run and two runs must have the same result.
 fn settings_end_with_their_migration(mut subject: impl Subject) {
     let (first, second) = match subject.engine() {
         Engine::Postgres => {
@@ -672,7 +671,7 @@ fn settings_end_with_their_migration(mut subject: impl Subject) {
     }
 }
 
-/// On a connection of its own Bustard puts back whatever there is to set.
+/// On its own connection Bustard restores every setting.
 #[test]
 fn own_connections_begin_each_migration_afresh() {
     let mut subject = own_postgres();
@@ -683,7 +682,7 @@ fn own_connections_begin_each_migration_afresh() {
     assert_eq!(subject.value("SELECT count(*) FROM t"), "0");
 }
 
-/// So that an application can migrate on a thread of its own.
+/// An application can migrate on a thread of its own.
 #[test]
 fn a_migrator_can_be_sent() {
     fn sent<T: Send>() {}

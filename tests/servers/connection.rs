@@ -1,17 +1,17 @@
-//! Connecting to PostgreSQL: passwords, TLS, servers that are not there, and
-//! that no message tells a secret.
+//! Tests connecting to PostgreSQL: passwords, TLS, unavailable servers, and that no
+//! message contains a secret.
 
 use std::net::TcpListener;
 
 use crate::support::{Certificates, Cluster, Outcome, Project};
 
-/// What `check` answers once it has connected: the project's migration is pending.
+/// The output of `check` once it has connected: the project's migration is pending.
 const CONNECTED: i32 = 3;
 
-/// Passwords for everybody over TCP, except for the superuser.
+/// Passwords for all roles over TCP, except for the superuser.
 const PASSWORDS: &str = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
 
-/// Has every character that means something in a URL.
+/// Has every character with a meaning in a URL.
 const PASSWORD: &str = "p@ss/w:rd?#[%]&=";
 const ENCODED: &str = "p%40ss%2Fw%3Ard%3F%23%5B%25%5D%26%3D";
 
@@ -64,7 +64,7 @@ fn make_private(path: &std::path::Path) {
 }
 
 #[test]
-fn a_wrong_password_is_refused_and_no_message_tells_it() {
+fn a_wrong_password_is_refused_and_not_printed() {
     let cluster = Cluster::start_with_hba(&[], PASSWORDS);
     create_app(&cluster);
     let project = project();
@@ -74,7 +74,8 @@ fn a_wrong_password_is_refused_and_no_message_tells_it() {
         format!("postgres://app:hunter%32secret@{host}"),
         format!("postgres://app@{host}?password=hunter2secret"),
         format!("postgres://app:hunter2secret@{host}?connect_timeout=9"),
-        // What these mean is not clear, and what they say must not come out.
+        // The meaning of these URLs is unclear, and their contents must not be
+        // printed.
         format!("postgres://app:hunter2@secret@{host}"),
         format!("postgres://app:hunter2/secret@{host}"),
         format!("postgres://app:hunter2?secret@{host}"),
@@ -99,7 +100,7 @@ fn a_wrong_password_is_refused_and_no_message_tells_it() {
 }
 
 #[test]
-fn a_server_that_is_not_there_and_a_database_that_is_not() {
+fn an_absent_server_and_an_absent_database() {
     let project = project();
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
     check(&project, &format!("postgres://app@127.0.0.1:{free}/forum"))
@@ -114,12 +115,12 @@ fn a_server_that_is_not_there_and_a_database_that_is_not() {
         .exits(1)
         .complains("3D000")
         .complains("createdb nowhere");
-    check(&project, &cluster.url("nobody_at_all", "postgres")).exits(1).complains("28000");
+    check(&project, &cluster.url("unknown_role", "postgres")).exits(1).complains("28000");
     check(&project, &cluster.socket_url("postgres", "postgres")).exits(CONNECTED);
 }
 
 #[test]
-fn tls_is_asked_for_and_not_there() {
+fn tls_is_required_and_unavailable() {
     let project = project();
     let url = Cluster::shared().url("postgres", "postgres");
     check(&project, &url).exits(CONNECTED);
@@ -131,10 +132,10 @@ fn tls_is_asked_for_and_not_there() {
         command.env("PGSSLMODE", mode);
         Outcome::of(command).exits(1).complains("the server has no TLS");
     }
-    // Unix sockets have none, and need none.
+    // Unix sockets have no TLS and need none.
     let socket = Cluster::shared().socket_url("postgres", "postgres");
     check(&project, &format!("{socket}?sslmode=verify-full")).exits(CONNECTED);
-    // What is not supported is no plaintext either.
+    // An unsupported mode must not fall back to plaintext.
     for parameter in ["sslmode=allow", "sslcert=x", "sslcrl=x", "gssencmode=require", "sslmod=require"] {
         check(&project, &format!("{url}?{parameter}")).exits(2).complains("help:");
     }
@@ -145,7 +146,7 @@ fn certificates_are_verified_and_channels_bound() {
     let certificates = Certificates::for_names(&["db.example"]);
     let cluster = Cluster::start_with_tls(&certificates);
     create_app(&cluster);
-    // Whoever is not the superuser needs TLS and a password.
+    // All roles but the superuser need TLS and a password.
     let hba = "local all postgres trust\nhostssl all app 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
     std::fs::write(cluster.directory().join("data/pg_hba.conf"), hba).unwrap();
     cluster.restart();
@@ -177,7 +178,7 @@ fn certificates_are_verified_and_channels_bound() {
             .complains("is sslrootcert its present certificate?");
     }
 
-    // libpq's own place for root certificates.
+    // libpq's default place for root certificates.
     project.file(".postgresql/root.crt", &certificates.authority);
     check(&project, &format!("{app}?sslmode=verify-ca")).exits(CONNECTED);
     project.file(".postgresql/root.crt", Certificates::for_names(&["db.example"]).authority);

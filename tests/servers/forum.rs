@@ -1,16 +1,16 @@
-//! The example that the README starts with: a forum and its plugins, on both
-//! engines, forward, back and forward again.
+//! Tests the example that the README starts with: a forum and its plugins, on both
+//! engines, applied, reverted and applied again.
 
 use crate::support::{Database, Outcome, Project, snapshot_settings};
 
 const CONFIG: [&str; 2] = ["--config", "examples/forum/bustard.toml"];
 
-/// The example on one engine; what differs is where to look.
+/// The example on one engine, with queries for its contents.
 trait On {
     fn project(&self) -> &Project;
-    /// The URL for `DATABASE_URL`, where the configuration's is not the one.
+    /// The value for `DATABASE_URL`, if it differs from the configuration's URL.
     fn url(&self) -> Option<String>;
-    /// All objects that are not Bustard's own or histories.
+    /// All objects except Bustard's own and the histories.
     fn schema(&self) -> String;
     fn run_sql(&self, sql: &str);
     /// The first column of each row.
@@ -51,7 +51,8 @@ impl On for OnSqlite {
     fn schema(&self) -> String {
         let own = |line: &&str| !line.contains("bustard") && !line.contains("refinery_schema_history");
         let schema = self.0.sqlite_schema("examples/forum/forum.sqlite");
-        // An object's SQL may have several lines: Bustard's own go as a whole.
+        // An object's SQL may have several lines, so the whole objects of Bustard are
+        // removed.
         let mut objects: Vec<String> = Vec::new();
         for line in schema.lines() {
             let starts = ["table ", "index ", "view ", "trigger "].iter().any(|kind| line.starts_with(kind));
@@ -163,7 +164,7 @@ fn goes_back_and_forward(on: &impl On) {
     assert_eq!(on.schema(), there);
 }
 
-/// What the comments of the migrations promise about data.
+/// The promises about data in the comments of the migrations.
 fn keeps_what_people_wrote(on: &impl On) {
     on.bustard(&["migrate", "--to", "forum:V5"]);
     on.run_sql(
@@ -186,16 +187,16 @@ fn keeps_what_people_wrote(on: &impl On) {
 }
 
 #[test]
-fn prints_what_it_did_on_sqlite() {
+fn prints_its_steps_on_sqlite() {
     prints_what_it_did(&on_sqlite(), "forum_on_sqlite");
 }
 
 #[test]
-fn prints_what_it_did_on_postgres() {
+fn prints_its_steps_on_postgres() {
     prints_what_it_did(&on_postgres(), "forum_on_postgres");
 }
 
-/// Nobody calls for it: the cache is registered on the table.
+/// The cache is registered on the table, so no code calls `invalidate`.
 fn a_changed_setting_invalidates_its_cache(on: &impl On) {
     on.bustard(&["migrate"]);
     let changed = |sql: &str| {
@@ -230,17 +231,17 @@ fn registers_its_caches_on_postgres() {
 }
 
 #[test]
-fn goes_back_and_forward_on_sqlite() {
+fn is_reverted_and_applied_again_on_sqlite() {
     goes_back_and_forward(&on_sqlite());
 }
 
 #[test]
-fn goes_back_and_forward_on_postgres() {
+fn is_reverted_and_applied_again_on_postgres() {
     goes_back_and_forward(&on_postgres());
 }
 
 #[test]
-fn keeps_what_people_wrote_on_sqlite() {
+fn keeps_the_posts_on_sqlite() {
     let forum = on_sqlite();
     keeps_what_people_wrote(&forum);
     let found = "SELECT CAST(rowid AS text) FROM posts_words WHERE posts_words MATCH 'birds'";
@@ -249,7 +250,7 @@ fn keeps_what_people_wrote_on_sqlite() {
 }
 
 #[test]
-fn keeps_what_people_wrote_on_postgres() {
+fn keeps_the_posts_on_postgres() {
     let forum = on_postgres();
     keeps_what_people_wrote(&forum);
     forum.bustard(&["migrate"]);

@@ -1,7 +1,7 @@
-//! Every migration of the forum and its plugins, one by one, on both engines: up,
-//! down and up again give the same schema, and so do going back over each with all
-//! that needs it, and over the whole history; the plugin with Rust in it is
-//! uninstalled. Through the library; `forum.rs` has the command.
+//! Tests every migration of the forum and its plugins, one by one, on both engines:
+//! up, down and up again give the same schema, and so do reverting each with its
+//! dependants, and reverting the whole history. The plugin with Rust in it is
+//! uninstalled. This goes through the library; `forum.rs` has the command.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use bustard::{
     registry,
 };
 
-/// Where migrations are tried.
+/// A database on which migrations are tried.
 trait Place {
-    /// A line for each thing that they have made, or pg_dump's.
+    /// The objects of the migrations, one a line, or pg_dump's output.
     fn schema(&mut self) -> String;
     /// The registered caches with their owners.
     fn caches(&mut self) -> Vec<String>;
@@ -24,7 +24,7 @@ trait Place {
     fn run(&mut self, migrator: &Migrator) -> Result<Report>;
     fn revert(&mut self, migrator: &Migrator, to: &Revert) -> Result<Report>;
 
-    /// Everything that must be the same.
+    /// The state that must be the same.
     fn look(&mut self) -> String {
         format!("{}\n{}", self.caches().join("\n"), self.schema())
     }
@@ -99,7 +99,7 @@ fn on_postgres() -> OnServer {
     OnServer(database, client)
 }
 
-/// The example's apps: those of SQL as they stand in this project, and the crate.
+/// The example's apps: those of SQL, from this project's files, and the crate.
 fn apps(project: &Project) -> Vec<App> {
     let config = Config::read(&project.path().join("examples/forum/bustard.toml")).expect("it is valid");
     config.apps().iter().cloned().chain([forum_reputation::migrations()]).collect()
@@ -116,7 +116,7 @@ const ROWS: &str = "
     INSERT INTO likes (post, user_id) VALUES (1, 2);
     INSERT INTO reputation (user_id, points) VALUES (1, 3);";
 
-/// What was done, and what was wrong with it.
+/// The steps so far and the findings.
 #[derive(Debug, Default)]
 struct Findings {
     /// The migrations, in their order.
@@ -136,7 +136,7 @@ impl Findings {
     }
 }
 
-/// Goes back and forth over all migrations, and ends where it began.
+/// Reverts and applies all migrations in turn, and ends in the first state.
 fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     let migrator = || Migrator::new().apps(apps.iter().cloned());
     let (own, steps): (Vec<_>, Vec<_>) =
@@ -144,7 +144,7 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     for step in own.iter().filter(|step| !step.migration.is_repeatable()) {
         place.run(&migrator().target(&step.app, step.migration.version))?;
     }
-    // Looks after each, the first one before all.
+    // The state after each migration, the first one before all.
     let mut looks = vec![place.look()];
     let mut findings = Findings::default();
     for step in &steps {
@@ -154,38 +154,42 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     }
     let last = looks.len() - 1;
 
-    // With something in the tables: undoing must bear it too.
+    // With rows in the tables, since reverting must work with data too.
     place.execute(ROWS);
 
-    // Each on its own, when all after it are undone.
+    // Each on its own, when all later ones are reverted.
     for (index, step) in steps.iter().enumerate().rev() {
         let name = findings.checked[index].clone();
         place.revert(&migrator(), &before(&steps, step))?;
-        findings.same(&looks[index], &place.look(), &format!("{name} undone"));
+        findings.same(&looks[index], &place.look(), &format!("{name} reverted"));
         place.run(&migrator().target(&step.app, step.migration.version))?;
         findings.same(&looks[index + 1], &place.look(), &format!("{name} applied again"));
         place.revert(&migrator(), &before(&steps, step))?;
     }
 
-    // Each with what needs it.
+    // Each with its dependants.
     place.run(&migrator())?;
     findings.same(&looks[last], &place.look(), "all applied again");
     for (step, name) in steps.iter().zip(findings.checked.clone()).rev() {
         place.revert(&migrator(), &before(&steps, step))?;
         place.run(&migrator())?;
-        findings.same(&looks[last], &place.look(), &format!("{name} and what needs it undone and applied"));
+        findings.same(
+            &looks[last],
+            &place.look(),
+            &format!("{name} and its dependants reverted and applied"),
+        );
     }
 
     // All at once.
     place.revert(&migrator(), &Revert::Steps(usize::MAX))?;
-    findings.same(&looks[0], &place.look(), "all undone");
+    findings.same(&looks[0], &place.look(), "all reverted");
     if !place.caches().is_empty() {
         findings.faults.push(format!("still registered: {:?}", place.caches()));
     }
     Ok(findings)
 }
 
-/// Back to just before this one of the steps.
+/// Reverts to just before this step.
 fn before(steps: &[PlannedStep], step: &PlannedStep) -> Revert {
     let below = steps.iter().filter(|other| other.app == step.app).map(|other| other.migration.version);
     let version = below.filter(|version| *version < step.migration.version).max().unwrap_or(0);
@@ -223,17 +227,17 @@ fn number(file: &Path) -> String {
 }
 
 #[test]
-fn every_migration_goes_back_and_forth_on_sqlite() {
+fn every_migration_is_reverted_and_applied_again_on_sqlite() {
     every_migration_goes_back_and_forth(&mut on_sqlite());
 }
 
 #[test]
-fn every_migration_goes_back_and_forth_on_postgres() {
+fn every_migration_is_reverted_and_applied_again_on_postgres() {
     every_migration_goes_back_and_forth(&mut on_postgres());
 }
 
-/// The crate's back-fill is undone by a function, which is in its code: who does not
-/// have it is told so, and nothing is done.
+/// The crate's back-fill is reverted by a function in its code. Without the code, the
+/// uninstall is refused with advice and changes nothing.
 fn the_crate_is_uninstalled_with_its_code(connection: &mut (impl Connection + Executor)) {
     let project = Project::forum();
     let apps = apps(&project);
@@ -269,26 +273,26 @@ fn the_crate_is_uninstalled_with_its_code_on_postgres() {
     the_crate_is_uninstalled_with_its_code(&mut on_postgres().1);
 }
 
-/// Something wrong in one of the files.
+/// A fault in one of the files.
 struct Fault {
     file: &'static str,
     changes: &'static [(&'static str, &'static str)],
-    /// How a finding begins, and what it has.
+    /// The beginning of a finding, and a text that it contains.
     found: (&'static str, &'static str),
 }
 
-/// The checker sees what it is there for: each fault is put into what undoes a
-/// migration, and found there.
+/// Proves that the checker finds faults: each is put into the `down` part of a
+/// migration, and must be found there.
 fn faults_are_found(place: &mut impl Place, changes_default: Fault) {
     let leaves_index = Fault {
         file: "plugins/badges/migrations/V3__no_top_posters.sql",
         changes: &[("CREATE INDEX", "CREATE INDEX IF NOT EXISTS"), ("DROP INDEX posts_author;", "SELECT 1;")],
-        found: ("badges:V3__no_top_posters undone", "posts_author"),
+        found: ("badges:V3__no_top_posters reverted", "posts_author"),
     };
     let on_posts = Fault {
         file: "plugins/badges/migrations/V3__no_top_posters.sql",
         changes: &[("-- bustard: down", "-- bustard: down\n-- bustard: register cache top-posters on posts")],
-        found: ("badges:V3__no_top_posters undone", "top-posters"),
+        found: ("badges:V3__no_top_posters reverted", "top-posters"),
     };
     let project = Project::forum();
     let faults = [leaves_index, on_posts, changes_default];
@@ -313,7 +317,7 @@ fn faults_are_found_on_sqlite() {
     let changes_default = Fault {
         file: "migrations/V8__threads_have_titles.sqlite.sql",
         changes: &[("title      varchar(200) NOT NULL,", "title varchar(200) NOT NULL DEFAULT '',")],
-        found: ("forum:V8__threads_have_titles undone", "default ''"),
+        found: ("forum:V8__threads_have_titles reverted", "default ''"),
     };
     faults_are_found(&mut on_sqlite(), changes_default);
 }
@@ -326,7 +330,7 @@ fn faults_are_found_on_postgres() {
             "DROP CONSTRAINT threads_title",
             "DROP CONSTRAINT threads_title, ALTER closed SET DEFAULT true",
         )],
-        found: ("forum:V8__threads_have_titles undone", "DEFAULT true"),
+        found: ("forum:V8__threads_have_titles reverted", "DEFAULT true"),
     };
     faults_are_found(&mut on_postgres(), changes_default);
 }

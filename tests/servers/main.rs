@@ -1,8 +1,8 @@
 //! Tests on real servers, which they start: PostgreSQL, PgBouncer, Memcached, Redis.
-//! SQLite is tested beside PostgreSQL wherever both must do the same.
+//! SQLite is tested beside PostgreSQL wherever both must behave alike.
 //!
-//! All of them run in one process. Each has a database of its own in one cluster; a
-//! test that changes the cluster itself starts its own.
+//! All tests run in one process. Each has a database of its own in one cluster; a
+//! test that changes the cluster itself starts a private one.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,6 @@
-//! The example of Misago's documentation in Bustard's words: a plugin whose migration
-//! depends on (`misago_core`, `0001_initial`) and starts to track the cache
-//! `misago_bans`, in one operation. It is installed, upgraded, taken back and
+//! Tests the example of Misago's documentation in Bustard's form: a plugin whose
+//! migration depends on (`misago_core`, `0001_initial`) and tracks the cache
+//! `misago_bans`, in one operation. It is installed, upgraded, reverted and
 //! uninstalled, on both engines, from files and from code.
 
 use crate::support::{Project, Scene};
@@ -17,7 +17,7 @@ fn core() -> App {
 /// The plugin's first release, as a file.
 const START: &str = "-- bustard: depends on misago_core V1\n-- bustard: register cache misago_bans\n";
 
-/// What the second release adds.
+/// The addition of the second release.
 const TABLE: &str = "\
 CREATE TABLE misago_ban (user_id bigint REFERENCES misago_user (id), reason text NOT NULL);
 -- bustard: register cache misago_ban_reasons on misago_ban
@@ -44,7 +44,7 @@ fn in_code(_: &Project) -> [App; 2] {
     [first.clone(), first.migration("V2__table", table)]
 }
 
-/// What the host runs, with this release of the plugin.
+/// The host's migrator, with this release of the plugin.
 fn host(plugin: &App) -> Migrator {
     Migrator::new().app(plugin.clone()).app(core())
 }
@@ -53,9 +53,9 @@ fn caches(database: &mut Database) -> Vec<TrackedCache> {
     registry::list(database).expect("the registry is there")
 }
 
-/// One after the other on a database, which is empty.
+/// Goes through all steps on an empty database.
 fn is_installed_upgraded_and_taken_back(database: &mut Database, [first, second]: &[App; 2]) {
-    // Without the core nothing is done; with it, it comes first.
+    // Without the core nothing is applied; with it, the core comes first.
     let alone = Migrator::new().app(first.clone()).run(database).expect_err("the core is missing");
     assert_eq!(alone.kind(), ErrorKind::Source);
     assert!(alone.to_string().contains("misago_core"), "{alone}");
@@ -68,15 +68,15 @@ fn is_installed_upgraded_and_taken_back(database: &mut Database, [first, second]
     let installed = caches(database);
     assert_eq!(owned(&installed), ["misago_bans of misago_bans"]);
 
-    // An upgrade makes what was cached before it out of date.
+    // An upgrade invalidates values that were cached before it.
     let report = host(second).run(database).expect("it is upgraded");
     assert_eq!(steps(&report), ["misago_bans:V2__table"]);
     let upgraded = caches(database);
     assert_eq!(owned(&upgraded), ["misago_ban_reasons of misago_bans", "misago_bans of misago_bans"]);
     assert!(upgraded[1].version > installed[0].version, "{installed:?}, then {upgraded:?}");
-    assert!(!host(second).run(database).expect("nothing is to be done").changed());
+    assert!(!host(second).run(database).expect("nothing is pending").changed());
 
-    // Back to the first release, then to none; the core stays.
+    // Reverts to the first release, then to none; the core stays.
     let back = |database: &mut Database, version| {
         let to = Revert::To { app: "misago_bans".to_owned(), version };
         host(second).revert(database, &to).expect("it is taken back")
@@ -93,14 +93,14 @@ fn is_installed_upgraded_and_taken_back(database: &mut Database, [first, second]
         applied.map(|migration| migration.app.as_str()).filter(|app| *app != "bustard").collect();
     assert_eq!(applied, ["misago_core"]);
 
-    // What was valid once is not again.
+    // A version that was valid once is not valid again.
     host(second).run(database).expect("it is installed again");
     let again = caches(database);
     assert_eq!(owned(&again), owned(&upgraded));
     assert!(again[1].version > upgraded[1].version, "{upgraded:?}, then {again:?}");
 }
 
-/// From where that has ended; the plugin's code is gone by then.
+/// Uninstalls from that state, when the plugin's code is gone.
 fn is_uninstalled(scene: &Scene, database: &mut Database, [first, _]: &[App; 2]) {
     scene.execute("INSERT INTO misago_user (id, name) VALUES (1, 'Ann'), (2, 'Bob')");
     scene.execute("INSERT INTO misago_ban (user_id, reason) VALUES (1, 'spam'), (2, 'spam')");
@@ -127,7 +127,7 @@ fn is_uninstalled(scene: &Scene, database: &mut Database, [first, _]: &[App; 2])
     assert_eq!(owned(&caches(database)), [""; 0]);
     assert_eq!(scene.value("SELECT CAST(count(*) AS text) FROM misago_user"), "2");
 
-    // Installing it again begins where the first time began.
+    // A new installation begins as the first one did.
     let report = host(first).run(database).expect("it is installed again");
     assert_eq!(steps(&report), ["misago_bans:V1__start"]);
     assert_eq!(owned(&caches(database)), ["misago_bans of misago_bans"]);

@@ -1,5 +1,5 @@
-//! Who tells whom, and when: after commits, on the channel `bustard`, and never
-//! inside somebody else's transaction.
+//! Tests who sends notifications, and when: after commits, on the channel `bustard`,
+//! and never inside the application's transaction.
 
 use crate::support::{Database, PATIENCE, Project};
 use bustard::{CacheBuster, ErrorKind, Migrator, Uninstall, registry};
@@ -9,7 +9,7 @@ use postgres::fallible_iterator::FallibleIterator;
 const V1: &str =
     "-- bustard: register cache bans\nCREATE TABLE bans (id INTEGER);\n-- bustard: down\nDROP TABLE bans;\n";
 
-/// A database that the command has migrated, and somebody who listens.
+/// A database that the command has migrated, and a connection that listens.
 fn listened_to<'d>(project: &Project, database: &Database<'d>) -> Client {
     project.file("migrations/V1__bans.sql", V1);
     let mut listener = database.client();
@@ -27,15 +27,15 @@ fn next(listener: &mut Client) -> String {
     next.expect("a notification comes").payload().to_owned()
 }
 
-/// Everything that is on its way. They come in the order of their commits, so what
-/// comes before the mark was sent before it; how many that were.
+/// Counts the notifications on their way. They arrive in the order of their commits,
+/// so all that arrive before the marker were sent before it.
 fn drain(listener: &mut Client, database: &Database<'_>) -> usize {
     database.psql("SELECT pg_notify('bustard', 'mark')");
     (0..).find(|_| next(listener) == "mark").expect("the mark comes")
 }
 
 #[test]
-fn the_command_tells() {
+fn the_command_notifies() {
     let (project, database) = (Project::new(), Database::new());
     let (mut listener, url) = (listened_to(&project, &database), database.url());
     for arguments in [
@@ -57,7 +57,7 @@ fn the_command_tells() {
 }
 
 #[test]
-fn an_uninstall_tells() {
+fn an_uninstall_notifies() {
     let (project, database) = (Project::new(), Database::new());
     let mut listener = listened_to(&project, &database);
     let (migrator, mut connection) = (Migrator::new(), database.client());
@@ -71,7 +71,7 @@ fn an_uninstall_tells() {
 }
 
 #[test]
-fn nobody_tells_inside_a_transaction_of_the_application() {
+fn no_notification_is_sent_inside_the_applications_transaction() {
     let (project, database) = (Project::new(), Database::new());
     let mut listener = listened_to(&project, &database);
     let buster = CacheBuster::connect(&database.url()).unwrap();

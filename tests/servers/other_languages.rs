@@ -1,5 +1,5 @@
-//! Other languages take part: a program in Python calls the functions in the
-//! schema `bustard` and nothing else, beside a `CacheBuster` of ours.
+//! Tests other languages: a Python program calls only the functions in the schema
+//! `bustard`, beside a `CacheBuster` in Rust.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,8 +10,8 @@ use crate::support::{Database, Outcome, wait_until};
 use bustard::{App, Cache, CacheBuster, ErrorKind, Migration, Migrator, registry};
 use serde_json::{Value, json};
 
-/// A Python with the driver: the first of the search path may be another one
-/// than the system's, for which the package is.
+/// A Python with the driver. The first one in the search path may not be the
+/// system's, which has the package.
 fn python() -> &'static str {
     static PYTHON: OnceLock<&str> = OnceLock::new();
     PYTHON.get_or_init(|| {
@@ -40,7 +40,7 @@ impl Forum {
         Forum { database }
     }
 
-    /// Runs the program, and reads what it prints.
+    /// Runs the program and parses its output.
     #[track_caller]
     fn python_as(&self, role: &str, arguments: &[&str]) -> Value {
         let mut command = Command::new(python());
@@ -56,7 +56,7 @@ impl Forum {
         self.python_as("postgres", arguments)
     }
 
-    /// A reader that polls so seldom that only notifications can tell it.
+    /// A reader that polls so seldom that only notifications can inform it.
     fn buster(&self) -> CacheBuster {
         let hour = Duration::from_secs(3600);
         let builder = CacheBuster::builder(&self.database.url()).poll_interval(hour);
@@ -77,7 +77,7 @@ fn wait_until_invalid(cache: &Cache, version: bustard::CacheVersion) {
 }
 
 #[test]
-fn what_python_invalidates_is_computed_anew_in_rust() {
+fn an_invalidation_in_python_recomputes_values_in_rust() {
     let forum = Forum::new();
     let buster = forum.buster();
     let bans = buster.cache("bans").unwrap();
@@ -90,21 +90,21 @@ fn what_python_invalidates_is_computed_anew_in_rust() {
     wait_until_invalid(&bans, version);
     assert_eq!(read(), ["spam*"]);
 
-    // A poll finds what nobody tells of.
+    // A poll finds changes without a notification.
     let polling = CacheBuster::builder(&forum.database.url()).poll_interval(Duration::from_millis(20));
     let polling = polling.start().unwrap();
     let polled = polling.cache("bans").unwrap();
     let version = polled.version().unwrap();
     forum.python(&["ban", "eggs*", "commit"]);
     wait_until_invalid(&polled, version);
-    // And whoever asks the database knows at once.
+    // A query of the database sees it at once.
     assert!(!bans.is_valid_in(&mut forum.database.client(), version).unwrap());
     buster.notify().unwrap();
     assert_eq!(read(), ["eggs*", "spam*"]);
 }
 
 #[test]
-fn what_rust_invalidates_is_invalid_in_python() {
+fn an_invalidation_in_rust_is_seen_in_python() {
     let forum = Forum::new();
     let buster = forum.buster();
     let kept = forum.python(&["patterns"]);
@@ -131,12 +131,12 @@ fn what_rust_invalidates_is_invalid_in_python() {
 }
 
 #[test]
-fn what_is_rolled_back_has_not_happened() {
+fn a_rollback_leaves_no_invalidation() {
     let forum = Forum::new();
     let buster = forum.buster();
     let version = buster.version("bans").unwrap();
     assert_eq!(forum.python(&["ban", "spam*", "rollback"]), json!({"sees": true}));
-    // Python in its own transaction saw the invalidation; nobody else ever will.
+    // Python saw the invalidation in its own transaction; no other session ever will.
     buster.notify().unwrap();
     assert!(buster.is_valid("bans", version).unwrap());
     assert_eq!(forum.patterns(), [""; 0]);
@@ -149,7 +149,7 @@ fn what_is_rolled_back_has_not_happened() {
 }
 
 #[test]
-fn caches_come_and_go() {
+fn caches_are_registered_and_unregistered() {
     let forum = Forum::new();
     let buster = forum.buster();
     assert_eq!(buster.cache("ranks").unwrap_err().kind(), ErrorKind::Cache);
@@ -168,7 +168,7 @@ fn caches_come_and_go() {
     let list = registry::list(&mut forum.database.client()).unwrap();
     assert_eq!(list.iter().map(|cache| cache.name.as_str()).collect::<Vec<_>>(), ["bans"]);
 
-    // What comes again is another one.
+    // A cache that is registered again is another one.
     buster.register(&mut forum.database.client(), "ranks", None).unwrap();
     assert_eq!(forum.python(&["is_valid", "ranks", &version.to_string()]), false);
 }
@@ -191,9 +191,8 @@ fn an_unknown_name_is_an_error_with_a_hint() {
     }
 }
 
-/// A role that may do nothing but connect: it reads and invalidates, as everybody
-/// may, and does not register. Nor does one that is not among those that `grant`
-/// names do any of it.
+/// A role with no right but to connect reads and invalidates, as every role may, and
+/// cannot register. With `grant`, a role that is not named can do none of it.
 #[test]
 fn roles_have_the_rights_that_were_granted() {
     let forum = Forum::new();

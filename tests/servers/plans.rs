@@ -1,6 +1,6 @@
-//! Plans and the lock: a second session changes the database exactly between the plan
-//! of a verb and its lock. Runs and changes of state are planned again; a plan that a
-//! person may have seen is refused, and the error names the change.
+//! Tests changes between plan and lock: another session changes the database exactly
+//! between the plan of a verb and its lock. Runs and changes of state plan again. A
+//! plan that a person may have seen is refused, and the error names the change.
 
 use std::sync::Mutex;
 
@@ -8,7 +8,7 @@ use bustard::{App, AppState, Database, Error, Event, Migration, Migrator, Report
 
 use crate::support::Scene;
 
-/// What the second session does.
+/// The change by the other session.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Applies,
@@ -38,7 +38,7 @@ fn other() -> App {
     App::new("other").migration("V1__o", table("o").register_cache("o"))
 }
 
-/// The same as V2, but for its text.
+/// V2 with another text.
 fn edited() -> App {
     let again = Migration::new().sql("CREATE TABLE b (id INTEGER /* as before */)");
     let again = again.down(Migration::new().sql("DROP TABLE b"));
@@ -55,7 +55,7 @@ struct Ground {
 }
 
 impl Ground {
-    /// Two migrations of `main` and one of `other` are applied.
+    /// A database with two migrations of `main` and one of `other`, on each engine.
     fn both() -> [Ground; 2] {
         Scene::both().map(|scene| {
             let url = match scene.is_postgres() {
@@ -76,7 +76,7 @@ impl Ground {
         make(change, &mut self.connect());
     }
 
-    /// A listener that makes the change when the plan is made, and once.
+    /// A listener that makes the change once, when the plan is made.
     fn between(&self, change: Change) -> impl FnMut(&Event) + Send + 'static {
         let other = Mutex::new(Some(self.connect()));
         move |event: &Event| {
@@ -171,7 +171,7 @@ fn an_uninstall_is_refused() {
     }
 }
 
-/// A plan to revert is executed as it was shown, and a plan to migrate is made again.
+/// A plan to revert is executed as shown, and a plan to migrate is made again.
 #[test]
 fn a_plan_that_still_holds_is_executed() {
     for ground in Ground::both() {
@@ -188,7 +188,7 @@ fn a_plan_that_still_holds_is_executed() {
     }
 }
 
-/// A run applies what is left, and a change of state is made all the same.
+/// A run applies the remaining migrations, and a change of state is still made.
 #[test]
 fn a_run_and_a_change_of_state_are_planned_again() {
     for ground in Ground::both() {

@@ -1,5 +1,5 @@
-//! The README, taken at its word: its first steps are run as they stand there,
-//! and what it points to exists. Its Rust is run as a documentation test.
+//! Tests the README: its first steps are run as written, and its links lead to
+//! existing files. Its Rust is run as a documentation test.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -28,8 +28,8 @@ fn blocks(section: &str) -> Vec<(&'static str, Vec<&'static str>)> {
     blocks
 }
 
-/// A line without what differs from run to run: times, durations, versions,
-/// and the blanks that make columns of them.
+/// A line without the parts that differ from run to run: times, durations, versions,
+/// and the spaces that align columns.
 fn steady(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     let steady = words.iter().enumerate().map(|(n, word)| {
@@ -45,7 +45,7 @@ fn steady(line: &str) -> String {
     steady.collect::<Vec<_>>().join(" ")
 }
 
-/// Says what a block of commands prints, as it would stand in the README.
+/// The output of a block of commands, as the README would show it.
 fn replay(lines: &[&str], project: &Project, environment: &mut HashMap<String, String>) -> Vec<String> {
     let mut printed = Vec::new();
     for command in lines.iter().filter_map(|line| line.strip_prefix("$ ")) {
@@ -62,7 +62,7 @@ fn replay(lines: &[&str], project: &Project, environment: &mut HashMap<String, S
                 let Outcome { stdout, .. } = Outcome::of(command).success();
                 printed.extend(stdout.lines().map(str::to_owned));
             }
-            // The command under test is what it would install.
+            // The installed command is the command under test.
             ["cargo", "install", "--path", "."] => {}
             _ => panic!("the README's first steps have a command that this test does not know: {command}"),
         }
@@ -71,7 +71,7 @@ fn replay(lines: &[&str], project: &Project, environment: &mut HashMap<String, S
 }
 
 #[test]
-fn the_first_steps_do_what_they_say() {
+fn the_first_steps_work_as_written() {
     let project = Project::new();
     let mut environment = HashMap::new();
     let mut commands = 0;
@@ -88,17 +88,17 @@ fn the_first_steps_do_what_they_say() {
             }
             "sql" => {
                 let file = lines[0].strip_prefix("-- ").expect("the first line names the file");
-                assert!(project.path().join(file).exists(), "{file} is to be edited and does not exist");
+                assert!(project.path().join(file).exists(), "the README edits {file}, which does not exist");
                 project.file(file, lines[1..].join("\n"));
             }
-            _ => panic!("what is to be done with a block of {language}?"),
+            _ => panic!("unexpected block of {language}"),
         }
     }
     assert_eq!(commands, 7);
 }
 
 #[test]
-fn the_configuration_is_one() {
+fn the_configuration_is_valid() {
     let project = Project::new();
     for (_, lines) in blocks("Migration files").iter().filter(|(language, _)| *language == "toml") {
         project.config(&lines.join("\n"));
@@ -109,7 +109,7 @@ fn the_configuration_is_one() {
 
 #[test]
 #[cfg(feature = "memcached")]
-fn the_stores_can_be_configured_so() {
+fn the_stores_are_configured_as_written() {
     let project = Project::new();
     project.file("migrations/V1__settings.sql", "CREATE TABLE settings (name varchar(60) NOT NULL)");
     let blocks = blocks("Cached values");
@@ -122,7 +122,7 @@ fn the_stores_can_be_configured_so() {
     config.cache_buster(&database).start().expect("it starts");
     assert!(configurations.next().is_none());
 
-    // All keys are in the table, and no others.
+    // The table has all keys, and no others.
     let wrong = "[stores.default]\nbackend = \"memory\"\nwrong = 1\n";
     let complaint = project.config(wrong).bustard(&["check"]).exits(2).stderr;
     let (_, known) = complaint.split_once("expected one of").expect("it names those that it knows");
@@ -132,7 +132,7 @@ fn the_stores_can_be_configured_so() {
 }
 
 #[test]
-fn watching_prints_what_it_says() {
+fn watching_prints_the_lines_shown() {
     let project = Project::new();
     project
         .file("migrations/V1__users.sql", "-- bustard: register cache users\nCREATE TABLE users (id bigint)");
@@ -155,9 +155,10 @@ fn watching_prints_what_it_says() {
     assert_eq!(outcome.stdout.lines().map(steady).collect::<Vec<_>>(), expected, "{outcome}");
 }
 
-/// What is said of other drivers is what their tests do.
+/// The README's statements for other drivers are those that the drivers' tests
+/// execute.
 #[test]
-fn other_drivers_are_used_so() {
+fn other_drivers_are_used_as_written() {
     let tested = [
         include_str!("../drivers/src/sqlx.rs"),
         include_str!("../drivers/src/diesel.rs"),
@@ -169,7 +170,7 @@ fn other_drivers_are_used_so() {
     let mut count = 0;
     for statement in statements.map(|line| line.trim_start_matches("let call = |sql| ").trim_end_matches(';'))
     {
-        assert!(tested.iter().any(|source| source.contains(statement)), "nobody does {statement}");
+        assert!(tested.iter().any(|source| source.contains(statement)), "no test executes {statement}");
         count += 1;
     }
     assert_eq!(count, 4);
@@ -208,9 +209,9 @@ fn the_sql_api_is_as_described() {
     assert!(names >= 9, "only {names} names were found");
 }
 
-/// Links, and names of files in code spans, seen from the top of the repository.
+/// Links, and names of files in code spans, relative to the repository.
 #[test]
-fn what_it_points_to_exists() {
+fn links_lead_to_existing_files() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let links = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let links = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
@@ -231,7 +232,7 @@ fn what_it_points_to_exists() {
     assert!(top.join(command.split(' ').find(|word| word.ends_with(".toml")).unwrap_or("?")).exists());
 }
 
-/// The tables of the README beside what the code says of itself.
+/// Compares the tables of the README with the code.
 #[test]
 fn its_tables_are_complete() {
     let help = Project::new().bustard(&["--help"]).success().stdout;
@@ -250,16 +251,16 @@ fn its_tables_are_complete() {
     let (_, features) = manifest.split_once("\n[features]\n").expect("there are features");
     let features = features.lines().take_while(|line| !line.starts_with("[["));
     for feature in features.filter_map(|line| line.split_once(" = ").map(|(name, _)| name)) {
-        // One with `_` is nobody else's business.
+        // A name with `_` is private.
         let private = feature == "default" || feature.starts_with('_');
         let listed = private || README.contains(&format!("\n| `{feature}` | "));
         assert!(listed, "the feature {feature} is not in the README");
     }
 }
 
-/// What stands there was printed by a test of the command.
+/// A test of the command has printed the text there.
 #[test]
-fn the_plan_of_an_uninstall_is_one() {
+fn the_plan_of_an_uninstall_is_real_output() {
     let printed = include_str!("snapshots/servers__cli_uninstall__yes.snap");
     let blocks = blocks("Plugins");
     let (_, lines) = blocks.iter().find(|(language, _)| *language == "console").expect("there is one");

@@ -1,6 +1,6 @@
-//! Two plugins that add migrations between each other's over several releases,
-//! deployed in every order that their dependencies allow, some releases left out:
-//! the schema is the same in the end.
+//! Tests two plugins that add migrations between each other's over several releases,
+//! deployed in every order that their dependencies allow, with some releases skipped:
+//! the final schema is always the same.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use bustard::{App, Database, Migrator};
 
 const RELEASES: usize = 3;
 
-/// Which releases of the plugins `a` and `b` are deployed; 0 is none.
+/// The deployed releases of the plugins `a` and `b`; 0 is none.
 type Deployed = (usize, usize);
 
-/// How `b`'s migration comes before the next one of `a`.
+/// Declares that `b`'s migration comes before the next one of `a`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
-    /// `a` says so.
+    /// `a` declares it.
     DependsOn,
-    /// `b` says so; `a` may have been there first.
+    /// `b` declares it; `a` may have been applied before.
     RequiredBy,
-    /// Nobody does, which is a mistake.
+    /// Neither declares it, which is a mistake.
     Forgotten,
 }
 
-/// Links from b:1 to a:2, from b:2 to a:3, and so on. From a:1 to b:1, from a:2 to
-/// b:2 it is always a dependency.
+/// Links from b:1 to a:2, from b:2 to a:3, and so on. The links from a:1 to b:1 and
+/// from a:2 to b:2 are always dependencies.
 type Links = [Link; RELEASES - 1];
 
 /// The migration `version` of `a`.
@@ -38,7 +38,7 @@ fn of_a(links: Links, version: usize) -> String {
             let depends = format!("-- bustard: depends on b V{}\n", version - 1);
             register + &depends + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n")
         }
-        // It may come before or after: so it must not matter.
+        // It may come before or after, so its effect must not depend on that.
         Link::RequiredBy => register + &format!("CREATE TABLE a{version} (id bigint PRIMARY KEY);\n"),
         Link::Forgotten => register + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n"),
     }
@@ -76,8 +76,8 @@ fn migrator(project: &Project, (a, b): Deployed) -> Migrator {
     Migrator::new().apps(app("a", a)).apps(app("b", b))
 }
 
-/// All ways from here to the last release of both, by deploys that dependencies
-/// allow and that bring at least one plugin forward.
+/// All ways from here to the last release of both, by deploys that dependencies allow
+/// and that bring at least one plugin forward.
 fn ways(project: &Project, from: Deployed) -> Vec<Vec<Deployed>> {
     if from == (RELEASES, RELEASES) {
         return vec![Vec::new()];
@@ -91,7 +91,7 @@ fn ways(project: &Project, from: Deployed) -> Vec<Vec<Deployed>> {
     next.flat_map(with_rest).collect()
 }
 
-/// What a way has led to.
+/// The result of a way.
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     state: State,
@@ -112,14 +112,14 @@ fn end(subject: &Subject<'_>) -> End {
         }
     };
     let mut state = subject.state();
-    // How often a cache was invalidated is how many deploys there were.
+    // The count of invalidations depends on the number of deploys.
     state.versions.clear();
     End { state, columns }
 }
 
-/// Deploys one release after the other; the migrations in the order in which
-/// they were applied, with the number of the deploy, and how many came late as
-/// the deploys themselves say.
+/// Deploys one release after the other. Returns the migrations in the order in which
+/// they were applied, with the number of the deploy, and the number that came late
+/// according to the deploys' own reports.
 fn deploy(subject: &Subject<'_>, way: &[Deployed]) -> (Vec<(String, usize)>, usize) {
     let mut database = Database::new(&subject.url()).expect("the URL is good");
     let (mut applied, mut late) = (Vec::new(), 0);
@@ -136,8 +136,9 @@ fn deploy(subject: &Subject<'_>, way: &[Deployed]) -> (Vec<(String, usize)>, usi
     (applied, late)
 }
 
-/// The checker: deploys every way and compares where they lead. How many there
-/// were, and in how many of them something came after what it is required by.
+/// The checker: deploys every way and compares the results. Returns the number of
+/// ways, and the number of ways in which a migration came after one that it is
+/// required by.
 fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
     let project = write(links);
     let ways = ways(&project, (0, 0));
@@ -157,7 +158,7 @@ fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
             let before_next = next.is_none_or(|next| b < *next);
             let kept = match links.get(version - 1) {
                 Some(Link::DependsOn) => before_next,
-                // Unless it was there before.
+                // Unless `a`'s was applied before `b`'s was deployed.
                 Some(Link::RequiredBy) => before_next || next.is_some_and(|next| next.1 < b.1),
                 _ => true,
             };
@@ -204,7 +205,7 @@ fn every_order_of_releases_leads_to_one_schema_on_sqlite() {
     every_order_leads_to_one_schema(Engine::Sqlite);
 }
 
-/// The checker sees what it is there for.
+/// Proves that the checker finds a fault.
 #[test]
 fn the_check_finds_a_forgotten_dependency() {
     let found = check(Engine::Sqlite, [Link::DependsOn, Link::Forgotten]).expect_err("order matters");

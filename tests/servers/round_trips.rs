@@ -1,4 +1,4 @@
-//! How many round trips a run needs on a connection that Bustard opens, after
+//! Tests the number of round trips of a run on a connection that Bustard opens, after
 //! it is connected, with migrations of SQL alone. A proxy counts them.
 //! `benches/round_trips.rs` prints the same for a thousand migrations, beside
 //! refinery's.
@@ -23,8 +23,8 @@ impl Ground {
         Ground { project, database, proxy }
     }
 
-    /// Runs everything that is pending; how many steps that were, Bustard's own
-    /// included, and how many round trips.
+    /// Runs all pending migrations. Returns the number of steps, Bustard's own
+    /// included, and of round trips.
     fn run(&self, mode: TransactionMode) -> (usize, u64) {
         let app = App::directory("main", self.project.path().join("migrations"));
         self.run_apps([app], mode)
@@ -54,8 +54,8 @@ fn nothing_pending_takes_one() {
     }
 }
 
-/// Nor does it take more to know which apps are disabled or kept; and that is told
-/// again under each lock, for nothing.
+/// The state of disabled and kept apps costs no further round trip, and neither does
+/// reading it again under each lock.
 #[test]
 fn disabled_and_kept_apps_cost_nothing() {
     for mode in MODES {
@@ -108,8 +108,8 @@ fn one_transaction_takes_a_constant_number() {
     assert!(trips <= 8, "{trips}");
 }
 
-/// Many apps with one migration each: each makes a history table and has a cache
-/// that writes to its own table invalidate.
+/// Many apps with one migration each, which creates a history table and registers a
+/// cache on its own table.
 fn plugins() -> impl Iterator<Item = App> {
     (0..10).map(|number| {
         let table = format!("CREATE TABLE plugin_{number} (id bigint PRIMARY KEY)");
@@ -124,7 +124,7 @@ fn one_transaction_each_takes_at_most_three_per_migration() {
     let ground = Ground::with(50);
     let (steps, trips) = ground.run(TransactionMode::Each);
     assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
-    // The constant part is small enough for a single one, too.
+    // The constant part is also small enough for a single one.
     ground.project.numbered_migrations(60);
     let (steps, more) = ground.run(TransactionMode::Each);
     assert_eq!(steps, 10);
@@ -134,8 +134,8 @@ fn one_transaction_each_takes_at_most_three_per_migration() {
     assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
 }
 
-/// Triggers that are missing are noticed in the one round trip of a run with
-/// nothing pending, which then takes a transaction to put them back.
+/// Missing triggers are noticed in the one round trip of a run with nothing pending,
+/// which then needs a transaction to restore them.
 #[test]
 fn missing_triggers_take_a_transaction() {
     let ground = Ground::with(1);
@@ -145,8 +145,8 @@ fn missing_triggers_take_a_transaction() {
         .psql("ALTER TABLE plugin_1 DISABLE TRIGGER ALL; ALTER TABLE plugin_2 DISABLE TRIGGER ALL");
     let (steps, trips) = ground.run_apps(plugins(), TransactionMode::Each);
     assert_eq!(steps, 0);
-    // The look, what opens the transaction, the look under the lock, the commit,
-    // and what follows it.
+    // The preflight, the beginning of the transaction, the reading under the lock,
+    // the commit, and the notification after it.
     assert!((2..=5).contains(&trips), "{trips}");
     assert_eq!(ground.run_apps(plugins(), TransactionMode::Each), (0, 1));
 }

@@ -1,4 +1,4 @@
-//! The tests' own tools: what they promise the other tests.
+//! Tests the support code: what it promises to the other tests.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[test]
-fn databases_are_apart() {
+fn databases_are_separate() {
     let (one, other) = (Database::new(), Database::new());
     one.psql("CREATE TABLE only_here (id int)");
     let count = "SELECT count(*) FROM pg_class WHERE relname = 'only_here'";
@@ -23,7 +23,7 @@ fn databases_are_apart() {
 }
 
 #[test]
-fn a_database_goes_with_its_roles_and_connections() {
+fn a_dropped_database_takes_its_roles_and_connections_along() {
     let database = Database::new();
     let (name, role) = (database.name().to_owned(), database.create_role("reader", ""));
     let _still_connected = database.client_as(&role);
@@ -106,7 +106,7 @@ fn a_cluster_speaks_tls() {
 }
 
 #[test]
-fn a_killed_server_comes_back_with_what_was_committed() {
+fn a_killed_server_restarts_with_its_commits() {
     let cluster = Cluster::start_with(&[]);
     let database = Database::on(&cluster);
     database.psql("CREATE TABLE kept (id int)");
@@ -129,8 +129,8 @@ fn a_dropped_cluster_leaves_nothing() {
 }
 
 #[test]
-fn servers_go_when_their_process_is_killed() {
-    // The test runs itself in another process, which is to be the victim.
+fn servers_stop_when_their_process_is_killed() {
+    // The test runs itself in another process, which is the victim.
     const NOTE: &str = "BUSTARD_TEST_NOTE";
     if let Some(note) = env::var_os(NOTE) {
         let cluster = Cluster::shared();
@@ -146,7 +146,7 @@ fn servers_go_when_their_process_is_killed() {
     let project = Project::new();
     let note = project.path().join("note");
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "support_works::servers_go_when_their_process_is_killed"]).env(NOTE, &note);
+    command.args(["--exact", "support_works::servers_stop_when_their_process_is_killed"]).env(NOTE, &note);
     let victim = Running::start(command);
     let written = || std::fs::read_to_string(&note).unwrap_or_default();
     wait_until("the servers run", || written().ends_with("all"));
@@ -206,11 +206,11 @@ fn the_proxy_counts_round_trips() {
     let proxy = Proxy::start(database.cluster().port());
     proxy.set_latency(Duration::from_millis(3));
     let mut client = postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).unwrap();
-    // `sslmode=prefer` without a TLS connector asks for no encryption.
+    // `sslmode=prefer` without a TLS connector requests no encryption.
     assert_eq!(proxy.round_trips(), RoundTrips { connecting: 1, connected: 0 });
     client.batch_execute("SELECT 1; SELECT 2").unwrap();
     assert_eq!(proxy.round_trips().connected, 1);
-    // Prepare and execute are two, with a reply of many packets as well.
+    // Prepare and execute are two, also with a reply of many packets.
     let rows = client.query("SELECT repeat('x', 1000) FROM generate_series(1, 1000)", &[]).unwrap();
     assert_eq!(rows.len(), 1000);
     assert_eq!(proxy.round_trips().connected, 3);
@@ -221,7 +221,7 @@ fn the_proxy_counts_round_trips() {
 }
 
 #[test]
-fn the_proxy_sees_who_asks_for_encryption() {
+fn the_proxy_sees_requests_for_encryption() {
     let database = Database::new();
     let proxy = Proxy::start(database.cluster().port());
     let mut psql = crate::support::Binaries::find().client_command("psql");
@@ -237,7 +237,7 @@ fn the_proxy_cuts_where_it_is_told() {
     let proxy = Proxy::start(database.cluster().port());
     let connect = || postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).unwrap();
     let arrived = |id: i32| {
-        // The client may know before the server that they have parted.
+        // The client may notice before the server that the connection is lost.
         database.wait_until(
             "SELECT NOT EXISTS (SELECT FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid())",
@@ -263,7 +263,7 @@ fn the_proxy_cuts_where_it_is_told() {
 }
 
 #[test]
-fn snapshots_hide_what_differs_between_runs() {
+fn snapshots_hide_the_differences_between_runs() {
     let project = Project::new();
     crate::support::snapshot_settings(&project).bind(|| {
         let text = format!(
@@ -302,7 +302,7 @@ fn a_standby_follows_lags_and_is_promoted() {
     standby.wait_for_replay(&primary);
     assert_eq!(count(&standby), 2);
 
-    // What comes after the cut gets lost.
+    // Commits after the cut are lost.
     drop(proxy);
     let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)";
     wait_until("nothing is received any more", || {
@@ -341,7 +341,7 @@ fn a_pooler_changes_connections() {
     assert!(pooler.log().contains(&role));
 }
 
-/// A word to a store and its answer's first line.
+/// Sends a command to a store and returns the first line of its answer.
 fn ask(store: &Server, question: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(store.location())?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -352,7 +352,7 @@ fn ask(store: &Server, question: &str) -> std::io::Result<String> {
 }
 
 #[test]
-fn stores_are_killed_and_start_again_empty_where_they_were() {
+fn stores_restart_empty_on_the_same_port() {
     for (store, set, get, stored, kept, gone) in [
         (Server::memcached(), "set a 0 0 1\r\nx\r\n", "get a\r\n", "STORED", "VALUE a 0 1", "END"),
         (Server::redis(), "SET a x\r\n", "GET a\r\n", "+OK", "$1", "$-1"),

@@ -1,5 +1,5 @@
-//! Values: computed once, filed under the version that was read first, found by
-//! everybody in the process, on threads and on Tokio.
+//! Tests values: computed once, stored under the version that was read first, shared
+//! by all callers in the process, on threads and on Tokio.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -24,7 +24,7 @@ fn on_sqlite(project: &Project) -> (rusqlite::Connection, CacheBuster) {
 }
 
 #[test]
-fn many_who_ask_at_once_wait_for_one_computation() {
+fn many_callers_at_once_wait_for_one_computation() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let values = buster.cache("items").unwrap().values::<u64>("main", 1);
@@ -63,7 +63,7 @@ fn many_who_ask_at_once_wait_for_one_computation() {
 }
 
 #[test]
-fn whoever_waited_for_a_failure_computes_for_itself() {
+fn a_caller_that_waited_for_a_failure_computes_itself() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let values = buster.cache("items").unwrap().values::<u64>("main", 1);
@@ -84,7 +84,7 @@ fn whoever_waited_for_a_failure_computes_for_itself() {
         assert_eq!(leader.join().unwrap(), Err("the computation fails"));
         assert_eq!(follower.join().unwrap(), Ok(5));
     });
-    // Nor does a panic leave anything behind.
+    // A panic leaves nothing behind either.
     let panicking = values.clone();
     std::thread::spawn(move || panicking.get_or_insert_with("p", || panic!("on purpose")))
         .join()
@@ -93,7 +93,7 @@ fn whoever_waited_for_a_failure_computes_for_itself() {
 }
 
 #[test]
-fn a_computation_that_asks_for_itself_ends() {
+fn a_computation_that_requests_its_own_value_ends() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let values = buster.cache("items").unwrap().values::<u64>("main", 1);
@@ -122,7 +122,7 @@ fn app_cache_format_and_key_tell_values_apart() {
 }
 
 #[test]
-fn what_cannot_be_decoded_is_a_miss() {
+fn an_undecodable_value_is_a_miss() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let items = buster.cache("items").unwrap();
@@ -132,7 +132,7 @@ fn what_cannot_be_decoded_is_a_miss() {
 }
 
 #[test]
-fn what_has_no_json_is_computed_each_time() {
+fn a_value_without_json_is_computed_each_time() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let values = buster.cache("items").unwrap().values::<std::collections::BTreeMap<(u8, u8), u8>>("main", 1);
@@ -142,7 +142,7 @@ fn what_has_no_json_is_computed_each_time() {
 }
 
 #[test]
-fn inside_a_transaction_that_has_written_nothing_is_kept() {
+fn a_value_read_in_a_transaction_that_has_written_is_not_kept() {
     let project = Project::new();
     let (mut connection, buster) = on_sqlite(&project);
     let values = buster.cache("items").unwrap().values::<i64>("main", 1);
@@ -158,10 +158,10 @@ fn inside_a_transaction_that_has_written_nothing_is_kept() {
     assert_eq!(values.get_or_insert_with("a", || unreachable!("the first one has been kept")), 1);
 }
 
-/// Whoever waits for itself waits for ever: in one task, further up or in another
-/// form, and beside others who do have to wait.
+/// A computation that waits for itself waits for ever: in one task, further up or in
+/// another form, and beside callers that have to wait rightly.
 #[test]
-fn an_asynchronous_computation_that_asks_for_itself_ends() {
+fn an_asynchronous_computation_that_requests_its_own_value_ends() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let values = buster.cache("items").unwrap().values::<u64>("main", 1);
@@ -209,7 +209,7 @@ fn on_tokio() {
         let items = buster.cache("items").unwrap();
         let values = items.values::<i64>("main", 1);
 
-        // One computation, whoever asks.
+        // One computation for all callers.
         let computed = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..8)
             .map(|_| {
@@ -229,13 +229,13 @@ fn on_tokio() {
         }
         assert_eq!(computed.load(Ordering::SeqCst), 1);
 
-        // A leader that is dropped half-way does not hold up the next one.
+        // A leader that is dropped half-way does not block the next one.
         let endless = values.get_or_insert_with_async("b", std::future::pending::<i64>);
         let endless = tokio::time::timeout(std::time::Duration::from_millis(10), endless);
         endless.await.unwrap_err();
         assert_eq!(values.get_or_insert_with_async("b", || async { 2 }).await, 2);
 
-        // In a transaction: bypassed once it has invalidated, and effective when it commits.
+        // In a transaction: bypassed after an invalidation, and effective on commit.
         let version = items.version().unwrap();
         let transaction = client.transaction().await.unwrap();
         let number = async || {
@@ -254,7 +254,7 @@ fn on_tokio() {
         let kept = values.get_or_try_insert_with_async("c", || async { Err::<i64, _>("not kept") });
         assert_eq!(kept.await, Err("not kept"));
 
-        // On a connection everything counts at once.
+        // On a connection each statement commits at once.
         buster.register_async(&client, "new", Some("main")).await.unwrap();
         let new = buster.cache("new").unwrap();
         let version = new.version().unwrap();

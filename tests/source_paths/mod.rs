@@ -1,4 +1,4 @@
-//! The modules of `src/` and the paths that stand in them.
+//! Reads the modules of `src/` and the paths in them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// Which crate a module is part of.
+/// The crate of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     Library,
@@ -17,29 +17,29 @@ pub enum Origin {
 /// All files, by their path below `src/`.
 pub struct Sources(pub BTreeMap<String, String>);
 
-/// A file with what stands in it.
+/// A file with its contents.
 #[derive(Debug)]
 pub struct Module {
     pub file: String,
     pub lines: usize,
     pub origin: Origin,
-    /// Where in its crate it is: `["engine", "sqlite"]`.
+    /// Its module path in the crate: `["engine", "sqlite"]`.
     pub path: Vec<String>,
-    /// Whether it is compiled when nothing is tested. Tests have no paths here.
+    /// Whether builds without tests compile it. Paths of tests are not read.
     pub production: bool,
     pub paths: Vec<PathInCode>,
-    /// Items at the top that are neither modules nor re-exports.
+    /// Items at the top level that are neither modules nor re-exports.
     pub items: Vec<(usize, String)>,
 }
 
-/// A path as it is written, such as `crate::error::Error`.
+/// A path as written, such as `crate::error::Error`.
 #[derive(Debug)]
 pub struct PathInCode {
     pub line: usize,
     /// Whether it starts with `::`, as only names of crates may.
     pub absolute: bool,
     pub segments: Vec<String>,
-    /// The module it stands in: the file's, or one within the file.
+    /// The module that contains it: the file's, or one within the file.
     within: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Sources {
         Sources(files)
     }
 
-    /// Adds a line to a file, which is made if it is missing; returns its number.
+    /// Adds a line to a file, which is created if it is missing; returns its number.
     pub fn append(&mut self, file: &str, text: &str) -> usize {
         let contents = self.0.entry(file.to_owned()).or_default();
         let line = contents.lines().count() + 1;
@@ -71,8 +71,7 @@ impl Sources {
         line
     }
 
-    /// Every file: first those that the two crates are made of, then those
-    /// that only tests need.
+    /// Every file: first those of the two crates, then those that only tests need.
     pub fn modules(&self) -> Vec<Module> {
         let mut modules = Vec::new();
         self.follow("lib.rs", Origin::Library, Vec::new(), &mut modules);
@@ -121,15 +120,15 @@ impl Module {
         }
     }
 
-    /// The module of the package that a path leads into, if it leads into one. What a
-    /// module re-exports leads to where it is defined.
+    /// The module of the package that a path leads into, if any. A re-export leads to
+    /// the module that defines the item.
     pub fn resolve<'m>(&self, modules: &'m [Module], path: &PathInCode) -> Option<&'m [String]> {
         let (mut module, mut rest) = self.resolve_written(modules, path)?;
         for _ in 0..8 {
             let Some(name) = rest.first() else { break };
             let here =
                 modules.iter().find(|m| m.production && m.origin == self.origin && m.path == module)?;
-            // A re-export of what is below: `pub use migration::Migration`.
+            // A re-export from below: `pub use migration::Migration`.
             let below = |re_export: &PathInCode| {
                 let named = re_export.segments.last() == Some(name) && re_export.within == here.path;
                 let (target, more) = here.resolve_written(modules, re_export).filter(|_| named)?;
@@ -141,7 +140,7 @@ impl Module {
         Some(module)
     }
 
-    /// The module that a path as it is written leads into, and what follows its name.
+    /// The module that a path leads into as written, and the rest of the path.
     fn resolve_written<'m>(
         &self,
         modules: &'m [Module],
@@ -159,8 +158,8 @@ impl Module {
             }
             "self" => rest = &rest[1..],
             "super" => {}
-            // A module beside this one's own code, which inner modules may
-            // have taken over with `use super::*`.
+            // A module beside this one's own code, which inner modules may import
+            // with `use super::*`.
             child => {
                 let inside = |module: &[String]| [module, &[child.to_owned()]].concat();
                 target = [&path.within, &self.path]
@@ -182,7 +181,7 @@ impl Module {
     }
 }
 
-/// Walks through tokens, collecting.
+/// Walks through tokens and collects paths.
 struct Reader {
     within: Vec<String>,
     paths: Vec<PathInCode>,
@@ -192,7 +191,7 @@ struct Reader {
 
 const ITEMS: [&str; 9] = ["fn", "struct", "enum", "union", "trait", "impl", "const", "static", "macro_rules"];
 
-/// After these a path may begin with `::`.
+/// A path may begin with `::` after these.
 const KEYWORDS: [&str; 9] = ["as", "dyn", "else", "for", "in", "move", "mut", "return", "use"];
 
 impl Reader {
@@ -226,7 +225,7 @@ impl Reader {
                     if top && ITEMS.contains(&text.as_str()) {
                         self.items.push((ident.span().start().line, text));
                     }
-                    // Not the rest of a path with type arguments: `Vec::<u8>::new`.
+                    // Skip the rest of a path with type arguments: `Vec::<u8>::new`.
                     let generic = matches!(tokens.get(at.wrapping_sub(3)), Some(TokenTree::Punct(p)) if p.as_char() == '>');
                     let absolute = at >= 2 && is_colons(&tokens, at - 2) && !generic;
                     at = self.path(&tokens, at, Vec::new(), absolute);
@@ -236,7 +235,8 @@ impl Reader {
         }
     }
 
-    /// Reads a path, or a tree of them, that starts here; returns what is behind it.
+    /// Reads a path, or a tree of paths, that starts here; returns the position after
+    /// it.
     fn path(&mut self, tokens: &[TokenTree], start: usize, before: Vec<String>, absolute: bool) -> usize {
         let mut segments = before;
         let mut at = start;
@@ -302,7 +302,7 @@ fn is_cfg_test(tokens: &[TokenTree]) -> bool {
         && (text == "cfg(test)" || text == "cfg(doctest)" || text.starts_with("cfg(all(test,"))
 }
 
-/// Where the item ends that attributes here belong to.
+/// The end of the item that the attributes here belong to.
 fn behind_item(tokens: &[TokenTree], at: usize) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Punct(punct) => punct.as_char() == ';',

@@ -1,6 +1,6 @@
 -- A schema full of traps: every function and operator that the registry uses, for
--- every type that it might use them on, raises an error here; tables and types by
--- its names lie in wait, too.
+-- every type that it might use them on, raises an error here. It has tables and types
+-- of the registry's names as well.
 CREATE SCHEMA evil;
 GRANT USAGE, CREATE ON SCHEMA evil TO PUBLIC;
 

@@ -6,12 +6,12 @@ SET enable_indexscan = off SET enable_bitmapscan = off AS $$
           UNION ALL SELECT cache_id, 1, nonce FROM bustard.event) AS s
     WHERE cache_id IN (1, (SELECT id FROM bustard.cache WHERE name = $1))
 $$;
--- Caches for which the function, the view and the definition do not agree.
+-- Caches for which the function, the view and the definition disagree.
 CREATE VIEW public.disagreement AS
 SELECT name FROM bustard.caches
 WHERE version IS DISTINCT FROM bustard.get_version(name)
    OR version IS DISTINCT FROM public.oracle(name);
--- And whether the grand total is one.
+-- Reports a wrong grand total.
 CREATE VIEW public.wrong_total AS
 SELECT 1 FROM bustard.base WHERE cache_id <> 0
 HAVING (sum(n), bit_xor(nonce)) <> (SELECT n, nonce FROM bustard.base WHERE cache_id = 0);

@@ -1,5 +1,6 @@
-//! P3: any number of runners started together apply each migration exactly
-//! once, and all of them exit 0; whoever cannot wait is told who holds the lock.
+//! Tests P3: any number of runners started together apply each migration exactly
+//! once, and all of them exit 0. A runner that cannot wait is told who holds the
+//! lock.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use bustard::{App, Event, Migration, Migrator};
 const RUNNERS: usize = 16;
 const MIGRATIONS: i64 = 50;
 
-/// Each migration writes down that it ran, where nothing keeps it from doing so
-/// twice, and registers a cache.
+/// Each migration inserts a row to show that it ran, with no constraint against a
+/// second one, and registers a cache.
 fn pending() -> Project {
     let project = Project::new();
     for number in 1..=MIGRATIONS {
@@ -29,7 +30,7 @@ fn pending() -> Project {
     project
 }
 
-/// Starts a runner, which the database knows by its number.
+/// Starts a runner, which has a number in the database.
 fn runner(subject: &Subject<'_>, number: usize, arguments: &[&str]) -> Running {
     let mut command = subject.command(arguments);
     if subject.engine() == Engine::Postgres {
@@ -42,8 +43,8 @@ fn start(subject: &Subject<'_>, arguments: &[&str]) -> Vec<Running> {
     (0..RUNNERS).map(|number| runner(subject, number, arguments)).collect()
 }
 
-/// The checker: every migration once, and everybody but those who were killed
-/// content. What each transaction does beside is counted by its invalidation.
+/// The checker: every migration ran once, and every runner that was not killed exited
+/// 0. The other effects of each transaction are counted by its invalidation.
 fn check(subject: &Subject<'_>, outcomes: &[Outcome]) -> Result<(), String> {
     subject.quiet();
     for outcome in outcomes {
@@ -69,7 +70,7 @@ fn check(subject: &Subject<'_>, outcomes: &[Outcome]) -> Result<(), String> {
     Ok(())
 }
 
-/// Each migration is in the report of one runner only, unless that was killed.
+/// Each migration is in the report of exactly one runner, unless that one was killed.
 fn check_reports(outcomes: &[Outcome]) {
     let mut reported = BTreeSet::new();
     for line in outcomes.iter().flat_map(|outcome| outcome.stdout.lines()) {
@@ -93,8 +94,8 @@ fn everybody(subject: &Subject<'_>, arguments: &[&str]) {
     assert_eq!(codes, RUNNERS);
 }
 
-/// The same, with one runner killed when about half of the work is done: on
-/// PostgreSQL the one that holds the lock at that moment.
+/// The same, with one runner killed after about half of the work: on PostgreSQL the
+/// one that holds the lock at that moment.
 #[track_caller]
 fn everybody_but_one(subject: &Subject<'_>) {
     let mut runners = start(subject, &["migrate"]);
@@ -110,15 +111,15 @@ fn everybody_but_one(subject: &Subject<'_>) {
             );
             let mut victim = None;
             wait_until("half of the work is done", || half_done_on_postgres(&mut client));
-            wait_until("somebody holds the lock", || {
+            wait_until("a runner holds the lock", || {
                 victim = client.query_opt(&holder, &[]).expect("the query runs");
                 victim.is_some()
             });
-            victim.expect("somebody holds the lock").get::<_, i32>(0) as usize
+            victim.expect("a runner holds the lock").get::<_, i32>(0) as usize
         }
         Engine::Sqlite => {
             let connection = subject.sqlite();
-            // A busy database or one without the table: not yet.
+            // The database is busy or has no such table yet.
             let applied = || connection.query_row("SELECT count(*) FROM log", [], |row| row.get::<_, i64>(0));
             wait_until("half of the work is done", || applied().is_ok_and(|count| count >= MIGRATIONS / 3));
             RUNNERS / 2
@@ -136,7 +137,7 @@ fn everybody_but_one(subject: &Subject<'_>) {
 }
 
 fn half_done_on_postgres(client: &mut postgres::Client) -> bool {
-    // Not there yet, at first.
+    // The table does not exist at first.
     client.query_one("SELECT count(*) FROM log", &[]).is_ok_and(|row| row.get::<_, i64>(0) >= MIGRATIONS / 3)
 }
 
@@ -179,9 +180,9 @@ fn sixteen_in_one_transaction_each() {
     }
 }
 
-/// All of them have planned everything before the first may begin.
+/// All runners have planned everything before the first may begin.
 #[test]
-fn those_who_planned_what_another_has_done_meanwhile() {
+fn a_plan_that_another_run_has_applied_is_made_again() {
     let project = pending();
     let subject = Subject::new(Engine::Postgres, &project);
     let mut holder = subject.client();
@@ -198,9 +199,9 @@ fn those_who_planned_what_another_has_done_meanwhile() {
     check_reports(&outcomes);
 }
 
-/// A run that finds nothing left to do has not invalidated anything.
+/// A run that finds nothing left has not invalidated anything.
 #[test]
-fn the_last_of_two_changes_nothing() {
+fn the_second_of_two_changes_nothing() {
     let project = pending();
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let subject = Subject::new(engine, &project);
@@ -213,7 +214,7 @@ fn the_last_of_two_changes_nothing() {
 }
 
 #[test]
-fn whoever_cannot_wait_is_told_for_whom_on_postgresql() {
+fn the_lock_timeout_names_the_holder_on_postgresql() {
     let project = pending();
     let subject = Subject::new(Engine::Postgres, &project);
     let mut holder = subject.client();
@@ -238,32 +239,32 @@ fn whoever_cannot_wait_is_told_for_whom_on_postgresql() {
 }
 
 #[test]
-fn whoever_cannot_wait_is_told_on_sqlite() {
+fn the_lock_timeout_is_reported_on_sqlite() {
     let project = pending();
     let subject = Subject::new(Engine::Sqlite, &project);
     let other = subject.sqlite();
-    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else is there");
+    other.execute_batch("BEGIN IMMEDIATE").expect("no other session is connected");
     subject.bustard(&["migrate", "--lock-wait", "200ms"]).exits(5).complains("still locked after 200ms");
     other.execute_batch("ROLLBACK").expect("it ends");
     subject.bustard(&["migrate", "--lock-wait", "200ms"]).success();
 }
 
-/// A writer that has begun to write the file itself keeps readers out as well:
-/// the time-out is the same.
+/// A writer that has begun to write the file itself blocks readers as well: the
+/// time-out is the same.
 #[test]
-fn whoever_cannot_even_read_is_told_on_sqlite() {
+fn the_lock_timeout_of_a_reader_is_reported_on_sqlite() {
     let project = pending();
     let subject = Subject::new(Engine::Sqlite, &project);
     subject.execute("CREATE TABLE other (id int)");
     let other = subject.sqlite();
-    other.execute_batch("BEGIN EXCLUSIVE").expect("nobody else is there");
+    other.execute_batch("BEGIN EXCLUSIVE").expect("no other session is connected");
     subject.bustard(&["migrate", "--lock-wait", "200ms"]).exits(5).complains("still locked after 200ms");
     other.execute_batch("ROLLBACK").expect("it ends");
     subject.bustard(&["migrate", "--lock-wait", "200ms"]).success();
 }
 
 #[test]
-fn no_lock_is_found_out() {
+fn a_run_without_a_lock_is_found() {
     let project = pending();
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let subject = Subject::new(engine, &project).faulty("no-lock");
@@ -272,29 +273,31 @@ fn no_lock_is_found_out() {
     }
 }
 
-/// PostgreSQL remembers what it has not found, and hears of what others have
-/// made when a transaction begins: here that is before the others have committed.
+/// PostgreSQL caches failed look-ups, and processes the invalidations of others at
+/// the start of a transaction, which here is before the others have committed.
 #[test]
 fn tables_made_between_begin_and_the_lock_are_seen() {
     let database = Database::new();
     let migrator =
         || Migrator::new().app(App::new("main").migration("V1__a", Migration::new().sql("SELECT 1")));
     let mut holder = database.client();
-    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).expect("nobody has it");
+    holder
+        .batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))
+        .expect("no session holds it");
 
     let proxy = Proxy::start(database.cluster().port());
     let mut late =
         postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).expect("it connects");
-    // The moment between BEGIN and what follows it becomes half a second.
+    // The moment between BEGIN and the next statement becomes half a second.
     proxy.set_latency(Duration::from_millis(250));
     let (sender, waits) = std::sync::mpsc::channel();
     let told = move |event: &Event| {
         if let Event::Waiting = event {
-            sender.send(()).expect("somebody listens");
+            sender.send(()).expect("the receiver is open");
         }
     };
     let late = std::thread::spawn(move || migrator().on_event(told).run(&mut late));
-    // Once it has looked in vain, everything that the next look needs is remembered.
+    // After one failed look-up, everything that the next one needs is cached.
     waits.recv().expect("it waits for the lock");
     database.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \

@@ -1,4 +1,4 @@
-//! Where the programs of servers are, and as whom they may run.
+//! Finds the programs of servers, and the user that they run as.
 
 use std::env;
 use std::os::unix::fs::MetadataExt;
@@ -34,8 +34,8 @@ impl Binaries {
         })
     }
 
-    /// A program that starts, initialises or runs the server: as an
-    /// unprivileged user when we are root, as PostgreSQL demands.
+    /// A program that starts, initialises or runs the server. If the tests run as
+    /// root, it runs as an unprivileged user, as PostgreSQL demands.
     pub fn server_command(&self, program: &str) -> Command {
         let mut command = Command::new(self.directory.join(program));
         clean_environment(&mut command);
@@ -56,15 +56,15 @@ impl Binaries {
     }
 }
 
-/// Another server's program, the first of these names that is installed, to be
-/// run as an unprivileged user when we are root.
+/// Another server's program, the first of these names that is installed. If the tests
+/// run as root, it runs as an unprivileged user.
 ///
 /// # Panics
 ///
 /// When there is none: a missing server is a failure, never a skipped test.
 pub fn server_program(names: &[&str]) -> Command {
     let path = env::var_os("PATH").unwrap_or_default();
-    // Debian's are where only root looks.
+    // Debian puts them where only root's search path leads.
     let usual = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
     let directories: Vec<_> = env::split_paths(&path).chain(usual).collect();
     let found = names.iter().find_map(|name| {
@@ -89,7 +89,7 @@ fn executable(program: &Path) -> bool {
     program.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
-/// User and group for the server, when ours would be refused.
+/// User and group for the server, if the tests run as root.
 pub fn unprivileged() -> Option<(u32, u32)> {
     static FOUND: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *FOUND.get_or_init(|| {
@@ -112,8 +112,8 @@ fn id(which: &str, user: Option<&str>) -> Option<u32> {
 }
 
 fn search() -> Option<PathBuf> {
-    // A directory named on purpose is the only one looked at: falling through
-    // to another version would test something else than was asked for.
+    // A directory that was given explicitly is the only one searched: another version
+    // would not be the one that was asked for.
     if let Some(named) = env::var_os("BUSTARD_PG_BIN") {
         return usable(Path::new(&named));
     }
@@ -127,8 +127,8 @@ fn search() -> Option<PathBuf> {
         .or_else(newest_of_debian)
 }
 
-/// `directory` if both programs that a cluster needs are in it; or where they really
-/// are, if these are links to them, since the others are there.
+/// Returns `directory` if both programs that a cluster needs are in it. If they are
+/// links, returns the directory of their targets, which has the other programs.
 fn usable(directory: &Path) -> Option<PathBuf> {
     let real = directory.join("initdb").canonicalize().ok()?.parent()?.to_path_buf();
     let has_both =
@@ -150,7 +150,7 @@ fn newest_of_debian() -> Option<PathBuf> {
     found.pop().map(|(_, directory)| directory)
 }
 
-/// Nothing of the caller's libpq settings or language may leak in.
+/// Keeps the caller's libpq settings and language out of the environment.
 fn clean_environment(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {

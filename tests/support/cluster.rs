@@ -1,6 +1,6 @@
-//! A private PostgreSQL cluster: made by `initdb` in a short temporary
-//! directory, run on a Unix socket and a free port, gone when the test process
-//! is gone, however it went.
+//! A private PostgreSQL cluster: created by `initdb` in a short temporary directory,
+//! and run on a Unix socket and a free port. It is removed when the test process
+//! ends, in whatever way.
 
 use std::fs;
 use std::io::Write;
@@ -20,13 +20,12 @@ use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 /// The contents of `pg_hba.conf` unless told otherwise: no passwords.
 const LOCAL_TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
 
-/// What `pg_hba.conf` begins with, so that tests and standbys get in.
+/// The first lines of `pg_hba.conf`, which admit tests and standbys.
 const FOR_US: &str = "local all postgres trust\nlocal replication postgres trust\nhost replication postgres 127.0.0.1/32 trust\n";
 
-/// Durability against a crash of the machine is of no use here. What a commit
-/// promises against `kill -9` of the server is kept: `synchronous_commit` stays
-/// on. Shared memory goes into the directory, so that a killed server leaves
-/// nothing in `/dev/shm`.
+/// Durability against a crash of the machine is of no use here. A commit survives
+/// `kill -9` of the server, since `synchronous_commit` stays on. Shared memory is in
+/// the directory, so that a killed server leaves nothing in `/dev/shm`.
 const SETTINGS: &[(&str, &str)] = &[
     ("fsync", "off"),
     ("full_page_writes", "off"),
@@ -54,18 +53,18 @@ impl Cluster {
         SHARED.get_or_init(|| Cluster::start_with(&[]))
     }
 
-    /// A cluster of one's own with these settings, stopped and removed on drop.
+    /// Starts a private cluster with these settings, stopped and removed on drop.
     pub fn start_with(settings: &[(&str, &str)]) -> Cluster {
         Cluster::start(settings, LOCAL_TRUST, None)
     }
 
-    /// As [`Cluster::start_with`], with this `pg_hba.conf`. The superuser
-    /// `postgres` always gets in over the Unix socket.
+    /// Does the same as [`Cluster::start_with`], with this `pg_hba.conf`. The
+    /// superuser `postgres` is always admitted over the Unix socket.
     pub fn start_with_hba(settings: &[(&str, &str)], hba: &str) -> Cluster {
         Cluster::start(settings, hba, None)
     }
 
-    /// A cluster that speaks TLS with this certificate.
+    /// Starts a cluster that speaks TLS with this certificate.
     pub fn start_with_tls(certificates: &Certificates) -> Cluster {
         Cluster::start(&[("ssl", "on")], LOCAL_TRUST, Some(certificates))
     }
@@ -96,7 +95,7 @@ impl Cluster {
         Cluster::run(directory, watchdog)
     }
 
-    /// Starts a server on what the directory holds.
+    /// Starts a server on the directory's contents.
     pub(super) fn run(directory: PathBuf, watchdog: Watchdog) -> Cluster {
         let mut cluster = Cluster { directory, port: 0, server: Mutex::new(None), watchdog };
         // Another process may take a free port before the server does.
@@ -157,16 +156,16 @@ impl Cluster {
     pub fn kill9(&self) {
         let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
         let mut server = server.take().expect("the server runs");
-        // The children of a killed postmaster exit by themselves, but only when
-        // they next wait: one may still answer a last query. Where the system
-        // does not list them, that is all there is.
+        // The children of a killed postmaster exit by themselves, but only when they
+        // next wait: one may still answer a last query. They are only awaited where
+        // the system lists them.
         let pid = server.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        // Before the pid is reaped and may be anyone's.
+        // Kill before the pid is reaped and may belong to another process.
         self.watchdog.watch(0);
         server.kill().expect("the server can be killed");
         for child in children.unwrap_or_default().split_whitespace() {
-            // It may be gone already.
+            // The process may have ended already.
             let _ = Command::new("sh")
                 .args(["-c", "kill -s KILL \"$1\"", "kill", child])
                 .stderr(Stdio::null())
@@ -175,8 +174,8 @@ impl Cluster {
         server.wait().expect("the server can be reaped");
     }
 
-    /// Stops the server if it runs (`mode` is the signal: `TERM` waits for
-    /// clients, `INT` throws them out, `QUIT` leaves crash recovery to do).
+    /// Stops the server if it runs. `mode` is the signal: `TERM` waits for clients,
+    /// `INT` disconnects them, `QUIT` leaves crash recovery to the next start.
     pub fn stop(&self, mode: &str) {
         let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
         if let Some(mut server) = server.take() {
@@ -189,10 +188,11 @@ impl Cluster {
     /// Changes a setting that needs no restart.
     pub fn set(&self, setting: &str, value: &str) {
         let mut client = self.client("postgres");
-        // Not in one message, which would be one transaction.
+        // Two messages, since one would be one transaction.
         client.batch_execute(&format!("ALTER SYSTEM SET {setting} = '{value}'")).expect("it can be set");
         client.batch_execute("SELECT pg_reload_conf()").expect("it can be reloaded");
-        // In sessions that begin from now on; other processes have been sent the signal before.
+        // The setting holds in new sessions; other processes have been sent the
+        // signal before.
         wait_until("the setting is in force", || {
             let mut client = self.client("postgres");
             let pending = "SELECT count(*) FROM pg_file_settings AS f, pg_settings AS s
@@ -219,7 +219,7 @@ impl Cluster {
         });
     }
 
-    /// Starts the server and waits until it answers; what it logged if it exits.
+    /// Starts the server and waits until it answers. If it exits, returns its log.
     fn launch(&self) -> Result<(), String> {
         let old_log = self.log().len();
         let log = fs::File::options()
@@ -263,7 +263,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Appended, so that the last one wins and `ALTER SYSTEM` still can.
+/// Appended, so that the last value wins and `ALTER SYSTEM` still works.
 pub(super) fn write_configuration<'s>(
     data: &Path,
     settings: impl IntoIterator<Item = &'s (&'s str, &'s str)>,

@@ -1,4 +1,4 @@
-//! A database for one test, in the shared cluster or in one of its own.
+//! A database for one test, in the shared cluster or in a private one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +11,7 @@ use super::process::{Outcome, PATIENCE, wait_until};
 /// Rows as `psql` prints them: text, NULL as the empty string.
 pub type Rows = Vec<Vec<String>>;
 
-/// A fresh database; dropped with everything connected to it.
+/// A new database. Dropping it ends all connections to it.
 #[derive(Debug)]
 pub struct Database<'cluster> {
     cluster: &'cluster Cluster,
@@ -31,7 +31,8 @@ impl<'cluster> Database<'cluster> {
         Database::from_template(cluster, "template1")
     }
 
-    /// A copy of this one, to which nobody may be connected for that.
+    /// Returns a copy of this database. No session may be connected to the original
+    /// meanwhile.
     pub fn copy(&self) -> Database<'cluster> {
         Database::from_template(self.cluster, &self.name)
     }
@@ -54,17 +55,17 @@ impl<'cluster> Database<'cluster> {
         self.cluster
     }
 
-    /// For the superuser, over TCP.
+    /// The superuser's URL, over TCP.
     pub fn url(&self) -> String {
         self.url_as("postgres")
     }
 
-    /// For this role (or `role:password`), over TCP.
+    /// The URL for this role (or `role:password`), over TCP.
     pub fn url_as(&self, role: &str) -> String {
         self.cluster.url(role, &self.name)
     }
 
-    /// For the superuser, over the Unix socket.
+    /// The superuser's URL, over the Unix socket.
     pub fn socket_url(&self) -> String {
         self.cluster.socket_url("postgres", &self.name)
     }
@@ -79,8 +80,8 @@ impl<'cluster> Database<'cluster> {
         Client::connect(&self.url_as(role), NoTls).expect("the role connects")
     }
 
-    /// A new login role of this database's own, with these attributes and
-    /// without rights, named `{database}_{suffix}`: roles belong to the cluster.
+    /// Creates a login role for this database, with these attributes and without
+    /// rights. Its name is `{database}_{suffix}`, since roles belong to the cluster.
     pub fn create_role(&self, suffix: &str, attributes: &str) -> String {
         let role = format!("{}_{suffix}", self.name);
         self.client()
@@ -89,7 +90,8 @@ impl<'cluster> Database<'cluster> {
         role
     }
 
-    /// For every new connection to this database, as in `("search_path", "evil, public")`.
+    /// Sets a parameter for every new connection to this database, as in
+    /// `("search_path", "evil, public")`.
     pub fn set(&self, setting: &str, value: &str) {
         self.client()
             .batch_execute(&format!("ALTER DATABASE {} SET {setting} = {value}", self.name))
@@ -103,8 +105,8 @@ impl<'cluster> Database<'cluster> {
         outcome.stdout.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
     }
 
-    /// Runs SQL with `psql` as a role. Errors are on stderr with their SQLSTATE,
-    /// as in `ERROR:  42704: …`, and end the script with exit code 1.
+    /// Runs SQL with `psql` as a role. Errors are on stderr with their SQLSTATE, as
+    /// in `ERROR:  42704: …`, and end the script with exit code 1.
     pub fn psql_as(&self, role: &str, sql: &str) -> Outcome {
         let mut psql = Binaries::find().client_command("psql");
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
@@ -134,7 +136,7 @@ impl<'cluster> Database<'cluster> {
         }
     }
 
-    /// Polls until a query says true.
+    /// Polls until a query returns true.
     #[track_caller]
     pub fn wait_until(&self, sql: &str) {
         let mut client = self.client();
@@ -144,8 +146,9 @@ impl<'cluster> Database<'cluster> {
         });
     }
 
-    /// What `pg_dump --schema-only` says, without what differs between dumps of
-    /// the same schema. `options` are pg_dump's, such as `--exclude-schema=bustard`.
+    /// The output of `pg_dump --schema-only` without the lines that differ between
+    /// dumps of the same schema. `options` are pg_dump's, such as
+    /// `--exclude-schema=bustard`.
     #[track_caller]
     pub fn dump_schema(&self, options: &[&str]) -> String {
         let mut dump = Binaries::find().client_command("pg_dump");
@@ -161,8 +164,8 @@ impl<'cluster> Database<'cluster> {
 
 impl Drop for Database<'_> {
     fn drop(&mut self) {
-        // The cluster goes soon, and a server that a test has killed cannot be
-        // asked: what fails here fails no test.
+        // The cluster is removed soon, and a server that a test has killed cannot be
+        // asked. A failure here fails no test.
         let Ok(mut client) = postgres::Config::new()
             .host_path(self.cluster.directory())
             .port(self.cluster.port())
@@ -184,7 +187,7 @@ impl Drop for Database<'_> {
     }
 }
 
-/// Lines of a dump that tell nothing about the schema. `\restrict` carries a
+/// Reports lines of a dump that are not about the schema. `\restrict` carries a
 /// random token since the minor releases of August 2025.
 pub(super) fn is_noise(line: &str) -> bool {
     let comment = line == "--"

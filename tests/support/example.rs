@@ -1,11 +1,11 @@
-//! The package's examples, built as the tests are.
+//! Builds the package's examples, with the features of the tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds an example, which `cargo test --test …` does not do by itself;
-/// returns where it is.
+/// Builds an example, which `cargo test --test …` does not do by itself, and returns
+/// its path.
 pub fn example(name: &str) -> PathBuf {
     let mut cargo = cargo(&["build", "--quiet", "--example", name]);
     assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo starts").success());
@@ -13,14 +13,14 @@ pub fn example(name: &str) -> PathBuf {
     program.with_extension(env::consts::EXE_EXTENSION)
 }
 
-/// Cargo with the features, the profile and the environment that the tests were built
-/// with, so that nothing is built twice.
+/// Cargo with the features, the profile and the environment of the tests' own build,
+/// so that nothing is built twice.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(arguments);
-    // What Cargo tells a test of its package. Some build scripts run again when it
-    // changes, and all that depends on them is compiled again: for this, and for the
-    // next build without it.
+    // Cargo's variables about the package. Some build scripts run again when they
+    // change, and all that depends on them is compiled again: in this build, and in
+    // the next one without them.
     for (name, _) in env::vars_os() {
         let starts = |start| name.to_string_lossy().starts_with(start);
         if ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "OUT_DIR"].into_iter().any(starts)

@@ -1,5 +1,5 @@
-//! A private PgBouncer before a cluster, in transaction pooling, gone when the test
-//! process is gone, however it went.
+//! A private PgBouncer before a cluster, in transaction pooling. It is removed when
+//! the test process ends, in whatever way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// One that lets these roles in, and gives each transaction another connection to
-    /// the server than the last one had, if there is another.
+    /// Starts a PgBouncer that admits these roles. Each transaction gets another
+    /// connection to the server than the last one had, if there is another.
     pub fn start(cluster: &Cluster, roles: &[&str]) -> PgBouncer {
         let directory = make_directory("bustard-pool-");
         let watchdog = Watchdog::over(&directory);
@@ -69,7 +69,7 @@ impl PgBouncer {
         panic!("PgBouncer does not start:\n{}", read_log(&directory))
     }
 
-    /// The URL of a database of the cluster, through here.
+    /// The URL of a database of the cluster, through this pooler.
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
@@ -92,7 +92,7 @@ impl PgBouncer {
 
 impl Drop for PgBouncer {
     fn drop(&mut self) {
-        // Before the pid is reaped and may be anyone's.
+        // Kill before the pid is reaped and may belong to another process.
         self.watchdog.watch(0);
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,5 +1,5 @@
-//! Running programs: with a deadline, with everything that they said kept for
-//! the message of a failing test, and with signals.
+//! Runs programs with a deadline and with signals, and keeps all their output for the
+//! message of a failing test.
 
 use std::fmt;
 use std::fs::File;
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::pty::{self, OpenptFlags};
 
-/// How long anything may take before a test says that it hangs. Generous, for
-/// loaded machines: a passing test never waits this long.
+/// How long any operation may take before a test reports a hang. Generous, for loaded
+/// machines: a passing test never waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Polls until `condition` holds.
@@ -34,7 +34,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Sends a signal (`INT`, `TERM`, `STOP`, …) to one process.
 #[track_caller]
 pub fn send_signal(pid: u32, signal: &str) {
-    // The shell's own `kill`: slim systems have no other.
+    // The shell's built-in `kill`: small systems have no other.
     let sent = Command::new("sh")
         .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal, &pid.to_string()])
         .status()
@@ -42,7 +42,7 @@ pub fn send_signal(pid: u32, signal: &str) {
     assert!(sent.success(), "SIG{signal} could not be sent to process {pid}");
 }
 
-/// How a program ended and what it said.
+/// A program's exit code and output.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The exit code; `None` if a signal ended it.
@@ -54,7 +54,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Runs a program to its end. Hanging for [`PATIENCE`] kills it.
+    /// Runs a program to its end. A hang of [`PATIENCE`] kills it.
     pub fn of(command: Command) -> Outcome {
         let shown = shown(&command);
         let output = assert_cmd::Command::from_std(command)
@@ -64,7 +64,7 @@ impl Outcome {
         Outcome::new(output.status, &output.stdout, &output.stderr, shown)
     }
 
-    /// Runs a program to its end, however long it takes: Cargo, on a build from nothing.
+    /// Runs a program to its end without a deadline: Cargo, on a cold build.
     pub fn of_build(mut command: Command) -> Outcome {
         let shown = shown(&command);
         let output = command.stdin(Stdio::null()).output();
@@ -109,7 +109,7 @@ impl Outcome {
         self
     }
 
-    /// Standard output, which must be one JSON document and nothing else.
+    /// Parses standard output, which must be exactly one JSON document.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self}"))
@@ -124,19 +124,19 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A program that runs beside the test. Dropping it kills it.
+/// A program that runs concurrently. Dropping it kills it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     stdout: Stream,
     stderr: Stream,
-    /// The other end of its terminal, if it has one.
+    /// The controlling end of its terminal, if it has one.
     terminal: Option<File>,
     command: String,
 }
 
 impl Running {
-    /// Starts it with both its outputs captured.
+    /// Starts it and captures both outputs.
     pub fn start(mut command: Command) -> Running {
         let shown = shown(&command);
         let mut child = command
@@ -150,14 +150,14 @@ impl Running {
         Running { child, stdout, stderr, terminal: None, command: shown }
     }
 
-    /// Starts it on a terminal of its own: what appears there, what was typed
-    /// included, is its standard output.
+    /// Starts it on a terminal of its own. Standard output is all that appears there,
+    /// including typed text.
     pub fn on_terminal(mut command: Command) -> Running {
         let shown = shown(&command);
         let terminal = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
         pty::grantpt(&terminal).and_then(|()| pty::unlockpt(&terminal)).expect("the terminal is ours");
         let path = pty::ptsname(&terminal, Vec::new()).expect("it has a name");
-        // Not to become that of the tests.
+        // The terminal must not become that of the tests.
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let theirs = || fs::open(&path, flags, Mode::empty()).expect("the terminal opens");
         let child = command
@@ -166,8 +166,8 @@ impl Running {
             .stderr(theirs())
             .spawn()
             .unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
-        // With it go our copies of the child's end: when the child closes its own,
-        // reading ends.
+        // Dropping it closes our copies of the child's end. Then reading ends when
+        // the child closes its own.
         drop(command);
         let terminal = File::from(terminal);
         let stdout = Stream::read(terminal.try_clone().expect("files can be shared"));
@@ -185,7 +185,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Whether it has not ended yet.
+    /// Reports whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }
@@ -196,7 +196,7 @@ impl Running {
         send_signal(self.id(), signal);
     }
 
-    /// `kill -9`, and the outcome. It may have ended before.
+    /// Kills it with `kill -9` and returns the outcome. It may have ended before.
     #[track_caller]
     pub fn kill9(mut self) -> Outcome {
         // A process that has ended but is not reaped can still be signalled.
@@ -212,7 +212,7 @@ impl Running {
         });
     }
 
-    /// What it has written to standard output so far.
+    /// Its standard output so far.
     pub fn stdout_so_far(&self) -> String {
         String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
     }
@@ -246,7 +246,7 @@ impl Drop for Running {
     }
 }
 
-/// One output, read as it comes so that the program never blocks on a full pipe.
+/// One output, read as it arrives so that the program never blocks on a full pipe.
 #[derive(Debug)]
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -278,7 +278,7 @@ impl Stream {
     }
 }
 
-/// The command line, without its environment: that may hold passwords.
+/// The command line without its environment, which may hold passwords.
 fn shown(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())

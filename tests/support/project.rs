@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 use super::process::{Outcome, Running};
 
-/// A directory of one test's own; removed on drop.
+/// A temporary directory for one test; removed on drop.
 #[derive(Debug)]
 pub struct Project {
     directory: TempDir,
 }
 
 impl Project {
-    /// An empty directory.
+    /// Creates an empty directory.
     pub fn new() -> Project {
         let directory = tempfile::Builder::new()
             .prefix("bustard-project-")
@@ -25,7 +25,7 @@ impl Project {
         Project { directory }
     }
 
-    /// A copy of the example forum's files, where the README's commands find it.
+    /// Copies the example forum's files to where the README's commands find them.
     pub fn forum() -> Project {
         let project = Project::new();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/forum");
@@ -33,12 +33,12 @@ impl Project {
         project
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Writes a file, and the directories above it.
+    /// Writes a file and creates its directories.
     pub fn file(&self, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> &Project {
         let path = self.path().join(name);
         let parent = path.parent().expect("a file has a directory");
@@ -47,8 +47,8 @@ impl Project {
         self
     }
 
-    /// Writes this many migrations of SQL into `migrations`, the first of which
-    /// registers a cache.
+    /// Writes this many SQL migrations into `migrations`. The first one registers a
+    /// cache.
     pub fn numbered_migrations(&self, count: usize) -> &Project {
         for number in 1..=count {
             let register = if number == 1 { "-- bustard: register cache numbers\n" } else { "" };
@@ -103,8 +103,8 @@ impl Project {
         Running::start(self.command(arguments))
     }
 
-    /// The command, for tests that set its environment: nothing of the
-    /// caller's is there but PATH, and colours are off.
+    /// The command, for tests that set its environment. It inherits only PATH, and
+    /// colours are off.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_bustard")), arguments)
     }
@@ -127,7 +127,7 @@ impl Project {
         format!("sqlite:{}", self.path().join(name).display())
     }
 
-    /// A connection to a SQLite file here, which is made if it is missing.
+    /// Connects to a SQLite file here, which is created if it is missing.
     pub fn sqlite(&self, name: &str) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path().join(name)).expect("the file opens")
     }
@@ -139,8 +139,8 @@ impl Project {
     }
 }
 
-/// Every object of a SQLite file with its SQL, in order of kind and name.
-/// Indexes that constraints brought have no SQL, but a name.
+/// Every object of a SQLite file with its SQL, sorted by kind and name. Indexes that
+/// belong to constraints have a name, but no SQL.
 #[track_caller]
 fn sqlite_schema(path: &Path) -> String {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -156,7 +156,7 @@ fn sqlite_schema(path: &Path) -> String {
     lines.expect("sqlite_master is readable").map(|line| line.expect("sqlite_master is text")).collect()
 }
 
-/// Copies what a run reads: configurations and SQL.
+/// Copies the files that a run reads: configurations and SQL.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the directory is made");
     for entry in fs::read_dir(from).expect("the directory is readable") {

@@ -1,13 +1,12 @@
-//! A TCP proxy before a PostgreSQL server that counts round trips, adds
-//! latency, and cuts connections at a chosen place. It needs nothing but the
-//! standard library, so that benches can use the file by its path.
+//! A TCP proxy before a PostgreSQL server that counts round trips, adds latency, and
+//! cuts connections at a chosen place. It uses only the standard library, so that
+//! benches can include the file by its path.
 //!
-//! A round trip is counted when something from the server reaches a client that
-//! has sent something since it was last reached. What a client sends ahead,
-//! without waiting, is therefore part of one round trip, and a farewell that
-//! nobody answers is none. On a fast machine a client's next message may look
-//! late although it was sent without waiting; a latency of a few milliseconds
-//! makes the count exact.
+//! A round trip is counted when data from the server reaches a client that has sent
+//! something since data last reached it. Messages that a client sends without waiting
+//! are therefore part of one round trip, and a final message without a reply is none.
+//! On a fast machine a client's next message may look late although it was sent
+//! without waiting; a latency of a few milliseconds makes the count exact.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -19,8 +18,8 @@ use std::time::{Duration, Instant};
 /// Round trips of all connections since the proxy started or was reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RoundTrips {
-    /// Until the server was first ready for a query: TLS, start-up, password.
-    /// All of them, if TLS was agreed upon: then the proxy understands no more.
+    /// Until the server was first ready for a query: TLS, start-up, password. If TLS
+    /// was agreed upon, all round trips, since the proxy cannot read more.
     pub connecting: u64,
     /// After that.
     pub connected: u64,
@@ -52,7 +51,7 @@ enum Cut {
 }
 
 impl Proxy {
-    /// A proxy before the server at 127.0.0.1 and this port.
+    /// Starts a proxy before the server at 127.0.0.1 and this port.
     pub fn start(port: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let proxy = Proxy {
@@ -66,8 +65,7 @@ impl Proxy {
                 if lock(&shared).closed {
                     return;
                 }
-                // A server that is away refuses; the client then sees its
-                // connection closed.
+                // If the server is down, the client sees its connection closed.
                 if let (Ok(client), Ok(server)) = (client, TcpStream::connect(upstream)) {
                     connect(client, server, &shared);
                 }
@@ -88,42 +86,42 @@ impl Proxy {
         url.replace(&direct, &through)
     }
 
-    /// What was counted.
+    /// The counts so far.
     pub fn round_trips(&self) -> RoundTrips {
         lock(&self.shared).trips
     }
 
-    /// How many connections were made, those for cancelling included.
+    /// The number of connections, including those for cancelling.
     pub fn connections(&self) -> u64 {
         lock(&self.shared).connections
     }
 
-    /// Counts from zero again.
+    /// Resets the counts to zero.
     pub fn reset(&self) {
         let mut shared = lock(&self.shared);
         shared.trips = RoundTrips::default();
         shared.connections = 0;
     }
 
-    /// Holds everything back for this long, in each direction.
+    /// Delays all data by this long, in each direction.
     pub fn set_latency(&self, latency: Duration) {
         lock(&self.shared).latency = latency;
     }
 
-    /// The server gets this many more protocol messages of connected clients
-    /// whole. The connection that sends the last of them is then cut, and what
-    /// the server answers is lost.
+    /// Lets this many more protocol messages of connected clients reach the server
+    /// whole. The connection that sends the last of them is then cut, and the
+    /// server's reply is lost.
     pub fn cut_after_messages(&self, count: u64) {
         assert!(count > 0, "to cut before anything is sent, use cut()");
         lock(&self.shared).cut = Some(Cut::Messages(count));
     }
 
-    /// The same with bytes: the last message may arrive in part.
+    /// The same in bytes: the last message may arrive in part.
     pub fn cut_after_bytes(&self, count: usize) {
         lock(&self.shared).cut = Some(Cut::Bytes(count));
     }
 
-    /// Cuts all connections that are open now.
+    /// Cuts all open connections.
     pub fn cut(&self) {
         for (client, server) in lock(&self.shared).open.drain(..) {
             hang_up(&client, &server);
@@ -135,19 +133,19 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         lock(&self.shared).closed = true;
         self.cut();
-        // Wakes the listener, so that it sees that it is closed.
+        // Wake the listener, so that it sees the end.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// What both directions of one connection know of each other.
+/// The state that both directions of one connection share.
 #[derive(Debug, Default)]
 struct Conversation {
     /// The client has sent something that the server has not answered.
     asked: bool,
     /// The server was ready for a query once.
     ready: bool,
-    /// The client asked for encryption: one bare byte answers.
+    /// The client asked for encryption: the reply is one byte.
     byte_expected: bool,
     /// Encryption was agreed upon.
     opaque: bool,
@@ -227,7 +225,7 @@ fn listen_to_client(
     }
 }
 
-/// How many of these bytes may still pass, if this is where to cut.
+/// How many of these bytes may still pass, if the connection is cut here.
 fn place_of_cut(cut: &mut Option<Cut>, ends: &[usize], length: usize) -> Option<usize> {
     let place = match cut {
         None => return None,
@@ -259,7 +257,7 @@ fn listen_to_server(mut server: TcpStream, to_client: &Sender<Parcel>, shared: &
     }
 }
 
-/// Hands over what comes when it is due, while `allow` says yes; then hangs up.
+/// Passes on data when it is due, while `allow` returns true; then closes.
 fn deliver(
     parcels: &Receiver<Parcel>,
     mut to: TcpStream,
@@ -275,7 +273,7 @@ fn deliver(
     hang_up(&to, other);
 }
 
-/// Counts what is about to reach the client. False: it must not.
+/// Counts data before it reaches the client. Returns false if it must not.
 fn reach_client(
     bytes: &[u8],
     framer: &mut Framer,
@@ -301,7 +299,7 @@ fn reach_client(
     true
 }
 
-/// Finds where messages end in a stream of them.
+/// Finds the ends of messages in a stream.
 #[derive(Debug)]
 struct Framer {
     /// The first message of a client has a length and a code, but no type.
@@ -315,7 +313,7 @@ struct Message {
     /// 0 for one without a type.
     kind: u8,
     asks_for_encryption: bool,
-    /// Behind its last byte, in what was fed.
+    /// The position after its last byte, in the data that was fed.
     end: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Random numbers that need no library: what is done next, never what is right.
+//! Random numbers without a library. They choose the next action, never the expected
+//! result.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,8 @@ impl Random {
         Random(seed)
     }
 
-    /// Another sequence each time, unless `BUSTARD_SEED` says which. Prints it.
+    /// Starts another sequence each time, or the one of `BUSTARD_SEED`. Prints the
+    /// seed.
     pub fn seeded() -> Random {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
         let seed = std::env::var("BUSTARD_SEED").ok().map(|seed| seed.parse().expect("it is a number"));
@@ -32,12 +34,12 @@ impl Random {
         usize::try_from(self.next() >> 33).expect("31 bits fit") % limit
     }
 
-    /// From nothing to all of it.
+    /// A duration from zero up to this one.
     pub fn part_of(&mut self, duration: Duration) -> Duration {
         duration.mul_f64(self.below(1 << 20) as f64 / f64::from(1 << 20))
     }
 
-    /// True once in so many times.
+    /// Returns true once in this many times.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! A project on one engine, for tests that hold on both; above all for runs
+//! A project on one engine, for tests that hold on both engines, above all for runs
 //! that must fail and leave nothing behind.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::process::Outcome;
 use super::project::Project;
 use super::snapshot::snapshot_settings;
 
-/// A project and a database of its own.
+/// A project with a database of its own.
 #[derive(Debug)]
 pub struct Scene {
     /// `postgres` or `sqlite`, as in the names of variants.
@@ -22,7 +22,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// One on each engine.
+    /// Creates one on each engine.
     pub fn both() -> [Scene; 2] {
         [Scene::postgres(), Scene::sqlite()]
     }
@@ -58,7 +58,7 @@ impl Scene {
         self
     }
 
-    /// Two migrations to which nobody can object.
+    /// Writes two valid migrations.
     pub fn good_files(&self) -> &Scene {
         self.file(
             "V1__base.sql",
@@ -70,7 +70,8 @@ impl Scene {
         )
     }
 
-    /// The same, then one to be objected to, and one that it keeps from running.
+    /// Writes the same two, then a faulty one, and a fourth that does not run because
+    /// of it.
     pub fn bad_file(&self, contents: impl AsRef<[u8]>) -> &Scene {
         self.good_files()
             .file("V3__bad.sql", contents)
@@ -83,7 +84,7 @@ impl Scene {
         self.project.bustard(&[&["migrate", "--database-url", &url], arguments].concat())
     }
 
-    /// Runs SQL behind Bustard's back.
+    /// Runs SQL without Bustard.
     #[track_caller]
     pub fn execute(&self, sql: &str) {
         match &self.database {
@@ -118,8 +119,8 @@ impl Scene {
         self.value(&format!("SELECT {list} FROM {table}"))
     }
 
-    /// Everything in the database: each object and each row, history and
-    /// registry included.
+    /// A dump of the whole database: each object and each row, history and registry
+    /// included.
     #[track_caller]
     pub fn contents(&self) -> String {
         match &self.database {
@@ -145,10 +146,10 @@ impl Scene {
         settings.bind(|| insta::assert_snapshot!(name, text));
     }
 
-    /// Asserts that `migrate` fails with this exit code and exactly one error,
-    /// the snapshot of this name; that a run in one transaction leaves the
-    /// database as it was, and one in several what the error lists; and that
-    /// `--json` prints one document with the same story.
+    /// Asserts that `migrate` fails with this exit code and exactly one error, which
+    /// is the snapshot of this name. A run in one transaction must leave the database
+    /// as it was, and one in several must leave exactly the migrations that the error
+    /// lists. `--json` must print one document with the same content.
     #[track_caller]
     pub fn refuses(&self, code: i32, name: &str) {
         let file = self.project.path().join("app.db");
@@ -199,7 +200,7 @@ impl Scene {
     }
 }
 
-/// What refuses both engines alike: one snapshot for both.
+/// Checks an input that both engines refuse alike, with one snapshot for both.
 #[track_caller]
 pub fn refused_alike(code: i32, name: &str, set_up: impl Fn(&Scene)) {
     for scene in Scene::both() {
@@ -208,7 +209,7 @@ pub fn refused_alike(code: i32, name: &str, set_up: impl Fn(&Scene)) {
     }
 }
 
-/// A snapshot for each engine.
+/// The same with a snapshot for each engine.
 #[track_caller]
 pub fn refused(code: i32, name: &str, set_up: impl Fn(&Scene)) {
     for scene in Scene::both() {
@@ -217,7 +218,7 @@ pub fn refused(code: i32, name: &str, set_up: impl Fn(&Scene)) {
     }
 }
 
-/// Fails with the lines in which two dumps differ.
+/// Panics with the lines in which two dumps differ.
 #[track_caller]
 fn assert_same(before: &str, after: &str, outcome: &Outcome) {
     let gone: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
@@ -233,7 +234,7 @@ fn dump(database: &Database<'_>) -> String {
 }
 
 fn every_row(project: &Project) -> String {
-    // Opening a file that is not there would make it.
+    // Opening a file that is not there would create it.
     if !project.path().join("app.db").exists() {
         return String::new();
     }

@@ -1,6 +1,6 @@
-//! Private Memcached and Redis servers: each on a free port of 127.0.0.1 or a
-//! Unix socket, with a short temporary directory, gone when the test process is
-//! gone, however it went.
+//! Private Memcached and Redis servers: each on a free port of 127.0.0.1 or a Unix
+//! socket, with a short temporary directory. They are removed when the test process
+//! ends, in whatever way.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,20 +14,20 @@ use super::binaries::server_program;
 use super::process::{send_signal, wait_until};
 use super::watchdog::{Watchdog, free_port, make_directory};
 
-/// How long one answer may take before the question is put again.
+/// How long one answer may take before the request is repeated.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// The socket in the server's directory.
 const SOCKET: &str = "socket";
 
-/// What sort of server.
+/// The kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Memcached,
     Redis,
 }
 
-/// A running (or killed) server. It keeps nothing over a restart.
+/// A running (or killed) server. It keeps no data across a restart.
 #[derive(Debug)]
 pub struct Server {
     kind: Kind,
@@ -45,7 +45,7 @@ impl Server {
         Server::start(Kind::Memcached, &[], false)
     }
 
-    /// Memcached on a Unix socket and nowhere else.
+    /// Memcached on a Unix socket only.
     pub fn memcached_on_socket() -> Server {
         Server::start(Kind::Memcached, &["-s", SOCKET], true)
     }
@@ -60,7 +60,7 @@ impl Server {
         Server::start(Kind::Redis, arguments, false)
     }
 
-    /// The same on a Unix socket and nowhere else.
+    /// The same on a Unix socket only.
     pub fn redis_on_socket(arguments: &[&str]) -> Server {
         Server::start(Kind::Redis, &[arguments, &["--unixsocket", SOCKET, "--port", "0"]].concat(), true)
     }
@@ -108,14 +108,14 @@ impl Server {
     /// Kills the server at once. Its port refuses connections from then on.
     pub fn kill9(&self) {
         let mut child = self.child().take().expect("the server runs");
-        // Before the pid is reaped and may be anyone's.
+        // Kill before the pid is reaped and may belong to another process.
         self.watchdog.watch(0);
         child.kill().expect("the server can be killed");
         child.wait().expect("the server can be reaped");
     }
 
-    /// Starts the server again after [`Server::kill9`], on the same port and
-    /// empty; or kills it first.
+    /// Starts the server again after [`Server::kill9`], on the same port and empty. A
+    /// running server is killed first.
     pub fn restart(&self) {
         if self.child().is_some() {
             self.kill9();
@@ -123,8 +123,8 @@ impl Server {
         wait_until("the server starts again", || self.launch());
     }
 
-    /// Sends it a signal: `STOP` makes it a server that takes connections and
-    /// says nothing, `CONT` ends that.
+    /// Sends it a signal. After `STOP` it accepts connections and does not answer;
+    /// `CONT` ends that.
     pub fn signal(&self, signal: &str) {
         send_signal(self.child().as_ref().expect("the server runs").id(), signal);
     }
@@ -156,7 +156,7 @@ impl Server {
         command
     }
 
-    /// Starts the server and waits until it answers; `false` if it exits.
+    /// Starts the server and waits until it answers. Returns `false` if it exits.
     fn launch(&self) -> bool {
         let log = std::fs::File::options()
             .create(true)
@@ -185,8 +185,9 @@ impl Server {
         true
     }
 
-    /// Whether it is this very process that answers at the port: another one may
-    /// have taken it. (Who demands a password does not say; then any answer counts.)
+    /// Reports whether this very process answers at the port, which another one may
+    /// have taken. A server that demands a password does not tell; then any answer
+    /// counts.
     fn answers(&self, pid: u32) -> bool {
         let Ok(mut stream) = self.connect() else { return false };
         let (question, answer) = match self.kind {

@@ -1,4 +1,5 @@
-//! Snapshots of what a person sees, without what differs from run to run.
+//! Snapshots of the output that a person sees, without the parts that differ from run
+//! to run.
 
 use super::process::Outcome;
 use super::project::Project;
@@ -20,13 +21,13 @@ pub fn snapshot_settings(project: &Project) -> insta::Settings {
     settings
 }
 
-/// What programs have printed, one after the other, on both streams.
+/// The output of programs, one after the other, on both streams.
 pub fn transcript(outcomes: &[Outcome]) -> String {
     let shown = outcomes.iter().map(|one| format!("{}--- stderr\n{}", one.stdout, one.stderr));
     shown.collect::<Vec<_>>().join("=====\n")
 }
 
-/// As a regular expression that matches the text itself.
+/// A regular expression that matches the text itself.
 fn escape(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, letter| {
         if letter.is_ascii_punctuation() {

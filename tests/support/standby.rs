@@ -5,12 +5,11 @@ use super::cluster::{Cluster, write_configuration};
 use super::process::{Outcome, wait_until};
 use super::watchdog::{Watchdog, make_directory};
 
-/// By default a standby and its primary have nothing to say to each other for half a
-/// minute when nothing happens.
+/// By default an idle standby and its primary exchange no message for half a minute.
 const SETTINGS: &[(&str, &str)] = &[("wal_receiver_timeout", "4s")];
 
 impl Cluster {
-    /// A hot standby that streams from this cluster, with these settings.
+    /// Starts a hot standby that streams from this cluster, with these settings.
     pub fn standby(&self, settings: &[(&str, &str)]) -> Cluster {
         self.standby_through(self.port(), settings)
     }
@@ -46,7 +45,7 @@ impl Cluster {
         });
     }
 
-    /// Makes this standby a server that can be written to, without what it has not
+    /// Promotes this standby to a writable server, without the data that it has not
     /// received.
     pub fn promote(&self) {
         let promoted = self.client("postgres").query_one("SELECT pg_promote(true, 120)", &[]);

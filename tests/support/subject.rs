@@ -1,5 +1,5 @@
-//! A database under test, of either engine: what tests of crashes and races ask
-//! of both in the same words.
+//! A database under test, of either engine, with one interface for the tests of
+//! crashes and races.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,14 +26,14 @@ pub enum Engine {
     Sqlite,
 }
 
-/// A project and the database that its commands run on.
+/// A project and the database of its commands.
 #[derive(Debug)]
 pub struct Subject<'s> {
     pub project: &'s Project,
     place: Place<'s>,
-    /// Where the command `bustard` is.
+    /// The path of the command `bustard`.
     program: PathBuf,
-    /// What every command gets in its environment.
+    /// The environment of every command.
     environment: Vec<(String, String)>,
 }
 
@@ -43,7 +43,7 @@ enum Place<'s> {
     Sqlite(PathBuf),
 }
 
-/// Everything that a database holds that a migration may have changed.
+/// The contents of a database that a migration may change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Objects with their columns and rows, history rows, records, registered caches:
@@ -54,8 +54,8 @@ pub struct State {
 }
 
 impl<'s> Subject<'s> {
-    /// An empty database: in the shared cluster, or a SQLite file that is not
-    /// there yet.
+    /// Creates an empty database: in the shared cluster, or as a SQLite file that
+    /// does not exist yet.
     pub fn new(engine: Engine, project: &'s Project) -> Subject<'s> {
         match engine {
             Engine::Postgres => Subject::on(Cluster::shared(), project),
@@ -63,7 +63,7 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// An empty database in this cluster.
+    /// Creates an empty database in this cluster.
     pub fn on(cluster: &'s Cluster, project: &'s Project) -> Subject<'s> {
         Subject::of(project, Place::Postgres(Database::on(cluster)))
     }
@@ -73,7 +73,7 @@ impl<'s> Subject<'s> {
         Subject { project, place, program, environment: Vec::new() }
     }
 
-    /// A database with the same contents. Nobody may be connected to this one.
+    /// Copies the database. No session may be connected to this one.
     pub fn copy(&self) -> Subject<'s> {
         let place = match &self.place {
             Place::Postgres(database) => Place::Postgres(database.copy()),
@@ -95,7 +95,7 @@ impl<'s> Subject<'s> {
         self
     }
 
-    /// Runs all commands of a build with this fault.
+    /// Runs all commands in a build with this fault.
     pub fn faulty(mut self, fault: &str) -> Subject<'s> {
         let (program, (name, value)) = faulty_bustard(fault);
         self.program = program;
@@ -143,8 +143,8 @@ impl<'s> Subject<'s> {
         Running::start(self.command(arguments))
     }
 
-    /// A connection to the SQLite file, which is made if it is missing. It never
-    /// waits for a lock.
+    /// Connects to the SQLite file, which is created if it is missing. The connection
+    /// never waits for a lock.
     #[track_caller]
     pub fn sqlite(&self) -> rusqlite::Connection {
         match &self.place {
@@ -157,7 +157,7 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// A connection to PostgreSQL, as soon as the server lets anybody in.
+    /// Connects to PostgreSQL as soon as the server accepts connections.
     #[track_caller]
     pub fn client(&self) -> Client {
         let url = self.url();
@@ -169,7 +169,7 @@ impl<'s> Subject<'s> {
         client.expect("we are in")
     }
 
-    /// Runs SQL, for its effect.
+    /// Runs SQL for its effect.
     #[track_caller]
     pub fn execute(&self, sql: &str) {
         match self.engine() {
@@ -178,7 +178,7 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// One number from a query.
+    /// The number that a query returns.
     #[track_caller]
     pub fn number(&self, sql: &str) -> i64 {
         match self.engine() {
@@ -187,13 +187,13 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// Waits until no command is connected any more. A server goes on with what
-    /// it was sent when the one who sent it is dead.
+    /// Waits until no command is connected. After the death of a client, a server
+    /// still finishes the statements that it received.
     #[track_caller]
     pub fn quiet(&self) {
         if self.engine() == Engine::Postgres {
             let mut client = self.client();
-            wait_until("the server has noticed that nobody is connected", || {
+            wait_until("the server has noticed that no session is connected", || {
                 let others = "SELECT count(*) FROM pg_stat_activity \
                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
                 client.query_one(others, &[]).expect("the query runs").get::<_, i64>(0) == 0
@@ -201,7 +201,7 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// Reads everything. Nobody else may be at work.
+    /// Reads all contents. No other session may write meanwhile.
     #[track_caller]
     pub fn state(&self) -> State {
         match self.engine() {
@@ -231,7 +231,7 @@ fn line(content: &mut String, words: &[&str]) {
     content.push('\n');
 }
 
-/// Tables of history stay when their last row has gone, so only the rows count.
+/// History tables remain when their last row is deleted, so only the rows count.
 fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
     let mut state = State::default();
     let objects = "SELECT n.nspname::text, c.relkind::text, c.relname::text, \
@@ -350,9 +350,9 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
     Ok(state)
 }
 
-/// Waits until a process of the server, to which SIGKILL was sent, has ended. Whether
-/// the server has noticed, and so ended everybody's connection, `client`'s too: a
-/// process that was about to exit is just gone.
+/// Waits until a server process that was sent SIGKILL has ended. Returns whether the
+/// server has noticed, and so ended every connection, including `client`'s: a process
+/// that was about to exit just ends.
 pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
     let (mut noticed, mut gone) = (false, false);
     wait_until("the server has noticed", || {
@@ -364,8 +364,8 @@ pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
     noticed
 }
 
-/// The server's process for the command, and whether it holds the migration
-/// lock, which is so from a transaction's beginning to its end.
+/// The server process of the command, and whether it holds the migration lock, which
+/// it does from the beginning of a transaction to its end.
 pub fn working_backend(client: &mut Client) -> Option<(i32, bool)> {
     let query = format!(
         "SELECT a.pid, EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' \

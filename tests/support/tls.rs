@@ -1,4 +1,4 @@
-//! Certificates for tests of TLS, made anew each time: nothing expires.
+//! Certificates for tests of TLS, created for each test so that none expires.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
@@ -12,10 +12,10 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// A certificate for these names or addresses, signed by a new authority.
+    /// Creates a certificate for these names or addresses, signed by a new authority.
     pub fn for_names(names: &[&str]) -> Certificates {
         let mut authority = CertificateParams::new([]).expect("no names are no bad names");
-        // OpenSSL takes a certificate whose issuer has its own name for self-signed.
+        // OpenSSL takes a certificate for self-signed if the issuer has its own name.
         authority.distinguished_name.push(DnType::CommonName, "Bustard's test authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority =

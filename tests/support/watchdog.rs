@@ -1,5 +1,5 @@
-//! Sees to it that a server of a test and its directory are gone when the test
-//! process is, however it went.
+//! Stops a test's server and removes its directory when the test process ends, in
+//! whatever way.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -11,14 +11,15 @@ use std::sync::{Mutex, PoisonError};
 
 use super::binaries::unprivileged;
 
-/// Reads server pids, one a line, until the test process is gone; then stops
-/// the last one and removes the directory. A pipe tells it, so `kill -9` of the
-/// test process does too. It must outlive what a terminal sends to the group.
+/// Reads server pids, one a line, until the test process is gone; then stops the last
+/// one and removes the directory. The end of a pipe is the signal, so it also works
+/// after `kill -9` of the test process. It must survive signals that a terminal sends
+/// to the process group.
 ///
-/// A server with a directory `data` is PostgreSQL, whose `postmaster.pid` tells
-/// when it is down: its pid may stay as a zombie where nobody reaps. If the file
-/// outlives it, the server was killed, and the interlock segment named on the
-/// seventh line is left to us.
+/// A server with a directory `data` is PostgreSQL, whose `postmaster.pid` tells when
+/// it is down: its pid may remain as a zombie where no process reaps it. If the file
+/// remains, the server was killed, and the shared memory segment named on the seventh
+/// line must be removed here.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 server=0
@@ -41,7 +42,7 @@ rm -rf "$1"
 pub struct Watchdog(Mutex<Child>);
 
 impl Watchdog {
-    /// One that removes this directory in the end.
+    /// Creates one that removes this directory at the end.
     pub fn over(directory: &Path) -> Watchdog {
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "watchdog"])
@@ -56,7 +57,7 @@ impl Watchdog {
         Watchdog(Mutex::new(child))
     }
 
-    /// Tells it the server's pid; 0 when there is none any more.
+    /// Passes on the server's pid; 0 when there is none any more.
     pub fn watch(&self, pid: u32) {
         let mut watchdog = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pipe = watchdog.stdin.as_mut().expect("the pipe is open until drop");
@@ -72,8 +73,8 @@ impl Drop for Watchdog {
     }
 }
 
-/// A directory that belongs to the server's user; in `/tmp`, since a Unix
-/// socket's path may have little more than 100 bytes.
+/// Creates a directory that belongs to the server's user. It is in `/tmp`, since the
+/// path of a Unix socket may have little more than 100 bytes.
 pub fn make_directory(prefix: &str) -> PathBuf {
     let short = Path::new("/tmp");
     let parent = if short.is_dir() { short.to_path_buf() } else { std::env::temp_dir() };

@@ -1,4 +1,4 @@
-//! diesel.
+//! A transaction of diesel that invalidates a cache.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;

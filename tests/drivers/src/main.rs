@@ -1,5 +1,5 @@
-//! Each driver begins a transaction, invalidates a cache in it, and rolls back
-//! or commits. Bustard, on a connection of its own, sees what became of it.
+//! Tests other drivers: each begins a transaction, invalidates a cache in it, and
+//! rolls back or commits. Bustard, on a connection of its own, sees the result.
 
 mod diesel;
 mod sea_orm;
@@ -9,13 +9,13 @@ use bustard::{App, CacheVersion, Database, Migration, Migrator, registry};
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// What a driver's transaction came to.
+/// The result of a driver's transaction.
 struct Seen {
-    /// What the driver read in the transaction before it invalidated.
+    /// The version that the driver read before it invalidated.
     before: i64,
-    /// And afterwards.
+    /// The version after that.
     after: i64,
-    /// What the database says to invalidating what is not registered.
+    /// The server message on invalidating an unregistered cache.
     unknown: String,
 }
 

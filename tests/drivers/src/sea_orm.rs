@@ -1,4 +1,4 @@
-//! sea-orm.
+//! A transaction of sea-orm that invalidates a cache.
 
 use sea_orm::{ConnectionTrait, Database, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait};
 

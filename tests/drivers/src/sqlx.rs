@@ -1,4 +1,4 @@
-//! sqlx.
+//! A transaction of sqlx that invalidates a cache.
 
 use sqlx::{Connection, PgConnection};
 

@@ -1,6 +1,6 @@
-//! The one order across apps, on 200 generated apps with ten migrations each: it
-//! keeps to every dependency, is always the same, and an app on which nothing
-//! depends changes nothing for the others.
+//! Tests the one order across apps, on 200 generated apps with ten migrations each:
+//! it satisfies every dependency, is always the same, and an app without dependants
+//! changes nothing for the others.
 
 mod apps;
 
@@ -17,7 +17,7 @@ const MIGRATIONS: usize = 10;
 type Checked = Result<(), String>;
 type Planner<'p> = dyn Fn(&[Spec]) -> Vec<Name> + 'p;
 
-/// Whether the order has every migration once, after all that it needs.
+/// Reports whether the order has every migration once, after all its dependencies.
 fn respects(specs: &[Spec], order: &[Name]) -> Checked {
     let at: BTreeMap<&Name, usize> = order.iter().enumerate().map(|(n, name)| (name, n)).collect();
     let own = order.iter().filter(|(label, _)| label == "bustard").count();
@@ -52,7 +52,7 @@ fn respects(specs: &[Spec], order: &[Name]) -> Checked {
     Ok(())
 }
 
-/// An app that asks for others, and that nobody asks for.
+/// An app that has dependencies and no dependants.
 fn leaf(label: &str, specs: &[Spec], random: &mut Random) -> Spec {
     let migrations = (1..=10).map(|version| {
         let other = &specs[random.below(specs.len())];
@@ -62,7 +62,7 @@ fn leaf(label: &str, specs: &[Spec], random: &mut Random) -> Spec {
     Spec { label: label.to_owned(), migrations: migrations.collect() }
 }
 
-/// The checker: all that is promised of whoever plans.
+/// The checker: all promises about an order.
 fn keeps_its_promises(plan: &Planner<'_>, specs: &[Spec], random: &mut Random) -> Checked {
     let order = plan(specs);
     respects(specs, &order)?;
@@ -110,7 +110,7 @@ proptest! {
     }
 }
 
-/// Plans after something has been taken from what was generated.
+/// Plans after an element of the generated apps was removed.
 fn without(change: fn(&mut Asks)) -> impl Fn(&[Spec]) -> Vec<Name> {
     move |specs| {
         let mut specs = specs.to_vec();
@@ -119,7 +119,7 @@ fn without(change: fn(&mut Asks)) -> impl Fn(&[Spec]) -> Vec<Name> {
     }
 }
 
-/// Plans as if what is free were taken by some other key than the label.
+/// Plans with another key than the label to choose among available migrations.
 fn keyed(specs: &[Spec], key: impl Fn(usize) -> usize) -> Vec<Name> {
     let names: BTreeMap<&str, String> =
         specs.iter().enumerate().map(|(n, spec)| (spec.label.as_str(), format!("k{:04}", key(n)))).collect();
@@ -138,8 +138,8 @@ fn keyed(specs: &[Spec], key: impl Fn(usize) -> usize) -> Vec<Name> {
     planned(&renamed).into_iter().map(|(key, version)| (label(&key), version)).collect()
 }
 
-/// Another right order, which a new app does change: depth first, and the
-/// smallest label first.
+/// Another valid order, which a new app does change: depth first, and the smallest
+/// label first.
 fn depth_first(specs: &[Spec]) -> Vec<Name> {
     let mut before: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
     for spec in specs {
@@ -168,7 +168,7 @@ fn depth_first(specs: &[Spec]) -> Vec<Name> {
     order
 }
 
-/// The checker sees what it is there for.
+/// Proves that the checker finds faults.
 #[test]
 fn the_check_finds_seeded_faults() {
     let toggled = Cell::new(false);

@@ -1,5 +1,5 @@
-//! Packages that embed migrations, as their authors would write them, which the
-//! tests build with Cargo.
+//! Packages that embed migrations, as their authors would write them, which the tests
+//! build with Cargo.
 
 use std::env;
 use std::fs;
@@ -8,22 +8,22 @@ use std::process::Command;
 
 use crate::support::Outcome;
 
-/// A workspace of one test's own. All of them share what they have built, below
-/// `target/embedding`, so that nothing is built twice; each has its place there, so
-/// that nothing piles up.
+/// A workspace of one test. All workspaces share their build directory, below
+/// `target/embedding`, so that nothing is built twice. Each has a fixed place there,
+/// so that files do not accumulate.
 pub struct Workspace {
     root: PathBuf,
 }
 
 impl Workspace {
-    /// A workspace with these packages and no files in them, which finds everything
-    /// that it needs where this package has found it.
+    /// Creates a workspace with these packages and no files in them. It has this
+    /// package's lock, so that all dependencies are available.
     pub fn new(name: &str, packages: &[&str]) -> Workspace {
         let workspace = Workspace { root: below_target().join(name) };
         if workspace.root.exists() {
             fs::remove_dir_all(&workspace.root).expect("what a former run has left can be removed");
         }
-        // Unoptimised, since nobody waits for what it does, only for the compiler.
+        // Unoptimised, since compiling takes longer than running.
         workspace.file(
             "Cargo.toml",
             format!(
@@ -52,15 +52,15 @@ impl Workspace {
         self
     }
 
-    /// Writes a package's `Cargo.toml`, with these lines for its dependencies, in which
-    /// `BUSTARD` is where this package is.
+    /// Writes a package's `Cargo.toml`, with these lines for its dependencies.
+    /// `BUSTARD` in them stands for this package's path.
     pub fn package(&self, name: &str, dependencies: &str) -> &Workspace {
         let dependencies = dependencies.replace("BUSTARD", &format!("path = {:?}", from_package("")));
         let package = format!("[package]\nname = {name:?}\nversion = \"0.1.0\"\nedition = \"2024\"\n");
         self.file(&format!("{name}/Cargo.toml"), format!("{package}\n{dependencies}"))
     }
 
-    /// Runs Cargo here, which gets nothing from the network.
+    /// Runs Cargo here, without network access.
     pub fn cargo(&self, arguments: &[&str]) -> Outcome {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
@@ -71,13 +71,13 @@ impl Workspace {
         Outcome::of_build(cargo)
     }
 
-    /// A program of a package that has been built.
+    /// A built program of a package.
     pub fn program(&self, name: &str) -> PathBuf {
         built().join("release").join(name)
     }
 }
 
-/// The directory in which Cargo puts what it has built.
+/// The directory of Cargo's output.
 pub fn built() -> PathBuf {
     below_target().join("built")
 }

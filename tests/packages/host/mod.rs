@@ -1,4 +1,4 @@
-//! The whole command in a host's own binary: `bustard::cli::run`.
+//! Tests the whole command in a host's own binary: `bustard::cli::run`.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -35,7 +35,7 @@ fn prices(project: &Project) -> i64 {
 #[test]
 fn functions_run_at_deploy_time() {
     let project = project();
-    // Before anything is there, advice names this program.
+    // With an empty database, advice names this program.
     let absent = host(&project, &["caches"]).exits(1).complains("`host migrate` makes it");
     let plan = host(&project, &["plan", "--database-url", "sqlite::memory:"]).success();
     let migrate = host(&project, &["migrate"]).success();
@@ -53,24 +53,24 @@ fn functions_run_at_deploy_time() {
 #[test]
 fn functions_run_on_a_server() {
     let database = Database::new();
-    database.psql("CREATE ROLE nobody_of_the_code; CREATE ROLE web_of_the_file");
+    database.psql("CREATE ROLE web_of_the_code; CREATE ROLE web_of_the_file");
     let project = Project::new();
     project.config("[registry]\ngrant = [\"web_of_the_file\"]\n");
     let url = database.url();
     host(&project, &["migrate", "--database-url", &url]).success();
     assert_eq!(database.value("SELECT count(*) FROM price"), "2");
-    // The file wins over the code.
+    // The file has priority over the code.
     let may_use =
         |role| database.value(&format!("SELECT has_schema_privilege('{role}', 'bustard', 'USAGE')"));
-    assert_eq!([may_use("web_of_the_file"), may_use("nobody_of_the_code")], ["t", "f"]);
+    assert_eq!([may_use("web_of_the_file"), may_use("web_of_the_code")], ["t", "f"]);
     // Without it, the code counts.
     let project = Project::new();
     let report = host(&project, &["migrate", "--json", "--database-url", &url]).success().json();
-    assert_eq!(report["granted"], serde_json::json!(["nobody_of_the_code"]));
+    assert_eq!(report["granted"], serde_json::json!(["web_of_the_code"]));
 }
 
 #[test]
-fn the_host_is_what_it_is_called() {
+fn messages_have_the_name_of_the_host() {
     let project = project();
     let version = host(&project, &["--version"]).success();
     let help = host(&project, &["--help"]).success();
@@ -84,14 +84,14 @@ fn the_host_is_what_it_is_called() {
     snapshot(&project, "called", &[version, nested, wrong, unready, json]);
     assert!(!nothing.stderr.contains("bustard migrate"), "{nothing}");
 
-    // By another name it is another program.
+    // Under another name, messages have that name.
     let other = project.path().join("shop-1.2");
     std::os::unix::fs::symlink(program(), &other).expect("links can be made");
     Outcome::of(project.command_of(&other, &["caches"])).exits(1).complains("run `shop-1.2 migrate`");
 }
 
 #[test]
-fn the_configuration_adds_apps_and_the_host_wins() {
+fn the_configuration_adds_apps_and_the_host_has_priority() {
     let project = project();
     project
         .config(
@@ -105,7 +105,7 @@ fn the_configuration_adds_apps_and_the_host_wins() {
     let expected = [("shop", "V1__create_price"), ("shop", "V2__prices"), ("gifts", "V1__gift")];
     let expected = expected.map(|(app, migration)| (app.into(), migration.into()));
     assert_eq!(ours, expected.each_ref().map(|(app, migration)| (app, migration)));
-    // A label that the file has twice is still a mistake.
+    // A label that occurs twice in the file is still an error.
     project.config(
         "[[apps]]\nlabel = \"gifts\"\nmigrations = \"gifts\"\n[[apps]]\nlabel = \"gifts\"\nmigrations = \"more\"\n",
     );
@@ -113,7 +113,7 @@ fn the_configuration_adds_apps_and_the_host_wins() {
 }
 
 #[test]
-fn a_directory_that_nobody_named_is_no_app() {
+fn an_unnamed_directory_is_no_app() {
     let project = project();
     project.file("migrations/V1__a.sql", "CREATE TABLE a (id INTEGER);\n");
     for config in ["", "[migrate]\nlock_wait = \"1m\"\n"] {
@@ -123,7 +123,7 @@ fn a_directory_that_nobody_named_is_no_app() {
     }
 }
 
-/// Code says one transaction for all, which the file and the command line can change.
+/// Code sets one transaction for all, which the file and the command line can change.
 #[test]
 fn the_nearest_setting_counts() {
     for (config, options, remains) in [
@@ -160,7 +160,7 @@ fn new_files_go_into_directories_only() {
 fn logs_are_the_commands_unless_the_host_has_its_own() {
     let project = project();
     let quiet = host(&project, &["migrate"]).success();
-    // The host's listener hears of steps beside the command's.
+    // The host's listener receives steps besides the command's.
     assert!(quiet.stderr.starts_with("the host saw step 1 end\n"), "{quiet}");
     host(&project, &["revert", "--steps", "1", "-v"]).success().complains(" INFO  bustard");
     let mut command = project.command_of(program(), &["migrate", "-q"]);
@@ -169,9 +169,9 @@ fn logs_are_the_commands_unless_the_host_has_its_own() {
     assert!(!own.stderr.contains(" INFO "), "{own}");
 }
 
-/// What the stand-alone command cannot run, it sends to the host's.
+/// Advice of the stand-alone command for migrations that only the host's can run.
 #[test]
-fn bustard_itself_names_the_way() {
+fn bustard_itself_refers_to_the_host() {
     let project = project();
     project.file("migrations/V1__fill.rs", "pub fn migration() -> String { String::new() }\n");
     let outcome = project.bustard(&["migrate"]).exits(2).complains("bustard::cli::run");
@@ -179,7 +179,7 @@ fn bustard_itself_names_the_way() {
     snapshot(&project, "rust", &[outcome]);
 }
 
-/// It ends as any failure does, with its document.
+/// The command ends as after any failure, with its document.
 #[test]
 fn a_panic_is_a_failure() {
     let project = project();

@@ -1,5 +1,5 @@
-//! A host's binary with nothing but the command. Its app has a migration in
-//! Rust, and its code says some things that a configuration may overrule.
+//! A host's binary with nothing but the command. Its app has a migration in Rust, and
+//! its code has settings that a configuration may override.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let migrator = Migrator::new()
         .app(shop())
         .transaction(TransactionMode::All)
-        .grant(vec!["nobody_of_the_code".to_owned()])
+        .grant(vec!["web_of_the_code".to_owned()])
         .on_event(|event| {
             if let Event::Finished { index } = event {
                 eprintln!("the host saw step {index} end");

@@ -1,1 +1,1 @@
-//! Empty: the package is here for its dependencies' migrations.
+//! Empty: the package exists for its dependencies' migrations.

@@ -41,7 +41,7 @@ fn run(arguments: &[&str]) -> Result<String, Box<dyn Error>> {
 }
 
 fn from(directory: &str) -> Result<Runner, Box<dyn Error>> {
-    // Divergent and missing migrations abort: refinery's default, said aloud.
+    // Divergent and missing migrations abort: refinery's default, written out.
     let runner = Runner::new(&load_sql_migrations(directory)?);
     Ok(runner.set_abort_divergent(true).set_abort_missing(true))
 }
@@ -74,8 +74,8 @@ fn perform<C: Migrate>(connection: &mut C, runner: &Runner, verb: Verb) -> Resul
             return Err(format!("pending={}: {}", pending.len(), pending.join(", ")).into());
         }
     }
-    // Refinery verifies nowhere but in a run. With nothing pending it is one
-    // that applies nothing.
+    // Refinery only verifies during a run. With nothing pending, a run applies
+    // nothing.
     let report = runner.run(connection)?;
     let count = report.applied_migrations().len();
     Ok(match verb {

@@ -1,4 +1,4 @@
-//! Dependencies that were changed after they could matter.
+//! Tests changes of a dependency after the migration was applied.
 
 use bustard::{App, Diagnostic, ErrorKind, Migration, Place, Revert, State};
 
@@ -12,8 +12,8 @@ impl Ground {
         App::directory("plugin", self.scene.project.path().join("plugin"))
     }
 
-    /// Asserts that this is all there is to be said, in plan, report and status, and
-    /// that nothing is wrong.
+    /// Asserts that plan, report and status have exactly this diagnostic and no
+    /// other.
     #[track_caller]
     fn warns(&mut self, apps: &[App], expected: &[&str]) {
         let plan = migrator(apps).plan(&mut self.database).expect("nothing is wrong");
@@ -30,7 +30,7 @@ impl Ground {
         }
     }
 
-    /// Has it accepted, after which nobody speaks of it.
+    /// Accepts the change, after which it is no longer reported.
     #[track_caller]
     fn accepts(&mut self, apps: &[App], app: &str, needs: &str) {
         let report = migrator(apps).repair(&mut self.database, app, 1).expect("it can be accepted");
@@ -50,7 +50,7 @@ fn warnings(warnings: &[Diagnostic]) -> Vec<&str> {
 }
 
 #[test]
-fn of_a_file() {
+fn a_changed_dependency_of_a_file() {
     for mut ground in Ground::both() {
         let sql = "CREATE TABLE plugin (id integer);\n-- bustard: register cache plugins\n";
         let plugin = ground.write(&format!("-- bustard: depends on forum V1\n{sql}"));
@@ -70,7 +70,7 @@ fn of_a_file() {
             ground.run(&apps[..2]);
             ground.warns(&apps, &[&said]);
         }
-        // Its next migration is applied, refinery's own verification included.
+        // Its next migration is applied, after refinery's own verification.
         let apps = [forum(), bans(), ground.write(&format!("-- bustard: depends on bans V1\n{sql}"))];
         ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
         assert_eq!(names(&ground.run(&apps)), ["plugin:V2__more"]);
@@ -80,7 +80,7 @@ fn of_a_file() {
         assert!(warning.place().is_some_and(|place| place.path().ends_with("plugin/V1__plugin.sql")));
         ground.accepts(&apps, "plugin", "bans:1");
 
-        // Anything else is a divergence as ever, until it is accepted.
+        // Any other change is a divergence as before, until it is accepted.
         let other = ground.write(&format!("-- bustard: depends on bans V1\n{sql}-- a comment\n"));
         let apps = [forum(), bans(), other];
         let error = ground.refused(|database| migrator(&apps).run(database));
@@ -90,7 +90,7 @@ fn of_a_file() {
         ground.accepts(&apps, "plugin", "bans:1");
         let apps = [forum(), bans(), ground.write(&format!("{sql}-- a comment\n"))];
         ground.warns(&apps, &[&said]);
-        // Nor is it in the way of going back.
+        // It does not block a revert either.
         let to = Revert::To { app: "plugin".into(), version: 1 };
         ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
         let error = ground.refused(|database| migrator(&apps).revert(database, &to));
@@ -99,7 +99,7 @@ fn of_a_file() {
 }
 
 #[test]
-fn of_a_migration_built_in_code() {
+fn a_changed_dependency_of_a_migration_in_code() {
     for mut ground in Ground::both() {
         let plain = || App::new("plugin").migration("V1__plugin", table("plugin"));
         let asking = |version| {
@@ -118,9 +118,9 @@ fn of_a_migration_built_in_code() {
     }
 }
 
-/// Where there are no records yet, it is seen that there were none.
+/// Without records, the migration counts as one without dependencies.
 #[test]
-fn where_there_were_none() {
+fn a_dependency_added_to_a_migration_without_records() {
     for mut ground in Ground::both() {
         let sql = "CREATE TABLE plugin (id integer);\n";
         let plugin = ground.write(sql);
@@ -154,15 +154,15 @@ fn a_late_required_by() {
         let plan = migrator(&apps).plan(&mut ground.database).expect("nothing is wrong");
         assert_eq!(plan.warnings[0].place().and_then(Place::line), Some(2));
         ground.warns(&apps, &[said]);
-        // It has been applied.
+        // It was applied before.
         ground.warns(&apps, &[]);
 
-        // To depend on an app as a whole is no claim to what it will have one day.
+        // A dependency on an app as a whole does not include its future migrations.
         let whole = App::new("whole").migration("V1__x", table("x").depends_on_app("forum"));
         ground.run(&[forum(), apps[1].clone(), whole.clone()]);
         let newer = [forum().migration("V3__more", table("more")), apps[1].clone(), whole];
         ground.warns(&newer, &[]);
-        // One of an app that is disabled is not applied at all.
+        // A dependency of a disabled app is not applied at all.
         let bans = App::new("bans")
             .migration("V1__bans", Migration::new().register_cache("b").required_by("forum", 1));
         let apps = [newer[0].clone(), newer[1].clone(), newer[2].clone(), bans];

@@ -1,10 +1,10 @@
-//! The run that brings records to a database without them, stopped at every point
-//! between two of its statements: the database is as it was, or as it is after it.
+//! Tests the run that adopts a database without records, stopped between any two of
+//! its statements: the database is as before the run or as after it.
 
 use super::without_own;
 use crate::support::{Engine, Outcome, Project, Subject};
 
-/// How many points there were; or what was neither.
+/// Returns the number of points, or the first state that is neither.
 fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
     let project = Project::new();
     for name in ["V1__a", "V2__b"] {
@@ -61,7 +61,7 @@ fn an_adoption_stopped_anywhere() {
 }
 
 #[test]
-fn an_adoption_in_two_transactions_is_found_out() {
+fn an_adoption_in_two_transactions_is_found() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let problem = sweep(engine, Some("history-second-transaction")).expect_err("the fault must be seen");
         assert!(problem.contains("neither as before nor as after"), "{problem}");

@@ -1,6 +1,6 @@
-//! Apps over their life: installed with their first migration, disabled, enabled,
-//! brought back; and the records that are kept of their migrations. Through the
-//! library, on both engines.
+//! Tests the states of apps: installed with their first migration, disabled, enabled,
+//! brought back; and the records of their migrations. Through the library, on both
+//! engines.
 
 mod dependencies;
 mod kills;
@@ -11,7 +11,7 @@ mod states;
 use crate::support::Scene;
 use bustard::{App, AppState, Database, Migration, Migrator, Report, registry};
 
-/// A database of its own on one engine, and a connection to it.
+/// A database on one engine, and a connection to it.
 struct Ground {
     scene: Scene,
     database: Database,
@@ -32,7 +32,7 @@ impl Ground {
         connect(&self.scene)
     }
 
-    /// One of Bustard's own tables.
+    /// The name of one of Bustard's own tables.
     fn own(&self, table: &str) -> String {
         if self.scene.is_postgres() { format!("bustard.{table}") } else { format!("bustard_{table}") }
     }
@@ -42,7 +42,7 @@ impl Ground {
         migrator(apps).run(&mut self.database).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Runs something that must fail and change nothing.
+    /// Runs an operation that must fail and change nothing.
     #[track_caller]
     fn refused<T>(
         &mut self,
@@ -54,7 +54,7 @@ impl Ground {
         error
     }
 
-    /// Runs something that must change nothing.
+    /// Runs an operation that must change nothing.
     #[track_caller]
     fn unchanged(&mut self, what: impl FnOnce(&mut Database) -> Result<Report, bustard::Error>) {
         let before = self.scene.contents();
@@ -104,7 +104,7 @@ fn table(name: &str) -> Migration {
         .down(Migration::new().sql(format!("DROP TABLE {name}")))
 }
 
-/// What a run applied or undid, Bustard's own aside.
+/// The migrations that a run applied or reverted, without Bustard's own.
 fn names(report: &Report) -> Vec<String> {
     let others = report.steps.iter().filter(|done| done.app != "bustard");
     others.map(|done| format!("{}:{}", done.app, done.migration)).collect()
@@ -114,7 +114,7 @@ fn changes(report: &Report) -> Vec<(&str, AppState)> {
     report.apps.iter().map(|change| (change.app.as_str(), change.state)).collect()
 }
 
-/// Messages of problems.
+/// The messages of diagnostics.
 fn messages(problems: &[bustard::Diagnostic]) -> Vec<&str> {
     problems.iter().map(bustard::Diagnostic::message).collect()
 }
@@ -128,7 +128,8 @@ fn bans() -> App {
     App::new("bans").migration("V1__bans", table("ban").register_cache("bans").depends_on("forum", 1))
 }
 
-/// What drops all of Bustard's own, and leaves the apps' tables and histories.
+/// Statements that drop all of Bustard's own objects, and leave the apps' tables and
+/// histories.
 fn without_own(engine: crate::support::Engine) -> String {
     if engine == crate::support::Engine::Postgres {
         return "DROP SCHEMA bustard CASCADE".to_owned();

@@ -1,4 +1,4 @@
-//! Runs that meet: what holds is what is found under the lock.
+//! Tests concurrent runs: the state that is read under the lock counts.
 
 use std::sync::{Arc, Barrier, Mutex};
 
@@ -6,8 +6,8 @@ use bustard::{AppState, Event, Migrator, TransactionMode};
 
 use super::{Ground, bans, changes, forum, migrator, names, table};
 
-/// A run that has made its plan, and before it takes the lock somebody else disables
-/// one of the apps, or applies Bustard's own tables and does so.
+/// After a run has made its plan and before it takes the lock, another session
+/// disables one of the apps, or applies Bustard's own tables and does so.
 #[test]
 fn disabled_after_the_plan_was_made() {
     for mode in [TransactionMode::Each, TransactionMode::All] {
@@ -20,7 +20,7 @@ fn disabled_after_the_plan_was_made() {
                 let other = Mutex::new(Some(ground.connect()));
                 let disable = move |event: &Event| {
                     if matches!(event, Event::Planned { .. })
-                        && let Some(mut database) = other.lock().expect("nobody panics").take()
+                        && let Some(mut database) = other.lock().expect("the mutex is not poisoned").take()
                     {
                         if fresh {
                             migrator(&[forum()]).run(&mut database).expect("it runs");
@@ -39,7 +39,7 @@ fn disabled_after_the_plan_was_made() {
     }
 }
 
-/// Between two transactions of one run.
+/// Another session disables an app between two transactions of one run.
 #[test]
 fn disabled_between_two_migrations() {
     for mut ground in Ground::both() {
@@ -48,7 +48,7 @@ fn disabled_between_two_migrations() {
         let other = Mutex::new(Some(ground.connect()));
         let disable = move |event: &Event| {
             if matches!(event, Event::Finished { .. })
-                && let Some(mut database) = other.lock().expect("nobody panics").take()
+                && let Some(mut database) = other.lock().expect("the mutex is not poisoned").take()
             {
                 migrator(&apps()).disable(&mut database, "bans").expect("it is loaded");
             }
@@ -59,9 +59,9 @@ fn disabled_between_two_migrations() {
     }
 }
 
-/// Of many who do the same at once, one does it.
+/// Of many runs that do the same at once, exactly one does it.
 #[test]
-fn many_at_once() {
+fn one_of_many_at_once_does_it() {
     const MANY: usize = 8;
     for mut ground in Ground::both() {
         let apps = [forum(), bans()];

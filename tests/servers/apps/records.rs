@@ -1,4 +1,4 @@
-//! Records: what the file said, until the migration is undone.
+//! Tests records: they keep the file's contents until the migration is reverted.
 
 use bustard::{
     App, AppState, Database, Migration, OpenTransaction, Revert, State, TransactionMode, Uninstall,
@@ -32,7 +32,7 @@ impl Ground {
         self.scene.value(&format!("SELECT {list} FROM (SELECT * FROM {records} ORDER BY app, version) AS x"))
     }
 
-    /// Takes a database back to what refinery would have left.
+    /// Restores the state that refinery would have left.
     fn forget(&self) {
         let sqlite = &without_own(crate::support::Engine::Sqlite);
         self.scene.execute(if self.scene.is_postgres() { "DROP SCHEMA bustard CASCADE" } else { sqlite });
@@ -52,7 +52,7 @@ DROP TABLE x; -- that is it
 ";
 
 #[test]
-fn a_record_is_what_the_file_says() {
+fn a_record_has_the_contents_of_the_file() {
     for mut ground in Ground::both() {
         let file = FILE.replace("\" on x\nCREATE TABLE x (id integer);", "\"\nCREATE TABLE x (id integer);");
         ground.scene.project.file("plugin/V1__plugin.sql", file.replace('\n', "\r\n"));
@@ -67,7 +67,7 @@ fn a_record_is_what_the_file_says() {
                 Migration::new().down(Migration::new().run("empty", fill).sql("SELECT 1")),
             );
         let apps = [forum(), bans(), plugin, code];
-        // Applied with everything else, and adopted later.
+        // The app is applied with all others, and adopted later.
         for mode in [TransactionMode::All, TransactionMode::Each] {
             let report = migrator(&apps).transaction(mode).run(&mut ground.database);
             report.unwrap_or_else(|error| panic!("{error}"));
@@ -89,23 +89,23 @@ fn a_record_is_what_the_file_says() {
 }
 
 #[test]
-fn what_is_undone_has_no_record() {
+fn a_reverted_migration_has_no_record() {
     for mut ground in Ground::both() {
         let apps = [forum(), bans()];
         migrator(&apps).fake(true).run(&mut ground.database).expect("it runs");
         let recorded = format!("SELECT count(*) FROM {}", ground.own("migration"));
         assert_eq!(ground.scene.value(&recorded), "3");
-        migrator(&apps).fake(true).revert(&mut ground.database, &Revert::Steps(1)).expect("it is undone");
+        migrator(&apps).fake(true).revert(&mut ground.database, &Revert::Steps(1)).expect("it is reverted");
         let records = ground.records();
         assert!(!records.contains("forum 2") && records.contains("forum 1"), "{records}");
-        migrator(&apps).fake(true).revert(&mut ground.database, &Revert::Steps(9)).expect("it is undone");
+        migrator(&apps).fake(true).revert(&mut ground.database, &Revert::Steps(9)).expect("it is reverted");
         assert_eq!(ground.records(), "");
         let rows = format!("SELECT count(*) FROM {}", ground.own("app"));
         assert_eq!(ground.scene.value(&rows), "2");
     }
 }
 
-/// What is applied gets its records with the tables for them.
+/// Applied migrations get records when the tables for them are created.
 #[test]
 fn a_database_without_records_is_adopted() {
     for mut ground in Ground::both() {
@@ -125,22 +125,22 @@ fn a_database_without_records_is_adopted() {
             ground.forget();
         }
 
-        // With something pending in the same run, and something that has diverged.
+        // Another migration is pending in the same run, and another one has diverged.
         let changed = App::new("bans").migration("V1__bans", table("other").register_cache("bans"));
         let more = [forum().migration("V3__more", table("more")), changed];
         migrator(&more).allow_divergent(true).run(&mut ground.database).expect("it runs");
         let records = ground.records();
         assert!(records.contains("forum 1 ") && records.contains("forum 3 "), "{records}");
-        assert!(!records.contains("bans"), "nobody knows what it was: {records}");
+        assert!(!records.contains("bans"), "its contents are unknown: {records}");
         assert_eq!(ground.states(&more), states);
         migrator(&more).repair(&mut ground.database, "bans", 1).expect("it is accepted");
         assert!(ground.records().contains("bans 1  | -- bustard: unregister cache bans\nDROP TABLE other"));
     }
 }
 
-/// An app that comes to a database later, with a history from elsewhere.
+/// An app that is added to a database later, with a history from elsewhere.
 #[test]
-fn an_app_that_comes_later_is_adopted() {
+fn an_app_that_is_added_later_is_adopted() {
     for mut ground in Ground::both() {
         ground.run(&[forum(), bans()]);
         let records = ground.records();
@@ -155,7 +155,7 @@ fn an_app_that_comes_later_is_adopted() {
         ground.run(&[forum(), later.clone()]);
         let more = ground.records();
         assert!(records.lines().all(|line| more.contains(line)) && more.contains("bans 2 "), "{more}");
-        // So is one that is disabled before anything else.
+        // The same for an app that is disabled first.
         ground.forget();
         ground.run(&[forum()]);
         migrator(&[forum(), later.clone()]).disable(&mut ground.database, "bans").expect("it is loaded");
@@ -165,7 +165,7 @@ fn an_app_that_comes_later_is_adopted() {
 }
 
 #[test]
-fn what_refinery_has_migrated_is_adopted() {
+fn a_database_that_refinery_migrated_is_adopted() {
     for mut ground in Ground::both() {
         let project = &ground.scene.project;
         project.file("migrations/V1__a.sql", "CREATE TABLE a (id integer);\n");
@@ -190,7 +190,7 @@ fn what_refinery_has_migrated_is_adopted() {
             "main 1  |  | nothing undoes: CREATE TABLE a (id integer)\n\
              main 2  |  | nothing undoes: CREATE TABLE b (id integer)\n"
         );
-        // Refinery's files may get directives, as long as nothing else is changed.
+        // Directives may be added to refinery's files, if nothing else is changed.
         ground
             .scene
             .project
@@ -202,9 +202,9 @@ fn what_refinery_has_migrated_is_adopted() {
     }
 }
 
-/// A role that migrates an app of its own in a database that is somebody else's.
+/// A role that migrates an app of its own in a database with another owner.
 #[test]
-fn a_guest_is_told_what_it_may_not() {
+fn a_role_without_rights_to_records_is_told() {
     let mut ground = Ground::on(Scene::postgres());
     ground.run(&[forum(), bans()]);
     let database = ground.scene.database();
@@ -230,9 +230,9 @@ fn a_guest_is_told_what_it_may_not() {
     }
 }
 
-/// Two applications in two schemas of one database may have apps of one label.
+/// Two applications in two schemas of one database may have apps with one label.
 #[test]
-fn a_label_that_is_somebody_elses() {
+fn a_label_of_another_application() {
     let mut ground = Ground::on(Scene::postgres());
     ground.run(&[forum(), bans()]);
     let records = ground.records();

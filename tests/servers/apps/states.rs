@@ -1,4 +1,4 @@
-//! What states mean: who is skipped, who is refused, who comes back.
+//! Tests the effects of states: which apps are skipped, refused, or brought back.
 
 use bustard::{App, AppState, ErrorKind, Migration, Revert, State, registry};
 
@@ -29,9 +29,10 @@ fn the_first_migration_installs() {
         );
         assert_eq!(bans.caches, ["bans"]);
         assert_eq!((forum.version, forum.applied, forum.pending, forum.caches.len()), (Some(2), 2, 0, 0));
-        // Nothing applied is not installed, whatever remains.
+        // An app without an applied migration is not installed, even if objects
+        // remain.
         let all = [super::forum(), super::bans().migration("V2__more", table("more"))];
-        migrator(&all).revert(&mut ground.database, &Revert::Steps(4)).expect("it can be undone");
+        migrator(&all).revert(&mut ground.database, &Revert::Steps(4)).expect("it can be reverted");
         assert_eq!(ground.state(&all, "bans"), AppState::NotInstalled);
         assert_eq!(changes(&ground.run(&all)).len(), 2);
     }
@@ -67,12 +68,12 @@ fn a_disabled_app_is_not_expected() {
             assert_eq!(ground.state(&[forum(), app], "bans"), AppState::Disabled);
         }
         assert_eq!(ground.caches(), ["bans"]);
-        // The others go on.
+        // The other apps are migrated.
         let more = [forum().migration("V3__more", table("more")), bans()];
         assert_eq!(names(&ground.run(&more)), ["forum:V3__more"]);
-        // Nor are they the last that a revert by number takes.
+        // Its migrations are not among the last that a revert by number takes either.
         let report =
-            migrator(&more).revert(&mut ground.database, &Revert::Steps(1)).expect("it can be undone");
+            migrator(&more).revert(&mut ground.database, &Revert::Steps(1)).expect("it can be reverted");
         assert_eq!(names(&report), ["forum:V3__more"]);
 
         let pending = [forum(), newer().migration("V4__four", table("four"))];
@@ -121,7 +122,7 @@ fn an_app_whose_files_are_gone() {
 }
 
 #[test]
-fn who_cannot_be_disabled() {
+fn apps_that_cannot_be_disabled() {
     for mut ground in Ground::both() {
         let apps = [forum(), bans()];
         ground.scene.execute("CREATE TABLE beside (x INTEGER)");
@@ -143,7 +144,7 @@ fn who_cannot_be_disabled() {
     }
 }
 
-/// A cache that somebody unregistered by hand is in the way of undoing, with what to do.
+/// A cache that was unregistered by hand blocks the revert, with advice.
 #[test]
 fn a_cache_that_was_unregistered_by_hand() {
     for mut ground in Ground::both() {
@@ -160,7 +161,7 @@ fn a_cache_that_was_unregistered_by_hand() {
             "{error}"
         );
         registry::register(&mut ground.database, "bans", None).expect("the name is free");
-        migrator(&apps).revert(&mut ground.database, &to).expect("it can be undone");
+        migrator(&apps).revert(&mut ground.database, &to).expect("it can be reverted");
         assert_eq!(ground.caches(), [""; 0]);
     }
 }
@@ -187,23 +188,23 @@ fn a_dependency_on_a_disabled_app() {
             assert_eq!(error.diagnostics()[0].place().and_then(bustard::Place::line), Some(2));
             assert!(error.report().to_string().contains("Migrator::enable(…, \"bans\")"), "{error}");
         }
-        // Of an app as a whole, and where it is not even applied.
+        // The dependency is on an app as a whole, and on one that is not applied.
         let whole = App::new("whole").migration("V1__x", table("x").depends_on_app("bans"));
         let error = ground.refused(|database| migrator(&[forum(), bans(), whole]).run(database));
         assert!(error.report().to_string().contains("depends on the app bans"), "{error}");
-        // What is applied already is no matter.
+        // A migration that is already applied is not checked.
         migrator(&apps).enable(&mut ground.database, "bans").expect("it is known");
         assert_eq!(names(&ground.run(&with)), ["appeals:V1__appeals"]);
         migrator(&apps).disable(&mut ground.database, "bans").expect("it is known");
         ground.unchanged(|database| migrator(&with).run(database));
-        // A disabled app that wants to come first holds nobody up.
+        // A disabled app with a `required by` blocks no other app.
         let early = bans().migration("V2__early", table("early").required_by("forum", 3));
         let later = forum().migration("V3__later", table("later"));
         assert_eq!(names(&ground.run(&[later, early, appeals])), ["forum:V3__later"]);
     }
 }
 
-/// As uninstalling with the data kept leaves it.
+/// The state after an uninstall that keeps the data.
 fn keep(ground: &mut Ground, caches: &[&str]) {
     for cache in caches {
         registry::unregister(&mut ground.database, cache).expect("it is registered");
@@ -225,7 +226,7 @@ fn kept_data_comes_back() {
         ground.run(&[forum(), kept_bans()]);
         keep(&mut ground, &["bans"]);
         assert_eq!(ground.state(&[forum()], "bans"), AppState::DataKept);
-        // Without its files, or for somebody else's sake, nothing happens.
+        // Without its files, or as a dependency of another app, nothing happens.
         ground.unchanged(|database| migrator(&[forum()]).run(database));
         ground.unchanged(|database| migrator(&[forum(), kept_bans()]).target("forum", 2).run(database));
         let status =
@@ -265,7 +266,7 @@ fn kept_data_comes_back() {
         assert!(ground.version("bans") > before);
         ground.unchanged(|database| migrator(&newer).run(database));
 
-        // Also where nothing is pending.
+        // Also if nothing is pending.
         keep(&mut ground, &["bans", "y"]);
         let report = ground.run(&newer);
         assert_eq!((changes(&report).len(), report.steps.len()), (1, 0));
@@ -278,7 +279,7 @@ fn count(table: &str) -> String {
 }
 
 #[test]
-fn what_comes_back_may_be_taken() {
+fn a_returning_cache_may_be_unregistered() {
     for mut ground in Ground::both() {
         ground.run(&[forum(), kept_bans()]);
         keep(&mut ground, &["bans"]);
@@ -292,7 +293,7 @@ fn what_comes_back_may_be_taken() {
                 "{error}"
             );
         }
-        // Another plugin's pending migration may unregister what comes back.
+        // Another plugin's pending migration may unregister the returning cache.
         registry::unregister(&mut ground.database, "bans").expect("it is registered");
         let newer = kept_bans().migration("V3__off", Migration::new().unregister_cache("bans"));
         assert_eq!(names(&ground.run(&[forum(), newer])), ["bans:V3__off"]);
@@ -314,7 +315,7 @@ fn a_release_older_than_the_database() {
             ]
         );
         assert!(error.report().to_string().contains("deploy the release of forum that has them"), "{error}");
-        // A gap is something else.
+        // A gap is another case.
         let gap = App::new("forum").migration("V4__tags", table("tags"));
         let error = ground.refused(|database| migrator(&[gap]).run(database));
         assert_eq!(error.diagnostics().len(), 3);

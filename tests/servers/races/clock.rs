@@ -1,5 +1,5 @@
-//! Clocks that jump: how old a snapshot is is told by a clock that cannot, and no
-//! other is asked.
+//! Tests jumping wall clocks: the age of a snapshot is measured with a monotonic
+//! clock, and no other clock is read.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use super::place::{Client, Place, on_postgres, on_sqlite, quick};
 use crate::support::proxy::Proxy;
 use crate::support::{Running, wait_until};
 
-/// The role of the child: tells what it knows and what it takes the time for.
+/// The child's part: prints its snapshot's state and the time that it reads.
 const URL: &str = "BUSTARD_TEST_CLOCK_URL";
 
 fn seconds() -> i64 {
@@ -35,14 +35,14 @@ fn tell(url: &str) -> ! {
     }
 }
 
-/// What makes a process believe another time.
+/// The library that gives a process another time.
 fn library() -> String {
     let told = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
     let told = told.expect("faketime is installed: `tests/run` does that where it may");
     String::from_utf8(told.stdout).unwrap().trim().to_owned()
 }
 
-/// The child under a clock that is moved by this file.
+/// Starts the child under a clock that this file moves.
 fn child(url: &str, clock: &Path) -> Running {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
@@ -51,7 +51,7 @@ fn child(url: &str, clock: &Path) -> Running {
         .env("LD_PRELOAD", library())
         .env("FAKETIME_TIMESTAMP_FILE", clock)
         .env("FAKETIME_NO_CACHE", "1")
-        // Which does not jump where wall clocks do.
+        // The monotonic clock does not jump where wall clocks do.
         .env("DONT_FAKE_MONOTONIC", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     Running::start(child)
@@ -62,11 +62,11 @@ fn the_child_under_a_jumping_clock() {
     if let Ok(url) = std::env::var(URL) {
         tell(&url);
     }
-    // Without a URL there is a clock, and it is about right.
+    // Without a URL there is still a clock, and it is about right.
     assert!(seconds() > 1_700_000_000);
 }
 
-/// Jumps, changes something, and has the child see both.
+/// Moves the clock, changes the data, and waits until the child sees both.
 fn jumps(child: &Running, clock: &Path, client: &mut impl Client) {
     let year = 1970 + seconds() / (365 * 24 * 3600);
     for (number, years) in (2..).zip([0, 20, -20, 10, -30, 0]) {
@@ -87,7 +87,8 @@ fn on_postgres_with_a_network_that_falls_silent() {
     let child = child(&proxy.url(&place.url()), &clock);
     let mut client = place.client();
     jumps(&child, &clock, &mut client);
-    // Back by an hour, in which what is known must not seem young for an hour more.
+    // After a jump back by an hour, an old snapshot must not seem young for another
+    // hour.
     proxy.set_latency(Duration::from_secs(600));
     std::fs::write(&clock, "-3600").unwrap();
     wait_until("nothing is known", || child.stdout_so_far().contains("known 0,"));
@@ -112,7 +113,7 @@ fn on_sqlite_with_a_file_that_goes_away() {
     jumps(&child, &clock, &mut client);
 }
 
-/// Lines of code below a directory of `src` that ask for the wall clock.
+/// Counts lines of code below a directory of `src` that read the wall clock.
 fn askers(directory: &str) -> Vec<String> {
     const WALL_CLOCKS: [&str; 4] = ["SystemTime", "OffsetDateTime", "UtcDateTime", "now_utc"];
     let mut found = Vec::new();
@@ -137,6 +138,6 @@ fn the_reading_side_asks_no_wall_clock() {
     for directory in ["buster", "store", "registry"] {
         assert_eq!(askers(directory), Vec::<String>::new());
     }
-    // Histories are dated: there is something to find.
+    // Histories have dates, so the search must find lines there.
     assert!(!askers("engine").is_empty());
 }

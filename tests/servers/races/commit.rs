@@ -1,5 +1,5 @@
-//! When an invalidation counts: not before its commit, at once after it where
-//! somebody tells, within a poll where nobody does, and never if it does not commit.
+//! Tests when an invalidation counts: not before its commit, at once after it with a
+//! notification, within a poll without one, and never without a commit.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use crate::support::proxy::Proxy;
 use crate::support::wait_until;
 
 on_both! {
-    /// Somebody fills the cache between the invalidation and the commit.
+    /// A reader fills the cache between the invalidation and the commit.
     fn invalidated_before_the_commit(place: &impl Place) {
         let mut other = place.client();
         let mut writer = place.client();
         let (buster, cache, values) = reader(place, &Shared::default());
-        // What deletes entries instead: everybody's first cache.
+        // For comparison, a cache that deletes entries instead.
         let mut naive = HashMap::from([("k", 1)]);
 
         assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
@@ -41,7 +41,7 @@ on_both! {
         }
     }
 
-    /// Two processes, of which one commits.
+    /// Two processes, one of which commits.
     fn a_commit_counts_at_once_where_it_is_told(place: &impl Place) {
         let mut client = place.client();
         let (buster, cache, _) = reader(place, &Shared::default());
@@ -55,14 +55,14 @@ on_both! {
             assert!(!cache.is_valid(before), "on a connection it has committed");
             let before = cache.version().unwrap();
             client.change(5);
-            assert!(cache.is_valid(before), "nobody has told");
+            assert!(cache.is_valid(before), "there was no notification");
             buster.notify().unwrap();
             assert!(!cache.is_valid(before));
             assert_eq!(cache.version().unwrap().get(), client.version());
         }
     }
 
-    /// Nobody tells; it is seen all the same.
+    /// There is no notification; the poll sees it.
     fn any_other_commit_is_seen_by_polling(place: &impl Place) {
         let mut client = place.client();
         let buster = quick(&place.url()).start().unwrap();
@@ -90,7 +90,7 @@ fn a_transaction_counts_when_buster_commits_it_on_postgres() {
         here.commit(transaction).unwrap();
         assert!(!cache.is_valid(before), "it counts here when that returns");
         let now = cache.version().unwrap();
-        // Which polls next to never.
+        // The reader polls next to never.
         wait_until("the other process is notified", || other.is_valid(now));
     }
 }
@@ -114,9 +114,9 @@ fn a_transaction_counts_when_buster_commits_it_on_sqlite() {
     }
 }
 
-/// The other process has just come back, and what it was told meanwhile is lost.
+/// The other process has just reconnected, and has missed earlier notifications.
 #[test]
-fn the_sql_function_tells_as_well() {
+fn the_sql_function_notifies_as_well() {
     let place = on_postgres();
     let mut client = place.client();
     let (_buster, cache, _) = reader(&place, &Shared::default());
@@ -126,7 +126,7 @@ fn the_sql_function_tells_as_well() {
     wait_until("it is notified", || !cache.is_valid(before));
 }
 
-/// The server has committed, and its answer does not arrive.
+/// The server has committed, and its answer is lost.
 #[test]
 fn a_commit_whose_answer_is_lost() {
     let place = on_postgres();
@@ -141,16 +141,16 @@ fn a_commit_whose_answer_is_lost() {
     proxy.cut_after_messages(1);
     let error = buster.commit(transaction).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
-    // Nobody knows when the server got to it.
+    // It is unknown when the server executed the COMMIT.
     wait_until("it is seen", || !cache.is_valid(before));
     let mut client = place.client();
     assert_eq!(client.number(), 2);
     wait_until("its version is known", || cache.is_valid(client.version()));
 }
 
-/// Without a refresher that can look, a commit leaves nothing that is valid.
+/// If the refresher cannot read after a commit, no version is valid.
 #[test]
-fn a_commit_that_cannot_be_looked_at() {
+fn a_commit_without_a_read_after_it() {
     let place = on_postgres();
     let proxy = Proxy::start(place.cluster().port());
     let buster: CacheBuster = lazy(&proxy.url(&place.url())).start().unwrap();
@@ -159,7 +159,7 @@ fn a_commit_that_cannot_be_looked_at() {
     let mut client = place.client();
     let mut transaction = client.transaction().unwrap();
     buster.invalidate(&mut transaction, &["numbers"]).unwrap();
-    // From here on the refresher finds nobody.
+    // From here on the refresher cannot connect.
     drop(proxy);
     buster.commit(transaction).unwrap();
     assert!(!cache.is_valid(before));

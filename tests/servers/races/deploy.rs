@@ -1,5 +1,4 @@
-//! A rolling deploy: the old code and the new one share a database and a store for
-//! a while.
+//! Tests a rolling deploy: old and new code share a database and a store for a while.
 
 use bustard::{CacheBuster, CacheBusterBuilder, StoreSettings, Stores, Values};
 use serde::{Deserialize, Serialize};
@@ -8,13 +7,13 @@ use std::collections::BTreeMap;
 use super::place::{Place, Shared, lazy, on_both, on_postgres, on_sqlite};
 use crate::support::Server;
 
-/// What a rank is for the old code.
+/// The old code's type of a rank.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Rank {
     posts: u64,
 }
 
-/// What the new code made of it: the same in JSON, but counted in thousands.
+/// The new code's type: the same JSON, but counted in thousands.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Thousands {
     posts: u64,
@@ -32,14 +31,14 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
     let (old, new) = (process().start().unwrap(), process().start().unwrap());
     let rank = || Rank { posts: 5000 };
     assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
-    // They do share what they have in common.
+    // They share the values of the same format.
     let found: Rank = values(&new, 1).get_or_insert_with("a", || unreachable!("it is in the store"));
     assert_eq!(found, rank());
 
-    // Another meaning under the same number is what goes wrong.
+    // Another meaning under the same format number is the mistake.
     let wrong: Thousands = values(&new, 1).get_or_insert_with("a", || Thousands { posts: 5 });
     assert_eq!(wrong.posts, 5000, "it looks right and is not");
-    // With a number of its own it does not, in either direction, whoever is first.
+    // With another number nothing goes wrong in either direction, in either order.
     for key in ["a", "b"] {
         let right: Thousands = values(&new, 2).get_or_insert_with(key, || Thousands { posts: 5 });
         assert_eq!(right.posts, 5);
@@ -48,7 +47,7 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
         assert_eq!(found.posts, 5);
     }
 
-    // Another shape under the same number is a miss, again and again.
+    // Another shape under the same number is always a miss.
     let named = || Named::from([("name".to_owned(), "regular".to_owned())]);
     for _ in 0..2 {
         assert_eq!(values(&new, 1).get_or_insert_with("a", named), named());
@@ -71,14 +70,14 @@ fn in_store(settings: StoreSettings) -> impl Fn(CacheBusterBuilder) -> CacheBust
 }
 
 #[test]
-fn in_memcached() {
+fn a_rolling_deploy_on_memcached() {
     let (server, place) = (Server::memcached(), on_postgres());
     let stored = in_store(StoreSettings::memcached([server.location()]));
     check(|| stored(lazy(&place.url())));
 }
 
 #[test]
-fn in_redis() {
+fn a_rolling_deploy_on_redis() {
     let (server, place) = (Server::redis(), on_sqlite());
     let stored = in_store(StoreSettings::redis(format!("redis://{}", server.location())));
     check(|| stored(lazy(&place.url())));

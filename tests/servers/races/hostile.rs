@@ -1,5 +1,5 @@
-//! Input that nobody should make, and stores that return what nobody put there: an
-//! error or a miss, never a panic, and never what is stale.
+//! Tests invalid input, and stores that return foreign data: the result is an error
+//! or a miss, never a panic and never a stale value.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ on_both! {
         assert!(cache.is_valid(before), "nothing is invalidated with an error");
     }
 
-    /// Odd ones that are names all the same, each in quotes of some sort somewhere.
+    /// Odd names that are valid, each with quotes of some sort.
     fn names_that_look_like_something_else(place: &impl Place) {
         let (buster, _, _) = reader(place, &Shared::default());
         let mut client = place.client();
@@ -91,7 +91,7 @@ fn a_version_of_another_database() {
     let store = Shared::default();
     let readers = [reader(&one, &store), reader(&other, &store), reader(&sqlite, &store)];
     for (at, (_, cache, values)) in readers.iter().enumerate() {
-        // They share a store, which nobody should have them do.
+        // They share a store, which is a mistake of the application.
         assert_eq!(values.get_or_insert_with("k", || at as i64), at as i64);
         for (_, other, _) in &readers[at + 1..] {
             assert!(!cache.is_valid(other.version().unwrap()));
@@ -154,8 +154,8 @@ fn keys_and_values_of_any_size_and_shape() {
         for key in keys {
             assert_eq!(values.get_or_insert_with(key, || unreachable!()), format!("of {key}"));
         }
-        // Memcached takes a megabyte. What it does not take is computed each time,
-        // and in the place of nothing that was there before.
+        // Memcached accepts a megabyte. A value that it refuses is computed each
+        // time, and replaces no older value.
         let large = "v".repeat(2 << 20);
         assert_eq!(is_kept(&values, "large", &large), !is_memcached, "{name}");
         assert!(is_kept(&values, "small", "v"), "{name}");
@@ -197,11 +197,11 @@ fn stores_that_are_not_configured() {
     }
 }
 
-/// What somebody does with all that lies in the store.
+/// Manipulations of all data in the store.
 type Meddling = fn(&mut Vec<(String, Vec<u8>)>);
 
 #[test]
-fn what_was_meddled_with_is_computed_anew() {
+fn manipulated_values_are_computed_anew() {
     let meddlings: [(&str, Meddling); 8] = [
         ("emptied", |entries| entries.iter_mut().for_each(|(_, value)| value.clear())),
         ("truncated", |entries| {
@@ -234,7 +234,7 @@ fn what_was_meddled_with_is_computed_anew() {
     for (how, meddle) in meddlings {
         let store = Shared::default();
         let (buster, _, values) = reader(&place, &store);
-        // Of two versions, so that an old one can turn up under the new one's key.
+        // Two versions, so that an old value can appear under the new version's key.
         for round in 0..2 {
             for key in 0..60 {
                 values.get_or_insert_with(&format!("k{key}"), || round * 1000 + key);
@@ -260,7 +260,7 @@ fn what_was_meddled_with_is_computed_anew() {
     }
 }
 
-/// Lists in lists, deeper than anybody reads.
+/// Nested lists, deeper than the parser's limit.
 #[derive(Clone, Copy)]
 struct Deep(u32);
 
@@ -281,7 +281,7 @@ impl<'de> Deserialize<'de> for Deep {
 }
 
 #[test]
-fn json_that_has_no_end() {
+fn deeply_nested_json_is_a_miss() {
     let place = on_sqlite();
     let (buster, cache, _) = reader(&place, &Shared::default());
     let deep = cache.values::<Deep>("main", 1);
@@ -291,7 +291,7 @@ fn json_that_has_no_end() {
     assert_eq!(any.get_or_insert_with("k", || 1.into()), 1);
 }
 
-/// A store that fails when it is told to, and says so in all sorts of ways.
+/// A store that fails on command, with different kinds of errors.
 #[derive(Clone)]
 struct Broken {
     inner: Shared,
@@ -327,10 +327,10 @@ impl Store for Broken {
     }
 }
 
-/// What was in it before, it has still afterwards; what has changed since is not
-/// answered from that.
+/// The store's earlier data are still there afterwards, and changed values are not
+/// answered from them.
 #[test]
-fn a_store_that_goes_and_comes_back_with_what_it_had() {
+fn a_store_that_returns_with_its_old_data() {
     let place = on_sqlite();
     let mut client = place.client();
     let store = Broken { inner: Shared::default(), down: Arc::default(), asked: Arc::default() };

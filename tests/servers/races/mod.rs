@@ -1,8 +1,8 @@
-//! The races of caching, each taken by hand step by step: what goes wrong in the
-//! order that everybody tries first, and that it does not go wrong here. And what a
-//! reader makes of bad input: a store, a clock or a database that is not what it was.
+//! Tests the races of caching, each step by step: the order that fails without this
+//! library, and the same order with it. Also tests readers on bad input: a store, a
+//! clock or a database that was replaced.
 //!
-//! A child process with a seeded fault shows where a test would notice it.
+//! A child process with a seeded fault proves that a test would notice it.
 
 mod clock;
 mod commit;

@@ -1,4 +1,4 @@
-//! Notifications and answers that get lost, and a network that swallows everything.
+//! Tests lost notifications, lost answers, and a network that swallows everything.
 
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ fn soon(otherwise: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// However the connection ends, all that was to be heard over it is seen afterwards.
-/// The reader polls next to never.
+/// Notifications that a broken connection lost are made up for by a read afterwards,
+/// however it broke. The reader polls next to never.
 #[test]
-fn notifications_that_get_lost_with_their_connection() {
+fn notifications_lost_with_their_connection() {
     let place = on_postgres();
     let proxy = Proxy::start(place.cluster().port());
     let through = proxy.url(&place.url());
@@ -45,12 +45,14 @@ fn notifications_that_get_lost_with_their_connection() {
         cut(&proxy);
         client.change(number);
         client.run("SELECT bustard.notify()");
-        soon(&format!("cut {when}: nobody looks again"), || cache.version().is_ok_and(|now| now != before));
+        soon(&format!("cut {when}: there is no further read"), || {
+            cache.version().is_ok_and(|now| now != before)
+        });
         assert_eq!(cache.version().unwrap().get(), client.version(), "{when}");
     }
 }
 
-/// Whoever only listens and never looks does not hear of it.
+/// A process that only listens and never reads misses them.
 #[test]
 fn listening_alone_is_not_enough() {
     let place = on_postgres();
@@ -73,7 +75,7 @@ fn listening_alone_is_not_enough() {
     assert_eq!(listener.notifications().iter().count().unwrap(), 0);
 }
 
-/// The connection stays, and nothing comes through.
+/// The connection stays open, and no data pass.
 #[test]
 fn a_network_that_swallows_everything() {
     let place = on_postgres();
@@ -116,6 +118,6 @@ fn the_checks_above_find_faults() {
         "races::network::a_network_that_swallows_everything",
         "what is stale is valid for ever",
     );
-    let lost = "races::network::notifications_that_get_lost_with_their_connection";
-    fails_with("no-read-after-reconnect", lost, "cut at once: nobody looks again");
+    let lost = "races::network::notifications_lost_with_their_connection";
+    fails_with("no-read-after-reconnect", lost, "cut at once: there is no further read");
 }

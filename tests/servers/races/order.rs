@@ -1,4 +1,5 @@
-//! In what order versions and data are read, and in what order transactions commit.
+//! Tests the order in which versions and data are read, and the order in which
+//! transactions commit.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::sync_channel;
@@ -9,20 +10,20 @@ use bustard::{Error, registry};
 use super::place::{Client, Place, Shared, fails_with, on_both, on_postgres, reader};
 
 on_both! {
-    /// The data is read, then a change commits, then the version is read.
+    /// The data are read, then a change commits, then the version is read.
     fn the_version_after_the_data(place: &impl Place) {
         let mut writer = place.client();
         let store = Shared::default();
         let (buster, cache, values) = reader(place, &store);
 
-        // The order that everybody tries first.
+        // The wrong order.
         let stale = place.client().number();
         writer.change(2);
         buster.notify().unwrap();
         let version = cache.version().unwrap();
         assert!(cache.is_valid(version) && writer.number() != stale, "it is stale and valid");
 
-        // The same moment of the same change, in the order of this library.
+        // The same change at the same moment, in the order of this library.
         let (read, has_read) = sync_channel(0);
         let (go, may_go) = sync_channel(0);
         let mut client = place.client();
@@ -46,7 +47,7 @@ on_both! {
         assert_eq!(kept, 3, "a stale value is found");
     }
 
-    /// The snapshot of a transaction is older than the version that the process knows.
+    /// The snapshot of a transaction is older than the version that the process has.
     fn a_snapshot_older_than_the_version(place: &impl Place) {
         let store = Shared::default();
         let (buster, cache, values) = reader(place, &store);
@@ -56,15 +57,15 @@ on_both! {
         writer.change(2);
         buster.notify().unwrap();
 
-        // Whatever is read there is filed under the version that is seen there.
+        // A value that is read there is stored under the version that is seen there.
         assert_eq!(values.get_or_try_insert_in(&mut old, "k", Client::load).unwrap(), 1);
         assert_eq!(values.get_or_insert_with("k", || writer.number()), 2);
-        // And found as long as the transaction lasts, and by nobody else.
+        // It is found during the transaction, and only there.
         assert_eq!(values.get_or_try_insert_in(&mut old, "k", loads_nothing).unwrap(), 1);
         assert_eq!(values.get_or_try_insert_in(&mut writer, "k", loads_nothing).unwrap(), 2);
         assert_ne!(cache.version_in(&mut old).unwrap(), cache.version().unwrap());
 
-        // The form that does not know of the transaction poisons the cache.
+        // The form without the transaction poisons the cache.
         assert_eq!(values.get_or_insert_with("naive", || old.number()), 1);
         assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "stale and found");
         old.run("COMMIT");
@@ -88,8 +89,8 @@ fn the_checks_above_find_these_orders() {
     }
 }
 
-/// The transaction that begins first commits last. Whoever tells states apart by the
-/// highest number of an event, or of a transaction, does not see it come.
+/// The transaction that begins first commits last. A cache that compares the highest
+/// number of an event, or of a transaction, does not see its commit.
 #[test]
 fn a_lower_number_commits_later() {
     let place = on_postgres();
@@ -113,8 +114,8 @@ fn a_lower_number_commits_later() {
     assert_eq!(values.get_or_insert_with("k", || second.number()), 2);
 }
 
-/// Many of them, which commit in all sorts of orders, some of them not, while
-/// somebody folds.
+/// Many transactions commit in many orders, some of them roll back, while another
+/// session folds.
 #[test]
 fn many_commit_out_of_order() {
     let place = on_postgres();
@@ -126,7 +127,7 @@ fn many_commit_out_of_order() {
         client.query_one("SELECT sum(x)::bigint FROM data", &[]).unwrap().get(0)
     };
     let mut seen = BTreeSet::from([cache.version().unwrap()]);
-    // Steps that have no factor in common with 8 come by everybody, in another order.
+    // Steps without a common factor with 8 visit all of them, in another order.
     for (round, step) in [(1, 1), (2, 3), (3, 5), (4, 7)] {
         for client in &mut clients {
             client.run("BEGIN");

@@ -1,5 +1,5 @@
 //! A database of either engine with one number and one cache over it, a store that
-//! everybody shares, and ways to read the number through the cache.
+//! all processes share, and ways to read the number through the cache.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,15 +12,15 @@ use bustard::{
 
 use crate::support::{Cluster, Database, Outcome, Project, faulty_test};
 
-/// Longer than any test waits: whoever polls like this looks only when told to.
+/// Longer than any test waits: with this interval the poll never runs by itself.
 pub const NEVER: Duration = Duration::from_secs(600);
 
-/// A connection of the application's own.
+/// A connection of the application.
 pub trait Client: Executor + Connection + Send + Sized {
     /// Begins a transaction with one snapshot.
     const BEGIN_SNAPSHOT: &str;
 
-    /// Whether it is known that a savepoint took back all that was written.
+    /// Reports whether the engine tells that a savepoint reverted all writes.
     const SAVEPOINTS_FORGET: bool;
 
     fn run(&mut self, sql: &str);
@@ -36,7 +36,7 @@ pub trait Client: Executor + Connection + Send + Sized {
         registry::invalidate(self, &["numbers"]).expect("it is registered");
     }
 
-    /// A change as it should be.
+    /// A correct change.
     fn change(&mut self, number: i64) {
         self.run("BEGIN");
         self.set(number);
@@ -48,7 +48,7 @@ pub trait Client: Executor + Connection + Send + Sized {
         registry::get_version(self, "numbers").unwrap_or_else(|error| panic!("{error}")).get()
     }
 
-    /// The number as `load` of [`Values::get_or_try_insert_in`] reads it.
+    /// Reads the number as `load` of [`Values::get_or_try_insert_in`] does.
     fn load(&mut self) -> Result<i64, Error> {
         Ok(self.number())
     }
@@ -80,7 +80,7 @@ impl Client for rusqlite::Connection {
     }
 }
 
-/// Where the database is.
+/// The location of the database.
 pub trait Place {
     type Client: Client;
 
@@ -120,14 +120,14 @@ pub fn on_postgres() -> Database<'static> {
     database
 }
 
-/// The same in a cluster of its own.
+/// The same in a private cluster.
 pub fn in_cluster(cluster: &Cluster) -> Database<'_> {
     let database = Database::on(cluster);
     fill(&mut database.client());
     database
 }
 
-/// On SQLite, read while it is written.
+/// On SQLite, which is read during writes.
 pub fn on_sqlite() -> Project {
     let project = Project::new();
     let mut client = project.client();
@@ -136,7 +136,7 @@ pub fn on_sqlite() -> Project {
     project
 }
 
-/// The number is 1, and its cache is `numbers`.
+/// Sets the number to 1, with its cache `numbers`.
 pub fn fill(client: &mut impl Client) {
     let migration = Migration::new()
         .sql("CREATE TABLE data (x bigint NOT NULL)")
@@ -145,7 +145,7 @@ pub fn fill(client: &mut impl Client) {
     Migrator::new().app(App::new("main").migration("V1__data", migration)).run(client).expect("it applies");
 }
 
-/// A test of both engines.
+/// Generates a test of both engines.
 macro_rules! on_both {
     ($($(#[$attribute:meta])* fn $name:ident($place:ident: &impl Place) $body:block)*) => {
         $(mod $name {
@@ -169,7 +169,7 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// What a store on a server is: everybody's, and open to whoever gets at it.
+/// A store on a server, open to every process that reaches it.
 #[derive(Clone, Debug, Default)]
 pub struct Shared(pub Arc<Mutex<HashMap<String, Vec<u8>>>>);
 
@@ -190,17 +190,17 @@ impl Shared {
     }
 }
 
-/// A process that looks only when it is told to.
+/// A process that reads only when it is told to.
 pub fn lazy(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(NEVER * 2).poll_interval(NEVER)
 }
 
-/// A process that notices whatever happens soon.
+/// A process that notices every change soon.
 pub fn quick(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(Duration::from_secs(2)).poll_interval(Duration::from_millis(100))
 }
 
-/// A process that looks only when it is told to, with its cache.
+/// A process that reads only when it is told to, with its cache.
 pub fn reader(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i64>) {
     let buster = lazy(&place.url()).store(store.clone()).start().expect("it can look");
     let cache = buster.cache("numbers").expect("it is registered");
@@ -208,8 +208,8 @@ pub fn reader(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values
     (buster, cache, values)
 }
 
-/// Runs a test again in a build with a seeded fault, where it must fail with these
-/// words.
+/// Runs a test again in a build with a seeded fault, where it must fail with this
+/// message.
 #[track_caller]
 pub fn fails_with(fault: &str, test: &str, words: &str) {
     let mut child = faulty_test(fault);

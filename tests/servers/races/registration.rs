@@ -1,5 +1,5 @@
-//! A cache that is unregistered and registered again: nothing of its former life
-//! comes back, and whoever held a handle holds it still.
+//! Tests a cache that is unregistered and registered again: no old value becomes
+//! valid, and existing handles stay usable.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ on_both! {
             assert!(!cache.is_valid(before));
             assert_eq!(cache.version().unwrap_err().kind(), ErrorKind::Cache);
             assert_eq!(buster.version("numbers").unwrap_err().kind(), ErrorKind::Cache);
-            // Nothing is kept for a cache that is not there.
+            // Nothing is stored for a cache that is not registered.
             let kept = store.len();
             for _ in 0..2 {
                 assert_eq!(values.get_or_insert_with("k", || -number), -number);
@@ -36,7 +36,7 @@ on_both! {
         }
     }
 
-    /// Both in one transaction: for others it was never away.
+    /// Both in one transaction: other sessions never see it missing.
     fn in_one_transaction(place: &impl Place) {
         let (buster, cache, values) = reader(place, &Shared::default());
         let mut client = place.client();

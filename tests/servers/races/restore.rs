@@ -1,5 +1,5 @@
-//! Databases that go back to what they were, under processes that know what they
-//! had become.
+//! Tests databases that are restored to an earlier state while processes have newer
+//! versions.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn process(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i6
     (buster, cache, values)
 }
 
-/// Waits until the process knows the client's version, and reads through the cache.
+/// Waits until the process has the client's version, and reads through the cache.
 #[track_caller]
 fn agree(cache: &Cache, values: &Values<i64>, client: &mut impl Client) {
     wait_until("the version is known", || cache.is_valid(client.version()));
@@ -38,7 +38,7 @@ fn agree(cache: &Cache, values: &Values<i64>, client: &mut impl Client) {
     assert_eq!(values.get_or_insert_with("k", || client.number()), truth, "it is stale");
 }
 
-/// What comes after the restore is another history, also where it has come as far.
+/// The history after the restore is another one, even when its count is the same.
 fn goes_on(cache: &Cache, values: &Values<i64>, client: &mut impl Client, lost: &[i64]) {
     agree(cache, values, client);
     for number in 100..104 {
@@ -49,7 +49,7 @@ fn goes_on(cache: &Cache, values: &Values<i64>, client: &mut impl Client, lost: 
     assert!(lost.iter().all(|lost| client.version() >> 23 > lost >> 23), "it has come further");
 }
 
-/// Three changes that will be lost, and their versions.
+/// Makes three changes that will be lost, and returns their versions.
 fn lose(cache: &Cache, values: &Values<i64>, client: &mut impl Client) -> Vec<i64> {
     let change = |number| {
         client.change(number);
@@ -76,7 +76,7 @@ fn a_dump_in_a_fresh_database_that_shares_the_store() {
 }
 
 #[test]
-fn a_dump_in_its_place() {
+fn a_dump_restored_in_place() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("dump");
     let place = on_postgres();
@@ -89,9 +89,9 @@ fn a_dump_in_its_place() {
     goes_on(&cache, &values, &mut client, &lost);
 }
 
-/// Dropped, made anew and filled, with nothing there for a while.
+/// Dropped, created anew and filled, after a while without a database.
 #[test]
-fn a_dump_in_a_database_made_anew() {
+fn a_dump_in_a_database_created_anew() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("dump");
     let place = on_postgres();
@@ -112,7 +112,7 @@ fn a_dump_in_a_database_made_anew() {
     goes_on(&cache, &values, &mut place.client(), &lost);
 }
 
-/// An older copy in the place of a SQLite file, put there in each way that there is.
+/// Replaces a SQLite file with an older copy, in every way of copying.
 fn replaced(journal: &str, replace: fn(&Path, &Path)) {
     let place: Project = on_sqlite();
     let (file, copy) = (place.path().join("app.db"), place.path().join("copy.db"));
@@ -123,7 +123,7 @@ fn replaced(journal: &str, replace: fn(&Path, &Path)) {
     let (_buster, cache, values) = process(&place, &Shared::default());
     agree(&cache, &values, &mut client);
     let lost = lose(&cache, &values, &mut client);
-    // Its users have stopped, as they should. The reader has not.
+    // Its writers have stopped, as they should. The reader has not.
     drop(client);
     replace(&copy, &file);
     let mut client = place.client();
@@ -152,24 +152,25 @@ fn remove_journals(file: &Path) {
 }
 
 #[test]
-fn a_file_that_another_is_moved_over() {
+fn a_file_replaced_by_moving() {
     replaced("DELETE", moved);
 }
 
 #[test]
-fn a_file_that_another_is_moved_over_with_a_log() {
+fn a_file_replaced_by_moving_with_a_log() {
     replaced("WAL", moved);
 }
 
 #[test]
-fn a_file_that_another_is_copied_over() {
+fn a_file_replaced_by_copying() {
     replaced("DELETE", copied);
 }
 
-/// The log that the reader has open is gone, and others write another one. They are
-/// processes of their own: within one, SQLite would share the old log with them.
+/// The log that the reader has open is gone, and other processes write another one.
+/// They must be processes of their own: within one, SQLite would share the old log
+/// with them.
 #[test]
-fn a_file_that_another_is_copied_over_with_a_log() {
+fn a_file_replaced_by_copying_with_a_log() {
     let place: Project = on_sqlite();
     let (file, copy) = (place.path().join("app.db"), place.path().join("copy.db"));
     let url = place.url();

@@ -1,5 +1,5 @@
-//! Hot standbys: what is behind agrees with itself, and what a failover has lost
-//! stays lost.
+//! Tests hot standbys: a lagging one is consistent with itself, and versions lost in
+//! a failover stay invalid.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,15 +34,15 @@ fn versions_and_data_of_a_standby_that_lags() {
     writer.change(2);
     ahead.notify().unwrap();
 
-    // The version of the one beside the data of the other.
+    // The version of the primary beside the data of the standby.
     assert_eq!(values.get_or_insert_with("naive", || late.number()), 1);
     assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "stale and found");
-    // Both of the same.
+    // Both of the same server.
     assert_eq!(late_values.get_or_try_insert_in(&mut late, "k", Client::load).unwrap(), 1);
     assert_eq!(values.get_or_insert_with("k", || writer.number()), 2);
     assert_eq!(late_cache.version_in(&mut late).unwrap(), before);
 
-    // What is that old is not known, and nothing is kept under it.
+    // A snapshot of that age counts as unknown, and nothing is stored under it.
     wait_until("it is too old", || !late_cache.is_valid(before));
     let error = late_cache.version().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale);
@@ -56,10 +56,10 @@ fn versions_and_data_of_a_standby_that_lags() {
     assert_eq!(late_values.get_or_insert_with("k", || unreachable!("it is in the store")), 2);
 }
 
-/// Values under versions that got lost are there still, and nobody finds them, also
-/// when the new history has come as far.
+/// Values under lost versions are still in the store and are never found, even when
+/// the new history has the same count.
 #[test]
-fn values_of_versions_that_got_lost() {
+fn values_of_lost_versions_are_not_found() {
     let primary = Cluster::start_with(&[]);
     let place = in_cluster(&primary);
     let proxy = Proxy::start(primary.port());
@@ -104,17 +104,17 @@ fn values_of_versions_that_got_lost() {
     assert!(other.version() >> 23 > lost[2] >> 23, "it has come further");
 }
 
-/// Between the primary and the standby everything takes three seconds, and nothing
-/// gets lost: the standby has always replayed all that it has received just now.
+/// All data between the primary and the standby take three seconds, and none are
+/// lost: the standby has always replayed everything that it has received.
 #[test]
-fn a_standby_to_which_everything_takes_its_time() {
+fn a_standby_with_constant_delay() {
     const DELAY: Duration = Duration::from_secs(3);
     let primary = Cluster::start_with(&[]);
     let place = in_cluster(&primary);
     let proxy = Proxy::start(primary.port());
     let standby = primary.standby_through(proxy.port(), &[("wal_receiver_timeout", "20s")]);
     standby.wait_for_replay(&primary);
-    // It believes for two seconds.
+    // A snapshot is valid for two seconds.
     let buster = quick(&standby.url("postgres", place.name())).start().unwrap();
     let cache = buster.cache("numbers").unwrap();
     let (mut writer, mut late) = (place.client(), standby.client(place.name()));
@@ -123,7 +123,7 @@ fn a_standby_to_which_everything_takes_its_time() {
     let others = thread::spawn({
         let (stop, mut client) = (stop.clone(), place.client());
         move || {
-            // So that the standby hears something all the time.
+            // Commits make the primary send messages all the time.
             client.run("CREATE TABLE other (x int)");
             while !stop.load(Ordering::SeqCst) {
                 client.run("INSERT INTO other VALUES (1)");
@@ -138,14 +138,14 @@ fn a_standby_to_which_everything_takes_its_time() {
         let mut asked = 0;
         while late.number() != number {
             let valid = cache.is_valid(before);
-            // Half a second for whoever is slow to run.
+            // Allow half a second for a slow machine.
             if committed.elapsed() > Duration::from_millis(2500) {
                 assert!(!valid, "valid {:?} after it was invalidated", committed.elapsed());
                 asked += 1;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        assert!(asked > 0 || committed.elapsed() < DELAY, "nobody has asked");
+        assert!(asked > 0 || committed.elapsed() < DELAY, "there was no query");
     }
     stop.store(true, Ordering::SeqCst);
     others.join().unwrap();

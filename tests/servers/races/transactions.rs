@@ -1,12 +1,12 @@
-//! What is read inside a transaction: not kept once it has itself invalidated the
-//! cache, whether it commits or not.
+//! Tests reads inside a transaction: after the transaction has invalidated the cache,
+//! its values are not stored, whether it commits or not.
 
 use bustard::registry;
 
 use super::place::{Client, Place, Shared, on_both, reader};
 
-/// Reads through the cache in the client's transaction, and says whether that was
-/// kept or found.
+/// Reads through the cache in the client's transaction, and returns whether the value
+/// was stored or found.
 fn is_kept<C: Client>(values: &bustard::Values<i64>, client: &mut C, key: &str) -> bool {
     let mut loaded = 0;
     for _ in 0..2 {
@@ -45,7 +45,7 @@ on_both! {
             assert_eq!(values.get_or_insert_with("k", || unreachable!("it is in the store")), 1);
             assert!(is_kept(&values, &mut writer, "k"));
         }
-        // The form that does not know of the transaction keeps what never was.
+        // The form without the transaction stores a value that never existed.
         writer.run("BEGIN");
         writer.set(2);
         writer.invalidate();
@@ -87,14 +87,14 @@ fn savepoints<P: Place>(place: &P) {
         }
         assert!(!is_kept(&values, &mut writer, "k"));
         writer.run("ROLLBACK TO s");
-        // PostgreSQL tells that nothing is left of it; SQLite does not.
+        // PostgreSQL reports that nothing of it remains; SQLite does not.
         assert_eq!(is_kept(&values, &mut writer, "k"), P::Client::SAVEPOINTS_FORGET);
         writer.run("COMMIT");
         buster.notify().unwrap();
         assert!(cache.is_valid(before));
         assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
     }
-    // An inner transaction that is kept is the outer one's.
+    // The changes of a released savepoint belong to the outer transaction.
     writer.run("BEGIN; SAVEPOINT s");
     writer.set(3);
     writer.invalidate();

@@ -1,6 +1,6 @@
-//! Databases whose transactions are SERIALIZABLE unless they say otherwise. A look
-//! that took part in that would make transactions of others fail (P5), and none
-//! could be had on a hot standby.
+//! Tests databases with the default isolation level SERIALIZABLE. A refresher that
+//! used it would make other transactions fail (P5), and could not read from a hot
+//! standby.
 
 use bustard::registry;
 
@@ -9,10 +9,11 @@ use crate::support::{Cluster, wait_until};
 
 const SERIALIZABLE: &str = "ALTER DATABASE forum SET default_transaction_isolation = 'serializable'";
 
-/// The transaction has read what another one has changed since, which alone is well.
-/// Whoever then reads, as SERIALIZABLE, what it is about to write, makes it fail.
+/// The transaction has read data that another one has changed since, which alone is
+/// allowed. A SERIALIZABLE reader of the data that it is about to write makes it
+/// fail.
 #[test]
-fn a_look_makes_no_transaction_fail() {
+fn a_read_makes_no_transaction_fail() {
     let cluster = Cluster::start_with(&[]);
     forum(&cluster).batch_execute(SERIALIZABLE).unwrap();
     let (mut client, mut other) = (cluster.client("forum"), cluster.client("forum"));
@@ -29,7 +30,7 @@ fn a_look_makes_no_transaction_fail() {
         if changed {
             invalidate(&mut other);
         }
-        // It looks.
+        // The refresher reads.
         buster.notify().unwrap();
         assert_eq!(bans.is_valid(before), !changed);
         buster.invalidate(&mut transaction, &["bans"]).unwrap();

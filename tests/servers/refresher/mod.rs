@@ -1,5 +1,5 @@
-//! The refresher against real servers: what it makes of hot standbys, their
-//! promotion, poolers, and networks and databases that stop answering.
+//! Tests the refresher against real servers: hot standbys, their promotion, poolers,
+//! and networks and databases that stop answering.
 
 mod isolation;
 mod network;
@@ -14,11 +14,11 @@ use postgres::Client;
 
 use crate::support::{Cluster, wait_until};
 
-/// Longer than any test waits: whoever polls like this lives on notifications.
+/// Longer than any test waits: with this interval only notifications have an effect.
 pub const NEVER: Duration = Duration::from_secs(600);
 
-/// A database `forum` with the cache `bans`, and a role `web` with no rights but
-/// everybody's.
+/// A database `forum` with the cache `bans`, and a role `web` with no other rights
+/// than those of every role.
 pub fn forum(cluster: &Cluster) -> Client {
     cluster.client("postgres").batch_execute("CREATE DATABASE forum").expect("it is new");
     let mut client = cluster.client("forum");
@@ -28,12 +28,12 @@ pub fn forum(cluster: &Cluster) -> Client {
     client
 }
 
-/// One that notices whatever happens soon.
+/// A refresher that notices every change soon.
 pub fn quick(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(Duration::from_secs(2)).poll_interval(Duration::from_millis(100))
 }
 
-/// One that polls next to never, and believes what it knows for as long.
+/// A refresher that polls next to never, and whose snapshot stays valid for as long.
 pub fn lazy(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(NEVER * 2).poll_interval(NEVER)
 }
@@ -57,7 +57,7 @@ pub fn wait_for(bans: &Cache, database: &mut Client) -> CacheVersion {
     version
 }
 
-/// Waits until nothing is known, and says why.
+/// Waits until the snapshot is unknown, and returns the reason.
 #[track_caller]
 pub fn wait_until_unknown(bans: &Cache) -> String {
     let mut why = String::new();

@@ -1,4 +1,4 @@
-//! Networks that break and databases that do not answer.
+//! Tests networks that break and databases that do not answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::{bans, forum, invalidate, lazy, quick, wait_for, wait_until_unknown};
 use crate::support::proxy::Proxy;
 use crate::support::{Cluster, Project, wait_until};
 
-/// A notification cannot be missed with the connection that it would have come over.
+/// Notifications that were lost with a connection are made up for by a full read.
 #[test]
 fn after_a_cut_everything_is_read_anew() {
     let cluster = Cluster::start_with(&[]);
@@ -48,7 +48,7 @@ fn a_network_that_is_silent_makes_everything_unknown() {
     let buster = quick(&proxy.url(&cluster.url("web", "forum"))).start().unwrap();
     let bans = bans(&buster);
     let before = wait_for(&bans, &mut database);
-    // Longer than the test lasts.
+    // Longer than the test takes.
     proxy.set_latency(Duration::from_secs(600));
     wait_until_unknown(&bans);
     assert!(!bans.is_valid(before));
@@ -56,10 +56,10 @@ fn a_network_that_is_silent_makes_everything_unknown() {
     assert_eq!(wait_for(&bans, &mut database), before);
 }
 
-/// Who gives up a look asks the server to give it up too: each new connection would
-/// otherwise wait beside those before it.
+/// A poll that times out also cancels its query on the server. Otherwise each new
+/// connection would wait beside the earlier ones.
 #[test]
-fn looks_that_wait_for_a_lock_do_not_pile_up() {
+fn polls_that_wait_for_a_lock_do_not_pile_up() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let buster = quick(&cluster.url("web", "forum")).start().unwrap();
@@ -96,7 +96,7 @@ fn it_folds_when_that_is_worth_it_and_allowed() {
 
     let buster = quick(&cluster.url("postgres", "forum")).start().unwrap();
     let bans = bans(&buster);
-    wait_until("somebody has folded", || database.query_one(unfolded, &[]).unwrap().get::<_, i64>(0) < 1000);
+    wait_until("a process has folded", || database.query_one(unfolded, &[]).unwrap().get::<_, i64>(0) < 1000);
     wait_for(&bans, &mut database);
     watch.signal("TERM");
     let outcome = watch.wait().exits(143);

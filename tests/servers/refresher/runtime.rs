@@ -1,4 +1,5 @@
-//! Applications that start and drop a `CacheBuster` where others are asynchronous.
+//! Tests applications that create and drop a `CacheBuster` inside an asynchronous
+//! runtime.
 
 use super::{bans, forum, quick, wait_for};
 use crate::support::{Cluster, wait_until};

@@ -1,5 +1,5 @@
-//! Hot standbys: how old they are, and what becomes of versions when one of them
-//! takes over without the last commits.
+//! Tests hot standbys: their age, and the versions after a failover that lost the
+//! last commits.
 
 use bustard::registry;
 
@@ -8,11 +8,11 @@ use crate::support::proxy::Proxy;
 use crate::support::{Cluster, Project, wait_until};
 
 #[test]
-fn a_standby_that_lags_is_not_believed() {
+fn a_lagging_standby_is_unknown() {
     let primary = Cluster::start_with(&[]);
     let mut database = forum(&primary);
     let standby = primary.standby(&[("wal_receiver_timeout", "2s")]);
-    // Only the second may see when the standby heard from its primary.
+    // Only the second role may read when the standby last heard from its primary.
     for role in ["web", "postgres"] {
         let buster = quick(&standby.url(role, "forum")).start().unwrap();
         let bans = bans(&buster);
@@ -30,7 +30,7 @@ fn a_standby_that_lags_is_not_believed() {
 }
 
 #[test]
-fn a_standby_that_has_lost_touch_is_not_believed() {
+fn a_disconnected_standby_is_unknown() {
     let primary = Cluster::start_with(&[]);
     let mut database = forum(&primary);
     let proxy = Proxy::start(primary.port());
@@ -45,7 +45,7 @@ fn a_standby_that_has_lost_touch_is_not_believed() {
 }
 
 #[test]
-fn it_says_once_that_a_standby_is_polled() {
+fn it_logs_once_that_a_standby_is_polled() {
     let primary = Cluster::start_with(&[]);
     let mut database = forum(&primary);
     let standby = primary.standby(&[]);
@@ -54,7 +54,7 @@ fn it_says_once_that_a_standby_is_polled() {
     let watch = project.spawn(&["caches", "watch", "-v", "--database-url", &url]);
     watch.wait_for_stdout("watching");
     for count in 1..=3 {
-        // Nobody tells; and each is one look or more.
+        // There are no notifications, and each change takes at least one poll.
         invalidate(&mut database);
         let changes = || watch.stdout_so_far().matches("  bans  +1  ").count();
         wait_until("the change is seen", || changes() == count);
@@ -65,7 +65,7 @@ fn it_says_once_that_a_standby_is_polled() {
 }
 
 #[test]
-fn a_promoted_standby_notifies_whoever_was_connected() {
+fn a_promoted_standby_notifies_connected_processes() {
     let primary = Cluster::start_with(&[]);
     forum(&primary);
     let standby = primary.standby(&[]);
@@ -73,7 +73,7 @@ fn a_promoted_standby_notifies_whoever_was_connected() {
     let buster = lazy(&standby.url("web", "forum")).start().unwrap();
     let bans = bans(&buster);
     standby.promote();
-    // A look, which finds it out.
+    // A poll finds out about the promotion.
     buster.notify().unwrap();
     let mut database = standby.client("forum");
     for _ in 0..2 {
@@ -83,10 +83,11 @@ fn a_promoted_standby_notifies_whoever_was_connected() {
     }
 }
 
-/// The commits that a standby missed are gone when it takes over. What they made
-/// valid must never be valid again, also when the new history has come as far.
+/// Commits that a standby missed are gone after its promotion. Versions that they
+/// made valid must never be valid again, even when the new history has the same
+/// count.
 #[test]
-fn versions_that_got_lost_in_a_failover_never_come_back() {
+fn versions_lost_in_a_failover_never_come_back() {
     let primary = Cluster::start_with(&[]);
     let mut database = forum(&primary);
     let proxy = Proxy::start(primary.port());

@@ -1,4 +1,4 @@
-//! Repeatable migrations of apps: when they run, and what each verb does with them.
+//! Tests repeatable migrations of apps: when they run, and how each verb treats them.
 
 use bustard::{App, Migration, Migrator, TransactionMode};
 
@@ -29,7 +29,7 @@ fn a_changed_text_runs_again_and_invalidates() {
         assert_eq!(recorded(&scene, "main", "names"), ("2".into(), "1".into()));
         assert_eq!(state(&scene, "main", "R__names"), "applied");
         bustard(&scene, &["check"]).success();
-        // Line ends are no change.
+        // Other line ends are no change.
         scene.file("R__names.sql", view("mail").replace('\n', "\r\n"));
         scene.migrate(&[]).success().says("nothing to do");
     }
@@ -60,7 +60,7 @@ fn they_follow_versions_and_precede_dependent_apps() {
         assert_eq!(steps(&bustard(&scene, &["plan", "--json"]).success()), order);
         assert_eq!(steps(&scene.migrate(&["--json"]).success()), order);
         assert_eq!(scene.value("SELECT name FROM a"), "a");
-        // What followed it does not run again, and nothing warns about that.
+        // Later migrations do not run again, and there is no warning about that.
         scene.file("R__third.sql", "DROP VIEW IF EXISTS other;\nCREATE VIEW other AS SELECT 1 AS x;\n");
         let again = scene.migrate(&["--json"]).success();
         assert_eq!(steps(&again), ["main:R__third"]);
@@ -87,7 +87,7 @@ fn a_text_that_was_replaced_needs_repeat() {
         assert_eq!(steps(&scene.migrate(&["--repeat", "--json"]).success()), ["main:R__names"]);
         assert_eq!(scene.value("SELECT name FROM names"), "a");
         assert_eq!(recorded(&scene, "main", "names"), ("2".into(), "1".into()));
-        // Now the other one is the older.
+        // Now the other text is the older one.
         scene.file("R__names.sql", view("mail"));
         scene.migrate(&[]).exits(4);
         scene.file("R__names.sql", view("login || mail"));
@@ -150,7 +150,7 @@ fn faking_records_and_runs_nothing() {
     }
 }
 
-/// What `register cache` and `unregister cache` mean in a text that runs again.
+/// `register cache` and `unregister cache` in a text that runs again.
 #[test]
 fn cache_operations_may_be_repeated() {
     for scene in Scene::both() {
@@ -179,7 +179,7 @@ fn cache_operations_may_be_repeated() {
         };
         assert_eq!(invalidates("INSERT INTO users VALUES ('b', 'b')"), 1);
         assert_eq!(invalidates("INSERT INTO posts VALUES (1)"), 0);
-        // The same again, then other tables, then none.
+        // The same operation again, then with other tables, then with none.
         scene.file("R__caches.sql", text("-- a comment\n"));
         scene.migrate(&[]).success();
         assert_eq!(invalidates("INSERT INTO users VALUES ('c', 'c')"), 1);
@@ -192,12 +192,12 @@ fn cache_operations_may_be_repeated() {
         assert_eq!(invalidates("INSERT INTO posts VALUES (3)"), 0);
         assert_eq!(listed(&scene), ["names"]);
         bustard(&scene, &["check"]).success();
-        // Another app's cache is not taken over.
+        // A cache of another app is not taken over.
         bustard(&scene, &["caches", "unregister", "names", "--force"]).success();
         bustard(&scene, &["caches", "register", "names"]).success();
         scene.file("R__caches.sql", text("-- more\n"));
         scene.migrate(&[]).exits(1).complains("already registered");
-        // A name that was never registered is a mistake.
+        // A name that was never registered is an error.
         scene.file("R__caches.sql", "-- bustard: unregister cache nosuch\n");
         scene.migrate(&[]).exits(1).complains("nosuch");
     }
@@ -247,14 +247,14 @@ fn an_app_with_repeatable_migrations_alone() {
             (&"enabled".into(), &1.into(), &0.into())
         );
         scene.migrate(&[]).success().says("nothing to do");
-        // Disabled, its texts are not expected.
+        // The texts of a disabled app are not checked.
         bustard(&scene, &["disable", "main"]).success();
         scene.file("R__one.sql", "SELECT 1;\n");
         scene.migrate(&[]).success().says("nothing to do");
         bustard(&scene, &["check"]).success();
         bustard(&scene, &["enable", "main"]).success();
         bustard(&scene, &["check"]).exits(3);
-        // Its caches go, and come back.
+        // Its caches are unregistered, and registered again.
         scene.file(
             "R__one.sql",
             "DROP VIEW IF EXISTS one;\nCREATE VIEW one AS SELECT 1 AS x;\n-- bustard: register cache ones\n",

@@ -1,4 +1,4 @@
-//! Bad input: each gets one error, and leaves nothing.
+//! Tests faulty repeatable migrations: each gives one error and leaves nothing.
 
 use super::{USERS, recorded, state, view, with_view};
 use crate::support::{Scene, refused_alike};
@@ -27,7 +27,7 @@ fn two_repeatable_migrations_of_one_name() {
 }
 
 #[test]
-fn names_that_are_almost_right() {
+fn misspelt_names() {
     refused_alike(2, "repeatable_misnamed", |scene| {
         scene.good_files().file("R1__a.sql", "SELECT 1;\n").file("R_b.sql", "SELECT 2;\n");
     });
@@ -39,7 +39,7 @@ fn names_that_are_almost_right() {
     });
 }
 
-/// Nothing of it stays, and its record is that of the text before.
+/// None of its effects remain, and its record is that of the previous text.
 #[test]
 fn a_repeatable_migration_that_fails() {
     for scene in Scene::both() {
@@ -61,9 +61,9 @@ fn a_repeatable_migration_that_fails() {
     }
 }
 
-/// In one transaction with versions that are pending, these go with it.
+/// In one transaction with pending versions, these are rolled back as well.
 #[test]
-fn a_failure_takes_the_whole_transaction_back() {
+fn a_failure_rolls_the_whole_transaction_back() {
     for scene in Scene::both() {
         scene.file("V1__users.sql", USERS).file("R__names.sql", "SELECT nosuch FROM users;\n");
         scene.migrate(&["--transaction", "all"]).exits(1).complains("R__names.sql:1");

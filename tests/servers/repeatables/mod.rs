@@ -1,4 +1,5 @@
-//! Repeatable migrations: those of apps with every verb, and Bustard's own functions.
+//! Tests repeatable migrations: those of apps with every verb, and Bustard's own
+//! functions.
 
 mod apps;
 mod bad;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Outcome, Scene};
 
-/// A view on both engines, with what drops it.
+/// A view on both engines, with its `down` part.
 fn view(column: &str) -> String {
     format!(
         "DROP VIEW IF EXISTS names;\nCREATE VIEW names AS SELECT {column} AS name FROM users;\n\
@@ -21,7 +22,7 @@ const USERS: &str = "CREATE TABLE users (login varchar(20), mail varchar(20));\n
                      INSERT INTO users VALUES ('a', 'a@b');\n\
                      -- bustard: down\nDROP TABLE users;\n";
 
-/// The table and the view, applied.
+/// Applies the table and the view.
 fn with_view(scene: &Scene) {
     scene.file("V1__users.sql", USERS).file("R__names.sql", view("login"));
     scene.migrate(&[]).success().says("R__names");
@@ -32,12 +33,12 @@ fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
     scene.project.bustard(&[arguments, &["--database-url", &url]].concat())
 }
 
-/// The table of records, which both engines call differently.
+/// The table of records, which has another name on each engine.
 fn records(scene: &Scene) -> &'static str {
     if scene.is_postgres() { "bustard.repeatable" } else { "bustard_repeatable" }
 }
 
-/// How many texts of it are recorded, and how many are current.
+/// The number of its recorded texts, and of the current ones.
 fn recorded(scene: &Scene, app: &str, name: &str) -> (String, String) {
     let current = if scene.is_postgres() { "is_current" } else { "is_current = 1" };
     let count = |condition: &str| {
@@ -49,7 +50,7 @@ fn recorded(scene: &Scene, app: &str, name: &str) -> (String, String) {
     (count("true"), count(current))
 }
 
-/// What a run did to apps, as `app:migration`.
+/// The steps of a run for apps, as `app:migration`.
 fn steps(outcome: &Outcome) -> Vec<String> {
     let json = outcome.json();
     let steps = json["steps"].as_array().expect("there is a list").iter();
@@ -59,7 +60,7 @@ fn steps(outcome: &Outcome) -> Vec<String> {
     steps.map(name).filter(|name| !name.starts_with("bustard:")).collect()
 }
 
-/// The state of a migration as `status --json` has it.
+/// The state of a migration in `status --json`.
 fn state(scene: &Scene, app: &str, migration: &str) -> String {
     let json = bustard(scene, &["status", "--json"]).success().json();
     let all = json["migrations"].as_array().expect("there is a list");
@@ -67,7 +68,7 @@ fn state(scene: &Scene, app: &str, migration: &str) -> String {
     found.and_then(|one| one["state"].as_str()).unwrap_or("not listed").to_owned()
 }
 
-/// How often all caches were invalidated, with a cache's own invalidations.
+/// The number of invalidations of all caches, plus a cache's own.
 fn invalidations(scene: &Scene, cache: &str) -> i64 {
     let version = match scene.is_postgres() {
         true => format!("SELECT bustard.get_version('{cache}')::text"),

@@ -1,16 +1,17 @@
-//! Bustard's own functions and views: installed when their text has changed, never put
-//! back by an older release, and restored where a person has edited them.
+//! Tests Bustard's own functions and views: installed when their text has changed,
+//! never replaced by an older release's, and restored after a manual change.
 
 use super::{bustard, invalidations, records};
 use crate::support::Scene;
 
-/// A database with a cache.
+/// Creates a database with a cache.
 fn migrated(scene: &Scene) {
     scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
     scene.migrate(&[]).success();
 }
 
-/// One function or view of each engine, with a text that another release may have had.
+/// One function or view of each engine, with a text that another release may have
+/// had.
 fn other_text(scene: &Scene) -> (&'static str, &'static str) {
     match scene.is_postgres() {
         true => (
@@ -26,7 +27,7 @@ fn other_text(scene: &Scene) -> (&'static str, &'static str) {
     }
 }
 
-/// Whether the function has its own text again.
+/// Reports whether the function has its own text again.
 fn is_restored(scene: &Scene) -> bool {
     match scene.is_postgres() {
         true => scene.value("SELECT bustard.is_valid('xs', bustard.get_version('xs'))::text") == "true",
@@ -38,7 +39,8 @@ fn is_restored(scene: &Scene) -> bool {
     }
 }
 
-/// Makes the database what a release of another edition would have left.
+/// Changes the database to the state that a release of another edition would have
+/// left.
 fn as_of_edition(scene: &Scene, edition: i32) -> &'static str {
     let (name, sql) = other_text(scene);
     scene.execute(sql);
@@ -84,9 +86,9 @@ fn a_newer_text_is_installed_invalidates_and_is_recorded() {
     }
 }
 
-/// A release with a lower edition works with what is there, and says nothing.
+/// A release with a lower edition works with the newer functions and reports nothing.
 #[test]
-fn an_older_release_puts_no_function_back() {
+fn an_older_release_replaces_no_function() {
     for scene in Scene::both() {
         migrated(&scene);
         as_of_edition(&scene, 99);
@@ -102,7 +104,7 @@ fn an_older_release_puts_no_function_back() {
 }
 
 #[test]
-fn what_a_person_has_edited_is_restored_and_told() {
+fn an_edited_function_is_restored_and_reported() {
     for scene in Scene::both() {
         migrated(&scene);
         let (name, sql) = other_text(&scene);
@@ -118,11 +120,11 @@ fn what_a_person_has_edited_is_restored_and_told() {
 }
 
 #[test]
-fn what_a_person_has_dropped_comes_back() {
+fn a_dropped_function_is_restored() {
     for scene in Scene::both() {
         migrated(&scene);
         let drop = match scene.is_postgres() {
-            // Even what the migrator itself calls.
+            // Also a function that the migrator itself calls.
             true => "DROP FUNCTION bustard.untracked(); DROP VIEW bustard.caches",
             false => "DROP VIEW bustard_untracked; DROP VIEW bustard_caches",
         };
@@ -152,7 +154,7 @@ fn privileges_survive_an_installation() {
     let valid = "SELECT bustard.is_valid('xs', 1)";
     database.psql_as(&reader, valid).success();
     database.psql_as(&other, valid).exits(1);
-    // A run that knows nothing of the grant.
+    // A run without the grant in its configuration.
     scene.project.config("[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n");
     as_of_edition(&scene, 0);
     scene.migrate(&[]).success().says("R__is_valid");
@@ -167,8 +169,8 @@ fn privileges_survive_an_installation() {
     );
 }
 
-/// Only the owner may replace Bustard's functions; a role without that right is told
-/// before anything, and may migrate as long as none must change.
+/// Only the owner may replace Bustard's functions. A role without that right gets an
+/// error before anything runs, and may migrate as long as no function must change.
 #[test]
 fn a_role_that_does_not_own_the_functions() {
     let scene = Scene::postgres();
@@ -192,12 +194,12 @@ fn a_role_that_does_not_own_the_functions() {
     let refused = migrate().exits(1);
     assert!(refused.stderr.contains(&format!("they belong to the role {owner}")), "{refused}");
     assert_eq!(scene.contents(), contents);
-    // As a member of the owner it may, and the owner stays the owner.
+    // A member of the owning role may replace them, and the owner stays the owner.
     scene.execute(&format!("GRANT {owner} TO {guest}"));
     migrate().success();
     let owners = "SELECT count(DISTINCT proowner) FROM pg_proc WHERE pronamespace = 'bustard'::regnamespace";
     assert_eq!(scene.value(owners), "1");
-    // Its own repeatable migrations need a place to be recorded in.
+    // Its own repeatable migrations need the tables of records.
     scene.execute(&format!("REVOKE {owner} FROM {guest}"));
     scene.project.file("own/R__view.sql", "CREATE OR REPLACE VIEW own_view AS SELECT 1 AS x;\n");
     let refused = migrate().exits(1);

@@ -1,5 +1,5 @@
-//! Functions are replaced while they are in use: two runs at once, callers meanwhile, and
-//! transactions with a snapshot from before. PostgreSQL only: SQLite has one writer.
+//! Tests replacing functions in use: by two runs at once, beside callers, and for
+//! transactions with an older snapshot. PostgreSQL only: SQLite has one writer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::Scene;
 
-/// Makes all functions and views what an older release would have left.
+/// Gives all functions and views the texts of an older release.
 const OLDER: &str = "DELETE FROM bustard.repeatable WHERE app = 'bustard' AND NOT is_current;
     UPDATE bustard.repeatable SET checksum = 'older', edition = 0 WHERE app = 'bustard'";
 
-/// Stops the callers, whatever becomes of the rest.
+/// Stops the callers on drop, also after a panic.
 struct Stop<'s>(&'s AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -69,13 +69,14 @@ fn several_replacers_at_once_and_callers_meanwhile() {
     assert!(replacements == 8 && calls > 40, "{replacements} replacements, {calls} calls");
 }
 
-/// A transaction that keeps the snapshot from before goes on with the new functions.
+/// A transaction that keeps an older snapshot goes on with the new functions.
 #[test]
 fn a_snapshot_from_before() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
         let scene = migrated();
         let mut old = scene.database().client();
-        // It has called none of the functions yet, so it holds no lock on any of them.
+        // It has called none of the functions yet, so it holds no lock on any of
+        // them.
         old.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM x"))
             .expect("it begins");
         scene.execute(OLDER);

@@ -1,10 +1,10 @@
-//! What the functions do and refuse, from `psql` as an unprivileged role and as
-//! the migrating one.
+//! Tests the results and errors of the SQL functions, from `psql` as an unprivileged
+//! role and as the migrating one.
 
 use super::{ask, code, get, refused, run, with_caches};
 
 #[test]
-fn anybody_reads_and_invalidates() {
+fn every_role_reads_and_invalidates() {
     let (database, _client, role) = with_caches(&["settings", "bans"]);
     let ask = |sql: &str| ask(&database, &role, sql);
     let version = ask("SELECT bustard.get_version('settings')");
@@ -26,13 +26,13 @@ fn anybody_reads_and_invalidates() {
         assert_ne!(before, after);
     }
     assert_eq!(ask("SELECT bustard.notify()"), "");
-    // A transaction's invalidations go with it.
+    // A transaction's invalidations are rolled back with it.
     ask("BEGIN; SELECT bustard.invalidate_all(); ROLLBACK");
     assert_eq!(ask(versions), after);
 }
 
 #[test]
-fn anybody_does_nothing_else() {
+fn other_roles_do_nothing_else() {
     let (database, _client, role) = with_caches(&["settings"]);
     for sql in [
         "SELECT bustard.register_cache('mine')",
@@ -54,7 +54,7 @@ fn anybody_does_nothing_else() {
         "UPDATE bustard.caches SET app = 'mine'",
     ] {
         let outcome = database.psql_as(&role, sql).exits(1);
-        // A view with a join cannot be written to by anybody.
+        // No role can write to a view with a join.
         let codes = ["ERROR:  42501:", "ERROR:  55000:"];
         assert!(codes.iter().any(|code| outcome.stderr.contains(code)), "{outcome}");
     }
@@ -64,11 +64,11 @@ fn anybody_does_nothing_else() {
 fn unknown_caches() {
     let (database, mut client, role) = with_caches(&["settings"]);
     for call in [
-        "get_version('nobody')",
-        "is_valid('nobody', 1)",
-        "invalidate('nobody')",
-        "invalidate('settings', 'nobody')",
-        "invalidate(VARIADIC '{{settings,nobody}}')",
+        "get_version('unknown')",
+        "is_valid('unknown', 1)",
+        "invalidate('unknown')",
+        "invalidate('settings', 'unknown')",
+        "invalidate(VARIADIC '{{settings,unknown}}')",
         "get_version('')",
         "is_valid('', 1)",
         "invalidate('')",
@@ -76,7 +76,7 @@ fn unknown_caches() {
     ] {
         refused(&database, &role, &format!("SELECT bustard.{call}"), "42704").complains("HINT:");
     }
-    for name in ["nobody", ""] {
+    for name in ["unknown", ""] {
         let sql = format!("SELECT bustard.unregister_cache('{name}')");
         refused(&database, "postgres", &sql, "42704").complains("HINT:");
     }
@@ -88,7 +88,7 @@ fn unknown_caches() {
     run(&mut client, "SELECT bustard.unregister_cache('settings')");
     refused(&database, &role, "SELECT bustard.is_valid('settings', 1)", "42704")
         .complains("HINT:  No cache is registered.");
-    // Of many names of great length, no more is said than helps.
+    // Of many long names, the message has only as much as helps.
     run(
         &mut client,
         "SELECT bustard.register_cache(repeat('x', 100) || i) FROM generate_series(1, 300) AS i",
@@ -126,7 +126,7 @@ fn registered_twice() {
     );
     let outcome =
         refused(&database, "postgres", "SELECT bustard.register_cache('settings', 'other')", "42710");
-    assert!(!outcome.stderr.contains("by app"), "nobody owns it: {outcome}");
+    assert!(!outcome.stderr.contains("by app"), "it has no owner: {outcome}");
     refused(
         &database,
         "postgres",
@@ -137,7 +137,7 @@ fn registered_twice() {
 }
 
 #[test]
-fn what_is_a_current_version() {
+fn is_valid_accepts_only_the_current_version() {
     let (_database, mut client, _role) = with_caches(&["settings"]);
     let version: i64 = get(&mut client, "SELECT bustard.get_version('settings')");
     for other in [
@@ -173,14 +173,14 @@ fn ways_to_name_the_caches() {
         let after: i64 = get(&mut client, version);
         assert_eq!((after >> 23) - (before >> 23), 1, "{names}");
     }
-    // None, and one too many.
+    // No name, and one too many.
     let events: i64 = get(&mut client, "SELECT count(*) FROM bustard.event");
     run(&mut client, "SELECT bustard.invalidate(VARIADIC '{}')");
-    assert_eq!(code(&mut client, "SELECT bustard.invalidate('settings', 'nobody')"), "42704");
+    assert_eq!(code(&mut client, "SELECT bustard.invalidate('settings', 'unknown')"), "42704");
     assert_eq!(get::<i64>(&mut client, "SELECT count(*) FROM bustard.event"), events);
 }
 
-/// The count has 40 bits, and the next is an error, never another cache's version.
+/// The count has 40 bits. One more is an error, never another cache's version.
 #[test]
 fn overflow() {
     let (database, mut client, role) = with_caches(&["settings"]);
@@ -200,19 +200,19 @@ fn overflow() {
     }
 }
 
-/// `setseed` makes `random()` repeat itself, and versions do not.
+/// `setseed` makes `random()` repeat itself, and versions do not repeat.
 #[test]
 fn sessions_with_the_same_seed() {
     let (database, mut client, _role) = with_caches(&["settings"]);
     let seeded = "BEGIN; SELECT setseed(0.5); SELECT bustard.invalidate('settings')";
     run(&mut client, seeded);
-    let undone: i64 = get(&mut client, "SELECT bustard.get_version('settings')");
+    let rolled_back: i64 = get(&mut client, "SELECT bustard.get_version('settings')");
     run(&mut client, "ROLLBACK");
     let mut other = database.client();
     run(&mut other, &format!("{seeded}; COMMIT"));
     let committed: i64 = get(&mut client, "SELECT bustard.get_version('settings')");
-    assert_eq!(undone >> 23, committed >> 23);
-    assert_ne!(undone, committed);
+    assert_eq!(rolled_back >> 23, committed >> 23);
+    assert_ne!(rolled_back, committed);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Calls as drivers and programs make them: with parameters, prepared, from
+//! Tests calls as drivers and programs make them: with parameters, prepared, from
 //! triggers and functions, in read-only transactions.
 
 use postgres::fallible_iterator::FallibleIterator;
@@ -7,7 +7,7 @@ use postgres::types::Type;
 use super::{ask, code, get, refused, run, with_caches};
 use crate::support::PATIENCE;
 
-/// More often than the server plans anew: after five it may keep one plan.
+/// More calls than the server plans anew: after five it may cache one plan.
 #[test]
 fn prepared_statements() {
     let (database, _client, role) = with_caches(&["settings", "bans"]);
@@ -36,7 +36,7 @@ fn prepared_statements() {
                     2 => transaction.execute(&any, &[&["bans", "settings"].as_slice()]),
                     _ => transaction.execute(&all, &[]),
                 };
-                done.expect("anybody may");
+                done.expect("every role may");
                 transaction.commit().expect("it is open");
                 let after: i64 = client.query_one(&version, &[&"settings"]).expect("it is there").get(0);
                 assert_eq!((after >> 23) - (before >> 23), 1, "{mode}, round {round}, way {way}");
@@ -46,7 +46,7 @@ fn prepared_statements() {
                 }
             }
         }
-        let error = client.query_one(&version, &[&"nobody"]).expect_err("it is not registered");
+        let error = client.query_one(&version, &[&"unknown"]).expect_err("it is not registered");
         let error = error.as_db_error().expect("the server says so");
         assert_eq!(error.code().code(), "42704");
         assert!(error.hint().is_some());
@@ -73,7 +73,7 @@ fn in_queries() {
          SET min_parallel_table_scan_size = 0; {valid}"
     );
     assert_eq!(ask(&database, &role, &parallel), "settings");
-    // Nor does a worker see less than its leader, who has just invalidated.
+    // A parallel worker sees as much as its leader, which has just invalidated.
     let own =
         format!("BEGIN; SELECT bustard.invalidate('settings'); {}", parallel.replace("SET ", "SET LOCAL "));
     assert_eq!(ask(&database, &role, &own), "");

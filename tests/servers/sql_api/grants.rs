@@ -1,4 +1,5 @@
-//! `[registry] grant`: who may read and invalidate, when not everybody.
+//! Tests `[registry] grant`: the roles that may read and invalidate, if not every
+//! role may.
 
 use bustard::{CacheBuster, Migrator, registry};
 
@@ -33,7 +34,8 @@ impl Fixture {
         Fixture { project, database: Database::new() }
     }
 
-    /// `bustard migrate` with these roles in the configuration, or without the key.
+    /// Runs `bustard migrate` with these roles in the configuration, or without the
+    /// key.
     #[track_caller]
     fn migrate(&self, roles: Option<&[&str]>) -> serde_json::Value {
         self.configure(roles);
@@ -48,7 +50,8 @@ impl Fixture {
         ));
     }
 
-    /// `bustard migrate` names the role and where it is named.
+    /// Asserts that `bustard migrate` names the role and the place where it is
+    /// configured.
     #[track_caller]
     fn refused(&self, role: &str) {
         self.configure(Some(&[role]));
@@ -72,16 +75,16 @@ impl Fixture {
 }
 
 #[test]
-fn everybody_unless_roles_are_named() {
+fn every_role_unless_roles_are_named() {
     let fixture = Fixture::new();
     let role = fixture.database.create_role("any", "");
     fixture.migrate(None);
     fixture.may(&role);
 }
 
-/// To a role that is not named, Bustard's own functions say what to do.
+/// Bustard's own functions give advice to a role that is not named.
 #[test]
-fn who_is_not_named_is_told_what_to_do() {
+fn a_role_that_is_not_named_gets_advice() {
     let fixture = Fixture::new();
     let (named, other) =
         (fixture.database.create_role("named", ""), fixture.database.create_role("other", ""));
@@ -107,19 +110,19 @@ fn who_is_not_named_is_told_what_to_do() {
 }
 
 #[test]
-fn named_roles_and_nobody_else() {
+fn named_roles_and_no_others() {
     let fixture = Fixture::new();
     let [web, worker, other] = ["web", "worker", "other"].map(|name| fixture.database.create_role(name, ""));
     fixture.migrate(Some(&[&web, &worker]));
     fixture.may(&web);
     fixture.may(&worker);
     fixture.may_not(&other);
-    // Who is a member of one that is named takes part.
+    // A member of a named role has its rights.
     fixture.database.psql(&format!("GRANT {web} TO {other}"));
     fixture.may(&other);
 }
 
-/// Whatever of Bustard's own migrations there is, nobody else may call it.
+/// No other role may call a function, after any of Bustard's own migrations.
 #[test]
 fn one_of_bustards_own_migrations_after_the_other() {
     let fixture = Fixture::new();
@@ -168,14 +171,14 @@ fn a_change_is_reported_and_a_second_run_does_nothing() {
         assert_eq!(version(), before, "{roles:?}");
     }
     fixture.migrate(Some(&[]));
-    // Without the key nothing is granted and nothing is taken away.
+    // Without the key nothing is granted and nothing is revoked.
     assert_eq!(fixture.migrate(None)["changed"], false);
     fixture.may_not(&web);
 }
 
-/// The same for a person.
+/// The same in the text output.
 #[test]
-fn what_a_run_says() {
+fn a_run_reports_its_grants() {
     let fixture = Fixture::new();
     let web = fixture.database.create_role("web", "");
     fixture.migrate(None);
@@ -190,9 +193,9 @@ fn what_a_run_says() {
     }
 }
 
-/// Whoever runs it: the owner of the registry needs no grant, and gets none.
+/// The owner of the registry needs no grant, and gets none, whatever role migrates.
 #[test]
-fn the_owner_is_named_and_somebody_else_migrates() {
+fn the_owner_is_named_and_another_role_migrates() {
     let fixture = Fixture::new();
     let web = fixture.database.create_role("web", "");
     let second = fixture.database.create_role("second", "SUPERUSER");
@@ -203,7 +206,7 @@ fn the_owner_is_named_and_somebody_else_migrates() {
         let report = migrator().run(&mut fixture.database.client_as(role)).expect("it runs");
         assert_eq!(report.granted, None, "by {role}");
     }
-    // And one who is not the owner is named.
+    // A named role that is not the owner gets a grant.
     let other = || Migrator::new().grant(vec![second.clone()]);
     for (role, granted) in [(second.as_str(), true), (&second, false), ("postgres", false)] {
         let report = other().run(&mut fixture.database.client_as(role)).expect("it runs");
@@ -226,15 +229,15 @@ fn names_are_quoted() {
     fixture.database.psql(&format!("DROP OWNED BY \"{0}\"; DROP ROLE \"{0}\"", name.replace('"', "\"\"")));
 }
 
-/// A role that is not there: nobody gains or loses anything.
+/// A role that does not exist: no role gains or loses rights.
 #[test]
 fn a_role_that_does_not_exist() {
     let fixture = Fixture::new();
     let web = fixture.database.create_role("web", "");
     let other = fixture.database.create_role("other", "");
     fixture.migrate(Some(&[&web]));
-    fixture.refused("nobody_of_this_name");
+    fixture.refused("no_role_of_this_name");
     fixture.may(&web);
     fixture.may_not(&other);
-    Fixture::new().refused("nobody_of_this_name");
+    Fixture::new().refused("no_role_of_this_name");
 }

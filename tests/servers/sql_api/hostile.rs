@@ -1,18 +1,18 @@
-//! The functions run with their owner's rights, and the caller chooses the
-//! `search_path`: whatever lies in wait there, none of it is called.
+//! Tests hostile search paths: the functions run with their owner's rights, the
+//! caller chooses the `search_path`, and nothing that is planted there is called.
 
 use bustard::{App, Migration, Migrator, registry};
 
 use super::{code, get, run, with_caches};
 use crate::support::Database;
 
-/// A schema `evil` with a trap for every function, operator, type and table
-/// that the registry could mean, if it meant them by their bare names.
+/// A schema `evil` with a trap for every function, operator, type and table that the
+/// registry could resolve by an unqualified name.
 const TRAPS: &str = include_str!("../../sql/hostile.sql");
 const ORACLE: &str = include_str!("../../sql/oracle.sql");
 
-/// Tables of the same names in the schema that is searched first unless it is
-/// named, and every setting that changes how a text is read.
+/// Tables of the same names in the schema that is searched first by default, and
+/// every setting that changes how a text is read.
 const AMBUSH: &str = "
     CREATE TEMP TABLE cache ();
     CREATE TEMP TABLE event ();
@@ -32,7 +32,7 @@ fn set_traps(database: &Database<'_>) -> String {
 }
 
 #[test]
-fn anybodys_calls() {
+fn calls_by_any_role() {
     let (database, mut owner, _role) = with_caches(&["settings", "bans"]);
     run(&mut owner, ORACLE);
     let mallory = set_traps(&database);
@@ -68,7 +68,7 @@ fn anybodys_calls() {
     assert_eq!(get::<i64>(&mut owner, "SELECT count(*) FROM lie"), 0);
 }
 
-/// A cast runs before the call, as who calls.
+/// A cast runs before the call, with the caller's rights.
 #[test]
 fn a_hostile_cast() {
     let (database, mut owner, _role) = with_caches(&["settings"]);
@@ -88,7 +88,7 @@ fn a_hostile_cast() {
 }
 
 #[test]
-fn the_owners_calls() {
+fn calls_by_the_owner() {
     let (database, mut watcher, _role) = with_caches(&["settings"]);
     run(&mut watcher, ORACLE);
     set_traps(&database);
@@ -107,10 +107,9 @@ fn the_owners_calls() {
     assert_eq!(get::<i64>(&mut watcher, "SELECT count(*) FROM lie"), 0);
 }
 
-/// The migrator itself, on a database where somebody else's schema is searched
-/// for whatever is not in `pg_catalog`.
+/// Runs the migrator itself, on a database whose search path has a hostile schema.
 #[test]
-fn the_migrators_run() {
+fn a_run_of_the_migrator() {
     let database = Database::new();
     set_traps(&database);
     run(&mut database.client(), "CREATE SCHEMA app");

@@ -1,6 +1,6 @@
-//! The SQL API, as programs in any language on the same PostgreSQL use it:
-//! called by whoever may, refused to whoever may not, under whatever
-//! `search_path` the caller has.
+//! Tests the SQL API, which programs in any language use: functions work for roles
+//! with rights, are refused to others, and are safe under any `search_path` of the
+//! caller.
 
 mod calls;
 mod clients;
@@ -24,13 +24,13 @@ pub fn with_caches(caches: &[&str]) -> (Database<'static>, Client, String) {
     (database, client, role)
 }
 
-/// What `psql` prints for a query as this role.
+/// The output of `psql` for a query as this role.
 #[track_caller]
 pub fn ask(database: &Database<'_>, role: &str, sql: &str) -> String {
     database.psql_as(role, sql).success().stdout.trim_end_matches('\n').to_owned()
 }
 
-/// Runs what must fail with this SQLSTATE.
+/// Runs a statement that must fail with this SQLSTATE.
 #[track_caller]
 pub fn refused(database: &Database<'_>, role: &str, sql: &str, code: &str) -> Outcome {
     database.psql_as(role, sql).exits(1).complains(&format!("ERROR:  {code}:"))
@@ -41,7 +41,7 @@ pub fn run(client: &mut Client, sql: &str) {
     client.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 
-/// The SQLSTATE that a statement fails with.
+/// The SQLSTATE of a statement's error.
 #[track_caller]
 pub fn code(client: &mut Client, sql: &str) -> String {
     let error = client.batch_execute(sql).expect_err(sql);

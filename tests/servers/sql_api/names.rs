@@ -1,4 +1,4 @@
-//! Which names a cache may have.
+//! Tests which names a cache may have.
 
 use super::{code, get, refused, run, with_caches};
 
@@ -16,7 +16,7 @@ fn names_that_cannot_be_registered() {
 }
 
 #[test]
-fn names_that_can() {
+fn names_that_can_be_registered() {
     let (_database, mut client, _role) = with_caches(&[]);
     let names: [&str; 11] =
         ["a", "A", " a ", "a'b", "a\"b", "\\", "%", "Größe 1", "鸨", "NULL", "all caches"];
@@ -24,7 +24,7 @@ fn names_that_can() {
     for name in names.into_iter().chain([longest.as_str()]) {
         client.query_one("SELECT bustard.register_cache($1)", &[&name]).expect(name);
     }
-    // Each is itself and no other: not by case, not by blanks, not by pattern.
+    // Each name matches only itself: not by case, not by spaces, not as a pattern.
     for name in names.into_iter().chain([longest.as_str()]) {
         let before: Vec<(String, i64)> = versions(&mut client);
         client.query_one("SELECT bustard.invalidate($1)", &[&name]).expect(name);
@@ -40,7 +40,7 @@ fn versions(client: &mut postgres::Client) -> Vec<(String, i64)> {
     rows.expect("they are registered").iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-/// Names are compared byte by byte, whatever the database's collation says.
+/// Names are compared byte by byte, under any collation of the database.
 #[test]
 fn no_collation_makes_two_names_one() {
     let (_database, mut client, _role) = with_caches(&[]);

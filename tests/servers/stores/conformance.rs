@@ -1,4 +1,4 @@
-//! The list that every store must pass.
+//! Tests the promises that every store must keep.
 
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ fn too_large_a_value_is_not_kept(subject: &Subject, store: &dyn Store) {
         got(store, &key).inspect(|got| assert!(*got == value, "{length} bytes came back changed")).is_some()
     };
     assert!(is_kept(kept) && !is_kept(lost));
-    // Also at the very border it is the one or the other, and no error.
+    // At the exact limit the result is one or the other, and no error.
     while kept + 1 < lost {
         let middle = kept.midpoint(lost);
         *(if is_kept(middle) { &mut kept } else { &mut lost }) = middle;

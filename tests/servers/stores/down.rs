@@ -1,5 +1,5 @@
-//! Servers that go down and come back: calls fail while they are gone, keys of
-//! other servers are not touched, and all is well again without anybody's help.
+//! Tests servers that go down and come back: calls fail meanwhile, keys of other
+//! servers are unaffected, and the store recovers by itself.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::peer::Peer;
 use super::subject::{PASSWORD, PATIENT, Subject};
 use crate::support::{Server, wait_until};
 
-/// Nothing but an error of the store, or a miss.
+/// Asserts an error of the store, or a miss.
 fn is_without(store: &dyn Store, key: &str) {
     match store.get(key) {
         Ok(value) => assert_eq!(value, None),
@@ -23,7 +23,7 @@ fn works(store: &dyn Store, key: &str) -> bool {
 }
 
 #[test]
-fn a_killed_server_is_done_without_until_it_is_back() {
+fn a_killed_server_is_not_used_until_it_is_back() {
     for subject in Subject::remote() {
         let store = subject.open();
         store.set("key", b"old").expect("the server is up");
@@ -37,7 +37,7 @@ fn a_killed_server_is_done_without_until_it_is_back() {
     }
 }
 
-/// Connections that were idle meanwhile are dead; no call fails for that.
+/// Connections that were idle meanwhile are dead; no call fails because of that.
 #[test]
 fn a_restart_between_two_calls_goes_unnoticed() {
     for subject in Subject::remote() {
@@ -55,7 +55,7 @@ fn a_restart_between_two_calls_goes_unnoticed() {
 }
 
 #[test]
-fn a_stopped_server_is_done_without_until_it_goes_on() {
+fn a_stopped_server_is_not_used_until_it_continues() {
     for subject in [Subject::memcached(), Subject::redis_on_socket()] {
         let store = subject.open_with(|settings| settings.timeout(Duration::from_millis(200)));
         wait_until("the store works", || works(&*store, "key"));
@@ -86,7 +86,7 @@ fn one_server_of_two_loses_its_own_keys_only() {
         for key in &lost {
             assert!(store.get(key).is_err());
             assert!(store.set(key, b"elsewhere").is_err());
-            // Nobody else has it now: it would be stale when the first is back.
+            // No other server has it now: it would be stale when the first is back.
             assert_eq!(alone.get(key).unwrap(), None);
         }
         for key in &kept {
@@ -126,7 +126,7 @@ fn going_down_and_coming_back_are_logged_once() {
 }
 
 #[test]
-fn a_wrong_password_is_a_failure_that_does_not_show_it() {
+fn a_wrong_password_is_a_failure_that_does_not_contain_it() {
     log::keep();
     let server = Server::redis_with(&["--requirepass", PASSWORD]);
     for location in [
@@ -143,7 +143,7 @@ fn a_wrong_password_is_a_failure_that_does_not_show_it() {
         let shown = format!("{said} {cause} {store:?}");
         assert!(!shown.contains("wr0ng") && !shown.contains("hunter2"), "{shown}");
     }
-    // A server without the command repeats it.
+    // A server without the command echoes it.
     let peer = Peer::answering("-ERR unknown command `AUTH`, with args beginning with: `wr0ng`\r\n");
     let store = StoreSettings::redis(format!("redis://:wr0ng@{}", peer.location())).open().unwrap();
     let said = store.get("key").unwrap_err().to_string();

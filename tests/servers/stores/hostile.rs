@@ -1,5 +1,5 @@
-//! Peers that speak something else, or stop speaking, or never do: each call
-//! fails, in time, and nothing that such a peer says is taken for a value.
+//! Tests peers that speak another protocol, stop answering, or never answer: each
+//! call fails in time, and no such answer is taken for a value.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use super::peer::{Peer, each_request};
 use super::subject::PATIENT;
 use crate::support::{Random, wait_until};
 
-/// Short, since it is waited for; a failure is what is expected anyway.
+/// Short, since each test waits for it; calls are expected to fail.
 const TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Memcached and Redis, in this order.
@@ -25,11 +25,12 @@ fn stores_within(location: &str, timeout: Duration) -> [Box<dyn Store>; 2] {
         .map(|settings| settings.timeout(timeout).open().expect("the settings are right"))
 }
 
-/// Both stores fail on this peer, reading and writing.
+/// Asserts that both stores fail on this peer, reading and writing.
 fn both_fail(name: &str, peer: impl Fn() -> Peer) {
     for at in 0..2 {
         for writes in [false, true] {
-            // Each time a new store: one that has failed does not ask again.
+            // A new store each time, since one that has failed does not connect again
+            // at once.
             let peer = peer();
             let [memcached, redis] = stores(&peer.location());
             let store = if at == 0 { memcached } else { redis };
@@ -43,7 +44,7 @@ fn both_fail(name: &str, peer: impl Fn() -> Peer) {
     }
 }
 
-/// What a store says that does not wait for ever.
+/// The error after a time-out.
 fn fails_in_time(name: &str, call: impl FnOnce() -> bustard::Result<()> + Send + 'static) -> bustard::Error {
     let call = thread::spawn(call);
     wait_until(&format!("{name} is given up"), || call.is_finished());
@@ -57,12 +58,12 @@ fn a_peer_that_says_nothing() {
     both_fail("silence", || Peer::start(|stream| each_request(stream, |_| true)));
 }
 
-/// More than fits into the buffers between us.
+/// More than fits into the buffers between the two sides.
 #[test]
 fn a_peer_that_does_not_read() {
-    // What it does not read, it holds for as long as this test can take.
+    // It keeps the unread data for as long as this test can take.
     let held = Mutex::new(Vec::new());
-    let peer = Peer::start(move |stream| held.lock().expect("nobody panics").push(stream));
+    let peer = Peer::start(move |stream| held.lock().expect("the mutex is not poisoned").push(stream));
     for store in stores(&peer.location()) {
         fails_in_time("who does not read", move || store.set("key", &vec![b'x'; 16 << 20]));
     }
@@ -86,7 +87,7 @@ fn peers_that_answer_garbage() {
         both_fail("garbage", move || {
             let mut random = Random::new(seed);
             let mut bytes: Vec<u8> = (0..5000).map(|_| random.next().to_le_bytes()[0]).collect();
-            // No line that either could take for an answer, wherever it ends.
+            // No line is a valid answer of either protocol, however it is cut.
             bytes.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'?');
             bytes[0] = b'?';
             Peer::answering(bytes)
@@ -130,7 +131,7 @@ fn a_peer_that_never_stops() {
     }
 }
 
-/// Each byte comes well within the time-out; all of them never do.
+/// Each byte arrives well within the time-out; the whole answer never does.
 #[test]
 fn a_peer_that_drips() {
     for start in ["VALUE key 0 1000000\r\n", "$1000000\r\n", ""] {
@@ -149,7 +150,7 @@ fn a_peer_that_drips() {
     }
 }
 
-/// Whole answers are taken; whatever they are cut to is not.
+/// Whole answers are accepted; truncated ones are not.
 #[test]
 fn peers_whose_answer_is_cut() {
     for (at, whole) in [(0, "VALUE key 0 5\r\nvalue\r\nEND\r\n"), (1, "$5\r\nvalue\r\n")] {
@@ -179,7 +180,7 @@ fn a_peer_that_answers_for_another_key() {
 }
 
 #[test]
-fn a_second_answer_is_nobody_s() {
+fn a_second_answer_is_discarded() {
     let peer = Peer::answering("VALUE key 0 1\r\n1\r\nEND\r\nVALUE key 0 1\r\n2\r\nEND\r\n");
     let store = &stores_within(&peer.location(), PATIENT)[0];
     assert_eq!(store.get("key").unwrap().as_deref(), Some(&b"1"[..]));
@@ -187,7 +188,7 @@ fn a_second_answer_is_nobody_s() {
 }
 
 #[test]
-fn nobody_at_all() {
+fn no_server_at_all() {
     let gone = Peer::start(drop).location();
     for store in stores(&gone) {
         assert_eq!(store.get("key").unwrap_err().kind(), ErrorKind::Store);
@@ -200,9 +201,9 @@ fn nobody_at_all() {
     }
 }
 
-/// Hundreds of thousands of requests do not become as many time-outs.
+/// Hundreds of thousands of requests do not cause as many time-outs.
 #[test]
-fn a_peer_that_is_down_is_asked_now_and_then() {
+fn a_peer_that_is_down_is_tried_now_and_then() {
     let peer = Peer::start(|stream| each_request(stream, |_| true));
     for (before, store) in stores(&peer.location()).iter().enumerate() {
         let before = if before == 0 { 0 } else { peer.connections() };
@@ -212,7 +213,7 @@ fn a_peer_that_is_down_is_asked_now_and_then() {
                 scope.spawn(|| (0..500).for_each(|_| assert!(store.get("key").is_err())));
             }
         });
-        // Four at first, and then one for each pause, of which none is shorter.
+        // Four at first, and then one for each pause, none of which is shorter.
         let most = 4 + start.elapsed().as_millis() / 75;
         wait_until("it was asked", || peer.connections() > before);
         let asked = (peer.connections() - before) as u128;

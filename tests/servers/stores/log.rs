@@ -1,4 +1,4 @@
-//! What is logged, kept so that a test can look for what concerns its server.
+//! Collects log lines, so that a test can search for those of its server.
 
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -10,7 +10,7 @@ static KEEPER: Keeper = Keeper(Mutex::new(Vec::new()));
 static INSTALLED: Once = Once::new();
 
 impl Log for Keeper {
-    // Not what other tests of this process have their databases log.
+    // Other tests of this process log about their databases.
     fn enabled(&self, metadata: &Metadata) -> bool {
         ["bustard", "redis"].iter().any(|library| metadata.target().starts_with(library))
     }
@@ -26,15 +26,15 @@ impl Log for Keeper {
     fn flush(&self) {}
 }
 
-/// Keeps from now on what stores log in this process.
+/// Starts to collect the lines that stores log in this process.
 pub fn keep() {
     INSTALLED.call_once(|| {
-        log::set_logger(&KEEPER).expect("nobody else sets one");
+        log::set_logger(&KEEPER).expect("no other logger is set");
         log::set_max_level(LevelFilter::Trace);
     });
 }
 
-/// The lines that have this in them.
+/// The lines that contain this text.
 pub fn lines(text: &str) -> Vec<String> {
     let lines = KEEPER.0.lock().unwrap_or_else(PoisonError::into_inner);
     lines.iter().filter(|line| line.contains(text)).cloned().collect()

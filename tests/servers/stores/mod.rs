@@ -1,5 +1,5 @@
-//! Stores: one list that every store must pass on real servers, and what they
-//! do when a server is down, comes back, or is no such server at all.
+//! Tests stores on real servers: one list of promises for every store, and their
+//! behaviour when a server is down, comes back, or speaks another protocol.
 
 mod conformance;
 mod down;

@@ -1,4 +1,4 @@
-//! Servers that are none: they take connections and do whatever a test wants.
+//! Fake servers, which take connections and behave as a test wants.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Gives each connection a thread on which this is done with it.
+    /// Runs this for each connection, on a thread.
     pub fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -36,7 +36,7 @@ impl Peer {
         Peer { address, connections, stop, listener: Some(listener) }
     }
 
-    /// Answers every request, however it comes, with these bytes.
+    /// Answers every request, in any form, with these bytes.
     pub fn answering(answer: impl Into<Vec<u8>>) -> Peer {
         let answer = answer.into();
         Peer::start(move |stream| {
@@ -48,7 +48,7 @@ impl Peer {
         self.address.to_string()
     }
 
-    /// How many connections it has had.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(SeqCst)
     }
@@ -67,7 +67,7 @@ pub fn each_request(mut stream: TcpStream, mut answer: impl FnMut(&mut TcpStream
 impl Drop for Peer {
     fn drop(&mut self) {
         self.stop.store(true, SeqCst);
-        // Whoever waits for a connection gets one.
+        // Wakes the thread that waits for a connection.
         drop(TcpStream::connect(self.address));
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();

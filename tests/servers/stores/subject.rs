@@ -1,4 +1,4 @@
-//! The stores that there are, each with servers of its own.
+//! The stores under test, each with private servers.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bustard::{Store, StoreSettings};
 
 use crate::support::Server;
 
-/// For calls that must succeed, however loaded the machine is.
+/// For calls that must succeed, also on a loaded machine.
 pub const PATIENT: Duration = Duration::from_secs(30);
 
 pub const PASSWORD: &str = "hunter2 %:@/?#";
@@ -18,7 +18,7 @@ pub struct Subject {
     name: &'static str,
     pub servers: Vec<Server>,
     settings: StoreSettings,
-    /// How many bytes of a value it keeps for sure, and how many it does not.
+    /// The size of a value that it certainly accepts, and one that it does not.
     pub border: Option<(usize, usize)>,
 }
 
@@ -27,7 +27,8 @@ const REDIS: Option<(usize, usize)> = Some(((16 << 20) - 1, (16 << 20) + 1));
 
 impl Subject {
     pub fn memory() -> Subject {
-        // What it holds is checked where its clock-work can be reached: beside it.
+        // Its contents are checked in its unit tests, where the clock can be
+        // controlled.
         Subject { name: "memory", servers: Vec::new(), settings: StoreSettings::memory(), border: None }
     }
 
@@ -68,7 +69,7 @@ impl Subject {
         Subject { name: "redis on a Unix socket", servers: vec![server], settings, border: REDIS }
     }
 
-    /// All whose servers can go down.
+    /// All stores whose servers can go down.
     pub fn remote() -> Vec<Subject> {
         vec![
             Subject::memcached(),

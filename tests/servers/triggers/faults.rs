@@ -1,4 +1,4 @@
-//! The tests above find what they are there to find.
+//! Proves that the tests of triggers find faults.
 
 use super::{Scene, invalidates, postgres_with};
 use crate::support::{Outcome, faulty_bustard};
@@ -10,8 +10,8 @@ CREATE TABLE ban_1 PARTITION OF ban FOR VALUES FROM (0) TO (10);
 
 const MORE: &str = "CREATE TABLE ban_2 PARTITION OF ban FOR VALUES FROM (10) TO (20);\n";
 
-/// Applies a second migration with this fault, and then whether a write to the
-/// partition that it makes invalidates.
+/// Applies a second migration with this fault, and returns whether a write to the
+/// partition that it creates invalidates.
 fn sees_new_partitions(fault: Option<&str>) -> bool {
     let scene = postgres_with(BAN);
     scene.file("V2__more.sql", MORE);
@@ -29,7 +29,7 @@ fn sees_new_partitions(fault: Option<&str>) -> bool {
 }
 
 #[test]
-fn a_run_that_puts_nothing_back() {
+fn a_run_that_restores_nothing() {
     assert!(sees_new_partitions(None));
     assert!(!sees_new_partitions(Some("no-reinstallation")));
 }
@@ -47,10 +47,10 @@ fn no_triggers_on_partitions() {
     assert!(!invalidates(&scene, "bans", "INSERT INTO ban_1 VALUES (2)"));
 }
 
-/// Row triggers count rows, and an AFTER trigger without a look at them counts
+/// Row triggers count rows, and an AFTER trigger that does not check them counts
 /// statements that change nothing.
 #[test]
-fn triggers_that_do_not_look() {
+fn triggers_that_do_not_check_rows() {
     let scene: Scene =
         postgres_with("CREATE TABLE ban (id integer);\n-- bustard: register cache bans on ban\n");
     assert!(!invalidates(&scene, "bans", "DELETE FROM ban WHERE false"));

@@ -1,4 +1,4 @@
-//! The operation in code and in files, in plans, faked and undone.
+//! Tests `register cache … on` in code and in files, in plans, faked and reverted.
 
 use bustard::{App, Migration, Migrator, registry};
 
@@ -53,8 +53,8 @@ fn wrong_names_in_code() {
     assert!(Migrator::new().app(app).load(bustard::Engine::Sqlite).is_err());
 }
 
-/// A file that says the same has the same checksum as what is built in code has
-/// of its own: another list of tables is another migration.
+/// A file and a migration built in code with the same tables agree with their own
+/// checksums. Another list of tables is another checksum.
 #[test]
 fn tables_are_part_of_the_checksum() {
     let migrator = |table: &str| {
@@ -92,7 +92,7 @@ fn in_a_plan() {
     }
 }
 
-/// The tables are there: the triggers come. They are not: nothing fails.
+/// If the tables exist, the triggers are created. If not, nothing fails.
 #[test]
 fn faked() {
     for scene in Scene::both() {
@@ -105,7 +105,7 @@ fn faked() {
 }
 
 #[test]
-fn undone_and_done_again() {
+fn reverted_and_applied_again() {
     for scene in both_with(BAN) {
         bustard(&scene, &["revert", "--steps", "1"]).success().says("unregistered bans");
         assert_eq!(triggers(&scene), [""; 0]);
@@ -114,9 +114,9 @@ fn undone_and_done_again() {
     }
 }
 
-/// Every command that says how things stand says what is missing.
+/// Every command that reports states reports missing triggers.
 #[test]
-fn what_is_said() {
+fn missing_triggers_are_reported() {
     let scene = super::postgres_with(BAN);
     scene.execute("ALTER TABLE ban DISABLE TRIGGER ALL; ALTER TABLE exception RENAME TO exceptions");
     let before = count(&scene, "bans");

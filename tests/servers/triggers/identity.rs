@@ -1,5 +1,5 @@
-//! Tables that are rebuilt, swapped, renamed, moved or dropped: the name comes
-//! first, and where it leads nowhere the table is followed.
+//! Tests tables that are rebuilt, swapped, renamed, moved or dropped: the name is
+//! looked up first, and if it leads nowhere the table is found by its identity.
 
 use super::{Scene, both_with, invalidates, migrated, postgres_with, retracks, triggers, untracked};
 
@@ -7,7 +7,7 @@ const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
 -- bustard: register cache bans on ban
 ";
 
-/// How many triggers a table has.
+/// The number of triggers of a table.
 fn each(scene: &Scene) -> usize {
     if scene.is_postgres() { 4 } else { 3 }
 }
@@ -19,7 +19,7 @@ fn only(scene: &Scene, table: &str) {
     assert_eq!((on_it, triggers.len()), (each(scene), each(scene)), "{triggers:?}");
 }
 
-/// SQLite's own procedure for what its ALTER TABLE cannot do.
+/// SQLite's own procedure for changes that its ALTER TABLE cannot make.
 #[test]
 fn rebuilt_by_a_migration() {
     for scene in both_with(BAN) {
@@ -36,7 +36,7 @@ ALTER TABLE new_ban RENAME TO ban;
 }
 
 #[test]
-fn swapped_behind_a_runs_back() {
+fn swapped_between_runs() {
     for scene in both_with(BAN) {
         scene.execute(
             "CREATE TABLE new_ban (id integer PRIMARY KEY);
@@ -51,7 +51,7 @@ fn swapped_behind_a_runs_back() {
 }
 
 #[test]
-fn two_tables_that_change_places() {
+fn two_tables_that_swap_names() {
     for scene in both_with(
         "CREATE TABLE a (id integer);
 CREATE TABLE b (id integer);
@@ -82,14 +82,14 @@ fn renamed() {
         retracks(&scene, 1);
         assert_eq!(untracked(&scene), []);
         assert!(invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (2)"));
-        // From now on it is that table and no other.
+        // From now on that table is tracked, under its new name.
         scene.execute("CREATE TABLE ban (id integer)");
         retracks(&scene, 0);
         assert!(!invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
     }
 }
 
-/// One tracked table takes the name of another, which is gone.
+/// A tracked table takes the name of another, which was dropped.
 #[test]
 fn renamed_to_the_name_of_another() {
     for scene in both_with(
@@ -113,7 +113,7 @@ fn moved_to_another_schema() {
     only(&scene, "forum.ban");
     assert_eq!(untracked(&scene), []);
     assert!(invalidates(&scene, "bans", "INSERT INTO forum.ban VALUES (1)"));
-    // Another of its name beside it is another table.
+    // Another table of the old name is not tracked.
     scene.execute("CREATE TABLE ban (id integer)");
     retracks(&scene, 0);
     scene.execute("ALTER SCHEMA forum RENAME TO board");
@@ -130,14 +130,14 @@ fn dropped() {
         super::bustard(&scene, &["status"]).success().says("which no longer exists");
         retracks(&scene, 0);
         migrated(&scene, "V2__next.sql", "CREATE TABLE next (id integer);\n");
-        // And there again.
+        // The table is created again.
         scene.execute("CREATE TABLE ban (id integer)");
         retracks(&scene, 1);
         assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
     }
 }
 
-/// A view has taken the name: what was the table is followed, or gone.
+/// A view has taken the name: the table is found by its identity, or is gone.
 #[test]
 fn a_view_in_its_place() {
     for scene in both_with(BAN) {
@@ -149,7 +149,7 @@ fn a_view_in_its_place() {
 }
 
 #[test]
-fn triggers_that_somebody_dropped_or_disabled() {
+fn triggers_that_were_dropped_or_disabled() {
     let scene = postgres_with(BAN);
     let name = triggers(&scene)[0].split(' ').nth(1).expect("a name").to_owned();
     scene.execute(&format!("DROP TRIGGER {name} ON ban"));
@@ -160,7 +160,7 @@ fn triggers_that_somebody_dropped_or_disabled() {
     assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
 }
 
-/// Any number of runs that find something missing put it back once.
+/// Of many runs that find a missing trigger, one restores it once.
 #[test]
 fn many_runs_at_once() {
     for scene in both_with(BAN) {
@@ -175,7 +175,7 @@ fn many_runs_at_once() {
     }
 }
 
-/// Who has set a lock time-out is told which table it was about.
+/// With a lock time-out, the error names the table.
 #[test]
 fn a_table_that_is_written_to_all_the_time() {
     let scene = postgres_with(BAN);
@@ -191,7 +191,7 @@ fn a_table_that_is_written_to_all_the_time() {
         .complains("no long transaction");
     writer.batch_execute("COMMIT").expect("it commits");
     retracks(&scene, 1);
-    // What is not wanted any more waits for a better time.
+    // A trigger that is no longer needed is removed later.
     scene.execute("ALTER TABLE ban RENAME TO old; CREATE TABLE ban (id integer)");
     writer.batch_execute("BEGIN; INSERT INTO old VALUES (2)").expect("it writes");
     retracks(&scene, 1);

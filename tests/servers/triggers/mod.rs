@@ -1,6 +1,6 @@
-//! Caches that invalidate themselves: `register cache NAME on TABLE`. What writes
-//! to a table counts, what does not write does not; and a run finds the tables
-//! again that were rebuilt, renamed or partitioned meanwhile.
+//! Tests caches that invalidate themselves, `register cache NAME on TABLE`:
+//! statements that write to a table count, others do not, and a run finds tables
+//! again that were rebuilt, renamed or partitioned.
 
 mod faults;
 mod forms;
@@ -14,7 +14,7 @@ mod writes;
 
 use crate::support::{Outcome, Scene};
 
-/// How many invalidations a cache's version counts.
+/// The number of invalidations that a cache's version counts.
 #[track_caller]
 pub fn count(scene: &Scene, cache: &str) -> i64 {
     let version = match scene.is_postgres() {
@@ -24,7 +24,7 @@ pub fn count(scene: &Scene, cache: &str) -> i64 {
     scene.value(&version).parse::<i64>().expect("a version is a number") >> 23
 }
 
-/// How many invalidations of the cache these statements make.
+/// The number of invalidations of the cache by these statements.
 #[track_caller]
 pub fn counted(scene: &Scene, cache: &str, sql: &str) -> i64 {
     let before = count(scene, cache);
@@ -32,13 +32,13 @@ pub fn counted(scene: &Scene, cache: &str, sql: &str) -> i64 {
     count(scene, cache) - before
 }
 
-/// Whether these statements invalidate the cache.
+/// Reports whether these statements invalidate the cache.
 #[track_caller]
 pub fn invalidates(scene: &Scene, cache: &str, sql: &str) -> bool {
     counted(scene, cache, sql) > 0
 }
 
-/// The same scenes with this as their first migration, applied.
+/// The scenes of both engines with this as their first migration, applied.
 pub fn both_with(sql: &str) -> [Scene; 2] {
     Scene::both().map(|scene| {
         migrated(&scene, "V1__first.sql", sql);
@@ -59,12 +59,12 @@ pub fn migrated(scene: &Scene, name: &str, sql: &str) -> Outcome {
     scene.file(name, sql).migrate(&[]).success()
 }
 
-/// A command on the scene's database.
+/// Runs a command on the scene's database.
 pub fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
     scene.project.bustard(&[arguments, &["--database-url", &scene.url()]].concat())
 }
 
-/// What `bustard status` lists as not as it was registered: table and reason.
+/// The missing triggers that `bustard status` lists: table and reason.
 #[track_caller]
 pub fn untracked(scene: &Scene) -> Vec<(String, String)> {
     let document = bustard(scene, &["status", "--json"]).success().json();
@@ -73,8 +73,8 @@ pub fn untracked(scene: &Scene) -> Vec<(String, String)> {
     rows.iter().map(|row| (text(row, "table"), text(row, "why"))).collect()
 }
 
-/// `migrate` with nothing pending puts triggers back on this many tables, and a
-/// second one has nothing to do.
+/// Asserts that `migrate` with nothing pending restores triggers on this many tables,
+/// and that a second one has nothing to do.
 #[track_caller]
 pub fn retracks(scene: &Scene, tables: usize) {
     let expected = if tables == 0 { 0 } else { 3 };
@@ -89,7 +89,7 @@ pub fn retracks(scene: &Scene, tables: usize) {
     bustard(scene, &["check"]).exits(0);
 }
 
-/// The triggers of ours in the database, as `table name`.
+/// Bustard's triggers in the database, as `table name`.
 pub fn triggers(scene: &Scene) -> Vec<String> {
     let sql = match scene.is_postgres() {
         true => {

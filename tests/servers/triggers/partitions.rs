@@ -1,4 +1,4 @@
-//! Partitions and inheritance children: writing to one directly fires nothing on
+//! Tests partitions and inheritance children: a direct write to one fires nothing on
 //! its parent, so each has triggers of its own.
 
 use super::{counted, invalidates, migrated, postgres_with, retracks, triggers, untracked};
@@ -32,7 +32,7 @@ fn writes_through_the_parent_and_directly() {
     ] {
         assert_eq!(counted(&scene, "bans", sql), expected, "{sql}");
     }
-    // Each table that is emptied says so.
+    // Each table that is emptied fires.
     assert!(invalidates(&scene, "bans", "TRUNCATE ban_low"));
     assert!(invalidates(&scene, "bans", "TRUNCATE ban"));
 }
@@ -50,7 +50,8 @@ fn rows_that_move_between_partitions() {
     assert_eq!(counted(&scene, "bans", "UPDATE ban SET id = id + 50 WHERE id = 99"), 0);
 }
 
-/// Behind a run's back: the next one sees to it, with nothing else to do.
+/// Created outside of a run: the next run adds the triggers, with nothing else
+/// pending.
 #[test]
 fn partitions_made_between_runs() {
     let scene = postgres_with(PARTITIONED);
@@ -115,7 +116,7 @@ CREATE TABLE beside (id integer);
     assert!(invalidates(&scene, "bans", "INSERT INTO late VALUES (1)"));
 }
 
-/// What is written through a parent fires nothing on its partitions.
+/// A write through a parent fires nothing on its partitions.
 #[test]
 fn a_partition_alone() {
     let scene = postgres_with(&PARTITIONED.replace("bans on ban\n", "highs on ban_high\n"));
@@ -131,7 +132,7 @@ fn a_partition_alone() {
     ] {
         assert_eq!(invalidates(&scene, "highs", sql), expected, "{sql}");
     }
-    // A table that becomes a partition, and one that is none any more.
+    // A table that becomes a partition, and one that no longer is one.
     migrated(
         &scene,
         "V2__loose.sql",
@@ -158,7 +159,7 @@ INSERT INTO child VALUES (1, 1);
     assert!(invalidates(&scene, "bans", "DELETE FROM log"));
 }
 
-/// Nothing can be done about it, so it is said and nothing fails.
+/// No trigger is possible, so it is reported and nothing fails.
 #[test]
 fn a_foreign_table_that_becomes_a_partition() {
     let scene = postgres_with(PARTITIONED);

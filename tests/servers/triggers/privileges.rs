@@ -1,4 +1,4 @@
-//! Who needs which rights.
+//! Tests which rights the roles need.
 
 use super::{bustard, count, migrated, postgres_with};
 
@@ -6,7 +6,7 @@ const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
 -- bustard: register cache bans on ban
 ";
 
-/// A writer needs the right to write, and none of ours.
+/// A writer needs the right to write, and no right to Bustard's objects.
 #[test]
 fn a_writer_without_rights() {
     let scene = postgres_with(BAN);
@@ -15,7 +15,7 @@ fn a_writer_without_rights() {
     let before = count(&scene, "bans");
     scene.database().psql_as(&writer, "INSERT INTO ban VALUES (1)").success();
     assert_eq!(count(&scene, "bans") - before, 1);
-    // The trigger's function is not to be put on tables of one's own.
+    // A role cannot put the trigger's function on tables of its own.
     scene.execute(&format!(
         "GRANT CREATE ON SCHEMA public TO {writer}; GRANT USAGE ON SCHEMA bustard TO {writer}"
     ));
@@ -31,8 +31,8 @@ fn a_writer_without_rights() {
     }
 }
 
-/// Whoever owns registry and tables needs nothing more; a table of somebody else's
-/// is refused plainly.
+/// The owner of registry and tables needs no other rights. A table of another owner
+/// is refused with a clear error.
 #[test]
 fn a_migrating_role_that_is_no_superuser() {
     let scene = crate::support::Scene::postgres();
@@ -62,7 +62,7 @@ fn a_migrating_role_that_is_no_superuser() {
     scene.execute("CREATE TABLE other_ban (id integer PRIMARY KEY); ALTER TABLE ban RENAME TO old; ALTER TABLE other_ban RENAME TO ban");
     let outcome = scene.project.bustard(&["migrate", "--database-url", &url]).exits(1);
     outcome.complains("the triggers of the cache \"bans\" cannot be created on public.ban");
-    // A superuser's run works as well, and may end what somebody else began.
+    // A superuser's run works as well, and may end a registration of another role.
     migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
     assert_eq!(super::triggers(&scene), [""; 0]);
 }
@@ -91,7 +91,7 @@ CREATE TABLE plain (id integer);
     let writes = "INSERT INTO public.ban VALUES (1); UPDATE public.ban_1 SET id = 1; DELETE FROM public.ban; TRUNCATE public.plain";
     client.batch_execute(writes).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(count(&scene, "bans") - before, 4);
-    // Nor is the migrating role's own work misled.
+    // The migrating role's own work is not misled either.
     scene.execute(&format!("{ambush}; SELECT bustard.unregister_cache('bans')"));
     scene.execute(&format!("{ambush}; SELECT bustard.register_cache_again('bans')"));
     scene.execute("CREATE TABLE ban_2 PARTITION OF ban FOR VALUES IN (2); ALTER TABLE plain RENAME TO flat");
@@ -104,7 +104,7 @@ CREATE TABLE plain (id integer);
     assert_eq!(super::triggers(&scene).len(), 4 * 4 + 3 * 4);
 }
 
-/// Later ones of Bustard's own migrations may be applied by somebody else than the
+/// Later ones of Bustard's own migrations may be applied by another role than the
 /// first: a superuser, or another member of the role that owns the registry.
 #[test]
 fn an_upgrade_by_another_role() {
@@ -161,7 +161,7 @@ fn a_role_with_an_app_of_its_own() {
     migrate(&[]).success();
     assert_eq!(count(&scene, "bans") - before, 1);
     assert_eq!(migrate(&[]).success().json()["changed"], false);
-    // What undoes migrations is run by others, so only they write it.
+    // Other roles run these revert statements, so only those roles write them.
     assert_eq!(scene.value("SELECT count(*) FROM bustard.migration WHERE undo <> '' OR body <> ''"), "1");
     assert_eq!(scene.value("SELECT string_agg(label, ',') FROM bustard.app"), "main");
     scene.execute("ALTER TABLE ban DISABLE TRIGGER ALL");

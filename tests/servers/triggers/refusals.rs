@@ -1,9 +1,9 @@
-//! What no cache can be registered on.
+//! Tests objects on which no cache can be registered.
 
 use crate::support::refused;
 
-/// The migration is refused with exit code 1, its place and what to do, and leaves
-/// nothing. `{name}.{engine}` is the snapshot.
+/// Asserts that the migration is refused with exit code 1, its place and advice, and
+/// leaves nothing. `{name}.{engine}` is the snapshot.
 #[track_caller]
 fn refuses(name: &str, sql: &str) {
     refused(1, name, |scene| {
@@ -36,7 +36,7 @@ fn a_temporary_table() {
 }
 
 #[test]
-fn what_only_one_engine_has() {
+fn objects_of_one_engine_only() {
     use crate::support::Scene;
 
     for (sql, what) in [

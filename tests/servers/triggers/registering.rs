@@ -1,4 +1,4 @@
-//! Registering, unregistering and undoing either.
+//! Tests registering and unregistering tables, and reverting either.
 
 use super::{
     Scene, both_with, bustard, count, counted, invalidates, migrated, postgres_with, retracks, triggers,
@@ -10,7 +10,7 @@ CREATE TABLE \"Odd, name\" (id integer PRIMARY KEY);
 INSERT INTO ban VALUES (1);
 ";
 
-/// The migration's own writes count as everybody's.
+/// The migration's own writes count as all others do.
 #[test]
 fn in_the_migration_that_creates_and_fills_the_table() {
     for scene in both_with(BAN) {
@@ -39,7 +39,7 @@ fn two_caches_on_one_table() {
     }
 }
 
-/// However it is unregistered, the triggers are gone with it.
+/// Any way of unregistering removes the triggers.
 #[test]
 fn unregistering_removes_the_triggers() {
     let ways: [fn(&Scene); 4] = [
@@ -72,9 +72,9 @@ fn unregistering_after_the_table_was_dropped() {
     }
 }
 
-/// The tables come back with the registration that is undone.
+/// The tables come back when the unregistration is reverted.
 #[test]
-fn undoing_unregister() {
+fn reverting_unregister() {
     for scene in both_with(BAN) {
         migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
         assert_eq!(triggers(&scene), [""; 0]);
@@ -86,7 +86,7 @@ fn undoing_unregister() {
     }
 }
 
-/// A new registration is what it says, and so is undoing its end.
+/// A new registration has its own tables, and so has the revert of its end.
 #[test]
 fn registering_anew() {
     for scene in both_with(BAN) {
@@ -131,7 +131,7 @@ fn many_tables() {
     }
 }
 
-/// What a table is called is what SQL at that place would call it.
+/// A table name means what it means in SQL at that place.
 #[test]
 fn under_the_migrations_own_search_path() {
     let scene = postgres_with(
@@ -148,10 +148,10 @@ SET search_path = forum;
     assert!(invalidates(&scene, "others", "INSERT INTO public.ban VALUES (1)"));
 }
 
-/// Undoing goes back to the tables that the registration before had, however often
-/// it has been registered since.
+/// A revert restores the tables of the previous registration, also after many
+/// registrations.
 #[test]
-fn undoing_another_choice_of_tables() {
+fn reverting_another_choice_of_tables() {
     let other = "CREATE TABLE other (id integer);
 -- bustard: unregister cache bans
 -- bustard: register cache bans on ban, other

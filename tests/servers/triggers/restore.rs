@@ -1,4 +1,4 @@
-//! A dump carries triggers and what they belong to.
+//! Tests that a dump carries the triggers and the objects that they belong to.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ fn dump(scene: &Scene, options: &[&str]) -> tempfile::NamedTempFile {
     file
 }
 
-/// Object ids are others there.
+/// Object ids differ there.
 #[test]
 fn into_another_cluster() {
     let scene = postgres_with(BAN);
@@ -38,7 +38,8 @@ fn into_another_cluster() {
     let run = |arguments: &[&str]| scene.project.bustard(&[arguments, &["--database-url", &url]].concat());
     run(&["check"]).exits(0);
     assert_eq!(run(&["migrate", "--json"]).success().json()["changed"], false);
-    // The next migration notes where the tables are, so that they can be followed.
+    // The next migration records the tables' identities, so that they can be found
+    // again.
     scene.file("V2__next.sql", "CREATE TABLE next (id integer);\n");
     run(&["migrate"]).success();
     restored.psql("ALTER TABLE ban RENAME TO banned");
@@ -47,7 +48,7 @@ fn into_another_cluster() {
 }
 
 /// Renamed and then restored before any run: nothing leads from the old name to the
-/// new one, but the triggers work, and no run takes them away.
+/// new one, but the triggers work, and no run removes them.
 #[test]
 fn renamed_before_the_dump() {
     let scene = postgres_with(BAN);
@@ -63,8 +64,8 @@ fn renamed_before_the_dump() {
     assert_ne!(version(), before);
 }
 
-/// One table alone, into a database where the caches have other numbers: a trigger
-/// names its cache.
+/// One table alone, into a database where the caches have other ids: a trigger
+/// contains the name of its cache.
 #[test]
 fn a_table_alone_into_another_database() {
     let scene = postgres_with(BAN);

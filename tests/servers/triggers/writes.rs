@@ -1,4 +1,4 @@
-//! Which statements count.
+//! Tests which statements count.
 
 use super::{Scene, both_with, counted, invalidates, postgres_with};
 
@@ -46,7 +46,7 @@ fn statements_that_match_no_row() {
         ] {
             counts(&scene, 0, sql);
         }
-        // Of an upsert one half counts, whichever has done something.
+        // Only the half of an upsert that has changed a row counts.
         counts(&scene, 1, "INSERT INTO ban VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET pattern = 'y'");
         counts(&scene, 1, "INSERT INTO ban VALUES (9, 'x') ON CONFLICT (id) DO UPDATE SET pattern = 'y'");
         if !scene.is_postgres() {
@@ -64,7 +64,7 @@ fn what_is_rolled_back_does_not_count() {
     }
 }
 
-/// A version that was read before is over as soon as the write is visible.
+/// A version that was read before is invalid as soon as the write is visible.
 #[test]
 fn data_and_version_are_seen_together() {
     let scene = postgres_with(BAN);
@@ -142,17 +142,17 @@ fn foreign_key_actions() {
     }
 }
 
-/// A replica's sessions fire no triggers: documented.
+/// Replication sessions fire no triggers, as documented.
 #[test]
 fn replicas_do_not_count() {
     let scene = postgres_with(BAN);
     assert_eq!(counted(&scene, "bans", "SET session_replication_role = replica; DELETE FROM ban"), 0);
 }
 
-/// Two transactions that write the same two tables in opposite orders meet no more
-/// than their rows do.
+/// Two transactions that write the same two tables in opposite orders conflict only
+/// on the same rows.
 #[test]
-fn nobody_waits() {
+fn writes_do_not_wait_for_each_other() {
     let scene = postgres_with(
         "CREATE TABLE a (id integer);
 CREATE TABLE b (id integer);
@@ -183,7 +183,7 @@ CREATE TABLE b (id integer);
 }
 
 /// A transaction whose snapshot is older than the registration does not see the
-/// cache, but what it writes is seen by who reads the cache.
+/// cache, but readers of the cache see the invalidation by its writes.
 #[test]
 fn a_snapshot_older_than_the_registration() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
@@ -196,7 +196,7 @@ fn a_snapshot_older_than_the_registration() {
         let write = "INSERT INTO ban VALUES (1); TRUNCATE ban; COMMIT";
         writer.batch_execute(write).unwrap_or_else(|error| panic!("{level}: {error}"));
         assert_eq!(super::count(&scene, "bans") - before, 2, "{level}");
-        // Nor does it see that the cache is registered anew.
+        // It does not see either that the cache is registered anew.
         super::migrated(&scene, "V3__off.sql", "-- bustard: unregister cache bans\n");
         writer.batch_execute(&begin()).expect("it begins");
         super::migrated(&scene, "V4__on.sql", "-- bustard: register cache bans on ban\n");

@@ -1,4 +1,5 @@
-//! Apps that need the one that goes: refused, or uninstalled before it.
+//! Tests apps that depend on the one to uninstall: it is refused, or they are
+//! uninstalled first.
 
 use bustard::{ErrorKind, Uninstall};
 
@@ -43,7 +44,7 @@ fn an_app_that_is_needed_stays() {
     for site in Site::both() {
         chain(&site);
         site.migrate(&ALL);
-        // Whether the files of the dependants are there does not matter.
+        // It does not matter whether the files of the dependants exist.
         for apps in [&ALL[..], &["forum"]] {
             let plan = site.plan(apps, &bans());
             assert_eq!(plan.apps, ["bans"]);
@@ -72,7 +73,7 @@ fn an_app_that_is_needed_stays() {
 }
 
 #[test]
-fn those_that_need_it_go_before_it() {
+fn dependants_are_uninstalled_first() {
     for with_files in [true, false] {
         for site in Site::both() {
             chain(&site);
@@ -91,15 +92,15 @@ fn those_that_need_it_go_before_it() {
             assert_eq!(tables, [2, 3, 0, 1], "appeal, ban, envelope, letter");
             assert!(plan.obstacles.is_empty() && plan.foreign_keys.is_empty(), "{plan:?}");
             let report = site.uninstall(&apps, &cascade);
-            let undone: Vec<_> =
+            let reverted: Vec<_> =
                 report.steps.iter().map(|done| format!("{}:V{}", done.app, done.migration.version)).collect();
-            assert_eq!(undone, ["letters:V2", "letters:V1", "appeals:V1", "bans:V2", "bans:V1"]);
+            assert_eq!(reverted, ["letters:V2", "letters:V1", "appeals:V1", "bans:V2", "bans:V1"]);
             assert_eq!(site.objects(), without);
         }
     }
 }
 
-/// One after the other, as the plan says.
+/// One after the other, in the plan's order.
 #[test]
 fn from_the_end_of_the_chain_nothing_is_refused() {
     for site in Site::both() {
@@ -115,7 +116,7 @@ fn from_the_end_of_the_chain_nothing_is_refused() {
 }
 
 #[test]
-fn everything_goes_at_once() {
+fn all_apps_are_uninstalled_at_once() {
     for site in Site::both() {
         chain(&site);
         site.migrate(&ALL);
@@ -130,8 +131,8 @@ fn everything_goes_at_once() {
     }
 }
 
-/// `ranks` wants to see what the forum's second migration drops; the forum does not
-/// need it for that.
+/// `ranks` is required by the forum's second migration, because it reads what that
+/// one drops; the forum does not depend on it.
 fn ranks(site: &Site) {
     site.file(
         "ranks/V1__ranks.sql",
@@ -148,7 +149,7 @@ fn ranks(site: &Site) {
 }
 
 #[test]
-fn who_asked_to_come_first_is_not_needed() {
+fn an_app_with_required_by_is_not_needed() {
     for site in Site::both() {
         ranks(&site);
         let report = site.migrate(&["forum", "ranks"]);
@@ -165,16 +166,16 @@ fn who_asked_to_come_first_is_not_needed() {
     }
 }
 
-/// Where both go, what came later is undone earlier.
+/// If both are uninstalled, the later migration is reverted first.
 #[test]
-fn who_asked_to_come_first_goes_last() {
+fn an_app_with_required_by_is_reverted_last() {
     for site in Site::both() {
         ranks(&site);
         site.migrate(&["forum", "ranks"]);
         let report = site.uninstall(&[], &Uninstall::new("forum").cascade(true));
-        let undone: Vec<_> =
+        let reverted: Vec<_> =
             report.steps.iter().map(|done| format!("{}:{}", done.app, done.migration)).collect();
-        assert_eq!(undone, ["forum:V2__more", "ranks:V1__ranks", "forum:V1__threads"]);
+        assert_eq!(reverted, ["forum:V2__more", "ranks:V1__ranks", "forum:V1__threads"]);
         assert!(report.warnings.iter().all(|warning| !warning.message().contains("stays")));
     }
 }

@@ -1,16 +1,16 @@
-//! Foreign keys onto the tables that go, from tables that stay.
+//! Tests foreign keys to the tables of the uninstalled app, from tables that stay.
 
 use bustard::ErrorKind;
 
 use super::site::{Site, bans};
 use crate::support::Scene;
 
-/// A table of another app that refers to bans without saying so.
+/// A table of another app that refers to bans without a dependency.
 const APPEAL: &str = "CREATE TABLE appeal (id INTEGER PRIMARY KEY, ban INTEGER REFERENCES ban (id));\n\
      INSERT INTO appeal VALUES (1, 1);\n";
 
 #[test]
-fn a_foreign_key_from_elsewhere_is_in_the_way() {
+fn a_foreign_key_from_elsewhere_is_refused() {
     for site in Site::both() {
         site.file("appeals/V1__appeals.sql", APPEAL);
         site.migrate(&["forum", "bans"]);
@@ -32,10 +32,10 @@ fn a_foreign_key_from_elsewhere_is_in_the_way() {
 }
 
 #[test]
-fn with_the_other_app_it_goes() {
+fn it_is_uninstalled_with_the_other_app() {
     for site in Site::both() {
-        let undo = format!("-- bustard: depends on bans V1\n{APPEAL}-- bustard: down\nDROP TABLE appeal;\n");
-        site.file("appeals/V1__appeals.sql", &undo);
+        let down = format!("-- bustard: depends on bans V1\n{APPEAL}-- bustard: down\nDROP TABLE appeal;\n");
+        site.file("appeals/V1__appeals.sql", &down);
         site.migrate(&["forum"]);
         let alone = site.objects();
         site.migrate(&["forum", "bans", "appeals"]);
@@ -48,13 +48,13 @@ fn with_the_other_app_it_goes() {
     }
 }
 
-/// The undo statements take the reference away by themselves.
+/// The revert statements remove the reference by themselves.
 #[test]
-fn what_the_undoing_mentions_is_not_in_the_way() {
+fn a_key_that_the_revert_removes_is_allowed() {
     for site in Site::both() {
         let (up, down) = match site.scene.is_postgres() {
             true => ("", "ALTER TABLE thread DROP CONSTRAINT thread_ban_fkey;\n"),
-            // SQLite lets go of a reference by rebuilding the table only.
+            // SQLite can only remove a reference by rebuilding the table.
             false => (
                 "",
                 "CREATE TABLE new (id INTEGER PRIMARY KEY, title TEXT NOT NULL, ban INTEGER);\n\
@@ -80,7 +80,7 @@ fn what_the_undoing_mentions_is_not_in_the_way() {
     }
 }
 
-/// SQLite does not mind, until somebody uses them; PostgreSQL refuses.
+/// SQLite drops tables in spite of them; PostgreSQL refuses.
 #[test]
 fn views_and_triggers_of_others() {
     let [postgres, sqlite] = Site::both();
@@ -98,10 +98,10 @@ fn views_and_triggers_of_others() {
     assert_eq!(warned, ["the trigger unban", "the view banned"]);
 }
 
-/// A name that is mentioned for another reason: PostgreSQL refuses then, and on SQLite
-/// the table that stays could not be written to any more.
+/// A name that occurs for another reason: PostgreSQL then refuses, and on SQLite the
+/// remaining table would become unwritable.
 #[test]
-fn what_is_only_mentioned_is_not_let_go() {
+fn a_key_that_the_revert_only_mentions_is_refused() {
     for site in Site::both() {
         site.file(
             "bans/V3__title.sql",
@@ -144,7 +144,7 @@ fn a_key_of_several_columns_from_the_same_name_elsewhere() {
     }
 }
 
-/// Partitions are not listed beside the tables that they are parts of, nor their keys.
+/// Partitions and their keys are not listed beside their tables.
 #[test]
 fn partitions_count_with_their_tables() {
     let site = Site { scene: Scene::postgres() };

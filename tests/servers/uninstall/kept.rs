@@ -1,4 +1,4 @@
-//! Uninstalling with the data kept: for a while, or for good.
+//! Tests uninstalling with kept data: for a while, or for good.
 
 use bustard::{AppState, registry};
 
@@ -19,7 +19,7 @@ fn data_stays_and_comes_back() {
         assert_eq!(site.rows("ban"), 4);
         assert_eq!(site.versions().into_keys().collect::<Vec<_>>(), ["threads"]);
 
-        // Doing it twice changes and writes nothing.
+        // A second uninstall changes and writes nothing.
         let before = site.scene.contents();
         assert!(!site.uninstall(&["forum"], &bans().keep_data(true)).changed());
         assert_eq!(site.scene.contents(), before);
@@ -36,9 +36,9 @@ fn data_stays_and_comes_back() {
     }
 }
 
-/// Somebody else had the name in the meantime.
+/// Another app used the name in the meantime.
 #[test]
-fn caches_that_come_back_are_its_own() {
+fn returning_caches_belong_to_the_app_again() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         site.uninstall(&["forum"], &bans().keep_data(true));
@@ -52,7 +52,7 @@ fn caches_that_come_back_are_its_own() {
 }
 
 #[test]
-fn what_was_kept_goes_later() {
+fn kept_data_is_uninstalled_later() {
     for with_files in [true, false] {
         for site in Site::both() {
             site.migrate(&["forum"]);
@@ -65,7 +65,7 @@ fn what_was_kept_goes_later() {
             assert_eq!((plan.tables[0].rows, plan.steps.len()), (3, 2));
             site.uninstall(apps, &bans());
             assert_eq!(site.objects(), alone);
-            // And starts clean.
+            // A new installation starts empty.
             site.migrate(&["forum", "bans"]);
             assert_eq!(site.objects(), fresh);
         }
@@ -73,7 +73,7 @@ fn what_was_kept_goes_later() {
 }
 
 #[test]
-fn a_disabled_app_goes_as_well() {
+fn a_disabled_app_is_uninstalled() {
     for site in Site::both() {
         site.migrate(&["forum"]);
         let alone = site.objects();
@@ -81,7 +81,7 @@ fn a_disabled_app_goes_as_well() {
         site.migrator(&["forum", "bans"]).disable(&mut site.connection(), "bans").expect("it is installed");
         site.uninstall(&["forum", "bans"], &bans());
         assert_eq!(site.objects(), alone);
-        // And is not disabled any more when it comes back.
+        // When it comes back it is no longer disabled.
         assert_eq!(site.migrate(&["forum", "bans"]).steps.len(), 2);
     }
 }

@@ -1,6 +1,7 @@
-//! `kill -9` at random moments of an uninstall, of its process and on PostgreSQL
-//! also of the server's process that works for it: complete or untouched.
-//! `BUSTARD_KILLS` says how many for each engine, `BUSTARD_SEED` repeats a sequence.
+//! Tests an uninstall under `kill -9` at random moments, of its process and on
+//! PostgreSQL also of its server process: it is complete or has no effect.
+//! `BUSTARD_KILLS` sets the number of kills for each engine, `BUSTARD_SEED` repeats a
+//! sequence.
 
 use std::process::Command;
 use std::thread;
@@ -19,7 +20,7 @@ struct Tally {
     too_late: usize,
 }
 
-/// Kills somebody, unless it is all over; and counts that.
+/// Kills the target, unless the run is over, and counts that.
 fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut Tally) -> bool {
     if !run.is_running() {
         return false;
@@ -36,7 +37,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut 
     match backend.filter(|_| of_server) {
         Some(pid) => {
             let mut client = subject.client();
-            // Which may be gone, if it was about to exit.
+            // It may be gone, if it was about to exit.
             let kill = ["-c", "kill -s KILL \"$1\"", "kill", &pid.to_string()];
             let _ = Command::new("sh").args(kill).output();
             let noticed = server_noticed(&mut client, pid);
@@ -67,7 +68,7 @@ fn kill(test: &str, subject: &Subject<'_>) {
     let mut random = Random::seeded();
     let mut tally = Tally::default();
     while tally.process + tally.backend < wanted {
-        assert!(tally.too_late < 20 * wanted, "it is over before anybody can be killed");
+        assert!(tally.too_late < 20 * wanted, "the runs end before the kill");
         let copy = subject.copy();
         let of_server = random.one_in(2);
         let moment = random.part_of(lasts);
@@ -99,7 +100,7 @@ fn killed_at_random_on_postgresql() {
     if is_victim() {
         return;
     }
-    // A server of its own, since killing one of its processes ends them all.
+    // Killing one of its processes restarts the whole server, so use a private one.
     let cluster = Cluster::start_with(&[]);
     let project = Project::new();
     kill("uninstall::kills::killed_at_random_on_postgresql", &Subject::on(&cluster, &project));

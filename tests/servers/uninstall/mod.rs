@@ -1,5 +1,5 @@
-//! Uninstalling apps, on both engines: with and without their files, with others
-//! that need them, refused, and interrupted.
+//! Tests uninstalling apps, on both engines: with and without their files, with
+//! dependants, refused, and interrupted.
 
 mod dependants;
 mod foreign_keys;

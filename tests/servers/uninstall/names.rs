@@ -1,5 +1,5 @@
-//! Names that are hard to get right: of histories, schemas and tables; and a search
-//! path that somebody else fills.
+//! Tests difficult names: of histories, schemas and tables; and a hostile search
+//! path.
 
 use bustard::{App, ErrorKind, Migrator, Uninstall};
 
@@ -29,7 +29,7 @@ fn a_history_of_another_name() {
         for history in histories {
             with_history(&site, "polls", history).run(&mut site.connection()).expect("it is good");
             assert_ne!(site.objects(), without);
-            // Nothing but the database knows where it is.
+            // Only the database knows where it is.
             site.uninstall(&["forum"], &Uninstall::new("polls"));
             assert_eq!(site.objects(), without, "{history}");
         }
@@ -56,7 +56,7 @@ fn an_app_of_the_same_name_elsewhere() {
     }
 }
 
-/// Of two hosts in two schemas, one has no such app, and a table of that name.
+/// Of two hosts in two schemas, one has no such app, but a table of that name.
 #[test]
 fn from_a_schema_of_another_host() {
     let site = Site { scene: Scene::postgres() };
@@ -121,7 +121,7 @@ fn tables_with_odd_names() {
     }
 }
 
-/// Names without a schema mean what they mean to the statements that drop them.
+/// Names without a schema have the same meaning as in the statements that drop them.
 #[test]
 fn a_search_path_of_traps() {
     let site = Site { scene: Scene::postgres() };
@@ -139,7 +139,7 @@ fn a_search_path_of_traps() {
     database.set("search_path", "app");
     site.migrate(&["forum", "bans"]);
     database.set("search_path", "app, evil, pg_catalog");
-    // A table of that name that is not meant.
+    // A table of that name that must stay.
     database
         .client()
         .batch_execute("CREATE TABLE public.ban (id pg_catalog.int4)")

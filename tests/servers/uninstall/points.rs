@@ -1,11 +1,11 @@
-//! An uninstall stopped at every point between two of its statements, by an abort
-//! and by an error.
+//! Tests an uninstall that stops between any two of its statements, by an abort or by
+//! an error.
 
 use super::victim::{Ends, Left, command, is_victim, migrate};
 use crate::support::{Engine, Outcome, Project, Subject};
 
-/// Stops it at its first point, on a copy of the database another at its second, and
-/// so on, until one gets through. Says how many points there were.
+/// Stops it at its first point, then on another copy of the database at its second,
+/// and so on, until one completes. Returns the number of points.
 fn sweep(test: &str, engine: Engine, fault: Option<&str>, fails: bool) -> Result<usize, String> {
     let project = Project::new();
     let subject = Subject::new(engine, &project);
@@ -65,19 +65,15 @@ fn is_found_out(test: &str, fault: &str, symptom: &str) {
 }
 
 #[test]
-fn two_transactions_are_found_out() {
+fn two_transactions_are_found() {
     let fault = "history-second-transaction";
-    is_found_out(
-        "uninstall::points::two_transactions_are_found_out",
-        fault,
-        "neither complete nor untouched",
-    );
+    is_found_out("uninstall::points::two_transactions_are_found", fault, "neither complete nor untouched");
 }
 
 #[test]
-fn no_invalidation_is_found_out() {
+fn a_missing_invalidation_is_found() {
     is_found_out(
-        "uninstall::points::no_invalidation_is_found_out",
+        "uninstall::points::a_missing_invalidation_is_found",
         "no-invalidation-on-revert",
         "was not invalidated",
     );

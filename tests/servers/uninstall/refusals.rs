@@ -1,4 +1,4 @@
-//! What cannot be uninstalled, and why: one clear error each, and nothing changed.
+//! Tests uninstalls that are refused: each gives one clear error and changes nothing.
 
 use bustard::{App, ErrorKind, Migration, Migrator, Revert, Uninstall, registry};
 
@@ -6,7 +6,7 @@ use super::site::{Change, Site, bans};
 use crate::support::Scene;
 
 #[test]
-fn an_undo_that_fails_half_way() {
+fn a_revert_that_fails_half_way() {
     for site in Site::both() {
         site.file(
             "bans/V1__bans.sql",
@@ -39,7 +39,7 @@ fn an_undo_that_fails_half_way() {
     }
 }
 
-/// A plugin with a function that undoes, and one whose migration nothing undoes.
+/// A plugin with a function that reverts, and one with an irreversible migration.
 fn plugin(down: Option<Migration>) -> App {
     let up = Migration::new().sql("CREATE TABLE ban (id INTEGER)").register_cache("bans");
     let migration = match down {
@@ -76,7 +76,7 @@ fn a_function_needs_the_code() {
 }
 
 #[test]
-fn what_nothing_undoes_keeps_its_data() {
+fn an_irreversible_app_keeps_its_data() {
     for site in Site::both() {
         let host = site.migrator(&["forum"]).app(plugin(None));
         host.run(&mut site.connection()).expect("it is good");
@@ -93,7 +93,7 @@ fn what_nothing_undoes_keeps_its_data() {
     }
 }
 
-/// Between the plan that was shown and its carrying out.
+/// The database changes between the confirmed plan and its execution.
 #[test]
 fn a_plan_that_is_out_of_date() {
     let appeals = "-- bustard: depends on bans V1\nCREATE TABLE appeal (id INTEGER);\n-- bustard: down\nDROP TABLE appeal;\n";
@@ -107,7 +107,9 @@ fn a_plan_that_is_out_of_date() {
         }),
         ("bans:V2__reasons is not applied any more", |site| {
             let to = Revert::To { app: "bans".into(), version: 1 };
-            site.migrator(&["forum", "bans"]).revert(&mut site.connection(), &to).expect("it can be undone");
+            site.migrator(&["forum", "bans"])
+                .revert(&mut site.connection(), &to)
+                .expect("it can be reverted");
         }),
         ("appeals:V1__appeals needs bans:V1__bans now", |site| {
             site.migrate(&["forum", "bans", "appeals"]);
@@ -149,7 +151,7 @@ fn a_plan_that_is_out_of_date() {
 }
 
 #[test]
-fn apps_that_are_none() {
+fn labels_that_cannot_be_uninstalled() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         for (app, message, help) in [
@@ -187,7 +189,8 @@ fn a_database_without_records() {
     }
 }
 
-/// Nobody can tell then what is applied, and forgetting the app would leave its tables.
+/// Without the history the applied migrations are unknown, and forgetting the app
+/// would leave its tables.
 #[test]
 fn a_history_that_is_gone() {
     for site in Site::both() {
@@ -202,7 +205,7 @@ fn a_history_that_is_gone() {
     }
 }
 
-/// An app that refinery has migrated, and that is configured since: no run has had
+/// An app that refinery has migrated and that was configured later: no run has had
 /// anything to do for it.
 #[test]
 fn an_app_without_a_row_goes_with_its_files() {
@@ -224,7 +227,7 @@ fn an_app_without_a_row_goes_with_its_files() {
     }
 }
 
-/// A migration that refinery has applied since: nobody has recorded what undoes it.
+/// A migration that refinery has applied since has no record of its revert.
 #[test]
 fn an_applied_migration_without_a_record() {
     for site in Site::both() {
@@ -236,7 +239,7 @@ fn an_applied_migration_without_a_record() {
             error.message().contains("bans:V2__reasons is applied, and what undoes it is not recorded"),
             "{error}"
         );
-        // Its file says it as well.
+        // Its file has a `down` part.
         assert!(site.plan(&["forum", "bans"], &bans()).obstacles.is_empty());
         site.uninstall(&["forum", "bans"], &bans());
     }

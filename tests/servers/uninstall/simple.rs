@@ -1,4 +1,4 @@
-//! One app goes, and leaves nothing behind, whatever has become of its files.
+//! Tests that an uninstalled app leaves nothing behind, with or without its files.
 
 use bustard::{AppState, Direction, ErrorKind, Uninstall, registry};
 
@@ -6,7 +6,7 @@ use super::site::{Change, Site, bans};
 use crate::support::Scene;
 
 #[test]
-fn a_plan_shows_what_goes() {
+fn a_plan_lists_the_dropped_objects() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         let before = site.scene.contents();
@@ -35,7 +35,7 @@ fn a_plan_shows_what_goes() {
 }
 
 #[test]
-fn an_app_goes_and_another_stays() {
+fn one_app_is_uninstalled_and_another_stays() {
     for site in Site::both() {
         site.migrate(&["forum"]);
         let alone = site.objects();
@@ -51,7 +51,7 @@ fn an_app_goes_and_another_stays() {
     }
 }
 
-/// Deleted and not configured; deleted and configured; wrong in several ways.
+/// Deleted and not configured; deleted and configured; faulty in several ways.
 #[test]
 fn files_are_not_needed() {
     let breaks: [(&str, Change, &[&str]); 5] = [
@@ -66,7 +66,7 @@ fn files_are_not_needed() {
         (
             "a version twice, and a dependency that is not there",
             |site| {
-                site.file("bans/V2__again.sql", "-- bustard: depends on nobody\nSELECT 1;\n");
+                site.file("bans/V2__again.sql", "-- bustard: depends on absent\nSELECT 1;\n");
             },
             &["forum", "bans"],
         ),
@@ -86,7 +86,7 @@ fn files_are_not_needed() {
     }
 }
 
-/// A file that was changed since is not what is undone: the record is.
+/// The revert uses the record, not a file that was changed since.
 #[test]
 fn a_changed_file_does_not_count() {
     for site in Site::both() {
@@ -124,9 +124,9 @@ fn reinstalling_starts_clean() {
     }
 }
 
-/// By hand, or by a function; and one that somebody has unregistered already.
+/// Caches registered by hand or by a function, and one that was unregistered already.
 #[test]
-fn caches_that_no_migration_registered_go_as_well() {
+fn caches_that_no_migration_registered_are_removed() {
     for site in Site::both() {
         site.migrate(&["forum"]);
         let alone = site.objects();
@@ -141,7 +141,7 @@ fn caches_that_no_migration_registered_go_as_well() {
     }
 }
 
-/// A cache that has come to another app stays there.
+/// A cache that another app has registered since stays.
 #[test]
 fn another_apps_cache_stays() {
     for site in Site::both() {
@@ -155,9 +155,9 @@ fn another_apps_cache_stays() {
     }
 }
 
-/// One that a migration has unregistered is its owner's again.
+/// A cache that a migration of the app has unregistered returns to its owner.
 #[test]
-fn a_cache_that_it_took_away_comes_back() {
+fn a_cache_that_the_app_unregistered_comes_back() {
     for site in Site::both() {
         site.file(
             "bans/V3__take.sql",
@@ -175,8 +175,8 @@ fn a_cache_that_it_took_away_comes_back() {
     }
 }
 
-/// Each migration's deferred constraints are checked at its end, as if it had committed;
-/// and are deferred again in the next one.
+/// Each migration's deferred constraints are checked at its end, as at a commit, and
+/// are deferred again in the next one.
 #[test]
 fn deferred_constraints() {
     let site = Site { scene: Scene::postgres() };
@@ -197,7 +197,7 @@ fn deferred_constraints() {
     assert!(!site.has("poll") && !site.has("vote"));
 }
 
-/// Whose it was has been uninstalled since: it would be in the way when that comes back.
+/// Its owner was uninstalled since: the cache would block a new installation.
 #[test]
 fn a_cache_of_an_app_that_is_gone_does_not_come_back() {
     for site in Site::both() {
@@ -215,7 +215,7 @@ fn a_cache_of_an_app_that_is_gone_does_not_come_back() {
 }
 
 #[test]
-fn what_is_gone_cannot_go_again() {
+fn an_uninstalled_app_cannot_be_uninstalled_again() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         site.uninstall(&["forum", "bans"], &bans());

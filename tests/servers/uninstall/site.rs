@@ -11,7 +11,7 @@ pub struct Site {
     pub scene: Scene,
 }
 
-/// What happens to a site in the meantime.
+/// A change of a site by another session.
 pub type Change = fn(&Site);
 
 impl Site {
@@ -53,7 +53,7 @@ impl Site {
         self.scene.project.file(name, contents);
     }
 
-    /// Takes away all files of an app.
+    /// Removes all files of an app.
     pub fn delete(&self, app: &str) {
         std::fs::remove_dir_all(self.scene.project.path().join(app)).expect("the directory is there");
     }
@@ -92,8 +92,8 @@ impl Site {
         migrator.uninstall(&mut self.connection(), &plan)
     }
 
-    /// Uninstalls, and holds it to P2: every cache that stays is invalidated if
-    /// anything has changed, and none otherwise.
+    /// Uninstalls, and asserts P2: every remaining cache is invalidated if anything
+    /// has changed, and none otherwise.
     #[track_caller]
     pub fn uninstall(&self, apps: &[&str], what: &Uninstall) -> Report {
         let before = self.versions();
@@ -105,7 +105,7 @@ impl Site {
         report
     }
 
-    /// Asserts that it is refused, that nothing is changed by that, and returns the error.
+    /// Asserts that it is refused and changes nothing, and returns the error.
     #[track_caller]
     pub fn refuses(&self, apps: &[&str], what: &Uninstall) -> Error {
         self.refuses_with(&self.migrator(apps), what)
@@ -123,8 +123,8 @@ impl Site {
         error
     }
 
-    /// Every object that is no part of the registry, with its rows; the apps that are
-    /// installed; the caches.
+    /// Every object outside of the registry, with its rows; the installed apps; the
+    /// caches.
     pub fn objects(&self) -> String {
         let all = match self.scene.is_postgres() {
             true => self.scene.database().dump_schema(&[]),
@@ -153,13 +153,13 @@ impl Site {
         caches.into_iter().map(|cache| (cache.name, cache.version.get())).collect()
     }
 
-    /// How many rows a table has.
+    /// The number of rows of a table.
     #[track_caller]
     pub fn rows(&self, table: &str) -> u64 {
         self.scene.value(&format!("SELECT count(*) FROM {table}")).parse().expect("it is a number")
     }
 
-    /// Whether there is a table or view of this name.
+    /// Reports whether a table or view of this name exists.
     pub fn has(&self, table: &str) -> bool {
         let sql = match self.scene.is_postgres() {
             true => format!("SELECT count(*) FROM pg_class WHERE relname = '{table}'"),
@@ -169,7 +169,7 @@ impl Site {
     }
 }
 
-/// What to uninstall.
+/// The uninstall to run.
 pub fn bans() -> Uninstall {
     Uninstall::new("bans")
 }

@@ -1,4 +1,4 @@
-//! Uninstalls that meet other runs: each sees what the other has done.
+//! Tests uninstalls that run beside other runs: each sees the effects of the other.
 
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -42,7 +42,7 @@ fn uninstalled_between_two_migrations() {
         let other = Mutex::new(Some(site.connection()));
         let migrator = site.migrator(&["forum", "bans"]).on_event(move |event| {
             if matches!(event, Event::Finished { .. })
-                && let Some(mut database) = other.lock().expect("nobody panics").take()
+                && let Some(mut database) = other.lock().expect("the mutex is not poisoned").take()
             {
                 let plan = Migrator::new().plan_uninstall(&mut database, &bans()).expect("it is installed");
                 Migrator::new().uninstall(&mut database, &plan).expect("nothing stands in its way");
@@ -54,8 +54,8 @@ fn uninstalled_between_two_migrations() {
     }
 }
 
-/// A migration of the app is under way when the uninstall begins: it waits for that,
-/// and then does not go on with a plan that is not right any more.
+/// A migration of the app is running when the uninstall begins. The uninstall waits
+/// for it, and then does not use its outdated plan.
 #[test]
 fn a_migration_that_is_under_way_counts() {
     for site in Site::both() {
@@ -65,8 +65,8 @@ fn a_migration_that_is_under_way_counts() {
         let (go, may_go) = mpsc::channel::<()>();
         let (begun, may_go) = (std::sync::Mutex::new(begun), std::sync::Mutex::new(may_go));
         let slow = Migration::new().sql("CREATE TABLE vote (id INTEGER)").run("wait", move |_| {
-            begun.lock().expect("nobody panics").send(())?;
-            may_go.lock().expect("nobody panics").recv()?;
+            begun.lock().expect("the mutex is not poisoned").send(())?;
+            may_go.lock().expect("the mutex is not poisoned").recv()?;
             Ok(())
         });
         let slow = slow.depends_on("bans", 2).down(Migration::new().sql("DROP TABLE vote"));

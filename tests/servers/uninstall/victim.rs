@@ -1,5 +1,5 @@
-//! An uninstall in a process of its own, which can be stopped: this test program,
-//! started again. And what a database may look like after that.
+//! An uninstall in a process of its own, which can be stopped (this test program,
+//! started again), and the states of a database after that.
 
 use std::process::Command;
 
@@ -7,23 +7,23 @@ use bustard::{App, Database, Migrator, Uninstall};
 
 use crate::support::{Engine, Running, State, Subject, faulty_test};
 
-/// Where the started process finds its database.
+/// The variable with the URL of the process's database.
 const URL: &str = "BUSTARD_UNINSTALL_URL";
 
-/// What the process does that is killed.
+/// The work of the process that is killed.
 fn uninstall(url: &str) -> bustard::Result<()> {
     let migrator = Migrator::new();
     let plan = migrator.plan_uninstall(&mut Database::new(url)?, &Uninstall::new("bans").cascade(true))?;
     migrator.uninstall(&mut Database::new(url)?, &plan).map(drop)
 }
 
-/// Whether this is the process that is to be stopped; then it has uninstalled.
+/// Uninstalls and returns true, if this is the started process.
 pub fn is_victim() -> bool {
     let url = std::env::var(URL);
     url.is_ok_and(|url| uninstall(&url).map(|()| true).expect("nothing stands in its way"))
 }
 
-/// The process, of this test, in a build with a fault if one is named.
+/// Starts this test's process, in a build with a fault if one is named.
 pub fn command(subject: &Subject<'_>, test: &str, fault: Option<&str>) -> Command {
     let mut command = match fault {
         Some(fault) => faulty_test(fault),
@@ -37,8 +37,8 @@ pub fn start(subject: &Subject<'_>, test: &str) -> Running {
     Running::start(command(subject, test, None))
 }
 
-/// Apps of which the undoing takes its time. On SQLite it writes more than the page
-/// cache holds, so that there is something to roll back in the file itself.
+/// Apps that are slow to revert. On SQLite the revert writes more than the page cache
+/// holds, so that the file itself needs a rollback.
 pub fn migrate(subject: &Subject<'_>) {
     let project = subject.project;
     project
@@ -84,7 +84,7 @@ pub struct Ends {
     after: (State, i64),
 }
 
-/// How a stopped uninstall has left a database.
+/// The state of a database after a stopped uninstall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
     Untouched,
@@ -101,8 +101,8 @@ impl Ends {
         ends
     }
 
-    /// The checker: untouched, the versions of caches too, or complete, and every
-    /// cache invalidated.
+    /// The checker: unchanged, including the versions of caches, or complete with
+    /// every cache invalidated.
     pub fn check(&self, subject: &Subject<'_>) -> Result<Left, String> {
         let found = look(subject);
         let version = |(state, _): &(State, i64)| state.versions.get("threads").copied();

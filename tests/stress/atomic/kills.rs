@@ -1,6 +1,6 @@
-//! `kill -9` at random moments: of the command, on PostgreSQL also of the
-//! server's process that works for it and of the whole server. `BUSTARD_KILLS`
-//! says how many for each engine, `BUSTARD_SEED` repeats a sequence.
+//! Tests P1 and P2 under `kill -9` at random moments: of the command, and on
+//! PostgreSQL also of its server process and of the whole server. `BUSTARD_KILLS`
+//! sets the number of kills for each engine, `BUSTARD_SEED` repeats a sequence.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,17 +12,16 @@ use crate::support::{
     Cluster, Engine, Outcome, Project, Random, Running, Subject, send_signal, server_noticed, working_backend,
 };
 
-/// Kills before a new database is taken: from nothing to Bustard's own tables
-/// is a way that a run goes only once.
+/// The number of kills on one database. Then a new database is used, because the step
+/// from an empty database to Bustard's own tables happens only once in each.
 const KILLS_EACH: usize = 10;
 
 fn wanted() -> usize {
     std::env::var("BUSTARD_KILLS").map_or(20, |kills| kills.parse().expect("BUSTARD_KILLS is a number"))
 }
 
-/// Four migrations that take their time both ways. On SQLite the third writes
-/// more than the page cache holds, so that there is something to roll back in
-/// the file itself.
+/// Four migrations that are slow to apply and to revert. On SQLite the third writes
+/// more than the page cache holds, so that the file itself needs a rollback.
 fn slow() -> (Project, &'static [&'static str]) {
     let project = Project::new();
     for (number, cache) in [(1, "first"), (2, "second"), (3, "third"), (4, "fourth")] {
@@ -59,11 +58,11 @@ fn slow() -> (Project, &'static [&'static str]) {
     (project, &["main:1", "main:2", "main:3", "main:4"])
 }
 
-/// What is killed.
+/// The process that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Command,
-    /// The server's process for the connection: the server then restarts.
+    /// The server process of the connection. The whole server restarts after that.
     Backend,
     Server,
 }
@@ -74,7 +73,7 @@ struct Tally {
     backend: usize,
     server: usize,
     in_transaction: usize,
-    /// Runs that were over before they could be killed.
+    /// Counts the runs that ended before the kill.
     too_late: usize,
 }
 
@@ -96,14 +95,15 @@ impl Tally {
     }
 }
 
-/// Sees to it that somebody dies. `None`: the run was over before.
+/// Kills the target. Returns `None` if the run ended before.
 fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut Tally) -> Option<Outcome> {
     if !run.is_running() {
         return None;
     }
     match (subject.engine(), victim) {
         (Engine::Sqlite, _) => {
-            // Stopped, so that what is seen is still so when it is killed.
+            // Stop the process first, so that the observed state still holds at the
+            // kill.
             run.signal("STOP");
             let other = subject.sqlite();
             let open = match other.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
@@ -149,15 +149,15 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
     }
 }
 
-/// Kills the command; `None` if it had ended in the meantime.
+/// Kills the command. Returns `None` if it had already ended.
 fn killed(run: Running) -> Option<Outcome> {
     let outcome = run.kill9();
     (outcome.signal == Some(9)).then_some(outcome)
 }
 
-/// A server that dies is an error like any other, which lists what had committed
-/// before it: all of it, unless it says that this is not known of the last
-/// transaction, of at most so many steps.
+/// Asserts that a killed server is reported as an ordinary error, which lists
+/// everything that had committed before it. If the error says that the outcome of the
+/// last transaction is unknown, up to this many steps may be missing from the list.
 fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String> {
     if outcome.code == Some(0) {
         return Ok(());
@@ -172,8 +172,8 @@ fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String>
     if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were said to have committed")) }
 }
 
-/// Kills on one database until there were enough of them for it, going forward
-/// and back in turn.
+/// Kills runs on one database until its number of kills is reached. Runs apply and
+/// revert in turn.
 fn kill_on(
     subject: &Subject<'_>,
     ladder: &Ladder,
@@ -185,7 +185,8 @@ fn kill_on(
     let enough = tally.kills() + KILLS_EACH.min(wanted - tally.kills());
     let attempts = tally.too_late + 20 * KILLS_EACH;
     let mut forward = true;
-    // How long each way takes; guessed low, since the first kill may come early.
+    // The duration of a run in each direction. The first guess is low, since the
+    // first kill may come early.
     let mut lasts = [Duration::from_millis(200); 2];
     while tally.kills() < enough {
         let all = random.one_in(4);
@@ -219,7 +220,7 @@ fn kill_on(
             None => tally.too_late += 1,
         }
         if tally.too_late > attempts {
-            return Err("the runs are over before anybody can be killed".to_owned());
+            return Err("the runs end before the kill".to_owned());
         }
         // The next run completes.
         let started = Instant::now();
@@ -235,7 +236,7 @@ fn kill_on(
         if watch.rung != end {
             return Err(told(format!("the next run ends after {} steps", watch.rung)));
         }
-        // What a whole run takes: the rest of one is too short a measure.
+        // Measure a whole run: the remainder of an interrupted run is too short.
         let whole = if forward { OWN } else { ladder.top() };
         if from == whole {
             lasts[usize::from(forward)] = lasted;
@@ -262,7 +263,7 @@ fn kill<'s>(engine: &str, mut subjects: impl FnMut(usize) -> Subject<'s>, target
 
 #[test]
 fn killed_at_random_on_postgresql() {
-    // A server of its own, since killing one of its processes ends them all.
+    // Killing one of its processes restarts the whole server, so use a private one.
     let cluster = Cluster::start_with(&[]);
     let (project, targets) = slow();
     kill("PostgreSQL", |_| Subject::on(&cluster, &project), targets);

@@ -1,22 +1,23 @@
-//! The checker: the states that a database may be in, one for each migration,
-//! and the rule that cache versions never go back and are higher after a change.
+//! The checker: the states that a database may be in, one for each migration, and the
+//! rule that cache versions never decrease and are higher after a change.
 
 use std::collections::BTreeMap;
 
 use crate::support::{Project, State, Subject};
 
-/// How many rungs Bustard's own migrations are, which no revert undoes.
+/// The number of rungs of Bustard's own migrations, which no revert takes back.
 pub const OWN: usize = 1;
 
-/// The contents of a database after each transaction of a plan: rung 0 is an
-/// empty database, rung 1 has all of Bustard's own migrations, and so on.
+/// The contents of a database after each transaction of a plan. Rung 0 is an empty
+/// database, rung 1 has all of Bustard's own migrations, and so on.
 #[derive(Debug)]
 pub struct Ladder {
     rungs: Vec<String>,
 }
 
 impl Ladder {
-    /// Climbs step by step, which nothing interrupts, on this empty subject.
+    /// Applies one migration after the other, without interruption, on this empty
+    /// subject.
     pub fn climb(subject: &Subject<'_>, targets: &[&str]) -> Ladder {
         let mut rungs = vec![subject.state().content];
         for target in ["bustard:1"].iter().chain(targets) {
@@ -24,7 +25,7 @@ impl Ladder {
             subject.quiet();
             rungs.push(subject.state().content);
         }
-        // Going back to nothing leaves what going forward made first.
+        // Reverting everything leaves the result of Bustard's own migrations.
         subject.bustard(&["revert", "--steps", &targets.len().to_string()]).success();
         subject.quiet();
         assert_eq!(rungs[OWN], subject.state().content);
@@ -34,7 +35,7 @@ impl Ladder {
         Ladder { rungs }
     }
 
-    /// The highest.
+    /// The highest rung.
     pub fn top(&self) -> usize {
         self.rungs.len() - 1
     }
@@ -65,8 +66,8 @@ fn differences(rung: &str, state: &State) -> Vec<String> {
     found
 }
 
-/// What is known of one database: where it stood, and the highest version that
-/// each cache ever had.
+/// What is known of one database: its last rung, and the highest version that each
+/// cache has had.
 #[derive(Clone, Debug)]
 pub struct Watch<'l> {
     ladder: &'l Ladder,
@@ -75,13 +76,13 @@ pub struct Watch<'l> {
 }
 
 impl<'l> Watch<'l> {
-    /// Starts watching.
+    /// Starts to watch a subject.
     pub fn new(ladder: &'l Ladder, subject: &Subject<'_>) -> Result<Watch<'l>, String> {
         let state = subject.state();
         Ok(Watch { ladder, rung: ladder.find(&state)?, highest: state.versions })
     }
 
-    /// Looks again, after one run that was interrupted or not.
+    /// Reads the database again after a run, interrupted or not.
     pub fn look(&mut self, subject: &Subject<'_>) -> Result<State, String> {
         let state = subject.state();
         let rung = self.ladder.find(&state)?;
@@ -103,15 +104,15 @@ impl<'l> Watch<'l> {
     }
 }
 
-/// Whether every transaction of a run invalidated: the counts of invalidations
-/// that were seen on each rung, on copies of one database, must differ from
-/// each rung to the next.
+/// Checks that every transaction of a run invalidated: the counts of invalidations
+/// seen on each rung, on copies of one database, must differ from one rung to the
+/// next.
 #[derive(Debug, Default)]
 pub struct Counts(BTreeMap<usize, BTreeMap<String, i64>>);
 
 impl Counts {
     pub fn note(&mut self, rung: usize, state: &State) {
-        // The lower 23 bits of a version are no count.
+        // The lower 23 bits of a version are not part of the count.
         let counts = state.versions.iter().map(|(cache, version)| (cache.clone(), version >> 23));
         self.0.entry(rung).or_default().extend(counts);
     }
@@ -135,8 +136,8 @@ impl Counts {
     }
 }
 
-/// A host and a plugin, on either engine: tables, rows, an index, caches that
-/// come and go.
+/// A host and a plugin, on either engine, with tables, rows, an index, and caches
+/// that are registered and unregistered.
 pub fn forum() -> (Project, &'static [&'static str]) {
     let project = Project::new();
     project

@@ -1,5 +1,5 @@
-//! P1 and P2: whatever ends a run, each migration is wholly there afterwards
-//! (objects, history row, registration, higher cache versions) or not at all,
+//! Tests P1 and P2: after an interruption of any kind, each migration is either
+//! complete (objects, history row, registration, higher cache versions) or absent,
 //! and the next run completes.
 
 mod kills;

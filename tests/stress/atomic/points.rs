@@ -1,5 +1,5 @@
-//! A run stopped at every point between two of its statements, by an abort and
-//! by an error.
+//! Tests P1 and P2 for a run that stops between any two of its statements, by an
+//! abort or by an error.
 
 use super::ladder::{Counts, Ladder, OWN, Watch, forum};
 use crate::support::{Engine, Subject};
@@ -10,8 +10,8 @@ enum Direction {
     Back,
 }
 
-/// Stops a run at its first point, on a copy of the database another at its
-/// second, and so on, until one gets through. Says how many points there were.
+/// Stops a run at its first point, then on another copy of the database at its
+/// second, and so on, until a run completes. Returns the number of points.
 fn sweep(
     start: &Subject<'_>,
     ladder: &Ladder,
@@ -65,7 +65,7 @@ fn sweep(
     unreachable!("a range without an end")
 }
 
-/// All four kinds of sweep. With a fault, whatever is found first.
+/// Runs all four kinds of sweep. With a fault, returns the first finding.
 fn sweeps(engine: Engine, direction: Direction, fault: Option<&str>) -> Result<(), String> {
     let (project, targets) = forum();
     let ladder = Ladder::climb(&Subject::new(engine, &project), targets);

@@ -1,9 +1,9 @@
-//! A server, or the way to it, that goes away in the middle of a run.
+//! Tests runs during which the server stops or the connection to it is lost.
 
 use crate::support::proxy::Proxy;
 use crate::support::{Cluster, Outcome, Project, Running, Subject};
 
-/// Two quick migrations, and one that waits until somebody ends it.
+/// Two quick migrations, and one that waits until the test ends it.
 fn endless() -> Project {
     let project = Project::new();
     project
@@ -13,7 +13,7 @@ fn endless() -> Project {
     project
 }
 
-/// Ends the server, or its process, once the third migration runs.
+/// Ends the server, or its process, while the third migration runs.
 fn interrupted(subject: &Subject<'_>, end: impl FnOnce()) -> Outcome {
     let run = subject.spawn(&["migrate"]);
     subject.database().wait_until(
@@ -33,7 +33,8 @@ fn is_told(outcome: Outcome) {
     assert!(!outcome.stderr.contains("panicked"), "{outcome}");
 }
 
-/// What had committed is there, nothing of the third, and the next run completes.
+/// Asserts that committed migrations are present, that nothing of the third remains,
+/// and that the next run completes.
 fn recovers(subject: &Subject<'_>) {
     let there = |table: &str| subject.number(&format!("SELECT count(to_regclass('{table}'))"));
     assert_eq!([there("one"), there("two"), there("three")], [1, 1, 0]);
@@ -79,8 +80,8 @@ fn the_connection_is_ended_by_an_administrator() {
     recovers(&subject);
 }
 
-/// The server has been sent everything, COMMIT too, and goes on by itself: the
-/// command cannot know how that ends, and must not say that it does.
+/// The connection is lost after the COMMIT was sent, and the server goes on. The
+/// command cannot know the outcome, and must not claim to know it.
 #[test]
 fn the_network_fails_and_the_server_goes_on() {
     let project = Project::new();
@@ -89,7 +90,7 @@ fn the_network_fails_and_the_server_goes_on() {
         .file("migrations/V2__two.sql", "CREATE TABLE two (id int);\nSELECT pg_advisory_xact_lock(7);\n");
     let subject = Subject::on(Cluster::shared(), &project);
     let mut holder = subject.client();
-    holder.execute("SELECT pg_advisory_lock(7)", &[]).expect("nobody else has it");
+    holder.execute("SELECT pg_advisory_lock(7)", &[]).expect("no other session holds it");
     let proxy = Proxy::start(Cluster::shared().port());
     let mut command = subject.command(&["migrate"]);
     command.env("DATABASE_URL", proxy.url(&subject.url()));

@@ -1,5 +1,5 @@
-//! What goes wrong in a run. Servers and networks have one sequence of faults,
-//! processes another one, so that faults of both sorts meet.
+//! Injects faults during a consistency run. Servers and networks have one sequence of
+//! faults and processes have another, so that faults of both sorts coincide.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -22,15 +22,15 @@ pub enum Fault {
     KilledWriter,
     StoppedReader,
     StoppedWriter,
-    /// All connections of one network.
+    /// Cuts all connections of one network.
     Cut,
     Delayed,
     Silent,
     Refused,
-    /// No refresher reaches the database, for longer than `max_staleness`.
+    /// Keeps every refresher from the database for longer than `max_staleness`.
     Blind,
-    /// Something is committed while refreshers have no connection, and nothing
-    /// after that makes them look again.
+    /// Commits while refreshers have no connection, with no later event that would
+    /// make them read again.
     Unseen,
 }
 
@@ -49,10 +49,11 @@ pub const OF_SERVERS: &[Fault] = &[
 pub const OF_PROCESSES: &[Fault] =
     &[Fault::KilledReader, Fault::KilledWriter, Fault::StoppedReader, Fault::StoppedWriter];
 
-/// What has gone wrong so far, how often, and how much was read meanwhile.
+/// The faults so far, how often each occurred, and how many reads there were
+/// meanwhile.
 pub type Tally = Mutex<BTreeMap<Fault, (u64, u64)>>;
 
-/// Somebody who makes trouble.
+/// A thread that injects faults.
 pub struct Saboteur<'w> {
     pub world: &'w World<'w>,
     pub tally: &'w Tally,
@@ -61,7 +62,7 @@ pub struct Saboteur<'w> {
 }
 
 impl Saboteur<'_> {
-    /// Injects these again and again, in another order each time.
+    /// Injects these faults repeatedly, each time in another order.
     pub fn work(mut self, faults: &[Fault]) {
         loop {
             let mut bag = faults.to_vec();
@@ -83,7 +84,7 @@ impl Saboteur<'_> {
         }
     }
 
-    /// Reads by those who should mind.
+    /// Counts the reads by processes that the fault affects.
     fn reads(&self, fault: Fault) -> u64 {
         let counts = self.world.judge.counts();
         match fault {
@@ -97,7 +98,7 @@ impl Saboteur<'_> {
         self.random.part_of(Duration::from_millis(milliseconds))
     }
 
-    /// Lets time pass, unless it has been enough.
+    /// Waits a while, unless the run is over.
     fn pass(&self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time && !self.enough.load(Ordering::SeqCst) {
@@ -131,7 +132,7 @@ impl Saboteur<'_> {
                 stopper.wait().expect("it is our child");
             }
             Fault::Cut => {
-                // So that there is something on its way, commits among it.
+                // Wait until requests are in progress, commits among them.
                 let sluices = [&world.written, world.any_sluice(&mut self.random)];
                 sluices.iter().for_each(|sluice| sluice.set(Flow::Delayed(Duration::from_millis(30))));
                 self.pass(some / 4);
@@ -176,7 +177,8 @@ impl Saboteur<'_> {
     fn change_unseen(&mut self) {
         let world = self.world;
         world.tell_writers("lull");
-        // Most of them have ended what they had begun; the others do no harm.
+        // Most writers have ended their transactions by then, and the others do no
+        // harm.
         self.pass(Duration::from_millis(400));
         world.observed.set(Flow::Refused);
         world.observed.cut();

@@ -1,5 +1,5 @@
-//! Who says what is stale: it knows what was committed and when that was
-//! acknowledged, and judges every read by it.
+//! The judge, which decides which reads are stale: it knows every commit and when it
+//! was acknowledged, and compares each read with that.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 use super::record::{Kind, Read, Record, now};
 use super::{CACHES, ITEMS, MAX_STALENESS};
 
-/// What threads that are ready to run may be kept waiting without anybody's
-/// noticing it: see `pulse`.
+/// The scheduling delay of a runnable thread that is not measured: see `pulse`.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// How long reads wait for the records of commits that came another way. Too
-/// short a wait would miss what is stale, and never find what is not.
+/// How long a read waits for the records of other processes' commits. If this is too
+/// short, stale reads are missed; it never causes a false finding.
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// By how much the clock may be set while a run goes on.
+/// The largest adjustment of the clock during a run.
 const CLOCK: Duration = Duration::from_millis(50);
 
 pub struct Judge {
@@ -24,7 +23,7 @@ pub struct Judge {
     started: (Instant, u64),
 }
 
-/// How much of what there was.
+/// Counts of the reads that were judged.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub ready: u64,
@@ -39,11 +38,11 @@ pub struct Counts {
     pub snapshot: u64,
     pub own: u64,
     pub states: u64,
-    /// Nothing was loaded for them.
+    /// Reads for which no value was loaded.
     pub found: u64,
-    /// A process was late by more than goes without saying.
+    /// Reads during which the process was delayed by more than the tolerance.
     pub excused: u64,
-    /// By what the readers call their store.
+    /// Reads by the name of the reader's store.
     pub by_store: HashMap<&'static str, u64>,
     /// The longest delay of a process.
     pub latest: Duration,
@@ -65,13 +64,13 @@ impl Counts {
 
 #[derive(Default)]
 struct State {
-    /// For each item when which counter was reached, as far as is acknowledged.
+    /// For each item, when each counter was acknowledged.
     acknowledged: Vec<BTreeMap<u64, i64>>,
     attempted: Vec<i64>,
-    /// What each version of a cache means.
+    /// The contents of the cache under each version.
     states: HashMap<(usize, i64), Vec<i64>>,
     waiting: VecDeque<(Instant, String, Read)>,
-    /// Of which nobody has told yet: perhaps the line is still on its way.
+    /// Versions that no record has explained yet: the record may still be on its way.
     unheard: Vec<(String, Read)>,
     counts: Counts,
     findings: Vec<String>,
@@ -103,7 +102,7 @@ impl Judge {
         self.state().findings.push(what);
     }
 
-    /// Takes what a process says, which has this name and this store.
+    /// Takes a record from the process with this name and this store.
     pub fn hear(&self, name: &str, store: &'static str, record: Record) {
         let mut state = self.state();
         match record {
@@ -154,15 +153,14 @@ impl Judge {
         self.judge(SETTLING);
     }
 
-    /// Judges all that is left, after the last line of everybody.
+    /// Judges all remaining reads, after the last record of every process.
     pub fn close(&self) {
         self.judge(Duration::ZERO);
         let mut state = self.state();
         for (name, read) in std::mem::take(&mut state.unheard) {
             let attempted = state.attempted[read.item];
             if read.counter > attempted {
-                let what =
-                    format!("{name}: nobody has committed more than {attempted}, but there was {read:?}");
+                let what = format!("{name}: committed was no more than {attempted}, but there was {read:?}");
                 state.findings.push(what);
             }
         }
@@ -187,7 +185,8 @@ impl Judge {
     }
 }
 
-/// Keeps the counters growing with time: who commits later may hear of it sooner.
+/// Keeps the counters increasing with time, although the record of a later commit may
+/// arrive first.
 fn acknowledge(acknowledged: &mut BTreeMap<u64, i64>, at: u64, counter: i64) {
     if known(acknowledged, at + 1).is_some_and(|(_, known)| known >= counter) {
         return;
@@ -200,12 +199,12 @@ fn acknowledge(acknowledged: &mut BTreeMap<u64, i64>, at: u64, counter: i64) {
     acknowledged.insert(at, counter);
 }
 
-/// What was acknowledged before then, and when.
+/// The counter that was acknowledged before this time, and when.
 fn known(acknowledged: &BTreeMap<u64, i64>, before: u64) -> Option<(u64, i64)> {
     acknowledged.range(..before).next_back().map(|(at, counter)| (*at, *counter))
 }
 
-/// What is wrong with a read, if it is too old.
+/// Returns a finding if the read is too old.
 fn stale(acknowledged: &BTreeMap<u64, i64>, read: &Read) -> Option<String> {
     let Read { kind, item, counter, floor, began, late, .. } = *read;
     if counter < floor {
@@ -214,7 +213,7 @@ fn stale(acknowledged: &BTreeMap<u64, i64>, read: &Read) -> Option<String> {
     let allowed = match kind {
         Kind::Values | Kind::Handle => MAX_STALENESS + SLACK + Duration::from_nanos(late),
         Kind::Strict | Kind::Snapshot => Duration::ZERO,
-        // Others' commits are not promised.
+        // Strict reads promise nothing about commits of others.
         Kind::Own => return None,
     };
     let since = began.saturating_sub(allowed.as_nanos().try_into().unwrap_or(u64::MAX));
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_grow_with_time_in_whatever_order_they_come() {
+    fn counters_increase_with_time_in_any_order_of_arrival() {
         let expected = BTreeMap::from([(10, 1), (20, 3), (40, 4)]);
         let mut pairs = [(10, 1), (20, 3), (30, 2), (40, 4)];
         assert_eq!(times(&pairs), expected);
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn strict_reads_know_what_was_acknowledged_before() {
+    fn strict_reads_see_earlier_acknowledged_commits() {
         let times = times(&[(10, 1), (20, 2)]);
         assert_eq!(stale(&times, &read(Kind::Strict, 1, 20)), None);
         assert!(stale(&times, &read(Kind::Strict, 1, 21)).unwrap().contains("stale by Strict"));
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn others_may_be_late_by_so_much_and_no_more() {
+    fn other_reads_may_lag_by_the_limit_and_no_more() {
         let times = times(&[(10 * SECOND, 1), (20 * SECOND, 2)]);
         let limit = (MAX_STALENESS + SLACK).as_nanos() as u64;
         assert_eq!(stale(&times, &read(Kind::Values, 1, 20 * SECOND + limit)), None);
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_have_one_meaning_and_values_are_somebodys() {
+    fn a_version_has_one_meaning_and_a_value_was_written() {
         let judge = Judge::new();
         let state = |counters: &[i64]| Record::State { cache: 0, version: 7, counters: counters.to_vec() };
         judge.hear("a", "", state(&[1, 2]));
@@ -285,6 +284,6 @@ mod tests {
 
         judge.hear("a", "", Record::Read(read(Kind::Own, 5, 10)));
         judge.close();
-        assert!(judge.findings()[1].contains("nobody has committed more than 0"));
+        assert!(judge.findings()[1].contains("committed was no more than 0"));
     }
 }

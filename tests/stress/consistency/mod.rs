@@ -1,15 +1,13 @@
-//! The consistency checker: processes that read and write, in memory and through
-//! real stores, while the database, the stores and they themselves are killed and
-//! stopped, and the network between them cuts, delays, swallows and refuses. It
-//! counts stale answers, of which there must be none: not by a handle beyond
-//! `max_staleness` (P7), and not at all by strict reads. No version may have two
-//! meanings (P4).
+//! Tests P4 and P7 with processes that read and write, in memory and through real
+//! stores, while the database, the stores and the processes are killed and stopped,
+//! and the network cuts, delays, swallows and refuses. It counts stale answers. There
+//! must be none: not from a handle beyond `max_staleness` (P7), and never from a
+//! strict read. No version may have two meanings (P4).
 //!
-//! What is counted are items, each a counter that grows with every commit. Who
-//! writes notes when a commit was acknowledged, who reads when the read began,
-//! and the judge compares. Seeded faults show that it would notice.
-//! `BUSTARD_CONSISTENCY_SECONDS` says for how long; `BUSTARD_SEED` repeats a
-//! sequence of faults.
+//! Items are counters that increase with every commit. A writer records when a commit
+//! was acknowledged, a reader records when the read began, and the judge compares.
+//! Seeded faults prove that the judge would notice. `BUSTARD_CONSISTENCY_SECONDS`
+//! sets the duration; `BUSTARD_SEED` repeats a sequence of faults.
 
 mod faults;
 mod judge;
@@ -33,7 +31,7 @@ use faults::{Fault, OF_PROCESSES, OF_SERVERS, Saboteur, Tally};
 use judge::Counts;
 use world::{Crowd, World};
 
-/// Short, so that it passes often.
+/// Short, so that it expires often.
 const MAX_STALENESS: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -41,23 +39,23 @@ const CACHES: [&str; 4] = ["a", "b", "c", "d"];
 const ITEMS_EACH: usize = 2;
 const ITEMS: usize = CACHES.len() * ITEMS_EACH;
 
-/// The test as which workers are started.
+/// The test that worker processes run.
 const TEST: &str = "consistency::nothing_is_stale";
 
-/// What a run has shown.
+/// The result of a run.
 struct Outcome {
     counts: Counts,
     faults: BTreeMap<Fault, (u64, u64)>,
     findings: Vec<String>,
 }
 
-/// How to run.
+/// The options of a run.
 struct Plan {
     crowd: Crowd,
-    /// What goes wrong with servers and networks, and with processes.
+    /// The faults of servers and networks, and of processes.
     faults: [&'static [Fault]; 2],
     seeded: Option<&'static str>,
-    /// Not before all of this; at once if this is found.
+    /// Ends when all of these were reached, or at once when this was found.
     time: Duration,
     looked_for: fn(&str) -> bool,
 }
@@ -81,7 +79,7 @@ fn run(database: &Database<'_>, plan: &Plan) -> Outcome {
             })
             .collect();
         let done = || {
-            // One that has panicked injects nothing any more.
+            // An injector that has panicked injects nothing more.
             let ended = saboteurs.iter().any(|saboteur| saboteur.is_finished());
             let enough = || missing(&world.judge.counts(), &tallied()).is_empty();
             let found = world.judge.findings().iter().any(|found| (plan.looked_for)(found));
@@ -146,11 +144,11 @@ fn nothing_is_stale() {
     assert_eq!(missing(&counts, &faults), [""; 0], "too little to say anything");
 }
 
-/// What there was too little of to have checked anything.
+/// Lists the checks that did not occur often enough.
 fn missing(counts: &Counts, faults: &BTreeMap<Fault, (u64, u64)>) -> Vec<String> {
     let fault = |fault| match faults.get(fault) {
         None => Some(format!("{fault:?}")),
-        // Stores and databases that are away must not keep everybody from reading.
+        // Readers must not be blocked while stores and databases are down.
         Some((_, 0)) => Some(format!("reads while {fault:?}")),
         Some(_) => None,
     };
@@ -173,8 +171,8 @@ fn missing(counts: &Counts, faults: &BTreeMap<Fault, (u64, u64)>) -> Vec<String>
     faults.chain(counts.into_iter().filter_map(count)).collect()
 }
 
-/// Asserts that this is found when that fault is in the library, and these things
-/// go wrong.
+/// Asserts that this is found when the library has that fault and these faults are
+/// injected.
 #[track_caller]
 fn is_found_out(seeded: &'static str, faults: &'static [Fault], looked_for: fn(&str) -> bool) {
     let outcome = run(
@@ -201,21 +199,21 @@ fn stale_by_handle(found: &str) -> bool {
 }
 
 #[test]
-fn a_version_read_after_the_data_is_found_out() {
+fn a_version_read_after_the_data_is_stale() {
     is_found_out("version-after-data", &[], anything_stale);
 }
 
 #[test]
-fn a_store_that_ignores_versions_is_found_out() {
+fn a_store_that_ignores_versions_is_stale() {
     is_found_out("store-ignores-version", &[], anything_stale);
 }
 
 #[test]
-fn no_full_read_after_reconnecting_is_found_out() {
+fn no_full_read_after_reconnecting_is_stale() {
     is_found_out("no-read-after-reconnect", &[Fault::Unseen], stale_by_handle);
 }
 
 #[test]
-fn a_snapshot_that_never_expires_is_found_out() {
+fn a_snapshot_that_never_expires_is_stale() {
     is_found_out("no-expiry", &[Fault::Blind], stale_by_handle);
 }

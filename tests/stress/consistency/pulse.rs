@@ -1,7 +1,6 @@
-//! How late this process is: threads that sleep for a moment again and again and
-//! note by how much they overslept. A process that is stopped, or gets no
-//! processor, keeps its refresher from expiring the snapshot, and this tells for
-//! how long.
+//! Measures how late this process is: threads sleep for a moment repeatedly and
+//! record by how much they overslept. A process that is stopped, or gets no
+//! processor, cannot expire its snapshot; this tells for how long.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const BEAT: Duration = Duration::from_millis(5);
-/// One of them may be lucky.
+/// Several threads, since one of them may be scheduled on time.
 const HEARTS: usize = 3;
-/// How long before a read a delay may have begun to matter for it.
+/// How long before a read a delay may have begun to affect it.
 const BEFORE: Duration = Duration::from_millis(200);
-/// What is forgotten.
+/// Delays older than this are dropped.
 const OLD: Duration = Duration::from_secs(10);
 
 pub struct Pulse(Vec<Arc<Heart>>);
@@ -22,7 +21,7 @@ struct Heart(Mutex<State>);
 
 struct State {
     last: Instant,
-    /// When it woke, and by how much too late.
+    /// When the thread woke, and by how much too late.
     late: VecDeque<(Instant, Duration)>,
 }
 
@@ -42,7 +41,7 @@ impl Pulse {
         Pulse(hearts.collect())
     }
 
-    /// The longest delay since shortly before then, the present one included.
+    /// The longest delay since shortly before that time, including the present one.
     pub fn late(&self, since: Instant) -> Duration {
         self.0.iter().map(|heart| heart.late(since)).max().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! A process that reads, in each way that there is, as fast as leaves something
-//! of the machine to others.
+//! A process that reads in every available way, as fast as possible while other
+//! processes still get the processor.
 
 use std::collections::HashMap;
 use std::thread;
@@ -40,13 +40,13 @@ struct Reader<'s> {
     site: &'s Site,
     post: &'s Post,
     line: Line,
-    /// Values of its own, with the versions that they were read after.
+    /// Values of its own, with the versions that were read before them.
     kept: HashMap<usize, (CacheVersion, i64)>,
 }
 
 type Done = Result<(), Failed>;
 
-/// From the store under the snapshot's version, or computed.
+/// Reads from the store under the snapshot's version, or computes.
 fn by_values(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     let (item, pause) = (any_item(random), effort(random));
     let begun = Begun::now();
@@ -58,7 +58,7 @@ fn by_values(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     Ok(())
 }
 
-/// Values of the reader's own, for as long as a handle calls them valid.
+/// Reads values of the reader's own, for as long as a handle reports them valid.
 fn by_handle(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     let item = any_item(random);
     let handle = reader.site.handle(item);
@@ -76,7 +76,7 @@ fn by_handle(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     Ok(())
 }
 
-/// By the version that the database has.
+/// Reads by the version that the database has.
 fn strictly(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     let item = any_item(random);
     let (handle, values) = (reader.site.handle(item), reader.site.values(item));
@@ -106,8 +106,8 @@ fn strictly(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     Ok(())
 }
 
-/// In a transaction's snapshot, which may be older than what is in the store; and
-/// what a version means.
+/// Reads in a transaction's snapshot, which may be older than the store's values, and
+/// records the contents under a version.
 fn in_transactions(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     let (site, post) = (reader.site, reader.post);
     if random.one_in(2) {

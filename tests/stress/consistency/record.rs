@@ -1,4 +1,4 @@
-//! What the processes tell the judge, one line of JSON each on their standard
+//! The records that processes send to the judge, one line of JSON each on standard
 //! output, and the clock that all of them use.
 
 use std::cell::Cell;
@@ -10,57 +10,56 @@ use serde::{Deserialize, Serialize};
 
 use super::pulse::Pulse;
 
-/// What a read promises.
+/// The promise of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// From a store under the version that the snapshot has: at most
-    /// `max_staleness` old.
+    /// From a store under the snapshot's version: at most `max_staleness` old.
     Values,
-    /// A value of the reader's own that a handle calls valid: the same.
+    /// A value of the reader's own that a handle reports valid: the same.
     Handle,
-    /// By a version that the database was asked for: current.
+    /// By a version that was read from the database: current.
     Strict,
     /// The same in a transaction's snapshot: as current as that.
     Snapshot,
-    /// After a commit of one's own: at least that.
+    /// After a commit of the process itself: at least that commit.
     Own,
 }
 
-/// Something that has been read.
+/// A read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Read {
     pub kind: Kind,
     pub item: usize,
     pub counter: i64,
-    /// It must be at least this, whatever anybody has acknowledged.
+    /// The counter must be at least this, independent of other acknowledged commits.
     pub floor: i64,
-    /// Nothing was loaded for it.
+    /// No value was loaded for it.
     pub found: bool,
     /// When it began.
     pub began: u64,
-    /// For how long the process was kept from running, about then.
+    /// For how long the process was delayed around that time.
     pub late: u64,
 }
 
-/// A line.
+/// A record: one line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Record {
-    /// The process works.
+    /// The process has started to work.
     Ready {},
-    /// Somebody is about to commit this.
+    /// A writer is about to commit this.
     Attempted {
         item: usize,
         counter: i64,
     },
-    /// This is committed, and who did it knows.
+    /// This is committed, and the writer has the acknowledgement.
     Acknowledged {
         item: usize,
         counter: i64,
         at: u64,
     },
-    /// A transaction is over.
+    /// A transaction has ended.
     Committed {},
-    /// It may be, or may not.
+    /// Committed or not: the outcome is unknown.
     Lost {},
     /// It was rolled back.
     Aborted {},
@@ -69,15 +68,15 @@ pub enum Record {
         events: i64,
     },
     Read(Read),
-    /// What the items of a cache are under a version, in one snapshot.
+    /// The items of a cache under a version, in one snapshot.
     State {
         cache: usize,
         version: i64,
         counters: Vec<i64>,
     },
-    /// Somebody could not read or write, as is to be expected now and then.
+    /// A read or write failed, as expected now and then.
     Failed {},
-    /// What must never happen.
+    /// An error that must never occur.
     Wrong {
         what: String,
     },
@@ -89,7 +88,7 @@ pub fn now() -> u64 {
     since.as_nanos().try_into().expect("it is not yet the year 2554")
 }
 
-/// Where a process writes its lines.
+/// Where a process writes its records.
 pub struct Post {
     number: usize,
     pulse: Pulse,
@@ -103,12 +102,12 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// To be called before anything is asked.
+    /// Must be called before the first request of the read.
     pub fn now() -> Begun {
         Begun { at: now(), instant: Instant::now(), loads: Cell::new(false) }
     }
 
-    /// What is wanted is not there: it is loaded.
+    /// Records that the value is absent and is loaded.
     pub fn loads(&self) {
         self.loads.set(true);
     }
@@ -124,7 +123,7 @@ impl Post {
         line.push(b'\n');
         let mut out = std::io::stdout().lock();
         if out.write_all(&line).and_then(|()| out.flush()).is_err() {
-            // Nobody listens any more.
+            // The test has closed the pipe.
             exit(1);
         }
     }

@@ -1,6 +1,6 @@
-//! What readers and writers have in common: a `CacheBuster` with handles and
-//! values of all caches, connections that are made anew when they are lost, and
-//! which errors are to be expected.
+//! The part that readers and writers share: a `CacheBuster` with handles and values
+//! of all caches, connections that are replaced when they are lost, and the list of
+//! expected errors.
 
 use std::thread;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::worker::{Orders, Settings};
 use super::{CACHES, ITEMS, ITEMS_EACH, MAX_STALENESS, POLL_INTERVAL};
 use crate::support::Random;
 
-/// Why something did not work.
+/// Why an operation failed.
 #[derive(Debug)]
 pub enum Failed {
-    /// The database is away, or somebody else was faster.
+    /// The database is down, or a concurrent transaction came first.
     Expected,
     /// This must not happen.
     Wrong(String),
@@ -24,7 +24,8 @@ pub enum Failed {
 
 impl Failed {
     fn because(sqlstate: Option<&str>, shown: String) -> Failed {
-        // It goes down or comes up, the connection breaks, or a lock is not to be had.
+        // The server starts or stops, the connection breaks, or a lock is not
+        // available.
         match sqlstate {
             None => Failed::Expected,
             Some(code) if code.starts_with("57") || code.starts_with("08") || code == "55P03" => {
@@ -60,8 +61,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Tries for as long as it takes: the database may be away just now.
-    /// `None` if the end comes first.
+    /// Retries until it succeeds, since the database may be down. Returns `None` if
+    /// the end comes first.
     pub fn open(settings: &Settings, post: &Post, orders: &Orders) -> Option<Site> {
         while !orders.ended() {
             match Site::try_open(settings) {
@@ -87,7 +88,7 @@ impl Site {
         Ok(Site { buster, handles, values, asked: settings.asked.clone() })
     }
 
-    /// A connection that nobody else uses.
+    /// Returns a connection for this caller alone.
     pub fn line(&self) -> Line {
         Line { url: self.asked.clone(), client: None }
     }
@@ -110,14 +111,14 @@ impl Failed {
     }
 }
 
-/// A connection to the database.
+/// Connects to the database.
 pub struct Line {
     url: String,
     client: Option<Client>,
 }
 
 impl Line {
-    /// Does something on it. What fails costs the connection.
+    /// Runs `work` on the connection. A failure drops the connection.
     pub fn with<T>(&mut self, act: impl FnOnce(&mut Client) -> Result<T, Failed>) -> Result<T, Failed> {
         let mut client = match self.client.take() {
             Some(client) => client,
@@ -133,13 +134,13 @@ impl Line {
     }
 }
 
-/// The counter of an item as it is now, or in this transaction.
+/// The counter of an item now, or in this transaction.
 pub fn counter(client: &mut impl GenericClient, item: usize) -> Result<i64, Failed> {
     let item = i32::try_from(item).expect("there are few");
     Ok(client.query_one("SELECT counter FROM item WHERE id = $1", &[&item])?.get(0))
 }
 
-/// The same as a computation, which takes its time now and then.
+/// The same as a computation, which is slow now and then.
 pub fn compute(client: &mut impl GenericClient, item: usize, pause: Duration) -> Result<i64, Failed> {
     let counter = counter(client, item)?;
     thread::sleep(pause);

@@ -1,5 +1,5 @@
-//! A TCP proxy before a server whose network is bad at times: it delays, goes
-//! silent, refuses and cuts.
+//! A TCP proxy that simulates a bad network before a server: it delays, goes silent,
+//! refuses and cuts.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -12,9 +12,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     Free,
-    /// Each piece that comes takes this long, in each direction.
+    /// Each piece takes this long, in each direction.
     Delayed(Duration),
-    /// Nothing passes; what was sent meanwhile arrives when that is over.
+    /// Nothing passes; what is sent meanwhile arrives later.
     Silent,
     /// New connections are closed at once.
     Refused,
@@ -39,7 +39,7 @@ struct State {
 }
 
 impl Sluice {
-    /// Before the server at 127.0.0.1 and this port.
+    /// Starts a proxy before the server at 127.0.0.1 and this port.
     pub fn before(port: u16) -> Sluice {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -62,7 +62,7 @@ impl Sluice {
         sluice
     }
 
-    /// `127.0.0.1:PORT`, where to connect to.
+    /// `127.0.0.1:PORT`, the address to connect to.
     pub fn location(&self) -> String {
         self.address.to_string()
     }
@@ -72,7 +72,7 @@ impl Sluice {
         self.gate.changed.notify_all();
     }
 
-    /// Cuts all connections that are open now.
+    /// Cuts all open connections.
     pub fn cut(&self) {
         let open = std::mem::take(&mut self.gate.state().open);
         open.values().for_each(hang_up);
@@ -84,7 +84,7 @@ impl Drop for Sluice {
         self.gate.state().closed = true;
         self.set(Flow::Free);
         self.cut();
-        // Wakes the listener, so that it sees that it is closed.
+        // Wake the listener, so that it sees the end.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -94,7 +94,7 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something that has just come may go on.
+    /// Waits until bytes that have just arrived may pass.
     fn pass(&self) {
         let state = self.changed.wait_while(self.state(), |state| state.flow == Flow::Silent);
         let flow = state.unwrap_or_else(PoisonError::into_inner).flow;
@@ -129,7 +129,7 @@ fn pump(gate: &Gate, mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = from.read(&mut buffer);
-        // An end is also something that the other side hears of when it can.
+        // The end of a connection is delayed and held back as its data are.
         gate.pass();
         match read {
             Ok(count @ 1..) if to.write_all(&buffer[..count]).is_ok() => {}

@@ -1,6 +1,6 @@
-//! The processes that read and write: this test's own executable, started again
-//! with settings in its environment. It ends when its standard input does, so
-//! none outlives the test.
+//! The worker processes: this test's own executable, started again with settings in
+//! its environment. A worker ends when its standard input does, so none outlives the
+//! test.
 
 use std::io::{BufRead, BufReader, Write, stdin};
 use std::process::{Child, ChildStdin, Command, Stdio, exit};
@@ -26,17 +26,17 @@ pub enum Role {
     Writer,
 }
 
-/// What a process is told at its start.
+/// The settings of a process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
     pub role: Role,
     pub number: usize,
-    /// The database as its refresher reaches it, and as everybody else does.
+    /// The database's address for the refresher, and for all other connections.
     pub observed: String,
     pub asked: String,
     pub store: Value,
     pub seed: u64,
-    /// Writers begin with a lull.
+    /// Writers begin with a pause.
     pub lull: bool,
 }
 
@@ -54,7 +54,7 @@ impl Settings {
     }
 }
 
-/// What a process is told later.
+/// The commands to a running process.
 #[derive(Default)]
 pub struct Orders {
     /// Writers pause.
@@ -68,7 +68,7 @@ impl Orders {
         self.end.load(Ordering::SeqCst)
     }
 
-    /// Until there is an end to it; without one, whoever gives orders is gone.
+    /// Reads commands until `end`; at the end of the input the test is gone.
     fn obey(&self) {
         for line in stdin().lock().lines().map_while(Result::ok) {
             match line.as_str() {
@@ -88,17 +88,17 @@ pub fn store(backend: &str, location: Option<String>) -> Value {
     }
 }
 
-/// In a process that was started as a worker: works until it is told to end.
+/// Works until told to end, in a process that was started as a worker.
 pub fn work_if_told() {
     let Ok(settings) = std::env::var(SETTINGS) else { return };
     let settings: Settings = serde_json::from_str(&settings).expect("the settings are those of a worker");
     let hook = std::panic::take_hook();
-    // Nobody panics unnoticed.
+    // A panic in any thread must be noticed.
     std::panic::set_hook(Box::new(move |panic| {
         hook(panic);
         exit(101);
     }));
-    // The test harness may have written half a line.
+    // The test harness may have written an incomplete line.
     println!();
     let post = Post::new(settings.number);
     let orders = Arc::new(Orders { lull: AtomicBool::new(settings.lull), ..Orders::default() });
@@ -111,7 +111,7 @@ pub fn work_if_told() {
     exit(0);
 }
 
-/// A process as the test has it. Dropping it kills it.
+/// A worker process as the test sees it. Dropping it kills it.
 pub struct Worker {
     settings: Settings,
     judge: Arc<Judge>,
@@ -126,7 +126,7 @@ impl Worker {
             Some(fault) => faulty_test(fault),
             None => Command::new(std::env::current_exe().expect("a process knows its program")),
         };
-        // Any test does: each begins with `work_if_told`.
+        // Any test will do: each begins with `work_if_told`.
         command.args(["--exact", super::TEST, "--nocapture", "--test-threads", "1"]);
         command.env(SETTINGS, serde_json::to_string(&settings).expect("settings have JSON"));
         let mut child = command
@@ -139,7 +139,7 @@ impl Worker {
         let heard = Arc::clone(judge);
         let pump = thread::spawn(move || {
             let mut line = Vec::new();
-            // A process that is killed may leave half a line behind.
+            // A killed process may leave an incomplete line.
             while matches!(out.read_until(b'\n', &mut line), Ok(1..)) && line.ends_with(b"\n") {
                 if line.starts_with(b"{") {
                     match serde_json::from_slice::<Record>(&line) {
@@ -158,21 +158,21 @@ impl Worker {
         self.settings.role
     }
 
-    /// Says `lull`, `work` or `end`.
+    /// Sends `lull`, `work` or `end`.
     pub fn tell(&mut self, word: &str) {
         self.settings.lull = word == "lull";
-        // Whether it has ended is seen elsewhere.
+        // `check` notices a process that has ended.
         let _ = writeln!(self.stdin, "{word}");
     }
 
-    /// `kill -9`, and another one in its place.
+    /// Kills it with `kill -9` and starts another.
     pub fn replace(&mut self, fault: Option<&str>) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it can be reaped");
         *self = Worker::start(self.settings.clone(), fault, &self.judge);
     }
 
-    /// Stops it for a while. It goes on even if this test does not.
+    /// Stops it for a while. It continues even if this test does not.
     pub fn stop_for(&self, time: Duration) -> Child {
         Command::new("sh")
             .args(["-c", "kill -s STOP \"$1\"; sleep \"$2\"; kill -s CONT \"$1\"", "stop"])
@@ -181,7 +181,7 @@ impl Worker {
             .expect("sh starts")
     }
 
-    /// Finds fault with a process that has ended although nobody asked it to.
+    /// Reports a process that has ended without being told to.
     pub fn check(&mut self) {
         if let Some(status) = self.child.try_wait().expect("it is our child") {
             let Settings { role, number, .. } = self.settings;
@@ -189,8 +189,7 @@ impl Worker {
         }
     }
 
-    /// Ends it, which no thread may hinder, and waits until all that it said is
-    /// heard.
+    /// Ends it, with all its threads, and waits until all its records are read.
     pub fn end(mut self) {
         self.tell("end");
         let mut status = None;

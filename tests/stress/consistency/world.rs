@@ -1,5 +1,5 @@
-//! Everything that a run consists of: a database with its items, two servers of
-//! stores, a bad network before each of them, and the processes.
+//! Everything in a run: a database with its items, two servers of stores, a bad
+//! network before each of them, and the processes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +19,7 @@ pub struct World<'d> {
     pub redis: Server,
     /// Between refreshers and the database.
     pub observed: Sluice,
-    /// Between the database and who reads, and who writes.
+    /// Between the database and readers, and between it and writers.
     asked: Sluice,
     pub written: Sluice,
     to_memcached: Sluice,
@@ -29,15 +29,15 @@ pub struct World<'d> {
     workers: Mutex<Vec<Worker>>,
 }
 
-/// Who takes part.
+/// The processes.
 pub struct Crowd {
-    /// A reader for each of these, by its store.
+    /// One reader for each of these stores.
     pub readers: &'static [&'static str],
     pub writers: usize,
 }
 
 impl<'d> World<'d> {
-    /// Starts everybody and waits until all of them work.
+    /// Starts all processes and waits until they work.
     pub fn new(
         database: &'d Database<'d>,
         crowd: &Crowd,
@@ -114,20 +114,20 @@ impl<'d> World<'d> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One of the networks.
+    /// Returns one of the networks.
     pub fn any_sluice(&self, random: &mut Random) -> &Sluice {
         let all = [&self.observed, &self.asked, &self.written, &self.to_memcached, &self.to_redis];
         all[random.below(all.len())]
     }
 
-    /// Has writers begin or end a lull.
+    /// Makes writers begin or end a pause.
     pub fn tell_writers(&self, word: &str) {
         for worker in self.workers().iter_mut().filter(|worker| worker.role() == Role::Writer) {
             worker.tell(word);
         }
     }
 
-    /// Changes everything, and tells nobody but the judge.
+    /// Changes every item without a notification, and tells only the judge.
     pub fn change_all(&self) {
         let mut client: Client = self.database.client();
         let mut transaction = client.transaction().expect("the database is there");
@@ -144,12 +144,12 @@ impl<'d> World<'d> {
         tell(Record::Committed {});
     }
 
-    /// Finds fault with processes that have ended by themselves.
+    /// Reports processes that have ended by themselves.
     pub fn check(&self) {
         self.workers().iter_mut().for_each(Worker::check);
     }
 
-    /// Ends all processes, and hears and judges the last that they have to say.
+    /// Ends all processes, and judges their last records.
     pub fn end(&self) {
         for sluice in [&self.observed, &self.asked, &self.written, &self.to_memcached, &self.to_redis] {
             sluice.set(Flow::Free);

@@ -1,5 +1,5 @@
-//! A process that changes items and invalidates their caches in the same
-//! transaction, in each way that there is; and folds.
+//! A process that changes items and invalidates their caches in the same transaction,
+//! in every available way, and folds.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -15,13 +15,13 @@ use super::{CACHES, ITEMS_EACH};
 use crate::support::Random;
 
 const THREADS: usize = 3;
-/// The longest pause between two transactions of a thread: entries should live
-/// long enough to be found.
+/// The longest pause between two transactions of a thread. Entries should live long
+/// enough to be read.
 const PAUSE: Duration = Duration::from_millis(100);
 /// For how long a transaction may stay open.
 const HOLDING: Duration = Duration::from_millis(300);
 
-/// Does nothing in a lull.
+/// Does nothing during a pause.
 pub fn work(settings: &Settings, post: &Post, orders: &Orders) {
     let Some(site) = &Site::open(settings, post, orders) else { return };
     thread::scope(|scope| {
@@ -42,12 +42,12 @@ pub fn work(settings: &Settings, post: &Post, orders: &Orders) {
     });
 }
 
-/// How a transaction invalidates, and how it is committed.
+/// How a transaction invalidates, and how it commits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Through the library, with a notification after it.
+    /// Through the library, with a notification after the commit.
     Library,
-    /// As any other program does: nobody is notified.
+    /// As another program does: without a notification.
     Sql,
 }
 
@@ -63,17 +63,17 @@ fn transaction(site: &Site, post: &Post, line: &mut Line, random: &mut Random) -
     let written = line.with(|client| {
         let mut transaction = client.transaction()?;
         if random.one_in(6) {
-            undo(site, &mut transaction, way, random)?;
+            take_back(site, &mut transaction, way, random)?;
         }
         let mut items: Vec<usize> = (0..=random.below(3)).map(|_| any_item(random)).collect();
-        // In one order, or else writers would deadlock.
+        // Always in the same order, since writers would deadlock otherwise.
         items.sort_unstable();
         items.dedup();
         let all = random.one_in(12);
         let first = random.one_in(2);
         if first {
             invalidate(site, &mut transaction, way, &items, all)?;
-            // What is read between the two is old already, under a version that
+            // A value read between the two is already old, but has a version that
             // will be current.
             for item in &items {
                 by_values(site, &mut transaction, *item)?;
@@ -123,8 +123,13 @@ fn transaction(site: &Site, post: &Post, line: &mut Line, random: &mut Random) -
     Ok(())
 }
 
-/// Changes something and takes it back to a savepoint.
-fn undo(site: &Site, transaction: &mut Transaction<'_>, way: Way, random: &mut Random) -> Result<(), Failed> {
+/// Changes an item and rolls back to a savepoint.
+fn take_back(
+    site: &Site,
+    transaction: &mut Transaction<'_>,
+    way: Way,
+    random: &mut Random,
+) -> Result<(), Failed> {
     let item = any_item(random);
     transaction.batch_execute("SAVEPOINT before")?;
     raise(transaction, item)?;
@@ -157,7 +162,8 @@ fn invalidate(
     }
 }
 
-/// What is read in a transaction that has invalidated it is its own.
+/// A value read in a transaction that has invalidated its cache stays in the
+/// transaction.
 fn bypasses(
     site: &Site,
     post: &Post,
@@ -173,14 +179,14 @@ fn bypasses(
     Ok(())
 }
 
-/// From the store, or not, within the transaction; this must not get into a store
-/// that others read.
+/// Reads within the transaction, from the store or not. The value must not get into a
+/// store that others read.
 fn by_values(site: &Site, transaction: &mut Transaction<'_>, item: usize) -> Result<i64, Failed> {
     let load = |transaction: &mut Transaction<'_>| counter(transaction, item);
     site.values(item).get_or_try_insert_in(transaction, &item.to_string(), load)
 }
 
-/// What `commit` has committed counts in this process when it returns.
+/// A transaction that `commit` has committed counts in this process when it returns.
 fn sees_itself(
     site: &Site,
     post: &Post,

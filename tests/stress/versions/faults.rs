@@ -1,12 +1,13 @@
-//! The stress test finds what it is there to find: each way in which versions
-//! could lie is put into a database of its own.
+//! Proves that the stress test finds faults: each way in which versions could be
+//! wrong is put into a database of its own.
 
 use super::ledger::Fault;
 use super::stress::{Until, run};
 
 const CACHES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// What the checker says of the first such fault, after these changes.
+/// Runs the stress with these changes, and returns the checker's first finding of
+/// this fault.
 #[track_caller]
 fn finding(fault: Fault, change: &str) -> String {
     let _alone = crate::alone();
@@ -17,7 +18,7 @@ fn finding(fault: Fault, change: &str) -> String {
     ledger.findings(fault).into_iter().next().unwrap_or_else(|| panic!("no {fault:?}, but:\n{report}"))
 }
 
-/// Another way to count: `version` is made of a cache's id, `wanted`.
+/// Replaces the counting: `version` is an expression over a cache's id, `wanted`.
 fn counted(version: &str) -> String {
     format!(
         "CREATE OR REPLACE FUNCTION bustard.get_version(name text) RETURNS bigint
@@ -30,7 +31,7 @@ fn counted(version: &str) -> String {
     )
 }
 
-/// Another way to invalidate: `statement` is given the caches' `ids`.
+/// Replaces the invalidation: `statement` is given the caches' `ids`.
 fn invalidated(statement: &str) -> String {
     format!(
         "CREATE OR REPLACE FUNCTION bustard.invalidate(VARIADIC names text[]) RETURNS void
@@ -44,7 +45,7 @@ fn invalidated(statement: &str) -> String {
     )
 }
 
-/// Folding writes row 0 of the base last: this is what else it does then.
+/// Folding writes row 0 of the base last: adds a statement to that.
 fn folding_also(statement: &str) -> String {
     format!(
         "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {statement}; RETURN new; END $$;
@@ -69,7 +70,7 @@ fn versions_by_the_highest_id() {
     assert!(found.contains(" is of "), "{found}");
 }
 
-/// Without the base, folding takes invalidations away.
+/// Without the base, folding removes invalidations.
 #[test]
 fn versions_by_the_number_of_events() {
     let found = finding(
@@ -79,7 +80,7 @@ fn versions_by_the_number_of_events() {
     assert!(found.contains(" back to "), "{found}");
 }
 
-/// Without the nonce, what was rolled back comes again.
+/// Without the nonce, a version that was rolled back occurs again.
 #[test]
 fn versions_without_an_identity() {
     let found = finding(
@@ -93,7 +94,7 @@ fn versions_without_an_identity() {
     assert!(found.contains("rolled back") || found.contains("None"), "{found}");
 }
 
-/// Everybody waits for everybody.
+/// Every writer waits for every other.
 #[test]
 fn one_counter_row_for_each_cache() {
     let found = finding(
@@ -109,7 +110,7 @@ fn one_counter_row_for_each_cache() {
     assert!(found.contains("40001") || found.contains("40P01"), "{found}");
 }
 
-/// A snapshot of its own within the statement that reads the data.
+/// The function takes a snapshot of its own within the statement that reads the data.
 #[test]
 fn a_volatile_get_version() {
     finding(Fault::TwoStates, "ALTER FUNCTION bustard.get_version(text) VOLATILE");
@@ -117,19 +118,19 @@ fn a_volatile_get_version() {
 
 /// The horizon passes over transactions that have not committed yet.
 #[test]
-fn a_fold_that_forgets_who_was_running() {
+fn a_fold_that_forgets_running_transactions() {
     finding(Fault::Miscounted, &folding_also("IF new.cache_id = 0 THEN new.unfinished := '{}'; END IF"));
 }
 
 /// The nonces do not add up.
 #[test]
-fn a_fold_that_everybody_sees() {
+fn a_fold_that_changes_versions() {
     finding(Fault::TwoVersions, &folding_also("new.nonce := new.nonce # 1"));
 }
 
 /// An entry survives the first invalidation.
 #[test]
-fn a_forgiving_is_valid() {
+fn an_is_valid_that_tolerates_one_invalidation() {
     let found = finding(
         Fault::Stale,
         "CREATE OR REPLACE FUNCTION bustard.is_valid(name text, version bigint) RETURNS boolean

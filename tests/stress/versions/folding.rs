@@ -1,4 +1,5 @@
-//! Folding changes where invalidations are kept, and nothing that anybody reads.
+//! Tests that folding changes where invalidations are kept, but no version that is
+//! read.
 
 use bustard::registry;
 use postgres::Client;
@@ -6,8 +7,8 @@ use postgres::Client;
 use super::{count, fold, run, version, with_caches};
 use crate::support::{Cluster, Database};
 
-/// A view `lie` of all caches for which function, view and the definition
-/// spelled out over all rows do not agree.
+/// Creates a view `lie` of all caches for which the function, the view and the
+/// definition spelled out over all rows disagree.
 pub const ORACLE: &str = include_str!("../../sql/oracle.sql");
 
 #[track_caller]
@@ -25,14 +26,14 @@ fn with_oracle(caches: &[&str]) -> (Database<'static>, Client) {
 }
 
 /// Transactions that are older than a fold count when they commit, whether they
-/// had invalidated before it or do so after it.
+/// invalidated before it or after it.
 #[test]
 fn transactions_that_are_older_than_folds() {
     let (database, mut client) = with_oracle(&["a", "b"]);
     run(&mut client, "CREATE TABLE data (x integer)");
     let (mut early, mut late) = (database.client(), database.client());
     run(&mut early, "BEGIN; SELECT bustard.invalidate('a'); SAVEPOINT s; SELECT bustard.invalidate('b')");
-    // It has a number, and no event yet.
+    // It has a transaction id, and no event yet.
     run(&mut late, "BEGIN; INSERT INTO data VALUES (1)");
     let mut before = count(version(&mut client, "a"));
     for _ in 0..3 {
@@ -94,7 +95,7 @@ fn prepared_transactions() {
     agreed(&mut client);
 }
 
-/// A fold that is rolled back has not happened, and the next one does it all.
+/// A fold that is rolled back has no effect, and the next one does all of its work.
 #[test]
 fn a_fold_rolled_back() {
     let (database, mut client) = with_oracle(&["a"]);
@@ -113,10 +114,10 @@ fn a_fold_rolled_back() {
     agreed(&mut client);
 }
 
-/// In a transaction that has written, or that keeps its snapshot, it could fail
-/// over an earlier fold.
+/// In a transaction that has written, or that keeps its snapshot, folding could fail
+/// because of an earlier fold.
 #[test]
-fn folding_wants_a_transaction_of_its_own() {
+fn folding_requires_a_transaction_of_its_own() {
     let (_database, mut client) = with_oracle(&["a"]);
     run(&mut client, "CREATE TABLE data (x integer)");
     for begin in [
@@ -138,7 +139,7 @@ fn folding_wants_a_transaction_of_its_own() {
     run(&mut client, "COMMIT");
 }
 
-/// A call takes so many events, and what belongs to their last transaction.
+/// A call folds this many events, and the remaining ones of their last transaction.
 #[test]
 fn a_fold_is_bounded() {
     let (_database, mut client) = with_oracle(&["a"]);
@@ -157,7 +158,7 @@ fn a_fold_is_bounded() {
     }
 }
 
-/// Rewriting the tables keeps what they say.
+/// Rewriting the tables keeps the versions.
 #[test]
 fn rewritten_tables() {
     let (_database, mut client) = with_oracle(&["a"]);
@@ -174,10 +175,10 @@ fn rewritten_tables() {
     assert_eq!(registry::list(&mut client).expect("it can be read"), before);
 }
 
-/// What a fold has noted of transactions is believed only where it was written:
-/// restored rows bear the numbers of another cluster, lower and higher ones.
+/// Transaction ids that a fold has recorded are only valid in the cluster where it
+/// ran: restored rows have the ids of another cluster, lower and higher ones.
 #[test]
-fn notes_from_another_cluster() {
+fn transaction_ids_from_another_cluster() {
     let (_database, mut client) = with_oracle(&["a", "b"]);
     run(&mut client, "SELECT bustard.invalidate('a')");
     fold(&mut client);
@@ -193,7 +194,7 @@ fn notes_from_another_cluster() {
     assert_eq!(fold(&mut client), 9);
     assert_eq!(version(&mut client, "a"), before);
     agreed(&mut client);
-    // Nor do they make the next reader pass over what happens here.
+    // They do not make the next reader skip events of this cluster either.
     for _ in 0..2 {
         run(&mut client, "SELECT bustard.invalidate('a')");
         agreed(&mut client);

@@ -1,32 +1,32 @@
-//! The checker: it is told what was observed of versions and data, by whoever
-//! and in whatever order, and keeps what contradicts the promises.
+//! The checker: takes observations of versions and data, from any thread and in any
+//! order, and keeps those that contradict the promises.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// What a cache depends on: how often each writer has changed it.
+/// The data of a cache: how often each writer has changed it.
 pub type State = Vec<i64>;
 
-/// Which promise was broken.
+/// The promise that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// One version, two states of the data.
     TwoStates,
-    /// One state of the data, two versions: something else than an
-    /// invalidation has changed a version.
+    /// One state of the data, two versions: the version has changed without an
+    /// invalidation.
     TwoVersions,
     /// A later snapshot has a lower version.
     WentBack,
-    /// An entry that is valid, and is not what the data say.
+    /// An entry is valid and differs from the data.
     Stale,
     /// A version counts other invalidations than have committed.
     Miscounted,
-    /// Somebody got an error.
+    /// A statement failed.
     Refused,
 }
 
-/// How many texts are kept of each fault. One bug can break every read.
+/// How many texts are kept of each fault, since one bug can break every read.
 const KEPT: usize = 5;
 
 /// All observations of one database.
@@ -37,21 +37,21 @@ pub struct Ledger {
     reads: AtomicU64,
     hits: AtomicU64,
     folds: AtomicU64,
-    undone: AtomicU64,
+    rolled_back: AtomicU64,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// What was read under each version; `None` for what was rolled back.
+    /// The data under each version; `None` if it was rolled back.
     states: HashMap<(usize, i64), Option<State>>,
     versions: HashMap<(usize, State), i64>,
-    /// What a version counted when the data were all zeros.
+    /// The count of a version when the data were all zeros.
     start: Vec<i64>,
     findings: BTreeMap<Fault, (u64, Vec<String>)>,
 }
 
 impl Ledger {
-    /// For caches that have these versions before anybody has written.
+    /// Starts with these versions of the caches, before any write.
     pub fn new(versions: &[i64]) -> Ledger {
         let ledger = Ledger::default();
         ledger.inner().start = versions.iter().map(|version| version >> 23).collect();
@@ -62,8 +62,8 @@ impl Ledger {
         self.inner.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// A version and the data, read in one snapshot. `last` is the version that
-    /// this reader has seen before, in an earlier snapshot.
+    /// Takes a version and the data, read in one snapshot. `last` is the version that
+    /// this reader saw in an earlier snapshot.
     pub fn observe(&self, cache: usize, version: i64, state: &State, last: &mut i64) {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let mut inner = self.inner();
@@ -89,15 +89,15 @@ impl Ledger {
         }
     }
 
-    /// A version that was read without the data.
+    /// Takes a version that was read without the data.
     pub fn observe_version(&self, cache: usize, version: i64, last: &mut i64) {
         self.inner().monotonic(cache, version, last);
     }
 
-    /// A version that a transaction saw after its own invalidation, before it
-    /// was rolled back: nobody else may ever see it.
-    pub fn observe_undone(&self, cache: usize, version: i64) {
-        self.undone.fetch_add(1, Ordering::Relaxed);
+    /// Takes a version that a transaction saw after its own invalidation, before it
+    /// was rolled back. No other transaction may ever see it.
+    pub fn observe_rolled_back(&self, cache: usize, version: i64) {
+        self.rolled_back.fetch_add(1, Ordering::Relaxed);
         let known = self.inner().states.entry((cache, version)).or_insert(None).clone();
         if let Some(state) = known {
             self.find(
@@ -107,9 +107,8 @@ impl Ledger {
         }
     }
 
-    /// An entry that was filed under a version, the version having been read
-    /// before the data; and whether it is valid and what the data are, in one
-    /// snapshot.
+    /// Takes an entry that was stored under a version which was read before the data,
+    /// whether it is valid, and the data, all in one snapshot.
     pub fn check_entry(&self, cache: usize, version: i64, filed: &State, valid: bool, state: &State) {
         self.reads.fetch_add(1, Ordering::Relaxed);
         if valid {
@@ -135,37 +134,37 @@ impl Ledger {
         self.folds.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Transactions that have changed data and versions.
+    /// Counts transactions that have changed data and versions.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Versions that were compared with the data of their snapshot.
+    /// Counts versions that were compared with the data of their snapshot.
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// Entries among them that were valid.
+    /// Counts entries among them that were valid.
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Folds that found something to fold.
+    /// Counts folds that found something to fold.
     pub fn folds(&self) -> u64 {
         self.folds.load(Ordering::Relaxed)
     }
 
-    /// Versions that were rolled back.
-    pub fn undone(&self) -> u64 {
-        self.undone.load(Ordering::Relaxed)
+    /// Counts versions that were rolled back.
+    pub fn rolled_back(&self) -> u64 {
+        self.rolled_back.load(Ordering::Relaxed)
     }
 
-    /// What is known of one fault.
+    /// The findings of one fault.
     pub fn findings(&self, fault: Fault) -> Vec<String> {
         self.inner().findings.get(&fault).map(|(_, texts)| texts.clone()).unwrap_or_default()
     }
 
-    /// Everything that was found, one a line; empty if all is well.
+    /// All findings, one a line; empty if there are none.
     pub fn report(&self) -> String {
         let inner = self.inner();
         let lines = inner.findings.iter().flat_map(|(fault, (count, texts))| {

@@ -1,10 +1,9 @@
-//! What cache versions promise, on real engines: they never lie (P4), and on
-//! PostgreSQL nobody waits for anybody because of them (P5).
+//! Tests the promises of cache versions on real engines: they are never wrong (P4),
+//! and on PostgreSQL no transaction waits because of them (P5).
 //!
-//! A stress test lets writers, a folder and readers loose on one database and
-//! checks every read. The faults that its checker must find are seeded one by
-//! one. What a race would show only now and then has a test of its own that
-//! takes every step by hand.
+//! A stress test runs writers, a folder and readers on one database and checks every
+//! read. The faults that its checker must find are seeded one by one. Races that
+//! would occur only now and then have tests of their own, which control every step.
 
 pub mod ledger;
 pub mod stress;
@@ -21,14 +20,14 @@ use crate::support::Database;
 use bustard::{CacheVersion, Migrator, registry};
 use postgres::Client;
 
-/// A database with the registry in it, these caches, and a connection.
+/// A database with the registry, these caches, and a connection.
 pub fn with_caches(caches: &[&str]) -> (Database<'static>, Client) {
     let database = Database::new();
     let client = fill(&database, caches);
     (database, client)
 }
 
-/// Makes the registry and these caches in a database.
+/// Creates the registry and these caches in a database.
 pub fn fill(database: &Database<'_>, caches: &[&str]) -> Client {
     let mut client = database.client();
     Migrator::new().run(&mut client).expect("Bustard's own tables are made");
@@ -38,13 +37,13 @@ pub fn fill(database: &Database<'_>, caches: &[&str]) -> Client {
     client
 }
 
-/// The version of a cache for this connection now.
+/// The current version of a cache for this connection.
 #[track_caller]
 pub fn version(client: &mut Client, cache: &str) -> i64 {
     registry::get_version(client, cache).map(CacheVersion::get).expect("it is registered")
 }
 
-/// How many invalidations a version counts.
+/// The number of invalidations that a version counts.
 pub fn count(version: i64) -> i64 {
     version >> 23
 }
@@ -55,7 +54,7 @@ pub fn run(client: &mut Client, sql: &str) {
     client.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 
-/// Folds, which must not fail, and says how many events it took.
+/// Folds, which must not fail, and returns the number of events.
 #[track_caller]
 pub fn fold(client: &mut Client) -> i64 {
     client.query_one("SELECT bustard.fold()", &[]).expect("folding works").get(0)

@@ -1,4 +1,4 @@
-//! Unregistering and registering again never brings an old version back.
+//! Tests that unregistering and registering again never brings an old version back.
 
 use std::collections::HashSet;
 use std::thread;
@@ -10,7 +10,7 @@ use crate::support::Database;
 fn no_version_comes_back() {
     let (database, mut client) = with_caches(&["a", "b"]);
     let mut seen = HashSet::new();
-    // What a transaction does, and whether it ends in a state that none was in.
+    // The statements of a transaction, and whether it ends in a new state.
     let courses: [(&str, bool); 12] = [
         ("BEGIN; SELECT bustard.unregister_cache('a'); SELECT bustard.register_cache('a')", true),
         ("COMMIT", false),
@@ -41,7 +41,7 @@ fn no_version_comes_back() {
             fold(&mut client);
         }
         if round % 4 == 0 {
-            // A rollback that nobody has asked for, and another connection.
+            // The server rolls back by itself, and there is a new connection.
             run(&mut client, "BEGIN; SELECT bustard.invalidate('a')");
             assert!(seen.insert(version(&mut client, "a")));
             client = database.client();
@@ -53,9 +53,9 @@ fn no_version_comes_back() {
     }
 }
 
-/// While it is unregistered it counts on, for whoever asks later.
+/// An unregistered cache goes on counting, so that a later registration is right.
 #[test]
-fn invalidations_of_everything_count_while_it_is_away() {
+fn invalidations_of_all_caches_count_while_it_is_unregistered() {
     let (_database, mut client) = with_caches(&["a"]);
     let before = version(&mut client, "a");
     run(
@@ -65,7 +65,7 @@ fn invalidations_of_everything_count_while_it_is_away() {
     assert_eq!(super::count(version(&mut client, "a")) - super::count(before), 3);
 }
 
-/// The second to register a name waits for the first, and then knows better.
+/// The second registration of a name waits for the first, and is then refused.
 #[test]
 fn two_register_the_same_name() {
     for (end, code) in [("COMMIT", Some("42710")), ("ROLLBACK", None)] {
@@ -79,7 +79,7 @@ fn two_register_the_same_name() {
     }
 }
 
-/// Ids are the highest plus one, and are not given twice.
+/// An id is the highest plus one, and is not given twice.
 #[test]
 fn two_register_at_once() {
     let (database, mut first) = with_caches(&[]);
@@ -92,7 +92,7 @@ fn two_register_at_once() {
     assert_eq!(version(&mut first, "b"), b);
 }
 
-/// Registers `name` on another connection, and does `then` once that waits.
+/// Registers `name` on another connection, and runs `then` once that waits.
 fn register_beside(database: &Database<'_>, name: &str, then: impl FnOnce()) -> Result<(), postgres::Error> {
     let mut client = database.client();
     thread::scope(|scope| {

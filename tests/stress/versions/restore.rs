@@ -1,5 +1,5 @@
-//! A dump carries its versions with it, and goes on from there wherever it is
-//! restored, although transactions have other numbers there.
+//! Tests that a dump carries its versions with it, and that they continue wherever it
+//! is restored, although transactions have other ids there.
 
 use std::process::Command;
 
@@ -21,8 +21,8 @@ fn restore(from: &Database<'_>, to: &Database<'_>) -> Client {
     to.client()
 }
 
-/// A database with something in the base, something in the events, and one
-/// transaction that the last fold has left out.
+/// A database with rows in the base, rows in the events, and one transaction that the
+/// last fold has left out.
 fn original<'c>(cluster: &'c Cluster, numbers: u32) -> (Database<'c>, Client) {
     let database = Database::on(cluster);
     let mut client = fill(&database, &["a", "b"]);
@@ -43,8 +43,8 @@ fn original<'c>(cluster: &'c Cluster, numbers: u32) -> (Database<'c>, Client) {
     (database, client)
 }
 
-/// The restored registry says what the original said, and each invalidation in
-/// it counts, before a fold, after it, and after the next.
+/// Asserts that the restored registry has the original's versions, and that each
+/// invalidation in it counts: before a fold, after it, and after the next.
 #[track_caller]
 fn goes_on(mut original: Client, mut restored: Client) {
     let versions = registry::list(&mut original).expect("it can be read");
@@ -61,7 +61,7 @@ fn goes_on(mut original: Client, mut restored: Client) {
         agreed(&mut restored);
     }
     assert_eq!(fold(&mut restored), 0);
-    // Two histories of the same length are not the same history.
+    // Two histories of the same length have different versions.
     while count(version(&mut original, "a")) < before {
         run(&mut original, "SELECT bustard.invalidate('a')");
     }
@@ -76,8 +76,8 @@ fn into_another_database() {
     goes_on(client, restored);
 }
 
-/// Numbers that are far above all that the new cluster has given out, in the
-/// events, in the horizon and in the list of what was running.
+/// The dump has transaction ids far above those of the new cluster: in the events, in
+/// the horizon and in the list of running transactions.
 #[test]
 fn into_another_cluster_whose_transactions_have_lower_numbers() {
     let (from, client) = original(Cluster::shared(), 20_000);

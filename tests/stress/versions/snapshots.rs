@@ -1,5 +1,5 @@
-//! A version belongs to the snapshot of the statement that reads it: it is old
-//! beside old data, new beside new data, and gone with what is rolled back.
+//! Tests that a version belongs to the snapshot of the statement that reads it: old
+//! beside old data, new beside new data, and gone after a rollback.
 
 use std::thread;
 
@@ -9,8 +9,8 @@ use postgres::Client;
 use super::{count, fold, run, version, with_caches};
 use crate::support::Database;
 
-/// The data, then a wait for whoever holds the lock, then what is read of the
-/// version: OFFSET 0 keeps the planner from turning that around.
+/// Reads the data, waits for the holder of the lock, then reads the version. OFFSET 0
+/// keeps the planner from reordering that.
 fn waiting(read: &str) -> String {
     format!(
         "SELECT d.x, {read} FROM
@@ -18,8 +18,8 @@ fn waiting(read: &str) -> String {
     )
 }
 
-/// What the statement returns if an invalidation commits while it waits, and
-/// what it returns after that.
+/// Returns the statement's results: when an invalidation commits while it waits, and
+/// after that.
 fn beside_a_commit(database: &Database<'_>, client: &mut Client, sql: &str) -> [(i32, bool); 2] {
     run(client, "DROP TABLE IF EXISTS data; CREATE TABLE data AS SELECT 1 AS x");
     let current = version(client, "a");
@@ -35,10 +35,10 @@ fn beside_a_commit(database: &Database<'_>, client: &mut Client, sql: &str) -> [
             let first = read(&mut reader);
             [first, read(&mut reader)]
         });
-        // Its snapshot is taken, its data are read.
+        // Its snapshot is taken and its data are read.
         database.wait_until("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
         run(client, "BEGIN; UPDATE data SET x = 2; SELECT bustard.invalidate('a'); COMMIT");
-        // Nor does it matter where the invalidation is kept by then.
+        // It does not matter either where the invalidation is kept by then.
         fold(client);
         run(client, "SELECT pg_advisory_unlock(7)");
         first.join().expect("it does not panic")
@@ -58,7 +58,7 @@ fn old_data_and_old_version_or_both_new() {
     }
 }
 
-/// The same test finds the fault that it is there for.
+/// Proves that the same test finds its fault.
 #[test]
 fn a_volatile_function_reads_the_new_version_beside_old_data() {
     let (database, mut client) = with_caches(&["a"]);
@@ -66,7 +66,8 @@ fn a_volatile_function_reads_the_new_version_beside_old_data() {
     assert_eq!(beside_a_commit(&database, &mut client, BY_FUNCTION), [(1, false), (2, false)]);
 }
 
-/// A transaction with one snapshot keeps its versions, whatever commits and folds.
+/// A transaction with one snapshot keeps its versions, independent of later commits
+/// and folds.
 #[test]
 fn an_old_snapshot() {
     let (database, mut client) = with_caches(&["a", "b"]);
@@ -91,7 +92,7 @@ fn an_old_snapshot() {
     }
 }
 
-/// A transaction sees its own invalidations at once, nobody else does.
+/// A transaction sees its own invalidations at once, and no other transaction does.
 #[test]
 fn own_invalidations() {
     let (database, mut client) = with_caches(&["a"]);
@@ -105,7 +106,7 @@ fn own_invalidations() {
     assert_eq!(version(&mut other, "a"), own);
 }
 
-/// What was rolled back leaves no version behind, and none that comes again.
+/// A rollback leaves no version behind, and its versions never occur again.
 #[test]
 fn aborts_and_savepoints() {
     let (_database, mut client) = with_caches(&["a"]);
@@ -115,7 +116,7 @@ fn aborts_and_savepoints() {
     run(&mut client, "ROLLBACK");
     assert_eq!(version(&mut client, "a"), before);
     run(&mut client, "BEGIN; SAVEPOINT s; SELECT bustard.invalidate('a')");
-    let undone = version(&mut client, "a");
+    let rolled_back = version(&mut client, "a");
     run(&mut client, "ROLLBACK TO s");
     assert_eq!(version(&mut client, "a"), before);
     run(&mut client, "SELECT bustard.invalidate('a')");
@@ -123,20 +124,20 @@ fn aborts_and_savepoints() {
     run(&mut client, "SAVEPOINT s; SELECT bustard.invalidate('a'); RELEASE s; COMMIT");
     let committed = version(&mut client, "a");
     assert_eq!(count(committed) - count(before), 2);
-    for old in [before, aborted, undone, kept] {
+    for old in [before, aborted, rolled_back, kept] {
         assert_ne!(old, committed);
     }
-    // Three times one more than before, and no two are the same.
-    assert_eq!([aborted, undone, kept].map(|version| count(version) - count(before)), [1; 3]);
-    assert!(aborted != undone && undone != kept && kept != aborted);
+    // Each is one more than before, and no two are equal.
+    assert_eq!([aborted, rolled_back, kept].map(|version| count(version) - count(before)), [1; 3]);
+    assert!(aborted != rolled_back && rolled_back != kept && kept != aborted);
 }
 
-/// Whoever wants few caches, many or all gets the versions that everybody gets, by
-/// plans of the first calls and by the one that is kept.
+/// Reading few caches, many or all gives the same versions, by the plans of the first
+/// calls and by the cached plan.
 #[test]
 fn few_many_and_all() {
     let (_database, mut client) = with_caches(&["a", "b", "it's"]);
-    let few = ["a", "it's", "nobody"].map(str::to_owned).to_vec();
+    let few = ["a", "it's", "unknown"].map(str::to_owned).to_vec();
     let many = few.iter().cloned().chain((0..200).map(|i| i.to_string())).collect::<Vec<_>>();
     let agree = |client: &mut Client, wanted: &Option<Vec<String>>| {
         let sql = "SELECT ARRAY(SELECT (s.name, s.n * 8388608 | (s.nonce & 8388607))::text
@@ -156,7 +157,7 @@ fn few_many_and_all() {
         "BEGIN; SELECT bustard.fold(); COMMIT",
         "SELECT bustard.unregister_cache('b'); SELECT bustard.invalidate('a')",
         "SELECT bustard.register_cache('b'); SELECT bustard.invalidate('b')",
-        // More caches have been invalidated than the short way is for.
+        // More caches were invalidated than the short path handles.
         "SELECT bustard.register_cache(i::text), bustard.invalidate(i::text) FROM generate_series(0, 150) AS i",
         "BEGIN; SELECT bustard.fold(); COMMIT",
     ] {

@@ -1,5 +1,5 @@
-//! The same on SQLite, in small: one file, several connections, and the
-//! functions of the library, since there is no SQL API.
+//! Tests the promises of cache versions on SQLite, on a small scale: one file,
+//! several connections, and the library's functions, since there is no SQL API.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use crate::support::{PATIENCE, Random, wait_until};
 const CACHES: [&str; 3] = ["a", "b", "c"];
 const WRITERS: usize = 4;
 const READERS: usize = 3;
-/// Each writer's.
+/// For each writer.
 const TRANSACTIONS: usize = 150;
 
 fn open(path: &Path) -> Connection {
@@ -27,7 +27,7 @@ fn open(path: &Path) -> Connection {
 
 fn set_up(path: &Path) -> Ledger {
     let mut connection = open(path);
-    // Readers read while somebody writes.
+    // Readers read during writes.
     connection.pragma_update(None, "journal_mode", "wal").expect("it can be set");
     Migrator::new().run(&mut connection).expect("Bustard's own tables are made");
     connection
@@ -62,7 +62,7 @@ fn write(path: &Path, ledger: &Ledger, writer: usize) {
             .expect("the lock is waited for");
         let mut touched = Vec::new();
         for _ in 0..=random.below(3) {
-            let undo = random.one_in(4);
+            let roll_back = random.one_in(4);
             let caches = match random.below(6) {
                 0 => vec![0, 1, 2],
                 1 => vec![2, 1],
@@ -75,7 +75,7 @@ fn write(path: &Path, ledger: &Ledger, writer: usize) {
                 transaction.execute_batch(&change).expect("it is valid");
             }
             invalidate(&mut transaction, &caches);
-            if undo {
+            if roll_back {
                 transaction.execute_batch("ROLLBACK TO s").expect("it is open");
             } else {
                 touched.extend(caches);
@@ -91,10 +91,10 @@ fn write(path: &Path, ledger: &Ledger, writer: usize) {
             .collect();
         if random.one_in(5) {
             transaction.rollback().expect("it is open");
-            // Few, since two histories of the same length do have the same
-            // version once in 2^23 times.
+            // Few, since two histories of the same length have the same version once
+            // in 2^23 times.
             for (cache, version) in versions {
-                ledger.observe_undone(cache, version);
+                ledger.observe_rolled_back(cache, version);
             }
         } else {
             transaction.commit().expect("it is open");
@@ -125,15 +125,15 @@ fn read(path: &Path, ledger: &Ledger, entries: &Entries, done: impl Fn() -> bool
             ledger.observe(cache, version.get(), &state(&transaction, cache), &mut last[cache]);
         }
         transaction.commit().expect("it is open");
-        // As an application does it: the version, then the data.
+        // The order of an application: the version, then the data.
         let filled = CACHES.iter().enumerate().map(|(cache, name)| {
             let version = registry::get_version(&mut connection, name).expect("it is registered");
             ledger.observe_version(cache, version.get(), &mut last[cache]);
             (version, state(&connection, cache))
         });
         let filled = filled.collect();
-        let old = std::mem::replace(&mut *entries.lock().expect("nobody panics with it"), filled);
-        let new = entries.lock().expect("nobody panics with it").clone();
+        let old = std::mem::replace(&mut *entries.lock().expect("the mutex is not poisoned"), filled);
+        let new = entries.lock().expect("the mutex is not poisoned").clone();
         let mut transaction = connection.transaction().expect("it begins");
         for (cache, (version, filed)) in old.iter().enumerate().chain(new.iter().enumerate()) {
             let valid = registry::is_valid(&mut transaction, CACHES[cache], *version);
@@ -143,7 +143,7 @@ fn read(path: &Path, ledger: &Ledger, entries: &Entries, done: impl Fn() -> bool
     }
 }
 
-/// Writers and readers until the writers are done.
+/// Runs writers and readers until the writers are done.
 fn stress(path: &Path) -> Ledger {
     let ledger = set_up(path);
     let entries = Entries::default();
@@ -157,7 +157,7 @@ fn stress(path: &Path) -> Ledger {
             });
         }
         for _ in 0..READERS {
-            // Once more after the last commit.
+            // Read once more after the last commit.
             let last = AtomicUsize::new(0);
             scope.spawn(move || {
                 read(path, ledger, entries, || {
@@ -174,13 +174,13 @@ fn writers_and_readers() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ledger = stress(&directory.path().join("test.sqlite"));
     assert_eq!(ledger.report(), "");
-    assert!(ledger.commits() > 0 && ledger.hits() > 0 && ledger.undone() > 0);
+    assert!(ledger.commits() > 0 && ledger.hits() > 0 && ledger.rolled_back() > 0);
 }
 
-/// One who invalidates waits for one who unregisters. Whatever the first has
-/// seen before, the name is unknown by then, and the other stays as it is.
+/// An invalidation waits for an unregistration. Although the first session has seen
+/// the cache before, its name is unknown by then, and the other cache stays as it is.
 #[test]
-fn a_name_that_is_unregistered_meanwhile() {
+fn invalidating_waits_for_an_unregistration() {
     static WAITING: AtomicBool = AtomicBool::new(false);
 
     fn wait(_: i32) -> bool {
@@ -194,8 +194,9 @@ fn a_name_that_is_unregistered_meanwhile() {
     set_up(&path);
     let mut connection = open(&path);
     let before = registry::get_version(&mut connection, "a").expect("it is registered");
-    let mut transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("nobody writes");
+    let mut transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .expect("no other session writes");
     registry::unregister(&mut transaction, "b").expect("it is registered");
     let invalidated = thread::scope(|scope| {
         let invalidating = scope.spawn(|| {
@@ -213,12 +214,12 @@ fn a_name_that_is_unregistered_meanwhile() {
     assert!(registry::is_valid(&mut connection, "a", before).expect("it is registered"));
 }
 
-/// A view that forgets the invalidations of everything.
+/// A view that omits the invalidations of all caches.
 #[test]
 fn versions_without_those_of_all_caches() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("test.sqlite");
-    // Made first, so that the ledger's start is right under either view.
+    // Created first, so that the ledger's start is right under either view.
     let mut connection = open(&path);
     Migrator::new().run(&mut connection).expect("Bustard's own tables are made");
     connection

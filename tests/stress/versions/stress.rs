@@ -1,11 +1,10 @@
-//! Writers, readers, a folder and somebody who registers and unregisters, all
-//! at once on one database, with a [`Ledger`] that checks what they see.
+//! Stress test of cache versions: writers, readers, a folder and a registrar at once
+//! on one database, with a [`Ledger`] that checks every observation.
 //!
-//! The data are made so that nobody's own statements can conflict: each writer
-//! has a table with one row, in which it counts its invalidations of each cache.
-//! What a cache depends on is its column in all of these rows. Hence no error
-//! can come from anywhere but from Bustard, and the sum of a column is what the
-//! version must have counted.
+//! The statements of the threads cannot conflict: each writer has a table with one
+//! row, in which it counts its invalidations of each cache. The data of a cache is
+//! its column in all of these rows. Hence any error comes from Bustard, and the sum
+//! of a column must equal the version's count.
 
 mod folder;
 mod reader;
@@ -28,7 +27,7 @@ use super::ledger::{Fault, Ledger, State};
 use crate::support::{Database, PATIENCE};
 
 const CACHES: [&str; 5] = ["a", "b", "c", "d", "e"];
-/// The one that comes and goes.
+/// The cache that is registered and unregistered.
 const FLEETING: &str = "z";
 const WRITERS: usize = 8;
 const READERS: usize = 6;
@@ -37,8 +36,8 @@ const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
 /// When to stop.
 pub enum Until {
-    /// After this time, and not before so many commits and checked reads; at
-    /// once if something is wrong.
+    /// After this time and at least this many commits and checked reads, or at once
+    /// after a finding.
     Enough { time: Duration, commits: u64, reads: u64 },
     /// When this is found, or after [`PATIENCE`].
     Found(Fault),
@@ -61,17 +60,17 @@ fn stress() {
         ledger.reads(),
         ledger.hits(),
         ledger.folds(),
-        ledger.undone(),
+        ledger.rolled_back(),
         started.elapsed()
     )
     .expect("stderr is open");
     assert_eq!(ledger.report(), "");
     assert!(ledger.commits() >= 5_000 && ledger.reads() >= 50_000);
     // Otherwise these checks would have checked nothing.
-    assert!(ledger.hits() > 0 && ledger.folds() > 0 && ledger.undone() > 0);
+    assert!(ledger.hits() > 0 && ledger.folds() > 0 && ledger.rolled_back() > 0);
 }
 
-/// Runs everybody until then. The database has the registry and [`CACHES`].
+/// Runs all threads until then. The database has the registry and [`CACHES`].
 pub fn run(database: &Database<'_>, until: &Until) -> Ledger {
     let role = set_up(database);
     let mut client = database.client();
@@ -99,7 +98,7 @@ pub fn run(database: &Database<'_>, until: &Until) -> Ledger {
     ledger
 }
 
-/// The writers' tables, and a role for everybody who needs no more.
+/// Creates the writers' tables, and a role with the smallest rights.
 fn set_up(database: &Database<'_>) -> String {
     let mut client = database.client();
     let columns = CACHES.map(|cache| format!("{cache} bigint NOT NULL DEFAULT 0")).join(", ");
@@ -136,7 +135,7 @@ fn wait(ledger: &Ledger, until: &Until) {
     }
 }
 
-/// When all is quiet: everything folds, and then the sums still agree.
+/// Folds everything at the end, and asserts that the sums still agree.
 fn settle(database: &Database<'_>, ledger: &Ledger) {
     let mut client = database.client();
     while super::fold(&mut client) > 0 {}
@@ -162,7 +161,7 @@ fn versions() -> Vec<String> {
     CACHES.map(|cache| format!("bustard.get_version('{cache}')")).to_vec()
 }
 
-/// What all threads share.
+/// The state that all threads share.
 #[derive(Clone, Copy)]
 struct Work<'a> {
     database: &'a Database<'a>,
@@ -172,11 +171,11 @@ struct Work<'a> {
     stop: &'a AtomicBool,
 }
 
-/// The cached values: for each cache the data, and the version they are under.
+/// The cached values: for each cache the data and its version.
 type Entries = Mutex<Vec<(i64, State)>>;
 
 impl<'a> Work<'a> {
-    /// Does it again and again; an error is a finding, and the end of the connection.
+    /// Repeats the work. An error is a finding, and ends the connection.
     fn repeat<T>(
         self,
         number: usize,
@@ -197,7 +196,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Who waits for so long waits for nothing: an error is better than a hang.
+    /// A wait of this length is a deadlock: an error is better than a hang.
     fn connect(self, role: &str) -> Result<Client, Error> {
         let mut client = self.database.client_as(role);
         client.batch_execute("SET statement_timeout = '60s'")?;

@@ -1,6 +1,6 @@
-//! Nobody waits for anybody (P5). One thread runs the statements of two
-//! transactions in turns: if one of them had to wait, it would be for this very
-//! thread, and the time-out, which is there for that alone, would end it.
+//! Tests P5: no transaction waits for another because of versions. One thread runs
+//! the statements of two transactions in turns. If one of them had to wait, it would
+//! wait for this thread, and the time-out would end it.
 
 use bustard::registry;
 
@@ -55,7 +55,7 @@ fn beside_a_registration() {
     assert_eq!(names, ["b"]);
 }
 
-/// A fold that has not committed is in nobody's way, not even another fold's.
+/// A fold that has not committed blocks no transaction, and no other fold.
 #[test]
 fn beside_a_fold() {
     let (database, mut folding) = with_caches(&["a"]);
@@ -77,8 +77,8 @@ fn beside_a_fold() {
     assert_eq!(count(version(&mut other, "a")) - count(before), 4);
 }
 
-/// The exception and the way around it: SERIALIZABLE transactions that
-/// invalidate read the versions before they begin.
+/// The exception and its workaround: SERIALIZABLE transactions that invalidate read
+/// the versions before they begin.
 #[test]
 fn serializable_transactions_read_versions_before_they_begin() {
     let (database, mut one) = with_caches(&["a"]);

@@ -1,4 +1,5 @@
-//! Bustard migrates a file, diesel reads it: one SQLite serves both.
+//! Tests that Bustard and diesel share one SQLite library: Bustard migrates a file,
+//! diesel reads it.
 
 use std::error::Error;
 

@@ -1,5 +1,5 @@
-//! A host that still runs refinery links Bustard as well: both use one SQLite,
-//! and refinery's versions stay as wide as the host has chosen.
+//! Tests a host that still runs refinery and links Bustard as well: both use one
+//! SQLite, and refinery's versions keep the width that the host has chosen.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use bustard::{App, Migration, Migrator};
 use refinery::{Runner, SchemaVersion};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Does not compile if Bustard's build has switched `int8-versions` on.
+    // Does not compile if Bustard's build has enabled `int8-versions`.
     let version: SchemaVersion = 1_i32;
 
     let directory = tempfile::tempdir()?;

@@ -1,4 +1,5 @@
-//! Bustard migrates a file, sqlx reads it: one SQLite serves both.
+//! Tests that Bustard and sqlx share one SQLite library: Bustard migrates a file,
+//! sqlx reads it.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! Who folds, all the time.
+//! The thread that folds, all the time.
 
 use postgres::{Client, Error};
 

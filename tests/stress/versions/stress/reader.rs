@@ -1,4 +1,4 @@
-//! Who reads versions beside the data, in every way that there is, and keeps
+//! The threads that read versions beside the data, in every available way, and keep
 //! entries as an application does.
 
 use postgres::types::FromSql;
@@ -12,7 +12,7 @@ pub struct Reader<'a> {
     work: Work<'a>,
     client: Client,
     random: Random,
-    /// The versions that this reader has seen last.
+    /// The versions that this reader saw last.
     last: [i64; CACHES.len()],
     by_function: Statement,
     by_view: Statement,
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         self.client.batch_execute("COMMIT")
     }
 
-    /// As an application does it: the version, then the data.
+    /// The order of an application: the version, then the data.
     fn fill(&mut self) -> Result<(), Error> {
         let row = self.client.query_one(&self.versions, &[])?;
         let versions = columns::<i64>(&row, 0);
@@ -94,12 +94,12 @@ impl<'a> Reader<'a> {
         }
         let row = self.client.query_one(&self.states, &[])?;
         let entries = versions.into_iter().zip(columns(&row, 0)).collect();
-        *self.work.entries.lock().expect("nobody panics with it") = entries;
+        *self.work.entries.lock().expect("the mutex is not poisoned") = entries;
         Ok(())
     }
 
     fn check(&mut self) -> Result<(), Error> {
-        let entries = self.work.entries.lock().expect("nobody panics with it").clone();
+        let entries = self.work.entries.lock().expect("the mutex is not poisoned").clone();
         let [(a, _), (b, _), (c, _), (d, _), (e, _)] = entries.as_slice() else { return Ok(()) };
         let row = self.client.query_one(&self.check, &[a, b, c, d, e])?;
         let states = columns::<State>(&row, 0);

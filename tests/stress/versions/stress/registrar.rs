@@ -1,4 +1,4 @@
-//! Who registers and unregisters.
+//! The thread that registers and unregisters.
 
 use postgres::{Client, Error};
 
@@ -6,7 +6,7 @@ use super::{CACHES, FLEETING, Work};
 use crate::support::Random;
 use crate::versions::ledger::Fault;
 
-/// Registers a cache and unregisters it, and sometimes thinks better of it.
+/// Registers a cache and unregisters it, and sometimes rolls back.
 pub struct Registrar<'a> {
     work: Work<'a>,
     client: Client,
@@ -17,7 +17,7 @@ pub struct Registrar<'a> {
 impl<'a> Registrar<'a> {
     pub fn new(work: Work<'a>, number: usize) -> Result<Self, Error> {
         let mut client = work.connect("postgres")?;
-        // An error may have left it registered.
+        // After an error it may still be registered.
         client.batch_execute(&format!(
             "SELECT bustard.unregister_cache(name) FROM bustard.caches WHERE name = '{FLEETING}'"
         ))?;
@@ -30,7 +30,7 @@ impl<'a> Registrar<'a> {
         let version = self.version()?;
         self.client.batch_execute(if rolled_back { "ROLLBACK" } else { "COMMIT" })?;
         if rolled_back {
-            self.work.ledger.observe_undone(CACHES.len(), version);
+            self.work.ledger.observe_rolled_back(CACHES.len(), version);
             return Ok(());
         }
         self.later(version);
@@ -45,7 +45,7 @@ impl<'a> Registrar<'a> {
         Ok(self.client.query_one(&sql, &[])?.get(0))
     }
 
-    /// Not only no lower version than before, but a higher one.
+    /// Asserts that the version is higher than before, not only equal.
     fn later(&mut self, version: i64) {
         if version == self.last {
             let text = format!("version {version} of {FLEETING} is of two registrations");

@@ -1,4 +1,4 @@
-//! Who changes data and invalidates: in transactions of every level, with
+//! The threads that change data and invalidate: at every isolation level, with
 //! savepoints, rollbacks and lost connections.
 
 use postgres::{Client, Error, Statement};
@@ -20,7 +20,7 @@ impl<'a> Writer<'a> {
     pub fn new(work: Work<'a>, number: usize) -> Result<Self, Error> {
         let mut client = work.connect(work.role)?;
         let invalidate = client.prepare("SELECT bustard.invalidate(VARIADIC $1)")?;
-        // Another course on each connection.
+        // Each connection has another random sequence.
         let seed = number as u64 + work.ledger.commits() * 1_000;
         Ok(Writer { work, client, number, random: Random::new(seed), invalidate, ahead: String::new() })
     }
@@ -55,32 +55,32 @@ impl<'a> Writer<'a> {
             }
             return Ok(());
         }
-        // What a transaction sees of itself is gone after a rollback. Reading and
-        // invalidating in one SERIALIZABLE transaction is the one thing that may
-        // fail. Rarely, since two histories of the same length do have the same
+        // A transaction's own versions are gone after a rollback. Reading and
+        // invalidating in one SERIALIZABLE transaction is the only combination that
+        // may fail. Few reads, since two histories of the same length have the same
         // version once in 2^23 times.
-        let mut undone = Vec::new();
+        let mut rolled_back = Vec::new();
         self.execute("")?;
         if level != "SERIALIZABLE" && self.random.one_in(32) {
             for cache in touched {
                 let sql = format!("SELECT bustard.get_version('{}')", CACHES[cache]);
-                undone.push((cache, self.client.query_one(&sql, &[])?.get(0)));
+                rolled_back.push((cache, self.client.query_one(&sql, &[])?.get(0)));
             }
         }
         if self.random.one_in(10) {
-            // The server notices when it does.
+            // The server notices the lost connection later.
             *self = Writer::new(self.work, self.number)?;
         } else {
             self.client.batch_execute("ROLLBACK")?;
         }
-        for (cache, version) in undone {
-            self.work.ledger.observe_undone(cache, version);
+        for (cache, version) in rolled_back {
+            self.work.ledger.observe_rolled_back(cache, version);
         }
         Ok(())
     }
 
-    /// Which caches this transaction invalidates, call by call: each writer goes
-    /// through them in the opposite direction of its neighbours.
+    /// The caches that this transaction invalidates, call by call. Neighbouring
+    /// writers go through them in opposite directions.
     fn course(&mut self) -> Vec<Vec<usize>> {
         let calls = 1 + self.random.below(3);
         let mut course: Vec<Vec<usize>> = (0..calls)
@@ -90,8 +90,8 @@ impl<'a> Writer<'a> {
                     let first = self.random.below(CACHES.len() - 1);
                     vec![first, first + 1]
                 }
-                // Some caches change all the time, and some seldom, so that
-                // entries stay valid for a while.
+                // Some caches change all the time and some seldom, so that entries
+                // stay valid for a while.
                 _ => vec![self.random.below(CACHES.len()).min(self.random.below(CACHES.len()))],
             })
             .collect();
@@ -103,8 +103,8 @@ impl<'a> Writer<'a> {
         course
     }
 
-    /// Changes what the caches depend on and invalidates them, in either order,
-    /// with one message or with a prepared statement.
+    /// Changes the data of the caches and invalidates them, in either order, with one
+    /// message or with a prepared statement.
     fn step(&mut self, caches: &[usize]) -> Result<(), Error> {
         let names: Vec<&str> = caches.iter().map(|cache| CACHES[*cache]).collect();
         let changes: Vec<String> = names.iter().map(|name| format!("{name} = {name} + 1")).collect();
@@ -131,8 +131,8 @@ impl<'a> Writer<'a> {
         self.execute(&statements.join(";"))
     }
 
-    /// Sends a statement, after what may travel with it: the fewer messages,
-    /// the more transactions.
+    /// Sends a statement together with the statements before it: fewer messages mean
+    /// more transactions.
     fn execute(&mut self, sql: &str) -> Result<(), Error> {
         let ahead = std::mem::take(&mut self.ahead);
         self.client.batch_execute(&(ahead + sql))
