@@ -4,6 +4,7 @@
 mod apps;
 mod bad;
 mod own;
+mod releases;
 mod replacing;
 
 use serde_json::Value;

@@ -56,7 +56,8 @@ fn as_of_edition(scene: &Scene, edition: i32) -> &'static str {
     name
 }
 
-fn own_steps(outcome: &crate::support::Outcome) -> Vec<String> {
+/// The names of the migrations that a run applied.
+pub fn own_steps(outcome: &crate::support::Outcome) -> Vec<String> {
     let json = outcome.json();
     let steps = json["steps"].as_array().expect("a list").iter();
     steps.map(|step| step["migration"].as_str().expect("a name").to_owned()).collect()

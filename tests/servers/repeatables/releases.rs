@@ -1,0 +1,113 @@
+//! Two releases on one database, as in a rolling deploy: this one, and a build of the
+//! next, in which one function or view has another text.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::own::own_steps;
+use super::{bustard, records};
+use crate::support::{Outcome, Replacement, Scene, SeededBuild};
+
+const NEXT: &[Replacement<'_>] = &[
+    Replacement { name: "edition", find: "const EDITION: i32 = 1;", instead: "const EDITION: i32 = 2;" },
+    Replacement {
+        name: "is_valid",
+        find: "SELECT COALESCE(bustard.get_version($1)",
+        instead: "SELECT /* the next release */ COALESCE(bustard.get_version($1)",
+    },
+    Replacement {
+        name: "untracked",
+        find: "FROM bustard_located AS l WHERE l.found IS NULL OR l.table_name <> l.found",
+        instead: "ORIGINAL /* the next release */",
+    },
+];
+
+/// The command of the next release.
+fn next(scene: &Scene, arguments: &[&str]) -> Outcome {
+    static BUILD: OnceLock<SeededBuild> = OnceLock::new();
+    let program = BUILD.get_or_init(|| SeededBuild::new("next-edition", NEXT)).bustard();
+    run(scene, &program, arguments)
+}
+
+fn run(scene: &Scene, program: &Path, arguments: &[&str]) -> Outcome {
+    let url = scene.url();
+    Outcome::of(scene.project.command_of(program, &[arguments, &["--database-url", &url]].concat()))
+}
+
+/// Whether the database has the next release's text.
+fn has_next(scene: &Scene) -> bool {
+    let text = match scene.is_postgres() {
+        true => {
+            "SELECT prosrc FROM pg_proc WHERE proname = 'is_valid' AND pronamespace = 'bustard'::regnamespace"
+        }
+        false => "SELECT sql FROM sqlite_master WHERE name = 'bustard_untracked'",
+    };
+    scene.value(text).contains("the next release")
+}
+
+fn edition(scene: &Scene) -> String {
+    scene.value(&format!("SELECT max(edition) FROM {}", records(scene)))
+}
+
+fn changed(scene: &Scene) -> &'static str {
+    if scene.is_postgres() { "R__is_valid" } else { "R__untracked" }
+}
+
+#[test]
+fn the_older_release_goes_on_beside_the_newer_one() {
+    for scene in Scene::both() {
+        scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
+        scene.migrate(&[]).success();
+        assert!(!has_next(&scene));
+        assert_eq!(own_steps(&next(&scene, &["migrate", "--json"]).success()), [changed(&scene)]);
+        assert!(has_next(&scene));
+        assert_eq!(edition(&scene), "2");
+
+        let contents = scene.contents();
+        bustard(&scene, &["check"]).success();
+        scene.migrate(&[]).success().says("nothing to do");
+        assert_eq!(scene.contents(), contents, "the older release puts nothing back");
+        // With something of its own to do, too.
+        scene.file("V2__y.sql", "CREATE TABLE y (id INTEGER);\n-- bustard: register cache ys on y\n");
+        assert_eq!(own_steps(&scene.migrate(&["--json"]).success()), ["V2__y"]);
+        assert!(has_next(&scene));
+        next(&scene, &["migrate"]).success().says("nothing to do");
+    }
+}
+
+#[test]
+fn the_older_release_comes_to_a_database_of_the_newer_one() {
+    for scene in Scene::both() {
+        scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
+        next(&scene, &["migrate"]).success();
+        assert!(has_next(&scene));
+        scene.file("V2__y.sql", "CREATE TABLE y (id INTEGER);\n-- bustard: register cache ys on y\n");
+        assert_eq!(own_steps(&scene.migrate(&["--json"]).success()), ["V2__y"]);
+        bustard(&scene, &["revert", "--to", "main:V2"]).success();
+        bustard(&scene, &["check"]).success();
+        assert!(has_next(&scene));
+        assert_eq!(edition(&scene), "2");
+        next(&scene, &["check"]).success();
+    }
+}
+
+#[test]
+fn both_at_once_end_with_the_newer_text() {
+    for scene in Scene::both() {
+        scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
+        // Built before the race.
+        next(&scene, &["--version"]).success();
+        for round in 2..6 {
+            scene.file(&format!("V{round}__x.sql"), &format!("CREATE TABLE x{round} (id INTEGER);\n"));
+            std::thread::scope(|scope| {
+                let older = scope.spawn(|| (0..2).map(|_| scene.migrate(&[])).collect::<Vec<_>>());
+                let newer = scope.spawn(|| (0..2).map(|_| next(&scene, &["migrate"])).collect::<Vec<_>>());
+                let outcomes = [older, newer].map(|runs| runs.join().expect("they run"));
+                outcomes.into_iter().flatten().for_each(|outcome| drop(outcome.success()));
+            });
+            assert!(has_next(&scene), "round {round}");
+        }
+        next(&scene, &["check"]).success();
+        bustard(&scene, &["check"]).success();
+    }
+}
