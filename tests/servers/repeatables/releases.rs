@@ -38,9 +38,9 @@ fn run(scene: &Scene, program: &Path, arguments: &[&str]) -> Outcome {
 fn has_next(scene: &Scene) -> bool {
     let text = match scene.is_postgres() {
         true => {
-            "SELECT prosrc FROM pg_proc WHERE proname = 'is_valid' AND pronamespace = 'bustard'::regnamespace"
+            "SELECT replace(prosrc, chr(10), ' ') FROM pg_proc WHERE proname = 'is_valid' AND pronamespace = 'bustard'::regnamespace"
         }
-        false => "SELECT sql FROM sqlite_master WHERE name = 'bustard_untracked'",
+        false => "SELECT replace(sql, char(10), ' ') FROM sqlite_master WHERE name = 'bustard_untracked'",
     };
     scene.value(text).contains("the next release")
 }
