@@ -31,7 +31,7 @@ fn private_items_are_refused() {
         ("mod.rs", "use crate::source::own as _;", "error[E0432]: unresolved import"),
         (
             "context.rs",
-            "fn f(m: &bustard::Migrator) { drop(m.loaded(bustard::Engine::Sqlite)); }",
+            "fn f(m: &bustard::Migrator) { drop(m.sources(bustard::Engine::Sqlite)); }",
             "error[E0624]",
         ),
         (

@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn an_edition_has_one_set_of_texts() {
-        const PINNED: (i32, u64) = (1, 0x3e5a_6867_ca8e_c0f6);
+        const PINNED: (i32, u64) = (1, 0x9a45_1efd_48f8_c3ea);
         let (digest, count) = digest();
         assert!(count > 20, "{count} texts of functions and views");
         assert_eq!(
