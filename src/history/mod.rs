@@ -5,12 +5,20 @@ mod app_records;
 pub(crate) mod app_rows;
 mod checksum;
 #[cfg(feature = "_engine")]
-pub(crate) mod refinery;
+mod refinery;
 mod repeatable_records;
 pub(crate) mod repeatable_rows;
 mod rows;
+#[cfg(feature = "_engine")]
+mod store;
+
+/// Where histories are kept.
+#[cfg(feature = "_engine")]
+pub(crate) const STORE: &dyn Store = &refinery::RefineryTable;
 
 pub use app_records::AppState;
 pub(crate) use app_records::{Installed, InstalledApp, Record};
 pub(crate) use checksum::{Likeness, body, checksum, likeness, text_checksum};
 pub(crate) use repeatable_records::{Current, Installation, Recorded, RecordedRevert, Repeatables};
+#[cfg(feature = "_engine")]
+pub(crate) use store::{Opened, Store};

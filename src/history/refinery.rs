@@ -11,10 +11,11 @@ use refinery_core::{Migration, SchemaVersion, Target};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::checksum::checksum;
+use super::store::{Opened, Store};
 use crate::diagnostic::Code;
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::checksum;
 use crate::model::{Applied, History, LoadedMigration, MigrationId, Prefix, Statement, Width};
 
 struct Inside<'t> {
@@ -67,59 +68,82 @@ impl Query<Vec<Migration>> for Inside<'_> {
 
 impl Migrate for Inside<'_> {}
 
-/// Makes the table where it is not there, and has refinery verify the history
-/// against the files. The caller's own plan has verified it before: this is the
-/// same question put to the code whose table it is. `same` is whether the file with
-/// this number is the one that was applied.
-pub(crate) fn verify(
-    transaction: &mut dyn Transaction,
-    table: &str,
-    files: &[LoadedMigration],
-    history: &History,
-    same: impl Fn(usize) -> bool,
-    allow_divergent: bool,
-    allow_missing: bool,
-) -> Result<()> {
-    let unapplied = files.iter().map(unapplied).collect::<Result<Vec<_>>>()?;
-    let applied = applied(files, &unapplied, history, same)?;
-    let mut inside = Inside::new(transaction, applied);
-    match inside.get_unapplied_migrations(&unapplied, !allow_divergent, !allow_missing, table) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let message = format!("refinery does not accept the history in {table}: {error}");
-            Err(inside.error(error, message))
+/// Refinery's table, verified and written by refinery's own code wherever the width
+/// allows.
+#[derive(Debug)]
+pub(crate) struct RefineryTable;
+
+impl Store for RefineryTable {
+    /// The plan has verified the history before: this is the same question put to the
+    /// code whose table it is.
+    fn open(&self, transaction: &mut dyn Transaction, table: &str, opened: &Opened<'_>) -> Result<()> {
+        let Opened { files, history, same, allow_divergent, allow_missing } = *opened;
+        let unapplied = files.iter().map(unapplied).collect::<Result<Vec<_>>>()?;
+        let applied = applied(files, &unapplied, history, same)?;
+        let mut inside = Inside::new(transaction, applied);
+        match inside.get_unapplied_migrations(&unapplied, !allow_divergent, !allow_missing, table) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let message = format!("refinery does not accept the history in {table}: {error}");
+                Err(inside.error(error, message))
+            }
         }
     }
-}
 
-/// Writes the history row of a migration.
-pub(crate) fn record(
-    transaction: &mut dyn Transaction,
-    table: &str,
-    migration: &LoadedMigration,
-    width: Width,
-) -> Result<()> {
-    if width == Width::NEW {
-        let row = unapplied(migration)?;
-        let mut inside = Inside::new(transaction, Vec::new());
-        return match migrate(&mut inside, vec![row], Target::Fake, table, true) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(inside.error(error, "refinery could not write the history row".to_owned())),
-        };
+    fn insert(
+        &self,
+        transaction: &mut dyn Transaction,
+        table: &str,
+        migration: &LoadedMigration,
+        width: Width,
+    ) -> Result<()> {
+        if width == Width::NEW {
+            let row = unapplied(migration)?;
+            let mut inside = Inside::new(transaction, Vec::new());
+            return match migrate(&mut inside, vec![row], Target::Fake, table, true) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(inside.error(error, "refinery could not write the history row".to_owned())),
+            };
+        }
+        // Refinery is built for one width only; the row of the other has another checksum.
+        let applied_on = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| {
+            Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written")
+                .caused_by(error)
+        })?;
+        let sum = checksum(&migration.id, &migration.text, width);
+        transaction.execute(Statement::generated(
+            format!(
+                "INSERT INTO {table} (version, name, applied_on, checksum) VALUES ({}, '{}', '{applied_on}', '{sum}')",
+                migration.id.version, migration.id.name
+            ),
+            None,
+        ))
     }
-    // Refinery is built for one width only; the row of the other has another checksum.
-    let applied_on = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| {
-        Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written")
-            .caused_by(error)
-    })?;
-    let sum = checksum(&migration.id, &migration.text, width);
-    transaction.execute(Statement::generated(
-        format!(
-            "INSERT INTO {table} (version, name, applied_on, checksum) VALUES ({}, '{}', '{applied_on}', '{sum}')",
-            migration.id.version, migration.id.name
-        ),
-        None,
-    ))
+
+    fn delete(&self, transaction: &mut dyn Transaction, table: &str, version: i64) -> Result<()> {
+        let equals = transaction.dialect().equals();
+        let sql = format!("DELETE FROM {table} WHERE version {equals} {version}");
+        transaction.execute(Statement::generated(sql, None))
+    }
+
+    fn replace(
+        &self,
+        transaction: &mut dyn Transaction,
+        table: &str,
+        id: &MigrationId,
+        checksum: &str,
+    ) -> Result<()> {
+        let equals = transaction.dialect().equals();
+        let sql = format!(
+            "UPDATE {table} SET name = '{}', checksum = '{checksum}' WHERE version {equals} {}",
+            id.name, id.version
+        );
+        transaction.execute(Statement::generated(sql, None))
+    }
+
+    fn drop(&self, transaction: &mut dyn Transaction, table: &str) -> Result<()> {
+        transaction.execute(Statement::generated(format!("DROP TABLE IF EXISTS {table}"), None))
+    }
 }
 
 fn unapplied(migration: &LoadedMigration) -> Result<Migration> {
@@ -139,7 +163,7 @@ fn applied(
     files: &[LoadedMigration],
     unapplied: &[Migration],
     history: &History,
-    same: impl Fn(usize) -> bool,
+    same: &dyn Fn(usize) -> bool,
 ) -> Result<Vec<Migration>> {
     let mut rows: Vec<(bool, Migration)> = Vec::with_capacity(history.applied.len());
     for row in &history.applied {
@@ -176,32 +200,6 @@ fn schema_version(row: &Applied) -> Result<SchemaVersion> {
         Error::new(ErrorKind::Failed, format!("the history has the 64-bit version {}", row.version))
             .help("build bustard with its feature `int8-versions`")
     })
-}
-
-/// Deletes the history row of a migration.
-pub(crate) fn delete(transaction: &mut dyn Transaction, table: &str, version: i64) -> Result<()> {
-    let equals = transaction.dialect().equals();
-    transaction
-        .execute(Statement::generated(format!("DELETE FROM {table} WHERE version {equals} {version}"), None))
-}
-
-/// Replaces the name and the checksum of a migration's history row.
-pub(crate) fn replace(
-    transaction: &mut dyn Transaction,
-    table: &str,
-    id: &MigrationId,
-    checksum: &str,
-) -> Result<()> {
-    let sql = format!(
-        "UPDATE {table} SET name = '{}', checksum = '{checksum}' WHERE version = {}",
-        id.name, id.version
-    );
-    transaction.execute(Statement::generated(sql, None))
-}
-
-/// Drops a history table.
-pub(crate) fn drop_table(transaction: &mut dyn Transaction, table: &str) -> Result<()> {
-    transaction.execute(Statement::generated(format!("DROP TABLE IF EXISTS {table}"), None))
 }
 
 #[cfg(test)]

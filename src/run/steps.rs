@@ -8,7 +8,7 @@ use crate::engine::Transaction;
 use crate::engine::inspector::Table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
-use crate::history::{AppState, InstalledApp, app_rows, checksum, refinery, repeatable_rows};
+use crate::history::{self, AppState, InstalledApp, STORE, app_rows, checksum, repeatable_rows};
 use crate::model::{Applied, BUSTARD, Form, Operation, Statement, UnregisterCache};
 use crate::plan::{Change, Facts, reverting_operations};
 use crate::registry::in_transaction::Manner;
@@ -37,7 +37,7 @@ impl Run<'_> {
         }
         let table = transaction.history_table(app).to_owned();
         let width = facts.histories[node.0].width();
-        refinery::record(transaction, &table, loaded, width)?;
+        STORE.insert(transaction, &table, loaded, width)?;
         let row = Applied {
             version: loaded.id.version,
             name: loaded.id.name.clone(),
@@ -68,7 +68,7 @@ impl Run<'_> {
             return Ok(());
         }
         let table = transaction.history_table(app).to_owned();
-        refinery::delete(transaction, &table, loaded.id.version)?;
+        STORE.delete(transaction, &table, loaded.id.version)?;
         self.open.changes.push(Change::Forgotten(node.0, loaded.id.version));
         self.forget(transaction, facts, node)?;
         let how = if self.options.fake { How::Faked } else { How::Run };
@@ -88,7 +88,7 @@ impl Run<'_> {
         transaction.enter(app, &loaded.id.to_string());
         let table = transaction.history_table(app).to_owned();
         let checksum = checksum(&loaded.id, &loaded.text, facts.histories[node.0].width()).to_string();
-        refinery::replace(transaction, &table, &loaded.id, &checksum)?;
+        STORE.replace(transaction, &table, &loaded.id, &checksum)?;
         if let Some(row) = facts.row(node) {
             let row = Applied { name: loaded.id.name.clone(), checksum, ..row.clone() };
             self.open.changes.push(Change::Recorded(node.0, row));
@@ -157,8 +157,14 @@ impl Run<'_> {
         let allow = self.options.allow;
         let table = transaction.history_table(&loaded.label).to_owned();
         let missing = allow.missing || allow.out_of_order;
-        let same = |i: usize| facts.state((app, i)) == State::Applied;
-        refinery::verify(transaction, &table, loaded.versioned(), history, same, allow.divergent, missing)
+        let opened = history::Opened {
+            files: loaded.versioned(),
+            history,
+            same: &|i| facts.state((app, i)) == State::Applied,
+            allow_divergent: allow.divergent,
+            allow_missing: missing,
+        };
+        STORE.open(transaction, &table, &opened)
     }
 
     fn operations(
@@ -265,7 +271,7 @@ impl Run<'_> {
     pub(super) fn forget_app(&mut self, transaction: &mut dyn Transaction, label: &str) -> Result<()> {
         let dialect = transaction.dialect();
         let table = transaction.history_table(label).to_owned();
-        refinery::drop_table(transaction, &table)?;
+        STORE.drop(transaction, &table)?;
         for statement in app_rows::delete_app(dialect, label) {
             transaction.execute(statement)?;
         }

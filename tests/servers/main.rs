@@ -26,6 +26,7 @@ mod conformance;
 mod connection;
 mod forum;
 mod forum_migrations;
+mod histories;
 mod misago;
 mod notifications;
 mod other_languages;

@@ -1,0 +1,52 @@
+//! The port of a history: a table that says which migrations of an app are applied.
+//!
+//! In: the open transaction and the table. Out: its rows changed. Where the tables are
+//! and what is in them, a session reads for all apps at once, without a lock and under
+//! it, see [`Session::read_with`](crate::engine::Session::read_with).
+
+use std::fmt;
+
+use crate::engine::Transaction;
+use crate::error::Result;
+use crate::model::{History, LoadedMigration, MigrationId, Width};
+
+/// What a history is told before its first row in a transaction.
+pub(crate) struct Opened<'h> {
+    pub files: &'h [LoadedMigration],
+    pub history: &'h History,
+    /// Whether the file with this number is the one that was applied.
+    pub same: &'h dyn Fn(usize) -> bool,
+    pub allow_divergent: bool,
+    pub allow_missing: bool,
+}
+
+/// A kind of history table. `table` is its place, quoted for SQL.
+pub(crate) trait Store: fmt::Debug + Sync {
+    /// Makes the table where it does not exist, and verifies the history against the
+    /// files.
+    fn open(&self, transaction: &mut dyn Transaction, table: &str, opened: &Opened<'_>) -> Result<()>;
+
+    /// Writes the row of a migration.
+    fn insert(
+        &self,
+        transaction: &mut dyn Transaction,
+        table: &str,
+        migration: &LoadedMigration,
+        width: Width,
+    ) -> Result<()>;
+
+    /// Deletes the row of a migration.
+    fn delete(&self, transaction: &mut dyn Transaction, table: &str, version: i64) -> Result<()>;
+
+    /// Replaces the name and the checksum in the row of a migration.
+    fn replace(
+        &self,
+        transaction: &mut dyn Transaction,
+        table: &str,
+        id: &MigrationId,
+        checksum: &str,
+    ) -> Result<()>;
+
+    /// Drops the table.
+    fn drop(&self, transaction: &mut dyn Transaction, table: &str) -> Result<()>;
+}
