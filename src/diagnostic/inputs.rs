@@ -138,7 +138,7 @@ fn locked() -> Vec<Code> {
     let root = TempDir::new().unwrap();
     let path = root.path().join("a.db");
     let other = rusqlite::Connection::open(&path).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let mut connection = rusqlite::Connection::open(&path).unwrap();
     of(migrator(&[app("main", &[("V1__a", table("t"))])]).lock_wait(Duration::ZERO).run(&mut connection))
 }

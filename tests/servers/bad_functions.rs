@@ -149,7 +149,7 @@ fn a_function_that_the_database_refuses() {
             Ok(())
         });
         let by_driver = everywhere(&scene, &for_code(migration));
-        assert_eq!(by_driver.to_string(), error.report().to_string(), "through the driver itself");
+        assert_eq!(by_driver.report().to_string(), error.report().to_string(), "through the driver itself");
     }
 }
 
@@ -317,7 +317,7 @@ fn the_callers_open_transaction_is_left_open() {
         connection.execute_batch("CREATE TABLE precious (id INTEGER)").unwrap();
         migrator(applied).run(&mut connection).expect("nothing is in the way");
         connection.execute_batch(begin).unwrap();
-        assert_eq!(failure(&migrator(2), &mut connection).to_string(), error.report().to_string());
+        assert_eq!(failure(&migrator(2), &mut connection).report().to_string(), error.report().to_string());
         assert!(!connection.is_autocommit());
         connection.execute_batch("ROLLBACK").unwrap();
         migrator(2).run(&mut connection).expect("the transaction has ended");

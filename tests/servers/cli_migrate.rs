@@ -220,7 +220,7 @@ fn diagnostics_of_files_come_together_and_first() {
     snapshot(&project, "source_problems", &outcome);
     let document = project.bustard(&["migrate", "--json"]).exits(2).json();
     assert_eq!(document["error"]["kind"], "source");
-    assert_eq!(document["error"]["problems"].as_array().map(Vec::len), Some(3));
+    assert_eq!(document["error"]["diagnostics"].as_array().map(Vec::len), Some(3));
     assert!(!project.path().join("app.db").exists());
 }
 

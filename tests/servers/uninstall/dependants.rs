@@ -61,14 +61,14 @@ fn an_app_that_is_needed_stays() {
             assert_eq!(error.kind(), ErrorKind::Failed);
             let text = error.report().to_string();
             assert!(
-                text.contains("the app appeals needs it: appeals:V1__appeals needs bans:V1__bans"),
+                text.contains("the app appeals depends on it: appeals:V1__appeals depends on bans:V1__bans"),
                 "{text}"
             );
-            assert!(text.contains("uninstall appeals as well: --cascade"), "{text}");
+            assert!(text.contains("uninstall appeals as well: `Uninstall::cascade`"), "{text}");
             assert!(text.contains("nothing was changed"), "{text}");
         }
         let kept = site.refuses(&ALL, &bans().keep_data(true));
-        assert!(kept.to_string().contains("the app appeals needs it"), "{kept}");
+        assert!(kept.to_string().contains("the app appeals depends on it"), "{kept}");
     }
 }
 
@@ -158,7 +158,7 @@ fn an_app_with_required_by_is_not_needed() {
         for apps in [&["forum", "ranks"][..], &["forum"]] {
             let plan = site.plan(apps, &Uninstall::new("ranks"));
             assert!(plan.dependants.is_empty() && plan.obstacles.is_empty(), "{plan:?}");
-            let said = "forum:V2 stays: it is only ranks:V1 that asked to come before it";
+            let said = "forum:V2 stays: only ranks:V1 declares that it comes before it";
             assert!(plan.warnings.iter().any(|warning| warning.message() == said), "{:?}", plan.warnings);
         }
         site.uninstall(&["forum"], &Uninstall::new("ranks"));

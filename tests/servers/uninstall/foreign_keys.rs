@@ -27,7 +27,7 @@ fn a_foreign_key_from_elsewhere_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Failed);
         let text = error.report().to_string();
         assert!(text.contains(&format!("the table {from} has a foreign key (ban) onto {to}")), "{text}");
-        assert!(text.contains("--keep-data") && text.contains("nothing was changed"), "{text}");
+        assert!(text.contains("Uninstall::keep_data") && text.contains("nothing was changed"), "{text}");
     }
 }
 
@@ -40,7 +40,7 @@ fn it_is_uninstalled_with_the_other_app() {
         let alone = site.objects();
         site.migrate(&["forum", "bans", "appeals"]);
         let refused = site.refuses(&["forum"], &bans());
-        assert!(refused.to_string().contains("appeal has a foreign key"), "{refused}");
+        assert!(refused.report().to_string().contains("appeal has a foreign key"), "{refused}");
         let cascade = bans().cascade(true);
         assert!(site.plan(&["forum"], &cascade).foreign_keys.is_empty());
         site.uninstall(&["forum"], &cascade);
@@ -90,7 +90,7 @@ fn views_and_triggers_of_others() {
         site.scene.execute("CREATE VIEW other AS SELECT 'ban' AS id FROM thread");
     }
     sqlite.scene.execute("CREATE TRIGGER unban AFTER DELETE ON thread BEGIN DELETE FROM Ban; END");
-    let text = postgres.refuses(&["forum"], &bans()).to_string();
+    let text = postgres.refuses(&["forum"], &bans()).report().to_string();
     assert!(text.contains("view banned depends on table ban"), "{text}");
     let warned: Vec<String> = (sqlite.plan(&["forum"], &bans()).warnings.iter())
         .map(|problem| problem.message().replace(" seems to use ban, which would be dropped, and stays", ""))
@@ -110,7 +110,7 @@ fn a_key_that_the_revert_only_mentions_is_refused() {
         site.migrate(&["forum", "bans"]);
         site.scene.execute("ALTER TABLE thread ADD COLUMN ban INTEGER REFERENCES ban (id)");
         assert_eq!(site.plan(&["forum"], &bans()).obstacles, []);
-        let text = site.refuses(&["forum"], &bans()).to_string();
+        let text = site.refuses(&["forum"], &bans()).report().to_string();
         let said = if site.scene.is_postgres() {
             "thread_ban_fkey"
         } else {

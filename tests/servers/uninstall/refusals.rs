@@ -63,7 +63,7 @@ fn a_function_needs_the_code() {
 
         let error = site.refuses(&["forum"], &bans());
         let text = error.report().to_string();
-        assert!(text.contains("bans:V1__bans cannot be undone from what is recorded"), "{text}");
+        assert!(text.contains("bans:V1__bans cannot be reverted from what is recorded"), "{text}");
         assert!(text.contains("drop bans") && text.contains("run the host's command"), "{text}");
 
         let plan = host.plan_uninstall(&mut site.connection(), &bans()).expect("it can be planned");
@@ -85,8 +85,8 @@ fn an_irreversible_app_keeps_its_data() {
             assert!(plan.steps[0].irreversible.is_some());
             let error = site.refuses_with(migrator, &bans());
             let text = error.report().to_string();
-            assert!(text.contains("bans:V1__bans cannot be undone"), "{text}");
-            assert!(text.contains("--keep-data"), "{text}");
+            assert!(text.contains("bans:V1__bans cannot be reverted"), "{text}");
+            assert!(text.contains("Uninstall::keep_data"), "{text}");
         }
         site.uninstall(&["forum"], &bans().keep_data(true));
         assert!(site.has("ban"));
@@ -236,7 +236,7 @@ fn an_applied_migration_without_a_record() {
         site.scene.execute(&format!("DELETE FROM {table} WHERE app = 'bans' AND version = 2"));
         let error = site.refuses(&["forum"], &bans());
         assert!(
-            error.message().contains("bans:V2__reasons is applied, and what undoes it is not recorded"),
+            error.message().contains("bans:V2__reasons is applied, and what reverts it is not recorded"),
             "{error}"
         );
         // Its file has a `down` part.
