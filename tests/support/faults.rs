@@ -44,12 +44,12 @@ const FAULTS: &[Replacement<'_>] = &[
         name: "version-after-data",
         find: "let Some(filing) = self.filing_now(key) else { return load() };",
         instead: "if SEEDED {
-            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.shelf())) {
+            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.store())) {
                 return Ok(value);
             }
             let value = load()?;
             if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
-                filing.file(self.shelf(), &bytes);
+                filing.file(self.store(), &bytes);
             }
             return Ok(value);
         }
