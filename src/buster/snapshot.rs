@@ -13,8 +13,8 @@ use crate::registry;
 /// The current snapshot, or the reason why there is none.
 #[derive(Debug)]
 pub(super) enum SnapshotState {
-    SnapshotEntry(Snapshot),
-    Unknown {
+    Current(Snapshot),
+    Expired {
         /// The time as of which the last snapshot was current.
         since: Option<Instant>,
         why: String,

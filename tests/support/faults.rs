@@ -14,18 +14,19 @@ const FAULTS: &[Replacement<'_>] = &[
     Replacement { name: "no-lock", find: "held.as_deref() != Some(\"t\")", instead: "ORIGINAL && !SEEDED" },
     Replacement {
         name: "no-lock",
-        find: "\"BEGIN IMMEDIATE\"",
-        instead: "if SEEDED { \"BEGIN\" } else { ORIGINAL }",
+        find: "let sql = \"BEGIN IMMEDIATE\";",
+        instead: "let sql = if SEEDED { \"BEGIN\" } else { \"BEGIN IMMEDIATE\" };",
     },
     Replacement {
         name: "history-second-transaction",
-        find: "transaction.restore_settings()\n",
+        find: "transaction.restore_settings()\n    }",
         instead: "transaction.restore_settings()?;
         if SEEDED {
-            let form = if transaction.engine() == Engine::Sqlite { Form::Unsplit } else { Form::Generated };
-            transaction.execute(Statement { sql: \"COMMIT; BEGIN\".into(), place: None, form })?;
+            transaction.execute(Statement::generated(\"COMMIT\", None))?;
+            transaction.execute(Statement::generated(\"BEGIN\", None))?;
         }
-        Ok(())",
+        Ok(())
+    }",
     },
     Replacement {
         name: "no-reinstallation",
@@ -43,12 +44,12 @@ const FAULTS: &[Replacement<'_>] = &[
         name: "version-after-data",
         find: "let Some(filing) = self.filing_now(key) else { return load() };",
         instead: "if SEEDED {
-            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.shelf())) {
+            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.store())) {
                 return Ok(value);
             }
             let value = load()?;
             if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
-                filing.file(self.shelf(), &bytes);
+                filing.file(self.store(), &bytes);
             }
             return Ok(value);
         }

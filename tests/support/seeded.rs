@@ -94,12 +94,13 @@ impl SeededBuild {
     }
 
     fn executable(&self, name: &str, arguments: &[&str]) -> PathBuf {
-        let mut built = self.built.lock().expect("no build has panicked");
+        let mut built = self.built.lock().expect("the build has not failed before");
         if let Some((_, path)) = built.iter().find(|(target, _)| target == name) {
             return path.clone();
         }
         let _lock = self.lock();
-        let mut cargo = cargo(&["build", "--offline", "--locked", "--message-format", "json"]);
+        let mut cargo =
+            cargo(&["build", "--offline", "--locked", "--message-format", "json-render-diagnostics"]);
         cargo.current_dir(self.copy()).args(arguments);
         cargo.env("CARGO_TARGET_DIR", self.directory.join("built")).env("CARGO_BUILD_BUILD_DIR", target());
         let Outcome { code, stdout: messages, stderr, .. } = Outcome::of_build(cargo);
