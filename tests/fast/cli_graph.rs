@@ -185,8 +185,8 @@ fn the_engine_comes_from_the_url_without_a_connection() {
     project.file("migrations/V1__a.sql", "SELECT 1;\n").file("migrations/V2__b.postgres.sql", "SELECT 1;\n");
     // No server listens there.
     let server = project.bustard(&["graph", "--database-url", "postgres://me@127.0.0.1:1/none"]).success();
-    assert_eq!(server.stdout, "app   migrations     needs\nmain  V1__a … V2__b\n");
-    assert_eq!(graph(&project, &[]).success().stdout, "app   migrations  needs\nmain  V1__a\n");
+    assert_eq!(server.stdout, "app   migrations     depends on\nmain  V1__a … V2__b\n");
+    assert_eq!(graph(&project, &[]).success().stdout, "app   migrations  depends on\nmain  V1__a\n");
     let no_url = project.bustard(&["graph"]).exits(2);
     assert!(no_url.stderr.contains("no database was named"), "{no_url}");
 }
