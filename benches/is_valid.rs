@@ -133,7 +133,8 @@ struct Line {
 
 impl Line {
     fn new(server: &Server, question: &'static str, last: &str) -> Line {
-        let stream = TcpStream::connect(("127.0.0.1", server.port())).expect("the server accepts the connection");
+        let stream =
+            TcpStream::connect(("127.0.0.1", server.port())).expect("the server accepts the connection");
         stream.set_nodelay(true).expect("TCP can do that");
         Line { stream: BufReader::new(stream), question, last: last.to_owned(), answer: String::new() }
     }

@@ -43,7 +43,7 @@ const ACTIONS: [Action; 4] = [
     },
     Action {
         name: "demote",
-        done: "is no moderator any more",
+        done: "is not a moderator any more",
         sql: "DELETE FROM memberships WHERE user_id = $1 AND user_group = 'moderators'",
         cache: "permissions",
     },

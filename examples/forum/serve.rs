@@ -143,7 +143,7 @@ impl<'a> Desk<'a> {
         self.counts.checks.fetch_add(1, Relaxed);
         if before.0 != 0 && before.1 != session.banned {
             let now = if session.banned { "is banned" } else { "is not banned any more" };
-            let why = "set before the cache got invalidated, checked again";
+            let why = "checked before the cache was invalidated, checked again";
             println!("{} {now} (the session: {why})", session.user.name);
         }
         Ok(())

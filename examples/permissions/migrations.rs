@@ -26,7 +26,7 @@ fn permissions() -> Migration {
 /// Inserts data that SQL alone cannot compute, in the transaction of the migration.
 fn first_moderators() -> Migration {
     Migration::new().run("the first moderators", |transaction| {
-        let client = transaction.postgres().ok_or("the service is on PostgreSQL")?;
+        let client = transaction.postgres().ok_or("the service requires PostgreSQL")?;
         let insert = client.prepare("INSERT INTO permission VALUES ($1, $2)")?;
         for user in ["ann", "bob"] {
             for permission in ["edit-posts", "ban-users"] {

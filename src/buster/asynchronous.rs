@@ -116,7 +116,7 @@ impl CacheBuster {
 impl Shared {
     async fn tell_async(&self) {
         let ticket = self.ask(true);
-        while let Some(listener) = self.not_yet(ticket) {
+        while let Some(listener) = self.pending(ticket) {
             listener.await;
         }
     }
@@ -237,7 +237,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
     }
 }
 
-async fn find<T: DeserializeOwned + Send + 'static>(store: &Arc<CheckedStore>, filing: &Arc<Filing>) -> Option<T> {
+async fn find<T: DeserializeOwned + Send + 'static>(
+    store: &Arc<CheckedStore>,
+    filing: &Arc<Filing>,
+) -> Option<T> {
     if store.is_local() {
         return filing.find(store);
     }

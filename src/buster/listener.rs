@@ -52,7 +52,7 @@ impl ListenerThread {
             (self.listener)(&Change::Found);
         }
         let Some(before) = self.told.replace(now.clone()) else { return };
-        let version = |snapshot: &SnapshotState, name| snapshot.get(name).map(|known| known.version);
+        let version = |snapshot: &SnapshotState, name| snapshot.get(name).map(|entry| entry.version);
         let gone = before.caches().filter(|name| now.get(name).is_none());
         for name in now.caches().chain(gone) {
             let (before, after) = (version(&before, name), version(now, name));

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
 use super::single_flight::Flights;
-use super::snapshot::{SnapshotState, Snapshot};
+use super::snapshot::{Snapshot, SnapshotState};
 use crate::engine::observer::Bell;
 use crate::store::CheckedStore;
 
@@ -50,10 +50,11 @@ pub(super) struct Ticket(u64);
 
 impl Shared {
     pub(super) fn new(bell: Arc<dyn Bell>, store: CheckedStore) -> Self {
-        let nothing = SnapshotState::Expired { since: None, why: "the database has not been polled yet".to_owned() };
+        let expired =
+            SnapshotState::Expired { since: None, why: "the database has not been polled yet".to_owned() };
         Shared {
             slots: Mutex::default(),
-            snapshot: ArcSwap::from_pointee(nothing),
+            snapshot: ArcSwap::from_pointee(expired),
             bell,
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
@@ -146,13 +147,13 @@ impl Shared {
     }
 
     fn wait(&self, ticket: Ticket) {
-        while let Some(listener) = self.not_yet(ticket) {
+        while let Some(listener) = self.pending(ticket) {
             listener.wait();
         }
     }
 
     /// Returns a listener to wait on; `None` if the poll has ended.
-    pub(super) fn not_yet(&self, ticket: Ticket) -> Option<EventListener> {
+    pub(super) fn pending(&self, ticket: Ticket) -> Option<EventListener> {
         let ended = || self.answered.load(Ordering::SeqCst) >= ticket.0;
         if ended() {
             return None;

@@ -50,7 +50,7 @@ impl Flights {
     fn join_whole(&self, key: Vec<u8>) -> Part<'_> {
         let mut open = self.open();
         if let Some(flight) = open.get(&key) {
-            return match flight.is_around() {
+            return match flight.is_computed_here() {
                 true => Part::Recursion,
                 false => Part::Follow(flight.clone()),
             };
@@ -74,7 +74,7 @@ impl Flights {
 
 impl Flight {
     /// Returns whether this thread is computing this flight.
-    fn is_around(self: &Arc<Self>) -> bool {
+    fn is_computed_here(self: &Arc<Self>) -> bool {
         let is_inside =
             |inside: &RefCell<Vec<_>>| inside.borrow().iter().any(|flight| Arc::ptr_eq(flight, self));
         INSIDE.try_with(is_inside).unwrap_or(false)
@@ -82,7 +82,7 @@ impl Flight {
 
     /// Waits for the leader; `None` if its computation failed.
     pub(super) fn wait(&self) -> Option<Arc<[u8]>> {
-        while let Some(listener) = self.not_yet() {
+        while let Some(listener) = self.pending() {
             listener.wait();
         }
         self.landed.get().cloned().flatten()
@@ -91,13 +91,13 @@ impl Flight {
     /// [`wait`](Self::wait) without blocking the thread.
     #[cfg(feature = "tokio")]
     pub(super) async fn wait_async(&self) -> Option<Arc<[u8]>> {
-        while let Some(listener) = self.not_yet() {
+        while let Some(listener) = self.pending() {
             listener.await;
         }
         self.landed.get().cloned().flatten()
     }
 
-    fn not_yet(&self) -> Option<EventListener> {
+    fn pending(&self) -> Option<EventListener> {
         if self.landed.get().is_some() {
             return None;
         }
@@ -192,7 +192,9 @@ mod tests {
     fn waiters_go_on_after_a_leader_panics() {
         let flights = Flights::default();
         std::thread::scope(|scope| {
-            let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
+            let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
+                panic!("there is no leader yet")
+            };
             let Part::Follow(flight) = flights.join_whole(b"k".to_vec()) else { panic!("there is a leader") };
             let leader = scope.spawn(move || {
                 let _lead = lead;
@@ -207,11 +209,16 @@ mod tests {
     fn a_leader_does_not_wait_for_itself() {
         let flights = Flights::default();
         let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
-        let Part::Lead(other) = flights.join_whole(b"other".to_vec()) else { panic!("there is no leader yet") };
+        let Part::Lead(other) = flights.join_whole(b"other".to_vec()) else {
+            panic!("there is no leader yet")
+        };
         let asked = || flights.join_whole(b"k".to_vec());
         assert!(matches!(lead.compute(asked), Part::Recursion));
         assert!(matches!(lead.compute(|| other.compute(asked)), Part::Recursion));
         assert!(matches!(other.compute(asked), Part::Follow(_)));
-        assert!(matches!(asked(), Part::Follow(_)), "the leader has stopped computing, but the flight has not ended");
+        assert!(
+            matches!(asked(), Part::Follow(_)),
+            "the leader has stopped computing, but the flight has not ended"
+        );
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::registry::identity;
-use crate::store::{EntryKey, CheckedStore};
+use crate::store::{CheckedStore, EntryKey};
 
 /// Values of one type, stored as JSON under the version of a cache.
 ///

@@ -63,7 +63,7 @@ impl Effects {
     pub(crate) fn read(&mut self, sql: &str) {
         let (tokens, unended) = lexer::lex(sql, self.syntax);
         if unended.is_some() {
-            self.unseen("SQL that only the database can read");
+            self.unknown("SQL that Bustard cannot parse");
         }
         for piece in split::split(sql, &tokens, self.syntax) {
             if let Piece::Statement(unit) = piece {
@@ -74,8 +74,8 @@ impl Effects {
     }
 
     /// Adds a step that runs next and whose effects are unknown.
-    pub(crate) fn unseen(&mut self, what: &str) {
-        self.others.push(format!("whatever {what} drops"));
+    pub(crate) fn unknown(&mut self, what: &str) {
+        self.others.push(format!("objects dropped by {what}"));
     }
 
     /// Returns the tables that are dropped.
@@ -395,7 +395,7 @@ mod tests {
             assert_eq!(effects(sql, POSTGRES).others(), expected, "{sql}");
         }
         let odd = "SET standard_conforming_strings = off; SELECT 'it\\'s'; DROP TABLE a";
-        assert_eq!(effects(odd, POSTGRES).others(), ["whatever SQL that only the database can read drops"]);
+        assert_eq!(effects(odd, POSTGRES).others(), ["objects dropped by SQL that Bustard cannot parse"]);
         let schemas = effects("DROP SCHEMA a; DROP SCHEMA b, \"C\" CASCADE", POSTGRES);
         assert_eq!(schemas.schemas(), ["b", "C"]);
         assert_eq!(schemas.others(), ["schema a", "schema b", "schema \"C\""]);

@@ -50,9 +50,13 @@ impl Address {
             return Ok(Address::tcp(location, default_port));
         }
         let (host, port) = match location.rsplit_once(':') {
-            Some((host, port)) => {
-                (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(|| invalid("its port is not a number from 1 to 65535"))?)
-            }
+            Some((host, port)) => (
+                host,
+                port.parse()
+                    .ok()
+                    .filter(|port| *port > 0)
+                    .ok_or_else(|| invalid("its port is not a number from 1 to 65535"))?,
+            ),
             None => (location, default_port),
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

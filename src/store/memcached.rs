@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use siphasher::sip::SipHasher13;
 
 use super::address::Address;
-use super::deadline_stream::{LONGEST, DeadlineStream, server_message};
+use super::deadline_stream::{DeadlineStream, LONGEST, server_message};
 use super::server::{Connection, Server};
 use super::{Store, key};
 use crate::error::Result;
