@@ -103,7 +103,7 @@ pub(super) fn start(
     let mut threads = Threads { shared: shared.clone(), handles: Vec::new() };
     threads.spawn("bustard-refresher", move || refresher.run())?;
     match first.recv() {
-        Ok(looked) => looked?,
+        Ok(polled) => polled?,
         Err(_) => {
             return Err(Error::new(ErrorKind::Failed, "the thread that reads cache versions has ended"));
         }
@@ -181,14 +181,14 @@ impl Refresher {
     /// Polls once, and waits until the next poll is due.
     fn round(&mut self) -> Result<()> {
         self.expire_if_due();
-        let (ticket, telling) = self.shared.begin();
+        let (ticket, notify) = self.shared.begin_poll();
         let began = Instant::now();
-        let looked = self.poll(began, telling);
-        if let Err(error) = &looked {
-            self.poll_failed(telling, error);
+        let polled = self.poll(began, notify);
+        if let Err(error) = &polled {
+            self.poll_failed(notify, error);
         }
-        self.shared.end(ticket);
-        looked?;
+        self.shared.end_poll(ticket);
+        polled?;
         if let Some(first) = self.first.take() {
             let _ = first.send(Ok(()));
         }
@@ -198,15 +198,15 @@ impl Refresher {
         self.wait(began + jittered(self.times.poll_interval), earliest)
     }
 
-    fn poll(&mut self, began: Instant, telling: bool) -> Result<()> {
-        if telling {
+    fn poll(&mut self, began: Instant, notify: bool) -> Result<()> {
+        if notify {
             self.reported_commit = Some(began);
         }
         let names = if self.all { None } else { Some(self.shared.wanted()) };
         let wanted: Option<Vec<&str>> =
             names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let deadline = self.deadline();
-        let look = self.poller.look(wanted.as_deref(), telling, deadline)?;
+        let look = self.poller.look(wanted.as_deref(), notify, deadline)?;
         self.accept(look, began, names)
     }
 
@@ -290,9 +290,9 @@ impl Refresher {
         error.message().clone_into(&mut self.reason);
         let next = Instant::now() + jittered(pause);
         loop {
-            let (ticket, telling) = self.shared.begin();
-            self.poll_failed(telling, error);
-            self.shared.end(ticket);
+            let (ticket, notify) = self.shared.begin_poll();
+            self.poll_failed(notify, error);
+            self.shared.end_poll(ticket);
             self.expire_if_due();
             if Instant::now() >= next {
                 return Ok(());
@@ -309,10 +309,10 @@ impl Refresher {
 
     /// Handles a poll that failed. If it was requested after a commit, the snapshot
     /// expires, and the next poll notifies other processes.
-    fn poll_failed(&mut self, telling: bool, error: &Error) {
-        if telling {
+    fn poll_failed(&mut self, notify: bool, error: &Error) {
+        if notify {
             error.message().clone_into(&mut self.reason);
-            self.shared.tell_later();
+            self.shared.notify_with_next();
             self.expire();
         }
     }

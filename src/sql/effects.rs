@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::TableName;
-use super::lexer::{self, Kind};
+use super::lexer::{self, TokenKind};
 use super::split::{self, Piece, Unit};
 use super::syntax::Syntax;
 
@@ -238,10 +238,10 @@ impl StatementReader<'_, '_> {
         let token = self.unit.token(self.at);
         let Syntax { foreign_quotes, folds_quoted_names, .. } = *self.syntax;
         let part = match (self.unit.kind(self.at)?, token.chars().next()?) {
-            (Kind::Word, _) => token.to_ascii_lowercase(),
-            (Kind::Other, '"') => within(token).replace("\"\"", "\""),
-            (Kind::Other, '`') if foreign_quotes => within(token).replace("``", "`"),
-            (Kind::Other, '[') if foreign_quotes => within(token).to_owned(),
+            (TokenKind::Word, _) => token.to_ascii_lowercase(),
+            (TokenKind::Other, '"') => within(token).replace("\"\"", "\""),
+            (TokenKind::Other, '`') if foreign_quotes => within(token).replace("``", "`"),
+            (TokenKind::Other, '[') if foreign_quotes => within(token).to_owned(),
             _ => return None,
         };
         self.at += 1;
@@ -250,7 +250,7 @@ impl StatementReader<'_, '_> {
 
     fn parts(&mut self) -> Option<Vec<String>> {
         let mut parts = vec![self.part()?];
-        while self.unit.kind(self.at) == Some(Kind::Period) {
+        while self.unit.kind(self.at) == Some(TokenKind::Period) {
             self.at += 1;
             parts.extend(self.part());
         }
@@ -269,7 +269,7 @@ impl StatementReader<'_, '_> {
         let mut names = Vec::new();
         while let Some(name) = self.name() {
             names.push(name);
-            if self.unit.kind(self.at) == Some(Kind::Open) {
+            if self.unit.kind(self.at) == Some(TokenKind::Open) {
                 self.skip_parentheses();
             }
             if !self.symbol(",") {
@@ -284,8 +284,8 @@ impl StatementReader<'_, '_> {
         while let Some(kind) = self.unit.kind(self.at) {
             self.at += 1;
             match kind {
-                Kind::Open => depth += 1,
-                Kind::Close => depth -= 1,
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth -= 1,
                 _ => {}
             }
             if depth == 0 {
@@ -297,7 +297,7 @@ impl StatementReader<'_, '_> {
     /// Skips past the next comma that is not in parentheses.
     fn skip_to_comma(&mut self) -> bool {
         while let Some(kind) = self.unit.kind(self.at) {
-            if kind == Kind::Open {
+            if kind == TokenKind::Open {
                 self.skip_parentheses();
             } else if self.symbol(",") {
                 return true;
