@@ -1,9 +1,9 @@
-//! `Cache::is_valid` and `Cache::version` beside whatever else a request could ask,
-//! on one thread and on two at once: `cargo bench --bench is_valid`.
+//! Compares `Cache::is_valid` and `Cache::version` with alternatives, on one thread and on
+//! two at once: `cargo bench --bench is_valid`.
 //!
-//! The yardstick, one atomic load behind an `Arc`, is measured anew with every
-//! sample of every subject, so a machine that changes its pace changes both. The
-//! last table has the medians of these ratios. Nothing here decides anything.
+//! The baseline is one atomic load behind an `Arc`. It is measured together with every
+//! sample, so that changes of the machine's speed affect both. The last table has the
+//! medians of the ratios. No result fails the bench.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -27,23 +27,22 @@ use support::Server;
 
 const NAME: &str = "bans";
 
-/// A number like a version.
+/// A number in the form of a version.
 const VERSION: i64 = 1 << 23 | 4711;
 
 const THREADS: [usize; 2] = [1, 2];
 
-/// The bare load is measured at least this often with a sample: half a millisecond
-/// or so.
+/// The least number of loads that are measured with a sample, about half a millisecond.
 const LOADS: u64 = 1_000_000;
 
-/// Samples shorter than this tell more of the clock than of the subject.
+/// The shortest sample: shorter ones measure the clock more than the subject.
 const SHORTEST: Duration = Duration::from_micros(50);
 
-/// At most so many times the bare load.
+/// The goal: at most this multiple of one load.
 const AIM: f64 = 1.5;
 
-/// How long so many questions take on threads that ask at once, the slowest one's
-/// time. Each thread asks what it has opened.
+/// Returns the time of the slowest of several threads that each make `questions` calls at the
+/// same time. Each thread calls a subject of its own.
 fn timed<C>(
     questions: u64,
     threads: usize,
@@ -65,7 +64,7 @@ fn timed<C>(
     thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mine = work();
-        let theirs = others.into_iter().map(|other| other.join().expect("no question panics"));
+        let theirs = others.into_iter().map(|other| other.join().expect("no thread panics"));
         theirs.fold(mine, Duration::max)
     })
 }
@@ -74,13 +73,13 @@ fn load(atomic: &Arc<AtomicI64>) -> bool {
     black_box(atomic).load(Ordering::Acquire) == black_box(VERSION)
 }
 
-/// What a sample took for one question, in nanoseconds, and how many times the load.
+/// The time of one call in nanoseconds, and its ratio to the load.
 type Samples = Vec<(f64, f64)>;
 
 struct Bench {
     criterion: Criterion,
     atomic: Arc<AtomicI64>,
-    /// A line for each subject.
+    /// The rows, one for each subject.
     table: String,
 }
 
@@ -109,7 +108,7 @@ impl Bench {
                 values.sort_by(f64::total_cmp);
                 values.get(values.len() / 2).copied()
             };
-            // Filtered out, or only tried.
+            // The subject was filtered out, or ran once as a test.
             let (Some(took), Some(ratio)) = (median(|s| s.0), median(|s| s.1)) else { continue };
             let _ = write!(line, "{took:>12.2} ns{ratio:>10.2} ×");
             if name == "Cache::is_valid" {
@@ -123,18 +122,19 @@ impl Bench {
     }
 }
 
-/// A connection to a store of which one question is asked again and again.
+/// A connection to a store that repeats one request.
 struct Line {
     stream: BufReader<TcpStream>,
     question: &'static str,
-    /// What the last line of an answer is.
+    /// The last line of an answer.
     last: String,
     answer: String,
 }
 
 impl Line {
     fn new(server: &Server, question: &'static str, last: &str) -> Line {
-        let stream = TcpStream::connect(("127.0.0.1", server.port())).expect("the server takes it");
+        let stream =
+            TcpStream::connect(("127.0.0.1", server.port())).expect("the server accepts the connection");
         stream.set_nodelay(true).expect("TCP can do that");
         Line { stream: BufReader::new(stream), question, last: last.to_owned(), answer: String::new() }
     }
@@ -162,14 +162,13 @@ impl Line {
     }
 }
 
-/// A process that knows one cache. Which engine it looks at makes no difference to
-/// who asks here.
+/// Starts a `CacheBuster` with one cache. The engine does not affect the measured calls.
 fn buster(directory: &std::path::Path) -> CacheBuster {
     let path = directory.join("forum.sqlite");
     let mut connection = rusqlite::Connection::open(&path).expect("the file can be made");
     let app = App::new("forum").migration("V1__bans", Migration::new().register_cache(NAME));
     Migrator::new().app(app).run(&mut connection).expect("it migrates");
-    CacheBuster::connect(&format!("sqlite:{}", path.display())).expect("it can be looked at")
+    CacheBuster::connect(&format!("sqlite:{}", path.display())).expect("it starts")
 }
 
 fn main() {

@@ -1,9 +1,9 @@
-//! How long planning takes: 200 apps with ten migrations each that depend on one
+//! Measures the time of planning 200 apps with ten migrations each, which depend on one
 //! another, on an empty database: `cargo bench --bench plan`.
 //!
-//! The yardstick, the names of all migrations put in order without dependencies,
-//! is measured anew beside every sample of every subject, so a machine that
-//! changes its pace changes both. Nothing here decides anything.
+//! The baseline sorts the names of all migrations without dependencies. It is measured
+//! together with every sample, so that changes of the machine's speed affect both. No
+//! result fails the bench.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -26,12 +26,12 @@ use support::{Project, Random};
 const APPS: usize = 200;
 const MIGRATIONS: usize = 10;
 const SAMPLES: usize = 41;
-/// What takes less than a tick of the clock is measured so many times.
+/// The number of repetitions for a subject that takes less than a tick of the clock.
 const YARDSTICKS: u32 = 100;
 const AIM: Duration = Duration::from_millis(50);
 
-/// What this process computed for it, where the system tells, so that whatever
-/// else the machine does counts less; nothing here waits.
+/// Returns the CPU time, if the system reports it, so that other processes affect the
+/// result less. Nothing here waits.
 fn timed(work: impl FnOnce()) -> Duration {
     let (start, before) = (Instant::now(), computed(id()));
     work();
@@ -58,7 +58,7 @@ fn row(what: &str, specs: &[Spec], mut work: impl FnMut()) -> Sorted {
     took
 }
 
-/// The same migrations as files, as plugins ship them.
+/// Writes the same migrations as files, as plugins have them.
 fn write(specs: &[Spec]) -> (Project, Vec<App>) {
     let project = Project::new();
     let directory = |spec: &Spec| {
@@ -90,8 +90,8 @@ fn text(label: &str, asks: &Asks) -> String {
     )
 }
 
-/// Loading with and without dependencies, and planning, which is loading,
-/// reading 200 histories that are not there, and describing every step.
+/// Measures loading with and without dependencies, and planning, which consists of loading,
+/// reading 200 histories that do not exist, and describing every step.
 fn measure(what: &str, specs: &[Spec], apps: &[App], independent: &[App]) -> Duration {
     let load = |apps: &[App]| {
         Migrator::new().apps(apps.iter().cloned()).load(Engine::Sqlite).expect("there is an order");
@@ -103,7 +103,7 @@ fn measure(what: &str, specs: &[Spec], apps: &[App], independent: &[App]) -> Dur
         let plan = Migrator::new().apps(apps.iter().cloned()).plan(&mut database).expect("there is an order");
         assert!(plan.steps.len() > APPS * MIGRATIONS, "it plans all of them");
     });
-    // Of the shortest, since they are what others on the machine disturb least.
+    // The shortest samples, which other processes disturb least.
     let [alone, loaded, whole] = [&alone, &loaded, &planned].map(|took| took.hundredth(0));
     let parts = [alone, loaded.saturating_sub(alone), whole.saturating_sub(loaded)].map(milliseconds);
     let [alone, order, rest] = parts;

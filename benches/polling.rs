@@ -1,10 +1,10 @@
-//! What it costs to keep the versions known while nothing happens, and what one look
-//! costs: `cargo bench --bench polling`.
+//! Measures the cost of polling in an idle system, and the time of one poll:
+//! `cargo bench --bench polling`.
 //!
-//! A process that polls at the default interval is watched for half a minute, and
-//! the process of the server that serves it, beside one that asks `SELECT 1` as
-//! often; then looks are timed, beside `SELECT 1` on a connection of the same
-//! server. CPU times are Linux's. Nothing here decides anything.
+//! The first part measures the CPU time of a process that polls at the default interval,
+//! and of its server process, for half a minute. For comparison, another process sends
+//! `SELECT 1` at the same interval. The second part measures the time of polls and of
+//! `SELECT 1` on the same server. CPU times require Linux. No result fails the bench.
 
 mod measure;
 #[path = "../tests/support/mod.rs"]
@@ -20,20 +20,19 @@ use support::{Cluster, Database};
 
 const WATCHED: Duration = Duration::from_secs(30);
 
-/// Per cent of one core, at most.
+/// The goal: at most this percentage of one core.
 const AIM: f64 = 1.0;
 
-/// How many caches the processes have handles of, and how many there are where
-/// there are many.
+/// The number of caches with handles, and the number of registered caches in the large
+/// database.
 const HANDLES: usize = 10;
 const MANY: usize = 100_000;
 
-/// How often a look is timed; fewer where it takes long.
+/// The number of timed polls; fewer if a poll takes long.
 const LOOKS: usize = 100;
 const LONG_LOOKS: usize = 10;
 
-/// A database with so many caches, each of which has been invalidated once and
-/// folded.
+/// Creates a database with `count` caches, each invalidated once and folded.
 fn database(cluster: &Cluster, caches: usize) -> Database<'_> {
     let database = Database::on(cluster);
     let mut connection = Connection::new(&database.url()).expect("the URL is good");
@@ -58,7 +57,7 @@ fn named(url: &str, name: &str) -> String {
     format!("{url}?application_name={name}")
 }
 
-/// The process that serves who calls itself so.
+/// Returns the server process of the session with this application name.
 fn server_process(database: &Database<'_>, name: &str) -> u32 {
     let sql = format!(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = '{name}'"
@@ -74,14 +73,14 @@ fn buster(url: &str) -> CacheBuster {
     buster
 }
 
-/// The process that is watched.
+/// The measured process.
 fn poll(url: &str) {
     let _buster = buster(url);
     println!("ready");
     wait_for_parent();
 }
 
-/// Its yardstick.
+/// The process for comparison.
 fn ask(url: &str) {
     let mut client = Client::connect(url, NoTls).expect("it connects");
     println!("ready");
@@ -112,7 +111,7 @@ fn measure() {
     looks(&few, &many);
 }
 
-/// All of them are watched at once.
+/// Measures all processes at the same time.
 fn idle(few: &Database<'_>, many: &Database<'_>) {
     let watched = [
         ("poll", few, format!("a CacheBuster, {HANDLES} caches")),
@@ -124,10 +123,10 @@ fn idle(few: &Database<'_>, many: &Database<'_>) {
         assert_eq!(reporter.next(), "ready");
         (what, [reporter.id(), server_process(database, role)], reporter)
     });
-    // The first looks make plans.
+    // PostgreSQL plans the statements during the first polls.
     thread::sleep(3 * DEFAULT_POLL_INTERVAL);
     let used = || {
-        let of = |process| computed(process).expect("this system tells what a process has computed");
+        let of = |process| computed(process).expect("the system reports CPU times");
         processes.each_ref().map(|(_, ids, _)| ids.map(of))
     };
     let (began, before) = (now(), used());
@@ -150,7 +149,7 @@ fn idle(few: &Database<'_>, many: &Database<'_>) {
     }
 }
 
-/// A `CacheBuster` in this process, and somebody who changes something.
+/// A `CacheBuster` in this process, and a client that makes changes.
 struct Scene<'d> {
     client: Client,
     buster: CacheBuster,
@@ -177,7 +176,7 @@ impl<'d> Scene<'d> {
             let began = Instant::now();
             self.buster.notify().expect("the database answers");
             let took = began.elapsed();
-            // Plans of the first ones are not made yet.
+            // PostgreSQL plans the statements during the first samples.
             if turn >= 6 {
                 times.push(took);
                 yardsticks.push(yardstick);
@@ -199,7 +198,7 @@ impl<'d> Scene<'d> {
     }
 }
 
-/// Looks with a notification, as after a commit.
+/// Measures polls with a notification, as after a commit.
 fn looks(few: &Database<'_>, many: &Database<'_>) {
     println!(
         "\n{:<52}{:>12}{:>12}{:>12}{:>11}",

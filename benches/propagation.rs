@@ -1,12 +1,12 @@
-//! How long it takes from a commit in one process until another one knows:
+//! Measures the time from a commit in one process until another process sees it:
 //! `cargo bench --bench propagation`.
 //!
-//! The clock, which all processes share, starts just before COMMIT is sent, and
-//! stops in the other process: where a handle says that its version is invalid, and
-//! for the yardsticks where a notification has been received. The yardsticks are the
-//! same transaction followed by a bare NOTIFY on the same connection, and one with
-//! NOTIFY in it. They take turns, each in a database of its own, since a listener is
-//! woken by every notification of its database. Nothing here decides anything.
+//! The clock, which all processes share, starts just before COMMIT is sent. It stops in
+//! the other process when a handle returns that its version is invalid, or, for the
+//! baselines, when a notification has been received. The baselines are the same
+//! transaction followed by a NOTIFY on the same connection, and a transaction that contains
+//! NOTIFY. They take turns, each in a database of its own, because a listener is woken by
+//! every notification of its database. No result fails the bench.
 
 mod measure;
 #[path = "../tests/support/mod.rs"]
@@ -25,20 +25,20 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, NoTls};
 use support::{Cluster, Database, Random};
 
-/// Samples of each way when idle.
+/// The number of samples of each way in an idle system.
 const IDLE: usize = 400;
 
-/// Turns of each way under load, and how long one takes.
+/// The number of turns of each way under load, and the duration of a turn.
 const TURNS: usize = 3;
 const TURN: Duration = Duration::from_secs(3);
 
 const CLIENTS: usize = 16;
 
-/// Commits of which nobody tells, and how far they are apart on average.
+/// The number of commits without notification, and their average interval.
 const SILENT: usize = 150;
 const APART: Duration = Duration::from_millis(80);
 
-/// How a commit is made known.
+/// The way in which other processes are notified of a commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// `CacheBuster::commit`.
@@ -61,8 +61,8 @@ impl Way {
     }
 }
 
-/// Commits a transaction that invalidates a cache, makes that known, and returns
-/// when the commit began.
+/// Commits a transaction that invalidates a cache, notifies other processes, and returns
+/// the time at which the commit began.
 fn commit(
     way: Way,
     client: &mut Client,
@@ -92,20 +92,20 @@ fn commit(
     began
 }
 
-/// Who commits in a database, the other process, and the database, which goes last.
+/// The committing client, the other process, and the database, which is dropped last.
 struct Ground<'c> {
     way: Way,
     reader: Reporter,
     client: Client,
-    /// Who makes it known, and its handle.
+    /// The `CacheBuster` that commits, and its handle.
     buster: Option<(CacheBuster, Cache)>,
     database: Database<'c>,
-    /// The process of the server that serves the reader.
+    /// The server process of the reader.
     backend: u32,
 }
 
 impl<'c> Ground<'c> {
-    /// With so many caches of which nobody tells.
+    /// Creates a database with this number of caches that are changed without notification.
     fn new(cluster: &'c Cluster, way: Way, silent: usize) -> Ground<'c> {
         let database = Database::on(cluster);
         let mut caches = Migration::new().register_cache("probe").register_cache("load").sql(
@@ -118,7 +118,7 @@ impl<'c> Ground<'c> {
         let mut connection = Connection::new(&database.url()).expect("the URL is good");
         let app = App::new("bench").migration("V1__caches", caches);
         Migrator::new().app(app).run(&mut connection).expect("it migrates");
-        // Anybody who listens is woken by all that is notified.
+        // Every listener in a database is woken by every notification.
         let buster = (way == Way::Buster).then(|| {
             let buster = CacheBuster::connect(&database.url()).expect("it starts");
             let probe = buster.cache("probe").expect("it is registered");
@@ -140,7 +140,7 @@ impl<'c> Ground<'c> {
         Ground { way, reader, client, buster, database, backend }
     }
 
-    /// Commits once and waits until the other process has seen it.
+    /// Commits once and waits until the other process reports it.
     fn sample(&mut self, random: &mut Random) -> Duration {
         let buster = self.buster.as_ref().map(|(buster, _)| buster);
         let began = commit(self.way, &mut self.client, buster, "probe", random);
@@ -152,7 +152,7 @@ impl<'c> Ground<'c> {
         at.saturating_sub(began)
     }
 
-    /// Samples while another process commits as fast as it can.
+    /// Takes samples while another process commits as fast as possible.
     fn turn(&mut self, random: &mut Random) -> Turn {
         let load = Reporter::start(&["load", self.way.name(), &self.database.url()]);
         assert_eq!(load.next(), "ready");
@@ -160,7 +160,7 @@ impl<'c> Ground<'c> {
         let used = || processes.map(|process| computed(process).unwrap_or_default());
         let (began, before) = (now(), used());
         let mut samples = Vec::new();
-        // The load ends later.
+        // The load runs longer than the samples.
         while now() < began + TURN.mul_f64(0.9) {
             samples.push(self.sample(random));
             pause(random, Duration::from_millis(2));
@@ -172,23 +172,23 @@ impl<'c> Ground<'c> {
     }
 }
 
-/// What was seen in one turn under load.
+/// The results of one turn under load.
 struct Turn {
     samples: Vec<Duration>,
     /// Transactions per second of the load.
     rate: f64,
-    /// Per cent of a core that the other process used, and who serves it.
+    /// CPU time of the other process and of its server process, in per cent of a core.
     reader: f64,
     backend: f64,
 }
 
-/// Waits for some random time, so that samples keep step with nothing.
+/// Waits for a random time, so that samples are not synchronised with anything.
 fn pause(random: &mut Random, average: Duration) {
     thread::sleep(random.part_of(2 * average));
 }
 
-/// The other process, when it has a `CacheBuster`: reports every version that its
-/// handle of `probe` has, and when other caches have changed.
+/// The other process with a `CacheBuster`: reports every version of its handle of `probe`,
+/// and every change of other caches.
 fn follow(url: &str) {
     let handle = Arc::new(OnceLock::<Cache>::new());
     let probe = handle.clone();
@@ -210,7 +210,7 @@ fn follow(url: &str) {
     wait_for_parent();
 }
 
-/// The other process, when it only listens: reports what is notified of `probe`.
+/// The other process with LISTEN only: reports every notification about `probe`.
 fn listen(url: &str) {
     let mut client = Client::connect(url, NoTls).expect("it connects");
     client.batch_execute("LISTEN changes").expect("it listens");
@@ -221,7 +221,7 @@ fn listen(url: &str) {
     });
     let mut notifications = client.notifications();
     let mut notifications = notifications.blocking_iter();
-    while let Some(notification) = notifications.next().expect("the connection stands") {
+    while let Some(notification) = notifications.next().expect("the connection is open") {
         let at = now();
         if notification.payload().starts_with("probe") {
             report(at, notification.payload());
@@ -229,7 +229,8 @@ fn listen(url: &str) {
     }
 }
 
-/// The process whose threads commit as fast as they can: says how often in one turn.
+/// The process that commits as fast as possible on several threads, and reports the number
+/// of commits.
 fn load(way: Way, url: &str) {
     let buster = (way == Way::Buster).then(|| CacheBuster::connect(url).expect("it starts"));
     let connect = |_| Client::connect(url, NoTls).expect("it connects");
@@ -247,7 +248,7 @@ fn load(way: Way, url: &str) {
     };
     let commits: u32 = thread::scope(|scope| {
         let threads: Vec<_> = (0..).zip(clients).map(|client| scope.spawn(|| committing(client))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("nobody panics")).sum()
+        threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
     });
     println!("{commits}");
     wait_for_parent();
@@ -268,7 +269,7 @@ fn main() {
 }
 
 fn measure() {
-    // What a server does unless told otherwise; tests tell it otherwise.
+    // The default settings of a server, which differ from those of tests.
     let durable = [("fsync", "on"), ("full_page_writes", "on")];
     let slow = [("commit_delay", "1000"), ("commit_siblings", "0")];
     let flushing = Cluster::start_with(&durable);
@@ -295,14 +296,14 @@ fn aim(what: &str, ratio: f64, most: f64) {
     println!("  {what:<58}{ratio:>8.2} ×   at most {most} ×: {verdict}");
 }
 
-/// Nobody else does anything.
+/// Measures in an idle system.
 fn idle(cluster: &Cluster, what: &str, random: &mut Random) {
     let mut grounds = WAYS.map(|way| Ground::new(cluster, way, 0));
     let mut samples = WAYS.map(|_| Vec::new());
     for turn in 0..IDLE + 20 {
         for (ground, samples) in grounds.iter_mut().zip(&mut samples) {
             let sample = ground.sample(random);
-            // Plans and caches of the first ones are not made yet.
+            // During the first samples plans and caches are not warm yet.
             if turn >= 20 {
                 samples.push(sample);
             }
@@ -320,7 +321,7 @@ fn times(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64()
 }
 
-/// Sixteen clients commit as fast as they can, and make it known in the same way.
+/// Measures while sixteen clients commit as fast as possible and notify in the same way.
 fn loaded(cluster: &Cluster, what: &str, random: &mut Random) {
     let ways = [Way::Buster, Way::Inside];
     let mut grounds = ways.map(|way| Ground::new(cluster, way, 0));
@@ -344,7 +345,7 @@ fn loaded(cluster: &Cluster, what: &str, random: &mut Random) {
     aim("the 99th percentile, of NOTIFY, then COMMIT", times(high[0], high[1]), 1.0);
 }
 
-/// Commits of which nobody tells.
+/// Measures commits without notification.
 fn silent(cluster: &Cluster, random: &mut Random) {
     let mut ground = Ground::new(cluster, Way::Buster, SILENT);
     let mut began = Vec::new();

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# What the registry costs on PostgreSQL, measured with pgbench in a private cluster
-# with the server's default settings, each aim beside its number:
-#   benches/registry.sh [--check]      --check: exit 1 if an aim is missed
+# Measures the cost of the registry on PostgreSQL with pgbench, in a private cluster with
+# the server's default settings, and prints each number with its goal:
+#   benches/registry.sh [--check]      --check: exit 1 if a goal is missed
 # ROUNDS (11) of SECONDS_EACH (2) per variant, in the protocols MODES (simple
 # extended prepared); SERVER_OPTIONS are passed to the server.
 #
-# The throughput of a virtual machine drifts by half within seconds. So the variants
-# take turns in short rounds, in random order, and what counts is the median of
-# the ratios within each round. (Much shorter rounds would count the first calls of
-# 16 new sessions, which compile the functions.)
+# The throughput of a virtual machine may drift by half within seconds. The variants
+# therefore take turns in short rounds, in random order, and the result is the median of
+# the ratios within each round. Much shorter rounds would measure the first calls of 16
+# new sessions, which compile the functions.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tests/sql/cluster.sh"
@@ -107,7 +107,7 @@ for mode in $modes; do
     for v in $variants; do
         printf '  %-58s %8.0f transactions/s\n' "$v" "$(awk -v v="$v" '$2 == v {s += $3; n++} END {print s / n}' "$cluster/tps")"
     done
-    # No variant can be faster than nothing at all.
+    # The upper bounds of the ratios below: no variant is faster than the plain transaction.
     printf '  %-58s %8.2f, %.2f\n' 'for comparison: plain, of NOTIFY and of the hot row' "$(ratio plain notify)" "$(ratio plain counter)"
     aim 'invalidate, of the bare INSERT' "$(ratio invalidate insert)" at-least 0.8
     aim 'invalidate, of NOTIFY in the transaction' "$(ratio invalidate notify)" at-least 3
@@ -163,7 +163,7 @@ run -c 'TRUNCATE bustard.event'
 mkfifo "$cluster/old"
 psql -qX -f - <"$cluster/old" >/dev/null 2>&1 &
 exec 9>"$cluster/old"
-# An old snapshot, of a transaction that also writes: the harder case.
+# An old snapshot of a transaction that also writes, which is the harder case.
 echo "BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE TABLE old (); SELECT pg_advisory_lock(1);" >&9
 until [ "$(run -c "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")" = 1 ]; do sleep 0.01; done
 read="SELECT micros('bustard.get_version(''c'')', 1000)" view="SELECT micros('version FROM bustard.caches WHERE name = ''c''', 20)"

@@ -1,12 +1,12 @@
-//! Round trips and times of Bustard beside refinery's own runner on the same
-//! migrations: `cargo bench --bench round_trips [-- MIGRATIONS]`.
+//! Compares the round trips and times of Bustard with those of refinery's own runner on the
+//! same migrations: `cargo bench --bench round_trips [-- MIGRATIONS]`.
 //!
-//! Round trips are counted by a proxy, after authentication; a count above its
-//! bound makes the exit code 1. Times are without the proxy and are printed
-//! only. "CPU" is what the client's own thread used.
+//! A proxy counts the round trips after authentication. A count above its bound makes the
+//! exit code 1. Times are measured without the proxy and only printed. "CPU" is the CPU
+//! time of the client's thread.
 //!
-//! Refinery's default commits a migration and its history row in two
-//! transactions; "one transaction" is its `set_grouped(true)`.
+//! By default, refinery commits a migration and its history row in two transactions; "one
+//! transaction" is its `set_grouped(true)`.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -26,13 +26,13 @@ use support::{Cluster, Database, Project};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Long enough that what a client sends without waiting is not counted as a
-/// round trip of its own.
+/// The delay of the proxy, long enough that messages which a client sends without waiting
+/// count as one round trip.
 const LATENCY: Duration = Duration::from_millis(1);
 
 const PENDING_IN_SMALL: usize = 10;
 
-/// How often a run with nothing to do is timed.
+/// The number of timed runs without pending migrations.
 const REPETITIONS: usize = 41;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl fmt::Display for Tool {
 
 const TOOLS: [Tool; 2] = [Tool::Bustard, Tool::Refinery];
 
-/// Migrations as files.
+/// Writes migrations as files.
 struct Work {
     project: Project,
     count: usize,
@@ -66,8 +66,7 @@ impl Work {
         self.project.path().join("migrations")
     }
 
-    /// Reads the files and applies what is pending, on a new connection of the
-    /// tool's own.
+    /// Reads the files and applies pending migrations, on a new connection of the tool.
     fn run(&self, tool: Tool, url: &str, mode: TransactionMode) -> Result<()> {
         match tool {
             Tool::Bustard => self.bustard(&mut Connection::new(url)?, mode),
@@ -86,7 +85,7 @@ impl Work {
         Ok(())
     }
 
-    /// Round trips of a run on what `database` has.
+    /// Returns the round trips of a run on `database`.
     fn trips(&self, tool: Tool, database: &Database<'_>, mode: TransactionMode) -> Result<u64> {
         let proxy = Proxy::start(database.cluster().port());
         proxy.set_latency(LATENCY);
@@ -95,10 +94,10 @@ impl Work {
     }
 }
 
-/// How long something took, and how much of it the calling thread computed.
+/// The elapsed time of a call, and the CPU time of the calling thread.
 struct Cost {
     wall: Duration,
-    /// Where the system tells.
+    /// `None` if the system does not report it.
     cpu: Option<Duration>,
 }
 
@@ -110,7 +109,7 @@ impl Cost {
         Ok(Cost { wall, cpu: thread_cpu().zip(before).map(|(after, before)| after.saturating_sub(before)) })
     }
 
-    /// The middle one of many.
+    /// Returns the median.
     fn median(mut work: impl FnMut() -> Result<()>) -> Result<Cost> {
         let mut costs = (0..REPETITIONS).map(|_| Cost::of(&mut work)).collect::<Result<Vec<_>>>()?;
         costs.sort_by_key(|cost| cost.wall);
@@ -129,13 +128,13 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1e3)
 }
 
-/// What this thread has computed so far, as Linux tells.
+/// Returns the CPU time of this thread, on Linux.
 fn thread_cpu() -> Option<Duration> {
     let statistics = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(statistics.split(' ').next()?.parse().ok()?))
 }
 
-/// Prints the table's rows and remembers broken bounds.
+/// Prints the rows of the table and records exceeded bounds.
 struct Table {
     broken: bool,
 }
@@ -147,7 +146,7 @@ impl Table {
     }
 
     fn row(&mut self, what: &str, tool: Tool, trips: u64, bound: u64, cost: &Cost) {
-        // The bounds are Bustard's.
+        // The bounds apply to Bustard only.
         let bound = (tool == Tool::Bustard).then_some(bound);
         let kept = bound.is_none_or(|bound| trips <= bound);
         self.broken |= !kept;
@@ -163,7 +162,7 @@ fn main() -> ExitCode {
     match measure(count) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("a bound on round trips is broken");
+            eprintln!("a bound on round trips is exceeded");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -173,9 +172,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all bounds were kept.
+/// Returns whether all bounds were kept.
 fn measure(count: usize) -> Result<bool> {
-    // The shared one's watchdog outlives this process, one of our own is gone before.
+    // A private server ends with this process; the watchdog of the shared one outlives it.
     let cluster = Cluster::start_with(&[]);
     let (small, large) = (Work::new(PENDING_IN_SMALL), Work::new(count));
     let mut table = Table::head();
@@ -209,7 +208,7 @@ fn measure(count: usize) -> Result<bool> {
     Ok(!table.broken)
 }
 
-/// A run with nothing to do, with all the migrations applied.
+/// Measures a run without pending migrations.
 fn nothing_pending(cluster: &Cluster, work: &Work, table: &mut Table) -> Result<()> {
     let mode = TransactionMode::Each;
     let what = format!("nothing pending, {} applied", work.count);
@@ -218,7 +217,7 @@ fn nothing_pending(cluster: &Cluster, work: &Work, table: &mut Table) -> Result<
         let database = Database::on(cluster);
         work.run(tool, &database.url(), TransactionMode::All)?;
         let trips = work.trips(tool, &database, mode)?;
-        // On connections that stand, and on the same one `SELECT 1`.
+        // On open connections, with `SELECT 1` on the same connection for comparison.
         let mut client = Client::connect(&database.url(), NoTls)?;
         let one = Cost::median(|| Ok(client.batch_execute("SELECT 1")?))?;
         let cost = match tool {

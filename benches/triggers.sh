@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# What `register cache … on` costs who writes to the table, measured with pgbench in
-# a private cluster with the server's default settings: each write to a table with
-# it, beside the same write to one without:
+# Measures the cost of the triggers of `register cache … on` for writers with pgbench, in a
+# private cluster with the server's default settings: each write to a table with triggers
+# is compared with the same write to a table without:
 #   benches/triggers.sh
 # ROUNDS (11) of SECONDS_EACH (2) per variant, in the protocols MODES (simple
 # prepared), with CLIENTS (16); SERVER_OPTIONS are passed to the server.
 #
 # As in registry.sh, the variants take turns in short rounds, in random order, and
-# what counts is the median of the ratios within each round. The last variants are
-# yardsticks: calling bustard.invalidate() after the write, and an AFTER trigger
-# with a transition table that does nothing.
+# the result is the median of the ratios within each round. The last variants are for
+# comparison: a call of bustard.invalidate() after the write, and an AFTER trigger with a
+# transition table that does nothing.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tests/sql/cluster.sh"
@@ -41,7 +41,7 @@ variant() {
 }
 update='UPDATE TABLE SET balance = balance + 1 WHERE id = :a;'
 insert='INSERT INTO TABLE (balance) VALUES (1);'
-# Rows in one order: two of these never wait for each other in a circle.
+# Locks the rows in one order, so that concurrent transactions cannot deadlock.
 many='WITH o AS (SELECT id FROM TABLE WHERE id BETWEEN :b AND :b + 99 ORDER BY id FOR UPDATE)
 UPDATE TABLE AS t SET balance = balance + 1 FROM o WHERE t.id = o.id;'
 none='UPDATE TABLE SET balance = balance + 1 WHERE id = 0 - :a;'

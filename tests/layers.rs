@@ -7,9 +7,9 @@
 //! along their `mod` items, without what is `#[cfg(test)]`. Each path in them
 //! is resolved to the module or the library that it leads into.
 
-mod rooms;
 #[path = "layers/language.rs"]
 mod language;
+mod rooms;
 mod source_paths;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
-//! What the benches of the reading side share: a clock that processes have in
-//! common, what a process has computed, processes that report, and numbers in order.
+//! Shared code of the benches of the reading side: a clock that all processes share, CPU
+//! times, processes that report lines, and quantiles.
 
-// Each bench compiles this module and uses its own part of it.
+// Each bench compiles this module and uses a part of it.
 #![allow(dead_code)]
 
 use std::fmt;
@@ -16,13 +16,13 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::support::PATIENCE;
 
-/// The same clock in all processes of a machine.
+/// Returns the time of a clock that all processes of a machine share.
 pub fn now() -> Duration {
     let time = clock_gettime(ClockId::Monotonic);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// What the threads of a process have computed so far, as Linux tells.
+/// Returns the CPU time of a process, on Linux.
 pub fn computed(process: u32) -> Option<Duration> {
     let mut sum = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task")).ok()? {
@@ -32,7 +32,7 @@ pub fn computed(process: u32) -> Option<Duration> {
     Some(Duration::from_nanos(sum))
 }
 
-/// Per cent of one core.
+/// Returns CPU time in per cent of one core.
 pub fn share(computed: Duration, of: Duration) -> f64 {
     100.0 * computed.as_secs_f64() / of.as_secs_f64()
 }
@@ -41,7 +41,7 @@ pub fn milliseconds(duration: Duration) -> String {
     format!("{:.3} ms", duration.as_secs_f64() * 1e3)
 }
 
-/// Durations, from the shortest to the longest.
+/// Durations in ascending order.
 pub struct Sorted(Vec<Duration>);
 
 impl Sorted {
@@ -71,22 +71,22 @@ impl fmt::Display for Sorted {
     }
 }
 
-/// This program again in another process, which reports in lines.
+/// Another process of this program, which reports lines.
 pub struct Reporter {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Reporter {
-    /// Starts it with these arguments.
+    /// Starts the process with these arguments.
     pub fn start(arguments: &[&str]) -> Reporter {
-        let program = std::env::current_exe().expect("this program is somewhere");
+        let program = std::env::current_exe().expect("the program has a path");
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("this program starts again");
+            .expect("the program starts");
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -103,12 +103,12 @@ impl Reporter {
         self.child.id()
     }
 
-    /// Its next line.
+    /// Returns the next line.
     pub fn next(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("the other process reports")
     }
 
-    /// Its next line, in which it says when it has seen what.
+    /// Returns the time and the text of the next line.
     pub fn seen(&self) -> (Duration, String) {
         let line = self.next();
         let (time, what) = line.split_once(' ').expect("a report has two parts");
@@ -123,13 +123,13 @@ impl Drop for Reporter {
     }
 }
 
-/// Reports that something has been seen.
+/// Reports an event with its time.
 pub fn report(at: Duration, what: impl fmt::Display) {
     println!("{} {what}", at.as_nanos());
 }
 
-/// Returns when the process that has started this one is done with it, or gone.
+/// Returns when the parent process closes its pipe or ends.
 pub fn wait_for_parent() {
-    // Nothing is ever written there.
+    // The parent process never writes to the pipe.
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }

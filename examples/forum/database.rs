@@ -1,5 +1,7 @@
-//! The forum's own queries, on either engine. An application that has one engine
-//! writes them with its driver, and needs no such module.
+//! The forum's own queries, for both engines. An application with one engine uses its
+//! driver directly and does not need such a module.
+//!
+//! In: SQL and parameters. Out: rows.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +46,7 @@ impl Connection {
         Ok(self.query(USERS, 0)?.into_iter().map(|(id, name)| User { id, name }).collect())
     }
 
-    /// What a user may do everywhere in the forum.
+    /// Returns the permissions of a user in the whole forum.
     pub fn permissions(&mut self, user: i64) -> Result<BTreeSet<String>> {
         Ok(self.query(PERMISSIONS, user)?.into_iter().map(|(_, permission)| permission).collect())
     }
@@ -53,8 +55,7 @@ impl Connection {
         Ok(!self.query(BANS, user)?.is_empty())
     }
 
-    /// Changes something about a user, and invalidates the cache of what is made
-    /// from it. Both commit together, or neither does.
+    /// Changes a user and invalidates the cache of the derived values. Both commit together.
     pub fn change(&mut self, sql: &str, user: i64, buster: &CacheBuster, cache: &str) -> Result {
         match self {
             Connection::Postgres(client) => {

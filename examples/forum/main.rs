@@ -1,14 +1,13 @@
-//! A forum that keeps what its users may do in a store, and believes it for as
-//! long as the version under which it was stored is the current one. From the top
-//! of the repository:
+//! A forum that caches the permissions of its users in a store, and uses a cached value as
+//! long as its version is current. Run it from the root of the repository:
 //!
 //! ```sh
 //! cargo run --example forum -- serve       # in one terminal
 //! cargo run --example forum -- moderate    # in another
 //! ```
 //!
-//! `DATABASE_URL=postgres://…` has both on a server. Everything that `bustard` knows,
-//! this knows as well, migrations in Rust included:
+//! With `DATABASE_URL=postgres://…`, both use a server. The program also has all
+//! subcommands of `bustard`, which then include migrations in Rust:
 //!
 //! ```sh
 //! cargo run --example forum -- --config examples/forum/bustard.toml status
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
     if !matches!(arguments.first(), None | Some(&("serve" | "moderate"))) {
         return bustard::cli::run(migrator());
     }
-    // What is wrong for a while, such as a store that is down, is logged and no error.
+    // A temporary failure, such as a store that is down, is logged and is no error.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,13 +59,13 @@ fn run(arguments: &[&str]) -> Result {
     }
 }
 
-/// What is in the binary: the plugin that is a crate. `bustard.toml` adds what is SQL
-/// files only.
+/// The apps in the binary: the plugin that is a crate. `bustard.toml` adds the apps that
+/// consist of SQL files.
 fn migrator() -> Migrator {
     Migrator::new().app(forum_reputation::migrations())
 }
 
-/// What both programs start with.
+/// The settings of both programs.
 struct Forum {
     config: Config,
     url: String,
@@ -79,8 +78,8 @@ impl Forum {
         Ok(Forum { config, url })
     }
 
-    /// Brings the database up to date. However many processes start at once, each
-    /// migration is applied once.
+    /// Applies pending migrations. If several processes start at once, each migration is
+    /// applied once.
     fn migrate(&self) -> Result {
         let (mut database, origin) = self.config.database(None)?;
         println!("{} (from {origin})", database.display_name());
@@ -89,13 +88,13 @@ impl Forum {
         Ok(())
     }
 
-    /// From here on the versions of the forum's caches are known in this process.
+    /// Starts a `CacheBuster`, which keeps the versions of the forum's caches current.
     fn cache_buster(&self) -> Result<CacheBuster> {
         let (database, _) = self.config.database(None)?;
         Ok(self.config.cache_buster(&database).start()?)
     }
 
-    /// A connection for the forum's own queries.
+    /// Opens a connection for the forum's own queries.
     fn connect(&self) -> Result<Connection> {
         Connection::open(&self.url)
     }

@@ -1,5 +1,6 @@
-//! `forum moderate`: changes what users may do, and who is banned, a few times a
-//! second.
+//! `forum moderate`: changes permissions and bans a few times a second.
+//!
+//! In: a database. Out: changes, each with the invalidation of a cache.
 
 use std::thread;
 use std::time::Duration;
@@ -11,12 +12,12 @@ use crate::{Forum, Result};
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Something that a moderator does to a user.
+/// A moderator's action on a user.
 struct Action {
     name: &'static str,
     done: &'static str,
     sql: &'static str,
-    /// What is made from the table that changes.
+    /// The cache of the values derived from the changed table.
     cache: &'static str,
 }
 
@@ -42,13 +43,13 @@ const ACTIONS: [Action; 4] = [
     },
     Action {
         name: "demote",
-        done: "is no moderator any more",
+        done: "is not a moderator any more",
         sql: "DELETE FROM memberships WHERE user_id = $1 AND user_group = 'moderators'",
         cache: "permissions",
     },
 ];
 
-/// One user after the other is made a moderator, banned, pardoned and demoted.
+/// Promotes, bans, pardons and demotes one user after another.
 pub fn run(forum: &Forum) -> Result {
     let mut moderator = Moderator::new(forum)?;
     let users = moderator.connection.users()?;

@@ -1,5 +1,7 @@
-//! `forum serve`: answers what users may do, from the store where it can, and
-//! says once a second how often it could.
+//! `forum serve`: answers questions about permissions, if possible from the store, and
+//! prints the ratio of hits once a second.
+//!
+//! In: a database and a store. Out: lines of counts and of changed answers.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,7 +16,7 @@ use crate::{Forum, Result};
 
 const USERS: usize = 40;
 const DESKS: usize = 4;
-/// How often somebody comes to a desk.
+/// The interval between requests to a desk.
 const PAUSE: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,7 +30,7 @@ pub fn run(forum: &Forum, seconds: u64) -> Result {
 
     let counts = Counts::default();
     let closed = AtomicBool::new(false);
-    // Each desk has its share of the users, as servers with sticky sessions have.
+    // Each desk serves some of the users, like a server with sticky sessions.
     let share = users.len().div_ceil(DESKS);
     thread::scope(|scope| {
         let desks: Vec<_> = users
@@ -39,7 +41,7 @@ pub fn run(forum: &Forum, seconds: u64) -> Result {
             thread::sleep(SECOND);
             println!("{}", counts.line(second));
             if desks.iter().any(|desk| desk.is_finished()) {
-                break; // It says why below.
+                break; // The error is reported below.
             }
         }
         closed.store(true, Relaxed);
@@ -47,7 +49,7 @@ pub fn run(forum: &Forum, seconds: u64) -> Result {
     })
 }
 
-/// Users to play with, all of them members.
+/// Creates the users of the example, all of them members.
 fn seed(forum: &Forum, buster: &CacheBuster) -> Result<Vec<User>> {
     let mut sql = String::from("INSERT INTO users (name, email, password_hash) VALUES ");
     for n in 1..=USERS {
@@ -72,13 +74,13 @@ struct Desk<'a> {
     counts: &'a Counts,
 }
 
-/// What a web application keeps in a cookie or a table of its own.
+/// The session of a user, which a web application stores in a cookie or a table.
 struct Session {
     user: User,
     banned: bool,
-    /// The version of the cache `bans` when that was looked up. 0 is never valid.
+    /// The version of the cache `bans` at the time of the lookup. 0 is never valid.
     version: i64,
-    /// The last answer, to say when it is another one.
+    /// The last answer, to print a line when it changes.
     may_close: Option<bool>,
 }
 
@@ -89,7 +91,7 @@ impl<'a> Desk<'a> {
         Ok(Desk {
             connection: forum.connect()?,
             buster,
-            // Raise the number when the type changes: the old release is still running.
+            // Increment the number when the type changes, because the old release still runs.
             permissions: buster.cache("permissions")?.values("forum", 1),
             sessions: users.iter().map(session).collect(),
             counts,
@@ -118,7 +120,7 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// May the user do it? The database is asked where the store does not know.
+    /// Returns whether the user has a permission. Queries the database on a miss.
     fn may(&mut self, user: &User, permission: &str) -> Result<bool> {
         self.counts.look_ups.fetch_add(1, Relaxed);
         let permissions = self.permissions.get_or_try_insert_with(&user.id.to_string(), || {
@@ -128,20 +130,20 @@ impl<'a> Desk<'a> {
         Ok(permissions.contains(permission))
     }
 
-    /// Sees to it that the session knows whether its user is banned.
+    /// Updates the session's `banned` if its version is not valid any more.
     fn check_ban(&mut self, session: &mut Session) -> Result {
         if self.buster.is_valid("bans", session.version)? {
             return Ok(());
         }
-        // It was set before the cache got invalidated, and is checked again: the
-        // version first, then the data.
+        // The ban was checked before the cache was invalidated, so check it again. The
+        // version must be read before the data.
         let before = (session.version, session.banned);
         session.version = self.buster.version("bans").map_or(0, i64::from);
         session.banned = self.connection.is_banned(session.user.id)?;
         self.counts.checks.fetch_add(1, Relaxed);
         if before.0 != 0 && before.1 != session.banned {
             let now = if session.banned { "is banned" } else { "is not banned any more" };
-            let why = "set before the cache got invalidated, checked again";
+            let why = "checked before the cache was invalidated, checked again";
             println!("{} {now} (the session: {why})", session.user.name);
         }
         Ok(())
@@ -156,7 +158,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// What has been counted since the last line.
+    /// Formats the counts since the last line, and resets them.
     fn line(&self, second: u64) -> String {
         let [look_ups, loads, checks] =
             [&self.look_ups, &self.loads, &self.checks].map(|n| n.swap(0, Relaxed));

@@ -1,4 +1,6 @@
-//! Permissions in the database, and what is remembered of them.
+//! Permissions in the database, and their cached values.
+//!
+//! In: the name of a user. Out: the user's permissions.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +9,17 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::Result;
 
-/// The cache, as the migration has registered it.
+/// The name of the cache that the migration registers.
 const CACHE: &str = "permissions";
 
-/// Where what users may do is looked up and changed.
+/// Reads and changes permissions.
 pub struct Permissions {
     url: String,
     buster: CacheBuster,
     of_users: Values<BTreeSet<String>>,
 }
 
-/// An answer, and whether the database had to be asked for it.
+/// An answer, and whether it required a query.
 pub struct Found {
     pub permissions: BTreeSet<String>,
     pub loaded: bool,
@@ -25,12 +27,12 @@ pub struct Found {
 
 impl Permissions {
     pub fn new(url: String, buster: CacheBuster) -> Result<Self> {
-        // Raise the number when the type changes: the old release is still running.
+        // Increment the number when the type changes, because the old release still runs.
         let of_users = buster.cache(CACHE)?.values("permissions", 1);
         Ok(Permissions { url, buster, of_users })
     }
 
-    /// What a user may do.
+    /// Returns the permissions of a user.
     pub async fn of(&self, user: &str) -> Result<Found> {
         let mut loaded = false;
         let load = async || {
@@ -57,8 +59,8 @@ impl Permissions {
         self.change(delete, user, permission).await
     }
 
-    /// Changes a permission and invalidates what is made from it. Both commit
-    /// together, or neither does; then other instances are told.
+    /// Changes a permission and invalidates the cache. Both commit together, and other
+    /// instances are notified after the commit.
     async fn change(&self, sql: &str, user: &str, permission: &str) -> Result {
         let mut client = self.connect().await?;
         let transaction = client.transaction().await?;
@@ -68,12 +70,12 @@ impl Permissions {
         Ok(())
     }
 
-    /// A connection for one request: with the cache, few need any. A larger
-    /// service has a pool, and gives `&**pooled` where this gives `&client`.
+    /// Opens a connection for one request. With the cache, few requests need one. A larger
+    /// service uses a pool, and passes `&**pooled` instead of `&client`.
     async fn connect(&self) -> Result<Client> {
         let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
         tokio::spawn(async move {
-            // Whoever waits for an answer is told; this is for the log.
+            // The caller gets an error too; this is for the log.
             if let Err(error) = connection.await {
                 log::warn!("a connection ended: {error}");
             }

@@ -1,6 +1,6 @@
-//! A web service on Tokio that says what users may do, and remembers it for as
-//! long as the cache version under which it was looked up is the current one.
-//! From the top of the repository, in one terminal or in several:
+//! A web service on Tokio that returns the permissions of users. It caches them under a
+//! version of a tracked cache, and uses them as long as that version is current. Run it
+//! from the root of the repository, in one or several terminals:
 //!
 //! ```sh
 //! export DATABASE_URL=postgres://…
@@ -9,9 +9,11 @@
 //! curl -X PUT http://127.0.0.1:8000/users/ann/permissions/close-threads
 //! ```
 //!
-//! It is on PostgreSQL, where an asynchronous application has an asynchronous
-//! driver: the cache is invalidated in its own transactions. (On SQLite it would
-//! do its work in `spawn_blocking`, as `examples/forum` does it on threads.)
+//! The service requires PostgreSQL, which has an asynchronous driver: it invalidates the
+//! cache in the driver's transactions. With SQLite, an asynchronous application would use
+//! `spawn_blocking`; see `examples/forum` for an application on threads.
+//!
+//! In: the environment variable `DATABASE_URL` and an address. Out: an HTTP server.
 
 mod database;
 mod migrations;
@@ -42,43 +44,42 @@ async fn run(address: &str) -> Result {
     let mut stop = Box::pin(stop_signal()?);
     let buster = tokio::select! {
         started = start(&url) => started?,
-        // Dropping the run cancels it; what was open is rolled back.
+        // Dropping the run cancels it, and its open transaction is rolled back.
         stopped = &mut stop => return Err(format!("{stopped} before there was anything to serve").into()),
     };
     let permissions = Permissions::new(url, buster)?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let stop = async { println!("{}: finishing what is under way", stop.await) };
+    let stop = async { println!("{}: finishing requests in progress", stop.await) };
     axum::serve(listener, web::routes(permissions)).with_graceful_shutdown(stop).await?;
     println!("stopped");
     Ok(())
 }
 
-/// An up-to-date database, and from here on the versions of its caches are known
-/// in this process.
+/// Migrates the database and starts a `CacheBuster`.
 async fn start(url: &str) -> Result<CacheBuster> {
     migrate(url).await?;
     Ok(CacheBuster::builder(url).start_async().await?)
 }
 
-/// Brings the database up to date. However many instances start at once, each
-/// migration is applied once, and none of them serves before that.
+/// Applies pending migrations. If several instances start at once, each migration is
+/// applied once, and no instance serves requests before that.
 async fn migrate(url: &str) -> Result {
     let migrator = Migrator::new().app(migrations::migrations()).on_event(|event| {
         if matches!(event, Event::Waiting) {
-            println!("another instance migrates");
+            println!("another instance is migrating");
         }
     });
     let database = Database::new(url)?;
     if database.engine() != Engine::Postgres {
-        return Err("set DATABASE_URL to postgres://…: the service is on PostgreSQL".into());
+        return Err("set DATABASE_URL to postgres://…: the service requires PostgreSQL".into());
     }
     let report = migrator.run_async(database).await?;
     println!("{} migrations applied", report.steps.len());
     Ok(())
 }
 
-/// Ctrl-C, or what a supervisor sends.
+/// Waits for Ctrl-C, or the signal of a supervisor.
 fn stop_signal() -> Result<impl Future<Output = &'static str>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {

@@ -1,5 +1,6 @@
-//! What the service keeps in the database: the first release, and what the second
-//! one added.
+//! The migrations of the service: those of its first release and of its second.
+//!
+//! In: nothing. Out: an `App`.
 
 use bustard::{App, Migration};
 
@@ -22,10 +23,10 @@ fn permissions() -> Migration {
         .down(Migration::new().sql("DROP TABLE permission"))
 }
 
-/// Data that takes more than SQL to make, in the transaction of the migration.
+/// Inserts data that SQL alone cannot compute, in the transaction of the migration.
 fn first_moderators() -> Migration {
     Migration::new().run("the first moderators", |transaction| {
-        let client = transaction.postgres().ok_or("the service is on PostgreSQL")?;
+        let client = transaction.postgres().ok_or("the service requires PostgreSQL")?;
         let insert = client.prepare("INSERT INTO permission VALUES ($1, $2)")?;
         for user in ["ann", "bob"] {
             for permission in ["edit-posts", "ban-users"] {

@@ -1,4 +1,6 @@
-//! Permissions over HTTP: a line of text for each.
+//! Permissions over HTTP, one line of text for each.
+//!
+//! In: requests. Out: responses.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ pub fn routes(permissions: Permissions) -> Router {
 async fn list(site: Site, Path(user): Path<String>) -> Result<impl IntoResponse, Failure> {
     let found = site.of(&user).await?;
     let lines: String = found.permissions.iter().map(|permission| format!("{permission}\n")).collect();
-    // For who wants to see the cache at work.
+    // Shows whether the answer came from the cache.
     Ok(([("x-cache", if found.loaded { "miss" } else { "hit" })], lines))
 }
 
@@ -37,7 +39,7 @@ async fn revoke(site: Site, Path((user, permission)): Path<(String, String)>) ->
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What went wrong is for the log, not for whoever asks.
+/// Logs an error, which the client must not see.
 struct Failure(Box<dyn Error + Send + Sync>);
 
 impl From<Box<dyn Error + Send + Sync>> for Failure {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::settings::CacheBusterBuilder;
 use super::shared::Shared;
-use super::single_flight::Part;
+use super::single_flight::FlightPart;
 use super::values::{Filing, Values, decode, encode};
 use super::{Cache, CacheBuster};
 use crate::engine::{AsyncExecutor, CommitAsync};
@@ -39,7 +39,7 @@ impl CacheBuster {
     pub async fn commit_async(&self, transaction: impl CommitAsync) -> Result<()> {
         let committed = transaction.commit().await;
         // Also after an error: if the connection was lost, the commit may have succeeded.
-        self.shared.tell_async().await;
+        self.shared.poll_after_commit_async().await;
         committed
     }
 
@@ -49,7 +49,7 @@ impl CacheBuster {
     ///
     /// As for `notify`.
     pub async fn notify_async(&self) -> Result<()> {
-        self.shared.tell_async().await;
+        self.shared.poll_after_commit_async().await;
         self.shared.snapshot().check()
     }
 
@@ -66,7 +66,7 @@ impl CacheBuster {
         app: Option<&str>,
     ) -> Result<()> {
         registry::asynchronous::register(executor, name, app).await?;
-        self.written_async(executor).await;
+        self.after_write_async(executor).await;
         Ok(())
     }
 
@@ -78,7 +78,7 @@ impl CacheBuster {
     /// As for `unregister`.
     pub async fn unregister_async(&self, executor: &impl AsyncExecutor, name: &str) -> Result<()> {
         registry::asynchronous::unregister(executor, name).await?;
-        self.written_async(executor).await;
+        self.after_write_async(executor).await;
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl CacheBuster {
     /// As for `invalidate`.
     pub async fn invalidate_async(&self, executor: &impl AsyncExecutor, names: &[&str]) -> Result<()> {
         registry::asynchronous::invalidate(executor, names).await?;
-        self.written_async(executor).await;
+        self.after_write_async(executor).await;
         Ok(())
     }
 
@@ -102,21 +102,21 @@ impl CacheBuster {
     /// As for `invalidate_all`.
     pub async fn invalidate_all_async(&self, executor: &impl AsyncExecutor) -> Result<()> {
         registry::asynchronous::invalidate_all(executor).await?;
-        self.written_async(executor).await;
+        self.after_write_async(executor).await;
         Ok(())
     }
 
-    async fn written_async(&self, executor: &impl AsyncExecutor) {
+    async fn after_write_async(&self, executor: &impl AsyncExecutor) {
         if executor.commits() {
-            self.shared.tell_async().await;
+            self.shared.poll_after_commit_async().await;
         }
     }
 }
 
 impl Shared {
-    async fn tell_async(&self) {
-        let ticket = self.ask(true);
-        while let Some(listener) = self.not_yet(ticket) {
+    async fn poll_after_commit_async(&self) {
+        let ticket = self.request(true);
+        while let Some(listener) = self.pending(ticket) {
             listener.await;
         }
     }
@@ -182,9 +182,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         }
         let part = self.shared().flights.join(&filing.key());
         let lead = match part {
-            Part::Lead(lead) => Some(lead),
-            Part::Recursion => return load().await,
-            Part::Follow(flight) => match flight.wait_async().await.and_then(|bytes| decode(&bytes)) {
+            FlightPart::Lead(lead) => Some(lead),
+            FlightPart::Recursion => return load().await,
+            FlightPart::Follow(flight) => match flight.wait_async().await.and_then(|bytes| decode(&bytes)) {
                 Some(value) => return Ok(value),
                 None => None,
             },
@@ -237,7 +237,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
     }
 }
 
-async fn find<T: DeserializeOwned + Send + 'static>(store: &Arc<CheckedStore>, filing: &Arc<Filing>) -> Option<T> {
+async fn find<T: DeserializeOwned + Send + 'static>(
+    store: &Arc<CheckedStore>,
+    filing: &Arc<Filing>,
+) -> Option<T> {
     if store.is_local() {
         return filing.find(store);
     }

@@ -33,7 +33,7 @@ impl fmt::Debug for Cache {
 impl Cache {
     pub(super) fn find(shared: &Arc<Shared>, name: &str) -> Result<Cache> {
         registry::check_name(name)?;
-        let (slot, is_new) = shared.want(name);
+        let (slot, is_new) = shared.slot(name);
         let cache = Cache { slot, shared: shared.clone() };
         if cache.load() != 0 {
             return Ok(cache);
@@ -41,7 +41,7 @@ impl Cache {
         // The cache may have been registered since the last poll. Polling again is
         // useless while the database does not answer.
         if shared.snapshot().check().is_ok() {
-            shared.look();
+            shared.poll();
         }
         match shared.snapshot().find(name) {
             Err(error) if is_new || error.kind() == ErrorKind::Cache => {

@@ -19,7 +19,7 @@ pub(super) struct ListenerThread {
     /// The state that was handled last, current or expired.
     last: Arc<SnapshotState>,
     /// The snapshot that the listener was called for last; `None` before the first one.
-    told: Option<Arc<SnapshotState>>,
+    reported: Option<Arc<SnapshotState>>,
     /// Whether the listener has been called with `Change::Lost` and not yet with
     /// `Change::Found`.
     lost: bool,
@@ -29,20 +29,20 @@ impl ListenerThread {
     /// Reports every change from the snapshot that is current now.
     pub(super) fn new(shared: Arc<Shared>, listener: ChangeListener) -> Self {
         let last = shared.snapshot();
-        let told = matches!(*last, SnapshotState::Current(_)).then(|| last.clone());
-        ListenerThread { shared, listener, last, told, lost: false }
+        let reported = matches!(*last, SnapshotState::Current(_)).then(|| last.clone());
+        ListenerThread { shared, listener, last, reported, lost: false }
     }
 
     pub(super) fn run(mut self) {
         while let Some(now) = self.shared.next_snapshot(&self.last) {
-            self.tell(&now);
+            self.report(&now);
             self.last = now;
         }
     }
 
-    fn tell(&mut self, now: &Arc<SnapshotState>) {
+    fn report(&mut self, now: &Arc<SnapshotState>) {
         if let SnapshotState::Expired { why, .. } = &**now {
-            if self.told.is_some() && !self.lost {
+            if self.reported.is_some() && !self.lost {
                 self.lost = true;
                 (self.listener)(&Change::Lost { why: why.clone() });
             }
@@ -51,8 +51,8 @@ impl ListenerThread {
         if std::mem::take(&mut self.lost) {
             (self.listener)(&Change::Found);
         }
-        let Some(before) = self.told.replace(now.clone()) else { return };
-        let version = |snapshot: &SnapshotState, name| snapshot.get(name).map(|known| known.version);
+        let Some(before) = self.reported.replace(now.clone()) else { return };
+        let version = |snapshot: &SnapshotState, name| snapshot.get(name).map(|entry| entry.version);
         let gone = before.caches().filter(|name| now.get(name).is_none());
         for name in now.caches().chain(gone) {
             let (before, after) = (version(&before, name), version(now, name));

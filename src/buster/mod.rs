@@ -173,7 +173,7 @@ impl CacheBuster {
     pub fn versions(&self, names: &[&str]) -> Result<Vec<CacheVersion>> {
         // One poll reads all names that were added before it.
         names.iter().try_for_each(|name| registry::check_name(name))?;
-        let _wanted: Vec<_> = names.iter().map(|name| self.shared.want(name)).collect();
+        let _wanted: Vec<_> = names.iter().map(|name| self.shared.slot(name)).collect();
         let caches: Vec<Cache> = names.iter().map(|name| self.cache(name)).collect::<Result<_>>()?;
         // All names have slots by now, so every snapshot from here on contains them.
         let snapshot = self.shared.snapshot();
@@ -188,7 +188,7 @@ impl CacheBuster {
     /// As for [`registry::register`].
     pub fn register(&self, executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
         registry::register(executor, name, app)?;
-        self.written(executor);
+        self.after_write(executor);
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl CacheBuster {
     /// As for [`registry::unregister`].
     pub fn unregister(&self, executor: &mut impl Executor, name: &str) -> Result<()> {
         registry::unregister(executor, name)?;
-        self.written(executor);
+        self.after_write(executor);
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl CacheBuster {
     /// As for [`registry::invalidate`].
     pub fn invalidate(&self, executor: &mut impl Executor, names: &[&str]) -> Result<()> {
         registry::invalidate(executor, names)?;
-        self.written(executor);
+        self.after_write(executor);
         Ok(())
     }
 
@@ -225,7 +225,7 @@ impl CacheBuster {
     /// As for [`registry::invalidate_all`].
     pub fn invalidate_all(&self, executor: &mut impl Executor) -> Result<()> {
         registry::invalidate_all(executor)?;
-        self.written(executor);
+        self.after_write(executor);
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl CacheBuster {
     pub fn commit(&self, transaction: impl Commit) -> Result<()> {
         let committed = transaction.commit();
         // Also after an error: if the connection was lost, the commit may have succeeded.
-        self.shared.tell();
+        self.shared.poll_after_commit();
         committed
     }
 
@@ -257,13 +257,13 @@ impl CacheBuster {
     /// Returns [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the database does not
     /// answer; the versions are unknown until it does.
     pub fn notify(&self) -> Result<()> {
-        self.shared.tell();
+        self.shared.poll_after_commit();
         self.shared.snapshot().check()
     }
 
-    fn written(&self, executor: &impl Executor) {
+    fn after_write(&self, executor: &impl Executor) {
         if executor.commits() {
-            self.shared.tell();
+            self.shared.poll_after_commit();
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::listener::{ChangeListener, ListenerThread};
 use super::shared::Shared;
-use super::snapshot::{SnapshotEntry, Snapshot};
+use super::snapshot::{Snapshot, SnapshotEntry};
 use crate::engine::observer::{Look, Observer, Poller, Woken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::CheckedStore;
@@ -38,13 +38,13 @@ impl Times {
 const LONGEST_CALL: Duration = Duration::from_secs(5);
 /// The shortest interval between polls when notifications arrive in quick succession.
 /// The first notification causes a poll at once, and so does a request in this process.
-const SHORTEST_DISTANCE: Duration = Duration::from_millis(2);
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(2);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a snapshot expires, unless there is a better reason.
-const LATE: &str = "the last poll did not end in time";
+const TOO_LATE: &str = "the last poll did not end in time";
 
 /// The running threads: the refresher, and the listener's thread if there is a listener.
 /// Dropping this stops and joins them.
@@ -93,9 +93,9 @@ pub(super) fn start(
         poller,
         times,
         as_of: None,
-        seen: None,
-        told: None,
-        reason: LATE.to_owned(),
+        last_poll: None,
+        reported_commit: None,
+        reason: TOO_LATE.to_owned(),
         all: listener.is_some(),
         first: Some(sender),
         failures: 0,
@@ -103,7 +103,7 @@ pub(super) fn start(
     let mut threads = Threads { shared: shared.clone(), handles: Vec::new() };
     threads.spawn("bustard-refresher", move || refresher.run())?;
     match first.recv() {
-        Ok(looked) => looked?,
+        Ok(polled) => polled?,
         Err(_) => {
             return Err(Error::new(ErrorKind::Failed, "the thread that reads cache versions has ended"));
         }
@@ -122,10 +122,10 @@ struct Refresher {
     /// The time as of which the snapshot is current; `None` once it has expired.
     as_of: Option<Instant>,
     /// The time as of which the last poll over this connection was current.
-    seen: Option<Instant>,
+    last_poll: Option<Instant>,
     /// When a poll was requested after a commit that no snapshot contains yet. State from
     /// before this time is rejected.
-    told: Option<Instant>,
+    reported_commit: Option<Instant>,
     /// The reason that is reported if the snapshot expires.
     reason: String,
     /// Whether to read all caches, not only those that have handles.
@@ -150,9 +150,9 @@ impl Refresher {
     fn run(mut self) {
         let _closing = Closing(self.shared.clone());
         loop {
-            self.seen = None;
+            self.last_poll = None;
             let error = match self.poller.connect(self.deadline()) {
-                Ok(()) => self.attend(),
+                Ok(()) => self.poll_until_error(),
                 Err(error) => error,
             };
             if error.kind() == ErrorKind::Cancelled {
@@ -170,7 +170,7 @@ impl Refresher {
     }
 
     /// Polls until a poll fails.
-    fn attend(&mut self) -> Error {
+    fn poll_until_error(&mut self) -> Error {
         loop {
             if let Err(error) = self.round() {
                 return error;
@@ -181,38 +181,38 @@ impl Refresher {
     /// Polls once, and waits until the next poll is due.
     fn round(&mut self) -> Result<()> {
         self.expire_if_due();
-        let (ticket, telling) = self.shared.begin();
+        let (ticket, notify) = self.shared.begin_poll();
         let began = Instant::now();
-        let looked = self.look(began, telling);
-        if let Err(error) = &looked {
-            self.unseen(telling, error);
+        let polled = self.poll(began, notify);
+        if let Err(error) = &polled {
+            self.poll_failed(notify, error);
         }
-        self.shared.end(ticket);
-        looked?;
+        self.shared.end_poll(ticket);
+        polled?;
         if let Some(first) = self.first.take() {
             let _ = first.send(Ok(()));
         }
         self.poller.fold(self.deadline());
         // Spend at most half of the time on polls, however long a poll takes.
-        let earliest = began + SHORTEST_DISTANCE.max(2 * began.elapsed());
-        self.rest(began + jittered(self.times.poll_interval), earliest)
+        let earliest = began + SHORTEST_INTERVAL.max(2 * began.elapsed());
+        self.wait(began + jittered(self.times.poll_interval), earliest)
     }
 
-    fn look(&mut self, began: Instant, telling: bool) -> Result<()> {
-        if telling {
-            self.told = Some(began);
+    fn poll(&mut self, began: Instant, notify: bool) -> Result<()> {
+        if notify {
+            self.reported_commit = Some(began);
         }
         let names = if self.all { None } else { Some(self.shared.wanted()) };
         let wanted: Option<Vec<&str>> =
             names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let deadline = self.deadline();
-        let look = self.poller.look(wanted.as_deref(), telling, deadline)?;
-        self.see(look, began, names)
+        let look = self.poller.look(wanted.as_deref(), notify, deadline)?;
+        self.accept(look, began, names)
     }
 
-    fn see(&mut self, look: Look, began: Instant, wanted: Option<Vec<String>>) -> Result<()> {
+    fn accept(&mut self, look: Look, began: Instant, wanted: Option<Vec<String>>) -> Result<()> {
         self.reason = match look.age {
-            Duration::ZERO => LATE.to_owned(),
+            Duration::ZERO => TOO_LATE.to_owned(),
             Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
             age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
         };
@@ -221,13 +221,13 @@ impl Refresher {
         // waits for. Behind a pooler each poll may reach another server, so only the age
         // that the server reports counts.
         let (seen, newest) = match self.poller.is_direct() {
-            true => (self.seen, self.as_of.max(self.told)),
-            false => (None, self.told),
+            true => (self.last_poll, self.as_of.max(self.reported_commit)),
+            false => (None, self.reported_commit),
         };
         let fresh = (began.checked_sub(look.age).max(seen))
             .filter(|as_of| Some(*as_of) >= newest && *as_of + self.times.max_staleness > Instant::now());
         let Some(as_of) = fresh else {
-            self.too_old(look.caches.is_some());
+            self.reject(look.caches.is_some());
             return Ok(());
         };
         if let Some(seen) = look.caches {
@@ -241,7 +241,7 @@ impl Refresher {
             let registered = if absent { self.poller.names(self.deadline())? } else { Vec::new() };
             self.shared.publish(Snapshot { caches, wanted, registered });
         }
-        (self.as_of, self.seen, self.told) = (Some(as_of), Some(as_of), None);
+        (self.as_of, self.last_poll, self.reported_commit) = (Some(as_of), Some(as_of), None);
         if self.failures > 0 {
             log::info!("cache versions are read again");
             self.failures = 0;
@@ -251,12 +251,12 @@ impl Refresher {
 
     /// Rejects the result of a poll because it is too old. The previous snapshot stays
     /// until it expires.
-    fn too_old(&mut self, changed: bool) {
+    fn reject(&mut self, changed: bool) {
         if changed {
             // The next poll must return these changes again.
             self.poller.forget();
         }
-        match self.as_of < self.told {
+        match self.as_of < self.reported_commit {
             true => self.expire(),
             false => self.expire_if_due(),
         }
@@ -264,7 +264,7 @@ impl Refresher {
 
     /// Waits until the next poll is due: on a request, on a notification but not before
     /// `earliest`, at the latest at `next`.
-    fn rest(&mut self, mut next: Instant, earliest: Instant) -> Result<()> {
+    fn wait(&mut self, mut next: Instant, earliest: Instant) -> Result<()> {
         loop {
             let until = self.expires_at().map_or(next, |expires| next.min(expires));
             match self.poller.wait(until)? {
@@ -290,9 +290,9 @@ impl Refresher {
         error.message().clone_into(&mut self.reason);
         let next = Instant::now() + jittered(pause);
         loop {
-            let (ticket, telling) = self.shared.begin();
-            self.unseen(telling, error);
-            self.shared.end(ticket);
+            let (ticket, notify) = self.shared.begin_poll();
+            self.poll_failed(notify, error);
+            self.shared.end_poll(ticket);
             self.expire_if_due();
             if Instant::now() >= next {
                 return Ok(());
@@ -309,10 +309,10 @@ impl Refresher {
 
     /// Handles a poll that failed. If it was requested after a commit, the snapshot
     /// expires, and the next poll notifies other processes.
-    fn unseen(&mut self, telling: bool, error: &Error) {
-        if telling {
+    fn poll_failed(&mut self, notify: bool, error: &Error) {
+        if notify {
             error.message().clone_into(&mut self.reason);
-            self.shared.tell_later();
+            self.shared.notify_with_next();
             self.expire();
         }
     }
@@ -340,8 +340,8 @@ impl Refresher {
     fn expire(&mut self) {
         // The next poll must return all versions, not only the changed ones.
         self.poller.forget();
-        let known = self.as_of.take();
-        self.shared.expire(known, &self.reason);
+        let since = self.as_of.take();
+        self.shared.expire(since, &self.reason);
     }
 }
 

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
 use super::single_flight::Flights;
-use super::snapshot::{SnapshotState, Snapshot};
+use super::snapshot::{Snapshot, SnapshotState};
 use crate::engine::observer::Bell;
 use crate::store::CheckedStore;
 
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     snapshot: ArcSwap<SnapshotState>,
     bell: Arc<dyn Bell>,
     /// The number of requested polls.
-    asked: AtomicU64,
+    requested: AtomicU64,
     /// The number of requests for which a poll has begun after the request and ended,
     /// successfully or not.
     answered: AtomicU64,
@@ -39,7 +39,7 @@ pub(super) struct Shared {
     changed: Event,
     closed: AtomicBool,
     /// Whether the next poll notifies other processes.
-    telling: AtomicBool,
+    notify: AtomicBool,
     pub store: Arc<CheckedStore>,
     pub flights: Flights,
 }
@@ -50,17 +50,18 @@ pub(super) struct Ticket(u64);
 
 impl Shared {
     pub(super) fn new(bell: Arc<dyn Bell>, store: CheckedStore) -> Self {
-        let nothing = SnapshotState::Expired { since: None, why: "the database has not been polled yet".to_owned() };
+        let expired =
+            SnapshotState::Expired { since: None, why: "the database has not been polled yet".to_owned() };
         Shared {
             slots: Mutex::default(),
-            snapshot: ArcSwap::from_pointee(nothing),
+            snapshot: ArcSwap::from_pointee(expired),
             bell,
-            asked: AtomicU64::new(0),
+            requested: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             ended: Event::new(),
             changed: Event::new(),
             closed: AtomicBool::new(false),
-            telling: AtomicBool::new(false),
+            notify: AtomicBool::new(false),
             store: Arc::new(store),
             flights: Flights::default(),
         }
@@ -99,7 +100,7 @@ impl Shared {
     }
 
     /// Returns the slot of a cache, and whether it is a new one.
-    pub(super) fn want(&self, name: &str) -> (Arc<Slot>, bool) {
+    pub(super) fn slot(&self, name: &str) -> (Arc<Slot>, bool) {
         let mut slots = self.slots();
         if let Some(slot) = slots.get(name) {
             return (slot.clone(), false);
@@ -125,34 +126,34 @@ impl Shared {
     }
 
     /// Requests a poll that begins after this call, and waits until it has ended.
-    pub(super) fn look(&self) {
-        self.wait(self.ask(false));
+    pub(super) fn poll(&self) {
+        self.wait(self.request(false));
     }
 
     /// Requests a poll after a commit, and waits until it has ended. The poll notifies
     /// other processes. If it fails, the snapshot expires.
-    pub(super) fn tell(&self) {
-        let ticket = self.ask(true);
+    pub(super) fn poll_after_commit(&self) {
+        let ticket = self.request(true);
         self.wait(ticket);
     }
 
-    pub(super) fn ask(&self, tell: bool) -> Ticket {
-        if tell {
-            self.telling.store(true, Ordering::SeqCst);
+    pub(super) fn request(&self, notify: bool) -> Ticket {
+        if notify {
+            self.notify.store(true, Ordering::SeqCst);
         }
-        let ticket = Ticket(self.asked.fetch_add(1, Ordering::SeqCst) + 1);
+        let ticket = Ticket(self.requested.fetch_add(1, Ordering::SeqCst) + 1);
         self.bell.ring();
         ticket
     }
 
     fn wait(&self, ticket: Ticket) {
-        while let Some(listener) = self.not_yet(ticket) {
+        while let Some(listener) = self.pending(ticket) {
             listener.wait();
         }
     }
 
     /// Returns a listener to wait on; `None` if the poll has ended.
-    pub(super) fn not_yet(&self, ticket: Ticket) -> Option<EventListener> {
+    pub(super) fn pending(&self, ticket: Ticket) -> Option<EventListener> {
         let ended = || self.answered.load(Ordering::SeqCst) >= ticket.0;
         if ended() {
             return None;
@@ -164,20 +165,20 @@ impl Shared {
 
     /// Begins a poll: returns the last request that it answers, and whether it notifies
     /// other processes.
-    pub(super) fn begin(&self) -> (Ticket, bool) {
-        // In this order: `ask` sets `telling` before it counts the request, so `telling`
+    pub(super) fn begin_poll(&self) -> (Ticket, bool) {
+        // In this order: `request` sets `notify` before it counts the request, so `notify`
         // is set for every request that this poll answers.
-        let ticket = Ticket(self.asked.load(Ordering::SeqCst));
-        (ticket, self.telling.swap(false, Ordering::SeqCst))
+        let ticket = Ticket(self.requested.load(Ordering::SeqCst));
+        (ticket, self.notify.swap(false, Ordering::SeqCst))
     }
 
     /// Makes the next poll notify other processes, because this one has failed to.
-    pub(super) fn tell_later(&self) {
-        self.telling.store(true, Ordering::SeqCst);
+    pub(super) fn notify_with_next(&self) {
+        self.notify.store(true, Ordering::SeqCst);
     }
 
     /// Ends a poll: wakes the callers that have waited for it.
-    pub(super) fn end(&self, ticket: Ticket) {
+    pub(super) fn end_poll(&self, ticket: Ticket) {
         self.answered.fetch_max(ticket.0, Ordering::SeqCst);
         self.ended.notify(usize::MAX);
     }
@@ -186,7 +187,7 @@ impl Shared {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.expire(None, "the CacheBuster has ended");
-        self.end(Ticket(u64::MAX));
+        self.end_poll(Ticket(u64::MAX));
     }
 
     /// Replaces the snapshot and the versions in the slots.

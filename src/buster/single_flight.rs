@@ -16,7 +16,7 @@ use crate::store::EntryKey;
 
 thread_local! {
     /// The flights that this thread is computing, the innermost last.
-    static INSIDE: RefCell<Vec<Arc<Flight>>> = const { RefCell::new(Vec::new()) };
+    static COMPUTING: RefCell<Vec<Arc<Flight>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The computations in progress.
@@ -34,7 +34,7 @@ pub(super) struct Flight {
 }
 
 /// The caller's part in a computation.
-pub(super) enum Part<'f> {
+pub(super) enum FlightPart<'f> {
     Lead(Lead<'f>),
     Follow(Arc<Flight>),
     /// The computation requests its own value: waiting would never end.
@@ -43,21 +43,21 @@ pub(super) enum Part<'f> {
 
 impl Flights {
     /// Joins the computation of `key`.
-    pub(super) fn join(&self, key: &EntryKey<'_>) -> Part<'_> {
+    pub(super) fn join(&self, key: &EntryKey<'_>) -> FlightPart<'_> {
         self.join_whole(key.full())
     }
 
-    fn join_whole(&self, key: Vec<u8>) -> Part<'_> {
+    fn join_whole(&self, key: Vec<u8>) -> FlightPart<'_> {
         let mut open = self.open();
         if let Some(flight) = open.get(&key) {
-            return match flight.is_around() {
-                true => Part::Recursion,
-                false => Part::Follow(flight.clone()),
+            return match flight.is_computed_here() {
+                true => FlightPart::Recursion,
+                false => FlightPart::Follow(flight.clone()),
             };
         }
         let flight = Arc::new(Flight { landed: OnceLock::new(), ended: Event::new() });
         open.insert(key.clone(), flight.clone());
-        Part::Lead(Lead { flights: self, key, flight })
+        FlightPart::Lead(Lead { flights: self, key, flight })
     }
 
     /// Returns the number of waiters.
@@ -74,15 +74,15 @@ impl Flights {
 
 impl Flight {
     /// Returns whether this thread is computing this flight.
-    fn is_around(self: &Arc<Self>) -> bool {
+    fn is_computed_here(self: &Arc<Self>) -> bool {
         let is_inside =
             |inside: &RefCell<Vec<_>>| inside.borrow().iter().any(|flight| Arc::ptr_eq(flight, self));
-        INSIDE.try_with(is_inside).unwrap_or(false)
+        COMPUTING.try_with(is_inside).unwrap_or(false)
     }
 
     /// Waits for the leader; `None` if its computation failed.
     pub(super) fn wait(&self) -> Option<Arc<[u8]>> {
-        while let Some(listener) = self.not_yet() {
+        while let Some(listener) = self.pending() {
             listener.wait();
         }
         self.landed.get().cloned().flatten()
@@ -91,13 +91,13 @@ impl Flight {
     /// [`wait`](Self::wait) without blocking the thread.
     #[cfg(feature = "tokio")]
     pub(super) async fn wait_async(&self) -> Option<Arc<[u8]>> {
-        while let Some(listener) = self.not_yet() {
+        while let Some(listener) = self.pending() {
             listener.await;
         }
         self.landed.get().cloned().flatten()
     }
 
-    fn not_yet(&self) -> Option<EventListener> {
+    fn pending(&self) -> Option<EventListener> {
         if self.landed.get().is_some() {
             return None;
         }
@@ -115,26 +115,26 @@ pub(super) struct Lead<'f> {
 }
 
 /// Marks this thread as computing a flight until it is dropped.
-struct Inside;
+struct Computing;
 
-impl Inside {
+impl Computing {
     fn of(flight: &Arc<Flight>) -> Self {
         // Fails only while the thread ends and its locals are gone.
-        let _ = INSIDE.try_with(|inside| inside.borrow_mut().push(flight.clone()));
-        Inside
+        let _ = COMPUTING.try_with(|inside| inside.borrow_mut().push(flight.clone()));
+        Computing
     }
 }
 
-impl Drop for Inside {
+impl Drop for Computing {
     fn drop(&mut self) {
-        let _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
+        let _ = COMPUTING.try_with(|inside| inside.borrow_mut().pop());
     }
 }
 
 impl Lead<'_> {
-    /// Runs the computation. If it requests its own value, it gets `Part::Recursion`.
+    /// Runs the computation. If it requests its own value, it gets `FlightPart::Recursion`.
     pub(super) fn compute<R>(&self, computation: impl FnOnce() -> R) -> R {
-        let _inside = Inside::of(&self.flight);
+        let _inside = Computing::of(&self.flight);
         computation()
     }
 
@@ -167,12 +167,14 @@ mod tests {
     #[test]
     fn followers_get_what_the_leader_lands_with() {
         let flights = Flights::default();
-        let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
-        assert!(matches!(flights.join_whole(b"other".to_vec()), Part::Lead(_)));
+        let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
+            panic!("there is no leader yet")
+        };
+        assert!(matches!(flights.join_whole(b"other".to_vec()), FlightPart::Lead(_)));
         std::thread::scope(|scope| {
             let followers: Vec<_> = (0..4)
                 .map(|_| {
-                    let Part::Follow(flight) =
+                    let FlightPart::Follow(flight) =
                         scope.spawn(|| flights.join_whole(b"k".to_vec())).join().unwrap()
                     else {
                         panic!("there is a leader")
@@ -185,15 +187,22 @@ mod tests {
                 assert_eq!(follower.join().unwrap().as_deref(), Some(&b"value"[..]));
             }
         });
-        assert!(matches!(flights.join_whole(b"k".to_vec()), Part::Lead(_)), "the next caller computes again");
+        assert!(
+            matches!(flights.join_whole(b"k".to_vec()), FlightPart::Lead(_)),
+            "the next caller computes again"
+        );
     }
 
     #[test]
     fn waiters_go_on_after_a_leader_panics() {
         let flights = Flights::default();
         std::thread::scope(|scope| {
-            let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
-            let Part::Follow(flight) = flights.join_whole(b"k".to_vec()) else { panic!("there is a leader") };
+            let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
+                panic!("there is no leader yet")
+            };
+            let FlightPart::Follow(flight) = flights.join_whole(b"k".to_vec()) else {
+                panic!("there is a leader")
+            };
             let leader = scope.spawn(move || {
                 let _lead = lead;
                 panic!("the computation fails");
@@ -206,12 +215,19 @@ mod tests {
     #[test]
     fn a_leader_does_not_wait_for_itself() {
         let flights = Flights::default();
-        let Part::Lead(lead) = flights.join_whole(b"k".to_vec()) else { panic!("there is no leader yet") };
-        let Part::Lead(other) = flights.join_whole(b"other".to_vec()) else { panic!("there is no leader yet") };
+        let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
+            panic!("there is no leader yet")
+        };
+        let FlightPart::Lead(other) = flights.join_whole(b"other".to_vec()) else {
+            panic!("there is no leader yet")
+        };
         let asked = || flights.join_whole(b"k".to_vec());
-        assert!(matches!(lead.compute(asked), Part::Recursion));
-        assert!(matches!(lead.compute(|| other.compute(asked)), Part::Recursion));
-        assert!(matches!(other.compute(asked), Part::Follow(_)));
-        assert!(matches!(asked(), Part::Follow(_)), "the leader has stopped computing, but the flight has not ended");
+        assert!(matches!(lead.compute(asked), FlightPart::Recursion));
+        assert!(matches!(lead.compute(|| other.compute(asked)), FlightPart::Recursion));
+        assert!(matches!(other.compute(asked), FlightPart::Follow(_)));
+        assert!(
+            matches!(asked(), FlightPart::Follow(_)),
+            "the leader has stopped computing, but the flight has not ended"
+        );
     }
 }

@@ -71,7 +71,7 @@ impl SnapshotState {
 
     /// Returns the number of a cache's version; 0 if it is unknown.
     pub(super) fn version(&self, name: &str) -> i64 {
-        self.get(name).map_or(0, |known| known.version.get())
+        self.get(name).map_or(0, |entry| entry.version.get())
     }
 
     fn current(&self) -> Result<&Snapshot> {

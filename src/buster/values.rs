@@ -12,12 +12,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::shared::Shared;
-use super::single_flight::Part;
+use super::single_flight::FlightPart;
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::registry::identity;
-use crate::store::{EntryKey, CheckedStore};
+use crate::store::{CheckedStore, EntryKey};
 
 /// Values of one type, stored as JSON under the version of a cache.
 ///
@@ -161,9 +161,9 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             return Ok(value);
         }
         let lead = match self.shared.flights.join(&filing.key()) {
-            Part::Lead(lead) => Some(lead),
-            Part::Recursion => return load(),
-            Part::Follow(flight) => match flight.wait().and_then(|bytes| decode(&bytes)) {
+            FlightPart::Lead(lead) => Some(lead),
+            FlightPart::Recursion => return load(),
+            FlightPart::Follow(flight) => match flight.wait().and_then(|bytes| decode(&bytes)) {
                 Some(value) => return Ok(value),
                 // The leader failed. Waiters compute concurrently: in turn, each would
                 // wait for a database that is down.

@@ -102,7 +102,9 @@ impl Graph {
         let mut found = HashSet::from([node]);
         let mut open = vec![node];
         while let Some(next) = open.pop() {
-            open.extend(self.dependencies(next).iter().copied().filter(|dependency| found.insert(*dependency)));
+            open.extend(
+                self.dependencies(next).iter().copied().filter(|dependency| found.insert(*dependency)),
+            );
         }
         found
     }

@@ -149,7 +149,10 @@ fn dependencies_of_a_migration() {
     let apps = [plain("bustard", [1]), app("a", dependents), plain("b", [1, 2])];
     let graph = Graph::new(&apps, &HashSet::new()).expect("there is an order");
     assert_eq!(graph.dependencies((1, 0)), [(0, 0)]);
-    assert_eq!(HashSet::from_iter(graph.dependencies((1, 1)).iter().copied()), HashSet::from([(1, 0), (2, 0)]));
+    assert_eq!(
+        HashSet::from_iter(graph.dependencies((1, 1)).iter().copied()),
+        HashSet::from([(1, 0), (2, 0)])
+    );
     assert_eq!(graph.with_dependencies((1, 1)), HashSet::from([(0, 0), (1, 0), (1, 1), (2, 0)]));
 }
 
@@ -171,7 +174,10 @@ fn missing_dependencies_are_named_with_their_dependents() {
         ]
     );
     let near = [app("ban", [(1, Migration::new().depends_on("bans", 1))]), plain("forum", [1])];
-    assert!(problems(&near)[0].ends_with("help: the apps of this run are ban, forum"), "an app is not suggested to itself");
+    assert!(
+        problems(&near)[0].ends_with("help: the apps of this run are ban, forum"),
+        "an app is not suggested to itself"
+    );
     let itself = [app("a", [(1, Migration::new().depends_on_app("a"))])];
     assert!(
         problems(&itself)[0]

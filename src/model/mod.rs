@@ -15,7 +15,7 @@ mod operation;
 
 pub(crate) use crate::sql::Which;
 pub use app::{App, embedded_app};
-pub(crate) use app::{BUSTARD, LoadedApp, LoadedMigration, AppSource};
+pub(crate) use app::{AppSource, BUSTARD, LoadedApp, LoadedMigration};
 pub use cache_version::CacheVersion;
 pub(crate) use cache_version::Identity;
 pub use embedded::{Builds, Built, File};

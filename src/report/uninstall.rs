@@ -60,7 +60,7 @@ pub struct UninstallPlan {
     /// The tables that are dropped.
     pub tables: Vec<DroppedTable>,
     /// What else is dropped, a line each: `column thread.pinned`, `view active_ban`; and
-    /// `whatever the function fill slugs drops`, since nobody knows before it runs.
+    /// `objects dropped by the function fill slugs`, since nobody knows before it runs.
     pub drops: Vec<String>,
     /// Foreign keys from tables of other apps onto tables that are dropped.
     pub foreign_keys: Vec<ForeignKey>,

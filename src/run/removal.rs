@@ -251,7 +251,7 @@ impl Removal {
                     effects.read(&schema.sql(dialect).unwrap_or_default());
                 }
                 Operation::Function(function) => {
-                    effects.unseen(&format!("the function {}", function.label()));
+                    effects.unknown(&format!("the function {}", function.label()));
                 }
                 // A cache holds nothing that would be missed.
                 Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {}

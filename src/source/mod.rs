@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
-    App, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, AppSource, Prefix,
+    App, AppSource, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Prefix,
 };
 use crate::sql::{Dialect, Text, names};
 use directory::Found;

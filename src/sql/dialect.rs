@@ -32,8 +32,7 @@ pub trait Dialect: fmt::Debug + Sync {
     /// The name of its shell: `psql`.
     fn shell(&self) -> &'static str;
 
-    /// Decides whether a migration can contain the statement, by the rules of this engine
-    ///.
+    /// Decides whether a migration can contain the statement, by this engine's rules only.
     #[cfg(feature = "_sql")]
     fn refuse(&self, unit: &Unit<'_>) -> Admission;
 

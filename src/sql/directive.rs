@@ -317,7 +317,12 @@ mod tests {
     fn invalid_directives_are_placed_and_explained() {
         for (comment, at, message, help) in [
             ("-- bustard:", 11, "empty", "register cache"),
-            ("-- bustard: registr cache x", 12, "`registr cache x` is not a directive", "register cache NAME"),
+            (
+                "-- bustard: registr cache x",
+                12,
+                "`registr cache x` is not a directive",
+                "register cache NAME",
+            ),
             ("-- bustard: register bans", 12, "is not a directive", "register cache NAME"),
             ("-- bustard: depend on forum", 12, "is not a directive", "depends on APP"),
             ("-- bustard: depends forum", 12, "is not a directive", "depends on APP"),

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::TableName;
-use super::lexer::{self, Kind};
+use super::lexer::{self, TokenKind};
 use super::split::{self, Piece, Unit};
 use super::syntax::Syntax;
 
@@ -63,7 +63,7 @@ impl Effects {
     pub(crate) fn read(&mut self, sql: &str) {
         let (tokens, unended) = lexer::lex(sql, self.syntax);
         if unended.is_some() {
-            self.unseen("SQL that only the database can read");
+            self.unknown("SQL that Bustard cannot parse");
         }
         for piece in split::split(sql, &tokens, self.syntax) {
             if let Piece::Statement(unit) = piece {
@@ -74,8 +74,8 @@ impl Effects {
     }
 
     /// Adds a step that runs next and whose effects are unknown.
-    pub(crate) fn unseen(&mut self, what: &str) {
-        self.others.push(format!("whatever {what} drops"));
+    pub(crate) fn unknown(&mut self, what: &str) {
+        self.others.push(format!("objects dropped by {what}"));
     }
 
     /// Returns the tables that are dropped.
@@ -238,10 +238,10 @@ impl StatementReader<'_, '_> {
         let token = self.unit.token(self.at);
         let Syntax { foreign_quotes, folds_quoted_names, .. } = *self.syntax;
         let part = match (self.unit.kind(self.at)?, token.chars().next()?) {
-            (Kind::Word, _) => token.to_ascii_lowercase(),
-            (Kind::Other, '"') => within(token).replace("\"\"", "\""),
-            (Kind::Other, '`') if foreign_quotes => within(token).replace("``", "`"),
-            (Kind::Other, '[') if foreign_quotes => within(token).to_owned(),
+            (TokenKind::Word, _) => token.to_ascii_lowercase(),
+            (TokenKind::Other, '"') => within(token).replace("\"\"", "\""),
+            (TokenKind::Other, '`') if foreign_quotes => within(token).replace("``", "`"),
+            (TokenKind::Other, '[') if foreign_quotes => within(token).to_owned(),
             _ => return None,
         };
         self.at += 1;
@@ -250,7 +250,7 @@ impl StatementReader<'_, '_> {
 
     fn parts(&mut self) -> Option<Vec<String>> {
         let mut parts = vec![self.part()?];
-        while self.unit.kind(self.at) == Some(Kind::Period) {
+        while self.unit.kind(self.at) == Some(TokenKind::Period) {
             self.at += 1;
             parts.extend(self.part());
         }
@@ -269,7 +269,7 @@ impl StatementReader<'_, '_> {
         let mut names = Vec::new();
         while let Some(name) = self.name() {
             names.push(name);
-            if self.unit.kind(self.at) == Some(Kind::Open) {
+            if self.unit.kind(self.at) == Some(TokenKind::Open) {
                 self.skip_parentheses();
             }
             if !self.symbol(",") {
@@ -284,8 +284,8 @@ impl StatementReader<'_, '_> {
         while let Some(kind) = self.unit.kind(self.at) {
             self.at += 1;
             match kind {
-                Kind::Open => depth += 1,
-                Kind::Close => depth -= 1,
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth -= 1,
                 _ => {}
             }
             if depth == 0 {
@@ -297,7 +297,7 @@ impl StatementReader<'_, '_> {
     /// Skips past the next comma that is not in parentheses.
     fn skip_to_comma(&mut self) -> bool {
         while let Some(kind) = self.unit.kind(self.at) {
-            if kind == Kind::Open {
+            if kind == TokenKind::Open {
                 self.skip_parentheses();
             } else if self.symbol(",") {
                 return true;
@@ -395,7 +395,7 @@ mod tests {
             assert_eq!(effects(sql, POSTGRES).others(), expected, "{sql}");
         }
         let odd = "SET standard_conforming_strings = off; SELECT 'it\\'s'; DROP TABLE a";
-        assert_eq!(effects(odd, POSTGRES).others(), ["whatever SQL that only the database can read drops"]);
+        assert_eq!(effects(odd, POSTGRES).others(), ["objects dropped by SQL that Bustard cannot parse"]);
         let schemas = effects("DROP SCHEMA a; DROP SCHEMA b, \"C\" CASCADE", POSTGRES);
         assert_eq!(schemas.schemas(), ["b", "C"]);
         assert_eq!(schemas.others(), ["schema a", "schema b", "schema \"C\""]);

@@ -15,13 +15,13 @@ use super::syntax::Syntax;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
-    pub kind: Kind,
+    pub kind: TokenKind,
     pub start: usize,
     pub end: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     /// White space and block comments.
     Blank,
     LineComment,
@@ -63,7 +63,8 @@ pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) 
             let start = cursor.offset;
             cursor.advance(theirs.span.end);
             let kind = kind(&theirs.token);
-            let too_far = if kind == Kind::Other { goes_too_far(part, start, cursor.offset) } else { None };
+            let too_far =
+                if kind == TokenKind::Other { goes_too_far(part, start, cursor.offset) } else { None };
             let end = too_far.unwrap_or(cursor.offset);
             if end > sure {
                 cursor.offset = start;
@@ -84,7 +85,7 @@ pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) 
         } else if result.is_err() {
             match scan(&text[at..], syntax) {
                 Ok(length) => {
-                    let kind = if text[at..].starts_with("/*") { Kind::Blank } else { Kind::Other };
+                    let kind = if text[at..].starts_with("/*") { TokenKind::Blank } else { TokenKind::Other };
                     tokens.push(Token { kind, start: at, end: at + length });
                     at += length;
                 }
@@ -95,17 +96,17 @@ pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) 
     (tokens, None)
 }
 
-fn kind(token: &Theirs) -> Kind {
+fn kind(token: &Theirs) -> TokenKind {
     match token {
-        Theirs::Whitespace(Whitespace::SingleLineComment { .. }) => Kind::LineComment,
-        Theirs::Whitespace(_) => Kind::Blank,
-        Theirs::Word(word) if word.quote_style.is_none() => Kind::Word,
-        Theirs::SemiColon => Kind::Semicolon,
-        Theirs::LParen => Kind::Open,
-        Theirs::RParen => Kind::Close,
-        Theirs::Period => Kind::Period,
-        Theirs::Backslash => Kind::Backslash,
-        _ => Kind::Other,
+        Theirs::Whitespace(Whitespace::SingleLineComment { .. }) => TokenKind::LineComment,
+        Theirs::Whitespace(_) => TokenKind::Blank,
+        Theirs::Word(word) if word.quote_style.is_none() => TokenKind::Word,
+        Theirs::SemiColon => TokenKind::Semicolon,
+        Theirs::LParen => TokenKind::Open,
+        Theirs::RParen => TokenKind::Close,
+        Theirs::Period => TokenKind::Period,
+        Theirs::Backslash => TokenKind::Backslash,
+        _ => TokenKind::Other,
     }
 }
 
@@ -157,10 +158,10 @@ mod tests {
     use crate::engine::dialects::{POSTGRES, SQLITE};
     use crate::sql::Dialect;
 
-    fn texts<'t>(text: &'t str, dialect: &dyn Dialect) -> Vec<(Kind, &'t str)> {
+    fn texts<'t>(text: &'t str, dialect: &dyn Dialect) -> Vec<(TokenKind, &'t str)> {
         let (tokens, unended) = lex(text, dialect.syntax());
         assert_eq!(unended, None, "{text}");
-        (tokens.into_iter().filter(|t| t.kind != Kind::Blank).map(|t| (t.kind, &text[t.start..t.end])))
+        (tokens.into_iter().filter(|t| t.kind != TokenKind::Blank).map(|t| (t.kind, &text[t.start..t.end])))
             .collect()
     }
 
@@ -168,8 +169,10 @@ mod tests {
     fn comments_win_over_operators() {
         for text in ["a ||-- it's\nb", "a ->>--it's\nb", "a #-- it's\nb", "a >--it's\nb"] {
             for engine in [POSTGRES, SQLITE] {
-                let comments =
-                    texts(text, engine).into_iter().filter(|(kind, _)| *kind == Kind::LineComment).count();
+                let comments = texts(text, engine)
+                    .into_iter()
+                    .filter(|(kind, _)| *kind == TokenKind::LineComment)
+                    .count();
                 assert_eq!(comments, 1, "{text}");
             }
         }
@@ -185,12 +188,12 @@ mod tests {
             (r"E'\uD83D\uDE00' x", r"E'\uD83D\uDE00'"),
             (r"U&'d!0061\z' x", r"U&'d!0061\z'"),
         ] {
-            assert_eq!(texts(text, POSTGRES), [(Kind::Other, expected), (Kind::Word, "x")]);
+            assert_eq!(texts(text, POSTGRES), [(TokenKind::Other, expected), (TokenKind::Word, "x")]);
         }
         for text in ["(r)._x", "a |& b", "1_ x", "a ._b"] {
             texts(text, POSTGRES);
         }
-        assert_eq!(texts("a /* open", SQLITE), [(Kind::Word, "a")]);
+        assert_eq!(texts("a /* open", SQLITE), [(TokenKind::Word, "a")]);
     }
 
     #[test]

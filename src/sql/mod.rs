@@ -49,6 +49,7 @@ pub(crate) use which::Which;
 /// Returns the tokens of a text verbatim, without white space and comments.
 #[cfg(feature = "testing")]
 pub(crate) fn tokens<'t>(text: &'t str, syntax: &Syntax) -> impl Iterator<Item = &'t str> + use<'t> {
-    let visible = |token: &lexer::Token| !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment);
+    let visible =
+        |token: &lexer::Token| !matches!(token.kind, lexer::TokenKind::Blank | lexer::TokenKind::LineComment);
     lexer::lex(text, syntax).0.into_iter().filter(visible).map(|token| &text[token.start..token.end])
 }

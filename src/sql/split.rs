@@ -8,7 +8,7 @@
 //! `sqlite3_complete`.
 
 use super::directive;
-use super::lexer::{Kind, Token};
+use super::lexer::{Token, TokenKind};
 use super::syntax::{Semicolons, Shell, Syntax};
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl<'a> Unit<'a> {
         self.tokens.len()
     }
 
-    pub(crate) fn kind(&self, n: usize) -> Option<Kind> {
+    pub(crate) fn kind(&self, n: usize) -> Option<TokenKind> {
         self.tokens.get(n).map(|token| token.kind)
     }
 
@@ -58,7 +58,7 @@ impl<'a> Unit<'a> {
 
     /// Returns whether the token is this keyword.
     pub(crate) fn is(&self, n: usize, keyword: &str) -> bool {
-        self.kind(n) == Some(Kind::Word) && self.token(n).eq_ignore_ascii_case(keyword)
+        self.kind(n) == Some(TokenKind::Word) && self.token(n).eq_ignore_ascii_case(keyword)
     }
 
     /// Returns whether the statement starts with these keywords; `|` separates alternatives.
@@ -69,7 +69,7 @@ impl<'a> Unit<'a> {
             .all(|(n, choices)| choices.split('|').any(|keyword| self.is(n, keyword)))
     }
 
-    fn last_is(&self, back: usize, kind: Kind) -> bool {
+    fn last_is(&self, back: usize, kind: TokenKind) -> bool {
         self.tokens.len().checked_sub(back).and_then(|n| self.kind(n)) == Some(kind)
     }
 }
@@ -86,13 +86,14 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
         }
         Nesting::default()
     };
-    let silent =
-        |token: &Token| matches!(token.kind, Kind::Blank | Kind::LineComment) && !is_directive(text, token);
+    let silent = |token: &Token| {
+        matches!(token.kind, TokenKind::Blank | TokenKind::LineComment) && !is_directive(text, token)
+    };
     for token in tokens.iter().filter(|token| !silent(token)) {
         if token.start < skip_to {
             continue;
         }
-        if token.kind == Kind::LineComment {
+        if token.kind == TokenKind::LineComment {
             let inside = unit.tokens.first().map(|first| first.start);
             pieces.push(Piece::Directive { comment: *token, inside });
         } else if for_a_shell(token.kind, &unit, syntax) {
@@ -100,7 +101,7 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
             nesting = finish(&mut unit, &mut pieces);
             pieces.push(Piece::ShellCommand(token.start));
             skip_to = text[token.start..].find('\n').map_or(text.len(), |at| token.start + at);
-        } else if token.kind == Kind::Semicolon && nesting.ends_statement(&unit, syntax) {
+        } else if token.kind == TokenKind::Semicolon && nesting.ends_statement(&unit, syntax) {
             nesting = finish(&mut unit, &mut pieces);
         } else {
             unit.tokens.push(*token);
@@ -112,13 +113,13 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
 }
 
 fn is_directive(text: &str, token: &Token) -> bool {
-    token.kind == Kind::LineComment && directive::found_in(&text[token.start..token.end])
+    token.kind == TokenKind::LineComment && directive::found_in(&text[token.start..token.end])
 }
 
-fn for_a_shell(kind: Kind, unit: &Unit<'_>, syntax: &Syntax) -> bool {
+fn for_a_shell(kind: TokenKind, unit: &Unit<'_>, syntax: &Syntax) -> bool {
     match syntax.shell {
-        Shell::Backslash => kind == Kind::Backslash,
-        Shell::FullStop => kind == Kind::Period && unit.tokens.is_empty(),
+        Shell::Backslash => kind == TokenKind::Backslash,
+        Shell::FullStop => kind == TokenKind::Period && unit.tokens.is_empty(),
     }
 }
 
@@ -135,9 +136,9 @@ impl Nesting {
     fn enter(&mut self, unit: &Unit<'_>) {
         let last = unit.len() - 1;
         match unit.kind(last) {
-            Some(Kind::Open) => self.parentheses += 1,
-            Some(Kind::Close) => self.parentheses = self.parentheses.saturating_sub(1),
-            Some(Kind::Word) if self.parentheses == 0 && last > 0 => self.enter_word(unit, last),
+            Some(TokenKind::Open) => self.parentheses += 1,
+            Some(TokenKind::Close) => self.parentheses = self.parentheses.saturating_sub(1),
+            Some(TokenKind::Word) if self.parentheses == 0 && last > 0 => self.enter_word(unit, last),
             _ => {}
         }
     }
@@ -148,7 +149,7 @@ impl Nesting {
             if unit.is(last, "ATOMIC") && unit.is(before, "BEGIN") && creates_routine(unit) {
                 self.blocks = 1;
             }
-        } else if unit.kind(before) == Some(Kind::Period) || unit.is(before, "AS") {
+        } else if unit.kind(before) == Some(TokenKind::Period) || unit.is(before, "AS") {
             // A column's name or label.
         } else if unit.is(last, "CASE") {
             self.blocks += 1;
@@ -162,7 +163,7 @@ impl Nesting {
         match syntax.semicolons {
             Semicolons::ParenthesesAndBlocks => self.parentheses == 0 && self.blocks == 0,
             Semicolons::Triggers if creates_trigger(unit) => {
-                unit.is(unit.len().saturating_sub(1), "END") && unit.last_is(2, Kind::Semicolon)
+                unit.is(unit.len().saturating_sub(1), "END") && unit.last_is(2, TokenKind::Semicolon)
             }
             Semicolons::Triggers => true,
         }

@@ -36,7 +36,10 @@ impl TableName {
                 Some(',') => at += 1,
                 Some(_) => {
                     let word = text[at..].split_whitespace().next().unwrap_or_default();
-                    return Err((at, format!("`{word}` is unexpected here: a comma goes between two tables")));
+                    return Err((
+                        at,
+                        format!("`{word}` is unexpected here: a comma goes between two tables"),
+                    ));
                 }
             }
         }

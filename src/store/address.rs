@@ -15,24 +15,24 @@ use crate::error::{Error, Result};
 
 /// The address of a server.
 #[derive(Debug)]
-pub(super) struct Address {
-    place: Place,
+pub(super) struct StoreAddress {
+    endpoint: Endpoint,
     names: Arc<Names>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Endpoint {
     Tcp(String, u16),
     Unix(PathBuf),
 }
 
-impl Address {
+impl StoreAddress {
     pub(super) fn tcp(host: impl Into<String>, port: u16) -> Self {
-        Address { place: Place::Tcp(host.into(), port), names: Arc::default() }
+        StoreAddress { endpoint: Endpoint::Tcp(host.into(), port), names: Arc::default() }
     }
 
     pub(super) fn unix(path: impl Into<PathBuf>) -> Self {
-        Address { place: Place::Unix(path.into()), names: Arc::default() }
+        StoreAddress { endpoint: Endpoint::Unix(path.into()), names: Arc::default() }
     }
 
     /// Parses `host`, `host:port`, `[address]:port` and `unix:/path`.
@@ -40,32 +40,36 @@ impl Address {
         if let Some(path) = location.strip_prefix("unix:") {
             return match path.strip_prefix("//").unwrap_or(path) {
                 "" => Err(invalid("it has no path")),
-                path => Ok(Address::unix(path)),
+                path => Ok(StoreAddress::unix(path)),
             };
         }
         if location.contains(|c: char| c.is_whitespace() || c.is_control() || "/@".contains(c)) {
             return Err(invalid("it is neither HOST:PORT nor unix:PATH"));
         }
         if location.parse::<IpAddr>().is_ok() {
-            return Ok(Address::tcp(location, default_port));
+            return Ok(StoreAddress::tcp(location, default_port));
         }
         let (host, port) = match location.rsplit_once(':') {
-            Some((host, port)) => {
-                (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(|| invalid("its port is not a number from 1 to 65535"))?)
-            }
+            Some((host, port)) => (
+                host,
+                port.parse()
+                    .ok()
+                    .filter(|port| *port > 0)
+                    .ok_or_else(|| invalid("its port is not a number from 1 to 65535"))?,
+            ),
             None => (location, default_port),
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() {
             return Err(invalid("it has no host"));
         }
-        Ok(Address::tcp(host, port))
+        Ok(StoreAddress::tcp(host, port))
     }
 
     /// Opens a new connection.
     pub(super) fn connect(&self, deadline: Instant) -> io::Result<Stream> {
-        match &self.place {
-            Place::Tcp(host, port) => {
+        match &self.endpoint {
+            Endpoint::Tcp(host, port) => {
                 let addresses = match host.parse() {
                     Ok(address) => vec![SocketAddr::new(address, *port)],
                     Err(_) => self.names.look_up(host, *port, deadline)?,
@@ -84,7 +88,7 @@ impl Address {
                 Ok(Stream::Tcp(stream))
             }
             #[cfg(unix)]
-            Place::Unix(path) => {
+            Endpoint::Unix(path) => {
                 use socket2::{Domain, SockAddr, Socket, Type};
 
                 let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -94,19 +98,19 @@ impl Address {
                 Ok(Stream::Unix(socket.into()))
             }
             #[cfg(not(unix))]
-            Place::Unix(_) => {
+            Endpoint::Unix(_) => {
                 Err(io::Error::new(io::ErrorKind::Unsupported, "this platform has no Unix sockets"))
             }
         }
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Place::Tcp(host, port) => write!(f, "{host}:{port}"),
-            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+        match &self.endpoint {
+            Endpoint::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Endpoint::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -183,11 +187,11 @@ mod tests {
             ("unix:/run/m.sock", "unix:/run/m.sock"),
             ("unix:///run/m.sock", "unix:/run/m.sock"),
         ] {
-            assert_eq!(Address::parse(location, 7).unwrap().to_string(), shown, "{location}");
+            assert_eq!(StoreAddress::parse(location, 7).unwrap().to_string(), shown, "{location}");
         }
         for wrong in ["", ":1", "h:", "h:0", "h:70000", "h:x", "unix:", "a b:1", "u:secret@h:1", "http://h/"]
         {
-            let error = Address::parse(wrong, 7).unwrap_err().to_string();
+            let error = StoreAddress::parse(wrong, 7).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
     }
@@ -195,7 +199,7 @@ mod tests {
     #[test]
     fn names_are_looked_up_by_many_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = Address::tcp("localhost", listener.local_addr().unwrap().port());
+        let address = StoreAddress::tcp("localhost", listener.local_addr().unwrap().port());
         let deadline = Instant::now() + Duration::from_secs(60);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -209,8 +213,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let path = std::env::temp_dir().join("bustard-no-such-socket");
-        for address in [Address::tcp("localhost", port), Address::tcp("127.0.0.1", port), Address::unix(path)]
-        {
+        for address in [
+            StoreAddress::tcp("localhost", port),
+            StoreAddress::tcp("127.0.0.1", port),
+            StoreAddress::unix(path),
+        ] {
             let error = address.connect(Instant::now()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         }
@@ -225,7 +232,7 @@ mod tests {
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
         socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
         socket.listen(0).unwrap();
-        let address = Address::unix(&path);
+        let address = StoreAddress::unix(&path);
         let mut held = Vec::new();
         let error = loop {
             match address.connect(Instant::now() + Duration::from_millis(50)) {

@@ -110,7 +110,10 @@ mod tests {
             prefixes(aliases).get(alias).unwrap_err().advice().map(ToString::to_string)
         };
         assert_eq!(help(&["default", "x"], "defualt").as_deref(), Some("did you mean `default`?"));
-        assert_eq!(help(&["default", "x"], "sessions").as_deref(), Some("the configured stores are `default`, `x`"));
+        assert_eq!(
+            help(&["default", "x"], "sessions").as_deref(),
+            Some("the configured stores are `default`, `x`")
+        );
         assert_eq!(help(&[], "x").as_deref(), Some("no store is configured: add a section [stores.NAME]"));
     }
 }

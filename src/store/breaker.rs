@@ -14,10 +14,10 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The circuit breaker of one server. The caller passes the time, on the monotonic clock.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct Breaker(Mutex<BreakerState>);
 
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum BreakerState {
     /// The server answers.
     #[default]
     Closed,
@@ -47,17 +47,17 @@ impl Breaker {
     pub(super) fn pass(&self, now: Instant) -> Option<Pass<'_>> {
         let mut state = self.state();
         let trial = match *state {
-            State::Closed => false,
-            State::Open { until, next } if until <= now => {
-                *state = State::Trying { next };
+            BreakerState::Closed => false,
+            BreakerState::Open { until, next } if until <= now => {
+                *state = BreakerState::Trying { next };
                 true
             }
-            State::Open { .. } | State::Trying { .. } => return None,
+            BreakerState::Open { .. } | BreakerState::Trying { .. } => return None,
         };
         Some(Pass { breaker: self, trial })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,7 +69,7 @@ impl Pass<'_> {
             // A late answer does not end a pause that another call's failure began.
             return None;
         }
-        *self.breaker.state() = State::Closed;
+        *self.breaker.state() = BreakerState::Closed;
         Some(Transition::Recovered)
     }
 
@@ -84,12 +84,12 @@ impl Breaker {
     fn fail(&self, trial: bool, now: Instant) -> Option<Transition> {
         let mut state = self.state();
         let (pause, change) = match *state {
-            State::Closed => (SHORTEST, Some(Transition::Failed)),
-            State::Trying { next } if trial => (next, None),
+            BreakerState::Closed => (SHORTEST, Some(Transition::Failed)),
+            BreakerState::Trying { next } if trial => (next, None),
             // The failure of another call has already been counted.
-            State::Open { .. } | State::Trying { .. } => return None,
+            BreakerState::Open { .. } | BreakerState::Trying { .. } => return None,
         };
-        *state = State::Open { until: now + jittered(pause), next: (pause * 2).min(LONGEST) };
+        *state = BreakerState::Open { until: now + jittered(pause), next: (pause * 2).min(LONGEST) };
         change
     }
 }

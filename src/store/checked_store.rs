@@ -71,9 +71,9 @@ mod tests {
 
     /// A store that a test can inspect; it fails while it is `None`.
     #[derive(Clone, Debug)]
-    struct Open(Arc<Mutex<Option<Entries>>>);
+    struct OpenStore(Arc<Mutex<Option<Entries>>>);
 
-    impl Store for Open {
+    impl Store for OpenStore {
         fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
             match &*self.0.lock().unwrap() {
                 Some(entries) => Ok(entries.get(key).cloned()),
@@ -90,8 +90,8 @@ mod tests {
         }
     }
 
-    fn store() -> (CheckedStore, Open) {
-        let store = Open(Arc::new(Mutex::new(Some(HashMap::new()))));
+    fn checked_store() -> (CheckedStore, OpenStore) {
+        let store = OpenStore(Arc::new(Mutex::new(Some(HashMap::new()))));
         (CheckedStore { store: Box::new(store.clone()), prefix: "p:".to_owned() }, store)
     }
 
@@ -101,7 +101,7 @@ mod tests {
 
     /// Returns whether a value is found only under its own key, with keys made by `key`.
     fn tells_apart(key: fn(i64, &'static [u8]) -> EntryKey<'static>) -> bool {
-        let (store, _) = store();
+        let (store, _) = checked_store();
         store.set(&key(1, b"a"), b"value");
         let found = store.get(&key(1, b"a"));
         let others = [key(2, b"a"), key(1, b"b")].map(|other| store.get(&other));
@@ -118,20 +118,20 @@ mod tests {
 
     #[test]
     fn an_entry_under_another_key_is_a_miss() {
-        let (store, store) = store();
-        store.set(&key(1, b"a"), b"value");
+        let (checked, store) = checked_store();
+        checked.set(&key(1, b"a"), b"value");
         // As after a hash collision, or a wrong answer of the server.
         let entry = store.0.lock().unwrap().as_mut().unwrap().drain().next().unwrap().1;
         store.set(&key(2, b"a").stored("p:"), &entry).unwrap();
-        assert_eq!(store.get(&key(2, b"a")), None);
+        assert_eq!(checked.get(&key(2, b"a")), None);
     }
 
     #[test]
     fn a_store_that_fails_has_nothing() {
-        let (store, store) = store();
+        let (checked, store) = checked_store();
         *store.0.lock().unwrap() = None;
-        store.set(&key(1, b"a"), b"value");
-        assert_eq!(store.get(&key(1, b"a")), None);
+        checked.set(&key(1, b"a"), b"value");
+        assert_eq!(checked.get(&key(1, b"a")), None);
     }
 
     #[test]
@@ -140,6 +140,6 @@ mod tests {
         store.set(&key(1, b"a"), b"");
         assert_eq!(store.get(&key(1, b"a")), Some(Vec::new()));
         #[cfg(feature = "tokio")]
-        assert!(store.is_local() && !CheckedStore::new(Box::new(self::store().1)).is_local());
+        assert!(store.is_local() && !CheckedStore::new(Box::new(checked_store().1)).is_local());
     }
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher13;
 
-use super::address::Address;
-use super::deadline_stream::{LONGEST, DeadlineStream, server_message};
-use super::server::{Connection, Server};
+use super::address::StoreAddress;
+use super::deadline_stream::{DeadlineStream, LONGEST, server_message};
+use super::server::{ServerConnection, StoreServer};
 use super::{Store, key};
 use crate::error::Result;
 
@@ -24,7 +24,7 @@ const LONGEST_LINE: u64 = 1024;
 /// Values on one or several Memcached servers.
 pub(super) struct MemcachedStore {
     /// The servers, each with the hash of its address.
-    servers: Vec<(u64, Server<BufReader<DeadlineStream>>)>,
+    servers: Vec<(u64, StoreServer<BufReader<DeadlineStream>>)>,
     /// In seconds, at most 30 days: Memcached reads a larger number as a date.
     ttl: u64,
 }
@@ -38,8 +38,8 @@ impl MemcachedStore {
     ) -> Result<Self> {
         let servers = (locations.into_iter())
             .map(|location| {
-                let address = Address::parse(location, PORT)?;
-                Ok((hash(0, &address.to_string()), Server::new("Memcached", address, timeout)))
+                let address = StoreAddress::parse(location, PORT)?;
+                Ok((hash(0, &address.to_string()), StoreServer::new("Memcached", address, timeout)))
             })
             .collect::<Result<_>>()?;
         let ttl = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
@@ -87,7 +87,7 @@ impl Store for MemcachedStore {
     }
 }
 
-impl Connection for BufReader<DeadlineStream> {
+impl ServerConnection for BufReader<DeadlineStream> {
     fn restart(&mut self, deadline: Instant) {
         self.get_mut().restart(deadline);
     }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Parser, Value};
 
-use super::address::Address;
-use super::deadline_stream::{LONGEST, DeadlineStream, server_message};
-use super::server::{Connection, Server};
+use super::address::StoreAddress;
+use super::deadline_stream::{DeadlineStream, LONGEST, server_message};
+use super::server::{ServerConnection, StoreServer};
 use super::{Store, key};
 use crate::error::{Error, Result};
 
@@ -20,14 +20,14 @@ const PORT: u16 = 6379;
 
 /// A store on a Redis server.
 pub(super) struct RedisStore {
-    server: Server<Session>,
+    server: StoreServer<RedisConnection>,
     /// The packed commands that a new connection begins with.
     greeting: Vec<Vec<u8>>,
     ttl: Duration,
 }
 
 /// A connection and the parser of its answers.
-struct Session {
+struct RedisConnection {
     stream: DeadlineStream,
     parser: Parser,
 }
@@ -36,7 +36,7 @@ impl RedisStore {
     /// Does not connect yet.
     pub(super) fn new(location: &str, timeout: Duration, ttl: Duration) -> Result<Self> {
         if !is_url(location) {
-            let server = Server::new("Redis", Address::parse(location, PORT)?, timeout);
+            let server = StoreServer::new("Redis", StoreAddress::parse(location, PORT)?, timeout);
             return Ok(RedisStore { server, greeting: Vec::new(), ttl });
         }
         if location.starts_with("rediss:") || location.starts_with("valkeys:") {
@@ -49,17 +49,17 @@ impl RedisStore {
                 .help("write redis://USER:PASSWORD@HOST:PORT/DATABASE or unix:/PATH?db=0&pass=PASSWORD, special characters as %XX")
         })?;
         let address = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => Address::tcp(host, *port),
-            ConnectionAddr::Unix(path) => Address::unix(path),
+            ConnectionAddr::Tcp(host, port) => StoreAddress::tcp(host, *port),
+            ConnectionAddr::Unix(path) => StoreAddress::unix(path),
             _ => return Err(Error::usage("the store redis is reached by TCP or a Unix socket only")),
         };
-        Ok(RedisStore { server: Server::new("Redis", address, timeout), greeting: greeting(&info), ttl })
+        Ok(RedisStore { server: StoreServer::new("Redis", address, timeout), greeting: greeting(&info), ttl })
     }
 
     fn call<T>(&self, command: &Cmd, read: impl Fn(Value) -> io::Result<T>) -> Result<T> {
         let request = command.get_packed_command();
         let greet = |stream| {
-            let mut session = Session { stream, parser: Parser::new() };
+            let mut session = RedisConnection { stream, parser: Parser::new() };
             for command in &self.greeting {
                 match session.ask(command)? {
                     Value::Okay => {}
@@ -127,7 +127,7 @@ impl Store for RedisStore {
     }
 }
 
-impl Session {
+impl RedisConnection {
     fn ask(&mut self, request: &[u8]) -> io::Result<Value> {
         self.stream.write_all(request)?;
         self.parser.parse_value(&mut self.stream).map_err(|error| {
@@ -142,7 +142,7 @@ impl Session {
     }
 }
 
-impl Connection for Session {
+impl ServerConnection for RedisConnection {
     fn restart(&mut self, deadline: Instant) {
         self.stream.restart(deadline);
     }

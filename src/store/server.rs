@@ -8,34 +8,34 @@ use std::fmt;
 use std::io::{self, ErrorKind::*};
 use std::time::{Duration, Instant};
 
-use super::address::Address;
+use super::address::StoreAddress;
 use super::breaker::{Breaker, Transition};
 use super::deadline_stream::DeadlineStream;
 use super::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A connection that speaks the protocol of a server.
-pub(super) trait Connection: Sized {
+pub(super) trait ServerConnection: Sized {
     /// Begins another exchange on a connection that has been idle.
     fn restart(&mut self, deadline: Instant);
 }
 
 /// A server of a store.
-pub(super) struct Server<C> {
+pub(super) struct StoreServer<C> {
     /// The name of the product for messages, such as `Memcached`.
     kind: &'static str,
-    address: Address,
+    address: StoreAddress,
     timeout: Duration,
     idle: Pool<C>,
     breaker: Breaker,
 }
 
-impl<C: Connection> Server<C> {
-    pub(super) fn new(kind: &'static str, address: Address, timeout: Duration) -> Self {
-        Server { kind, address, timeout, idle: Pool::new(), breaker: Breaker::default() }
+impl<C: ServerConnection> StoreServer<C> {
+    pub(super) fn new(kind: &'static str, address: StoreAddress, timeout: Duration) -> Self {
+        StoreServer { kind, address, timeout, idle: Pool::new(), breaker: Breaker::default() }
     }
 
-    pub(super) fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &StoreAddress {
         &self.address
     }
 
@@ -100,7 +100,7 @@ fn was_closed(error: &io::Error) -> bool {
     matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset | ConnectionAborted | NotConnected)
 }
 
-impl<C> fmt::Display for Server<C> {
+impl<C> fmt::Display for StoreServer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the store {} at {}", self.kind, self.address)
     }

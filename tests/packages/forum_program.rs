@@ -116,13 +116,13 @@ fn serves_while_another_process_moderates(forum: &Forum) {
     forum.bustard(&["caches", "invalidate", "permissions"]);
     server.wait_for_stdout("user5 may close threads now");
 
-    let checked = "(the session: set before the cache got invalidated, checked again)";
+    let checked = "(the session: checked before the cache was invalidated, checked again)";
     let mut expected = vec!["user5 may close threads now".to_owned()];
     for (action, done, answer) in [
         ("promote", "user7 is a moderator\n", "user7 may close threads now".to_owned()),
         ("ban", "user7 is banned\n", format!("user7 is banned {checked}")),
         ("unban", "user7 is not banned any more\n", format!("user7 is not banned any more {checked}")),
-        ("demote", "user7 is no moderator any more\n", "user7 may not close threads any more".to_owned()),
+        ("demote", "user7 is not a moderator any more\n", "user7 may not close threads any more".to_owned()),
     ] {
         assert!(!server.stdout_so_far().contains(&answer), "{answer}, before anybody did anything");
         assert_eq!(forum.run(&["moderate", action, "user7"]).stdout, done);
@@ -157,7 +157,7 @@ fn moderates_until_it_is_stopped(forum: &Forum) {
     });
     let moderator = moderator.kill9();
     let first: Vec<&str> = moderator.stdout.lines().take(4).collect();
-    let round = ["is a moderator", "is banned", "is not banned any more", "is no moderator any more"];
+    let round = ["is a moderator", "is banned", "is not banned any more", "is not a moderator any more"];
     assert_eq!(first, round.map(|what| format!("user1 {what}")), "{moderator}");
     server.kill9().says("% hits");
 }

@@ -148,7 +148,7 @@ fn requests_in_progress_are_finished() {
          AND datname = current_database())",
     );
     instance.signal("TERM");
-    instance.wait_for_stdout("terminated: finishing what is under way");
+    instance.wait_for_stdout("terminated: finishing requests in progress");
     // It accepts no more requests, and finishes the accepted ones.
     wait_until("the port is closed", || TcpStream::connect(&address).is_err());
     transaction.commit().expect("it commits");
@@ -164,7 +164,7 @@ fn it_can_be_stopped_while_it_waits_to_migrate() {
     let mut holder = subject.client();
     holder.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).expect("no other session holds it");
     let waiting = start(&subject);
-    waiting.wait_for_stdout("another instance migrates");
+    waiting.wait_for_stdout("another instance is migrating");
     waiting.signal("TERM");
     waiting.wait().exits(1).complains("terminated before there was anything to serve");
     drop(holder);
@@ -194,7 +194,7 @@ fn without_the_table_it_still_answers() {
 fn another_database_is_left_alone() {
     let project = Project::new();
     for (url, said) in [
-        (project.sqlite_url("app.sqlite"), "the service is on PostgreSQL"),
+        (project.sqlite_url("app.sqlite"), "the service requires PostgreSQL"),
         ("postgres://me@127.0.0.1:1/none".to_owned(), "connection refused"),
     ] {
         let mut command = project.command_of(program(), &["127.0.0.1:0"]);

@@ -1,4 +1,4 @@
--- Who may log in. Each engine has its own way to number rows.
+-- The users of the forum. Each engine has its own syntax for automatic ids.
 CREATE TABLE users (
     id            INTEGER PRIMARY KEY,
     name          varchar(40) NOT NULL,
@@ -7,7 +7,7 @@ CREATE TABLE users (
     joined_at     timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 
--- Ann and ann are one person.
+-- User names are not case-sensitive.
 CREATE UNIQUE INDEX users_name ON users (lower(name));
 CREATE UNIQUE INDEX users_email ON users (lower(email));
 

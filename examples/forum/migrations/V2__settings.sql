@@ -1,5 +1,5 @@
--- What administrators can change. Every page needs some of it, so the
--- application keeps all of it in memory, under the version of a cache.
+-- The settings of administrators. Every page needs some of them, so the application
+-- keeps all of them in memory, under the version of a cache.
 CREATE TABLE settings (
     name  varchar(60) NOT NULL PRIMARY KEY,
     value varchar(2000) NOT NULL
@@ -10,7 +10,7 @@ INSERT INTO settings (name, value) VALUES
     ('posts_per_page', '20'),
     ('registration', 'open');
 
--- Whoever changes a setting need not know of the cache: the table does.
+-- Triggers on the table invalidate the cache, so no other code has to.
 -- bustard: register cache settings on settings
 
 -- bustard: down

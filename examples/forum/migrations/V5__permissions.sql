@@ -1,4 +1,4 @@
--- Which group may do what, and where; an empty category means everywhere.
+-- The permissions of groups in categories; no category means the whole forum.
 -- bustard: register cache permissions
 CREATE TABLE permissions (
     user_group varchar(40) NOT NULL,

@@ -1,4 +1,4 @@
--- Full text is where the engines have least in common.
+-- The engines differ most in full-text search.
 ALTER TABLE posts ADD COLUMN words tsvector
     GENERATED ALWAYS AS (to_tsvector('simple', body)) STORED;
 

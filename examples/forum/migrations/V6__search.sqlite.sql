@@ -1,4 +1,4 @@
--- Full text is where the engines have least in common.
+-- The engines differ most in full-text search.
 CREATE VIRTUAL TABLE posts_words USING fts5 (body, content = 'posts', content_rowid = 'id');
 
 INSERT INTO posts_words (rowid, body) SELECT id, body FROM posts;

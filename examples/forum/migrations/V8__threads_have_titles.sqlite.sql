@@ -1,5 +1,5 @@
--- SQLite cannot add a constraint, so the table is made anew. Bustard sees to it
--- that dropping the old one leaves its posts alone.
+-- SQLite cannot add a constraint, so this rebuilds the table. Bustard ensures that
+-- dropping the old table does not delete its posts.
 UPDATE threads SET title = 'Untitled' WHERE trim(title) = '';
 
 CREATE TABLE new_threads (

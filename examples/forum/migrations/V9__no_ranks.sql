@@ -1,8 +1,8 @@
--- Ranks were groups that gave no rights. Where the plugin badges is installed, it
--- has made badges of them by now: its own migration says that it is required by
--- this one.
+-- Ranks were groups without permissions. If the plugin badges is installed, it has
+-- already converted them to badges, because its migration declares that this one
+-- requires it.
 DELETE FROM memberships WHERE user_group LIKE 'rank-%';
 
 -- bustard: down
--- Without the plugin nobody knows any more who had which rank; with it, undoing
--- its migration brings them back.
+-- Without the plugin, the ranks of users are lost. With it, reverting its migration
+-- restores them.

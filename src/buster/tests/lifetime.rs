@@ -1,4 +1,4 @@
-//! How it starts, tries again and ends, and what its times may be.
+//! Tests of the start, the retries and the end of a `CacheBuster`, and of its times.
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Barrier};
@@ -10,7 +10,7 @@ use super::{LONG, SHORT, ends, version};
 use crate::error::ErrorKind;
 
 #[test]
-fn the_thread_ends_with_the_last_clone_and_handles_know_nothing_then() {
+fn the_thread_ends_with_the_last_clone_and_versions_are_unknown_then() {
     for looking in [Manner::Well, Manner::Hangs, Manner::Held] {
         let world = World::new(&["bans"]);
         let buster = world.builder(LONG).start().unwrap();
@@ -25,7 +25,7 @@ fn the_thread_ends_with_the_last_clone_and_handles_know_nothing_then() {
             world.wait("it looks", |state| state.looks > looks);
         }
         ends("dropping it", move || drop(clone));
-        assert!(world.state().dropped, "the thread is gone with its owner");
+        assert!(world.state().dropped, "the thread has ended");
         assert!(!bans.is_valid(version(1)));
         let error = bans.version().unwrap_err();
         assert!(error.report().to_string().contains("has ended"), "{error}");
@@ -36,7 +36,7 @@ fn the_thread_ends_with_the_last_clone_and_handles_know_nothing_then() {
                 computed
             });
         }
-        assert_eq!(computed, 2, "nothing is kept");
+        assert_eq!(computed, 2, "no value is stored");
     }
 }
 
@@ -70,7 +70,7 @@ fn pauses_grow_to_a_limit_and_begin_anew() {
         state.cut = true;
     });
     world.wait("it has tried", |state| !state.pauses.is_empty());
-    assert!(world.state().pauses[0] < pauses[5], "it was short at first");
+    assert!(world.state().pauses[0] < pauses[5], "the first pause is short again");
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn times_that_make_no_sense_are_refused_and_long_ones_taken() {
     buster.notify().unwrap();
 }
 
-/// One computes for many; if it fails they do not queue up behind one another.
+/// After the leader fails, the waiters compute concurrently and not in turn.
 #[test]
-fn those_who_waited_for_a_failure_compute_side_by_side() {
+fn waiters_compute_concurrently_after_the_leader_fails() {
     const FOLLOWERS: usize = 4;
     let world = World::new(&["bans"]);
     let hour = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! Listeners: what they are told, when, and what they may do meanwhile.
+//! Tests of listeners: the changes that they receive, and what they may do in a call.
 
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -35,7 +35,7 @@ fn a_listener_hears_of_everything_in_order() {
     assert_eq!(heard(1), [changed(number(2), None)]);
     world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
     assert_eq!(heard(1), [Change::Lost { why: "it fails".to_owned() }]);
-    // What changes meanwhile is told after that.
+    // A change from the time of the loss is reported after `Found`.
     world.set(|state| {
         state.register("bans", Some(7));
         (state.looking, state.connecting) = (Manner::Well, Manner::Well);
@@ -43,9 +43,9 @@ fn a_listener_hears_of_everything_in_order() {
     assert_eq!(heard(2), [Change::Found, changed(None, number(7))]);
 }
 
-/// When the listener is told that versions are lost, they are.
+/// When the listener is called with `Lost`, handles already return errors.
 #[test]
-fn what_is_lost_is_lost_before_it_is_told() {
+fn versions_are_unknown_before_the_loss_is_reported() {
     let world = World::new(&["bans"]);
     let handle = Arc::<OnceLock<Cache>>::default();
     let (sender, lost) = channel();
@@ -97,10 +97,10 @@ fn it_may_be_dropped_by_its_own_listener() {
     world.wait("its thread ends", |state| state.dropped);
 }
 
-/// A listener that takes its time keeps nobody from looking, nor anything from
-/// expiring (P7), and hears in the end what has come of it all.
+/// A slow listener delays neither polls nor the expiry of the snapshot (P7), and receives
+/// the merged changes afterwards.
 #[test]
-fn a_slow_listener_holds_nothing_up() {
+fn a_slow_listener_delays_nothing() {
     let world = World::new(&["bans"]);
     let (sender, changes) = channel();
     let (release, released) = sync_channel::<()>(0);
@@ -122,15 +122,15 @@ fn a_slow_listener_holds_nothing_up() {
     wait_until("it is known again", || bans.is_valid(version(3)));
     world.invalidate("bans");
     wait_until("the next one is known", || bans.is_valid(version(4)));
-    assert!(changes.try_recv().is_err(), "it is still told of the first one");
+    assert!(changes.try_recv().is_err(), "the first call has not returned");
     release.send(()).unwrap();
     assert_eq!(changes.recv_timeout(PATIENCE).unwrap(), changed(number(2), number(4)));
     drop(release);
 }
 
-/// It is nobody's loss but its own.
+/// A panic of the listener affects only the listener.
 #[test]
-fn a_listener_that_panics_is_told_nothing_any_more() {
+fn a_listener_that_panics_is_not_called_again() {
     let world = World::new(&["bans"]);
     let (sender, changes) = channel();
     let listener = move |change: &Change| {
@@ -147,7 +147,7 @@ fn a_listener_that_panics_is_told_nothing_any_more() {
     assert!(changes.recv_timeout(PATIENCE).is_err(), "the listener is gone");
 }
 
-/// Looked at are all caches then, not only those that were asked for.
+/// With a listener all caches are read, not only requested ones.
 #[test]
 fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
     let world = World::new(&["bans", "ranks"]);
@@ -156,7 +156,7 @@ fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
     assert_eq!(error.advice().map(ToString::to_string).as_deref(), Some("did you mean bans?"));
 }
 
-/// A handle is as good as any, though no look has anything new for it.
+/// A new handle gets its version from the snapshot, because no poll returns a change.
 #[test]
 fn beside_a_listener_a_new_handle_knows_its_version() {
     let world = World::new(&["bans"]);

@@ -1,5 +1,5 @@
-//! The refresher before a database that does as it is told: it answers late or
-//! never, and whatever happens, what is known is right or is not known (P7).
+//! Tests of the refresher with a fake database, which answers late or never. In every
+//! case the versions are correct or unknown (P7).
 
 mod lifetime;
 mod listener;
@@ -22,8 +22,7 @@ fn version(n: i64) -> i64 {
     n << 23
 }
 
-/// What applications put into statics and hand to threads and tasks; whether it is
-/// so the compiler says.
+/// Checks at compile time that the public types can be used in statics, threads and tasks.
 const _: () = {
     const fn goes_to_any_thread<T: Send + Sync + 'static>() {}
     goes_to_any_thread::<super::CacheBuster>();
@@ -31,7 +30,7 @@ const _: () = {
     goes_to_any_thread::<super::Values<std::cell::Cell<u8>>>();
 };
 
-/// It ends, and not because the test does.
+/// Runs `work` on a thread and panics if it does not end.
 #[track_caller]
 fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = channel();
@@ -58,7 +57,7 @@ fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
         let text = error.report().to_string();
         let why = if looking == Manner::Hangs { "it hangs" } else { "it fails" };
         assert!(text.contains("have not been known for") && text.contains(why), "{text}");
-        // A handle that there is stays one; nobody can say whether there are others.
+        // An existing handle stays valid; for another name the answer is unknown.
         assert!(buster.cache("bans").is_ok());
         assert_eq!(buster.cache("ranks").unwrap_err().kind(), ErrorKind::Stale);
         assert!(!buster.is_valid("bans", version(1)).unwrap());
@@ -72,7 +71,7 @@ fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_is_not_believed() {
+fn an_answer_that_comes_too_late_is_rejected() {
     let world = World::new(&["bans"]);
     let buster = world.builder(SHORT).start().unwrap();
     let bans = buster.cache("bans").unwrap();
@@ -80,20 +79,20 @@ fn an_answer_that_comes_too_late_is_not_believed() {
     let looks = world.state().looks;
     world.wait("it looks", |state| state.looks > looks);
     world.invalidate("bans");
-    // The network holds the answer back for longer than it is good for.
+    // The network delays the answer for longer than `max_staleness`.
     thread::sleep(SHORT * 2);
     let changes = world.state().looks;
     world.set(|state| state.looking = Manner::Hangs);
-    // What it said was of the first invalidation; now that one is unknown, too.
+    // The answer had the first version, which is too old now.
     world.wait("it looks again", |state| state.looks > changes);
     assert!(!bans.is_valid(version(1)) && !bans.is_valid(version(2)));
     world.set(|state| state.looking = Manner::Well);
     wait_until("it is known", || bans.is_valid(version(2)));
 }
 
-/// What a look sees may be over before it ends.
+/// The state that a poll reads may be outdated before the poll ends.
 #[test]
-fn what_is_known_is_as_of_the_start_of_the_look() {
+fn a_snapshot_is_as_of_the_start_of_its_poll() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let looks = world.state().looks;
@@ -113,14 +112,14 @@ fn what_is_known_is_as_of_the_start_of_the_look() {
     buster.notify().unwrap_err();
     let snapshot = buster.shared.snapshot();
     let SnapshotState::Expired { since: Some(since), .. } = &*snapshot else {
-        panic!("it has known something, and does not now: {snapshot:?}")
+        panic!("the snapshot has not expired: {snapshot:?}")
     };
     assert!((before..=asked).contains(since), "{:?} too late", since.saturating_duration_since(asked));
 }
 
-/// The look under way has seen the state from before the commit.
+/// The poll in progress has read the state from before the commit.
 #[test]
-fn a_look_that_began_before_a_commit_does_not_hide_it() {
+fn a_poll_that_began_before_a_commit_does_not_hide_it() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
@@ -149,7 +148,7 @@ fn a_look_that_began_before_a_commit_does_not_hide_it() {
 }
 
 #[test]
-fn after_a_commit_a_look_that_fails_leaves_nothing_valid() {
+fn after_a_commit_a_failed_poll_leaves_nothing_valid() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
@@ -162,12 +161,12 @@ fn after_a_commit_a_look_that_fails_leaves_nothing_valid() {
     assert!(!bans.is_valid(version(1)));
     world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
     wait_until("it is known", || bans.is_valid(version(2)));
-    assert!(world.state().told > told + 1, "others are told once it works");
+    assert!(world.state().told > told + 1, "other processes are notified once a poll succeeds");
 }
 
-/// The versions come, and then the names of those that are registered do not.
+/// Reading the versions succeeds, and reading the registered names fails.
 #[test]
-fn after_a_commit_a_look_that_fails_half_way_leaves_nothing_valid() {
+fn after_a_commit_a_poll_that_fails_half_way_leaves_nothing_valid() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.idle();
     let (bans, ranks) = (buster.cache("bans").unwrap(), buster.cache("ranks").unwrap());
@@ -180,15 +179,15 @@ fn after_a_commit_a_look_that_fails_half_way_leaves_nothing_valid() {
     assert!(!bans.is_valid(version(1)) && !ranks.is_valid(version(1)));
 }
 
-/// Whoever has committed is not kept waiting for a database that is away.
+/// A caller does not wait for a database that cannot be reached.
 #[test]
-fn nobody_waits_while_there_is_no_connection() {
+fn no_caller_waits_while_there_is_no_connection() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
     world.cut_off();
     world.wait("it tries again and again", |state| state.connects > 3);
-    // Nobody has committed anything: what is known is good for its time.
+    // Without a commit, the snapshot stays until it expires.
     assert!(bans.is_valid(version(1)));
     let other = ends("asking for a cache", {
         let buster = buster.clone();

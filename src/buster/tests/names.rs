@@ -1,4 +1,4 @@
-//! Names that are registered, that are not, and that nobody could ask about.
+//! Tests of names: registered, unregistered, and unknown because the database is away.
 
 use std::thread;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use super::world::{Manner, World, wait_until};
 use super::{LONG, version};
 use crate::error::ErrorKind;
 
-/// A name that nobody has asked the database about is not an unregistered one.
+/// A name that could not be looked up is not reported as unregistered.
 #[test]
-fn what_could_not_be_asked_is_not_called_unregistered() {
+fn a_name_that_could_not_be_looked_up_is_stale() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.idle();
     buster.cache("bans").unwrap();
@@ -34,7 +34,7 @@ fn unknown_names_are_errors_with_the_nearest_known_one() {
         assert_eq!(error.kind(), ErrorKind::Cache);
         assert!(error.message().contains(words), "{error}");
     }
-    // And none of them is looked for ever after.
+    // Later polls do not request these names.
     buster.cache("bans").unwrap();
     buster.notify().unwrap();
     assert_eq!(buster.shared.wanted(), ["bans"]);
@@ -82,7 +82,7 @@ fn several_versions_are_of_one_snapshot() {
 }
 
 #[test]
-fn many_are_asked_for_at_once() {
+fn many_caches_are_read_by_one_poll() {
     let world = World::new(&["bans", "groups", "ranks"]);
     let buster = world.idle();
     let names = ["ranks", "bans", "groups"];
@@ -92,7 +92,7 @@ fn many_are_asked_for_at_once() {
         assert!(buster.cache(name).unwrap().is_valid(version(1)));
     }
     assert_eq!(world.state().looks, looks + 1);
-    // One that is none is an error, and is not looked for ever after.
+    // An unregistered name is an error, and later polls do not request it.
     assert_eq!(
         buster.versions(&["bans", "bnas"]).unwrap_err().advice().map(ToString::to_string).as_deref(),
         Some("did you mean bans?")

@@ -1,4 +1,4 @@
-//! Hot standbys, which are behind by now more and now less.
+//! Tests with hot standbys, whose lag varies.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use super::{LONG, version};
 use crate::error::ErrorKind;
 
 #[test]
-fn a_standby_that_lags_changes_nothing_until_what_is_known_expires() {
+fn a_lagging_standby_changes_nothing_until_the_snapshot_expires() {
     let world = World::new(&["bans"]);
     let buster = world.builder(Duration::from_millis(500)).start().unwrap();
     let bans = buster.cache("bans").unwrap();
-    // As if the next connection led to one, with a state from before the other.
+    // As if the next connection led to a standby with an older state.
     world.invalidate("bans");
     buster.notify().unwrap();
     assert!(bans.is_valid(version(2)));
@@ -37,9 +37,9 @@ fn a_standby_that_lags_changes_nothing_until_what_is_known_expires() {
     wait_until("it has caught up", || bans.is_valid(version(1)));
 }
 
-/// It would be believed, if nothing newer were known.
+/// The standby's state is recent enough, but the snapshot is newer.
 #[test]
-fn a_standby_that_is_a_little_behind_turns_nothing_back() {
+fn a_standby_with_a_small_lag_does_not_replace_a_newer_snapshot() {
     let world = World::new(&["bans"]);
     let buster = world.builder(LONG).start().unwrap();
     let bans = buster.cache("bans").unwrap();
@@ -60,23 +60,23 @@ fn a_standby_that_is_a_little_behind_turns_nothing_back() {
     wait_until("it has come further", || bans.is_valid(version(3)));
 }
 
-/// How far it is behind is told anew with every look, now more and now less: before
-/// it has replayed a commit that has just come, it may be long since the last one.
+/// Every poll reports the lag, which can jump: while the standby has not yet replayed a new
+/// commit, its last replayed commit may be old.
 #[test]
-fn how_far_a_standby_is_behind_may_change_at_any_time() {
+fn the_lag_of_a_standby_may_change_at_any_time() {
     let world = World::new(&["bans", "ranks"]);
     world.set(|state| state.behind = Some(Duration::ZERO));
     let minute = Duration::from_secs(60);
     let buster = world.builder(minute).poll_interval(minute / 2).start().unwrap();
     let bans = buster.cache("bans").unwrap();
     world.set(|state| state.behind = Some(minute * 60));
-    assert!(buster.cache("ranks").is_ok(), "what is seen is no older than what was seen before");
+    assert!(buster.cache("ranks").is_ok(), "the state is no older than at the previous poll");
     assert!(bans.is_valid(version(1)));
 }
 
-/// A standby is a moment behind, and a commit was told of in that moment.
+/// A commit is reported while the standby lags slightly behind.
 #[test]
-fn what_a_standby_has_replayed_before_a_commit_does_not_hide_it() {
+fn the_state_of_a_standby_from_before_a_commit_does_not_hide_it() {
     let world = World::new(&["bans"]);
     world.set(|state| state.behind = Some(Duration::from_secs(2)));
     let buster = world.builder(Duration::from_secs(3000)).start().unwrap();
@@ -89,10 +89,10 @@ fn what_a_standby_has_replayed_before_a_commit_does_not_hide_it() {
     wait_until("it has replayed it", || bans.is_valid(version(2)));
 }
 
-/// Through a pooler each look may be at another standby: one that is far behind is
-/// not believed because of another one that was not.
+/// Through a pooler each poll may reach another standby. A standby with a large lag is
+/// rejected, even if a previous poll reached one with a small lag.
 #[test]
-fn standbys_behind_a_pooler_are_as_old_as_each_says() {
+fn each_standby_behind_a_pooler_counts_with_its_own_lag() {
     let world = World::new(&["bans"]);
     world.set(|state| state.behind = Some(Duration::ZERO));
     let buster = world.builder(Duration::from_millis(500)).start().unwrap();
@@ -103,5 +103,5 @@ fn standbys_behind_a_pooler_are_as_old_as_each_says() {
     });
     let mut seen = Vec::new();
     wait_until("it expires", || bans.version().map(|version| seen.push(version.get())).is_err());
-    assert!(seen.iter().all(|seen| *seen == version(1)), "what is an hour old was believed");
+    assert!(seen.iter().all(|seen| *seen == version(1)), "state that is an hour old was accepted");
 }

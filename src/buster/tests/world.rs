@@ -1,5 +1,5 @@
-//! A database that does as it is told: an [`Observer`] of a few numbers in memory,
-//! which can answer, fail, hang, and hold an answer back.
+//! A fake database: an [`Observer`] of a few numbers in memory, which can answer, fail,
+//! hang, and delay an answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -15,15 +15,15 @@ use crate::store::Store;
 /// How long anything may take before a test says that it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a call comes to.
+/// The behaviour of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     Well,
     Fails,
-    /// Until its deadline.
+    /// Hangs until its deadline.
     Hangs,
-    /// Answers with what there was when it was asked, but only after another manner
-    /// has been chosen, whatever the deadline.
+    /// Answers with the state at the time of the call, but only after the test has chosen
+    /// another manner, regardless of the deadline.
     Held,
 }
 
@@ -33,17 +33,17 @@ pub struct State {
     pub connecting: Manner,
     pub looking: Manner,
     pub naming: Manner,
-    /// How far behind it is, if it is a hot standby.
+    /// The lag, if the database is a hot standby.
     pub behind: Option<Duration>,
-    /// Which process serves the connection.
+    /// The process of the server that serves the connection.
     pub process: i64,
-    /// The connection ends.
+    /// Whether to end the connection.
     pub cut: bool,
     pub connects: u32,
     pub looks: u32,
-    /// How often others were told.
+    /// The number of polls that notified other processes.
     pub told: u32,
-    /// How long was to be waited after each failed attempt to connect.
+    /// The pause after each failed attempt to connect.
     pub pauses: Vec<Duration>,
     pub dropped: bool,
     failed: bool,
@@ -52,19 +52,19 @@ pub struct State {
 }
 
 impl State {
-    /// Has a cache at that many invalidations, or none.
+    /// Registers a cache with this number of invalidations, or unregisters it.
     pub fn register(&mut self, name: &'static str, count: Option<i64>) {
         self.caches.remove(name);
         self.caches.extend(count.map(|count| (name, count)));
     }
 }
 
-/// The database, which tests get at.
+/// The fake database, which tests inspect and change.
 #[derive(Clone)]
 pub struct World(Arc<(Mutex<State>, Condvar)>);
 
 impl World {
-    /// With these caches, at one invalidation each.
+    /// Creates a database with these caches, each with one invalidation.
     pub fn new(caches: &[&'static str]) -> World {
         let state = State {
             caches: caches.iter().map(|name| (*name, 1)).collect(),
@@ -90,13 +90,13 @@ impl World {
         self.0.0.lock().unwrap()
     }
 
-    /// Changes something.
+    /// Changes the state and wakes waiting calls.
     pub fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
         self.0.1.notify_all();
     }
 
-    /// Ends the connection, and lets nobody connect again.
+    /// Ends the connection, and makes new connections fail.
     pub fn cut_off(&self) {
         self.set(|state| (state.connecting, state.cut) = (Manner::Fails, true));
     }
@@ -105,7 +105,7 @@ impl World {
         self.set(|state| *state.caches.get_mut(name).unwrap() += 1);
     }
 
-    /// Waits for something in the world.
+    /// Waits for a condition on the state.
     #[track_caller]
     pub fn wait(&self, what: &str, mut condition: impl FnMut(&mut State) -> bool) {
         let waited = self.0.1.wait_timeout_while(self.state(), PATIENCE, |state| !condition(state)).unwrap();
@@ -116,21 +116,21 @@ impl World {
         Box::new(Fake { world: self.clone(), connected: false })
     }
 
-    /// One that looks often, and believes for a short or a long time.
+    /// Returns a builder of a `CacheBuster` that polls often.
     pub fn builder(&self, max_staleness: Duration) -> CacheBusterBuilder {
         CacheBusterBuilder::new(Ok(self.observer()))
             .poll_interval(Duration::from_millis(20))
             .max_staleness(max_staleness)
     }
 
-    /// One that only looks when it is asked to.
+    /// Starts a `CacheBuster` that polls only on request.
     pub fn idle(&self) -> CacheBuster {
         let hour = Duration::from_secs(3600);
         self.builder(hour * 2).poll_interval(hour).start().unwrap()
     }
 }
 
-/// Waits for something that nobody tells of.
+/// Waits for a condition by polling it.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -146,7 +146,7 @@ struct Fake {
 }
 
 impl Fake {
-    /// Behaves, with the answer that there is now.
+    /// Computes the answer now and returns it according to the chosen behaviour.
     fn come_to<T>(
         &self,
         deadline: Instant,
@@ -272,7 +272,7 @@ impl Bell for World {
     }
 }
 
-/// What a look answers: the sum and the server, then the wanted caches.
+/// The rows of a poll: a row about the sum and the server, then the requested caches.
 fn seen(state: &State, sql: &str) -> Vec<Row> {
     let wanted = |name: &str| sql.contains(", NULL) AS s") || sql.contains(&format!("\"{name}\""));
     let text = |number: i64| Some(number.to_string());
@@ -285,14 +285,14 @@ fn seen(state: &State, sql: &str) -> Vec<Row> {
     std::iter::once(first).chain(caches).collect()
 }
 
-/// How far a standby is behind.
+/// The row about the lag of a standby.
 fn standby(state: &State) -> Row {
     let Some(behind) = state.behind else { return vec![Some("f".to_owned()), None, None, None, None] };
     let behind = Some(behind.as_micros().to_string());
     vec![Some("t".to_owned()), Some("8".to_owned()), Some("t".to_owned()), behind.clone(), behind]
 }
 
-/// A store that nothing is ever found in.
+/// A store that stores nothing.
 #[derive(Debug)]
 pub struct Forgetful;
 

@@ -1,7 +1,7 @@
 //! Statements that a migration for PostgreSQL cannot contain, told by how they start.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::sql::lexer::Kind;
+use crate::sql::lexer::TokenKind;
 use crate::sql::{Admission, Unit};
 
 const COPY_IN: &str = "write the rows as INSERT, or COPY FROM a file of the server";
@@ -70,8 +70,8 @@ fn copy(unit: &Unit<'_>) -> Admission {
     let mut depth = 0;
     for n in 1..unit.len() {
         match unit.kind(n) {
-            Some(Kind::Open) => depth += 1,
-            Some(Kind::Close) => depth -= 1,
+            Some(TokenKind::Open) => depth += 1,
+            Some(TokenKind::Close) => depth -= 1,
             _ if depth != 0 => {}
             _ if unit.is(n, "STDIN") && unit.is(n - 1, "FROM") => {
                 let message = "`COPY … FROM STDIN` cannot be in a migration: its rows are no SQL";

@@ -1,7 +1,7 @@
 //! Statements that a migration for SQLite cannot contain, told by how they start.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::sql::lexer::Kind;
+use crate::sql::lexer::TokenKind;
 use crate::sql::{Admission, Unit};
 
 pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
@@ -28,7 +28,7 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
 
 /// Pragmas that a transaction makes impossible, or meaningless.
 fn pragma(unit: &Unit<'_>) -> Admission {
-    let name_at = if unit.kind(2) == Some(Kind::Period) { 3 } else { 1 };
+    let name_at = if unit.kind(2) == Some(TokenKind::Period) { 3 } else { 1 };
     let name = unit.token(name_at).to_ascii_lowercase();
     let sets = matches!(unit.token(name_at + 1), "=" | "(");
     match name.as_str() {

@@ -296,7 +296,7 @@ proptest! {
         // The same is quoted as for a reader that knows nothing else.
         let ends = |kind| tokens.iter().filter(move |t| t.kind == kind).map(|t| t.start).collect::<Vec<_>>();
         let reference = semicolons(&text[..end], dialect);
-        prop_assert_eq!(ends(lexer::Kind::Semicolon), reference, "{:?}", tokens);
+        prop_assert_eq!(ends(lexer::TokenKind::Semicolon), reference, "{:?}", tokens);
 
         // Statements hold everything but blanks, comments and the semicolons between them.
         let parsed = read(&text, dialect);
@@ -323,7 +323,7 @@ proptest! {
             }
         }
         for token in tokens {
-            let significant = !matches!(token.kind, lexer::Kind::Blank | lexer::Kind::LineComment | lexer::Kind::Semicolon);
+            let significant = !matches!(token.kind, lexer::TokenKind::Blank | lexer::TokenKind::LineComment | lexer::TokenKind::Semicolon);
             let found = covered.iter().filter(|range| range.contains(&token.start)).count();
             prop_assert!(!significant || found == 1, "{:?} is in no statement", &text[token.start..token.end]);
         }

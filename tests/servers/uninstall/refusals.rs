@@ -68,7 +68,7 @@ fn a_function_needs_the_code() {
 
         let plan = host.plan_uninstall(&mut site.connection(), &bans()).expect("it can be planned");
         assert_eq!(plan.steps[0].operations, ["unregister cache bans", "run function drop bans"]);
-        assert_eq!(plan.drops, ["whatever the function drop bans drops"]);
+        assert_eq!(plan.drops, ["objects dropped by the function drop bans"]);
         assert!(plan.obstacles.is_empty(), "{:?}", plan.obstacles);
         host.uninstall(&mut site.connection(), &plan).expect("the function is there");
         assert_eq!(site.objects(), alone);

@@ -1,5 +1,5 @@
--- The forum drops its ranks in V9. Where that has happened long ago there are
--- none, and this migration finds nothing to do.
+-- The forum drops its ranks in V9. If V9 was applied before the plugin was installed,
+-- there are no ranks, and this migration changes nothing.
 -- bustard: depends on forum V5
 -- bustard: required by forum V9
 INSERT INTO badges (slug, name)

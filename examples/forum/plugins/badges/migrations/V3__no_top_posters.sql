@@ -1,5 +1,5 @@
--- Counting posts is fast enough with this index; nobody caches the answer any
--- more. Undoing this migration registers the cache again by itself.
+-- With this index, counting posts is fast enough without a cache. Reverting this
+-- migration registers the cache again automatically.
 -- bustard: unregister cache top-posters
 CREATE INDEX posts_author ON posts (author);
 

@@ -1,9 +1,9 @@
-//! Tests of a plugin that is SQL files and nothing else.
+//! Tests of a plugin that consists of SQL files only.
 
 use bustard::App;
 use bustard::testing::TestDatabase;
 
-/// An empty database for the forum and this plugin.
+/// Creates an empty database for the forum and this plugin.
 fn database() -> TestDatabase {
     let forum = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
     let badges = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
@@ -32,7 +32,7 @@ fn ranks_become_badges_and_ranks_again() {
     assert_eq!(database.values("SELECT user_group FROM memberships ORDER BY 1"), ["members", "rank-gold"]);
 }
 
-/// Whoever sees badges must not go on seeing those of somebody who is gone.
+/// Cached badges must not outlive their user.
 #[test]
 fn a_deleted_user_has_no_badges() {
     let mut database = database();

@@ -1,4 +1,4 @@
--- Who may log in although a ban matches.
+-- Users who may log in even if a ban matches.
 -- bustard: register cache ban-exceptions
 CREATE TABLE ban_exceptions (
     user_id    bigint NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,

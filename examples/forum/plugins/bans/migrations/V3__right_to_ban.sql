@@ -1,4 +1,4 @@
--- The forum's own tables say who may use the plugin.
+-- The right to use the plugin is a permission in the forum's own table.
 -- bustard: depends on forum V5
 INSERT INTO permissions (user_group, permission) VALUES ('moderators', 'ban');
 

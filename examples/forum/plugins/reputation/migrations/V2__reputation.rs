@@ -1,5 +1,5 @@
-//! The points of each user. What creates a table is undone without being told, and
-//! so is a registration.
+//! The points of each user. `CREATE TABLE` and the registration of a cache are reverted
+//! automatically.
 
 use bustard::Migration;
 use bustard::sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Table};

@@ -1,10 +1,10 @@
-//! What people had written, and others had liked, before anybody counted.
+//! Points for posts and likes from before the plugin was installed.
 
 use std::error::Error;
 
 use bustard::{Migration, OpenTransaction};
 
-/// Who has written this many posts gets so many points.
+/// Returns the points for a number of posts.
 const FOR_POSTS: [(u32, u32); 4] = [(1, 1), (10, 5), (100, 25), (1000, 100)];
 const FOR_A_LIKE: u32 = 2;
 

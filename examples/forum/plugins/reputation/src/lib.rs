@@ -1,7 +1,7 @@
-//! A plugin of the forum: who is liked, and who has written much, has points.
-//! Readers keep them under the version of the cache `reputation`.
+//! A plugin of the forum that gives users points for likes and for posts. Readers store
+//! the points under the version of the cache `reputation`.
 
-/// The plugin's migrations, for the host's migrator.
+/// Returns the plugin's migrations, for the host's migrator.
 pub fn migrations() -> bustard::App {
     bustard::app!("reputation")
 }

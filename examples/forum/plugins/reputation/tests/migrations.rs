@@ -1,9 +1,9 @@
-//! Tests of a plugin that is a crate, on the embedded engine.
+//! Tests of a plugin that is a crate, on SQLite.
 
 use bustard::App;
 use bustard::testing::TestDatabase;
 
-/// An empty database for the forum and this plugin.
+/// Creates an empty database for the forum and this plugin.
 fn database() -> TestDatabase {
     let forum = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
     TestDatabase::new([App::directory("forum", forum), forum_reputation::migrations()])
@@ -46,7 +46,7 @@ fn points_invalidate_the_cache() {
     database.assert_invalidates("reputation", |connection| {
         connection.execute("UPDATE reputation SET points = 9 WHERE user_id = 1", []).unwrap();
     });
-    // They go with the user, and the cached ones with them.
+    // Deleting a user deletes the points and invalidates the cached ones.
     database.assert_invalidates("reputation", |connection| {
         connection.execute("DELETE FROM users WHERE id = 2", []).unwrap();
     });
