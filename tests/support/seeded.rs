@@ -70,7 +70,7 @@ impl SeededBuild {
         let mut former = Vec::new();
         read(&copy, Path::new(""), &mut former);
         for (path, _) in former.iter().filter(|(path, _)| !expected.contains(path)) {
-            fs::remove_file(copy.join(path)).expect("what a former run has left can be removed");
+            fs::remove_file(copy.join(path)).expect("files of a former run can be removed");
         }
         for (path, contents) in files.iter().filter(|file| !former.contains(file)) {
             let path = copy.join(path);
