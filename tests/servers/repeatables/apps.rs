@@ -282,7 +282,9 @@ fn an_app_on_whose_repeatable_migration_another_depends_is_not_uninstalled() {
              -- bustard: down\nDROP VIEW a;\n",
         );
         scene.migrate(&[]).success();
-        bustard(&scene, &["uninstall", "main", "--yes"]).exits(1).complains("a:R__a depends on main:R__names");
+        bustard(&scene, &["uninstall", "main", "--yes"])
+            .exits(1)
+            .complains("a:R__a depends on main:R__names");
         let all = bustard(&scene, &["uninstall", "main", "--cascade", "--yes", "--json"]).success();
         assert_eq!(steps(&all), ["a:R__a", "main:R__names", "main:V1__users"]);
     }
