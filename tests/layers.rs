@@ -1,11 +1,10 @@
-//! Holds `src/` to the layers that the README's table describes: which room may name
-//! which, which room may name which library, which may read files, how long a file may
-//! be; that no modules beside one another need each other in a circle; and, in `rooms`,
-//! what else stays in its room.
+//! Tests that `src/` keeps to the layers in the README's table: which room may name
+//! which room and which library, which may read files, and how long a file may be. No
+//! modules beside one another may form a cycle. `rooms` tests further rules.
 //!
-//! Modules are read as the compiler reads them, from `lib.rs` and `main.rs`
-//! along their `mod` items, without what is `#[cfg(test)]`. Each path in them
-//! is resolved to the module or the library that it leads into.
+//! Modules are read as the compiler reads them, from `lib.rs` and `main.rs` along
+//! their `mod` items, without `#[cfg(test)]`. Each path in them is resolved to a
+//! module or a library.
 
 #[path = "layers/language.rs"]
 mod language;
@@ -18,8 +17,8 @@ use source_paths::{Module, Origin, Sources};
 
 const LONGEST_FILE: usize = 500;
 
-/// A row of the README's table: rooms with what they may name beside one another.
-/// `std` is for all, and each room may name itself.
+/// A row of the README's table: rooms with the rooms and libraries that they may
+/// name. Every room may name `std` and itself.
 #[derive(Debug)]
 struct Layer {
     rooms: Vec<String>,
@@ -28,8 +27,8 @@ struct Layer {
     reads_files: bool,
 }
 
-/// Types of libraries that are the point where they are named: a connection's
-/// open transaction for a function, and migrations that refinery has loaded.
+/// Types of libraries that are allowed by intention: a connection's open transaction
+/// for a function, and migrations that refinery has loaded.
 const HANDED_OVER: &[(&str, &[&str])] = &[
     ("model", &["postgres", "Transaction"]),
     ("model", &["rusqlite", "Connection"]),
@@ -48,7 +47,7 @@ const MACROS: &[&str] = &["app"];
 struct Findings {
     files: usize,
     paths: usize,
-    /// Pairs of modules beside one another, of which one names the other.
+    /// Pairs of modules beside one another: the first names the second.
     pairs: usize,
     violations: Vec<String>,
 }
@@ -74,14 +73,14 @@ fn layers(readme: &str) -> Vec<Layer> {
     layers
 }
 
-/// Checks everything.
+/// Runs every check.
 fn check(sources: &Sources, manifest: &str, readme: &str) -> Findings {
     let libraries = dependencies(manifest);
     let layers = layers(readme);
     let mut findings = Findings::default();
     let mut named = BTreeSet::new();
     let modules = sources.modules();
-    // The table goes from below: a row names rows above itself only.
+    // The table's order is from the bottom: a row names only rows above itself.
     let mut below = BTreeSet::new();
     for layer in &layers {
         for room in layer.may_use.iter().filter(|room| !below.contains(*room)) {
@@ -159,9 +158,8 @@ fn check_module(
     }
 }
 
-/// Finds modules beside one another, at any depth, that need each other in a circle.
-/// A module and what is below it count as one; a module may use what is below it, and
-/// be used there.
+/// Finds cycles of modules beside one another, at any depth. A module and its
+/// submodules count as one; a module may use its submodules, and they may use it.
 fn check_circles(modules: &[Module], findings: &mut Findings) {
     type Graph<'m> = BTreeMap<&'m str, BTreeMap<&'m str, String>>;
     let mut graphs: BTreeMap<(bool, Vec<String>), Graph<'_>> = BTreeMap::new();
@@ -180,7 +178,7 @@ fn check_circles(modules: &[Module], findings: &mut Findings) {
         findings.pairs += graph.values().map(BTreeMap::len).sum::<usize>();
         for (from, edges) in graph {
             for (to, place) in edges {
-                // Each circle is told once for each of its edges.
+                // A cycle is reported once for each of its edges.
                 if let Some(way) = way(graph, to, from) {
                     let whole = [&[(*from).to_owned()], way.as_slice()].concat().join(" → ");
                     let within = if parent.is_empty() { "src".to_owned() } else { parent.join("::") };
@@ -191,7 +189,7 @@ fn check_circles(modules: &[Module], findings: &mut Findings) {
     }
 }
 
-/// The shortest way from one module to another.
+/// The shortest path from one module to another.
 fn way(graph: &BTreeMap<&str, BTreeMap<&str, String>>, from: &str, to: &str) -> Option<Vec<String>> {
     let mut ways: Vec<Vec<String>> = vec![vec![from.to_owned()]];
     let mut seen: BTreeSet<String> = BTreeSet::from([from.to_owned()]);
@@ -213,8 +211,9 @@ fn way(graph: &BTreeMap<&str, BTreeMap<&str, String>>, from: &str, to: &str) -> 
     None
 }
 
-/// The room that a module belongs to. `engine` is the ports; `engine/postgres` and
-/// `engine/sqlite`, with what connects to them and tells them apart, are `adapters`.
+/// The room of a module. `engine` is the ports; `engine/postgres` and
+/// `engine/sqlite`, with the code that connects to them and distinguishes them, are
+/// `adapters`.
 fn room(origin: Origin, module: &[String]) -> &str {
     let segments: Vec<&str> = module.iter().map(String::as_str).collect();
     match (origin, segments.as_slice()) {
@@ -227,15 +226,14 @@ fn room(origin: Origin, module: &[String]) -> &str {
     }
 }
 
-/// The module that a path such as `bustard::plan::Facts` names and that is not
-/// part of the public API.
+/// The private module that a path such as `bustard::plan::Facts` names.
 fn private<'p>(segments: &[&'p str], modules: &[Module]) -> Option<&'p str> {
     let ["bustard", module, ..] = segments else { return None };
     let is_module = modules.iter().any(|m| m.origin == Origin::Library && m.path == [*module]);
     (is_module && !PUBLIC.contains(module)).then_some(*module)
 }
 
-/// The names by which code knows the package and what it depends on.
+/// The names of the package and of its dependencies in code.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let section = manifest.split("\n[dependencies]\n").nth(1).expect("there are dependencies");
     let lines = section.lines().take_while(|line| !line.starts_with('['));
@@ -260,8 +258,8 @@ fn modules_keep_to_their_layers() {
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
 }
 
-/// The checker sees what it is there for: each fault is put into the real
-/// sources, and must be found where it is.
+/// Proves that the checker finds faults: each is put into the real sources, and must
+/// be found at its place.
 #[test]
 fn the_check_finds_seeded_faults() {
     let long = "\n".repeat(LONGEST_FILE);
@@ -309,7 +307,7 @@ fn the_check_finds_seeded_faults() {
         ("store/redis.rs", "use tokio::net::TcpStream;", "store must not use the library tokio"),
         ("plan/mod.rs", "use std::{fs::File, io};", "plan must not read files"),
         ("lib.rs", "pub fn helper() {}", "docs and re-exports only"),
-        // Circles: at the top, below, and through a re-export.
+        // Cycles: at the top, below, and through a re-export.
         ("sql/text.rs", "use crate::model::Engine;", "a circle in src: sql → model → sql"),
         ("history/rows.rs", "use super::app_rows::query;", "a circle in history: rows → app_rows → rows"),
         (
@@ -332,7 +330,7 @@ fn the_check_finds_seeded_faults() {
     let violations = check(&sources, manifest(), readme()).violations;
     for (file, fault, expected, line) in &seeded {
         let place = format!("{file}:{line}: ");
-        // A circle is told at the first place that names the other module.
+        // A cycle is reported at the first place that names the other module.
         let found = violations.iter().any(|violation| {
             violation.contains(expected)
                 && (violation.starts_with(&place) || expected.starts_with("a circle"))
@@ -344,7 +342,7 @@ fn the_check_finds_seeded_faults() {
 }
 
 #[test]
-fn the_check_finds_what_belongs_nowhere() {
+fn the_check_finds_modules_without_a_room() {
     let mut sources = Sources::read();
     sources.append("lib.rs", "mod helpers;");
     sources.append("helpers.rs", "use crate::error::Error;");

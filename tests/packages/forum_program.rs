@@ -152,7 +152,7 @@ fn moderates_until_it_is_stopped(forum: &Forum) {
     let moderator = forum.start(&["moderate"]);
     moderator.wait_for_stdout("user2 is a moderator");
     // The intermediate states that it sees vary, but there is at least one.
-    wait_until("the server sees what changes", || {
+    wait_until("the server sees the change", || {
         server.stdout_so_far().lines().filter(|line| line.starts_with("user")).count() >= 2
     });
     let moderator = moderator.kill9();
@@ -204,7 +204,7 @@ fn processes_share_a_store() {
         assert!(first > 0 && second == 0, "{backend}: {first} loads, then {second}");
         forum.bustard(&["caches", "invalidate", "permissions"]);
         let third: u64 = loads();
-        assert!(third > 0, "{backend}: what was invalidated is found");
+        assert!(third > 0, "{backend}: an invalidated value is found");
         // Without the store there are answers as well.
         server.kill9();
         let outcome = forum.run(&["serve", "1"]).complains("values are computed until it does");

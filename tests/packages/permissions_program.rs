@@ -26,14 +26,14 @@ fn address(instance: &Running) -> String {
     instance.wait_for_stdout("listening on http://");
     let said = instance.stdout_so_far();
     let line = said.lines().find_map(|line| line.strip_prefix("listening on http://"));
-    line.expect("it was said").to_owned()
+    line.expect("it was printed").to_owned()
 }
 
 /// The number of migrations that an instance has applied.
 fn applied(instance: &Running) -> usize {
     let said = instance.stdout_so_far();
     let count = said.lines().find_map(|line| line.strip_suffix(" migrations applied"));
-    count.expect("it was said").parse().expect("it is a number")
+    count.expect("it was printed").parse().expect("it is a number")
 }
 
 struct Answer {

@@ -126,7 +126,7 @@ impl Ground {
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let directory = temporary.parent().expect("it is in target/").join("real").join(name);
         if directory.exists() {
-            fs::remove_dir_all(&directory).expect("what an earlier run left can be removed");
+            fs::remove_dir_all(&directory).expect("files of an earlier run can be removed");
         }
         let apps: Vec<_> = published.iter().map(|one| (one.app, one.files())).collect();
         let ground = Ground { project: Project::new(), directory, apps, database };

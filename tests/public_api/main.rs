@@ -1,10 +1,10 @@
-//! Holds the public API to the snapshot beside this file, so that every change of
-//! it is seen and meant; and keeps other libraries' types out of it.
+//! Tests that the public API equals the snapshot beside this file, so that every
+//! change is seen and intended, and that it has no types of other libraries.
 //!
-//! The API is read from the sources, on any toolchain: from `lib.rs` along `mod`
-//! and `pub use`, a line for each item that users can name, with the features that
-//! it needs. Names in signatures are those that users know. Traits that the
-//! compiler implements by itself, such as `Send`, are not in it.
+//! The API is read from the sources, on any toolchain: from `lib.rs` along `mod` and
+//! `pub use`, one line for each item that users can name, with the features that it
+//! needs. Names in signatures are those that users know. Traits that the compiler
+//! implements by itself, such as `Send`, are not in it.
 //!
 //! `BUSTARD_ACCEPT_API=1 cargo test --test public_api` accepts a change.
 
@@ -30,8 +30,8 @@ use source_paths::Sources;
 const SNAPSHOT: &str = include_str!("public_api.txt");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 
-/// Where other libraries' types stand in the public API: the item, the library,
-/// and the reason. What is below an item counts as well.
+/// The places of other libraries' types in the public API: the item, the library, and
+/// the reason. Items below that item count as well.
 const FOREIGN: &[(&str, &str, &str)] = &[
     ("bustard::App::refinery", "refinery_core", "takes migrations that refinery has loaded"),
     ("bustard::AsyncExecutor", "tokio_postgres", "is implemented for what applications on Tokio have"),
@@ -55,7 +55,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
 /// A library with every sort of item.
 const SEEDED: &str = include_str!("seeded.txt");
 
-/// A change of `SEEDED`, and what the comparison must say of it.
+/// A change of `SEEDED`, and the expected difference.
 const FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "pub fn name(&self) -> &str {",
@@ -188,13 +188,13 @@ fn ours() -> &'static Api {
     OURS.get_or_init(|| api(&Sources::read()))
 }
 
-/// The lines that are in one of two snapshots only.
+/// The lines that are in only one of two snapshots.
 fn difference(expected: &str, actual: &str) -> Vec<String> {
     let [before, after] = [expected, actual].map(|text| text.lines().collect::<BTreeSet<&str>>());
     let gone = before.difference(&after).map(|line| (*line, '-'));
     let mut changes: Vec<(&str, char)> =
         gone.chain(after.difference(&before).map(|line| (*line, '+'))).collect();
-    // What replaces a line stands behind it.
+    // The replacement of a line comes after it.
     changes.sort_by_key(|(line, sign)| (path_in(line).to_owned(), *sign == '+'));
     changes.iter().map(|(line, sign)| format!("{sign} {line}")).collect()
 }
@@ -217,7 +217,7 @@ fn closed(api: &Api) -> Vec<&str> {
     api.lines.iter().map(|line| line.text.as_str()).filter(|text| !is_open(text)).collect()
 }
 
-/// What breaks the rules for names in signatures.
+/// Violations of the rules for names in signatures.
 fn violations(api: &Api, allowed: &[(&str, &str, &str)]) -> Vec<String> {
     let mut violations = Vec::new();
     let mut used = BTreeSet::new();
@@ -236,7 +236,7 @@ fn violations(api: &Api, allowed: &[(&str, &str, &str)]) -> Vec<String> {
             });
             match reason {
                 Some(reason) => drop(used.insert(reason)),
-                None => violations.push(format!("{external} stands in: {}", line.text)),
+                None => violations.push(format!("{external} is in: {}", line.text)),
             }
         }
     }
@@ -275,8 +275,8 @@ fn a_change_of_any_sort_is_seen() {
     println!("saw {} changes", FAULTS.len());
 }
 
-/// Changes of the items that the library really has. Each is put where its text
-/// first stands, whatever the file.
+/// Changes of the library's real items. Each replaces the first occurrence of its
+/// text, in any file.
 #[test]
 fn a_change_of_the_library_is_seen() {
     let changes = [
@@ -296,7 +296,7 @@ fn a_change_of_the_library_is_seen() {
     let mut sources = Sources::read();
     for (find, replacement, _) in changes {
         let file = sources.0.values_mut().find(|text| text.contains(find));
-        let file = file.unwrap_or_else(|| panic!("{find} stands nowhere"));
+        let file = file.unwrap_or_else(|| panic!("{find} does not occur"));
         *file = file.replacen(find, replacement, 1);
     }
     sources.append("lib.rs", "pub fn helper() {}");
@@ -327,7 +327,7 @@ fn enums_and_structs_can_grow() {
 }
 
 #[test]
-fn other_libraries_types_stand_where_they_are_meant_to() {
+fn other_libraries_types_are_in_their_places_only() {
     let api = ours();
     let violations = violations(api, FOREIGN);
     let foreign = api.lines.iter().filter(|line| line.external.iter().any(|path| !path.starts_with("std::")));
@@ -344,15 +344,15 @@ fn other_libraries_types_are_seen_elsewhere() {
         ),
         (
             "mod m { use ::postgres as driver; pub type Rows = Vec<driver::Row>; } pub use m::Rows;",
-            "postgres::Row stands in: pub type bustard::Rows = Vec<postgres::Row>",
+            "postgres::Row is in: pub type bustard::Rows = Vec<postgres::Row>",
         ),
         (
             "pub struct S { pub report: refinery_core::Report }",
-            "refinery_core::Report stands in: pub bustard::S::report: refinery_core::Report",
+            "refinery_core::Report is in: pub bustard::S::report: refinery_core::Report",
         ),
         (
             "pub struct App; impl From<tokio_postgres::Error> for App {}",
-            "tokio_postgres::Error stands in: impl From<tokio_postgres::Error> for bustard::App",
+            "tokio_postgres::Error is in: impl From<tokio_postgres::Error> for bustard::App",
         ),
         (
             "mod m { pub struct Inner; pub fn f() -> Inner { Inner } } pub use m::f;",

@@ -1,5 +1,5 @@
-//! What stays in its room: the names of engines, SQL on history tables, and that each
-//! operation is handled wherever operations are told apart.
+//! Tests that code stays in its room: the names of engines, SQL on history tables,
+//! and exhaustive matches on operations.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -17,8 +17,8 @@ const NAME_AN_ENGINE: &[(&str, &str)] = &[
     ("error/mod.rs", "an example: without a connection, the caller chooses"),
 ];
 
-/// The files outside `engine/` that name an engine, in code or documentation, and that
-/// no list with reasons has; and what is in that list without doing so.
+/// Finds files outside `engine/` that name an engine, in code or documentation,
+/// without a reason in the list, and entries of the list that are not needed.
 fn check_engines(sources: &Sources) -> (usize, Vec<String>) {
     let mut violations = Vec::new();
     let mut naming = BTreeSet::new();
@@ -40,8 +40,8 @@ fn check_engines(sources: &Sources) -> (usize, Vec<String>) {
     (naming.len(), violations)
 }
 
-/// SQL on a table whose name is filled in, outside of the rooms for it: how many lines
-/// there are in them, and those elsewhere.
+/// Finds SQL on a table with a variable name. Returns the number of lines in the
+/// rooms for it, and the lines elsewhere.
 fn check_history(sources: &Sources) -> (usize, Vec<String>) {
     const SQL: [&str; 7] = [
         "INSERT INTO {",
@@ -68,13 +68,13 @@ fn check_history(sources: &Sources) -> (usize, Vec<String>) {
     (there, violations)
 }
 
-/// How many matches there are on an `Operation`, and those with an arm for the rest,
-/// `matches!` among them: a new operation would silently fall into it.
+/// Returns the number of matches on an `Operation`, and those with a wildcard arm,
+/// including `matches!`: a new operation would silently use that arm.
 fn check_operations(sources: &Sources) -> (usize, Vec<String>) {
     let mut found = (0, Vec::new());
     for module in sources.modules().iter().filter(|module| module.production) {
         let text = sources.0.get(&module.file).map_or("", String::as_str);
-        // Unit tests come last in a file.
+        // Unit tests are at the end of a file.
         let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or(text);
         let tokens = TokenStream::from_str(code).unwrap_or_else(|error| panic!("{}: {error}", module.file));
         check_matches(tokens, &module.file, &mut found);
@@ -100,7 +100,7 @@ fn check_matches(tokens: TokenStream, file: &str, found: &mut (usize, Vec<String
             check_matches(group.stream(), file, found);
         }
     }
-    // The arms of a match, if these tokens are such.
+    // The arms of a match, if these tokens are arms.
     let arrows: Vec<usize> = (0..tokens.len()).filter(|at| sign(*at, '=') && sign(at + 1, '>')).collect();
     let named = |at: usize| word(at, "Operation") && sign(at + 1, ':') && sign(at + 2, ':');
     if arrows.is_empty() || !(0..arrows[arrows.len() - 1]).any(named) {

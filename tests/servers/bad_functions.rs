@@ -265,7 +265,7 @@ fn the_connection_can_be_used_afterwards() {
     let row = client.query_one("SELECT current_setting('statement_timeout')", &[]).unwrap();
     assert_eq!(row.get::<_, String>(0), "1h");
     scene.file("V3__bad.sql", "SELECT 1;\n");
-    for_files(&scene).run(&mut client).expect("the file is mended");
+    for_files(&scene).run(&mut client).expect("the file is repaired");
 
     let scene = Scene::sqlite();
     scene.bad_file("SELECT gone;\n");
@@ -276,7 +276,7 @@ fn the_connection_can_be_used_afterwards() {
     let on: bool = connection.query_row("PRAGMA foreign_keys", [], |row| row.get(0)).unwrap();
     assert!(on);
     scene.file("V3__bad.sql", "SELECT 1;\n");
-    for_files(&scene).run(&mut connection).expect("the file is mended");
+    for_files(&scene).run(&mut connection).expect("the file is repaired");
     let _: Outcome = scene.migrate(&[]).success();
 }
 
@@ -295,7 +295,7 @@ fn the_callers_open_transaction_is_left_open() {
         let scene = Scene::postgres();
         let mut client = scene.database().client();
         client.batch_execute("CREATE TABLE precious (id INTEGER)").unwrap();
-        migrator(applied).run(&mut client).expect("nothing is in the way");
+        migrator(applied).run(&mut client).expect("nothing prevents it");
         client.batch_execute(begin).unwrap();
         let error = failure(&migrator(2), &mut client);
         assert_eq!(
@@ -315,7 +315,7 @@ fn the_callers_open_transaction_is_left_open() {
         let scene = Scene::sqlite();
         let mut connection = scene.project.sqlite("app.db");
         connection.execute_batch("CREATE TABLE precious (id INTEGER)").unwrap();
-        migrator(applied).run(&mut connection).expect("nothing is in the way");
+        migrator(applied).run(&mut connection).expect("nothing prevents it");
         connection.execute_batch(begin).unwrap();
         assert_eq!(failure(&migrator(2), &mut connection).report().to_string(), error.report().to_string());
         assert!(!connection.is_autocommit());
@@ -358,11 +358,11 @@ fn a_revert_is_refused_after_another_run_applied_a_dependant() {
             };
             let connect = move || Database::new(&url).expect("the URL is good");
             let mut database = connect();
-            Migrator::new().app(one()).run(&mut database).expect("nothing is in the way");
+            Migrator::new().app(one()).run(&mut database).expect("nothing prevents it");
             // The other run comes between the plan and the lock.
             let listener = move |event: &Event| {
                 if let Event::Planned { .. } = event {
-                    Migrator::new().app(two()).run(&mut connect()).expect("nothing is in the way");
+                    Migrator::new().app(two()).run(&mut connect()).expect("nothing prevents it");
                 }
             };
             let migrator = Migrator::new().app(two()).transaction(mode).on_event(listener);
@@ -400,11 +400,11 @@ fn a_history_created_elsewhere_on_the_search_path_is_used() {
     let url = scene.url();
     // Bustard's own tables would make the run read again anyway.
     let before = App::new("before").migration("V1__a", Migration::new().sql("SELECT 1"));
-    Migrator::new().app(before).run(&mut scene.database().client()).expect("nothing is in the way");
+    Migrator::new().app(before).run(&mut scene.database().client()).expect("nothing prevents it");
     let listener = move |event: &Event| {
         if let Event::Planned { .. } = event {
             let mut other = Database::new(&url).expect("the URL is good");
-            Migrator::new().app(app()).run(&mut other).expect("nothing is in the way");
+            Migrator::new().app(app()).run(&mut other).expect("nothing prevents it");
         }
     };
     let mut client = scene.database().client();

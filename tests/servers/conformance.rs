@@ -249,7 +249,8 @@ fn a_failure_names_its_statement(mut subject: impl Subject) {
     // The engines report no position for a violated constraint.
     let error = run(&mut subject, sql);
     assert_eq!(place(&error), (Some(3), Some(3), Some("  INSERT INTO a VALUES (1);".into())), "{error}");
-    // Nor with these, from the first statement and from the last.
+    // These errors have no position either, from the first statement and from the
+    // last.
     let error = run(&mut subject, "\nCREATE TABLE a (x integer);\nCREATE TABLE a (x integer);");
     assert_eq!(place(&error).0, Some(3), "{error}");
     // For this error there is a position.

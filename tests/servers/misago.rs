@@ -112,7 +112,7 @@ fn is_uninstalled(scene: &Scene, database: &mut Database, [first, _]: &[App; 2])
         needed.dependants.iter().map(|dependant| dependant.app.as_str()).collect::<Vec<_>>(),
         ["misago_bans"]
     );
-    without.uninstall(database, &needed).expect_err("what is needed stays");
+    without.uninstall(database, &needed).expect_err("a needed app stays");
 
     let plan = without.plan_uninstall(database, &Uninstall::new("misago_bans")).expect("it is planned");
     assert!(plan.obstacles.is_empty() && plan.dependants.is_empty(), "{plan:?}");

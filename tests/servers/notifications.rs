@@ -15,7 +15,7 @@ fn listened_to<'d>(project: &Project, database: &Database<'d>) -> Client {
     let mut listener = database.client();
     listener.batch_execute("LISTEN bustard").unwrap();
     project.bustard(&["migrate", "--database-url", &database.url()]).success();
-    assert_eq!(next(&mut listener), "", "the migrator tells");
+    assert_eq!(next(&mut listener), "", "the migrator notifies");
     drain(&mut listener, database);
     listener
 }

@@ -63,7 +63,7 @@ impl Ground {
                 false => scene.project.sqlite_url("app.db"),
             };
             let ground = Ground { scene, url };
-            migrator(main_of(2)).run(&mut ground.connect()).expect("nothing is in the way");
+            migrator(main_of(2)).run(&mut ground.connect()).expect("nothing prevents it");
             ground
         })
     }
@@ -233,7 +233,7 @@ fn restoring_triggers_is_planned_again() {
     };
     let second_url = url.clone();
     let connect = |url: &str| Database::new(url).expect("the URL is good");
-    app().run(&mut connect(&url)).expect("nothing is in the way");
+    app().run(&mut connect(&url)).expect("nothing prevents it");
     let trigger =
         scene.database().value("SELECT tgname FROM pg_trigger WHERE tgrelid = 'a'::regclass LIMIT 1");
     scene.execute(&format!("DROP TRIGGER \"{trigger}\" ON a"));

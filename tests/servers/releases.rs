@@ -168,7 +168,7 @@ fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
             came_late += usize::from(!before_next);
         }
         if came_late != told && !links.contains(&Link::Forgotten) {
-            return Err(format!("{way:?} applied {applied:?}, and {told} were said to be late"));
+            return Err(format!("{way:?} applied {applied:?}, and {told} were reported as late"));
         }
         late += usize::from(came_late > 0);
         let found = end(&subject);

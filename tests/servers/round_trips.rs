@@ -70,7 +70,7 @@ fn disabled_and_kept_apps_cost_nothing() {
         let kept = Uninstall::new("plugin_3").keep_data(true);
         let others = || plugins().filter(|app| app.label() != "plugin_3");
         let plan = host.plan_uninstall(&mut connection, &kept).expect("it is installed");
-        host.uninstall(&mut connection, &plan).expect("nothing stands in its way");
+        host.uninstall(&mut connection, &plan).expect("nothing prevents it");
         assert_eq!(ground.run_apps(others(), mode), (0, 1));
         let all = || {
             let app = App::directory("main", ground.project.path().join("migrations"));

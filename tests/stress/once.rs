@@ -305,7 +305,7 @@ fn tables_made_between_begin_and_the_lock_are_seen() {
     );
     holder.batch_execute("ROLLBACK").expect("it is open");
     let mut other = bustard::Database::new(&database.url()).expect("the URL is good");
-    assert!(migrator().run(&mut other).expect("nothing is in the way").changed());
+    assert!(migrator().run(&mut other).expect("nothing prevents it").changed());
     let report = late.join().expect("it does not panic").expect("it finds nothing left to do");
     assert!(!report.changed(), "{report:?}");
 }

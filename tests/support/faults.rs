@@ -1,5 +1,5 @@
-//! Faults of the library, by which checkers show that they find them. One build has
-//! all of them, each switched off.
+//! Faults of the library, with which checkers prove that they find faults. One build
+//! has all of them, each switched off.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use super::seeded::{Replacement, SeededBuild};
 
-/// Where a process finds the fault that is switched on in it.
+/// The variable that names the fault to switch on in a process.
 const VARIABLE: &str = "BUSTARD_FAULT";
 
 const FAULTS: &[Replacement<'_>] = &[
@@ -85,7 +85,8 @@ fn known(fault: &str) -> &str {
     fault
 }
 
-/// The command `bustard` with the faults, and in its environment what switches one on.
+/// The command `bustard` of the build with the faults, and the variable that switches
+/// one on.
 pub fn faulty_bustard(fault: &str) -> (PathBuf, (&'static str, &str)) {
     (build().bustard(), (VARIABLE, known(fault)))
 }

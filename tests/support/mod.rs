@@ -1,7 +1,7 @@
-//! What the integration tests share: a private PostgreSQL cluster, a database
-//! for each test, hot standbys, PgBouncer, private stores, temporary projects on
-//! which the built command runs, and a proxy that counts round trips. Nothing here
-//! touches the library.
+//! The support code of the integration tests: a private PostgreSQL cluster, a
+//! database for each test, hot standbys, PgBouncer, private stores, temporary
+//! projects on which the built command runs, and a proxy that counts round trips. It
+//! does not use the library.
 
 // Each crate of tests or benchmarks compiles this module and uses its own part of it.
 #![allow(dead_code, unused_imports)]

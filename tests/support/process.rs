@@ -177,7 +177,7 @@ impl Running {
     /// Types this on its terminal; `\x04` at the start of a line ends the input.
     pub fn types(&mut self, text: &str) {
         let terminal = self.terminal.as_mut().expect("it is on a terminal");
-        terminal.write_all(text.as_bytes()).expect("terminals take what is typed");
+        terminal.write_all(text.as_bytes()).expect("terminals accept input");
     }
 
     /// Its process id.

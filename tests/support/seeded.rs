@@ -1,5 +1,5 @@
-//! Another build of this package, from a copy of it in which some texts are others:
-//! a library with a fault that a checker must find, or a later release of it.
+//! Builds this package again, from a copy in which some texts are replaced: a library
+//! with a fault that a checker must find, or a later release.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,23 +22,24 @@ const PARTS: [&str; 9] = [
     "benches",
 ];
 
-/// A text of the sources, and what the copy has in its place.
+/// A text of the sources, and its replacement in the copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement<'r> {
-    /// What a panic calls it.
+    /// The name in a panic.
     pub name: &'r str,
-    /// Occurs exactly once in `src/` and `migrations/`, in whichever file.
+    /// Occurs exactly once in `src/` and `migrations/`, in any file.
     pub find: &'r str,
-    /// `ORIGINAL` in it is the text that was found. `SEEDED` is an expression in Rust
-    /// that is true in a process with the name in its environment, as `BUSTARD_FAULT`.
+    /// `ORIGINAL` in it stands for the text that was found. `SEEDED` is an expression
+    /// in Rust that is true in a process with the name in its environment, as
+    /// `BUSTARD_FAULT`.
     pub instead: &'r str,
 }
 
 /// A build of the copy, below `target/seeded`.
 ///
 /// Cargo builds it with this package's lock, profile and features, and in this
-/// package's build directory, so that it compiles nothing of the dependencies again.
-/// What it makes has other names: the copy has another version.
+/// package's build directory, so that dependencies are not compiled again. Its
+/// products have other names, since the copy has another version.
 #[derive(Debug)]
 pub struct SeededBuild {
     directory: PathBuf,
@@ -47,10 +48,10 @@ pub struct SeededBuild {
 }
 
 impl SeededBuild {
-    /// Makes the copy, or brings the copy of an earlier run up to date: what has not
-    /// changed keeps its time, and Cargo does not build it again.
+    /// Creates the copy, or updates the copy of an earlier run: unchanged files keep
+    /// their time, and Cargo does not build them again.
     ///
-    /// `name` is of letters, digits and hyphens.
+    /// `name` consists of letters, digits and hyphens.
     ///
     /// # Panics
     ///
@@ -70,7 +71,7 @@ impl SeededBuild {
         let mut former = Vec::new();
         read(&copy, Path::new(""), &mut former);
         for (path, _) in former.iter().filter(|(path, _)| !expected.contains(path)) {
-            fs::remove_file(copy.join(path)).expect("what a former run has left can be removed");
+            fs::remove_file(copy.join(path)).expect("files of a former run can be removed");
         }
         for (path, contents) in files.iter().filter(|file| !former.contains(file)) {
             let path = copy.join(path);
@@ -145,7 +146,7 @@ fn read(top: &Path, path: &Path, files: &mut Files) {
     if full.is_dir() {
         for entry in fs::read_dir(&full).expect("the directory is readable") {
             let name = entry.expect("it is listed").file_name();
-            // What other packages have built in their directories.
+            // Build directories of other packages.
             if name != "target" {
                 read(top, &path.join(name), files);
             }
@@ -176,8 +177,8 @@ fn replace(files: &mut Files, replacements: &[Replacement<'_>]) -> Result<(), St
     Ok(())
 }
 
-/// Gives the copy a version of its own, and an example, for which Cargo resolves what
-/// tests need.
+/// Gives the copy a version of its own, and an example, so that Cargo resolves the
+/// dependencies of tests.
 fn mark(files: &mut Files, name: &str) {
     let package = "[package]\nname = \"bustard\"\nversion = \"";
     let locked = "[[package]]\nname = \"bustard\"\nversion = \"";

@@ -20,7 +20,7 @@ struct Seen {
 }
 
 fn main() -> Result {
-    let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is to name a database to play with")?;
+    let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL must name a database for this test")?;
     let mut database = Database::new(&url)?;
     let create = Migration::new()
         .sql("CREATE TABLE ban (pattern text PRIMARY KEY)")
@@ -41,12 +41,12 @@ fn check(driver: &str, database: &mut Database, ban: impl Fn(bool) -> Result<See
         let users = registry::get_version(database, "users")?;
         let seen = ban(commit).map_err(|error| format!("{driver}: {error}"))?;
         assert_eq!(CacheVersion::new(seen.before), Some(bans), "{driver} reads another version");
-        assert_ne!(seen.after, seen.before, "{driver} does not see what it invalidated itself");
+        assert_ne!(seen.after, seen.before, "{driver} does not see its own invalidation");
         assert!(seen.unknown.contains("bnas"), "{driver} is told of an unknown cache: {}", seen.unknown);
         let now = registry::get_version(database, "bans")?;
         assert_eq!(now == bans, !commit, "{driver}, commit: {commit}");
         assert_eq!(CacheVersion::new(seen.after) == Some(now), commit, "{driver}, commit: {commit}");
-        assert!(registry::is_valid(database, "users", users)?, "{driver} invalidates what it was not told");
+        assert!(registry::is_valid(database, "users", users)?, "{driver} invalidates another cache");
     }
     println!("{driver}: a commit invalidates, a rollback does not");
     Ok(())

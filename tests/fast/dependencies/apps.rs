@@ -15,7 +15,7 @@ pub struct Spec {
     pub migrations: Vec<Asks>,
 }
 
-/// A migration, and what comes before and after it.
+/// A migration with its dependencies and its `required_by`.
 #[derive(Clone, Debug, Default)]
 pub struct Asks {
     pub version: i64,
@@ -27,9 +27,9 @@ pub struct Asks {
 /// A migration's place in an order.
 pub type Name = (String, i64);
 
-/// So many apps with so many migrations each. They are laid out in a row in which
-/// versions are in order, and each migration asks for up to two before it. Every
-/// other app takes a short stretch of the row, so that there are whole apps to
+/// This many apps with this many migrations each. They are laid out in one row that
+/// respects the order of versions, and each migration depends on up to two before it.
+/// Every other app takes a short stretch of the row, so that there are whole apps to
 /// depend on.
 pub fn generate(apps: usize, migrations: usize, random: &mut Random) -> Vec<Spec> {
     let mut row: Vec<(u64, usize, usize)> = Vec::new();

@@ -21,7 +21,7 @@ impl Workspace {
     pub fn new(name: &str, packages: &[&str]) -> Workspace {
         let workspace = Workspace { root: below_target().join(name) };
         if workspace.root.exists() {
-            fs::remove_dir_all(&workspace.root).expect("what a former run has left can be removed");
+            fs::remove_dir_all(&workspace.root).expect("files of a former run can be removed");
         }
         // Unoptimised, since compiling takes longer than running.
         workspace.file(

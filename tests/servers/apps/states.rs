@@ -47,7 +47,7 @@ fn a_disabled_app_is_not_expected() {
         let report = migrator(&[forum(), bans()]).disable(&mut ground.database, "bans").expect("it is known");
         assert_eq!(changes(&report), [("bans", AppState::Disabled)]);
         assert!(report.changed() && report.steps.is_empty());
-        assert!(ground.version("bans") > before, "whatever changes invalidates");
+        assert!(ground.version("bans") > before, "every change invalidates");
         ground.unchanged(|database| migrator(&[forum(), bans()]).disable(database, "bans"));
 
         // Its files are older than the database, changed, and late.

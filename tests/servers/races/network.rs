@@ -90,7 +90,7 @@ fn a_network_that_swallows_everything() {
         let before = cache.version().unwrap();
         proxy.set_latency(Duration::from_secs(600));
         client.change(number);
-        soon("what is stale is valid for ever", || !cache.is_valid(before));
+        soon("a stale version is valid for ever", || !cache.is_valid(before));
         let error = cache.version().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stale);
         let text = error.report().to_string();
@@ -116,7 +116,7 @@ fn the_checks_above_find_faults() {
     fails_with(
         "no-expiry",
         "races::network::a_network_that_swallows_everything",
-        "what is stale is valid for ever",
+        "a stale version is valid for ever",
     );
     let lost = "races::network::notifications_lost_with_their_connection";
     fails_with("no-read-after-reconnect", lost, "cut at once: there is no further read");

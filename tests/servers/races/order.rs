@@ -146,7 +146,7 @@ fn many_commit_out_of_order() {
             } else {
                 client.run("COMMIT");
                 buster.notify().unwrap();
-                assert!(seen.insert(cache.version().unwrap()), "a version has come back");
+                assert!(seen.insert(cache.version().unwrap()), "a version has occurred again");
             }
             if turn % 2 == 1 {
                 folder.run("SELECT bustard.fold()");

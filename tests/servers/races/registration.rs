@@ -31,7 +31,7 @@ on_both! {
             let owner = (number % 2 == 0).then_some("another");
             buster.register(&mut client, "numbers", owner).unwrap();
             assert!(!cache.is_valid(before), "the handle survives, the version does not");
-            assert!(seen.insert(cache.version().unwrap()), "a version has come back");
+            assert!(seen.insert(cache.version().unwrap()), "a version has occurred again");
             assert_ne!(values.get_or_insert_with("k", || client.number()), old);
         }
     }

@@ -105,7 +105,7 @@ fn a_dump_in_a_database_created_anew() {
     admin.run(&format!("DROP DATABASE {} WITH (FORCE)", place.name()));
     wait_until("nothing is known", || cache.version().is_err());
     admin.run(&format!("CREATE DATABASE {}", place.name()));
-    wait_until("it says what is missing", || {
+    wait_until("it reports the missing registry", || {
         cache.version().unwrap_err().to_string().contains("no registry yet")
     });
     restore(&file, &place, false);

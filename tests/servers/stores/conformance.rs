@@ -10,7 +10,7 @@ use crate::support::{Random, wait_until};
 type Check = fn(&dyn Store);
 
 const LIST: &[(&str, Check)] = &[
-    ("what was set", what_was_set_is_got),
+    ("a value that was set is returned", a_value_that_was_set_is_returned),
     ("nothing", nothing_is_a_miss),
     ("overwritten", the_last_value_counts),
     ("binary", any_bytes_are_kept),
@@ -76,7 +76,7 @@ fn set(store: &dyn Store, key: &str, value: &[u8]) {
     store.set(key, value).expect("the store answers");
 }
 
-fn what_was_set_is_got(store: &dyn Store) {
+fn a_value_that_was_set_is_returned(store: &dyn Store) {
     set(store, "a", b"one");
     set(store, "b", b"two");
     assert_eq!(got(store, "a").as_deref(), Some(&b"one"[..]));

@@ -65,7 +65,7 @@ fn a_peer_that_does_not_read() {
     let held = Mutex::new(Vec::new());
     let peer = Peer::start(move |stream| held.lock().expect("the mutex is not poisoned").push(stream));
     for store in stores(&peer.location()) {
-        fails_in_time("who does not read", move || store.set("key", &vec![b'x'; 16 << 20]));
+        fails_in_time("a peer that does not read", move || store.set("key", &vec![b'x'; 16 << 20]));
     }
 }
 

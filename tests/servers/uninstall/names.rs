@@ -51,7 +51,7 @@ fn an_app_of_the_same_name_elsewhere() {
         assert!(error.message().contains("polls that is installed keeps its history in"), "{error}");
         let ours = with_history(&site, "polls", "theirs");
         let plan = ours.plan_uninstall(&mut site.connection(), &Uninstall::new("polls")).expect("it is ours");
-        ours.uninstall(&mut site.connection(), &plan).expect("nothing stands in its way");
+        ours.uninstall(&mut site.connection(), &plan).expect("nothing prevents it");
         assert!(!site.has("poll") && !site.has("theirs"));
     }
 }

@@ -97,7 +97,7 @@ impl Site {
     #[track_caller]
     pub fn uninstall(&self, apps: &[&str], what: &Uninstall) -> Report {
         let before = self.versions();
-        let report = self.try_uninstall(apps, what).expect("nothing stands in its way");
+        let report = self.try_uninstall(apps, what).expect("nothing prevents it");
         for (name, version) in self.versions() {
             let was = before.get(&name).copied();
             assert!(was.is_none_or(|was| (was < version) == report.changed()), "{name}: {was:?}, {version}");

@@ -45,7 +45,7 @@ fn uninstalled_between_two_migrations() {
                 && let Some(mut database) = other.lock().expect("the mutex is not poisoned").take()
             {
                 let plan = Migrator::new().plan_uninstall(&mut database, &bans()).expect("it is installed");
-                Migrator::new().uninstall(&mut database, &plan).expect("nothing stands in its way");
+                Migrator::new().uninstall(&mut database, &plan).expect("nothing prevents it");
             }
         });
         let report = migrator.run(&mut site.connection()).unwrap_or_else(|error| panic!("{error}"));

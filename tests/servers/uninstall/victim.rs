@@ -20,7 +20,7 @@ fn uninstall(url: &str) -> bustard::Result<()> {
 /// Uninstalls and returns true, if this is the started process.
 pub fn is_victim() -> bool {
     let url = std::env::var(URL);
-    url.is_ok_and(|url| uninstall(&url).map(|()| true).expect("nothing stands in its way"))
+    url.is_ok_and(|url| uninstall(&url).map(|()| true).expect("nothing prevents it"))
 }
 
 /// Starts this test's process, in a build with a fault if one is named.

@@ -109,7 +109,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut T
             let open = match other.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
                 Ok(()) => false,
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => true,
-                Err(error) => panic!("whether a transaction is open cannot be told: {error}"),
+                Err(error) => panic!("the state of the transaction cannot be read: {error}"),
             };
             let outcome = killed(run)?;
             tally.command += 1;
@@ -169,7 +169,7 @@ fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String>
     let listed = error["applied"].as_array().map_or(0, Vec::len);
     let unknown = error["help"].as_str().is_some_and(|help| help.contains("it is not known whether"));
     let honest = if unknown { (listed..=listed + most).contains(&steps) } else { listed == steps };
-    if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were said to have committed")) }
+    if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were reported as committed")) }
 }
 
 /// Kills runs on one database until its number of kills is reached. Runs apply and

@@ -101,7 +101,7 @@ fn holds(engine: Engine, direction: Direction) {
 #[track_caller]
 fn is_found_out(engine: Engine, direction: Direction, fault: &str, symptom: &str) {
     let problem = sweeps(engine, direction, Some(fault)).expect_err("the checker must see the fault");
-    assert!(problem.contains(symptom), "another problem than the seeded one: {problem}");
+    assert!(problem.contains(symptom), "another diagnostic than the seeded one: {problem}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Saboteur<'_> {
                 let before = self.reads(fault);
                 self.inject(fault);
                 let meanwhile = self.reads(fault) - before;
-                let mut tally = self.tally.lock().expect("no saboteur has panicked");
+                let mut tally = self.tally.lock().expect("no fault injector has panicked");
                 let (count, reads) = tally.entry(fault).or_default();
                 *count += 1;
                 *reads += meanwhile;

@@ -168,7 +168,7 @@ impl Judge {
         let (instant, clock) = self.started;
         let passed = Duration::from_nanos(now().saturating_sub(clock));
         let set = passed.abs_diff(instant.elapsed());
-        assert!(set < CLOCK, "the clock was set by {set:?} meanwhile, so nothing can be said: run it again");
+        assert!(set < CLOCK, "the clock was set by {set:?} meanwhile, so there is no result: run it again");
     }
 
     fn judge(&self, settling: Duration) {

@@ -65,7 +65,7 @@ fn run(database: &Database<'_>, plan: &Plan) -> Outcome {
     let mut random = Random::seeded();
     let world = World::new(database, &plan.crowd, plan.seeded, &mut random);
     let (tally, enough) = (Tally::default(), AtomicBool::new(false));
-    let tallied = || tally.lock().expect("no saboteur has panicked").clone();
+    let tallied = || tally.lock().expect("no fault injector has panicked").clone();
     let started = Instant::now();
     thread::scope(|scope| {
         let saboteurs: Vec<_> = plan

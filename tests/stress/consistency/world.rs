@@ -138,7 +138,7 @@ impl<'d> World<'d> {
         let items = || rows.iter().map(|row| (row.get::<_, i32>(0) as usize, row.get(1)));
         let tell = |record| self.judge.hear("the test", "none", record);
         items().for_each(|(item, counter)| tell(Record::Attempted { item, counter }));
-        transaction.commit().expect("nothing is in the way");
+        transaction.commit().expect("nothing prevents it");
         let at = now();
         items().for_each(|(item, counter)| tell(Record::Acknowledged { item, counter, at }));
         tell(Record::Committed {});
