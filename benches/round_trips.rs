@@ -234,7 +234,7 @@ fn nothing_pending(cluster: &Cluster, work: &Work, table: &mut Table) -> Result<
             let read = Cost::median(|| {
                 Ok(Migrator::new()
                     .app(App::directory("main", work.directory()))
-                    .load(bustard::Engine::Postgres)?)
+                    .check_sources(bustard::Engine::Postgres)?)
             })?;
             ratios.push(ratio("Bustard, reading the files alone", &read, &one));
         } else {

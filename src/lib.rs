@@ -68,6 +68,7 @@
 //! | `testing` | no | [`testing`]: a database and assertions for tests of migrations; failpoints for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 // Without an engine, much of the code for data has no caller.
 #![cfg_attr(not(feature = "_engine"), allow(dead_code, unused_imports, reason = "no engine"))]
@@ -127,7 +128,7 @@ pub use engine::{AsyncExecutor, CommitAsync};
 pub use engine::{Commit, Connection, Executor};
 pub use error::{Error, ErrorKind, ErrorReport, Result};
 #[cfg(feature = "_engine")]
-pub use graph::Asked;
+pub use graph::DependencyKind;
 pub use history::AppState;
 #[cfg(feature = "_engine")]
 pub use migrator::{GraphEdge, GraphMigration, MigrationGraph, Migrator};
@@ -135,10 +136,7 @@ pub use model::{App, CacheVersion, Engine, Migration, MigrationId, OpenTransacti
 #[cfg(feature = "_engine")]
 pub use plan::{Revert, TransactionMode};
 #[cfg(feature = "_engine")]
-pub use report::{
-    AppChange, AppStatus, Dependant, Direction, DroppedTable, ForeignKey, How, MigrationStatus, Plan,
-    PlannedStep, Report, State, Status, StepReport, Uninstall, UninstallPlan, UnregisteredCache,
-};
+pub use report::{Plan, Report, Status, Uninstall, UninstallPlan};
 #[cfg(feature = "_engine")]
 pub use run::Event;
 pub use sea_query;

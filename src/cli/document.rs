@@ -45,10 +45,8 @@
 
 use bustard::diagnostic::Advice;
 use bustard::registry::{self, UntrackedTable};
-use bustard::{
-    AppState, AppStatus, Asked, Database as Connected, Engine, MigrationStatus, Place,
-    PlannedStep as Planned, StepReport, UnregisteredCache,
-};
+use bustard::report::{AppStatus, MigrationStatus, PlannedStep as Planned, StepReport, UnregisteredCache};
+use bustard::{AppState, Database as Connected, DependencyKind, Engine, Place};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -194,8 +192,8 @@ pub struct AppChange<'a> {
     state: &'static str,
 }
 
-impl<'a> From<&'a bustard::AppChange> for AppChange<'a> {
-    fn from(change: &'a bustard::AppChange) -> Self {
+impl<'a> From<&'a bustard::report::AppChange> for AppChange<'a> {
+    fn from(change: &'a bustard::report::AppChange) -> Self {
         AppChange { app: &change.app, state: app_state(change.state) }
     }
 }
@@ -247,9 +245,9 @@ impl<'a> From<&'a bustard::GraphEdge> for GraphEdge<'a> {
             needs_app: &edge.needs_app,
             needs: edge.needs.to_string(),
             asked: match edge.asked {
-                Asked::DependsOn => "depends_on",
-                Asked::DependsOnApp => "depends_on_app",
-                Asked::RequiredBy => "required_by",
+                DependencyKind::DependsOn => "depends_on",
+                DependencyKind::DependsOnApp => "depends_on_app",
+                DependencyKind::RequiredBy => "required_by",
                 _ => "other",
             },
             file: place.map(file),

@@ -38,7 +38,7 @@ fn load(engine: Engine, apps: &[App]) -> Vec<Code> {
     let loaded = source::load(apps, dialects::of(engine));
     let errors = loaded.errors.iter().map(|(_, error)| error);
     let mut codes: Vec<Code> = errors.chain(&loaded.warnings).map(super::Diagnostic::code).collect();
-    codes.extend(of(Migrator::new().apps(apps.iter().cloned()).load(engine)));
+    codes.extend(of(Migrator::new().apps(apps.iter().cloned()).check_sources(engine)));
     codes
 }
 

@@ -24,7 +24,7 @@ pub use place::Place;
 ///
 /// let app = App::new("main").migration("V1__a", Migration::new().sql("COMMIT"));
 /// let engine = Database::new("sqlite::memory:")?.engine();
-/// let error = Migrator::new().app(app).load(engine).unwrap_err();
+/// let error = Migrator::new().app(app).check_sources(engine).unwrap_err();
 /// let found = &error.diagnostics()[0];
 /// assert_eq!((found.code(), found.severity()), (Code::TransactionControl, Severity::Error));
 /// assert_eq!(found.code().as_str(), "transaction-control");

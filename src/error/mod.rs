@@ -88,7 +88,7 @@ pub(crate) struct ServerMessage {
 /// ```
 /// use bustard::{App, Engine, ErrorKind, Migrator};
 ///
-/// let error = Migrator::new().app(App::directory("main", "no/such/place")).load(Engine::Sqlite).unwrap_err();
+/// let error = Migrator::new().app(App::directory("main", "no/such/place")).check_sources(Engine::Sqlite).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Source);
 /// assert!(error.to_string().contains("no/such/place"));
 /// ```
@@ -224,7 +224,7 @@ impl Error {
     /// use bustard::{App, Engine, Migration, Migrator};
     ///
     /// let app = App::new("main").migration("V1__a", Migration::new().sql("COMMIT"));
-    /// let error = Migrator::new().app(app).load(Engine::Sqlite).unwrap_err();
+    /// let error = Migrator::new().app(app).check_sources(Engine::Sqlite).unwrap_err();
     /// assert_eq!(error.to_string().lines().count(), 1);
     /// assert!(error.report().to_string().contains("help: leave it out"));
     /// ```

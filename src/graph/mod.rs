@@ -25,7 +25,7 @@ pub(crate) type Node = (usize, usize);
 /// The directive that declares the order of two migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Asked {
+pub enum DependencyKind {
     /// The later migration depends on the earlier one.
     DependsOn,
     /// The later migration depends on the whole app of the earlier one, which is the last
@@ -45,7 +45,7 @@ enum EdgeReason {
     /// Every app depends on Bustard's own tables and functions.
     Bustard,
     /// A directive, with its place.
-    Declared(Asked, Option<Place>),
+    Declared(DependencyKind, Option<Place>),
 }
 
 /// A graph whose edges lead from a migration to later ones.
@@ -88,7 +88,7 @@ impl Graph {
 
     /// Returns the declared dependencies: the earlier migration, the later one, the
     /// directive and its place.
-    pub(crate) fn declared(&self) -> impl Iterator<Item = (Node, Node, Asked, Option<&Place>)> {
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (Node, Node, DependencyKind, Option<&Place>)> {
         self.edges.edge_references().filter_map(|edge| match edge.weight() {
             EdgeReason::Versions | EdgeReason::Repeatable | EdgeReason::Bustard => None,
             EdgeReason::Declared(asked, place) => {
@@ -139,22 +139,23 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
             let this = nodes[a][m];
             let place = |dependency: &Dependency| dependency.place.clone().or_else(|| migration.file.clone());
             let depends = |dependency: &Dependency| match dependency.which {
-                Which::Version(_) | Which::Repeatable(_) => Asked::DependsOn,
-                Which::All => Asked::DependsOnApp,
+                Which::Version(_) | Which::Repeatable(_) => DependencyKind::DependsOn,
+                Which::All => DependencyKind::DependsOnApp,
             };
             let subject = |relation| format!("{}:{} {relation}", app.label, migration.id);
             for (dependency, how) in (migration.migration.depends_on.iter().map(|d| (d, depends(d))))
-                .chain(migration.migration.required_by.iter().map(|d| (d, Asked::RequiredBy)))
+                .chain(migration.migration.required_by.iter().map(|d| (d, DependencyKind::RequiredBy)))
             {
                 match find(dependency, a, apps, &labels, broken) {
                     Ok(found) => found.into_iter().for_each(|(a, m)| {
                         let other = nodes[a][m];
                         let (before, after) =
-                            if how == Asked::RequiredBy { (this, other) } else { (other, this) };
+                            if how == DependencyKind::RequiredBy { (this, other) } else { (other, this) };
                         graph.add_edge(before, after, EdgeReason::Declared(how, place(dependency)));
                     }),
                     Err(mut error) => {
-                        let relation = if how == Asked::RequiredBy { "is required by" } else { "depends on" };
+                        let relation =
+                            if how == DependencyKind::RequiredBy { "is required by" } else { "depends on" };
                         error.message = format!("{} {}", subject(relation), error.message);
                         let error = match place(dependency) {
                             Some(place) => error.at(place),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::Place;
-use crate::graph::{Asked, Graph, Node};
+use crate::graph::{DependencyKind, Graph, Node};
 use crate::model::{BUSTARD, LoadedApp, MigrationId};
 
 /// The migrations of all apps and how they depend on one another.
@@ -47,7 +47,7 @@ pub struct GraphEdge {
     /// The earlier one.
     pub needs: MigrationId,
     /// Which of the two asked, and how.
-    pub asked: Asked,
+    pub asked: DependencyKind,
     /// Where it asked: in a file, or in the code of which migration.
     pub place: Option<Place>,
 }

@@ -170,7 +170,7 @@ impl Migrator {
     /// # Errors
     ///
     /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
-    pub fn load(&self, engine: Engine) -> Result<()> {
+    pub fn check_sources(&self, engine: Engine) -> Result<()> {
         self.sources(dialects::of(engine)).map(drop)
     }
 

@@ -316,8 +316,10 @@ fn faults_of_embedded_files_have_their_places() {
         ("V4__built.rs", File::Rust(|| Built::Migration(Migration::new().sql("SELECT '")))),
     ];
     for engine in [bustard::Engine::Postgres, bustard::Engine::Sqlite] {
-        let error =
-            Migrator::new().app(embedded::app("bans", FILES)).load(engine).expect_err("all are wrong");
+        let error = Migrator::new()
+            .app(embedded::app("bans", FILES))
+            .check_sources(engine)
+            .expect_err("all are wrong");
         let places: Vec<String> =
             error.diagnostics().iter().filter_map(|problem| Some(problem.place()?.to_string())).collect();
         assert_eq!(

@@ -1,9 +1,10 @@
 //! Tests the library's promises with one suite, run on every kind of connection that
 //! the migrator takes: Bustard's own and the caller's, on each engine.
 
+use bustard::report::State;
 use bustard::sea_query::{ColumnDef, Index, Table};
 use bustard::{
-    App, CacheVersion, Connection, Engine, Error, ErrorKind, Executor, Migration, Migrator, Revert, State,
+    App, CacheVersion, Connection, Engine, Error, ErrorKind, Executor, Migration, Migrator, Revert,
     TransactionMode, registry,
 };
 
@@ -188,7 +189,7 @@ fn versions(subject: &mut impl Subject) -> Vec<(String, CacheVersion)> {
     caches.into_iter().map(|cache| (cache.name, cache.version)).collect()
 }
 
-fn names(steps: &[bustard::StepReport]) -> Vec<String> {
+fn names(steps: &[bustard::report::StepReport]) -> Vec<String> {
     steps
         .iter()
         .filter(|done| done.app != "bustard")
@@ -208,7 +209,7 @@ fn applies_once(mut subject: impl Subject) {
     assert!(!migrator.run(subject.connection()).expect("it runs").changed());
     let status = migrator.status(subject.connection()).expect("there is a status");
     assert!(status.migrations.iter().all(|migration| migration.state == State::Applied));
-    let own = |migration: &&bustard::MigrationStatus| {
+    let own = |migration: &&bustard::report::MigrationStatus| {
         migration.app == "bustard" && !migration.migration.is_repeatable()
     };
     assert_eq!(status.migrations.iter().filter(own).count(), 1);
@@ -379,7 +380,7 @@ fn faking(mut subject: impl Subject) {
         App::new("main").migration("V1__a", table("a").register_cache("as").run("never", never))
     };
     let report = Migrator::new().app(app()).fake(true).run(subject.connection()).expect("nothing is run");
-    assert!(report.steps.iter().all(|done| done.how == bustard::How::Faked || done.app == "bustard"));
+    assert!(report.steps.iter().all(|done| done.how == bustard::report::How::Faked || done.app == "bustard"));
     assert_eq!(versions(&mut subject).len(), 1);
     assert!(!Migrator::new().app(app()).run(subject.connection()).expect("it runs").changed());
 }
@@ -423,7 +424,7 @@ fn divergent_and_repaired(mut subject: impl Subject) {
     assert!(!new().allow_divergent(true).run(subject.connection()).expect("allowed").changed());
     assert_eq!(versions(&mut subject), before);
     let report = new().repair(subject.connection(), "main", 1).expect("it can be repaired");
-    assert_eq!(report.steps[0].how, bustard::How::Repaired);
+    assert_eq!(report.steps[0].how, bustard::report::How::Repaired);
     assert!(versions(&mut subject)[0].1 > before[0].1, "repairing invalidates");
     assert!(!new().run(subject.connection()).expect("accepted").changed());
     assert!(!new().repair(subject.connection(), "main", 1).expect("nothing to repair").changed());

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::support::{Database, Project};
+use bustard::report::PlannedStep;
 use bustard::testing::TestDatabase;
 use bustard::{
-    App, Config, Connection, Executor, Migrator, Plan, PlannedStep, Report, Result, Revert, Uninstall,
-    registry,
+    App, Config, Connection, Executor, Migrator, Plan, Report, Result, Revert, Uninstall, registry,
 };
 
 /// A database on which migrations are tried.

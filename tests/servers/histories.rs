@@ -1,6 +1,7 @@
 //! History tables of both widths on both engines: found, read, written, and dropped.
 
-use bustard::{App, Database, Migration, Migrator, Revert, State, Uninstall};
+use bustard::report::State;
+use bustard::{App, Database, Migration, Migrator, Revert, Uninstall};
 
 use crate::support::Scene;
 

@@ -83,7 +83,8 @@ fn ways(project: &Project, from: Deployed) -> Vec<Vec<Deployed>> {
         return vec![Vec::new()];
     }
     let all = (from.0..=RELEASES).flat_map(|a| (from.1..=RELEASES).map(move |b| (a, b)));
-    let next = all.filter(|to| *to != from && migrator(project, *to).load(bustard::Engine::Sqlite).is_ok());
+    let next =
+        all.filter(|to| *to != from && migrator(project, *to).check_sources(bustard::Engine::Sqlite).is_ok());
     let with_rest = |to: Deployed| {
         let rest = ways(project, to);
         rest.into_iter().map(move |rest| [vec![to], rest].concat())

@@ -1,7 +1,8 @@
 //! `bustard apps` lists all apps with their state, including apps whose files no longer
 //! exist. `disable` and `enable` change the state of an app.
 
-use bustard::{AppState, AppStatus, Migrator};
+use bustard::report::AppStatus;
+use bustard::{AppState, Migrator};
 use clap::Args;
 use serde::Serialize;
 

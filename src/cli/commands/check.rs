@@ -1,6 +1,7 @@
 //! `bustard check`: exits with 0 if nothing is pending, for CI and deploy scripts.
 
-use bustard::{Migrator, State, Status};
+use bustard::report::State;
+use bustard::{Migrator, Status};
 
 use super::status;
 use crate::cli::context::Context;

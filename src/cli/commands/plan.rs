@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use bustard::registry::{Untracked, UntrackedTable};
-use bustard::{AppChange, Direction, Migrator, Plan, PlannedStep};
+use bustard::report::{AppChange, Direction, PlannedStep};
+use bustard::{Migrator, Plan};
 use clap::Args;
 use serde::Serialize;
 

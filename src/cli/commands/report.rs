@@ -2,7 +2,8 @@
 //! caches that it registered or unregistered, and the number of invalidated caches.
 
 use bustard::registry::{self, Untracked, UntrackedTable};
-use bustard::{AppChange, AppState, Direction, How, Report, StepReport, UninstallPlan};
+use bustard::report::{AppChange, Direction, How, StepReport};
+use bustard::{AppState, Report, UninstallPlan};
 use serde::Serialize;
 
 use super::uninstall_plan;

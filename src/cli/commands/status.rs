@@ -2,7 +2,8 @@
 
 use bustard::diagnostic::Action;
 use bustard::registry::{Untracked, UntrackedTable};
-use bustard::{MigrationStatus, Migrator, State, Status};
+use bustard::report::{MigrationStatus, State};
+use bustard::{Migrator, Status};
 use serde::Serialize;
 
 use crate::cli::context::{Chosen, Context};

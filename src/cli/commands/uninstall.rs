@@ -1,7 +1,8 @@
 //! `bustard uninstall`: prints the plan, asks for confirmation, and executes the plan.
 //! Without a terminal, `--yes` confirms.
 
-use bustard::{Dependant, ForeignKey, Migrator, Uninstall, UninstallPlan};
+use bustard::report::{Dependant, ForeignKey};
+use bustard::{Migrator, Uninstall, UninstallPlan};
 use clap::Args;
 
 use super::{report, uninstall_plan};

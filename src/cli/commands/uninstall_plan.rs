@@ -1,6 +1,7 @@
 //! The JSON document of an uninstall plan.
 
-use bustard::{Dependant, DroppedTable, ForeignKey, UninstallPlan};
+use bustard::UninstallPlan;
+use bustard::report::{Dependant, DroppedTable, ForeignKey};
 use serde::Serialize;
 
 use crate::cli::document::{self, Diagnostic, PlannedStep};

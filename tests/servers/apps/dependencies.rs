@@ -1,6 +1,7 @@
 //! Tests changes of a dependency after the migration was applied.
 
-use bustard::{App, Diagnostic, ErrorKind, Migration, Place, Revert, State};
+use bustard::report::State;
+use bustard::{App, Diagnostic, ErrorKind, Migration, Place, Revert};
 
 use super::{Ground, bans, forum, messages, migrator, names, table};
 

@@ -1,8 +1,7 @@
 //! Tests records: they keep the file's contents until the migration is reverted.
 
-use bustard::{
-    App, AppState, Database, Migration, OpenTransaction, Revert, State, TransactionMode, Uninstall,
-};
+use bustard::report::State;
+use bustard::{App, AppState, Database, Migration, OpenTransaction, Revert, TransactionMode, Uninstall};
 
 use super::{Ground, bans, changes, forum, migrator, table, without_own};
 use crate::support::Scene;

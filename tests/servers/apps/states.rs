@@ -1,6 +1,7 @@
 //! Tests the effects of states: which apps are skipped, refused, or brought back.
 
-use bustard::{App, AppState, ErrorKind, Migration, Revert, State, registry};
+use bustard::report::State;
+use bustard::{App, AppState, ErrorKind, Migration, Revert, registry};
 
 use super::{Ground, bans, changes, forum, messages, migrator, names, table};
 

@@ -45,12 +45,12 @@ fn wrong_names_in_code() {
     ] {
         let app =
             App::new("main").migration("V1__x", Migration::new().register_cache_on("bans", tables.clone()));
-        let error = Migrator::new().app(app).load(bustard::Engine::Sqlite).expect_err("it is wrong");
+        let error = Migrator::new().app(app).check_sources(bustard::Engine::Sqlite).expect_err("it is wrong");
         assert!(error.to_string().contains(message), "{tables:?}: {error}");
     }
     let down = Migration::new().register_cache_on("bans", ["a b"]);
     let app = App::new("main").migration("V1__x", Migration::new().unregister_cache("bans").down(down));
-    assert!(Migrator::new().app(app).load(bustard::Engine::Sqlite).is_err());
+    assert!(Migrator::new().app(app).check_sources(bustard::Engine::Sqlite).is_err());
 }
 
 /// A file and a migration built in code with the same tables agree with their own

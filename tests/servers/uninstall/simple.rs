@@ -1,6 +1,7 @@
 //! Tests that an uninstalled app leaves nothing behind, with or without its files.
 
-use bustard::{AppState, Direction, ErrorKind, Uninstall, registry};
+use bustard::report::Direction;
+use bustard::{AppState, ErrorKind, Uninstall, registry};
 
 use super::site::{Change, Site, bans};
 use crate::support::Scene;

@@ -3,7 +3,7 @@
 
 mod diagram;
 
-use bustard::{Asked, GraphEdge, MigrationGraph, MigrationId, Migrator};
+use bustard::{DependencyKind, GraphEdge, MigrationGraph, MigrationId, Migrator};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -93,8 +93,8 @@ fn span(migrations: &[&MigrationId]) -> String {
 
 fn declaration(edge: &GraphEdge) -> String {
     let words = match edge.asked {
-        Asked::DependsOnApp => "depends on the app",
-        Asked::RequiredBy => "required by",
+        DependencyKind::DependsOnApp => "depends on the app",
+        DependencyKind::RequiredBy => "required by",
         _ => "depends on",
     };
     let place = edge.place.as_ref().map(|place| format!("  ({place})")).unwrap_or_default();
