@@ -351,7 +351,7 @@ mod tests {
                 "version of a migration is missing",
                 "required by APP VERSION",
             ),
-            ("-- bustard: down x", 17, "too much", "`-- bustard: down`"),
+            ("-- bustard: down x", 17, "`x` is unexpected here", "`-- bustard: down`"),
         ] {
             let found = misread(comment);
             assert_eq!(found.0, at, "{comment} {found:?}");
