@@ -70,8 +70,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
-// Without an engine, much of the code for data has no caller.
-#![cfg_attr(not(feature = "_engine"), allow(dead_code, unused_imports, reason = "no engine"))]
+// The text of both engines is always there, because a build script checks migrations
+// for engines that its own build does without.
+#![cfg_attr(
+    not(all(feature = "postgres", feature = "sqlite")),
+    allow(dead_code, unused_imports, reason = "an engine is missing")
+)]
 
 // The command's code uses the library by its public name.
 #[cfg(all(feature = "cli", feature = "_engine"))]

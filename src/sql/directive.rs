@@ -34,7 +34,7 @@ pub(crate) enum Directive {
 }
 
 /// A diagnostic about a directive, and its byte offset in the comment.
-pub(crate) type Misread = (usize, Diagnostic);
+pub(crate) type Misread = (usize, Box<Diagnostic>);
 
 const FORMS: [(&str, &str); 6] = [
     ("depends on", "depends on APP [VERSION]"),
@@ -134,8 +134,10 @@ impl<'a> Words<'a> {
                 Some('"') => quoted_length(rest).ok_or_else(|| {
                     (
                         at,
-                        Diagnostic::new(Code::InvalidDirective, "a quoted name is not terminated")
-                            .help("close it with `\"`"),
+                        Box::new(
+                            Diagnostic::new(Code::InvalidDirective, "a quoted name is not terminated")
+                                .help("close it with `\"`"),
+                        ),
                     )
                 })?,
                 Some(_) => rest.find(char::is_whitespace).unwrap_or(rest.len()),
@@ -160,7 +162,7 @@ impl<'a> Words<'a> {
     }
 
     fn found(&self, code: Code, n: usize, message: impl Into<String>, help: impl Into<Advice>) -> Misread {
-        (self.at(n), Diagnostic::new(code, message).help(help))
+        (self.at(n), Box::new(Diagnostic::new(code, message).help(help)))
     }
 
     fn nothing_after(&self, n: usize) -> Result<(), Misread> {
@@ -223,7 +225,7 @@ impl<'a> Words<'a> {
         TableName::parse_list(list).map_err(|(at, message)| {
             let help = "write `-- bustard: register cache NAME on TABLE, …`, each table as in SQL: \
                         `ban`, `forum.ban`, `\"Odd name\".ban`";
-            (end + at, Diagnostic::new(Code::InvalidTableName, message).help(help))
+            (end + at, Box::new(Diagnostic::new(Code::InvalidTableName, message).help(help)))
         })
     }
 
