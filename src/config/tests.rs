@@ -164,7 +164,7 @@ fn a_url_that_is_given_counts() {
     let error = config.database(Some("")).unwrap_err();
     assert_eq!((error.kind(), error.message()), (crate::ErrorKind::Usage, "the database URL is empty"));
     let error = config.database(Some("mysql://me:hunter2@h/db")).unwrap_err();
-    assert!(error.message().starts_with("the database URL is of no engine"), "{error}");
+    assert!(error.message().starts_with("the database URL names no supported engine"), "{error}");
 }
 
 #[test]

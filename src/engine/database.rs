@@ -1,5 +1,4 @@
-//! A database named by a URL: Bustard connects to it itself, when it is first
-//! needed and not before.
+//! A database named by a URL. Bustard opens the connection itself, on first use.
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
@@ -17,10 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Engine;
 use crate::sql::Dialect;
 
-/// A connection that Bustard opens itself. Whatever uses it blocks the thread
-/// until it is done, which may take as long as a migration does: within a Tokio
-/// runtime, use it in `tokio::task::spawn_blocking`, or give it to
-/// `Migrator::run_async` (feature `tokio`).
+/// A connection that Bustard opens itself. Each use blocks the thread until it is done,
+/// which may take as long as a migration does. Within a Tokio runtime, use it in
+/// `tokio::task::spawn_blocking`, or give it to `Migrator::run_async` (feature `tokio`).
 ///
 /// ```
 /// use bustard::{App, Database, Migration, Migrator, registry};
@@ -48,9 +46,9 @@ enum Link {
 #[cfg(feature = "postgres")]
 struct PostgresLink {
     target: super::postgres::driver::Target,
-    /// For migrations of SQL alone.
+    /// For migrations that contain only SQL.
     own: Option<super::postgres::driver::Own>,
-    /// For migrations with functions, which are given the driver's transaction.
+    /// For migrations with functions, which receive the driver's transaction.
     driver: Option<::postgres::Client>,
 }
 
@@ -87,20 +85,20 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for any other URL, or parameters that are not
-    /// supported (for SQLite, any). The URL itself is never part of the message.
+    /// [`ErrorKind::Usage`] for any other URL, and for parameters that are not supported
+    /// (for SQLite, all of them). The message never contains the URL.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Database { link: link(url)?, create_missing: true, canceller: Canceller::default() })
     }
 
-    /// Whether a SQLite file that is not there is made, with its directory;
-    /// yes, unless said otherwise.
+    /// Sets whether a missing SQLite file is created, with its directory. The default is
+    /// yes.
     pub fn create_missing(mut self, create: bool) -> Self {
         self.create_missing = create;
         self
     }
 
-    /// The engine that the URL names.
+    /// Returns the engine that the URL names.
     pub fn engine(&self) -> Engine {
         match &self.link {
             #[cfg(feature = "postgres")]
@@ -110,17 +108,17 @@ impl Database {
         }
     }
 
-    /// Engine and URL for people to read, without password.
+    /// Describes engine and URL for display, without the password.
     pub fn display_name(&self) -> String {
         format!("{} {}", self.engine(), self.link.name())
     }
 
-    /// What cancels, from another thread, whatever is being done here.
+    /// Returns a handle that cancels the work on this database from another thread.
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }
 
-    /// A connection of its own to the same database, to be looked through.
+    /// Opens a separate connection to the same database, for an observer.
     pub(crate) fn observer(&self) -> Result<Box<dyn Observer>> {
         match &self.link {
             #[cfg(feature = "postgres")]
@@ -133,17 +131,17 @@ impl Database {
             }
             #[cfg(feature = "sqlite")]
             Link::Sqlite { path: None, .. } => {
-                Err(Error::usage("a SQLite database in memory is seen by nobody but its own connection")
+                Err(Error::usage("a SQLite database in memory is visible only to its own connection")
                     .help("write sqlite:PATH for a file"))
             }
         }
     }
 
-    /// Connects, where that has not happened yet; every use does so by itself.
+    /// Connects, unless there is a connection already. Every use calls this first.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Connection`], with what the server said.
+    /// [`ErrorKind::Connection`], with the server message.
     pub fn connect(&mut self) -> Result<()> {
         if self.canceller.cancelled.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
@@ -184,8 +182,8 @@ fn link(url: &str) -> Result<Link> {
             }
             ":memory:" => Ok(Link::Sqlite { path: None, connection: None }),
             path if path.contains('?') || path.starts_with("file:") => {
-                Err(Error::usage("the database URL has parameters, which those of SQLite files have not")
-                    .help("write sqlite:PATH, without `file:` and without `?` and what follows it"))
+                Err(Error::usage("the URL of a SQLite file cannot have parameters")
+                    .help("write sqlite:PATH, without `file:`, `?` and parameters"))
             }
             path => Ok(Link::Sqlite { path: Some(path.into()), connection: None }),
         };
@@ -197,7 +195,7 @@ fn link(url: &str) -> Result<Link> {
         }
         _ => "sqlite:PATH (bustard was built without its feature `postgres`)",
     };
-    Err(Error::usage("the database URL is of no engine that Bustard works with")
+    Err(Error::usage("the database URL names no supported engine")
         .help(format!("supported are {supported}; an engine must have transactional DDL")))
 }
 
@@ -303,8 +301,8 @@ fn not_connected() -> Error {
     Error::new(ErrorKind::Connection, "there is no connection")
 }
 
-/// Cancels what a [`Database`] is doing: the running statement, the wait for the
-/// lock, and everything that would come after.
+/// Cancels the work on a [`Database`]: the running statement, the wait for the lock, and
+/// every later use.
 #[derive(Clone, Default)]
 pub struct Canceller {
     cancelled: Arc<AtomicBool>,
@@ -331,7 +329,7 @@ impl Canceller {
         *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }
 
-    /// Cancels. What was open is rolled back, and whoever waits for it gets an
+    /// Cancels. An open transaction is rolled back, and the call that runs it returns an
     /// error of [`ErrorKind::Cancelled`].
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);

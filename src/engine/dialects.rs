@@ -1,4 +1,4 @@
-//! Which engine speaks which dialect: the one place that knows all of them.
+//! Maps each engine to its dialect. Only this file names all of them.
 
 pub(crate) use super::postgres::POSTGRES;
 pub(crate) use super::sqlite::SQLITE;
@@ -8,7 +8,7 @@ use crate::sql::Dialect;
 /// All engines.
 pub(crate) const ALL: [Engine; 2] = [Engine::Postgres, Engine::Sqlite];
 
-/// The engine's SQL.
+/// Returns the engine's dialect.
 pub(crate) fn of(engine: Engine) -> &'static dyn Dialect {
     match engine {
         Engine::Postgres => POSTGRES,

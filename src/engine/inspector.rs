@@ -1,11 +1,10 @@
-//! The port of the catalogue: what the database itself knows of the tables that an
-//! uninstall would drop: which of them exist, how many rows they have, and what refers
-//! to them.
+//! The port of the catalog: which of the tables that an uninstall would drop exist, how
+//! many rows they have, and what refers to them.
 //!
-//! In: names as SQL writes them. Out: tables with their schemas. Everything is
-//! asked through whatever runs a query, so that it can be asked before a
-//! transaction and in it. Nothing depends on the search path but where a name
-//! without a schema is looked up: as the statement that drops it will.
+//! In: names as written in SQL. Out: tables with their schemas. Each call takes the
+//! function that runs queries, so it works before a transaction and inside it. The
+//! search path matters only for a name without a schema, which is resolved as the
+//! statement that drops it will resolve it.
 
 use std::fmt;
 
@@ -20,7 +19,7 @@ pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<Row>>;
 /// A table that exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Table {
-    /// On SQLite `main`.
+    /// `main` on SQLite.
     pub schema: String,
     pub name: String,
 }
@@ -37,28 +36,29 @@ pub struct Reference {
 /// A view or trigger, with its kind, name and SQL.
 pub type Definition = [String; 3];
 
-/// How an engine's catalogue is asked.
+/// Queries an engine's catalog.
 pub trait Inspector: fmt::Debug + Sync {
-    /// Those of the names that are tables now, and all tables of the schemas, each once,
+    /// Returns the names that are tables now, and all tables of the schemas, each once,
     /// in the order of their names.
     fn tables(&self, ask: Ask<'_>, names: &[TableName], schemas: &[String]) -> Result<Vec<Table>>;
 
-    /// How many rows each of the tables has.
+    /// Counts the rows of each table.
     fn count(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<u64>>;
 
-    /// The foreign keys onto these tables from others, in the order of their tables.
+    /// Returns the foreign keys onto these tables from others, in the order of their
+    /// tables.
     fn references(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<Reference>>;
 
-    /// Foreign keys onto tables that have been dropped, where the engine lets them be.
+    /// Returns foreign keys onto dropped tables, on an engine that allows them.
     fn dangling(&self, ask: Ask<'_>, dropped: &[Table]) -> Result<Vec<Reference>>;
 
-    /// The views and triggers other than those of the tables, where the engine lets them
-    /// be when a table goes that they use.
+    /// Returns the views and triggers that may use the tables, other than those of the
+    /// tables, on an engine that keeps them when a table they use is dropped.
     fn views_and_triggers(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<Definition>>;
 }
 
 impl Table {
-    /// The name for people: without the schema on an engine that has no others.
+    /// The name for display, without the schema on an engine that has only one.
     pub(crate) fn shown(&self, dialect: &'static dyn Dialect) -> String {
         let schema = dialect.has_schemas().then_some(self.schema.as_str());
         TableName::of(schema, &self.name).to_string()
@@ -71,7 +71,7 @@ impl Table {
 }
 
 impl Reference {
-    /// That it keeps its table from being dropped.
+    /// Says that the foreign key keeps its table from being dropped.
     pub(crate) fn in_the_way(&self, dialect: &'static dyn Dialect) -> Diagnostic {
         let (table, references) = (self.from.shown(dialect), self.to.shown(dialect));
         let columns = self.columns.join(", ");
@@ -133,5 +133,5 @@ fn table(columns: &mut impl Iterator<Item = Option<String>>) -> Result<Table> {
 }
 
 pub(super) fn strange() -> Error {
-    Error::new(ErrorKind::Failed, "the database's catalog gave an answer of another shape than asked for")
+    Error::new(ErrorKind::Failed, "the database's catalog returned unexpected columns")
 }

@@ -1,10 +1,8 @@
-//! The ports: what an engine's connection, transaction and lock must do for the
-//! migrator and the registry. The adapters beside this file are the only place
-//! that names a driver.
+//! The ports: what the migrator and the registry require of an engine's connection,
+//! transaction and lock. Only the adapters beside this file name a driver.
 //!
-//! Everything goes through text: statements are SQL, rows are columns of
-//! optional text. That is PostgreSQL's simple protocol, which lets a whole
-//! migration travel as one message.
+//! All data is text: a statement is SQL, a row is a list of columns of optional text.
+//! This is PostgreSQL's simple protocol, which sends a whole migration as one message.
 
 #[cfg(feature = "_engine")]
 pub(crate) mod database;
@@ -26,39 +24,36 @@ use crate::sql::Dialect;
 use inspector::Inspector;
 use registry::Registry;
 
-/// One row, each column as the engine writes it as text.
+/// One row. Each column is text as the engine writes it.
 pub type Row = Vec<Option<String>>;
 
-/// How long those who only look keep trying while a writer has a SQLite file to
-/// itself.
+/// How long a reader keeps trying while a writer has a SQLite file locked.
 pub(crate) const GLANCE: Duration = Duration::from_secs(30);
 
-/// What the migrator may be given to run on: `postgres::Client`,
-/// `rusqlite::Connection`, or a [`Database`](crate::Database) that Bustard
-/// connects to itself. Implemented for these and for nothing else. One with a
-/// transaction open on it is refused.
+/// The databases that the migrator runs on: `postgres::Client`, `rusqlite::Connection`,
+/// and [`Database`](crate::Database), which Bustard connects itself. Implemented for
+/// these only. A connection with an open transaction is refused.
 pub trait Connection: sealed::Connection {}
 
-/// What a registry operation may be given: a connection ([`Database`](crate::Database),
-/// `postgres::Client`, `rusqlite::Connection`), where it commits at once, or an
-/// open transaction (`postgres::Transaction`, `rusqlite::Transaction`), with
-/// which it commits. Implemented for these and for nothing else.
+/// The arguments of a registry operation: a connection ([`Database`](crate::Database),
+/// `postgres::Client`, `rusqlite::Connection`), on which it commits at once, or an open
+/// transaction (`postgres::Transaction`, `rusqlite::Transaction`), with which it
+/// commits. Implemented for these only.
 pub trait Executor: sealed::Executor {}
 
-/// An open transaction that can be handed over to be committed:
-/// `postgres::Transaction`, `rusqlite::Transaction`. Implemented for these and for
-/// nothing else.
+/// An open transaction that the caller hands over to be committed:
+/// `postgres::Transaction`, `rusqlite::Transaction`. Implemented for these only.
 pub trait Commit: sealed::Commit {}
 
-/// The same for [`registry::asynchronous`](crate::registry::asynchronous): a
-/// `tokio_postgres::Client`, where an operation commits at once, or a
-/// `tokio_postgres::Transaction`, with which it commits. Implemented for these
-/// and for nothing else.
+/// The arguments of an operation of
+/// [`registry::asynchronous`](crate::registry::asynchronous): a
+/// `tokio_postgres::Client`, on which it commits at once, or a
+/// `tokio_postgres::Transaction`, with which it commits. Implemented for these only.
 #[cfg(feature = "tokio")]
 pub trait AsyncExecutor: sealed::AsyncExecutor {}
 
-/// An open `tokio_postgres::Transaction` that can be handed over to be committed.
-/// Implemented for it and for nothing else.
+/// An open `tokio_postgres::Transaction` that the caller hands over to be committed.
+/// Implemented for this type only.
 #[cfg(feature = "tokio")]
 pub trait CommitAsync: sealed::CommitAsync {}
 
@@ -76,16 +71,16 @@ pub(crate) mod sealed {
         fn registry(&self) -> &'static dyn Registry;
         /// Runs one statement and returns its rows.
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
-        /// Runs one statement that writes. On a connection of Bustard's own it may
-        /// write whatever the database's defaults for transactions are; elsewhere
-        /// they are the caller's business.
+        /// Runs one statement that writes. On a connection of Bustard's own it can write
+        /// even if the database's transactions are read-only by default. On other
+        /// connections the caller's defaults apply.
         fn write(&mut self, sql: &str) -> Result<()> {
             self.rows(sql).map(drop)
         }
-        /// Whether what is written has committed when it returns.
+        /// Returns whether a write has committed when the call returns.
         fn commits(&self) -> bool;
-        /// Whether a transaction is open that has begun to write, as far as the
-        /// engine tells: on PostgreSQL the registry knows, and this is `false`.
+        /// Returns whether an open transaction has begun to write, as far as the engine
+        /// tells. On PostgreSQL this is `false`: the registry itself detects it.
         fn has_written(&self) -> bool {
             false
         }
@@ -100,7 +95,7 @@ pub(crate) mod sealed {
         fn calls(&self) -> &'static dyn Calls;
         /// Runs one statement and returns its rows.
         fn rows(&self, sql: &str) -> impl Future<Output = Result<Vec<Row>>> + Send;
-        /// Whether what is written has committed when it returns.
+        /// Returns whether a write has committed when the call returns.
         fn commits(&self) -> bool;
     }
 
@@ -110,11 +105,11 @@ pub(crate) mod sealed {
     }
 
     pub trait Connection {
-        /// Known before connecting.
+        /// Returns the dialect, which is known before connecting.
         fn dialect(&self) -> &'static dyn Dialect;
-        /// Connects, where that has not happened yet. With `functions`, the
-        /// transactions of the session can be handed to Rust functions. `patience`
-        /// is how long it tries to read a database that a writer keeps to itself.
+        /// Connects, unless there is a connection already. With `functions`, the
+        /// session's transactions can be handed to Rust functions. `patience` is how
+        /// long a read keeps trying while a writer has the database locked.
         fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>>;
     }
 }
@@ -124,25 +119,25 @@ pub(crate) mod sealed {
 pub struct Opening<'a> {
     /// The histories to read under the lock.
     pub tables: &'a [HistoryTable],
-    /// What else is asked there.
+    /// A query to run under the lock as well.
     pub query: Option<&'a str>,
-    /// How long to wait for other sessions: for the migration lock, which the caller
-    /// does, and on SQLite, at the commit, for readers.
+    /// How long to wait for other sessions. The caller waits for the migration lock; on
+    /// SQLite the commit also waits for readers.
     pub lock_wait: Duration,
-    /// Called each time another session is in the way.
+    /// Called each time another session blocks this one.
     pub on_wait: &'a dyn Fn(),
 }
 
-/// How one attempt to run a transaction ended.
+/// The outcome of one attempt to run a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// It committed, or the work rolled it back.
+    /// The transaction committed, or the work rolled it back.
     Done,
-    /// Another session holds the migration lock; the work has not been called.
+    /// Another session holds the migration lock. The work has not been called.
     Held,
-    /// A history table was made or dropped since it was looked up, or the query
-    /// asks for what does not exist; the work has not been called. The next attempt
-    /// looks the tables up.
+    /// A history table was created or dropped after it was looked up, or the query
+    /// refers to an object that does not exist. The work has not been called. The next
+    /// attempt looks the tables up again.
     Moved,
 }
 
@@ -151,11 +146,11 @@ pub enum Attempt {
 pub struct Opened {
     /// In the order of the tables.
     pub histories: Vec<History>,
-    /// The answer to the query; `None` where it has not been asked.
+    /// The rows of the query; `None` if it was not run.
     pub rows: Option<Vec<Row>>,
 }
 
-/// What is done within a transaction; `false` rolls it back.
+/// The work within a transaction. If it returns `false`, the transaction is rolled back.
 pub type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction, Opened) -> Result<bool>;
 
 /// An open connection.
@@ -166,14 +161,14 @@ pub trait Session {
 
     fn inspector(&self) -> &'static dyn Inspector;
 
-    /// Reads the histories, in the order of `tables`, without lock or
-    /// transaction. On PostgreSQL one round trip, if all tables are there.
+    /// Reads the histories, in the order of `tables`, without lock or transaction. On
+    /// PostgreSQL this takes one round trip if all tables exist.
     fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
         self.read_with(tables, &[]).map(|(histories, _)| histories)
     }
 
-    /// The same, and in the same round trip the rows of queries, up to the first that
-    /// asks for what does not exist.
+    /// Reads the histories and, in the same round trip, the rows of the queries. Stops
+    /// at the first query that refers to an object that does not exist.
     fn read_with(
         &mut self,
         tables: &[HistoryTable],
@@ -183,16 +178,16 @@ pub trait Session {
     /// Runs a query outside any transaction.
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
 
-    /// The place of an app's history, quoted for SQL, among those that were read
-    /// last; empty for other apps.
+    /// Returns the table of an app's history, quoted for SQL, from the last read; empty
+    /// for an app that was not read.
     fn history_table(&self, app: &str) -> &str;
 
-    /// Begins a transaction, tries once to take the lock, reads the histories under
-    /// it, does the work, and commits. Nothing of it remains on any error.
+    /// Begins a transaction, tries once to take the lock, reads the histories under it,
+    /// does the work, and commits. Any error rolls everything back.
     fn attempt(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<Attempt>;
 
-    /// The error for a lock that was held until `waited` had passed, with its holder
-    /// where the engine tells it.
+    /// Builds the error for a lock that was still held after `waited`. It names the
+    /// holder if the engine tells it.
     fn lock_not_obtained(&mut self, waited: Duration) -> Error;
 }
 
@@ -204,49 +199,48 @@ pub trait Transaction {
 
     fn inspector(&self) -> &'static dyn Inspector;
 
-    /// Whose statements follow; errors say so.
+    /// Sets the migration that later statements belong to. Errors name it.
     fn enter(&mut self, app: &str, migration: &str);
 
-    /// Runs a statement, now or at the latest before the commit. An error of an
-    /// earlier statement may come out here.
+    /// Runs a statement, at the latest before the commit. The error returned may be that
+    /// of an earlier statement.
     fn execute(&mut self, statement: Statement) -> Result<()>;
 
-    /// The same, with the rights of whoever runs the migration, whatever role it
-    /// has taken.
+    /// Runs a statement with the rights of the role that runs the migrator, even if the
+    /// migration has switched to another role.
     fn execute_as_runner(&mut self, statement: Statement) -> Result<()> {
         self.execute(statement)
     }
 
-    /// Runs what is still to be run, then a query.
+    /// Runs all pending statements, then a query.
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
 
-    /// The place of an app's history, quoted for SQL.
+    /// Returns the table of an app's history, quoted for SQL.
     fn history_table(&self, app: &str) -> &str;
 
-    /// Told when the transaction makes an app's history table, of the width of
-    /// new ones: then nobody needs to look it up afterwards.
+    /// Notes that the transaction creates an app's history table, with the width of new
+    /// ones, so that the session need not look it up afterwards.
     fn makes_history(&mut self, app: &str);
 
-    /// Puts back the settings that a migration may have changed for those that
-    /// follow: search path, role and the like.
+    /// Restores the settings that a migration may have changed, such as search path and
+    /// role, for the migrations that follow.
     fn restore_settings(&mut self) -> Result<()>;
 
-    /// Runs what is still to be run, then calls a function with the driver's
-    /// transaction.
+    /// Runs all pending statements, then calls a function with the driver's transaction.
     fn call(&mut self, function: &Function) -> Result<()>;
 }
 
-/// A statement that failed, before anybody knows what it was for.
+/// A failed statement, before it is known what the statement was for.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub kind: ErrorKind,
     pub server_message: Box<ServerMessage>,
-    /// Characters into the statement, counted from 0.
+    /// The offset in the statement, in characters, from 0.
     pub offset: Option<usize>,
 }
 
 impl Failure {
-    /// The error of a statement.
+    /// Builds the error of a statement.
     pub(crate) fn of(mut self, statement: &Statement) -> Error {
         if statement.form == Form::Generated && self.is_cache() {
             self.kind = ErrorKind::Cache;
@@ -262,18 +256,19 @@ impl Failure {
         self.into_error().at(place)
     }
 
-    /// Whether the registry said that a cache is unknown, or registered already.
+    /// Returns whether the registry rejected a cache name, as unknown or as already
+    /// registered.
     pub(crate) fn is_cache(&self) -> bool {
         matches!(self.server_message.code.as_deref(), Some("42704" | "42710"))
     }
 
-    /// Whether the connection ended without the database having said anything.
+    /// Returns whether the connection ended without a server message.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_silence(&self) -> bool {
         self.kind == ErrorKind::Connection && self.server_message.code.is_none()
     }
 
-    /// The error of something that is no statement of a migration.
+    /// Builds the error of an operation that is not a migration's statement.
     pub(crate) fn into_error(self) -> Error {
         let message = match self.kind {
             ErrorKind::Connection => "the connection to the database was lost",
@@ -296,9 +291,9 @@ impl Failure {
     }
 }
 
-/// The error of a function of a migration. One that comes from the database, by
-/// way of the driver (`refused`) or of [`OpenTransaction::execute`], keeps the server
-/// message.
+/// Builds the error of a migration's function. An error of the database keeps the server
+/// message, whether it comes through the driver (`refused`) or through
+/// [`OpenTransaction::execute`].
 pub(crate) fn function_failed(
     function: &Function,
     error: Box<dyn std::error::Error + Send + Sync>,
@@ -319,17 +314,17 @@ pub(crate) fn function_failed(
     }
 }
 
-/// The error for a connection that somebody has begun a transaction on: ending
-/// it is not the migrator's business.
+/// Builds the error for a connection that has a transaction open. The caller began it,
+/// so the migrator does not end it.
 #[cfg(feature = "_engine")]
 pub(crate) fn in_transaction() -> Error {
     Error::usage("the connection has a transaction open")
         .help("commit it or roll it back first: the migrator begins and commits its own")
 }
 
-/// What reading on PostgreSQL begins with, whatever the database's default isolation: what a
-/// SERIALIZABLE transaction has read can make those that invalidate fail, and a hot
-/// standby has none.
+/// The start of every read on PostgreSQL, independent of the database's default
+/// isolation. The reads of a SERIALIZABLE transaction can make transactions that
+/// invalidate fail, and a hot standby does not support that level.
 pub(crate) const READING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// Quotes an identifier for either engine.
@@ -337,9 +332,10 @@ pub(crate) fn quote_ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The error of a history table that is none.
+/// Builds the error for a table that does not have the shape of a history.
 pub(crate) fn other_shape(table: &str, found: &str) -> Error {
-    Error::new(ErrorKind::Failed, format!("the table {table} is no migration history: it has another shape"))
+    let message = format!("the table {table} is not a migration history: it has another shape");
+    Error::new(ErrorKind::Failed, message)
         .with_code(Code::InvalidHistory)
         .help(format!(
             "it should have the columns version (int4 or int8), name, applied_on and checksum (varchar), and has: {found}; \
@@ -347,7 +343,7 @@ pub(crate) fn other_shape(table: &str, found: &str) -> Error {
         ))
 }
 
-/// A row of version, name, applied_on and checksum, as either engine returns it.
+/// Reads a row of version, name, applied_on and checksum, as either engine returns it.
 pub(crate) fn applied(table: &str, row: Row) -> Result<Applied> {
     let mut columns = row.into_iter();
     let mut next = || columns.next().flatten();

@@ -1,8 +1,7 @@
-//! The ports of the reading side: an [`Observer`] is a connection of its own, used on
-//! a thread that may wait for it; a [`Poller`] reads versions through it, again and
-//! again.
+//! The ports of the reading side. An [`Observer`] is a separate connection, used on a
+//! thread that may block. A [`Poller`] reads versions through it at intervals.
 //!
-//! Whatever the network does, each call ends by its deadline, or at once when the
+//! Every call ends by its deadline whatever the network does, or at once when the
 //! [`Bell`] is rung to stop.
 
 use std::sync::Arc;
@@ -16,60 +15,58 @@ use crate::model::Identity;
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// Somebody says that there is something to look at.
+    /// A notification arrived: there may be a change to read.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite does not say it"))]
     Notified,
     /// The bell was rung.
     Rung,
-    /// It is time.
+    /// The time has come.
     Time,
 }
 
-/// A connection that is looked through. Made and dropped anywhere; what lies
-/// between belongs on a thread of its own, not into an asynchronous task.
+/// A connection for reading. It may be created and dropped on any thread. Its calls
+/// block, so they belong on a thread of their own and not in an asynchronous task.
 pub(crate) trait Observer: Send {
-    /// What reads versions through it.
+    /// Returns the poller that reads versions through this connection.
     fn poller(self: Box<Self>) -> Box<dyn Poller>;
 
-    /// Connects, in place of any connection that there is. Does not create
-    /// anything.
+    /// Connects, and replaces an existing connection. Creates no database.
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
-    /// Runs one statement in a transaction of its own and returns its rows. On
-    /// PostgreSQL it may be several, of which the last one's rows are returned; and
-    /// `ahead`, another message, is sent before it without being waited for: its
-    /// failure is only logged.
+    /// Runs one statement in its own transaction and returns its rows. On PostgreSQL it
+    /// may be several statements; the rows of the last one are returned. The message
+    /// `ahead` is sent first, without waiting for its reply; its failure is only logged.
     ///
-    /// After an error of [`ErrorKind::Connection`](crate::ErrorKind::Connection)
-    /// the connection is over. A missed deadline is one; only on SQLite, where a
-    /// writer has the file to itself, it is
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) and nothing is over.
+    /// An error of [`ErrorKind::Connection`](crate::ErrorKind::Connection) ends the
+    /// connection. A missed deadline is such an error. The exception is a SQLite file
+    /// that a writer has locked: then the error is
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked), and the connection stays open.
     fn rows(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>>;
 
-    /// Waits until there may be something to look at: for a notification that has
-    /// come since the last wait, for the bell, or for the time. Without a
-    /// connection it waits for the last two.
+    /// Waits for the first of three events: a notification that has arrived since the
+    /// last wait, the bell, or the given time. Without a connection it waits for the
+    /// last two.
     fn wait(&mut self, until: Instant) -> Result<Woken>;
 
-    /// Says which process of the server serves this connection: its own
-    /// notifications are none to this observer.
+    /// Sets the server process that serves this connection. The observer ignores
+    /// notifications from that process.
     fn served_by(&mut self, _process: i32) {}
 
-    /// What other threads ring.
+    /// Returns the bell, which other threads ring.
     fn bell(&self) -> Arc<dyn Bell>;
 }
 
-/// Reaches an [`Observer`] on its thread.
+/// Signals an [`Observer`] from another thread.
 pub(crate) trait Bell: Send + Sync {
-    /// Ends a wait, the next one if there is none now.
+    /// Ends the current wait, or the next one if there is none.
     fn ring(&self);
 
-    /// Ends whatever is going on, and everything that comes: errors of
+    /// Stops the observer: the current call and all later ones return an error of
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     fn stop(&self);
 }
 
-/// A registered cache, as a look has seen it.
+/// A registered cache, as read by one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub name: String,
@@ -77,23 +74,24 @@ pub(crate) struct Seen {
     pub identity: Identity,
 }
 
-/// What a look has found.
+/// The result of a look.
 #[derive(Debug)]
 pub(crate) struct Look {
-    /// Those of the wanted caches that are registered, and perhaps others; `None`
-    /// if nothing has changed since the last look.
+    /// The wanted caches that are registered, and possibly others; `None` if nothing has
+    /// changed since the last look.
     pub caches: Option<Vec<Seen>>,
-    /// How much older than the look the state may be that it has seen: nothing, but
-    /// on a hot standby. [`Duration::MAX`] if nobody knows.
+    /// How far the state that was read lags behind the look: zero except on a hot
+    /// standby, and [`Duration::MAX`] if the lag is unknown.
     pub age: Duration,
 }
 
 /// Reads the versions of caches.
 pub(crate) trait Poller: Send {
-    /// What other threads ring.
+    /// Returns the bell, which other threads ring.
     fn bell(&self) -> Arc<dyn Bell>;
 
-    /// Connects anew, forgets what is known, and listens where that works.
+    /// Reconnects, forgets what was read before, and listens for notifications where
+    /// that works.
     ///
     /// # Errors
     ///
@@ -101,33 +99,33 @@ pub(crate) trait Poller: Send {
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) after the bell's stop.
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
-    /// Reads, and with `notify` tells others to read. Caches that are `wanted`, or
-    /// all of them, are read where anything has changed since the last time on this
-    /// connection, or others are wanted than then.
+    /// Reads the versions, and with `notify` tells other readers to read. It reads the
+    /// `wanted` caches, or all of them, only if something has changed since the last
+    /// look on this connection, or if other caches are wanted now.
     ///
     /// # Errors
     ///
-    /// As [`Observer::rows`], and [`ErrorKind::Database`](crate::ErrorKind::Database)
-    /// where there is no registry, or this role may not read it.
+    /// As [`Observer::rows`], and [`ErrorKind::Database`](crate::ErrorKind::Database) if
+    /// there is no registry, or if this role may not read it.
     fn look(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look>;
 
-    /// Folds, if that is worth it and this role may. A failure does no harm.
+    /// Folds events, if that is worthwhile and this role may. A failure does no harm.
     fn fold(&mut self, deadline: Instant);
 
-    /// The names of all registered caches.
+    /// Returns the names of all registered caches.
     ///
     /// # Errors
     ///
     /// As [`Observer::rows`].
     fn names(&mut self, deadline: Instant) -> Result<Vec<String>>;
 
-    /// Whether all reads on this connection are at one server.
+    /// Returns whether all reads on this connection reach the same server.
     fn is_direct(&self) -> bool;
 
-    /// Has the next look read everything anew.
+    /// Makes the next look read everything again.
     fn forget(&mut self);
 
-    /// Waits until it is time to look.
+    /// Waits until the next look is due.
     ///
     /// # Errors
     ///
@@ -135,12 +133,13 @@ pub(crate) trait Poller: Send {
     fn wait(&mut self, until: Instant) -> Result<Woken>;
 }
 
-/// Naming more caches than this is not worth it: of 100,000, naming 5,000 takes an
-/// eighth of the time that reading all of them does.
+/// The largest number of caches that a query names. With more, reading all caches is the
+/// better choice: of 100,000 caches, naming 5,000 takes an eighth of the time that
+/// reading all takes.
 pub(super) const MOST_NAMED: usize = 10_000;
 
-/// What a poller has read last: the caches that were wanted, and a value that changes
-/// when any cache does.
+/// What a poller read last: the caches that were wanted, and a value that changes when
+/// any cache does.
 pub(super) struct Interest<K> {
     pub known: Option<K>,
     wanted: Option<Vec<String>>,
@@ -153,8 +152,8 @@ impl<K> Default for Interest<K> {
 }
 
 impl<K> Interest<K> {
-    /// Notes which caches are wanted, forgets what is known if others were, and returns
-    /// those that it is worth to name.
+    /// Stores which caches are wanted, and forgets the last value if they differ from
+    /// those of the last look. Returns the names that the query should list.
     pub fn want<'w>(&mut self, wanted: Option<&'w [&'w str]>) -> Option<&'w [&'w str]> {
         let same = match (&self.wanted, wanted) {
             (None, None) => true,
@@ -169,7 +168,7 @@ impl<K> Interest<K> {
     }
 }
 
-/// A row of name, app, count and nonce, and whatever follows.
+/// Reads a row of name, app, count and nonce; further columns are ignored.
 pub(super) fn seen(row: Row) -> Result<Seen> {
     let mut columns = row.into_iter();
     let mut next = || columns.next().flatten();

@@ -1,7 +1,7 @@
-//! The port of the registry: what an engine does so that caches are tracked.
+//! The port of the registry: the operations by which an engine tracks caches.
 //!
-//! The steps of an operation are the engine's: a call of a function in the database,
-//! or several statements. Names, types and errors are common.
+//! The engine chooses the steps of an operation: a call of a function in the database,
+//! or several statements. Names, types and errors are common to all engines.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RegisterCache, UnregisterCache};
 use crate::sql::Manner;
 
-/// How an engine changes the registry.
+/// Changes the registry of one engine.
 pub trait Registry: fmt::Debug + Sync {
     /// Registers a cache for an app.
     fn register(&self, executor: &mut dyn sealed::Executor, name: &str, app: Option<&str>) -> Result<()>;
@@ -19,10 +19,10 @@ pub trait Registry: fmt::Debug + Sync {
     /// Unregisters a cache.
     fn unregister(&self, executor: &mut dyn sealed::Executor, name: &str) -> Result<()>;
 
-    /// Gives each of the caches a new version, or none of them.
+    /// Gives every cache in the list a new version, or none of them on an error.
     fn invalidate(&self, executor: &mut dyn sealed::Executor, names: &[&str]) -> Result<()>;
 
-    /// Registers a cache in a migration, for the app or as it was before it was
+    /// Registers a cache in a migration: for the app, or as it was before it was
     /// unregistered.
     fn register_in(
         &self,
@@ -40,20 +40,22 @@ pub trait Registry: fmt::Debug + Sync {
         manner: Manner,
     ) -> Result<()>;
 
-    /// Installs the triggers that are missing.
+    /// Installs missing triggers.
     fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()>;
 
-    /// What follows a commit, outside of it. A failure does no harm: readers poll.
+    /// Runs after a commit, outside the transaction. A failure does no harm, because
+    /// readers poll.
     fn after_commit(&self, _session: &mut dyn Session) {}
 
-    /// Whether other roles than these may read and invalidate caches, or one of these
-    /// may not. An engine without roles has nothing to compare.
+    /// Returns whether the grants differ from these roles: another role may read and
+    /// invalidate caches, or one of these may not. An engine without roles has nothing
+    /// to compare.
     fn grants_differ(&self, _session: &mut dyn Session, _roles: &[String]) -> Result<bool> {
         Ok(false)
     }
 
-    /// Lets these roles and no others read and invalidate caches. Does nothing on an
-    /// engine without roles.
+    /// Grants these roles, and no others, the right to read and invalidate caches. Does
+    /// nothing on an engine without roles.
     fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String]) -> Result<()> {
         Ok(())
     }
@@ -71,7 +73,7 @@ pub trait Calls: fmt::Debug + Sync {
     fn notify(&self) -> &'static str;
 }
 
-/// The error for a name that is not registered.
+/// Builds the error for a name that is not registered.
 pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a String>) -> Error {
     let error = Error::new(ErrorKind::Cache, format!("the cache {name} is not registered"));
     match nearest(name, registered.into_iter().map(String::as_str)) {
@@ -80,14 +82,14 @@ pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a S
     }
 }
 
-/// The same, compared with the names that are registered now.
+/// Builds the same error, with a suggestion from the names that are registered now.
 pub(crate) fn unknown_now(executor: &mut dyn sealed::Executor, name: &str) -> Result<Error> {
     let rows = executor.rows(executor.dialect().registry().names())?;
     let names: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     Ok(unknown(name, &names))
 }
 
-/// The error for a name that is registered already.
+/// Builds the error for a name that is already registered.
 pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
     let owner = owner.map_or_else(String::new, |owner| format!(" by the app {owner}"));
     Error::new(ErrorKind::Cache, format!("the cache {name} is already registered{owner}"))
@@ -95,13 +97,13 @@ pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
         .help("choose another name, or unregister that one first")
 }
 
-/// The error for a row of the registry that Bustard has not written.
+/// Builds the error for a registry row that Bustard has not written.
 pub(crate) fn not_a_version() -> Error {
-    Error::new(ErrorKind::Failed, "the registry holds something that is not a cache version")
+    Error::new(ErrorKind::Failed, "a row of the registry is not a cache version")
         .help("its tables are Bustard's own: nothing else should write to them")
 }
 
-/// The first column of the first row.
+/// Returns the first column of the first row.
 pub(crate) fn single(rows: &[Row]) -> Option<&str> {
     rows.first()?.first()?.as_deref()
 }

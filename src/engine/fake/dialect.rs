@@ -7,7 +7,7 @@ use crate::sql::{
     write_query, write_schema,
 };
 
-/// What statements on Bustard's own tables start with.
+/// The prefix of statements on Bustard's own tables.
 pub(super) const OWN: &str = "OWN";
 
 #[derive(Debug)]

@@ -1,8 +1,8 @@
-//! A third engine, in memory, for tests: nothing outside of this file knows it, so
-//! that what the planner and the executor need of an engine is what the ports say.
+//! A third engine, in memory, for tests. No other file knows it, which shows that the
+//! planner and the executor need only the ports.
 //!
-//! It has an SQL of its own, histories, a lock, and counts invalidations. Of a
-//! migration's statements it keeps a list; the statement `FAIL` fails.
+//! It has its own SQL, histories and a lock, and counts invalidations. It keeps a list
+//! of the migrations' statements; the statement `FAIL` fails.
 
 mod dialect;
 
@@ -20,7 +20,7 @@ use crate::model::{
 use crate::sql::{Dialect, Manner, TableName};
 use dialect::{FakeDialect, OWN};
 
-/// What is in the database.
+/// The contents of the database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     pub histories: BTreeMap<String, Vec<Applied>>,
@@ -28,22 +28,22 @@ pub(crate) struct Contents {
     pub ran: Vec<String>,
     pub caches: BTreeMap<String, Option<String>>,
     pub invalidations: usize,
-    /// Statements on Bustard's own tables, which are not interpreted.
+    /// Statements on Bustard's own tables. They are not interpreted.
     pub records: usize,
 }
 
-/// The database and what happens to it.
+/// The contents, and the events that are scheduled for the next attempts.
 #[derive(Debug, Default)]
 struct World {
     contents: Contents,
-    /// How many more attempts find the lock held.
+    /// The number of coming attempts that find the lock held.
     held: usize,
-    /// How many more attempts find that a history table has moved.
+    /// The number of coming attempts that find a history table moved.
     moved: usize,
     attempts: usize,
 }
 
-/// A connection; its clones lead to the same database.
+/// A connection. Its clones share one database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeDatabase(Arc<Mutex<World>>);
 
@@ -56,12 +56,13 @@ impl FakeDatabase {
         self.world().contents.clone()
     }
 
-    /// Another session changes the database.
+    /// Changes the database, as another session would.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Contents)) {
         change(&mut self.world().contents);
     }
 
-    /// The next attempts find the lock held, and those after them a table moved.
+    /// Makes the next attempts find the lock held, and the attempts after them a table
+    /// moved.
     pub(crate) fn disturb(&self, held: usize, moved: usize) {
         let mut world = self.world();
         (world.held, world.moved) = (held, moved);
@@ -120,7 +121,7 @@ impl Session for FakeSession {
 
     fn read_with(&mut self, tables: &[HistoryTable], _: &[&str]) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
         self.places = places(tables);
-        // It has no registry, so no query has an answer.
+        // There is no registry, so no query has a result.
         Ok((histories(&self.database.contents(), &self.places), Vec::new()))
     }
 
@@ -172,7 +173,7 @@ impl FakeTransaction {
         }
     }
 
-    /// Statements on a history table, and the registry's.
+    /// Runs statements on a history table and on the registry.
     fn generated(&mut self, sql: &str) -> Option<()> {
         if sql.starts_with(OWN) {
             self.contents.records += 1;
@@ -214,7 +215,7 @@ impl FakeTransaction {
     }
 }
 
-/// There are no triggers to be missing; caches are listed.
+/// Lists caches. There are no triggers, so none is missing.
 fn answer(contents: &Contents, sql: &str) -> Result<Vec<Row>> {
     match sql {
         "MISSING" | "REPEATABLES UNION ALL APPS" => Ok(Vec::new()),

@@ -31,11 +31,11 @@ static SYNTAX: Syntax = Syntax {
     backslash_setting: true,
 };
 
-/// The schema of everything that is Bustard's own, so that apps in different schemas
+/// The schema of Bustard's own objects. It is fixed, so that apps in different schemas
 /// of one database share it.
 const SCHEMA: &str = "bustard";
 
-/// Checks what is deferred, as a commit would: while that is pending, the next
+/// Runs the deferred checks, as a commit would. While they are pending, the next
 /// migration could not alter or drop its table.
 const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
     (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
@@ -99,7 +99,8 @@ impl Dialect for PostgresDialect {
         "OPERATOR(pg_catalog.=)"
     }
 
-    /// The search path may name a schema that another role fills, before `pg_catalog`.
+    /// Qualifies the operator: the search path may put another role's schema before
+    /// `pg_catalog`.
     fn among(&self, column: &'static str, values: Vec<Value>) -> SimpleExpr {
         let equals = self.equals();
         let places: Vec<String> = (1..=values.len()).map(|n| format!("{column} {equals} ${n}")).collect();

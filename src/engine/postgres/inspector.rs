@@ -1,11 +1,11 @@
-//! PostgreSQL's catalogue.
+//! PostgreSQL's catalog.
 
 use super::POSTGRES;
 use crate::engine::inspector::{self, Ask, Definition, Inspector, Reference, Table};
 use crate::error::Result;
 use crate::sql::TableName;
 
-/// PostgreSQL's catalogue.
+/// PostgreSQL's catalog.
 #[derive(Debug)]
 pub(crate) struct PostgresInspector;
 
@@ -51,7 +51,8 @@ impl Inspector for PostgresInspector {
     }
 }
 
-/// Ordinary and partitioned tables; the rows of partitions count with the latter.
+/// Selects ordinary and partitioned tables. The rows of partitions count with the
+/// latter.
 const IS_TABLE: &str =
     "c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r','p']::pg_catalog.\"char\"[]) AND NOT c.relispartition";
 
@@ -67,8 +68,8 @@ fn named(names: &[TableName]) -> String {
     )
 }
 
-/// A row for each column of each key. Keys of partitions are those of the tables
-/// that they are partitions of.
+/// Selects a row for each column of each key. Skips keys of partitions, which repeat
+/// those of their partitioned table.
 fn references(oids: &str) -> String {
     format!(
         "SELECT k.oid, n.nspname, c.relname, a.attname, tn.nspname, t.relname FROM pg_catalog.pg_constraint k \

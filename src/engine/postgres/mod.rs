@@ -1,4 +1,4 @@
-//! PostgreSQL: its SQL as text, and what runs on it.
+//! PostgreSQL: its dialect as text, and the driver that runs it.
 
 mod dialect;
 #[cfg(feature = "postgres")]

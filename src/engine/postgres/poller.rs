@@ -1,9 +1,9 @@
-//! The versions of all caches on a PostgreSQL server, read again and again through an
-//! [`Observer`]: cheaply while nothing has changed, and knowing how old the answer is.
+//! Polls the versions of all caches on a PostgreSQL server through an [`Observer`]:
+//! cheaply while nothing has changed, and with the age of the result.
 //!
-//! Notifications only say when to look. What keeps them from coming, a hot standby
-//! or a pooler that changes connections, is found out here, so that it does no harm
-//! to others; correctness never depends on it.
+//! Notifications only shorten the wait for the next look; correctness never depends on
+//! them. The poller detects what prevents them, such as a hot standby or a pooler that
+//! changes connections, so that other sessions come to no harm.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use crate::engine::{READING, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::RegistrySql;
 
-/// By how much the clock of a primary may be ahead of its standby's, in microseconds.
+/// How far the clock of a primary may be ahead of its standby's, in microseconds.
 const CLOCKS_DIFFER: i64 = 1_000_000;
 
-/// More unfolded events than this are worth a fold.
+/// The number of unfolded events above which a fold is worthwhile.
 const WORTH_FOLDING: u64 = 1000;
 
-/// More than this, and nobody folds who should.
+/// The number of unfolded events above which a poller that may not fold logs a warning.
 const TOO_MANY: u64 = 10_000;
 
-/// How long nobody folds here after a fold that did not end in time: connecting anew
-/// after every look would be worse than many events.
+/// How long this poller does not fold after a fold that missed its deadline.
+/// Reconnecting after every look would cost more than many events do.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
 
 /// Reads versions on a server.
 pub(crate) struct PostgresPoller {
     observer: Box<dyn Observer>,
-    /// The sum of everything says whether anything has changed.
+    /// The total of all versions, which changes when any cache does.
     interest: Interest<[String; 2]>,
     server: Server,
     may_fold: bool,
-    /// Not before then: the last fold has cost the connection.
+    /// The earliest time of the next fold. Set after a fold that cost the connection.
     fold_from: Option<Instant>,
-    /// What has been said once, and needs not be said again.
+    /// Messages that have been logged. Each is logged once.
     said: BTreeSet<&'static str>,
 }
 
@@ -48,11 +48,12 @@ pub(crate) struct PostgresPoller {
 struct Server {
     /// The process that serves the connection.
     served_by: Option<i32>,
-    /// Not always the same one does.
+    /// The serving process has changed, so there is a pooler.
     pooled: bool,
-    /// It is a hot standby.
+    /// The server is a hot standby.
     standby: bool,
-    /// Who receives what a hot standby replays; the outer `None` before the first look.
+    /// The process of a hot standby that receives WAL; the outer `None` before the first
+    /// look.
     receiver: Option<Option<String>>,
     unfolded: u64,
 }
@@ -83,14 +84,11 @@ impl PostgresPoller {
             }
             Err(error) if matches!(error.kind(), ErrorKind::Connection | ErrorKind::Cancelled) => Err(error),
             Err(error) => {
-                // Cannot be executed during recovery.
+                // LISTEN cannot run during recovery.
                 self.server.standby = error.sqlstate() == Some("25006");
                 match self.server.standby {
                     true => self.say_standby(),
-                    false => self.say(
-                        "LISTEN",
-                        &format!("notifications are not listened to, so caches are polled: {error}"),
-                    ),
+                    false => self.say("LISTEN", &format!("LISTEN failed, so caches are polled: {error}")),
                 }
                 Ok(())
             }
@@ -104,11 +102,11 @@ impl PostgresPoller {
     }
 
     fn say_standby(&mut self) {
-        self.say("standby", "the database is a hot standby, where nobody is notified: caches are polled");
+        self.say("standby", "the database is a hot standby, which sends no notifications: caches are polled");
     }
 
     fn read_versions(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look> {
-        // Before the caches: what is replayed in between is seen as well.
+        // Read before the caches, so that the look includes what is replayed in between.
         let age = if self.server.standby { self.lag(deadline)? } else { Duration::ZERO };
         let known = self.interest.known.as_ref().map(|[n, nonce]| (n.as_str(), nonce.as_str()));
         let sql = registry::look(known, wanted);
@@ -138,7 +136,7 @@ impl PostgresPoller {
         Ok(Look { caches, age })
     }
 
-    /// A direct connection is served by one process for ever.
+    /// Notes the serving process. On a direct connection it never changes.
     fn notice_process(&mut self, process: Option<i32>) {
         let before = std::mem::replace(&mut self.server.served_by, process);
         if before.is_some() && before != process && !self.server.pooled {
@@ -150,8 +148,8 @@ impl PostgresPoller {
         }
     }
 
-    /// How old the state of a hot standby may be. If it has been promoted, which
-    /// sessions survive, there is something to listen to.
+    /// Returns how old the state of a hot standby may be. Sessions survive a promotion,
+    /// so a promoted server is listened to.
     fn lag(&mut self, deadline: Instant) -> Result<Duration> {
         let mut rows = self.read(None, registry::STANDBY, deadline)?;
         let row = rows.pop().and_then(|row| <[_; 5]>::try_from(row).ok()).ok_or_else(not_a_version)?;
@@ -163,7 +161,8 @@ impl PostgresPoller {
         }
         let since = |microseconds: Option<String>| {
             let microseconds = microseconds?.parse::<i64>().ok()?;
-            // Two clocks are never quite the same; one that is far ahead tells nothing.
+            // Two clocks always differ a little. If one is far ahead, the lag is
+            // unknown.
             Some(match microseconds {
                 ahead if ahead < -CLOCKS_DIFFER => Duration::MAX,
                 _ => Duration::from_micros(microseconds.max(0).unsigned_abs()),
@@ -171,7 +170,7 @@ impl PostgresPoller {
         };
         let replayed = since(replayed).unwrap_or(Duration::MAX);
         let before = self.server.receiver.replace(receiver.clone());
-        // One that has only just begun to receive may not have got anything yet.
+        // A receiver that has just started may not have received anything yet.
         let settled = receiver.is_some() && before.is_none_or(|before| before == receiver);
         if !settled || caught_up.as_deref() != Some("t") {
             return Ok(replayed);
@@ -179,7 +178,7 @@ impl PostgresPoller {
         let heard = since(heard).unwrap_or_else(|| {
             self.say(
                 "pg_read_all_stats",
-                "this role may not see when the hot standby last heard from its primary; if they lose touch, that is \
+                "this role may not see when the hot standby last heard from its primary; a lost connection is \
                  noticed only after the standby's wal_receiver_timeout (GRANT pg_read_all_stats would change that)",
             );
             Duration::ZERO
@@ -187,7 +186,7 @@ impl PostgresPoller {
         Ok(heard.min(replayed))
     }
 
-    /// Reads in READ COMMITTED, so that no writer fails because of it.
+    /// Reads in READ COMMITTED, so that no writer fails because of this read.
     fn read(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
         self.observer.rows(ahead, &format!("{READING};{sql}"), deadline)
     }
@@ -221,7 +220,7 @@ impl Poller for PostgresPoller {
             log::debug!("invalidations could not be folded: {error}");
             self.may_fold = error.sqlstate() != Some("42501");
             if error.kind() != ErrorKind::Database {
-                // If it takes longer than it may, it does so each time.
+                // A fold that exceeds its limit would do so each time.
                 self.fold_from = Some(Instant::now() + FOLD_PAUSE);
                 return;
             }
@@ -259,7 +258,7 @@ impl Poller for PostgresPoller {
     }
 }
 
-/// Says what to do about a registry that cannot be looked at.
+/// Adds advice to the error of a failed look at the registry.
 fn explain(error: Error) -> Error {
     match error.sqlstate() {
         Some("3F000" | "42883" | "42P01") => error

@@ -55,9 +55,9 @@ impl RecordsSql for PostgresRecords {
     }
 }
 
-/// A hash of the source and attributes of the function with this name, which is SQL; and
-/// of a view only that it exists, because how PostgreSQL prints a view depends on its
-/// release and on the search path.
+/// For a function, hashes its source and attributes; the name is an SQL expression. For
+/// a view, returns only that it exists, because the text that PostgreSQL prints depends
+/// on its release and on the search path.
 fn definition(name: &str) -> String {
     format!(
         "COALESCE((SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg(\

@@ -1,4 +1,5 @@
-//! Statements that a migration for PostgreSQL cannot contain, told by how they start.
+//! Recognizes, by their first words, statements that a migration for PostgreSQL cannot
+//! contain.
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::sql::lexer::TokenKind;
@@ -53,7 +54,7 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
     Admission::Admitted
 }
 
-/// What `SET client_encoding = …` or `SET NAMES …` sets.
+/// Returns the encoding that `SET client_encoding = …` or `SET NAMES …` sets.
 fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
     let at = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
     let value = match () {
@@ -65,7 +66,7 @@ fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
     Some(unit.token(value).trim_matches('\''))
 }
 
-/// `COPY` from or to the client, which has no data to send and reads none.
+/// Rejects `COPY` from or to the client, which neither sends nor reads data.
 fn copy(unit: &Unit<'_>) -> Admission {
     let mut depth = 0;
     for n in 1..unit.len() {

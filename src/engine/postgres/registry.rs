@@ -19,24 +19,24 @@ const LIST: &str = "SELECT name, app, version, \
     pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
     FROM bustard.caches ORDER BY name";
 
-/// Whatever the database's default isolation, which several statements in one
-/// message would otherwise run in.
+/// Sets the isolation level itself. Several statements in one message would otherwise
+/// run with the database's default.
 pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
 
-/// As `bustard.notify()`, in half the time.
+/// Does what `bustard.notify()` does, in half the time.
 pub(super) const NOTIFY: &str = "NOTIFY bustard";
 
-/// From now on the connection hears of changes; and who serves it.
+/// Listens for changes, and returns the process that serves the connection.
 pub(super) const LISTEN: &str = "LISTEN bustard;SELECT pg_catalog.pg_backend_pid()";
 
 pub(super) const UNLISTEN: &str = "UNLISTEN bustard";
 
 pub(super) const ROLE: &str = "SELECT pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)";
 
-/// How far a hot standby is behind: whether it is one; who receives what it replays;
-/// whether all of that is replayed; how long ago what was received last was sent and
-/// received, and how old the last replayed commit is, both in microseconds. Most of the receiver's columns
-/// are NULL to roles without `pg_read_all_stats`.
+/// Reads how far a hot standby lags: whether the server is one; which process receives
+/// its WAL; whether everything received is replayed; the age of the last message from
+/// the primary; and the age of the last replayed commit. Both ages are in microseconds.
+/// Most of the receiver's columns are NULL to roles without `pg_read_all_stats`.
 pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, \
     COALESCE(w.latest_end_lsn OPERATOR(pg_catalog.<=) pg_catalog.pg_last_wal_replay_lsn(), \
         pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()), \
@@ -46,9 +46,10 @@ pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, 
         OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 \
     FROM (SELECT) AS once LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true";
 
-/// One look: the sum of everything, with who serves the connection and whether it is
-/// a hot standby; and the caches, unless the sum is the one that is known. Numbers go
-/// as text, since operators, a minus too, are the caller's.
+/// Builds the query of one look: the total, with the serving process and whether the
+/// server is a hot standby; then the caches, unless the total is the known one. Numbers
+/// are sent as text, because a minus would be an operator, which the caller's search
+/// path could replace.
 pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
     let (n, nonce) = known.unzip();
     let arguments = [n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
@@ -60,7 +61,7 @@ pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> Stri
         .to_string(PostgresQueryBuilder)
 }
 
-/// An array as text.
+/// Writes an array as text.
 fn array(names: &[&str]) -> String {
     let quoted = |name: &&str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
     format!("{{{}}}", names.iter().map(quoted).collect::<Vec<_>>().join(","))
@@ -78,17 +79,18 @@ fn register(name: &str, app: Option<&str>) -> String {
     call("register_cache", [Some(name.to_owned()), app.map(str::to_owned)])
 }
 
-/// Registers it with the owner that its row still names, and the tables that it had then.
+/// Registers the cache again, with the owner that its row still names and the tables
+/// that it had.
 fn register_again(name: &str) -> String {
     call("register_cache_again", [Some(name.to_owned())])
 }
 
-/// With `lenient`, tables that are not there are passed over.
+/// Registers the cache on tables. With `lenient`, skips tables that do not exist.
 fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
     on_tables("register_cache_on", name, app, tables, lenient)
 }
 
-/// Registers it, or gives it these tables if this app has registered it already.
+/// Registers the cache, or gives it these tables if this app has registered it already.
 fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
     on_tables("ensure_cache", name, Some(app), tables, lenient)
 }
@@ -121,15 +123,16 @@ fn unregister(name: &str) -> String {
     call("unregister_cache", [Some(name.to_owned())])
 }
 
-/// A cache that is unregistered stays so; an unknown name is an error.
+/// Unregisters the cache. One that is already unregistered stays so; an unknown name is
+/// an error.
 fn unregister_if_registered(name: &str) -> String {
     let former = "SELECT FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND NOT c.active";
     let call = format!("bustard.unregister_cache($1) WHERE NOT EXISTS ({former})");
     Query::select().expr(Expr::cust_with_values(call, [name])).to_string(PostgresQueryBuilder)
 }
 
-/// Undoes a registration.
-fn undo_register(name: &str) -> String {
+/// Reverts a registration.
+fn revert_register(name: &str) -> String {
     call("undo_register_cache", [Some(name.to_owned())])
 }
 
@@ -211,8 +214,8 @@ impl RegistrySql for PostgresRegistry {
         format!("{};", register_call(name, tables, owner, manner))
     }
 
-    fn shown_unregister(&self, name: &str, undoes: bool, manner: Manner) -> String {
-        format!("{};", unregister_call(name, undoes, manner))
+    fn shown_unregister(&self, name: &str, reverts: bool, manner: Manner) -> String {
+        format!("{};", unregister_call(name, reverts, manner))
     }
 
     fn notify(&self) -> Option<&'static str> {
@@ -229,9 +232,9 @@ fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: 
     }
 }
 
-fn unregister_call(name: &str, undoes: bool, manner: Manner) -> String {
-    match undoes {
-        true => undo_register(name),
+fn unregister_call(name: &str, reverts: bool, manner: Manner) -> String {
+    match reverts {
+        true => revert_register(name),
         false if manner.repeatable => unregister_if_registered(name),
         false => unregister(name),
     }
@@ -275,8 +278,7 @@ impl Registry for PostgresRegistry {
         transaction.execute(Statement::generated(install_triggers(), None))
     }
 
-    /// Folds what can be folded, in a short transaction of its own, and tells the
-    /// reading side that there is something to look at.
+    /// Folds events in a short transaction of its own, and notifies the reading side.
     fn after_commit(&self, session: &mut dyn Session) {
         if let Err(error) = session.rows(&format!("{FOLD};{NOTIFY}")) {
             log::debug!("the registry could not be folded: {error}");

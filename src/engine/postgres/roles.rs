@@ -1,5 +1,4 @@
-//! Which roles may read and invalidate caches: all, unless the configuration names
-//! some.
+//! Roles that may read and invalidate caches: all, unless the configuration names some.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +11,8 @@ const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(
     bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
     bustard.untracked(), bustard.install_triggers()";
 
-/// Who may call `bustard.invalidate_all()`, each beside the function's owner;
-/// nobody's name for PUBLIC.
+/// Selects the roles that may call `bustard.invalidate_all()`, each beside the
+/// function's owner. PUBLIC has an empty name.
 const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
     CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
     FROM pg_catalog.pg_proc p LEFT JOIN LATERAL \
@@ -22,29 +21,26 @@ const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
 
 const ROLES: &str = "SELECT rolname FROM pg_catalog.pg_roles";
 
-/// Who may, the owner aside, and the owner, who needs no grant.
+/// Returns the roles with a grant, without the owner; and the owner, who needs no grant.
 fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
     let owner = rows.first().and_then(|row| row.first().cloned().flatten());
     let granted = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
     (granted.filter(|role| Some(role) != owner.as_ref()).collect(), owner)
 }
 
-/// Whether another role than these may, or one of them may not.
+/// Returns whether the grants differ from these roles.
 pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
     let (granted, owner) = grantees(session.rows(GRANTEES)?);
     Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
 }
 
-/// Lets these roles use caches, and no others.
+/// Grants the use of caches to these roles, and revokes it from all others.
 pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
     let functions = FUNCTIONS;
     let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();
     if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {
-        return Err(Error::new(
-            ErrorKind::Failed,
-            format!("the role {unknown}, which is to use caches, does not exist"),
-        )
-        .help("create it, or take it out of `grant` (in a configuration, under [registry])"));
+        return Err(Error::new(ErrorKind::Failed, format!("the role {unknown} in `grant` does not exist"))
+            .help("create it, or take it out of `grant` (in a configuration, under [registry])"));
     }
     let mut revoked = vec!["PUBLIC".to_owned()];
     let (granted, _) = grantees(transaction.rows(GRANTEES)?);

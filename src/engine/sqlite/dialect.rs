@@ -30,7 +30,7 @@ static SYNTAX: Syntax = Syntax {
     semicolons: Semicolons::Triggers,
     shell: Shell::FullStop,
     folds_quoted_names: true,
-    // Where SQLite looks anyway, but for temporary tables.
+    // SQLite looks in `main` by default, except for temporary tables.
     default_schema: Some("main"),
     backslash_setting: false,
 };

@@ -1,14 +1,14 @@
-//! The schema of a SQLite database as lines of text. SQLite keeps the text that
-//! created a thing, which one of equal tables may have been given in another case,
-//! with other blanks, quotes or comments.
+//! Dumps the schema of a SQLite database as lines of text. SQLite keeps the SQL that
+//! created an object, so two equal tables may differ in case, blanks, quotes or
+//! comments; the dump does not.
 
 use super::SQLITE;
 use crate::engine::Executor;
 use crate::error::Result;
 use crate::sql::tokens;
 
-/// A line for each cache, column, constraint, index, trigger and view, without
-/// Bustard's own, the usual histories, and those with the names `histories`.
+/// Returns a line for each cache, column, constraint, index, trigger and view. Excludes
+/// Bustard's own tables, the usual histories, and the tables named in `histories`.
 pub(crate) fn lines(executor: &mut impl Executor, histories: &[&str]) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for cache in described(executor)? {
@@ -32,16 +32,16 @@ pub(crate) fn lines(executor: &mut impl Executor, histories: &[&str]) -> Result<
 }
 
 fn owner(app: &Option<String>) -> &str {
-    app.as_deref().unwrap_or("nobody")
+    app.as_deref().unwrap_or("no app")
 }
 
-/// The tokens of SQL, each in its plainest spelling.
+/// Returns the tokens of SQL, each in its plainest spelling.
 fn spelt(sql: &str) -> Vec<String> {
     tokens(sql, SQLITE.syntax()).map(plain).collect()
 }
 
-/// SQLite does not tell upper from lower case, but in strings, and takes quotes that
-/// a name does not need.
+/// Normalizes a token. SQLite ignores case outside strings, and accepts quotes that a
+/// name does not need.
 fn plain(token: &str) -> String {
     if token.starts_with('\'') {
         return token.to_owned();
@@ -64,7 +64,7 @@ fn describe(lines: &mut Vec<String>, kind: &str, name: &str, tokens: &[String]) 
         lines.push(written(tokens));
         return;
     };
-    // The commas between columns are those within one parenthesis.
+    // Commas at a depth of one parenthesis separate columns.
     let (mut depth, mut start) = (1, open + 1);
     for (at, token) in tokens.iter().enumerate().skip(start) {
         match token.as_str() {
@@ -101,11 +101,11 @@ fn written(tokens: &[String]) -> String {
 struct Described {
     name: String,
     app: Option<String>,
-    /// What it is registered on.
+    /// The tables that it is registered on.
     tables: Vec<String>,
 }
 
-/// All registered caches by name; none where there is no registry.
+/// Returns all registered caches by name; none if there is no registry.
 fn described(executor: &mut impl Executor) -> Result<Vec<Described>> {
     let registry = "SELECT 1 FROM main.sqlite_master WHERE name = 'bustard_located'";
     if executor.rows(registry)?.is_empty() {

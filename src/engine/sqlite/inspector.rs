@@ -1,4 +1,4 @@
-//! SQLite's catalogue.
+//! SQLite's catalog.
 
 use super::SQLITE;
 use crate::engine::Row;
@@ -6,7 +6,7 @@ use crate::engine::inspector::{self, Ask, Definition, Inspector, Reference, Tabl
 use crate::error::Result;
 use crate::sql::TableName;
 
-/// SQLite's catalogue.
+/// SQLite's catalog.
 #[derive(Debug)]
 pub(crate) struct SqliteInspector;
 
@@ -36,8 +36,8 @@ impl Inspector for SqliteInspector {
         inspector::references(ask(&references(&literals(tables)))?)
     }
 
-    /// SQLite lets a foreign key onto a dropped table be, and from then on refuses to
-    /// write to the table that has it.
+    /// SQLite keeps a foreign key onto a dropped table, and then rejects every write to
+    /// the table that has it.
     fn dangling(&self, ask: Ask<'_>, dropped: &[Table]) -> Result<Vec<Reference>> {
         let names: Vec<TableName> = dropped.iter().map(|table| TableName::of(None, &table.name)).collect();
         let there = self.tables(ask, &names, &[])?;

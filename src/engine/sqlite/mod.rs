@@ -1,4 +1,4 @@
-//! SQLite: its SQL as text, and what runs on it.
+//! SQLite: its dialect as text, and the driver that runs it.
 
 mod dialect;
 #[cfg(feature = "sqlite")]

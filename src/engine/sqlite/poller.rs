@@ -1,4 +1,4 @@
-//! The versions of all caches in a SQLite file, read again when the file has changed.
+//! Reads the versions of all caches in a SQLite file again when the file has changed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::sql::RegistrySql;
 /// Reads versions in a file.
 pub(crate) struct SqlitePoller {
     observer: Box<dyn Observer>,
-    /// `data_version` says whether another connection has committed.
+    /// `data_version` changes when another connection has committed.
     interest: Interest<String>,
 }
 
@@ -34,7 +34,7 @@ impl Poller for SqlitePoller {
 
     fn look(&mut self, wanted: Option<&[&str]>, _notify: bool, deadline: Instant) -> Result<Look> {
         let named = self.interest.want(wanted);
-        // Before the caches: what changes in between is seen by the next look.
+        // Read before the caches: the next look then sees a change in between.
         let version = self.observer.rows(None, DATA_VERSION, deadline)?;
         let version = single(&version).ok_or_else(not_a_version)?.to_owned();
         if self.interest.known.as_ref() == Some(&version) {
@@ -46,7 +46,7 @@ impl Poller for SqlitePoller {
         Ok(Look { caches: Some(caches), age: Duration::ZERO })
     }
 
-    /// SQLite adds up in place: there is nothing to fold.
+    /// SQLite counts in place, so there are no events to fold.
     fn fold(&mut self, _deadline: Instant) {}
 
     fn names(&mut self, deadline: Instant) -> Result<Vec<String>> {

@@ -42,7 +42,7 @@ impl RecordsSql for SqliteRecords {
     }
 }
 
-/// The SQL of the view with this name, which is SQL.
+/// Builds a query for the SQL of the view whose name the expression `name` yields.
 fn definition(name: &str) -> String {
     format!("(SELECT m.sql FROM main.sqlite_master AS m WHERE m.name = 'bustard_' || {name})")
 }

@@ -1,4 +1,5 @@
-//! Statements that a migration for SQLite cannot contain, told by how they start.
+//! Recognizes, by their first words, statements that a migration for SQLite cannot
+//! contain.
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::sql::lexer::TokenKind;
@@ -26,7 +27,7 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
     }
 }
 
-/// Pragmas that a transaction makes impossible, or meaningless.
+/// Classifies pragmas that have no effect, or no meaning, inside a transaction.
 fn pragma(unit: &Unit<'_>) -> Admission {
     let name_at = if unit.kind(2) == Some(TokenKind::Period) { 3 } else { 1 };
     let name = unit.token(name_at).to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! The registry on SQLite. Each operation hangs on one statement, so that it is whole
-//! even where no transaction is open.
+//! The registry on SQLite. One statement decides each operation, so that it is atomic
+//! even when no transaction is open.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ fn now() -> SimpleExpr {
     Expr::cust("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
 }
 
-/// The statement that makes an unregistered name a registered one again.
+/// Builds the statement that registers an unregistered name again.
 fn activate(name: &str) -> UpdateStatement {
     Query::update()
         .table(TABLE)
@@ -45,7 +45,7 @@ fn register(executor: &mut dyn Executor, name: &str, app: Option<&str>) -> Resul
         .expr(Expr::val(name))
         .expr(Expr::val(app.map(str::to_owned)))
         .from(TABLE)
-        // SQLite takes ON for a join's without it.
+        // Without it, SQLite parses ON as a join's.
         .and_where(Expr::cust("TRUE"))
         .to_owned();
     let mut insert = Query::insert();
@@ -62,7 +62,7 @@ fn register(executor: &mut dyn Executor, name: &str, app: Option<&str>) -> Resul
     Err(taken(name, owner))
 }
 
-/// Registers it, unless this app has registered it already.
+/// Registers the cache, unless this app has registered it already.
 fn ensure(executor: &mut dyn Executor, name: &str, app: &str) -> Result<()> {
     let rows = executor.rows(&executor.dialect().registry().owners(&[name]))?;
     match rows.first().and_then(|row| row.get(1)?.as_deref()) {
@@ -71,14 +71,14 @@ fn ensure(executor: &mut dyn Executor, name: &str, app: &str) -> Result<()> {
     }
 }
 
-/// Whether it was registered once and is not now.
+/// Returns whether the cache was registered once and is not now.
 fn is_former(executor: &mut dyn Executor, name: &str) -> Result<bool> {
     let former =
         id_of(name).and_where(Expr::col("active").eq(0)).and_where(Expr::col("id").ne(ALL)).to_owned();
     Ok(!executor.rows(&former.to_string(SqliteQueryBuilder))?.is_empty())
 }
 
-/// Registers it with the owner that its row still names.
+/// Registers the cache with the owner that its row still names.
 fn register_again(executor: &mut dyn Executor, name: &str) -> Result<()> {
     match executor.rows(&activate(name).to_string(SqliteQueryBuilder))?.is_empty() {
         true => register(executor, name, None),
@@ -98,7 +98,7 @@ fn unregister(executor: &mut dyn Executor, name: &str) -> Result<()> {
         return Err(unknown_now(executor, name)?);
     }
     match tracked_tables::drop_unwanted(executor) {
-        // They do nothing any more, and the next run drops them.
+        // They have no effect any more, and the next run drops them.
         Err(error) if executor.commits() => {
             log::debug!("the triggers of {name} could not be dropped: {error}");
             Ok(())
@@ -107,8 +107,8 @@ fn unregister(executor: &mut dyn Executor, name: &str) -> Result<()> {
     }
 }
 
-/// The one statement says itself that all the names must be there: otherwise one
-/// could be unregistered between a look and the update.
+/// The statement itself checks that all names are registered. A separate check could
+/// miss a cache that is unregistered before the update.
 fn invalidate(executor: &mut dyn Executor, names: &[&str]) -> Result<()> {
     let asked: BTreeSet<&str> = names.iter().copied().collect();
     let registered = Query::select()
@@ -133,7 +133,7 @@ fn invalidate(executor: &mut dyn Executor, names: &[&str]) -> Result<()> {
         if let Some(name) = names.iter().find(|name| !registered.iter().any(|known| known == *name)) {
             return Err(unknown(name, &registered));
         }
-        // It has been registered since.
+        // Another session has registered it since.
     }
 }
 

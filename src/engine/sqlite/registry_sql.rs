@@ -1,4 +1,4 @@
-//! The registry's SQL on SQLite: one row for each cache in `bustard_cache`, and row 1
+//! The registry's SQL on SQLite. `bustard_cache` has one row for each cache, and row 1
 //! for all of them.
 
 use sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder};
@@ -12,24 +12,24 @@ pub(super) struct SqliteRegistrySql;
 /// Changes with every commit of another connection.
 pub(super) const DATA_VERSION: &str = "PRAGMA main.data_version";
 
-// In the database itself, whatever is attached to it.
+// Names `main`, so that attached databases do not matter.
 pub(super) const TABLE: (&str, &str) = ("main", "bustard_cache");
 pub(super) const VIEW: (&str, &str) = ("main", "bustard_caches");
 pub(super) const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
 /// The row that stands for all caches.
 pub(super) const ALL: i64 = 1;
 
-/// One more invalidation: the count goes up, the nonce is drawn anew.
+/// Records one more invalidation: increments the count and draws a new nonce.
 pub(super) fn invalidated() -> [(&'static str, SimpleExpr); 2] {
     [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
 }
 
-/// The id that a name has, as a query.
+/// Builds a query for the id of a name.
 pub(super) fn id_of(name: &str) -> SelectStatement {
     Query::select().column("id").from(TABLE).and_where(Expr::col("name").eq(name)).to_owned()
 }
 
-/// All caches, or the wanted ones, with what their versions stand for.
+/// Selects all caches, or the wanted ones, with the values that form their versions.
 pub(super) fn snapshot(wanted: Option<&[&str]>) -> String {
     Query::select()
         .columns([("c", "name"), ("c", "app")])
@@ -80,7 +80,7 @@ impl RegistrySql for SqliteRegistrySql {
     }
 
     fn identity(&self, name: &str) -> String {
-        // XOR as in the view.
+        // XOR, as in the view.
         let select = "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL \
                       FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
                       WHERE c.name = ? AND c.active = 1";
@@ -107,7 +107,7 @@ impl RegistrySql for SqliteRegistrySql {
         delete.to_string(SqliteQueryBuilder)
     }
 
-    /// SQLite has no functions to call: what is shown is the directive.
+    /// SQLite has no functions to call, so the directive is shown.
     fn shown_register(
         &self,
         name: &str,
@@ -120,7 +120,7 @@ impl RegistrySql for SqliteRegistrySql {
         format!("-- bustard: register cache {name}{on}")
     }
 
-    fn shown_unregister(&self, name: &str, _undoes: bool, _manner: Manner) -> String {
+    fn shown_unregister(&self, name: &str, _reverts: bool, _manner: Manner) -> String {
         format!("-- bustard: unregister cache {name}")
     }
 

@@ -1,5 +1,5 @@
-//! The tables whose writes invalidate a cache, on SQLite: noting which they are, and
-//! installing their triggers, statement by statement.
+//! Tracked tables on SQLite: records which tables invalidate a cache, and installs their
+//! triggers, statement by statement.
 
 use sea_query::{Expr, ExprTrait, OnConflict, Query, SqliteQueryBuilder};
 
@@ -9,8 +9,8 @@ use crate::engine::sealed::Executor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::TableName;
 
-/// Notes what invalidates a registered cache. With `lenient`, tables that do not exist
-/// are passed over.
+/// Records the tables that invalidate a registered cache. With `lenient`, skips tables
+/// that do not exist.
 pub(super) fn track(
     executor: &mut dyn Executor,
     cache: &str,
@@ -34,16 +34,16 @@ pub(super) fn track(
         let mut note = Query::insert();
         note.into_table(TRACKED).columns(["cache_id", "table_name"]);
         note.select_from(row).map_err(|error| {
-            Error::new(ErrorKind::Failed, "the table could not be noted").caused_by(error)
+            Error::new(ErrorKind::Failed, "the tracked table could not be recorded").caused_by(error)
         })?;
-        // A table that is named twice.
+        // The same table may be named twice.
         note.on_conflict(OnConflict::new().do_nothing().to_owned());
         executor.rows(&note.to_string(SqliteQueryBuilder))?;
     }
     install(executor)
 }
 
-/// Notes these tables in place of those that a registered cache is invalidated by.
+/// Replaces the tracked tables of a registered cache by these.
 pub(super) fn track_instead(
     executor: &mut dyn Executor,
     cache: &str,
@@ -59,13 +59,13 @@ pub(super) fn track_instead(
     track(executor, cache, tables, lenient)
 }
 
-/// Goes back to what a cache was registered on before it was unregistered.
+/// Restores the tracked tables that a cache had before it was unregistered.
 pub(super) fn track_again(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     go_back(executor, cache)?;
     install(executor)
 }
 
-/// Forgets what a cache was registered on last, once it is unregistered.
+/// Forgets the last tracked tables of a cache after it is unregistered.
 pub(super) fn forget(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     let last = Query::delete()
         .from_table(TRACKED)
@@ -76,7 +76,7 @@ pub(super) fn forget(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     go_back(executor, cache)
 }
 
-/// Takes one of the times back that a cache has been unregistered.
+/// Removes one record of a cache being unregistered.
 fn go_back(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     let back = Query::update()
         .table(TRACKED)
@@ -86,8 +86,8 @@ fn go_back(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     executor.rows(&back).map(drop)
 }
 
-/// The table's name as it was created; `None` where there is no such table. What
-/// cannot have triggers, or should not, is an error.
+/// Returns the table's name as it was created; `None` if there is no such table. A table
+/// that cannot have triggers, or should not, is an error.
 fn found(executor: &mut dyn Executor, cache: &str, asked: &TableName) -> Result<Option<String>> {
     let (schema, name) = asked.parts();
     let refused = |what: &str| {
@@ -130,12 +130,12 @@ fn found(executor: &mut dyn Executor, cache: &str, asked: &TableName) -> Result<
     }
 }
 
-/// Installs each trigger that is missing, and drops those that are not wanted.
+/// Installs each missing trigger, and drops triggers that are no longer wanted.
 pub(super) fn install(executor: &mut dyn Executor) -> Result<()> {
     let renamed = "SELECT id, found FROM main.bustard_located WHERE table_name <> found";
     for row in executor.rows(renamed)? {
         if let [Some(id), Some(name)] = row.as_slice() {
-            // A table that has its own row already keeps that one only.
+            // A table that already has its own row keeps only that one.
             let update = Query::update()
                 .table(TRACKED)
                 .value("table_name", name.as_str())
@@ -159,7 +159,7 @@ pub(super) fn install(executor: &mut dyn Executor) -> Result<()> {
     drop_unwanted(executor)
 }
 
-/// Drops the triggers of tables that are none of a registered cache any more.
+/// Drops the triggers of tables that no registered cache tracks any more.
 pub(super) fn drop_unwanted(executor: &mut dyn Executor) -> Result<()> {
     let all = "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND name GLOB 'bustard_[0-9]*_*'";
     let all = executor.rows(all)?;

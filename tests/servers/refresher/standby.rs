@@ -61,7 +61,7 @@ fn it_logs_once_that_a_standby_is_polled() {
     }
     watch.signal("TERM");
     let outcome = watch.wait().exits(143);
-    assert_eq!(outcome.stderr.matches("hot standby, where nobody is notified").count(), 1, "{outcome}");
+    assert_eq!(outcome.stderr.matches("hot standby, which sends no notifications").count(), 1, "{outcome}");
 }
 
 #[test]

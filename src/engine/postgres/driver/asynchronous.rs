@@ -1,4 +1,4 @@
-//! Connections and transactions of an application on Tokio, for the registry.
+//! The registry on an application's Tokio connections and transactions.
 
 use super::simple_query::Answer;
 use super::{failure, registry_answer};

@@ -1,6 +1,6 @@
-//! Waiting for the network in a synchronous call. Both drivers wait on a runtime
-//! of their own, which Tokio forbids (by a panic) on a thread that already drives
-//! one; so there another thread waits, and the calling one for it.
+//! Waits for the network in a synchronous call. Both drivers block on a runtime of their
+//! own. Tokio panics if that happens on a thread that already drives a runtime; there
+//! another thread does the work, and the calling thread waits for it.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};

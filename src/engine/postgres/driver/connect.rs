@@ -1,4 +1,4 @@
-//! Connects to a target, trying its servers in turn, and says why that failed.
+//! Connects to a target. Tries its servers in turn, and explains a failure.
 
 use std::io;
 use std::net::IpAddr;
@@ -17,73 +17,73 @@ use super::target::{Address, Server, Target};
 use super::tls;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 
-/// The other half of a [`Client`]: whoever has it must poll it.
+/// The other half of a [`Client`]. The caller must poll it.
 pub(crate) type Connection =
     tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-/// Connects within a tokio runtime that has its timers and its input and output
-/// enabled.
+/// Connects. Requires a Tokio runtime with time and I/O enabled.
 pub(crate) async fn connect(target: &Target) -> Result<(Client, Connection)> {
     connect_by(target, None).await
 }
 
-/// The same, done or given up by the deadline: a server that says nothing gets
-/// only its share of the time that is left.
+/// Connects by the deadline, or fails. Each server gets a share of the remaining time,
+/// so that a silent one does not use all of it.
 pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Result<(Client, Connection)> {
     first_that_answers(target, deadline, async |config, limit| {
-        within(limit, config.connect(target.tls.connector())).await?.map_err(Trouble::Driver)
+        within(limit, config.connect(target.tls.connector())).await?.map_err(AttemptFailure::Driver)
     })
     .await
 }
 
-/// Connects with the synchronous driver. Nobody who has cancelled waits for a server
-/// that does not answer.
+/// Connects with the synchronous driver. A cancelled run stops waiting for a server that
+/// does not answer.
 pub(crate) fn connect_sync(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
     super::outside(|| connect_here(target, cancelled))
 }
 
 fn connect_here(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+        Error::new(ErrorKind::Failed, "cannot start the network runtime").caused_by(error)
     })?;
     let connecting = first_that_answers(target, None, async |config, limit| {
         in_thread(postgres::Config::from(config), target.tls.connector(), limit).await
     });
     let client = runtime.block_on(unless(cancelled, connecting));
-    // A look-up of a name cannot be cancelled, nor can the driver: they would be
-    // waited for here.
+    // Neither a name lookup nor the driver can be cancelled. An ordinary shutdown of the
+    // runtime would wait for them.
     runtime.shutdown_background();
     client
 }
 
-/// The driver's own limit ends when the socket is open, and a server that then
-/// says nothing would hold us for ever. A thread can be left behind.
+/// Connects in a thread of its own, which may be left behind. The driver's own limit
+/// ends when the socket is open, so a server that then stays silent would block this
+/// call for ever.
 async fn in_thread(
     config: postgres::Config,
     tls: MakeRustlsConnect,
     limit: Option<Duration>,
-) -> Result<postgres::Client, Trouble> {
+) -> Result<postgres::Client, AttemptFailure> {
     match within(limit, tokio::task::spawn_blocking(move || config.connect(tls))).await? {
-        Ok(connected) => connected.map_err(Trouble::Driver),
-        Err(panicked) => Err(Trouble::Io(io::Error::other(panicked))),
+        Ok(connected) => connected.map_err(AttemptFailure::Driver),
+        Err(panicked) => Err(AttemptFailure::Io(io::Error::other(panicked))),
     }
 }
 
 /// Why one attempt failed.
-enum Trouble {
+enum AttemptFailure {
     Lookup(io::Error),
     Io(io::Error),
     TimedOut(Option<Duration>),
     Driver(tokio_postgres::Error),
 }
 
-impl Trouble {
-    /// Whether another server may do better. As in libpq, one that answers has
-    /// the last word, unless it says that it cannot serve now: the others
-    /// would refuse a wrong password too.
+impl AttemptFailure {
+    /// Returns whether to try the next server. As in libpq, a server that answers
+    /// decides, unless it says that it cannot serve now: the other servers would reject
+    /// a wrong password too.
     fn try_next(&self) -> bool {
         match self {
-            Trouble::Driver(error) => match error.as_db_error() {
+            AttemptFailure::Driver(error) => match error.as_db_error() {
                 Some(db) => *db.code() == SqlState::CANNOT_CONNECT_NOW,
                 None => tls_error(error).is_none() && (error.is_closed() || io_error(error).is_some()),
             },
@@ -93,9 +93,9 @@ impl Trouble {
 }
 
 /// Waits no longer than the limit.
-async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Output, Trouble> {
+async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Output, AttemptFailure> {
     match limit {
-        Some(time) => tokio::time::timeout(time, future).await.map_err(|_| Trouble::TimedOut(limit)),
+        Some(time) => tokio::time::timeout(time, future).await.map_err(|_| AttemptFailure::TimedOut(limit)),
         None => Ok(future.await),
     }
 }
@@ -104,9 +104,9 @@ async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Outp
 async fn first_that_answers<T>(
     target: &Target,
     deadline: Option<Instant>,
-    attempt: impl AsyncFn(Config, Option<Duration>) -> Result<T, Trouble>,
+    attempt: impl AsyncFn(Config, Option<Duration>) -> Result<T, AttemptFailure>,
 ) -> Result<T> {
-    let mut failed: Vec<(&Server, Trouble)> = Vec::new();
+    let mut failed: Vec<(&Server, AttemptFailure)> = Vec::new();
     let share = |attempts: usize| {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let fair = left.map(|left| left / u32::try_from(attempts).unwrap_or(u32::MAX));
@@ -116,11 +116,11 @@ async fn first_that_answers<T>(
         let addresses = match within(share(after + 2), addresses(server)).await {
             Ok(Ok(addresses)) => addresses,
             Ok(Err(error)) => {
-                failed.push((server, Trouble::Lookup(error)));
+                failed.push((server, AttemptFailure::Lookup(error)));
                 continue;
             }
-            Err(trouble) => {
-                failed.push((server, trouble));
+            Err(failure) => {
+                failed.push((server, failure));
                 continue;
             }
         };
@@ -129,19 +129,19 @@ async fn first_that_answers<T>(
             let limit = share(after + addresses.len() - i);
             match attempt(target.config_for(server, *address), limit).await {
                 Ok(connected) => return Ok(connected),
-                Err(trouble) if trouble.try_next() => last = Some(trouble),
-                Err(trouble) => {
-                    failed.push((server, trouble));
+                Err(failure) if failure.try_next() => last = Some(failure),
+                Err(failure) => {
+                    failed.push((server, failure));
                     break 'servers;
                 }
             }
         }
-        failed.extend(last.map(|trouble| (server, trouble)));
+        failed.extend(last.map(|failure| (server, failure)));
     }
     Err(error(target, failed))
 }
 
-/// The addresses of a server; for a Unix socket one attempt without any.
+/// Returns the addresses of a server; for a Unix socket, one attempt without an address.
 async fn addresses(server: &Server) -> io::Result<Vec<Option<IpAddr>>> {
     match &server.address {
         Address::Unix(_) => Ok(vec![None]),
@@ -159,7 +159,7 @@ async fn addresses(server: &Server) -> io::Result<Vec<Option<IpAddr>>> {
     }
 }
 
-/// One attempt's failure in words.
+/// The explanation of one attempt's failure.
 struct Reason {
     what: String,
     server_message: Option<ServerMessage>,
@@ -172,43 +172,43 @@ impl Reason {
     }
 }
 
-/// The error of all attempts: the last one's advice is given, since it is
-/// either the only one or the one that had the last word.
-fn error(target: &Target, mut failed: Vec<(&Server, Trouble)>) -> Error {
+/// Builds the error of all attempts, with the advice for the last one. The last attempt
+/// is either the only one or the one whose answer decided.
+fn error(target: &Target, mut failed: Vec<(&Server, AttemptFailure)>) -> Error {
     let who = format!("as user \"{}\" to database \"{}\"", target.user, target.database);
-    let Some((server, trouble)) = failed.pop() else {
+    let Some((server, failure)) = failed.pop() else {
         return Error::new(ErrorKind::Connection, format!("cannot connect {who}: no server"));
     };
-    let last = reason(target, server, &trouble);
+    let last = reason(target, server, &failure);
     let mut message = format!("cannot connect {who} at {server}: {}", last.what);
-    for (server, trouble) in &failed {
-        message += &format!("; at {server}: {}", reason(target, server, trouble).what);
+    for (server, failure) in &failed {
+        message += &format!("; at {server}: {}", reason(target, server, failure).what);
     }
     let mut error = Error::new(ErrorKind::Connection, message).help(last.help);
     if let Some(message) = last.server_message {
         error = error.with_server_message(message);
     }
-    match trouble {
-        Trouble::Lookup(cause) | Trouble::Io(cause) => error.caused_by(cause),
-        Trouble::Driver(cause) => error.caused_by(cause),
-        Trouble::TimedOut(_) => error,
+    match failure {
+        AttemptFailure::Lookup(cause) | AttemptFailure::Io(cause) => error.caused_by(cause),
+        AttemptFailure::Driver(cause) => error.caused_by(cause),
+        AttemptFailure::TimedOut(_) => error,
     }
 }
 
-fn reason(target: &Target, server: &Server, trouble: &Trouble) -> Reason {
-    match trouble {
-        Trouble::Lookup(error) => Reason::new(
+fn reason(target: &Target, server: &Server, failure: &AttemptFailure) -> Reason {
+    match failure {
+        AttemptFailure::Lookup(error) => Reason::new(
             format!("the host name cannot be looked up ({error})"),
             "correct the host in the database URL, or this machine's name resolution",
         ),
-        Trouble::TimedOut(limit) => {
+        AttemptFailure::TimedOut(limit) => {
             let help = "is it the right host and port, and does a firewall let it through?";
             let longer = if *limit == target.limit { " connect_timeout=SECONDS waits longer" } else { "" };
             let limit = shown(limit.unwrap_or_default());
             Reason::new(format!("no answer within {limit}"), format!("{help}{longer}"))
         }
-        Trouble::Io(error) => refused_by_system(server, error),
-        Trouble::Driver(error) => {
+        AttemptFailure::Io(error) => refused_by_system(server, error),
+        AttemptFailure::Driver(error) => {
             if let Some(db) = error.as_db_error() {
                 let mut reason = refused_by_server(target, server, db.code());
                 reason.server_message = Some(server_message(db));
@@ -229,7 +229,7 @@ fn reason(target: &Target, server: &Server, trouble: &Trouble) -> Reason {
     }
 }
 
-/// A time limit for people to read.
+/// Formats a time limit for display.
 pub(super) fn shown(limit: Duration) -> String {
     match limit.subsec_millis() {
         0 => format!("{} s", limit.as_secs()),
@@ -237,7 +237,7 @@ pub(super) fn shown(limit: Duration) -> String {
     }
 }
 
-/// What rustls said, if the handshake failed.
+/// Returns rustls' error, if the handshake failed.
 fn tls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
     io_error(error)?.get_ref()?.downcast_ref()
 }
@@ -249,14 +249,14 @@ fn refused_by_system(server: &Server, error: &io::Error) -> Reason {
         (io::ErrorKind::NotFound, Address::Unix(_)) => Reason::new("there is no such socket", running),
         (io::ErrorKind::PermissionDenied, Address::Unix(_)) => Reason::new(
             "the socket may not be used",
-            "this process runs as a user without rights on it; or connect over TCP",
+            "give this process' user access to it, or connect over TCP",
         ),
-        // The driver's way to say that target_session_attrs is not met.
+        // The driver's error if target_session_attrs is not met.
         (io::ErrorKind::PermissionDenied, Address::Tcp(..)) => {
             Reason::new(error.to_string(), "name the server that target_session_attrs asks for")
         }
         (io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset, _) => Reason::new(
-            "the server closed the connection without a word",
+            "the server closed the connection without an error message",
             "is it a PostgreSQL server? its log says why",
         ),
         _ => Reason::new(error.to_string(), running),
@@ -294,8 +294,8 @@ fn refused_by_server(target: &Target, server: &Server, code: &SqlState) -> Reaso
 const GIVE_PASSWORD: &str =
     "give it in PGPASSWORD, in ~/.pgpass or in the database URL (postgres://USER:PASSWORD@HOST/DATABASE)";
 
-/// What the driver itself did not want to go on with. It has no predicates for
-/// these, so its words decide which advice to give.
+/// Explains errors that the driver itself raises. It has no predicates for them, so the
+/// text of the error selects the advice.
 fn refused_by_driver(error: &tokio_postgres::Error) -> Reason {
     let text = chain(error);
     if text.contains("server does not support TLS") {

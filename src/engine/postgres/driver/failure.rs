@@ -1,4 +1,4 @@
-//! What the driver's errors mean to Bustard.
+//! Translates the driver's errors.
 
 use std::error::Error as _;
 use std::io;
@@ -8,11 +8,11 @@ use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 use crate::engine::Failure;
 use crate::error::{ErrorKind, ServerMessage};
 
-/// What went wrong with a statement, or with the connection under it.
+/// Translates the failure of a statement, or of the connection under it.
 ///
-/// A cancelled statement (57014) counts as [`ErrorKind::Database`]: the server
-/// uses the same code for `statement_timeout` and tells the two apart only in
-/// words, in its own language. Whoever asked for the cancelling knows.
+/// A cancelled statement (57014) counts as [`ErrorKind::Database`]. The server uses the
+/// same code for `statement_timeout` and distinguishes the two only in its message,
+/// which is in the server's language. The caller that requested the cancel can tell.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
     match error.as_db_error() {
         Some(db) => {
@@ -28,7 +28,7 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
 
 fn kind(error: &DbError) -> ErrorKind {
     let code = error.code();
-    // After these the server closes the connection, whatever the code is:
+    // After these errors the server closes the connection, whatever the code is:
     // shutdown, pg_terminate_backend, idle time-outs.
     let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
     let gone = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
@@ -48,8 +48,8 @@ pub(super) fn server_message(error: &DbError) -> ServerMessage {
     }
 }
 
-/// Positions count characters from 1. One within the body of a function says
-/// nothing about the statement that called it.
+/// Positions count characters from 1. A position within the body of a function does not
+/// locate anything in the statement that called it.
 fn offset(error: &DbError) -> Option<usize> {
     match error.position()? {
         ErrorPosition::Original(position) => (*position as usize).checked_sub(1),
@@ -57,17 +57,17 @@ fn offset(error: &DbError) -> Option<usize> {
     }
 }
 
-/// A statement that cannot be sent at all: one with a NUL in it.
+/// Builds the failure of a statement that cannot be sent at all: one with a NUL in it.
 fn is_encoding(error: &tokio_postgres::Error) -> bool {
     io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::InvalidInput)
 }
 
-/// The error of the socket beneath, if that is what failed.
+/// Returns the error of the underlying socket, if that is what failed.
 pub(super) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 
-/// The driver says in its own message only which part of it failed.
+/// Adds the source, because the driver's own message only says which part failed.
 pub(super) fn chain(error: &tokio_postgres::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),

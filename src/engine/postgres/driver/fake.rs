@@ -1,5 +1,5 @@
-//! A server for tests that only knows how a connection begins: it answers with
-//! TLS or without, and then with an error, or not at all.
+//! A server for tests that only begins a connection. It answers with or without TLS, and
+//! then sends an error or stays silent.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,21 +13,21 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 /// What the server does.
 #[derive(Clone)]
 pub(super) enum Manner {
-    /// Takes connections and says nothing.
+    /// Accepts connections and stays silent.
     Silent,
     /// Closes the connection at once.
     Closing,
     /// Has no TLS.
     Plain,
-    /// Has no TLS, lets everybody in, and closes at the first statement.
+    /// Has no TLS, accepts every user, and closes at the first statement.
     Dying,
-    /// Has no TLS, lets everybody in, says this, and then nothing.
+    /// Has no TLS, accepts every user, sends this message, and then stays silent.
     Saying(&'static [u8]),
     /// Has TLS with this certificate.
     Tls(Arc<ServerConfig>),
 }
 
-/// A running server; it ends with the process.
+/// A running server. It ends with the process.
 pub(super) struct Fake {
     pub port: u16,
 }
@@ -35,12 +35,12 @@ pub(super) struct Fake {
 /// Fields of an error, by their letters in PostgreSQL's protocol.
 pub(super) type Fields = &'static [(char, &'static str)];
 
-/// What a server says that has got as far as reading the start-up message.
+/// What a server sends after it has read the start-up message.
 pub(super) const NO_DATABASE: Fields =
     &[('S', "FATAL"), ('V', "FATAL"), ('C', "3D000"), ('M', "database \"d\" does not exist")];
 
 impl Fake {
-    /// A server that answers every start-up message with an error.
+    /// Starts a server that answers every start-up message with an error.
     pub(super) fn start(manner: Manner, error: Fields) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
@@ -51,7 +51,7 @@ impl Fake {
                     Manner::Silent => open.push(stream),
                     Manner::Closing => drop(stream),
                     manner => {
-                        // A client that gives up in the middle is what some tests want.
+                        // Some tests need a client that gives up in the middle.
                         let _ = converse(stream, manner, error);
                     }
                 }
@@ -90,10 +90,10 @@ fn converse(mut stream: TcpStream, manner: Manner, error: Fields) -> std::io::Re
     }
 }
 
-/// The number that asks for TLS instead of naming a version of the protocol.
+/// The request code for TLS, sent in place of a protocol version.
 const TLS_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
 
-/// A message without a type: its length, then what is in it.
+/// Builds a message without a type: its length, then its content.
 fn read_message(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
@@ -114,7 +114,8 @@ pub(super) fn error_response(fields: Fields) -> Vec<u8> {
     [b"E".as_slice(), &length.to_be_bytes(), &body].concat()
 }
 
-/// TLS with this certificate and a key, which may be another's.
+/// Configures TLS with this certificate and a key, which may belong to another
+/// certificate.
 pub(super) fn tls(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Manner {
     let provider = rustls::crypto::ring::default_provider();
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("it is a key");

@@ -1,8 +1,8 @@
-//! Finding and reading refinery's history tables on PostgreSQL.
+//! Finds and reads refinery's history tables on PostgreSQL.
 //!
-//! The first look is one message: where each table is and what its columns are,
-//! then all rows of all tables. Names that come without a schema are looked up
-//! in the search path, as refinery does, once; from then on they are qualified.
+//! The first read is one message: the place and columns of each table, then all rows of
+//! all tables. A name without a schema is looked up in the search path once, as refinery
+//! does; after that it is qualified.
 
 use std::fmt::Write as _;
 
@@ -12,15 +12,15 @@ use crate::engine::{Failure, Row, applied, other_shape, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{History, HistoryTable, Width};
 
-/// A history table as it was found, or where it will be made.
+/// A history table that was found, or the place where it will be created.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub app: String,
     /// Quoted, with its schema.
     pub quoted: String,
-    /// Quoted, without a schema where the search path chose it.
+    /// Quoted, without a schema if the search path chose it.
     asked: String,
-    /// `None` where it does not exist.
+    /// `None` if the table does not exist.
     pub width: Option<Width>,
 }
 
@@ -29,16 +29,16 @@ const UNDEFINED_SCHEMA: &str = "3F000";
 const UNDEFINED_COLUMN: &str = "42703";
 const UNDEFINED_FUNCTION: &str = "42883";
 
-/// What a first look has found.
+/// The result of a first read.
 pub(super) struct Read {
     pub resolved: Vec<Resolved>,
     pub histories: Vec<History>,
-    /// The rows of what was asked in addition.
+    /// The rows of the additional queries.
     pub rows: Vec<Vec<Row>>,
 }
 
-/// Looks all tables up and reads them, and asks queries in addition; one round trip
-/// if all is there.
+/// Looks all tables up, reads them, and runs the additional queries. Takes one round
+/// trip if everything exists.
 pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], queries: &[&str]) -> Result<Read> {
     let unresolved = tables.iter().enumerate().map(|(i, table)| (i, unresolved(table)));
     let look = format!("{};{}", lookup(tables), rows_of(unresolved));
@@ -71,8 +71,8 @@ pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], queries: &[&st
     Ok(Read { resolved, histories, rows })
 }
 
-/// Sends `count` statements and queries, without which they are as good where what
-/// these ask for does not exist.
+/// Sends `count` statements and then the queries. A query that refers to an object that
+/// does not exist is dropped, with those after it; the rest still counts.
 fn send_with(link: &mut impl Link, sql: &str, count: usize, queries: &[&str]) -> Answer {
     let Some((_, fewer)) = queries.split_last() else { return link.send(sql, true) };
     let mut answer = link.send(&format!("{sql};{}", queries.join(";")), true);
@@ -84,7 +84,7 @@ fn send_with(link: &mut impl Link, sql: &str, count: usize, queries: &[&str]) ->
         if answer.results.len() >= count {
             answer.failure = None;
         } else if answer.results.is_empty() {
-            // Nothing tells which of the statements it was.
+            // The failure does not tell which statement it was.
             return send_with(link, sql, count, fewer);
         }
     }
@@ -106,11 +106,11 @@ fn unresolved(table: &HistoryTable) -> String {
     }
 }
 
-/// Operators are qualified as everything else is: the search path may name a
-/// schema that somebody else fills before `pg_catalog`.
+/// Builds the lookup of all tables. Qualifies operators like everything else, because
+/// the search path may put another role's schema before `pg_catalog`.
 ///
-/// One row for each table: its schema if it exists, its columns with types,
-/// the schema in which it would be made, whether this is a replica.
+/// Returns one row for each table: its schema if it exists, its columns with types, the
+/// schema in which it would be created, and whether this server is a replica.
 fn lookup(tables: &[HistoryTable]) -> String {
     let mut sql = String::from(
         "SELECT n.nspname, (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, ' ', pg_catalog.format_type(a.atttypid, NULL)), ',') \
@@ -128,7 +128,7 @@ fn lookup(tables: &[HistoryTable]) -> String {
     sql
 }
 
-/// All rows of all tables in one statement, each with its table's number.
+/// Reads all rows of all tables in one statement, each with its table's number.
 fn rows_of(tables: impl Iterator<Item = (usize, String)>) -> String {
     let selects = tables.map(|(i, quoted)| {
         format!("SELECT {i}, version::pg_catalog.int8, name, applied_on, checksum FROM {quoted}")
@@ -148,7 +148,8 @@ fn resolve_one(table: &HistoryTable, row: &Row) -> Result<Resolved> {
         (Some(_), columns) => Some(width(&table.name, columns.unwrap_or_default())?),
     };
     let schema = column(0).or(table.schema.as_deref()).or(column(2)).ok_or_else(|| {
-        Error::new(ErrorKind::Failed, format!("there is no schema to make the table {} in", table.name)).help(
+        let message = format!("there is no schema in which to create the table {}", table.name);
+        Error::new(ErrorKind::Failed, message).help(
             "the search path names no schema that exists: create one, or set the role's or database's search_path",
         )
     })?;
@@ -160,8 +161,8 @@ fn resolve_one(table: &HistoryTable, row: &Row) -> Result<Resolved> {
     })
 }
 
-/// Which of refinery's two tables it is, from a list such as
-/// `version integer,name character varying,…`.
+/// Tells which of refinery's two table shapes it is, from a list such as `version
+/// integer,name character varying,…`.
 fn width(table: &str, columns: &str) -> Result<Width> {
     let type_of =
         |name: &str| columns.split(',').find_map(|column| column.strip_prefix(name)?.strip_prefix(' '));
@@ -193,13 +194,13 @@ fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
     Ok(histories)
 }
 
-/// What is asked for under the lock: the rows, as refinery asks for them, or
-/// whether somebody has made the table in the meantime, be it in another schema
-/// of the search path.
+/// Builds the query to run under the lock. If the table exists, it reads the rows, as
+/// refinery reads them. Otherwise it checks whether another session has created the
+/// table in the meantime, in any schema of the search path.
 ///
-/// PostgreSQL remembers which names it has not found until it hears otherwise. It
-/// listens when a transaction begins, which was before the lock was had, and when
-/// a relation is locked: hence the FROM.
+/// PostgreSQL caches which names it has not found, until it processes invalidation
+/// messages. It does so when a transaction begins, which was before the lock was taken,
+/// and when a relation is locked: hence the FROM.
 pub(super) fn under_lock(table: &Resolved) -> String {
     match table.width {
         Some(_) => crate::sql::applied_query(&table.quoted),

@@ -1,31 +1,32 @@
-//! The lock that keeps runs apart: an advisory one, which ends with its transaction
-//! and so also works through a pooler.
+//! The migration lock: an advisory lock. It ends with its transaction, so it also works
+//! through a pooler.
 
 use std::time::Duration;
 
 use super::simple_query::Link;
 use crate::error::{Error, ErrorKind};
 
-/// The advisory lock that every run holds while it changes anything: the
+/// The key of the advisory lock that every run holds while it changes anything: the
 /// letters of "bustard" as a number.
 const LOCK: i64 = 0x0062_7573_7461_7264;
 
-/// Takes it for the transaction, or says that another session has it.
+/// Builds the query that tries to take the lock for the transaction. It returns false if
+/// another session has it.
 pub(super) fn obtain() -> String {
     format!("SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK})")
 }
 
-/// The error for a lock that another session has held for too long.
+/// Builds the error for a lock that another session has held for too long.
 pub(super) fn not_obtained(link: &mut impl Link, waited: Duration) -> Error {
     let message = format!("the migration lock was not obtained within {waited:?}");
     let error = Error::new(ErrorKind::Locked, message);
     match holder(link) {
         Some(holder) => error.help(format!("it is held by another run: {holder}; wait for it, or end it")),
-        None => error.help("its holder has just let go of it: run again"),
+        None => error.help("the lock has just been released: run again"),
     }
 }
 
-/// Who holds the lock, since when.
+/// Describes the session that holds the lock, and since when.
 fn holder(link: &mut impl Link) -> Option<String> {
     let (high, low) = (LOCK >> 32, LOCK & 0xffff_ffff);
     let sql = format!(

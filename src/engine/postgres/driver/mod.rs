@@ -1,5 +1,5 @@
-//! PostgreSQL: connections of Bustard's own over tokio-postgres, and those that
-//! a caller hands over as `postgres::Client`.
+//! PostgreSQL: Bustard's own connections over tokio-postgres, and connections that a
+//! caller hands over as `postgres::Client`.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
@@ -49,11 +49,11 @@ impl sealed::Connection for postgres::Client {
     }
 
     fn session(&mut self, _functions: bool, _: Duration) -> Result<Box<dyn Session + '_>> {
-        // A transaction is as old as the message that it began with.
+        // A transaction has the age of the message that began it.
         let open = "SELECT pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
         let open = match self.send(open, true).all() {
             Ok(mut results) => results.pop().and_then(|mut rows| rows.pop()?.pop()?).as_deref() == Some("t"),
-            // It has failed, and waits for its end.
+            // The transaction has failed, and only a rollback can follow.
             Err(failure) if failure.server_message.code.as_deref() == Some("25P02") => true,
             Err(failure) => return Err(failure.into_error()),
         };
@@ -69,7 +69,7 @@ fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
     registry_answer(link.send(sql, true))
 }
 
-/// Where an application's role has not got the right, and where a migrating one.
+/// The advice if a right is missing, for an application's role and for a migrating one.
 const NO_RIGHT: &str = "to read and invalidate, the role must be in `grant` (in a configuration, under [registry]), if \
     there is one; registering is for the role that migrates";
 
@@ -129,22 +129,22 @@ impl sealed::Commit for postgres::Transaction<'_> {
 impl Own {
     /// Runs one statement of the registry that reads.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        // It is in no transaction, and should be in the way of none.
+        // It is in no transaction, and must not block one.
         registry_rows(self, &format!("{READING};{sql}"))
     }
 
-    /// Runs one that writes, in a transaction of the migrator's kind.
+    /// Runs one statement that writes, in a transaction of the migrator's kind.
     pub(crate) fn write(&mut self, sql: &str) -> Result<()> {
         let written = registry_rows(self, &format!("{};{sql};COMMIT", transactional::BEGIN));
         if written.is_err() {
-            // On a dead connection there is nothing left to roll back.
+            // If the connection is dead, there is nothing to roll back.
             let _ = self.send("ROLLBACK", false);
         }
         written.map(drop)
     }
 }
 
-/// Quotes a string so that it reads alike whatever `standard_conforming_strings` says.
+/// Quotes a string so that its meaning does not depend on `standard_conforming_strings`.
 pub(crate) fn quote_text(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }

@@ -1,6 +1,6 @@
 //! An [`Observer`] of a PostgreSQL server: a client, and a runtime that drives its
-//! connection whenever somebody waits here. Nothing is waited for without a
-//! deadline and an ear for the bell.
+//! connection while a call waits. Every wait has a deadline and ends when the bell is
+//! rung.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -22,7 +22,7 @@ use crate::engine::postgres::PostgresPoller;
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long the server may take to cancel what took too long.
+/// How long the server may take to cancel a statement that missed its deadline.
 const CANCELLING: Duration = Duration::from_secs(5);
 
 pub(crate) struct PostgresObserver {
@@ -33,7 +33,7 @@ pub(crate) struct PostgresObserver {
     line: Option<Line>,
 }
 
-/// What wakes the thread that waits: there is only that one, and one task on it.
+/// Wakes the waiting thread. There is only one such thread, with one task on it.
 #[derive(Default)]
 struct Ear {
     rung: AtomicBool,
@@ -63,7 +63,7 @@ impl Ear {
     }
 }
 
-/// A connection: the half that sends, and what the other half has heard.
+/// A connection: the sending half, and what the receiving half has heard.
 struct Line {
     client: Client,
     driver: JoinHandle<()>,
@@ -73,7 +73,7 @@ struct Line {
 #[derive(Default)]
 struct Heard {
     notified: AtomicBool,
-    /// Whose notifications do not count.
+    /// The process whose notifications are ignored.
     own: AtomicI32,
     /// Why the connection has ended.
     ended: Mutex<Option<Failure>>,
@@ -87,7 +87,8 @@ impl Heard {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        // A network that takes nothing would keep it from saying farewell.
+        // Otherwise the driver would wait to send its farewell over a network that
+        // accepts nothing.
         self.driver.abort();
     }
 }
@@ -112,7 +113,7 @@ async fn drive(mut connection: Connection, heard: Arc<Heard>, bell: Arc<Ear>) {
     bell.waker.wake();
 }
 
-/// A failure of which only this is known.
+/// Builds a failure of the connection without a server message, described by `what`.
 fn silence(what: &str) -> Failure {
     Failure {
         kind: ErrorKind::Connection,
@@ -124,7 +125,7 @@ fn silence(what: &str) -> Failure {
     }
 }
 
-/// What ended something before it was done.
+/// Why a wait ended early.
 enum Cut {
     Late,
     Stopped,
@@ -134,7 +135,7 @@ impl PostgresObserver {
     pub(crate) fn new(target: Target) -> Result<Self> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-                Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+                Error::new(ErrorKind::Failed, "cannot start the network runtime").caused_by(error)
             })?;
         Ok(PostgresObserver { target, runtime: Some(runtime), bell: Arc::default(), line: None })
     }
@@ -143,7 +144,7 @@ impl PostgresObserver {
         self.runtime.as_ref().ok_or_else(cancelled)
     }
 
-    /// Waits for something until the deadline, or until it is told to stop.
+    /// Waits for `what` until the deadline, or until the bell stops the observer.
     fn by<T>(&self, deadline: Instant, what: impl Future<Output = T>) -> Result<Result<T, Cut>> {
         Ok(self.runtime()?.block_on(async {
             let (stopped, what) = (pin!(self.bell.stopped()), pin!(what));
@@ -155,15 +156,15 @@ impl PostgresObserver {
         }))
     }
 
-    /// Nobody else would: a server that waits for a lock does not notice that
-    /// its client has gone, and the next connection would wait beside it.
+    /// Cancels the running statement. A server that waits for a lock does not notice
+    /// that its client has gone, and the next connection would wait beside it.
     fn cancel(&self, line: &Line) {
         let (token, connector) = (line.client.cancel_token(), self.target.connector());
         if let Some(runtime) = &self.runtime {
             runtime.spawn(async move {
                 let asked = tokio::time::timeout(CANCELLING, token.cancel_query(connector)).await;
                 if !matches!(asked, Ok(Ok(()))) {
-                    log::debug!("the server could not be asked to cancel a look");
+                    log::debug!("the server could not be asked to cancel a query");
                 }
             });
         }
@@ -199,12 +200,12 @@ impl Observer for PostgresObserver {
     }
 
     fn rows(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
-        // Put back only if it is good for more.
+        // Put back only if it can still be used.
         let Some(line) = self.line.take() else {
             return Err(Error::new(ErrorKind::Connection, "there is no connection to the database"));
         };
         let began = Instant::now();
-        // Both are on their way before either is answered, in this order.
+        // Both are sent before either is answered, in this order.
         let asked = join(
             OptionFuture::from(ahead.map(|ahead| line.client.simple_query(ahead))),
             line.client.simple_query(sql),
@@ -218,7 +219,7 @@ impl Observer for PostgresObserver {
             }
         };
         if let Some(Err(error)) = ahead {
-            log::debug!("what was sent ahead of a look failed: {error}");
+            log::debug!("the message sent before a query failed: {error}");
         }
         match collected(answer) {
             Ok(rows) => {
@@ -226,7 +227,7 @@ impl Observer for PostgresObserver {
                 Ok(rows)
             }
             Err(failure) if failure.kind == ErrorKind::Connection => {
-                // Its last words may have come before the question.
+                // The server's last message may have arrived before the query was sent.
                 let said = line.heard.ended().filter(|_| failure.is_silence());
                 Err(said.unwrap_or(failure).into_error())
             }
@@ -280,8 +281,9 @@ impl Drop for PostgresObserver {
     fn drop(&mut self) {
         self.line = None;
         if let Some(runtime) = self.runtime.take() {
-            // A look-up of a name cannot be cancelled, and would be waited for; and
-            // whoever drops this may be on a runtime, where nothing may be waited for.
+            // An ordinary shutdown would wait for a name lookup, which cannot be
+            // cancelled. It would also panic if this is dropped inside a runtime, where
+            // blocking is not allowed.
             runtime.shutdown_background();
         }
     }
@@ -298,7 +300,7 @@ fn cancelled() -> Error {
 
 fn late(limit: Duration) -> Error {
     Error::new(ErrorKind::Connection, format!("the database gave no answer within {}", shown(limit)))
-        .help("is the server overloaded, or does somebody hold a lock on the tables of the schema bustard?")
+        .help("is the server overloaded, or does a session hold a lock on the tables of the schema bustard?")
 }
 
 #[cfg(test)]
@@ -308,7 +310,7 @@ mod tests {
     use super::super::fake::{Fake, Manner, NO_DATABASE, error_response};
     use super::*;
 
-    /// What no test waits for.
+    /// A deadline that no test reaches.
     const LONG: Duration = Duration::from_secs(120);
     const SHORT: Duration = Duration::from_millis(50);
 
@@ -341,7 +343,7 @@ mod tests {
         for ahead in [None, Some("SELECT 1")] {
             let rows = mute.rows(ahead, "SELECT 2", Instant::now() + SHORT);
             assert_fails(rows, ErrorKind::Connection, "no answer within");
-            // And is over.
+            // The connection has ended.
             let rows = mute.rows(None, "SELECT 2", Instant::now() + LONG);
             assert_fails(rows, ErrorKind::Connection, "there is no connection");
             mute = connected(Manner::Saying(b""));
@@ -378,7 +380,7 @@ mod tests {
         let mut left = connected(Manner::Saying(farewell));
         let rows = left.rows(None, "SELECT 1", Instant::now() + LONG);
         assert_fails(rows, ErrorKind::Connection, "going down");
-        // Without a connection there is still the time, and the bell.
+        // Without a connection, the time and the bell still end a wait.
         assert_eq!(left.wait(Instant::now() + SHORT).unwrap(), Woken::Time);
         left.bell().ring();
         assert_eq!(left.wait(Instant::now() + LONG).unwrap(), Woken::Rung);
@@ -425,7 +427,7 @@ mod tests {
                 bell.stop();
             });
             assert_fails(act(&mut observer), ErrorKind::Cancelled, "cancelled");
-            // And all that follows.
+            // And every later call.
             assert_fails(connect(&mut observer), ErrorKind::Cancelled, "cancelled");
             assert_fails(wait(&mut observer), ErrorKind::Cancelled, "cancelled");
             assert!(began.elapsed() < LONG);

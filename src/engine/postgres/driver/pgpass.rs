@@ -1,14 +1,14 @@
-//! The password file of libpq, `~/.pgpass`: one server a line,
-//! `host:port:database:user:password`, the first line that fits counts.
+//! The password file of libpq, `~/.pgpass`. Each line is one server,
+//! `host:port:database:user:password`; the first line that matches counts.
 
 use std::path::Path;
 
-/// The password for a connection, if the file is there and has one.
+/// Reads the password for a connection, if the file exists and has one.
 ///
-/// A file that others may read is not used, as with libpq, and the log says so.
+/// As in libpq, a file that other users may read is not used, and a warning is logged.
 pub(super) fn lookup(file: &Path, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
     if readable_by_others(file)? {
-        log::warn!("{} is ignored: others may read it; run chmod 600 on it", file.display());
+        log::warn!("{} is ignored: other users may read it; run chmod 600 on it", file.display());
         return None;
     }
     let text = std::fs::read_to_string(file).ok()?;
@@ -44,17 +44,17 @@ fn find(text: &str, wanted: [&str; 4]) -> Option<String> {
 #[derive(Default)]
 struct Field {
     text: String,
-    /// `\*` is a star, not a wildcard.
+    /// `\*` is a literal star, not a wildcard.
     escaped: bool,
 }
 
-/// At most five fields; the password may contain colons.
+/// Splits a line into at most five fields. The password may contain colons.
 fn fields(line: &str) -> Vec<Field> {
     let (mut fields, mut field) = (Vec::new(), Field::default());
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match (c, chars.clone().next()) {
-            // A password may hold the separator.
+            // A password may contain the separator.
             (':', _) if fields.len() < 4 => fields.push(std::mem::take(&mut field)),
             ('\\', Some(next)) => {
                 chars.next();

@@ -1,9 +1,9 @@
 //! A session and its transactions over a [`Link`].
 //!
-//! A transaction is two messages: what opens it (BEGIN, the lock, the history),
-//! and what it does, with COMMIT at the end. Statements are queued until then,
-//! each with what it is for; when the message fails, the number of completed
-//! statements, or the position that the server names, tells which one it was.
+//! A transaction is two messages: one begins it, takes the lock and reads the history,
+//! and one does the work, with COMMIT at the end. Statements are queued until then, each
+//! with the migration it belongs to. If the message fails, the position that the server
+//! names, or the number of completed statements, tells which one it was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +23,9 @@ use crate::failpoint;
 use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
 use crate::sql::Dialect;
 
-/// Settings that a migration may change for its session and that the next one
-/// must not inherit. On connections of Bustard's own, all others are reset, too. The role comes after the session's user, which resets it.
+/// Settings that a migration may change for its session and that the next one must not
+/// inherit. On Bustard's own connections all other settings are reset too. The role
+/// comes after the session's user, because setting the user resets the role.
 const SETTINGS: &[&str] = &[
     "session_authorization",
     "role",
@@ -47,8 +48,8 @@ const SETTINGS: &[&str] = &[
     "IntervalStyle",
 ];
 
-/// Statements after which the rest must be parsed anew, since the server parses
-/// a whole message before it runs any of it.
+/// Statements after which the rest must be parsed anew. The server parses a whole
+/// message before it runs any of it.
 const CHANGES_PARSING: &str = "standard_conforming_strings";
 
 /// A session on any link.
@@ -70,7 +71,7 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
         }
     }
 
-    /// A statement that ended because the run was cancelled says so.
+    /// Turns the error into one of [`ErrorKind::Cancelled`] if the run was cancelled.
     fn as_cancelled(&self, error: Error) -> Error {
         match self.check_cancelled() {
             Err(_) if error.sqlstate() == Some("57014") => error.cancelled(),
@@ -143,7 +144,7 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
     resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
 }
 
-/// One attempt; `made` gets the apps whose history tables it made.
+/// Makes one attempt. `made` receives the apps whose history tables it created.
 fn attempt<L: Transactional>(
     link: &mut L,
     resolved: &[Resolved],
@@ -166,11 +167,11 @@ fn attempt<L: Transactional>(
     let (open, mut results) = match link.begin(&opening) {
         Ok(begun) => begun,
         Err(failure) if failure.server_message.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
-        // What a replica says, and a server that is read-only for another reason.
+        // The error of a replica, and of a server that is read-only for another reason.
         Err(failure) if matches!(failure.server_message.code.as_deref(), Some("0A000" | "25006")) => {
             return Err(failure
                 .into_error()
-                .with_message("the database takes no writing transactions")
+                .with_message("the database is read-only")
                 .help("is it a replica? migrations are run on the primary"));
         }
         Err(failure) => return Err(failure.into_error()),
@@ -201,7 +202,7 @@ fn attempt<L: Transactional>(
         made: Vec::new(),
         settings,
         queued: Vec::new(),
-        for_whom: None,
+        migration: None,
         entered: 0,
         touched: false,
     };
@@ -220,20 +221,21 @@ fn attempt<L: Transactional>(
 struct Queue<'q, T> {
     open: T,
     resolved: &'q [Resolved],
-    /// Apps whose history tables it makes.
+    /// Apps whose history tables the transaction creates.
     made: Vec<String>,
     settings: Row,
     queued: Vec<Queued>,
-    for_whom: Option<(String, String)>,
-    /// How many migrations are in this transaction.
+    migration: Option<(String, String)>,
+    /// The number of migrations in this transaction.
     entered: usize,
-    /// What is the migration's own may have changed the session's settings.
+    /// A migration has run its own statements, which may have changed the session's
+    /// settings.
     touched: bool,
 }
 
 struct Queued {
     statement: Statement,
-    for_whom: Option<(String, String)>,
+    migration: Option<(String, String)>,
 }
 
 const SEPARATOR: &str = ";\n";
@@ -248,9 +250,9 @@ impl<T: Link + Ending> Queue<'_, T> {
         let answer = self.open.commit(&message);
         match answer.failure {
             None => failpoint::pass("COMMIT"),
-            // A server that was sent everything goes on when nobody listens any
-            // more, and what it has answered may be lost with the connection. If
-            // it says farewell, it also says how far it got.
+            // After the server has received everything, it continues even if the client
+            // is gone, and its reply may be lost with the connection. If the server ends
+            // the connection itself, it also reports how far it got.
             Some(failure)
                 if failure.is_silence()
                     || failure.kind == ErrorKind::Connection && answer.completed >= queued.len() =>
@@ -263,7 +265,7 @@ impl<T: Link + Ending> Queue<'_, T> {
             }
             Some(failure) if answer.completed >= queued.len() => {
                 // The commit does not tell which of several migrations it is about.
-                Err(in_whom(at_commit(failure), self.for_whom.as_ref().filter(|_| self.entered == 1)))
+                Err(in_migration(at_commit(failure), self.migration.as_ref().filter(|_| self.entered == 1)))
             }
             Some(failure) => Err(blame(&queued, answer.completed, failure)),
         }
@@ -296,8 +298,8 @@ fn message(queued: &[Queued]) -> String {
     queued.iter().map(|one| one.statement.sql.as_str()).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-/// Finds the statement that a failure is about: by the position in the message
-/// where the server names one, by the number of completed ones otherwise.
+/// Finds the statement that a failure is about: by the position, if the server names
+/// one, otherwise by the number of completed statements.
 fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
     if failure.kind == ErrorKind::Connection {
         return lost(queued, failure);
@@ -316,28 +318,30 @@ fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
         }
     }
     let one = &queued[index];
-    in_whom(failure.of(&one.statement), one.for_whom.as_ref())
+    in_migration(failure.of(&one.statement), one.migration.as_ref())
 }
 
-fn in_whom(error: Error, for_whom: Option<&(String, String)>) -> Error {
-    match for_whom {
+fn in_migration(error: Error, migration: Option<&(String, String)>) -> Error {
+    match migration {
         Some((app, migration)) => error.in_migration(app, migration),
         None => error,
     }
 }
 
-/// How far a message got that was never answered, nobody knows.
+/// Builds the error of a connection that was lost before the reply: the outcome of the
+/// message is unknown. Names the migration if the message has only one.
 fn lost(queued: &[Queued], failure: Failure) -> Error {
-    let mut whom = queued.iter().filter_map(|one| one.for_whom.as_ref());
-    let first = whom.next();
-    let only = first.filter(|first| whom.all(|other| other == *first));
-    in_whom(failure.into_error(), only).help("is the server still there? running again is safe")
+    let mut migrations = queued.iter().filter_map(|one| one.migration.as_ref());
+    let first = migrations.next();
+    let only = first.filter(|first| migrations.all(|other| other == *first));
+    in_migration(failure.into_error(), only).help("is the server still there? running again is safe")
 }
 
 fn at_commit(failure: Failure) -> Error {
-    failure.into_error().with_message("the database refused to commit").help(
-        "every statement was accepted, and something that is checked at the commit failed, such as a deferred constraint",
-    )
+    failure
+        .into_error()
+        .with_message("the database refused to commit")
+        .help("every statement succeeded, but a check at the commit failed, such as a deferred constraint")
 }
 
 impl<T: Link + Ending> Transaction for Queue<'_, T> {
@@ -354,16 +358,16 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn enter(&mut self, app: &str, migration: &str) {
-        let whom = Some((app.to_owned(), migration.to_owned()));
-        self.entered += usize::from(self.for_whom != whom);
-        self.for_whom = whom;
+        let entered = Some((app.to_owned(), migration.to_owned()));
+        self.entered += usize::from(self.migration != entered);
+        self.migration = entered;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
         self.touched |= statement.form != Form::Generated;
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
-            // Nobody has looked for a COMMIT in it.
+            // The file was not split, so it may contain a COMMIT.
             self.guard()?;
             let place = statement.place.clone();
             self.queue(statement)?;
@@ -395,7 +399,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             .open
             .send(sql, true)
             .all()
-            .map_err(|failure| in_whom(failure.into_error(), self.for_whom.as_ref()))?;
+            .map_err(|failure| in_migration(failure.into_error(), self.migration.as_ref()))?;
         failpoint::pass(sql)?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
@@ -410,14 +414,15 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 
     fn restore_settings(&mut self) -> Result<()> {
         if T::OWN {
-            // Leaves user and role as they are; those follow.
+            // Leaves user and role as they are; they are set below.
             self.queue(Statement::generated("RESET ALL", None))?;
         }
         let before = SETTINGS
             .iter()
             .zip(&self.settings)
             .filter_map(|(name, value)| Some(format!("('{name}',{})", quote_text(value.as_deref()?))));
-        // Only what differs: some may be set by superusers only, even to what they are.
+        // Sets only values that differ: only a superuser may set some of them, even to
+        // their current value.
         let sql = format!(
             "SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES {}) s (name, value) \
              WHERE (pg_catalog.current_setting(s.name) OPERATOR(pg_catalog.=) s.value) IS NOT TRUE",
@@ -430,7 +435,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     fn call(&mut self, function: &Function) -> Result<()> {
         self.touched = true;
         self.guard()?;
-        self.open.call(function).map_err(|error| in_whom(error, self.for_whom.as_ref()))?;
+        self.open.call(function).map_err(|error| in_migration(error, self.migration.as_ref()))?;
         self.release(&format!("the function {}", function.label()))?;
         failpoint::pass(function.label())
     }
@@ -439,16 +444,16 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 impl<T: Link + Ending> Queue<'_, T> {
     fn queue(&mut self, statement: Statement) -> Result<()> {
         let point = failpoint::one_by_one().then(|| statement.sql.clone());
-        self.queued.push(Queued { statement, for_whom: self.for_whom.clone() });
+        self.queued.push(Queued { statement, migration: self.migration.clone() });
         match point {
             Some(sql) => self.flush().and_then(|()| failpoint::pass(&sql)),
             None => Ok(()),
         }
     }
 
-    /// Sets a savepoint before what nobody has looked into, so that
-    /// [`release`](Self::release) can tell whether the transaction is still the
-    /// same and still good.
+    /// Sets a savepoint before code that was not analysed, so that
+    /// [`release`](Self::release) can tell whether the transaction is still the same and
+    /// has not failed.
     fn guard(&mut self) -> Result<()> {
         self.queue(Statement::generated("SAVEPOINT bustard", None))?;
         self.flush()
@@ -458,17 +463,17 @@ impl<T: Link + Ending> Queue<'_, T> {
         let answer = self.open.send("RELEASE SAVEPOINT bustard", false);
         let Some(failure) = answer.failure else { return Ok(()) };
         let (message, help): (_, &'static str) = match failure.server_message.code.as_deref() {
-            // The first error is the one that counts, and it is gone.
+            // The first error is the relevant one, but it is no longer available.
             Some("25P02") => (
-                format!("{who} went on after the database had refused a statement"),
+                format!("{who} continued after the database had refused a statement"),
                 "return the error; where it may be ignored, run the statement in a savepoint of its own",
             ),
             Some("25P01" | "3B001") => (
                 format!("{who} ended the transaction that it runs in"),
-                "leave BEGIN, COMMIT and ROLLBACK out of it; what it did before a COMMIT has stayed, and must be undone by hand",
+                "leave BEGIN, COMMIT and ROLLBACK out of it; changes made before a COMMIT remain, and must be reverted by hand",
             ),
-            _ => return Err(in_whom(failure.into_error(), self.for_whom.as_ref())),
+            _ => return Err(in_migration(failure.into_error(), self.migration.as_ref())),
         };
-        Err(in_whom(Error::new(ErrorKind::Failed, message).help(help), self.for_whom.as_ref()))
+        Err(in_migration(Error::new(ErrorKind::Failed, message).help(help), self.migration.as_ref()))
     }
 }

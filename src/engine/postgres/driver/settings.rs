@@ -1,8 +1,8 @@
-//! libpq's settings, as far as they are supported: gathered from the URL, then
-//! from the environment, then from defaults, and put together as a target.
+//! Reads libpq's settings, as far as they are supported: from the URL, then from the
+//! environment, then from defaults. Builds a target from them.
 //!
-//! What is not supported is an error and never ignored, since most of it makes
-//! a connection safer.
+//! An unsupported setting is an error and never ignored, since most of them make a
+//! connection safer.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,25 +18,24 @@ use super::url::{self, Setting};
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 
-/// What the process has in its environment; a function, so that tests can have
-/// another one.
+/// The environment of the process; a function, so that tests can replace it.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Target {
-    /// Reads a URL, and what it leaves open from the environment of the process.
+    /// Reads a URL, and fills what it leaves open from the environment of the process.
     pub(crate) fn parse(url: &str) -> Result<Target> {
         Target::parse_with(url, &|name| std::env::var(name).ok())
     }
 
-    /// The same with another environment.
+    /// Reads a URL with another environment.
     pub(super) fn parse_with(url: &str, environment: Environment<'_>) -> Result<Target> {
-        // An empty variable is one that is not set, as for libpq.
+        // As in libpq, an empty variable counts as unset.
         let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
         Settings::gather(url::settings(url)?, &environment)?.target(&environment)
     }
 }
 
-/// What a URL that says nothing about it takes from the environment.
+/// The environment variables that fill what a URL leaves open.
 const VARIABLES: &[(&str, &str)] = &[
     ("PGUSER", "user"),
     ("PGPASSFILE", "passfile"),
@@ -60,8 +59,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PGSSLNEGOTIATION", "sslnegotiation"),
 ];
 
-/// Settings of libpq that are not supported, each with the values that ask for
-/// nothing but what happens anyway.
+/// Unsupported settings of libpq, each with the values that change nothing and so are
+/// accepted.
 const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("client_encoding", &["utf8", "UTF8", "utf-8", "UTF-8", "auto"]),
     ("gssdelegation", &["0"]),
@@ -111,8 +110,8 @@ const SUPPORTED: &[&str] = &[
     "user",
 ];
 
-/// What applies where nobody said otherwise. Left to the system, a server that
-/// vanished would be noticed after two hours.
+/// The values that apply if neither the URL nor the environment sets them. With the
+/// system's own, a server that vanished would be noticed after two hours.
 const DEFAULTS: &[(&str, &str)] = &[
     ("application_name", "bustard"),
     ("connect_timeout", "10"),
@@ -144,8 +143,8 @@ impl Origin {
 pub(super) struct Settings(BTreeMap<String, (String, Origin)>);
 
 impl Settings {
-    /// Puts a URL's settings, where the later of two counts, before those of
-    /// the environment, and these before the defaults.
+    /// Merges the settings. Those of the URL, where the later of two counts, take
+    /// precedence over the environment, and the environment over the defaults.
     pub(super) fn gather(url: Vec<Setting>, environment: Environment<'_>) -> Result<Settings> {
         let mut settings = Settings::default();
         for Setting { name, value } in url {
@@ -192,24 +191,24 @@ impl Settings {
         }
     }
 
-    /// A setting's value; empty means not given, as for libpq.
+    /// Returns a setting's value. As in libpq, an empty value counts as unset.
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// A value as what `read` makes of it; `None` from it is an error.
+    /// Converts a value with `read`; `None` from it is an error.
     fn read<T>(&self, name: &str, allowed: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let origin = self.0.get(name).map_or(Origin::Default, |(_, origin)| *origin);
         match read(value) {
             Some(read) => Ok(Some(read)),
-            // The value stays out of it: part of a password may have become one.
+            // The message omits the value, which may be part of a password.
             None => Err(Error::usage(format!("{} has a value that cannot be used", origin.of(name)))
                 .help(format!("write {allowed}"))),
         }
     }
 
-    /// A whole number; as for libpq, none greater than 0 means the system's default.
+    /// Reads a whole number. As in libpq, 0 or less means the system's default.
     fn number(&self, name: &str, unit: &str) -> Result<Option<u64>> {
         let number = self.read(name, unit, |value| value.trim().parse::<i64>().ok())?;
         Ok(number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
@@ -219,9 +218,10 @@ impl Settings {
         Ok(self.number(name, "a number of seconds")?.map(Duration::from_secs))
     }
 
-    /// The target that the settings describe.
+    /// Builds the target that the settings describe.
     pub(super) fn target(&self, environment: Environment<'_>) -> Result<Target> {
-        // The user of this process; cron sets only the second, Windows the third.
+        // The user of this process. cron sets only the second variable, Windows the
+        // third.
         let own = || ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(environment);
         let user = self.get("user").map(str::to_owned).or_else(own).ok_or_else(|| {
             Error::usage("the database URL names no user")
@@ -229,7 +229,7 @@ impl Settings {
         })?;
         let database = self.get("dbname").map(str::to_owned).ok_or_else(|| {
             Error::usage("the database URL names no database").help(
-                "write postgres://USER@HOST/DATABASE; no default is taken, so that nothing happens to a database that nobody meant",
+                "write postgres://USER@HOST/DATABASE; there is no default, which could be the wrong database",
             )
         })?;
         let home = environment("HOME").map(PathBuf::from);
@@ -237,7 +237,8 @@ impl Settings {
         config.user(&user).dbname(&database);
         let limit = self.seconds("connect_timeout")?;
         if let Some(limit) = limit {
-            // For the connection that cancels a statement; `connect` sees to the rest.
+            // For the connection that cancels a statement; `connect` applies its own
+            // limit.
             config.connect_timeout(limit);
         }
         let tls = self.tls(home.as_deref())?;
@@ -258,7 +259,7 @@ impl Settings {
         Ok(Target { servers, user, database, config, tls, limit })
     }
 
-    /// What the driver takes as it is.
+    /// Passes on the settings that the driver accepts unchanged.
     fn config(&self) -> Result<Config> {
         let mut config = Config::new();
         if let Some(options) = self.get("options") {
@@ -316,15 +317,15 @@ impl Settings {
         });
         let mode = match (&roots, mode) {
             (Some(Roots::System), None) => SslMode::VerifyFull,
-            // Whoever trusts every CA of the world has to look at the name.
+            // With every public CA trusted, only the host name identifies the server.
             (Some(Roots::System), Some(mode)) if mode != SslMode::VerifyFull => {
                 return Err(Error::usage("sslrootcert=system is too weak without sslmode=verify-full").help(
-                    "anybody's certificate would do; write sslmode=verify-full, or name the file of your own CA",
+                    "a certificate for any host would be accepted; write sslmode=verify-full, or name the file of your own CA",
                 ));
             }
             (_, mode) => mode.unwrap_or(SslMode::Prefer),
         };
-        // Where libpq looks; if it is there, `require` verifies the chain there too.
+        // libpq's default file. If it exists, `require` verifies the chain, as in libpq.
         let usual = || {
             let file = home?.join(".postgresql/root.crt");
             (mode >= SslMode::Require && file.is_file()).then_some(Roots::File(file))

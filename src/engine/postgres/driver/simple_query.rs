@@ -1,6 +1,6 @@
-//! The wire: SQL text goes out as one message of the simple protocol, rows of
-//! text come back. Three kinds of connection can do that: one that Bustard
-//! opened, a `postgres::Client`, and a `postgres::Transaction`.
+//! The simple protocol: SQL text is sent as one message, rows of text come back. Three
+//! kinds of connection can do that: one that Bustard opened, a `postgres::Client`, and a
+//! `postgres::Transaction`.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use super::{Target, failure, outside};
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result as Outcome};
 
-/// What came back for a message.
+/// The reply to a message.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     /// The rows of each statement that completed.
     pub results: Vec<Vec<Row>>,
-    /// How many statements completed.
+    /// The number of statements that completed.
     pub completed: usize,
-    /// What ended the message early.
+    /// The error that ended the message early.
     pub failure: Option<Failure>,
 }
 
 impl Answer {
-    /// What the driver has gathered itself.
+    /// Reads a reply that the driver has collected.
     pub(super) fn of(sent: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>, keep: bool) -> Answer {
         let mut answer = Answer::default();
         match sent {
@@ -41,7 +41,7 @@ impl Answer {
         answer
     }
 
-    /// The rows of each statement, if all completed.
+    /// Returns the rows of each statement, if all completed.
     pub(crate) fn all(self) -> Result<Vec<Vec<Row>>, Failure> {
         match self.failure {
             None => Ok(self.results),
@@ -65,14 +65,14 @@ impl Answer {
 
 /// A way to send SQL.
 pub(crate) trait Link {
-    /// Whether an answer to several statements tells how many of them completed.
+    /// Whether the reply to several statements tells how many of them completed.
     const COUNTS: bool;
 
-    /// Whether the connection is Bustard's own, so that all its settings may be
-    /// put back to what they were when it began.
+    /// Whether the connection is Bustard's own, so that all its settings may be reset to
+    /// those at its start.
     const OWN: bool;
 
-    /// Sends one message. Rows are dropped unless they are to be kept.
+    /// Sends one message. Rows are dropped unless `keep` is set.
     fn send(&mut self, sql: &str, keep: bool) -> Answer;
 }
 
@@ -83,8 +83,8 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Connects; the connection is driven whenever it is waited for. Nobody who
-    /// has cancelled waits for a server that does not answer.
+    /// Connects. The connection makes progress only while a call waits on it. A
+    /// cancelled run stops waiting for a server that does not answer.
     pub(crate) fn connect(target: &Target, cancelled: &AtomicBool) -> Outcome<Self> {
         outside(|| Own::connect_here(target, cancelled))
     }
@@ -92,19 +92,20 @@ impl Own {
     fn connect_here(target: &Target, cancelled: &AtomicBool) -> Outcome<Self> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-                Error::new(ErrorKind::Failed, "cannot start what waits for the network").caused_by(error)
+                Error::new(ErrorKind::Failed, "cannot start the network runtime").caused_by(error)
             })?;
         let connected = runtime.block_on(unless(cancelled, super::connect(target)));
         let (client, connection) = match connected {
             Ok(connected) => connected,
             Err(error) => {
-                // A look-up of a name cannot be cancelled, and would be waited for.
+                // An ordinary shutdown would wait for a name lookup, which cannot be
+                // cancelled.
                 runtime.shutdown_background();
                 return Err(error);
             }
         };
         runtime.spawn(async move {
-            // Whoever waits for an answer is told; there is nobody else to tell.
+            // The waiting call reports the error, so it is ignored here.
             if let Err(error) = connection.await {
                 log::debug!("the connection ended: {error}");
             }
@@ -113,7 +114,7 @@ impl Own {
     }
 }
 
-/// Asks the server to cancel what the connection of the token is doing.
+/// Asks the server to cancel the running statement of the token's connection.
 pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
     const LIMIT: Duration = Duration::from_secs(5);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };

@@ -1,12 +1,12 @@
-//! Which server, database and user a URL means, and how to get there: libpq's
-//! settings, as far as they are supported.
+//! The server, database and user that a URL means, and how to connect: libpq's settings,
+//! as far as they are supported.
 //!
-//! The URL says which database it is; the environment may only fill in what the
-//! URL leaves open: `PGUSER`, `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE`,
-//! `PGSSLROOTCERT`, `PGCHANNELBINDING`, `PGAPPNAME`, `PGOPTIONS`,
-//! `PGCONNECT_TIMEOUT`, `PGTARGETSESSIONATTRS`, and, for a URL without a host,
-//! `PGHOST` and `PGPORT`. `PGDATABASE`, `PGHOSTADDR` and `PGSERVICE` are not
-//! read: they could lead a deploy to a database that nobody meant.
+//! The URL names the database. The environment only fills in what the URL leaves open:
+//! `PGUSER`, `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE`, `PGSSLROOTCERT`,
+//! `PGCHANNELBINDING`, `PGAPPNAME`, `PGOPTIONS`, `PGCONNECT_TIMEOUT`,
+//! `PGTARGETSESSIONATTRS`, and, for a URL without a host, `PGHOST` and `PGPORT`.
+//! `PGDATABASE`, `PGHOSTADDR` and `PGSERVICE` are not read, because they could lead a
+//! deploy to the wrong database.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use super::tls::Tls;
 use super::url;
 use crate::error::{Error, Result};
 
-/// Where a connection goes, and everything it needs.
+/// The destination of a connection, and everything needed to connect.
 #[derive(Clone)]
 pub(crate) struct Target {
     /// In the order in which they are tried; never empty.
@@ -43,7 +43,7 @@ pub(super) struct Server {
 
 #[derive(Clone)]
 pub(super) enum Address {
-    /// A host, and where it is, if that was said.
+    /// A host, with its address if one was given.
     Tcp(String, Option<IpAddr>),
     /// The directory of a Unix socket.
     Unix(PathBuf),
@@ -52,7 +52,7 @@ pub(super) enum Address {
 #[derive(Clone)]
 pub(super) struct Password {
     text: String,
-    /// Where it was found, for messages.
+    /// The source of the password, for messages.
     pub origin: &'static str,
 }
 
@@ -67,7 +67,7 @@ impl Target {
         self.tls.connector()
     }
 
-    /// The URL without what is secret, with what was left open filled in.
+    /// Formats the URL without secrets, with the defaults filled in.
     pub(crate) fn redacted(&self) -> String {
         let user = url::encode(&self.user, "");
         let database = url::encode(&self.database, "");
@@ -88,7 +88,7 @@ impl Target {
         format!("postgres://{user}@{}/{database}", servers.join(","))
     }
 
-    /// The driver's configuration for one server, at `ip` if it was looked up.
+    /// Builds the driver's configuration for one server, at `ip` if it was looked up.
     pub(super) fn config_for(&self, server: &Server, ip: Option<IpAddr>) -> Config {
         let mut config = self.config.clone();
         config.port(server.port);
@@ -127,7 +127,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Puts together the lists of hosts, addresses and ports, which libpq keeps apart.
+/// Combines the lists of hosts, addresses and ports, which libpq keeps apart.
 pub(super) fn servers(
     hosts: Option<&str>,
     addresses: Option<&str>,
@@ -151,7 +151,7 @@ pub(super) fn servers(
             let port = match ports.get(i).or(ports.first()).map(String::as_str) {
                 None | Some("") => 5432,
                 Some(text) => text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| {
-                    Error::usage("a port of the database URL is no number from 1 to 65535")
+                    Error::usage("a port of the database URL is not a number from 1 to 65535")
                         .help("write HOST:PORT; in a user name or password write %3A for : and %40 for @")
                 })?,
             };
@@ -173,8 +173,8 @@ pub(super) fn servers(
         .collect()
 }
 
-/// A server on this machine: a Unix socket where packages of PostgreSQL put it,
-/// else TCP.
+/// Returns a server on this machine: a Unix socket where packages of PostgreSQL put it,
+/// otherwise TCP.
 fn usual_address(port: u16) -> Address {
     ["/run/postgresql", "/var/run/postgresql", "/tmp", "/private/tmp"]
         .into_iter()
@@ -221,7 +221,7 @@ mod tests {
             let target = parse(url, &[]).unwrap();
             assert_eq!(target.redacted(), shown, "{url}");
             assert_eq!(format!("{target:?}"), format!("Target({shown})"));
-            // What is shown means the same target.
+            // The displayed URL means the same target.
             assert_eq!(parse(shown, &[]).unwrap().redacted(), shown);
             for server in &target.servers {
                 assert!(!format!("{server} {:?}", target.config_for(server, None)).contains("secret"));
@@ -322,7 +322,7 @@ mod tests {
             ("keepalives=yes", "write 1 or 0"),
             ("schema=public", "is unknown"),
             ("hostaddr=localhost", "not an IP address"),
-            ("port=70000", "no number from 1 to 65535"),
+            ("port=70000", "not a number from 1 to 65535"),
             ("port=1,2", "different lengths"),
             ("hostaddr=10.0.0.1,10.0.0.2", "different lengths"),
             ("sslrootcert=no/such/file", "no/such/file"),

@@ -9,7 +9,7 @@ use super::fake::{Fake, Fields, Manner, NO_DATABASE, tls};
 use super::{Target, connect, connect_sync, failure};
 use crate::error::{Error, ErrorKind};
 
-/// Connects both ways, which must fail alike.
+/// Connects with both drivers, which must fail alike.
 #[track_caller]
 fn fails(url: &str) -> Error {
     let target = Target::parse_with(url, &|_| None).unwrap();
@@ -30,7 +30,7 @@ fn assert_says(error: &Error, parts: &[&str]) {
     }
 }
 
-/// An error of the driver with these fields, as a server sends it.
+/// Builds an error of the driver with these fields, as a server sends it.
 fn driver_error(fields: Fields) -> tokio_postgres::Error {
     let fake = Fake::start(Manner::Plain, fields);
     let connected =
@@ -65,7 +65,7 @@ fn nobody_there() {
     let error = fails(&format!("postgres://u:secret@127.0.0.1:{free}/d"));
     assert_says(&error, &["connection refused", "running and listening"]);
 
-    // An empty label is refused without asking anybody.
+    // An empty label is rejected without a query to a name server.
     let error = fails("postgres://u:secret@no..name/d");
     assert_says(&error, &["no..name:5432: the host name cannot be looked up"]);
 
@@ -98,7 +98,7 @@ fn the_next_server_is_tried_only_if_one_does_not_serve() {
     assert_eq!(error.message().matches("connection refused").count(), 1);
 }
 
-/// An authority, and certificates that it signs.
+/// A CA, and certificates that it signs.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -109,7 +109,7 @@ impl Authority {
         Authority(CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// A server with a certificate for a name, after `change`.
+    /// Builds the TLS of a server with a certificate for a name, after `change`.
     fn server(&self, name: &str, change: impl Fn(&mut CertificateParams)) -> u16 {
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
@@ -118,7 +118,7 @@ impl Authority {
         Fake::start(tls(&certificate, &key), NO_DATABASE).port
     }
 
-    /// The file for `sslrootcert`.
+    /// Writes the file for `sslrootcert`.
     fn write(&self, directory: &Path, name: &str) -> String {
         let path = directory.join(name);
         std::fs::write(&path, self.0.pem()).unwrap();
@@ -144,7 +144,7 @@ fn what_each_mode_verifies() {
     let plain = Fake::start(Manner::Plain, NO_DATABASE).port;
 
     let through = "database \"d\" does not exist";
-    let nobody = "signed by nobody who is trusted here";
+    let untrusted = "signed by a CA that is not trusted here";
     let has_expired = "certificate has expired";
     for (port, parameters, said) in [
         (plain, "sslmode=disable".to_owned(), through),
@@ -154,18 +154,18 @@ fn what_each_mode_verifies() {
         (good, "sslmode=prefer".to_owned(), through),
         (good, "sslmode=require".to_owned(), through),
         (good, format!("sslmode=require&sslrootcert={ours}"), through),
-        (good, format!("sslmode=require&sslrootcert={theirs}"), nobody),
+        (good, format!("sslmode=require&sslrootcert={theirs}"), untrusted),
         (good, format!("sslmode=verify-ca&sslrootcert={ours}"), through),
-        (good, format!("sslmode=verify-ca&sslrootcert={theirs}"), nobody),
+        (good, format!("sslmode=verify-ca&sslrootcert={theirs}"), untrusted),
         (good, format!("sslmode=verify-full&sslrootcert={ours}"), through),
-        (good, format!("sslmode=verify-full&sslrootcert={theirs}"), nobody),
+        (good, format!("sslmode=verify-full&sslrootcert={theirs}"), untrusted),
         (
             good,
             format!("sslmode=verify-full&sslrootcert={renewed}"),
             "is sslrootcert its present certificate?",
         ),
-        // A certificate that does not do never leads to plaintext.
-        (good, format!("sslmode=prefer&sslrootcert={theirs}"), nobody),
+        // An invalid certificate never leads to plaintext.
+        (good, format!("sslmode=prefer&sslrootcert={theirs}"), untrusted),
         (other_name, "sslmode=require".to_owned(), through),
         (other_name, format!("sslmode=verify-ca&sslrootcert={ours}"), through),
         (
@@ -192,7 +192,7 @@ fn the_signature_of_the_handshake_always_counts() {
     let key = KeyPair::generate().unwrap();
     let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
     let certificate = parameters.signed_by(&key, &authority.0).unwrap();
-    // Somebody who has the certificate, which is public, but not its key.
+    // A server that has the certificate, which is public, but not its key.
     let port = Fake::start(tls(&certificate, &KeyPair::generate().unwrap()), NO_DATABASE).port;
     for mode in ["prefer", "require"] {
         let error = fails(&format!("postgres://u:secret@127.0.0.1:{port}/d?sslmode={mode}"));

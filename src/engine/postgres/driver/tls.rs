@@ -1,5 +1,5 @@
-//! TLS for PostgreSQL: what each `sslmode` verifies, in rustls' terms, and what
-//! a failed handshake means in ours.
+//! TLS for PostgreSQL: configures rustls to verify what each `sslmode` requires, and
+//! explains a failed handshake.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
 
-/// How much TLS is asked for. `allow` is left out: it would send a password in
-/// plaintext to whoever answers.
+/// The required level of TLS. `allow` is left out: it would send a password in plaintext
+/// to any server that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SslMode {
     Disable,
@@ -38,7 +38,7 @@ impl SslMode {
     }
 }
 
-/// Whom to trust.
+/// The trusted root certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
     /// The certificates of the operating system.
@@ -47,7 +47,7 @@ pub(super) enum Roots {
     File(PathBuf),
 }
 
-/// TLS as a connection wants it.
+/// The TLS settings of a connection.
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(super) mode: SslMode,
@@ -55,11 +55,11 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Reads the root certificates, where the mode needs them.
+    /// Reads the root certificates, if the mode needs them.
     ///
-    /// `roots` are those that were asked for. With `require` and `prefer` they
-    /// make the chain count, as in libpq; without them these modes verify
-    /// nothing. The other two fall back on the system's.
+    /// `roots` are the ones that the settings name. With `require` and `prefer` they
+    /// cause the chain to be verified, as in libpq; without them these modes verify
+    /// nothing. The other two modes fall back on the system's certificates.
     pub(super) fn new(mode: SslMode, roots: Option<&Roots>) -> Result<Tls> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -80,12 +80,12 @@ impl Tls {
         Ok(Tls { mode, connector: MakeRustlsConnect::new(config.with_no_client_auth()) })
     }
 
-    /// What the driver needs, for connecting and for cancelling.
+    /// Returns the driver's connector, for connecting and for cancelling.
     pub(crate) fn connector(&self) -> MakeRustlsConnect {
         self.connector.clone()
     }
 
-    /// The driver's part of the mode; the rest is in the connector.
+    /// Returns the driver's part of the mode. The connector does the rest.
     pub(super) fn driver_mode(&self) -> tokio_postgres::config::SslMode {
         match self.mode {
             SslMode::Disable => tokio_postgres::config::SslMode::Disable,
@@ -128,19 +128,19 @@ fn from_file(path: &Path) -> Result<RootCertStore> {
     collect(certificates).ok_or_else(|| bad("there is none".to_owned()))
 }
 
-/// The certificates that can be read, if any. Bundles may contain odd ones,
-/// which vouch for nobody.
+/// Returns the certificates that can be read, if any. Bundles may contain invalid ones;
+/// those are skipped and trusted for nothing.
 fn collect(certificates: Vec<CertificateDer<'static>>) -> Option<RootCertStore> {
     let mut store = RootCertStore::empty();
     let (added, _ignored) = store.add_parsable_certificates(certificates);
     (added > 0).then_some(store)
 }
 
-/// Verifies the chain, where there are roots, and no names.
+/// Verifies the chain, if there are roots, and no names.
 ///
-/// The signature of the handshake always counts: without it whoever repeats the
-/// server's certificate could pass for its owner, and channel binding would
-/// prove nothing.
+/// Always verifies the signature of the handshake. Without it, any server that presents
+/// a copy of the certificate could pass for its owner, and channel binding would prove
+/// nothing.
 #[derive(Debug)]
 struct AnyName {
     provider: Arc<CryptoProvider>,
@@ -193,7 +193,7 @@ impl ServerCertVerifier for AnyName {
     }
 }
 
-/// Why a handshake failed, and what to do about it.
+/// Explains why a handshake failed, with advice.
 pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
     use CertificateError::*;
 
@@ -214,14 +214,14 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
                 .to_owned(),
         ),
         UnknownIssuer => (
-            "the server's certificate is signed by nobody who is trusted here".to_owned(),
+            "the server's certificate is signed by a CA that is not trusted here".to_owned(),
             "name the certificate of its CA with sslrootcert=FILE, if you trust it".to_owned(),
         ),
-        // Of the CA under the certificate, or of the server under the handshake.
+        // The signature of the CA on the certificate, or of the server on the handshake.
         BadSignature => (
             "a signature of the server's certificate is wrong".to_owned(),
-            "a CA that was made anew under its old name has another key: is sslrootcert its present certificate? \
-             otherwise somebody may be posing as the server"
+            "a CA that was recreated under its old name has another key: is sslrootcert its present certificate? \
+             otherwise another machine may be posing as the server"
                 .to_owned(),
         ),
         Expired | ExpiredContext { .. } => (
@@ -230,23 +230,23 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
         ),
         NotValidYet | NotValidYetContext { .. } => (
             "the server's certificate is not valid yet".to_owned(),
-            "set the clocks of this machine and of the one that made the certificate".to_owned(),
+            "correct the clock of this machine or of the one that issued the certificate".to_owned(),
         ),
         Other(OtherError(other)) => explain_other(&other.to_string()),
         other => unusable(&other.to_string()),
     }
 }
 
-/// What rustls passes on from webpki, and has no variants of its own for.
+/// Explains errors that rustls passes on from webpki without a variant of its own.
 fn explain_other(error: &str) -> (String, String) {
     match error {
-        // What `openssl req -x509` makes.
+        // The kind of certificate that `openssl req -x509` creates.
         "CaUsedAsEndEntity" => (
             "the server's certificate is that of a CA".to_owned(),
             "make a certificate for the server that is signed by the CA, with basicConstraints CA:FALSE"
                 .to_owned(),
         ),
-        // What `openssl x509 -req` makes without extensions.
+        // The kind of certificate that `openssl x509 -req` creates without extensions.
         "UnsupportedCertVersion" => unusable("it is X.509 version 1"),
         other => unusable(other),
     }
@@ -255,12 +255,12 @@ fn explain_other(error: &str) -> (String, String) {
 fn unusable(why: &str) -> (String, String) {
     (
         format!("the server's certificate cannot be used: {why}"),
-        "have it made anew: X.509 version 3 with a subjectAltName, signed with SHA-256 or better".to_owned(),
+        "have it reissued: X.509 version 3 with a subjectAltName, signed with SHA-256 or better".to_owned(),
     )
 }
 
-/// The names in a certificate; none means a certificate with a common name
-/// only, which has not counted as a host since RFC 6125.
+/// Lists the names in a certificate. None means that it has only a common name, which
+/// does not count as a host name since RFC 6125.
 fn presented(error: &CertificateError) -> String {
     match error {
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
@@ -274,7 +274,7 @@ fn presented(error: &CertificateError) -> String {
     }
 }
 
-/// rustls gives names in their Debug form: `DnsName("db.example")`.
+/// Reads a name. rustls gives it in its Debug form: `DnsName("db.example")`.
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(name).trim_matches('"')

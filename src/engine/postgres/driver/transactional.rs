@@ -1,6 +1,6 @@
-//! How transactions are begun, committed and handed to functions: on a
-//! connection of Bustard's own as two messages, on one that the caller handed
-//! over through its driver.
+//! Begins and commits transactions, and hands them to functions. On Bustard's own
+//! connection a transaction is two messages; on one that the caller handed over, the
+//! driver begins and commits it.
 
 use super::outside;
 use super::simple_query::{Answer, Link, Own};
@@ -8,20 +8,20 @@ use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::model::{Engine, Function, Native, OpenTransaction};
 
-/// A link that transactions are begun on.
+/// A link that can begin transactions.
 pub(crate) trait Transactional: Link {
-    /// A transaction on the link; dropping it rolls back.
+    /// A transaction on the link. Dropping it rolls back.
     type Open<'o>: Link + Ending
     where
         Self: 'o;
 
-    /// Begins, and sends `sql` in it; rows are kept.
+    /// Begins a transaction, and sends `sql` in it. Rows are kept.
     fn begin(&mut self, sql: &str) -> Result<(Self::Open<'_>, Vec<Vec<Row>>), Failure>;
 }
 
-/// How a transaction ends.
+/// The end of a transaction.
 pub(crate) trait Ending: Sized {
-    /// Sends the rest and commits; the answer tells how far it got.
+    /// Sends the rest and commits. The answer tells how many statements completed.
     fn commit(self, sql: &str) -> Answer;
 
     /// Calls a function with the driver's transaction.
@@ -74,14 +74,14 @@ impl Ending for OwnTransaction<'_> {
 impl Drop for OwnTransaction<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            // On a dead connection there is nothing left to roll back.
+            // If the connection is dead, there is nothing to roll back.
             let _ = self.link.send("ROLLBACK", false);
         }
     }
 }
 
-/// A transaction of the driver's: there until it is committed. Dropping it waits
-/// for the rollback.
+/// A transaction of the driver; `None` after the commit. Dropping it waits for the
+/// rollback.
 pub(crate) struct DriverTransaction<'o>(Option<postgres::Transaction<'o>>);
 
 impl Transactional for postgres::Client {
@@ -133,7 +133,7 @@ impl Ending for DriverTransaction<'_> {
 
     fn call(&mut self, function: &Function) -> Result<()> {
         let Some(transaction) = &mut self.0 else { return Err(Error::new(ErrorKind::Failed, OVER)) };
-        // The function waits on it as well.
+        // The function blocks on the network as well.
         let called = outside(|| function.call(&mut OpenTransaction::new(transaction)));
         called.map_err(|error| {
             let refused = error.downcast_ref().map(|error| super::failure(error).into_error());

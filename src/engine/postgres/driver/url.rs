@@ -1,9 +1,8 @@
-//! Reads the text of a `postgres://` URL as libpq does, and turns it into named
-//! settings. What they mean is decided in [`target`](super::target).
+//! Parses a `postgres://` URL as libpq does, into named settings.
+//! [`target`](super::target) interprets them.
 //!
-//! No error of this module repeats anything of the URL but the names of
-//! parameters: a password with a character that should have been encoded can
-//! end up in any other part of it.
+//! Errors of this module repeat only the names of parameters. A password with an
+//! unencoded character can end up in any other part of the URL.
 
 use crate::error::{Error, Result};
 
@@ -14,7 +13,7 @@ pub(super) struct Setting {
     pub value: String,
 }
 
-/// Whether a text is meant for this engine.
+/// Returns whether a text is a URL of this engine.
 pub(crate) fn is_postgres(url: &str) -> bool {
     strip_scheme(url).is_some()
 }
@@ -23,8 +22,8 @@ fn strip_scheme(url: &str) -> Option<&str> {
     url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"))
 }
 
-/// The settings of a URL in their order; where a name occurs twice, the later
-/// one counts.
+/// Returns the settings of a URL in their order. If a name occurs twice, the later one
+/// counts.
 pub(super) fn settings(url: &str) -> Result<Vec<Setting>> {
     let Some(rest) = strip_scheme(url) else {
         return Err(Error::usage("this is not the URL of a PostgreSQL database")
@@ -58,13 +57,13 @@ pub(super) fn settings(url: &str) -> Result<Vec<Setting>> {
     Ok(settings.0)
 }
 
-/// An `@` outside its place means that the parts are not what they seem: the
-/// end of a password may pass for a host, and would be shown as one.
+/// Rejects an `@` outside its place. It means that the parts are not what they seem: the
+/// end of a password could be taken for a host, and would be shown as one.
 fn refuse_stray_at(authority: &str, path: &str, query: Option<&str>) -> Result<()> {
     let count = |text: &str| text.matches('@').count();
     let elsewhere = count(path) > 0 || (count(authority) == 0 && count(query.unwrap_or("")) > 0);
     if count(authority) > 1 || elsewhere {
-        return Err(Error::usage("the database URL has an @ where none can be").help(
+        return Err(Error::usage("the database URL has an @ in the wrong place").help(
             "in a user name, password or parameter write %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %",
         ));
     }
@@ -75,7 +74,7 @@ fn refuse_stray_at(authority: &str, path: &str, query: Option<&str>) -> Result<(
 struct Settings(Vec<Setting>);
 
 impl Settings {
-    /// Adds a setting, unless it is empty, which means not given.
+    /// Adds a setting. An empty value counts as unset.
     fn add(&mut self, name: &str, encoded: &str, what: &str) -> Result<()> {
         if !encoded.is_empty() {
             self.0.push(Setting { name: name.to_owned(), value: decode(encoded, what)? });
@@ -107,7 +106,7 @@ impl Settings {
                 .help("write ?NAME=VALUE&NAME=VALUE, and %3F for a ? in a user name or password"));
         };
         let name = decode(name, "the name of a parameter")?;
-        // What JDBC writes, and libpq takes.
+        // The spelling of JDBC, which libpq accepts.
         if name == "ssl" && value == "true" {
             return self.add("sslmode", "require", "sslmode");
         }
@@ -117,11 +116,11 @@ impl Settings {
     }
 }
 
-/// Parts `host:port`, `[::1]:port` or a host alone.
+/// Splits `host:port`, `[::1]:port` or a host alone.
 fn split_port(host: &str) -> Result<(&str, &str)> {
     let bad = || {
         Error::usage("a host of the database URL is malformed")
-            .help("write HOST, HOST:PORT, [IPv6] or [IPv6]:PORT, several parted by commas")
+            .help("write HOST, HOST:PORT, [IPv6] or [IPv6]:PORT, with commas between several")
     };
     if let Some(bracketed) = host.strip_prefix('[') {
         let (name, rest) = bracketed.split_once(']').ok_or_else(bad)?;
@@ -139,8 +138,8 @@ fn split_port(host: &str) -> Result<(&str, &str)> {
     }
 }
 
-/// Undoes percent-encoding, strictly: a `%` left as it is would make a wrong
-/// password of a right one, and say nothing.
+/// Decodes percent-encoding strictly. Keeping a malformed `%` could silently turn a
+/// correct password into a wrong one.
 fn decode(encoded: &str, what: &str) -> Result<String> {
     let bad = |why: &str| {
         Error::usage(format!("{what} in the database URL {why}"))
@@ -163,7 +162,7 @@ fn decode(encoded: &str, what: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| bad("is not UTF-8"))
 }
 
-/// Encodes what could be taken for another part of a URL.
+/// Encodes characters that could be taken for another part of a URL.
 pub(super) fn encode(text: &str, keep: &str) -> String {
     use std::fmt::Write as _;
 

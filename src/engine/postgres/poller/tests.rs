@@ -1,5 +1,4 @@
-//! A poller on a server that only has lines to say; the tests of `CacheBuster` read
-//! from real ones.
+//! A poller on a scripted server. The tests of `CacheBuster` read from real servers.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +12,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(120)
 }
 
-/// A PostgreSQL server that answers what it was told, and notes what it was asked.
+/// A PostgreSQL server with scripted answers, which records the queries it gets.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Script>>);
 
@@ -45,8 +44,8 @@ impl Lines {
             .push_back(Err(Error::new(ErrorKind::Database, "refused").with_server_message(said)));
     }
 
-    /// What was asked since the last time, by its first words, but for those that
-    /// every look begins with.
+    /// Returns the queries since the last call, each by its first words, without the
+    /// start that every look has in common.
     fn asked(&self) -> Vec<String> {
         let reading = format!("{};", crate::engine::READING);
         let short =
@@ -76,7 +75,7 @@ impl Observer for Lines {
     }
 
     fn bell(&self) -> Arc<dyn Bell> {
-        unreachable!("nobody rings")
+        unreachable!("no test rings the bell")
     }
 }
 
@@ -85,7 +84,7 @@ const LAG: &str = "SELECT pg_is_in_recovery";
 const LOOK: &str = "SELECT s.name, s.app, s.";
 const NOTIFY: &str = "+NOTIFY bustard";
 
-/// Connected to process 7, unless LISTEN is refused.
+/// Returns a poller that is connected to process 7 and listens.
 fn connected(lines: &Lines) -> PostgresPoller {
     let mut looker = PostgresPoller::new(Box::new(lines.clone()));
     lines.answer(&[&["7"]]);
@@ -123,10 +122,10 @@ fn a_look_asks_only_for_what_has_changed() {
     assert!(lines.script().asked[0].contains("bustard.snapshot('5', '-9', NULL)"));
     assert_eq!(lines.asked(), [LOOK]);
 
-    // Nothing is registered any more.
+    // No cache is registered any more.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
     assert_eq!(look(&mut looker, false).caches, Some(vec![]));
-    // What others want is another question, and quoted twice.
+    // A look with other wanted caches runs a new query, with its names quoted twice.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
     looker.look(Some(&["it's", "a\\\"b"]), false, soon()).unwrap();
     let sql = lines.script().asked.pop().unwrap();
@@ -155,7 +154,7 @@ fn a_pooler_is_found_out_and_left_alone() {
     let mut looker = connected(&lines);
     lines.answer(&[&["-", "-", "5", "9", "3", "7", "f"]]);
     look(&mut looker, false);
-    // Another process has served this one.
+    // Another process has served this look.
     lines.answer(&[&["-", "-", "5", "9", "3", "8", "f"]]);
     look(&mut looker, false);
     assert_eq!(lines.asked(), [LOOK, LOOK]);
@@ -177,7 +176,7 @@ fn a_hot_standby_is_as_old_as_it_says() {
         lines.answer(&[&["t", receiver, caught_up, heard, replayed]]);
         lines.answer(&[&["-", "-", "5", "9", "3", "7", "t"]]);
         let age = look(&mut looker, true).age;
-        assert_eq!(lines.asked(), [LAG, LOOK], "nobody notifies there");
+        assert_eq!(lines.asked(), [LAG, LOOK], "a standby sends no notifications");
         age
     };
     let seconds = Duration::from_secs;
@@ -186,10 +185,10 @@ fn a_hot_standby_is_as_old_as_it_says() {
     assert_eq!(age("3", "t", "9000000", "2000000"), seconds(2));
     assert_eq!(age("3", "f", "1000000", "9000000"), seconds(9));
     assert_eq!(age("-", "t", "-", "9000000"), seconds(9));
-    // A receiver that is new has not proved anything yet.
+    // A new receiver has not proved anything yet.
     assert_eq!(age("4", "t", "0", "9000000"), seconds(9));
     assert_eq!(age("4", "t", "0", "9000000"), Duration::ZERO);
-    // The clock of the primary is a little ahead, or one of them has jumped.
+    // The clock of the primary is a little ahead, or one of the clocks has jumped.
     assert_eq!(age("4", "f", "0", "-900000"), Duration::ZERO);
     assert_eq!(age("4", "f", "0", "-9000000"), Duration::MAX);
     assert_eq!(age("4", "t", "-9000000", "9000000"), seconds(9));

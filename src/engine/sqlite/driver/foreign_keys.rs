@@ -1,7 +1,7 @@
-//! Foreign keys during a migration: SQLite's own procedure for changing a table
-//! is to rebuild it, which with foreign keys on would empty the children of an
-//! `ON DELETE CASCADE`. So they are off while a migration runs, and what it
-//! leaves must have no violation that was not there before.
+//! Foreign keys during a migration. SQLite's own procedure for changing a table rebuilds
+//! it. With foreign keys on, that would delete the children of an `ON DELETE CASCADE`.
+//! So they are off while a migration runs, and before the commit it must not have added
+//! a violation.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use rusqlite::Connection;
 use super::{failure, rows, run};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Violations of foreign keys by child and parent table, or why they cannot be
-/// counted.
+/// Counts violations of foreign keys by child and parent table, or says why they cannot
+/// be counted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violations(Result<BTreeMap<(String, String), usize>, String>);
 
-/// The setting as it was, put back when this is dropped.
+/// The previous setting, restored on drop.
 pub(super) struct Off<'c> {
     connection: &'c Connection,
     was_on: bool,
 }
 
 impl<'c> Off<'c> {
-    /// Switches foreign keys off; does nothing inside a transaction.
+    /// Switches foreign keys off. SQLite ignores this inside a transaction.
     pub(super) fn new(connection: &'c Connection) -> Result<Self> {
         let setting = "PRAGMA foreign_keys";
         let found = rows(connection, setting).map_err(|error| failure(&error, setting).into_error())?;
@@ -44,7 +44,7 @@ impl Drop for Off<'_> {
 }
 
 impl Violations {
-    /// Counts them all; reads every child table.
+    /// Counts all violations. Reads every child table.
     pub(super) fn count(connection: &Connection) -> Self {
         Violations(match rows(connection, "PRAGMA foreign_key_check") {
             Err(error) => Err(error.to_string()),
@@ -59,7 +59,7 @@ impl Violations {
         })
     }
 
-    /// An error if there are more than `before`.
+    /// Returns an error if there are more violations than in `before`.
     pub(super) fn none_new(&self, before: &Violations) -> Result<()> {
         let nothing = BTreeMap::new();
         let now = match (&self.0, &before.0) {

@@ -1,5 +1,5 @@
-//! SQLite: `BEGIN IMMEDIATE` is the lock, and whoever meets a busy database
-//! tries again until the lock time-out.
+//! SQLite: `BEGIN IMMEDIATE` is the lock. A session that finds the database busy retries
+//! until the lock time-out.
 
 mod foreign_keys;
 mod observer;
@@ -23,8 +23,8 @@ use crate::engine::{Commit, Connection, Executor, Failure, Row, Session, sealed}
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::sql::Dialect;
 
-/// What to do about files that cannot be written.
-const NEEDS_WRITING: &str = "the user that runs this needs the right to write the file and its directory, where the journal is, on a file system that can be written";
+/// The advice for files that cannot be written.
+const NEEDS_WRITING: &str = "this process' user needs write access to the file and to its directory, which holds the journal, on a writable file system";
 
 impl Connection for rusqlite::Connection {}
 
@@ -41,7 +41,7 @@ impl sealed::Connection for rusqlite::Connection {
     }
 }
 
-/// Opens a file, or a database in memory where there is no path.
+/// Opens a file, or a database in memory if there is no path.
 pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connection> {
     let Some(path) = path else {
         return rusqlite::Connection::open_in_memory().map_err(|error| failure(&error, "").into_error());
@@ -57,7 +57,7 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
         }
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             std::fs::create_dir_all(directory)
-                .map_err(|error| cannot(format!("its directory cannot be made: {error}")))?;
+                .map_err(|error| cannot(format!("its directory cannot be created: {error}")))?;
         }
     }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -65,20 +65,20 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
     let opened = rusqlite::Connection::open_with_flags(path, flags);
     let connection = opened.map_err(|error| {
         cannot(failure(&error, "").server_message.message)
-            .help("it should be a file that the user that runs this may read and write")
+            .help("it must be a file that this process' user may read and write")
     })?;
-    // Waiting is done by the session, which can be cancelled.
+    // The session waits, because its wait can be cancelled.
     connection.busy_timeout(Duration::ZERO).map_err(|error| cannot(error.to_string()))?;
-    // SQLite opens lazily; what is no database should be said here.
+    // SQLite opens lazily. Reading now reports a file that is not a database.
     match rows(&connection, "PRAGMA schema_version") {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(cannot("it is no SQLite database".to_owned()))
+            Err(cannot("it is not a SQLite database".to_owned()))
         }
         _ => Ok(connection),
     }
 }
 
-/// Says what to do where the registry's tables are not there.
+/// Builds the error, with advice if the registry's tables do not exist.
 fn with_help(failure: Failure) -> Error {
     let absent = failure.server_message.message.contains("no such table: main.bustard_");
     let error = failure.into_error();
@@ -110,7 +110,7 @@ macro_rules! executors {
             }
 
             fn has_written(&self) -> bool {
-                // A state that cannot be told counts as one in which it has.
+                // An unknown state counts as one that has begun to write.
                 !matches!(
                     self.transaction_state(Some(rusqlite::MAIN_DB)),
                     Ok(TransactionState::None | TransactionState::Read)
@@ -130,7 +130,7 @@ impl sealed::Commit for rusqlite::Transaction<'_> {
     }
 }
 
-/// What SQLite said, with the place in the statement where it says one.
+/// Reads SQLite's message, and the offset in the statement if there is one.
 pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
     let (code, message, offset) = match error {
         rusqlite::Error::SqliteFailure(code, message) => {
@@ -169,8 +169,8 @@ pub(crate) fn rows(connection: &rusqlite::Connection, sql: &str) -> Result<Vec<R
     Ok(rows)
 }
 
-/// Runs one statement to its end; rusqlite's own ways stop at the first row or
-/// refuse rows altogether.
+/// Runs one statement to its end. rusqlite's own methods stop at the first row or reject
+/// rows.
 pub(crate) fn run(connection: &rusqlite::Connection, sql: &str) -> Result<(), rusqlite::Error> {
     let mut statement = connection.prepare(sql)?;
     let mut found = statement.raw_query();

@@ -1,5 +1,5 @@
-//! An [`Observer`] of a SQLite file. Nobody notifies here; the bell and the time
-//! are all that ends a wait.
+//! An [`Observer`] of a SQLite file. SQLite has no notifications, so only the bell or
+//! the time ends a wait.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +24,14 @@ pub(crate) struct SqliteObserver {
 struct Opened {
     connection: rusqlite::Connection,
     file: FileIdentity,
-    /// The write-ahead log, where links lead to, and which file it is: as long as it
-    /// is open, nobody who behaves removes it.
+    /// The write-ahead log, with links resolved, and its file identity. SQLite does not
+    /// remove the log while it is open here.
     log: PathBuf,
     log_file: Option<FileIdentity>,
 }
 
 impl Opened {
-    /// Whether what has just been read is in the log that is there.
+    /// Returns whether the last read came from the log that exists now.
     fn has_log(&mut self) -> bool {
         let now = identity(&self.log).ok();
         if self.log_file.is_none() {
@@ -40,21 +40,20 @@ impl Opened {
         self.log_file == now
     }
 
-    /// Closes it without writing what its log holds into a file that is another
-    /// one's now.
+    /// Closes the connection without writing its log into a file that has been replaced.
     fn abandon(self) {
         let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         if let Err(error) = kept {
             log::warn!(
-                "{}: the log of what was there before may be written into it: {error}",
+                "{}: the write-ahead log of the replaced file may be written into it: {error}",
                 self.log.display()
             );
         }
     }
 }
 
-/// Which file it is, whatever it is called: its device and its number there. As
-/// long as it is open, nobody else gets that number.
+/// The identity of a file: its device and its number there, whatever its name. The
+/// number is not reused while the file is open.
 type FileIdentity = (u64, u64);
 
 #[derive(Default)]
@@ -77,7 +76,8 @@ impl Bell for Ear {
 }
 
 impl SqliteObserver {
-    /// Of the file at this path, wherever the process goes later.
+    /// Observes the file at this path. The path is absolute, so a later change of the
+    /// working directory does not matter.
     pub(crate) fn new(path: &std::path::Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         SqliteObserver { path, bell: Arc::default(), opened: None }
@@ -90,7 +90,7 @@ impl SqliteObserver {
         Ok(())
     }
 
-    /// The file at the path now.
+    /// Opens the file at the path now.
     fn file(&self) -> Result<FileIdentity> {
         identity(&self.path).map_err(|error| {
             let message = format!("the SQLite file {} cannot be found", self.path.display());
@@ -99,7 +99,7 @@ impl SqliteObserver {
         })
     }
 
-    /// Beside the file that a link leads to.
+    /// SQLite puts the log beside the file that a link leads to.
     fn log(&self) -> PathBuf {
         let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let mut log = path.into_os_string();
@@ -109,9 +109,9 @@ impl SqliteObserver {
 
     fn replaced(&self) -> Error {
         let message =
-            format!("the SQLite file {} is another one than when it was opened", self.path.display());
+            format!("the SQLite file {} has been replaced since it was opened", self.path.display());
         Error::new(ErrorKind::Connection, message)
-            .help("whoever restores a backup should stop its users first, and take away -wal and -shm too")
+            .help("before restoring a backup, stop the processes that use the database, and remove its -wal and -shm files")
     }
 }
 
@@ -122,7 +122,7 @@ fn identity(path: &Path) -> std::io::Result<FileIdentity> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
-/// Elsewhere a file that is open cannot be replaced.
+/// On other systems an open file cannot be replaced.
 #[cfg(not(unix))]
 fn identity(_: &Path) -> std::io::Result<FileIdentity> {
     Ok((0, 0))
@@ -136,8 +136,8 @@ impl Observer for SqliteObserver {
     fn connect(&mut self, _deadline: Instant) -> Result<()> {
         self.opened = None;
         self.check_stopped()?;
-        // Not read-only: what a writer has left that crashed must be rolled back
-        // before anybody can read.
+        // Not read-only: a transaction that a crashed writer left must be rolled back
+        // before any read.
         let before = self.file()?;
         let connection = open(Some(&self.path), false)?;
         if self.file()? != before {
@@ -149,13 +149,13 @@ impl Observer for SqliteObserver {
 
     fn rows(&mut self, _ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
         self.check_stopped()?;
-        // Put back only if it is good for more.
+        // Put back only if it can still be used.
         let Some(mut opened) = self.opened.take() else {
             return Err(Error::new(ErrorKind::Connection, "the SQLite file is not open"));
         };
         let patience = deadline.saturating_duration_since(Instant::now());
         let read = patient_rows(&opened.connection, patience, Some(&self.bell.stopped), sql);
-        // Only now: what was read must be of the file that is there.
+        // Checked after the read, which must have come from the file that exists now.
         let checked = match self.file() {
             Ok(file) if file == opened.file && opened.has_log() => read,
             Ok(_) => Err(self.replaced()),
@@ -233,7 +233,7 @@ mod tests {
         observer.connect(Instant::now() + LONG).unwrap();
         assert_eq!(value(&mut observer).unwrap(), "1");
         writer.execute("UPDATE t SET v = 2", []).unwrap();
-        // A reader that held on to its snapshot would keep the log from starting anew.
+        // A reader that kept its snapshot would prevent a restart of the log.
         let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
         assert_eq!(busy, 0);
         assert_eq!(value(&mut observer).unwrap(), "2");
@@ -257,12 +257,12 @@ mod tests {
         observer.connect(Instant::now() + LONG).unwrap();
         assert_eq!(value(&mut observer).unwrap(), "3");
         std::fs::rename(&other, &path).unwrap();
-        assert_fails(value(&mut observer), ErrorKind::Connection, "another one than when it was opened");
+        assert_fails(value(&mut observer), ErrorKind::Connection, "replaced since it was opened");
         observer.connect(Instant::now() + LONG).unwrap();
         assert_eq!(value(&mut observer).unwrap(), "2");
     }
 
-    /// A database without a write-ahead log, its writer, and who observes it.
+    /// A database without a write-ahead log, its writer, and its observer.
     fn observed() -> (tempfile::TempDir, rusqlite::Connection, SqliteObserver) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sqlite");

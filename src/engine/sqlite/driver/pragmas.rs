@@ -1,12 +1,12 @@
-//! Settings of a SQLite connection that a migration may change and that neither
-//! the next one nor the caller must inherit.
+//! Settings of a SQLite connection that a migration may change. Neither the next
+//! migration nor the caller must inherit them.
 
 use rusqlite::Connection;
 
 use super::{rows, run};
 
-/// What can be read, set within a transaction, and outlives it. Foreign keys
-/// are another matter: they cannot be switched in a transaction.
+/// Settings that can be read, can be set within a transaction, and outlive it. Foreign
+/// keys are not among them: they cannot be switched in a transaction.
 const PRAGMAS: &[&str] = &[
     "automatic_index",
     "cell_size_check",
@@ -20,8 +20,7 @@ const PRAGMAS: &[&str] = &[
     "writable_schema",
 ];
 
-/// The settings as they were; put back by [`restore`](Pragmas::restore), and
-/// when this is dropped.
+/// The previous settings, restored by [`restore`](Pragmas::restore) and on drop.
 pub(super) struct Pragmas<'c> {
     connection: &'c Connection,
     before: Vec<Option<String>>,
@@ -32,14 +31,14 @@ impl<'c> Pragmas<'c> {
         Pragmas { connection, before: PRAGMAS.iter().map(|name| read(connection, name)).collect() }
     }
 
-    /// Puts back what differs.
+    /// Restores the settings that differ.
     pub(super) fn restore(&self) {
         for (name, before) in PRAGMAS.iter().zip(&self.before) {
             let Some(before) = before else { continue };
             if read(self.connection, name).as_ref() != Some(before)
                 && run(self.connection, &format!("PRAGMA {name} = {before}")).is_err()
             {
-                log::warn!("the setting {name} could not be put back to {before} on this connection");
+                log::warn!("the setting {name} could not be restored to {before} on this connection");
             }
         }
     }
@@ -51,7 +50,7 @@ impl Drop for Pragmas<'_> {
     }
 }
 
-/// `None` where this build of SQLite does not know the setting.
+/// Reads a setting; `None` if this build of SQLite does not have it.
 fn read(connection: &Connection, name: &str) -> Option<String> {
     rows(connection, &format!("PRAGMA {name}")).ok()?.pop()?.pop()?
 }

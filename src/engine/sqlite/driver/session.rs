@@ -26,11 +26,11 @@ use crate::sql::Dialect;
 pub(crate) struct SqliteSession<'s> {
     connection: &'s mut Connection,
     cancelled: Option<Arc<AtomicBool>>,
-    /// How long reads outside a transaction keep trying while a writer is at work.
+    /// How long a read outside a transaction keeps trying while a writer has the lock.
     patience: Duration,
-    /// The histories that were read last, by app.
+    /// The history tables of the last read, by app.
     tables: Vec<(String, String)>,
-    /// What SQLite said when the lock was held.
+    /// SQLite's message when the lock was held.
     busy: ServerMessage,
 }
 
@@ -44,7 +44,7 @@ impl<'s> SqliteSession<'s> {
     }
 }
 
-/// Tries again while the database is busy, with growing pauses.
+/// Retries while the database is busy, with growing pauses.
 fn patiently<T>(
     wait: Duration,
     cancelled: Option<&AtomicBool>,
@@ -122,8 +122,8 @@ impl Session for SqliteSession<'_> {
         tables: &[HistoryTable],
         queries: &[&str],
     ) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
-        // One statement for each table: without a transaction each sees a state
-        // of its own, which is as good as a state for a first look.
+        // One statement for each table. Without a transaction each reads its own state,
+        // which suffices for a preflight.
         let histories: Result<Vec<_>> =
             tables.iter().map(|table| read_history(table, &mut |sql| self.patient_rows(sql))).collect();
         self.tables = places(tables);
@@ -167,7 +167,7 @@ impl Session for SqliteSession<'_> {
         check_writable(connection)?;
         failpoint::pass(sql)?;
         let mut transaction =
-            SqliteTransaction { connection, pragmas, tables: Vec::new(), for_whom: None, entered: 0 };
+            SqliteTransaction { connection, pragmas, tables: Vec::new(), migration: None, entered: 0 };
         transaction.tables = places(opening.tables);
         let histories = (opening.tables.iter())
             .map(|table| read_history(table, &mut |sql| under_lock(connection, sql)))
@@ -177,16 +177,16 @@ impl Session for SqliteSession<'_> {
         if !work(&mut transaction, Opened { histories, rows })? {
             return Ok(Attempt::Done);
         }
-        // What is found at the end does not tell which of several migrations it is about.
-        let for_whom = transaction.for_whom.take().filter(|_| transaction.entered == 1);
-        let in_whom = |error: Error| match &for_whom {
+        // An error found here does not tell which of several migrations caused it.
+        let migration = transaction.migration.take().filter(|_| transaction.entered == 1);
+        let in_migration = |error: Error| match &migration {
             Some((app, migration)) => error.in_migration(app, migration),
             None => error,
         };
-        Violations::count(connection).none_new(&before).map_err(in_whom)?;
+        Violations::count(connection).none_new(&before).map_err(in_migration)?;
         let commit = || connection.execute_batch("COMMIT");
         patiently(opening.lock_wait, cancelled, opening.on_wait, commit)?
-            .map_err(|error| in_whom(failure(&error, "").into_error()))?;
+            .map_err(|error| in_migration(failure(&error, "").into_error()))?;
         std::mem::forget(guard);
         failpoint::pass("COMMIT")?;
         Ok(Attempt::Done)
@@ -201,9 +201,9 @@ fn under_lock(connection: &Connection, sql: &str) -> Result<Vec<Row>> {
     rows(connection, sql).map_err(|error| failure(&error, sql).into_error())
 }
 
-/// On a database that may only be read BEGIN IMMEDIATE succeeds, and the first
-/// statement would be blamed. So something is written that changes nothing: the
-/// driver's versions have no common way to ask.
+/// Returns an error if the database is read-only. There BEGIN IMMEDIATE succeeds, and
+/// the first statement would be blamed. So this writes a setting's current value,
+/// because the driver's versions have no common function that tells.
 fn check_writable(connection: &Connection) -> Result<()> {
     let setting = "PRAGMA main.user_version";
     let found = rows(connection, setting).map_err(|error| failure(&error, setting).into_error())?;
@@ -212,18 +212,18 @@ fn check_writable(connection: &Connection) -> Result<()> {
     };
     match run(connection, &format!("{setting} = {version}")) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
-            Err(Error::new(ErrorKind::Database, "the database may only be read").help(NEEDS_WRITING))
+            Err(Error::new(ErrorKind::Database, "the database is read-only").help(NEEDS_WRITING))
         }
         other => other.map_err(|error| failure(&error, setting).into_error()),
     }
 }
 
-/// Rolls back when dropped.
+/// Rolls back on drop.
 struct RollBack<'c>(&'c Connection);
 
 impl Drop for RollBack<'_> {
     fn drop(&mut self) {
-        // Some errors (a full disk) have rolled back already.
+        // Some errors, such as a full disk, have rolled back already.
         if !self.0.is_autocommit() && self.0.execute_batch("ROLLBACK").is_err() {
             log::error!(
                 "the transaction could not be rolled back; SQLite does it when the connection closes"
@@ -232,7 +232,7 @@ impl Drop for RollBack<'_> {
     }
 }
 
-/// Not a table of that name in an attached database, nor a temporary one.
+/// Names `main`, to exclude temporary tables and those of attached databases.
 fn qualified(table: &HistoryTable) -> String {
     format!("main.{}", quote_ident(&table.name))
 }
@@ -271,32 +271,32 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
     Ok(History { width: Some(width), applied: applied.collect::<Result<Vec<Applied>>>()? })
 }
 
-/// A transaction; each statement runs at once.
+/// A transaction. Each statement runs at once.
 struct SqliteTransaction<'t> {
     connection: &'t Connection,
     pragmas: Pragmas<'t>,
     tables: Vec<(String, String)>,
-    for_whom: Option<(String, String)>,
-    /// How many migrations are in this transaction.
+    migration: Option<(String, String)>,
+    /// The number of migrations in this transaction.
     entered: usize,
 }
 
 impl SqliteTransaction<'_> {
-    fn in_whom(&self, error: Error) -> Error {
-        match &self.for_whom {
+    fn in_migration(&self, error: Error) -> Error {
+        match &self.migration {
             Some((app, migration)) => error.in_migration(app, migration),
             None => error,
         }
     }
 
-    /// SQLite ends a transaction by itself on some errors, and a file that could
-    /// not be split may hold a COMMIT that nobody saw.
+    /// Returns an error if the transaction has ended. SQLite ends it by itself on some
+    /// errors, and a file that could not be split may contain a COMMIT.
     fn still_open(&self) -> Result<()> {
         if self.connection.is_autocommit() { Err(self.ended("the migration")) } else { Ok(()) }
     }
 
     fn refused(&self, error: &rusqlite::Error, refused: Error) -> Error {
-        let refused = self.in_whom(refused);
+        let refused = self.in_migration(refused);
         match error.sqlite_error_code() {
             Some(ErrorCode::ReadOnly) => refused.help(NEEDS_WRITING),
             _ => refused,
@@ -305,8 +305,8 @@ impl SqliteTransaction<'_> {
 
     fn ended(&self, who: &str) -> Error {
         let message = format!("{who} ended the transaction that it runs in");
-        let help = "leave BEGIN, COMMIT and ROLLBACK out of it; what it did before a COMMIT has stayed, and must be undone by hand";
-        self.in_whom(Error::new(ErrorKind::Failed, message).help(help))
+        let help = "leave BEGIN, COMMIT and ROLLBACK out of it; changes made before a COMMIT remain, and must be reverted by hand";
+        self.in_migration(Error::new(ErrorKind::Failed, message).help(help))
     }
 }
 
@@ -338,9 +338,9 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     fn enter(&mut self, app: &str, migration: &str) {
-        let whom = Some((app.to_owned(), migration.to_owned()));
-        self.entered += usize::from(self.for_whom != whom);
-        self.for_whom = whom;
+        let entered = Some((app.to_owned(), migration.to_owned()));
+        self.entered += usize::from(self.migration != entered);
+        self.migration = entered;
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
@@ -364,7 +364,7 @@ impl Transaction for SqliteTransaction<'_> {
         place(&self.tables, app)
     }
 
-    /// Tables are looked up in every transaction: nothing has to travel for that.
+    /// Does nothing: every transaction looks the tables up, without a round trip.
     fn makes_history(&mut self, _: &str) {}
 
     fn restore_settings(&mut self) -> Result<()> {
@@ -375,12 +375,12 @@ impl Transaction for SqliteTransaction<'_> {
     fn call(&mut self, function: &Function) -> Result<()> {
         let mut connection = self.connection;
         let mut open = OpenTransaction::new(&mut connection);
-        // Gone with the transaction if the function ends that and begins another.
+        // The savepoint is gone if the function ends the transaction and begins another.
         let savepoint = |sql| run(self.connection, sql).map_err(|error| failure(&error, sql).into_error());
         savepoint("SAVEPOINT bustard")?;
         function.call(&mut open).map_err(|error| {
             let refused = error.downcast_ref().map(|error| failure(error, "").into_error());
-            self.in_whom(function_failed(function, error, refused))
+            self.in_migration(function_failed(function, error, refused))
         })?;
         if self.connection.is_autocommit() || savepoint("RELEASE bustard").is_err() {
             return Err(self.ended(&format!("the function {}", function.label())));
