@@ -146,7 +146,7 @@ fn locked() -> Vec<Code> {
 fn outdated() -> Vec<Code> {
     let mut connection = memory();
     let one = app("a", &[("V1__a", table("t"))]);
-    migrator(&[one.clone()]).run(&mut connection).unwrap();
+    migrator(std::slice::from_ref(&one)).run(&mut connection).unwrap();
     let plan = Migrator::new().plan_uninstall(&mut connection, &Uninstall::new("a")).unwrap();
     migrator(&[one.migration("V2__b", table("u"))]).run(&mut connection).unwrap();
     of(Migrator::new().uninstall(&mut connection, &plan))
@@ -172,8 +172,8 @@ fn disabled() -> Vec<Code> {
     let a = app("a", &[("V1__a", table("t"))]);
     let b = app("b", &[("V1__b", table("u").depends_on("a", 1))]);
     let mut connection = memory();
-    migrator(&[a.clone()]).run(&mut connection).unwrap();
-    migrator(&[a.clone()]).disable(&mut connection, "a").unwrap();
+    migrator(std::slice::from_ref(&a)).run(&mut connection).unwrap();
+    migrator(std::slice::from_ref(&a)).disable(&mut connection, "a").unwrap();
     of(migrator(&[a, b]).plan(&mut connection))
 }
 

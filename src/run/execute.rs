@@ -209,7 +209,7 @@ impl Run<'_> {
             Step::Accept(node) => self.accept(transaction, facts, *node)?,
             Step::AdoptApp(app) => self.adopt(transaction, facts, *app)?,
             Step::ReturnApp(app) => self.return_app(transaction, facts, *app)?,
-            Step::SetApp(app) => self.set_app(transaction, app)?,
+            Step::SetApp(app) => self.set_app(transaction, facts, app)?,
             Step::CheckDeferred => self.check_deferred(transaction)?,
             Step::CheckReferences(tables) => self.check_references(transaction, tables)?,
             Step::UnregisterCaches { apps, keep_sources } => {

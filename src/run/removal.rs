@@ -269,6 +269,7 @@ fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
         let needed: BTreeSet<String> = (app.migrations.iter())
             .flat_map(|loaded| &loaded.migration.depends_on)
             .map(|dependency| dependency.app.clone())
+            .filter(|other| *other != app.label)
             .collect();
         if let Some(first) = app.migrations.first_mut() {
             let whole = needed.into_iter().map(|app| Dependency { app, which: Which::All, place: None });

@@ -225,7 +225,13 @@ impl Run<'_> {
     }
 
     /// Writes the state of an app.
-    pub(super) fn set_app(&mut self, transaction: &mut dyn Transaction, app: &InstalledApp) -> Result<()> {
+    pub(super) fn set_app(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        app: &InstalledApp,
+    ) -> Result<()> {
+        self.open.written.extend(facts.apps.iter().position(|loaded| loaded.label == app.label));
         transaction.execute(app_rows::put_app(transaction.dialect(), app))?;
         self.open.changes.push(Change::App(app.clone()));
         self.open.apps.push(AppChange { app: app.label.clone(), state: app.state });

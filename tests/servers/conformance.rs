@@ -319,7 +319,10 @@ fn a_function_that_swallows_an_error(mut subject: impl Subject) {
     match migrator.run(subject.connection()) {
         Ok(_) => assert!(exists(&mut subject, "a")),
         Err(error) => {
-            assert!(error.report().to_string().contains("continued after the database had refused"), "{error}");
+            assert!(
+                error.report().to_string().contains("continued after the database had refused"),
+                "{error}"
+            );
             assert!(!exists(&mut subject, "a"));
         }
     }

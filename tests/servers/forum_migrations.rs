@@ -247,7 +247,7 @@ fn the_crate_is_uninstalled_with_its_code(connection: &mut (impl Connection + Ex
     all().run(connection).expect("it is installed");
 
     let plan = sql_only().plan_uninstall(connection, &what).expect("it is planned");
-    let obstacles: Vec<String> = plan.obstacles.iter().map(ToString::to_string).collect();
+    let obstacles: Vec<String> = plan.obstacles.iter().map(|one| one.report().to_string()).collect();
     assert!(obstacles.len() == 1 && obstacles[0].contains("V3__points_for_the_past"), "{obstacles:#?}");
     assert!(obstacles[0].contains("the host's command"), "{obstacles:#?}");
     sql_only().uninstall(connection, &plan).expect_err("it needs the code");

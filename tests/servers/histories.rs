@@ -58,7 +58,11 @@ fn a_history_of_either_width_is_found_read_written_and_dropped() {
         for scene in Scene::both() {
             make_table(&scene, version);
             let before = width(&scene);
-            let mut database = Database::new(&scene.url()).expect("the URL is good");
+            let url = match scene.is_postgres() {
+                true => scene.url(),
+                false => scene.project.sqlite_url("app.db"),
+            };
+            let mut database = Database::new(&url).expect("the URL is good");
             let migrator = Migrator::new().app(app(FIRST));
             assert_eq!(states(&migrator, &mut database), [State::Pending, State::Pending]);
 

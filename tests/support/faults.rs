@@ -63,7 +63,7 @@ const FAULTS: &[Replacement<'_>] = &[
     },
     Replacement {
         name: "no-expiry",
-        find: "self.shared.expire(known, &self.reason);",
+        find: "self.shared.expire(since, &self.reason);",
         instead: "if !SEEDED { ORIGINAL }",
     },
     Replacement {

@@ -139,5 +139,5 @@ fn the_reading_side_asks_no_wall_clock() {
         assert_eq!(askers(directory), Vec::<String>::new());
     }
     // Histories have dates, so the search must find lines there.
-    assert!(!askers("engine").is_empty());
+    assert!(!askers("history").is_empty());
 }

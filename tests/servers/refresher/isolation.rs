@@ -57,5 +57,5 @@ fn a_standby_is_read() {
     assert_ne!(wait_for(&bans, &mut database), before);
     let mut own = bustard::Database::new(&standby.url("web", "forum")).unwrap();
     assert!(bans.is_valid(registry::get_version(&mut own, "bans").unwrap()));
-    assert!(buster.cache("bnas").unwrap_err().to_string().contains("did you mean bans?"));
+    assert!(buster.cache("bnas").unwrap_err().report().to_string().contains("did you mean bans?"));
 }

@@ -156,7 +156,7 @@ fn cache_operations_may_be_repeated() {
     for scene in Scene::both() {
         scene.file(
             "V1__users.sql",
-            format!("{USERS}").replace(
+            USERS.replace(
                 "-- bustard: down\nDROP TABLE users;\n",
                 "CREATE TABLE posts (x INTEGER);\n-- bustard: register cache old\n",
             ),

@@ -98,7 +98,7 @@ fn both_at_once_end_with_the_newer_text() {
         // Built before the race.
         next(&scene, &["--version"]).success();
         for round in 2..6 {
-            scene.file(&format!("V{round}__x.sql"), &format!("CREATE TABLE x{round} (id INTEGER);\n"));
+            scene.file(&format!("V{round}__x.sql"), format!("CREATE TABLE x{round} (id INTEGER);\n"));
             std::thread::scope(|scope| {
                 let older = scope.spawn(|| (0..2).map(|_| scene.migrate(&[])).collect::<Vec<_>>());
                 let newer = scope.spawn(|| (0..2).map(|_| next(&scene, &["migrate"])).collect::<Vec<_>>());

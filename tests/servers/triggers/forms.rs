@@ -41,7 +41,7 @@ fn wrong_names_in_code() {
         (vec!["ban", "a b"], "`a b` is not a table name"),
         (vec![""], "the name of a table is missing"),
         (vec![], "the name of a table is missing"),
-        (vec!["a.b.c"], "no name of a table"),
+        (vec!["a.b.c"], "`a.b.c` is not a table name"),
     ] {
         let app =
             App::new("main").migration("V1__x", Migration::new().register_cache_on("bans", tables.clone()));

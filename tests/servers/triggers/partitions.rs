@@ -171,7 +171,7 @@ ALTER TABLE ban ATTACH PARTITION far FOR VALUES FROM (100) TO (200);
 ";
     migrated(&scene, "V2__far.sql", attach);
     assert_eq!(untracked(&scene), [("public.far".to_owned(), "foreign".to_owned())]);
-    super::bustard(&scene, &["status"]).success().says("public.far is a part of, a foreign table");
+    super::bustard(&scene, &["status"]).success().says("a parent of the foreign table public.far");
     super::bustard(&scene, &["check"]).exits(0);
     assert_eq!(scene.migrate(&["--json"]).success().json()["changed"], false);
 }
