@@ -8,14 +8,14 @@ use crate::error::Result;
 use crate::history::AppState;
 use crate::model::{MigrationId, Prefix};
 use crate::plan::{Facts, State};
-use crate::registry::{self, UntrackedTable};
+use crate::registry::{self, MissingTrigger};
 use crate::report::{MigrationStatus, Status, UnregisteredCache};
 use crate::run::caches;
 
 pub(super) fn status(
     facts: &Facts<'_>,
     session: &mut dyn Session,
-    missing_triggers: Vec<UntrackedTable>,
+    missing_triggers: Vec<MissingTrigger>,
     warnings: Vec<Diagnostic>,
 ) -> Result<Status> {
     let mut migrations = Vec::new();

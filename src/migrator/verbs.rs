@@ -282,7 +282,7 @@ impl Migrator {
         observed: &Observation,
         plan: &RunPlan,
         verb: Verb,
-        missing: Vec<crate::registry::UntrackedTable>,
+        missing: Vec<crate::registry::MissingTrigger>,
     ) -> Plan {
         let facts = sources.facts(&observed.histories, &observed.installed);
         describe::plan(&facts, dialect, plan, verb, missing, sources.warnings_with(&facts))

@@ -7,19 +7,19 @@ use crate::sql::Dialect;
 /// A table on which a cache is registered and which is not as it was then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct UntrackedTable {
+pub struct MissingTrigger {
     /// The cache's name.
     pub cache: String,
     /// The table or partition, on PostgreSQL with its schema.
     pub table: String,
     /// What is the matter with it.
-    pub why: Untracked,
+    pub why: MissingTriggerCause,
 }
 
 /// What is the matter with a table on which a cache is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Untracked {
+pub enum MissingTriggerCause {
     /// It has lost its triggers, or never had them: it was rebuilt, swapped, or is
     /// a new partition. Until the next run, writes to it invalidate nothing.
     Triggers,
@@ -32,31 +32,31 @@ pub enum Untracked {
     Foreign,
 }
 
-impl UntrackedTable {
+impl MissingTrigger {
     /// Whether a run sets it right.
     pub fn is_repairable(&self) -> bool {
-        matches!(self.why, Untracked::Triggers | Untracked::Renamed)
+        matches!(self.why, MissingTriggerCause::Triggers | MissingTriggerCause::Renamed)
     }
 }
 
 /// What is not as it was registered.
-pub(crate) fn untracked_query(dialect: &'static dyn Dialect) -> &'static str {
+pub(crate) fn missing_triggers_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().missing_triggers()
 }
 
 /// The answer to it.
-pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
+pub(crate) fn missing_triggers(rows: Vec<Row>) -> Vec<MissingTrigger> {
     let one = |row: Row| {
         let mut columns = row.into_iter();
         let mut next = || columns.next().flatten();
         let (cache, table, why) = (next()?, next()?, next()?);
         let why = match why.as_str() {
-            "triggers" => Untracked::Triggers,
-            "renamed" => Untracked::Renamed,
-            "foreign" => Untracked::Foreign,
-            _ => Untracked::Gone,
+            "triggers" => MissingTriggerCause::Triggers,
+            "renamed" => MissingTriggerCause::Renamed,
+            "foreign" => MissingTriggerCause::Foreign,
+            _ => MissingTriggerCause::Gone,
         };
-        Some(UntrackedTable { cache, table, why })
+        Some(MissingTrigger { cache, table, why })
     };
     rows.into_iter().filter_map(one).collect()
 }

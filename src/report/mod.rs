@@ -10,7 +10,7 @@ use crate::history::AppState;
 use crate::model::MigrationId;
 pub use crate::plan::State;
 use crate::plan::{Basis, Revert};
-use crate::registry::UntrackedTable;
+use crate::registry::MissingTrigger;
 
 pub use uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 
@@ -44,7 +44,7 @@ pub struct Report {
     /// or uninstalled.
     pub apps: Vec<AppChange>,
     /// The tables on which triggers of caches were missing, and are restored.
-    pub missing_triggers: Vec<UntrackedTable>,
+    pub missing_triggers: Vec<MissingTrigger>,
     /// The roles that may now read and invalidate caches, if the run changed that.
     pub granted: Option<Vec<String>>,
     /// Things worth knowing that did not stop the run.
@@ -142,7 +142,7 @@ pub struct Plan {
     /// The apps that a run installs or brings back.
     pub apps: Vec<AppChange>,
     /// The tables on which triggers of caches are missing, and which a run puts back.
-    pub missing_triggers: Vec<UntrackedTable>,
+    pub missing_triggers: Vec<MissingTrigger>,
     /// Things worth knowing: what cannot be reverted, notes on files.
     pub warnings: Vec<Diagnostic>,
     /// What was planned, and from which state of the database.
@@ -197,7 +197,7 @@ pub struct Status {
     /// migrations are here: a run brings them back.
     pub kept: Vec<String>,
     /// Tables on which a cache is registered and which are not as they were then.
-    pub missing_triggers: Vec<UntrackedTable>,
+    pub missing_triggers: Vec<MissingTrigger>,
     /// Things worth knowing.
     pub warnings: Vec<Diagnostic>,
 }

@@ -8,7 +8,7 @@ use crate::graph::Node;
 use crate::history::AppState;
 use crate::model::{BUSTARD, Form, Operation, Statement};
 use crate::plan::{Facts, RunPlan, Step};
-use crate::registry::UntrackedTable;
+use crate::registry::MissingTrigger;
 use crate::registry::in_transaction::Manner;
 use crate::report::{AppChange, Direction, Plan, PlannedStep, Verb};
 use crate::sql::Dialect;
@@ -19,7 +19,7 @@ pub(crate) fn plan(
     dialect: &'static dyn Dialect,
     planned: &RunPlan,
     verb: Verb,
-    missing_triggers: Vec<UntrackedTable>,
+    missing_triggers: Vec<MissingTrigger>,
     warnings: Vec<Diagnostic>,
 ) -> Plan {
     let steps = || planned.batches.iter().flat_map(|batch| &batch.steps);

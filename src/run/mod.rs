@@ -71,7 +71,7 @@ struct Open {
     /// Apps whose records it has written.
     written: HashSet<usize>,
     granted: bool,
-    restored: Vec<registry::UntrackedTable>,
+    restored: Vec<registry::MissingTrigger>,
     /// Whether it has changed what caches depend on.
     invalidates: bool,
 }
@@ -102,7 +102,7 @@ impl<'r> Run<'r> {
     }
 
     /// Reports triggers that the commits have restored.
-    pub(crate) fn restored(&mut self, missing: Vec<registry::UntrackedTable>) {
+    pub(crate) fn restored(&mut self, missing: Vec<registry::MissingTrigger>) {
         self.report.missing_triggers = missing;
     }
 

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::history::{Installed, app_rows};
 use crate::model::History;
 use crate::plan::{Facts, RunPlan, Sources};
-use crate::registry::{self, UntrackedTable};
+use crate::registry::{self, MissingTrigger};
 use crate::sql::Dialect;
 
 /// The state of a database as one look has found it.
@@ -15,12 +15,12 @@ use crate::sql::Dialect;
 pub(crate) struct Observation {
     pub histories: Vec<History>,
     pub installed: Installed,
-    pub missing_triggers: Vec<UntrackedTable>,
+    pub missing_triggers: Vec<MissingTrigger>,
 }
 
 impl Observation {
     /// The missing triggers that a run can restore.
-    pub(crate) fn repairable(&self) -> Vec<UntrackedTable> {
+    pub(crate) fn repairable(&self) -> Vec<MissingTrigger> {
         self.missing_triggers.iter().filter(|table| table.is_repairable()).cloned().collect()
     }
 }
@@ -29,10 +29,10 @@ impl Observation {
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
     let dialect = session.dialect();
     let apps = app_rows::query(dialect);
-    let queries = [registry::untracked_query(dialect), apps.as_str()];
+    let queries = [registry::missing_triggers_query(dialect), apps.as_str()];
     let (histories, answers) = session.read_with(&sources.tables, &queries)?;
     let mut answers = answers.into_iter();
-    let missing_triggers = registry::untracked(answers.next().unwrap_or_default());
+    let missing_triggers = registry::missing_triggers(answers.next().unwrap_or_default());
     let rows = answers.next().unwrap_or_default();
     let installed = app_rows::installed(rows, |app| session.history_table(app))?;
     let observed = Observation { histories, installed, missing_triggers };

@@ -12,7 +12,7 @@ use crate::history::{self, AppState, InstalledApp, STORE, app_rows, checksum, re
 use crate::model::{Applied, BUSTARD, Form, Operation, Statement, UnregisterCache};
 use crate::plan::{Change, Facts, reverting_operations};
 use crate::registry::in_transaction::Manner;
-use crate::registry::{self, UntrackedTable};
+use crate::registry::{self, MissingTrigger};
 use crate::report::{AppChange, Direction, How, State, StepReport};
 use crate::run::caches;
 
@@ -283,9 +283,9 @@ impl Run<'_> {
 
     /// Puts the triggers back that are missing; whether any is.
     pub(super) fn restore_triggers(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
-        let rows = transaction.rows(registry::untracked_query(transaction.dialect()))?;
-        let mut missing = registry::untracked(rows);
-        missing.retain(UntrackedTable::is_repairable);
+        let rows = transaction.rows(registry::missing_triggers_query(transaction.dialect()))?;
+        let mut missing = registry::missing_triggers(rows);
+        missing.retain(MissingTrigger::is_repairable);
         self.open.invalidates |= !missing.is_empty();
         self.open.restored = missing;
         Ok(!self.open.restored.is_empty())
