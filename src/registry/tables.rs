@@ -1,10 +1,13 @@
-//! The tables whose writes invalidate a cache, and which of them have lost their
-//! triggers.
+//! The tables whose writes invalidate a cache, and their missing triggers.
+//!
+//! In: rows of the registry. Out: a `MissingTrigger` for each table that has changed since
+//! its cache was registered.
 
 use crate::engine::Row;
 use crate::sql::Dialect;
 
-/// A table on which a cache is registered and which is not as it was then.
+/// A table of a registered cache whose triggers are missing, or that was renamed or
+/// dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MissingTrigger {
@@ -12,39 +15,39 @@ pub struct MissingTrigger {
     pub cache: String,
     /// The table or partition, on PostgreSQL with its schema.
     pub table: String,
-    /// What is the matter with it.
+    /// What has changed.
     pub why: MissingTriggerCause,
 }
 
-/// What is the matter with a table on which a cache is registered.
+/// What has changed about the table of a registered cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingTriggerCause {
-    /// It has lost its triggers, or never had them: it was rebuilt, swapped, or is
-    /// a new partition. Until the next run, writes to it invalidate nothing.
+    /// Its triggers are missing, because it was rebuilt or swapped, or is a new partition.
+    /// Until the next run, writes to it invalidate nothing.
     Triggers,
-    /// It has another name now, and triggers that work. The next run notes the name.
+    /// It was renamed, and its triggers work. The next run records the new name.
     Renamed,
-    /// It is gone. Nobody can write to it, so nothing is to be done.
+    /// It no longer exists. No session can write to it, so nothing has to be restored.
     Gone,
-    /// It is a foreign table that has become a partition or child of a registered one:
-    /// writes to it do not invalidate, and no run can change that.
+    /// It is a foreign table that became a partition or child of a registered one. Writes to
+    /// it do not invalidate, and no run can change that.
     Foreign,
 }
 
 impl MissingTrigger {
-    /// Whether a run sets it right.
+    /// Returns whether the next run restores it.
     pub fn is_repairable(&self) -> bool {
         matches!(self.why, MissingTriggerCause::Triggers | MissingTriggerCause::Renamed)
     }
 }
 
-/// What is not as it was registered.
+/// Returns the query for missing triggers.
 pub(crate) fn missing_triggers_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().missing_triggers()
 }
 
-/// The answer to it.
+/// Parses the answer to [`missing_triggers_query`].
 pub(crate) fn missing_triggers(rows: Vec<Row>) -> Vec<MissingTrigger> {
     let one = |row: Row| {
         let mut columns = row.into_iter();

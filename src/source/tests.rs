@@ -1,4 +1,6 @@
-//! Apps as a whole, from every origin.
+//! Tests of loading whole apps, from every origin.
+//!
+//! In: directories and apps built in code. Out: loaded apps and diagnostics.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +21,7 @@ fn directory(files: &[(&str, &[u8])]) -> TempDir {
     root
 }
 
-/// What is wrong, the temporary directory's name left out.
+/// Formats diagnostics without the name of the temporary directory.
 fn problems(root: &Path, dialect: &'static dyn Dialect) -> Vec<String> {
     let found = load(&[App::directory("main", root)], dialect);
     assert_eq!(found.broken, found.errors.iter().map(|(app, _)| *app).collect());

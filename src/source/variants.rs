@@ -1,8 +1,8 @@
-//! Which of an app's files are for this engine.
+//! The files of an app for one engine.
 //!
-//! In: all its files. Out: at most one for each version, and for each name of a
-//! repeatable migration: the engine's own variant, else the one for every engine. A
-//! version of which only other engines have a file does not exist on this one.
+//! In: all its files. Out: at most one for each version, and for each name of a repeatable
+//! migration: the variant for the engine, or else the file for every engine. A version
+//! with variants for other engines only does not exist on this engine.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(super) fn choose(
     versions.into_values().filter_map(pick).collect()
 }
 
-/// What tells an app's migrations apart.
+/// The identity of a migration within its app.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Version(i64),

@@ -1,4 +1,6 @@
-//! What files say, as a whole; the parts have tests of their own.
+//! Tests of parsing whole files. The parts have tests of their own.
+//!
+//! In: texts. Out: migrations and diagnostics.
 
 use std::path::Path;
 
@@ -75,7 +77,7 @@ fn directives_elsewhere_are_not_passed_over() {
         ("SELECT 1; -- bustard: down\n", "at the start of a line"),
         ("SELECT 1\n-- bustard: down\n;", "inside a statement\n  --> a.sql:2:1"),
         ("-- bustard: down\n-- bustard: down\n", "`down` is there twice\n  --> a.sql:2:1"),
-        ("-- bustard: down\n-- bustard: depends on forum\n", "cannot be undone\n  --> a.sql:2:1"),
+        ("-- bustard: down\n-- bustard: depends on forum\n", "cannot be reverted\n  --> a.sql:2:1"),
         ("-- bustard: no transaction\nVACUUM;", "`no transaction` is not supported yet"),
         (
             "-- bustard: register cach x\r\nSELECT 1;",
