@@ -189,7 +189,7 @@ impl Removal {
         self.obstacles.extend(stuck.cloned());
     }
 
-    /// Returns applied migrations of remaining apps that reverted ones were `required by`.
+    /// Returns applied migrations of remaining apps that reverted ones name in `required by`.
     pub(crate) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
         let goes = |(a, m): &Node| {
             let app = &self.sources.apps[*a];
@@ -397,7 +397,7 @@ fn all_dropping(
     dropped
 }
 
-/// Removes dependencies on what is not applied. `there` says whether a version is.
+/// Removes dependencies on unapplied migrations. `there` says whether a version is applied.
 fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: impl Fn(&str, i64) -> bool) {
     let name = |app: &str, name: &str| (app.to_owned(), name.to_owned());
     let names: HashSet<(String, String)> =
@@ -460,7 +460,7 @@ fn lost(table: &HistoryTable) -> Diagnostic {
     let message =
         format!("the history of {app} is not in {name} any more: its applied migrations are unknown");
     Diagnostic::new(Code::LostHistory, message)
-        .help(or_leave("if the table was renamed or moved, reverse that; or ".into()))
+        .help(or_leave("if the table was renamed or moved, restore it; or ".into()))
 }
 
 /// Adds the advice that the tables can stay.

@@ -33,12 +33,12 @@ pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> 
             }
         }
     }
-    let obstacle = match operations.iter().find_map(Operation::function).map(Function::label) {
+    let irreversible = match operations.iter().find_map(Operation::function).map(Function::label) {
         Some(label) => Some(format!("the function {label} is in the app's code")),
         None if does_the_same(operations, &text, dialect) => None,
         None => Some("its SQL cannot be told apart from the directives around it".to_owned()),
     };
-    (text, obstacle)
+    (text, irreversible)
 }
 
 /// Reads the operations from a text of [`write`].

@@ -225,7 +225,10 @@ fn a_role_without_rights_to_records_is_told() {
     ];
     for refused in refusals {
         let error = refused.expect_err("it is not theirs");
-        assert!(error.message().ends_with("by this role: Bustard's own tables belong to another role"), "{error}");
+        assert!(
+            error.message().ends_with("by this role: Bustard's own tables belong to another role"),
+            "{error}"
+        );
     }
 }
 

@@ -198,7 +198,7 @@ fn a_history_that_is_gone() {
         site.scene.execute("ALTER TABLE refinery_schema_history_bans RENAME TO elsewhere");
         let error = site.refuses(&["forum"], &bans());
         assert!(error.message().starts_with("the history of bans is not in "), "{error}");
-        assert!(error.report().to_string().contains("put it back"), "{error}");
+        assert!(error.report().to_string().contains("restore it"), "{error}");
         site.scene.execute("ALTER TABLE elsewhere RENAME TO refinery_schema_history_bans");
         site.uninstall(&["forum"], &bans());
         assert!(!site.has("ban"));
