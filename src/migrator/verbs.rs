@@ -38,7 +38,7 @@ impl Migrator {
     ///
     /// The errors of `run` that can be found in advance.
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let (observed, plan) = preflight::plan(sources, session, |facts| self.choose_run(facts))?;
             let missing = observed.repairable();
             Ok(self.shown(sources, session.dialect(), &observed, &plan, Verb::Migrate, missing))
@@ -63,7 +63,7 @@ impl Migrator {
     ///
     /// The errors of `revert` that can be found in advance.
     pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
             facts.check(self.allow)?;
@@ -90,7 +90,7 @@ impl Migrator {
     ///
     /// As for `repair`.
     pub fn plan_repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Plan> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
             let plan = choose_repair(&facts, app, version)?;
@@ -144,7 +144,7 @@ impl Migrator {
     /// Errors of sources and connection only. Diagnostics about the history are part of the
     /// answer, not an error.
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
             let warnings = sources.warnings_with(&facts);
@@ -160,7 +160,7 @@ impl Migrator {
     ///
     /// Errors of sources and connection only.
     pub fn list_apps(&self, connection: &mut impl Connection) -> Result<Vec<AppStatus>> {
-        self.look(connection, super::apps::list)
+        self.read_only(connection, super::apps::list)
     }
 
     /// Disables an app: runs no longer expect its migrations. They skip pending ones, and do
@@ -267,7 +267,7 @@ impl Migrator {
     }
 
     /// Reads the state. Changes nothing.
-    fn look<T>(
+    fn read_only<T>(
         &self,
         connection: &mut impl Connection,
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
