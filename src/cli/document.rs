@@ -3,10 +3,10 @@
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `retracked`, `caches_invalidated`, `granted` (the roles, if the run changed them), `warnings`, `elapsed_ms` |
+//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `restored_triggers`, `caches_invalidated`, `granted` (the roles, if the run changed them), `warnings`, `elapsed_ms` |
 //! | `uninstall` | `plan` and the keys of `migrate`; if refused, `database`, `plan`, `error` |
-//! | `plan` | `database`, `steps`, `apps`, `untracked`, `caches_invalidated`, `warnings` |
-//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `untracked`, `warnings` |
+//! | `plan` | `database`, `steps`, `apps`, `missing_triggers`, `caches_invalidated`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `missing_triggers`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
 //! | `apps` | `database`, `apps` |
 //! | `new` | `app`, `migration`, `file` |
@@ -29,7 +29,7 @@
 //! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are available), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
 //! | `apps` of a run or a plan | `app`, `state` (after the run) |
 //! | `unregistered` | `name`, `app`, `migration` (which registers it) |
-//! | `untracked`, `retracked` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
+//! | `missing_triggers`, `restored_triggers` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
 //! | `warnings`, `diagnostics`, `obstacles` | `code`, `severity` (`error`, `warning`, `note`), `message`, `file`, `line`, `column`, `help` |
 //! | `error` | `kind`, `code`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `diagnostics`, `applied` |
@@ -44,7 +44,7 @@
 //! with several `diagnostics` is the code of the first one.
 
 use bustard::diagnostic::Advice;
-use bustard::registry::{self, UntrackedTable};
+use bustard::registry::{self, MissingTriggerCause};
 use bustard::report::{AppStatus, MigrationStatus, PlannedStep as Planned, StepReport, UnregisteredCache};
 use bustard::{AppState, Database as Connected, DependencyKind, Engine, Place};
 use serde::Serialize;
@@ -273,22 +273,22 @@ impl<'a> From<&'a UnregisteredCache> for Unregistered<'a> {
 
 /// A table of a registered cache with missing triggers, or renamed, or gone.
 #[derive(Serialize)]
-pub struct Untracked<'a> {
+pub struct MissingTrigger<'a> {
     cache: &'a str,
     table: &'a str,
     why: &'static str,
 }
 
-impl<'a> From<&'a UntrackedTable> for Untracked<'a> {
-    fn from(table: &'a UntrackedTable) -> Self {
+impl<'a> From<&'a registry::MissingTrigger> for MissingTrigger<'a> {
+    fn from(table: &'a registry::MissingTrigger) -> Self {
         let why = match table.why {
-            registry::Untracked::Triggers => "triggers",
-            registry::Untracked::Renamed => "renamed",
-            registry::Untracked::Gone => "gone",
-            registry::Untracked::Foreign => "foreign",
+            MissingTriggerCause::Triggers => "triggers",
+            MissingTriggerCause::Renamed => "renamed",
+            MissingTriggerCause::Gone => "gone",
+            MissingTriggerCause::Foreign => "foreign",
             _ => "other",
         };
-        Untracked { cache: &table.cache, table: &table.table, why }
+        MissingTrigger { cache: &table.cache, table: &table.table, why }
     }
 }
 

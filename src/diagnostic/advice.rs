@@ -1,4 +1,6 @@
-//! What to do about a diagnostic or an error: text, and in it actions as data.
+//! What to do about a diagnostic or an error.
+//!
+//! In: text and actions. Out: advice that is shown as commands or as calls of the library.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,15 +24,15 @@ enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// Allow what the files do not explain, for this run.
+    /// Allow a difference from the files, for this run.
     Allow(Policy),
-    /// Apply what is pending.
+    /// Apply pending migrations.
     Migrate,
-    /// Accept the file of an applied migration as it is now.
+    /// Accept the current file of an applied migration.
     Repair {
         /// The label of its app.
         app: String,
-        /// Prefix and version, such as `V1`.
+        /// Its prefix and version, such as `V1`.
         migration: String,
     },
     /// Enable an app.
@@ -54,13 +56,13 @@ pub enum Action {
     },
     /// Install repeatable migrations again.
     Repeat,
-    /// See the state of all migrations.
+    /// Show the state of all migrations.
     Status,
     /// Name the database by its URL.
     DatabaseUrl,
 }
 
-/// What a run may be told to accept.
+/// A difference from the files that a run may accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
@@ -73,24 +75,24 @@ pub enum Policy {
 }
 
 impl Advice {
-    /// A text in which actions follow.
+    /// Starts advice with a text.
     pub(crate) fn text(text: impl Into<Cow<'static, str>>) -> Self {
         Advice { parts: vec![Part::Text(text.into())] }
     }
 
-    /// The same, and then this action.
+    /// Appends an action.
     pub(crate) fn then(mut self, action: Action) -> Self {
         self.parts.push(Part::Action(action));
         self
     }
 
-    /// The same, and then this text.
+    /// Appends a text.
     pub(crate) fn and(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.parts.push(Part::Text(text.into()));
         self
     }
 
-    /// The actions, in the order of the text.
+    /// Returns the actions, in the order of the text.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
@@ -98,7 +100,7 @@ impl Advice {
         })
     }
 
-    /// The text with commands of a program such as `bustard`.
+    /// Returns the text with commands of a program such as `bustard`.
     pub fn for_command(&self, program: &str) -> String {
         self.shown(|action| action.as_command(program))
     }
@@ -137,8 +139,7 @@ impl fmt::Display for Advice {
 }
 
 impl Action {
-    /// How a command does it: a whole command line, or an option of the command that
-    /// was run.
+    /// Returns the action as a command line, or as an option of the command that was run.
     pub fn as_command(&self, program: &str) -> String {
         match self {
             Action::Allow(Policy::Missing) => "--allow-missing".to_owned(),
@@ -157,7 +158,7 @@ impl Action {
         }
     }
 
-    /// How a program that uses the library does it.
+    /// Returns the action as a call of the library.
     pub fn as_call(&self) -> String {
         match self {
             Action::Allow(Policy::Missing) => "Migrator::allow_missing(true)".to_owned(),

@@ -1,23 +1,24 @@
-//! The registry of codes: every kind of finding once, with a word that is stable and a
-//! line that says what it means.
+//! The registry of codes: every kind of finding, with its stable word and its meaning.
+//!
+//! In: a word. Out: a code, its severity and its meaning.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How serious a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Severity {
     /// It stops a run.
     Error,
-    /// A run goes on; the result may not be what was intended.
+    /// A run continues. The result may differ from what was intended.
     Warning,
-    /// Worth knowing.
+    /// It is information only.
     Note,
 }
 
 impl Severity {
-    /// The word for it: `error`, `warning` or `note`.
+    /// Returns the word for it: `error`, `warning` or `note`.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
@@ -35,7 +36,7 @@ impl fmt::Display for Severity {
 
 macro_rules! codes {
     ($(#[doc = $meaning:literal] $code:ident: $word:literal, $severity:ident;)*) => {
-        /// What kind of finding a diagnostic or an error is.
+        /// The kind of finding of a diagnostic or an error.
         ///
         /// ```
         /// use bustard::diagnostic::Code;
@@ -54,21 +55,21 @@ macro_rules! codes {
             /// All codes.
             pub const ALL: &'static [Code] = &[$(Code::$code,)*];
 
-            /// The stable word for it, such as `duplicate-version`.
+            /// Returns the stable word for it, such as `duplicate-version`.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Code::$code => $word,)*
                 }
             }
 
-            /// What it means, in one line.
+            /// Returns its meaning, in one line.
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Code::$code => $meaning.trim_ascii(),)*
                 }
             }
 
-            /// Whether it stops a run.
+            /// Returns its severity, which says whether it stops a run.
             pub fn severity(self) -> Severity {
                 match self {
                     $(Code::$code => Severity::$severity,)*
@@ -252,7 +253,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// A word that is no code.
+/// The error for a word that is not a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownCode(());
 

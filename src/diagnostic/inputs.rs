@@ -1,5 +1,6 @@
-//! An input for every code: what is listed in the registry can be found, and is found
-//! with that code.
+//! An input for every code, which proves that each code of the registry occurs.
+//!
+//! In: an input. Out: the codes of its diagnostics.
 #![cfg(all(feature = "postgres", feature = "sqlite", feature = "build", feature = "memcached"))]
 
 use std::collections::{BTreeSet, HashSet};
@@ -17,13 +18,13 @@ use crate::plan::{Facts, Memory};
 use crate::source::survey::survey;
 use crate::{App, CacheBuster, Database, Migration, Migrator, Revert, StoreSettings, Uninstall, source};
 
-/// The codes of an error, which is shown in one line.
+/// Returns the codes of an error, and checks that its message is one line.
 fn of<T>(result: crate::Result<T>) -> Vec<Code> {
     match result {
         Ok(_) => Vec::new(),
         Err(error) => {
             assert!(!error.to_string().contains(['\n', '\r']), "not one line: {error}");
-            // The long form of several diagnostics lists them, and does not count them.
+            // The long form of several diagnostics lists them, without their number.
             let message = error.message().lines().next().unwrap_or_default();
             assert!(error.diagnostics().len() > 1 || error.report().to_string().contains(message), "{error}");
             match error.diagnostics() {
@@ -72,7 +73,7 @@ fn app(label: &str, migrations: &[(&str, Migration)]) -> App {
     migrations.iter().fold(App::new(label), |app, (stem, migration)| app.migration(*stem, migration.clone()))
 }
 
-/// A table, and that it is dropped again.
+/// A migration that creates a table, and its `down`.
 fn table(name: &str) -> Migration {
     sql(&format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY)")).down(sql(&format!("DROP TABLE {name}")))
 }
@@ -184,7 +185,7 @@ fn irreversible() -> Vec<Code> {
     of(migrator(&apps).revert(&mut connection, &Revert::Steps(1)))
 }
 
-/// What is found of apps that were never migrated, where this is installed.
+/// Returns the codes for apps that were never migrated, in a database with these records.
 fn facts(
     engine: Engine,
     apps: &[App],
@@ -198,7 +199,7 @@ fn facts(
     find(&Facts { apps: &apps, graph: &graph, histories: &histories, installed, memory: &memory })
 }
 
-/// One of Bustard's own functions that the database has with another text.
+/// The record of one of Bustard's own functions that was edited in the database.
 fn edited() -> Vec<Code> {
     let mut installed = Installed::default();
     let own = source::load(&[source::own()], dialects::of(Postgres)).apps.remove(0);
@@ -402,7 +403,7 @@ fn every_code_has_an_input_that_is_found_with_it() {
     println!("{} codes have an input", INPUTS.len());
 }
 
-/// The same check finds a code whose input is taken away.
+/// Proves that the check notices a code without an input.
 #[test]
 fn a_code_without_an_input_is_noticed() {
     for (n, (code, _)) in INPUTS.iter().enumerate() {

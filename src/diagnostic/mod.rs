@@ -1,8 +1,9 @@
-//! A diagnostic: one finding in sources, plans and runs, with its code, its place and
-//! what to do about it.
+//! A diagnostic: one finding in sources, plans or runs.
 //!
-//! [`Code`] is the list of everything that can be found; its words are stable.
-//! [`Advice`] is data: the command shows it as commands, the library as calls.
+//! In: a code, a message, a place and advice. Out: the finding, as one line or over several.
+//!
+//! [`Code`] lists all kinds of findings; its words are stable. [`Advice`] is data, which
+//! the command shows as commands and the library as calls.
 
 mod advice;
 mod code;
@@ -53,39 +54,39 @@ impl Diagnostic {
         self
     }
 
-    /// What kind of finding it is.
+    /// Returns the kind of finding.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// Whether it stops a run.
+    /// Returns its severity, which says whether it stops a run.
     pub fn severity(&self) -> Severity {
         self.code.severity()
     }
 
-    /// What was found.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Where it is.
+    /// Returns its place in the sources.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn advice(&self) -> Option<&Advice> {
         self.advice.as_ref()
     }
 
-    /// The whole story over several lines: the message, the place with an excerpt, the
-    /// advice as calls of the library.
+    /// Returns the long form, over several lines: the message, the place with an excerpt, and
+    /// the advice as calls of the library.
     pub fn report(&self) -> DiagnosticReport<'_> {
         DiagnosticReport { diagnostic: self, program: None }
     }
 }
 
-/// One line; `{:#}` is the [`report`](Diagnostic::report).
+/// Formats one line. `{:#}` formats the [`report`](Diagnostic::report).
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
@@ -120,13 +121,13 @@ impl fmt::Display for DiagnosticReport<'_> {
     }
 }
 
-/// A text without line breaks.
+/// Replaces the line breaks of a text.
 pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(" ")
 }
 
-/// A message with its place and an excerpt, in several lines.
+/// Writes a message with its place and an excerpt, over several lines.
 pub(crate) fn write_message(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&Place>) -> fmt::Result {
     write!(f, "{message}")?;
     let Some(place) = place else { return Ok(()) };
@@ -134,7 +135,7 @@ pub(crate) fn write_message(f: &mut fmt::Formatter<'_>, message: &str, place: Op
     if let (Some(text), Some((line, column))) = (place.line_text(), place.position()) {
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
-        // A tab stays a tab in the marker's indentation, so that both lines agree.
+        // The marker's indentation keeps tabs, so that both lines align.
         let indent: String = (text.chars().take(column.saturating_sub(1) as usize))
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
@@ -143,7 +144,7 @@ pub(crate) fn write_message(f: &mut fmt::Formatter<'_>, message: &str, place: Op
     Ok(())
 }
 
-/// The line with what to do: as calls, or as commands of `program`.
+/// Writes the line of advice: as calls, or as commands of `program`.
 pub(crate) fn write_advice(
     f: &mut fmt::Formatter<'_>,
     advice: Option<&Advice>,
@@ -156,8 +157,8 @@ pub(crate) fn write_advice(
     }
 }
 
-/// The name nearest to `wanted`, if any is near enough to be meant. Of very many
-/// names only the first ones of about its length are compared.
+/// Returns the name nearest to `wanted`, if any is near enough. If there are very many
+/// names, compares only the first ones of about the same length.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     names

@@ -1,10 +1,12 @@
-//! Where in the sources something is.
+//! Places in the sources.
+//!
+//! In: a file, and perhaps a line and a column. Out: the place, as `file:line:column`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where in the sources something is: a file, or a name for what was built in
-/// code, with line and column where they are known.
+/// A place in the sources: a file, or a name for a migration built in code, with line and
+/// column if they are known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     file: PathBuf,
@@ -13,35 +15,35 @@ pub struct Place {
 }
 
 impl Place {
-    /// A whole file.
+    /// Returns the place of a whole file.
     pub(crate) fn file(path: impl Into<PathBuf>) -> Self {
         Place { file: path.into(), position: None, text: None }
     }
 
-    /// A line and a column, both counted from 1, columns in characters.
+    /// Returns the place of a line and a column, both counted from 1, columns in characters.
     pub(crate) fn at(path: impl Into<PathBuf>, line: u32, column: u32) -> Self {
         Place { file: path.into(), position: Some((line, column)), text: None }
     }
 
-    /// The same place with the text of its line, to be shown in messages. What
-    /// a terminal would obey instead of showing is replaced.
+    /// Adds the text of the line, which messages show. Control characters are replaced,
+    /// because a terminal would obey them.
     pub(crate) fn with_line(mut self, text: impl Into<String>) -> Self {
         let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
         self.text = Some(text.into().chars().map(shown).collect());
         self
     }
 
-    /// The file, as it was given.
+    /// Returns the path of the file, as it was given.
     pub fn path(&self) -> &Path {
         &self.file
     }
 
-    /// The line, counted from 1.
+    /// Returns the line, counted from 1.
     pub fn line(&self) -> Option<u32> {
         self.position.map(|(line, _)| line)
     }
 
-    /// The column in characters, counted from 1.
+    /// Returns the column in characters, counted from 1.
     pub fn column(&self) -> Option<u32> {
         self.position.map(|(_, column)| column)
     }
@@ -50,7 +52,7 @@ impl Place {
         self.position
     }
 
-    /// The text of the line, where it is known.
+    /// Returns the text of the line, if it is known.
     pub fn line_text(&self) -> Option<&str> {
         self.text.as_deref()
     }

@@ -1,9 +1,11 @@
 //! Failures.
 //!
-//! [`Error`] is opaque: ask it for its [`ErrorKind`], its [`Code`], its [`Place`] or the
-//! SQLSTATE. Printing it gives one line; [`Error::report`] tells the whole story over
-//! several lines: what happened, where, the server message, and the next step. An error
-//! never contains a secret of a connection URL.
+//! In: a kind, a message and their context. Out: an [`Error`], as one line or over several.
+//!
+//! [`Error`] is opaque. Its methods return its [`ErrorKind`], its [`Code`], its [`Place`]
+//! and the SQLSTATE. `Display` prints one line. [`Error::report`] prints several: what
+//! happened, where, the server message, and the next step. An error never contains a
+//! secret of a connection URL.
 
 mod report;
 
@@ -12,18 +14,17 @@ use std::fmt;
 pub use self::report::ErrorReport;
 use crate::diagnostic::{Advice, Code, Diagnostic, Place, one_line};
 
-/// The result of everything in this crate that can fail.
+/// The result of every operation of this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What sort of failure it is; the command turns it into its exit code.
+/// The kind of a failure. The command derives its exit code from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller asked for something that makes no sense: an unknown option
-    /// or target, a bad connection URL, a bad configuration.
+    /// The request is not valid: an unknown option or target, a bad connection URL, a bad
+    /// configuration.
     Usage,
-    /// Migration files or migrations built in code are wrong; nothing was
-    /// connected to.
+    /// Migration files or migrations built in code are not valid. No connection was made.
     Source,
     /// An applied migration differs from its file.
     Divergent,
@@ -33,26 +34,26 @@ pub enum ErrorKind {
     OutOfOrder,
     /// The migration lock was not obtained in time.
     Locked,
-    /// No connection to the database, or it was lost.
+    /// There is no connection to the database, or it was lost.
     Connection,
     /// The database refused a statement.
     Database,
     /// A cache is unknown, or registered twice.
     Cache,
-    /// The versions of caches are not known now: the database has not answered
-    /// for longer than `max_staleness`. What is cached counts as invalid.
+    /// The versions of caches are unknown, because the database has not answered for longer
+    /// than `max_staleness`. All cached values count as invalid.
     Stale,
-    /// A store of cached values did not answer, or not as it should.
+    /// A store of cached values did not answer, or not as expected.
     Store,
     /// The run was cancelled from outside.
     Cancelled,
-    /// Any other failure: a function of a migration failed, a history table has another
-    /// shape.
+    /// Any other failure, such as a failed function of a migration, or a history table with
+    /// another shape.
     Failed,
 }
 
 impl ErrorKind {
-    /// The code of errors of this kind that have no code of their own.
+    /// Returns the code for errors of this kind that have no code of their own.
     fn code(self) -> Code {
         match self {
             ErrorKind::Usage => Code::InvalidUsage,
@@ -72,18 +73,18 @@ impl ErrorKind {
     }
 }
 
-/// The message of the database.
+/// The server message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerMessage {
     pub message: String,
     pub code: Option<String>,
     pub detail: Option<Box<str>>,
     pub hint: Option<Box<str>>,
-    /// Which functions of the server called each other, innermost first.
+    /// The calls of functions in the server, innermost first.
     pub context: Option<Box<str>>,
 }
 
-/// Why something failed.
+/// A failure.
 ///
 /// ```
 /// use bustard::{App, Engine, ErrorKind, Migrator};
@@ -131,7 +132,7 @@ impl Error {
         Error::new(ErrorKind::Usage, message)
     }
 
-    /// Diagnostics as one error; there must be at least one.
+    /// Returns diagnostics as one error. There must be at least one.
     pub(crate) fn from_diagnostics(kind: ErrorKind, diagnostics: Vec<Diagnostic>) -> Self {
         let message = match diagnostics.len() {
             1 => diagnostics[0].message.clone(),
@@ -142,7 +143,7 @@ impl Error {
         error
     }
 
-    /// Gives it a code of its own.
+    /// Sets the code.
     pub(crate) fn with_code(mut self, code: Code) -> Self {
         self.0.code = Some(code);
         self
@@ -163,7 +164,7 @@ impl Error {
         self
     }
 
-    /// Names the migration at work, unless one is named already.
+    /// Names the current migration, unless one is already named.
     pub(crate) fn in_migration(mut self, app: &str, migration: impl fmt::Display) -> Self {
         if self.0.migration.is_none() {
             self.0.app = Some(app.to_owned());
@@ -172,7 +173,7 @@ impl Error {
         self
     }
 
-    /// Names the file, unless a place is known already.
+    /// Names the file, unless a place is already known.
     pub(crate) fn with_default_place(mut self, file: Option<Place>) -> Self {
         if self.0.place.is_none() {
             self.0.place = file;
@@ -180,7 +181,7 @@ impl Error {
         self
     }
 
-    /// Gives it advice, unless it has some already.
+    /// Adds advice, unless there already is some.
     pub(crate) fn or_help(self, advice: impl Into<Advice>) -> Self {
         if self.0.advice.is_some() { self } else { self.help(advice) }
     }
@@ -191,20 +192,20 @@ impl Error {
         self
     }
 
-    /// Makes no claim that nothing was changed.
+    /// Marks the outcome as unknown: the report does not claim that nothing was changed.
     #[cfg(feature = "postgres")]
     pub(crate) fn uncertain(mut self) -> Self {
         self.0.uncertain = true;
         self
     }
 
-    /// Lists what had committed before the failure.
+    /// Lists the migrations that had committed before the failure.
     pub(crate) fn after(mut self, applied: Vec<String>) -> Self {
         self.0.applied = Some(applied);
         self
     }
 
-    /// The same failure, caused by a request to cancel.
+    /// Turns this into the error of a cancelled run.
     #[cfg(feature = "postgres")]
     pub(crate) fn cancelled(mut self) -> Self {
         self.0.kind = ErrorKind::Cancelled;
@@ -217,8 +218,8 @@ impl Error {
         self
     }
 
-    /// The whole story over several lines: message, place with an excerpt, server
-    /// message, what had committed before, and advice. `{:#}` prints the same.
+    /// Returns the long form, over several lines: message, place with an excerpt, server
+    /// message, earlier commits, and advice. `{:#}` prints the same.
     ///
     /// ```
     /// use bustard::{App, Engine, Migration, Migrator};
@@ -232,32 +233,32 @@ impl Error {
         ErrorReport::new(self)
     }
 
-    /// The code of the finding; that of the first one where there are several.
+    /// Returns the code of the finding, or of the first one if there are several.
     pub fn code(&self) -> Code {
         self.0.code.or(self.0.diagnostics.first().map(Diagnostic::code)).unwrap_or(self.0.kind.code())
     }
 
-    /// What sort of failure this is.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What happened, without place or advice.
+    /// Returns what happened, without place or advice.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The label of the app at work when it happened.
+    /// Returns the label of the app in which it happened.
     pub fn app(&self) -> Option<&str> {
         self.0.app.as_deref()
     }
 
-    /// The migration at work when it happened, as `V1__name`.
+    /// Returns the migration in which it happened, as `V1__name`.
     pub fn migration(&self) -> Option<&str> {
         self.0.migration.as_deref()
     }
 
-    /// The file, line and column of it.
+    /// Returns its file, line and column.
     pub fn place(&self) -> Option<&Place> {
         self.0.place.as_ref().or_else(|| match self.0.diagnostics.as_slice() {
             [only] => only.place(),
@@ -265,34 +266,34 @@ impl Error {
         })
     }
 
-    /// The five characters of SQLSTATE, or SQLite's extended result code.
+    /// Returns the five characters of SQLSTATE, or SQLite's extended result code.
     pub fn sqlstate(&self) -> Option<&str> {
         self.0.server_message.as_ref()?.code.as_deref()
     }
 
-    /// The message of the database, unchanged.
+    /// Returns the server message, unchanged.
     pub fn server_message(&self) -> Option<&str> {
         Some(self.0.server_message.as_ref()?.message.as_str())
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     pub fn advice(&self) -> Option<&Advice> {
         self.0.advice.as_ref()
     }
 
-    /// The findings that the error consists of; empty where it is a failure of a run.
+    /// Returns the diagnostics of which the error consists; empty for the failure of a run.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.0.diagnostics
     }
 
-    /// The migrations that the run had committed before it failed, as
-    /// `app:V1__name`; `None` where no run was under way.
+    /// Returns the migrations that the run had committed before it failed, as
+    /// `app:V1__name`; `None` if the error is not from a run.
     pub fn applied(&self) -> Option<&[String]> {
         self.0.applied.as_deref()
     }
 }
 
-/// One line; `{:#}` is the [`report`](Error::report).
+/// Formats one line. `{:#}` formats the [`report`](Error::report).
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {

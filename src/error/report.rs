@@ -1,4 +1,6 @@
-//! The long form of an error: excerpt, server message, what had committed, advice.
+//! The long form of an error.
+//!
+//! In: an error. Out: its message, excerpt, server message, earlier commits and advice.
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
-//! What the database remembers of apps and their migrations beside their
-//! histories: which apps are installed and how they stand, and a record of each
-//! applied migration, so that it can be undone when its file is gone.
+//! The records that the database keeps beside the histories: the state of each app, and
+//! how to revert each applied migration, because its file may be gone by then.
+//!
+//! In: rows of Bustard's own tables. Out: the same as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,33 +9,32 @@ use super::Repeatables;
 use crate::model::HistoryTable;
 use crate::sql::TableName;
 
-/// How an app stands in a database.
+/// The state of an app in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AppState {
-    /// None of its migrations is applied: the first one installs it.
+    /// None of its migrations is applied. The first one installs it.
     NotInstalled,
-    /// Its migrations are applied as they come.
+    /// Its migrations are expected, and runs apply pending ones.
     Enabled,
-    /// Its migrations are not expected, applied or not; its caches stay.
+    /// Its migrations are not expected, whether applied or pending. Its caches stay.
     Disabled,
-    /// It was uninstalled, and its tables were left. Migrating with its files
-    /// brings it back.
+    /// It was uninstalled with kept data. A run that has its migrations restores it.
     DataKept,
 }
 
-/// A row for an app.
+/// The record of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InstalledApp {
     pub label: String,
-    /// Where its history is, quoted for SQL.
+    /// The name of its history table, quoted for SQL.
     pub history: String,
     /// Never [`AppState::NotInstalled`].
     pub state: AppState,
 }
 
 impl InstalledApp {
-    /// Its history, also where nothing else knows the app.
+    /// Returns the app's history table. The app need not be loaded.
     pub(crate) fn table(&self) -> Option<HistoryTable> {
         let table = TableName::parse(&self.history).ok()?;
         let (schema, name) = table.parts();
@@ -42,36 +42,36 @@ impl InstalledApp {
     }
 }
 
-/// The rows for apps.
+/// The records of all apps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Installed {
     pub apps: BTreeMap<String, InstalledApp>,
-    /// Whether the role that asks may not write such rows: it migrates an app of
-    /// its own in a database that is somebody else's.
+    /// Whether the current role may not write these records. Such a role migrates an app
+    /// of its own in a database where another role owns Bustard's tables.
     pub guest: bool,
-    /// Labels of this migrator's apps whose rows are not theirs: another app of that
-    /// label keeps its history in another schema.
+    /// Labels of configured apps whose records belong to another app: one with the same
+    /// label and a history in another schema.
     pub foreign: BTreeSet<String>,
-    /// The repeatable migrations of all apps that have been installed.
+    /// The installed repeatable migrations of all apps.
     pub repeatables: Repeatables,
-    /// How many of the apps are not simply enabled.
+    /// The number of apps in another state than enabled.
     unusual: usize,
 }
 
 impl Installed {
-    /// Whether no app is disabled, and of none only the data is kept: as it is nearly
-    /// always, so that nobody needs to ask about one.
+    /// Returns whether every app is enabled. This is nearly always so, and saves callers
+    /// the check of each app.
     pub(crate) fn all_enabled(&self) -> bool {
         self.unusual == 0
     }
 
-    /// Takes a row in.
+    /// Adds the record of an app.
     pub(crate) fn insert(&mut self, app: InstalledApp) {
         self.unusual += usize::from(app.state != AppState::Enabled);
         self.apps.insert(app.label.clone(), app);
     }
 
-    /// The state that the app's row says; `None` without one.
+    /// Returns the recorded state of an app; `None` if it has no record.
     pub(crate) fn state(&self, label: &str) -> Option<AppState> {
         self.apps.get(label).map(|app| app.state)
     }
@@ -83,25 +83,26 @@ pub(crate) struct Record {
     pub app: String,
     pub version: i64,
     /// The checksum of its text without its dependencies.
-    pub body: String,
-    /// The migrations of other apps that it needs, because it says so itself.
-    pub needs: Vec<(String, i64)>,
-    /// The migrations of other apps before which it asks to be: they do not need it.
+    pub body_checksum: String,
+    /// Its dependencies on migrations of other apps, from its own `depends on`.
+    pub dependencies: Vec<(String, i64)>,
+    /// The migrations of other apps that its `required by` names. They do not declare the
+    /// dependency themselves.
     pub required_by: Vec<(String, i64)>,
-    /// What undoes it, as the text of a migration file; empty where nothing does.
-    pub undo: String,
-    /// Why the text alone does not undo it.
-    pub obstacle: Option<String>,
+    /// What reverts it, as the text of a migration file; empty if nothing does.
+    pub revert: String,
+    /// Why the text alone does not revert it.
+    pub irreversible: Option<String>,
 }
 
 impl Record {
-    /// `needs` or `required_by` as it is written down.
+    /// Formats `dependencies` or `required_by` for the database.
     pub(crate) fn list(migrations: &[(String, i64)]) -> String {
         let one = |(app, version): &(String, i64)| format!("{app}:{version}");
         migrations.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 
-    /// Reads it again.
+    /// Parses what [`list`](Record::list) has formatted.
     pub(crate) fn parse_list(text: &str) -> Option<Vec<(String, i64)>> {
         let one = |word: &str| {
             let (app, version) = word.rsplit_once(':')?;

@@ -1,4 +1,6 @@
-//! The rows for apps and the records of their migrations, as statements.
+//! The statements for the records of apps and of their migrations.
+//!
+//! In: records. Out: statements that write them, queries, and records from the rows.
 
 use sea_query::{OnConflict, Order, Query};
 
@@ -21,15 +23,15 @@ fn migrations(dialect: &'static dyn Dialect) -> (&'static str, String) {
     dialect.own_table("migration")
 }
 
-/// Asks for the state of all apps, whether this role may change it, and which repeatable
-/// migrations are installed: what a plan needs beside the histories.
+/// Returns the query for what a plan needs beside the histories: the state of all apps,
+/// whether this role may change it, and the installed repeatable migrations.
 pub(crate) fn query(dialect: &'static dyn Dialect) -> String {
     let records = dialect.records();
     format!("{} UNION ALL {}", records.repeatables(), records.apps())
 }
 
-/// The answer to it. `place` says where an app's history is, and nothing of others
-/// than the migrator's own.
+/// Parses the answer to [`query`]. `place` returns the history table of a configured
+/// app, and an empty string for other apps.
 pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> Result<Installed> {
     let mut installed = Installed::default();
     for row in rows {
@@ -58,7 +60,7 @@ pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> 
     Ok(installed)
 }
 
-/// Asks for all records of these apps, by app and version.
+/// Returns the query for all records of these apps, by app and version.
 pub(crate) fn records_query(dialect: &'static dyn Dialect, labels: &[&str]) -> String {
     let mut query = Query::select();
     query.columns(RECORD).from(migrations(dialect));
@@ -67,19 +69,26 @@ pub(crate) fn records_query(dialect: &'static dyn Dialect, labels: &[&str]) -> S
     dialect.write(sql::Query::Select(&query))
 }
 
-/// The answer to it.
+/// Parses the answer to [`records_query`].
 pub(crate) fn records(rows: Vec<Row>) -> Result<Vec<Record>> {
     let one = |row: Row| {
-        let [app, version, body, needs, required_by, undo, obstacle] = <[_; 7]>::try_from(row).ok()?;
-        let (needs, required_by) = (Record::parse_list(&needs?)?, Record::parse_list(&required_by?)?);
-        let version = version?.parse().ok()?;
-        Some(Record { app: app?, version, body: body?, needs, required_by, undo: undo?, obstacle })
+        let [app, version, body_checksum, dependencies, required_by, revert, irreversible] =
+            <[_; 7]>::try_from(row).ok()?;
+        Some(Record {
+            app: app?,
+            version: version?.parse().ok()?,
+            body_checksum: body_checksum?,
+            dependencies: Record::parse_list(&dependencies?)?,
+            required_by: Record::parse_list(&required_by?)?,
+            revert: revert?,
+            irreversible,
+        })
     };
     rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
 }
 
-/// Asks for the checksums without dependencies of these migrations.
-pub(crate) fn bodies_query(dialect: &'static dyn Dialect, wanted: &[(&str, i64)]) -> String {
+/// Returns the query for the body checksums of these migrations.
+pub(crate) fn body_checksums_query(dialect: &'static dyn Dialect, wanted: &[(&str, i64)]) -> String {
     let mut query = Query::select();
     query.columns(["app", "version", "body_checksum"]).from(migrations(dialect));
     let (apps, versions): (Vec<&str>, Vec<i64>) = wanted.iter().copied().unzip();
@@ -87,16 +96,16 @@ pub(crate) fn bodies_query(dialect: &'static dyn Dialect, wanted: &[(&str, i64)]
     dialect.write(sql::Query::Select(&query))
 }
 
-/// The answer to it, which may be about others as well.
-pub(crate) fn bodies(rows: Vec<Row>) -> Result<Vec<(String, i64, String)>> {
+/// Parses the answer to [`body_checksums_query`]. It may contain other migrations too.
+pub(crate) fn body_checksums(rows: Vec<Row>) -> Result<Vec<(String, i64, String)>> {
     let one = |row: Row| {
-        let [app, version, body] = <[_; 3]>::try_from(row).ok()?;
-        Some((app?, version?.parse().ok()?, body?))
+        let [app, version, body_checksum] = <[_; 3]>::try_from(row).ok()?;
+        Some((app?, version?.parse().ok()?, body_checksum?))
     };
     rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
 }
 
-/// Writes the app's row, or replaces it.
+/// Inserts or replaces the record of an app.
 pub(crate) fn put_app(dialect: &'static dyn Dialect, app: &InstalledApp) -> Statement {
     let mut put = Query::insert();
     put.into_table(apps(dialect)).columns(["label", "history", "state"]);
@@ -105,7 +114,8 @@ pub(crate) fn put_app(dialect: &'static dyn Dialect, app: &InstalledApp) -> Stat
     Statement::generated(dialect.write(sql::Query::Insert(&put)), None)
 }
 
-/// Makes a cache that is not registered the app's: it may have been another's since.
+/// Makes the app the owner of an unregistered cache, which another app may have owned
+/// in the meantime.
 pub(crate) fn give_cache(dialect: &'static dyn Dialect, cache: &str, app: &str) -> Statement {
     let table = dialect.own_table("cache");
     let mut give = Query::update();
@@ -113,7 +123,7 @@ pub(crate) fn give_cache(dialect: &'static dyn Dialect, cache: &str, app: &str) 
     Statement::generated(dialect.write(sql::Query::Update(&give)), None)
 }
 
-/// Deletes the app's row and all its records.
+/// Deletes the record of an app, and those of all its migrations.
 pub(crate) fn delete_app(dialect: &'static dyn Dialect, label: &str) -> [Statement; 3] {
     let mut records = Query::delete();
     records.from_table(migrations(dialect)).and_where(among(dialect, "app", &[label]));
@@ -125,25 +135,25 @@ pub(crate) fn delete_app(dialect: &'static dyn Dialect, label: &str) -> [Stateme
     [records, repeatable_rows::forget_app(dialect, label), row]
 }
 
-/// Writes a record, or replaces it.
+/// Inserts or replaces the record of a migration.
 pub(crate) fn put_record(dialect: &'static dyn Dialect, record: &Record) -> Statement {
     let mut put = Query::insert();
     put.into_table(migrations(dialect)).columns(RECORD);
     put.values_panic([
         record.app.as_str().into(),
         record.version.into(),
-        record.body.as_str().into(),
-        Record::list(&record.needs).into(),
+        record.body_checksum.as_str().into(),
+        Record::list(&record.dependencies).into(),
         Record::list(&record.required_by).into(),
-        record.undo.as_str().into(),
-        record.obstacle.clone().into(),
+        record.revert.as_str().into(),
+        record.irreversible.clone().into(),
     ]);
     let replaced = ["body_checksum", "depends_on", "required_by", "revert", "irreversible"];
     put.on_conflict(OnConflict::columns(["app", "version"]).update_columns(replaced).to_owned());
     Statement::generated(dialect.write(sql::Query::Insert(&put)), None)
 }
 
-/// Deletes a record.
+/// Deletes the record of a migration.
 pub(crate) fn delete_record(dialect: &'static dyn Dialect, app: &str, version: i64) -> Statement {
     let mut delete = Query::delete();
     delete.from_table(migrations(dialect));
@@ -151,7 +161,8 @@ pub(crate) fn delete_record(dialect: &'static dyn Dialect, app: &str, version: i
     Statement::generated(dialect.write(sql::Query::Delete(&delete)), None)
 }
 
-/// A state as its row says it. Nobody has a row for an app that is not installed.
+/// Returns the word for a state in the database. An app that is not installed has no
+/// record.
 fn state_name(state: AppState) -> &'static str {
     match state {
         AppState::Disabled => "disabled",

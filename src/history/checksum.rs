@@ -1,4 +1,7 @@
-//! Refinery's checksums, by which a history row and a migration recognise each other.
+//! Refinery's checksums, which tell whether a history row belongs to a migration as it is
+//! now.
+//!
+//! In: a migration, and perhaps a history row. Out: checksums and their comparison.
 
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
@@ -7,7 +10,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::model::{Applied, LoadedMigration, MigrationId, Width};
 
-/// Refinery's checksum: SipHash-1-3 with zero keys over name, version and text,
+/// Computes refinery's checksum: SipHash-1-3 with zero keys over name, version and text,
 /// each hashed as Rust hashes `String`, `i32` or `i64`, and `str`.
 pub(crate) fn checksum(id: &MigrationId, text: &str, width: Width) -> u64 {
     let mut hasher = SipHasher13::new();
@@ -21,20 +24,20 @@ pub(crate) fn checksum(id: &MigrationId, text: &str, width: Width) -> u64 {
     hasher.finish()
 }
 
-/// What a history row says of a migration's text.
+/// How the applied text, according to its history row, differs from the text now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Likeness {
-    /// It was applied as it is now.
+    /// The text is the same.
     Same,
-    /// It was applied as it is now but for its dependencies.
+    /// Only the dependencies differ.
     OtherDependencies,
-    /// It was applied with another text or name.
+    /// The text or the name differs.
     Different,
 }
 
-/// Compares a history row with a migration: the name, and the checksum of the text
-/// as read, with LF, or with CRLF line ends. Nothing but a record tells which
-/// dependencies a text had; that it had none is seen here.
+/// Compares a history row with a migration: the name, and the checksum of the text as
+/// read, with LF, or with CRLF line ends. It recognises a text that was applied without
+/// dependencies. Other dependencies require the record.
 pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Width) -> Likeness {
     let Ok(found) = applied.checksum.parse::<u64>() else { return Likeness::Different };
     let is = |text: &str| checksum(&migration.id, text, width) == found;
@@ -53,20 +56,20 @@ pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Wi
     }
 }
 
-/// The checksum of what a migration does, whatever it depends on and whatever its
-/// line ends are.
-pub(crate) fn body(migration: &LoadedMigration) -> String {
+/// Computes the body checksum: that of what a migration does. It does not depend on
+/// dependencies and line ends.
+pub(crate) fn body_checksum(migration: &LoadedMigration) -> String {
     checksum(&migration.id, &lf(&without_dependencies(migration)), Width::Int8).to_string()
 }
 
-/// The checksum of a repeatable migration: of its name and its whole text, whatever its
-/// line ends are.
+/// Computes the checksum of a repeatable migration: of its name and its whole text. It
+/// does not depend on line ends.
 pub(crate) fn text_checksum(migration: &LoadedMigration) -> String {
     checksum(&migration.id, &lf(&migration.text), Width::Int8).to_string()
 }
 
 fn without_dependencies(migration: &LoadedMigration) -> String {
-    // A byte order mark would go with the first line.
+    // A byte order mark would be removed with the first line.
     let text = migration.text.strip_prefix('\u{feff}').unwrap_or(&migration.text);
     let lines = text.split_inclusive('\n').enumerate();
     lines.filter(|(n, _)| !migration.dependency_lines.contains(n)).map(|(_, line)| line).collect()
@@ -141,13 +144,13 @@ mod tests {
             ("\u{feff}-- bustard: depends on y\r\na;\r\n-- bustard: required by z V1\r\nb;\r\n", &[0, 2]),
         ] {
             let asking = with(text, lines);
-            assert_eq!(body(&asking), body(&bare), "{text:?}");
+            assert_eq!(body_checksum(&asking), body_checksum(&bare), "{text:?}");
             assert_eq!(
                 likeness(&row("a;\nb;\n", Width::NEW), &asking, Width::NEW),
                 Likeness::OtherDependencies
             );
             assert_eq!(likeness(&row("a;\nc;\n", Width::NEW), &asking, Width::NEW), Likeness::Different);
         }
-        assert_ne!(body(&migration("a;\n")), body(&bare));
+        assert_ne!(body_checksum(&migration("a;\n")), body_checksum(&bare));
     }
 }

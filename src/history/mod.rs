@@ -1,5 +1,8 @@
-//! What has been done: refinery's history tables, the checksums by which a row and a
-//! file recognise each other, and what the database remembers of apps beside them.
+//! What has been applied: refinery's history tables, their checksums, and the records
+//! that Bustard keeps beside them.
+//!
+//! In: migrations, and rows from a session. Out: histories and records as data, and the
+//! statements that write them.
 
 mod app_records;
 pub(crate) mod app_rows;
@@ -12,13 +15,13 @@ mod rows;
 #[cfg(feature = "_engine")]
 mod store;
 
-/// Where histories are kept.
+/// The kind of history table in use.
 #[cfg(feature = "_engine")]
 pub(crate) const STORE: &dyn Store = &refinery::RefineryTable;
 
 pub use app_records::AppState;
 pub(crate) use app_records::{Installed, InstalledApp, Record};
-pub(crate) use checksum::{Likeness, body, checksum, likeness, text_checksum};
+pub(crate) use checksum::{Likeness, body_checksum, checksum, likeness, text_checksum};
 pub(crate) use repeatable_records::{Current, Installation, Recorded, RecordedRevert, Repeatables};
 #[cfg(feature = "_engine")]
 pub(crate) use store::{Opened, Store};

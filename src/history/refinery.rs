@@ -1,10 +1,12 @@
-//! Refinery's own history code, run inside Bustard's transaction: its traits on
-//! a newtype over the open transaction.
+//! Refinery's own history code, run inside Bustard's transaction: a newtype over the open
+//! transaction implements refinery's traits.
 //!
-//! From refinery come the query that reads the history, the statement that
-//! makes its table, the verification, the checksum and the statement that
-//! writes a row. What it would execute goes into Bustard's transaction; what it
-//! would read has been read under the lock with its own query.
+//! In: the open transaction and a migration. Out: the history table, changed.
+//!
+//! Refinery provides the query that reads the history, the statement that creates its
+//! table, the verification, the checksum, and the statement that inserts a row. Its
+//! statements are executed in Bustard's transaction. Its reads are answered with rows
+//! that were read under the lock with its own query.
 
 use refinery_core::traits::sync::{Migrate, Query, Transaction as RefineryTransaction, migrate};
 use refinery_core::{Migration, SchemaVersion, Target};
@@ -21,11 +23,11 @@ use crate::model::{Applied, History, LoadedMigration, MigrationId, Prefix, State
 struct Inside<'t> {
     transaction: &'t mut dyn Transaction,
     applied: Vec<Migration>,
-    /// What stopped a statement: refinery's error would wrap it beyond recovery.
+    /// The error of a statement. It is kept here because refinery's error type hides it.
     stopped: Option<Error>,
 }
 
-/// Tells refinery that a statement failed.
+/// The error that refinery gets for a failed statement.
 #[derive(Debug, thiserror::Error)]
 #[error("the statement failed")]
 struct Stopped;
@@ -35,7 +37,7 @@ impl<'t> Inside<'t> {
         Inside { transaction, applied, stopped: None }
     }
 
-    /// The database's error where there was one, refinery's own otherwise.
+    /// Returns the database's error if there was one, and refinery's otherwise.
     fn error(self, error: refinery_core::Error, message: String) -> Error {
         self.stopped.unwrap_or_else(|| Error::new(ErrorKind::Failed, message).caused_by(error))
     }
@@ -59,8 +61,8 @@ impl RefineryTransaction for Inside<'_> {
 }
 
 impl Query<Vec<Migration>> for Inside<'_> {
-    /// Answers the one query that refinery asks, [`applied_query`](crate::sql::applied_query), from what was
-    /// read with it when the transaction began.
+    /// Answers refinery's only query, [`applied_query`](crate::sql::applied_query), with the
+    /// rows that it returned when the transaction began.
     fn query(&mut self, _: &str) -> Result<Vec<Migration>, Stopped> {
         Ok(self.applied.clone())
     }
@@ -68,14 +70,14 @@ impl Query<Vec<Migration>> for Inside<'_> {
 
 impl Migrate for Inside<'_> {}
 
-/// Refinery's table, verified and written by refinery's own code wherever the width
+/// Refinery's table. Refinery's own code verifies and writes it if the version width
 /// allows.
 #[derive(Debug)]
 pub(crate) struct RefineryTable;
 
 impl Store for RefineryTable {
-    /// The plan has verified the history before: this is the same question put to the
-    /// code whose table it is.
+    /// The plan has already verified the history. This repeats the verification with the
+    /// code that owns the table.
     fn open(&self, transaction: &mut dyn Transaction, table: &str, opened: &Opened<'_>) -> Result<()> {
         let Opened { files, history, same, allow_divergent, allow_missing } = *opened;
         let unapplied = files.iter().map(unapplied).collect::<Result<Vec<_>>>()?;
@@ -105,7 +107,7 @@ impl Store for RefineryTable {
                 Err(error) => Err(inside.error(error, "refinery could not write the history row".to_owned())),
             };
         }
-        // Refinery is built for one width only; the row of the other has another checksum.
+        // Refinery is built for one width. A row of the other width has another checksum.
         let applied_on = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| {
             Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written")
                 .caused_by(error)
@@ -155,10 +157,11 @@ fn unapplied(migration: &LoadedMigration) -> Result<Migration> {
     })
 }
 
-/// The history as refinery would have read it, but for what it does not know: the
-/// other width's checksum, other line ends and other dependencies count as the
-/// file's own, and the highest `V` comes last, since refinery takes the last for
-/// the newest and would find every `V` below an applied `U` missing.
+/// Returns the history as refinery would have read it, with two differences. The checksum
+/// of the other width, of other line ends or of other dependencies is replaced by that of
+/// the file, because refinery does not know these forms. The highest `V` comes last,
+/// because refinery takes the last row for the newest, and would report every `V` below an
+/// applied `U` as missing.
 fn applied(
     files: &[LoadedMigration],
     unapplied: &[Migration],
@@ -183,7 +186,7 @@ fn applied(
 fn applied_on(row: &Applied) -> Result<OffsetDateTime> {
     OffsetDateTime::parse(&row.applied_on, &Rfc3339).map_err(|error| {
         let message = format!(
-            "the history says that migration {} was applied on {:?}, which is no date",
+            "the history says that migration {} was applied on {:?}, which is not a date",
             row.version, row.applied_on
         );
         Error::new(ErrorKind::Failed, message).caused_by(error)

@@ -1,5 +1,6 @@
-//! What the database remembers of repeatable migrations: the texts that have been
-//! installed, the current one and those before it.
+//! The records of repeatable migrations: the current text, and those that it replaced.
+//!
+//! In: rows of Bustard's own tables. Out: the same as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use crate::model::Which;
 /// The records of all repeatable migrations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Repeatables {
-    /// By app, and then by name.
+    /// The records by app, and then by name.
     records: BTreeMap<String, BTreeMap<String, Recorded>>,
     /// The role that owns Bustard's own functions, if this role may not replace them.
     pub owner: Option<String>,
@@ -16,7 +17,7 @@ pub(crate) struct Repeatables {
     pub read_only: bool,
 }
 
-/// The texts of one repeatable migration that have been installed.
+/// The installed texts of one repeatable migration: the current and former ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub current: Option<Current>,
@@ -31,11 +32,11 @@ pub(crate) struct Current {
     pub installed_at: String,
     /// For Bustard's own: the edition of the release that installed it.
     pub edition: Option<i32>,
-    /// For Bustard's own: whether the catalogue has something else now.
+    /// For Bustard's own: whether the definition in the catalogue has changed since.
     pub edited: bool,
 }
 
-/// An installation, to be written down.
+/// An installation that is recorded next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Installation {
     pub app: String,
@@ -44,9 +45,9 @@ pub(crate) struct Installation {
     /// For Bustard's own only.
     pub edition: Option<i32>,
     pub depends_on: Vec<(String, Which)>,
-    /// What drops what it made, as the text of a migration file.
+    /// What drops the objects that it created, as the text of a migration file.
     pub revert: String,
-    /// Why that text alone does not.
+    /// Why that text alone does not drop them.
     pub irreversible: Option<String>,
 }
 
@@ -61,7 +62,7 @@ pub(crate) struct RecordedRevert {
     pub irreversible: Option<String>,
 }
 
-/// Dependencies as they are written down: `forum:1`, `forum:R__names`, `forum`.
+/// Formats dependencies for the database: `forum:1`, `forum:R__names`, `forum`.
 pub(super) fn list(dependencies: &[(String, Which)]) -> String {
     let one = |(app, which): &(String, Which)| match which.suffix().trim_start() {
         "" => app.clone(),
@@ -70,7 +71,7 @@ pub(super) fn list(dependencies: &[(String, Which)]) -> String {
     dependencies.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads them again.
+/// Parses formatted dependencies.
 pub(super) fn parse_list(text: &str) -> Option<Vec<(String, Which)>> {
     let one = |word: &str| match word.split_once(':') {
         Some((app, which)) => Some((app.to_owned(), Which::parse(which)?)),
@@ -80,12 +81,12 @@ pub(super) fn parse_list(text: &str) -> Option<Vec<(String, Which)>> {
 }
 
 impl Repeatables {
-    /// The record of a repeatable migration, if it was ever installed.
+    /// Returns the record of a repeatable migration, if it was ever installed.
     pub(crate) fn find(&self, app: &str, name: &str) -> Option<&Recorded> {
         self.records.get(app)?.get(name)
     }
 
-    /// The first repeatable migration whose installed text is not the one in `other`.
+    /// Returns the first repeatable migration whose installed text differs in `other`.
     pub(crate) fn different_from<'r>(&'r self, other: &'r Repeatables) -> Option<(&'r str, &'r str)> {
         let named = |all: &'r Repeatables| {
             all.records.iter().flat_map(|(app, of)| of.keys().map(move |name| (app.as_str(), name.as_str())))
@@ -98,24 +99,24 @@ impl Repeatables {
         all.find(|(app, name)| text(self, app, name) != text(other, app, name))
     }
 
-    /// How many of an app's repeatable migrations are installed.
+    /// Counts the installed repeatable migrations of an app.
     pub(crate) fn installed_of(&self, app: &str) -> usize {
         let of_app = self.records.get(app).into_iter().flat_map(BTreeMap::values);
         of_app.filter(|recorded| recorded.current.is_some()).count()
     }
 
-    /// The highest edition of Bustard's own functions that is installed.
+    /// Returns the highest installed edition of Bustard's own functions.
     pub(crate) fn edition(&self) -> Option<i32> {
         let all = self.records.values().flat_map(BTreeMap::values);
         all.filter_map(|recorded| recorded.current.as_ref()?.edition).max()
     }
 
-    /// Takes a text in that is installed.
+    /// Adds an installed text.
     pub(crate) fn installed(&mut self, app: String, name: String, current: Current) {
         self.entry(app, name).current = Some(current);
     }
 
-    /// Takes a text in that was replaced.
+    /// Adds a text that was replaced.
     pub(crate) fn replaced(&mut self, app: String, name: String, checksum: String) {
         self.entry(app, name).former.insert(checksum);
     }

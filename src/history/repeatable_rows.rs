@@ -1,7 +1,6 @@
-//! The records of repeatable migrations.
+//! The statements for the records of repeatable migrations.
 //!
-//! In: what was installed. Out: the statements that write it down, and what the answer
-//! to the dialect's query says.
+//! In: an installation, or rows. Out: the statements that record it, or the records.
 
 use sea_query::{Order, Query, SimpleExpr, Value};
 
@@ -17,7 +16,8 @@ fn table(dialect: &'static dyn Dialect) -> (&'static str, String) {
     dialect.own_table("repeatable")
 }
 
-/// One row of the answer to the query for apps and repeatable migrations. `false` where it is about something else.
+/// Parses one row of the answer to the query for apps and repeatable migrations. Returns
+/// `false` if the row is about something else.
 pub(super) fn read(repeatables: &mut Repeatables, row: &Row) -> Result<bool> {
     let [Some(kind), app, name, checksum, current, installed_at, edition, differs] = row.as_slice() else {
         return Err(strange());
@@ -45,8 +45,8 @@ pub(super) fn read(repeatables: &mut Repeatables, row: &Row) -> Result<bool> {
     Ok(true)
 }
 
-/// Writes an installation down. Runs after the migration's own statements, because it
-/// reads from the catalogue what they made of Bustard's own functions.
+/// Records an installation. It runs after the migration's own statements, because it reads
+/// the definitions of Bustard's own functions from the catalogue.
 pub(crate) fn record(dialect: &'static dyn Dialect, installation: &Installation) -> [Statement; 2] {
     let Installation { app, name, checksum, edition, depends_on, revert, irreversible } = installation;
     let (app, name) = (app.as_str(), name.as_str());
@@ -98,8 +98,8 @@ pub(super) fn forget_app(dialect: &'static dyn Dialect, app: &str) -> Statement 
     Statement::generated(dialect.write(sql::Query::Delete(&delete)), None)
 }
 
-/// Asks for what drops the objects of these apps' repeatable migrations, for apps whose
-/// files are gone.
+/// Returns the query for what drops the objects of these apps' repeatable migrations. It
+/// serves apps whose files are gone.
 pub(crate) fn reverts_query(dialect: &'static dyn Dialect, apps: &[&str]) -> String {
     let mut query = Query::select();
     query.columns(["app", "name", "checksum", "depends_on", "revert", "irreversible"]).from(table(dialect));
@@ -109,7 +109,7 @@ pub(crate) fn reverts_query(dialect: &'static dyn Dialect, apps: &[&str]) -> Str
     dialect.write(sql::Query::Select(&query))
 }
 
-/// The answer to [`reverts_query`].
+/// Parses the answer to [`reverts_query`].
 pub(crate) fn reverts(rows: Vec<Row>) -> Result<Vec<RecordedRevert>> {
     let one = |row: Row| {
         let [app, name, checksum, depends_on, revert, irreversible] = <[_; 6]>::try_from(row).ok()?;
@@ -119,9 +119,9 @@ pub(crate) fn reverts(rows: Vec<Row>) -> Result<Vec<RecordedRevert>> {
     rows.into_iter().map(|row| one(row).ok_or_else(strange)).collect()
 }
 
-/// Makes the owner of the registry's tables the owner of all that is in its schema: a
-/// function that another role has created runs with that role's rights otherwise. Runs
-/// after Bustard's own repeatable migrations.
+/// Gives all objects in the registry's schema to the owner of its tables. Otherwise a
+/// function that another role has created runs with that role's rights. It runs after
+/// Bustard's own repeatable migrations.
 pub(crate) fn settle_owner(dialect: &'static dyn Dialect) -> Option<Statement> {
     dialect.records().settle_owner().map(|sql| Statement::generated(sql, None))
 }

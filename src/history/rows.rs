@@ -1,4 +1,6 @@
-//! What all rows beside the histories have in common.
+//! Helpers for the rows of Bustard's own tables.
+//!
+//! In: columns and values. Out: SQL conditions, and the error for a malformed row.
 
 use sea_query::{SimpleExpr, Value};
 
@@ -6,11 +8,11 @@ use crate::error::{Error, ErrorKind};
 use crate::sql::Dialect;
 
 pub(super) fn strange() -> Error {
-    Error::new(ErrorKind::Failed, "Bustard's own tables hold a row that no Bustard has written")
+    Error::new(ErrorKind::Failed, "Bustard's own tables contain a row that Bustard has not written")
         .help("only Bustard writes to its own tables: find out what else does")
 }
 
-/// Whether a column has one of these values.
+/// Returns the condition that a column has one of these values.
 pub(super) fn among<V: Into<Value> + Clone>(
     dialect: &'static dyn Dialect,
     column: &'static str,

@@ -1,8 +1,8 @@
-//! The port of a history: a table that says which migrations of an app are applied.
+//! The port of a history: a table that lists the applied migrations of an app.
 //!
-//! In: the open transaction and the table. Out: its rows changed. Where the tables are
-//! and what is in them, a session reads for all apps at once, without a lock and under
-//! it, see [`Session::read_with`](crate::engine::Session::read_with).
+//! In: the open transaction and the table. Out: its rows, changed. Reading is not part of
+//! the port: a session reads the histories of all apps at once, see
+//! [`Session::read_with`](crate::engine::Session::read_with).
 
 use std::fmt;
 
@@ -10,23 +10,22 @@ use crate::engine::Transaction;
 use crate::error::Result;
 use crate::model::{History, LoadedMigration, MigrationId, Width};
 
-/// What a history is told before its first row in a transaction.
+/// What a history requires before its first row in a transaction.
 pub(crate) struct Opened<'h> {
     pub files: &'h [LoadedMigration],
     pub history: &'h History,
-    /// Whether the file with this number is the one that was applied.
+    /// Whether the text of the file with this number is the applied one.
     pub same: &'h dyn Fn(usize) -> bool,
     pub allow_divergent: bool,
     pub allow_missing: bool,
 }
 
-/// A kind of history table. `table` is its place, quoted for SQL.
+/// A kind of history table. `table` is its name, quoted for SQL.
 pub(crate) trait Store: fmt::Debug + Sync {
-    /// Makes the table where it does not exist, and verifies the history against the
-    /// files.
+    /// Creates the table if it does not exist, and verifies the history against the files.
     fn open(&self, transaction: &mut dyn Transaction, table: &str, opened: &Opened<'_>) -> Result<()>;
 
-    /// Writes the row of a migration.
+    /// Inserts the row of a migration.
     fn insert(
         &self,
         transaction: &mut dyn Transaction,

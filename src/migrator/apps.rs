@@ -1,4 +1,6 @@
-//! How all apps stand, those too whose files are gone.
+//! The state of every app, including apps whose files no longer exist.
+//!
+//! In: the sources and a session. Out: one `AppStatus` for each app.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +49,7 @@ pub(super) fn list(sources: &Sources, session: &mut dyn Session) -> Result<Vec<A
     let gone = |app: &&InstalledApp| sources.apps.iter().all(|loaded| loaded.label != app.label);
     let tables: Vec<HistoryTable> =
         seen.installed.apps.values().filter(gone).filter_map(InstalledApp::table).collect();
-    // A guest may not be allowed to read them all.
+    // A guest may lack the right to read some of them, so each is read on its own.
     let at_once = if seen.installed.guest { 1 } else { tables.len().max(1) };
     for tables in tables.chunks(at_once) {
         match session.read(tables) {

@@ -1,6 +1,7 @@
-//! The asynchronous form of a run, for applications on Tokio: the run itself is
-//! the synchronous one, on a thread for what blocks; the future waits for it, and
-//! cancels it if nobody waits any more.
+//! The asynchronous form of a run, for applications on Tokio.
+//!
+//! In: a migrator and a `Database`. Out: a future of the report. The run itself is the
+//! synchronous one, on a thread for blocking work. Dropping the future cancels it.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
@@ -13,12 +14,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 
 impl Migrator {
-    /// [`run`](Migrator::run) without blocking the thread, in a runtime of either
-    /// flavour.
+    /// Runs like [`run`](Migrator::run), without blocking the thread. The runtime may have
+    /// one thread or several.
     ///
-    /// Dropping the future cancels the run: the statement that is running is
-    /// ended and its transaction rolled back, as soon as the database has
-    /// noticed. What had committed stays, and the next run goes on from there.
+    /// Dropping the future cancels the run: the database ends the current statement and
+    /// rolls its transaction back. Earlier commits stay, and the next run continues from
+    /// there.
     ///
     /// ```
     /// use bustard::{App, Database, Migration, Migrator};
@@ -71,10 +72,10 @@ impl Drop for CancelOnDrop {
             return;
         };
         let canceller = self.canceller.clone();
-        // Cancelling may wait for a server, which the thread that drops a future
-        // must not.
+        // Cancelling may wait for a server, and the thread that drops a future must not
+        // block.
         let spawned = thread::Builder::new().name("bustard-cancel".to_owned()).spawn(move || {
-            // What comes between two statements stops neither: ask again.
+            // A request that arrives between two statements has no effect, so repeat it.
             const PAUSE: Duration = Duration::from_millis(200);
             loop {
                 canceller.cancel();

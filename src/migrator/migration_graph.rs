@@ -1,5 +1,7 @@
-//! Which migration comes before which, as plain data: from it the command makes
-//! text, pictures and JSON.
+//! The migrations and their dependencies as plain data.
+//!
+//! In: the sources. Out: a `MigrationGraph`, which the command shows as text, a diagram
+//! or JSON.
 
 use std::collections::HashMap;
 
@@ -7,18 +9,18 @@ use crate::diagnostic::Place;
 use crate::graph::{DependencyKind, Graph, Node};
 use crate::model::{BUSTARD, LoadedApp, MigrationId};
 
-/// The migrations of all apps and how they depend on one another.
+/// The migrations of all apps and the dependencies between them.
 ///
-/// What nobody has to say is left out: that the versions of an app follow each
-/// other, and that Bustard's own tables come first.
+/// It contains declared dependencies only. It leaves out that the versions of an app
+/// follow each other, and that Bustard's own tables come first.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct MigrationGraph {
-    /// The labels of the apps, sorted; those without migrations as well.
+    /// The labels of the apps, sorted, including apps without migrations.
     pub apps: Vec<String>,
-    /// Every migration, in the order in which an empty database gets them.
+    /// Every migration, in the order in which an empty database would get them.
     pub migrations: Vec<GraphMigration>,
-    /// What was asked for, in the order of the migrations that come later.
+    /// The declared dependencies, in the order of the dependent migrations.
     pub edges: Vec<GraphEdge>,
 }
 
@@ -30,25 +32,25 @@ pub struct GraphMigration {
     pub app: String,
     /// The migration.
     pub migration: MigrationId,
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub file: Option<Place>,
 }
 
-/// One migration that comes after another, since one of the two says so.
+/// A dependency between two migrations, declared by one of them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GraphEdge {
-    /// The label of the later one's app.
+    /// The label of the dependent migration's app.
     pub app: String,
-    /// The later one.
+    /// The dependent migration, which comes later.
     pub migration: MigrationId,
-    /// The label of the earlier one's app.
+    /// The label of the dependency's app.
     pub needs_app: String,
-    /// The earlier one.
+    /// The dependency, which comes earlier.
     pub needs: MigrationId,
-    /// Which of the two asked, and how.
+    /// Which of the two declares it, and how.
     pub asked: DependencyKind,
-    /// Where it asked: in a file, or in the code of which migration.
+    /// Where it is declared: in a file, or in the code of a migration.
     pub place: Option<Place>,
 }
 

@@ -1,8 +1,10 @@
-//! The migrator: from apps and a connection to a database that is up to date.
+//! The migrator, which brings databases up to date.
 //!
-//! [`Migrator`] is built once and then asked to `run`, `plan`, `revert`, `repair`,
-//! `uninstall`, or for the `status`. Every verb loads the sources, observes the
-//! database and makes a plan before it changes anything; `run::execute` executes it.
+//! In: apps, options and a connection. Out: a database that is up to date, and a report.
+//!
+//! A [`Migrator`] is built once. Its verbs are `run`, `plan`, `revert`, `repair`,
+//! `uninstall` and `status`. Every verb loads the sources, reads the state of the database
+//! and makes a plan before it changes anything. `run::execute` executes the plan.
 
 mod apps;
 #[cfg(feature = "tokio")]
@@ -79,12 +81,12 @@ impl fmt::Debug for Migrator {
 }
 
 impl Migrator {
-    /// A migrator without apps.
+    /// Returns a migrator without apps.
     pub fn new() -> Self {
         Migrator::default()
     }
 
-    /// Adds an app. The order of apps does not matter: their dependencies do.
+    /// Adds an app. The order of the calls does not matter; dependencies decide.
     pub fn app(mut self, app: App) -> Self {
         self.apps.push(app);
         self
@@ -96,43 +98,43 @@ impl Migrator {
         self
     }
 
-    /// The apps that were added, in that order.
+    /// Returns the apps in the order in which they were added.
     pub fn configured(&self) -> &[App] {
         &self.apps
     }
 
-    /// One transaction for each migration (the default), or one for the run.
+    /// Uses one transaction for each migration (the default), or one for the whole run.
     pub fn transaction(mut self, mode: TransactionMode) -> Self {
         self.transaction = mode;
         self
     }
 
-    /// How long to wait for another run to end; 15 minutes unless said.
+    /// Sets how long to wait for another run to end. The default is 15 minutes.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
         self
     }
 
-    /// Goes no further than this migration: it and what it needs are applied.
+    /// Applies this migration and its dependencies, and no others.
     pub fn target(mut self, app: impl Into<String>, version: i64) -> Self {
         self.target = Some((app.into(), version));
         self
     }
 
-    /// Writes history and carries out cache operations, but runs no SQL and no
-    /// functions: for databases that are already as the migrations would make them.
+    /// Writes history and runs cache operations, but runs no SQL and no functions. Use it
+    /// for databases that already have the schema of the migrations.
     pub fn fake(mut self, fake: bool) -> Self {
         self.fake = fake;
         self
     }
 
-    /// Goes on although an applied migration has no file.
+    /// Continues if an applied migration has no file.
     pub fn allow_missing(mut self, allow: bool) -> Self {
         self.allow.missing = allow;
         self
     }
 
-    /// Goes on although an applied migration differs from its file.
+    /// Continues if an applied migration differs from its file.
     pub fn allow_divergent(mut self, allow: bool) -> Self {
         self.allow.divergent = allow;
         self
@@ -144,28 +146,28 @@ impl Migrator {
         self
     }
 
-    /// Installs texts of repeatable migrations that were replaced by newer ones. Without
-    /// it they are an error, because an older release is at work.
+    /// Installs texts of repeatable migrations that newer ones have replaced. By default
+    /// they are an error, because they come from an older release.
     pub fn repeat(mut self, repeat: bool) -> Self {
         self.allow.repeat = repeat;
         self
     }
 
-    /// On PostgreSQL: the roles that may read and invalidate caches, instead of
-    /// everybody. Every run sees to it that it is so.
+    /// Limits reading and invalidating caches to these roles (PostgreSQL). Every run
+    /// grants and revokes the rights accordingly.
     pub fn grant(mut self, roles: Vec<String>) -> Self {
         self.grant = Some(roles);
         self
     }
 
-    /// Calls back with what happens, for progress bars and logs: each listener
-    /// that was given, in that order.
+    /// Adds a listener for the events of a run, for progress bars and logs. Listeners are
+    /// called in the order in which they were added.
     pub fn on_event(self, listener: impl FnMut(&Event) + Send + 'static) -> Self {
         self.listeners.add(listener);
         self
     }
 
-    /// Reads and checks the sources for an engine, without any connection.
+    /// Reads and checks the sources for an engine, without a connection.
     ///
     /// # Errors
     ///
@@ -191,8 +193,7 @@ impl Migrator {
         Ok(Sources { apps, graph, tables, warnings, memory: Memory::default() })
     }
 
-    /// Which migrations there are, and which of them asked to come before or after
-    /// which, without any connection.
+    /// Returns the migrations and their declared dependencies, without a connection.
     ///
     /// ```
     /// use bustard::{App, Engine, Migration, Migrator};

@@ -1,4 +1,6 @@
-//! How things stand: files and history side by side, and the registry.
+//! The state of the database: files and history side by side, and the registry.
+//!
+//! In: the facts and a session. Out: a `Status`.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +10,14 @@ use crate::error::Result;
 use crate::history::AppState;
 use crate::model::{MigrationId, Prefix};
 use crate::plan::{Facts, State};
-use crate::registry::{self, UntrackedTable};
+use crate::registry::{self, MissingTrigger};
 use crate::report::{MigrationStatus, Status, UnregisteredCache};
 use crate::run::caches;
 
 pub(super) fn status(
     facts: &Facts<'_>,
     session: &mut dyn Session,
-    missing_triggers: Vec<UntrackedTable>,
+    missing_triggers: Vec<MissingTrigger>,
     warnings: Vec<Diagnostic>,
 ) -> Result<Status> {
     let mut migrations = Vec::new();
@@ -49,7 +51,7 @@ pub(super) fn status(
     Ok(Status { migrations, unregistered, disabled, kept, missing_triggers, warnings })
 }
 
-/// Caches that applied migrations leave registered, and which are not.
+/// Returns caches that applied migrations leave registered, and that are not registered.
 fn unregistered(facts: &Facts<'_>, session: &mut dyn Session) -> Result<Vec<UnregisteredCache>> {
     let mut expected = caches::left_registered(facts);
     expected.retain(|_, node| !facts.is_kept(node.0));

@@ -1,8 +1,10 @@
-//! Uninstalling apps: what it would do, and doing it, in one transaction.
+//! Uninstalling apps: the plan and its execution, in one transaction.
 //!
-//! What is reverted comes from the histories and the records in the database, see
-//! [`removal`](crate::run::removal); the sources of an app are asked only where they
-//! are sound.
+//! In: the label of an app, and a connection. Out: an `UninstallPlan`, or the report.
+//!
+//! The histories and the records in the database say what is reverted, see
+//! [`removal`](crate::run::removal). The sources of an app are used only if they are
+//! valid.
 
 use std::collections::BTreeMap;
 
@@ -21,23 +23,23 @@ use crate::run::{OnChange, Options, Run, caches, changed, describe};
 use crate::source;
 use crate::sql::{Dialect, Effects};
 
-/// What is known before anything is changed.
+/// Everything that is read and planned before a change.
 struct Prepared {
     known: Known,
     histories: Vec<History>,
-    /// The app records as a transaction reads them.
+    /// The app records as the transaction will read them.
     installed: Installed,
     removal: Removal,
     /// The tables that are dropped.
     tables: Vec<Table>,
-    /// What was asked that the plan depends on.
+    /// The queries, with their answers, on which the plan depends.
     questions: Vec<Question>,
     plan: UninstallPlan,
 }
 
 impl Migrator {
-    /// What [`uninstall`](Migrator::uninstall) would do; touches nothing. What stands
-    /// in its way is part of the plan.
+    /// Plans what [`uninstall`](Migrator::uninstall) would do. Changes nothing. If the
+    /// uninstall would be refused, the plan lists the reasons as obstacles.
     ///
     /// ```
     /// use bustard::{App, Migration, Migrator, Uninstall};
@@ -49,7 +51,7 @@ impl Migrator {
     ///     .down(Migration::new().sql("DROP TABLE ban"));
     /// Migrator::new().app(App::new("bans").migration("V1__bans", create)).run(&mut connection)?;
     ///
-    /// // The plugin is gone; what undoes it is recorded in the database.
+    /// // The plugin's code is gone, but the database has recorded how to revert it.
     /// let migrator = Migrator::new();
     /// let plan = migrator.plan_uninstall(&mut connection, &Uninstall::new("bans"))?;
     /// assert_eq!((plan.tables[0].table.as_str(), plan.tables[0].rows), ("ban", 0));
@@ -80,14 +82,14 @@ impl Migrator {
     }
 
     /// Executes a plan as it was shown: reverts the migrations of its apps, unregisters
-    /// their caches, and forgets them, in one transaction that ends by invalidating every
-    /// cache. With the data kept, only the caches are unregistered.
+    /// their caches, and deletes their records, in one transaction. Its last statement
+    /// invalidates every cache. With kept data, it only unregisters the caches.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if something stands in its way,
-    /// or the database has changed since the plan was made; otherwise as for
-    /// [`run`](Migrator::run). Nothing is changed then.
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if the plan has obstacles, or the
+    /// database has changed since the plan was made. Otherwise as for
+    /// [`run`](Migrator::run). After an error, nothing has changed.
     pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
         let code = self.code(connection.dialect(), &plan.what)?;
         let functions = code.iter().any(has_functions);
@@ -100,7 +102,7 @@ impl Migrator {
         let mut run = Run::new(options, sources, &facts);
         let executed = run.execute(&mut *session, found.run_plan(), OnChange::Refuse);
         if let Err(error) = executed {
-            // Names what another session has changed, as the plan would show it.
+            // Name the change by another session in the terms of the plan.
             return match run.is_outdated() {
                 true => Err(self.prepare_as_shown(&code, &mut *session, plan).err().unwrap_or(error)),
                 false => Err(error),
@@ -111,7 +113,7 @@ impl Migrator {
         Ok(report)
     }
 
-    /// Prepares again what a plan shows, or refuses because something else would be done.
+    /// Prepares the plan again, and refuses it if it now differs from the shown one.
     fn prepare_as_shown(
         &self,
         code: &[LoadedApp],
@@ -124,7 +126,7 @@ impl Migrator {
                 Err(error) if error.kind() == ErrorKind::Usage => {
                     return Err(changed(&format!("{} is not installed any more", shown.what.app)));
                 }
-                // A history that was dropped while this read it.
+                // The history was dropped while it was read.
                 Err(error) if error.kind() == ErrorKind::Database && !doubted => {
                     doubted = true;
                     continue;
@@ -133,15 +135,15 @@ impl Migrator {
             };
             match difference(shown, &found.plan) {
                 None => return Ok(found),
-                // It was read in several statements, and another run may have committed
-                // between two of them: a second look says what has become of the app.
+                // Several statements have read it, and another run may have committed
+                // between two of them. Reading again shows the new state of the app.
                 Some(_) if !doubted => doubted = true,
                 Some(what) => return Err(changed(&what)),
             }
         }
     }
 
-    /// The apps whose sources are sound, Bustard's own first.
+    /// Loads the apps whose sources are valid, Bustard's own first.
     fn code(&self, dialect: &'static dyn Dialect, what: &Uninstall) -> Result<Vec<LoadedApp>> {
         if what.app == BUSTARD {
             return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
@@ -158,7 +160,7 @@ impl Migrator {
         Ok(apps.into_iter().enumerate().filter(sound).map(|(_, app)| app).collect())
     }
 
-    /// Looks at everything.
+    /// Reads everything that the plan requires, and makes the plan.
     fn find(&self, code: &[LoadedApp], session: &mut dyn Session, what: &Uninstall) -> Result<Prepared> {
         let dialect = session.dialect();
         let here = code.iter().filter(|app| [BUSTARD, &what.app].contains(&app.label.as_str()));
@@ -186,7 +188,7 @@ impl Migrator {
         for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
             tables.push(app.table().ok_or_else(|| {
                 let message = format!(
-                    "{}, where the history of {} should be, is no table's name",
+                    "{}, where the history of {} should be, is not the name of a table",
                     app.history, app.label
                 );
                 Error::new(ErrorKind::Failed, message)
@@ -227,7 +229,8 @@ impl Migrator {
         Ok(Prepared { known, histories, installed, removal, tables, questions, plan })
     }
 
-    /// `here` is where the history would be of the app that is configured, if one is.
+    /// Checks that the app is installed. `here` is the history table of the configured app,
+    /// and empty if none is configured.
     fn check_installed(&self, known: &Known, app: &str, here: &str) -> Result<()> {
         match known.installed.apps.get(app) {
             Some(installed) if here.is_empty() || here == installed.history => return Ok(()),
@@ -236,7 +239,7 @@ impl Migrator {
                     "the app {app} that is installed keeps its history in {}, and the one that is configured in {here}",
                     installed.history
                 );
-                let help = "is it another host's? to uninstall it, configure that history, or no such app";
+                let help = "another host may use it; to uninstall it, configure that history, or remove the app from the configuration";
                 return Err(Error::usage(message).help(help));
             }
             None => {}
@@ -267,10 +270,10 @@ impl Migrator {
         let configured =
             removal.leaving.iter().filter(|label| self.apps.iter().any(|app| app.label == **label));
         let warnings = configured.map(|label| {
-            let then = if what.keep_data { "brings it back" } else { "installs it again" };
+            let then = if what.keep_data { "restores it" } else { "installs it again" };
             let message = format!("the app {label} is still configured: the next run {then}");
             Diagnostic::new(Code::AppStillConfigured, message)
-                .help("take it out of the configuration, or of the host, before that")
+                .help("first remove it from the configuration, or from the host")
         });
         UninstallPlan {
             what: what.clone(),
@@ -285,7 +288,7 @@ impl Migrator {
     }
 }
 
-/// What to do after a failed step.
+/// Returns the advice after a failed step.
 fn after_failure() -> Advice {
     Advice::text(
         "nothing is uninstalled; correct what the reverting statements meet in the database and uninstall again, or ",
@@ -294,7 +297,7 @@ fn after_failure() -> Advice {
     .and(" leaves the app's tables where they are")
 }
 
-/// Asks the session, and remembers question and answer.
+/// Queries the session, and keeps the query with its answer.
 fn asking<'a>(
     session: &'a mut dyn Session,
     questions: &'a mut Vec<Question>,
@@ -307,7 +310,7 @@ fn asking<'a>(
 }
 
 impl Prepared {
-    /// The plan as it is executed, in one transaction.
+    /// Builds the plan that is executed, in one transaction.
     fn run_plan(&self) -> RunPlan {
         let Removal { leaving, order, .. } = &self.removal;
         let keep_data = self.plan.what.keep_data;
@@ -331,8 +334,8 @@ impl Prepared {
     }
 }
 
-/// Asks what is known beside the histories. An app that refinery has migrated may have
-/// no row yet.
+/// Reads the records beside the histories. An app that refinery has migrated may have
+/// none yet.
 fn known(dialect: &'static dyn Dialect, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
     let mut installed = app_rows::installed(ask(&app_rows::query(dialect))?, |_| "")?;
     if installed.guest {
@@ -349,7 +352,7 @@ fn known(dialect: &'static dyn Dialect, ask: Ask<'_>, unrecorded: Option<&Instal
     Ok(Known { installed, records, repeatables, owners, former })
 }
 
-/// All registered caches with their owners.
+/// Reads all registered caches with their owners.
 fn owners(dialect: &'static dyn Dialect, ask: Ask<'_>) -> Result<BTreeMap<String, Option<String>>> {
     Ok(caches::owners_of(ask(registry::owned_query(dialect))?))
 }
@@ -362,8 +365,8 @@ fn foreign_key(reference: &Reference, dialect: &'static dyn Dialect) -> ForeignK
     }
 }
 
-/// About an app that is not configured here, and that another host may have installed
-/// with another search path: names without a schema would mean other tables.
+/// Warns about an app that is not configured here. Another host may have installed it with
+/// another search path, and then names without a schema mean other tables.
 fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Result<Option<Diagnostic>> {
     let unchecked = session.history_table(&what.app).is_empty() && !what.keep_data;
     let installed = known.installed.apps.get(&what.app);
@@ -384,7 +387,8 @@ pub(crate) fn off_search_path(label: &str, history: &str) -> Diagnostic {
     )
 }
 
-/// About a migration that stays although one that goes asked to be before it.
+/// Warns about a migration that stays, while one that declared to come before it is
+/// reverted.
 fn after((asking, staying): (&Record, (&str, i64))) -> Diagnostic {
     let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);
     let message = format!("{other}:V{later} stays: only {app}:V{version} declares that it comes before it");
@@ -398,7 +402,7 @@ fn left_behind(kind: &str, name: &str, table: &str) -> Diagnostic {
         .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
 }
 
-/// In what a plan differs from the one that was shown.
+/// Describes how a plan differs from the one that was shown.
 fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
     let name = |step: &PlannedStep| format!("{}:{}", step.app, step.migration);
     let names = |plan: &UninstallPlan| plan.steps.iter().map(name).collect::<Vec<_>>();
@@ -417,7 +421,7 @@ fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
     }
     let (before_loss, after_loss) = (loss(shown), loss(now));
     if let Some(new) = after_loss.iter().find(|what| !before_loss.contains(what)) {
-        return Some(format!("the {new} would go now as well"));
+        return Some(format!("the {new} would now be removed too"));
     }
     let same = shown.apps == now.apps
         && before == after
@@ -425,12 +429,12 @@ fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
         && shown.dependants == now.dependants
         && shown.foreign_keys == now.foreign_keys;
     if !same {
-        return Some("other apps or tables are concerned".to_owned());
+        return Some("other apps or tables are affected".to_owned());
     }
     shown.basis.difference_from(&now.basis)
 }
 
-/// What a plan takes away.
+/// Lists what a plan drops.
 fn loss(plan: &UninstallPlan) -> Vec<String> {
     let tables = plan.tables.iter().map(|dropped| format!("table {}", dropped.table));
     let caches = plan.caches.iter().map(|cache| format!("cache {cache}"));

@@ -1,4 +1,6 @@
-//! The verbs: each observes, plans and executes.
+//! The verbs of the migrator: each reads the state, plans and executes.
+//!
+//! In: a connection. Out: a report, a plan or the state.
 
 use super::Migrator;
 use crate::diagnostic::{Action, Advice};
@@ -13,55 +15,55 @@ use crate::run::{OnChange, Run, changed, describe};
 use crate::sql::Dialect;
 
 impl Migrator {
-    /// Applies what is pending.
+    /// Applies pending migrations.
     ///
-    /// Each transaction takes the migration lock, compares what the plan was made from
-    /// with what is there, applies, writes history, invalidates every cache and commits.
-    /// Where another run has changed something, the plan is made again. With nothing
-    /// pending, nothing is locked or written, unless triggers of caches are missing: they
-    /// are restored.
+    /// Each transaction takes the migration lock, compares the state with the one that the
+    /// plan was made from, applies, writes history, invalidates every cache and commits. If
+    /// another run has changed the state, the plan is made again. If nothing is pending, the
+    /// run takes no lock and writes nothing, except that it restores missing triggers.
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind). Nothing of the failed transaction
-    /// remains; [`Error::applied`](crate::Error::applied) lists what had committed before.
+    /// See [`ErrorKind`](crate::ErrorKind). The failed transaction is rolled back.
+    /// [`Error::applied`](crate::Error::applied) lists what had committed before it.
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
         let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
         self.run_on(&sources, &mut *session)
     }
 
-    /// What [`run`](Migrator::run) would do; touches nothing.
+    /// Plans what [`run`](Migrator::run) would do. Changes nothing.
     ///
     /// # Errors
     ///
-    /// As for `run`, as far as they can be seen beforehand.
+    /// The errors of `run` that can be found in advance.
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let (observed, plan) = preflight::plan(sources, session, |facts| self.choose_run(facts))?;
             let missing = observed.repairable();
             Ok(self.shown(sources, session.dialect(), &observed, &plan, Verb::Migrate, missing))
         })
     }
 
-    /// Reverts migrations, those first that no other depends on.
+    /// Reverts migrations. Each is reverted before its dependencies.
     ///
     /// # Errors
     ///
-    /// As for [`run`](Migrator::run); and before anything is reverted, if one of the
-    /// migrations cannot be, or if another session changes the database in between.
+    /// As for [`run`](Migrator::run). Also if one of the migrations cannot be reverted, or
+    /// another session changes the database after the plan was made; then nothing has been
+    /// reverted.
     pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
         let dialect = connection.dialect();
         self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), None)
     }
 
-    /// What [`revert`](Migrator::revert) would do; touches nothing.
+    /// Plans what [`revert`](Migrator::revert) would do. Changes nothing.
     ///
     /// # Errors
     ///
-    /// As for `revert`, as far as they can be seen beforehand.
+    /// The errors of `revert` that can be found in advance.
     pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
             facts.check(self.allow)?;
@@ -71,8 +73,8 @@ impl Migrator {
         })
     }
 
-    /// Accepts an applied migration's file as it is now: replaces the checksum
-    /// and the name in the history, and invalidates every cache.
+    /// Accepts the current file of an applied migration: replaces the checksum and the name
+    /// in the history, and invalidates every cache.
     ///
     /// # Errors
     ///
@@ -82,13 +84,13 @@ impl Migrator {
         self.change(connection, |facts, _| choose_repair(facts, app, version), None)
     }
 
-    /// What [`repair`](Migrator::repair) would do; touches nothing.
+    /// Plans what [`repair`](Migrator::repair) would do. Changes nothing.
     ///
     /// # Errors
     ///
     /// As for `repair`.
     pub fn plan_repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Plan> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
             let plan = choose_repair(&facts, app, version)?;
@@ -100,8 +102,8 @@ impl Migrator {
     /// Executes a plan as it was shown: one of [`plan`](Migrator::plan),
     /// [`plan_revert`](Migrator::plan_revert) or [`plan_repair`](Migrator::plan_repair).
     ///
-    /// A plan to migrate is made again where another session has changed the database
-    /// since; a plan to revert or to repair is refused then, and the error names the change.
+    /// If another session has changed the database since, a plan to migrate is made again. A
+    /// plan to revert or to repair is refused, and the error names the change.
     ///
     /// ```
     /// use bustard::{App, Migration, Migrator, Revert};
@@ -120,7 +122,7 @@ impl Migrator {
     /// # Errors
     ///
     /// As for [`run`](Migrator::run), and [`ErrorKind::Failed`](crate::ErrorKind::Failed)
-    /// for a plan that is refused. Nothing is changed then.
+    /// for a refused plan. A refused plan changes nothing.
     pub fn execute(&self, connection: &mut impl Connection, plan: &Plan) -> Result<Report> {
         match &plan.planned {
             None => Err(Error::usage("the plan was not made by a migrator")),
@@ -135,14 +137,14 @@ impl Migrator {
         }
     }
 
-    /// The state of every migration and every cache; touches nothing.
+    /// Reports the state of every migration and every cache. Changes nothing.
     ///
     /// # Errors
     ///
-    /// Only those of sources and connection: what is wrong with the history is
-    /// the answer, not an error.
+    /// Errors of sources and connection only. Diagnostics about the history are part of the
+    /// answer, not an error.
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
-        self.look(connection, |sources, session| {
+        self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
             let warnings = sources.warnings_with(&facts);
@@ -150,20 +152,20 @@ impl Migrator {
         })
     }
 
-    /// The state of every app, including apps whose files no longer exist, by label;
-    /// touches nothing. Bustard's own tables are no app in this sense, and apps of
-    /// others whose histories this role may not read are left out.
+    /// Reports the state of every app by label, including apps whose files no longer exist.
+    /// Changes nothing. Leaves out Bustard's own tables, and apps whose histories this role
+    /// may not read.
     ///
     /// # Errors
     ///
-    /// Only those of sources and connection.
+    /// Errors of sources and connection only.
     pub fn list_apps(&self, connection: &mut impl Connection) -> Result<Vec<AppStatus>> {
-        self.look(connection, super::apps::list)
+        self.read_only(connection, super::apps::list)
     }
 
-    /// Disables an app: from now on its migrations are not expected. Pending ones are
-    /// passed over, and applied ones that are missing or divergent are not reported. Its
-    /// tables and caches stay. Invalidates every cache, unless the app is disabled already.
+    /// Disables an app: runs no longer expect its migrations. They skip pending ones, and do
+    /// not report applied ones that are missing or divergent. Its tables and caches stay.
+    /// Invalidates every cache, unless the app is already disabled.
     ///
     /// ```
     /// use bustard::{App, AppState, Migration, Migrator};
@@ -187,9 +189,9 @@ impl Migrator {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for `bustard`, for an app that is
-    /// neither here nor in the database, and for one of which only the data was kept;
-    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) where `run` has not yet made the
-    /// tables for it.
+    /// neither loaded nor in the database, and for an app with kept data.
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if no `run` has created Bustard's own
+    /// tables yet.
     pub fn disable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
         self.set_state(connection, app, AppState::Disabled)
     }
@@ -228,7 +230,7 @@ impl Migrator {
             run.execute(session, plan, OnChange::PlanAgain(&restore))?;
         } else if !plan.is_empty() {
             run.execute(session, plan, OnChange::PlanAgain(&choose))?;
-            // Every commit restores them.
+            // Every commit restores missing triggers.
             run.restored(missing);
         }
         if let Some(roles) = self.grant.as_deref()
@@ -243,8 +245,8 @@ impl Migrator {
         Ok(run.end(session))
     }
 
-    /// Plans from what is there and executes that plan. With `shown`, what is there must
-    /// be what the plan that was shown was made from.
+    /// Plans from the current state and executes the plan. With `shown`, the current state
+    /// must be the one that the shown plan was made from.
     fn change(
         &self,
         connection: &mut impl Connection,
@@ -264,8 +266,8 @@ impl Migrator {
         Ok(run.end(&mut *session))
     }
 
-    /// Reads without changing anything.
-    fn look<T>(
+    /// Reads the state. Changes nothing.
+    fn read_only<T>(
         &self,
         connection: &mut impl Connection,
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
@@ -282,7 +284,7 @@ impl Migrator {
         observed: &Observation,
         plan: &RunPlan,
         verb: Verb,
-        missing: Vec<crate::registry::UntrackedTable>,
+        missing: Vec<crate::registry::MissingTrigger>,
     ) -> Plan {
         let facts = sources.facts(&observed.histories, &observed.installed);
         describe::plan(&facts, dialect, plan, verb, missing, sources.warnings_with(&facts))
@@ -306,7 +308,7 @@ impl Migrator {
     }
 }
 
-/// The plan of a repair; an empty one where the file is what was applied.
+/// Plans a repair. The plan is empty if the file is the applied one.
 fn choose_repair(facts: &Facts<'_>, app: &str, version: i64) -> Result<RunPlan> {
     facts.check_version()?;
     let node: Node = facts.find(app, version)?;

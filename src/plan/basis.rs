@@ -1,8 +1,8 @@
-//! What a plan was made from, so that a run can see under the lock whether it still
-//! holds.
+//! The state that a plan was made from. Under the lock, a run compares it with the
+//! current state.
 //!
-//! In: the histories, the app records and the answers that the planner used. Out:
-//! whether another reading of them differs, and in what.
+//! In: the histories, the app records and the answers that the planner used. Out: the
+//! first difference to another reading of them.
 
 use super::Facts;
 use crate::engine::Row;
@@ -16,11 +16,11 @@ pub(crate) struct Basis {
     labels: Vec<String>,
     histories: Vec<History>,
     installed: Installed,
-    /// What else the planner asked the database.
+    /// The other queries of the planner.
     questions: Vec<Question>,
 }
 
-/// A query that the planner asked, with the answer that it used.
+/// A query of the planner, with the answer that it used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
     pub sql: String,
@@ -28,7 +28,7 @@ pub(crate) struct Question {
 }
 
 impl Basis {
-    /// The basis of a plan made from these facts alone.
+    /// Returns the basis of a plan that was made from these facts alone.
     pub(crate) fn of(facts: &Facts<'_>) -> Self {
         Basis {
             labels: facts.apps.iter().map(|app| app.label.clone()).collect(),
@@ -38,18 +38,18 @@ impl Basis {
         }
     }
 
-    /// The same basis with what else was asked.
+    /// Adds the other queries of the planner.
     pub(crate) fn with(mut self, questions: Vec<Question>) -> Self {
         self.questions = questions;
         self
     }
 
-    /// The queries whose answers are part of it.
+    /// Returns the queries whose answers are part of the basis.
     pub(crate) fn questions(&self) -> &[Question] {
         &self.questions
     }
 
-    /// Names the first thing that is different in `facts`; `None` if nothing is.
+    /// Describes the first difference to `facts`; `None` if there is none.
     pub(crate) fn difference(&self, facts: &Facts<'_>) -> Option<String> {
         if !self.labels.iter().eq(facts.apps.iter().map(|app| &app.label)) {
             return Some("other apps are configured".to_owned());
@@ -59,17 +59,17 @@ impl Basis {
         changed.or_else(|| apps_between(&self.installed, facts.installed))
     }
 
-    /// Names the first thing that is different in another basis; `None` if nothing is.
+    /// Describes the first difference to another basis; `None` if there is none.
     pub(crate) fn difference_from(&self, now: &Basis) -> Option<String> {
         if self.labels != now.labels {
-            return Some("other apps are concerned".to_owned());
+            return Some("other apps are affected".to_owned());
         }
         let histories = self.labels.iter().zip(&self.histories).zip(&now.histories);
         let changed = histories.filter_map(|((label, before), now)| between(label, before, now)).next();
         changed.or_else(|| apps_between(&self.installed, &now.installed))
     }
 
-    /// Takes in what a run has committed.
+    /// Applies the changes that a run has committed.
     pub(crate) fn advance(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
@@ -101,14 +101,14 @@ impl Basis {
     }
 }
 
-/// What a transaction has changed of a basis.
+/// A change of the basis by a transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     /// The app's history table.
     TableMade(usize),
-    /// A row of the app's history. Its date is empty where the database alone knows it.
+    /// A row of the app's history. Its date is empty if only the database knows it.
     Recorded(usize, Applied),
-    /// The row of this version is gone.
+    /// The row of this version was deleted.
     Forgotten(usize, i64),
     /// An app's record.
     App(InstalledApp),
@@ -120,7 +120,7 @@ fn name(label: &str, row: &Applied) -> String {
     format!("{label}:V{}__{}", row.version, row.name)
 }
 
-/// Whether a row is the one that was there. A date that is not known is any date.
+/// Returns whether two rows are the same. An unknown date equals every date.
 fn is_same(before: &Applied, now: &Applied) -> bool {
     (before.version, &before.name, &before.checksum) == (now.version, &now.name, &now.checksum)
         && (before.applied_on.is_empty() || before.applied_on == now.applied_on)

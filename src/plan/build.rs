@@ -1,4 +1,6 @@
-//! Plans from facts: which batches of which steps a verb takes.
+//! The plans of the verbs.
+//!
+//! In: facts. Out: batches of steps.
 
 use super::{Basis, Facts, Revert, RunPlan, Step};
 use crate::error::Result;
@@ -6,21 +8,21 @@ use crate::graph::Node;
 use crate::history::{AppState, InstalledApp};
 use crate::model::BUSTARD;
 
-/// How a run is cut into transactions.
+/// How a run is divided into transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionMode {
-    /// One transaction for each migration: what has committed stays.
+    /// One transaction for each migration. A failure keeps earlier commits.
     #[default]
     Each,
-    /// One transaction for the whole run: all or nothing.
+    /// One transaction for the whole run. A failure rolls everything back.
     All,
 }
 
-/// What `migrate` is asked for, beside the sources.
+/// The options of `migrate`, beside the sources.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Migrate<'m> {
-    /// How far to go.
+    /// The last migration to apply, with its dependencies.
     pub target: Option<(&'m str, i64)>,
     pub transaction: TransactionMode,
     /// Whether the roles that may use caches are configured.
@@ -28,8 +30,8 @@ pub(crate) struct Migrate<'m> {
 }
 
 impl Facts<'_> {
-    /// The plan of `migrate`: Bustard's own tables in one transaction, and then what is
-    /// pending.
+    /// Plans `migrate`: Bustard's own tables in one transaction, then the pending
+    /// migrations.
     pub(crate) fn plan_migrate(&self, wanted: Migrate<'_>) -> Result<RunPlan> {
         let nodes = self.forward(wanted.target)?;
         let returning = self.returning(wanted.target)?;
@@ -54,7 +56,7 @@ impl Facts<'_> {
             TransactionMode::Each => {
                 let mut others = others.into_iter();
                 if own.is_empty() {
-                    // What comes with it needs no transaction of its own.
+                    // The other first steps require no transaction of their own.
                     first.extend(others.next().map(Step::Apply));
                 }
                 plan.push(first);
@@ -64,7 +66,7 @@ impl Facts<'_> {
         Ok(plan)
     }
 
-    /// The plan of `revert`.
+    /// Plans `revert`.
     pub(crate) fn plan_revert(&self, to: &Revert, mode: TransactionMode) -> Result<RunPlan> {
         let nodes = self.backward(to)?;
         let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
@@ -78,21 +80,21 @@ impl Facts<'_> {
         Ok(plan)
     }
 
-    /// A plan of one transaction.
+    /// Returns a plan of one transaction.
     pub(crate) fn plan_steps(&self, steps: Vec<Step>) -> RunPlan {
         let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
         plan.push(steps);
         plan
     }
 
-    /// The plan that writes the state of an app, and the records that are missing.
+    /// Plans writing the state of an app, and the missing records.
     pub(crate) fn plan_state_of(&self, app: InstalledApp) -> RunPlan {
         let mut steps = vec![Step::SetApp(app)];
         steps.extend(self.unrecorded().map(Step::AdoptApp));
         self.plan_steps(steps)
     }
 
-    /// The apps that have been migrated without a record: by refinery.
+    /// Returns the apps without a record that have migrations applied by refinery.
     fn unrecorded(&self) -> impl Iterator<Item = usize> {
         (0..self.apps.len()).filter(|app| {
             let label = &self.apps[*app].label;
@@ -101,7 +103,8 @@ impl Facts<'_> {
         })
     }
 
-    /// Whether this role may write the app's records, and no other app has its label.
+    /// Returns whether this role may write the app's records, and no other app has its
+    /// label.
     pub(crate) fn keeps_records_of(&self, app: usize) -> bool {
         let label = &self.apps[app].label;
         !self.installed.guest && !self.installed.foreign.contains(label) && label != BUSTARD

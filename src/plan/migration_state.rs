@@ -1,5 +1,6 @@
-//! How each migration stands: its file beside its history row, and beside its
-//! record where only that can tell.
+//! The state of each migration. Pure.
+//!
+//! In: its file and its history row, and its record if they differ. Out: its `State`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,11 +8,11 @@ use std::collections::HashMap;
 use super::Facts;
 use super::repeatable_state::{self, RepeatableState};
 use crate::graph::Node;
-use crate::history::{Likeness, body, likeness, text_checksum};
+use crate::history::{Likeness, body_checksum, likeness, text_checksum};
 use crate::model::{Applied, Prefix};
 
-/// What has been found out about history rows, told by their checksums and names:
-/// a run asks again under each lock, and would hash every file each time.
+/// A cache of comparisons, keyed by the checksum and name of the history row. Without it,
+/// a run would hash every file again under each lock.
 #[derive(Debug, Default)]
 pub(crate) struct Memory(RefCell<HashMap<Node, (String, String, Likeness)>>);
 
@@ -19,23 +20,23 @@ pub(crate) struct Memory(RefCell<HashMap<Node, (String, String, Likeness)>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// In the history and unchanged, or with other dependencies than now.
+    /// Applied and unchanged, or changed in its dependencies only.
     Applied,
-    /// To be applied.
+    /// Not applied yet.
     Pending,
-    /// To be applied, but older than one that is applied already.
+    /// Not applied yet, but older than an applied one.
     OutOfOrder,
-    /// In the history, but changed since.
+    /// Applied, but changed since.
     Divergent,
-    /// In the history, but without a file.
+    /// Applied, but without a file.
     Missing,
-    /// A repeatable migration whose text was applied and then replaced by another one:
-    /// an older release is at work.
+    /// A repeatable migration with a text that a newer one has replaced: it comes from an
+    /// older release.
     Superseded,
 }
 
 impl State {
-    /// The word for it in documents, such as `out_of_order`.
+    /// Returns the word for it in documents, such as `out_of_order`.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Applied => "applied",
@@ -49,7 +50,7 @@ impl State {
 }
 
 impl Facts<'_> {
-    /// The history row; a repeatable migration has none.
+    /// Returns the history row. A repeatable migration has none.
     pub(crate) fn row(&self, node: Node) -> Option<&Applied> {
         let migration = self.migration(node);
         if migration.is_repeatable() {
@@ -58,7 +59,8 @@ impl Facts<'_> {
         self.histories[node.0].find(migration.id.version)
     }
 
-    /// Whether it is in the history; a repeatable migration, with the text that it has.
+    /// Returns whether the migration is applied; for a repeatable one, with its current
+    /// text.
     pub(crate) fn applied(&self, node: Node) -> bool {
         match self.repeatable(node) {
             Some(state) => state == RepeatableState::Installed,
@@ -66,7 +68,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The state of a repeatable migration; `None` for one with a version.
+    /// Returns the state of a repeatable migration; `None` for one with a version.
     pub(crate) fn repeatable(&self, node: Node) -> Option<RepeatableState> {
         let (app, migration) = (&self.apps[node.0], self.migration(node));
         let all = &self.installed.repeatables;
@@ -75,7 +77,7 @@ impl Facts<'_> {
         migration.is_repeatable().then(state)
     }
 
-    /// When it was applied, as the database has it.
+    /// Returns when it was applied, as the database has recorded it.
     pub(crate) fn applied_on(&self, node: Node) -> Option<&str> {
         let migration = self.migration(node);
         if !migration.is_repeatable() {
@@ -95,7 +97,7 @@ impl Facts<'_> {
         self.memory.0.borrow_mut().insert(node, (row.checksum.clone(), row.name.clone(), likeness));
     }
 
-    /// Whether the row is of this file.
+    /// Compares the row with the file.
     fn likeness(&self, node: Node, row: &Applied) -> Likeness {
         if let Some(likeness) = self.remembered(node, row) {
             return likeness;
@@ -107,8 +109,8 @@ impl Facts<'_> {
         likeness
     }
 
-    /// Those about which the checksum is not the last word, since there may be a
-    /// record that says that only dependencies were changed.
+    /// Returns the migrations with another checksum. Their records may show that only their
+    /// dependencies have changed.
     pub(crate) fn doubtful(&self) -> Vec<Node> {
         if !self.has_registry() {
             return Vec::new();
@@ -121,20 +123,20 @@ impl Facts<'_> {
         self.graph.order.iter().copied().filter(|node| !self.is_disabled(node.0) && doubtful(node)).collect()
     }
 
-    /// Decides about them: what their records say that they did when they were applied.
-    pub(crate) fn settle(&self, doubtful: &[Node], bodies: &[(String, i64, String)]) {
-        let bodies: HashMap<(&str, i64), &str> =
-            bodies.iter().map(|(app, version, body)| ((app.as_str(), *version), body.as_str())).collect();
+    /// Decides about doubtful migrations by their recorded body checksums.
+    pub(crate) fn settle(&self, doubtful: &[Node], recorded: &[(String, i64, String)]) {
+        let sums: HashMap<(&str, i64), &str> =
+            recorded.iter().map(|(app, version, sum)| ((app.as_str(), *version), sum.as_str())).collect();
         for &node in doubtful {
             let (Some(row), migration) = (self.row(node), self.migration(node)) else { continue };
-            let recorded = bodies.get(&(self.apps[node.0].label.as_str(), migration.id.version));
+            let recorded = sums.get(&(self.apps[node.0].label.as_str(), migration.id.version));
             let same = row.name == migration.id.name
-                && recorded.is_some_and(|recorded| **recorded == body(migration));
+                && recorded.is_some_and(|recorded| **recorded == body_checksum(migration));
             self.remember(node, row, if same { Likeness::OtherDependencies } else { Likeness::Different });
         }
     }
 
-    /// How the migration stands.
+    /// Returns the state of the migration.
     pub(crate) fn state(&self, node: Node) -> State {
         match self.repeatable(node) {
             Some(RepeatableState::Installed) => return State::Applied,
@@ -152,13 +154,13 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether it is applied and has other dependencies now than it had then.
+    /// Returns whether it is applied, and its dependencies have changed since.
     pub(crate) fn has_other_dependencies(&self, node: Node) -> bool {
         self.row(node).is_some_and(|row| self.likeness(node, row) == Likeness::OtherDependencies)
     }
 
-    /// A `V` below an applied `V`. (Refinery compares with whatever is highest,
-    /// so that an applied high `U` makes every pending `V` below it look missing.)
+    /// Returns whether it is a `V` below an applied `V`. (Refinery compares with the highest
+    /// version, so an applied `U` makes every pending `V` below it look missing.)
     fn is_late(&self, node: Node) -> bool {
         let id = &self.migration(node).id;
         if id.prefix == Prefix::U {
@@ -173,7 +175,7 @@ impl Facts<'_> {
         newest.is_some_and(|row| row.version > id.version)
     }
 
-    /// Rows without a file, by app.
+    /// Returns the rows without a file, by app.
     pub(crate) fn missing(&self) -> impl Iterator<Item = (usize, &Applied)> {
         self.apps.iter().zip(self.histories).enumerate().flat_map(|(i, (app, history))| {
             history.applied.iter().filter(|row| app.find(row.version).is_none()).map(move |row| (i, row))

@@ -1,6 +1,7 @@
-//! The difference between what is to be done and what has been done: which
-//! steps a run takes, in which order, and why it must not. Pure: it sees the
-//! loaded apps, their graph and the histories, and no connection.
+//! The plan: the difference between the loaded apps and the applied migrations. Pure.
+//!
+//! In: the loaded apps, their graph, the histories and the app records; no connection.
+//! Out: the steps of a run in order, or the diagnostics that refuse it.
 
 mod basis;
 mod build;
@@ -28,7 +29,7 @@ use crate::graph::{Graph, Node};
 use crate::history::{AppState, Installed};
 use crate::model::{BUSTARD, History, LoadedApp, LoadedMigration};
 
-/// Everything that a plan is made from; histories are in the order of the apps.
+/// Everything that a plan is made from. The histories are in the order of the apps.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'f> {
     pub apps: &'f [LoadedApp],
@@ -38,18 +39,18 @@ pub(crate) struct Facts<'f> {
     pub memory: &'f Memory,
 }
 
-/// What a revert goes back to.
+/// What to revert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revert {
-    /// To just after this migration of this app; version 0 undoes all of the app.
+    /// All later migrations of the app than this one. Version 0 reverts the whole app.
     To {
         /// The app's label.
         app: String,
         /// The migration version that stays.
         version: i64,
     },
-    /// This many migrations, the last in the plan's order first.
+    /// This number of migrations, in reverse order of application.
     Steps(usize),
 }
 
@@ -58,30 +59,30 @@ impl Facts<'_> {
         &self.apps[node.0].migrations[node.1]
     }
 
-    /// Whether Bustard's own tables are there already.
+    /// Returns whether Bustard's own tables exist.
     pub(crate) fn has_registry(&self) -> bool {
         let mut own = self.apps.iter().zip(self.histories).filter(|(app, _)| app.label == BUSTARD);
         own.any(|(_, history)| !history.applied.is_empty())
     }
 
-    fn stands(&self, app: usize, state: AppState) -> bool {
+    fn is_in_state(&self, app: usize, state: AppState) -> bool {
         !self.installed.all_enabled() && self.installed.state(&self.apps[app].label) == Some(state)
     }
 
     pub(crate) fn is_disabled(&self, app: usize) -> bool {
-        self.stands(app, AppState::Disabled)
+        self.is_in_state(app, AppState::Disabled)
     }
 
     pub(crate) fn is_kept(&self, app: usize) -> bool {
-        self.stands(app, AppState::DataKept)
+        self.is_in_state(app, AppState::DataKept)
     }
 
-    /// The migration as messages name it.
+    /// Returns the name of the migration in messages.
     pub(crate) fn name(&self, node: Node) -> String {
         format!("{}:{}", self.apps[node.0].label, self.migration(node).id)
     }
 
-    /// The node of a migration that the caller named.
+    /// Finds the node of a migration that the caller has named.
     pub(crate) fn find(&self, app: &str, version: i64) -> Result<Node> {
         let index = self.app(app)?;
         self.apps[index].find(version).map(|i| (index, i)).ok_or_else(|| {
@@ -101,8 +102,8 @@ impl Facts<'_> {
         })
     }
 
-    /// The pending migrations in order: all of them, or those that `target`
-    /// needs, itself included.
+    /// Returns the pending migrations in order: all of them, or `target` and its
+    /// dependencies.
     pub(crate) fn forward(&self, target: Option<(&str, i64)>) -> Result<Vec<Node>> {
         let wanted = match target {
             None => None,
@@ -110,7 +111,7 @@ impl Facts<'_> {
         };
         let expected = |node: &Node| !self.applied(*node) && !self.is_disabled(node.0);
         let pending = self.graph.order.iter().copied().filter(expected);
-        // Bustard's own are one whole, which everything else needs.
+        // Bustard's own are applied together, and all others depend on them.
         let own = target.is_some_and(|(app, _)| app == BUSTARD);
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
         let steps: Vec<Node> = pending
@@ -134,8 +135,8 @@ impl Facts<'_> {
         }
     }
 
-    /// The apps whose data was kept and which are expected again: those that have
-    /// migrations here, or that `target` needs.
+    /// Returns the apps with kept data that the run restores: those with loaded migrations.
+    /// With a `target`, only its app and the apps of its dependencies.
     pub(crate) fn returning(&self, target: Option<(&str, i64)>) -> Result<Vec<usize>> {
         let needed = match target {
             None => None,
@@ -149,7 +150,7 @@ impl Facts<'_> {
         Ok((0..self.apps.len()).filter(|app| self.is_kept(*app)).filter(wanted).collect())
     }
 
-    /// The migrations to undo, in the order of undoing.
+    /// Returns the migrations to revert, in order.
     pub(crate) fn backward(&self, revert: &Revert) -> Result<Vec<Node>> {
         let mut chosen: BTreeSet<Node> = BTreeSet::new();
         match revert {
@@ -178,7 +179,7 @@ impl Facts<'_> {
                         ErrorKind::Missing,
                         format!("{name} cannot be reverted: its file is missing"),
                     )
-                    .help("bring the file back: it contains what reverts the migration"));
+                    .help("restore the file: it contains what reverts the migration"));
                 }
                 let later = (0..self.apps[index].first_repeatable()).map(|i| (index, i));
                 chosen.extend(
@@ -186,13 +187,14 @@ impl Facts<'_> {
                 );
             }
         }
-        // Whatever needs one of them goes as well, also by way of one that is not applied.
+        // Dependent migrations are reverted too, including indirect ones: a migration in
+        // between may be pending.
         for &node in &self.graph.order {
             if self.graph.dependencies(node).iter().any(|needed| chosen.contains(needed)) {
                 chosen.insert(node);
             }
         }
-        // Repeatable migrations have nothing to revert: what they made stays.
+        // Repeatable migrations have nothing to revert: their objects stay.
         let applied = |node: &Node| {
             chosen.contains(node) && self.applied(*node) && !self.migration(*node).is_repeatable()
         };
@@ -207,7 +209,7 @@ impl Facts<'_> {
                 ))
                 .help(
                     Advice::from(Action::Migrate)
-                        .and(" brings it back, and ")
+                        .and(" restores it, and ")
                         .then(Action::Uninstall { app: label.clone() })
                         .and(" removes its data"),
                 ))

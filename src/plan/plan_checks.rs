@@ -1,4 +1,7 @@
-//! The checks of a plan: errors, which stop a run before it begins, and warnings.
+//! The checks of a plan. Pure.
+//!
+//! In: facts and planned migrations. Out: errors, which stop a run before it begins, and
+//! warnings.
 
 use std::collections::HashMap;
 
@@ -9,19 +12,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
 use crate::model::{Applied, BUSTARD, Width};
 
-/// What may differ from the files.
+/// The differences from the files that a run accepts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allow {
     pub missing: bool,
     pub divergent: bool,
     pub out_of_order: bool,
-    /// Whether texts of repeatable migrations that were replaced are installed again.
+    /// Whether replaced texts of repeatable migrations are installed again.
     pub repeat: bool,
 }
 
 impl Facts<'_> {
-    /// Every difference from the files that is not allowed, as one error. Disabled apps
-    /// are not checked.
+    /// Returns all differences from the files that are not allowed, as one error. Skips
+    /// disabled apps.
     pub(crate) fn check(&self, allow: Allow) -> Result<()> {
         self.check_version()?;
         let (mut divergent, mut late) = (Vec::new(), Vec::new());
@@ -31,7 +34,7 @@ impl Facts<'_> {
                     let when = self.row(node).map_or("", |row| &row.applied_on);
                     let message = format!("was changed after it was applied on {when}");
                     let advice = Advice::text(
-                        "put the file back as it was and make the change in a new migration; or, if the \
+                        "restore the file and make the change in a new migration; or, if the \
                          database is as the file says, accept it: ",
                     );
                     divergent.push(
@@ -76,8 +79,8 @@ impl Facts<'_> {
         Err(Error::from_diagnostics(kind, divergent))
     }
 
-    /// A diagnostic for each history row without a file; one for an app of which only
-    /// newer rows have none: then a release too old is deployed.
+    /// Returns a diagnostic for each history row without a file. If all such rows of an app
+    /// are newer than its files, it gets one diagnostic: the deployed release is too old.
     fn absent(&self) -> Vec<Diagnostic> {
         let missing: Vec<(usize, &Applied)> =
             self.missing().filter(|(app, _)| !self.is_disabled(*app)).collect();
@@ -112,7 +115,7 @@ impl Facts<'_> {
                     row.version, row.name, row.applied_on
                 );
                 let advice =
-                    Advice::text("bring the file back, or deploy the release that has it; or allow it: ");
+                    Advice::text("restore the file, or deploy the release that has it; or allow it: ");
                 Diagnostic::new(Code::MissingMigration, message)
                     .help(advice.then(Action::Allow(Policy::Missing)))
             }));
@@ -120,7 +123,7 @@ impl Facts<'_> {
         found
     }
 
-    /// Bustard's own tables must be ones that this Bustard knows.
+    /// Refuses a database in which Bustard's own tables are newer than this release.
     pub(crate) fn check_version(&self) -> Result<()> {
         let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
         let newer =
@@ -137,7 +140,7 @@ impl Facts<'_> {
         .help(format!("use a newer release than {}", env!("CARGO_PKG_VERSION"))))
     }
 
-    /// Tables of refinery's that were made with 32-bit versions keep them.
+    /// Refuses a 64-bit version for a history table that was created with 32-bit versions.
     pub(super) fn check_width(&self, node: Node) -> Result<()> {
         let id = &self.migration(node).id;
         if self.histories[node.0].width() == Width::Int8 || i32::try_from(id.version).is_ok() {
@@ -152,8 +155,8 @@ impl Facts<'_> {
         Err(Error::from_diagnostics(ErrorKind::Source, vec![found.help(help)]))
     }
 
-    /// Repeatable migrations are recorded in Bustard's own tables, and only their owner
-    /// may replace Bustard's own functions.
+    /// Checks the rights that repeatable migrations require: to write their records, and, for
+    /// Bustard's own functions, to replace them.
     pub(super) fn check_records(&self, steps: &[Node]) -> Result<()> {
         let known = &self.installed.repeatables;
         let repeatable = steps.iter().filter(|node| self.migration(**node).is_repeatable());
@@ -190,10 +193,10 @@ impl Facts<'_> {
         }
     }
 
-    /// Pending migrations must not depend on a disabled app.
+    /// Refuses pending migrations that depend on a disabled app.
     pub(super) fn check_enabled(&self, steps: &[Node]) -> Result<()> {
         let mut found = Vec::new();
-        // A run asks under each lock.
+        // A run repeats this under each lock.
         let steps = if self.installed.all_enabled() { &[] } else { steps };
         for &node in steps {
             for asked in &self.migration(node).migration.depends_on {
@@ -219,8 +222,8 @@ impl Facts<'_> {
         }
     }
 
-    /// Findings that do not stop a run: changed dependencies, and dependencies that are
-    /// applied too late.
+    /// Returns the diagnostics that do not stop a run: changed dependencies, and
+    /// dependencies that are applied too late.
     pub(crate) fn warnings(&self) -> Vec<Diagnostic> {
         let mut warnings = Vec::new();
         let labels: HashMap<&str, usize> =
@@ -244,11 +247,12 @@ impl Facts<'_> {
                 .chain(migration.required_by.iter().map(|asked| (asked, false)));
             for (asked, after) in asked {
                 let app = labels.get(asked.app.as_str()).copied().filter(|app| *app != node.0);
-                // To depend on an app as a whole is no claim to what it will have one day.
+                // A dependency on a whole app does not include its future migrations.
                 let found = app.and_then(|app| Some((app, self.apps[app].find_which(&asked.which)?)));
                 let Some(other) = found else { continue };
                 let (first, second) = if after { (other, node) } else { (node, other) };
-                // A repeatable one that runs again comes after what once followed it.
+                // A changed repeatable migration runs again after migrations that once
+                // followed it.
                 if self.migration(first).is_repeatable()
                     || self.applied(first)
                     || !self.applied(second)

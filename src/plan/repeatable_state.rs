@@ -1,32 +1,31 @@
-//! The state of repeatable migrations: the text beside its record. Pure.
+//! The state of repeatable migrations: the text compared with its record. Pure.
 //!
-//! In: the checksum of the text, and what the database has recorded. Out: whether it is
+//! In: the checksum of the text, and the record in the database. Out: whether the text is
 //! installed, must be installed, or was replaced by a newer one. The text of a repeatable
 //! migration may change at any time, so there is no divergence.
 //!
-//! Bustard's own functions have an edition, which decides instead of the texts: a release
-//! with a lower edition than the recorded one installs none of them, and works with those
-//! that are there.
+//! Bustard's own functions have an edition, which is compared first. A release with a
+//! lower edition than the recorded one installs none of them, and uses the newer ones.
 
 use crate::history::{Recorded, Repeatables};
 
 /// The state of a repeatable migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RepeatableState {
-    /// It is installed as it is now, or a newer edition of it is.
+    /// The current text, or a newer edition of it, is installed.
     Installed,
     /// It was never installed.
     New,
-    /// It was installed with another text.
+    /// Another text of it is installed.
     Changed,
-    /// One of Bustard's own: the database has something else than was installed.
+    /// It is one of Bustard's own, and its definition in the database was edited.
     Edited,
-    /// Its text was installed and then replaced: an older release is at work.
+    /// Its text was installed and then replaced: it comes from an older release.
     Superseded,
 }
 
-/// Compares a text's checksum with its record. `edition` is that of this release, for
-/// Bustard's own only.
+/// Compares a text's checksum with its record. `edition` is that of this release, and
+/// `None` for other apps than Bustard's own.
 pub(crate) fn state(
     checksum: &str,
     edition: Option<i32>,
@@ -78,7 +77,7 @@ mod tests {
     #[test]
     fn editions_decide_about_bustards_own() {
         let all = recorded("2", &["1"], Some(4), false);
-        // An older release leaves a newer one's functions alone, whatever its texts are.
+        // An older release does not replace the functions of a newer one, whatever its texts.
         assert_eq!(state_of("1", Some(3), &all), RepeatableState::Installed);
         assert_eq!(state_of("9", Some(3), &all), RepeatableState::Installed);
         assert_eq!(state("9", Some(3), None, &all), RepeatableState::Installed);

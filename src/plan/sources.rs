@@ -1,4 +1,6 @@
-//! The sources of a run: the loaded apps, in order across them.
+//! The sources of a run: the loaded apps with their order.
+//!
+//! In: what `source` has loaded. Out: facts, warnings, and what reverts a migration.
 
 use super::{Facts, Memory};
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -8,11 +10,11 @@ use crate::history::Installed;
 use crate::model::{History, HistoryTable, LoadedApp, Operation};
 use crate::sql::Dialect;
 
-/// The sources as a run sees them.
+/// The loaded apps and what belongs to them.
 pub(crate) struct Sources {
     pub apps: Vec<LoadedApp>,
     pub graph: Graph,
-    /// Where the histories are, in the order of the apps.
+    /// The history tables, in the order of the apps.
     pub tables: Vec<HistoryTable>,
     pub warnings: Vec<Diagnostic>,
     pub memory: Memory,
@@ -27,7 +29,7 @@ impl Sources {
         self.warnings.iter().cloned().chain(facts.warnings()).collect()
     }
 
-    /// The file of a migration as errors name it, where it has one.
+    /// Finds the file of a migration by the names in an error.
     pub(crate) fn file_of(&self, app: Option<&str>, migration: Option<&str>) -> Option<&Place> {
         let app = self.apps.iter().find(|loaded| app == Some(&loaded.label))?;
         let found = app.migrations.iter().find(|loaded| migration == Some(&loaded.id.to_string()))?;
@@ -39,7 +41,7 @@ impl Sources {
     }
 }
 
-/// Whether the app's migrations call functions, applied or reverted.
+/// Returns whether the app's migrations call functions, when applied or reverted.
 pub(crate) fn has_functions(app: &LoadedApp) -> bool {
     let function = |operation: &Operation| operation.function().is_some();
     app.migrations.iter().any(|loaded| {
@@ -48,11 +50,11 @@ pub(crate) fn has_functions(app: &LoadedApp) -> bool {
     })
 }
 
-/// What reverts a migration.
+/// Returns the operations that revert a migration.
 ///
 /// # Errors
 ///
-/// The first operation that nothing reverts.
+/// Names the first operation that nothing reverts.
 pub(crate) fn reverting_operations(
     facts: &Facts<'_>,
     node: Node,

@@ -1,4 +1,6 @@
-//! Disabling and enabling apps: whether it may be done, and the plan of it.
+//! Disabling and enabling apps.
+//!
+//! In: facts, a label and the new state. Out: the plan, or the reason for a refusal.
 
 use super::{Facts, RunPlan};
 use crate::diagnostic::{Action, Advice, nearest};
@@ -7,8 +9,8 @@ use crate::history::{AppState, InstalledApp};
 use crate::model::BUSTARD;
 
 impl Facts<'_> {
-    /// The plan that writes the state of an app; an empty one where it has that state.
-    /// `history` is where the app's history is, quoted for SQL, if the app is loaded.
+    /// Plans writing the state of an app. The plan is empty if the app already has that
+    /// state. `history` is the name of its history table, quoted for SQL, if it is loaded.
     pub(crate) fn plan_state(&self, label: &str, to: AppState, history: &str) -> Result<RunPlan> {
         if !self.changes_state(label, to)? {
             return Ok(RunPlan::default());
@@ -21,7 +23,7 @@ impl Facts<'_> {
         Ok(self.plan_state_of(InstalledApp { label: label.to_owned(), history, state: to }))
     }
 
-    /// Whether the app has another state, and may be given this one.
+    /// Returns whether the app has another state, or the error that forbids the change.
     fn changes_state(&self, label: &str, to: AppState) -> Result<bool> {
         let verb = if to == AppState::Disabled { "disabled" } else { "enabled" };
         self.check_version()?;
@@ -29,11 +31,8 @@ impl Facts<'_> {
             return Err(Error::usage(format!("Bustard's own tables cannot be {verb}: every app needs them")));
         }
         if !self.has_registry() {
-            return Err(Error::new(
-                ErrorKind::Failed,
-                "the database does not know yet which apps are installed",
-            )
-            .help(Advice::text("run ").then(Action::Migrate).and(" first")));
+            return Err(Error::new(ErrorKind::Failed, "the database has no records of apps yet")
+                .help(Advice::text("run ").then(Action::Migrate).and(" first")));
         }
         let loaded = self.apps.iter().map(|app| app.label.as_str());
         let known: Vec<&str> = loaded.chain(self.installed.apps.keys().map(String::as_str)).collect();
@@ -57,15 +56,15 @@ impl Facts<'_> {
             Some(AppState::DataKept) => {
                 let message = format!("{label} cannot be {verb}: it was uninstalled, and its data kept");
                 Err(Error::usage(message)
-                    .help(Advice::from(Action::Migrate).and(" with its files brings it back")))
+                    .help(Advice::from(Action::Migrate).and(" with its files restores it")))
             }
-            // No row is as good as one that says enabled.
+            // An app without a record is enabled.
             state => Ok(state.unwrap_or(AppState::Enabled) != to),
         }
     }
 }
 
-/// Says which labels there are in place of one that is none.
+/// Adds a suggestion for an unknown label.
 pub(crate) fn suggest(error: Error, label: &str, known: &[&str]) -> Error {
     match (nearest(label, known.iter().copied()), known) {
         (Some(near), _) => error.help(format!("did you mean {near}?")),
@@ -74,8 +73,8 @@ pub(crate) fn suggest(error: Error, label: &str, known: &[&str]) -> Error {
     }
 }
 
-/// About what only the owner of Bustard's own tables may do.
+/// Returns the error for what only the owner of Bustard's own tables may do.
 pub(crate) fn foreign_tables(what: &str) -> Error {
-    Error::new(ErrorKind::Failed, format!("{what} by this role: Bustard's own tables are another's"))
+    Error::new(ErrorKind::Failed, format!("{what} by this role: Bustard's own tables belong to another role"))
         .help("do it as the role that owns them")
 }

@@ -1,11 +1,13 @@
-//! A plan as it is executed: batches of steps, and what they were planned from.
+//! The plan that a run executes. Pure data.
+//!
+//! In: the steps that the planner chose. Out: batches of steps, and the basis of the plan.
 
 use super::Basis;
 use crate::engine::inspector::Table;
 use crate::graph::Node;
 use crate::history::InstalledApp;
 
-/// What a run executes: pure data.
+/// What a run executes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunPlan {
     pub basis: Basis,
@@ -27,40 +29,40 @@ pub(crate) enum BatchMode {
     Transaction,
 }
 
-/// One thing that a run does. Nodes are of the sources that the plan was made for.
+/// One action of a run. Its nodes refer to the sources that the plan was made for.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Applies a migration and writes it down.
+    /// Applies a migration and records it.
     Apply(Node),
-    /// Reverts a migration and deletes what was written down.
+    /// Reverts a migration and deletes its records.
     Revert(Node),
-    /// Accepts the file of an applied migration as it is now.
+    /// Accepts the current file of an applied migration.
     Accept(Node),
-    /// Writes the record of an app that was migrated without one, and those of its
-    /// applied migrations.
+    /// Writes the records of an app that was migrated without them, and of its applied
+    /// migrations.
     AdoptApp(usize),
-    /// Registers the caches again of an app whose data was kept.
+    /// Registers the caches of an app with kept data again.
     ReturnApp(usize),
     /// Writes the state of an app.
     SetApp(InstalledApp),
     /// Checks deferred constraints, so that the next step can drop its tables.
     CheckDeferred,
-    /// Fails if a foreign key is left that refers to one of these tables.
+    /// Fails if a remaining foreign key refers to one of these tables.
     CheckReferences(Vec<Table>),
     /// Unregisters the caches of these apps.
     UnregisterCaches { apps: Vec<String>, keep_sources: bool },
-    /// Deletes what the database knows of an app.
+    /// Deletes the history and the records of an app.
     ForgetApp(String),
-    /// Puts missing triggers of caches back.
+    /// Restores missing triggers of caches.
     RestoreTriggers,
     /// Gives Bustard's own functions to the owner of its tables.
     SettleOwner,
-    /// Lets the configured roles use caches, and no others.
+    /// Grants the use of caches to the configured roles, and revokes it from others.
     Grant,
 }
 
 impl Step {
-    /// The migration that the step applies, reverts or accepts.
+    /// Returns the migration that the step applies, reverts or accepts.
     pub(crate) fn migration(&self) -> Option<Node> {
         match self {
             Step::Apply(node) | Step::Revert(node) | Step::Accept(node) => Some(*node),
@@ -79,7 +81,7 @@ impl Step {
 }
 
 impl RunPlan {
-    /// The migrations that it applies, reverts or accepts.
+    /// Returns the migrations that the plan applies, reverts or accepts.
     pub(crate) fn migrations(&self) -> impl Iterator<Item = Node> {
         self.batches.iter().flat_map(|batch| &batch.steps).filter_map(Step::migration)
     }

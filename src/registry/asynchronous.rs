@@ -1,10 +1,11 @@
-//! The registry for applications on Tokio: the same operations on a
-//! `tokio_postgres::Client`, where they commit at once, or in an open
-//! `tokio_postgres::Transaction`, with which they commit. A pool's connection is
-//! given as what it leads to: `&**pooled`.
+//! The registry for applications on Tokio.
 //!
-//! Each is one statement. Dropping its future does not take back what has been
-//! sent.
+//! In: a `tokio_postgres::Client`, where the operations commit at once, or an open
+//! `tokio_postgres::Transaction`, with which they commit. For a connection of a pool, pass
+//! `&**pooled`. Out: versions, and changed registrations.
+//!
+//! Each operation is one statement. Dropping its future does not revoke a statement that
+//! was already sent.
 //!
 //! ```no_run
 //! use bustard::registry::asynchronous as registry;
@@ -31,8 +32,8 @@ use crate::model::CacheVersion;
 
 /// Starts tracking a cache that `app` owns.
 ///
-/// Registering takes a lock that only other registrations wait for. A name that
-/// was registered before gets new versions, never an old one.
+/// Registering takes a lock, and only other registrations wait for it. A name that was
+/// registered before gets new versions, never an old one.
 ///
 /// # Errors
 ///
@@ -53,8 +54,8 @@ pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()>
     executor.rows(&executor.calls().unregister(name)).await.map(drop)
 }
 
-/// The cache's version now, in the snapshot of the transaction if there is one.
-/// Read it before the data that is to be stored under it.
+/// Returns the cache's current version, in the transaction's snapshot if there is one. Read
+/// it before the data that you store under it.
 ///
 /// # Errors
 ///
@@ -65,8 +66,8 @@ pub async fn get_version(executor: &impl AsyncExecutor, name: &str) -> Result<Ca
     single(&rows).and_then(|version| CacheVersion::new(version.parse().ok()?)).ok_or_else(not_a_version)
 }
 
-/// Whether the cache still has this version. A number that is no version, such as
-/// 0, never is.
+/// Returns whether the cache still has this version. A number that is not a version, such
+/// as 0, is never valid.
 ///
 /// # Errors
 ///
@@ -76,12 +77,12 @@ pub async fn is_valid(executor: &impl AsyncExecutor, name: &str, version: impl I
     Ok(get_version(executor, name).await?.get() == version)
 }
 
-/// Gives each of the caches a new version. Never waits for anybody.
+/// Gives each of the caches a new version. Never waits for another session.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if one of the names is not
-/// registered; then none of them is invalidated.
+/// registered. None of them is invalidated then.
 pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result<()> {
     names.iter().try_for_each(|name| check_name(name))?;
     if names.is_empty() {
@@ -90,23 +91,23 @@ pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result
     executor.rows(&executor.calls().invalidate(names)).await.map(drop)
 }
 
-/// Gives every cache a new version, however many there are.
+/// Gives every cache a new version, whatever their number.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database has no
+/// [`ErrorKind::Database`](crate::ErrorKind::Database) if the database has no
 /// registry yet.
 pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
     executor.rows(&executor.calls().invalidate_all()).await.map(drop)
 }
 
-/// Tells every [`CacheBuster`](crate::CacheBuster) on the database to look at it
-/// now. To be called after the commit of what they are to see.
+/// Notifies every [`CacheBuster`](crate::CacheBuster) of the database, so that it polls
+/// now. Call it after the commit of an invalidation.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) in an open transaction: committing transactions that notify
-/// wait for one another.
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) in an open transaction, because
+/// transactions that notify wait for each other at the commit.
 pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
     match executor.commits() {
         true => executor.rows(executor.calls().notify()).await.map(drop),
@@ -114,7 +115,7 @@ pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
     }
 }
 
-/// The cache as the transaction sees it.
+/// Returns the cache as the transaction sees it.
 pub(crate) async fn sight(executor: &impl AsyncExecutor, name: &str) -> Result<Sight> {
     check_name(name)?;
     let rows = executor.rows(&executor.calls().identity(name)).await?;

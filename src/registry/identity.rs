@@ -1,4 +1,6 @@
-//! What a cache's version stands for, whole, as a transaction sees it.
+//! The identity of a cache's state, as a transaction sees it.
+//!
+//! In: a row. Out: the complete identity, of which a version is a part.
 
 use crate::engine::registry::{not_a_version, unknown_now};
 use crate::engine::{Executor, Row};
@@ -9,8 +11,8 @@ use crate::model::Identity;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sight {
     pub identity: Identity,
-    /// Whether the transaction has itself invalidated the cache, or may have:
-    /// what it reads is then nobody else's yet, and must not be cached.
+    /// Whether the transaction has invalidated the cache itself, or may have. It then reads
+    /// data that no other session sees yet, and that must not be cached.
     pub own: bool,
 }
 
@@ -24,7 +26,7 @@ pub(crate) fn sight(executor: &mut impl Executor, name: &str) -> Result<Sight> {
     Ok(sight)
 }
 
-/// Reads a row of n, nonce and own.
+/// Parses a row of n, nonce and own.
 pub(crate) fn read(row: &Row) -> Result<Sight> {
     let column = |i: usize| row.get(i).and_then(Option::as_deref);
     let number = |i| column(i)?.parse().ok();

@@ -1,11 +1,13 @@
-//! The operations as a migration runs them.
+//! The cache operations of migrations.
+//!
+//! In: the open transaction of a run. Out: changed registrations.
 
 use crate::engine::Transaction;
 use crate::error::Result;
 use crate::model::{RegisterCache, Statement, UnregisterCache};
 pub(crate) use crate::sql::Manner;
 
-/// Registers the cache for the app, or, where it keeps its owner, as it was before
+/// Registers the cache for the app. If it keeps its owner, registers it as it was before
 /// it was unregistered.
 pub(crate) fn register(
     transaction: &mut dyn Transaction,
@@ -25,7 +27,7 @@ pub(crate) fn unregister(
     transaction.registry().unregister_in(transaction, unregister, manner)
 }
 
-/// Installs the triggers that are missing.
+/// Installs missing triggers.
 pub(crate) fn install_triggers(transaction: &mut dyn Transaction) -> Result<()> {
     transaction.registry().install_triggers(transaction)
 }

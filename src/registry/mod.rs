@@ -1,10 +1,12 @@
-//! Tracked caches in the database: `register`, `unregister`, `get_version`,
-//! `is_valid`, `invalidate` and `invalidate_all`, each on a connection, where it
-//! commits at once, or in an open transaction, with which it commits.
+//! Tracked caches in the database: `register`, `unregister`, `get_version`, `is_valid`,
+//! `invalidate` and `invalidate_all`.
 //!
-//! On PostgreSQL each is a call of the SQL API, where everything is enforced;
-//! on SQLite it is a few statements on one small table. Each engine's steps are in its
-//! room in `engine`; what is here is common.
+//! In: a connection, where an operation commits at once, or an open transaction, with which
+//! it commits. Out: versions, and changed registrations.
+//!
+//! On PostgreSQL each operation is a call of the SQL API, which enforces all rules. On
+//! SQLite it is a few statements on one small table. `engine` contains the statements of
+//! each engine.
 //!
 //! ```
 //! use bustard::{App, Migration, Migrator, registry};
@@ -29,8 +31,8 @@ pub(crate) mod identity;
 pub(crate) mod in_transaction;
 mod tables;
 
-pub use self::tables::{Untracked, UntrackedTable};
-pub(crate) use self::tables::{untracked, untracked_query};
+pub use self::tables::{MissingTrigger, MissingTriggerCause};
+pub(crate) use self::tables::{missing_triggers, missing_triggers_query};
 use crate::engine::registry::{not_a_version, single, unknown_now};
 pub(crate) use crate::engine::registry::{taken, unknown};
 use crate::engine::{Executor, Row, Session};
@@ -49,17 +51,17 @@ pub struct TrackedCache {
     pub name: String,
     /// The label of the app that registered it, if an app did.
     pub app: Option<String>,
-    /// Its version now.
+    /// Its current version.
     pub version: CacheVersion,
-    /// When it was registered last, RFC 3339 in UTC.
+    /// The time of its last registration, RFC 3339 in UTC.
     pub registered_at: String,
 }
 
-/// All registered caches by name.
+/// Lists all registered caches by name.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Database`] where the database has no registry yet.
+/// [`ErrorKind::Database`] if the database has no registry yet.
 pub fn list(executor: &mut impl Executor) -> Result<Vec<TrackedCache>> {
     let sql = executor.dialect().registry().list();
     executor.rows(sql)?.into_iter().map(tracked).collect()
@@ -79,8 +81,8 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 
 /// Starts tracking a cache that `app` owns.
 ///
-/// Registering takes a lock that only other registrations wait for. A name that
-/// was registered before gets new versions, never an old one.
+/// Registering takes a lock, and only other registrations wait for it. A name that was
+/// registered before gets new versions, never an old one.
 ///
 /// # Errors
 ///
@@ -91,8 +93,8 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
     executor.registry().register(executor, name, app)
 }
 
-/// Stops tracking a cache, and drops its triggers, if it has any: for that other
-/// writers of its tables wait until the transaction ends (PostgreSQL).
+/// Stops tracking a cache, and drops its triggers. If it has any, writers of its tables
+/// wait until the transaction ends (PostgreSQL).
 ///
 /// # Errors
 ///
@@ -102,8 +104,8 @@ pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     executor.registry().unregister(executor, name)
 }
 
-/// The cache's version now, in the snapshot of the transaction if there is one.
-/// Read it before the data that is to be stored under it.
+/// Returns the cache's current version, in the transaction's snapshot if there is one. Read
+/// it before the data that you store under it.
 ///
 /// # Errors
 ///
@@ -117,8 +119,8 @@ pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVers
     }
 }
 
-/// Whether the cache still has this version. A number that is no version, such as
-/// 0, never is.
+/// Returns whether the cache still has this version. A number that is not a version, such
+/// as 0, is never valid.
 ///
 /// # Errors
 ///
@@ -127,12 +129,12 @@ pub fn is_valid(executor: &mut impl Executor, name: &str, version: impl Into<i64
     Ok(get_version(executor, name)?.get() == version.into())
 }
 
-/// Gives each of the caches a new version. Never waits for anybody (PostgreSQL).
+/// Gives each of the caches a new version. Never waits for another session (PostgreSQL).
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`] if one of the names is not registered; then none of
-/// them is invalidated.
+/// [`ErrorKind::Cache`] if one of the names is not registered. None of them is
+/// invalidated then.
 pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
     names.iter().try_for_each(|name| check_name(name))?;
     if names.is_empty() {
@@ -141,24 +143,24 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
     executor.registry().invalidate(executor, names)
 }
 
-/// Gives every cache a new version, however many there are.
+/// Gives every cache a new version, whatever their number.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Database`] where the database has no registry yet.
+/// [`ErrorKind::Database`] if the database has no registry yet.
 pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
     executor.write(&executor.dialect().registry().invalidate_all())
 }
 
-/// Tells every [`CacheBuster`](crate::CacheBuster) on the database to look at it
-/// now. To be called after the commit of what they are to see; one that hears
-/// nothing looks within its poll interval. On SQLite, where nobody is notified, it
+/// Notifies every [`CacheBuster`](crate::CacheBuster) of the database, so that it polls
+/// now. Call it after the commit of an invalidation. A `CacheBuster` that misses the
+/// notification polls within its interval. On SQLite, which has no notifications, this
 /// does nothing.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Usage`] in an open transaction: committing transactions that notify
-/// wait for one another.
+/// [`ErrorKind::Usage`] in an open transaction, because transactions that notify wait for
+/// each other at the commit.
 pub fn notify(executor: &mut impl Executor) -> Result<()> {
     if !executor.commits() {
         return Err(in_transaction());
@@ -169,7 +171,7 @@ pub fn notify(executor: &mut impl Executor) -> Result<()> {
     }
 }
 
-/// Why a name cannot be a cache's, if it cannot.
+/// Returns why a name is not valid for a cache; `None` if it is valid.
 pub(crate) fn bad_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("a cache's name must not be empty")
@@ -194,34 +196,33 @@ fn in_transaction() -> Error {
         .help("notify after the commit")
 }
 
-/// What follows a commit, outside of it: the reading side is told to look. A failure
-/// does no harm: readers poll.
+/// Notifies the reading side after a commit. A failure is ignored, because readers poll.
 pub(crate) fn after_commit(session: &mut dyn Session) {
     session.registry().after_commit(session);
 }
 
-/// The query for the owners of those of the names that are registered.
+/// Returns the query for the registered caches among the names, with their owners.
 pub(crate) fn owners_query(dialect: &'static dyn Dialect, names: &[&str]) -> String {
     dialect.registry().owners(names)
 }
 
-/// The names of all registered caches.
+/// Returns the query for the names of all registered caches.
 pub(crate) fn names_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().names()
 }
 
-/// All registered caches that belong to an app, with it.
+/// Returns the query for all registered caches that belong to an app, with the app.
 pub(crate) fn owned_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().owned()
 }
 
-/// Names that were registered once and are not, with their last owners.
+/// Returns the query for unregistered caches, with their last owners.
 pub(crate) fn former_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().former()
 }
 
-/// Forgets what an app's unregistered caches were registered on: from then on they
-/// cannot be registered again as they were.
+/// Deletes the tables of an app's unregistered caches. Afterwards they cannot be registered
+/// again as they were.
 pub(crate) fn forget_all(dialect: &'static dyn Dialect, app: &str) -> Statement {
     Statement::generated(dialect.registry().forget_all(app), None)
 }

@@ -1,62 +1,65 @@
-//! The tables whose writes invalidate a cache, and which of them have lost their
-//! triggers.
+//! The tables whose writes invalidate a cache, and their missing triggers.
+//!
+//! In: rows of the registry. Out: a `MissingTrigger` for each table that has changed since
+//! its cache was registered.
 
 use crate::engine::Row;
 use crate::sql::Dialect;
 
-/// A table on which a cache is registered and which is not as it was then.
+/// A table of a registered cache whose triggers are missing, or that was renamed or
+/// dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct UntrackedTable {
+pub struct MissingTrigger {
     /// The cache's name.
     pub cache: String,
     /// The table or partition, on PostgreSQL with its schema.
     pub table: String,
-    /// What is the matter with it.
-    pub why: Untracked,
+    /// What has changed.
+    pub why: MissingTriggerCause,
 }
 
-/// What is the matter with a table on which a cache is registered.
+/// What has changed about the table of a registered cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Untracked {
-    /// It has lost its triggers, or never had them: it was rebuilt, swapped, or is
-    /// a new partition. Until the next run, writes to it invalidate nothing.
+pub enum MissingTriggerCause {
+    /// Its triggers are missing, because it was rebuilt or swapped, or is a new partition.
+    /// Until the next run, writes to it invalidate nothing.
     Triggers,
-    /// It has another name now, and triggers that work. The next run notes the name.
+    /// It was renamed, and its triggers work. The next run records the new name.
     Renamed,
-    /// It is gone. Nobody can write to it, so nothing is to be done.
+    /// It no longer exists. No session can write to it, so nothing has to be restored.
     Gone,
-    /// It is a foreign table that has become a partition or child of a registered one:
-    /// writes to it do not invalidate, and no run can change that.
+    /// It is a foreign table that became a partition or child of a registered one. Writes to
+    /// it do not invalidate, and no run can change that.
     Foreign,
 }
 
-impl UntrackedTable {
-    /// Whether a run sets it right.
+impl MissingTrigger {
+    /// Returns whether the next run restores it.
     pub fn is_repairable(&self) -> bool {
-        matches!(self.why, Untracked::Triggers | Untracked::Renamed)
+        matches!(self.why, MissingTriggerCause::Triggers | MissingTriggerCause::Renamed)
     }
 }
 
-/// What is not as it was registered.
-pub(crate) fn untracked_query(dialect: &'static dyn Dialect) -> &'static str {
+/// Returns the query for missing triggers.
+pub(crate) fn missing_triggers_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().missing_triggers()
 }
 
-/// The answer to it.
-pub(crate) fn untracked(rows: Vec<Row>) -> Vec<UntrackedTable> {
+/// Parses the answer to [`missing_triggers_query`].
+pub(crate) fn missing_triggers(rows: Vec<Row>) -> Vec<MissingTrigger> {
     let one = |row: Row| {
         let mut columns = row.into_iter();
         let mut next = || columns.next().flatten();
         let (cache, table, why) = (next()?, next()?, next()?);
         let why = match why.as_str() {
-            "triggers" => Untracked::Triggers,
-            "renamed" => Untracked::Renamed,
-            "foreign" => Untracked::Foreign,
-            _ => Untracked::Gone,
+            "triggers" => MissingTriggerCause::Triggers,
+            "renamed" => MissingTriggerCause::Renamed,
+            "foreign" => MissingTriggerCause::Foreign,
+            _ => MissingTriggerCause::Gone,
         };
-        Some(UntrackedTable { cache, table, why })
+        Some(MissingTrigger { cache, table, why })
     };
     rows.into_iter().filter_map(one).collect()
 }

@@ -1,5 +1,7 @@
-//! What a run did, what it would do, and how things stand: plain data, from
-//! which the command makes tables and JSON.
+//! Reports of runs, plans and the state of a database.
+//!
+//! In: nothing; other modules fill these types. Out: plain data, which the command shows as
+//! tables and JSON.
 
 mod uninstall;
 
@@ -10,22 +12,22 @@ use crate::history::AppState;
 use crate::model::MigrationId;
 pub use crate::plan::State;
 use crate::plan::{Basis, Revert};
-use crate::registry::UntrackedTable;
+use crate::registry::MissingTrigger;
 
 pub use uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 
-/// Which way a step goes.
+/// The direction of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Direction {
     /// The migration is applied.
     Up,
-    /// The migration is undone.
+    /// The migration is reverted.
     Down,
 }
 
 impl Direction {
-    /// The word for it in documents: `up` or `down`.
+    /// Returns the word for it in documents: `up` or `down`.
     pub fn as_str(self) -> &'static str {
         match self {
             Direction::Up => "up",
@@ -38,39 +40,39 @@ impl Direction {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// What was applied or undone, in order.
+    /// The applied or reverted migrations, in order.
     pub steps: Vec<StepReport>,
-    /// The apps that now stand otherwise: installed, brought back, disabled, enabled
-    /// or uninstalled.
+    /// The apps with a changed state: installed, restored, disabled, enabled or
+    /// uninstalled.
     pub apps: Vec<AppChange>,
-    /// The tables on which triggers of caches were missing, and are restored.
-    pub missing_triggers: Vec<UntrackedTable>,
+    /// The missing triggers that the run has restored.
+    pub missing_triggers: Vec<MissingTrigger>,
     /// The roles that may now read and invalidate caches, if the run changed that.
     pub granted: Option<Vec<String>>,
-    /// Things worth knowing that did not stop the run.
+    /// Diagnostics that did not stop the run.
     pub warnings: Vec<Diagnostic>,
-    /// From the first look to the last commit.
+    /// The time from the preflight to the last commit.
     pub elapsed: Duration,
 }
 
 impl Report {
-    /// Whether anything was changed, and so every cache invalidated.
+    /// Returns whether anything was changed, and thus every cache invalidated.
     pub fn changed(&self) -> bool {
         !self.steps.is_empty() || !self.apps.is_empty() || !self.missing_triggers.is_empty()
     }
 }
 
-/// An app that stands otherwise than before the run.
+/// An app whose state the run has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppChange {
     /// The app's label.
     pub app: String,
-    /// How it stands now.
+    /// Its new state.
     pub state: AppState,
 }
 
-/// How an app stands.
+/// The state of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppStatus {
@@ -78,19 +80,19 @@ pub struct AppStatus {
     pub label: String,
     /// Whether it is installed, and whether its migrations are expected.
     pub state: AppState,
-    /// Whether the migrator has its migrations.
+    /// Whether the migrator has loaded its migrations.
     pub loaded: bool,
-    /// The highest version that is applied.
+    /// The highest applied version.
     pub version: Option<i64>,
-    /// How many migrations are applied.
+    /// The number of applied migrations.
     pub applied: usize,
-    /// How many migrations are not applied, of those that the migrator has.
+    /// The number of loaded migrations that are not applied.
     pub pending: usize,
-    /// The names of the caches that are registered and belong to it.
+    /// The names of its registered caches.
     pub caches: Vec<String>,
 }
 
-/// One migration that a run applied, faked, undid or repaired, and committed.
+/// A migration that a run has applied, faked, reverted or repaired, and committed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StepReport {
@@ -98,7 +100,7 @@ pub struct StepReport {
     pub app: String,
     /// The migration.
     pub migration: MigrationId,
-    /// Applied or undone.
+    /// Whether it is applied or reverted.
     pub direction: Direction,
     /// How it was done.
     pub how: How,
@@ -106,7 +108,7 @@ pub struct StepReport {
     pub registered: Vec<String>,
     /// The caches that it unregistered.
     pub unregistered: Vec<String>,
-    /// What it took, the commit included where it had one of its own.
+    /// The duration, including the commit if the step had its own transaction.
     pub elapsed: Duration,
 }
 
@@ -114,16 +116,17 @@ pub struct StepReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum How {
-    /// Everything was run.
+    /// All operations were run.
     Run,
-    /// Only cache operations and history: [`Migrator::fake`](crate::Migrator::fake).
+    /// Only the cache operations were run, and the history was written:
+    /// [`Migrator::fake`](crate::Migrator::fake).
     Faked,
     /// Only the checksum was replaced.
     Repaired,
 }
 
 impl How {
-    /// The word for it in documents: `run`, `faked` or `repaired`.
+    /// Returns the word for it in documents: `run`, `faked` or `repaired`.
     pub fn as_str(self) -> &'static str {
         match self {
             How::Run => "run",
@@ -139,17 +142,17 @@ impl How {
 pub struct Plan {
     /// The steps in order.
     pub steps: Vec<PlannedStep>,
-    /// The apps that a run installs or brings back.
+    /// The apps that the run would install or restore.
     pub apps: Vec<AppChange>,
-    /// The tables on which triggers of caches are missing, and which a run puts back.
-    pub missing_triggers: Vec<UntrackedTable>,
-    /// Things worth knowing: what cannot be reverted, notes on files.
+    /// The missing triggers that the run would restore.
+    pub missing_triggers: Vec<MissingTrigger>,
+    /// Diagnostics that do not stop the run, such as irreversible migrations.
     pub warnings: Vec<Diagnostic>,
-    /// What was planned, and from which state of the database.
+    /// The verb, and the state of the database that the plan was made from.
     pub(crate) planned: Option<(Verb, Basis)>,
 }
 
-/// What a plan was made for.
+/// The verb that a plan was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Migrate,
@@ -165,68 +168,66 @@ pub struct PlannedStep {
     pub app: String,
     /// The migration.
     pub migration: MigrationId,
-    /// Applied or undone.
+    /// Whether it is applied or reverted.
     pub direction: Direction,
     /// A line for each operation, in order.
     pub operations: Vec<String>,
-    /// The SQL of the step in order, cache operations included; Rust functions
-    /// are comments in it.
+    /// The SQL of the step in order, including cache operations. Rust functions appear as
+    /// comments.
     pub sql: Vec<String>,
     /// The caches that it registers.
     pub registers: Vec<String>,
     /// The caches that it unregisters.
     pub unregisters: Vec<String>,
-    /// The first operation that nothing undoes: such a migration cannot be reverted.
+    /// The first operation that nothing reverts. Such a migration cannot be reverted.
     pub irreversible: Option<String>,
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub file: Option<Place>,
 }
 
-/// How things stand.
+/// The state of a database.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Status {
-    /// Every migration of every app, files and history together, by app and version.
+    /// Every migration of every app, from files and histories, by app and version.
     pub migrations: Vec<MigrationStatus>,
-    /// Caches that an applied migration registers, no later one unregisters, and
-    /// which are nevertheless not registered.
+    /// Caches that the applied migrations leave registered, and that are not registered.
     pub unregistered: Vec<UnregisteredCache>,
-    /// The labels of the apps that are disabled: their migrations are not expected.
+    /// The labels of the disabled apps, whose migrations are not expected.
     pub disabled: Vec<String>,
-    /// The labels of the apps that were uninstalled with their data kept, and whose
-    /// migrations are here: a run brings them back.
+    /// The labels of the loaded apps with kept data. The next run restores them.
     pub kept: Vec<String>,
-    /// Tables on which a cache is registered and which are not as they were then.
-    pub missing_triggers: Vec<UntrackedTable>,
-    /// Things worth knowing.
+    /// The missing triggers, and the tables that were renamed or dropped.
+    pub missing_triggers: Vec<MissingTrigger>,
+    /// Diagnostics that would not stop a run.
     pub warnings: Vec<Diagnostic>,
 }
 
 impl Status {
-    /// The migrations that are expected: those of apps that are not disabled.
+    /// Returns the expected migrations: those of apps that are not disabled.
     pub fn expected(&self) -> impl Iterator<Item = &MigrationStatus> {
         self.migrations.iter().filter(|migration| !self.disabled.contains(&migration.app))
     }
 
-    /// The migrations in this state.
+    /// Returns the migrations in this state.
     pub fn in_state(&self, state: State) -> impl Iterator<Item = &MigrationStatus> {
         self.migrations.iter().filter(move |migration| migration.state == state)
     }
 }
 
-/// How one migration stands.
+/// The state of one migration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MigrationStatus {
     /// The app's label.
     pub app: String,
-    /// The migration; for a missing one, what the history calls it.
+    /// The migration. A missing one has its name from the history.
     pub migration: MigrationId,
-    /// Applied, pending, or wrong.
+    /// Its state.
     pub state: State,
-    /// When it was applied, RFC 3339 in UTC.
+    /// The time when it was applied, RFC 3339 in UTC.
     pub applied_on: Option<String>,
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub file: Option<Place>,
 }
 
@@ -238,6 +239,6 @@ pub struct UnregisteredCache {
     pub name: String,
     /// The app whose migration registers it.
     pub app: String,
-    /// That migration.
+    /// The migration that registers it.
     pub migration: MigrationId,
 }

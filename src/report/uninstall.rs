@@ -1,5 +1,7 @@
-//! What to uninstall, and what that would do: plain data, from which the command
-//! makes a question and JSON.
+//! The request and the plan of an uninstall.
+//!
+//! In: the label of an app and options. Out: plain data, which the command shows as a
+//! question and as JSON.
 
 use super::PlannedStep;
 use crate::diagnostic::Diagnostic;
@@ -20,64 +22,66 @@ use crate::plan::Basis;
 pub struct Uninstall {
     /// The app's label.
     pub app: String,
-    /// Undo no migration: only the app's caches are unregistered, and what it keeps
-    /// in the database stays for a later `migrate`, or a later uninstall.
+    /// Revert no migration, and only unregister the app's caches. Its data stays for a later
+    /// `migrate`, or a later uninstall.
     pub keep_data: bool,
-    /// Uninstall the apps that need this one as well, before it.
+    /// First uninstall the apps that depend on this one.
     pub cascade: bool,
 }
 
 impl Uninstall {
-    /// This app and no other, with all that it keeps in the database.
+    /// Uninstalls this app with its data, and no other app.
     pub fn new(app: impl Into<String>) -> Self {
         Uninstall { app: app.into(), keep_data: false, cascade: false }
     }
 
-    /// Leaves the app's data where it is.
+    /// Keeps the app's data.
     pub fn keep_data(mut self, keep: bool) -> Self {
         self.keep_data = keep;
         self
     }
 
-    /// Uninstalls the apps that need it, too.
+    /// Also uninstalls the apps that depend on it.
     pub fn cascade(mut self, cascade: bool) -> Self {
         self.cascade = cascade;
         self
     }
 }
 
-/// What an uninstall would do, as [`Migrator::plan_uninstall`](crate::Migrator::plan_uninstall)
-/// found it. With [`obstacles`](UninstallPlan::obstacles) it would be refused.
+/// The plan of an uninstall, from
+/// [`Migrator::plan_uninstall`](crate::Migrator::plan_uninstall). With
+/// [`obstacles`](UninstallPlan::obstacles), the uninstall would be refused.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct UninstallPlan {
-    /// What was asked for.
+    /// The request.
     pub what: Uninstall,
-    /// The apps that are uninstalled, in the order in which that happens.
+    /// The uninstalled apps, in order.
     pub apps: Vec<String>,
-    /// The migrations that are undone, in order; none where the data is kept.
+    /// The reverted migrations, in order; none with kept data.
     pub steps: Vec<PlannedStep>,
-    /// The tables that are dropped.
+    /// The dropped tables.
     pub tables: Vec<DroppedTable>,
-    /// What else is dropped, a line each: `column thread.pinned`, `view active_ban`; and
-    /// `objects dropped by the function fill slugs`, since nobody knows before it runs.
+    /// Other dropped objects, a line each, such as `column thread.pinned` or
+    /// `view active_ban`. A function appears as `objects dropped by the function fill slugs`,
+    /// because its effects are unknown before it runs.
     pub drops: Vec<String>,
-    /// Foreign keys from tables of other apps onto tables that are dropped.
+    /// Foreign keys from tables of other apps onto dropped tables.
     pub foreign_keys: Vec<ForeignKey>,
-    /// The caches that are unregistered.
+    /// The unregistered caches.
     pub caches: Vec<String>,
-    /// Who needs the app: the migrations of other apps, with what each needs.
+    /// The migrations of other apps that depend on the app, each with its dependency.
     pub dependants: Vec<Dependant>,
-    /// Why it would be refused.
+    /// The diagnostics that refuse the uninstall.
     pub obstacles: Vec<Diagnostic>,
-    /// Things worth knowing.
+    /// Diagnostics that do not stop the uninstall.
     pub warnings: Vec<Diagnostic>,
     /// The state of the database that the plan was made from.
     pub(crate) basis: Basis,
 }
 
 impl UninstallPlan {
-    /// Whether nothing stands in its way.
+    /// Checks that the plan has no obstacles.
     ///
     /// # Errors
     ///
@@ -95,13 +99,13 @@ impl UninstallPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DroppedTable {
-    /// Its name, on PostgreSQL with its schema, quoted where SQL asks for it.
+    /// Its name, on PostgreSQL with its schema, quoted where SQL requires it.
     pub table: String,
-    /// How many rows it has.
+    /// The number of its rows.
     pub rows: u64,
 }
 
-/// A foreign key onto a table that an uninstall drops, from a table of another app.
+/// A foreign key from a table of another app onto a table that an uninstall drops.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ForeignKey {
@@ -109,11 +113,11 @@ pub struct ForeignKey {
     pub table: String,
     /// Its columns there.
     pub columns: Vec<String>,
-    /// The table that it refers to, which is dropped.
+    /// The dropped table that it refers to.
     pub references: String,
 }
 
-/// A migration that needs one of an app that is to be uninstalled.
+/// A migration that depends on one of an uninstalled app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Dependant {
@@ -121,6 +125,6 @@ pub struct Dependant {
     pub app: String,
     /// The migration.
     pub migration: MigrationId,
-    /// What it needs, as `app:V1__name`.
+    /// Its dependency, as `app:V1__name`.
     pub needs: String,
 }

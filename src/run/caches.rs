@@ -1,6 +1,7 @@
-//! The cache operations of a plan, tried out beforehand against the registry as
-//! it is, so that a name taken twice or an unknown one is reported with its place
-//! and before anything runs.
+//! The cache operations of a plan, checked against the registry before a run.
+//!
+//! In: a plan, facts and a session. Out: diagnostics, with their places, for names that
+//! are already registered or unknown.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::model::{CacheOperation, Operation, RegisterCache};
 use crate::plan::{Facts, RunPlan, Step};
 use crate::registry;
 
-/// The names that operations register and unregister.
+/// Returns the names that operations register, and those that they unregister.
 pub(crate) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
     let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
     for operation in operations {
@@ -25,7 +26,7 @@ pub(crate) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
     (registered, unregistered)
 }
 
-/// Tries the cache operations of a plan out.
+/// Checks the cache operations of a plan.
 pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session) -> Result<()> {
     let mut returning = Vec::new();
     let mut operations = Vec::new();
@@ -35,7 +36,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             Step::Apply(node) => (*node, facts.migration(*node).migration.operations.clone()),
             Step::Revert(node) => {
                 reverts = true;
-                // What cannot be reverted has been refused before.
+                // Irreversible migrations have been refused before.
                 (*node, facts.migration(*node).migration.revert_operations().unwrap_or_default())
             }
             Step::ReturnApp(app) => {
@@ -65,7 +66,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
         let error = match operation.cache() {
             Some(CacheOperation::Register(register)) => match owners.get(&register.name) {
                 Some(Some(owner)) if register.keeps_owner && !reverts && owner == app => None,
-                // It is given other tables, if any.
+                // It registers the cache again, perhaps on other tables.
                 Some(Some(owner)) if owner == app && facts.migration(*node).is_repeatable() => None,
                 Some(owner) => {
                     let taken = registry::taken(&register.name, owner.as_deref());
@@ -86,7 +87,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             },
             Some(CacheOperation::Unregister(unregister)) => match owners.remove(&unregister.name) {
                 Some(_) => None,
-                // It may have been carried out before.
+                // An earlier run of it may have unregistered the cache.
                 None if !reverts && facts.migration(*node).is_repeatable() => None,
                 None => {
                     let mut known: Vec<String> = owners.keys().cloned().collect();
@@ -95,7 +96,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                         known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
                     }
                     let unknown = registry::unknown(&unregister.name, &known);
-                    // By hand, then: an app's migration leaves it registered.
+                    // The cache was unregistered by hand, because the app's migrations
+                    // leave it registered.
                     Some(match reverts {
                         true if unregister.reverts => {
                             let register = Action::RegisterCache { name: unregister.name.clone() };
@@ -119,7 +121,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
     if errors.is_empty() { Ok(()) } else { Err(Error::from_diagnostics(ErrorKind::Cache, errors)) }
 }
 
-/// What brings back the caches of apps whose data was kept.
+/// Returns the operations that register the caches of apps with kept data again.
 fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
     let left = left_registered(facts).into_iter().filter(|(_, node)| returning.contains(&node.0));
     let register = |(name, node): (&str, Node)| {
@@ -130,8 +132,8 @@ fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
     left.map(register).collect()
 }
 
-/// The caches that applied migrations register and no later one unregisters, each
-/// with the migration.
+/// Returns the caches that applied migrations register and no later one unregisters, each
+/// with its migration.
 pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> {
     let mut left = BTreeMap::new();
     for &node in facts.graph.order.iter().filter(|node| facts.applied(**node)) {
@@ -146,7 +148,7 @@ pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> 
     left
 }
 
-/// Those of the names that are registered now, with their owners.
+/// Reads which of the caches are registered, with their owners.
 fn owners(
     facts: &Facts<'_>,
     operations: &[(Node, Operation)],
@@ -162,7 +164,7 @@ fn owners(
     Ok(owners_of(rows))
 }
 
-/// Names with their owners, from rows.
+/// Parses names with their owners.
 pub(crate) fn owners_of(rows: Vec<Row>) -> BTreeMap<String, Option<String>> {
     let owner = |row: Row| {
         let mut columns = row.into_iter();
@@ -171,7 +173,7 @@ pub(crate) fn owners_of(rows: Vec<Row>) -> BTreeMap<String, Option<String>> {
     rows.into_iter().filter_map(owner).collect()
 }
 
-/// Those of the caches that belong to one of the apps.
+/// Returns the caches that belong to one of the apps.
 pub(crate) fn owned_by(owners: BTreeMap<String, Option<String>>, apps: &[String]) -> Vec<String> {
     let owned = |owner: &Option<String>| owner.as_ref().is_some_and(|owner| apps.contains(owner));
     owners.into_iter().filter(|(_, owner)| owned(owner)).map(|(name, _)| name).collect()

@@ -1,4 +1,6 @@
-//! A plan as data for people: what each step does, in words and in SQL.
+//! The description of a plan, in words and in SQL.
+//!
+//! In: a plan and its facts. Out: a `Plan` as plain data.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +10,18 @@ use crate::graph::Node;
 use crate::history::AppState;
 use crate::model::{BUSTARD, Form, Operation, Statement};
 use crate::plan::{Facts, RunPlan, Step};
-use crate::registry::UntrackedTable;
+use crate::registry::MissingTrigger;
 use crate::registry::in_transaction::Manner;
 use crate::report::{AppChange, Direction, Plan, PlannedStep, Verb};
 use crate::sql::Dialect;
 
-/// What a plan would do, with what it was made from.
+/// Describes a plan, and attaches its basis.
 pub(crate) fn plan(
     facts: &Facts<'_>,
     dialect: &'static dyn Dialect,
     planned: &RunPlan,
     verb: Verb,
-    missing_triggers: Vec<UntrackedTable>,
+    missing_triggers: Vec<MissingTrigger>,
     warnings: Vec<Diagnostic>,
 ) -> Plan {
     let steps = || planned.batches.iter().flat_map(|batch| &batch.steps);
@@ -32,7 +34,7 @@ pub(crate) fn plan(
     }
 }
 
-/// The apps that a plan installs or brings back.
+/// Returns the apps that a plan installs or restores.
 fn changes<'s>(facts: &Facts<'_>, steps: impl Iterator<Item = &'s Step>) -> Vec<AppChange> {
     let first = |app: usize| facts.apps[app].label != BUSTARD && facts.histories[app].applied.is_empty();
     let changed = steps.filter_map(|step| match step {
@@ -74,16 +76,17 @@ pub(crate) fn step(
     direction: Direction,
 ) -> PlannedStep {
     let loaded = facts.migration(node);
-    let undo = loaded.migration.revert_operations();
-    // Nobody would undo Bustard's own tables: they come and go with Bustard.
+    let reverting = loaded.migration.revert_operations();
+    // Bustard's own tables are never reverted, so they are not reported as irreversible.
     let own = facts.apps[node.0].label == BUSTARD;
     // A repeatable migration has nothing to revert.
     let reverted = !own && !loaded.is_repeatable();
     let manner = Manner { lenient: false, repeatable: loaded.is_repeatable() && direction == Direction::Up };
-    let irreversible = undo.as_ref().err().filter(|_| reverted).map(|operation| operation.describe(dialect));
+    let irreversible = reverting.as_ref().err().filter(|_| reverted);
+    let irreversible = irreversible.map(|operation| operation.describe(dialect));
     let operations = match direction {
         Direction::Up => loaded.migration.operations.clone(),
-        Direction::Down => undo.unwrap_or_default(),
+        Direction::Down => reverting.unwrap_or_default(),
     };
     let (registers, unregisters) = caches::names(&operations);
     PlannedStep {
@@ -104,7 +107,7 @@ pub(crate) fn step(
 
 fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: Manner) -> Vec<String> {
     let ended = |statement: &Statement| match statement.form {
-        // It ends as the file does, which may be in a comment.
+        // It may end in a comment, which would hide the semicolon.
         Form::Unsplit => statement.sql.clone(),
         Form::Statement | Form::Generated => format!("{};", statement.sql),
     };

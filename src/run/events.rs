@@ -1,17 +1,19 @@
-//! What happens in a run, told as it happens.
+//! The events of a run.
+//!
+//! In: events, as they happen. Out: calls of the listeners.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::report::Direction;
 
-/// What happens in a run, as it happens.
+/// An event of a run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The plan is made; no lock has been taken yet.
+    /// The plan is made. The run has not taken the lock yet.
     Planned {
-        /// How many migrations it applies, reverts or repairs.
+        /// The number of migrations that it applies, reverts or repairs.
         steps: usize,
     },
     /// A step begins.
@@ -20,23 +22,23 @@ pub enum Event {
         app: String,
         /// The migration, as `V1__name`.
         migration: String,
-        /// Applied or reverted.
+        /// Whether it is applied or reverted.
         direction: Direction,
         /// The step's number, from 1.
         index: usize,
     },
-    /// A step is done; with one transaction for each, it has committed.
+    /// A step has ended. With one transaction for each migration, it has committed.
     Finished {
         /// The step's number, from 1.
         index: usize,
     },
-    /// Another session holds the migration lock; comes once for each wait.
+    /// Another session holds the migration lock. The event occurs once for each wait.
     Waiting,
 }
 
 type Listener = Box<dyn FnMut(&Event) + Send>;
 
-/// Those who want to know, in the order in which they came.
+/// The listeners of a run, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Listeners(Mutex<Vec<Listener>>);
 
@@ -58,7 +60,7 @@ impl Listeners {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Listener>> {
-        // A listener that panicked is still a listener.
+        // A listener that has panicked is called again.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,7 @@
 //! The one loop: lock, compare the basis, execute the steps of a batch, invalidate,
 //! commit.
+//!
+//! In: a plan and a session. Out: committed batches in the report, or the error of a batch.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -17,21 +19,21 @@ use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
 use crate::registry;
 use crate::report::StepReport;
 
-/// What to do where the database is not any more as the plan was made from.
+/// What to do if the database has changed since the plan was made.
 #[derive(Clone, Copy)]
 pub(crate) enum OnChange<'c> {
-    /// Makes the plan again from what is there now.
+    /// Make the plan again from the current state.
     PlanAgain(&'c dyn Fn(&Facts<'_>) -> Result<RunPlan>),
-    /// Refuses: the plan was shown to a person.
+    /// Refuse, because a person was shown the plan.
     Refuse,
 }
 
-/// How often a transaction is tried that others kept from its locks.
+/// The number of attempts of a transaction that conflicts with other sessions.
 const TRIES: u32 = 5;
 
 impl Run<'_> {
-    /// Executes a plan. An error lists what had committed before it; nothing of the
-    /// failed batch remains.
+    /// Executes a plan. An error lists the steps that committed before it. The failed batch
+    /// is rolled back.
     pub(crate) fn execute(
         &mut self,
         session: &mut dyn Session,
@@ -50,8 +52,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Executes the first of the batches, again where other sessions kept it from its
-    /// locks.
+    /// Executes the first of the batches. Repeats it after a conflict with another session.
     fn batch(
         &mut self,
         session: &mut dyn Session,
@@ -63,7 +64,7 @@ impl Run<'_> {
         for _ in 1..TRIES {
             match self.attempt(session, basis, batches, on_change) {
                 Err(error) if is_passing(&error) => {
-                    log::info!("another session was in the way, and the transaction is tried again: {error}");
+                    log::info!("retrying the transaction after a conflict with another session: {error}");
                     thread::sleep(pause);
                     pause *= 2;
                 }
@@ -94,7 +95,7 @@ impl Run<'_> {
         let mut committed = false;
         lock.transaction(session, &sources.tables, query.as_deref(), &mut |transaction, opened: Opened| {
             self.open = Open::default();
-            // An app may have been uninstalled since the last one.
+            // An app may have been uninstalled since the last batch.
             self.verified.retain(|app| opened.histories[*app].width.is_some());
             let installed = installed(self, transaction, &opened)?;
             let facts = sources.facts(&opened.histories, &installed);
@@ -112,7 +113,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Compares what the plan was made from with what is there now.
+    /// Compares the basis of the plan with the current state.
     fn compare(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -124,7 +125,7 @@ impl Run<'_> {
         let mut difference = basis.difference(facts);
         for question in basis.questions() {
             if difference.is_none() && transaction.rows(&question.sql)? != question.answer {
-                difference = Some("what it would take away is different".to_owned());
+                difference = Some("what it would remove is different".to_owned());
             }
         }
         let Some(what) = difference else { return Ok(()) };
@@ -145,21 +146,21 @@ impl Run<'_> {
         }
     }
 
-    /// Executes the steps of a batch; whether they changed anything.
+    /// Executes the steps of a batch. Returns whether they changed anything.
     fn steps(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, batch: &Batch) -> Result<bool> {
         let mut changed = false;
         for step in &batch.steps {
             changed |= self.step(transaction, facts, step)?;
         }
         if changed && self.open.invalidates {
-            // The end of every transaction that changes what caches depend on.
+            // Every transaction that changes what caches depend on ends with this.
             registry::in_transaction::install_triggers(transaction)?;
             registry::in_transaction::invalidate_all(transaction)?;
         }
         Ok(changed)
     }
 
-    /// Takes over what the transaction has committed.
+    /// Adds the committed transaction to the report.
     fn take_over(&mut self, basis: &mut Basis, started: Instant) {
         let mut open = std::mem::take(&mut self.open);
         if let [only] = open.steps.as_mut_slice() {
@@ -178,7 +179,7 @@ impl Run<'_> {
         }
     }
 
-    /// The error of a batch, with what had committed before it.
+    /// Adds to the error of a batch what had committed before it.
     fn failed(&mut self, session: &mut dyn Session, error: Error) -> Error {
         let name = |step: &StepReport| format!("{}:{}", step.app, step.migration);
         if self.report.changed() && error.kind() != ErrorKind::Connection {
@@ -186,7 +187,7 @@ impl Run<'_> {
         }
         let file = self.sources.file_of(error.app(), error.migration()).cloned();
         let error = match error.kind() {
-            // Found at the commit, which does not tell which one it is about.
+            // The server found it at the commit, and does not say which migration caused it.
             ErrorKind::Database if error.migration().is_none() && self.open.steps.len() > 1 => {
                 let names: Vec<String> = self.open.steps.iter().map(name).collect();
                 let message = format!("{} (one of {})", error.message(), names.join(", "));
@@ -197,7 +198,7 @@ impl Run<'_> {
             }
             _ => error,
         };
-        // Bustard's own functions come with its tables, and were not asked for.
+        // Bustard's own functions come with its tables; they are not reported.
         let told = |step: &&StepReport| step.app != BUSTARD || !step.migration.is_repeatable();
         error.with_default_place(file).after(self.report.steps.iter().filter(told).map(name).collect())
     }
@@ -224,9 +225,8 @@ impl Run<'_> {
     }
 }
 
-/// Whether the transaction failed only since another session was faster: a lock was not
-/// to be had at once, two sessions waited for one another, or a function was being
-/// replaced by both.
+/// Returns whether the transaction failed because of another session: a lock was not
+/// available, the sessions waited for each other, or both replaced the same function.
 fn is_passing(error: &Error) -> bool {
     match error.sqlstate() {
         Some("55P03" | "40P01") => true,
@@ -235,17 +235,17 @@ fn is_passing(error: &Error) -> bool {
     }
 }
 
-/// The refusal of a plan that a person was shown.
+/// Returns the error that refuses a plan because the database has changed.
 pub(crate) fn changed(what: &str) -> Error {
     let message = format!("the database has changed since the plan was made: {what}");
     Error::new(ErrorKind::Failed, message)
         .with_code(Code::OutdatedPlan)
         .after(Vec::new())
-        .help("look at the plan as it is now, and run the command again")
+        .help("review the new plan, and run the command again")
 }
 
-/// The state of apps under the lock. Read with the histories, unless Bustard's own
-/// tables were made since the plan.
+/// Reads the state of apps under the lock. It was read together with the histories, unless
+/// Bustard's own tables were created after the plan.
 fn installed(run: &Run<'_>, transaction: &mut dyn Transaction, opened: &Opened) -> Result<Installed> {
     let unknown = Installed::default();
     let rows = match &opened.rows {

@@ -1,7 +1,7 @@
 //! The migration lock: one run at a time changes a database.
 //!
-//! In: a session and what its transaction does. Out: the transaction done, or the
-//! error for a lock that another session kept for too long.
+//! In: a session, and the work of its transaction. Out: the committed transaction, or the
+//! error for a lock that was not obtained in time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,13 +26,13 @@ pub(super) struct Lock<'l> {
     pub level: Level,
     /// How long to wait for it, each time.
     pub wait: Duration,
-    /// Called each time another session is in the way.
+    /// Called each time another session holds the lock.
     pub on_wait: &'l dyn Fn(),
 }
 
 impl Lock<'_> {
-    /// Runs a transaction under the lock: tries until the lock is free, with growing
-    /// pauses, or until the time for that has passed.
+    /// Runs a transaction under the lock. Retries with growing pauses until the lock is free
+    /// or the time limit has passed.
     pub(super) fn transaction(
         &self,
         session: &mut dyn Session,
@@ -47,8 +47,8 @@ impl Lock<'_> {
         loop {
             match session.attempt(&opening, work)? {
                 Attempt::Done => return Ok(()),
-                // The query may be what asks for a table that does not exist: the work
-                // gets no rows, and asks again where it knows that there are some.
+                // A table was created or dropped, or the query names one that does not
+                // exist. The next attempt omits the query; the work repeats it if needed.
                 Attempt::Moved => opening.query = None,
                 Attempt::Held => {
                     let left = self.wait.saturating_sub(started.elapsed());

@@ -1,9 +1,8 @@
 //! Executing plans: the lock, the one loop over batches, and what each step does.
 //!
 //! In: a plan, the sources that it was made from and a session. Out: the report of
-//! what was committed. `execute` alone opens transactions; a step that it runs writes
-//! history and records, and every transaction that changed anything ends by
-//! invalidating all caches.
+//! what was committed. Only `execute` opens transactions. A step writes history and
+//! records. Every transaction that changes anything ends by invalidating all caches.
 
 pub(crate) mod caches;
 pub(crate) mod describe;
@@ -31,38 +30,38 @@ use crate::plan::{Allow, Change, Facts, Sources};
 use crate::registry;
 use crate::report::{AppChange, Report, StepReport};
 
-/// What a run is told beside its plan.
+/// The options of a run, beside its plan.
 #[derive(Clone)]
 pub(crate) struct Options<'o> {
     pub lock_wait: Duration,
     /// Whether SQL and functions of migrations are left out.
     pub fake: bool,
     pub allow: Allow,
-    /// The roles that may use caches, where they are configured.
+    /// The roles that may use caches, if they are configured.
     pub grant: Option<&'o [String]>,
     pub listeners: &'o Listeners,
-    /// What to do after a failed step.
+    /// The advice after a failed step.
     pub advice: Advice,
 }
 
-/// A run under way.
+/// A run in progress.
 pub(crate) struct Run<'r> {
     options: Options<'r>,
     sources: &'r Sources,
-    /// What has committed.
+    /// The committed steps.
     report: Report,
-    /// What the open transaction has done.
+    /// The effects of the open transaction.
     open: Open,
-    /// Apps whose history refinery has verified and whose table is there.
+    /// Apps with an existing history table that refinery has verified.
     verified: HashSet<usize>,
-    /// Whether Bustard's own tables are there.
+    /// Whether Bustard's own tables exist.
     has_registry: bool,
-    /// Whether a plan was refused, since the database has changed.
+    /// Whether a plan was refused because the database has changed.
     outdated: bool,
     started: Instant,
 }
 
-/// What the open transaction has done so far.
+/// The effects of the open transaction so far.
 #[derive(Default)]
 struct Open {
     steps: Vec<StepReport>,
@@ -71,7 +70,7 @@ struct Open {
     /// Apps whose records it has written.
     written: HashSet<usize>,
     granted: bool,
-    restored: Vec<registry::UntrackedTable>,
+    restored: Vec<registry::MissingTrigger>,
     /// Whether it has changed what caches depend on.
     invalidates: bool,
 }
@@ -92,7 +91,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Lets readers know, and reports.
+    /// Notifies readers, and returns the report.
     pub(crate) fn end(mut self, session: &mut dyn Session) -> Report {
         if self.report.changed() {
             registry::after_commit(session);
@@ -101,8 +100,8 @@ impl<'r> Run<'r> {
         self.report
     }
 
-    /// Reports triggers that the commits have restored.
-    pub(crate) fn restored(&mut self, missing: Vec<registry::UntrackedTable>) {
+    /// Adds restored triggers to the report.
+    pub(crate) fn restored(&mut self, missing: Vec<registry::MissingTrigger>) {
         self.report.missing_triggers = missing;
     }
 

@@ -1,5 +1,7 @@
-//! What is read before a plan is made: histories, the state of apps, and whether the
-//! cache operations of the plan can succeed.
+//! The preflight of a run.
+//!
+//! In: sources and a session. Out: the state of the database, and a plan with checked cache
+//! operations.
 
 use super::caches;
 use crate::engine::{Row, Session};
@@ -7,32 +9,32 @@ use crate::error::Result;
 use crate::history::{Installed, app_rows};
 use crate::model::History;
 use crate::plan::{Facts, RunPlan, Sources};
-use crate::registry::{self, UntrackedTable};
+use crate::registry::{self, MissingTrigger};
 use crate::sql::Dialect;
 
-/// The state of a database as one look has found it.
+/// The state of a database before a run.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Observation {
     pub histories: Vec<History>,
     pub installed: Installed,
-    pub missing_triggers: Vec<UntrackedTable>,
+    pub missing_triggers: Vec<MissingTrigger>,
 }
 
 impl Observation {
-    /// The missing triggers that a run can restore.
-    pub(crate) fn repairable(&self) -> Vec<UntrackedTable> {
+    /// Returns the missing triggers that a run can restore.
+    pub(crate) fn repairable(&self) -> Vec<MissingTrigger> {
         self.missing_triggers.iter().filter(|table| table.is_repairable()).cloned().collect()
     }
 }
 
-/// Reads everything, in one round trip unless a checksum differs.
+/// Reads the state, in one round trip unless a checksum differs.
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
     let dialect = session.dialect();
     let apps = app_rows::query(dialect);
-    let queries = [registry::untracked_query(dialect), apps.as_str()];
+    let queries = [registry::missing_triggers_query(dialect), apps.as_str()];
     let (histories, answers) = session.read_with(&sources.tables, &queries)?;
     let mut answers = answers.into_iter();
-    let missing_triggers = registry::untracked(answers.next().unwrap_or_default());
+    let missing_triggers = registry::missing_triggers(answers.next().unwrap_or_default());
     let rows = answers.next().unwrap_or_default();
     let installed = app_rows::installed(rows, |app| session.history_table(app))?;
     let observed = Observation { histories, installed, missing_triggers };
@@ -40,7 +42,8 @@ pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Ob
     Ok(observed)
 }
 
-/// Has records decide where checksums differ.
+/// Reads the records of migrations with other checksums, which show whether only
+/// dependencies differ.
 pub(crate) fn settle(
     facts: &Facts<'_>,
     dialect: &'static dyn Dialect,
@@ -53,12 +56,12 @@ pub(crate) fn settle(
     let named =
         |node: &crate::graph::Node| (facts.apps[node.0].label.as_str(), facts.migration(*node).id.version);
     let wanted: Vec<(&str, i64)> = doubtful.iter().map(named).collect();
-    let bodies = app_rows::bodies(rows(&app_rows::bodies_query(dialect, &wanted))?)?;
-    facts.settle(&doubtful, &bodies);
+    let body_checksums = app_rows::body_checksums(rows(&app_rows::body_checksums_query(dialect, &wanted))?)?;
+    facts.settle(&doubtful, &body_checksums);
     Ok(())
 }
 
-/// Observes the database and makes a plan, with its cache operations tried out.
+/// Reads the state of the database, makes a plan, and checks its cache operations.
 pub(crate) fn plan(
     sources: &Sources,
     session: &mut dyn Session,
@@ -71,8 +74,8 @@ pub(crate) fn plan(
         let Err(refused) = caches::check(&facts, &plan, session) else {
             return Ok((observed, plan));
         };
-        // The registry has been read after the history. If another run has
-        // committed in between, its caches only look as if they were in the way.
+        // The registry was read after the histories. If another run has committed in
+        // between, the conflict with its caches may not be real.
         let again = observe(sources, session)?;
         if again.histories == observed.histories && again.installed == observed.installed {
             return Err(refused);

@@ -1,16 +1,16 @@
-//! What goes when an app is uninstalled, and why it may not: pure.
+//! What an uninstall removes, and why it may be refused. Pure.
 //!
-//! In: what the database knows of its apps, their histories, and the code of those
-//! that the migrator has. Out: the apps as a run sees them, each applied migration
-//! with what undoes it. That comes from the code where it is what was applied, and
-//! from the record otherwise, so that an app can go whose files are gone or wrong.
+//! In: the records of apps, their histories, and the code of loaded apps. Out: the apps
+//! with the operations that revert each applied migration. These come from the code if it
+//! is the applied one, and from the record otherwise. Thus an app can be uninstalled
+//! after its files were lost or changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use crate::diagnostic::{Action, Advice, Code, Diagnostic};
 use crate::graph::{Graph, Node};
-use crate::history::{Installed, Likeness, Record, RecordedRevert, body, likeness, text_checksum};
+use crate::history::{Installed, Likeness, Record, RecordedRevert, body_checksum, likeness, text_checksum};
 use crate::model::{
     Applied, Dependency, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
     Operation, Prefix, Which,
@@ -20,35 +20,35 @@ use crate::report::{Dependant, Uninstall};
 use crate::source;
 use crate::sql::{Dialect, Effects, TableName};
 
-/// What the database knows beside the histories.
+/// The records of the database, beside the histories.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub installed: Installed,
     pub records: Vec<Record>,
-    /// The repeatable migrations that are installed.
+    /// The installed repeatable migrations.
     pub repeatables: Vec<RecordedRevert>,
     /// The owners of all registered caches.
     pub owners: BTreeMap<String, Option<String>>,
-    /// The last owners of caches that are not registered any more.
+    /// The last owners of caches that are no longer registered.
     pub former: BTreeMap<String, Option<String>>,
 }
 
-/// What is to be done, and what stands in its way.
+/// What an uninstall reverts, and its obstacles.
 pub(crate) struct Removal {
-    /// Bustard's own app and those that are concerned, as a run sees them.
+    /// Bustard's own app, the uninstalled one, and those that depend on it.
     pub sources: Sources,
-    /// The apps that go, in the order in which they are done with.
+    /// The uninstalled apps, in the order in which their last migration is reverted.
     pub leaving: Vec<String>,
-    /// The migrations to undo, in order.
+    /// The migrations to revert, in order.
     pub order: Vec<Node>,
     pub dependants: Vec<Dependant>,
-    /// Migrations that cannot be undone, and why not.
+    /// The diagnostics of migrations that cannot be reverted.
     pub stuck: HashMap<Node, Diagnostic>,
     pub obstacles: Vec<Diagnostic>,
 }
 
 impl Known {
-    /// The app and those that need it, however far away.
+    /// Returns the app and all apps that depend on it, directly or indirectly.
     pub(crate) fn concerned(&self, app: &str) -> BTreeSet<String> {
         closure(app, self.records.iter(), &self.repeatables)
     }
@@ -66,7 +66,7 @@ fn closure<'r>(
     let mut found = BTreeSet::from([app.to_owned()]);
     loop {
         let needing =
-            records.clone().filter(|record| record.needs.iter().any(|(app, _)| found.contains(app)));
+            records.clone().filter(|record| record.dependencies.iter().any(|(app, _)| found.contains(app)));
         let repeatables =
             repeatables.iter().filter(|one| one.depends_on.iter().any(|(app, _)| found.contains(app)));
         let labels = needing.map(|record| &record.app).chain(repeatables.map(|one| &one.app));
@@ -80,8 +80,8 @@ fn closure<'r>(
 }
 
 impl Removal {
-    /// `tables` and `histories` are those of Bustard's own app, which comes first in
-    /// `code`, and of the concerned apps in order.
+    /// Computes the removal. `tables` and `histories` are those of Bustard's own app, which
+    /// comes first in `code`, and then of the concerned apps in order.
     pub(crate) fn new(
         dialect: &'static dyn Dialect,
         what: &Uninstall,
@@ -116,8 +116,8 @@ impl Removal {
             let mut migrations = Vec::new();
             for row in &history.applied {
                 let record = known.record(&table.app, row.version);
-                let (mut loaded, wrong) = undoing(dialect, &table.app, history, row, code, record);
-                let needs = record.map_or(&[][..], |record| &record.needs);
+                let (mut loaded, wrong) = reverting(dialect, &table.app, history, row, code, record);
+                let needs = record.map_or(&[][..], |record| &record.dependencies);
                 let required_by = record.map_or(&[][..], |record| &record.required_by);
                 let there = |asked: &[(String, i64)]| -> Vec<Dependency> {
                     let there = asked.iter().filter(|(app, version)| {
@@ -132,11 +132,11 @@ impl Removal {
                 };
                 loaded.migration.depends_on = there(needs);
                 loaded.migration.required_by = there(required_by);
-                stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
+                stuck.extend(wrong.map(|diagnostic| ((a, migrations.len()), diagnostic)));
                 migrations.push(loaded);
             }
             for (loaded, wrong) in dropped.remove(&table.app).into_iter().flatten() {
-                stuck.extend(wrong.map(|problem| ((a, migrations.len()), problem)));
+                stuck.extend(wrong.map(|diagnostic| ((a, migrations.len()), diagnostic)));
                 migrations.push(loaded);
             }
             apps.push(LoadedApp { label: table.app.clone(), history: None, migrations, edition: None });
@@ -151,8 +151,8 @@ impl Removal {
         }
         let none = HashSet::new();
         let graph = Graph::new(&one_by_one(&apps), &none).or_else(|_| Graph::new(&apps, &none));
-        let graph = graph.unwrap_or_else(|problems| {
-            obstacles.extend(problems.into_iter().map(|(_, problem)| problem));
+        let graph = graph.unwrap_or_else(|diagnostics| {
+            obstacles.extend(diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
             Graph::default()
         });
         let order: Vec<Node> = match what.keep_data {
@@ -172,7 +172,7 @@ impl Removal {
         removal
     }
 
-    /// What keeps the migrations from being undone.
+    /// Adds the obstacles: dependent apps, and migrations that cannot be reverted.
     fn obstruct(&mut self, what: &Uninstall) {
         if !what.cascade {
             let mut needing: BTreeMap<&str, &Dependant> = BTreeMap::new();
@@ -189,7 +189,7 @@ impl Removal {
         self.obstacles.extend(stuck.cloned());
     }
 
-    /// Applied migrations of apps that stay, before which one that goes asked to be.
+    /// Returns applied migrations of remaining apps that reverted ones name in `required by`.
     pub(crate) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
         let goes = |(a, m): &Node| {
             let app = &self.sources.apps[*a];
@@ -203,9 +203,9 @@ impl Removal {
         })
     }
 
-    /// Leaves out cache operations that there is nothing to do for, or that would
-    /// take a cache from another app, or give one back to an app that is gone: the
-    /// registry may have been changed by hand, or an app been uninstalled since.
+    /// Removes cache operations that would have no effect, take a cache from another app, or
+    /// return one to an app that is gone. This happens if the registry was changed by hand,
+    /// or an app was uninstalled since.
     fn settle(&mut self, known: &Known) {
         let mut owners = known.owners.clone();
         let leaving = &self.leaving;
@@ -233,14 +233,14 @@ impl Removal {
         }
     }
 
-    /// Those of the registered caches that belong to the apps that go.
+    /// Returns the registered caches of the uninstalled apps.
     pub(crate) fn caches(&self, owners: &BTreeMap<String, Option<String>>) -> Vec<String> {
         let leaves =
             |owner: &Option<String>| owner.as_ref().is_some_and(|owner| self.leaving.contains(owner));
         owners.iter().filter(|(_, owner)| leaves(owner)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// What the undoing takes away.
+    /// Returns what the reverting operations drop.
     pub(crate) fn effects(&self, dialect: &'static dyn Dialect) -> Effects {
         let mut effects = Effects::new(dialect.syntax());
         let down = self.order.iter().flat_map(|(a, m)| &self.sources.apps[*a].migrations[*m].migration.down);
@@ -253,7 +253,7 @@ impl Removal {
                 Operation::Function(function) => {
                     effects.unknown(&format!("the function {}", function.label()));
                 }
-                // A cache holds nothing that would be missed.
+                // A cache holds no data of its own.
                 Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {}
             }
         }
@@ -261,8 +261,7 @@ impl Removal {
     }
 }
 
-/// The same with whole apps in order, where that is possible: one that needs
-/// another is done with before that is touched.
+/// Adds dependencies on whole apps: an app is reverted before its dependencies.
 fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
     let mut apps = apps.to_vec();
     for app in &mut apps {
@@ -279,7 +278,7 @@ fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
     apps
 }
 
-/// The migrations of other apps that need what goes.
+/// Returns the migrations of other apps that depend on the removed ones.
 fn dependants<'r>(
     what: &Uninstall,
     records: impl Iterator<Item = &'r Record>,
@@ -288,13 +287,13 @@ fn dependants<'r>(
 ) -> Vec<Dependant> {
     let name = |app: &str, version: i64| match applied.get(&(app, version)) {
         Some(row) => format!("{app}:V{version}__{}", row.name),
-        // One of its repeatable migrations.
+        // A repeatable migration of the app.
         None if version == 0 => app.to_owned(),
         None => format!("{app}:V{version}"),
     };
     let mut found = Vec::new();
     for record in records.filter(|record| record.app != what.app) {
-        for (app, version) in record.needs.iter().filter(|(app, _)| concerned.contains(app)) {
+        for (app, version) in record.dependencies.iter().filter(|(app, _)| concerned.contains(app)) {
             let row = applied.get(&(record.app.as_str(), record.version));
             found.push(Dependant {
                 app: record.app.clone(),
@@ -311,7 +310,7 @@ fn dependants<'r>(
     found
 }
 
-/// The repeatable migrations of other apps that depend on what goes.
+/// Returns the repeatable migrations of other apps that depend on the removed ones.
 fn repeatable_dependants(
     what: &Uninstall,
     repeatables: &[RecordedRevert],
@@ -333,8 +332,8 @@ fn repeatable_dependants(
     found
 }
 
-/// An applied migration with what undoes it, or why nothing does.
-fn undoing(
+/// Returns an applied migration with the operations that revert it, or why none do.
+fn reverting(
     dialect: &'static dyn Dialect,
     app: &str,
     history: &History,
@@ -347,11 +346,14 @@ fn undoing(
         let found = &code.migrations[code.find(row.version)?];
         match likeness(row, found, history.width()) {
             Likeness::Same | Likeness::OtherDependencies => Some(found),
-            Likeness::Different => record.is_some_and(|record| record.body == body(found)).then_some(found),
+            Likeness::Different => {
+                let same = record.is_some_and(|record| record.body_checksum == body_checksum(found));
+                same.then_some(found)
+            }
         }
     });
     let mut file = None;
-    let undo = if let Some(found) = same {
+    let operations = if let Some(found) = same {
         id.prefix = found.id.prefix;
         file.clone_from(&found.file);
         found.migration.revert_operations().map_err(|operation| {
@@ -367,7 +369,7 @@ fn undoing(
     } else {
         recorded(dialect, app, &id, record, code.is_some())
     };
-    let (down, stuck) = match undo {
+    let (down, stuck) = match operations {
         Ok(operations) => (operations, None),
         Err(error) => (Vec::new(), Some(error)),
     };
@@ -376,7 +378,7 @@ fn undoing(
     (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, stuck)
 }
 
-/// By app, its repeatable migrations that drop something, each with what is wrong with it.
+/// The repeatable migrations that drop something, by app; with a diagnostic if unusable.
 type Dropped = HashMap<String, Vec<(LoadedMigration, Option<Diagnostic>)>>;
 
 fn all_dropping(
@@ -396,7 +398,7 @@ fn all_dropping(
     dropped
 }
 
-/// Leaves out the dependencies on what is not there: of versions, `there` tells.
+/// Removes dependencies on unapplied migrations. `there` says whether a version is applied.
 fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: impl Fn(&str, i64) -> bool) {
     let name = |app: &str, name: &str| (app.to_owned(), name.to_owned());
     let names: HashSet<(String, String)> =
@@ -410,9 +412,8 @@ fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: im
     }
 }
 
-/// An installed repeatable migration with what drops its objects: its `down`, from the
-/// code where that is what was installed, and from the record otherwise. Without `down`
-/// its objects stay.
+/// Returns an installed repeatable migration with the operations that drop its objects:
+/// its `down`, from the code if that is the installed one, and otherwise from the record.
 fn dropping(
     dialect: &'static dyn Dialect,
     recorded: &RecordedRevert,
@@ -421,7 +422,7 @@ fn dropping(
     let (app, id) = (&recorded.app, MigrationId::repeatable(&recorded.name));
     let found = code.and_then(|code| Some(&code.migrations[code.find_repeatable(&recorded.name)?]));
     let same = found.filter(|found| text_checksum(found) == recorded.checksum);
-    let undo = match (same, &recorded.irreversible) {
+    let operations = match (same, &recorded.irreversible) {
         (Some(found), _) => Ok(found.migration.revert_repeatable()),
         (None, Some(why)) => {
             let message = format!("{app}:{id} cannot be dropped from what is recorded: {why}");
@@ -443,9 +444,9 @@ fn dropping(
         which: which.clone(),
         place: None,
     };
-    let (down, wrong) = match undo {
+    let (down, wrong) = match operations {
         Ok(operations) => (operations, None),
-        Err(problem) => (Vec::new(), Some(problem)),
+        Err(diagnostic) => (Vec::new(), Some(diagnostic)),
     };
     let depends_on = recorded.depends_on.iter().map(asked).collect();
     let migration = Migration { down: Some(down), depends_on, ..Migration::new() };
@@ -453,22 +454,22 @@ fn dropping(
     (LoadedMigration { id, migration, text: String::new(), dependency_lines: Vec::new(), file }, wrong)
 }
 
-/// About an app that has records, and of which nothing tells what is applied.
+/// Returns the diagnostic for an app that has records but no history table.
 fn lost(table: &HistoryTable) -> Diagnostic {
     let name = TableName::of(table.schema.as_deref(), &table.name);
     let app = &table.app;
     let message =
         format!("the history of {app} is not in {name} any more: its applied migrations are unknown");
     Diagnostic::new(Code::LostHistory, message)
-        .help(or_leave("if the table was renamed or moved, put it back; or ".into()))
+        .help(or_leave("if the table was renamed or moved, restore it; or ".into()))
 }
 
-/// The same, and that the tables can stay.
+/// Adds the advice that the tables can stay.
 fn or_leave(advice: Advice) -> Advice {
     advice.then(Action::KeepData).and(" leaves its tables where they are")
 }
 
-/// What the record says that reverts the migration.
+/// Reads the operations that revert a migration from its record.
 fn recorded(
     dialect: &'static dyn Dialect,
     app: &str,
@@ -481,16 +482,16 @@ fn recorded(
         let error = Diagnostic::new(Code::UnusableRecord, message);
         return Err(error.help(or_leave("uninstall it with its file in place; or ".into())));
     };
-    if let Some(obstacle) = &record.obstacle {
-        let message = format!("{app}:{id} cannot be reverted from what is recorded: {obstacle}");
+    if let Some(why) = &record.irreversible {
+        let message = format!("{app}:{id} cannot be reverted from what is recorded: {why}");
         let advice = match has_code {
-            true => "its file is not what was applied: put it back as it was; or ",
+            true => "its file is not the applied one: restore it; or ",
             false => "if the app's code can revert it, run the host's command, which has it; or ",
         };
         return Err(Diagnostic::new(Code::UnusableRecord, message).help(or_leave(advice.into())));
     }
     let place = format!("{app} {id} (recorded in the database)");
-    source::reverting::read(Path::new(&place), &record.undo, dialect).map_err(|errors| {
+    source::reverting::read(Path::new(&place), &record.revert, dialect).map_err(|errors| {
         errors.into_iter().next().unwrap_or_else(|| {
             let message = format!("{app}:{id} cannot be reverted: its record is unreadable");
             Diagnostic::new(Code::UnusableRecord, message)

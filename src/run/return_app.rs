@@ -1,4 +1,7 @@
-//! Apps that come back: those whose data was kept when they were uninstalled.
+//! Restoring apps with kept data.
+//!
+//! In: an app that was uninstalled with kept data. Out: its caches, registered again, and
+//! its state.
 
 use super::{Run, caches};
 use crate::engine::Transaction;
@@ -11,7 +14,7 @@ use crate::registry::in_transaction::Manner;
 use crate::report::AppChange;
 
 impl Run<'_> {
-    /// Registers the caches again that the app's applied migrations leave registered.
+    /// Registers again the caches that the app's applied migrations leave registered.
     pub(super) fn return_app(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -20,7 +23,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let label = &facts.apps[app].label;
         if facts.installed.guest {
-            return Err(foreign_tables("an app whose data was kept cannot be brought back"));
+            return Err(foreign_tables("an app whose data was kept cannot be restored"));
         }
         let left = caches::left_registered(facts);
         let left: Vec<_> = left.into_iter().filter(|(_, node)| node.0 == app).collect();

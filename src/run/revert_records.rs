@@ -1,12 +1,14 @@
-//! What is written beside the history: a row for each installed app, and a record
-//! of each applied migration, from which it can be undone when its file is gone.
+//! The records that a run writes beside the history.
+//!
+//! In: an applied, reverted or accepted migration. Out: the record of its app, and the
+//! record from which the migration can be reverted after its file is gone.
 
 use super::Run;
 use crate::engine::Transaction;
 use crate::error::Result;
 use crate::graph::Node;
 use crate::history::{
-    AppState, Installation, InstalledApp, Record, app_rows, body, repeatable_rows, text_checksum,
+    AppState, Installation, InstalledApp, Record, app_rows, body_checksum, repeatable_rows, text_checksum,
 };
 use crate::model::{BUSTARD, Dependency, Which};
 use crate::plan::{Change, Facts};
@@ -14,32 +16,34 @@ use crate::report::State;
 use crate::source::reverting;
 use crate::sql::Dialect;
 
-/// The record of a migration as it is now.
+/// Builds the record of a migration from its current file.
 fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Record {
     let loaded = facts.migration(node);
-    let (undo, obstacle) = match loaded.migration.revert_operations() {
+    let (revert, irreversible) = match loaded.migration.revert_operations() {
         Ok(operations) => reverting::write(&operations, dialect),
-        Err(operation) => (String::new(), Some(format!("nothing undoes: {}", operation.describe(dialect)))),
+        Err(operation) => (String::new(), Some(format!("nothing reverts: {}", operation.describe(dialect)))),
     };
     let app = facts.apps[node.0].label.clone();
     Record {
         version: loaded.id.version,
-        body: body(loaded),
-        needs: others(facts, &app, &loaded.migration.depends_on),
+        body_checksum: body_checksum(loaded),
+        dependencies: others(facts, &app, &loaded.migration.depends_on),
         required_by: others(facts, &app, &loaded.migration.required_by),
         app,
-        undo,
-        obstacle,
+        revert,
+        irreversible,
     }
 }
 
-/// The migrations of other apps that dependencies name; of an app as a whole, its last.
+/// Returns the migrations of other apps that dependencies name. A dependency on a whole
+/// app counts as one on its last version.
 fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(String, i64)> {
     let last = |label: &str| {
         let app = facts.apps.iter().find(|app| app.label == label);
         app.and_then(|app| app.versioned().last()).map(|loaded| loaded.id.version)
     };
-    // Of a repeatable migration, the versions that come before it count, or the app.
+    // A dependency on a repeatable migration counts as one on the app's last version; 0 if
+    // the app has none.
     let of_repeatable = |asked: &Dependency| matches!(asked.which, Which::Repeatable(_)).then_some(0);
     let version = |asked: &Dependency| {
         asked.which.version().or_else(|| last(&asked.app)).or_else(|| of_repeatable(asked))
@@ -53,8 +57,8 @@ fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(Str
 }
 
 impl Run<'_> {
-    /// Writes the record of a migration that has just been applied, and, with the
-    /// app's first in this run, that the app is installed.
+    /// Writes the record of a migration that was just applied. The first one of an app in
+    /// this run also records that the app is installed.
     pub(super) fn remember(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -68,8 +72,8 @@ impl Run<'_> {
         self.replace_record(transaction, facts, node)
     }
 
-    /// Records a repeatable migration that has just been applied, and, with the app's
-    /// first in this run, that the app is installed.
+    /// Writes the record of a repeatable migration that was just applied. The first one of
+    /// an app in this run also records that the app is installed.
     pub(super) fn record_repeatable(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -108,7 +112,7 @@ impl Run<'_> {
         statements.into_iter().try_for_each(|statement| transaction.execute(statement))
     }
 
-    /// Writes the record anew of a migration whose file has been accepted.
+    /// Replaces the record of a migration after its file was accepted.
     pub(super) fn replace_record(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -122,7 +126,7 @@ impl Run<'_> {
         transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))
     }
 
-    /// Deletes the record of a migration that has just been reverted.
+    /// Deletes the record of a migration that was just reverted.
     pub(super) fn forget(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -136,7 +140,7 @@ impl Run<'_> {
         transaction.execute(app_rows::delete_record(transaction.dialect(), app, version))
     }
 
-    /// Writes the state of an app, once in a transaction.
+    /// Writes the state of an app, once in each transaction.
     pub(super) fn put_app(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -155,7 +159,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes the record of an app that refinery has migrated, and those of its applied
+    /// Writes the records of an app that refinery has migrated, and of its applied
     /// migrations.
     pub(super) fn adopt(
         &mut self,

@@ -1,4 +1,7 @@
-//! What each step does in the open transaction.
+//! The execution of each step.
+//!
+//! In: a step, facts and the open transaction. Out: the changed database, and the effects
+//! for the report.
 
 use std::time::Instant;
 
@@ -12,7 +15,7 @@ use crate::history::{self, AppState, InstalledApp, STORE, app_rows, checksum, re
 use crate::model::{Applied, BUSTARD, Form, Operation, Statement, UnregisterCache};
 use crate::plan::{Change, Facts, reverting_operations};
 use crate::registry::in_transaction::Manner;
-use crate::registry::{self, UntrackedTable};
+use crate::registry::{self, MissingTrigger};
 use crate::report::{AppChange, Direction, How, State, StepReport};
 use crate::run::caches;
 
@@ -63,7 +66,7 @@ impl Run<'_> {
         let operations = reverting_operations(facts, node, transaction.dialect())?;
         self.operations(transaction, facts, node, &operations, Direction::Down)?;
         if loaded.is_repeatable() {
-            // Its records go with the app's.
+            // The record of the app is deleted together with those of its migrations.
             self.done(facts, node, Direction::Down, How::Run, &operations, started);
             return Ok(());
         }
@@ -76,7 +79,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Accepts the file of an applied migration: replaces name and checksum.
+    /// Accepts the current file of an applied migration: replaces name and checksum.
     pub(super) fn accept(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -139,7 +142,8 @@ impl Run<'_> {
         });
     }
 
-    /// Has refinery make the app's history table, if need be, and verify it.
+    /// Creates the app's history table with refinery's code if it does not exist, and
+    /// verifies it.
     fn prepare(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, app: usize) -> Result<()> {
         if !self.verified.insert(app) {
             return Ok(());
@@ -201,7 +205,7 @@ impl Run<'_> {
             Operation::UnregisterCache(unregister) => {
                 registry::in_transaction::unregister(transaction, unregister, manner)?;
             }
-            // Bustard's own tables are needed even where nothing else is run.
+            // A faked run requires Bustard's own tables too.
             Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_)
                 if self.options.fake && app != BUSTARD => {}
             Operation::Sql(sql) => {
@@ -214,7 +218,7 @@ impl Run<'_> {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
                         .with_code(Code::UnsupportedSchemaStatement)
                 })?;
-                // There is no line that it comes from, so its own is shown.
+                // No line of a file contains it, so its own text is shown.
                 let place =
                     Place::at(format!("{app} {migration} (built in code)"), 1, 1).with_line(sql.as_str());
                 transaction.execute(Statement { sql, place: Some(place), form: Form::Statement })?;
@@ -255,7 +259,7 @@ impl Run<'_> {
         }
     }
 
-    /// Unregisters the caches that the apps own by now; whether there are any.
+    /// Unregisters the caches that the apps own now. Returns whether there were any.
     pub(super) fn unregister_caches(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -273,7 +277,7 @@ impl Run<'_> {
         Ok(!owned.is_empty())
     }
 
-    /// Deletes what the database knows of an app: its history, its record, its caches.
+    /// Deletes the history, the records and the caches of an app.
     pub(super) fn forget_app(&mut self, transaction: &mut dyn Transaction, label: &str) -> Result<()> {
         let dialect = transaction.dialect();
         let table = transaction.history_table(label).to_owned();
@@ -287,11 +291,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Puts the triggers back that are missing; whether any is.
+    /// Restores missing triggers. Returns whether there were any.
     pub(super) fn restore_triggers(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
-        let rows = transaction.rows(registry::untracked_query(transaction.dialect()))?;
-        let mut missing = registry::untracked(rows);
-        missing.retain(UntrackedTable::is_repairable);
+        let rows = transaction.rows(registry::missing_triggers_query(transaction.dialect()))?;
+        let mut missing = registry::missing_triggers(rows);
+        missing.retain(MissingTrigger::is_repairable);
         self.open.invalidates |= !missing.is_empty();
         self.open.restored = missing;
         Ok(!self.open.restored.is_empty())
@@ -305,7 +309,7 @@ impl Run<'_> {
         }
     }
 
-    /// Notes that an app is installed, with the first of its migrations.
+    /// Reports that an app is installed, with the first of its migrations.
     fn installs(&mut self, facts: &Facts<'_>, app: usize) {
         let label = &facts.apps[app].label;
         let first = facts.histories[app].applied.is_empty()
@@ -316,7 +320,7 @@ impl Run<'_> {
         }
     }
 
-    /// Lets the configured roles use caches, and no others.
+    /// Grants the use of caches to the configured roles, and revokes it from others.
     pub(super) fn grant(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
         if let Some(roles) = self.options.grant {
             transaction.registry().set_grants(transaction, roles)?;

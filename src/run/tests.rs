@@ -1,4 +1,6 @@
-//! The planner and the executor on an engine that they do not know.
+//! Tests of the planner and the executor on a fake engine.
+//!
+//! In: migrations for the fake engine. Out: the statements that it has run.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ fn sql(up: &str, down: &str) -> Migration {
     Migration::new().sql(up).down(Migration::new().sql(down))
 }
 
-/// `bans` needs `forum`; both have names that only their order tells.
+/// Returns a migrator with two apps. `bans` depends on `forum`.
 fn migrator() -> Migrator {
     let forum = App::new("forum").migration("V1__users", sql("MAKE users", "UNMAKE users"));
     let forum = forum.migration("V2__posts", sql("MAKE posts", "UNMAKE posts"));

@@ -1,9 +1,11 @@
-//! How two schemas compare, each a list of lines.
+//! The difference between two schemas.
+//!
+//! In: two schemas, each a list of lines. Out: the lines in which they differ.
 
-/// The lines in which two schemas differ: `-` is in the first only, `+` in the
-/// second. Empty where they are equal.
+/// Returns the lines in which two schemas differ. A line with `-` is only in the first
+/// schema, a line with `+` only in the second. The result is empty if they are equal.
 pub(crate) fn difference(first: &[String], second: &[String]) -> String {
-    // How long the longest common part of what follows is.
+    // The length of the longest common subsequence from each pair of positions on.
     let mut common = vec![vec![0_usize; second.len() + 1]; first.len() + 1];
     for i in (0..first.len()).rev() {
         for j in (0..second.len()).rev() {
@@ -29,7 +31,7 @@ pub(crate) fn difference(first: &[String], second: &[String]) -> String {
                 j += 1;
                 ('+', other)
             }
-            // Only where both have ended.
+            // Unreachable: the loop ends when both have ended.
             (_, None) => break,
         };
         text += &format!("\n  {sign} {line}");

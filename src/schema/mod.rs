@@ -1,3 +1,5 @@
-//! The schema of a database: how two compare.
+//! The schema of a database.
+//!
+//! In: two schemas. Out: their difference.
 
 pub(crate) mod compare;

@@ -1,7 +1,7 @@
 //! Migrations that are built in code, and those that refinery has loaded.
 //!
-//! In: what the application gave. Out: the same as from files: SQL that is
-//! split, a text for the checksum, and places that say whose migration it is.
+//! In: the migrations of the application. Out: the same as from files: split SQL, a text for
+//! the checksum, and places that name the migration.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
 use crate::sql::{Dialect, Text, names};
 
-/// One migration built with [`Migration`]'s methods.
+/// Loads a migration that was built with [`Migration`]'s methods.
 pub(super) fn built(
     label: &str,
     stem: &str,
@@ -35,8 +35,8 @@ pub(super) fn built(
     }
 }
 
-/// What is still to be done for a migration that has its name: its SQL is split,
-/// everything is placed and checked. `file` is what messages call it.
+/// Completes a migration that has its name: splits its SQL, and adds places and checks to
+/// everything. `file` is its name in messages.
 pub(super) fn complete(
     id: MigrationId,
     mut migration: Migration,
@@ -72,7 +72,7 @@ pub(super) fn complete(
     LoadedMigration { id, migration, text, dependency_lines: (0..dependencies).collect(), file: None }
 }
 
-/// Splits, places and checks one operation.
+/// Completes one operation: splits its SQL, adds places, and checks it.
 fn complete_operation(
     operation: &mut Operation,
     file: &Path,
@@ -113,8 +113,8 @@ fn cache(name: &str, place: &Place, found: &mut Diagnostics) {
     }
 }
 
-/// What the checksum of a migration built in code covers: what it does, as a
-/// file would say it. Functions count with their labels.
+/// Returns the text for the checksum of a migration built in code: its operations as in a
+/// file. A function is represented by its label.
 fn canonical(migration: &Migration, dialect: &'static dyn Dialect) -> String {
     let depends = (migration.depends_on.iter())
         .map(|asked| format!("-- bustard: depends on {}{}", asked.app, asked.which.suffix()));
@@ -153,7 +153,7 @@ fn quoted(name: &str) -> String {
     if names::is_bare(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-/// One of refinery's migrations: its SQL is what a file would be.
+/// Loads one of refinery's migrations. Its SQL is treated like a file.
 #[cfg(feature = "_engine")]
 pub(super) fn refinery(
     label: &str,
@@ -171,9 +171,9 @@ pub(super) fn refinery(
         found.errors.push(error.at(Place::file(file)).help(help));
         return None;
     };
-    // Its type has no name outside of the crate.
+    // The type of the prefix has no public name.
     let prefix = if theirs.prefix().to_string() == "U" { Prefix::U } else { Prefix::V };
-    // 32 bits wide without the feature `int8-versions`.
+    // It has 32 bits without the feature `int8-versions`.
     #[allow(clippy::useless_conversion, reason = "it is one with the feature only")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };

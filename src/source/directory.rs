@@ -1,12 +1,11 @@
 //! Directories of migration files.
 //!
-//! In: a directory. Out: the migration files in it and in its subdirectories,
-//! in the order of their paths, and everything that is wrong with the names.
+//! In: a directory. Out: the migration files in it and in its subdirectories, in the order
+//! of their paths, and diagnostics about their names.
 //!
-//! Hidden files and directories, `mod.rs`, and files with another extension
-//! than `.sql` and `.rs` are left alone. A symbolic link to a file is read; one
-//! to a directory is not, as in refinery, but it is told. The directory itself
-//! may be a link.
+//! Hidden files and directories, `mod.rs`, and files with other extensions than `.sql` and
+//! `.rs` are ignored. A symbolic link to a file is followed. A link to a directory is not,
+//! as in refinery, but causes a warning. The directory itself may be a link.
 
 use std::fs;
 use std::io;
@@ -69,7 +68,7 @@ fn walk(directory: &Path, found: &mut Vec<Found>, diagnostics: &mut Diagnostics)
                 diagnostics.warnings.push(warning.at(Place::file(path)).help(help));
             }
             Ok(metadata) if metadata.is_dir() => walk(&path, found, diagnostics),
-            // A broken link may have been a directory.
+            // A broken link may have pointed to a directory.
             Err(error) if path.extension().is_none() || parse_file(&file).is_some() => {
                 diagnostics.errors.push(unreadable("an entry of the directory", &path, &error));
             }
@@ -82,7 +81,7 @@ fn walk(directory: &Path, found: &mut Vec<Found>, diagnostics: &mut Diagnostics)
     }
 }
 
-/// The text of a file.
+/// Reads the text of a file.
 pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     let bytes = fs::read(path).map_err(|error| unreadable("a migration", path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -102,7 +101,7 @@ fn unreadable(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::NotFound => "does the path exist, seen from the working directory?",
         io::ErrorKind::PermissionDenied => "the user that runs this needs the right to read it",
-        _ => "look whether it is a link that leads back to itself, or a damaged file system",
+        _ => "check for a link that leads back to itself, or a damaged file system",
     };
     let message = format!("{what} cannot be read: {error}");
     Diagnostic::new(Code::UnreadableSource, message).at(Place::file(path)).help(help)

@@ -1,8 +1,8 @@
 //! Where migrations come from: directories, files in the binary, code, refinery.
 //!
-//! In: the apps as the application named them, and the engine. Out: each app's
-//! migrations in order of version, their SQL split into statements, and beside
-//! them diagnostics. Only this module reads files.
+//! In: the apps of the application, and the engine. Out: each app's migrations in order of
+//! version, with their SQL split into statements, and diagnostics. Only this module reads
+//! files.
 
 mod code;
 mod directory;
@@ -29,7 +29,7 @@ use name::{FileName, Kind, Language, Misnamed};
 pub(crate) use own::own;
 use parse::Directives;
 
-/// What could be loaded, and what is worth knowing about it.
+/// The loaded apps and their diagnostics.
 pub(crate) struct Loaded {
     pub apps: Vec<LoadedApp>,
     pub warnings: Vec<Diagnostic>,
@@ -46,7 +46,7 @@ struct Diagnostics {
     warnings: Vec<Diagnostic>,
 }
 
-/// What fits into refinery's history table.
+/// The longest name that fits into refinery's history table, in characters.
 const LONGEST_NAME: usize = 255;
 
 /// Reads the migrations of all apps for one engine. The first app is Bustard's own.
@@ -92,7 +92,8 @@ fn check_labels(apps: &[App], errors: &mut Vec<(usize, Diagnostic)>) {
     }
 }
 
-/// Two apps in one history table would each miss the other's migrations.
+/// Refuses two apps with one history table, because each would report the other's
+/// migrations as missing.
 fn check_histories(apps: &[LoadedApp], dialect: &'static dyn Dialect, errors: &mut Vec<(usize, Diagnostic)>) {
     let mut seen: BTreeMap<(Option<String>, String), &str> = BTreeMap::new();
     for (a, app) in apps.iter().enumerate() {
@@ -168,7 +169,7 @@ fn load_app(app: &App, dialect: &'static dyn Dialect, found: &mut Diagnostics) -
     LoadedApp { label: label.to_owned(), history: app.history.clone(), migrations, edition }
 }
 
-/// Versions in their order, and then repeatable migrations by name.
+/// Returns the sort key: versions in order, then repeatable migrations by name.
 fn order(id: &MigrationId) -> (bool, i64, &str) {
     match id.is_repeatable() {
         true => (true, 0, &id.name),
@@ -176,7 +177,8 @@ fn order(id: &MigrationId) -> (bool, i64, &str) {
     }
 }
 
-/// Rust migrations are compiled into the host's own command; a directory is only read.
+/// Refuses Rust migrations in a directory, because they must be compiled into the host's
+/// own command.
 fn without_rust(files: Vec<Found>, found: &mut Diagnostics) -> Vec<Found> {
     let (rust, sql): (Vec<Found>, Vec<Found>) =
         files.into_iter().partition(|file| file.name.language == Language::Rust);
@@ -211,7 +213,7 @@ fn load_files(
     migrations
 }
 
-/// What an SQL file says.
+/// Parses an SQL file.
 fn sql_file(
     file: Found,
     text: String,
@@ -229,7 +231,7 @@ fn sql_file(
     LoadedMigration { id, migration, text, dependency_lines, file: Some(place) }
 }
 
-/// A name that is no migration's, as a diagnostic.
+/// Returns the diagnostic for a name that is not valid for a migration.
 fn misnamed(Misnamed { message, help }: Misnamed, place: Place) -> Diagnostic {
     Diagnostic::new(Code::InvalidMigrationName, message).at(place).help(help)
 }
@@ -246,7 +248,7 @@ fn prefix(kind: Kind) -> Prefix {
     }
 }
 
-/// Names must fit into refinery's history table.
+/// Refuses names that do not fit into refinery's history table.
 fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, found: &mut Diagnostics) {
     let length = id.name.chars().count();
     if length > LONGEST_NAME {
@@ -261,14 +263,14 @@ fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, found: &mut Di
     }
 }
 
-/// Where a text says what its migration depends on.
+/// Returns the lines of a text that declare dependencies.
 fn dependency_lines(migration: &Migration) -> Vec<usize> {
     let all = migration.depends_on.iter().chain(&migration.required_by);
     let lines = all.filter_map(|dependency| dependency.place.as_ref()?.line());
     lines.filter_map(|line| usize::try_from(line).ok()?.checked_sub(1)).collect()
 }
 
-/// Without the feature `int8-versions`, versions are 32 bits wide.
+/// Refuses versions that do not fit: without the feature `int8-versions` they have 32 bits.
 fn fits(version: i64, place: &Place, found: &mut Diagnostics) {
     if cfg!(feature = "int8-versions") || i32::try_from(version).is_ok() {
         return;

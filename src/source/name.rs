@@ -1,22 +1,22 @@
 //! File names of migrations: `V1__create_users.sql`, the variants for one engine,
 //! `V1__create_users.postgres.sql`, and `R__user_names.sql` for repeatable ones.
 //!
-//! In: a file name or its stem. Out: its parts, or what is wrong with it.
-//! `build.rs` includes this file too, so it uses nothing but `std`.
+//! In: a file name or its stem. Out: its parts, or why it is not valid. `build.rs` includes
+//! this file too, so it uses only `std`.
 
-/// A migration file's name, taken apart.
+/// The parts of a migration file's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileName {
     pub kind: Kind,
     /// 0 for a repeatable migration.
     pub version: i64,
     pub name: String,
-    /// The engine that this variant is for, as it is spelled in the name.
+    /// The engine of a variant, as it is spelled in the name.
     pub variant: Option<&'static str>,
     pub language: Language,
 }
 
-/// What the first letter says.
+/// The meaning of the first letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `V`
@@ -33,18 +33,18 @@ pub(crate) enum Language {
     Rust,
 }
 
-/// Why a name is none: what is wrong, and what to do about it.
+/// Why a name is not valid, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misnamed {
     pub message: String,
     pub help: String,
 }
 
-/// How engines are spelled in file names.
+/// The spelling of engines in file names.
 pub(crate) const VARIANTS: [&str; 2] = ["postgres", "sqlite"];
 
-/// Reads a file name. `None` for what is no migration and is not meant to be:
-/// hidden files, `mod.rs`, and every extension but `.sql` and `.rs`.
+/// Parses a file name. Returns `None` for other files than migrations: hidden files,
+/// `mod.rs`, and every extension except `.sql` and `.rs`.
 pub(crate) fn parse_file(file: &str) -> Option<Result<FileName, Misnamed>> {
     if file.starts_with('.') || file == "mod.rs" {
         return None;
@@ -53,8 +53,8 @@ pub(crate) fn parse_file(file: &str) -> Option<Result<FileName, Misnamed>> {
     let language = match extension {
         "sql" => Language::Sql,
         "rs" => Language::Rust,
-        // Refinery reads lower case only; on file systems that ignore case the
-        // author would not see the difference.
+        // Refinery accepts lower case only. On file systems that ignore case, the
+        // author would not notice the difference.
         other if other.eq_ignore_ascii_case("sql") => return Some(Err(misnamed(file, stem, Language::Sql))),
         _ => return None,
     };
@@ -67,7 +67,7 @@ pub(crate) fn parse_file(file: &str) -> Option<Result<FileName, Misnamed>> {
     })
 }
 
-/// Reads a stem such as `V1__create_users` or `R__user_names`.
+/// Parses a stem such as `V1__create_users` or `R__user_names`.
 pub(crate) fn parse_stem(stem: &str) -> Result<(Kind, i64, &str), Misnamed> {
     split(stem).map_err(|wrong| match wrong {
         Wrong::Shape => Misnamed {
@@ -129,7 +129,7 @@ fn split(stem: &str) -> Result<(Kind, i64, &str), Wrong> {
         };
     }
     match number.split_once('.') {
-        // Refinery's pattern allows this, and then refinery fails.
+        // Refinery's pattern matches this, but refinery then fails.
         Some((whole, part)) if digits(whole) && digits(part) => Err(Wrong::Fraction),
         None if digits(number) => {
             number.parse().map(|version| (kind, version, name)).map_err(|_| Wrong::TooLarge)
@@ -138,8 +138,8 @@ fn split(stem: &str) -> Result<(Kind, i64, &str), Wrong> {
     }
 }
 
-/// What refinery's `\w` takes. Marks of combined letters (`é` as macOS stores
-/// it) belong to it and are told by no function of `std`, hence the second half.
+/// Returns whether refinery's `\w` matches. It also matches the marks of combined letters
+/// (`é` as macOS stores it). `std` has no function for these, hence the second half.
 fn is_word(c: char) -> bool {
     c == '_'
         || c.is_alphanumeric()
@@ -159,7 +159,7 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
     };
     let (engine, note) = match suffix.map(str::to_ascii_lowercase).as_deref() {
         Some("down" | "up") => {
-            (None, "; what undoes a migration follows `-- bustard: down` in the same file")
+            (None, "; what reverts a migration follows `-- bustard: down` in the same file")
         }
         Some("postgres" | "postgresql" | "pg" | "psql") => (Some("postgres"), ""),
         Some("sqlite" | "sqlite3") => (Some("sqlite"), ""),
@@ -168,7 +168,7 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
         }
         _ => (None, ""),
     };
-    // A suffix that means nothing is part of the name: `V1__a.b` becomes `V1__a_b`.
+    // A suffix without a meaning is part of the name: `V1__a.b` becomes `V1__a_b`.
     let core = if engine.is_some() || !note.is_empty() { core } else { stem };
     let near = nearest(core);
     let variant = match engine {
@@ -178,7 +178,7 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
     Misnamed { message, help: format!("name it `{near}{variant}.{extension}`{note}") }
 }
 
-/// The right name that looks most like the given one.
+/// Suggests the valid name that is most similar to the given one.
 fn nearest(stem: &str) -> String {
     let stem = stem.trim_start_matches(|c| !is_word(c));
     if let Some(rest) = stem.strip_prefix(['R', 'r']).filter(|rest| rest.starts_with(['_', '-', ' '])) {
@@ -199,7 +199,7 @@ fn nearest(stem: &str) -> String {
     format!("{prefix}{number}__{}", self::words(words))
 }
 
-/// The words of a text as a name.
+/// Joins the words of a text to a name.
 fn words(text: &str) -> String {
     let words: Vec<&str> = text.split(|c: char| c == '_' || !is_word(c)).filter(|w| !w.is_empty()).collect();
     if words.is_empty() { "name".to_owned() } else { words.join("_") }

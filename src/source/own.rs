@@ -1,14 +1,16 @@
-//! Bustard's own app: the tables, functions and views that the registry needs.
+//! Bustard's own app: the tables, functions and views of the registry.
+//!
+//! In: the files of `migrations/`, embedded. Out: an `App` with an edition.
 
 use crate::model::{App, BUSTARD};
 
 /// The edition of the texts of Bustard's own repeatable migrations (`migrations/R__*`).
 ///
-/// Releases of different editions may work on one database at the same time, as in a
-/// rolling deploy. The one with the lower edition then leaves the functions alone.
+/// Releases with different editions may use one database at the same time, as in a
+/// rolling deploy. The release with the lower edition does not replace the functions.
 pub(super) const EDITION: i32 = 1;
 
-/// Bustard's own app.
+/// Returns Bustard's own app.
 pub(crate) fn own() -> App {
     crate::app!(BUSTARD)
 }
@@ -32,7 +34,7 @@ mod tests {
         loaded.apps.remove(0)
     }
 
-    /// A digest of all texts, and their number.
+    /// Returns a digest of all texts, and their number.
     fn digest() -> (u64, usize) {
         let mut hasher = SipHasher13::new();
         let mut count = 0;

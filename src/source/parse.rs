@@ -1,9 +1,9 @@
 //! SQL files: statements and directives.
 //!
-//! In: a text and the engine that it is for. Out: the migration that it
-//! describes, and diagnostics. [`lexer`] makes tokens,
-//! [`split`] puts them together, [`directive`] and [`Dialect::judge`] judge them, and
-//! this module builds the operations, in the order of the file.
+//! In: a text, and its engine. Out: the migration that it describes, and diagnostics.
+//! [`lexer`] splits the text into tokens, [`split`] joins them to statements, [`directive`]
+//! and [`Dialect::judge`] check them, and this module builds the operations, in the order
+//! of the file.
 
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::model::{Dependency, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
@@ -18,16 +18,15 @@ pub(super) struct Parsed {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// What directives mean in a text.
+/// The treatment of directives in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Directives {
-    /// What they say.
+    /// They are obeyed.
     Obeyed,
-    /// Nothing, so that they must not be there: the text is part of a
-    /// migration built in code.
+    /// They are refused, because the text is part of a migration built in code.
     Misplaced,
-    /// What they say, and that it undoes something: the text is a record's.
-    Undoing,
+    /// They are obeyed, and they revert something, because the text is from a record.
+    Reverting,
 }
 
 pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: Directives) -> Parsed {
@@ -43,16 +42,16 @@ struct Reader<'a> {
     migration: Migration,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    /// Statements that are still to become one operation, and their bytes.
+    /// The statements of the next operation, and their bytes.
     group: Vec<Statement>,
     group_bytes: (usize, usize),
-    /// Where `down` is.
+    /// The position of `down`.
     down: Option<usize>,
     /// Diagnostics about statements that cannot run in a transaction.
     not_in_transaction: Vec<Diagnostic>,
-    /// Where backslashes begin to escape quotes, which only the server can follow.
+    /// The position from which backslashes escape quotes. Only the server can split the rest.
     backslashes: Option<usize>,
-    /// Something in it is no SQL, so that what follows may be misread.
+    /// Whether something in the text is not SQL, so that the rest may be misread.
     foreign: bool,
 }
 
@@ -86,7 +85,7 @@ impl<'a> Reader<'a> {
             match piece {
                 Piece::Statement(unit) => {
                     self.statement(&unit);
-                    // Rows follow, or strings that would be misread.
+                    // The rest consists of rows, or of strings that would be misread.
                     if self.backslashes.is_some() || self.foreign && unit.is(0, "COPY") {
                         break;
                     }
@@ -145,7 +144,7 @@ impl<'a> Reader<'a> {
         self.group.push(Statement { sql, place: Some(place), form: Form::Statement });
     }
 
-    /// Makes one operation of the statements so far.
+    /// Turns the statements so far into one operation.
     fn flush(&mut self) {
         if self.group.is_empty() {
             return;
@@ -209,7 +208,7 @@ impl<'a> Reader<'a> {
                 help,
             );
         }
-        match directive::parse(whole, self.directives == Directives::Undoing) {
+        match directive::parse(whole, self.directives == Directives::Reverting) {
             Ok(directive) => self.obey(directive, comment.start),
             Err((at, found)) => self.errors.push(found.at(self.text.place(comment.start + at))),
         }
@@ -219,8 +218,10 @@ impl<'a> Reader<'a> {
         let place = Some(self.text.place(at));
         let cache_operation = matches!(directive, Directive::Register { .. } | Directive::Unregister { .. });
         if let Some(down) = self.down.filter(|_| !cache_operation) {
-            let message =
-                if directive == Directive::Down { "`down` is there twice" } else { "this cannot be undone" };
+            let message = match directive {
+                Directive::Down => "`down` is there twice",
+                _ => "this cannot be reverted",
+            };
             let line = self.text.line(down);
             let help =
                 format!("after `down`, on line {line}, go SQL, `register cache` and `unregister cache` only");
@@ -240,7 +241,7 @@ impl<'a> Reader<'a> {
             }
             Directive::Unregister { cache } => {
                 self.flush();
-                let reverts = self.directives == Directives::Undoing;
+                let reverts = self.directives == Directives::Reverting;
                 self.push(Operation::UnregisterCache(UnregisterCache { name: cache, reverts, place }));
             }
             Directive::NoTransaction => {
@@ -256,9 +257,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Sends what follows as one statement, because only the server can tell where its
-    /// statements end. The statements before it are sent on their own: the server reads a whole message before it
-    /// runs any of it, so the setting holds from the next message on.
+    /// Sends the rest as one statement, because only the server can split it. The statements
+    /// before it are sent on their own: the server parses a whole message before it runs any
+    /// of it, so the setting takes effect with the next message.
     fn leave_to_the_server(&mut self, start: usize) {
         let rest = &self.text.as_str()[start..];
         let mut at = start;
@@ -289,7 +290,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `SET standard_conforming_strings = off`: then `'it\'s'` is one string.
+/// Returns whether this is `SET standard_conforming_strings = off`. After it, `'it\'s'` is
+/// one string.
 fn switches_backslashes_on(unit: &Unit<'_>) -> bool {
     let name = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
     unit.is(0, "SET")

@@ -1,7 +1,7 @@
-//! What undoes a migration, as text that outlives its file.
+//! What reverts a migration, as text in its record, which outlives its file.
 //!
-//! In: operations. Out: the text of a migration file that does the same, which is
-//! read again here; and why it does not, where it does not.
+//! In: operations. Out: the text of a migration file with the same effect, or why no text
+//! has it. This module also reads the text again.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Function, Operation, Statement};
 use crate::sql::{Dialect, Text};
 
-/// Writes operations down, each on lines of its own. The second is why the text
-/// alone is not enough.
+/// Writes operations as text, each on lines of its own. The second value says why the text
+/// alone is not sufficient.
 pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> (String, Option<String>) {
     let mut text = String::new();
     for operation in operations {
@@ -33,25 +33,25 @@ pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> 
             }
         }
     }
-    let obstacle = match operations.iter().find_map(Operation::function).map(Function::label) {
+    let irreversible = match operations.iter().find_map(Operation::function).map(Function::label) {
         Some(label) => Some(format!("the function {label} is in the app's code")),
         None if does_the_same(operations, &text, dialect) => None,
         None => Some("its SQL cannot be told apart from the directives around it".to_owned()),
     };
-    (text, obstacle)
+    (text, irreversible)
 }
 
-/// Reads what [`write`] has written.
+/// Reads the operations from a text of [`write`].
 ///
 /// # Errors
 ///
-/// The diagnostics, with their places in a file of this name.
+/// Returns the diagnostics, with their places in a file of this name.
 pub(crate) fn read(
     name: &Path,
     text: &str,
     dialect: &'static dyn Dialect,
 ) -> Result<Vec<Operation>, Vec<Diagnostic>> {
-    let parsed = parse(&Text::new(name, text), dialect, Directives::Undoing);
+    let parsed = parse(&Text::new(name, text), dialect, Directives::Reverting);
     match parsed.errors.is_empty() {
         true => Ok(parsed.migration.operations),
         false => Err(parsed.errors),
@@ -62,7 +62,7 @@ fn does_the_same(operations: &[Operation], text: &str, dialect: &'static dyn Dia
     read(Path::new(""), text, dialect).is_ok_and(|read| steps(&read, dialect) == steps(operations, dialect))
 }
 
-/// What operations do, whichever statements were grouped.
+/// Returns the effect of operations, regardless of the grouping of statements.
 fn steps(operations: &[Operation], dialect: &'static dyn Dialect) -> Vec<String> {
     let one = |operation: &Operation| match operation {
         Operation::Sql(sql) => sql.statements().iter().map(|statement| statement.sql.clone()).collect(),
@@ -85,14 +85,14 @@ mod tests {
     use crate::source::Diagnostics;
     use crate::source::code::built;
 
-    fn undo_of(migration: &Migration, dialect: &'static dyn Dialect) -> Vec<Operation> {
+    fn revert_of(migration: &Migration, dialect: &'static dyn Dialect) -> Vec<Operation> {
         let mut found = Diagnostics::default();
         let loaded = built("app", "V1__x", migration, dialect, &mut found).expect("a good name");
         assert!(found.errors.is_empty(), "{:?}", found.errors);
-        loaded.migration.revert_operations().expect("it can be undone")
+        loaded.migration.revert_operations().expect("it can be reverted")
     }
 
-    /// All that matters of operations, in order.
+    /// Returns everything that matters about operations, in order.
     fn effect(operations: &[Operation], dialect: &'static dyn Dialect) -> Vec<String> {
         let one = |operation: &Operation| match operation {
             Operation::RegisterCache(register) => {
@@ -141,32 +141,32 @@ mod tests {
                 let build = |operations: &[(usize, String)]| {
                     operations.iter().filter(|(kind, _)| *kind != foreign).fold(Migration::new(), add)
                 };
-                let undo = undo_of(&build(&up).down(build(&down)), dialect);
-                let (text, obstacle) = write(&undo, dialect);
-                prop_assert_eq!(obstacle, None, "{}", text);
+                let revert = revert_of(&build(&up).down(build(&down)), dialect);
+                let (text, irreversible) = write(&revert, dialect);
+                prop_assert_eq!(irreversible, None, "{}", text);
                 let again = read(Path::new("x"), &text, dialect).expect("it is read");
-                prop_assert_eq!(effect(&again, dialect), effect(&undo, dialect), "{}", text);
+                prop_assert_eq!(effect(&again, dialect), effect(&revert, dialect), "{}", text);
             }
         }
     }
 
     #[test]
-    fn a_function_is_an_obstacle() {
+    fn a_function_is_irreversible() {
         let function = Operation::Function(Function::new("fill\nslugs", |_| Ok(())));
-        let (text, obstacle) = write(&[function], SQLITE);
+        let (text, irreversible) = write(&[function], SQLITE);
         assert_eq!(text, "-- function fill slugs\n");
-        assert!(obstacle.is_some_and(|why| why.contains("the app's code")));
+        assert!(irreversible.is_some_and(|why| why.contains("the app's code")));
     }
 
     #[test]
-    fn text_that_cannot_be_told_apart_is_an_obstacle() {
+    fn ambiguous_text_is_irreversible() {
         let down = Migration::new()
             .sql("SET standard_conforming_strings = off; SELECT 'it\\'s'")
             .register_cache("x");
-        let undo = undo_of(&Migration::new().down(down), POSTGRES);
-        assert!(write(&undo, POSTGRES).1.is_some_and(|why| why.contains("told apart")));
+        let revert = revert_of(&Migration::new().down(down), POSTGRES);
+        assert!(write(&revert, POSTGRES).1.is_some_and(|why| why.contains("told apart")));
         let down = Migration::new().sql("SET standard_conforming_strings = off; SELECT 'it\\'s'");
-        let undo = undo_of(&Migration::new().down(down), POSTGRES);
-        assert_eq!(write(&undo, POSTGRES).1, None);
+        let revert = revert_of(&Migration::new().down(down), POSTGRES);
+        assert_eq!(write(&revert, POSTGRES).1, None);
     }
 }

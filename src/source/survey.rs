@@ -1,8 +1,8 @@
-//! What a directory holds that is to be embedded.
+//! The survey of a directory for embedding.
 //!
-//! In: the directory, and the engines that its migrations are for. Out: all its
-//! migration files, and everything that loading them on one of these engines would
-//! complain about. How wide versions may be is known where they are loaded only.
+//! In: the directory, and the engines of its migrations. Out: all its migration files, and
+//! the diagnostics of loading them on one of these engines. The width of versions is not
+//! checked, because only the loading program knows it.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{Diagnostics, identity, name_fits, parse, variants};
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::sql::{Dialect, Text};
 
-/// What was found.
+/// The files of a directory, and their diagnostics.
 pub(crate) struct Survey {
     /// In the order of their paths.
     pub files: Vec<Surveyed>,
@@ -23,9 +23,9 @@ pub(crate) struct Survey {
 
 /// A migration file.
 pub(crate) struct Surveyed {
-    /// Its path beneath the directory, with `/`.
+    /// Its path relative to the directory, with `/`.
     pub path: String,
-    /// What its module is called, if it is written in Rust.
+    /// The name of its module, if it is written in Rust.
     pub module: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn survey(root: &Path, dialects: &[&'static dyn Dialect]) -> Survey {
     let listed = directory::list(root, &mut found);
     let mut files = Vec::with_capacity(listed.len());
     for (n, Found { path, name }) in listed.iter().enumerate() {
-        // The name of a repeatable migration may be none for a module.
+        // The name of a repeatable migration may not be valid for a module.
         let module = (name.language == Language::Rust).then(|| match name.kind {
             Kind::Repeatable => format!("r{n}"),
             Kind::InOrder | Kind::OutOfOrder => format!("v{}", name.version),
@@ -70,7 +70,7 @@ pub(crate) fn survey(root: &Path, dialects: &[&'static dyn Dialect]) -> Survey {
     Survey { files, errors: found.errors, warnings: found.warnings }
 }
 
-/// What loading would say on one engine.
+/// Returns the diagnostics of loading on one engine.
 fn check(files: &[Found], dialect: &'static dyn Dialect) -> Diagnostics {
     let mut found = Diagnostics::default();
     for Found { path, name } in variants::choose(files.to_vec(), dialect, &mut found) {
@@ -95,8 +95,8 @@ fn check(files: &[Found], dialect: &'static dyn Dialect) -> Diagnostics {
     found
 }
 
-/// Adds to an error that occurs on this engine only what to do if the package does not
-/// need this engine. Errors in a variant for the engine stay as they are.
+/// Adds advice to an error that occurs on one engine only, for packages that do not use
+/// this engine. Errors in a variant for the engine remain unchanged.
 fn only(error: &Diagnostic, dialect: &'static dyn Dialect) -> Diagnostic {
     let file = error.place.as_ref().and_then(|place| place.path().file_name());
     let name = file.and_then(|file| parse_file(&file.to_string_lossy()));
@@ -111,10 +111,10 @@ fn only(error: &Diagnostic, dialect: &'static dyn Dialect) -> Diagnostic {
     )))
 }
 
-/// Whether a file of Rust has a public function `migration`. A comment may deceive
-/// it: the compiler will say the rest.
+/// Returns whether a Rust file has a public function `migration`. A comment may mislead
+/// this check, but then the compiler reports the error.
 fn has_function(text: &str) -> bool {
-    // The compiler, too, passes over a byte order mark.
+    // The compiler ignores a byte order mark too.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     let code = code.join("\n");
@@ -157,7 +157,7 @@ mod tests {
             ("V2__b.sqlite.sql", "SELECT [1]"),
             ("b/V1__a.rs", "pub fn migration() -> String { String::new() }"),
             ("b/R__a.rs", "pub fn migration() -> String { String::new() }"),
-            // However wide: see where it is loaded.
+            // The loading program checks the width.
             ("U20240131120000__c.sql", ""),
         ] {
             std::fs::write(root.path().join(file), text).expect("a file");

@@ -1,4 +1,6 @@
-//! Apps as a whole, from every origin.
+//! Tests of loading whole apps, from every origin.
+//!
+//! In: directories and apps built in code. Out: loaded apps and diagnostics.
 
 use std::fs;
 use std::path::Path;
@@ -19,8 +21,8 @@ fn directory(files: &[(&str, &[u8])]) -> TempDir {
     root
 }
 
-/// What is wrong, the temporary directory's name left out.
-fn problems(root: &Path, dialect: &'static dyn Dialect) -> Vec<String> {
+/// Formats diagnostics without the name of the temporary directory.
+fn diagnostics(root: &Path, dialect: &'static dyn Dialect) -> Vec<String> {
     let found = load(&[App::directory("main", root)], dialect);
     assert_eq!(found.broken, found.errors.iter().map(|(app, _)| *app).collect());
     let root = root.display().to_string();
@@ -88,7 +90,7 @@ fn diagnostics_come_together() {
         ("V5__g.rs", b""),
         ("V6__h.rs", b""),
     ]);
-    let found = problems(root.path(), SQLITE);
+    let found = diagnostics(root.path(), SQLITE);
     let expected = [
         "`V1.5__f.sql` has a version with a point\n  --> ROOT/V1.5__f.sql\n",
         "`V2_c.sql` is not named like a migration\n  --> ROOT/V2_c.sql\n  help: name it `V2__c.sql`",
@@ -107,7 +109,7 @@ fn diagnostics_come_together() {
 #[test]
 fn versions_beyond_32_bits_need_the_feature() {
     let root = directory(&[("V20240131120000__a.sql", b"SELECT 1")]);
-    let found = problems(root.path(), SQLITE);
+    let found = diagnostics(root.path(), SQLITE);
     if cfg!(feature = "int8-versions") {
         assert_eq!(found, [""; 0]);
     } else {
@@ -123,14 +125,14 @@ fn versions_beyond_32_bits_need_the_feature() {
 fn directories_that_give_nothing() {
     let root = directory(&[("README.md", b""), ("file.txt", b"")]);
     assert!(
-        problems(root.path(), SQLITE)[0]
+        diagnostics(root.path(), SQLITE)[0]
             .starts_with("there are no migrations in this directory\n  --> ROOT\n")
     );
     let missing = root.path().join("missing");
-    assert!(problems(&missing, SQLITE)[0].contains("cannot be read: No such file"));
-    assert!(problems(&root.path().join("file.txt"), SQLITE)[0].starts_with("this is a file"));
+    assert!(diagnostics(&missing, SQLITE)[0].contains("cannot be read: No such file"));
+    assert!(diagnostics(&root.path().join("file.txt"), SQLITE)[0].starts_with("this is a file"));
     let other = directory(&[("V1__a.postgres.sql", b"SELECT 1")]);
-    assert_eq!(problems(other.path(), SQLITE), [""; 0]);
+    assert_eq!(diagnostics(other.path(), SQLITE), [""; 0]);
 }
 
 #[cfg(unix)]
@@ -150,9 +152,9 @@ fn links() {
     assert!(found.warnings[0].message().contains("not followed"));
 
     symlink("loop", root.path().join("loop")).expect("a link");
-    let found = problems(&root.path().join("loop"), SQLITE);
+    let found = diagnostics(&root.path().join("loop"), SQLITE);
     assert!(found[0].starts_with("the directory of migrations cannot be read: "), "{found:?}");
-    let found = problems(root.path(), SQLITE);
+    let found = diagnostics(root.path(), SQLITE);
     assert!(found[0].contains("ROOT/loop"), "{found:?}");
 }
 
@@ -178,7 +180,7 @@ fn labels_and_history_tables() {
     };
     assert_eq!(two("x.history", "y.history", POSTGRES), None);
     assert_eq!(two("History", "history", POSTGRES), None);
-    // To SQLite these are one table.
+    // On SQLite these names mean one table.
     for (a, b) in [("x.history", "y.history"), ("History", "history")] {
         let message = two(a, b, SQLITE).expect("it is one table");
         assert_eq!(message, "the apps `a` and `b` keep their history in one table");

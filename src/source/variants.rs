@@ -1,8 +1,8 @@
-//! Which of an app's files are for this engine.
+//! The files of an app for one engine.
 //!
-//! In: all its files. Out: at most one for each version, and for each name of a
-//! repeatable migration: the engine's own variant, else the one for every engine. A
-//! version of which only other engines have a file does not exist on this one.
+//! In: all its files. Out: at most one for each version, and for each name of a repeatable
+//! migration: the variant for the engine, or else the file for every engine. A version
+//! with variants for other engines only does not exist on this engine.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(super) fn choose(
     versions.into_values().filter_map(pick).collect()
 }
 
-/// What tells an app's migrations apart.
+/// The identity of a migration within its app.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Version(i64),
@@ -101,9 +101,9 @@ mod tests {
             "V2__y.postgres.sql",
             "V10__a.sqlite.sql",
         ];
-        let (postgres, problems) = chosen(&files, POSTGRES);
+        let (postgres, diagnostics) = chosen(&files, POSTGRES);
         assert_eq!(postgres, ["V1__x.postgres.sql", "V2__y.postgres.sql", "V3__z.sql"]);
-        assert!(problems.is_empty());
+        assert!(diagnostics.is_empty());
         let (sqlite, _) = chosen(&files, SQLITE);
         assert_eq!(sqlite, ["V1__x.sql", "V2__y.sqlite.sql", "V3__z.sql", "V10__a.sqlite.sql"]);
     }
@@ -119,8 +119,8 @@ mod tests {
             )
         );
         for (a, b) in [("R__a.sql", "x/R__a.sql"), ("R__a.sql", "R__a.rs")] {
-            let (_, problems) = chosen(&[a, b], SQLITE);
-            assert_eq!(problems, [format!("two repeatable migrations have the name a: this one and {a}")]);
+            let (_, diagnostics) = chosen(&[a, b], SQLITE);
+            assert_eq!(diagnostics, [format!("two repeatable migrations have the name a: this one and {a}")]);
         }
     }
 
@@ -134,8 +134,8 @@ mod tests {
             ("V1__a.postgres.sql", "V1__b.sqlite.sql"),
             ("x/V1__a.sql", "y/V1__a.sql"),
         ] {
-            let (_, problems) = chosen(&[a, b], SQLITE);
-            assert_eq!(problems, [format!("two migrations have the version 1: this one and {a}")], "{b}");
+            let (_, diagnostics) = chosen(&[a, b], SQLITE);
+            assert_eq!(diagnostics, [format!("two migrations have the version 1: this one and {a}")], "{b}");
         }
     }
 }

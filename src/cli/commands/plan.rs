@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bustard::registry::{Untracked, UntrackedTable};
+use bustard::registry::{MissingTrigger, MissingTriggerCause};
 use bustard::report::{AppChange, Direction, PlannedStep};
 use bustard::{Migrator, Plan};
 use clap::Args;
@@ -31,7 +31,7 @@ struct Document<'a> {
     database: document::Database,
     steps: Vec<document::PlannedStep<'a>>,
     apps: Vec<document::AppChange<'a>>,
-    untracked: Vec<document::Untracked<'a>>,
+    missing_triggers: Vec<document::MissingTrigger<'a>>,
     caches_invalidated: bool,
     warnings: Vec<document::Diagnostic<'a>>,
 }
@@ -43,7 +43,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
         apps: plan.apps.iter().map(document::AppChange::from).collect(),
-        untracked: plan.missing_triggers.iter().map(document::Untracked::from).collect(),
+        missing_triggers: plan.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
         caches_invalidated: !is_empty(&plan),
         warnings: plan.warnings.iter().map(document::Diagnostic::from).collect(),
     };
@@ -115,11 +115,14 @@ fn other_changes(plan: &Plan) -> Vec<String> {
     let returning = (plan.apps.iter())
         .filter(|change| !has_steps(plan, change))
         .map(|change| format!("restore {}: register its caches again", change.app));
-    returning.chain(plan.missing_triggers.iter().map(retracking)).collect()
+    returning.chain(plan.missing_triggers.iter().map(trigger_change)).collect()
 }
 
-fn retracking(table: &UntrackedTable) -> String {
-    let what = if table.why == Untracked::Renamed { "record the new name" } else { "restore the triggers" };
+fn trigger_change(table: &MissingTrigger) -> String {
+    let what = match table.why {
+        MissingTriggerCause::Renamed => "record the new name",
+        _ => "restore the triggers",
+    };
     format!("{what} of {}, for cache {}", table.table, table.cache)
 }
 

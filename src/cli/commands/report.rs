@@ -1,7 +1,7 @@
 //! The result of a command that changes the schema: a line for each migration with the
 //! caches that it registered or unregistered, and the number of invalidated caches.
 
-use bustard::registry::{self, Untracked, UntrackedTable};
+use bustard::registry::{self, MissingTrigger, MissingTriggerCause};
 use bustard::report::{AppChange, Direction, How, StepReport};
 use bustard::{AppState, Report, UninstallPlan};
 use serde::Serialize;
@@ -21,7 +21,7 @@ struct Document<'a> {
     changed: bool,
     steps: Vec<document::Step<'a>>,
     apps: Vec<document::AppChange<'a>>,
-    retracked: Vec<document::Untracked<'a>>,
+    restored_triggers: Vec<document::MissingTrigger<'a>>,
     caches_invalidated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<&'a [String]>,
@@ -65,7 +65,7 @@ fn show_with(
         changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
         apps: report.apps.iter().map(document::AppChange::from).collect(),
-        retracked: report.missing_triggers.iter().map(document::Untracked::from).collect(),
+        restored_triggers: report.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
         warnings: report.warnings.iter().map(document::Diagnostic::from).collect(),
@@ -102,7 +102,7 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         Some(number) => format!("all {number} caches invalidated"),
         None => "all caches invalidated".to_owned(),
     };
-    let others = apps(report) + &report.missing_triggers.iter().map(retracked).collect::<String>();
+    let others = apps(report) + &report.missing_triggers.iter().map(restored_trigger).collect::<String>();
     if report.steps.is_empty() {
         return format!("{others}\n{caches}\n{granted}");
     }
@@ -136,9 +136,11 @@ fn apps(report: &Report) -> String {
     lines.into_iter().map(|(word, apps)| format!("{word} {}\n", apps.join(", "))).collect()
 }
 
-fn retracked(table: &UntrackedTable) -> String {
-    let what =
-        if table.why == Untracked::Renamed { "recorded the new name" } else { "restored the triggers" };
+fn restored_trigger(table: &MissingTrigger) -> String {
+    let what = match table.why {
+        MissingTriggerCause::Renamed => "recorded the new name",
+        _ => "restored the triggers",
+    };
     format!("{what} of {}, for cache {}\n", table.table, table.cache)
 }
 

@@ -1,7 +1,7 @@
 //! `bustard status`: lists every migration of every app with its state.
 
 use bustard::diagnostic::Action;
-use bustard::registry::{Untracked, UntrackedTable};
+use bustard::registry::{MissingTrigger, MissingTriggerCause};
 use bustard::report::{MigrationStatus, State};
 use bustard::{Migrator, Status};
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub struct Document<'a> {
     disabled: &'a [String],
     kept: &'a [String],
     unregistered: Vec<document::Unregistered<'a>>,
-    untracked: Vec<document::Untracked<'a>>,
+    missing_triggers: Vec<document::MissingTrigger<'a>>,
     warnings: Vec<document::Diagnostic<'a>>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Document<'a> {
             disabled: &status.disabled,
             kept: &status.kept,
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
-            untracked: status.missing_triggers.iter().map(document::Untracked::from).collect(),
+            missing_triggers: status.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
             warnings: status.warnings.iter().map(document::Diagnostic::from).collect(),
         }
     }
@@ -55,7 +55,7 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
 /// Reports whether all migrations are applied, all caches registered, and no triggers
 /// missing.
 pub fn is_up_to_date(status: &Status) -> bool {
-    let repairable = status.missing_triggers.iter().any(UntrackedTable::is_repairable);
+    let repairable = status.missing_triggers.iter().any(MissingTrigger::is_repairable);
     !repairable
         && status.unregistered.is_empty()
         && status.kept.is_empty()
@@ -118,18 +118,18 @@ pub fn caches(status: &Status) -> String {
             cache.name, cache.app, cache.migration
         );
     }
-    for UntrackedTable { cache, table, why, .. } in &status.missing_triggers {
+    for MissingTrigger { cache, table, why, .. } in &status.missing_triggers {
         text += &match why {
-            Untracked::Triggers => {
+            MissingTriggerCause::Triggers => {
                 let words = paint(YELLOW, "are missing");
                 format!(
                     "cache {cache} is registered on {table}, whose triggers {words}: `{migrate}` restores them\n"
                 )
             }
-            Untracked::Renamed => format!(
+            MissingTriggerCause::Renamed => format!(
                 "cache {cache} is registered on {table}, which was renamed: `{migrate}` records the new name\n"
             ),
-            Untracked::Foreign => {
+            MissingTriggerCause::Foreign => {
                 let words = paint(YELLOW, "do not invalidate it");
                 format!(
                     "cache {cache} is registered on a parent of the foreign table {table}: writes to that table {words}\n"

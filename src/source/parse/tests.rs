@@ -1,4 +1,6 @@
-//! What files say, as a whole; the parts have tests of their own.
+//! Tests of parsing whole files. The parts have tests of their own.
+//!
+//! In: texts. Out: migrations and diagnostics.
 
 use std::path::Path;
 
@@ -75,15 +77,15 @@ fn directives_elsewhere_are_not_passed_over() {
         ("SELECT 1; -- bustard: down\n", "at the start of a line"),
         ("SELECT 1\n-- bustard: down\n;", "inside a statement\n  --> a.sql:2:1"),
         ("-- bustard: down\n-- bustard: down\n", "`down` is there twice\n  --> a.sql:2:1"),
-        ("-- bustard: down\n-- bustard: depends on forum\n", "cannot be undone\n  --> a.sql:2:1"),
+        ("-- bustard: down\n-- bustard: depends on forum\n", "cannot be reverted\n  --> a.sql:2:1"),
         ("-- bustard: no transaction\nVACUUM;", "`no transaction` is not supported yet"),
         (
             "-- bustard: register cach x\r\nSELECT 1;",
             "--> a.sql:1:13\n   |\n 1 | -- bustard: register cach x\n",
         ),
     ] {
-        let problem = only_error(text, POSTGRES);
-        assert!(problem.contains(message), "{text}: {problem}");
+        let diagnostic = only_error(text, POSTGRES);
+        assert!(diagnostic.contains(message), "{text}: {diagnostic}");
     }
     assert!(only_error("-- bustard: down\rSELECT 1;\r", SQLITE).contains("carriage return"));
     assert_eq!(read("-- c\r-- bustard: register cache a\rSELECT 1", POSTGRES).migration.operations.len(), 2);
@@ -94,8 +96,8 @@ fn directives_elsewhere_are_not_passed_over() {
 #[test]
 fn sql_that_does_not_end() {
     for text in ["SELECT 1;\nSELECT 'it;\n-- bustard: down\n", "SELECT 1;\nSELECT 'a"] {
-        let problem = only_error(text, POSTGRES);
-        assert!(problem.starts_with("the SQL ends inside a string\n  --> a.sql:2:8\n"), "{problem}");
+        let diagnostic = only_error(text, POSTGRES);
+        assert!(diagnostic.starts_with("the SQL ends inside a string\n  --> a.sql:2:8\n"), "{diagnostic}");
     }
 }
 
@@ -239,7 +241,7 @@ const FRAGMENTS: &[&str] = &[
     "^@",
 ];
 
-/// Where semicolons are outside of quotes and comments, in a text that ends
+/// Returns the positions of semicolons outside of quotes and comments, in a text that ends
 /// outside of them.
 fn semicolons(text: &str, dialect: &'static dyn Dialect) -> Vec<usize> {
     let syntax = dialect.syntax();
@@ -284,7 +286,7 @@ proptest! {
         let text: String = parts.concat();
         let (tokens, unended) = lexer::lex(&text, dialect.syntax());
 
-        // Tokens cover the text, without holes.
+        // The tokens cover the whole text.
         let mut end = 0;
         for token in &tokens {
             prop_assert_eq!(token.start, end);
@@ -293,12 +295,12 @@ proptest! {
         }
         prop_assert_eq!(end, unended.as_ref().map_or(text.len(), |unended| unended.start));
 
-        // The same is quoted as for a reader that knows nothing else.
+        // The quoted parts are those of an independent, simpler reader.
         let ends = |kind| tokens.iter().filter(move |t| t.kind == kind).map(|t| t.start).collect::<Vec<_>>();
         let reference = semicolons(&text[..end], dialect);
         prop_assert_eq!(ends(lexer::TokenKind::Semicolon), reference, "{:?}", tokens);
 
-        // Statements hold everything but blanks, comments and the semicolons between them.
+        // The statements contain everything except blanks, comments and the semicolons.
         let parsed = read(&text, dialect);
         let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(&text).split('\n').collect();
         let all = parsed.migration.operations.iter().chain(parsed.migration.down.iter().flatten());

@@ -74,13 +74,13 @@ fn a_record_has_the_contents_of_the_file() {
                 ground.records(),
                 "bans 1 forum:1 | -- bustard: unregister cache bans\nDROP TABLE ban;\n | \n\
                  code 1  | -- bustard: unregister cache code\nDROP TABLE code;\n | \n\
-                 code 2  |  | nothing undoes: run function fill\n\
+                 code 2  |  | nothing reverts: run function fill\n\
                  code 3  | -- function empty\nSELECT 1;\n | the function empty is in the app's code\n\
                  forum 1  | DROP TABLE users;\n | \n\
                  forum 2  | DROP TABLE posts;\n | \n\
                  plugin 1 bans:1 forum:2 | -- bustard: unregister cache \"b, c\"\n-- bustard: unregister cache a\n\
                  DELETE FROM x -- all\r\n  WHERE id > 0;\n-- bustard: register cache d on x, \"y\"\nDROP TABLE x;\n | \n\
-                 plugin 2  |  | nothing undoes: DELETE FROM x\n",
+                 plugin 2  |  | nothing reverts: DELETE FROM x\n",
             );
             ground.forget();
         }
@@ -186,8 +186,8 @@ fn a_database_that_refinery_migrated_is_adopted() {
         assert!(report.steps.iter().all(|done| done.app == "bustard"), "{:?}", report.steps);
         assert_eq!(
             ground.records(),
-            "main 1  |  | nothing undoes: CREATE TABLE a (id integer)\n\
-             main 2  |  | nothing undoes: CREATE TABLE b (id integer)\n"
+            "main 1  |  | nothing reverts: CREATE TABLE a (id integer)\n\
+             main 2  |  | nothing reverts: CREATE TABLE b (id integer)\n"
         );
         // Directives may be added to refinery's files, if nothing else is changed.
         ground
@@ -225,7 +225,10 @@ fn a_role_without_rights_to_records_is_told() {
     ];
     for refused in refusals {
         let error = refused.expect_err("it is not theirs");
-        assert!(error.message().ends_with("by this role: Bustard's own tables are another's"), "{error}");
+        assert!(
+            error.message().ends_with("by this role: Bustard's own tables belong to another role"),
+            "{error}"
+        );
     }
 }
 

@@ -68,7 +68,7 @@ pub fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
 #[track_caller]
 pub fn untracked(scene: &Scene) -> Vec<(String, String)> {
     let document = bustard(scene, &["status", "--json"]).success().json();
-    let rows = document["untracked"].as_array().expect("it is a list");
+    let rows = document["missing_triggers"].as_array().expect("it is a list");
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().expect("it is text").to_owned();
     rows.iter().map(|row| (text(row, "table"), text(row, "why"))).collect()
 }
@@ -82,7 +82,7 @@ pub fn retracks(scene: &Scene, tables: usize) {
     assert_eq!(repairable, tables, "{:?}", untracked(scene));
     bustard(scene, &["check"]).exits(expected);
     let report = scene.migrate(&["--json"]).success().json();
-    assert_eq!(report["retracked"].as_array().map(Vec::len), Some(tables), "{report}");
+    assert_eq!(report["restored_triggers"].as_array().map(Vec::len), Some(tables), "{report}");
     assert_eq!(report["changed"], tables > 0, "{report}");
     let again = scene.migrate(&["--json"]).success().json();
     assert_eq!(again["changed"], false, "{again}");

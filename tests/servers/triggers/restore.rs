@@ -43,7 +43,7 @@ fn into_another_cluster() {
     scene.file("V2__next.sql", "CREATE TABLE next (id integer);\n");
     run(&["migrate"]).success();
     restored.psql("ALTER TABLE ban RENAME TO banned");
-    assert_eq!(run(&["migrate", "--json"]).success().json()["retracked"][0]["why"], "renamed");
+    assert_eq!(run(&["migrate", "--json"]).success().json()["restored_triggers"][0]["why"], "renamed");
     restored.psql("INSERT INTO banned VALUES (4)");
 }
 

@@ -13,7 +13,7 @@ fn data_stays_and_comes_back() {
 
         let plan = site.plan(&["forum", "bans"], &bans().keep_data(true));
         assert_eq!((plan.steps.len(), plan.tables.len(), plan.caches.len()), (0, 0, 2));
-        assert!(plan.warnings[0].message().contains("the next run brings it back"));
+        assert!(plan.warnings[0].message().contains("the next run restores it"));
         let report = site.uninstall(&["forum", "bans"], &bans().keep_data(true));
         assert_eq!((report.steps.len(), report.apps[0].state), (0, AppState::DataKept));
         assert_eq!(site.rows("ban"), 4);

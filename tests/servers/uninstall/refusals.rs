@@ -117,7 +117,7 @@ fn a_plan_that_is_out_of_date() {
         ("appeal has a foreign key onto", |site| {
             site.scene.execute("CREATE TABLE appeal (ban INTEGER REFERENCES ban (id))");
         }),
-        ("precious would go now as well", |site| {
+        ("precious would now be removed too", |site| {
             site.file(
                 "bans/V2__reasons.sql",
                 "ALTER TABLE ban ADD COLUMN reason TEXT;\n-- bustard: down\nDROP TABLE precious;\n",
@@ -126,7 +126,7 @@ fn a_plan_that_is_out_of_date() {
             let migrator = site.migrator(&["forum", "bans"]);
             migrator.repair(&mut site.connection(), "bans", 2).expect("it is applied");
         }),
-        ("the cache more would go now as well", |site| {
+        ("the cache more would now be removed too", |site| {
             registry::register(&mut site.connection(), "more", Some("bans")).expect("the name is free");
         }),
         ("bans is not installed any more", |site| {
@@ -144,7 +144,7 @@ fn a_plan_that_is_out_of_date() {
                 site.migrator(&["forum"]).uninstall(&mut site.connection(), &shown).expect_err(expected);
             assert_eq!(error.kind(), ErrorKind::Failed);
             let text = error.report().to_string();
-            assert!(text.contains(expected) && text.contains("look at the plan as it is now"), "{text}");
+            assert!(text.contains(expected) && text.contains("review the new plan"), "{text}");
             assert_eq!(site.scene.contents(), before, "{text}");
         }
     }
@@ -198,7 +198,7 @@ fn a_history_that_is_gone() {
         site.scene.execute("ALTER TABLE refinery_schema_history_bans RENAME TO elsewhere");
         let error = site.refuses(&["forum"], &bans());
         assert!(error.message().starts_with("the history of bans is not in "), "{error}");
-        assert!(error.report().to_string().contains("put it back"), "{error}");
+        assert!(error.report().to_string().contains("restore it"), "{error}");
         site.scene.execute("ALTER TABLE elsewhere RENAME TO refinery_schema_history_bans");
         site.uninstall(&["forum"], &bans());
         assert!(!site.has("ban"));
