@@ -54,10 +54,11 @@ pub trait Registry: fmt::Debug + Sync {
         Ok(false)
     }
 
-    /// Grants these roles, and no others, the right to read and invalidate caches. Does
-    /// nothing on an engine without roles.
-    fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String]) -> Result<()> {
-        Ok(())
+    /// Grants these roles, and no others, the right to read and invalidate caches. Returns
+    /// whether the grants were different before, which they never are on an engine without
+    /// roles.
+    fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String]) -> Result<bool> {
+        Ok(false)
     }
 }
 

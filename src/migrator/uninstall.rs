@@ -94,23 +94,27 @@ impl Migrator {
         let code = self.code(connection.dialect(), &plan.what)?;
         let functions = code.iter().any(has_functions);
         let mut session = connection.session(functions, self.lock_wait)?;
-        let found = self.prepare_as_shown(&code, &mut *session, plan)?;
-        found.plan.check()?;
-        let sources = &found.removal.sources;
-        let facts = sources.facts(&found.histories, &found.installed);
-        let options = Options { advice: after_failure(), ..self.options() };
-        let mut run = Run::new(options, sources, &facts);
-        let executed = run.execute(&mut *session, found.run_plan(), OnChange::Refuse);
-        if let Err(error) = executed {
-            // Name the change by another session in the terms of the plan.
-            return match run.is_outdated() {
-                true => Err(self.prepare_as_shown(&code, &mut *session, plan).err().unwrap_or(error)),
-                false => Err(error),
-            };
+        // Another session may change what the plan does not show: then the same plan is
+        // made from the current state, a few times.
+        const TRIES: usize = 5;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let found = self.prepare_as_shown(&code, &mut *session, plan)?;
+            found.plan.check()?;
+            let sources = &found.removal.sources;
+            let facts = sources.facts(&found.histories, &found.installed);
+            let options = Options { advice: after_failure(), ..self.options() };
+            let mut run = Run::new(options, sources, &facts);
+            match run.execute(&mut *session, found.run_plan(), OnChange::Refuse) {
+                Ok(()) => {}
+                Err(_) if run.is_outdated() && tries < TRIES => continue,
+                Err(error) => return Err(error),
+            }
+            let mut report = run.end(&mut *session);
+            report.warnings.clone_from(&found.plan.warnings);
+            return Ok(report);
         }
-        let mut report = run.end(&mut *session);
-        report.warnings.clone_from(&found.plan.warnings);
-        Ok(report)
     }
 
     /// Prepares the plan again, and refuses it if it now differs from the shown one.

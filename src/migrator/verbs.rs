@@ -129,10 +129,14 @@ impl Migrator {
             Some((Verb::Migrate, _)) => self.run(connection),
             Some((Verb::Revert(to), basis)) => {
                 let dialect = connection.dialect();
-                self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), Some(basis))
+                self.change(
+                    connection,
+                    |facts, _| self.choose_revert(facts, to, dialect),
+                    Some((plan, basis)),
+                )
             }
             Some((Verb::Repair { app, version }, basis)) => {
-                self.change(connection, |facts, _| choose_repair(facts, app, *version), Some(basis))
+                self.change(connection, |facts, _| choose_repair(facts, app, *version), Some((plan, basis)))
             }
         }
     }
@@ -231,7 +235,9 @@ impl Migrator {
         } else if !plan.is_empty() {
             run.execute(session, plan, OnChange::PlanAgain(&choose))?;
             // Every commit restores missing triggers.
-            run.restored(missing);
+            if run.has_committed() {
+                run.restored(missing);
+            }
         }
         if let Some(roles) = self.grant.as_deref()
             && !run.has_granted()
@@ -251,16 +257,22 @@ impl Migrator {
         &self,
         connection: &mut impl Connection,
         choose: impl Fn(&Facts<'_>, &Sources) -> Result<RunPlan>,
-        shown: Option<&Basis>,
+        shown: Option<(&Plan, &Basis)>,
     ) -> Result<Report> {
         let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
-        let choose_now = |facts: &Facts<'_>| match shown.and_then(|basis| basis.difference(facts)) {
+        let choose_now = |facts: &Facts<'_>| match shown.and_then(|(_, basis)| basis.difference(facts)) {
             Some(what) => Err(changed(&what)),
             None => choose(facts, &sources),
         };
         let (observed, plan) = preflight::plan(&sources, &mut *session, choose_now)?;
         let facts = sources.facts(&observed.histories, &observed.installed);
+        if let Some((shown, _)) = shown {
+            let now = describe::steps(&facts, session.dialect(), &plan);
+            if let Some(what) = describe::difference(&shown.steps, &now) {
+                return Err(changed(&what));
+            }
+        }
         let mut run = Run::new(self.options(), &sources, &facts);
         run.execute(&mut *session, plan, OnChange::Refuse)?;
         Ok(run.end(&mut *session))
@@ -313,7 +325,7 @@ fn choose_repair(facts: &Facts<'_>, app: &str, version: i64) -> Result<RunPlan> 
     facts.check_version()?;
     let node: Node = facts.find(app, version)?;
     match facts.state(node) {
-        State::Applied if !facts.has_other_dependencies(node) => Ok(RunPlan::default()),
+        State::Applied if !facts.has_other_dependencies(node) => Ok(facts.plan_steps(Vec::new())),
         State::Applied | State::Divergent => Ok(facts.plan_steps(vec![Step::Accept(node)])),
         State::Pending | State::OutOfOrder | State::Missing | State::Superseded => {
             let message = format!("{} is not applied: there is nothing to repair", facts.name(node));

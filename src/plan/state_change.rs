@@ -13,7 +13,7 @@ impl Facts<'_> {
     /// state. `history` is the name of its history table, quoted for SQL, if it is loaded.
     pub(crate) fn plan_state(&self, label: &str, to: AppState, history: &str) -> Result<RunPlan> {
         if !self.changes_state(label, to)? {
-            return Ok(RunPlan::default());
+            return Ok(self.plan_steps(Vec::new()));
         }
         let loaded = self.apps.iter().any(|app| app.label == label);
         let history = match self.installed.apps.get(label) {

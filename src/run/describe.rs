@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::caches;
 use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
-use crate::history::AppState;
+use crate::history::{AppState, text_checksum};
 use crate::model::{BUSTARD, Form, Operation, Statement};
 use crate::plan::{Facts, RunPlan, Step};
 use crate::registry::MissingTrigger;
@@ -26,7 +26,7 @@ pub(crate) fn plan(
 ) -> Plan {
     let steps = || planned.batches.iter().flat_map(|batch| &batch.steps);
     Plan {
-        steps: steps().filter_map(|step| describe(facts, dialect, step)).collect(),
+        steps: self::steps(facts, dialect, planned),
         apps: changes(facts, steps()),
         missing_triggers,
         warnings,
@@ -34,9 +34,33 @@ pub(crate) fn plan(
     }
 }
 
+/// Returns what the steps of a plan do, for people.
+pub(crate) fn steps(facts: &Facts<'_>, dialect: &'static dyn Dialect, planned: &RunPlan) -> Vec<PlannedStep> {
+    let steps = planned.batches.iter().flat_map(|batch| &batch.steps);
+    steps.filter_map(|step| describe(facts, dialect, step)).collect()
+}
+
+/// Names the first step that is not what was shown; `None` if all of them are.
+pub(crate) fn difference(shown: &[PlannedStep], now: &[PlannedStep]) -> Option<String> {
+    let name = |step: &PlannedStep| format!("{}:{}", step.app, step.migration);
+    let changed = shown.iter().zip(now).find(|(one, other)| {
+        (name(one), &one.operations, &one.sql) != (name(other), &other.operations, &other.sql)
+    });
+    match changed {
+        Some((step, _)) => Some(format!("the file of {} is another one", name(step))),
+        None if shown.len() != now.len() => Some("it has other steps".to_owned()),
+        None => None,
+    }
+}
+
 /// Returns the apps that a plan installs or restores.
 fn changes<'s>(facts: &Facts<'_>, steps: impl Iterator<Item = &'s Step>) -> Vec<AppChange> {
-    let first = |app: usize| facts.apps[app].label != BUSTARD && facts.histories[app].applied.is_empty();
+    let first = |app: usize| {
+        let label = &facts.apps[app].label;
+        label != BUSTARD
+            && facts.histories[app].applied.is_empty()
+            && facts.installed.repeatables.installed_of(label) == 0
+    };
     let changed = steps.filter_map(|step| match step {
         Step::Apply(node) if first(node.0) => Some(node.0),
         Step::ReturnApp(app) => Some(*app),
@@ -52,7 +76,9 @@ fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Op
         Step::Revert(node) => Some(self::step(facts, dialect, *node, Direction::Down)),
         Step::Accept(node) => {
             let accepted = self::step(facts, dialect, *node, Direction::Up);
-            let operations = vec!["accept the file as it is now".to_owned()];
+            // The checksum tells a plan that was shown from one of another text.
+            let checksum = text_checksum(facts.migration(*node));
+            let operations = vec![format!("accept the file as it is now (checksum {checksum})")];
             let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
             Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..accepted })
         }

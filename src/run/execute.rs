@@ -14,7 +14,7 @@ use crate::diagnostic::Code;
 use crate::engine::{Opened, Session, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{Installed, app_rows};
-use crate::model::BUSTARD;
+use crate::model::{BUSTARD, Form, Operation};
 use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
 use crate::registry;
 use crate::report::StepReport;
@@ -61,7 +61,8 @@ impl Run<'_> {
         on_change: OnChange<'_>,
     ) -> Result<()> {
         let mut pause = Duration::from_millis(50);
-        for _ in 1..TRIES {
+        let tries = if batches.front().is_some_and(|batch| self.is_repeatable(batch)) { TRIES } else { 1 };
+        for _ in 1..tries {
             match self.attempt(session, basis, batches, on_change) {
                 Err(error) if is_passing(&error) => {
                     log::info!("retrying the transaction after a conflict with another session: {error}");
@@ -73,6 +74,29 @@ impl Run<'_> {
             }
         }
         self.attempt(session, basis, batches, on_change).map_err(|error| self.failed(session, error))
+    }
+
+    /// Whether a batch can be executed again after a rollback: it calls no function, and
+    /// has no text in which only the server finds a COMMIT.
+    fn is_repeatable(&self, batch: &Batch) -> bool {
+        let plain = |operation: &Operation| {
+            operation.function().is_none()
+                && operation.statements().iter().all(|statement| statement.form != Form::Unsplit)
+        };
+        batch.steps.iter().filter_map(Step::migration).all(|(app, migration)| {
+            let migration = &self.sources.apps[app].migrations[migration].migration;
+            migration.operations.iter().chain(migration.down.iter().flatten()).all(plain)
+        })
+    }
+
+    /// The refusal of a plan that a person was shown; what had committed of it stays.
+    fn changed(&self, what: &str) -> Error {
+        match self.report.steps.len() {
+            0 => changed(what),
+            done => changed(what).help(format!(
+                "{done} of the migrations in the plan are done: see the state of the others, and make a new plan for them"
+            )),
+        }
     }
 
     fn attempt(
@@ -99,6 +123,7 @@ impl Run<'_> {
             self.verified.retain(|app| opened.histories[*app].width.is_some());
             let installed = installed(self, transaction, &opened)?;
             let facts = sources.facts(&opened.histories, &installed);
+            self.has_registry |= facts.has_registry();
             self.compare(transaction, &facts, basis, batches, on_change)?;
             let Some(batch) = batches.front() else { return Ok(false) };
             committed = match batch.mode {
@@ -132,7 +157,7 @@ impl Run<'_> {
         match on_change {
             OnChange::Refuse => {
                 self.outdated = true;
-                Err(changed(&what))
+                Err(self.changed(&what))
             }
             OnChange::PlanAgain(plan) => {
                 log::debug!("the plan is made again: {what}");
@@ -211,15 +236,17 @@ impl Run<'_> {
             Step::AdoptApp(app) => self.adopt(transaction, facts, *app)?,
             Step::ReturnApp(app) => self.return_app(transaction, facts, *app)?,
             Step::SetApp(app) => self.set_app(transaction, facts, app)?,
-            Step::CheckDeferred => self.check_deferred(transaction)?,
-            Step::CheckReferences(tables) => self.check_references(transaction, tables)?,
+            Step::CheckDeferred => return self.check_deferred(transaction).map(|()| false),
+            Step::CheckReferences(tables) => {
+                return self.check_references(transaction, tables).map(|()| false);
+            }
             Step::UnregisterCaches { apps, keep_sources } => {
                 return self.unregister_caches(transaction, apps, *keep_sources);
             }
             Step::ForgetApp(label) => self.forget_app(transaction, label)?,
             Step::RestoreTriggers => return self.restore_triggers(transaction),
             Step::SettleOwner => self.settle_owner(transaction)?,
-            Step::Grant => self.grant(transaction)?,
+            Step::Grant => return self.grant(transaction),
         }
         Ok(true)
     }

@@ -105,6 +105,11 @@ impl<'r> Run<'r> {
         self.report.missing_triggers = missing;
     }
 
+    /// Whether a batch has committed.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.report.changed()
+    }
+
     pub(crate) fn has_granted(&self) -> bool {
         self.report.granted.is_some()
     }

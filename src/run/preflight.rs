@@ -31,12 +31,13 @@ impl Observation {
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
     let dialect = session.dialect();
     let apps = app_rows::query(dialect);
-    let queries = [registry::missing_triggers_query(dialect), apps.as_str()];
+    // The last query is the first to be left out where a function of ours is missing.
+    let queries = [apps.as_str(), registry::missing_triggers_query(dialect)];
     let (histories, answers) = session.read_with(&sources.tables, &queries)?;
     let mut answers = answers.into_iter();
-    let missing_triggers = registry::missing_triggers(answers.next().unwrap_or_default());
     let rows = answers.next().unwrap_or_default();
     let installed = app_rows::installed(rows, |app| session.history_table(app))?;
+    let missing_triggers = registry::missing_triggers(answers.next().unwrap_or_default());
     let observed = Observation { histories, installed, missing_triggers };
     settle(&sources.facts(&observed.histories, &observed.installed), dialect, |sql| session.rows(sql))?;
     Ok(observed)

@@ -321,11 +321,9 @@ impl Run<'_> {
     }
 
     /// Grants the use of caches to the configured roles, and revokes it from others.
-    pub(super) fn grant(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
-        if let Some(roles) = self.options.grant {
-            transaction.registry().set_grants(transaction, roles)?;
-            self.open.granted = true;
-        }
-        Ok(())
+    pub(super) fn grant(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
+        let Some(roles) = self.options.grant else { return Ok(false) };
+        self.open.granted = transaction.registry().set_grants(transaction, roles)?;
+        Ok(self.open.granted)
     }
 }

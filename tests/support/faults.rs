@@ -22,8 +22,11 @@ const FAULTS: &[Replacement<'_>] = &[
         find: "transaction.restore_settings()\n    }",
         instead: "transaction.restore_settings()?;
         if SEEDED {
-            transaction.execute(Statement::generated(\"COMMIT\", None))?;
-            transaction.execute(Statement::generated(\"BEGIN\", None))?;
+            let form = match transaction.dialect().has_schemas() {
+                true => crate::model::Form::Generated,
+                false => crate::model::Form::Unsplit,
+            };
+            transaction.execute(Statement { sql: \"COMMIT; BEGIN\".into(), place: None, form })?;
         }
         Ok(())
     }",

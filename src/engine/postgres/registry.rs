@@ -292,7 +292,7 @@ impl Registry for PostgresRegistry {
         roles::differ(session, roles)
     }
 
-    fn set_grants(&self, transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+    fn set_grants(&self, transaction: &mut dyn Transaction, roles: &[String]) -> Result<bool> {
         roles::set(transaction, roles)
     }
 }

@@ -31,11 +31,16 @@ fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
 /// Returns whether the grants differ from these roles.
 pub(super) fn differ(session: &mut dyn Session, roles: &[String]) -> Result<bool> {
     let (granted, owner) = grantees(session.rows(GRANTEES)?);
-    Ok(granted != roles.iter().filter(|role| Some(*role) != owner.as_ref()).cloned().collect())
+    Ok(is_different(&granted, owner.as_ref(), roles))
 }
 
-/// Grants the use of caches to these roles, and revokes it from all others.
-pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<()> {
+fn is_different(granted: &BTreeSet<String>, owner: Option<&String>, roles: &[String]) -> bool {
+    *granted != roles.iter().filter(|role| Some(*role) != owner).cloned().collect()
+}
+
+/// Grants the use of caches to these roles, and revokes it from all others. Returns whether
+/// the grants were different before.
+pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<bool> {
     let functions = FUNCTIONS;
     let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();
     if let Some(unknown) = roles.iter().find(|role| !known.contains(*role)) {
@@ -43,7 +48,8 @@ pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result
             .help("create it, or take it out of `grant` (in a configuration, under [registry])"));
     }
     let mut revoked = vec!["PUBLIC".to_owned()];
-    let (granted, _) = grantees(transaction.rows(GRANTEES)?);
+    let (granted, owner) = grantees(transaction.rows(GRANTEES)?);
+    let different = is_different(&granted, owner.as_ref(), roles);
     revoked.extend(granted.iter().filter(|role| !role.is_empty()).map(|role| quote_ident(role)));
     let revoked = revoked.join(", ");
     let mut statements = vec![
@@ -57,5 +63,6 @@ pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result
         statements.push(format!("GRANT SELECT ON bustard.caches TO {roles}"));
         statements.push(format!("GRANT EXECUTE ON FUNCTION {functions} TO {roles}"));
     }
-    statements.into_iter().try_for_each(|sql| transaction.execute(Statement::generated(sql, None)))
+    statements.into_iter().try_for_each(|sql| transaction.execute(Statement::generated(sql, None)))?;
+    Ok(different)
 }

@@ -56,7 +56,9 @@ impl Fixture {
     fn refused(&self, role: &str) {
         self.configure(Some(&[role]));
         let outcome = self.project.bustard(&["migrate"]).exits(1);
-        outcome.complains(&format!("the role {role} in `grant` does not exist")).complains("under [registry]");
+        outcome
+            .complains(&format!("the role {role} in `grant` does not exist"))
+            .complains("under [registry]");
     }
 
     #[track_caller]

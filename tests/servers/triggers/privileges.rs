@@ -131,7 +131,6 @@ fn a_role_with_an_app_of_its_own() {
     assert_eq!(scene.value("SELECT string_agg(label, ',') FROM bustard.app"), "main");
     scene.execute("ALTER TABLE ban DISABLE TRIGGER ALL");
     let refused = migrate(&[]).exits(1);
-    let said =
-        "the triggers of the cache \\\"bans\\\" are to be put back on public.ban, which only the owner";
+    let said = "the triggers of the cache \\\"bans\\\" are missing on public.ban, and only the owner of the registry";
     assert!(refused.stdout.contains(said), "{refused}");
 }
