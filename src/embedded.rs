@@ -1,12 +1,12 @@
 //! Migrations that are embedded in the binary. `build.rs` has checked the files and
-//! generated their list, and [`app!`](crate::app!) returns it as an [`App`].
+//! generated their list, and [`app!`](crate::app!) returns it as an [`App`](crate::App).
 //!
-//! In: the generated list of files. Out: an [`App`]. Everything except the macro is for
+//! In: the generated list of files. Out: an [`App`](crate::App). Everything except the macro is for
 //! generated code.
 
 pub use crate::model::{Builds, Built, File, embedded_app as app};
 
-/// Returns the migrations that the package's build script has embedded, as an [`App`].
+/// Returns the migrations that the package's build script has embedded, as an [`App`](crate::App).
 ///
 /// The arguments are the label and the directory, as it was passed to
 /// [`bustard::build::embed`](https://docs.rs/bustard/latest/bustard/build/fn.embed.html).
@@ -24,7 +24,7 @@ pub use crate::model::{Builds, Built, File, embedded_app as app};
 /// compiler resolves the paths of modules relative to the file.
 ///
 /// A file `V2__fill.rs` has a function that returns a `String`, which is parsed like an
-/// SQL file, or a [`Migration`]:
+/// SQL file, or a [`Migration`](crate::Migration):
 ///
 /// ```
 /// use bustard::Migration;

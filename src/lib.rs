@@ -38,7 +38,7 @@
 //! |---|---|
 //! | [`App`], [`Migration`], [`Schema`] | migrations: from directories, from the binary ([`app!`]), from refinery, or built in code |
 //! | [`Migrator`] | plans, applies, reverts and repairs migrations; returns plain data: [`Report`], [`Plan`], [`Status`], [`MigrationGraph`] |
-//! | [`Uninstall`], [`AppStatus`] | uninstalling, disabling and enabling apps; [`Migrator::plan_uninstall`] returns the effects as an [`UninstallPlan`] |
+//! | [`Uninstall`], [`AppStatus`](report::AppStatus) | uninstalling, disabling and enabling apps; [`Migrator::plan_uninstall`] returns the effects as an [`UninstallPlan`] |
 //! | [`Database`] | a connection by URL; a `postgres::Client` or `rusqlite::Connection` works too, see [`Connection`] |
 //! | [`Config`] | the file `bustard.toml`, read as by the command |
 //! | [`cli`] | the command for an application's own binary, with the apps that are compiled in |

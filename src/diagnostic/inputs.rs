@@ -330,7 +330,8 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::LateDependency, || {
         let a = app("a", &[("V1__a", table("t"))]);
         let late = app("b", &[("V1__b", table("u").required_by("a", 1))]);
-        plan(&[a.clone()], "", &[a, late])
+        let applied = vec![a.clone()];
+        plan(&applied, "", &[a, late])
     }),
     (Code::IrreversibleMigration, irreversible),
     (Code::DuplicateCache, || {

@@ -216,7 +216,7 @@ fn processes_share_a_store() {
 #[test]
 fn a_missing_database_is_reported() {
     let forum = Forum::on_sqlite();
-    Outcome::of(forum.command(program(), &["moderate"])).exits(1).complains("`bustard migrate` makes it");
+    Outcome::of(forum.command(program(), &["moderate"])).exits(1).complains("`Migrator::run` makes it");
     Outcome::of(forum.command(program(), &[])).exits(1).complains("usage: forum serve");
     forum.run(&["serve", "1"]);
     let outcome = Outcome::of(forum.command(program(), &["moderate", "ban", "unknown"]));

@@ -340,7 +340,7 @@ fn other_libraries_types_are_seen_elsewhere() {
     for (code, expected) in [
         (
             "pub fn f(_: &mut rusqlite::Connection) {}",
-            "rusqlite::Connection stands in: pub fn bustard::f(_: &mut rusqlite::Connection)",
+            "rusqlite::Connection is in: pub fn bustard::f(_: &mut rusqlite::Connection)",
         ),
         (
             "mod m { use ::postgres as driver; pub type Rows = Vec<driver::Row>; } pub use m::Rows;",

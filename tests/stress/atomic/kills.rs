@@ -167,7 +167,7 @@ fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String>
         return Err("the command did not say that it lost the server".to_owned());
     }
     let listed = error["applied"].as_array().map_or(0, Vec::len);
-    let unknown = error["help"].as_str().is_some_and(|help| help.contains("it is not known whether"));
+    let unknown = error["help"].as_str().is_some_and(|help| help.contains("it is unknown whether"));
     let honest = if unknown { (listed..=listed + most).contains(&steps) } else { listed == steps };
     if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were reported as committed")) }
 }

@@ -101,7 +101,7 @@ fn the_network_fails_and_the_server_goes_on() {
     );
     let version = subject.state().versions["one"];
     proxy.cut();
-    let outcome = run.wait().exits(1).complains("it is not known whether").complains("main:V1__one");
+    let outcome = run.wait().exits(1).complains("it is unknown whether").complains("main:V1__one");
     assert!(!outcome.stderr.contains("kept: main:V2__two"), "{outcome}");
     drop(holder);
     subject.quiet();
