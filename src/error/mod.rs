@@ -227,7 +227,7 @@ impl Error {
     /// let app = App::new("main").migration("V1__a", Migration::new().sql("COMMIT"));
     /// let error = Migrator::new().app(app).check_sources(Engine::Sqlite).unwrap_err();
     /// assert_eq!(error.to_string().lines().count(), 1);
-    /// assert!(error.report().to_string().contains("help: leave it out"));
+    /// assert!(error.report().to_string().contains("help: remove it"));
     /// ```
     pub fn report(&self) -> ErrorReport<'_> {
         ErrorReport::new(self)
