@@ -18,6 +18,17 @@ use crate::registry;
 ///
 /// The handle stays valid when the cache is unregistered and registered again. Once
 /// the last [`CacheBuster`](super::CacheBuster) is dropped, the version is unknown.
+///
+/// ```no_run
+/// use bustard::CacheBuster;
+///
+/// let buster = CacheBuster::connect("postgres://localhost/forum")?;
+/// let bans = buster.cache("bans")?;
+/// let version = bans.version()?; // before the data is read
+/// // … read the data, and keep it under `version` …
+/// assert!(bans.is_valid(version));
+/// # Ok::<(), bustard::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Cache {
     slot: Arc<Slot>,

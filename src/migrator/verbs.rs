@@ -26,6 +26,16 @@ impl Migrator {
     ///
     /// See [`ErrorKind`](crate::ErrorKind). The failed transaction is rolled back.
     /// [`Error::applied`](crate::Error::applied) lists what had committed before it.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// assert!(migrator.run(&mut connection)?.changed());
+    /// assert!(!migrator.run(&mut connection)?.changed(), "nothing is pending");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
         let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
@@ -37,6 +47,16 @@ impl Migrator {
     /// # Errors
     ///
     /// The errors of `run` that can be found in advance.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// let plan = migrator.plan(&mut connection)?;
+    /// assert!(plan.steps.iter().any(|step| step.registers == ["bans"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
         self.read_only(connection, |sources, session| {
             let (observed, plan) = preflight::plan(sources, session, |facts| self.choose_run(facts))?;
@@ -52,6 +72,17 @@ impl Migrator {
     /// As for [`run`](Migrator::run). Also if one of the migrations cannot be reverted, or
     /// another session changes the database after the plan was made; then nothing has been
     /// reverted.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator, Revert};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// # migrator.run(&mut connection)?;
+    /// let report = migrator.revert(&mut connection, &Revert::Steps(1))?;
+    /// assert_eq!(report.steps[0].unregistered, ["bans"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
         let dialect = connection.dialect();
         self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), None)
@@ -62,6 +93,17 @@ impl Migrator {
     /// # Errors
     ///
     /// The errors of `revert` that can be found in advance.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator, Revert};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// # migrator.run(&mut connection)?;
+    /// let plan = migrator.plan_revert(&mut connection, &Revert::Steps(1))?;
+    /// assert_eq!(plan.steps[0].unregisters, ["bans"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn plan_revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Plan> {
         self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
@@ -80,6 +122,17 @@ impl Migrator {
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such
     /// migration or it is not applied.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// # migrator.run(&mut connection)?;
+    /// // The file is what was applied, so there is nothing to accept.
+    /// assert!(!migrator.repair(&mut connection, "main", 1)?.changed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
         self.change(connection, |facts, _| choose_repair(facts, app, version), None)
     }
@@ -89,6 +142,16 @@ impl Migrator {
     /// # Errors
     ///
     /// As for `repair`.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// # migrator.run(&mut connection)?;
+    /// assert!(migrator.plan_repair(&mut connection, "main", 1)?.steps.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn plan_repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Plan> {
         self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
@@ -147,6 +210,18 @@ impl Migrator {
     ///
     /// Errors of sources and connection only. Diagnostics about the history are part of the
     /// answer, not an error.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator};
+    /// # use bustard::report::State;
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// # migrator.run(&mut connection)?;
+    /// let status = migrator.status(&mut connection)?;
+    /// assert!(status.migrations.iter().all(|migration| migration.state == State::Applied));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn status(&self, connection: &mut impl Connection) -> Result<Status> {
         self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
@@ -163,6 +238,17 @@ impl Migrator {
     /// # Errors
     ///
     /// Errors of sources and connection only.
+    ///
+    /// ```
+    /// # use bustard::{App, AppState, Migration, Migrator};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// # migrator.run(&mut connection)?;
+    /// let apps = migrator.list_apps(&mut connection)?;
+    /// assert_eq!((apps[0].label.as_str(), apps[0].state), ("main", AppState::Enabled));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn list_apps(&self, connection: &mut impl Connection) -> Result<Vec<AppStatus>> {
         self.read_only(connection, super::apps::list)
     }
@@ -205,6 +291,17 @@ impl Migrator {
     /// # Errors
     ///
     /// As for `disable`.
+    ///
+    /// ```
+    /// # use bustard::{App, Migration, Migrator};
+    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+    /// let migrator = Migrator::new().app(app);
+    /// # migrator.run(&mut connection)?;
+    /// migrator.disable(&mut connection, "main")?;
+    /// assert!(migrator.enable(&mut connection, "main")?.changed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn enable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
         self.set_state(connection, app, AppState::Enabled)
     }

@@ -13,6 +13,14 @@ use crate::model::{Migration, MigrationId, Which};
 pub(crate) const BUSTARD: &str = "bustard";
 
 /// A label and the source of its migrations.
+///
+/// ```
+/// use bustard::{App, Migration};
+///
+/// let files = App::directory("forum", "migrations");
+/// let code = App::new("bans").migration("V1__bans", Migration::new().register_cache("bans"));
+/// assert_eq!((files.label(), code.label()), ("forum", "bans"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct App {
     pub(crate) label: String,

@@ -39,6 +39,14 @@ use crate::model::CacheVersion;
 ///
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is registered
 /// (naming its owner), empty, too long, or has control characters.
+///
+/// ```no_run
+/// # use bustard::registry::asynchronous;
+/// # async fn example(client: &tokio_postgres::Client) -> bustard::Result<()> {
+/// asynchronous::register(client, "bans", Some("main")).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn register(executor: &impl AsyncExecutor, name: &str, app: Option<&str>) -> Result<()> {
     check_name(name)?;
     executor.rows(&executor.calls().register(name, app)).await.map(drop)
@@ -49,6 +57,14 @@ pub async fn register(executor: &impl AsyncExecutor, name: &str, app: Option<&st
 /// # Errors
 ///
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+///
+/// ```no_run
+/// # use bustard::registry::asynchronous;
+/// # async fn example(client: &tokio_postgres::Client) -> bustard::Result<()> {
+/// asynchronous::unregister(client, "bans").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()> {
     check_name(name)?;
     executor.rows(&executor.calls().unregister(name)).await.map(drop)
@@ -60,6 +76,14 @@ pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()>
 /// # Errors
 ///
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+///
+/// ```no_run
+/// # use bustard::registry::asynchronous;
+/// # async fn example(client: &tokio_postgres::Client) -> bustard::Result<()> {
+/// asynchronous::get_version(client, "bans").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn get_version(executor: &impl AsyncExecutor, name: &str) -> Result<CacheVersion> {
     check_name(name)?;
     let rows = executor.rows(&executor.calls().version(name)).await?;
@@ -72,6 +96,14 @@ pub async fn get_version(executor: &impl AsyncExecutor, name: &str) -> Result<Ca
 /// # Errors
 ///
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+///
+/// ```no_run
+/// # use bustard::registry::asynchronous;
+/// # async fn example(client: &tokio_postgres::Client, version: i64) -> bustard::Result<()> {
+/// asynchronous::is_valid(client, "bans", version).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn is_valid(executor: &impl AsyncExecutor, name: &str, version: impl Into<i64>) -> Result<bool> {
     let version = version.into();
     Ok(get_version(executor, name).await?.get() == version)
@@ -83,6 +115,14 @@ pub async fn is_valid(executor: &impl AsyncExecutor, name: &str, version: impl I
 ///
 /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if one of the names is not
 /// registered. None of them is invalidated then.
+///
+/// ```no_run
+/// # use bustard::registry::asynchronous;
+/// # async fn example(client: &tokio_postgres::Client) -> bustard::Result<()> {
+/// asynchronous::invalidate(client, &["bans"]).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result<()> {
     names.iter().try_for_each(|name| check_name(name))?;
     if names.is_empty() {
@@ -97,6 +137,14 @@ pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result
 ///
 /// [`ErrorKind::Database`](crate::ErrorKind::Database) if the database has no
 /// registry yet.
+///
+/// ```no_run
+/// # use bustard::registry::asynchronous;
+/// # async fn example(client: &tokio_postgres::Client) -> bustard::Result<()> {
+/// asynchronous::invalidate_all(client).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
     executor.rows(&executor.calls().invalidate_all()).await.map(drop)
 }
@@ -108,6 +156,14 @@ pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
 ///
 /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) in an open transaction, because
 /// transactions that notify wait for each other at the commit.
+///
+/// ```no_run
+/// # use bustard::registry::asynchronous;
+/// # async fn example(client: &tokio_postgres::Client) -> bustard::Result<()> {
+/// asynchronous::notify(client).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
     match executor.commits() {
         true => executor.rows(executor.calls().notify()).await.map(drop),

@@ -62,6 +62,16 @@ pub struct TrackedCache {
 /// # Errors
 ///
 /// [`ErrorKind::Database`] if the database has no registry yet.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// let caches = registry::list(&mut connection)?;
+/// assert_eq!((caches[0].name.as_str(), caches[0].app.as_deref()), ("bans", Some("main")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn list(executor: &mut impl Executor) -> Result<Vec<TrackedCache>> {
     let sql = executor.dialect().registry().list();
     executor.rows(sql)?.into_iter().map(tracked).collect()
@@ -88,6 +98,16 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 ///
 /// [`ErrorKind::Cache`] if the name is registered (naming its owner), empty,
 /// too long, or has control characters.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// registry::register(&mut connection, "sessions", None)?;
+/// assert!(registry::register(&mut connection, "bans", None).is_err(), "it belongs to main");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
     check_name(name)?;
     executor.registry().register(executor, name, app)
@@ -99,6 +119,16 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
 /// # Errors
 ///
 /// [`ErrorKind::Cache`] if the name is not registered.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// registry::unregister(&mut connection, "bans")?;
+/// assert!(registry::get_version(&mut connection, "bans").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     check_name(name)?;
     executor.registry().unregister(executor, name)
@@ -110,6 +140,16 @@ pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
 /// # Errors
 ///
 /// [`ErrorKind::Cache`] if the name is not registered.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// let version = registry::get_version(&mut connection, "bans")?;
+/// assert!(version.get() > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVersion> {
     check_name(name)?;
     let rows = executor.rows(&executor.dialect().registry().version(name))?;
@@ -125,6 +165,17 @@ pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVers
 /// # Errors
 ///
 /// [`ErrorKind::Cache`] if the name is not registered.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// let version = registry::get_version(&mut connection, "bans")?;
+/// assert!(registry::is_valid(&mut connection, "bans", version)?);
+/// assert!(!registry::is_valid(&mut connection, "bans", version.get() + 1)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn is_valid(executor: &mut impl Executor, name: &str, version: impl Into<i64>) -> Result<bool> {
     Ok(get_version(executor, name)?.get() == version.into())
 }
@@ -135,6 +186,17 @@ pub fn is_valid(executor: &mut impl Executor, name: &str, version: impl Into<i64
 ///
 /// [`ErrorKind::Cache`] if one of the names is not registered. None of them is
 /// invalidated then.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// let version = registry::get_version(&mut connection, "bans")?;
+/// registry::invalidate(&mut connection, &["bans"])?;
+/// assert!(!registry::is_valid(&mut connection, "bans", version)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
     names.iter().try_for_each(|name| check_name(name))?;
     if names.is_empty() {
@@ -148,6 +210,17 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
 /// # Errors
 ///
 /// [`ErrorKind::Database`] if the database has no registry yet.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// let version = registry::get_version(&mut connection, "bans")?;
+/// registry::invalidate_all(&mut connection)?;
+/// assert!(!registry::is_valid(&mut connection, "bans", version)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
     executor.write(&executor.dialect().registry().invalidate_all())
 }
@@ -161,6 +234,16 @@ pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
 ///
 /// [`ErrorKind::Usage`] in an open transaction, because transactions that notify wait for
 /// each other at the commit.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator, registry};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # Migrator::new().app(app).run(&mut connection)?;
+/// registry::invalidate(&mut connection, &["bans"])?;
+/// registry::notify(&mut connection)?; // readers look at once
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn notify(executor: &mut impl Executor) -> Result<()> {
     if !executor.commits() {
         return Err(in_transaction());

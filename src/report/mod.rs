@@ -37,6 +37,19 @@ impl Direction {
 }
 
 /// What a run did.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # let migrator = Migrator::new().app(app);
+/// let report = migrator.run(&mut connection)?;
+/// for step in &report.steps {
+///     println!("{} {} took {:?}", step.app, step.migration, step.elapsed);
+/// }
+/// assert!(report.changed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
@@ -137,6 +150,19 @@ impl How {
 }
 
 /// What a run would do.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # let migrator = Migrator::new().app(app);
+/// let plan = migrator.plan(&mut connection)?;
+/// for step in &plan.steps {
+///     println!("{} {}: {}", step.app, step.migration, step.operations.join(", "));
+/// }
+/// migrator.execute(&mut connection, &plan)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Plan {
@@ -186,6 +212,18 @@ pub struct PlannedStep {
 }
 
 /// The state of a database.
+///
+/// ```
+/// # use bustard::{App, Migration, Migrator};
+/// # let mut connection = rusqlite::Connection::open_in_memory()?;
+/// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
+/// # let migrator = Migrator::new().app(app);
+/// use bustard::report::State;
+///
+/// let status = migrator.status(&mut connection)?;
+/// assert!(status.in_state(State::Pending).any(|migration| migration.app == "main"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Status {
