@@ -169,3 +169,34 @@ fn matches_on_an_operation_name_every_operation() {
         assert!(violations.iter().any(|v| v.starts_with(&place)), "{fault}: {violations:?}");
     }
 }
+
+/// Finds code outside `run/lock.rs` and `engine/` that opens a transaction of a run.
+/// Returns how many places open one there.
+fn check_transactions(sources: &Sources) -> (usize, Vec<String>) {
+    let (mut there, mut violations) = (0, Vec::new());
+    for module in sources.modules().iter().filter(|module| module.production) {
+        let file = module.file.as_str();
+        let has_room = file == "run/lock.rs" || file.starts_with("engine/");
+        let lines = sources.0.get(file).map_or("", String::as_str).lines().enumerate();
+        for (n, line) in lines.filter(|(_, line)| line.contains("session.attempt(")) {
+            match has_room {
+                true => there += 1,
+                false => violations.push(format!("{file}:{}: opens a transaction of a run", n + 1)),
+            }
+        }
+    }
+    (there, violations)
+}
+
+#[test]
+fn one_module_opens_the_transactions_of_runs() {
+    let mut sources = Sources::read();
+    let (there, violations) = check_transactions(&sources);
+    println!("{there} place opens the transactions of runs, in {} files", sources.0.len());
+    assert_eq!((there, violations), (1, Vec::new()));
+
+    sources.append("migrator/verbs.rs", "fn f(session: &mut dyn Session) { session.attempt(o, w); }");
+    let (_, violations) = check_transactions(&sources);
+    assert_eq!(violations.len(), 1);
+    assert!(violations[0].starts_with("migrator/verbs.rs:"), "{violations:?}");
+}
