@@ -9,8 +9,8 @@
 //! curl -X PUT http://127.0.0.1:8000/users/ann/permissions/close-threads
 //! ```
 //!
-//! The service requires PostgreSQL, which has an asynchronous driver: it invalidates the
-//! cache in the driver's transactions. With SQLite, an asynchronous application would use
+//! The service requires PostgreSQL, because it invalidates the cache in transactions of an
+//! asynchronous driver. With SQLite, an asynchronous application would use
 //! `spawn_blocking`; see `examples/forum` for an application on threads.
 //!
 //! In: the environment variable `DATABASE_URL` and an address. Out: an HTTP server.
@@ -63,7 +63,7 @@ async fn start(url: &str) -> Result<CacheBuster> {
 }
 
 /// Applies pending migrations. If several instances start at once, each migration is
-/// applied once, and no instance serves requests before that.
+/// applied once, and no instance serves requests before all are applied.
 async fn migrate(url: &str) -> Result {
     let migrator = Migrator::new().app(migrations::migrations()).on_event(|event| {
         if matches!(event, Event::Waiting) {

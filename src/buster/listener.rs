@@ -26,7 +26,8 @@ pub(super) struct ListenerThread {
 }
 
 impl ListenerThread {
-    /// Reports every change from the snapshot that is current now.
+    /// Returns a thread, not started yet, that reports the changes since the snapshot that
+    /// is current now or, if none is, since the first one that becomes current.
     pub(super) fn new(shared: Arc<Shared>, listener: ChangeListener) -> Self {
         let last = shared.snapshot();
         let reported = matches!(*last, SnapshotState::Current(_)).then(|| last.clone());

@@ -116,8 +116,8 @@ impl TestDatabase {
     /// and after the revert, and the same after both applications. The migration is
     /// applied at the end.
     ///
-    /// Rows that the test has inserted before go through all steps. Insert rows to test a
-    /// migration that moves data.
+    /// Rows that the test inserted before the call exist during all of these steps. Insert
+    /// rows to test a migration that moves data.
     ///
     /// ```
     /// use bustard::testing::TestDatabase;
@@ -161,7 +161,8 @@ impl TestDatabase {
         self.migrate_to(app, version);
         let there = self.lines();
 
-        // No migration that depends on it is applied yet, so it is the last of its app.
+        // No migration that depends on this one is applied yet, so this one is the last
+        // applied migration of its app.
         self.revert_to(app, below);
         assert_same(&before, &self.lines(), || {
             format!(
@@ -224,10 +225,10 @@ impl TestDatabase {
         or_panic("planning", self.migrator().plan(&mut self.connection)).steps
     }
 
-    /// Applies those of these migrations that have a version, in this order.
+    /// Applies the versioned migrations among `steps`, in the given order.
     #[track_caller]
     fn apply<'s>(&mut self, steps: impl IntoIterator<Item = &'s PlannedStep>) {
-        // Every run applies Bustard's own migrations first, as a whole, so they are no targets.
+        // Every run applies all of Bustard's own migrations first, so they are not targets.
         let is_target = |step: &&PlannedStep| step.app != BUSTARD && !step.migration.is_repeatable();
         for step in steps.into_iter().filter(is_target) {
             self.migrate_to(&step.app, step.migration.version);

@@ -52,8 +52,8 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// Reports whether all migrations are applied, all caches registered, and no triggers
-/// missing.
+/// Reports whether all expected migrations are applied, all caches are registered, no app
+/// has kept data, and no repairable trigger is missing.
 pub fn is_up_to_date(status: &Status) -> bool {
     let repairable = status.missing_triggers.iter().any(MissingTrigger::is_repairable);
     !repairable

@@ -77,7 +77,7 @@ fn app<'a>(apps: &'a [App], label: Option<&str>) -> Result<&'a App, Failure> {
     }
 }
 
-/// Refuses an app of the host whose migrations are compiled in.
+/// Returns the error for an app without a directory: the host compiles its migrations in.
 fn without_directory(app: &App, apps: &[App]) -> Failure {
     let others: Vec<&str> = apps.iter().filter(|app| app.path().is_some()).map(App::label).collect();
     let mut help =

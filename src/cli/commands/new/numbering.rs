@@ -1,5 +1,5 @@
-//! Detects how a directory numbers its migrations, and continues: 1, 2, 3; 001, 002,
-//! 003; by date and time; or by seconds since 1970.
+//! Detects how a directory numbers its migrations, and returns the next version. The
+//! versions may be 1, 2, 3, or 001, 002, 003, or dates with times, or seconds since 1970.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,14 +8,15 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
-/// 2001-09-09 and 2286-11-20: between them, ten digits are Unix time.
+/// Versions in this range count as Unix time. It holds the times with ten digits, from
+/// 2001-09-09 to 2286-11-20.
 const UNIX: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
 
 /// The versions in a directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Numbering {
     last: Option<i64>,
-    /// The number of digits of versions that start with a zero.
+    /// The largest number of digits of a version that starts with a zero, or 0.
     width: usize,
 }
 
@@ -58,7 +59,7 @@ impl Numbering {
         let Some(last) = self.last else { return "1".to_owned() };
         let next = last.saturating_add(1);
         let next = if is_date_and_time(last) {
-            // The version grows even within one second, or if the clock is behind.
+            // The version grows even if the last one has the same second, or if the clock is behind.
             next.max(date_and_time(now))
         } else if UNIX.contains(&last) {
             next.max(now.unix_timestamp())
