@@ -23,12 +23,12 @@ const WATCHED: Duration = Duration::from_secs(30);
 /// The goal: at most this percentage of one core.
 const AIM: f64 = 1.0;
 
-/// The number of caches with handles, and the number of registered caches in the large
-/// database.
+/// The number of caches that the process has handles for, and the number of registered
+/// caches in the large database.
 const HANDLES: usize = 10;
 const MANY: usize = 100_000;
 
-/// The number of timed polls; fewer if a poll takes long.
+/// The number of timed polls, and the smaller number for polls that take long.
 const LOOKS: usize = 100;
 const LONG_LOOKS: usize = 10;
 

@@ -5,8 +5,8 @@
 //! exit code 1. Times are measured without the proxy and only printed. "CPU" is the CPU
 //! time of the client's thread.
 //!
-//! By default, refinery commits a migration and its history row in two transactions; "one
-//! transaction" is its `set_grouped(true)`.
+//! By default, refinery commits a migration and its history row in two transactions. In
+//! the rows "in one transaction", it runs with `set_grouped(true)`.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -26,8 +26,8 @@ use support::{Cluster, Database, Project};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The delay of the proxy, long enough that messages which a client sends without waiting
-/// count as one round trip.
+/// The delay that the proxy adds. It is long enough that messages count as one round trip
+/// if the client sends them without waiting for a reply.
 const LATENCY: Duration = Duration::from_millis(1);
 
 const PENDING_IN_SMALL: usize = 10;
@@ -174,7 +174,8 @@ fn main() -> ExitCode {
 
 /// Returns whether all bounds were kept.
 fn measure(count: usize) -> Result<bool> {
-    // A private server ends with this process; the watchdog of the shared one outlives it.
+    // A private server ends with this process. The watchdog of the shared server would
+    // outlive it.
     let cluster = Cluster::start_with(&[]);
     let (small, large) = (Work::new(PENDING_IN_SMALL), Work::new(count));
     let mut table = Table::head();

@@ -27,7 +27,8 @@ pub struct Found {
 
 impl Permissions {
     pub fn new(url: String, buster: CacheBuster) -> Result<Self> {
-        // Increment the number when the type changes, because the old release still runs.
+        // Increment the number when the type of the values changes. During a deploy, the old
+        // release still runs, and must not read values of the new type.
         let of_users = buster.cache(CACHE)?.values("permissions", 1);
         Ok(Permissions { url, buster, of_users })
     }
@@ -71,11 +72,11 @@ impl Permissions {
     }
 
     /// Opens a connection for one request. With the cache, few requests need one. A larger
-    /// service uses a pool, and passes `&**pooled` instead of `&client`.
+    /// service uses a pool, and passes `&**pooled` to functions that accept `&client`.
     async fn connect(&self) -> Result<Client> {
         let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
         tokio::spawn(async move {
-            // The caller gets an error too; this is for the log.
+            // The caller gets an error too, so this task only logs it.
             if let Err(error) = connection.await {
                 log::warn!("a connection ended: {error}");
             }

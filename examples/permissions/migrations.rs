@@ -1,4 +1,4 @@
-//! The migrations of the service: those of its first release and of its second.
+//! The migrations of the service: one of its first release, and one of its second.
 //!
 //! In: nothing. Out: an `App`.
 

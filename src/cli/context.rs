@@ -24,7 +24,7 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// Returns the database as JSON documents show it.
+    /// Returns the description of the database for JSON documents.
     pub fn document(&self) -> document::Database {
         document::Database::new(&self.database, &self.origin)
     }
@@ -65,8 +65,8 @@ impl<'a> Context<'a> {
         Ok(Chosen { database, origin })
     }
 
-    /// Finds the database and where its URL came from. The URL that the library says
-    /// the caller gave came from `--database-url`.
+    /// Finds the database and where its URL came from. The library reports a URL from
+    /// `--database-url` as given by the caller, so this method names the option instead.
     fn find(&self) -> Result<(Database, String), Failure> {
         let given = self.options.database_url.as_deref();
         if given == Some("") {

@@ -1,6 +1,7 @@
-//! The records of repeatable migrations: the current text, and those that it replaced.
+//! The records of repeatable migrations: the installed text of each, and the texts that it
+//! replaced.
 //!
-//! In: rows of Bustard's own tables. Out: the same as data.
+//! In: rows of Bustard's own tables. Out: the records as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +12,9 @@ use crate::model::Which;
 pub(crate) struct Repeatables {
     /// The records by app, and then by name.
     records: BTreeMap<String, BTreeMap<String, Recorded>>,
-    /// The role that owns Bustard's own functions, if this role may not replace them.
+    /// The role that owns Bustard's own functions, if the current role may not replace them.
     pub owner: Option<String>,
-    /// Whether this role may not write records.
+    /// Whether the current role may not write records.
     pub read_only: bool,
 }
 
@@ -30,28 +31,29 @@ pub(crate) struct Recorded {
 pub(crate) struct Current {
     pub checksum: String,
     pub installed_at: String,
-    /// For Bustard's own: the edition of the release that installed it.
+    /// For Bustard's own functions: the edition of the release that installed the text.
     pub edition: Option<i32>,
-    /// For Bustard's own: whether the definition in the catalogue has changed since.
+    /// For Bustard's own functions: whether the definition in the catalogue has changed since
+    /// the installation.
     pub edited: bool,
 }
 
-/// An installation that is recorded next.
+/// An installation that is about to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Installation {
     pub app: String,
     pub name: String,
     pub checksum: String,
-    /// For Bustard's own only.
+    /// The edition; only for Bustard's own functions.
     pub edition: Option<i32>,
     pub depends_on: Vec<(String, Which)>,
-    /// What drops the objects that it created, as the text of a migration file.
+    /// The text of a migration file that drops the objects that the migration created.
     pub revert: String,
-    /// Why that text alone does not drop them.
+    /// The reason why `revert` alone does not drop these objects, if it does not.
     pub irreversible: Option<String>,
 }
 
-/// What drops the objects of an installed repeatable migration.
+/// The recorded revert of an installed repeatable migration: it drops the migration's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordedRevert {
     pub app: String,

@@ -53,8 +53,8 @@ fn show_with(
     report: &Report,
     plan: Option<&UninstallPlan>,
 ) -> Result<(), Failure> {
-    // Read after the commit, and only for the message. A failure is ignored, because
-    // the run itself has succeeded.
+    // The caches are counted after the commit, and only for the output. A failure to read
+    // them is ignored, because the run itself has succeeded.
     let caches = match report.changed() {
         true => registry::list(&mut chosen.database).ok().map(|caches| caches.len()),
         false => Some(0),
