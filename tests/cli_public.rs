@@ -60,6 +60,12 @@ impl Compiler {
             let message: serde_json::Value = serde_json::from_str(line).expect("cargo speaks JSON");
             let files = message["filenames"].as_array().into_iter().flatten();
             let name = message["target"]["name"].as_str().unwrap_or_default().replace('-', "_");
+            // Build scripts use another build of the library, without the command.
+            let features = message["features"].as_array();
+            if name == "bustard" && !features.is_some_and(|features| features.iter().any(|one| one == "cli"))
+            {
+                continue;
+            }
             for file in files.filter_map(|file| file.as_str()) {
                 if Path::new(file).extension().is_some_and(|extension| extension == "rlib") {
                     libraries.insert(name.clone(), PathBuf::from(file));
