@@ -178,7 +178,7 @@ fn check_transactions(sources: &Sources) -> (usize, Vec<String>) {
         let file = module.file.as_str();
         let has_room = file == "run/lock.rs" || file.starts_with("engine/");
         let lines = sources.0.get(file).map_or("", String::as_str).lines().enumerate();
-        for (n, line) in lines.filter(|(_, line)| line.contains("session.attempt(")) {
+        for (n, _) in lines.filter(|(_, line)| line.contains("session.attempt(")) {
             match has_room {
                 true => there += 1,
                 false => violations.push(format!("{file}:{}: opens a transaction of a run", n + 1)),
