@@ -6,6 +6,7 @@ use crate::model::Engine;
 use crate::sql::Dialect;
 
 /// All engines.
+#[cfg(feature = "build")]
 pub(crate) const ALL: [Engine; 2] = [Engine::Postgres, Engine::Sqlite];
 
 /// Returns the engine's dialect.
