@@ -85,7 +85,7 @@ impl Migrator {
     /// ```
     pub fn revert(&self, connection: &mut impl Connection, to: &Revert) -> Result<Report> {
         let dialect = connection.dialect();
-        self.change(connection, |facts, _| self.choose_revert(facts, to, dialect), None)
+        self.change(connection, |facts| self.choose_revert(facts, to, dialect), None)
     }
 
     /// Plans what [`revert`](Migrator::revert) would do. Changes nothing.
@@ -134,7 +134,7 @@ impl Migrator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
-        self.change(connection, |facts, _| choose_repair(facts, app, version), None)
+        self.change(connection, |facts| choose_repair(facts, app, version), None)
     }
 
     /// Plans what [`repair`](Migrator::repair) would do. Changes nothing.
@@ -192,14 +192,10 @@ impl Migrator {
             Some((Verb::Migrate, _)) => self.run(connection),
             Some((Verb::Revert(to), basis)) => {
                 let dialect = connection.dialect();
-                self.change(
-                    connection,
-                    |facts, _| self.choose_revert(facts, to, dialect),
-                    Some((plan, basis)),
-                )
+                self.change(connection, |facts| self.choose_revert(facts, to, dialect), Some((plan, basis)))
             }
             Some((Verb::Repair { app, version }, basis)) => {
-                self.change(connection, |facts, _| choose_repair(facts, app, *version), Some((plan, basis)))
+                self.change(connection, |facts| choose_repair(facts, app, *version), Some((plan, basis)))
             }
         }
     }
@@ -353,14 +349,14 @@ impl Migrator {
     fn change(
         &self,
         connection: &mut impl Connection,
-        choose: impl Fn(&Facts<'_>, &Sources) -> Result<RunPlan>,
+        choose: impl Fn(&Facts<'_>) -> Result<RunPlan>,
         shown: Option<(&Plan, &Basis)>,
     ) -> Result<Report> {
         let sources = self.sources(connection.dialect())?;
         let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
         let choose_now = |facts: &Facts<'_>| match shown.and_then(|(_, basis)| basis.difference(facts)) {
             Some(what) => Err(changed(&what)),
-            None => choose(facts, &sources),
+            None => choose(facts),
         };
         let (observed, plan) = preflight::plan(&sources, &mut *session, choose_now)?;
         let facts = sources.facts(&observed.histories, &observed.installed);

@@ -71,28 +71,17 @@ fn changes<'s>(facts: &Facts<'_>, steps: impl Iterator<Item = &'s Step>) -> Vec<
 }
 
 fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Option<PlannedStep> {
-    match step {
-        Step::Apply(node) => Some(self::step(facts, dialect, *node, Direction::Up)),
-        Step::Revert(node) => Some(self::step(facts, dialect, *node, Direction::Down)),
-        Step::Accept(node) => {
-            let accepted = self::step(facts, dialect, *node, Direction::Up);
-            // The checksum tells a plan that was shown from one of another text.
-            let checksum = text_checksum(facts.migration(*node));
-            let operations = vec![format!("accept the file as it is now (checksum {checksum})")];
-            let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
-            Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..accepted })
-        }
-        Step::AdoptApp(_)
-        | Step::ReturnApp(_)
-        | Step::SetApp(_)
-        | Step::CheckDeferred
-        | Step::CheckReferences(_)
-        | Step::UnregisterCaches { .. }
-        | Step::ForgetApp(_)
-        | Step::RestoreTriggers
-        | Step::SettleOwner
-        | Step::Grant => None,
+    let node = step.migration()?;
+    let direction = if matches!(step, Step::Revert(_)) { Direction::Down } else { Direction::Up };
+    let described = self::step(facts, dialect, node, direction);
+    if !matches!(step, Step::Accept(_)) {
+        return Some(described);
     }
+    // The checksum tells a plan that was shown from one of another text.
+    let checksum = text_checksum(facts.migration(node));
+    let operations = vec![format!("accept the file as it is now (checksum {checksum})")];
+    let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
+    Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..described })
 }
 
 pub(crate) fn step(

@@ -57,7 +57,7 @@ impl Api {
     pub fn of(library: &Library, features: &Features) -> Api {
         let names = Names::of(library);
         let api = Api { lines: Vec::new(), unknown: BTreeSet::new() };
-        let mut collector = Collector { library, names: &names, features, api };
+        let mut collector = Collector { package: library, names: &names, features, api };
         collector.collect();
         let mut api = collector.api;
         api.lines.sort();
@@ -72,7 +72,7 @@ impl Api {
 }
 
 struct Collector<'l> {
-    library: &'l Library,
+    package: &'l Library,
     names: &'l Names,
     features: &'l Features,
     api: Api,
@@ -98,7 +98,7 @@ impl Spot<'_> {
 impl<'l> Collector<'l> {
     fn collect(&mut self) {
         for ((place, item), name) in &self.names.names {
-            for found in self.library.items(place, item) {
+            for found in self.package.items(place, item) {
                 let conditions = name.conditions.and(&Conditions::of(attributes(found)));
                 self.item(found, &Spot { place, path: name.text(), conditions });
             }
@@ -108,7 +108,7 @@ impl<'l> Collector<'l> {
             let met = Met { external: external(target), ..Met::default() };
             self.line(&spot, format!("pub use {} = {target}", spot.path), met);
         }
-        for (place, module) in &self.library.modules {
+        for (place, module) in &self.package.modules {
             for item in &module.items {
                 let conditions = module.conditions.and(&Conditions::of(attributes(item)));
                 let spot = Spot { place, path: String::new(), conditions };
@@ -138,8 +138,8 @@ impl<'l> Collector<'l> {
     }
 
     fn renamer(&self, spot: &Spot<'_>, generics: &Generics) -> Renamer<'l> {
-        let place = self.library.modules.get_key_value(spot.place).expect("items are in modules").0;
-        Renamer::new(self.library, self.names, place).with(generics)
+        let place = self.package.modules.get_key_value(spot.place).expect("items are in modules").0;
+        Renamer::new(self.package, self.names, place).with(generics)
     }
 
     fn item(&mut self, item: &Item, spot: &Spot<'_>) {
@@ -422,7 +422,7 @@ impl<'l> Collector<'l> {
 
     fn meant(&self, place: &[String], path: &Path) -> Option<Option<&'l Name>> {
         let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        let meanings = self.library.resolve(place, &segments, path.leading_colon.is_some());
+        let meanings = self.package.resolve(place, &segments, path.leading_colon.is_some());
         meanings.iter().find_map(|meaning| match meaning {
             Meaning::Item(place, item, _) => Some(self.names.get(place, item)),
             _ => None,

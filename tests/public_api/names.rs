@@ -199,7 +199,7 @@ fn named(item: &Item) -> Option<(&Ident, bool)> {
 
 /// Replaces the names in syntax by those that users know.
 pub struct Renamer<'l> {
-    pub library: &'l Library,
+    pub package: &'l Library,
     pub names: &'l Names,
     /// The module of the syntax.
     pub place: &'l [String],
@@ -220,7 +220,7 @@ pub struct Met {
 
 impl<'l> Renamer<'l> {
     pub fn new(library: &'l Library, names: &'l Names, place: &'l [String]) -> Renamer<'l> {
-        Renamer { library, names, place, generics: BTreeSet::new(), met: Met::default() }
+        Renamer { package: library, names, place, generics: BTreeSet::new(), met: Met::default() }
     }
 
     /// Adds these type parameters to the scope.
@@ -244,7 +244,7 @@ impl<'l> Renamer<'l> {
         if !absolute && (first == "Self" || self.generics.contains(first)) {
             return None;
         }
-        let meanings = self.library.resolve(self.place, segments, absolute);
+        let meanings = self.package.resolve(self.place, segments, absolute);
         let public = |meaning: &Meaning| match meaning {
             Meaning::Item(place, item, behind) => {
                 let name = self.names.get(place, item)?;
