@@ -196,15 +196,20 @@ fn refusal(workspace: &Workspace) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// A package of this name, in a workspace of this name: no two tests have a package of
+/// the same name (see [`Workspace`]).
 fn to_be_refused(name: &str) -> Workspace {
-    let workspace = Workspace::new(name, &["wrong"]);
+    let workspace = Workspace::new(name, &[name]);
     let dependencies =
         format!("[dependencies]\nbustard = {{ BUSTARD, default-features = false }}\n\n{BUILD_DEPENDENCIES}");
     workspace
-        .package("wrong", &dependencies)
-        .file("wrong/build.rs", EMBEDS)
-        .file("wrong/src/lib.rs", "pub fn migrations() -> bustard::App {\n    bustard::app!(\"wrong\")\n}\n")
-        .file("wrong/migrations/V1__good.sql", "CREATE TABLE good (x TEXT);\n");
+        .package(name, &dependencies)
+        .file(&format!("{name}/build.rs"), EMBEDS)
+        .file(
+            &format!("{name}/src/lib.rs"),
+            "pub fn migrations() -> bustard::App {\n    bustard::app!(\"wrong\")\n}\n",
+        )
+        .file(&format!("{name}/migrations/V1__good.sql"), "CREATE TABLE good (x TEXT);\n");
     workspace
 }
 
@@ -225,12 +230,12 @@ fn every_diagnostic_fails_the_build() {
         ("V10__variant.sqlite.sql", "SELECT \"1;\n"),
         ("V10__variant.sql", "never looked at '"),
     ] {
-        workspace.file(&format!("wrong/migrations/{name}"), text);
+        workspace.file(&format!("refused/migrations/{name}"), text);
     }
     insta::assert_snapshot!("refused", refusal(&workspace));
 
     workspace.file(
-        "wrong/build.rs",
+        "refused/build.rs",
         "fn main() {\n    bustard::build::embed_for(\"migrations\", bustard::Engine::Postgres)\n}\n",
     );
     let refused = refusal(&workspace);
@@ -243,27 +248,27 @@ fn every_diagnostic_fails_the_build() {
 #[test]
 fn compiler_errors_name_the_migration() {
     let workspace = to_be_refused("misused");
-    workspace.file("wrong/build.rs", "fn main() {\n    bustard::build::embed(\"../migrations\")\n}\n");
+    workspace.file("misused/build.rs", "fn main() {\n    bustard::build::embed(\"../migrations\")\n}\n");
     insta::assert_snapshot!("outside", refusal(&workspace));
 
-    workspace.file("wrong/build.rs", "fn main() {}\n");
+    workspace.file("misused/build.rs", "fn main() {}\n");
     let outcome = workspace.cargo(&["check", "--quiet"]).exits(101);
     outcome.complains("the build script has not embedded `migrations`: write `fn main() { bustard::build::embed(\"migrations\") }`");
 
     workspace
-        .file("wrong/build.rs", EMBEDS)
-        .file("wrong/migrations/V2__number.rs", "pub fn migration() -> u8 {\n    7\n}\n");
+        .file("misused/build.rs", EMBEDS)
+        .file("misused/migrations/V2__number.rs", "pub fn migration() -> u8 {\n    7\n}\n");
     (workspace.cargo(&["check", "--quiet"]).exits(101))
         .complains("`migration()` returns `u8`, which is not a migration")
         .complains("v2::migration()) // migrations/V2__number.rs");
 
-    workspace.file("wrong/src/lib.rs", "pub mod deep;\n").file(
-        "wrong/src/deep/mod.rs",
+    workspace.file("misused/src/lib.rs", "pub mod deep;\n").file(
+        "misused/src/deep/mod.rs",
         "pub fn migrations() -> bustard::App {\n    bustard::app!(\"wrong\")\n}\n",
     );
     (workspace.cargo(&["check", "--quiet"]).exits(101))
         .complains("`bustard::app!` belongs in src/lib.rs, src/main.rs or a file beside them");
-    workspace.remove("wrong/migrations/V2__number.rs");
+    workspace.remove("misused/migrations/V2__number.rs");
     workspace.cargo(&["check", "--quiet"]).success();
 }
 

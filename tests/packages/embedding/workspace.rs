@@ -10,7 +10,9 @@ use crate::support::Outcome;
 
 /// A workspace of one test. All workspaces share their build directory, below
 /// `target/embedding`, so that nothing is built twice. Each has a fixed place there,
-/// so that files do not accumulate.
+/// so that files do not accumulate. No two workspaces may have a package of the same name:
+/// Cargo tells a workspace's packages apart by their paths from its root, so that those
+/// would overwrite each other's output.
 pub struct Workspace {
     root: PathBuf,
 }
