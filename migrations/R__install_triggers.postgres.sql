@@ -12,7 +12,7 @@ DECLARE
 BEGIN
     IF NOT pg_catalog.has_table_privilege('bustard.tracked_table', 'UPDATE') THEN
         SELECT u.cache, u.relation INTO missing
-        FROM bustard.untracked() AS u
+        FROM bustard.missing_triggers() AS u
         WHERE u.why OPERATOR(pg_catalog.=) ANY ('{triggers,renamed}'::pg_catalog.text[]) LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION USING

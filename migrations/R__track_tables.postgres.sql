@@ -39,7 +39,7 @@ BEGIN
         VALUES (registered, target.nspname, target.relname, target.oid)
         ON CONFLICT (cache_id, schema_name, table_name) WHERE suspended OPERATOR(pg_catalog.=) 0 DO NOTHING;
     END LOOP;
-    SELECT u.relation INTO what FROM bustard.untracked() AS u
+    SELECT u.relation INTO what FROM bustard.missing_triggers() AS u
     WHERE u.cache OPERATOR(pg_catalog.=) $1 AND u.why OPERATOR(pg_catalog.=) 'foreign' LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cases;
 mod cli_caches;
 mod cli_config;
 mod cli_graph;

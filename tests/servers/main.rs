@@ -16,6 +16,7 @@ mod bad_functions;
 mod bad_plugins;
 mod bad_sql;
 mod bad_timing;
+mod cases;
 mod cli_apps;
 mod cli_locked;
 mod cli_migrate;

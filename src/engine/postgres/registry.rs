@@ -133,7 +133,7 @@ fn unregister_if_registered(name: &str) -> String {
 
 /// Reverts a registration.
 fn revert_register(name: &str) -> String {
-    call("undo_register_cache", [Some(name.to_owned())])
+    call("revert_register_cache", [Some(name.to_owned())])
 }
 
 fn get_version(name: &str) -> String {
@@ -172,7 +172,7 @@ impl RegistrySql for PostgresRegistry {
     }
 
     fn missing_triggers(&self) -> &'static str {
-        "SELECT cache, relation, why FROM bustard.untracked()"
+        "SELECT cache, relation, why FROM bustard.missing_triggers()"
     }
 
     fn owners(&self, names: &[&str]) -> String {

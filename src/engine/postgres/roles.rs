@@ -9,7 +9,7 @@ use crate::model::Statement;
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
     bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify(), \
     bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
-    bustard.untracked(), bustard.install_triggers()";
+    bustard.missing_triggers(), bustard.install_triggers()";
 
 /// Selects the roles that may call `bustard.invalidate_all()`, each beside the
 /// function's owner. PUBLIC has an empty name.

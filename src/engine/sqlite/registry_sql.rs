@@ -60,7 +60,7 @@ impl RegistrySql for SqliteRegistrySql {
     }
 
     fn missing_triggers(&self) -> &'static str {
-        "SELECT cache, table_name, why FROM main.bustard_untracked"
+        "SELECT cache, table_name, why FROM main.bustard_missing_triggers"
     }
 
     fn owners(&self, names: &[&str]) -> String {

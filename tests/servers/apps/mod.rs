@@ -134,8 +134,8 @@ fn without_own(engine: crate::support::Engine) -> String {
     if engine == crate::support::Engine::Postgres {
         return "DROP SCHEMA bustard CASCADE".to_owned();
     }
-    let views =
-        ["untracked", "wanted_trigger", "located", "caches"].map(|name| format!("DROP VIEW bustard_{name};"));
+    let views = ["missing_triggers", "wanted_trigger", "located", "caches"]
+        .map(|name| format!("DROP VIEW bustard_{name};"));
     let tables = ["tracked_table", "app", "migration", "repeatable", "cache"]
         .map(|name| format!("DROP TABLE bustard_{name};"));
     format!(

@@ -20,9 +20,9 @@ fn other_text(scene: &Scene) -> (&'static str, &'static str) {
              LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT NULL::boolean'",
         ),
         false => (
-            "untracked",
-            "DROP VIEW bustard_untracked; \
-             CREATE VIEW bustard_untracked (cache, table_name, why) AS SELECT '', '', '' WHERE 0",
+            "missing_triggers",
+            "DROP VIEW bustard_missing_triggers; \
+             CREATE VIEW bustard_missing_triggers (cache, table_name, why) AS SELECT '', '', '' WHERE 0",
         ),
     }
 }
@@ -31,11 +31,9 @@ fn other_text(scene: &Scene) -> (&'static str, &'static str) {
 fn is_restored(scene: &Scene) -> bool {
     match scene.is_postgres() {
         true => scene.value("SELECT bustard.is_valid('xs', bustard.get_version('xs'))::text") == "true",
-        false => {
-            scene.value(
-                "SELECT sql LIKE '%bustard_located%' FROM sqlite_master WHERE name = 'bustard_untracked'",
-            ) == "1"
-        }
+        false => scene.value(
+            "SELECT sql LIKE '%bustard_located%' FROM sqlite_master WHERE name = 'bustard_missing_triggers'",
+        ) == "1",
     }
 }
 
@@ -46,7 +44,7 @@ fn as_of_edition(scene: &Scene, edition: i32) -> &'static str {
     scene.execute(sql);
     let definition = match scene.is_postgres() {
         true => "NULL".to_owned(),
-        false => "(SELECT sql FROM sqlite_master WHERE name = 'bustard_untracked')".to_owned(),
+        false => "(SELECT sql FROM sqlite_master WHERE name = 'bustard_missing_triggers')".to_owned(),
     };
     scene.execute(&format!(
         "UPDATE {} SET checksum = 'other', edition = {edition}, definition = {definition} \
@@ -126,12 +124,12 @@ fn a_dropped_function_is_restored() {
         migrated(&scene);
         let drop = match scene.is_postgres() {
             // Also a function that the migrator itself calls.
-            true => "DROP FUNCTION bustard.untracked(); DROP VIEW bustard.caches",
-            false => "DROP VIEW bustard_untracked; DROP VIEW bustard_caches",
+            true => "DROP FUNCTION bustard.missing_triggers(); DROP VIEW bustard.caches",
+            false => "DROP VIEW bustard_missing_triggers; DROP VIEW bustard_caches",
         };
         scene.execute(drop);
         let run = scene.migrate(&["--json"]).success();
-        assert_eq!(own_steps(&run), ["R__caches", "R__untracked"]);
+        assert_eq!(own_steps(&run), ["R__caches", "R__missing_triggers"]);
         bustard(&scene, &["check"]).success();
         if scene.is_postgres() {
             let database = scene.database();

@@ -16,7 +16,7 @@ const NEXT: &[Replacement<'_>] = &[
         instead: "SELECT /* the next release */ COALESCE(bustard.get_version($1)",
     },
     Replacement {
-        name: "untracked",
+        name: "missing_triggers",
         find: "FROM bustard_located AS l WHERE l.found IS NULL OR l.table_name <> l.found",
         instead: "ORIGINAL /* the next release */",
     },
@@ -40,7 +40,9 @@ fn has_next(scene: &Scene) -> bool {
         true => {
             "SELECT replace(prosrc, chr(10), ' ') FROM pg_proc WHERE proname = 'is_valid' AND pronamespace = 'bustard'::regnamespace"
         }
-        false => "SELECT replace(sql, char(10), ' ') FROM sqlite_master WHERE name = 'bustard_untracked'",
+        false => {
+            "SELECT replace(sql, char(10), ' ') FROM sqlite_master WHERE name = 'bustard_missing_triggers'"
+        }
     };
     scene.value(text).contains("the next release")
 }
@@ -50,7 +52,7 @@ fn edition(scene: &Scene) -> String {
 }
 
 fn changed(scene: &Scene) -> &'static str {
-    if scene.is_postgres() { "R__is_valid" } else { "R__untracked" }
+    if scene.is_postgres() { "R__is_valid" } else { "R__missing_triggers" }
 }
 
 #[test]

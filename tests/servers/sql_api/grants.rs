@@ -14,7 +14,7 @@ const CALLS: [&str; 10] = [
     "SELECT bustard.notify()",
     "SELECT * FROM bustard.snapshot(0, 0, NULL)",
     "SELECT * FROM bustard.identity('bans')",
-    "SELECT * FROM bustard.untracked()",
+    "SELECT * FROM bustard.missing_triggers()",
     "SELECT bustard.install_triggers()",
     "SELECT * FROM bustard.caches",
 ];

@@ -44,7 +44,7 @@ fn calls_by_any_role() {
     assert!(get::<bool>(&mut client, &format!("SELECT bustard.is_valid('settings', {version})")));
     let view = "SELECT version FROM bustard.caches WHERE name OPERATOR(pg_catalog.=) 'settings'";
     assert_eq!(get::<i64>(&mut client, view), version);
-    for call in ["snapshot(0, 0, NULL)", "identity('settings')", "untracked()"] {
+    for call in ["snapshot(0, 0, NULL)", "identity('settings')", "missing_triggers()"] {
         run(&mut client, &format!("SELECT * FROM bustard.{call}"));
     }
     for call in

@@ -100,7 +100,7 @@ fn faked() {
         scene.execute("CREATE TABLE ban (id integer)");
         scene.migrate(&["--fake"]).success();
         assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
-        assert_eq!(super::untracked(&scene), []);
+        assert_eq!(super::missing_triggers(&scene), []);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tests tables that are rebuilt, swapped, renamed, moved or dropped: the name is
 //! looked up first, and if it leads nowhere the table is found by its identity.
 
-use super::{Scene, both_with, invalidates, migrated, postgres_with, retracks, triggers, untracked};
+use super::{Scene, both_with, invalidates, migrated, missing_triggers, postgres_with, retracks, triggers};
 
 const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
 -- bustard: register cache bans on ban
@@ -78,9 +78,9 @@ fn renamed() {
         scene.execute("ALTER TABLE ban RENAME TO \"Banned, all\"");
         assert!(invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (1)"), "as before");
         let before = if scene.is_postgres() { "public.ban" } else { "ban" };
-        assert_eq!(untracked(&scene), [(before.to_owned(), "renamed".to_owned())]);
+        assert_eq!(missing_triggers(&scene), [(before.to_owned(), "renamed".to_owned())]);
         retracks(&scene, 1);
-        assert_eq!(untracked(&scene), []);
+        assert_eq!(missing_triggers(&scene), []);
         assert!(invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (2)"));
         // From now on that table is tracked, under its new name.
         scene.execute("CREATE TABLE ban (id integer)");
@@ -102,7 +102,7 @@ CREATE TABLE b (id integer);
         scene.migrate(&[]).success();
         retracks(&scene, 0);
         assert!(invalidates(&scene, "bans", "INSERT INTO b VALUES (1)"));
-        assert_eq!(untracked(&scene), []);
+        assert_eq!(missing_triggers(&scene), []);
     }
 }
 
@@ -111,7 +111,7 @@ fn moved_to_another_schema() {
     let scene = postgres_with(BAN);
     migrated(&scene, "V2__move.sql", "CREATE SCHEMA forum;\nALTER TABLE ban SET SCHEMA forum;\n");
     only(&scene, "forum.ban");
-    assert_eq!(untracked(&scene), []);
+    assert_eq!(missing_triggers(&scene), []);
     assert!(invalidates(&scene, "bans", "INSERT INTO forum.ban VALUES (1)"));
     // Another table of the old name is not tracked.
     scene.execute("CREATE TABLE ban (id integer)");
@@ -126,7 +126,7 @@ fn dropped() {
     for scene in both_with(BAN) {
         scene.execute("DROP TABLE ban");
         let name = if scene.is_postgres() { "public.ban" } else { "ban" };
-        assert_eq!(untracked(&scene), [(name.to_owned(), "gone".to_owned())]);
+        assert_eq!(missing_triggers(&scene), [(name.to_owned(), "gone".to_owned())]);
         super::bustard(&scene, &["status"]).success().says("which no longer exists");
         retracks(&scene, 0);
         migrated(&scene, "V2__next.sql", "CREATE TABLE next (id integer);\n");

@@ -66,7 +66,7 @@ pub fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
 
 /// The missing triggers that `bustard status` lists: table and reason.
 #[track_caller]
-pub fn untracked(scene: &Scene) -> Vec<(String, String)> {
+pub fn missing_triggers(scene: &Scene) -> Vec<(String, String)> {
     let document = bustard(scene, &["status", "--json"]).success().json();
     let rows = document["missing_triggers"].as_array().expect("it is a list");
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().expect("it is text").to_owned();
@@ -78,8 +78,8 @@ pub fn untracked(scene: &Scene) -> Vec<(String, String)> {
 #[track_caller]
 pub fn retracks(scene: &Scene, tables: usize) {
     let expected = if tables == 0 { 0 } else { 3 };
-    let repairable = untracked(scene).into_iter().filter(|(_, why)| why != "gone").count();
-    assert_eq!(repairable, tables, "{:?}", untracked(scene));
+    let repairable = missing_triggers(scene).into_iter().filter(|(_, why)| why != "gone").count();
+    assert_eq!(repairable, tables, "{:?}", missing_triggers(scene));
     bustard(scene, &["check"]).exits(expected);
     let report = scene.migrate(&["--json"]).success().json();
     assert_eq!(report["restored_triggers"].as_array().map(Vec::len), Some(tables), "{report}");

@@ -1,7 +1,7 @@
 //! Tests partitions and inheritance children: a direct write to one fires nothing on
 //! its parent, so each has triggers of its own.
 
-use super::{counted, invalidates, migrated, postgres_with, retracks, triggers, untracked};
+use super::{counted, invalidates, migrated, missing_triggers, postgres_with, retracks, triggers};
 
 const PARTITIONED: &str =
     "CREATE TABLE ban (id integer, pattern text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
@@ -62,7 +62,7 @@ fn partitions_made_between_runs() {
     assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (100, 'x')"), "through the parent");
     assert!(!invalidates(&scene, "bans", "INSERT INTO ban_top VALUES (101, 'x')"), "not yet");
     let missing = ["public.ban_top", "public.loose"].map(|table| (table.to_owned(), "triggers".to_owned()));
-    assert_eq!(untracked(&scene), missing);
+    assert_eq!(missing_triggers(&scene), missing);
     retracks(&scene, 2);
     assert!(invalidates(&scene, "bans", "INSERT INTO ban_top VALUES (102, 'x')"));
     assert!(invalidates(&scene, "bans", "INSERT INTO loose VALUES (201, 'x')"));
@@ -170,7 +170,7 @@ ALTER TABLE ban DROP CONSTRAINT ban_pkey;
 ALTER TABLE ban ATTACH PARTITION far FOR VALUES FROM (100) TO (200);
 ";
     migrated(&scene, "V2__far.sql", attach);
-    assert_eq!(untracked(&scene), [("public.far".to_owned(), "foreign".to_owned())]);
+    assert_eq!(missing_triggers(&scene), [("public.far".to_owned(), "foreign".to_owned())]);
     super::bustard(&scene, &["status"]).success().says("a parent of the foreign table public.far");
     super::bustard(&scene, &["check"]).exits(0);
     assert_eq!(scene.migrate(&["--json"]).success().json()["changed"], false);

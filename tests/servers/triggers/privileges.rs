@@ -25,7 +25,7 @@ fn a_writer_without_rights() {
         "drop_triggers()",
         "register_cache_on('x', NULL, 'ban')",
         "register_cache_again('bans')",
-        "undo_register_cache('bans')",
+        "revert_register_cache('bans')",
     ] {
         scene.database().psql_as(&writer, &format!("SELECT bustard.{call}")).exits(1).complains("42501");
     }
@@ -95,7 +95,9 @@ CREATE TABLE plain (id integer);
     scene.execute(&format!("{ambush}; SELECT bustard.unregister_cache('bans')"));
     scene.execute(&format!("{ambush}; SELECT bustard.register_cache_again('bans')"));
     scene.execute("CREATE TABLE ban_2 PARTITION OF ban FOR VALUES IN (2); ALTER TABLE plain RENAME TO flat");
-    scene.execute(&format!("{ambush}; SELECT * FROM bustard.untracked(); SELECT bustard.install_triggers()"));
+    scene.execute(&format!(
+        "{ambush}; SELECT * FROM bustard.missing_triggers(); SELECT bustard.install_triggers()"
+    ));
     scene.execute(&format!(
         "{ambush}; SELECT bustard.register_cache_on('more', NULL, 'public.flat', 'public.ban_2')"
     ));

@@ -184,7 +184,7 @@ DROP TABLE other;
             if let Some(others) = others {
                 assert_eq!(invalidates(&scene, "bans", "INSERT INTO other VALUES (2)"), others);
             }
-            assert_eq!(super::untracked(&scene), []);
+            assert_eq!(super::missing_triggers(&scene), []);
         }
     }
 }

@@ -1,8 +1,8 @@
 -- What is not as it was registered: a table without its triggers ('triggers'), one
 -- that has another name now ('renamed'), or one that is gone ('gone'). A run sets
 -- the first two right.
-DROP VIEW IF EXISTS main.bustard_untracked;
-CREATE VIEW main.bustard_untracked (cache, table_name, why) AS
+DROP VIEW IF EXISTS main.bustard_missing_triggers;
+CREATE VIEW main.bustard_missing_triggers (cache, table_name, why) AS
 SELECT l.cache, l.table_name, CASE WHEN l.found IS NULL THEN 'gone' ELSE 'renamed' END
 FROM bustard_located AS l WHERE l.found IS NULL OR l.table_name <> l.found
 UNION ALL

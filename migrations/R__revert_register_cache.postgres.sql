@@ -1,6 +1,6 @@
 -- Reverts bustard.register_cache() and bustard.register_cache_on(): the tables of the
 -- registration before it are the latest again.
-CREATE OR REPLACE FUNCTION bustard.undo_register_cache(name pg_catalog.text) RETURNS void
+CREATE OR REPLACE FUNCTION bustard.revert_register_cache(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM bustard.unregister_cache($1);
@@ -13,4 +13,4 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION bustard.undo_register_cache(pg_catalog.text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION bustard.revert_register_cache(pg_catalog.text) FROM PUBLIC;

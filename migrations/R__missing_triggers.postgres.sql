@@ -4,7 +4,7 @@
 -- ('triggers'), one that has another name now ('renamed'), one that is gone ('gone'),
 -- or a foreign table that has become a partition ('foreign'). The first two are what
 -- bustard.install_triggers() sets right.
-CREATE OR REPLACE FUNCTION bustard.untracked(OUT cache pg_catalog.text, OUT relation pg_catalog.text, OUT why pg_catalog.text)
+CREATE OR REPLACE FUNCTION bustard.missing_triggers(OUT cache pg_catalog.text, OUT relation pg_catalog.text, OUT why pg_catalog.text)
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 BEGIN
@@ -29,4 +29,4 @@ BEGIN
 END
 $$;
 
-SELECT bustard.share('untracked', 'EXECUTE', 'FUNCTION bustard.untracked()');
+SELECT bustard.share('missing_triggers', 'EXECUTE', 'FUNCTION bustard.missing_triggers()');

@@ -1,0 +1,1 @@
+//! Rows about which files are judged, and how they are read.

@@ -1,0 +1,1 @@
+//! Rows about who owns and who may change our tables.

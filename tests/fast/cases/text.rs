@@ -1,0 +1,1 @@
+//! Rows of text that looks like an instruction, and of the lexer.

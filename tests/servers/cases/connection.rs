@@ -1,0 +1,1 @@
+//! Rows about how a connection is made.

@@ -1,0 +1,1 @@
+//! Rows about where a history is, and what it says.

@@ -1,0 +1,1 @@
+//! Rows about the state of a session, deadlines and signals.
