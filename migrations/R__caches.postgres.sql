@@ -1,8 +1,8 @@
 -- bustard: depends on bustard R__share
 
--- All versions at once, as the reading statement sees them. The upper bound on xid
--- excludes nothing: a range with two ends makes the planner expect few rows, and so
--- take the index whatever the statistics say.
+-- Shows the versions of all registered caches, in the snapshot of the reading statement.
+-- The upper bound on xid excludes no row. With two bounds, the planner expects few rows,
+-- and so it uses the index whatever the statistics say.
 CREATE OR REPLACE VIEW bustard.caches AS
 WITH mark AS MATERIALIZED (
     SELECT CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.horizon ELSE '0'::pg_catalog.xid8 END AS horizon,

@@ -1,5 +1,7 @@
--- Version: the counts of the cache and of "all caches", then 23 bits of the XOR of
--- their nonces. (SQLite has no XOR, but a | b exceeds it by just a & b.)
+-- Shows the versions of all registered caches. The upper bits of a version are the sum of
+-- two counts, that of the cache and that of row 1, which stands for all caches. The lower
+-- 23 bits are from the XOR of their nonces. (SQLite has no XOR operator, but a XOR b equals
+-- (a | b) - (a & b).)
 DROP VIEW IF EXISTS main.bustard_caches;
 CREATE VIEW main.bustard_caches (name, app, version, registered_at) AS
 SELECT c.name,

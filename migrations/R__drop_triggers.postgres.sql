@@ -1,8 +1,9 @@
--- Drops triggers that are no longer needed: those of caches that are not registered, on
--- tables that were replaced by others, and on tables that are no longer partitions.
--- They do no harm, so a trigger that cannot be dropped (the table has another owner, a
--- lock timeout passes) stays. So do all triggers of a cache one of whose tables is
--- gone, because the table may only have another name in this database.
+-- Drops triggers that are no longer needed: triggers of caches that are not registered,
+-- triggers on tables that were replaced by others, and triggers on tables that are no
+-- longer partitions. Such triggers do no harm, so a trigger that cannot be dropped (the
+-- table has another owner, or a lock timeout passes) stays. If one table of a cache does
+-- not exist, all triggers of the cache stay, because the table may only have another
+-- name in this database.
 CREATE OR REPLACE FUNCTION bustard.drop_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

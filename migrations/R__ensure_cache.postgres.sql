@@ -1,6 +1,6 @@
--- What `register cache` does in a repeatable migration, which runs many times: registers
--- the cache, or, if this app has registered it already, gives it these tables instead of
--- those that it had. A cache of another app is an error, as in bustard.register_cache().
+-- Executes `register cache` in a repeatable migration, which runs many times. Registers
+-- the cache. If this app has registered it already, replaces the list of its tables.
+-- A cache of another app is an error, as in bustard.register_cache().
 CREATE OR REPLACE FUNCTION bustard.ensure_cache(name pg_catalog.text, app pg_catalog.text, VARIADIC tables pg_catalog.text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -16,7 +16,7 @@ BEGIN
         PERFORM bustard.register_cache($1, $2);
     END IF;
     PERFORM bustard.track_tables($1, VARIADIC $3);
-    -- Where no table is left that any cache tracks, nothing else drops them.
+    -- If no cache tracks a table any more, track_tables() has not dropped the triggers.
     PERFORM bustard.drop_triggers();
 END
 $$;

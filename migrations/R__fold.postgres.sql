@@ -1,9 +1,9 @@
--- Moves events into base and returns their number, or 0 while another session folds.
--- Sum and XOR stay the same, so readers see no difference. A call moves about 100000
--- events, and always all of a transaction's; call again for the rest.
+-- Moves events into bustard.base and returns their number, or 0 while another session
+-- folds. Count and XOR stay the same, so readers see no difference. A call moves about
+-- 100000 events, and never a part of a transaction's events. Call it again for the rest.
 --
--- In a transaction that has begun to write, or that keeps one snapshot, it could
--- fail over an earlier fold and would hold up later ones: it refuses.
+-- The call must be in a READ COMMITTED transaction that has not written. In another
+-- transaction it could fail because of an earlier fold, and would delay later folds.
 CREATE OR REPLACE FUNCTION bustard.fold() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
@@ -24,7 +24,7 @@ BEGIN
         RETURN 0;
     END IF;
 
-    -- From here on each statement sees all earlier folds.
+    -- This session has the lock, so each statement below sees all earlier folds.
     SELECT b.horizon, b.unfinished INTO since, late
     FROM bustard.base AS b
     WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder;
@@ -39,13 +39,14 @@ BEGIN
         ORDER BY e.xid LIMIT 1;
     END IF;
 
-    -- One statement, hence one snapshot: it decides what is deleted, what is
-    -- counted and what the next reader may pass over. All that it sees below
-    -- `horizon` goes. What it cannot see yet is either of a transaction that runs
-    -- now, and is listed, or of a later one, whose number is at least the
-    -- snapshot's xmax. This transaction's own number is such a later one too,
-    -- since it gets it here. (Restored events may carry any number. They are
-    -- folded like the others and never raise the horizon.)
+    -- This is one statement with one snapshot. The snapshot decides which events are
+    -- deleted, which are counted, and which the next reader may skip. The statement
+    -- deletes every event below `horizon` that it sees. An event that it does not see
+    -- yet belongs to a transaction that is running, which is listed in `unfinished`, or
+    -- to a later transaction, whose number is at least the snapshot's xmax. That holds
+    -- for the number of this transaction too, because this statement assigns it.
+    -- (Restored events may have any number. They are folded like the others and never
+    -- raise the horizon.)
     WITH seen AS MATERIALIZED (
         SELECT pg_catalog.pg_current_snapshot() AS snapshot
     ), mark AS MATERIALIZED (

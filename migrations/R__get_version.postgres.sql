@@ -1,10 +1,11 @@
 -- bustard: depends on bustard R__share
 
--- The version is count << 23 | 23 bits of the nonce, written as a product because
--- that raises 22003 on overflow. STABLE, so that it sees what the calling
--- statement sees: data and version always belong together. A plan made while the
--- tables are small must still serve when they have grown, so it uses the indexes
--- in any case. (This SET is cheap, one of search_path would not be.)
+-- Returns the version of a cache: count << 23 | 23 bits of the nonce. The shift is a
+-- product, because a product raises 22003 on overflow. The function is STABLE, so it uses
+-- the snapshot of the calling statement, and data and version always belong together. A
+-- plan that was made while the tables were small must still be good when they have grown.
+-- So sequential scans are off, and the plan uses the indexes. (Setting enable_seqscan is
+-- cheap; setting search_path would not be.)
 CREATE OR REPLACE FUNCTION bustard.get_version(name pg_catalog.text) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE

@@ -1,7 +1,8 @@
 -- bustard: depends on bustard R__share
 
--- What a cache's version stands for, whole, and whether the open transaction has
--- itself invalidated the cache: then nothing that it reads may be cached.
+-- Returns the complete count and nonce behind a cache's version. `own` says whether the
+-- open transaction has itself invalidated the cache. If it has, no data that it reads may
+-- be cached.
 CREATE OR REPLACE FUNCTION bustard.identity(
     name pg_catalog.text, OUT app pg_catalog.text, OUT n bigint, OUT nonce bigint, OUT own boolean
 ) RETURNS record

@@ -1,9 +1,9 @@
 -- bustard: depends on bustard R__share
 
--- Creates the triggers that are missing and drops those that are no longer needed.
--- Locks no table on which nothing is missing. Runs with the rights of the caller, who
--- must be allowed to create triggers on the tables. A role that migrates its own app
--- and does not own the registry may call it as long as nothing is missing.
+-- Creates missing triggers and drops triggers that are no longer needed. Locks only
+-- tables on which a trigger is missing or is dropped. Runs with the rights of the caller,
+-- who must be allowed to create triggers on these tables. A role that does not own the
+-- registry may call the function as long as no trigger is missing.
 CREATE OR REPLACE FUNCTION bustard.install_triggers() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -32,7 +32,8 @@ BEGIN
             JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
         WHERE l.renamed OR l.relation OPERATOR(pg_catalog.<>) l.found
     LOOP
-        -- Where it has taken the name of another tracked one, one row is enough.
+        -- The table may have been given the name of another tracked table. One row per
+        -- name is enough, so the row of the other table is deleted.
         DELETE FROM bustard.tracked_table AS t
         WHERE moved.renamed
           AND t.suspended OPERATOR(pg_catalog.=) 0

@@ -1,14 +1,15 @@
 -- bustard: depends on bustard R__share
 
--- Adds one event per named cache and reads neither events nor base. One unknown
--- name fails the call, repeated names count once, an empty array does nothing.
+-- Invalidates the named caches: inserts one event for each, and reads neither
+-- bustard.event nor bustard.base. An unknown name is an error. A repeated name counts
+-- once. An empty array does nothing.
 CREATE OR REPLACE FUNCTION bustard.invalidate(VARIADIC names pg_catalog.text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     added bigint;
     asked pg_catalog.text;
 BEGIN
-    -- The common case, for speed alone.
+    -- One name is the common case. This branch only makes it faster.
     IF pg_catalog.cardinality($1) OPERATOR(pg_catalog.=) 1 THEN
         INSERT INTO bustard.event (cache_id)
         SELECT c.id FROM bustard.cache AS c

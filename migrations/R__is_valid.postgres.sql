@@ -1,7 +1,7 @@
 -- bustard: depends on bustard R__share
 -- bustard: depends on bustard R__get_version
 
--- Whether what was stored under that version may still be used.
+-- Returns whether a value that was stored under this version may still be used.
 CREATE OR REPLACE FUNCTION bustard.is_valid(name pg_catalog.text, version bigint) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT COALESCE(bustard.get_version($1) OPERATOR(pg_catalog.=) $2, false)

@@ -1,8 +1,8 @@
 -- bustard: depends on bustard R__trigger_name
 
--- Where the tables of registered caches are now: `found` is null where nothing of
--- that name is left, and `renamed` says that only the relation was found, with our
--- triggers on it.
+-- Shows where the tables of registered caches are now. `found` is null if the table does
+-- not exist. `renamed` says that no table has the registered name, and that the table was
+-- found by its OID and has Bustard's triggers.
 CREATE OR REPLACE VIEW bustard.located AS
 SELECT t.cache_id, c.name AS cache, t.schema_name, t.table_name, t.relation,
        COALESCE(named.oid, renamed.oid) AS found,

@@ -1,7 +1,7 @@
--- Where the tables of registered caches are now: under the name that they were
--- registered with, or else where their triggers have gone with a table that was
--- renamed; `found` is null where neither is there. (Virtual tables have no pages of
--- their own, and no triggers.)
+-- Shows where the tables of registered caches are now. `found` is the table with the
+-- registered name. If there is none, it is the table that has the triggers, because
+-- triggers stay on a table that is renamed. If there is none either, it is null. (Virtual
+-- tables are excluded: they have no pages of their own and no triggers.)
 DROP VIEW IF EXISTS main.bustard_located;
 CREATE VIEW main.bustard_located (id, cache_id, cache, table_name, found) AS
 SELECT t.id, t.cache_id, c.name, t.table_name,

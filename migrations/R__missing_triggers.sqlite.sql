@@ -1,6 +1,6 @@
--- What is not as it was registered: a table without its triggers ('triggers'), one
--- that has another name now ('renamed'), or one that is gone ('gone'). A run sets
--- the first two right.
+-- Shows the tables that differ from their registration: a table without its triggers
+-- ('triggers'), a table that has another name now ('renamed'), or a table that does not
+-- exist ('gone'). A run repairs the first two.
 DROP VIEW IF EXISTS main.bustard_missing_triggers;
 CREATE VIEW main.bustard_missing_triggers (cache, table_name, why) AS
 SELECT l.cache, l.table_name, CASE WHEN l.found IS NULL THEN 'gone' ELSE 'renamed' END

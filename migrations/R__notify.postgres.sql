@@ -1,7 +1,7 @@
 -- bustard: depends on bustard R__share
 
--- Tells who listens that there is something to look at. Call it after the commit:
--- committing transactions that notify queue up behind one lock.
+-- Notifies the listening processes, so that they read the versions. Call it after the
+-- commit of the invalidation, because transactions that notify commit one after another.
 CREATE OR REPLACE FUNCTION bustard.notify() RETURNS void
 LANGUAGE sql AS $$
     SELECT pg_catalog.pg_notify('bustard', '')

@@ -1,6 +1,6 @@
--- The lock makes registrations wait for one another, and for nothing else. It is
--- taken before the first look at the table, and the id is the highest plus one
--- since a sequence's state does not travel with logical replication.
+-- Registers a cache. Registrations wait for each other, because each locks the table
+-- before it first reads it; they wait for nothing else. The new id is the highest id plus
+-- one, because logical replication does not copy the state of a sequence.
 CREATE OR REPLACE FUNCTION bustard.register_cache(name pg_catalog.text, app pg_catalog.text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
@@ -33,7 +33,8 @@ BEGIN
         UPDATE bustard.cache AS c SET app = $2, active = true, registered_at = pg_catalog.now()
         WHERE c.id OPERATOR(pg_catalog.=) found_id;
     END IF;
-    -- A version from before, or from a registration that was rolled back, is over.
+    -- This event makes all versions obsolete that were read before this registration, or
+    -- in a registration that was rolled back.
     INSERT INTO bustard.event (cache_id) VALUES (found_id);
 END
 $$;

@@ -1,4 +1,4 @@
--- Reverts bustard.unregister_cache(): the same owner, the same tables.
+-- Reverts bustard.unregister_cache(): registers the cache with the same owner and tables.
 CREATE OR REPLACE FUNCTION bustard.register_cache_again(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

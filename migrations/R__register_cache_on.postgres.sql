@@ -1,4 +1,4 @@
--- Registers a cache that writes to these tables invalidate.
+-- Registers a cache and its tables. Every write to one of the tables invalidates it.
 CREATE OR REPLACE FUNCTION bustard.register_cache_on(name pg_catalog.text, app pg_catalog.text, VARIADIC tables pg_catalog.text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,5 +1,6 @@
--- Reverts bustard.register_cache() and bustard.register_cache_on(): the tables of the
--- registration before it are the latest again.
+-- Reverts bustard.register_cache() and bustard.register_cache_on(): unregisters the cache,
+-- and forgets the tables of this registration. The tables of the previous registration
+-- become the latest again.
 CREATE OR REPLACE FUNCTION bustard.revert_register_cache(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

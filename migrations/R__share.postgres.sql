@@ -1,6 +1,7 @@
--- Gives PUBLIC the right to a function or view that has just been created. One that
--- was installed before is left as it is: `[registry] grant` or a person may have
--- given the right to other roles. Called before the installation is recorded.
+-- Grants PUBLIC the privilege on a function or view that has just been created. If the
+-- function or view was installed before, its privileges stay as they are, because
+-- `[registry] grant` or a person may have granted them to other roles. Call this function
+-- before the installation is recorded.
 CREATE OR REPLACE FUNCTION bustard.share(name pg_catalog.text, privilege pg_catalog.text, object pg_catalog.text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

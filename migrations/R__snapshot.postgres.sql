@@ -1,10 +1,10 @@
 -- bustard: depends on bustard R__share
 
--- What a process reads to keep its snapshot current. The first row, without a
--- name, is the sum of everything: it is equal only if nothing has been invalidated,
--- registered or unregistered. Where it is the one that is known already, it comes
--- alone; otherwise the wanted caches follow, or all of them if none are named.
--- `unfolded` says whether bustard.fold() should be called.
+-- Returns the rows that a process reads to keep its snapshot current. The first row has
+-- no name. It is the total of all caches, which every invalidation, registration and
+-- unregistration changes. If it equals `known_n` and `known_nonce`, it is the only row.
+-- Otherwise the rows of the wanted caches follow, or of all caches if `wanted` is null.
+-- `unfolded` tells the caller whether to call bustard.fold().
 CREATE OR REPLACE FUNCTION bustard.snapshot(
     known_n bigint, known_nonce bigint, wanted pg_catalog.text[],
     OUT name pg_catalog.text, OUT app pg_catalog.text, OUT n bigint, OUT nonce bigint, OUT unfolded bigint
@@ -17,7 +17,8 @@ DECLARE
     ns        bigint[];
     nonces    bigint[];
 BEGIN
-    -- Events are read once: what they add up to for each cache is kept for below.
+    -- Events are read once. The queries below use the sums for each cache: `ids`, `ns`
+    -- and `nonces`.
     SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce, u.n,
            a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce, u.ids, u.ns, u.nonces
     INTO n, nonce, unfolded, all_n, all_nonce, ids, ns, nonces
@@ -35,9 +36,10 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Planning the query below takes longer than running it where little is wanted.
-    -- Here the planner cannot look into the sub-select, so that one plan serves all
-    -- calls of a session, and goes by the indexes however small the tables were.
+    -- For few wanted caches, planning the last query of this function takes longer than
+    -- running it. This query is written so that the planner cannot look into its
+    -- sub-selects. So one plan serves all calls of a session, and it uses the indexes even
+    -- if the tables were small when the plan was made.
     IF pg_catalog.cardinality(wanted) OPERATOR(pg_catalog.<=) 100 AND pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<=) 100 THEN
         RETURN QUERY
             SELECT k.name::pg_catalog.text, k.app,

@@ -1,6 +1,7 @@
--- What a trigger on a tracked table does. Its argument is the cache's name, since
--- that means the same wherever the table is restored. A statement that has changed
--- no row invalidates nothing.
+-- Invalidates a cache from a trigger on a tracked table. The argument of the trigger is
+-- the name of the cache and not its id, because the name has the same meaning in every
+-- database that the table is restored to. A statement that changes no row invalidates
+-- nothing.
 CREATE OR REPLACE FUNCTION bustard.table_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
@@ -18,9 +19,8 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    -- A transaction that keeps one snapshot may have taken it before the cache was
-    -- registered. What it writes counts all the same, for all caches, since the
-    -- snapshot does not show this one.
+    -- The snapshot of this transaction may be from before the registration of the cache.
+    -- Then it does not show the cache's id, so the write invalidates all caches.
     PERFORM FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) TG_ARGV[0] AND c.active;
     IF FOUND THEN
         RETURN NULL;

@@ -1,5 +1,5 @@
--- Registers the tables whose writes invalidate a registered cache. The names are looked
--- up as the caller's SQL would look them up.
+-- Registers the tables of a registered cache. Every write to one of them invalidates the
+-- cache. Names without a schema are found by the `search_path` of the caller.
 CREATE OR REPLACE FUNCTION bustard.track_tables(name pg_catalog.text, VARIADIC tables pg_catalog.text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

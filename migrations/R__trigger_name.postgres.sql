@@ -1,4 +1,5 @@
--- The name of a cache's trigger: no more than 63 bytes.
+-- Returns the name of the trigger that invalidates a cache on an event. The name has
+-- fewer than 64 bytes, which is the limit of PostgreSQL.
 CREATE OR REPLACE FUNCTION bustard.trigger_name(event pg_catalog.text, cache pg_catalog.text) RETURNS pg_catalog.name
 LANGUAGE sql IMMUTABLE AS $$
     SELECT pg_catalog.format('bustard_%s_%s', $1, pg_catalog.encode(

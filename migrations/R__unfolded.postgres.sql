@@ -1,5 +1,6 @@
--- Events that no fold has counted yet, as the reading statement sees them. (See
--- bustard.caches on the upper bound, and bustard.base on what row 0 says.)
+-- Shows the events that no fold has counted yet, in the snapshot of the reading statement.
+-- (R__caches.postgres.sql explains the upper bound on xid, and V1__registry.postgres.sql
+-- explains row 0 of bustard.base.)
 CREATE OR REPLACE VIEW bustard.unfolded (cache_id, xid, nonce) AS
     SELECT e.cache_id, e.xid, e.nonce FROM bustard.event AS e
     WHERE e.xid OPERATOR(pg_catalog.>=) (

@@ -1,6 +1,6 @@
--- Raises 42704 for a name that is not registered, with the name that was probably
--- meant: the one that shares most pairs of letters. It looks at no more than 1000
--- names of about that length, so that a wrong name costs little.
+-- Raises 42704 for a name that is not registered. The hint suggests the registered name
+-- that has the most pairs of letters in common with it. The function compares at most
+-- 1000 names of similar length, so that a wrong name costs little.
 CREATE OR REPLACE FUNCTION bustard.unknown_cache(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 DECLARE

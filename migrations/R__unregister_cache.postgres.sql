@@ -1,5 +1,5 @@
--- Stops tracking a cache and drops its triggers. An event is written as well, so that
--- a process that reads the sum of everything notices.
+-- Unregisters a cache and drops its triggers. Inserts an event too, so that a process
+-- that reads only the total of all caches notices the change.
 CREATE OR REPLACE FUNCTION bustard.unregister_cache(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE

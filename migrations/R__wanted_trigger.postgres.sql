@@ -2,12 +2,13 @@
 -- bustard: depends on bustard R__table_changed
 -- bustard: depends on bustard R__trigger_name
 
--- The triggers that there should be: four on each tracked table, on all that is below
--- it, since writing to a partition directly fires nothing on its parent, and on all
--- that is above any of these, since writing through a parent fires nothing on its
--- partitions. (A statement does not say which of them it has written to, so one that
--- goes through the parent of a tracked partition always counts.) Temporary children
--- are their session's own affair.
+-- Shows the triggers that tracked tables need, and whether each is installed. Each tracked
+-- table needs four. So do its partitions and child tables, because a direct write to a
+-- partition fires no trigger of its parent. So do the parents of all these tables, because
+-- a write through a parent fires no statement trigger of its partitions. (The trigger of a
+-- parent does not learn which partition was written to, so every write through the parent
+-- of a tracked partition invalidates the cache.) Temporary child tables have no triggers,
+-- because only one session uses them.
 CREATE OR REPLACE VIEW bustard.wanted_trigger AS
 WITH RECURSIVE part AS (
     SELECT l.cache, l.found AS relation FROM bustard.located AS l WHERE l.found IS NOT NULL

@@ -1,4 +1,4 @@
--- The triggers that there should be.
+-- Shows the triggers that tracked tables need, and whether each is installed.
 DROP VIEW IF EXISTS main.bustard_wanted_trigger;
 CREATE VIEW main.bustard_wanted_trigger (id, cache_id, cache, table_name, event, name, installed) AS
 SELECT l.id, l.cache_id, l.cache, l.found, v.event, 'bustard_' || l.id || '_' || v.event,

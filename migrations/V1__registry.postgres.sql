@@ -1,28 +1,32 @@
 -- The tables of the registry on PostgreSQL: tracked caches, their invalidations, the
 -- installed apps and the records of what has been applied. The migrator creates the
--- schema `bustard` and runs this file, and then those of the functions and views
+-- schema `bustard` and runs this file, and then the files of the functions and views
 -- (R__*.postgres.sql), in one transaction, which ends with `bustard.invalidate_all()`.
 --
--- Two rules hold in all of these files, because functions run with their owner's
--- rights under a `search_path` that the caller chose. Every name is qualified,
--- operators and types too, and constructs that look up an operator by themselves
--- (IN, BETWEEN, NULLIF, IS DISTINCT FROM, LIKE) are not used. A SET clause would
--- do the same at a price on every call. (Operators written this way all bind alike,
--- from left to right: hence the parentheses.) And no literal contains a backslash
--- outside E'', because the caller chose `standard_conforming_strings` as well.
+-- Two rules hold in all of these files, because functions run with the rights of their
+-- owner, but with the settings of their caller:
+--
+-- 1. Every name is qualified, including operators and types, because the caller chose the
+--    `search_path`. For the same reason, constructs that look up an operator themselves
+--    (IN, BETWEEN, NULLIF, IS DISTINCT FROM, LIKE) are not used. A SET clause would have
+--    the same effect, but would cost time on every call. (Qualified operators all have the
+--    same precedence and associate from left to right, so expressions need parentheses.)
+-- 2. No literal contains a backslash outside of E'', because the caller chose
+--    `standard_conforming_strings` too.
 --
 -- Four more rules hold in the files of functions and views, because they are
 -- installed again whenever their text changes, in databases that are in use:
 --
--- 1. CREATE OR REPLACE, never DROP: signature, return type, owner and privileges stay.
---    A function with another signature is a new function.
--- 2. A text works in a snapshot from before the versioned file that it came with: a
---    session with an older snapshot calls the new function and does not see the new
---    tables' rows, or the tables at all.
--- 3. Whatever it needs when it is created (SQL functions, views) is named by
---    `depends on bustard R__…`.
--- 4. PUBLIC gets its rights when the function is first created, by `bustard.share`,
---    because `[registry] grant` takes them away afterwards.
+-- 1. They use CREATE OR REPLACE and never DROP, so that signature, return type, owner and
+--    privileges stay. A function with another signature is a new function.
+-- 2. A text works in a snapshot from before the versioned file of the same release. A
+--    session with an older snapshot can call the new function, but does not see the rows
+--    of the new tables, or does not see the tables.
+-- 3. `depends on bustard R__…` names every function and view that must exist when the
+--    text is installed.
+-- 4. When a function is first created, it calls `bustard.share` to grant the rights to
+--    PUBLIC. A later installation does not, because `[registry] grant` may have revoked
+--    them.
 --
 -- A changed text needs a higher edition: see src/source/own.rs.
 
@@ -37,11 +41,11 @@ CREATE TABLE bustard.cache (
     registered_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 
--- One row per invalidation since the last fold. Append only, without a unique
--- index and without a foreign key: transactions that invalidate must never meet.
--- The nonce is 64 random bits. The transaction's number takes part so that nonces
--- differ even between sessions that call setseed() with the same value.
--- (gen_random_uuid() costs an invalidating transaction a twentieth of its time.)
+-- One row per invalidation since the last fold. Invalidations only insert. There is no
+-- unique index and no foreign key, so transactions that invalidate never wait for each
+-- other. The nonce is 64 random bits. It is computed from the transaction's number too, so
+-- that nonces differ even between sessions that call setseed() with the same value.
+-- (gen_random_uuid() would make an invalidating transaction about 5 % slower.)
 CREATE TABLE bustard.event (
     xid      pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     nonce    bigint NOT NULL DEFAULT pg_catalog.hashfloat8extended(
@@ -52,18 +56,19 @@ CREATE TABLE bustard.event (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 5000,
     autovacuum_vacuum_insert_threshold = -1,
-    -- Truncating takes a lock that readers and writers would wait for.
+    -- If vacuum truncated the file, readers and writers would wait for its lock.
     vacuum_truncate = false
 );
 
--- Lets readers pass over what is folded but not yet vacuumed.
+-- Lets readers skip events that are folded but not yet vacuumed.
 CREATE INDEX event_xid ON bustard.event (xid);
 
--- What has been folded: per cache, and in row 0 the grand total. Row 0 also says
--- what the last fold covered: every event below `horizon` except those of the
--- transactions in `unfinished`. That is believed only while the row is the very
--- one that transaction `folder` wrote. After a restore into another cluster it is
--- not, and there the numbers would mean other transactions.
+-- The folded events: their count and the XOR of their nonces for each cache, and the
+-- total of all caches in row 0. Row 0 also says which events the last fold covered: every
+-- event below `horizon` except the events of the transactions in `unfinished`. Readers
+-- use this information only if the row was written by the transaction `folder`. After a
+-- restore into another cluster it was not, and there the numbers would mean other
+-- transactions.
 CREATE TABLE bustard.base (
     cache_id   integer NOT NULL PRIMARY KEY,
     n          bigint NOT NULL,
@@ -80,16 +85,16 @@ CREATE TABLE bustard.base (
 
 INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false);
 
--- One invalidation of everything to begin with: no version is ever 0.
+-- The first row counts as an invalidation of all caches, so no version is ever 0.
 INSERT INTO bustard.base (cache_id, n, nonce)
 SELECT i.id, 1, first.nonce
 FROM (SELECT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0) AS nonce OFFSET 0) AS first,
      pg_catalog.generate_series(0, 1) AS i (id);
 
--- The tables whose writes invalidate a cache. A table is found by its name first,
--- which is what a dump keeps, and by `relation` after it has been renamed. `suspended`
--- counts how often the cache has been unregistered since: the rows at 0 are in force,
--- and those at 1 are in force again when the last unregistration is reverted.
+-- The tables whose writes invalidate a cache. A table is found by its name first, because
+-- a dump keeps names, and by `relation` if it was renamed. `suspended` counts how often
+-- the cache has been unregistered since the row was written. Rows with 0 are in force.
+-- Rows with 1 are in force again when the last unregistration is reverted.
 CREATE TABLE bustard.tracked_table (
     cache_id    integer NOT NULL,
     schema_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -99,12 +104,13 @@ CREATE TABLE bustard.tracked_table (
 );
 CREATE UNIQUE INDEX tracked_table_now ON bustard.tracked_table (cache_id, schema_name, table_name)
 WHERE suspended OPERATOR(pg_catalog.=) 0;
--- Where all tables are published, those without one cannot be updated.
+-- If a publication contains all tables, a table without a replica identity cannot be
+-- updated.
 ALTER TABLE bustard.tracked_table REPLICA IDENTITY FULL;
 
--- The installed apps. `history` is the place of the app's history table, quoted as in
--- SQL. The migrations of a disabled app are not expected. A kept app was uninstalled,
--- and its tables and its history stayed.
+-- The installed apps. `history` is the name of the app's history table, quoted as in
+-- SQL. The migrations of a disabled app are not expected. A kept app was uninstalled
+-- without dropping its tables and its history.
 CREATE TABLE bustard.app (
     label   pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,
     history pg_catalog.text NOT NULL,
@@ -112,10 +118,10 @@ CREATE TABLE bustard.app (
 );
 
 -- The record of each applied migration. `body_checksum` is the checksum of its text
--- without its dependencies, `depends_on` lists the migrations of other apps that it
--- depends on ("forum:1 bans:2"), `required_by` those that it must precede, `revert` is
--- what reverts it, as the text of a migration file, and `irreversible` says why that
--- text alone does not revert it.
+-- without its dependencies. `depends_on` lists the migrations of other apps that it
+-- depends on ("forum:1 bans:2"), and `required_by` lists the migrations that it must
+-- precede. `revert` is the text of a migration file that reverts the migration. If that
+-- text alone does not revert it, `irreversible` is the reason.
 CREATE TABLE bustard.migration (
     app           pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     version       bigint NOT NULL,
@@ -127,13 +133,14 @@ CREATE TABLE bustard.migration (
     PRIMARY KEY (app, version)
 );
 
--- The texts of repeatable migrations that have been installed. Those that were
--- replaced stay, because an older release that brings one of them back must be
--- noticed. `edition` and `definition` belong to Bustard's own functions: the release's
--- edition of all of them, and what the catalogue had after the installation (for a
--- function a hash of it), by which a change made by hand is noticed. `depends_on` is what it depends on
--- ("forum:1 forum:R__names"). `revert` is what drops the objects when the app is uninstalled,
--- as the text of a migration file, and `irreversible` says why that text alone does not.
+-- The texts of repeatable migrations that have been installed. Replaced texts stay,
+-- because Bustard must notice an older release that would install one of them again.
+-- `edition` and `definition` are used only for Bustard's own functions. `edition` is the
+-- edition of the release that installed them. `definition` is the definition that the
+-- catalogue had after the installation (its hash for a function), and shows a change that
+-- was made by hand. `depends_on` lists dependencies ("forum:1 forum:R__names"). `revert`
+-- is the text of a migration file that drops the objects when the app is uninstalled. If
+-- that text alone does not drop them, `irreversible` is the reason.
 CREATE TABLE bustard.repeatable (
     app          pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     name         pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -148,8 +155,9 @@ CREATE TABLE bustard.repeatable (
     PRIMARY KEY (app, name, checksum)
 );
 
--- PUBLIC may read the state of apps and migrations, but not the reverting statements.
--- These run with the rights of the role that uninstalls, so only the owner writes them.
+-- PUBLIC may read the state of apps and migrations, but not the statements in `revert`.
+-- These statements run with the rights of the role that uninstalls, so only the owner may
+-- write them.
 GRANT USAGE ON SCHEMA bustard TO PUBLIC;
 GRANT SELECT ON bustard.app TO PUBLIC;
 GRANT SELECT (app, version, body_checksum, depends_on, required_by) ON bustard.migration TO PUBLIC;

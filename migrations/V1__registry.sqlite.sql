@@ -1,15 +1,15 @@
--- The tables of the registry on SQLite: tracked caches and their versions, the
--- installed apps and the records of what has been applied. A database has one writer at
--- a time, so an invalidation counts up and draws a new nonce; the events and folds of
--- PostgreSQL are not needed. SQLite has no SQL functions: the statements that write
--- these tables are in the Rust code, and views and triggers are in R__*.sqlite.sql.
+-- The tables of the registry on SQLite: tracked caches and their versions, the installed
+-- apps, and the records of applied migrations. A database has one writer at a time, so an
+-- invalidation increments a count and sets a new nonce. The events and folds of PostgreSQL
+-- are not necessary. SQLite has no SQL functions, so the statements that write these
+-- tables are in the Rust code. Views and triggers are in R__*.sqlite.sql.
 --
--- Those files are run again whenever their text changes. A view keeps its columns, and
--- a text works with the tables of an earlier V as well. A changed text needs a higher
+-- The R__ files are run again whenever their text changes. A view keeps its columns, and
+-- a text also works with the tables of an earlier V file. A changed text requires a higher
 -- edition: see src/source/own.rs.
 
--- Rows are never deleted, so an id never changes its meaning and `n` never goes
--- back. Row 1 stands for all caches; its name cannot be registered.
+-- Registered names. Rows are never deleted, so an id never changes its meaning and `n`
+-- never decreases. Row 1 stands for all caches; its name cannot be registered.
 CREATE TABLE bustard_cache (
     id            INTEGER NOT NULL PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
@@ -18,17 +18,17 @@ CREATE TABLE bustard_cache (
     registered_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     n             INTEGER NOT NULL DEFAULT 1,
     nonce         INTEGER NOT NULL DEFAULT (random()),
-    -- A version has room for 40 bits of count, a sum of two of these.
+    -- A version contains the sum of two counts in 40 bits, so each has at most 39 bits.
     CONSTRAINT cache_version_overflow CHECK (typeof(n) = 'integer' AND n BETWEEN 1 AND 549755813887),
     CHECK (typeof(nonce) = 'integer')
 );
 
 INSERT INTO bustard_cache (id, name, active) VALUES (1, '', 0);
 
--- The tables whose writes invalidate a cache, each by three triggers called
--- bustard_{id}_insert, _update and _delete. `suspended` counts how often the cache
--- has been unregistered since: the rows at 0 are in force, and those at 1 are in force
--- again when the last unregistration is reverted.
+-- The tables whose writes invalidate a cache. Each has three triggers: bustard_{id}_insert,
+-- bustard_{id}_update and bustard_{id}_delete. `suspended` counts how often the cache has
+-- been unregistered since the row was written. Rows with 0 are in force. Rows with 1 are
+-- in force again when the last unregistration is reverted.
 CREATE TABLE bustard_tracked_table (
     id         INTEGER NOT NULL PRIMARY KEY,
     cache_id   INTEGER NOT NULL,
@@ -37,9 +37,9 @@ CREATE TABLE bustard_tracked_table (
 );
 CREATE UNIQUE INDEX bustard_tracked_table_now ON bustard_tracked_table (cache_id, table_name) WHERE suspended = 0;
 
--- The installed apps. `history` is the place of the app's history table, quoted as in
--- SQL. The migrations of a disabled app are not expected. A kept app was uninstalled,
--- and its tables and its history stayed.
+-- The installed apps. `history` is the name of the app's history table, quoted as in
+-- SQL. The migrations of a disabled app are not expected. A kept app was uninstalled
+-- without dropping its tables and its history.
 CREATE TABLE bustard_app (
     label   TEXT NOT NULL PRIMARY KEY,
     history TEXT NOT NULL,
@@ -47,10 +47,10 @@ CREATE TABLE bustard_app (
 );
 
 -- The record of each applied migration. `body_checksum` is the checksum of its text
--- without its dependencies, `depends_on` lists the migrations of other apps that it
--- depends on ("forum:1 bans:2"), `required_by` those that it must precede, `revert` is
--- what reverts it, as the text of a migration file, and `irreversible` says why that
--- text alone does not revert it.
+-- without its dependencies. `depends_on` lists the migrations of other apps that it
+-- depends on ("forum:1 bans:2"), and `required_by` lists the migrations that it must
+-- precede. `revert` is the text of a migration file that reverts the migration. If that
+-- text alone does not revert it, `irreversible` is the reason.
 CREATE TABLE bustard_migration (
     app           TEXT NOT NULL,
     version       INTEGER NOT NULL,
@@ -62,13 +62,14 @@ CREATE TABLE bustard_migration (
     PRIMARY KEY (app, version)
 );
 
--- The texts of repeatable migrations that have been installed. Those that were
--- replaced stay, because an older release that brings one of them back must be
--- noticed. `edition` and `definition` belong to Bustard's own views: the release's
--- edition of all of them, and what the catalogue had after the installation, by which
--- a change made by hand is noticed. `depends_on` is what it depends on
--- ("forum:1 forum:R__names"). `revert` is what drops the objects when the app is uninstalled,
--- as the text of a migration file, and `irreversible` says why that text alone does not.
+-- The texts of repeatable migrations that have been installed. Replaced texts stay,
+-- because Bustard must notice an older release that would install one of them again.
+-- `edition` and `definition` are used only for Bustard's own views and triggers. `edition`
+-- is the edition of the release that installed them. `definition` is the definition that
+-- the catalogue had after the installation, and shows a change that was made by hand.
+-- `depends_on` lists dependencies ("forum:1 forum:R__names"). `revert` is the text of a
+-- migration file that drops the objects when the app is uninstalled. If that text alone
+-- does not drop them, `irreversible` is the reason.
 CREATE TABLE bustard_repeatable (
     app          TEXT NOT NULL,
     name         TEXT NOT NULL,

@@ -15,8 +15,9 @@ use crate::database::{Connection, User};
 use crate::{Forum, Result};
 
 const USERS: usize = 40;
+/// The number of threads that serve requests.
 const DESKS: usize = 4;
-/// The interval between requests to a desk.
+/// The pause of a desk between two requests.
 const PAUSE: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -56,7 +57,8 @@ fn seed(forum: &Forum, buster: &CacheBuster) -> Result<Vec<User>> {
         let comma = if n == 1 { "" } else { ", " };
         write!(sql, "{comma}('user{n}', 'user{n}@example.org', '')")?;
     }
-    // Another server may start at the same time.
+    // Another server that starts at the same time may create the same users, so a conflict
+    // is not an error.
     let mut connection = forum.connect()?;
     connection.execute(&format!("{sql} ON CONFLICT DO NOTHING"))?;
     let members = "INSERT INTO memberships (user_id, user_group)
@@ -91,7 +93,8 @@ impl<'a> Desk<'a> {
         Ok(Desk {
             connection: forum.connect()?,
             buster,
-            // Increment the number when the type changes, because the old release still runs.
+            // Increment the number when the type of the values changes. During a deploy, the
+            // old release still runs, and must not read values of the new type.
             permissions: buster.cache("permissions")?.values("forum", 1),
             sessions: users.iter().map(session).collect(),
             counts,
@@ -143,8 +146,8 @@ impl<'a> Desk<'a> {
         self.counts.checks.fetch_add(1, Relaxed);
         if before.0 != 0 && before.1 != session.banned {
             let now = if session.banned { "is banned" } else { "is not banned any more" };
-            let why = "checked before the cache was invalidated, checked again";
-            println!("{} {now} (the session: {why})", session.user.name);
+            let why = "the ban of the session was checked before the invalidation, so it was checked again";
+            println!("{} {now} ({why})", session.user.name);
         }
         Ok(())
     }

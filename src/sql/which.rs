@@ -1,17 +1,17 @@
-//! How a directive names a migration.
+//! References to migrations of an app, as in the directives `depends on` and `required by`.
 
-/// Which of an app's migrations another one names.
+/// The migrations of an app that a reference names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// All of them.
+    /// All migrations of the app.
     All,
     Version(i64),
-    /// The repeatable one with this name.
+    /// The repeatable migration with this name.
     Repeatable(String),
 }
 
 impl Which {
-    /// Reads it as directives have it: a version, or `R__name`.
+    /// Parses the text of a directive: a version, or `R__name`.
     pub(crate) fn parse(text: &str) -> Option<Which> {
         match text.strip_prefix("R__") {
             Some("") => None,
@@ -20,7 +20,8 @@ impl Which {
         }
     }
 
-    /// How directives have it, after a blank; nothing for all of them.
+    /// Returns the text that follows the app in a directive: a blank and the version or
+    /// `R__name`. The text is empty for all migrations.
     pub(crate) fn suffix(&self) -> String {
         match self {
             Which::All => String::new(),
@@ -37,7 +38,7 @@ impl Which {
     }
 }
 
-/// Reads a migration version as it is written everywhere: `V1`, `U1` or `1`.
+/// Parses a migration version in any of its spellings: `V1`, `U1` or `1`.
 pub(crate) fn parse_version(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['V', 'U', 'v', 'u']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {

@@ -116,7 +116,7 @@ fn serves_while_another_process_moderates(forum: &Forum) {
     forum.bustard(&["caches", "invalidate", "permissions"]);
     server.wait_for_stdout("user5 may close threads now");
 
-    let checked = "(the session: checked before the cache was invalidated, checked again)";
+    let checked = "(the ban of the session was checked before the invalidation, so it was checked again)";
     let mut expected = vec!["user5 may close threads now".to_owned()];
     for (action, done, answer) in [
         ("promote", "user7 is a moderator\n", "user7 may close threads now".to_owned()),

@@ -28,13 +28,13 @@ const BANS: [(&str, &str); 2] = [
     ),
 ];
 
-/// The configuration, with a directory for each label.
+/// Writes a configuration with one app for each label. Its directory has the same name.
 fn apps(scene: &Scene, labels: &[&str]) {
     let app = |label: &&str| format!("[[apps]]\nlabel = \"{label}\"\nmigrations = \"{label}\"\n");
     scene.project.config(&labels.iter().map(app).collect::<String>());
 }
 
-/// The host and its plugin, applied.
+/// Installs the host and its plugin.
 fn installed(scene: &Scene) {
     scene.project.file("main/V1__threads.sql", "CREATE TABLE thread (id INTEGER PRIMARY KEY);\n");
     for (name, sql) in BANS {
@@ -44,7 +44,7 @@ fn installed(scene: &Scene) {
     scene.migrate(&[]).success();
 }
 
-/// Another plugin, with one migration.
+/// Adds another plugin with one migration.
 fn badges(scene: &Scene, sql: &str) {
     scene.project.file("badges/V1__badges.sql", format!("{sql}CREATE TABLE unreached (id INTEGER);\n"));
     apps(scene, &["main", "bans", "badges"]);
@@ -64,7 +64,7 @@ const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "label_that_is_none",
+        name: "invalid_label",
         code: 2,
         spoil: |scene| {
             scene.project.file("Bans-2/V1__bans.sql", "CREATE TABLE unreached (id INTEGER);\n");
@@ -158,7 +158,7 @@ fn each_fault_gives_one_error_and_changes_nothing() {
     }
 }
 
-/// The same for a new installation: nothing is applied, and no file is created.
+/// An error in a new installation applies nothing and creates no file.
 #[test]
 fn a_new_installation_is_not_begun() {
     for scene in Scene::both() {
@@ -177,8 +177,7 @@ fn a_new_installation_is_not_begun() {
     }
 }
 
-/// The statements that were reverted before the second one failed are in effect
-/// again.
+/// If a statement of a revert fails, the statements before it are rolled back.
 #[test]
 fn a_revert_that_fails_half_way() {
     for scene in Scene::both() {
@@ -189,7 +188,7 @@ fn a_revert_that_fails_half_way() {
             let outcome =
                 scene.project.bustard(&[&arguments[..], &["--database-url", &url]].concat()).exits(1);
             assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{outcome}");
-            scene.snapshot(&format!("undo_fails.{}", scene.engine), &outcome);
+            scene.snapshot(&format!("revert_fails.{}", scene.engine), &outcome);
             assert_eq!(scene.contents(), before);
         }
         assert_eq!(scene.value("SELECT count(*) FROM reason"), "1");

@@ -10,7 +10,7 @@ use super::peer::Peer;
 use super::subject::{PASSWORD, PATIENT, Subject};
 use crate::support::{Server, wait_until};
 
-/// Asserts an error of the store, or a miss.
+/// Asserts that the store returns an error or no value.
 fn is_without(store: &dyn Store, key: &str) {
     match store.get(key) {
         Ok(value) => assert_eq!(value, None),
@@ -37,7 +37,7 @@ fn a_killed_server_is_not_used_until_it_is_back() {
     }
 }
 
-/// Connections that were idle meanwhile are dead; no call fails because of that.
+/// The restart closes the idle connections of the store. No call fails because of that.
 #[test]
 fn a_restart_between_two_calls_goes_unnoticed() {
     for subject in Subject::remote() {
@@ -60,7 +60,7 @@ fn a_stopped_server_is_not_used_until_it_continues() {
         let store = subject.open_with(|settings| settings.timeout(Duration::from_millis(200)));
         wait_until("the store works", || works(&*store, "key"));
         subject.servers[0].signal("STOP");
-        wait_until("it is noticed", || store.get("key").is_err());
+        wait_until("the store notices that the server has stopped", || store.get("key").is_err());
         is_without(&*store, "other");
         subject.servers[0].signal("CONT");
         wait_until(&format!("{subject} is used again"), || works(&*store, "key"));
@@ -86,7 +86,8 @@ fn one_server_of_two_loses_its_own_keys_only() {
         for key in &lost {
             assert!(store.get(key).is_err());
             assert!(store.set(key, b"elsewhere").is_err());
-            // No other server has it now: it would be stale when the first is back.
+            // The value is not on the second server: it would be stale when the first one is
+            // back.
             assert_eq!(alone.get(key).unwrap(), None);
         }
         for key in &kept {
@@ -126,7 +127,7 @@ fn going_down_and_coming_back_are_logged_once() {
 }
 
 #[test]
-fn a_wrong_password_is_a_failure_that_does_not_contain_it() {
+fn the_error_for_a_wrong_password_does_not_show_the_password() {
     log::keep();
     let server = Server::redis_with(&["--requirepass", PASSWORD]);
     for location in [
@@ -143,7 +144,7 @@ fn a_wrong_password_is_a_failure_that_does_not_contain_it() {
         let shown = format!("{said} {cause} {store:?}");
         assert!(!shown.contains("wr0ng") && !shown.contains("hunter2"), "{shown}");
     }
-    // A server without the command echoes it.
+    // A server that does not know the command AUTH repeats its arguments in the error.
     let peer = Peer::answering("-ERR unknown command `AUTH`, with args beginning with: `wr0ng`\r\n");
     let store = StoreSettings::redis(format!("redis://:wr0ng@{}", peer.location())).open().unwrap();
     let said = store.get("key").unwrap_err().to_string();

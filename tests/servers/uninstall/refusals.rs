@@ -33,7 +33,7 @@ fn a_revert_that_fails_half_way() {
         let error = site.refuses(&["forum"], &bans());
         assert_eq!((error.kind(), error.app()), (ErrorKind::Database, Some("bans")));
         site.scene.snapshot_text(
-            &format!("uninstall_undo_fails.{}", site.scene.engine),
+            &format!("uninstall_revert_fails.{}", site.scene.engine),
             &error.report().to_string(),
         );
     }

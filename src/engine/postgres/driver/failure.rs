@@ -12,7 +12,8 @@ use crate::error::{ErrorKind, ServerMessage};
 ///
 /// A cancelled statement (57014) counts as [`ErrorKind::Database`]. The server uses the
 /// same code for `statement_timeout` and distinguishes the two only in its message,
-/// which is in the server's language. The caller that requested the cancel can tell.
+/// which is in the server's language. Only the caller knows whether it requested a
+/// cancellation.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
     match error.as_db_error() {
         Some(db) => {
@@ -28,8 +29,8 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
 
 fn kind(error: &DbError) -> ErrorKind {
     let code = error.code();
-    // After these errors the server closes the connection, whatever the code is:
-    // shutdown, pg_terminate_backend, idle time-outs.
+    // The server closes the connection after an error of these severities, whatever its code
+    // is. Examples are a shutdown, pg_terminate_backend() and an idle time-out.
     let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
     let gone = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
     if fatal || gone.contains(code) || code.code().starts_with("08") {
@@ -48,8 +49,9 @@ pub(super) fn server_message(error: &DbError) -> ServerMessage {
     }
 }
 
-/// Positions count characters from 1. A position within the body of a function does not
-/// locate anything in the statement that called it.
+/// Returns the offset of the error in the statement, in characters. Positions count
+/// characters from 1. A position in the body of a function is not a position in the
+/// statement that called the function.
 fn offset(error: &DbError) -> Option<usize> {
     match error.position()? {
         ErrorPosition::Original(position) => (*position as usize).checked_sub(1),
@@ -57,7 +59,7 @@ fn offset(error: &DbError) -> Option<usize> {
     }
 }
 
-/// Builds the failure of a statement that cannot be sent at all: one with a NUL in it.
+/// Returns whether the driver could not encode the statement, because it contains a NUL.
 fn is_encoding(error: &tokio_postgres::Error) -> bool {
     io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::InvalidInput)
 }
@@ -67,7 +69,8 @@ pub(super) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 
-/// Adds the source, because the driver's own message only says which part failed.
+/// Returns the driver's message and its source, because the message alone says only which
+/// part failed.
 pub(super) fn chain(error: &tokio_postgres::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),

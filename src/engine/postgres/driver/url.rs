@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_is_undone_by_decoding() {
+    fn decoding_reverts_encoding() {
         for text in ["a b", "p@ss/w:rd?%", "ü", "a,b"] {
             assert_eq!(decode(&encode(text, ""), "it").unwrap(), text);
         }

@@ -11,7 +11,7 @@ fn database() -> TestDatabase {
 }
 
 #[test]
-fn migrations_can_be_undone_and_done_again() {
+fn migrations_can_be_reverted_and_applied_again() {
     database().assert_round_trips("badges");
 }
 

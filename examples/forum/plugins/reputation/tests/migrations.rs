@@ -21,7 +21,7 @@ const PAST: &str = "
 const POINTS: &str = "SELECT user_id || ': ' || points FROM reputation ORDER BY user_id";
 
 #[test]
-fn migrations_can_be_undone_and_done_again() {
+fn migrations_can_be_reverted_and_applied_again() {
     database().assert_round_trips("reputation");
 }
 
