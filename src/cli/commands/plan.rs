@@ -63,15 +63,10 @@ fn human(plan: &Plan) -> String {
         return NOTHING.to_owned();
     }
     let mut text = String::new();
-    let alike = |one: &PlannedStep, next: &PlannedStep| {
-        table::is_own(&one.app, &one.migration) && table::is_own(&next.app, &next.migration)
-    };
-    for group in plan.steps.chunk_by(alike) {
-        let [step, ..] = group else { continue };
-        if group.len() > 1 {
-            text += &format!("{} {}\n", step.app, table::named(&step.migration, group.len()));
-            continue;
-        }
+    if let Some(own) = own(plan) {
+        text += &format!("{own}\n");
+    }
+    for step in steps(plan) {
         text += &format!("{}\n", heading(step));
         for operation in &step.operations {
             text += &format!("    {operation}\n");
@@ -106,6 +101,19 @@ fn sql(plan: &Plan) -> String {
     text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
 }
 
+/// Returns the steps, without those of Bustard's own tables.
+fn steps(plan: &Plan) -> impl Iterator<Item = &PlannedStep> {
+    plan.steps.iter().filter(|step| !table::is_own(&step.app))
+}
+
+/// Says what would be done to Bustard's own tables.
+fn own(plan: &Plan) -> Option<String> {
+    let mut own = plan.steps.iter().filter(|step| table::is_own(&step.app)).peekable();
+    let app = &own.peek()?.app;
+    let verb = if own.any(|step| step.migration.version == 1) { "set up" } else { "update" };
+    Some(format!("{app} {}: {verb}", table::OWN))
+}
+
 fn has_steps(plan: &Plan, change: &AppChange) -> bool {
     plan.steps.iter().any(|step| step.app == change.app)
 }
@@ -137,12 +145,12 @@ fn heading(step: &PlannedStep) -> String {
 }
 
 fn summary(plan: &Plan) -> String {
-    let caches =
-        |of: fn(&PlannedStep) -> &[String]| plan.steps.iter().map(|step| of(step).len()).sum::<usize>();
-    if plan.steps.is_empty() {
+    let caches = |of: fn(&PlannedStep) -> &[String]| steps(plan).map(|step| of(step).len()).sum::<usize>();
+    let number = steps(plan).count();
+    if number == 0 {
         return "all caches are invalidated at the end of the transaction".to_owned();
     }
-    let mut parts = vec![count(plan.steps.len(), "migration")];
+    let mut parts = vec![count(number, "migration")];
     let installed = plan.apps.iter().filter(|change| has_steps(plan, change)).count();
     if installed > 0 {
         parts.push(format!("{} installed", count(installed, "app")));
@@ -154,7 +162,7 @@ fn summary(plan: &Plan) -> String {
             parts.push(format!("{} {word}", count(number, "cache")));
         }
     }
-    let stuck = plan.steps.iter().filter(|step| step.irreversible.is_some()).count();
+    let stuck = steps(plan).filter(|step| step.irreversible.is_some()).count();
     if stuck > 0 {
         parts.push(format!("{} cannot be reverted", count(stuck, "migration")));
     }

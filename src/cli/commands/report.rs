@@ -83,15 +83,17 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         return "nothing to do: the database was not touched, no cache was invalidated\n".to_owned();
     }
     let mut table = table::plain();
-    let alike = |one: &StepReport, next: &StepReport| {
-        table::is_own(&one.app, &one.migration) && table::is_own(&next.app, &next.migration)
-    };
-    for group in report.steps.chunk_by(alike) {
-        let [done, ..] = group else { continue };
+    let (own, steps): (Vec<&StepReport>, Vec<&StepReport>) =
+        report.steps.iter().partition(|done| table::is_own(&done.app));
+    if let [done, ..] = own.as_slice() {
+        let word = own_word(&own);
+        table.add_row([Cell::new(&done.app), Cell::new(table::OWN), Cell::new(word).fg(Color::Green)]);
+    }
+    for done in &steps {
         let (word, color) = word(done);
         table.add_row([
             Cell::new(&done.app),
-            Cell::new(table::named(&done.migration, group.len())),
+            Cell::new(&done.migration),
             Cell::new(word).fg(color),
             Cell::new(effects(&done.registered, &done.unregistered)),
         ]);
@@ -106,14 +108,18 @@ fn human(report: &Report, caches: Option<usize>) -> String {
     if report.steps.is_empty() {
         return format!("{others}\n{caches}\n{granted}");
     }
-    format!(
-        "{}{others}\n{} {} in {} ms; {caches}\n{granted}",
-        table::render(table),
-        count(report.steps.len(), "migration"),
+    let what = match steps.first() {
         // All steps of a run have the same direction.
-        report.steps.first().map_or("done", |done| word(done).0),
-        report.elapsed.as_millis(),
-    )
+        Some(done) => format!("{} {}", count(steps.len(), "migration"), word(done).0),
+        None => format!("Bustard's own tables {}", own_word(&own)),
+    };
+    let elapsed = report.elapsed.as_millis();
+    format!("{}{others}\n{what} in {elapsed} ms; {caches}\n{granted}", table::render(table))
+}
+
+/// Says what a run did to Bustard's own tables.
+fn own_word(own: &[&StepReport]) -> &'static str {
+    if own.iter().any(|done| done.migration.version == 1) { "set up" } else { "updated" }
 }
 
 /// Writes one line for each state that apps changed to.

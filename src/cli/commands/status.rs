@@ -66,10 +66,12 @@ pub fn is_up_to_date(status: &Status) -> bool {
 pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> String {
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
     let shown: Vec<&MigrationStatus> = shown.collect();
+    // A state that needs a decision concerns one migration, even if it is Bustard's own.
+    let shares = |one: &MigrationStatus| {
+        table::is_own(&one.app) && matches!(one.state, State::Applied | State::Pending)
+    };
     let alike = |one: &&MigrationStatus, next: &&MigrationStatus| {
-        table::is_own(&one.app, &one.migration)
-            && table::is_own(&next.app, &next.migration)
-            && one.state == next.state
+        shares(one) && shares(next) && one.state == next.state
     };
     for group in shown.chunk_by(alike) {
         let [one, ..] = group else { continue };
@@ -79,10 +81,11 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
             }
             state => word(state),
         };
+        let what = if shares(one) { table::OWN.to_owned() } else { one.migration.to_string() };
         let latest = group.iter().filter_map(|one| one.applied_on.as_deref()).max();
         table.add_row([
             Cell::new(&one.app),
-            Cell::new(table::named(&one.migration, group.len())),
+            Cell::new(what),
             Cell::new(word).fg(color),
             Cell::new(latest.unwrap_or_default()),
         ]);
@@ -141,7 +144,7 @@ pub fn caches(status: &Status) -> String {
     if text.is_empty() { text } else { text + "\n" }
 }
 
-/// Counts the expected migrations by state.
+/// Counts the expected migrations by state, without Bustard's own.
 pub fn summary(status: &Status) -> String {
     let states = [
         State::Applied,
@@ -151,11 +154,15 @@ pub fn summary(status: &Status) -> String {
         State::Missing,
         State::Superseded,
     ];
-    let parts: Vec<String> = (states.into_iter())
-        .map(|state| (status.expected().filter(|one| one.state == state).count(), word(state).0))
+    let (own, expected): (Vec<_>, Vec<_>) = status.expected().partition(|one| table::is_own(&one.app));
+    let mut parts: Vec<String> = (states.into_iter())
+        .map(|state| (expected.iter().filter(|one| one.state == state).count(), word(state).0))
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
+    if let Some(one) = own.iter().find(|one| one.state != State::Applied) {
+        parts.push(format!("Bustard's own tables {}", word(one.state).0));
+    }
     let disabled = match status.disabled.len() {
         0 => String::new(),
         number => format!("; {} disabled", table::count(number, "app")),

@@ -1,1 +1,3 @@
 //! Rows about what is printed.
+
+mod own_tables;
