@@ -7,7 +7,7 @@
 
 use crate::error::Result;
 
-/// Passes the point after a statement.
+/// Counts the point after a statement, and stops the run if it is the chosen point.
 ///
 /// `BUSTARD_FAILPOINT=7` aborts the process at the seventh point;
 /// `BUSTARD_FAILPOINT=7:error` returns an error there.

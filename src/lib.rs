@@ -56,7 +56,7 @@
 //!
 //! | feature | default | provides |
 //! |---|---|---|
-//! | `cli` | yes | the command `bustard`, and [`cli::run`] for an application's own; not needed by libraries |
+//! | `cli` | yes | the command `bustard`, and [`cli::run`] to include the command in an application's binary; libraries do not need it |
 //! | `config` | yes | [`Config`]: `bustard.toml`, `DATABASE_URL` and `.env`; part of `cli` |
 //! | `postgres` | yes | the engine PostgreSQL, with TLS by rustls |
 //! | `sqlite` | yes | the engine SQLite, compiled in |
@@ -70,8 +70,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
-// The text of both engines is always there, because a build script checks migrations
-// for engines that its own build does without.
+// The code for the SQL text of both engines is always compiled, because a build script
+// checks migrations even for engines whose drivers it does not compile.
 #![cfg_attr(
     not(all(feature = "postgres", feature = "sqlite")),
     allow(dead_code, unused_imports, reason = "an engine is missing")

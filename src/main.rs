@@ -1,4 +1,4 @@
-//! The command `bustard`: that of a host which brings no apps of its own.
+//! The command `bustard`: the command of a host without apps of its own.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 

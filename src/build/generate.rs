@@ -5,8 +5,8 @@
 //! only `std`.
 //!
 //! The generated code is a macro so that the paths of modules are relative to its caller.
-//! In a plain file that is included from `OUT_DIR` they would have to be absolute, and
-//! would become part of the binary.
+//! In a plain file that is included from `OUT_DIR`, the paths would have to be absolute,
+//! and would become part of the binary.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,8 +31,8 @@ pub(crate) fn publish(directory: &str, given: &str, files: &[Embedded]) -> io::R
         fs::create_dir_all(parent)?;
     }
     fs::write(&file, code(directory, files))?;
-    // The variable contains the package's name, because Cargo also passes it to the
-    // programs that it runs, and those may build other packages.
+    // The variable contains the package's name, because Cargo passes it to programs too,
+    // and a program may build another package.
     for name in [directory, given] {
         println!("cargo:rustc-env=BUSTARD_EMBEDDED_{package}_{name}={}", file.display());
     }
@@ -46,7 +46,8 @@ fn code(directory: &str, files: &[Embedded]) -> String {
         let from_package = format!("/{directory}/{path}");
         // Writing to a string cannot fail.
         let _ = match module {
-            // `include_str!` and not the text, so that rustc tracks the file.
+            // The code contains `include_str!` and not the text, so that rustc tracks the
+            // file.
             None => writeln!(
                 list,
                 "            ({path:?}, $bustard::embedded::File::Sql(include_str!(concat!(\n                \

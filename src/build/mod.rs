@@ -46,14 +46,14 @@ use crate::model::Engine;
 use crate::source::survey::{Surveyed, survey};
 use generate::Embedded;
 
-/// Embeds the migration files of a directory and its subdirectories. The path is relative
-/// to `Cargo.toml`.
+/// Embeds the migration files of a directory and its subdirectories. `directory` is
+/// relative to `Cargo.toml`.
 ///
-/// Everything that is an error when the files are loaded, on either engine, fails the
-/// build: invalid names, duplicate versions, invalid directives, unterminated strings, and
-/// statements that cannot be in a migration. A Rust file without `pub fn migration()`
-/// fails the build too. All errors are written to stderr with file, line and column, and
-/// the process exits.
+/// Every error that loading the files would report on either engine fails the build:
+/// invalid names, duplicate versions, invalid directives, unterminated strings, and
+/// statements that cannot be in a migration. A Rust file without `pub fn migration()` fails
+/// the build too. All errors are written to stderr with file, line and column, and the
+/// process exits.
 ///
 /// Call this from a build script. One package may embed several directories.
 pub fn embed(directory: &str) {
@@ -101,7 +101,7 @@ fn try_embed(given: &str, engines: &[Engine]) -> Result<()> {
 }
 
 /// Returns the normalised path of the directory. The directory must be inside the package,
-/// because it is published with it.
+/// because it is published with the package.
 fn within_package(given: &str) -> Result<String> {
     let part = |component: Component<'_>| match component {
         Component::Normal(part) => {

@@ -1,7 +1,7 @@
 //! The asynchronous forms of methods that wait for the refresher, a store or the
 //! database.
 //!
-//! In: as for the blocking forms. Out: futures that do not block the thread.
+//! In: the arguments of the blocking forms. Out: futures that do not block the thread.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl CacheBusterBuilder {
     ///
     /// # Errors
     ///
-    /// As for `start`.
+    /// Returns the errors of `start`.
     pub async fn start_async(self) -> Result<CacheBuster> {
         blocking(|| self.start()).await?
     }
@@ -38,7 +38,8 @@ impl CacheBuster {
     /// Returns the error of the commit.
     pub async fn commit_async(&self, transaction: impl CommitAsync) -> Result<()> {
         let committed = transaction.commit().await;
-        // Also after an error: if the connection was lost, the commit may have succeeded.
+        // Poll after an error too: if the connection was lost, the commit may have
+        // succeeded.
         self.shared.poll_after_commit_async().await;
         committed
     }
@@ -47,7 +48,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for `notify`.
+    /// Returns the errors of `notify`.
     pub async fn notify_async(&self) -> Result<()> {
         self.shared.poll_after_commit_async().await;
         self.shared.snapshot().check()
@@ -58,7 +59,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for `register`.
+    /// Returns the errors of `register`.
     pub async fn register_async(
         &self,
         executor: &impl AsyncExecutor,
@@ -75,7 +76,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for `unregister`.
+    /// Returns the errors of `unregister`.
     pub async fn unregister_async(&self, executor: &impl AsyncExecutor, name: &str) -> Result<()> {
         registry::asynchronous::unregister(executor, name).await?;
         self.after_write_async(executor).await;
@@ -87,7 +88,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for `invalidate`.
+    /// Returns the errors of `invalidate`.
     pub async fn invalidate_async(&self, executor: &impl AsyncExecutor, names: &[&str]) -> Result<()> {
         registry::asynchronous::invalidate(executor, names).await?;
         self.after_write_async(executor).await;
@@ -99,7 +100,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for `invalidate_all`.
+    /// Returns the errors of `invalidate_all`.
     pub async fn invalidate_all_async(&self, executor: &impl AsyncExecutor) -> Result<()> {
         registry::asynchronous::invalidate_all(executor).await?;
         self.after_write_async(executor).await;
@@ -128,7 +129,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As for `version_in`.
+    /// Returns the errors of `version_in`.
     pub async fn version_in_async(&self, executor: &impl AsyncExecutor) -> Result<CacheVersion> {
         registry::asynchronous::get_version(executor, self.name()).await
     }
@@ -138,7 +139,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As for `is_valid_in`.
+    /// Returns the errors of `is_valid_in`.
     pub async fn is_valid_in_async(
         &self,
         executor: &impl AsyncExecutor,
@@ -149,9 +150,9 @@ impl Cache {
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
-    /// [`get_or_insert_with`](Values::get_or_insert_with) for an asynchronous
-    /// computation; call it within a Tokio runtime. Do not call the blocking form in a
-    /// task: a waiter blocks its thread, and the leader's task may need that thread.
+    /// [`get_or_insert_with`](Values::get_or_insert_with) for an asynchronous computation;
+    /// call it within a Tokio runtime. Do not call the blocking form in a task: a waiting
+    /// caller blocks its thread, and the task that computes the value may need that thread.
     pub async fn get_or_insert_with_async<F: Future<Output = T>>(
         &self,
         key: &str,
@@ -189,7 +190,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
                 None => None,
             },
         };
-        // Another leader may have stored the value between the lookup and the join.
+        // Another task may have computed and stored the value between the lookup and
+        // `join`.
         if let Some(value) = find(self.store(), &filing).await {
             return Ok(value);
         }
@@ -198,8 +200,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
             None => load().await?,
         };
         if let Some(bytes) = encode(&value) {
-            // Store the value before ending the flight, so that a later caller finds
-            // one or the other.
+            // Store the value before ending the flight, so that a later caller finds the
+            // value or joins the flight.
             file(self.store(), &filing, &bytes).await;
             if let Some(lead) = lead {
                 lead.land(bytes);

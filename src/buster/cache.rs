@@ -65,7 +65,8 @@ impl Cache {
 
     #[inline]
     fn load(&self) -> i64 {
-        // Acquire: a thread that reads a version sees all writes from before it was published.
+        // With `Acquire`, a thread that reads a version sees all writes from before the
+        // version was published.
         self.slot.version.load(Ordering::Acquire)
     }
 
@@ -111,23 +112,24 @@ impl Cache {
         self.load() == version && version > 0
     }
 
-    /// Reads the version from the database: the current one on a connection, the one in
-    /// the transaction's snapshot in a transaction. This is the strict form: it neither
-    /// reads nor changes the snapshot of this process.
+    /// Reads the version from the database. On a connection this is the current version,
+    /// and in a transaction it is the version in the transaction's snapshot. This is the
+    /// strict form: it neither reads nor changes the snapshot of this process.
     ///
     /// # Errors
     ///
-    /// As for [`registry::get_version`].
+    /// Returns the errors of [`registry::get_version`].
     pub fn version_in(&self, executor: &mut impl Executor) -> Result<CacheVersion> {
         registry::get_version(executor, self.name())
     }
 
-    /// Returns whether the cache has this version in the database: now on a connection,
-    /// in the transaction's snapshot in a transaction.
+    /// Returns whether the cache has this version in the database. On a connection the
+    /// current version counts, and in a transaction the version in the transaction's
+    /// snapshot.
     ///
     /// # Errors
     ///
-    /// As for [`registry::is_valid`].
+    /// Returns the errors of [`registry::is_valid`].
     pub fn is_valid_in(&self, executor: &mut impl Executor, version: impl Into<i64>) -> Result<bool> {
         registry::is_valid(executor, self.name(), version)
     }

@@ -1,4 +1,5 @@
-//! In: two consecutive snapshots. Out: the [`Change`]s that a listener is called with.
+//! The changes that a listener is called with. In: two consecutive snapshots. Out:
+//! [`Change`]s.
 
 use crate::model::CacheVersion;
 

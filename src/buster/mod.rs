@@ -87,7 +87,7 @@ use crate::registry;
 ///
 /// buster.invalidate(&mut connection, &["bans"])?;
 ///
-/// // The ban was checked before the cache was invalidated, and must be checked again.
+/// // The version is from before the invalidation, so the ban must be checked again.
 /// assert!(!buster.is_valid("bans", ban.version)?);
 /// # assert!(ban.banned);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -95,7 +95,7 @@ use crate::registry;
 #[derive(Clone)]
 pub struct CacheBuster {
     shared: Arc<Shared>,
-    // Stopped and joined when the last clone is dropped.
+    // The threads are stopped and joined when the last clone is dropped.
     _threads: Arc<Threads>,
 }
 
@@ -133,14 +133,14 @@ impl CacheBuster {
     /// Returns the handle of a cache.
     ///
     /// The first call for a cache polls the database. To get thousands of handles, call
-    /// [`versions`](CacheBuster::versions) with their names first: it polls once for all.
+    /// [`versions`](CacheBuster::versions) with their names first: it polls once for all
+    /// names.
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not
-    /// registered, with the most similar name that is;
-    /// [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the database does not
-    /// answer.
+    /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered,
+    /// with the most similar registered name; [`ErrorKind::Stale`](crate::ErrorKind::Stale)
+    /// if the database does not answer.
     pub fn cache(&self, name: &str) -> Result<Cache> {
         Cache::find(&self.shared, name)
     }
@@ -150,7 +150,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for [`cache`](CacheBuster::cache) and [`Cache::version`].
+    /// Returns the errors of [`cache`](CacheBuster::cache) and [`Cache::version`].
     pub fn version(&self, name: &str) -> Result<CacheVersion> {
         self.cache(name)?.version()
     }
@@ -160,7 +160,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for [`cache`](CacheBuster::cache).
+    /// Returns the errors of [`cache`](CacheBuster::cache).
     pub fn is_valid(&self, name: &str, version: impl Into<i64>) -> Result<bool> {
         Ok(self.cache(name)?.is_valid(version))
     }
@@ -169,13 +169,14 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for [`version`](CacheBuster::version).
+    /// Returns the errors of [`version`](CacheBuster::version).
     pub fn versions(&self, names: &[&str]) -> Result<Vec<CacheVersion>> {
         // One poll reads all names that were added before it.
         names.iter().try_for_each(|name| registry::check_name(name))?;
         let _wanted: Vec<_> = names.iter().map(|name| self.shared.slot(name)).collect();
         let caches: Vec<Cache> = names.iter().map(|name| self.cache(name)).collect::<Result<_>>()?;
-        // All names have slots by now, so every snapshot from here on contains them.
+        // All names have slots now, so the current snapshot and every later one contains
+        // them.
         let snapshot = self.shared.snapshot();
         caches.iter().map(|cache| Ok(snapshot.find(cache.name())?.version)).collect()
     }
@@ -185,7 +186,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for [`registry::register`].
+    /// Returns the errors of [`registry::register`].
     pub fn register(&self, executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
         registry::register(executor, name, app)?;
         self.after_write(executor);
@@ -197,7 +198,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for [`registry::unregister`].
+    /// Returns the errors of [`registry::unregister`].
     pub fn unregister(&self, executor: &mut impl Executor, name: &str) -> Result<()> {
         registry::unregister(executor, name)?;
         self.after_write(executor);
@@ -210,7 +211,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for [`registry::invalidate`].
+    /// Returns the errors of [`registry::invalidate`].
     pub fn invalidate(&self, executor: &mut impl Executor, names: &[&str]) -> Result<()> {
         registry::invalidate(executor, names)?;
         self.after_write(executor);
@@ -222,7 +223,7 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// As for [`registry::invalidate_all`].
+    /// Returns the errors of [`registry::invalidate_all`].
     pub fn invalidate_all(&self, executor: &mut impl Executor) -> Result<()> {
         registry::invalidate_all(executor)?;
         self.after_write(executor);
@@ -243,14 +244,15 @@ impl CacheBuster {
     /// Returns the error of the commit.
     pub fn commit(&self, transaction: impl Commit) -> Result<()> {
         let committed = transaction.commit();
-        // Also after an error: if the connection was lost, the commit may have succeeded.
+        // Poll after an error too: if the connection was lost, the commit may have
+        // succeeded.
         self.shared.poll_after_commit();
         committed
     }
 
     /// Updates the snapshot after a commit that did not use
-    /// [`commit`](CacheBuster::commit): by another driver, or with the transaction's own
-    /// method. Polls the database now and notifies other processes.
+    /// [`commit`](CacheBuster::commit), such as a commit by another driver or by the
+    /// transaction's own method. Polls the database now and notifies other processes.
     ///
     /// # Errors
     ///

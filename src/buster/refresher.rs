@@ -28,26 +28,26 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Returns the time limit of one call. Several calls fit between the moment when a
-    /// poll is due and the moment when the snapshot expires.
+    /// Returns the time limit of one call. The limit is short enough for several calls
+    /// between the time when a poll is due and the time when the snapshot expires.
     fn limit(self) -> Duration {
         ((self.max_staleness - self.poll_interval) / 3).min(LONGEST_CALL)
     }
 }
 
 const LONGEST_CALL: Duration = Duration::from_secs(5);
-/// The shortest interval between polls when notifications arrive in quick succession.
-/// The first notification causes a poll at once, and so does a request in this process.
+/// The shortest interval between polls when notifications arrive in quick succession. The
+/// interval does not delay the first notification, nor a request in this process.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(2);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Why a snapshot expires, unless there is a better reason.
+/// The reason that is reported for an expired snapshot if no more specific one is known.
 const TOO_LATE: &str = "the last poll did not end in time";
 
 /// The running threads: the refresher, and the listener's thread if there is a listener.
-/// Dropping this stops and joins them.
+/// Dropping `Threads` stops and joins them.
 pub(super) struct Threads {
     shared: Arc<Shared>,
     handles: Vec<JoinHandle<()>>,
@@ -123,8 +123,8 @@ struct Refresher {
     as_of: Option<Instant>,
     /// The time as of which the last poll over this connection was current.
     last_poll: Option<Instant>,
-    /// When a poll was requested after a commit that no snapshot contains yet. State from
-    /// before this time is rejected.
+    /// The time when a poll was requested after a commit that no snapshot contains yet. A
+    /// poll that returns state from before this time is rejected.
     reported_commit: Option<Instant>,
     /// The reason that is reported if the snapshot expires.
     reason: String,
@@ -136,8 +136,8 @@ struct Refresher {
     failures: u32,
 }
 
-/// Closes `Shared` when the thread ends, also by a panic: waiting callers go on, and
-/// the snapshot expires.
+/// Closes `Shared` when the thread ends, even by a panic, so that waiting callers continue
+/// and the snapshot expires.
 struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
@@ -159,7 +159,7 @@ impl Refresher {
                 return;
             }
             if let Some(first) = self.first.take() {
-                // The caller of `start` is waiting for this.
+                // The caller of `start` is waiting for the result of the first poll.
                 let _ = first.send(Err(error));
                 return;
             }
@@ -216,10 +216,10 @@ impl Refresher {
             Duration::MAX => "the database is a standby that has not replayed anything yet".to_owned(),
             age => format!("the database is a standby that is {:.1} s behind", age.as_secs_f64()),
         };
-        // The state of one server never goes back. After a reconnect, the server may be
+        // The state of one server never becomes older. After a reconnect, the server may be
         // a hot standby that lags behind the snapshot, or behind a commit that a caller
-        // waits for. Behind a pooler each poll may reach another server, so only the age
-        // that the server reports counts.
+        // waits for. Behind a pooler, each poll may reach another server, so this code uses
+        // only the age that the server reports.
         let (seen, newest) = match self.poller.is_direct() {
             true => (self.last_poll, self.as_of.max(self.reported_commit)),
             false => (None, self.reported_commit),
@@ -249,8 +249,8 @@ impl Refresher {
         Ok(())
     }
 
-    /// Rejects the result of a poll because it is too old. The previous snapshot stays
-    /// until it expires.
+    /// Rejects the result of a poll because it is too old. The previous snapshot stays in
+    /// use until it expires.
     fn reject(&mut self, changed: bool) {
         if changed {
             // The next poll must return these changes again.
@@ -262,8 +262,8 @@ impl Refresher {
         }
     }
 
-    /// Waits until the next poll is due: on a request, on a notification but not before
-    /// `earliest`, at the latest at `next`.
+    /// Waits until the next poll is due. A request ends the wait at once, a notification
+    /// ends it at `earliest` or later, and the wait ends at `next` in any case.
     fn wait(&mut self, mut next: Instant, earliest: Instant) -> Result<()> {
         loop {
             let until = self.expires_at().map_or(next, |expires| next.min(expires));
@@ -298,7 +298,8 @@ impl Refresher {
                 return Ok(());
             }
             let until = self.expires_at().map_or(next, |expires| next.min(expires));
-            // Without a connection, only the bell and the time end the wait.
+            // Without a connection there are no notifications, so only a request or the
+            // time ends the wait.
             if let Err(error) = self.poller.wait(until)
                 && error.kind() == ErrorKind::Cancelled
             {
@@ -321,8 +322,8 @@ impl Refresher {
         Some(self.as_of? + self.times.max_staleness)
     }
 
-    /// Returns the deadline of the next call. If the snapshot has expired, the call may
-    /// take longer, because a slow server is better than none.
+    /// Returns the deadline of the next call. If the snapshot has expired, the call gets
+    /// more time, because a slow server is better than none.
     fn deadline(&self) -> Instant {
         match self.expires_at() {
             Some(expires) => expires.min(Instant::now() + self.times.limit()),

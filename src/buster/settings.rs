@@ -19,7 +19,8 @@ pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
 /// The default of [`poll_interval`](CacheBusterBuilder::poll_interval).
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest time in use: adding longer ones to an `Instant` could overflow.
+/// Longer times are shortened to this one, because adding them to an `Instant` could
+/// overflow.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A builder for a [`CacheBuster`].

@@ -31,8 +31,8 @@ pub(super) struct Shared {
     bell: Arc<dyn Bell>,
     /// The number of requested polls.
     requested: AtomicU64,
-    /// The number of requests for which a poll has begun after the request and ended,
-    /// successfully or not.
+    /// The number of answered requests. A request is answered when a poll that began after
+    /// it has ended, successfully or not.
     answered: AtomicU64,
     ended: Event,
     /// Notified when the snapshot is replaced or expires, and on close.
@@ -84,11 +84,11 @@ impl Shared {
     pub(super) fn next_snapshot(&self, last: &Arc<SnapshotState>) -> Option<Arc<SnapshotState>> {
         loop {
             let listener = self.changed.listen();
-            // Under the lock, so that the slots agree with the snapshot that is returned.
+            // The snapshot is read under the lock, so that the slots agree with it.
             let slots = self.slots();
             let now = self.snapshot();
             drop(slots);
-            // Checked first: the expiry that comes with the close is not a change.
+            // `closed` is checked first, because the expiry at the close is not a change.
             if self.closed.load(Ordering::SeqCst) {
                 return None;
             }
@@ -105,7 +105,8 @@ impl Shared {
         if let Some(slot) = slots.get(name) {
             return (slot.clone(), false);
         }
-        // The snapshot may already contain the cache, and then no poll may fill the slot.
+        // If the snapshot already contains the cache, the next polls may return no change
+        // and leave the slot empty.
         let version = AtomicI64::new(self.snapshot().version(name));
         let slot = Arc::new(Slot { name: name.to_owned(), version });
         slots.insert(name.to_owned(), slot.clone());
@@ -166,13 +167,14 @@ impl Shared {
     /// Begins a poll: returns the last request that it answers, and whether it notifies
     /// other processes.
     pub(super) fn begin_poll(&self) -> (Ticket, bool) {
-        // In this order: `request` sets `notify` before it counts the request, so `notify`
-        // is set for every request that this poll answers.
+        // The order matters. `request` sets `notify` before it counts the request, so
+        // `notify` is set for every request that this poll answers.
         let ticket = Ticket(self.requested.load(Ordering::SeqCst));
         (ticket, self.notify.swap(false, Ordering::SeqCst))
     }
 
-    /// Makes the next poll notify other processes, because this one has failed to.
+    /// Makes the next poll notify other processes, because the current poll has failed to
+    /// do it.
     pub(super) fn notify_with_next(&self) {
         self.notify.store(true, Ordering::SeqCst);
     }
@@ -196,7 +198,8 @@ impl Shared {
         // Drop the slots of unregistered caches that have no handle.
         slots.retain(|name, slot| snapshot.caches.contains_key(name) || Arc::strong_count(slot) > 1);
         let now = Arc::new(SnapshotState::Current(snapshot));
-        // The snapshot first: a version that a slot has is then also in the snapshot.
+        // The snapshot is stored before the slots, so every version in a slot is also in
+        // the snapshot.
         self.snapshot.store(Arc::clone(&now));
         for slot in slots.values() {
             let version = now.version(&slot.name);

@@ -1,8 +1,8 @@
 //! Single flight: concurrent callers in a process share one computation of a value.
 //! The first caller is the leader and computes; the others wait for its result.
 //!
-//! In: the key of a value. Out: the part of the caller, leader or waiter, and the
-//! encoded value for waiters.
+//! In: the key of a value. Out: the role of the caller, leader or waiter, and the encoded
+//! value for waiters.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ thread_local! {
 /// The computations in progress.
 #[derive(Default)]
 pub(super) struct Flights {
-    /// By the full key of the value, which includes the version.
+    /// The computations by the full key of the value, which includes the version.
     open: Mutex<HashMap<Vec<u8>, Arc<Flight>>>,
 }
 
@@ -33,11 +33,11 @@ pub(super) struct Flight {
     ended: Event,
 }
 
-/// The caller's part in a computation.
+/// The caller's role in a computation.
 pub(super) enum FlightPart<'f> {
     Lead(Lead<'f>),
     Follow(Arc<Flight>),
-    /// The computation requests its own value: waiting would never end.
+    /// The computation requests its own value. Waiting for it would never end.
     Recursion,
 }
 
@@ -80,7 +80,8 @@ impl Flight {
         COMPUTING.try_with(is_inside).unwrap_or(false)
     }
 
-    /// Waits for the leader; `None` if its computation failed.
+    /// Waits for the leader, and returns the encoded value; `None` if the computation
+    /// failed.
     pub(super) fn wait(&self) -> Option<Arc<[u8]>> {
         while let Some(listener) = self.pending() {
             listener.wait();
@@ -106,8 +107,8 @@ impl Flight {
     }
 }
 
-/// The leader's part. Dropping it ends the flight, also after an error or a panic, so
-/// that the waiters go on.
+/// The role of the leader. Dropping it ends the flight, even after an error or a panic, so
+/// that the waiters continue.
 pub(super) struct Lead<'f> {
     flights: &'f Flights,
     key: Vec<u8>,
@@ -119,7 +120,8 @@ struct Computing;
 
 impl Computing {
     fn of(flight: &Arc<Flight>) -> Self {
-        // Fails only while the thread ends and its locals are gone.
+        // This fails only while the thread ends, when its thread-local variables no longer
+        // exist.
         let _ = COMPUTING.try_with(|inside| inside.borrow_mut().push(flight.clone()));
         Computing
     }
@@ -154,7 +156,7 @@ impl Lead<'_> {
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         self.flights.open().remove(&self.key);
-        // Has no effect after `land`.
+        // Setting the value has no effect after `land`.
         let _ = self.flight.landed.set(None);
         self.flight.ended.notify(usize::MAX);
     }

@@ -27,8 +27,8 @@ pub(super) struct Snapshot {
     pub caches: BTreeMap<String, SnapshotEntry>,
     /// The requested names, sorted; `None` if all caches were requested.
     pub wanted: Option<Vec<String>>,
-    /// The names of all registered caches, for the error message. Read only if a
-    /// requested cache is not registered; empty if all caches were requested.
+    /// The names of all registered caches, for the error message. They are read only if a
+    /// requested cache is not registered. The list is empty if all caches were requested.
     pub registered: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl SnapshotState {
         })
     }
 
-    /// Returns the entry of a cache; `None` for any reason that [`find`](Self::find) reports.
+    /// Returns the entry of a cache; `None` where [`find`](Self::find) returns an error.
     pub(super) fn get(&self, name: &str) -> Option<&SnapshotEntry> {
         match self {
             SnapshotState::Current(snapshot) => snapshot.caches.get(name),

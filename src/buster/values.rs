@@ -132,10 +132,11 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// Returns the value under `key`, computing it with `load` on a miss. Concurrent
     /// callers in this process share one computation (single flight).
     ///
-    /// `load` must read data that is at least as recent as the version: from the same
-    /// database and not from a replica, and not in a transaction whose snapshot is older
-    /// than this call or which has invalidated the cache and is not committed. Use
-    /// [`get_or_try_insert_in`](Values::get_or_try_insert_in) in such a transaction.
+    /// `load` must read data that is at least as recent as the version. It must read from
+    /// the same database and not from a replica. It must not read in a transaction whose
+    /// snapshot is older than this call, nor in an open transaction that has invalidated
+    /// the cache. Use [`get_or_try_insert_in`](Values::get_or_try_insert_in) in such a
+    /// transaction.
     ///
     /// `load` may request other values, but two values must not request each other:
     /// on two threads, each computation would wait for the other. `load` must not need
@@ -148,8 +149,8 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         }
     }
 
-    /// Returns the value under `key`, computing it with a fallible `load` on a miss. If
-    /// the leader's computation fails, each waiter computes the value itself.
+    /// Returns the value under `key`, computing it with a fallible `load` on a miss. If the
+    /// shared computation fails, each waiting caller computes the value itself.
     ///
     /// # Errors
     ///
@@ -165,12 +166,13 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             FlightPart::Recursion => return load(),
             FlightPart::Follow(flight) => match flight.wait().and_then(|bytes| decode(&bytes)) {
                 Some(value) => return Ok(value),
-                // The leader failed. Waiters compute concurrently: in turn, each would
-                // wait for a database that is down.
+                // The leader failed. The waiters now compute concurrently. If they took
+                // turns, each would wait for a database that is down.
                 None => None,
             },
         };
-        // Another leader may have stored the value between the lookup and the join.
+        // Another thread may have computed and stored the value between the lookup and
+        // `join`.
         if let Some(value) = filing.find(self.store()) {
             return Ok(value);
         }
@@ -179,8 +181,8 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
             None => load()?,
         };
         if let Some(bytes) = encode(&value) {
-            // Store the value before ending the flight, so that a later caller finds
-            // one or the other.
+            // Store the value before ending the flight, so that a later caller finds the
+            // value or joins the flight.
             filing.file(self.store(), &bytes);
             if let Some(lead) = lead {
                 lead.land(bytes);
@@ -192,15 +194,14 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// Returns the value under `key`, reading the version on `executor` first and passing
     /// `executor` to `load` on a miss.
     ///
-    /// In a transaction the version is read in the transaction's snapshot, so a value
-    /// that was read in an old snapshot is stored under an old version. If the
-    /// transaction has invalidated the cache itself, the value is not stored. SQLite
-    /// does not report this, so there the value is not stored if the transaction has
-    /// written anything. Invalidate the cache before reading back what the transaction
-    /// has written.
+    /// In a transaction the version is read in the transaction's snapshot, so a value that
+    /// was read in an old snapshot is stored under an old version. If the transaction has
+    /// invalidated the cache itself, the value is not stored. SQLite does not report
+    /// invalidations, so there the value is not stored if the transaction has written
+    /// anything. Invalidate the cache before reading back what the transaction has written.
     ///
-    /// On a connection this is the strict form: the value was current when this was
-    /// called, independently of the refresher.
+    /// On a connection this is the strict form: the value was current at the time of the
+    /// call, whatever the refresher knows.
     ///
     /// # Errors
     ///
@@ -227,7 +228,7 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     }
 }
 
-/// Serializes a value; `None` if it has no JSON form, and is then not stored.
+/// Serializes a value. Returns `None` if the value has no JSON form; it is then not stored.
 pub(super) fn encode<T: Serialize>(value: &T) -> Option<Arc<[u8]>> {
     serde_json::to_vec(value)
         .map(Into::into)
@@ -235,7 +236,7 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Option<Arc<[u8]>> {
         .ok()
 }
 
-/// Deserializes a value; other JSON than the type's is a miss.
+/// Deserializes a value. JSON that does not fit the type is a miss.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }

@@ -42,12 +42,14 @@ impl<'a> Context<'a> {
         self.choose("", false)
     }
 
-    /// Like [`database`](Self::database), and creates a missing SQLite file.
+    /// Does the same as [`database`](Self::database). A missing SQLite file will be
+    /// created.
     pub fn database_to_create(&self) -> Result<Chosen, Failure> {
         self.choose("", true)
     }
 
-    /// Like [`database`](Self::database), and prints the name as an SQL comment.
+    /// Does the same as [`database`](Self::database), but prints the name as an SQL
+    /// comment.
     pub fn database_in_sql(&self) -> Result<Chosen, Failure> {
         self.choose("-- ", false)
     }

@@ -72,7 +72,7 @@ pub fn run(migrator: Migrator) -> ExitCode {
     };
     start_log(&arguments.options);
     let output = Output::new(arguments.options.json, arguments.options.quiet);
-    // After a panic only the output is used, which holds no state.
+    // Only the output is used after a panic, and it holds no state.
     let run = AssertUnwindSafe(|| dispatch::run(&arguments, migrator, &output));
     let ended = catch_unwind(run).unwrap_or_else(|panic| Err(panic.into()));
     let exit = ended.unwrap_or_else(|failure| {
@@ -84,6 +84,6 @@ pub fn run(migrator: Migrator) -> ExitCode {
 
 fn start_log(options: &Options) {
     let log = env_logger::Env::default().default_filter_or(options.log_filter());
-    // Fails if the host has already set a logger, which then stays.
+    // This fails if the host has already set a logger. The logger of the host then stays.
     let _ = env_logger::Builder::from_env(log).try_init();
 }

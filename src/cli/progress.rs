@@ -1,5 +1,5 @@
-//! Shows the progress of a run: a bar on standard error, if that is a terminal, and
-//! a line when another session holds the migration lock.
+//! Shows the progress of a run: a bar on standard error, if standard error is a terminal,
+//! and a line when another session holds the migration lock.
 
 use bustard::Event;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
@@ -41,6 +41,6 @@ pub fn follow(output: &Output) -> impl FnMut(&Event) + Send + 'static {
 fn start(steps: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    // Indicatif draws on standard error, and only if that is a terminal.
+    // Indicatif draws on standard error, and only if it is a terminal.
     ProgressBar::new(steps as u64).with_style(style).with_finish(ProgressFinish::AndClear)
 }

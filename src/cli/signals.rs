@@ -35,9 +35,9 @@ pub fn watch(canceller: Canceller) {
 
     let armed = Arc::new(AtomicBool::new(false));
     let installed = [SIGINT, SIGTERM].into_iter().try_for_each(|signal| {
-        // The order matters: the flag must still be unset when the first signal
-        // arrives. The handler ends the process itself, because the thread below
-        // may be busy cancelling.
+        // The order of the two registrations matters: the first signal must find the flag
+        // unset. The second signal ends the process in the handler, because the thread
+        // below may be busy cancelling.
         let code = Exit::Signal(number(signal)).code();
         flag::register_conditional_shutdown(signal, code.into(), Arc::clone(&armed))?;
         flag::register(signal, Arc::clone(&armed)).map(drop)
@@ -67,6 +67,6 @@ pub fn watch(_canceller: Canceller) {}
 
 #[cfg(unix)]
 fn number(signal: i32) -> u8 {
-    // The two that are watched are 2 and 15.
+    // The two watched signals have the numbers 2 and 15.
     u8::try_from(signal).unwrap_or(0)
 }

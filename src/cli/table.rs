@@ -13,7 +13,7 @@ pub fn table(header: &[&str]) -> comfy_table::Table {
 /// Creates a table without a header.
 pub fn plain() -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    // Always styled: the streams strip the styles if they are not terminals.
+    // The table always has styles. The streams strip them if they are not terminals.
     table.load_style(NOTHING).force_no_tty().enforce_styling().style_text_only();
     table
 }
@@ -23,7 +23,7 @@ pub fn render(mut table: comfy_table::Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    // Not `trim_fmt`, which does not trim the blanks of empty last cells.
+    // `trim_fmt` would leave the blanks of empty last cells, so each line is trimmed here.
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
@@ -38,7 +38,7 @@ pub fn is_own(app: &str) -> bool {
     app == "bustard"
 }
 
-/// What the line that Bustard's own migrations share is about.
+/// The text of the line that Bustard's own migrations share.
 pub const OWN: &str = "own tables";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! APP:VERSION, the name of a migration on the command line.
+//! Parses `APP:VERSION`, the name of a migration on the command line.
 
 use std::str::FromStr;
 
@@ -25,7 +25,7 @@ impl FromStr for Target {
                 "the app is missing before the colon: write APP:VERSION, for example main:V3".to_owned()
             );
         }
-        // Accepts a file name too, which is easy to copy.
+        // A file name such as `V3__x.sql` is accepted too, because it is easy to copy.
         let number = version.split_once("__").map_or(version, |(number, _)| number);
         let digits = number.strip_prefix(['V', 'U', 'v', 'u']).unwrap_or(number);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {

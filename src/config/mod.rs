@@ -45,7 +45,8 @@ use crate::store::Stores;
 
 const DEFAULT: &str = "bustard.toml";
 
-/// The settings of `bustard.toml`. Paths are relative to the working directory.
+/// The settings of `bustard.toml`. Paths in it are already resolved: they are relative to
+/// the working directory.
 ///
 /// ```
 /// use bustard::Config;
@@ -188,9 +189,10 @@ impl Config {
     /// Applies the configuration to a migrator that may already have apps, such as that
     /// of a host.
     ///
-    /// Adds the apps of the file whose labels the migrator does not have. The settings of
-    /// `[migrate]` and `[registry]` take precedence over those of the migrator. If the
-    /// file has no apps, the default app is added only to a migrator without apps.
+    /// Adds each app of the file, unless the migrator already has an app with its label.
+    /// The settings of `[migrate]` and `[registry]` take precedence over those of the
+    /// migrator. If the file has no apps, the default app is added only to a migrator
+    /// without apps.
     ///
     /// ```
     /// use bustard::{App, Config, Migrator};
@@ -270,8 +272,8 @@ impl Config {
     }
 }
 
-/// Returns `max_staleness` and `poll_interval`. `max_staleness` must be long enough for
-/// a failed poll and the next one.
+/// Returns `max_staleness` and `poll_interval`. `max_staleness` must be long enough for a
+/// failed poll and the poll after it.
 fn staleness(
     section: &file::CacheBuster,
     at: impl Fn(Option<Range<usize>>) -> Option<Place>,

@@ -42,7 +42,8 @@ impl fmt::Display for Origin {
 /// Returns the URL and its origin.
 pub fn find(given: Option<&str>, config: &Config) -> Result<(String, Origin)> {
     if let Some(url) = given {
-        // An error, because `--database-url "$UNSET"` was meant to name a database.
+        // An empty URL is an error, because `--database-url "$UNSET"` was meant to name a
+        // database.
         if url.is_empty() {
             return Err(Error::usage("the database URL is empty"));
         }

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What to do next: a text that may contain [`Action`]s.
 ///
-/// Printing it shows the actions as calls of the library;
+/// `Display` shows the actions as calls of the library.
 /// [`for_command`](Advice::for_command) shows them as commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advice {
@@ -47,7 +47,7 @@ pub enum Action {
     },
     /// Uninstall with all apps that depend on the app.
     Cascade,
-    /// Uninstall and leave the tables of the app where they are.
+    /// Uninstall, and keep the tables of the app.
     KeepData,
     /// Register a cache by hand.
     RegisterCache {

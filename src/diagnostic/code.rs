@@ -9,16 +9,16 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Severity {
-    /// It stops a run.
+    /// The finding stops a run.
     Error,
     /// A run continues. The result may differ from what was intended.
     Warning,
-    /// It is information only.
+    /// The finding is information only.
     Note,
 }
 
 impl Severity {
-    /// Returns the word for it: `error`, `warning` or `note`.
+    /// Returns the word for the severity: `error`, `warning` or `note`.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
@@ -55,21 +55,22 @@ macro_rules! codes {
             /// All codes.
             pub const ALL: &'static [Code] = &[$(Code::$code,)*];
 
-            /// Returns the stable word for it, such as `duplicate-version`.
+            /// Returns the stable word for the code, such as `duplicate-version`.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Code::$code => $word,)*
                 }
             }
 
-            /// Returns its meaning, in one line.
+            /// Returns the meaning of the code, in one line.
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Code::$code => $meaning.trim_ascii(),)*
                 }
             }
 
-            /// Returns its severity, which says whether it stops a run.
+            /// Returns the severity, which says whether a finding with this code stops a
+            /// run.
             pub fn severity(self) -> Severity {
                 match self {
                     $(Code::$code => Severity::$severity,)*

@@ -24,7 +24,8 @@ fn of<T>(result: crate::Result<T>) -> Vec<Code> {
         Ok(_) => Vec::new(),
         Err(error) => {
             assert!(!error.to_string().contains(['\n', '\r']), "not one line: {error}");
-            // The long form of several diagnostics lists them, without their number.
+            // The long form of an error with several diagnostics lists them without their
+            // number.
             let message = error.message().lines().next().unwrap_or_default();
             assert!(error.diagnostics().len() > 1 || error.report().to_string().contains(message), "{error}");
             match error.diagnostics() {
@@ -82,7 +83,7 @@ fn migrator(apps: &[App]) -> Migrator {
     Migrator::new().apps(apps.iter().cloned())
 }
 
-/// Migrates with the first apps, changes the database, and plans with the second ones.
+/// Migrates with the apps `before`, changes the database, and plans with the apps `after`.
 fn plan(before: &[App], change: &str, after: &[App]) -> Vec<Code> {
     let mut connection = memory();
     migrator(before).run(&mut connection).unwrap();
@@ -98,8 +99,8 @@ fn run(apps: &[App]) -> Vec<Code> {
     of(migrator(apps).run(&mut memory()))
 }
 
-/// Migrates, changes the database, and plans to uninstall the app `a` without its code
-/// or with it.
+/// Migrates, changes the database, and plans to uninstall the app `a`, with the code of the
+/// apps in `with`.
 fn uninstall(apps: &[App], change: &str, with: &[App]) -> Vec<Code> {
     let mut connection = memory();
     migrator(apps).run(&mut connection).unwrap();

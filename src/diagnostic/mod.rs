@@ -59,7 +59,7 @@ impl Diagnostic {
         self.code
     }
 
-    /// Returns its severity, which says whether it stops a run.
+    /// Returns the severity, which says whether the finding stops a run.
     pub fn severity(&self) -> Severity {
         self.code.severity()
     }
@@ -69,12 +69,12 @@ impl Diagnostic {
         &self.message
     }
 
-    /// Returns its place in the sources.
+    /// Returns the place in the sources.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }
 
-    /// Returns what to do about it.
+    /// Returns the advice: what to do about the finding.
     pub fn advice(&self) -> Option<&Advice> {
         self.advice.as_ref()
     }
@@ -157,8 +157,8 @@ pub(crate) fn write_advice(
     }
 }
 
-/// Returns the name nearest to `wanted`, if any is near enough. If there are very many
-/// names, compares only the first ones of about the same length.
+/// Returns the name that is most similar to `wanted`, if one is similar enough. If there
+/// are very many names, compares only the first ones of about the same length.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     names

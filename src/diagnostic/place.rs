@@ -20,13 +20,14 @@ impl Place {
         Place { file: path.into(), position: None, text: None }
     }
 
-    /// Returns the place of a line and a column, both counted from 1, columns in characters.
+    /// Returns the place of a line and a column. Both count from 1, and columns count
+    /// characters.
     pub(crate) fn at(path: impl Into<PathBuf>, line: u32, column: u32) -> Self {
         Place { file: path.into(), position: Some((line, column)), text: None }
     }
 
     /// Adds the text of the line, which messages show. Control characters are replaced,
-    /// because a terminal would obey them.
+    /// because a terminal would interpret them.
     pub(crate) fn with_line(mut self, text: impl Into<String>) -> Self {
         let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
         self.text = Some(text.into().chars().map(shown).collect());

@@ -17,7 +17,7 @@ use crate::model::Engine;
 use crate::sql::Dialect;
 
 /// A connection that Bustard opens itself. Each use blocks the thread until it is done,
-/// which may take as long as a migration does. Within a Tokio runtime, use it in
+/// which may take as long as a migration. Within a Tokio runtime, use it in
 /// `tokio::task::spawn_blocking`, or give it to `Migrator::run_async` (feature `tokio`).
 ///
 /// ```
@@ -46,9 +46,10 @@ enum Link {
 #[cfg(feature = "postgres")]
 struct PostgresLink {
     target: super::postgres::driver::Target,
-    /// For migrations that contain only SQL.
+    /// The connection for migrations that contain only SQL.
     own: Option<super::postgres::driver::Own>,
-    /// For migrations with functions, which receive the driver's transaction.
+    /// The connection for migrations with functions, which receive the driver's
+    /// transaction.
     driver: Option<::postgres::Client>,
 }
 
@@ -85,14 +86,14 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for any other URL, and for parameters that are not supported
-    /// (for SQLite, all of them). The message never contains the URL.
+    /// Returns [`ErrorKind::Usage`] for any other URL, and for parameters that are not
+    /// supported (for SQLite, all of them). The message never contains the URL.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Database { link: link(url)?, create_missing: true, canceller: Canceller::default() })
     }
 
     /// Sets whether a missing SQLite file is created, with its directory. The default is
-    /// yes.
+    /// `true`.
     pub fn create_missing(mut self, create: bool) -> Self {
         self.create_missing = create;
         self
@@ -137,11 +138,12 @@ impl Database {
         }
     }
 
-    /// Connects, unless there is a connection already. Every use calls this first.
+    /// Connects, unless there is a connection already. Every other method that uses the
+    /// connection calls `connect` first.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Connection`], with the server message.
+    /// Returns [`ErrorKind::Connection`], with the server message.
     pub fn connect(&mut self) -> Result<()> {
         if self.canceller.cancelled.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Cancelled, "cancelled"));

@@ -1,4 +1,4 @@
-//! Maps each engine to its dialect. Only this file names all of them.
+//! Maps each engine to its dialect. Only this file names all engines.
 
 pub(crate) use super::postgres::POSTGRES;
 pub(crate) use super::sqlite::SQLITE;

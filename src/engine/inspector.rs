@@ -2,9 +2,9 @@
 //! many rows they have, and what refers to them.
 //!
 //! In: names as written in SQL. Out: tables with their schemas. Each call takes the
-//! function that runs queries, so it works before a transaction and inside it. The
-//! search path matters only for a name without a schema, which is resolved as the
-//! statement that drops it will resolve it.
+//! function that runs queries, so it works before a transaction and inside it. The search
+//! path matters only for a name without a schema. Such a name is resolved in the same way
+//! as in the statement that drops the table.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub struct Table {
 /// A foreign key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// The table that has it.
+    /// The table that has the foreign key.
     pub from: Table,
     pub columns: Vec<String>,
     pub to: Table,
@@ -38,22 +38,23 @@ pub type Definition = [String; 3];
 
 /// Queries an engine's catalog.
 pub trait Inspector: fmt::Debug + Sync {
-    /// Returns the names that are tables now, and all tables of the schemas, each once,
-    /// in the order of their names.
+    /// Returns each of the names that is a table now, and all tables of the schemas. The
+    /// result has no duplicates and is sorted by name.
     fn tables(&self, ask: Ask<'_>, names: &[TableName], schemas: &[String]) -> Result<Vec<Table>>;
 
     /// Counts the rows of each table.
     fn count(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<u64>>;
 
-    /// Returns the foreign keys onto these tables from others, in the order of their
-    /// tables.
+    /// Returns the foreign keys from other tables onto these tables, in the order of the
+    /// other tables.
     fn references(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<Reference>>;
 
     /// Returns foreign keys onto dropped tables, on an engine that allows them.
     fn dangling(&self, ask: Ask<'_>, dropped: &[Table]) -> Result<Vec<Reference>>;
 
-    /// Returns the views and triggers that may use the tables, other than those of the
-    /// tables, on an engine that keeps them when a table they use is dropped.
+    /// Returns the views that may use the tables, and the triggers of other tables that may
+    /// use them. Empty on an engine that does not keep a view or trigger when a table that
+    /// it uses is dropped.
     fn views_and_triggers(&self, ask: Ask<'_>, tables: &[Table]) -> Result<Vec<Definition>>;
 }
 
@@ -71,7 +72,7 @@ impl Table {
 }
 
 impl Reference {
-    /// Says that the foreign key keeps its table from being dropped.
+    /// Builds the diagnostic for a foreign key that prevents a table from being dropped.
     pub(crate) fn in_the_way(&self, dialect: &'static dyn Dialect) -> Diagnostic {
         let (table, references) = (self.from.shown(dialect), self.to.shown(dialect));
         let columns = self.columns.join(", ");

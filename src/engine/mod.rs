@@ -27,33 +27,34 @@ use registry::Registry;
 /// One row. Each column is text as the engine writes it.
 pub type Row = Vec<Option<String>>;
 
-/// How long a reader keeps trying while a writer has a SQLite file locked.
+/// How long a read is retried while a writer has the SQLite file locked.
 pub(crate) const GLANCE: Duration = Duration::from_secs(30);
 
-/// The databases that the migrator runs on: `postgres::Client`, `rusqlite::Connection`,
-/// and [`Database`](crate::Database), which Bustard connects itself. Implemented for
-/// these only. A connection with an open transaction is refused.
+/// A connection that the migrator runs on: `postgres::Client`, `rusqlite::Connection`, or
+/// [`Database`](crate::Database), which Bustard connects itself. The trait is implemented
+/// for these types only. A connection with an open transaction is refused.
 pub trait Connection: sealed::Connection {}
 
-/// The arguments of a registry operation: a connection ([`Database`](crate::Database),
-/// `postgres::Client`, `rusqlite::Connection`), on which it commits at once, or an open
-/// transaction (`postgres::Transaction`, `rusqlite::Transaction`), with which it
-/// commits. Implemented for these only.
+/// The argument of a registry operation. On a connection ([`Database`](crate::Database),
+/// `postgres::Client`, `rusqlite::Connection`), the operation commits at once. In an open
+/// transaction (`postgres::Transaction`, `rusqlite::Transaction`), it commits with the
+/// transaction. The trait is implemented for these types only.
 pub trait Executor: sealed::Executor {}
 
-/// An open transaction that the caller hands over to be committed:
-/// `postgres::Transaction`, `rusqlite::Transaction`. Implemented for these only.
+/// An open transaction that the caller hands over to be committed: `postgres::Transaction`
+/// or `rusqlite::Transaction`. The trait is implemented for these types only.
 pub trait Commit: sealed::Commit {}
 
-/// The arguments of an operation of
-/// [`registry::asynchronous`](crate::registry::asynchronous): a
-/// `tokio_postgres::Client`, on which it commits at once, or a
-/// `tokio_postgres::Transaction`, with which it commits. Implemented for these only.
+/// The argument of an operation of
+/// [`registry::asynchronous`](crate::registry::asynchronous). On a
+/// `tokio_postgres::Client`, the operation commits at once. In a
+/// `tokio_postgres::Transaction`, it commits with the transaction. The trait is implemented
+/// for these types only.
 #[cfg(feature = "tokio")]
 pub trait AsyncExecutor: sealed::AsyncExecutor {}
 
-/// An open `tokio_postgres::Transaction` that the caller hands over to be committed.
-/// Implemented for this type only.
+/// An open `tokio_postgres::Transaction` that the caller hands over to be committed. The
+/// trait is implemented for this type only.
 #[cfg(feature = "tokio")]
 pub trait CommitAsync: sealed::CommitAsync {}
 
@@ -71,9 +72,9 @@ pub(crate) mod sealed {
         fn registry(&self) -> &'static dyn Registry;
         /// Runs one statement and returns its rows.
         fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
-        /// Runs one statement that writes. On a connection of Bustard's own it can write
-        /// even if the database's transactions are read-only by default. On other
-        /// connections the caller's defaults apply.
+        /// Runs one statement that writes. On Bustard's own connections the statement can
+        /// write even if transactions of the database are read-only by default. On other
+        /// connections, the caller's defaults apply.
         fn write(&mut self, sql: &str) -> Result<()> {
             self.rows(sql).map(drop)
         }
@@ -107,9 +108,9 @@ pub(crate) mod sealed {
     pub trait Connection {
         /// Returns the dialect, which is known before connecting.
         fn dialect(&self) -> &'static dyn Dialect;
-        /// Connects, unless there is a connection already. With `functions`, the
-        /// session's transactions can be handed to Rust functions. `patience` is how
-        /// long a read keeps trying while a writer has the database locked.
+        /// Connects, unless there is a connection already. With `functions`, the session's
+        /// transactions can be handed to Rust functions. `patience` is how long a read is
+        /// retried while a writer has the database locked.
         fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>>;
     }
 }
@@ -119,12 +120,12 @@ pub(crate) mod sealed {
 pub struct Opening<'a> {
     /// The histories to read under the lock.
     pub tables: &'a [HistoryTable],
-    /// A query to run under the lock as well.
+    /// A query to run under the lock, after the histories are read.
     pub query: Option<&'a str>,
-    /// How long to wait for other sessions. The caller waits for the migration lock; on
-    /// SQLite the commit also waits for readers.
+    /// How long to wait for other sessions. The caller of `attempt` waits for the migration
+    /// lock. On SQLite, the commit also waits for readers.
     pub lock_wait: Duration,
-    /// Called each time another session blocks this one.
+    /// The function to call each time another session blocks this one.
     pub on_wait: &'a dyn Fn(),
 }
 
@@ -141,10 +142,10 @@ pub enum Attempt {
     Moved,
 }
 
-/// What a transaction has read when it starts.
+/// The data that a transaction has read at its start.
 #[derive(Clone, Debug, Default)]
 pub struct Opened {
-    /// In the order of the tables.
+    /// The histories, in the order of the tables.
     pub histories: Vec<History>,
     /// The rows of the query; `None` if it was not run.
     pub rows: Option<Vec<Row>>,
@@ -186,8 +187,8 @@ pub trait Session {
     /// does the work, and commits. Any error rolls everything back.
     fn attempt(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<Attempt>;
 
-    /// Builds the error for a lock that was still held after `waited`. It names the
-    /// holder if the engine tells it.
+    /// Builds the error for a lock that was still held after `waited`. The error names the
+    /// holder if the engine reports it.
     fn lock_not_obtained(&mut self, waited: Duration) -> Error;
 }
 
@@ -202,8 +203,8 @@ pub trait Transaction {
     /// Sets the migration that later statements belong to. Errors name it.
     fn enter(&mut self, app: &str, migration: &str);
 
-    /// Runs a statement, at the latest before the commit. The error returned may be that
-    /// of an earlier statement.
+    /// Runs a statement, or queues it to run before the commit. The returned error may
+    /// belong to an earlier statement.
     fn execute(&mut self, statement: Statement) -> Result<()>;
 
     /// Runs a statement with the rights of the role that runs the migrator, even if the
@@ -218,8 +219,8 @@ pub trait Transaction {
     /// Returns the table of an app's history, quoted for SQL.
     fn history_table(&self, app: &str) -> &str;
 
-    /// Notes that the transaction creates an app's history table, with the width of new
-    /// ones, so that the session need not look it up afterwards.
+    /// Notes that the transaction creates an app's history table with the width of new
+    /// tables, so that the session need not look the table up afterwards.
     fn makes_history(&mut self, app: &str);
 
     /// Restores the settings that a migration may have changed, such as search path and
@@ -230,7 +231,7 @@ pub trait Transaction {
     fn call(&mut self, function: &Function) -> Result<()>;
 }
 
-/// A failed statement, before it is known what the statement was for.
+/// The failure of a statement, before its purpose is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub kind: ErrorKind,
@@ -246,7 +247,7 @@ impl Failure {
             self.kind = ErrorKind::Cache;
         }
         if statement.form == Form::Generated {
-            // The functions are Bustard's own.
+            // The context lists Bustard's own functions, which mean nothing to the user.
             self.server_message.context = None;
         }
         let place = match self.offset {
@@ -291,8 +292,8 @@ impl Failure {
     }
 }
 
-/// Builds the error of a migration's function. An error of the database keeps the server
-/// message, whether it comes through the driver (`refused`) or through
+/// Builds the error of a migration's function. If the database caused it, the error keeps
+/// the server message, whether the function used the driver (`refused`) or
 /// [`OpenTransaction::execute`].
 pub(crate) fn function_failed(
     function: &Function,
@@ -322,9 +323,9 @@ pub(crate) fn in_transaction() -> Error {
         .help("commit it or roll it back first: the migrator begins and commits its own")
 }
 
-/// The start of every read on PostgreSQL, independent of the database's default
-/// isolation. The reads of a SERIALIZABLE transaction can make transactions that
-/// invalidate fail, and a hot standby does not support that level.
+/// The start of every read on PostgreSQL, so that the default isolation level of the
+/// database does not matter. The reads of a SERIALIZABLE transaction can make transactions
+/// that invalidate fail, and a hot standby does not support that level.
 pub(crate) const READING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// Quotes an identifier for either engine.

@@ -1,8 +1,8 @@
 //! The ports of the reading side. An [`Observer`] is a separate connection, used on a
 //! thread that may block. A [`Poller`] reads versions through it at intervals.
 //!
-//! Every call ends by its deadline whatever the network does, or at once when the
-//! [`Bell`] is rung to stop.
+//! Every call ends by its deadline whatever the network does. When another thread calls
+//! [`Bell::stop`], the call ends at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(crate) enum Woken {
     Notified,
     /// The bell was rung.
     Rung,
-    /// The time has come.
+    /// The given time was reached.
     Time,
 }
 
@@ -33,9 +33,10 @@ pub(crate) trait Observer: Send {
     /// Connects, and replaces an existing connection. Creates no database.
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
-    /// Runs one statement in its own transaction and returns its rows. On PostgreSQL it
-    /// may be several statements; the rows of the last one are returned. The message
-    /// `ahead` is sent first, without waiting for its reply; its failure is only logged.
+    /// Runs one statement in its own transaction and returns its rows. On PostgreSQL, `sql`
+    /// may be several statements, and the rows of the last one are returned. The message
+    /// `ahead` is sent first, without waiting for its reply. A failure of `ahead` is only
+    /// logged.
     ///
     /// An error of [`ErrorKind::Connection`](crate::ErrorKind::Connection) ends the
     /// connection. A missed deadline is such an error. The exception is a SQLite file
@@ -43,9 +44,8 @@ pub(crate) trait Observer: Send {
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked), and the connection stays open.
     fn rows(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>>;
 
-    /// Waits for the first of three events: a notification that has arrived since the
-    /// last wait, the bell, or the given time. Without a connection it waits for the
-    /// last two.
+    /// Waits until a notification has arrived since the last wait, the bell is rung, or the
+    /// given time is reached. Without a connection, no notification can arrive.
     fn wait(&mut self, until: Instant) -> Result<Woken>;
 
     /// Sets the server process that serves this connection. The observer ignores
@@ -56,7 +56,7 @@ pub(crate) trait Observer: Send {
     fn bell(&self) -> Arc<dyn Bell>;
 }
 
-/// Signals an [`Observer`] from another thread.
+/// A handle to wake or stop an [`Observer`] from another thread.
 pub(crate) trait Bell: Send + Sync {
     /// Ends the current wait, or the next one if there is none.
     fn ring(&self);
@@ -66,7 +66,7 @@ pub(crate) trait Bell: Send + Sync {
     fn stop(&self);
 }
 
-/// A registered cache, as read by one look.
+/// A registered cache, as one poll has read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub name: String,
@@ -74,14 +74,14 @@ pub(crate) struct Seen {
     pub identity: Identity,
 }
 
-/// The result of a look.
+/// The result of a poll.
 #[derive(Debug)]
 pub(crate) struct Look {
     /// The wanted caches that are registered, and possibly others; `None` if nothing has
-    /// changed since the last look.
+    /// changed since the last poll.
     pub caches: Option<Vec<Seen>>,
-    /// How far the state that was read lags behind the look: zero except on a hot
-    /// standby, and [`Duration::MAX`] if the lag is unknown.
+    /// The age of the state that was read. It is zero except on a hot standby, and
+    /// [`Duration::MAX`] if it is unknown.
     pub age: Duration,
 }
 
@@ -90,56 +90,58 @@ pub(crate) trait Poller: Send {
     /// Returns the bell, which other threads ring.
     fn bell(&self) -> Arc<dyn Bell>;
 
-    /// Reconnects, forgets what was read before, and listens for notifications where
-    /// that works.
+    /// Reconnects, forgets everything that was read before, and listens for notifications
+    /// if the server supports it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Connection`](crate::ErrorKind::Connection), and
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) after the bell's stop.
+    /// Returns [`ErrorKind::Connection`](crate::ErrorKind::Connection), and
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) after [`Bell::stop`].
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
-    /// Reads the versions, and with `notify` tells other readers to read. It reads the
-    /// `wanted` caches, or all of them, only if something has changed since the last
-    /// look on this connection, or if other caches are wanted now.
+    /// Reads the versions of the `wanted` caches, or of all caches. With `notify`, also
+    /// notifies other readers. The versions are read only if something has changed since
+    /// the last poll on this connection, or if other caches are wanted now.
     ///
     /// # Errors
     ///
-    /// As [`Observer::rows`], and [`ErrorKind::Database`](crate::ErrorKind::Database) if
-    /// there is no registry, or if this role may not read it.
+    /// Returns the errors of [`Observer::rows`], and
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) if there is no registry, or if
+    /// this role may not read it.
     fn look(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look>;
 
-    /// Folds events, if that is worthwhile and this role may. A failure does no harm.
+    /// Folds events, if there are enough of them and this role may fold. A failure does no
+    /// harm.
     fn fold(&mut self, deadline: Instant);
 
     /// Returns the names of all registered caches.
     ///
     /// # Errors
     ///
-    /// As [`Observer::rows`].
+    /// Returns the errors of [`Observer::rows`].
     fn names(&mut self, deadline: Instant) -> Result<Vec<String>>;
 
     /// Returns whether all reads on this connection reach the same server.
     fn is_direct(&self) -> bool;
 
-    /// Makes the next look read everything again.
+    /// Makes the next poll read everything again.
     fn forget(&mut self);
 
-    /// Waits until the next look is due.
+    /// Waits until the next poll is due.
     ///
     /// # Errors
     ///
-    /// As [`Observer::wait`].
+    /// Returns the errors of [`Observer::wait`].
     fn wait(&mut self, until: Instant) -> Result<Woken>;
 }
 
-/// The largest number of caches that a query names. With more, reading all caches is the
-/// better choice: of 100,000 caches, naming 5,000 takes an eighth of the time that
-/// reading all takes.
+/// The largest number of caches that a query names. With more names, reading all caches is
+/// faster. For comparison: naming 5,000 of 100,000 caches takes an eighth of the time of
+/// reading all.
 pub(super) const MOST_NAMED: usize = 10_000;
 
-/// What a poller read last: the caches that were wanted, and a value that changes when
-/// any cache does.
+/// The last read of a poller: the caches that were wanted, and a value that changes when
+/// any cache changes.
 pub(super) struct Interest<K> {
     pub known: Option<K>,
     wanted: Option<Vec<String>>,
@@ -152,8 +154,8 @@ impl<K> Default for Interest<K> {
 }
 
 impl<K> Interest<K> {
-    /// Stores which caches are wanted, and forgets the last value if they differ from
-    /// those of the last look. Returns the names that the query should list.
+    /// Stores which caches are wanted, and forgets the last value if other caches were
+    /// wanted in the last poll. Returns the names that the query should list.
     pub fn want<'w>(&mut self, wanted: Option<&'w [&'w str]>) -> Option<&'w [&'w str]> {
         let same = match (&self.wanted, wanted) {
             (None, None) => true,

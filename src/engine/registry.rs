@@ -22,8 +22,8 @@ pub trait Registry: fmt::Debug + Sync {
     /// Gives every cache in the list a new version, or none of them on an error.
     fn invalidate(&self, executor: &mut dyn sealed::Executor, names: &[&str]) -> Result<()>;
 
-    /// Registers a cache in a migration: for the app, or as it was before it was
-    /// unregistered.
+    /// Registers a cache in a migration: for the app, or with the owner and tables that it
+    /// had before it was unregistered.
     fn register_in(
         &self,
         transaction: &mut dyn Transaction,
@@ -47,9 +47,9 @@ pub trait Registry: fmt::Debug + Sync {
     /// readers poll.
     fn after_commit(&self, _session: &mut dyn Session) {}
 
-    /// Returns whether the grants differ from these roles: another role may read and
-    /// invalidate caches, or one of these may not. An engine without roles has nothing
-    /// to compare.
+    /// Returns whether the grants differ from these roles, because another role may read
+    /// and invalidate caches, or one of these roles may not. An engine without roles has
+    /// nothing to compare.
     fn grants_differ(&self, _session: &mut dyn Session, _roles: &[String]) -> Result<bool> {
         Ok(false)
     }
@@ -83,7 +83,7 @@ pub(crate) fn unknown<'a>(name: &str, registered: impl IntoIterator<Item = &'a S
     }
 }
 
-/// Builds the same error, with a suggestion from the names that are registered now.
+/// Builds the error for a name that is not registered, after reading the registered names.
 pub(crate) fn unknown_now(executor: &mut dyn sealed::Executor, name: &str) -> Result<Error> {
     let rows = executor.rows(executor.dialect().registry().names())?;
     let names: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();

@@ -38,7 +38,7 @@ pub enum ErrorKind {
     Connection,
     /// The database refused a statement.
     Database,
-    /// A cache is unknown, or registered twice.
+    /// A cache is not registered, or is already registered.
     Cache,
     /// The versions of caches are unknown, because the database has not answered for longer
     /// than `max_staleness`. All cached values count as invalid.
@@ -132,7 +132,7 @@ impl Error {
         Error::new(ErrorKind::Usage, message)
     }
 
-    /// Returns diagnostics as one error. There must be at least one.
+    /// Combines diagnostics into one error. There must be at least one.
     pub(crate) fn from_diagnostics(kind: ErrorKind, diagnostics: Vec<Diagnostic>) -> Self {
         let message = match diagnostics.len() {
             1 => diagnostics[0].message.clone(),
@@ -205,7 +205,7 @@ impl Error {
         self
     }
 
-    /// Turns this into the error of a cancelled run.
+    /// Converts the error to the error of a cancelled run.
     #[cfg(feature = "postgres")]
     pub(crate) fn cancelled(mut self) -> Self {
         self.0.kind = ErrorKind::Cancelled;
@@ -233,7 +233,8 @@ impl Error {
         ErrorReport::new(self)
     }
 
-    /// Returns the code of the finding, or of the first one if there are several.
+    /// Returns the code of the error. If it has several diagnostics, this is the code of
+    /// the first one.
     pub fn code(&self) -> Code {
         self.0.code.or(self.0.diagnostics.first().map(Diagnostic::code)).unwrap_or(self.0.kind.code())
     }
@@ -248,17 +249,17 @@ impl Error {
         &self.0.message
     }
 
-    /// Returns the label of the app in which it happened.
+    /// Returns the label of the app in which the failure happened.
     pub fn app(&self) -> Option<&str> {
         self.0.app.as_deref()
     }
 
-    /// Returns the migration in which it happened, as `V1__name`.
+    /// Returns the migration in which the failure happened, as `V1__name`.
     pub fn migration(&self) -> Option<&str> {
         self.0.migration.as_deref()
     }
 
-    /// Returns its file, line and column.
+    /// Returns the file, line and column of the failure.
     pub fn place(&self) -> Option<&Place> {
         self.0.place.as_ref().or_else(|| match self.0.diagnostics.as_slice() {
             [only] => only.place(),

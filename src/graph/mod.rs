@@ -26,12 +26,12 @@ pub(crate) type Node = (usize, usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DependencyKind {
-    /// The later migration depends on the earlier one.
+    /// The later migration depends on the earlier one, and declares it.
     DependsOn,
     /// The later migration depends on the whole app of the earlier one, which is the last
     /// migration of that app.
     DependsOnApp,
-    /// The earlier migration is required by the later one.
+    /// The earlier migration is required by the later one, and declares it.
     RequiredBy,
 }
 
@@ -120,7 +120,8 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
     let labels: HashMap<&str, usize> =
         apps.iter().enumerate().map(|(a, app)| (app.label.as_str(), a)).collect();
 
-    // Bustard's own migrations first, because every other app depends on the last of them.
+    // Bustard's own migrations come first, because every other app depends on the last of
+    // them.
     let others = (0..apps.len()).filter(|a| own != Some(*a));
     for a in own.into_iter().chain(others) {
         let app = &apps[a];
@@ -319,8 +320,8 @@ fn around(
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
         let mut before: Vec<_> = graph.edges_directed(node, petgraph::Incoming).collect();
-        // Sorted, so that the choice among equally short cycles does not depend on the
-        // order of the apps.
+        // The edges are sorted, so that the choice among equally short cycles does not
+        // depend on the order of the apps.
         before.sort_by_key(|edge| {
             let (a, m) = graph[edge.source()];
             (&apps[a].label, m)
@@ -343,7 +344,8 @@ fn around(
             }
         }
     }
-    // Not reached: in a component, every migration can be reached from itself.
+    // This is not reached, because in a component every migration can be reached from
+    // itself.
     Vec::new()
 }
 

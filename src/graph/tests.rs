@@ -228,7 +228,8 @@ fn cycles_are_found_beside_missing_dependencies() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found}\n\nis not\n\n{expected}");
     }
-    // The index of the app, by which the caller sorts these diagnostics among others.
+    // Each diagnostic has the index of its app, by which the caller sorts it among other
+    // diagnostics.
     let found = Graph::new(&apps, &HashSet::new()).expect_err("there is no order");
     assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), [0, 1, 2]);
 }
@@ -281,7 +282,7 @@ fn a_long_cycle_is_shown_short() {
 
 /// The diagnostics do not depend on the order in which the apps were added.
 #[test]
-fn problems_are_the_same_for_every_order_of_the_apps() {
+fn diagnostics_are_the_same_for_every_order_of_the_apps() {
     let mut apps = vec![
         app("a", [(1, Migration::new().depends_on("b", 1).depends_on("c", 1).depends_on("nosuch", 1))]),
         app("b", [(1, Migration::new().depends_on("d", 1))]),
@@ -316,8 +317,8 @@ fn two_thousand_migrations_take_no_time() {
     assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
 }
 
-/// Generates acyclic apps: a migration depends only on earlier ones in a shuffled sequence
-/// of all, in which each app's versions are in order.
+/// Generates acyclic apps: all migrations are shuffled into one sequence, in which the
+/// versions of each app are in order, and a migration depends only on earlier ones.
 fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
     let row = prop::collection::vec(
         (0..5_usize, prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..3)),
@@ -331,7 +332,7 @@ fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
             let version = apps[a].migrations.last().map_or(1, |m| m.id.version + 3);
             let mut migration = Migration::new();
             for (index, backwards) in wanted {
-                // Bustard's own app gets no dependencies, which would be cycles.
+                // Bustard's own app gets no dependencies, because they would form cycles.
                 let Some(&(b, needed)) = (!before.is_empty() && a != 4).then(|| index.get(&before)) else {
                     continue;
                 };

@@ -1,7 +1,8 @@
-//! The records that the database keeps beside the histories: the state of each app, and
-//! how to revert each applied migration, because its file may be gone by then.
+//! The records that the database keeps beside the histories: the state of each app, and how
+//! to revert each applied migration, because the file may no longer exist when the
+//! migration is reverted.
 //!
-//! In: rows of Bustard's own tables. Out: the same as data.
+//! In: rows of Bustard's own tables. Out: the records as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,7 @@ pub(crate) struct InstalledApp {
     pub label: String,
     /// The name of its history table, quoted for SQL.
     pub history: String,
-    /// Never [`AppState::NotInstalled`].
+    /// The state of the app, which is never [`AppState::NotInstalled`].
     pub state: AppState,
 }
 
@@ -54,13 +55,13 @@ pub(crate) struct Installed {
     pub foreign: BTreeSet<String>,
     /// The installed repeatable migrations of all apps.
     pub repeatables: Repeatables,
-    /// The number of apps in another state than enabled.
+    /// The number of apps that are not enabled.
     unusual: usize,
 }
 
 impl Installed {
-    /// Returns whether every app is enabled. This is nearly always so, and saves callers
-    /// the check of each app.
+    /// Returns whether every app is enabled. This is nearly always the case, and then
+    /// callers need not check each app.
     pub(crate) fn all_enabled(&self) -> bool {
         self.unusual == 0
     }
@@ -86,12 +87,13 @@ pub(crate) struct Record {
     pub body_checksum: String,
     /// Its dependencies on migrations of other apps, from its own `depends on`.
     pub dependencies: Vec<(String, i64)>,
-    /// The migrations of other apps that its `required by` names. They do not declare the
-    /// dependency themselves.
+    /// The migrations of other apps that its `required by` names. These migrations do not
+    /// declare the dependency themselves.
     pub required_by: Vec<(String, i64)>,
-    /// What reverts it, as the text of a migration file; empty if nothing does.
+    /// The text of a migration file that reverts the migration; empty if nothing reverts
+    /// it.
     pub revert: String,
-    /// Why the text alone does not revert it.
+    /// The reason why `revert` alone does not revert the migration, if it does not.
     pub irreversible: Option<String>,
 }
 

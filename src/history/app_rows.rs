@@ -23,8 +23,8 @@ fn migrations(dialect: &'static dyn Dialect) -> (&'static str, String) {
     dialect.own_table("migration")
 }
 
-/// Returns the query for what a plan needs beside the histories: the state of all apps,
-/// whether this role may change it, and the installed repeatable migrations.
+/// Returns the query for the data that a plan needs beside the histories: the state of all
+/// apps, whether the current role may change it, and the installed repeatable migrations.
 pub(crate) fn query(dialect: &'static dyn Dialect) -> String {
     let records = dialect.records();
     format!("{} UNION ALL {}", records.repeatables(), records.apps())
@@ -123,7 +123,7 @@ pub(crate) fn give_cache(dialect: &'static dyn Dialect, cache: &str, app: &str) 
     Statement::generated(dialect.write(sql::Query::Update(&give)), None)
 }
 
-/// Deletes the record of an app, and those of all its migrations.
+/// Deletes the record of an app, and the records of all its migrations.
 pub(crate) fn delete_app(dialect: &'static dyn Dialect, label: &str) -> [Statement; 3] {
     let mut records = Query::delete();
     records.from_table(migrations(dialect)).and_where(among(dialect, "app", &[label]));

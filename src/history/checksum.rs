@@ -24,7 +24,8 @@ pub(crate) fn checksum(id: &MigrationId, text: &str, width: Width) -> u64 {
     hasher.finish()
 }
 
-/// How the applied text, according to its history row, differs from the text now.
+/// The difference between the applied text, which the history row describes, and the
+/// current text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Likeness {
     /// The text is the same.
@@ -35,9 +36,10 @@ pub(crate) enum Likeness {
     Different,
 }
 
-/// Compares a history row with a migration: the name, and the checksum of the text as
-/// read, with LF, or with CRLF line ends. It recognises a text that was applied without
-/// dependencies. Other dependencies require the record.
+/// Compares a history row with a migration: the name, and the checksum of the text. The
+/// text may have been applied with other line ends (LF or CRLF), or without its
+/// dependencies. To recognise other changes of the dependencies, the caller compares the
+/// record.
 pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Width) -> Likeness {
     let Ok(found) = applied.checksum.parse::<u64>() else { return Likeness::Different };
     let is = |text: &str| checksum(&migration.id, text, width) == found;
@@ -56,20 +58,21 @@ pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Wi
     }
 }
 
-/// Computes the body checksum: that of what a migration does. It does not depend on
-/// dependencies and line ends.
+/// Computes the body checksum: the checksum of the text without dependencies. Line ends do
+/// not matter.
 pub(crate) fn body_checksum(migration: &LoadedMigration) -> String {
     checksum(&migration.id, &lf(&without_dependencies(migration)), Width::Int8).to_string()
 }
 
-/// Computes the checksum of a repeatable migration: of its name and its whole text. It
-/// does not depend on line ends.
+/// Computes the checksum of a repeatable migration from its name and its whole text. Line
+/// ends do not matter.
 pub(crate) fn text_checksum(migration: &LoadedMigration) -> String {
     checksum(&migration.id, &lf(&migration.text), Width::Int8).to_string()
 }
 
 fn without_dependencies(migration: &LoadedMigration) -> String {
-    // A byte order mark would be removed with the first line.
+    // A byte order mark is always removed. Otherwise it would be removed only together with
+    // a dependency in the first line.
     let text = migration.text.strip_prefix('\u{feff}').unwrap_or(&migration.text);
     let lines = text.split_inclusive('\n').enumerate();
     lines.filter(|(n, _)| !migration.dependency_lines.contains(n)).map(|(_, line)| line).collect()

@@ -1,7 +1,7 @@
 //! Refinery's own history code, run inside Bustard's transaction: a newtype over the open
 //! transaction implements refinery's traits.
 //!
-//! In: the open transaction and a migration. Out: the history table, changed.
+//! In: the open transaction and a migration. Out: the changed history table.
 //!
 //! Refinery provides the query that reads the history, the statement that creates its
 //! table, the verification, the checksum, and the statement that inserts a row. Its
@@ -76,8 +76,8 @@ impl Migrate for Inside<'_> {}
 pub(crate) struct RefineryTable;
 
 impl Store for RefineryTable {
-    /// The plan has already verified the history. This repeats the verification with the
-    /// code that owns the table.
+    /// The plan has already verified the history. This method repeats the verification with
+    /// refinery's own code.
     fn open(&self, transaction: &mut dyn Transaction, table: &str, opened: &Opened<'_>) -> Result<()> {
         let Opened { files, history, same, allow_divergent, allow_missing } = *opened;
         let unapplied = files.iter().map(unapplied).collect::<Result<Vec<_>>>()?;
@@ -107,7 +107,8 @@ impl Store for RefineryTable {
                 Err(error) => Err(inside.error(error, "refinery could not write the history row".to_owned())),
             };
         }
-        // Refinery is built for one width. A row of the other width has another checksum.
+        // Refinery is built for one width and computes the checksum for that width. So
+        // Bustard itself writes a row of the other width.
         let applied_on = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| {
             Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written")
                 .caused_by(error)

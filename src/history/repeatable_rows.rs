@@ -45,8 +45,8 @@ pub(super) fn read(repeatables: &mut Repeatables, row: &Row) -> Result<bool> {
     Ok(true)
 }
 
-/// Records an installation. It runs after the migration's own statements, because it reads
-/// the definitions of Bustard's own functions from the catalogue.
+/// Records an installation. The statements run after the migration's own statements,
+/// because they read the definitions of Bustard's own functions from the catalogue.
 pub(crate) fn record(dialect: &'static dyn Dialect, installation: &Installation) -> [Statement; 2] {
     let Installation { app, name, checksum, edition, depends_on, revert, irreversible } = installation;
     let (app, name) = (app.as_str(), name.as_str());
@@ -98,8 +98,8 @@ pub(super) fn forget_app(dialect: &'static dyn Dialect, app: &str) -> Statement 
     Statement::generated(dialect.write(sql::Query::Delete(&delete)), None)
 }
 
-/// Returns the query for what drops the objects of these apps' repeatable migrations. It
-/// serves apps whose files are gone.
+/// Returns the query for the recorded texts that drop the objects of these apps' repeatable
+/// migrations. The texts are used if the files no longer exist.
 pub(crate) fn reverts_query(dialect: &'static dyn Dialect, apps: &[&str]) -> String {
     let mut query = Query::select();
     query.columns(["app", "name", "checksum", "depends_on", "revert", "irreversible"]).from(table(dialect));
@@ -120,8 +120,8 @@ pub(crate) fn reverts(rows: Vec<Row>) -> Result<Vec<RecordedRevert>> {
 }
 
 /// Gives all objects in the registry's schema to the owner of its tables. Otherwise a
-/// function that another role has created runs with that role's rights. It runs after
-/// Bustard's own repeatable migrations.
+/// function that another role has created runs with that role's rights. The statement runs
+/// after Bustard's own repeatable migrations.
 pub(crate) fn settle_owner(dialect: &'static dyn Dialect) -> Option<Statement> {
     dialect.records().settle_owner().map(|sql| Statement::generated(sql, None))
 }

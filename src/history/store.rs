@@ -1,7 +1,7 @@
 //! The port of a history: a table that lists the applied migrations of an app.
 //!
-//! In: the open transaction and the table. Out: its rows, changed. Reading is not part of
-//! the port: a session reads the histories of all apps at once, see
+//! In: the open transaction and the table. Out: changed rows. Reading is not part of the
+//! port: a session reads the histories of all apps at once, see
 //! [`Session::read_with`](crate::engine::Session::read_with).
 
 use std::fmt;
@@ -10,11 +10,11 @@ use crate::engine::Transaction;
 use crate::error::Result;
 use crate::model::{History, LoadedMigration, MigrationId, Width};
 
-/// What a history requires before its first row in a transaction.
+/// The facts that a history requires before its first row in a transaction.
 pub(crate) struct Opened<'h> {
     pub files: &'h [LoadedMigration],
     pub history: &'h History,
-    /// Whether the text of the file with this number is the applied one.
+    /// Returns whether the text of the file with this number is the applied text.
     pub same: &'h dyn Fn(usize) -> bool,
     pub allow_divergent: bool,
     pub allow_missing: bool,

@@ -49,7 +49,8 @@ pub(super) fn list(sources: &Sources, session: &mut dyn Session) -> Result<Vec<A
     let gone = |app: &&InstalledApp| sources.apps.iter().all(|loaded| loaded.label != app.label);
     let tables: Vec<HistoryTable> =
         seen.installed.apps.values().filter(gone).filter_map(InstalledApp::table).collect();
-    // A guest may lack the right to read some of them, so each is read on its own.
+    // A role that does not own Bustard's tables may lack the right to read some histories,
+    // so each history is read on its own.
     let at_once = if seen.installed.guest { 1 } else { tables.len().max(1) };
     for tables in tables.chunks(at_once) {
         match session.read(tables) {

@@ -1,7 +1,7 @@
 //! The asynchronous form of a run, for applications on Tokio.
 //!
 //! In: a migrator and a `Database`. Out: a future of the report. The run itself is the
-//! synchronous one, on a thread for blocking work. Dropping the future cancels it.
+//! synchronous one, on a thread for blocking work. Dropping the future cancels the run.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
@@ -36,11 +36,11 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// As for `run`.
+    /// Returns the errors of `run`.
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime, and if a function of a migration panics.
+    /// Panics outside a Tokio runtime, and if a function of a migration panics.
     pub async fn run_async(self, mut database: Database) -> Result<Report> {
         let (running, ended) = channel::<()>();
         let _guard = CancelOnDrop { canceller: database.canceller(), ended: Some(ended) };
@@ -61,7 +61,7 @@ impl Migrator {
 /// Cancels a run, unless it has ended.
 struct CancelOnDrop {
     canceller: Canceller,
-    /// Disconnected when the run has ended.
+    /// The channel is disconnected when the run has ended.
     ended: Option<Receiver<()>>,
 }
 

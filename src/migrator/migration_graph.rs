@@ -11,8 +11,8 @@ use crate::model::{BUSTARD, LoadedApp, MigrationId};
 
 /// The migrations of all apps and the dependencies between them.
 ///
-/// It contains declared dependencies only. It leaves out that the versions of an app
-/// follow each other, and that Bustard's own tables come first.
+/// The graph contains only declared dependencies. It does not contain the order of versions
+/// in an app, nor the dependency of every app on Bustard's own tables.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct MigrationGraph {
@@ -48,9 +48,9 @@ pub struct GraphEdge {
     pub needs_app: String,
     /// The dependency, which comes earlier.
     pub needs: MigrationId,
-    /// Which of the two declares it, and how.
+    /// The directive, which also tells which of the two migrations declares the dependency.
     pub asked: DependencyKind,
-    /// Where it is declared: in a file, or in the code of a migration.
+    /// The place of the declaration: a file, or the code of a migration.
     pub place: Option<Place>,
 }
 

@@ -171,7 +171,8 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
+    /// Returns [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all
+    /// files.
     pub fn check_sources(&self, engine: Engine) -> Result<()> {
         self.sources(dialects::of(engine)).map(drop)
     }
@@ -210,7 +211,8 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all files.
+    /// Returns [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all
+    /// files.
     pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
         let Sources { apps, graph, .. } = self.sources(dialects::of(engine))?;
         Ok(migration_graph::of(&apps, &graph))

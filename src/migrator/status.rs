@@ -51,7 +51,7 @@ pub(super) fn status(
     Ok(Status { migrations, unregistered, disabled, kept, missing_triggers, warnings })
 }
 
-/// Returns caches that applied migrations leave registered, and that are not registered.
+/// Returns the caches that should be registered after the applied migrations, and are not.
 fn unregistered(facts: &Facts<'_>, session: &mut dyn Session) -> Result<Vec<UnregisteredCache>> {
     let mut expected = caches::left_registered(facts);
     expected.retain(|_, node| !facts.is_kept(node.0));

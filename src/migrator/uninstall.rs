@@ -64,8 +64,8 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such app, or it is
-    /// not installed.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such app, or it
+    /// is not installed.
     pub fn plan_uninstall(
         &self,
         connection: &mut impl Connection,
@@ -87,15 +87,15 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if the plan has obstacles, or the
-    /// database has changed since the plan was made. Otherwise as for
+    /// Returns [`ErrorKind::Failed`](crate::ErrorKind::Failed) if the plan has obstacles,
+    /// or the database has changed since the plan was made. Otherwise as for
     /// [`run`](Migrator::run). After an error, nothing has changed.
     pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
         let code = self.code(connection.dialect(), &plan.what)?;
         let functions = code.iter().any(has_functions);
         let mut session = connection.session(functions, self.lock_wait)?;
-        // Another session may change what the plan does not show: then the same plan is
-        // made from the current state, a few times.
+        // Another session may change something that the plan does not show. Then the same
+        // plan is made again from the current state, but only a few times.
         const TRIES: usize = 5;
         let mut tries = 0;
         loop {
@@ -139,8 +139,9 @@ impl Migrator {
             };
             match difference(shown, &found.plan) {
                 None => return Ok(found),
-                // Several statements have read it, and another run may have committed
-                // between two of them. Reading again shows the new state of the app.
+                // Several statements have read the state, and another run may have
+                // committed between two of them. Reading again shows the new state of the
+                // app.
                 Some(_) if !doubted => doubted = true,
                 Some(what) => return Err(changed(&what)),
             }
@@ -338,8 +339,8 @@ impl Prepared {
     }
 }
 
-/// Reads the records beside the histories. An app that refinery has migrated may have
-/// none yet.
+/// Reads the records beside the histories. An app that refinery has migrated may have no
+/// record yet.
 fn known(dialect: &'static dyn Dialect, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
     let mut installed = app_rows::installed(ask(&app_rows::query(dialect))?, |_| "")?;
     if installed.guest {
@@ -391,7 +392,7 @@ pub(crate) fn off_search_path(label: &str, history: &str) -> Diagnostic {
     )
 }
 
-/// Warns about a migration that stays, while one that declared to come before it is
+/// Warns about a migration that stays applied while a migration that is required by it is
 /// reverted.
 fn after((asking, staying): (&Record, (&str, i64))) -> Diagnostic {
     let ((app, version), (other, later)) = ((&asking.app, asking.version), staying);

@@ -25,7 +25,8 @@ impl Migrator {
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind). The failed transaction is rolled back.
-    /// [`Error::applied`](crate::Error::applied) lists what had committed before it.
+    /// [`Error::applied`](crate::Error::applied) lists the migrations that had committed
+    /// before.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -46,7 +47,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// The errors of `run` that can be found in advance.
+    /// Returns the errors of `run` that can be found in advance.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -69,9 +70,9 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// As for [`run`](Migrator::run). Also if one of the migrations cannot be reverted, or
-    /// another session changes the database after the plan was made; then nothing has been
-    /// reverted.
+    /// Returns the errors of [`run`](Migrator::run). Also returns an error if one of the
+    /// migrations cannot be reverted, or if another session has changed the database since
+    /// the plan was made. Then nothing has been reverted.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator, Revert};
@@ -92,7 +93,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// The errors of `revert` that can be found in advance.
+    /// Returns the errors of `revert` that can be found in advance.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator, Revert};
@@ -120,8 +121,8 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such
-    /// migration or it is not applied.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such migration
+    /// or it is not applied.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -141,7 +142,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// As for `repair`.
+    /// Returns the errors of `repair`.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -162,7 +163,7 @@ impl Migrator {
         })
     }
 
-    /// Executes a plan as it was shown: one of [`plan`](Migrator::plan),
+    /// Executes a plan as it was shown. The plan comes from [`plan`](Migrator::plan),
     /// [`plan_revert`](Migrator::plan_revert) or [`plan_repair`](Migrator::plan_repair).
     ///
     /// If another session has changed the database since, a plan to migrate is made again. A
@@ -184,8 +185,9 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// As for [`run`](Migrator::run), and [`ErrorKind::Failed`](crate::ErrorKind::Failed)
-    /// for a refused plan. A refused plan changes nothing.
+    /// Returns the errors of [`run`](Migrator::run), and
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) for a refused plan. A refused plan
+    /// changes nothing.
     pub fn execute(&self, connection: &mut impl Connection, plan: &Plan) -> Result<Report> {
         match &plan.planned {
             None => Err(Error::usage("the plan was not made by a migrator")),
@@ -204,8 +206,8 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// Errors of sources and connection only. Diagnostics about the history are part of the
-    /// answer, not an error.
+    /// Returns only errors of the sources and of the connection. Diagnostics about the
+    /// history are part of the status and not an error.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -274,19 +276,20 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for `bustard`, for an app that is
-    /// neither loaded nor in the database, and for an app with kept data.
-    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if no `run` has created Bustard's own
-    /// tables yet.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) for `bustard`, for an app that
+    /// is neither loaded nor in the database, and for an app with kept data. Returns
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) if no `run` has created Bustard's
+    /// own tables yet.
     pub fn disable(&self, connection: &mut impl Connection, app: &str) -> Result<Report> {
         self.set_state(connection, app, AppState::Disabled)
     }
 
-    /// Expects the migrations of an app again after [`disable`](Migrator::disable).
+    /// Enables an app after [`disable`](Migrator::disable): runs expect its migrations
+    /// again.
     ///
     /// # Errors
     ///
-    /// As for `disable`.
+    /// Returns the errors of `disable`.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -344,8 +347,8 @@ impl Migrator {
         Ok(run.end(session))
     }
 
-    /// Plans from the current state and executes the plan. With `shown`, the current state
-    /// must be the one that the shown plan was made from.
+    /// Plans from the current state and executes the plan. With `shown`, it is an error if
+    /// the current state differs from the state that the shown plan was made from.
     fn change(
         &self,
         connection: &mut impl Connection,

@@ -12,7 +12,7 @@ use crate::model::{Migration, MigrationId, Which};
 /// The label of Bustard's own app.
 pub(crate) const BUSTARD: &str = "bustard";
 
-/// A label and the source of its migrations.
+/// An app: a label, and the source of its migrations.
 ///
 /// ```
 /// use bustard::{App, Migration};
@@ -71,8 +71,9 @@ impl App {
         self
     }
 
-    /// Adds a repeatable migration. It runs after the app's versions, and again when it
-    /// has changed. SQL has changed if its text differs, a function if its label differs.
+    /// Adds a repeatable migration. It runs after the app's versioned migrations, and runs
+    /// again when it has changed. SQL counts as changed if its text differs, and a function
+    /// if its label differs.
     ///
     /// `name` may be written with or without the prefix `R__`. [`App::migration`] with
     /// `R__name` does the same.
@@ -96,7 +97,7 @@ impl App {
     ///
     /// # Panics
     ///
-    /// As for [`App::migration`].
+    /// Panics in the cases of [`App::migration`].
     pub fn repeatable(self, name: impl AsRef<str>, migration: Migration) -> Self {
         let name = name.as_ref();
         self.migration(format!("R__{}", name.strip_prefix("R__").unwrap_or(name)), migration)

@@ -21,7 +21,7 @@ impl Width {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryTable {
     pub app: String,
-    /// `None` if the search path decides.
+    /// The schema of the table; `None` if the search path decides.
     pub schema: Option<String>,
     pub name: String,
 }
@@ -54,9 +54,9 @@ pub struct Applied {
 /// The history of one app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// `None` if there is no table yet.
+    /// The width of the versions; `None` if there is no table yet.
     pub width: Option<Width>,
-    /// In order of version.
+    /// The applied migrations, in the order of their versions.
     pub applied: Vec<Applied>,
 }
 

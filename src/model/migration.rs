@@ -52,8 +52,9 @@ impl Migration {
 
     /// Adds a dependency: that app's migration must be applied before this one.
     ///
-    /// This is the example of Misago's documentation, a plugin whose migration depends on
-    /// (`misago_core`, `0001_initial`) and registers the cache `misago_bans`:
+    /// The following example comes from Misago's documentation. It is a plugin whose
+    /// migration depends on (`misago_core`, `0001_initial`) and registers the cache
+    /// `misago_bans`:
     ///
     /// ```
     /// use bustard::{App, Migration, Migrator, registry};
@@ -191,9 +192,9 @@ impl Migration {
         self.operation(Operation::Function(Function::new(label, function)))
     }
 
-    /// Sets the operations that revert the migration: those of `down`, in their order.
-    /// Without a `down`, the operations are reverted automatically in reverse order, if
-    /// each of them can be.
+    /// Sets the operations that revert the migration: the operations of `down`, in their
+    /// order. Without a `down`, the operations are reverted automatically in reverse order,
+    /// if each of them can be reverted.
     pub fn down(mut self, down: Migration) -> Self {
         self.down = Some(down.operations);
         self.errors.extend(down.errors);

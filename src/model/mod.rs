@@ -1,7 +1,7 @@
 //! The data of Bustard: apps, migrations, operations, history rows and versions.
 //!
-//! In: values from `source`, `history` and callers. Out: the same, for `plan` and `run`.
-//! Nothing here reads a file or a database.
+//! In: values from `source`, `history` and callers. Out: the same values, for `plan` and
+//! `run`. Nothing here reads a file or a database.
 
 mod app;
 mod cache_version;

@@ -104,15 +104,16 @@ impl Basis {
 /// A change of the basis by a transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    /// The app's history table.
+    /// The history table of an app was created.
     TableMade(usize),
-    /// A row of the app's history. Its date is empty if only the database knows it.
+    /// A row of an app's history was written. The date in the row is empty if only the
+    /// database knows it.
     Recorded(usize, Applied),
     /// The row of this version was deleted.
     Forgotten(usize, i64),
-    /// An app's record.
+    /// The record of an app was written.
     App(InstalledApp),
-    /// The text of a repeatable migration.
+    /// The text of a repeatable migration was installed.
     Installed { app: String, name: String, checksum: String, edition: Option<i32> },
 }
 

@@ -56,7 +56,8 @@ impl Facts<'_> {
             TransactionMode::Each => {
                 let mut others = others.into_iter();
                 if own.is_empty() {
-                    // The other first steps require no transaction of their own.
+                    // The steps before the first migration need no transaction of their
+                    // own.
                     first.extend(others.next().map(Step::Apply));
                 }
                 plan.push(first);

@@ -1,6 +1,7 @@
 //! The state of each migration. Pure.
 //!
-//! In: its file and its history row, and its record if they differ. Out: its `State`.
+//! In: the file and the history row of a migration, and its record if they differ. Out: its
+//! `State`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -36,7 +37,7 @@ pub enum State {
 }
 
 impl State {
-    /// Returns the word for it in documents, such as `out_of_order`.
+    /// Returns the word for the state in documents, such as `out_of_order`.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Applied => "applied",
@@ -59,8 +60,8 @@ impl Facts<'_> {
         self.histories[node.0].find(migration.id.version)
     }
 
-    /// Returns whether the migration is applied; for a repeatable one, with its current
-    /// text.
+    /// Returns whether the migration is applied. A repeatable migration must be applied
+    /// with its current text.
     pub(crate) fn applied(&self, node: Node) -> bool {
         match self.repeatable(node) {
             Some(state) => state == RepeatableState::Installed,
@@ -77,7 +78,8 @@ impl Facts<'_> {
         migration.is_repeatable().then(state)
     }
 
-    /// Returns when it was applied, as the database has recorded it.
+    /// Returns the date on which the migration was applied, as the database has recorded
+    /// it.
     pub(crate) fn applied_on(&self, node: Node) -> Option<&str> {
         let migration = self.migration(node);
         if !migration.is_repeatable() {
@@ -154,13 +156,14 @@ impl Facts<'_> {
         }
     }
 
-    /// Returns whether it is applied, and its dependencies have changed since.
+    /// Returns whether the migration is applied and its dependencies have changed since.
     pub(crate) fn has_other_dependencies(&self, node: Node) -> bool {
         self.row(node).is_some_and(|row| self.likeness(node, row) == Likeness::OtherDependencies)
     }
 
-    /// Returns whether it is a `V` below an applied `V`. (Refinery compares with the highest
-    /// version, so an applied `U` makes every pending `V` below it look missing.)
+    /// Returns whether the migration is a `V` below an applied `V`. (Refinery compares with
+    /// the highest version, so an applied `U` makes every pending `V` below it look
+    /// missing.)
     fn is_late(&self, node: Node) -> bool {
         let id = &self.migration(node).id;
         if id.prefix == Prefix::U {

@@ -43,7 +43,8 @@ pub(crate) struct Facts<'f> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revert {
-    /// All later migrations of the app than this one. Version 0 reverts the whole app.
+    /// All migrations of the app with a higher version than this one. Version 0 reverts the
+    /// whole app.
     To {
         /// The app's label.
         app: String,
@@ -111,7 +112,7 @@ impl Facts<'_> {
         };
         let expected = |node: &Node| !self.applied(*node) && !self.is_disabled(node.0);
         let pending = self.graph.order.iter().copied().filter(expected);
-        // Bustard's own are applied together, and all others depend on them.
+        // Bustard's own migrations are applied together, and all others depend on them.
         let own = target.is_some_and(|(app, _)| app == BUSTARD);
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
         let steps: Vec<Node> = pending
@@ -135,8 +136,9 @@ impl Facts<'_> {
         }
     }
 
-    /// Returns the apps with kept data that the run restores: those with loaded migrations.
-    /// With a `target`, only its app and the apps of its dependencies.
+    /// Returns the apps with kept data that the run restores: the apps with loaded
+    /// migrations. With a `target`, these are only its app and the apps of its
+    /// dependencies.
     pub(crate) fn returning(&self, target: Option<(&str, i64)>) -> Result<Vec<usize>> {
         let needed = match target {
             None => None,

@@ -80,7 +80,8 @@ impl Facts<'_> {
     }
 
     /// Returns a diagnostic for each history row without a file. If all such rows of an app
-    /// are newer than its files, it gets one diagnostic: the deployed release is too old.
+    /// are newer than its files, the app gets only one diagnostic: the deployed release is
+    /// too old.
     fn absent(&self) -> Vec<Diagnostic> {
         let missing: Vec<(usize, &Applied)> =
             self.missing().filter(|(app, _)| !self.is_disabled(*app)).collect();
@@ -196,7 +197,8 @@ impl Facts<'_> {
     /// Refuses pending migrations that depend on a disabled app.
     pub(super) fn check_enabled(&self, steps: &[Node]) -> Result<()> {
         let mut found = Vec::new();
-        // A run repeats this under each lock.
+        // If no app is disabled, the loop is skipped, because a run repeats this check
+        // under each lock.
         let steps = if self.installed.all_enabled() { &[] } else { steps };
         for &node in steps {
             for asked in &self.migration(node).migration.depends_on {

@@ -12,20 +12,21 @@ use crate::history::{Recorded, Repeatables};
 /// The state of a repeatable migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RepeatableState {
-    /// The current text, or a newer edition of it, is installed.
+    /// The current text is installed, or one of a newer edition.
     Installed,
-    /// It was never installed.
+    /// The migration was never installed.
     New,
-    /// Another text of it is installed.
+    /// Another text of the migration is installed.
     Changed,
-    /// It is one of Bustard's own, and its definition in the database was edited.
+    /// The migration is one of Bustard's own, and its definition in the database was
+    /// edited.
     Edited,
-    /// Its text was installed and then replaced: it comes from an older release.
+    /// The text was installed and then replaced, so it comes from an older release.
     Superseded,
 }
 
-/// Compares a text's checksum with its record. `edition` is that of this release, and
-/// `None` for other apps than Bustard's own.
+/// Compares a text's checksum with its record. `edition` is the edition of this release;
+/// `None` for all apps except Bustard's own.
 pub(crate) fn state(
     checksum: &str,
     edition: Option<i32>,
@@ -51,8 +52,8 @@ mod tests {
     use super::*;
     use crate::history::Current;
 
-    /// Records of one repeatable migration: the current text, those before it, its
-    /// edition, and whether it was edited.
+    /// Returns the records of one repeatable migration: the current text, the former texts,
+    /// the edition, and whether the function was edited.
     fn recorded(current: &str, former: &[&str], edition: Option<i32>, edited: bool) -> Repeatables {
         let mut all = Repeatables::default();
         let (checksum, installed_at) = (current.to_owned(), "now".to_owned());
@@ -81,7 +82,7 @@ mod tests {
         assert_eq!(state_of("1", Some(3), &all), RepeatableState::Installed);
         assert_eq!(state_of("9", Some(3), &all), RepeatableState::Installed);
         assert_eq!(state("9", Some(3), None, &all), RepeatableState::Installed);
-        // A newer one may return to an earlier text.
+        // A newer edition may use an earlier text again.
         assert_eq!(state_of("1", Some(5), &all), RepeatableState::Changed);
         assert_eq!(state_of("2", Some(5), &all), RepeatableState::Installed);
         assert_eq!(state("9", Some(4), None, &all), RepeatableState::New);

@@ -1,6 +1,7 @@
 //! The sources of a run: the loaded apps with their order.
 //!
-//! In: what `source` has loaded. Out: facts, warnings, and what reverts a migration.
+//! In: the apps that `source` has loaded. Out: facts, warnings, and the operations that
+//! revert a migration.
 
 use super::{Facts, Memory};
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -10,7 +11,7 @@ use crate::history::Installed;
 use crate::model::{History, HistoryTable, LoadedApp, Operation};
 use crate::sql::Dialect;
 
-/// The loaded apps and what belongs to them.
+/// The loaded apps, with their history tables, their order and their warnings.
 pub(crate) struct Sources {
     pub apps: Vec<LoadedApp>,
     pub graph: Graph,
@@ -54,7 +55,7 @@ pub(crate) fn has_functions(app: &LoadedApp) -> bool {
 ///
 /// # Errors
 ///
-/// Names the first operation that nothing reverts.
+/// Returns an error that names the first operation that nothing reverts.
 pub(crate) fn reverting_operations(
     facts: &Facts<'_>,
     node: Node,

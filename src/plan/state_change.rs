@@ -73,7 +73,7 @@ pub(crate) fn suggest(error: Error, label: &str, known: &[&str]) -> Error {
     }
 }
 
-/// Returns the error for what only the owner of Bustard's own tables may do.
+/// Returns the error for an action that only the owner of Bustard's own tables may perform.
 pub(crate) fn foreign_tables(what: &str) -> Error {
     Error::new(ErrorKind::Failed, format!("{what} by this role: Bustard's own tables belong to another role"))
         .help("do it as the role that owns them")

@@ -37,8 +37,8 @@ use crate::model::CacheVersion;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is registered
-/// (naming its owner), empty, too long, or has control characters.
+/// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is registered (naming
+/// its owner), empty, too long, or has control characters.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;
@@ -56,7 +56,7 @@ pub async fn register(executor: &impl AsyncExecutor, name: &str, app: Option<&st
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+/// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;
@@ -75,7 +75,7 @@ pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()>
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+/// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;
@@ -95,7 +95,7 @@ pub async fn get_version(executor: &impl AsyncExecutor, name: &str) -> Result<Ca
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+/// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;
@@ -113,7 +113,7 @@ pub async fn is_valid(executor: &impl AsyncExecutor, name: &str, version: impl I
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if one of the names is not
+/// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if one of the names is not
 /// registered. None of them is invalidated then.
 ///
 /// ```no_run
@@ -135,7 +135,7 @@ pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Database`](crate::ErrorKind::Database) if the database has no
+/// Returns [`ErrorKind::Database`](crate::ErrorKind::Database) if the database has no
 /// registry yet.
 ///
 /// ```no_run
@@ -154,7 +154,7 @@ pub async fn invalidate_all(executor: &impl AsyncExecutor) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) in an open transaction, because
+/// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) in an open transaction, because
 /// transactions that notify wait for each other at the commit.
 ///
 /// ```no_run

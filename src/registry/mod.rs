@@ -61,7 +61,7 @@ pub struct TrackedCache {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Database`] if the database has no registry yet.
+/// Returns [`ErrorKind::Database`] if the database has no registry yet.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -96,8 +96,8 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`] if the name is registered (naming its owner), empty,
-/// too long, or has control characters.
+/// Returns [`ErrorKind::Cache`] if the name is registered (naming its owner), empty, too
+/// long, or has control characters.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -118,7 +118,7 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`] if the name is not registered.
+/// Returns [`ErrorKind::Cache`] if the name is not registered.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -139,7 +139,7 @@ pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`] if the name is not registered.
+/// Returns [`ErrorKind::Cache`] if the name is not registered.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -164,7 +164,7 @@ pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVers
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`] if the name is not registered.
+/// Returns [`ErrorKind::Cache`] if the name is not registered.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -184,7 +184,7 @@ pub fn is_valid(executor: &mut impl Executor, name: &str, version: impl Into<i64
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cache`] if one of the names is not registered. None of them is
+/// Returns [`ErrorKind::Cache`] if one of the names is not registered. None of them is
 /// invalidated then.
 ///
 /// ```
@@ -209,7 +209,7 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Database`] if the database has no registry yet.
+/// Returns [`ErrorKind::Database`] if the database has no registry yet.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -232,8 +232,8 @@ pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Usage`] in an open transaction, because transactions that notify wait for
-/// each other at the commit.
+/// Returns [`ErrorKind::Usage`] in an open transaction, because transactions that notify
+/// wait for each other at the commit.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -241,7 +241,7 @@ pub fn invalidate_all(executor: &mut impl Executor) -> Result<()> {
 /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
 /// # Migrator::new().app(app).run(&mut connection)?;
 /// registry::invalidate(&mut connection, &["bans"])?;
-/// registry::notify(&mut connection)?; // readers look at once
+/// registry::notify(&mut connection)?; // readers poll at once
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn notify(executor: &mut impl Executor) -> Result<()> {
@@ -304,8 +304,8 @@ pub(crate) fn former_query(dialect: &'static dyn Dialect) -> &'static str {
     dialect.registry().former()
 }
 
-/// Deletes the tables of an app's unregistered caches. Afterwards they cannot be registered
-/// again as they were.
+/// Deletes the recorded tables of an app's unregistered caches. Afterwards these caches
+/// cannot be registered again with their former tables.
 pub(crate) fn forget_all(dialect: &'static dyn Dialect, app: &str) -> Statement {
     Statement::generated(dialect.registry().forget_all(app), None)
 }

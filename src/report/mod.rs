@@ -1,7 +1,7 @@
 //! Reports of runs, plans and the state of a database.
 //!
-//! In: nothing; other modules fill these types. Out: plain data, which the command shows as
-//! tables and JSON.
+//! In: nothing, because other modules create the values. Out: plain data, which the command
+//! shows as tables and JSON.
 
 mod uninstall;
 
@@ -27,7 +27,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Returns the word for it in documents: `up` or `down`.
+    /// Returns the word for the direction in documents: `up` or `down`.
     pub fn as_str(self) -> &'static str {
         match self {
             Direction::Up => "up",
@@ -36,7 +36,7 @@ impl Direction {
     }
 }
 
-/// What a run did.
+/// The result of a run.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator};
@@ -69,7 +69,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns whether anything was changed, and thus every cache invalidated.
+    /// Returns whether the run changed anything. If it did, it has invalidated every cache.
     pub fn changed(&self) -> bool {
         !self.steps.is_empty() || !self.apps.is_empty() || !self.missing_triggers.is_empty()
     }
@@ -115,13 +115,13 @@ pub struct StepReport {
     pub migration: MigrationId,
     /// Whether it is applied or reverted.
     pub direction: Direction,
-    /// How it was done.
+    /// How the step was done.
     pub how: How,
     /// The caches that it registered.
     pub registered: Vec<String>,
     /// The caches that it unregistered.
     pub unregistered: Vec<String>,
-    /// The duration, including the commit if the step had its own transaction.
+    /// The duration. It includes the commit if the step had a transaction of its own.
     pub elapsed: Duration,
 }
 
@@ -139,7 +139,7 @@ pub enum How {
 }
 
 impl How {
-    /// Returns the word for it in documents: `run`, `faked` or `repaired`.
+    /// Returns the word for the value in documents: `run`, `faked` or `repaired`.
     pub fn as_str(self) -> &'static str {
         match self {
             How::Run => "run",
@@ -149,7 +149,7 @@ impl How {
     }
 }
 
-/// What a run would do.
+/// The plan of a run: the steps that it would execute.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator};
@@ -205,7 +205,8 @@ pub struct PlannedStep {
     pub registers: Vec<String>,
     /// The caches that it unregisters.
     pub unregisters: Vec<String>,
-    /// The first operation that nothing reverts. Such a migration cannot be reverted.
+    /// The first operation that nothing reverts. If there is one, the migration cannot be
+    /// reverted.
     pub irreversible: Option<String>,
     /// The file, if there is one.
     pub file: Option<Place>,
@@ -229,7 +230,7 @@ pub struct PlannedStep {
 pub struct Status {
     /// Every migration of every app, from files and histories, by app and version.
     pub migrations: Vec<MigrationStatus>,
-    /// Caches that the applied migrations leave registered, and that are not registered.
+    /// The caches that should be registered after the applied migrations, and are not.
     pub unregistered: Vec<UnregisteredCache>,
     /// The labels of the disabled apps, whose migrations are not expected.
     pub disabled: Vec<String>,
@@ -242,7 +243,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Returns the expected migrations: those of apps that are not disabled.
+    /// Returns the expected migrations: the migrations of apps that are not disabled.
     pub fn expected(&self) -> impl Iterator<Item = &MigrationStatus> {
         self.migrations.iter().filter(|migration| !self.disabled.contains(&migration.app))
     }
@@ -259,7 +260,7 @@ impl Status {
 pub struct MigrationStatus {
     /// The app's label.
     pub app: String,
-    /// The migration. A missing one has its name from the history.
+    /// The migration. The name of a missing migration comes from the history.
     pub migration: MigrationId,
     /// Its state.
     pub state: State,

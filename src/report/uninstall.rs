@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::MigrationId;
 use crate::plan::Basis;
 
-/// Which app to uninstall, and how.
+/// A request to uninstall an app.
 ///
 /// ```
 /// use bustard::Uninstall;
@@ -22,10 +22,10 @@ use crate::plan::Basis;
 pub struct Uninstall {
     /// The app's label.
     pub app: String,
-    /// Revert no migration, and only unregister the app's caches. Its data stays for a later
-    /// `migrate`, or a later uninstall.
+    /// Whether to keep the app's data: no migration is reverted, and only the app's caches
+    /// are unregistered. The data stays for a later `migrate` or a later uninstall.
     pub keep_data: bool,
-    /// First uninstall the apps that depend on this one.
+    /// Whether to uninstall the apps that depend on this app first.
     pub cascade: bool,
 }
 
@@ -49,7 +49,7 @@ impl Uninstall {
 }
 
 /// The plan of an uninstall, from
-/// [`Migrator::plan_uninstall`](crate::Migrator::plan_uninstall). With
+/// [`Migrator::plan_uninstall`](crate::Migrator::plan_uninstall). If it has
 /// [`obstacles`](UninstallPlan::obstacles), the uninstall would be refused.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -85,7 +85,7 @@ impl UninstallPlan {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed) with all obstacles, as from
+    /// Returns [`ErrorKind::Failed`](crate::ErrorKind::Failed) with all obstacles, as from
     /// [`Migrator::uninstall`](crate::Migrator::uninstall).
     pub fn check(&self) -> Result<()> {
         if self.obstacles.is_empty() {
@@ -109,15 +109,15 @@ pub struct DroppedTable {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ForeignKey {
-    /// The table that it belongs to.
+    /// The table that has the foreign key.
     pub table: String,
-    /// Its columns there.
+    /// The columns of the foreign key.
     pub columns: Vec<String>,
-    /// The dropped table that it refers to.
+    /// The dropped table that the foreign key refers to.
     pub references: String,
 }
 
-/// A migration that depends on one of an uninstalled app.
+/// A migration of another app that depends on a migration of an uninstalled app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Dependant {

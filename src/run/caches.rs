@@ -36,7 +36,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             Step::Apply(node) => (*node, facts.migration(*node).migration.operations.clone()),
             Step::Revert(node) => {
                 reverts = true;
-                // Irreversible migrations have been refused before.
+                // Irreversible migrations have been refused before this check.
                 (*node, facts.migration(*node).migration.revert_operations().unwrap_or_default())
             }
             Step::ReturnApp(app) => {
@@ -66,7 +66,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
         let error = match operation.cache() {
             Some(CacheOperation::Register(register)) => match owners.get(&register.name) {
                 Some(Some(owner)) if register.keeps_owner && !reverts && owner == app => None,
-                // It registers the cache again, perhaps on other tables.
+                // A repeatable migration of the owner registers the cache again, perhaps on
+                // other tables.
                 Some(Some(owner)) if owner == app && facts.migration(*node).is_repeatable() => None,
                 Some(owner) => {
                     let taken = registry::taken(&register.name, owner.as_deref());
@@ -87,7 +88,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
             },
             Some(CacheOperation::Unregister(unregister)) => match owners.remove(&unregister.name) {
                 Some(_) => None,
-                // An earlier run of it may have unregistered the cache.
+                // An earlier run of the repeatable migration may have unregistered the
+                // cache.
                 None if !reverts && facts.migration(*node).is_repeatable() => None,
                 None => {
                     let mut known: Vec<String> = owners.keys().cloned().collect();
@@ -96,8 +98,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                         known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
                     }
                     let unknown = registry::unknown(&unregister.name, &known);
-                    // The cache was unregistered by hand, because the app's migrations
-                    // leave it registered.
+                    // The cache was unregistered by hand, because after the app's
+                    // migrations it would be registered.
                     Some(match reverts {
                         true if unregister.reverts => {
                             let register = Action::RegisterCache { name: unregister.name.clone() };

@@ -34,13 +34,13 @@ pub(crate) fn plan(
     }
 }
 
-/// Returns what the steps of a plan do, for people.
+/// Describes the steps of a plan for users.
 pub(crate) fn steps(facts: &Facts<'_>, dialect: &'static dyn Dialect, planned: &RunPlan) -> Vec<PlannedStep> {
     let steps = planned.batches.iter().flat_map(|batch| &batch.steps);
     steps.filter_map(|step| describe(facts, dialect, step)).collect()
 }
 
-/// Names the first step that is not what was shown; `None` if all of them are.
+/// Names the first step that differs from the shown plan; `None` if no step differs.
 pub(crate) fn difference(shown: &[PlannedStep], now: &[PlannedStep]) -> Option<String> {
     let name = |step: &PlannedStep| format!("{}:{}", step.app, step.migration);
     let changed = shown.iter().zip(now).find(|(one, other)| {
@@ -77,7 +77,7 @@ fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Op
     if !matches!(step, Step::Accept(_)) {
         return Some(described);
     }
-    // The checksum tells a plan that was shown from one of another text.
+    // The checksum distinguishes the shown plan from a plan with another text of the file.
     let checksum = text_checksum(facts.migration(node));
     let operations = vec![format!("accept the file as it is now (checksum {checksum})")];
     let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,7 +122,7 @@ pub(crate) fn step(
 
 fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: Manner) -> Vec<String> {
     let ended = |statement: &Statement| match statement.form {
-        // It may end in a comment, which would hide the semicolon.
+        // An unsplit file may end in a comment, which would hide the semicolon.
         Form::Unsplit => statement.sql.clone(),
         Form::Statement | Form::Generated => format!("{};", statement.sql),
     };

@@ -19,7 +19,7 @@ use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
 use crate::registry;
 use crate::report::StepReport;
 
-/// What to do if the database has changed since the plan was made.
+/// The reaction if the database has changed since the plan was made.
 #[derive(Clone, Copy)]
 pub(crate) enum OnChange<'c> {
     /// Make the plan again from the current state.
@@ -76,8 +76,8 @@ impl Run<'_> {
         self.attempt(session, basis, batches, on_change).map_err(|error| self.failed(session, error))
     }
 
-    /// Whether a batch can be executed again after a rollback: it calls no function, and
-    /// has no text in which only the server finds a COMMIT.
+    /// Returns whether a batch can be executed again after a rollback: it calls no
+    /// function, and has no unsplit text, which may contain a COMMIT.
     fn is_repeatable(&self, batch: &Batch) -> bool {
         let plain = |operation: &Operation| {
             operation.function().is_none()
@@ -89,7 +89,8 @@ impl Run<'_> {
         })
     }
 
-    /// The refusal of a plan that a person was shown; what had committed of it stays.
+    /// Returns the error that refuses a plan that a person was shown. Its committed batches
+    /// stay.
     fn changed(&self, what: &str) -> Error {
         match self.report.steps.len() {
             0 => changed(what),
@@ -178,7 +179,7 @@ impl Run<'_> {
             changed |= self.step(transaction, facts, step)?;
         }
         if changed && self.open.invalidates {
-            // Every transaction that changes what caches depend on ends with this.
+            // Every transaction that changes data behind caches ends with these two calls.
             registry::in_transaction::install_triggers(transaction)?;
             registry::in_transaction::invalidate_all(transaction)?;
         }
@@ -204,7 +205,7 @@ impl Run<'_> {
         }
     }
 
-    /// Adds to the error of a batch what had committed before it.
+    /// Adds the migrations that had committed before to the error of a batch.
     fn failed(&mut self, session: &mut dyn Session, error: Error) -> Error {
         let name = |step: &StepReport| format!("{}:{}", step.app, step.migration);
         if self.report.changed() && error.kind() != ErrorKind::Connection {
@@ -212,7 +213,8 @@ impl Run<'_> {
         }
         let file = self.sources.file_of(error.app(), error.migration()).cloned();
         let error = match error.kind() {
-            // The server found it at the commit, and does not say which migration caused it.
+            // The server reported the error at the commit, and did not say which migration
+            // caused it.
             ErrorKind::Database if error.migration().is_none() && self.open.steps.len() > 1 => {
                 let names: Vec<String> = self.open.steps.iter().map(name).collect();
                 let message = format!("{} (one of {})", error.message(), names.join(", "));
@@ -223,7 +225,7 @@ impl Run<'_> {
             }
             _ => error,
         };
-        // Bustard's own functions come with its tables; they are not reported.
+        // Bustard's own functions are not listed, because they belong to its tables.
         let told = |step: &&StepReport| step.app != BUSTARD || !step.migration.is_repeatable();
         error.with_default_place(file).after(self.report.steps.iter().filter(told).map(name).collect())
     }
@@ -271,8 +273,8 @@ pub(crate) fn changed(what: &str) -> Error {
         .help("review the new plan, and run the command again")
 }
 
-/// Reads the state of apps under the lock. It was read together with the histories, unless
-/// Bustard's own tables were created after the plan.
+/// Returns the state of apps under the lock. It was read together with the histories,
+/// unless Bustard's own tables were created after the plan was made.
 fn installed(run: &Run<'_>, transaction: &mut dyn Transaction, opened: &Opened) -> Result<Installed> {
     let unknown = Installed::default();
     let rows = match &opened.rows {

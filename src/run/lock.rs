@@ -24,9 +24,9 @@ pub(super) enum Level {
 /// The lock of a run.
 pub(super) struct Lock<'l> {
     pub level: Level,
-    /// How long to wait for it, each time.
+    /// How long each transaction waits for the lock.
     pub wait: Duration,
-    /// Called each time another session holds the lock.
+    /// The function to call each time another session holds the lock.
     pub on_wait: &'l dyn Fn(),
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Run<'r> {
     report: Report,
     /// The effects of the open transaction.
     open: Open,
-    /// Apps with an existing history table that refinery has verified.
+    /// The apps whose history table exists and was verified by refinery.
     verified: HashSet<usize>,
     /// Whether Bustard's own tables exist.
     has_registry: bool,
@@ -67,11 +67,11 @@ struct Open {
     steps: Vec<StepReport>,
     apps: Vec<AppChange>,
     changes: Vec<Change>,
-    /// Apps whose records it has written.
+    /// The apps whose records the transaction has written.
     written: HashSet<usize>,
     granted: bool,
     restored: Vec<registry::MissingTrigger>,
-    /// Whether it has changed what caches depend on.
+    /// Whether the transaction has changed data behind caches.
     invalidates: bool,
 }
 
@@ -105,7 +105,7 @@ impl<'r> Run<'r> {
         self.report.missing_triggers = missing;
     }
 
-    /// Whether a batch has committed.
+    /// Returns whether a batch has committed.
     pub(crate) fn has_committed(&self) -> bool {
         self.report.changed()
     }

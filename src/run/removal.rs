@@ -1,9 +1,9 @@
 //! What an uninstall removes, and why it may be refused. Pure.
 //!
 //! In: the records of apps, their histories, and the code of loaded apps. Out: the apps
-//! with the operations that revert each applied migration. These come from the code if it
-//! is the applied one, and from the record otherwise. Thus an app can be uninstalled
-//! after its files were lost or changed.
+//! with the operations that revert each applied migration. They come from the code if that
+//! was applied, otherwise from the record. So lost or changed files do not prevent an
+//! uninstall.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -35,7 +35,7 @@ pub(crate) struct Known {
 
 /// What an uninstall reverts, and its obstacles.
 pub(crate) struct Removal {
-    /// Bustard's own app, the uninstalled one, and those that depend on it.
+    /// Bustard's own app, the uninstalled app, and the apps that depend on it.
     pub sources: Sources,
     /// The uninstalled apps, in the order in which their last migration is reverted.
     pub leaving: Vec<String>,
@@ -80,8 +80,8 @@ fn closure<'r>(
 }
 
 impl Removal {
-    /// Computes the removal. `tables` and `histories` are those of Bustard's own app, which
-    /// comes first in `code`, and then of the concerned apps in order.
+    /// Computes the removal. `tables` and `histories` belong to Bustard's own app, which
+    /// comes first in `code`, and then to the concerned apps in order.
     pub(crate) fn new(
         dialect: &'static dyn Dialect,
         what: &Uninstall,
@@ -189,7 +189,7 @@ impl Removal {
         self.obstacles.extend(stuck.cloned());
     }
 
-    /// Returns applied migrations of remaining apps that reverted ones name in `required by`.
+    /// Returns migrations that stay, and that a reverted one names in `required by`.
     pub(crate) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
         let goes = |(a, m): &Node| {
             let app = &self.sources.apps[*a];
@@ -203,9 +203,9 @@ impl Removal {
         })
     }
 
-    /// Removes cache operations that would have no effect, take a cache from another app, or
-    /// return one to an app that is gone. This happens if the registry was changed by hand,
-    /// or an app was uninstalled since.
+    /// Removes cache operations that have no effect, take a cache from another app, or
+    /// return a cache to an app that is not installed. They occur if the registry was
+    /// changed by hand, or an app was uninstalled since.
     fn settle(&mut self, known: &Known) {
         let mut owners = known.owners.clone();
         let leaving = &self.leaving;
@@ -287,7 +287,7 @@ fn dependants<'r>(
 ) -> Vec<Dependant> {
     let name = |app: &str, version: i64| match applied.get(&(app, version)) {
         Some(row) => format!("{app}:V{version}__{}", row.name),
-        // A repeatable migration of the app.
+        // Version 0 stands for a repeatable migration of the app.
         None if version == 0 => app.to_owned(),
         None => format!("{app}:V{version}"),
     };
@@ -332,7 +332,7 @@ fn repeatable_dependants(
     found
 }
 
-/// Returns an applied migration with the operations that revert it, or why none do.
+/// Returns an applied migration with its reverting operations, or a diagnostic.
 fn reverting(
     dialect: &'static dyn Dialect,
     app: &str,
@@ -378,7 +378,7 @@ fn reverting(
     (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, stuck)
 }
 
-/// The repeatable migrations that drop something, by app; with a diagnostic if unusable.
+/// Repeatable migrations that drop something, by app; with a diagnostic if unusable.
 type Dropped = HashMap<String, Vec<(LoadedMigration, Option<Diagnostic>)>>;
 
 fn all_dropping(
@@ -412,8 +412,8 @@ fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: im
     }
 }
 
-/// Returns an installed repeatable migration with the operations that drop its objects:
-/// its `down`, from the code if that is the installed one, and otherwise from the record.
+/// Returns an installed repeatable migration with the operations that drop its objects: its
+/// `down`, from the code if the code is what was installed, and otherwise from the record.
 fn dropping(
     dialect: &'static dyn Dialect,
     recorded: &RecordedRevert,

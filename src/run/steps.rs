@@ -205,7 +205,8 @@ impl Run<'_> {
             Operation::UnregisterCache(unregister) => {
                 registry::in_transaction::unregister(transaction, unregister, manner)?;
             }
-            // A faked run requires Bustard's own tables too.
+            // A faked run skips these operations, except for Bustard's own tables, which it
+            // needs.
             Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_)
                 if self.options.fake && app != BUSTARD => {}
             Operation::Sql(sql) => {
@@ -218,7 +219,8 @@ impl Run<'_> {
                     Error::new(ErrorKind::Source, "sea-query cannot write a schema statement for this engine")
                         .with_code(Code::UnsupportedSchemaStatement)
                 })?;
-                // No line of a file contains it, so its own text is shown.
+                // No file contains the generated SQL, so the error shows the SQL instead of
+                // a line.
                 let place =
                     Place::at(format!("{app} {migration} (built in code)"), 1, 1).with_line(sql.as_str());
                 transaction.execute(Statement { sql, place: Some(place), form: Form::Statement })?;

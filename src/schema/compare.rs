@@ -31,7 +31,7 @@ pub(crate) fn difference(first: &[String], second: &[String]) -> String {
                 j += 1;
                 ('+', other)
             }
-            // Unreachable: the loop ends when both have ended.
+            // This arm is unreachable, because the loop ends when both lists have ended.
             (_, None) => break,
         };
         text += &format!("\n  {sign} {line}");

@@ -1,4 +1,4 @@
-//! Migrations that are built in code, and those that refinery has loaded.
+//! Migrations that are built in code, and migrations that refinery has loaded.
 //!
 //! In: the migrations of the application. Out: the same as from files: split SQL, a text for
 //! the checksum, and places that name the migration.
@@ -35,8 +35,8 @@ pub(super) fn built(
     }
 }
 
-/// Completes a migration that has its name: splits its SQL, and adds places and checks to
-/// everything. `file` is its name in messages.
+/// Completes a migration whose name is known: splits its SQL, adds places, and checks it.
+/// `file` is its name in messages.
 pub(super) fn complete(
     id: MigrationId,
     mut migration: Migration,
@@ -171,9 +171,9 @@ pub(super) fn refinery(
         found.errors.push(error.at(Place::file(file)).help(help));
         return None;
     };
-    // The type of the prefix has no public name.
+    // The prefix is compared as text, because its type has no public name.
     let prefix = if theirs.prefix().to_string() == "U" { Prefix::U } else { Prefix::V };
-    // It has 32 bits without the feature `int8-versions`.
+    // The version has 32 bits without the feature `int8-versions`.
     #[allow(clippy::useless_conversion, reason = "it is one with the feature only")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };

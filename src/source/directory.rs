@@ -4,8 +4,8 @@
 //! of their paths, and diagnostics about their names.
 //!
 //! Hidden files and directories, `mod.rs`, and files with other extensions than `.sql` and
-//! `.rs` are ignored. A symbolic link to a file is followed. A link to a directory is not,
-//! as in refinery, but causes a warning. The directory itself may be a link.
+//! `.rs` are ignored. A symbolic link to a file is followed. A link to a directory is not
+//! followed, as in refinery, and causes a warning. The directory itself may be a link.
 
 use std::fs;
 use std::io;

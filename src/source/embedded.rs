@@ -1,7 +1,7 @@
 //! Files that a build script has embedded in the binary.
 //!
-//! In: their paths, and their texts or functions. Out: the same as from a directory. Messages
-//! show the app's label instead of the directory.
+//! In: the paths of the files, with their texts or functions. Out: the same migrations as
+//! from a directory. Messages show the app's label instead of the directory.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

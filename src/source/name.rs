@@ -8,7 +8,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileName {
     pub kind: Kind,
-    /// 0 for a repeatable migration.
+    /// The version; 0 for a repeatable migration.
     pub version: i64,
     pub name: String,
     /// The engine of a variant, as it is spelled in the name.
@@ -129,7 +129,7 @@ fn split(stem: &str) -> Result<(Kind, i64, &str), Wrong> {
         };
     }
     match number.split_once('.') {
-        // Refinery's pattern matches this, but refinery then fails.
+        // Refinery's pattern matches such a version, but refinery then cannot parse it.
         Some((whole, part)) if digits(whole) && digits(part) => Err(Wrong::Fraction),
         None if digits(number) => {
             number.parse().map(|version| (kind, version, name)).map_err(|_| Wrong::TooLarge)
@@ -139,7 +139,8 @@ fn split(stem: &str) -> Result<(Kind, i64, &str), Wrong> {
 }
 
 /// Returns whether refinery's `\w` matches. It also matches the marks of combined letters
-/// (`é` as macOS stores it). `std` has no function for these, hence the second half.
+/// (`é` as macOS stores it). `std` has no function for these marks, so the second half of
+/// the condition lists them.
 fn is_word(c: char) -> bool {
     c == '_'
         || c.is_alphanumeric()

@@ -21,11 +21,11 @@ pub(super) struct Parsed {
 /// The treatment of directives in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Directives {
-    /// They are obeyed.
+    /// Directives take effect.
     Obeyed,
-    /// They are refused, because the text is part of a migration built in code.
+    /// Directives are refused, because the text is part of a migration built in code.
     Misplaced,
-    /// They are obeyed, and they revert something, because the text is from a record.
+    /// Directives take effect and revert something, because the text is from a record.
     Reverting,
 }
 
@@ -85,7 +85,8 @@ impl<'a> Reader<'a> {
             match piece {
                 Piece::Statement(unit) => {
                     self.statement(&unit);
-                    // The rest consists of rows, or of strings that would be misread.
+                    // The rest of the text consists of rows, or of strings that would be
+                    // misread.
                     if self.backslashes.is_some() || self.foreign && unit.is(0, "COPY") {
                         break;
                     }
@@ -279,7 +280,8 @@ impl<'a> Reader<'a> {
             return;
         }
         let place = self.text.place(start);
-        // A comment at the end must not swallow what Bustard sends after it.
+        // The line break ends a comment at the end of the text. Without it, the SQL that
+        // Bustard sends next would be part of the comment.
         let sql = format!("{}\n", rest.trim_end());
         let statement = Statement { sql, place: Some(place.clone()), form: Form::Unsplit };
         self.push(Operation::Sql(Sql::split(rest, vec![statement])));

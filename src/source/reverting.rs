@@ -1,7 +1,8 @@
-//! What reverts a migration, as text in its record, which outlives its file.
+//! The text that reverts a migration. It is kept in the record of the migration, which
+//! outlives the file.
 //!
-//! In: operations. Out: the text of a migration file with the same effect, or why no text
-//! has it. This module also reads the text again.
+//! In: operations. Out: the text of a migration file with the same effect, or the reason
+//! why no text has this effect. This module also reads the text again.
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@ use crate::sql::{Dialect, Text};
 
 /// The files of a directory, and their diagnostics.
 pub(crate) struct Survey {
-    /// In the order of their paths.
+    /// The migration files, in the order of their paths.
     pub files: Vec<Surveyed>,
     pub errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,

@@ -1,8 +1,8 @@
 //! The files of an app for one engine.
 //!
-//! In: all its files. Out: at most one for each version, and for each name of a repeatable
-//! migration: the variant for the engine, or else the file for every engine. A version
-//! with variants for other engines only does not exist on this engine.
+//! In: all files of the app. Out: at most one file for each version, and for each name of a
+//! repeatable migration. It is the variant for the engine, or else the file for every
+//! engine. A version with variants for other engines only does not exist on this engine.
 
 use std::collections::BTreeMap;
 

@@ -20,7 +20,8 @@ pub(crate) enum Directive {
         app: String,
         which: Which,
     },
-    /// `again`: with the owner and tables from before the cache was unregistered.
+    /// With `again`, the cache gets the owner and the tables that it had before it was
+    /// unregistered.
     Register {
         cache: String,
         tables: Vec<TableName>,

@@ -10,12 +10,13 @@ use sea_query::SimpleExpr;
 /// An engine's SQL on the records.
 pub trait RecordsSql: fmt::Debug + Sync {
     /// Returns a row of eight columns for each app, the first of which is `app`, and a row
-    /// `guest` if the current role may not change them.
+    /// `guest` if the current role may not change the records.
     fn apps(&self) -> &'static str;
 
-    /// Returns a row of eight columns for each installation of a repeatable migration.
-    /// Bustard's own are compared with the catalogue. On an engine with roles, a row
-    /// `owner` or `read only` says which rights the current role lacks.
+    /// Returns a row of eight columns for each installation of a repeatable migration. The
+    /// installations of Bustard's own functions and views are compared with the catalogue.
+    /// On an engine with roles, a row `owner` or `read only` says which rights the current
+    /// role lacks.
     fn repeatables(&self) -> String;
 
     /// Returns the definition that the catalogue has for one of Bustard's own functions or
@@ -33,6 +34,6 @@ pub trait RecordsSql: fmt::Debug + Sync {
 
     /// Makes the owner of the registry's tables the owner of all objects in its schema.
     /// Otherwise a function that another role has created would run with that role's
-    /// rights. `None` on an engine without roles.
+    /// rights. Returns `None` on an engine without roles.
     fn settle_owner(&self) -> Option<&'static str>;
 }

@@ -127,7 +127,7 @@ fn for_a_shell(kind: TokenKind, unit: &Unit<'_>, syntax: &Syntax) -> bool {
 #[derive(Debug, Default)]
 struct Nesting {
     parentheses: usize,
-    /// `BEGIN ATOMIC`, and each `CASE` inside.
+    /// The number of open blocks: `BEGIN ATOMIC`, and each `CASE` inside it.
     blocks: usize,
 }
 
@@ -150,7 +150,7 @@ impl Nesting {
                 self.blocks = 1;
             }
         } else if unit.kind(before) == Some(TokenKind::Period) || unit.is(before, "AS") {
-            // A column's name or label.
+            // The word is the name or the label of a column.
         } else if unit.is(last, "CASE") {
             self.blocks += 1;
         } else if unit.is(last, "END") {

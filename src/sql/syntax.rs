@@ -9,30 +9,30 @@ pub struct Syntax {
     /// The tokenizer's dialect.
     #[cfg(feature = "_sql")]
     pub tokenizer: fn() -> &'static dyn sqlparser::dialect::Dialect,
-    /// `E'…'`, `U&'…'` and `$tag$…$tag$` are strings.
+    /// Whether `E'…'`, `U&'…'` and `$tag$…$tag$` are strings.
     pub escaped_strings: bool,
-    /// `` `a` `` and `[a]` are names.
+    /// Whether `` `a` `` and `[a]` are names.
     pub foreign_quotes: bool,
-    /// Block comments nest, and one without an end is an error.
+    /// Whether block comments nest. If they do, a block comment without an end is an error.
     pub nested_comments: bool,
     /// The semicolons that do not end a statement.
     pub semicolons: Semicolons,
     /// The start of a command of the engine's shell.
     pub shell: Shell,
-    /// `A` and `a` are the same name even in quotes.
+    /// Whether `A` and `a` are the same name even in quotes.
     pub folds_quoted_names: bool,
     /// The schema of an unqualified name.
     pub default_schema: Option<&'static str>,
-    /// `SET standard_conforming_strings` changes what a backslash means.
+    /// Whether `SET standard_conforming_strings` changes the meaning of a backslash.
     pub backslash_setting: bool,
 }
 
-/// Which semicolons do not end a statement.
+/// The rule for semicolons that do not end a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Semicolons {
-    /// Those in parentheses and in `BEGIN ATOMIC … END`, by the rules of psql.
+    /// Semicolons in parentheses and in `BEGIN ATOMIC … END` do not, as in psql.
     ParenthesesAndBlocks,
-    /// Those in the body of a trigger, by the rules of `sqlite3_complete`.
+    /// Semicolons in the body of a trigger do not, as in `sqlite3_complete`.
     Triggers,
 }
 

@@ -92,7 +92,8 @@ impl StoreAddress {
                 use socket2::{Domain, SockAddr, Socket, Type};
 
                 let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-                // This bounds `connect` too, which waits while the server's backlog is full.
+                // The time-out also limits `connect`, which waits while the server's
+                // backlog is full.
                 socket.set_write_timeout(Some(remaining(deadline)?))?;
                 socket.connect(&SockAddr::unix(path)?)?;
                 Ok(Stream::Unix(socket.into()))

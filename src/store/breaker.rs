@@ -1,5 +1,5 @@
-//! A circuit breaker, so that a server that is down does not cost every caller a
-//! time-out. After a failure no call is made during a pause. Then one caller tries again
+//! A circuit breaker, so that not every caller waits for the time-out of a server that is
+//! down. After a failure, no call is made during a pause. Then one caller tries again,
 //! while all others still get an error. The pause grows with every failed trial.
 //!
 //! In: the outcome of each call, and the time. Out: whether to call the server, and the
@@ -43,7 +43,7 @@ pub(super) struct Pass<'a> {
 }
 
 impl Breaker {
-    /// Returns a pass, unless the server is down and this caller is not the one to try.
+    /// Returns a pass; `None` if the server is down and this caller may not try it.
     pub(super) fn pass(&self, now: Instant) -> Option<Pass<'_>> {
         let mut state = self.state();
         let trial = match *state {
@@ -96,8 +96,8 @@ impl Breaker {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        // A trial is dropped only by a panic. Without this, no other caller could ever
-        // try again.
+        // A trial is dropped without an outcome only by a panic. Unless it counts as a
+        // failure, no other caller could ever try again.
         if self.trial {
             self.breaker.fail(true, Instant::now());
         }

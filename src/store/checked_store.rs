@@ -1,5 +1,5 @@
-//! A store behind checks: it never fails, and it returns a value only under the key
-//! that the value was stored under.
+//! A store with checks in front of it. It never fails, and it returns a value only for the
+//! key that the value was stored under.
 //!
 //! In: keys and values. Out: entries in the store, and the values of valid entries.
 
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_value_is_found_under_its_version_only() {
         assert!(tells_apart(key));
-        // Seeded faults, which the check must find.
+        // The check must find these seeded faults.
         assert!(!tells_apart(|_, name| key(1, name)), "keys without the version");
         assert!(!tells_apart(|n, _| key(n, b"a")), "keys without the name");
     }
@@ -120,7 +120,8 @@ mod tests {
     fn an_entry_under_another_key_is_a_miss() {
         let (checked, store) = checked_store();
         checked.set(&key(1, b"a"), b"value");
-        // As after a hash collision, or a wrong answer of the server.
+        // The entry gets another key, as after a hash collision or a wrong answer of the
+        // server.
         let entry = store.0.lock().unwrap().as_mut().unwrap().drain().next().unwrap().1;
         store.set(&key(2, b"a").stored("p:"), &entry).unwrap();
         assert_eq!(checked.get(&key(2, b"a")), None);

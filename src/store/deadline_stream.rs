@@ -90,7 +90,8 @@ impl Write for DeadlineStream {
     }
 }
 
-/// Returns the time until the deadline. It is never zero, which sockets read as "no limit".
+/// Returns the time until the deadline. The time is never zero, because a socket interprets
+/// zero as "no limit".
 pub(super) fn remaining(deadline: Instant) -> io::Result<Duration> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(late()),
@@ -100,7 +101,8 @@ pub(super) fn remaining(deadline: Instant) -> io::Result<Duration> {
 
 /// Returns the error for an unexpected server message.
 pub(super) fn server_message(message: &str) -> io::Error {
-    // No control characters, which a terminal would interpret, and a bounded length.
+    // Control characters are replaced, because a terminal would interpret them, and the
+    // length is bounded.
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let text: String = message.trim_end().chars().take(80).map(shown).collect();
     io::Error::new(io::ErrorKind::InvalidData, format!("unexpected server message `{text}`"))

@@ -28,7 +28,7 @@ pub(crate) struct EntryKey<'a> {
 }
 
 impl<'a> EntryKey<'a> {
-    /// Accepts any parts, including empty ones.
+    /// Creates a key. Any part may have any value, including an empty one.
     pub(crate) fn new(app: &'a str, cache: &'a str, format: u32, identity: Identity, key: &'a [u8]) -> Self {
         EntryKey { app, cache, format, identity, key }
     }
@@ -47,9 +47,9 @@ impl<'a> EntryKey<'a> {
         full
     }
 
-    /// Returns the key for the store: the prefix and `app:cache:format:n.nonce:key`. A
-    /// part that is not plain ASCII is replaced by `#` and its hash. If the result is
-    /// still too long, all of it is replaced so.
+    /// Returns the key for the store: the prefix and `app:cache:format:n.nonce:key`. A part
+    /// that is not plain ASCII is replaced by `#` and its hash. If the result is still too
+    /// long, the whole key is replaced by `#` and its hash.
     pub(super) fn stored(&self, prefix: &str) -> String {
         let Identity { n, nonce } = self.identity;
         let mut stored = String::from(prefix);

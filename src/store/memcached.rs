@@ -18,19 +18,20 @@ use super::{Store, key};
 use crate::error::Result;
 
 const PORT: u16 = 11211;
-/// Lines are short: `VALUE key flags length`, or an error.
+/// The longest line. Lines are short: `VALUE key flags length`, or an error.
 const LONGEST_LINE: u64 = 1024;
 
 /// Values on one or several Memcached servers.
 pub(super) struct MemcachedStore {
     /// The servers, each with the hash of its address.
     servers: Vec<(u64, StoreServer<BufReader<DeadlineStream>>)>,
-    /// In seconds, at most 30 days: Memcached reads a larger number as a date.
+    /// The time to live in seconds. It is at most 30 days, because Memcached reads a larger
+    /// number as a date.
     ttl: u64,
 }
 
 impl MemcachedStore {
-    /// Does not connect yet.
+    /// Creates the store. Does not connect yet.
     pub(super) fn new<'a>(
         locations: impl IntoIterator<Item = &'a str>,
         timeout: Duration,
@@ -135,7 +136,8 @@ fn set(connection: &mut BufReader<DeadlineStream>, request: &[u8]) -> io::Result
 }
 
 fn send(connection: &mut BufReader<DeadlineStream>, request: &[u8]) -> io::Result<()> {
-    // Bytes without a request: the next answers could belong to other requests.
+    // If the server has sent bytes without a request, the next answers could belong to
+    // other requests.
     if !connection.buffer().is_empty() {
         return Err(server_message(&String::from_utf8_lossy(connection.buffer())));
     }

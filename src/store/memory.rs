@@ -19,7 +19,8 @@ pub(super) struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Holds at most `max_bytes`, keys and bookkeeping included, each for `ttl`.
+    /// Creates a store that holds at most `max_bytes`, including keys and bookkeeping. Each
+    /// entry is kept for `ttl`.
     pub(super) fn new(max_bytes: u64, ttl: Duration) -> Self {
         let entries = Cache::builder()
             .max_capacity(max_bytes)
@@ -68,7 +69,7 @@ mod tests {
         store.entries.run_pending_tasks();
         let bytes = store.entries.weighted_size();
         assert!((500_000..=1 << 20).contains(&bytes), "{bytes}");
-        // Larger than the capacity of the store.
+        // The value is larger than the capacity of the store.
         store.set("large", &vec![7; 2 << 20]).unwrap();
         store.entries.run_pending_tasks();
         assert_eq!(store.get("large").unwrap(), None);

@@ -61,7 +61,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As for [`get`](Store::get).
+    /// Returns the errors of [`get`](Store::get).
     fn set(&self, key: &str, value: &[u8]) -> Result<()>;
 
     /// Returns whether both calls return without waiting for the network, so that an

@@ -1,6 +1,6 @@
 //! The store Redis, which also works with Valkey. The crate `redis` parses locations and
-//! answers and writes commands. The connection is our own, because the crate's has a
-//! time limit for each read of the socket but none for a whole call.
+//! answers and writes commands. The connection is our own, because the crate's connection
+//! has a time limit for each read of the socket but none for a whole call.
 //!
 //! In: keys and values. Out: requests to the server.
 
@@ -33,7 +33,7 @@ struct RedisConnection {
 }
 
 impl RedisStore {
-    /// Does not connect yet.
+    /// Creates the store. Does not connect yet.
     pub(super) fn new(location: &str, timeout: Duration, ttl: Duration) -> Result<Self> {
         if !is_url(location) {
             let server = StoreServer::new("Redis", StoreAddress::parse(location, PORT)?, timeout);
@@ -63,7 +63,8 @@ impl RedisStore {
             for command in &self.greeting {
                 match session.ask(command)? {
                     Value::Okay => {}
-                    // Only the code: the message may quote the command with the password.
+                    // The error contains only the code, because the message may quote the
+                    // command with the password.
                     Value::ServerError(error) => return Err(server_message(error.code())),
                     _ => return Err(not_redis()),
                 }
@@ -96,7 +97,7 @@ fn greeting(info: &ConnectionInfo) -> Vec<Vec<u8>> {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the greeting, which contains the password.
+        // The greeting is left out, because it contains the password.
         let server = self.server.address().to_string();
         f.debug_struct("RedisStore").field("server", &server).field("ttl", &self.ttl).finish_non_exhaustive()
     }

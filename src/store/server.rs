@@ -80,7 +80,8 @@ impl<C: ServerConnection> StoreServer<C> {
                     self.idle.put(connection);
                     return Ok(value);
                 }
-                // A server that was restarted has closed all connections.
+                // A restarted server has closed all connections, so all idle ones are
+                // discarded.
                 Err(error) if was_closed(&error) => self.idle.clear(),
                 Err(error) => return Err(error),
             }

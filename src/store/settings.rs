@@ -92,7 +92,7 @@ impl Locations {
     }
 }
 
-/// Omits everything that may be a password, even if that omits more.
+/// Omits everything that may be a password, and possibly more.
 impl fmt::Debug for Locations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |location: &String| {
@@ -186,7 +186,7 @@ impl StoreSettings {
         })
     }
 
-    /// Opens the store. Connections are made at the first call, so a server that is down
+    /// Opens the store. Connections are opened at the first call, so a server that is down
     /// is no error here.
     ///
     /// # Errors

@@ -182,8 +182,8 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// As for [`assert_round_trip`](Self::assert_round_trip), and if the app has no
-    /// migrations, because nothing would be asserted.
+    /// Panics in the cases of [`assert_round_trip`](Self::assert_round_trip), and if the
+    /// app has no migrations, because nothing would be asserted.
     #[track_caller]
     pub fn assert_round_trips(&mut self, app: &str) {
         let steps = TestDatabase::new(self.apps.clone()).pending();

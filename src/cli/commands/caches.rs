@@ -187,7 +187,7 @@ fn change(
     Ok(Exit::Done)
 }
 
-/// Refuses a cache that belongs to an app, because a migration of the app should
+/// Returns an error if the cache belongs to an app, because a migration of that app should
 /// unregister it.
 fn check_owner(database: &mut Database, name: &str) -> Result<(), Failure> {
     let caches = registry::list(database)?;
@@ -219,7 +219,8 @@ struct InvalidatedAll {
 fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     registry::invalidate_all(&mut chosen.database)?;
     notify(&mut chosen.database);
-    // Only for the message, as in the report of a run, so a failure is ignored.
+    // The caches are counted only for the output, as in the report of a run, so a failure
+    // is ignored.
     let caches = registry::list(&mut chosen.database).ok().map(|caches| caches.len());
     context.output.answer(
         &document(chosen, InvalidatedAll { caches_invalidated: caches }),

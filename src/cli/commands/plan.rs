@@ -118,7 +118,7 @@ fn has_steps(plan: &Plan, change: &AppChange) -> bool {
     plan.steps.iter().any(|step| step.app == change.app)
 }
 
-/// Describes the changes that are not steps.
+/// Describes the changes of a plan that are not steps, such as restored triggers.
 fn other_changes(plan: &Plan) -> Vec<String> {
     let returning = (plan.apps.iter())
         .filter(|change| !has_steps(plan, change))

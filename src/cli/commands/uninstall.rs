@@ -60,7 +60,8 @@ fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Res
             Failure::usage("nothing was changed: an uninstall must be confirmed, and this run cannot ask");
         return Err(usage.help("review the plan, then run again with --yes").into());
     }
-    // Not just y, which is typed before the plan is read.
+    // The answer is the label and not `y`, because a user may type `y` before reading the
+    // plan.
     match confirm::ask(&format!("Type the app's label, {}, to uninstall it: ", options.app)) {
         Answer::Line(line) if line == options.app => Ok(None),
         Answer::Line(_) => {
@@ -71,7 +72,7 @@ fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Res
     }
 }
 
-/// Prints the refusal. In JSON, the plan and the error are one document.
+/// Prints why the uninstall is refused. In JSON, the plan and the error are one document.
 fn refuse(
     context: &Context<'_>,
     chosen: &Chosen,

@@ -18,7 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub fn run(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     let (sender, changes) = channel();
-    // Held until the end, because dropping it stops the refresher.
+    // The `CacheBuster` is kept until the end, because dropping it stops the refresher.
     let _buster = CacheBuster::on(&chosen.database)
         .on_change(move |change| {
             // Fails only while the command ends, when the receiver is dropped.

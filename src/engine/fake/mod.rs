@@ -1,8 +1,8 @@
-//! A third engine, in memory, for tests. No other file knows it, which shows that the
-//! planner and the executor need only the ports.
+//! A third engine, in memory, for tests. Only the tests use it. It shows that the planner
+//! and the executor need only the ports.
 //!
-//! It has its own SQL, histories and a lock, and counts invalidations. It keeps a list
-//! of the migrations' statements; the statement `FAIL` fails.
+//! The engine has its own SQL, histories and a lock, and counts invalidations. It keeps a
+//! list of the migrations' statements. The statement `FAIL` fails.
 
 mod dialect;
 
@@ -36,9 +36,9 @@ pub(crate) struct Contents {
 #[derive(Debug, Default)]
 struct World {
     contents: Contents,
-    /// The number of coming attempts that find the lock held.
+    /// The number of the next attempts that find the lock held.
     held: usize,
-    /// The number of coming attempts that find a history table moved.
+    /// The number of the next attempts that find a history table moved.
     moved: usize,
     attempts: usize,
 }

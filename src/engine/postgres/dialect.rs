@@ -31,12 +31,12 @@ static SYNTAX: Syntax = Syntax {
     backslash_setting: true,
 };
 
-/// The schema of Bustard's own objects. It is fixed, so that apps in different schemas
-/// of one database share it.
+/// The schema of Bustard's own objects. Its name is fixed, so that apps in different
+/// schemas of one database share these objects.
 const SCHEMA: &str = "bustard";
 
-/// Runs the deferred checks, as a commit would. While they are pending, the next
-/// migration could not alter or drop its table.
+/// Runs the deferred checks, as a commit would. While a check of a table is pending, the
+/// next migration could not alter or drop the table.
 const CHECK_DEFERRED: &str = "DO $$ DECLARE deferred pg_catalog.text := \
     (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ',') FROM \
         (SELECT connamespace, conname FROM pg_catalog.pg_constraint GROUP BY connamespace, conname \

@@ -51,8 +51,8 @@ impl Inspector for PostgresInspector {
     }
 }
 
-/// Selects ordinary and partitioned tables. The rows of partitions count with the
-/// latter.
+/// The condition for ordinary and partitioned tables. The rows of partitions count as rows
+/// of their partitioned table.
 const IS_TABLE: &str =
     "c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r','p']::pg_catalog.\"char\"[]) AND NOT c.relispartition";
 
@@ -68,8 +68,8 @@ fn named(names: &[TableName]) -> String {
     )
 }
 
-/// Selects a row for each column of each key. Skips keys of partitions, which repeat
-/// those of their partitioned table.
+/// Selects a row for each column of each key. Skips keys of partitions, which repeat the
+/// keys of their partitioned table.
 fn references(oids: &str) -> String {
     format!(
         "SELECT k.oid, n.nspname, c.relname, a.attname, tn.nspname, t.relname FROM pg_catalog.pg_constraint k \

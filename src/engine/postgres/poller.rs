@@ -1,9 +1,9 @@
-//! Polls the versions of all caches on a PostgreSQL server through an [`Observer`]:
-//! cheaply while nothing has changed, and with the age of the result.
+//! Polls the versions of caches on a PostgreSQL server through an [`Observer`]. A poll is
+//! cheap while nothing has changed. Its result includes the age of the state that was read.
 //!
-//! Notifications only shorten the wait for the next look; correctness never depends on
-//! them. The poller detects what prevents them, such as a hot standby or a pooler that
-//! changes connections, so that other sessions come to no harm.
+//! Notifications only shorten the wait for the next poll. Correctness never depends on
+//! them. The poller detects a hot standby, which sends no notifications, and a pooler that
+//! changes connections, where a LISTEN would affect other sessions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::engine::{READING, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::RegistrySql;
 
-/// How far the clock of a primary may be ahead of its standby's, in microseconds.
+/// How far the clock of a primary may be ahead of the clock of its standby, in
+/// microseconds.
 const CLOCKS_DIFFER: i64 = 1_000_000;
 
 /// The number of unfolded events above which a fold is worthwhile.
@@ -26,8 +27,9 @@ const WORTH_FOLDING: u64 = 1000;
 /// The number of unfolded events above which a poller that may not fold logs a warning.
 const TOO_MANY: u64 = 10_000;
 
-/// How long this poller does not fold after a fold that missed its deadline.
-/// Reconnecting after every look would cost more than many events do.
+/// How long this poller does not fold after a fold that missed its deadline. Such a fold
+/// ends the connection, and a reconnection after every poll would cost more than unfolded
+/// events.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
 
 /// Reads versions on a server.
@@ -37,23 +39,24 @@ pub(crate) struct PostgresPoller {
     interest: Interest<[String; 2]>,
     server: Server,
     may_fold: bool,
-    /// The earliest time of the next fold. Set after a fold that cost the connection.
+    /// The earliest time of the next fold. It is set after a fold that ended the
+    /// connection.
     fold_from: Option<Instant>,
     /// Messages that have been logged. Each is logged once.
     said: BTreeSet<&'static str>,
 }
 
-/// What is known of a PostgreSQL server, from the last look or before it.
+/// The known properties of a PostgreSQL server, from the last poll or an earlier one.
 #[derive(Default)]
 struct Server {
     /// The process that serves the connection.
     served_by: Option<i32>,
-    /// The serving process has changed, so there is a pooler.
+    /// Whether the serving process has changed, which means that there is a pooler.
     pooled: bool,
-    /// The server is a hot standby.
+    /// Whether the server is a hot standby.
     standby: bool,
-    /// The process of a hot standby that receives WAL; the outer `None` before the first
-    /// look.
+    /// The process of a hot standby that receives WAL. The outer option is `None` before
+    /// the first poll.
     receiver: Option<Option<String>>,
     unfolded: u64,
 }
@@ -84,7 +87,7 @@ impl PostgresPoller {
             }
             Err(error) if matches!(error.kind(), ErrorKind::Connection | ErrorKind::Cancelled) => Err(error),
             Err(error) => {
-                // LISTEN cannot run during recovery.
+                // On a hot standby, LISTEN fails with this code.
                 self.server.standby = error.sqlstate() == Some("25006");
                 match self.server.standby {
                     true => self.say_standby(),
@@ -106,7 +109,8 @@ impl PostgresPoller {
     }
 
     fn read_versions(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look> {
-        // Read before the caches, so that the look includes what is replayed in between.
+        // The lag is read before the caches, so that the poll includes everything that is
+        // replayed in between.
         let age = if self.server.standby { self.lag(deadline)? } else { Duration::ZERO };
         let known = self.interest.known.as_ref().map(|[n, nonce]| (n.as_str(), nonce.as_str()));
         let sql = registry::look(known, wanted);
@@ -148,8 +152,8 @@ impl PostgresPoller {
         }
     }
 
-    /// Returns how old the state of a hot standby may be. Sessions survive a promotion,
-    /// so a promoted server is listened to.
+    /// Returns how old the state of a hot standby may be. If the server has been promoted,
+    /// begins to listen on this session, because sessions survive a promotion.
     fn lag(&mut self, deadline: Instant) -> Result<Duration> {
         let mut rows = self.read(None, registry::STANDBY, deadline)?;
         let row = rows.pop().and_then(|row| <[_; 5]>::try_from(row).ok()).ok_or_else(not_a_version)?;
@@ -170,7 +174,7 @@ impl PostgresPoller {
         };
         let replayed = since(replayed).unwrap_or(Duration::MAX);
         let before = self.server.receiver.replace(receiver.clone());
-        // A receiver that has just started may not have received anything yet.
+        // A receiver process that has just started may not have received anything yet.
         let settled = receiver.is_some() && before.is_none_or(|before| before == receiver);
         if !settled || caught_up.as_deref() != Some("t") {
             return Ok(replayed);
@@ -186,7 +190,7 @@ impl PostgresPoller {
         Ok(heard.min(replayed))
     }
 
-    /// Reads in READ COMMITTED, so that no writer fails because of this read.
+    /// Reads in READ COMMITTED, so that this read makes no writer fail.
     fn read(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
         self.observer.rows(ahead, &format!("{READING};{sql}"), deadline)
     }
@@ -220,11 +224,11 @@ impl Poller for PostgresPoller {
             log::debug!("invalidations could not be folded: {error}");
             self.may_fold = error.sqlstate() != Some("42501");
             if error.kind() != ErrorKind::Database {
-                // A fold that exceeds its limit would do so each time.
+                // A fold that has exceeded its limit would exceed it again.
                 self.fold_from = Some(Instant::now() + FOLD_PAUSE);
                 return;
             }
-            // The transaction is still open.
+            // The failed fold has left its transaction open.
             if let Err(error) = self.observer.rows(None, "ROLLBACK", deadline) {
                 log::debug!("the transaction could not be rolled back: {error}");
                 return;
@@ -258,7 +262,7 @@ impl Poller for PostgresPoller {
     }
 }
 
-/// Adds advice to the error of a failed look at the registry.
+/// Adds advice to an error of reading the registry.
 fn explain(error: Error) -> Error {
     match error.sqlstate() {
         Some("3F000" | "42883" | "42P01") => error

@@ -55,9 +55,10 @@ impl RecordsSql for PostgresRecords {
     }
 }
 
-/// For a function, hashes its source and attributes; the name is an SQL expression. For
-/// a view, returns only that it exists, because the text that PostgreSQL prints depends
-/// on its release and on the search path.
+/// Returns an SQL expression for the definition that the catalogue has. `name` is an SQL
+/// expression too. The definition of a function is a hash of its source and attributes. The
+/// definition of a view only says that the view exists, because the text that PostgreSQL
+/// prints depends on its release and on the search path.
 fn definition(name: &str) -> String {
     format!(
         "COALESCE((SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg(\

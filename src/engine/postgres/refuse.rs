@@ -66,7 +66,7 @@ fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
     Some(unit.token(value).trim_matches('\''))
 }
 
-/// Rejects `COPY` from or to the client, which neither sends nor reads data.
+/// Rejects `COPY` from or to the client, because Bustard neither sends nor reads its data.
 fn copy(unit: &Unit<'_>) -> Admission {
     let mut depth = 0;
     for n in 1..unit.len() {

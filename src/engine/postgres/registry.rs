@@ -19,8 +19,8 @@ const LIST: &str = "SELECT name, app, version, \
     pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
     FROM bustard.caches ORDER BY name";
 
-/// Sets the isolation level itself. Several statements in one message would otherwise
-/// run with the database's default.
+/// Begins a transaction with an isolation level, because several statements in one message
+/// would run with the default level of the database.
 pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
 
 /// Does what `bustard.notify()` does, in half the time.
@@ -33,10 +33,11 @@ pub(super) const UNLISTEN: &str = "UNLISTEN bustard";
 
 pub(super) const ROLE: &str = "SELECT pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)";
 
-/// Reads how far a hot standby lags: whether the server is one; which process receives
-/// its WAL; whether everything received is replayed; the age of the last message from
-/// the primary; and the age of the last replayed commit. Both ages are in microseconds.
-/// Most of the receiver's columns are NULL to roles without `pg_read_all_stats`.
+/// Reads the lag of a hot standby in five columns: whether the server is a hot standby; the
+/// process that receives its WAL; whether everything received is replayed; the age of the
+/// last message from the primary; and the age of the last replayed commit. Both ages are in
+/// microseconds. Most of the receiver's columns are NULL to roles without
+/// `pg_read_all_stats`.
 pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, \
     COALESCE(w.latest_end_lsn OPERATOR(pg_catalog.<=) pg_catalog.pg_last_wal_replay_lsn(), \
         pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()), \
@@ -46,10 +47,10 @@ pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, 
         OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 \
     FROM (SELECT) AS once LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true";
 
-/// Builds the query of one look: the total, with the serving process and whether the
-/// server is a hot standby; then the caches, unless the total is the known one. Numbers
-/// are sent as text, because a minus would be an operator, which the caller's search
-/// path could replace.
+/// Builds the query of one poll. Its first row is the total, with the serving process and
+/// whether the server is a hot standby. The rows of the caches follow, unless the total is
+/// the known one. Numbers are sent as text, because a minus would be an operator, which the
+/// caller's search path could replace.
 pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
     let (n, nonce) = known.unzip();
     let arguments = [n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
@@ -61,7 +62,7 @@ pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> Stri
         .to_string(PostgresQueryBuilder)
 }
 
-/// Writes an array as text.
+/// Writes an array as a text literal.
 fn array(names: &[&str]) -> String {
     let quoted = |name: &&str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
     format!("{{{}}}", names.iter().map(quoted).collect::<Vec<_>>().join(","))
@@ -79,8 +80,8 @@ fn register(name: &str, app: Option<&str>) -> String {
     call("register_cache", [Some(name.to_owned()), app.map(str::to_owned)])
 }
 
-/// Registers the cache again, with the owner that its row still names and the tables
-/// that it had.
+/// Registers the cache again with its last owner, which is still in its row, and with the
+/// tables that it had.
 fn register_again(name: &str) -> String {
     call("register_cache_again", [Some(name.to_owned())])
 }
@@ -90,7 +91,7 @@ fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: boo
     on_tables("register_cache_on", name, app, tables, lenient)
 }
 
-/// Registers the cache, or gives it these tables if this app has registered it already.
+/// Registers the cache. If this app has registered it already, replaces its tables.
 fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
     on_tables("ensure_cache", name, Some(app), tables, lenient)
 }
@@ -123,8 +124,8 @@ fn unregister(name: &str) -> String {
     call("unregister_cache", [Some(name.to_owned())])
 }
 
-/// Unregisters the cache. One that is already unregistered stays so; an unknown name is
-/// an error.
+/// Unregisters the cache. A cache that is already unregistered is no error, but an unknown
+/// name is.
 fn unregister_if_registered(name: &str) -> String {
     let former = "SELECT FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND NOT c.active";
     let call = format!("bustard.unregister_cache($1) WHERE NOT EXISTS ({former})");

@@ -1,4 +1,5 @@
-//! Roles that may read and invalidate caches: all, unless the configuration names some.
+//! The roles that may read and invalidate caches: all roles, unless the configuration lists
+//! some.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
 
 const ROLES: &str = "SELECT rolname FROM pg_catalog.pg_roles";
 
-/// Returns the roles with a grant, without the owner; and the owner, who needs no grant.
+/// Returns the roles with a grant, except the owner, and the owner, who needs no grant.
 fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
     let owner = rows.first().and_then(|row| row.first().cloned().flatten());
     let granted = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());

@@ -30,7 +30,7 @@ static SYNTAX: Syntax = Syntax {
     semicolons: Semicolons::Triggers,
     shell: Shell::FullStop,
     folds_quoted_names: true,
-    // SQLite looks in `main` by default, except for temporary tables.
+    // SQLite finds a name without a schema in `main`, unless it is a temporary table.
     default_schema: Some("main"),
     backslash_setting: false,
 };

@@ -35,7 +35,7 @@ fn owner(app: &Option<String>) -> &str {
     app.as_deref().unwrap_or("no app")
 }
 
-/// Returns the tokens of SQL, each in its plainest spelling.
+/// Returns the tokens of SQL, each in its normal form.
 fn spelt(sql: &str) -> Vec<String> {
     tokens(sql, SQLITE.syntax()).map(plain).collect()
 }
@@ -64,7 +64,7 @@ fn describe(lines: &mut Vec<String>, kind: &str, name: &str, tokens: &[String]) 
         lines.push(written(tokens));
         return;
     };
-    // Commas at a depth of one parenthesis separate columns.
+    // Columns are separated by commas that are inside one pair of parentheses.
     let (mut depth, mut start) = (1, open + 1);
     for (at, token) in tokens.iter().enumerate().skip(start) {
         match token.as_str() {
@@ -97,7 +97,7 @@ fn written(tokens: &[String]) -> String {
     text
 }
 
-/// A cache as a schema has it.
+/// A registered cache, as the dump describes it.
 struct Described {
     name: String,
     app: Option<String>,
@@ -105,7 +105,8 @@ struct Described {
     tables: Vec<String>,
 }
 
-/// Returns all registered caches by name; none if there is no registry.
+/// Returns all registered caches, sorted by name. The list is empty if there is no
+/// registry.
 fn described(executor: &mut impl Executor) -> Result<Vec<Described>> {
     let registry = "SELECT 1 FROM main.sqlite_master WHERE name = 'bustard_located'";
     if executor.rows(registry)?.is_empty() {

@@ -1,4 +1,5 @@
-//! Reads the versions of all caches in a SQLite file again when the file has changed.
+//! Reads the versions of caches in a SQLite file, and reads them again only if the file has
+//! changed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ use crate::sql::RegistrySql;
 /// Reads versions in a file.
 pub(crate) struct SqlitePoller {
     observer: Box<dyn Observer>,
-    /// `data_version` changes when another connection has committed.
+    /// The last value of `data_version`, which changes when another connection has
+    /// committed.
     interest: Interest<String>,
 }
 
@@ -34,7 +36,8 @@ impl Poller for SqlitePoller {
 
     fn look(&mut self, wanted: Option<&[&str]>, _notify: bool, deadline: Instant) -> Result<Look> {
         let named = self.interest.want(wanted);
-        // Read before the caches: the next look then sees a change in between.
+        // `data_version` is read before the caches, so that the next poll notices a change
+        // in between.
         let version = self.observer.rows(None, DATA_VERSION, deadline)?;
         let version = single(&version).ok_or_else(not_a_version)?.to_owned();
         if self.interest.known.as_ref() == Some(&version) {
@@ -46,7 +49,7 @@ impl Poller for SqlitePoller {
         Ok(Look { caches: Some(caches), age: Duration::ZERO })
     }
 
-    /// SQLite counts in place, so there are no events to fold.
+    /// Does nothing, because SQLite increments a count and has no events to fold.
     fn fold(&mut self, _deadline: Instant) {}
 
     fn names(&mut self, deadline: Instant) -> Result<Vec<String>> {

@@ -42,7 +42,8 @@ impl RecordsSql for SqliteRecords {
     }
 }
 
-/// Builds a query for the SQL of the view whose name the expression `name` yields.
+/// Builds a query for the SQL of a view. `name` is an SQL expression for the name of the
+/// view.
 fn definition(name: &str) -> String {
     format!("(SELECT m.sql FROM main.sqlite_master AS m WHERE m.name = 'bustard_' || {name})")
 }

@@ -27,7 +27,7 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
     }
 }
 
-/// Classifies pragmas that have no effect, or no meaning, inside a transaction.
+/// Decides about a pragma: some have no effect or no meaning inside a transaction.
 fn pragma(unit: &Unit<'_>) -> Admission {
     let name_at = if unit.kind(2) == Some(TokenKind::Period) { 3 } else { 1 };
     let name = unit.token(name_at).to_ascii_lowercase();

@@ -45,7 +45,7 @@ fn register(executor: &mut dyn Executor, name: &str, app: Option<&str>) -> Resul
         .expr(Expr::val(name))
         .expr(Expr::val(app.map(str::to_owned)))
         .from(TABLE)
-        // Without it, SQLite parses ON as a join's.
+        // Without a WHERE, SQLite would parse the ON of the upsert as part of a join.
         .and_where(Expr::cust("TRUE"))
         .to_owned();
     let mut insert = Query::insert();
@@ -71,14 +71,14 @@ fn ensure(executor: &mut dyn Executor, name: &str, app: &str) -> Result<()> {
     }
 }
 
-/// Returns whether the cache was registered once and is not now.
+/// Returns whether the cache was registered before and is not registered now.
 fn is_former(executor: &mut dyn Executor, name: &str) -> Result<bool> {
     let former =
         id_of(name).and_where(Expr::col("active").eq(0)).and_where(Expr::col("id").ne(ALL)).to_owned();
     Ok(!executor.rows(&former.to_string(SqliteQueryBuilder))?.is_empty())
 }
 
-/// Registers the cache with the owner that its row still names.
+/// Registers the cache with its last owner, which is still in its row.
 fn register_again(executor: &mut dyn Executor, name: &str) -> Result<()> {
     match executor.rows(&activate(name).to_string(SqliteQueryBuilder))?.is_empty() {
         true => register(executor, name, None),
@@ -98,7 +98,7 @@ fn unregister(executor: &mut dyn Executor, name: &str) -> Result<()> {
         return Err(unknown_now(executor, name)?);
     }
     match tracked_tables::drop_unwanted(executor) {
-        // They have no effect any more, and the next run drops them.
+        // Triggers of an unregistered cache have no effect, and the next run drops them.
         Err(error) if executor.commits() => {
             log::debug!("the triggers of {name} could not be dropped: {error}");
             Ok(())
@@ -133,7 +133,8 @@ fn invalidate(executor: &mut dyn Executor, names: &[&str]) -> Result<()> {
         if let Some(name) = names.iter().find(|name| !registered.iter().any(|known| known == *name)) {
             return Err(unknown(name, &registered));
         }
-        // Another session has registered it since.
+        // Another session has registered the missing name since the update, so the update
+        // is repeated.
     }
 }
 

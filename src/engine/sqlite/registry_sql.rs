@@ -9,17 +9,17 @@ use crate::sql::{Manner, RegistrySql, TableName};
 #[derive(Debug)]
 pub(super) struct SqliteRegistrySql;
 
-/// Changes with every commit of another connection.
+/// Returns a number that changes with every commit of another connection.
 pub(super) const DATA_VERSION: &str = "PRAGMA main.data_version";
 
-// Names `main`, so that attached databases do not matter.
+// The schema is `main`, so that attached databases do not matter.
 pub(super) const TABLE: (&str, &str) = ("main", "bustard_cache");
 pub(super) const VIEW: (&str, &str) = ("main", "bustard_caches");
 pub(super) const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
 /// The row that stands for all caches.
 pub(super) const ALL: i64 = 1;
 
-/// Records one more invalidation: increments the count and draws a new nonce.
+/// Returns the assignments of one more invalidation: the incremented count and a new nonce.
 pub(super) fn invalidated() -> [(&'static str, SimpleExpr); 2] {
     [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
 }
@@ -80,7 +80,7 @@ impl RegistrySql for SqliteRegistrySql {
     }
 
     fn identity(&self, name: &str) -> String {
-        // XOR, as in the view.
+        // The expression is the XOR of the nonces, as in the view `bustard_caches`.
         let select = "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL \
                       FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
                       WHERE c.name = ? AND c.active = 1";
@@ -107,7 +107,7 @@ impl RegistrySql for SqliteRegistrySql {
         delete.to_string(SqliteQueryBuilder)
     }
 
-    /// SQLite has no functions to call, so the directive is shown.
+    /// Returns the directive, because SQLite has no SQL function to show.
     fn shown_register(
         &self,
         name: &str,

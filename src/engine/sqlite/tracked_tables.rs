@@ -76,7 +76,8 @@ pub(super) fn forget(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     go_back(executor, cache)
 }
 
-/// Removes one record of a cache being unregistered.
+/// Decrements `suspended` in all records of a cache, which reverts the effect of one
+/// unregistration.
 fn go_back(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     let back = Query::update()
         .table(TRACKED)
@@ -87,7 +88,7 @@ fn go_back(executor: &mut dyn Executor, cache: &str) -> Result<()> {
 }
 
 /// Returns the table's name as it was created; `None` if there is no such table. A table
-/// that cannot have triggers, or should not, is an error.
+/// that cannot or must not have triggers is an error.
 fn found(executor: &mut dyn Executor, cache: &str, asked: &TableName) -> Result<Option<String>> {
     let (schema, name) = asked.parts();
     let refused = |what: &str| {
@@ -135,7 +136,8 @@ pub(super) fn install(executor: &mut dyn Executor) -> Result<()> {
     let renamed = "SELECT id, found FROM main.bustard_located WHERE table_name <> found";
     for row in executor.rows(renamed)? {
         if let [Some(id), Some(name)] = row.as_slice() {
-            // A table that already has its own row keeps only that one.
+            // A renamed table may already have a row under its new name. Then only that row
+            // stays.
             let update = Query::update()
                 .table(TRACKED)
                 .value("table_name", name.as_str())

@@ -36,7 +36,7 @@ pub(crate) enum CacheOperation<'o> {
 }
 
 impl<'o> CacheOperation<'o> {
-    /// The cache's name.
+    /// Returns the name of the cache.
     pub(crate) fn name(self) -> &'o str {
         match self {
             CacheOperation::Register(register) => &register.name,
@@ -47,7 +47,7 @@ impl<'o> CacheOperation<'o> {
 
 impl Operation {
     /// Returns the operation that reverts this one; `None` if only the author of the
-    /// migration knows it.
+    /// migration can write it.
     pub(crate) fn revert(&self) -> Option<Operation> {
         match self {
             Operation::Schema(schema) => schema.revert().map(Operation::Schema),
@@ -64,7 +64,7 @@ impl Operation {
         }
     }
 
-    /// The cache that it registers or unregisters.
+    /// Returns the cache operation, if the operation registers or unregisters a cache.
     pub(crate) fn cache(&self) -> Option<CacheOperation<'_>> {
         match self {
             Operation::RegisterCache(register) => Some(CacheOperation::Register(register)),
@@ -73,7 +73,7 @@ impl Operation {
         }
     }
 
-    /// The function that it calls.
+    /// Returns the function, if the operation calls one.
     pub(crate) fn function(&self) -> Option<&Function> {
         match self {
             Operation::Function(function) => Some(function),
@@ -84,7 +84,7 @@ impl Operation {
         }
     }
 
-    /// The statements that it was split into.
+    /// Returns the statements of the operation, if it is SQL text.
     pub(crate) fn statements(&self) -> &[Statement] {
         match self {
             Operation::Sql(sql) => sql.statements(),
@@ -95,8 +95,8 @@ impl Operation {
         }
     }
 
-    /// The same operation as what reverts another one: an unregistration goes back to
-    /// what the cache was before it was registered.
+    /// Returns the operation marked as the revert of another operation. The unregistration
+    /// of a cache then restores the state from before its registration.
     pub(crate) fn reverting(self) -> Operation {
         match self {
             Operation::UnregisterCache(off) => {

@@ -116,7 +116,7 @@ fn what_is_no_sql() {
 }
 
 #[test]
-fn every_problem_of_a_file_is_reported() {
+fn every_diagnostic_of_a_file_is_reported() {
     let parsed = read("-- bustard: downn\nBEGIN;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", POSTGRES);
     let lines: Vec<_> = parsed.errors.iter().map(|p| p.place().and_then(Place::line)).collect();
     assert_eq!(lines, [Some(1), Some(2), Some(3), Some(4), Some(5)]);
@@ -261,7 +261,7 @@ fn semicolons(text: &str, dialect: &'static dyn Dialect) -> Vec<usize> {
             let number = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
             rest[..rest.len() - number.len()].trim_end_matches('_').len()
         } else if c == '$' {
-            // A parameter.
+            // A parameter such as `$1`.
             1 + rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - 1)
         } else if word(c) {
             rest.find(|c| !word(c)).unwrap_or(rest.len())
@@ -295,7 +295,7 @@ proptest! {
         }
         prop_assert_eq!(end, unended.as_ref().map_or(text.len(), |unended| unended.start));
 
-        // The quoted parts are those of an independent, simpler reader.
+        // An independent, simpler reader finds the same quoted parts.
         let ends = |kind| tokens.iter().filter(move |t| t.kind == kind).map(|t| t.start).collect::<Vec<_>>();
         let reference = semicolons(&text[..end], dialect);
         prop_assert_eq!(ends(lexer::TokenKind::Semicolon), reference, "{:?}", tokens);

@@ -1,6 +1,6 @@
 //! Draws the graph as a diagram with a frame for each app. A migration that has a
-//! dependency, or is one, has a box of its own. The migrations between two of these
-//! share a box. Dotted arrows follow the versions of an app. Solid arrows are
+//! dependency, or is a dependency, has a box of its own. The migrations between two such
+//! migrations share a box. Dotted arrows follow the versions of an app. Solid arrows are
 //! dependencies.
 
 use std::collections::{BTreeSet, HashMap};
@@ -116,7 +116,7 @@ fn in_dot(text: &str) -> String {
     escaped(text, |c| format!("&#{};", u32::from(c)))
 }
 
-/// Writes all characters by number that might have a meaning in the format.
+/// Writes a character by its number if it may have a meaning in the format.
 fn escaped(text: &str, by_number: impl Fn(char) -> String) -> String {
     text.chars().fold(String::new(), |mut escaped, c| {
         if c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '…') {

@@ -1,6 +1,6 @@
 //! Waits for the network in a synchronous call. Both drivers block on a runtime of their
-//! own. Tokio panics if that happens on a thread that already drives a runtime; there
-//! another thread does the work, and the calling thread waits for it.
+//! own. Tokio panics if that happens on a thread that already drives a runtime. On such a
+//! thread, another thread does the work, and the calling thread waits for it.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub(crate) fn outside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Waits for a connection until the run is cancelled.
+/// Waits for a connection, but only until the run is cancelled.
 pub(super) async fn unless<T>(
     cancelled: &AtomicBool,
     connecting: impl Future<Output = Result<T>>,

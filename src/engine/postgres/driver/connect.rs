@@ -17,7 +17,8 @@ use super::target::{Address, Server, Target};
 use super::tls;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 
-/// The other half of a [`Client`]. The caller must poll it.
+/// The part of a connection that reads and writes its socket. The caller must poll it while
+/// it uses the [`Client`].
 pub(crate) type Connection =
     tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
@@ -26,8 +27,8 @@ pub(crate) async fn connect(target: &Target) -> Result<(Client, Connection)> {
     connect_by(target, None).await
 }
 
-/// Connects by the deadline, or fails. Each server gets a share of the remaining time,
-/// so that a silent one does not use all of it.
+/// Connects by the deadline, or fails. Each server gets a share of the remaining time, so
+/// that a server that does not answer cannot use all of it.
 pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Result<(Client, Connection)> {
     first_that_answers(target, deadline, async |config, limit| {
         within(limit, config.connect(target.tls.connector())).await?.map_err(AttemptFailure::Driver)
@@ -55,9 +56,9 @@ fn connect_here(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Cli
     client
 }
 
-/// Connects in a thread of its own, which may be left behind. The driver's own limit
-/// ends when the socket is open, so a server that then stays silent would block this
-/// call for ever.
+/// Connects in a thread of its own, which is abandoned at the limit. The driver's own limit
+/// covers only opening the socket, so a server that then stays silent would block the
+/// thread for ever.
 async fn in_thread(
     config: postgres::Config,
     tls: MakeRustlsConnect,
@@ -78,9 +79,9 @@ enum AttemptFailure {
 }
 
 impl AttemptFailure {
-    /// Returns whether to try the next server. As in libpq, a server that answers
-    /// decides, unless it says that it cannot serve now: the other servers would reject
-    /// a wrong password too.
+    /// Returns whether to try the next server. As in libpq, an error from a server is
+    /// final, because the other servers would reject a wrong password too. The exception is
+    /// a server that cannot serve now.
     fn try_next(&self) -> bool {
         match self {
             AttemptFailure::Driver(error) => match error.as_db_error() {
@@ -100,7 +101,7 @@ async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Outp
     }
 }
 
-/// Tries each address of each server, each for as long as the limit allows.
+/// Tries each address of each server. Each attempt has the time limit.
 async fn first_that_answers<T>(
     target: &Target,
     deadline: Option<Instant>,
@@ -172,8 +173,8 @@ impl Reason {
     }
 }
 
-/// Builds the error of all attempts, with the advice for the last one. The last attempt
-/// is either the only one or the one whose answer decided.
+/// Builds the error of all attempts, with the advice for the last attempt, because its
+/// failure ended the search.
 fn error(target: &Target, mut failed: Vec<(&Server, AttemptFailure)>) -> Error {
     let who = format!("as user \"{}\" to database \"{}\"", target.user, target.database);
     let Some((server, failure)) = failed.pop() else {
@@ -251,7 +252,8 @@ fn refused_by_system(server: &Server, error: &io::Error) -> Reason {
             "the socket may not be used",
             "give this process' user access to it, or connect over TCP",
         ),
-        // The driver's error if target_session_attrs is not met.
+        // This is the driver's error for a server that does not fulfil
+        // target_session_attrs.
         (io::ErrorKind::PermissionDenied, Address::Tcp(..)) => {
             Reason::new(error.to_string(), "name the server that target_session_attrs asks for")
         }

@@ -10,7 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What the server does.
+/// The behaviour of the server.
 #[derive(Clone)]
 pub(super) enum Manner {
     /// Accepts connections and stays silent.
@@ -35,7 +35,7 @@ pub(super) struct Fake {
 /// Fields of an error, by their letters in PostgreSQL's protocol.
 pub(super) type Fields = &'static [(char, &'static str)];
 
-/// What a server sends after it has read the start-up message.
+/// The error for an absent database, as a server sends it after the start-up message.
 pub(super) const NO_DATABASE: Fields =
     &[('S', "FATAL"), ('V', "FATAL"), ('C', "3D000"), ('M', "database \"d\" does not exist")];
 
@@ -51,7 +51,8 @@ impl Fake {
                     Manner::Silent => open.push(stream),
                     Manner::Closing => drop(stream),
                     manner => {
-                        // Some tests need a client that gives up in the middle.
+                        // An error here is no failure, because in some tests the client
+                        // closes the connection early.
                         let _ = converse(stream, manner, error);
                     }
                 }
@@ -93,7 +94,7 @@ fn converse(mut stream: TcpStream, manner: Manner, error: Fields) -> std::io::Re
 /// The request code for TLS, sent in place of a protocol version.
 const TLS_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
 
-/// Builds a message without a type: its length, then its content.
+/// Reads a message without a type: its length, then its content.
 fn read_message(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;

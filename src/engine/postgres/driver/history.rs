@@ -1,8 +1,8 @@
 //! Finds and reads refinery's history tables on PostgreSQL.
 //!
-//! The first read is one message: the place and columns of each table, then all rows of
-//! all tables. A name without a schema is looked up in the search path once, as refinery
-//! does; after that it is qualified.
+//! The first read is one message: it queries the place and the columns of each table, and
+//! then all rows of all tables. A name without a schema is looked up in the search path
+//! once, as refinery does. After that, the name is qualified.
 
 use std::fmt::Write as _;
 
@@ -16,11 +16,11 @@ use crate::model::{History, HistoryTable, Width};
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub app: String,
-    /// Quoted, with its schema.
+    /// The name with its schema, quoted for SQL.
     pub quoted: String,
-    /// Quoted, without a schema if the search path chose it.
+    /// The name as configured, quoted for SQL. It has no schema if the search path decides.
     asked: String,
-    /// `None` if the table does not exist.
+    /// The width of the versions; `None` if the table does not exist.
     pub width: Option<Width>,
 }
 
@@ -71,8 +71,9 @@ pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], queries: &[&st
     Ok(Read { resolved, histories, rows })
 }
 
-/// Sends `count` statements and then the queries. A query that refers to an object that
-/// does not exist is dropped, with those after it; the rest still counts.
+/// Sends `count` statements and then the queries. If a query refers to an object that does
+/// not exist, the query and all queries after it have no result. The results before it are
+/// returned.
 fn send_with(link: &mut impl Link, sql: &str, count: usize, queries: &[&str]) -> Answer {
     let Some((_, fewer)) = queries.split_last() else { return link.send(sql, true) };
     let mut answer = link.send(&format!("{sql};{}", queries.join(";")), true);
@@ -84,7 +85,8 @@ fn send_with(link: &mut impl Link, sql: &str, count: usize, queries: &[&str]) ->
         if answer.results.len() >= count {
             answer.failure = None;
         } else if answer.results.is_empty() {
-            // The failure does not tell which statement it was.
+            // The failure does not tell which statement failed, so the last query is left
+            // out.
             return send_with(link, sql, count, fewer);
         }
     }
@@ -161,8 +163,8 @@ fn resolve_one(table: &HistoryTable, row: &Row) -> Result<Resolved> {
     })
 }
 
-/// Tells which of refinery's two table shapes it is, from a list such as `version
-/// integer,name character varying,…`.
+/// Returns which of refinery's two table shapes the table has. `columns` is a list such as
+/// `version integer,name character varying,…`.
 fn width(table: &str, columns: &str) -> Result<Width> {
     let type_of =
         |name: &str| columns.split(',').find_map(|column| column.strip_prefix(name)?.strip_prefix(' '));
@@ -198,9 +200,9 @@ fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
 /// refinery reads them. Otherwise it checks whether another session has created the
 /// table in the meantime, in any schema of the search path.
 ///
-/// PostgreSQL caches which names it has not found, until it processes invalidation
-/// messages. It does so when a transaction begins, which was before the lock was taken,
-/// and when a relation is locked: hence the FROM.
+/// PostgreSQL caches that a name does not exist, until it processes invalidation messages.
+/// It processes them when a transaction begins, but that was before the lock was taken. It
+/// also processes them when a relation is locked. Therefore the query has a FROM.
 pub(super) fn under_lock(table: &Resolved) -> String {
     match table.width {
         Some(_) => crate::sql::applied_query(&table.quoted),

@@ -26,7 +26,7 @@ pub(super) fn not_obtained(link: &mut impl Link, waited: Duration) -> Error {
     }
 }
 
-/// Describes the session that holds the lock, and since when.
+/// Describes the session that holds the lock, and the start of its transaction.
 fn holder(link: &mut impl Link) -> Option<String> {
     let (high, low) = (LOCK >> 32, LOCK & 0xffff_ffff);
     let sql = format!(

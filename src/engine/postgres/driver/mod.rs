@@ -49,11 +49,12 @@ impl sealed::Connection for postgres::Client {
     }
 
     fn session(&mut self, _functions: bool, _: Duration) -> Result<Box<dyn Session + '_>> {
-        // A transaction has the age of the message that began it.
+        // Inside a transaction, the time of the transaction is older than the time of this
+        // statement.
         let open = "SELECT pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
         let open = match self.send(open, true).all() {
             Ok(mut results) => results.pop().and_then(|mut rows| rows.pop()?.pop()?).as_deref() == Some("t"),
-            // The transaction has failed, and only a rollback can follow.
+            // There is an open transaction, which has failed.
             Err(failure) if failure.server_message.code.as_deref() == Some("25P02") => true,
             Err(failure) => return Err(failure.into_error()),
         };
@@ -69,7 +70,7 @@ fn registry_rows(link: &mut impl Link, sql: &str) -> Result<Vec<Row>> {
     registry_answer(link.send(sql, true))
 }
 
-/// The advice if a right is missing, for an application's role and for a migrating one.
+/// The advice if the role of an application or the role that migrates lacks a right.
 const NO_RIGHT: &str = "to read and invalidate, the role must be in `grant` (in a configuration, under [registry]), if \
     there is one; registering is for the role that migrates";
 
@@ -129,11 +130,13 @@ impl sealed::Commit for postgres::Transaction<'_> {
 impl Own {
     /// Runs one statement of the registry that reads.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        // It is in no transaction, and must not block one.
+        // The statement is a transaction of its own, and READ COMMITTED keeps it from
+        // making other transactions fail.
         registry_rows(self, &format!("{READING};{sql}"))
     }
 
-    /// Runs one statement that writes, in a transaction of the migrator's kind.
+    /// Runs one statement that writes, in a transaction with the same settings as those of
+    /// the migrator.
     pub(crate) fn write(&mut self, sql: &str) -> Result<()> {
         let written = registry_rows(self, &format!("{};{sql};COMMIT", transactional::BEGIN));
         if written.is_err() {

@@ -1,6 +1,6 @@
 //! An [`Observer`] of a PostgreSQL server: a client, and a runtime that drives its
-//! connection while a call waits. Every wait has a deadline and ends when the bell is
-//! rung.
+//! connection while a call waits. Every wait has a deadline, and ends early when another
+//! thread rings the [`Bell`].
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -27,13 +27,14 @@ const CANCELLING: Duration = Duration::from_secs(5);
 
 pub(crate) struct PostgresObserver {
     target: Target,
-    /// Taken only by `drop`.
+    /// The runtime; `None` only while `drop` runs.
     runtime: Option<Runtime>,
     bell: Arc<Ear>,
     line: Option<Line>,
 }
 
-/// Wakes the waiting thread. There is only one such thread, with one task on it.
+/// The [`Bell`] of this observer. It wakes the waiting thread. There is only one such
+/// thread, with one task on it.
 #[derive(Default)]
 struct Ear {
     rung: AtomicBool,
@@ -63,7 +64,7 @@ impl Ear {
     }
 }
 
-/// A connection: the sending half, and what the receiving half has heard.
+/// A connection: the client that sends, and what the receiving task has stored.
 struct Line {
     client: Client,
     driver: JoinHandle<()>,
@@ -73,7 +74,7 @@ struct Line {
 #[derive(Default)]
 struct Heard {
     notified: AtomicBool,
-    /// The process whose notifications are ignored.
+    /// The server process whose notifications are ignored.
     own: AtomicI32,
     /// Why the connection has ended.
     ended: Mutex<Option<Failure>>,
@@ -87,8 +88,8 @@ impl Heard {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        // Otherwise the driver would wait to send its farewell over a network that
-        // accepts nothing.
+        // Without `abort`, the driver would wait to send its last message over a network
+        // that accepts nothing.
         self.driver.abort();
     }
 }
@@ -144,7 +145,7 @@ impl PostgresObserver {
         self.runtime.as_ref().ok_or_else(cancelled)
     }
 
-    /// Waits for `what` until the deadline, or until the bell stops the observer.
+    /// Waits for `what` until the deadline, or until [`Bell::stop`] is called.
     fn by<T>(&self, deadline: Instant, what: impl Future<Output = T>) -> Result<Result<T, Cut>> {
         Ok(self.runtime()?.block_on(async {
             let (stopped, what) = (pin!(self.bell.stopped()), pin!(what));
@@ -156,8 +157,9 @@ impl PostgresObserver {
         }))
     }
 
-    /// Cancels the running statement. A server that waits for a lock does not notice
-    /// that its client has gone, and the next connection would wait beside it.
+    /// Cancels the running statement. A server process that waits for a lock does not
+    /// notice that its client has gone, and the next connection would also wait for the
+    /// lock.
     fn cancel(&self, line: &Line) {
         let (token, connector) = (line.client.cancel_token(), self.target.connector());
         if let Some(runtime) = &self.runtime {
@@ -200,12 +202,12 @@ impl Observer for PostgresObserver {
     }
 
     fn rows(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
-        // Put back only if it can still be used.
+        // The connection is taken out, and put back only if it can still be used.
         let Some(line) = self.line.take() else {
             return Err(Error::new(ErrorKind::Connection, "there is no connection to the database"));
         };
         let began = Instant::now();
-        // Both are sent before either is answered, in this order.
+        // `join` sends both messages in this order, before either is answered.
         let asked = join(
             OptionFuture::from(ahead.map(|ahead| line.client.simple_query(ahead))),
             line.client.simple_query(sql),
@@ -427,7 +429,7 @@ mod tests {
                 bell.stop();
             });
             assert_fails(act(&mut observer), ErrorKind::Cancelled, "cancelled");
-            // And every later call.
+            // Every later call fails too.
             assert_fails(connect(&mut observer), ErrorKind::Cancelled, "cancelled");
             assert_fails(wait(&mut observer), ErrorKind::Cancelled, "cancelled");
             assert!(began.elapsed() < LONG);

@@ -1,11 +1,11 @@
-//! The password file of libpq, `~/.pgpass`. Each line is one server,
-//! `host:port:database:user:password`; the first line that matches counts.
+//! The password file of libpq, `~/.pgpass`. Each line is
+//! `host:port:database:user:password`. The first line that matches the connection is used.
 
 use std::path::Path;
 
-/// Reads the password for a connection, if the file exists and has one.
+/// Reads the password for a connection, if the file exists and contains the password.
 ///
-/// As in libpq, a file that other users may read is not used, and a warning is logged.
+/// As in libpq, a file that other users may read is ignored with a warning.
 pub(super) fn lookup(file: &Path, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
     if readable_by_others(file)? {
         log::warn!("{} is ignored: other users may read it; run chmod 600 on it", file.display());

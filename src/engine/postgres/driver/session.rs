@@ -23,9 +23,9 @@ use crate::failpoint;
 use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
 use crate::sql::Dialect;
 
-/// Settings that a migration may change for its session and that the next one must not
-/// inherit. On Bustard's own connections all other settings are reset too. The role
-/// comes after the session's user, because setting the user resets the role.
+/// Settings that a migration may change for its session and that the next migration must
+/// not inherit. On Bustard's own connections, all other settings are reset too. The role
+/// comes after the session's user in the list, because setting the user resets the role.
 const SETTINGS: &[&str] = &[
     "session_authorization",
     "role",
@@ -48,8 +48,9 @@ const SETTINGS: &[&str] = &[
     "IntervalStyle",
 ];
 
-/// Statements after which the rest must be parsed anew. The server parses a whole
-/// message before it runs any of it.
+/// A statement that contains this text changes how later statements are parsed. The server
+/// parses a whole message before it runs any of it, so later statements go into another
+/// message.
 const CHANGES_PARSING: &str = "standard_conforming_strings";
 
 /// A session on any link.
@@ -144,7 +145,7 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
     resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
 }
 
-/// Makes one attempt. `made` receives the apps whose history tables it created.
+/// Makes one attempt. `made` receives the apps whose history tables the attempt created.
 fn attempt<L: Transactional>(
     link: &mut L,
     resolved: &[Resolved],
@@ -167,7 +168,8 @@ fn attempt<L: Transactional>(
     let (open, mut results) = match link.begin(&opening) {
         Ok(begun) => begun,
         Err(failure) if failure.server_message.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
-        // The error of a replica, and of a server that is read-only for another reason.
+        // A replica returns one of these codes, and so does a server that is read-only for
+        // another reason.
         Err(failure) if matches!(failure.server_message.code.as_deref(), Some("0A000" | "25006")) => {
             return Err(failure
                 .into_error()
@@ -228,8 +230,8 @@ struct Queue<'q, T> {
     migration: Option<(String, String)>,
     /// The number of migrations in this transaction.
     entered: usize,
-    /// A migration has run its own statements, which may have changed the session's
-    /// settings.
+    /// Whether a migration has run statements of its own, which may have changed the
+    /// session's settings.
     touched: bool,
 }
 
@@ -250,9 +252,9 @@ impl<T: Link + Ending> Queue<'_, T> {
         let answer = self.open.commit(&message);
         match answer.failure {
             None => failpoint::pass("COMMIT"),
-            // After the server has received everything, it continues even if the client
-            // is gone, and its reply may be lost with the connection. If the server ends
-            // the connection itself, it also reports how far it got.
+            // If the server has received everything, it continues even if the client is
+            // gone, and its reply may be lost with the connection. If the server itself
+            // ends the connection, it still reports how many statements completed.
             Some(failure)
                 if failure.is_silence()
                     || failure.kind == ErrorKind::Connection && answer.completed >= queued.len() =>
@@ -264,7 +266,8 @@ impl<T: Link + Ending> Queue<'_, T> {
                 Err(lost(&queued, failure).uncertain().help(advice))
             }
             Some(failure) if answer.completed >= queued.len() => {
-                // The commit does not tell which of several migrations it is about.
+                // The error of a commit does not tell which of several migrations caused
+                // it.
                 Err(in_migration(at_commit(failure), self.migration.as_ref().filter(|_| self.entered == 1)))
             }
             Some(failure) => Err(blame(&queued, answer.completed, failure)),
@@ -298,8 +301,8 @@ fn message(queued: &[Queued]) -> String {
     queued.iter().map(|one| one.statement.sql.as_str()).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-/// Finds the statement that a failure is about: by the position, if the server names
-/// one, otherwise by the number of completed statements.
+/// Finds the statement that failed: by the position, if the server returns one, otherwise
+/// by the number of completed statements.
 fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
     if failure.kind == ErrorKind::Connection {
         return lost(queued, failure);
@@ -414,15 +417,15 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 
     fn restore_settings(&mut self) -> Result<()> {
         if T::OWN {
-            // Leaves user and role as they are; they are set below.
+            // `RESET ALL` does not change the user and the role. They are set below.
             self.queue(Statement::generated("RESET ALL", None))?;
         }
         let before = SETTINGS
             .iter()
             .zip(&self.settings)
             .filter_map(|(name, value)| Some(format!("('{name}',{})", quote_text(value.as_deref()?))));
-        // Sets only values that differ: only a superuser may set some of them, even to
-        // their current value.
+        // The statement sets only values that differ, because only a superuser may set some
+        // settings, even to their current value.
         let sql = format!(
             "SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES {}) s (name, value) \
              WHERE (pg_catalog.current_setting(s.name) OPERATOR(pg_catalog.=) s.value) IS NOT TRUE",
@@ -451,7 +454,7 @@ impl<T: Link + Ending> Queue<'_, T> {
         }
     }
 
-    /// Sets a savepoint before code that was not analysed, so that
+    /// Sets a savepoint before SQL or a function that was not analysed. Then
     /// [`release`](Self::release) can tell whether the transaction is still the same and
     /// has not failed.
     fn guard(&mut self) -> Result<()> {

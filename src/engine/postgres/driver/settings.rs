@@ -18,16 +18,17 @@ use super::url::{self, Setting};
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 
-/// The environment of the process; a function, so that tests can replace it.
+/// Reads a variable of the environment. It is a function, so that tests can replace it.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Target {
-    /// Reads a URL, and fills what it leaves open from the environment of the process.
+    /// Parses a URL. The environment of the process supplies settings that the URL does not
+    /// contain.
     pub(crate) fn parse(url: &str) -> Result<Target> {
         Target::parse_with(url, &|name| std::env::var(name).ok())
     }
 
-    /// Reads a URL with another environment.
+    /// Parses a URL with another environment.
     pub(super) fn parse_with(url: &str, environment: Environment<'_>) -> Result<Target> {
         // As in libpq, an empty variable counts as unset.
         let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
@@ -35,7 +36,7 @@ impl Target {
     }
 }
 
-/// The environment variables that fill what a URL leaves open.
+/// The environment variables that supply settings that a URL does not contain.
 const VARIABLES: &[(&str, &str)] = &[
     ("PGUSER", "user"),
     ("PGPASSFILE", "passfile"),
@@ -59,8 +60,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PGSSLNEGOTIATION", "sslnegotiation"),
 ];
 
-/// Unsupported settings of libpq, each with the values that change nothing and so are
-/// accepted.
+/// Unsupported settings of libpq. Each has a list of values that are accepted because they
+/// change nothing.
 const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("client_encoding", &["utf8", "UTF8", "utf-8", "UTF-8", "auto"]),
     ("gssdelegation", &["0"]),
@@ -111,7 +112,7 @@ const SUPPORTED: &[&str] = &[
 ];
 
 /// The values that apply if neither the URL nor the environment sets them. With the
-/// system's own, a server that vanished would be noticed after two hours.
+/// defaults of the system, a lost server would be noticed only after two hours.
 const DEFAULTS: &[(&str, &str)] = &[
     ("application_name", "bustard"),
     ("connect_timeout", "10"),
@@ -120,7 +121,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("keepalives_interval", "10"),
 ];
 
-/// Where a setting comes from, for messages.
+/// The origin of a setting, for messages.
 #[derive(Clone, Copy)]
 enum Origin {
     Url,
@@ -143,8 +144,9 @@ impl Origin {
 pub(super) struct Settings(BTreeMap<String, (String, Origin)>);
 
 impl Settings {
-    /// Merges the settings. Those of the URL, where the later of two counts, take
-    /// precedence over the environment, and the environment over the defaults.
+    /// Merges the settings. The URL takes precedence over the environment, and the
+    /// environment over the defaults. If the URL contains a setting twice, the later one is
+    /// used.
     pub(super) fn gather(url: Vec<Setting>, environment: Environment<'_>) -> Result<Settings> {
         let mut settings = Settings::default();
         for Setting { name, value } in url {
@@ -196,7 +198,7 @@ impl Settings {
         self.0.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Converts a value with `read`; `None` from it is an error.
+    /// Converts a value with `read`. It is an error if `read` returns `None`.
     fn read<T>(&self, name: &str, allowed: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let origin = self.0.get(name).map_or(Origin::Default, |(_, origin)| *origin);
@@ -220,8 +222,8 @@ impl Settings {
 
     /// Builds the target that the settings describe.
     pub(super) fn target(&self, environment: Environment<'_>) -> Result<Target> {
-        // The user of this process. cron sets only the second variable, Windows the
-        // third.
+        // These variables contain the user of this process. cron sets only the second one,
+        // and Windows the third.
         let own = || ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(environment);
         let user = self.get("user").map(str::to_owned).or_else(own).ok_or_else(|| {
             Error::usage("the database URL names no user")
@@ -237,8 +239,8 @@ impl Settings {
         config.user(&user).dbname(&database);
         let limit = self.seconds("connect_timeout")?;
         if let Some(limit) = limit {
-            // For the connection that cancels a statement; `connect` applies its own
-            // limit.
+            // This limit is for the connection that cancels a statement. `connect` applies
+            // a limit of its own.
             config.connect_timeout(limit);
         }
         let tls = self.tls(home.as_deref())?;
@@ -317,7 +319,7 @@ impl Settings {
         });
         let mode = match (&roots, mode) {
             (Some(Roots::System), None) => SslMode::VerifyFull,
-            // With every public CA trusted, only the host name identifies the server.
+            // If every public CA is trusted, only the host name identifies the server.
             (Some(Roots::System), Some(mode)) if mode != SslMode::VerifyFull => {
                 return Err(Error::usage("sslrootcert=system is too weak without sslmode=verify-full").help(
                     "a certificate for any host would be accepted; write sslmode=verify-full, or name the file of your own CA",
@@ -325,7 +327,8 @@ impl Settings {
             }
             (_, mode) => mode.unwrap_or(SslMode::Prefer),
         };
-        // libpq's default file. If it exists, `require` verifies the chain, as in libpq.
+        // This is libpq's default file. If it exists, `require` verifies the chain, as in
+        // libpq.
         let usual = || {
             let file = home?.join(".postgresql/root.crt");
             (mode >= SslMode::Require && file.is_file()).then_some(Roots::File(file))

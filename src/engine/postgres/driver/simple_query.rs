@@ -1,6 +1,6 @@
-//! The simple protocol: SQL text is sent as one message, rows of text come back. Three
-//! kinds of connection can do that: one that Bustard opened, a `postgres::Client`, and a
-//! `postgres::Transaction`.
+//! The simple protocol: SQL text is sent as one message, and the reply contains rows of
+//! text. Three kinds of connection can do that: one that Bustard opened, a
+//! `postgres::Client`, and a `postgres::Transaction`.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -68,8 +68,8 @@ pub(crate) trait Link {
     /// Whether the reply to several statements tells how many of them completed.
     const COUNTS: bool;
 
-    /// Whether the connection is Bustard's own, so that all its settings may be reset to
-    /// those at its start.
+    /// Whether the connection is Bustard's own. Then all its settings may be reset to their
+    /// values at its start.
     const OWN: bool;
 
     /// Sends one message. Rows are dropped unless `keep` is set.
@@ -105,7 +105,7 @@ impl Own {
             }
         };
         runtime.spawn(async move {
-            // The waiting call reports the error, so it is ignored here.
+            // The waiting call reports the error, so here it is only logged.
             if let Err(error) = connection.await {
                 log::debug!("the connection ended: {error}");
             }

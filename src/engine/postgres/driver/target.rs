@@ -1,8 +1,8 @@
-//! The server, database and user that a URL means, and how to connect: libpq's settings,
-//! as far as they are supported.
+//! The servers, the database and the user that a URL names, and the settings of the
+//! connection: libpq's settings, as far as they are supported.
 //!
-//! The URL names the database. The environment only fills in what the URL leaves open:
-//! `PGUSER`, `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE`, `PGSSLROOTCERT`,
+//! The URL names the database. The environment only supplies settings that the URL does not
+//! contain: `PGUSER`, `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE`, `PGSSLROOTCERT`,
 //! `PGCHANNELBINDING`, `PGAPPNAME`, `PGOPTIONS`, `PGCONNECT_TIMEOUT`,
 //! `PGTARGETSESSIONATTRS`, and, for a URL without a host, `PGHOST` and `PGPORT`.
 //! `PGDATABASE`, `PGHOSTADDR` and `PGSERVICE` are not read, because they could lead a
@@ -22,14 +22,14 @@ use crate::error::{Error, Result};
 /// The destination of a connection, and everything needed to connect.
 #[derive(Clone)]
 pub(crate) struct Target {
-    /// In the order in which they are tried; never empty.
+    /// The servers in the order in which they are tried. The list is never empty.
     pub(super) servers: Vec<Server>,
     pub(super) user: String,
     pub(super) database: String,
-    /// Everything but server, password and TLS.
+    /// All other settings of the driver.
     pub(super) config: Config,
     pub(super) tls: Tls,
-    /// For one attempt at one address; `None` waits for ever.
+    /// The time limit of one attempt at one address; `None` waits for ever.
     pub(super) limit: Option<Duration>,
 }
 
@@ -88,7 +88,8 @@ impl Target {
         format!("postgres://{user}@{}/{database}", servers.join(","))
     }
 
-    /// Builds the driver's configuration for one server, at `ip` if it was looked up.
+    /// Builds the driver's configuration for one server. `ip` is its address, if it was
+    /// looked up.
     pub(super) fn config_for(&self, server: &Server, ip: Option<IpAddr>) -> Config {
         let mut config = self.config.clone();
         config.port(server.port);
@@ -127,7 +128,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Combines the lists of hosts, addresses and ports, which libpq keeps apart.
+/// Combines the lists of hosts, addresses and ports, which are separate settings of libpq.
 pub(super) fn servers(
     hosts: Option<&str>,
     addresses: Option<&str>,
@@ -173,8 +174,8 @@ pub(super) fn servers(
         .collect()
 }
 
-/// Returns a server on this machine: a Unix socket where packages of PostgreSQL put it,
-/// otherwise TCP.
+/// Returns the address of a server on this machine: a Unix socket, if it exists in a
+/// directory that PostgreSQL packages use, otherwise TCP.
 fn usual_address(port: u16) -> Address {
     ["/run/postgresql", "/var/run/postgresql", "/tmp", "/private/tmp"]
         .into_iter()
@@ -221,7 +222,7 @@ mod tests {
             let target = parse(url, &[]).unwrap();
             assert_eq!(target.redacted(), shown, "{url}");
             assert_eq!(format!("{target:?}"), format!("Target({shown})"));
-            // The displayed URL means the same target.
+            // The displayed URL stands for the same target.
             assert_eq!(parse(shown, &[]).unwrap().redacted(), shown);
             for server in &target.servers {
                 assert!(!format!("{server} {:?}", target.config_for(server, None)).contains("secret"));

@@ -1,4 +1,4 @@
-//! Connections that fail, each in one way, against a server that can only fail.
+//! Tests of connections that fail, with a fake server that fails in one way at a time.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +9,7 @@ use super::fake::{Fake, Fields, Manner, NO_DATABASE, tls};
 use super::{Target, connect, connect_sync, failure};
 use crate::error::{Error, ErrorKind};
 
-/// Connects with both drivers, which must fail alike.
+/// Connects with both drivers, which must fail with the same error.
 #[track_caller]
 fn fails(url: &str) -> Error {
     let target = Target::parse_with(url, &|_| None).unwrap();
@@ -192,7 +192,7 @@ fn the_signature_of_the_handshake_always_counts() {
     let key = KeyPair::generate().unwrap();
     let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
     let certificate = parameters.signed_by(&key, &authority.0).unwrap();
-    // A server that has the certificate, which is public, but not its key.
+    // This server has the certificate, which is public, but not its key.
     let port = Fake::start(tls(&certificate, &KeyPair::generate().unwrap()), NO_DATABASE).port;
     for mode in ["prefer", "require"] {
         let error = fails(&format!("postgres://u:secret@127.0.0.1:{port}/d?sslmode={mode}"));

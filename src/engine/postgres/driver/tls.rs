@@ -57,9 +57,9 @@ pub(crate) struct Tls {
 impl Tls {
     /// Reads the root certificates, if the mode needs them.
     ///
-    /// `roots` are the ones that the settings name. With `require` and `prefer` they
-    /// cause the chain to be verified, as in libpq; without them these modes verify
-    /// nothing. The other two modes fall back on the system's certificates.
+    /// `roots` are the root certificates that the settings name. With `roots`, the modes
+    /// `require` and `prefer` verify the chain, as in libpq; without, they verify nothing.
+    /// Without `roots`, the other two modes use the system's certificates.
     pub(super) fn new(mode: SslMode, roots: Option<&Roots>) -> Result<Tls> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -85,7 +85,8 @@ impl Tls {
         self.connector.clone()
     }
 
-    /// Returns the driver's part of the mode. The connector does the rest.
+    /// Returns the mode for the driver, which only decides whether to use TLS. The
+    /// connector verifies the server.
     pub(super) fn driver_mode(&self) -> tokio_postgres::config::SslMode {
         match self.mode {
             SslMode::Disable => tokio_postgres::config::SslMode::Disable,
@@ -128,15 +129,15 @@ fn from_file(path: &Path) -> Result<RootCertStore> {
     collect(certificates).ok_or_else(|| bad("there is none".to_owned()))
 }
 
-/// Returns the certificates that can be read, if any. Bundles may contain invalid ones;
-/// those are skipped and trusted for nothing.
+/// Returns the certificates that can be read, if any. Bundles may contain invalid
+/// certificates, which are skipped.
 fn collect(certificates: Vec<CertificateDer<'static>>) -> Option<RootCertStore> {
     let mut store = RootCertStore::empty();
     let (added, _ignored) = store.add_parsable_certificates(certificates);
     (added > 0).then_some(store)
 }
 
-/// Verifies the chain, if there are roots, and no names.
+/// A verifier that checks the chain, if there are roots, and does not check names.
 ///
 /// Always verifies the signature of the handshake. Without it, any server that presents
 /// a copy of the certificate could pass for its owner, and channel binding would prove
@@ -217,7 +218,8 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
             "the server's certificate is signed by a CA that is not trusted here".to_owned(),
             "name the certificate of its CA with sslrootcert=FILE, if you trust it".to_owned(),
         ),
-        // The signature of the CA on the certificate, or of the server on the handshake.
+        // Either the signature of the CA on the certificate or the signature of the server
+        // on the handshake is wrong.
         BadSignature => (
             "a signature of the server's certificate is wrong".to_owned(),
             "a CA that was recreated under its old name has another key: is sslrootcert its present certificate? \
@@ -240,13 +242,13 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
 /// Explains errors that rustls passes on from webpki without a variant of its own.
 fn explain_other(error: &str) -> (String, String) {
     match error {
-        // The kind of certificate that `openssl req -x509` creates.
+        // `openssl req -x509` creates such a certificate.
         "CaUsedAsEndEntity" => (
             "the server's certificate is that of a CA".to_owned(),
             "make a certificate for the server that is signed by the CA, with basicConstraints CA:FALSE"
                 .to_owned(),
         ),
-        // The kind of certificate that `openssl x509 -req` creates without extensions.
+        // `openssl x509 -req` creates such a certificate if it is given no extensions.
         "UnsupportedCertVersion" => unusable("it is X.509 version 1"),
         other => unusable(other),
     }
@@ -259,8 +261,8 @@ fn unusable(why: &str) -> (String, String) {
     )
 }
 
-/// Lists the names in a certificate. None means that it has only a common name, which
-/// does not count as a host name since RFC 6125.
+/// Lists the names in a certificate. If there are none, the certificate has only a common
+/// name, which does not count as a host name since RFC 6125.
 fn presented(error: &CertificateError) -> String {
     match error {
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {

@@ -1,6 +1,6 @@
 //! Begins and commits transactions, and hands them to functions. On Bustard's own
-//! connection a transaction is two messages; on one that the caller handed over, the
-//! driver begins and commits it.
+//! connection, a transaction is two messages. On a connection that the caller handed over,
+//! the driver begins and commits the transaction.
 
 use super::outside;
 use super::simple_query::{Answer, Link, Own};
@@ -21,7 +21,7 @@ pub(crate) trait Transactional: Link {
 
 /// The end of a transaction.
 pub(crate) trait Ending: Sized {
-    /// Sends the rest and commits. The answer tells how many statements completed.
+    /// Sends the remaining SQL and commits. The answer tells how many statements completed.
     fn commit(self, sql: &str) -> Answer;
 
     /// Calls a function with the driver's transaction.
@@ -133,7 +133,7 @@ impl Ending for DriverTransaction<'_> {
 
     fn call(&mut self, function: &Function) -> Result<()> {
         let Some(transaction) = &mut self.0 else { return Err(Error::new(ErrorKind::Failed, OVER)) };
-        // The function blocks on the network as well.
+        // The function blocks on the network too, so it needs `outside`.
         let called = outside(|| function.call(&mut OpenTransaction::new(transaction)));
         called.map_err(|error| {
             let refused = error.downcast_ref().map(|error| super::failure(error).into_error());

@@ -22,8 +22,8 @@ fn strip_scheme(url: &str) -> Option<&str> {
     url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"))
 }
 
-/// Returns the settings of a URL in their order. If a name occurs twice, the later one
-/// counts.
+/// Returns the settings of a URL in their order. If a name occurs twice, the later setting
+/// is used.
 pub(super) fn settings(url: &str) -> Result<Vec<Setting>> {
     let Some(rest) = strip_scheme(url) else {
         return Err(Error::usage("this is not the URL of a PostgreSQL database")
@@ -57,8 +57,9 @@ pub(super) fn settings(url: &str) -> Result<Vec<Setting>> {
     Ok(settings.0)
 }
 
-/// Rejects an `@` outside its place. It means that the parts are not what they seem: the
-/// end of a password could be taken for a host, and would be shown as one.
+/// Returns an error for an `@` in the wrong place, because then the parts of the URL are
+/// ambiguous. The end of a password could be taken for a host, and would be shown as a
+/// host.
 fn refuse_stray_at(authority: &str, path: &str, query: Option<&str>) -> Result<()> {
     let count = |text: &str| text.matches('@').count();
     let elsewhere = count(path) > 0 || (count(authority) == 0 && count(query.unwrap_or("")) > 0);
@@ -106,7 +107,7 @@ impl Settings {
                 .help("write ?NAME=VALUE&NAME=VALUE, and %3F for a ? in a user name or password"));
         };
         let name = decode(name, "the name of a parameter")?;
-        // The spelling of JDBC, which libpq accepts.
+        // This is the spelling of JDBC, which libpq accepts.
         if name == "ssl" && value == "true" {
             return self.add("sslmode", "require", "sslmode");
         }
@@ -138,8 +139,8 @@ fn split_port(host: &str) -> Result<(&str, &str)> {
     }
 }
 
-/// Decodes percent-encoding strictly. Keeping a malformed `%` could silently turn a
-/// correct password into a wrong one.
+/// Decodes percent-encoding strictly. If a malformed `%` were kept, a correct password
+/// could silently become a wrong one.
 fn decode(encoded: &str, what: &str) -> Result<String> {
     let bad = |why: &str| {
         Error::usage(format!("{what} in the database URL {why}"))
@@ -162,7 +163,7 @@ fn decode(encoded: &str, what: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| bad("is not UTF-8"))
 }
 
-/// Encodes characters that could be taken for another part of a URL.
+/// Encodes characters that could be read as a delimiter of the URL.
 pub(super) fn encode(text: &str, keep: &str) -> String {
     use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! A poller on a scripted server. The tests of `CacheBuster` read from real servers.
+//! Tests of a poller on a scripted server. The tests of `CacheBuster` use real servers.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -44,8 +44,8 @@ impl Lines {
             .push_back(Err(Error::new(ErrorKind::Database, "refused").with_server_message(said)));
     }
 
-    /// Returns the queries since the last call, each by its first words, without the
-    /// start that every look has in common.
+    /// Returns the first words of each query since the last call, without the start that
+    /// all polls have in common.
     fn asked(&self) -> Vec<String> {
         let reading = format!("{};", crate::engine::READING);
         let short =
@@ -125,7 +125,7 @@ fn a_look_asks_only_for_what_has_changed() {
     // No cache is registered any more.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
     assert_eq!(look(&mut looker, false).caches, Some(vec![]));
-    // A look with other wanted caches runs a new query, with its names quoted twice.
+    // A poll with other wanted caches runs a new query, with its names quoted twice.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
     looker.look(Some(&["it's", "a\\\"b"]), false, soon()).unwrap();
     let sql = lines.script().asked.pop().unwrap();
@@ -154,7 +154,7 @@ fn a_pooler_is_found_out_and_left_alone() {
     let mut looker = connected(&lines);
     lines.answer(&[&["-", "-", "5", "9", "3", "7", "f"]]);
     look(&mut looker, false);
-    // Another process has served this look.
+    // Another server process has answered this poll.
     lines.answer(&[&["-", "-", "5", "9", "3", "8", "f"]]);
     look(&mut looker, false);
     assert_eq!(lines.asked(), [LOOK, LOOK]);
@@ -185,7 +185,7 @@ fn a_hot_standby_is_as_old_as_it_says() {
     assert_eq!(age("3", "t", "9000000", "2000000"), seconds(2));
     assert_eq!(age("3", "f", "1000000", "9000000"), seconds(9));
     assert_eq!(age("-", "t", "-", "9000000"), seconds(9));
-    // A new receiver has not proved anything yet.
+    // A new receiver process has not yet proved that it is connected.
     assert_eq!(age("4", "t", "0", "9000000"), seconds(9));
     assert_eq!(age("4", "t", "0", "9000000"), Duration::ZERO);
     // The clock of the primary is a little ahead, or one of the clocks has jumped.
@@ -231,7 +231,7 @@ fn folding_waits_until_it_is_worth_it_and_is_not_tried_without_the_right() {
             if *answer == "ok" { lines.answer(&[&["role"]]) } else { lines.refuse(answer) }
         }
         looker.fold(soon());
-        // Not twice for one look.
+        // A second fold for the same poll does nothing.
         looker.fold(soon());
         lines.asked().split_off(1)
     };

@@ -1,7 +1,7 @@
-//! Foreign keys during a migration. SQLite's own procedure for changing a table rebuilds
-//! it. With foreign keys on, that would delete the children of an `ON DELETE CASCADE`.
-//! So they are off while a migration runs, and before the commit it must not have added
-//! a violation.
+//! Foreign keys during a migration. SQLite's documentation recommends rebuilding a table in
+//! order to change it. With foreign keys on, a rebuild would delete the rows that refer to
+//! the table with `ON DELETE CASCADE`. So foreign keys are off while a migration runs.
+//! Before the commit, an error is returned if the migration has added a violation.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use rusqlite::Connection;
 use super::{failure, rows, run};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Counts violations of foreign keys by child and parent table, or says why they cannot
-/// be counted.
+/// The number of violations of foreign keys by child and parent table, or the reason why
+/// they cannot be counted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violations(Result<BTreeMap<(String, String), usize>, String>);
 
-/// The previous setting, restored on drop.
+/// Restores the previous setting on drop.
 pub(super) struct Off<'c> {
     connection: &'c Connection,
     was_on: bool,

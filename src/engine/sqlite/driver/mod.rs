@@ -1,5 +1,5 @@
-//! SQLite: `BEGIN IMMEDIATE` is the lock. A session that finds the database busy retries
-//! until the lock time-out.
+//! SQLite: the migration lock is `BEGIN IMMEDIATE`. A session that finds the database busy
+//! retries until the lock time-out.
 
 mod foreign_keys;
 mod observer;
@@ -67,7 +67,8 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
         cannot(failure(&error, "").server_message.message)
             .help("it must be a file that this process' user may read and write")
     })?;
-    // The session waits, because its wait can be cancelled.
+    // SQLite itself does not wait. The session retries instead, because its wait can be
+    // cancelled.
     connection.busy_timeout(Duration::ZERO).map_err(|error| cannot(error.to_string()))?;
     // SQLite opens lazily. Reading now reports a file that is not a database.
     match rows(&connection, "PRAGMA schema_version") {
@@ -110,7 +111,7 @@ macro_rules! executors {
             }
 
             fn has_written(&self) -> bool {
-                // An unknown state counts as one that has begun to write.
+                // In an unknown state, the transaction counts as one that has written.
                 !matches!(
                     self.transaction_state(Some(rusqlite::MAIN_DB)),
                     Ok(TransactionState::None | TransactionState::Read)

@@ -1,4 +1,4 @@
-//! An [`Observer`] of a SQLite file. SQLite has no notifications, so only the bell or
+//! An [`Observer`] of a SQLite file. SQLite has no notifications, so only the [`Bell`] or
 //! the time ends a wait.
 
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ pub(crate) struct SqliteObserver {
 struct Opened {
     connection: rusqlite::Connection,
     file: FileIdentity,
-    /// The write-ahead log, with links resolved, and its file identity. SQLite does not
-    /// remove the log while it is open here.
+    /// The path of the write-ahead log, with links resolved. SQLite does not remove the log
+    /// while it is open here.
     log: PathBuf,
     log_file: Option<FileIdentity>,
 }
@@ -52,8 +52,8 @@ impl Opened {
     }
 }
 
-/// The identity of a file: its device and its number there, whatever its name. The
-/// number is not reused while the file is open.
+/// The identity of a file, whatever its name: its device and its inode number. The number
+/// is not reused while the file is open.
 type FileIdentity = (u64, u64);
 
 #[derive(Default)]
@@ -99,7 +99,8 @@ impl SqliteObserver {
         })
     }
 
-    /// SQLite puts the log beside the file that a link leads to.
+    /// Returns the path of the write-ahead log. If the path is a link, the log is beside
+    /// the file that the link points to.
     fn log(&self) -> PathBuf {
         let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let mut log = path.into_os_string();
@@ -122,7 +123,7 @@ fn identity(path: &Path) -> std::io::Result<FileIdentity> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
-/// On other systems an open file cannot be replaced.
+/// Returns a constant, because on other systems an open file cannot be replaced.
 #[cfg(not(unix))]
 fn identity(_: &Path) -> std::io::Result<FileIdentity> {
     Ok((0, 0))
@@ -136,8 +137,8 @@ impl Observer for SqliteObserver {
     fn connect(&mut self, _deadline: Instant) -> Result<()> {
         self.opened = None;
         self.check_stopped()?;
-        // Not read-only: a transaction that a crashed writer left must be rolled back
-        // before any read.
+        // The file is opened for writing, because the transaction of a crashed writer must
+        // be rolled back before any read.
         let before = self.file()?;
         let connection = open(Some(&self.path), false)?;
         if self.file()? != before {
@@ -149,13 +150,14 @@ impl Observer for SqliteObserver {
 
     fn rows(&mut self, _ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
         self.check_stopped()?;
-        // Put back only if it can still be used.
+        // The connection is taken out, and put back only if it can still be used.
         let Some(mut opened) = self.opened.take() else {
             return Err(Error::new(ErrorKind::Connection, "the SQLite file is not open"));
         };
         let patience = deadline.saturating_duration_since(Instant::now());
         let read = patient_rows(&opened.connection, patience, Some(&self.bell.stopped), sql);
-        // Checked after the read, which must have come from the file that exists now.
+        // The file is checked after the read, so that the rows certainly come from the file
+        // that exists now.
         let checked = match self.file() {
             Ok(file) if file == opened.file && opened.has_log() => read,
             Ok(_) => Err(self.replaced()),
@@ -233,7 +235,8 @@ mod tests {
         observer.connect(Instant::now() + LONG).unwrap();
         assert_eq!(value(&mut observer).unwrap(), "1");
         writer.execute("UPDATE t SET v = 2", []).unwrap();
-        // A reader that kept its snapshot would prevent a restart of the log.
+        // A reader that kept its snapshot open would prevent SQLite from restarting the
+        // log.
         let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
         assert_eq!(busy, 0);
         assert_eq!(value(&mut observer).unwrap(), "2");

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 
 use super::{rows, run};
 
-/// Settings that can be read, can be set within a transaction, and outlive it. Foreign
-/// keys are not among them: they cannot be switched in a transaction.
+/// Settings that can be read, can be set within a transaction, and outlive it. The list
+/// does not contain `foreign_keys`, which cannot be set within a transaction.
 const PRAGMAS: &[&str] = &[
     "automatic_index",
     "cell_size_check",
@@ -20,7 +20,8 @@ const PRAGMAS: &[&str] = &[
     "writable_schema",
 ];
 
-/// The previous settings, restored by [`restore`](Pragmas::restore) and on drop.
+/// The previous settings. [`restore`](Pragmas::restore) restores them, and so does
+/// dropping.
 pub(super) struct Pragmas<'c> {
     connection: &'c Connection,
     before: Vec<Option<String>>,

@@ -26,7 +26,7 @@ use crate::sql::Dialect;
 pub(crate) struct SqliteSession<'s> {
     connection: &'s mut Connection,
     cancelled: Option<Arc<AtomicBool>>,
-    /// How long a read outside a transaction keeps trying while a writer has the lock.
+    /// How long a read outside a transaction is retried while a writer has the lock.
     patience: Duration,
     /// The history tables of the last read, by app.
     tables: Vec<(String, String)>,
@@ -122,8 +122,8 @@ impl Session for SqliteSession<'_> {
         tables: &[HistoryTable],
         queries: &[&str],
     ) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
-        // One statement for each table. Without a transaction each reads its own state,
-        // which suffices for a preflight.
+        // Each table is read by one statement. Without a transaction, the statements may
+        // read different states, which suffices for a preflight.
         let histories: Result<Vec<_>> =
             tables.iter().map(|table| read_history(table, &mut |sql| self.patient_rows(sql))).collect();
         self.tables = places(tables);
@@ -201,9 +201,10 @@ fn under_lock(connection: &Connection, sql: &str) -> Result<Vec<Row>> {
     rows(connection, sql).map_err(|error| failure(&error, sql).into_error())
 }
 
-/// Returns an error if the database is read-only. There BEGIN IMMEDIATE succeeds, and
-/// the first statement would be blamed. So this writes a setting's current value,
-/// because the driver's versions have no common function that tells.
+/// Returns an error if the database is read-only. On such a database BEGIN IMMEDIATE
+/// succeeds, and the error would name the first statement. Tests this by writing the
+/// current value of a setting, because the supported versions of the driver have no common
+/// function for it.
 fn check_writable(connection: &Connection) -> Result<()> {
     let setting = "PRAGMA main.user_version";
     let found = rows(connection, setting).map_err(|error| failure(&error, setting).into_error())?;
@@ -232,7 +233,8 @@ impl Drop for RollBack<'_> {
     }
 }
 
-/// Names `main`, to exclude temporary tables and those of attached databases.
+/// Returns the name of a table with the schema `main`, to exclude temporary tables and
+/// attached databases.
 fn qualified(table: &HistoryTable) -> String {
     format!("main.{}", quote_ident(&table.name))
 }
@@ -289,8 +291,8 @@ impl SqliteTransaction<'_> {
         }
     }
 
-    /// Returns an error if the transaction has ended. SQLite ends it by itself on some
-    /// errors, and a file that could not be split may contain a COMMIT.
+    /// Returns an error if the transaction has ended. SQLite itself ends a transaction on
+    /// some errors, and a file that could not be split may contain a COMMIT.
     fn still_open(&self) -> Result<()> {
         if self.connection.is_autocommit() { Err(self.ended("the migration")) } else { Ok(()) }
     }
@@ -364,7 +366,8 @@ impl Transaction for SqliteTransaction<'_> {
         place(&self.tables, app)
     }
 
-    /// Does nothing: every transaction looks the tables up, without a round trip.
+    /// Does nothing, because every transaction looks the tables up again, which needs no
+    /// round trip.
     fn makes_history(&mut self, _: &str) {}
 
     fn restore_settings(&mut self) -> Result<()> {
@@ -375,7 +378,8 @@ impl Transaction for SqliteTransaction<'_> {
     fn call(&mut self, function: &Function) -> Result<()> {
         let mut connection = self.connection;
         let mut open = OpenTransaction::new(&mut connection);
-        // The savepoint is gone if the function ends the transaction and begins another.
+        // The savepoint no longer exists if the function has ended the transaction and
+        // begun another one.
         let savepoint = |sql| run(self.connection, sql).map_err(|error| failure(&error, sql).into_error());
         savepoint("SAVEPOINT bustard")?;
         function.call(&mut open).map_err(|error| {

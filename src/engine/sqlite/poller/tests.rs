@@ -48,7 +48,7 @@ fn a_file_is_read_when_something_has_changed() {
     assert_eq!(first, listed());
     assert_eq!(first.len(), 2);
     assert_eq!(look(&mut looker), None);
-    // A new connection knows nothing.
+    // After a reconnection, everything is read again.
     looker.connect(soon()).unwrap();
     assert_eq!(versions(look(&mut looker)), first);
 
