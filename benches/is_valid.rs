@@ -1,5 +1,5 @@
 //! Compares `Cache::is_valid` and `Cache::version` with alternatives, on one thread and on
-//! two at once: `cargo bench --bench is_valid`.
+//! two threads at once: `cargo bench --bench is_valid`.
 //!
 //! The baseline is one atomic load behind an `Arc`. It is measured together with every
 //! sample, so that changes of the machine's speed affect both. The last table has the
@@ -27,18 +27,20 @@ use support::Server;
 
 const NAME: &str = "bans";
 
-/// A number in the form of a version.
+/// A valid version: one invalidation, and a nonce.
 const VERSION: i64 = 1 << 23 | 4711;
 
 const THREADS: [usize; 2] = [1, 2];
 
-/// The least number of loads that are measured with a sample, about half a millisecond.
+/// The smallest number of loads that are measured with a sample. They take about half a
+/// millisecond.
 const LOADS: u64 = 1_000_000;
 
-/// The shortest sample: shorter ones measure the clock more than the subject.
+/// The duration of the shortest sample. Shorter samples would measure the clock more than
+/// the subject.
 const SHORTEST: Duration = Duration::from_micros(50);
 
-/// The goal: at most this multiple of one load.
+/// The goal: a call takes at most this multiple of the time of one load.
 const AIM: f64 = 1.5;
 
 /// Returns the time of the slowest of several threads that each make `questions` calls at the

@@ -1,5 +1,5 @@
-//! Measures the time of planning 200 apps with ten migrations each, which depend on one
-//! another, on an empty database: `cargo bench --bench plan`.
+//! Measures the time of planning the migrations of 200 apps on an empty database. Each app
+//! has ten migrations, which depend on one another across apps: `cargo bench --bench plan`.
 //!
 //! The baseline sorts the names of all migrations without dependencies. It is measured
 //! together with every sample, so that changes of the machine's speed affect both. No
@@ -26,12 +26,14 @@ use support::{Project, Random};
 const APPS: usize = 200;
 const MIGRATIONS: usize = 10;
 const SAMPLES: usize = 41;
-/// The number of repetitions for a subject that takes less than a tick of the clock.
+/// The number of repetitions of the baseline, because one repetition takes less than a tick
+/// of the clock.
 const YARDSTICKS: u32 = 100;
 const AIM: Duration = Duration::from_millis(50);
 
-/// Returns the CPU time, if the system reports it, so that other processes affect the
-/// result less. Nothing here waits.
+/// Returns the CPU time of `work`, because other processes affect it less than the elapsed
+/// time. Returns the elapsed time if the system does not report CPU time. `work` never
+/// waits.
 fn timed(work: impl FnOnce()) -> Duration {
     let (start, before) = (Instant::now(), computed(id()));
     work();
@@ -58,7 +60,7 @@ fn row(what: &str, specs: &[Spec], mut work: impl FnMut()) -> Sorted {
     took
 }
 
-/// Writes the same migrations as files, as plugins have them.
+/// Writes the same migrations as files, because plugins consist of files.
 fn write(specs: &[Spec]) -> (Project, Vec<App>) {
     let project = Project::new();
     let directory = |spec: &Spec| {
@@ -103,7 +105,7 @@ fn measure(what: &str, specs: &[Spec], apps: &[App], independent: &[App]) -> Dur
         let plan = Migrator::new().apps(apps.iter().cloned()).plan(&mut database).expect("there is an order");
         assert!(plan.steps.len() > APPS * MIGRATIONS, "it plans all of them");
     });
-    // The shortest samples, which other processes disturb least.
+    // The shortest samples are used, because other processes have disturbed them least.
     let [alone, loaded, whole] = [&alone, &loaded, &planned].map(|took| took.hundredth(0));
     let parts = [alone, loaded.saturating_sub(alone), whole.saturating_sub(loaded)].map(milliseconds);
     let [alone, order, rest] = parts;

@@ -73,14 +73,14 @@ fn buster(url: &str) -> CacheBuster {
     buster
 }
 
-/// The measured process.
+/// The process that is measured: a `CacheBuster` that polls.
 fn poll(url: &str) {
     let _buster = buster(url);
     println!("ready");
     wait_for_parent();
 }
 
-/// The process for comparison.
+/// The process for comparison: it sends `SELECT 1`.
 fn ask(url: &str) {
     let mut client = Client::connect(url, NoTls).expect("it connects");
     println!("ready");
@@ -99,7 +99,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["poll", url] => poll(url),
         ["ask", url] => ask(url),
-        // Cargo passes `--bench`.
+        // Cargo passes the argument `--bench`.
         _ => measure(),
     }
 }
@@ -149,7 +149,7 @@ fn idle(few: &Database<'_>, many: &Database<'_>) {
     }
 }
 
-/// A `CacheBuster` in this process, and a client that makes changes.
+/// A `CacheBuster` in this process, and a client that changes the database.
 struct Scene<'d> {
     client: Client,
     buster: CacheBuster,
@@ -198,7 +198,7 @@ impl<'d> Scene<'d> {
     }
 }
 
-/// Measures polls with a notification, as after a commit.
+/// Measures polls that also send a notification, as after a commit.
 fn looks(few: &Database<'_>, many: &Database<'_>) {
     println!(
         "\n{:<52}{:>12}{:>12}{:>12}{:>11}",

@@ -1,12 +1,12 @@
 //! Measures the time from a commit in one process until another process sees it:
 //! `cargo bench --bench propagation`.
 //!
-//! The clock, which all processes share, starts just before COMMIT is sent. It stops in
-//! the other process when a handle returns that its version is invalid, or, for the
-//! baselines, when a notification has been received. The baselines are the same
-//! transaction followed by a NOTIFY on the same connection, and a transaction that contains
-//! NOTIFY. They take turns, each in a database of its own, because a listener is woken by
-//! every notification of its database. No result fails the bench.
+//! The clock, which all processes share, starts just before COMMIT is sent. It stops in the
+//! other process when a handle reports its version as invalid. For the baselines, it stops
+//! when a notification has been received. The baselines are the same transaction followed
+//! by a NOTIFY on the same connection, and a transaction that contains NOTIFY. The three
+//! ways take turns. Each has a database of its own, because a listener is woken by every
+//! notification in its database. No result fails the bench.
 
 mod measure;
 #[path = "../tests/support/mod.rs"]
@@ -25,7 +25,7 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, NoTls};
 use support::{Cluster, Database, Random};
 
-/// The number of samples of each way in an idle system.
+/// The number of samples of each way of committing in an idle system.
 const IDLE: usize = 400;
 
 /// The number of turns of each way under load, and the duration of a turn.
@@ -92,7 +92,8 @@ fn commit(
     began
 }
 
-/// The committing client, the other process, and the database, which is dropped last.
+/// The committing client, the other process, and the database. The database is dropped
+/// last.
 struct Ground<'c> {
     way: Way,
     reader: Reporter,
@@ -118,7 +119,8 @@ impl<'c> Ground<'c> {
         let mut connection = Connection::new(&database.url()).expect("the URL is good");
         let app = App::new("bench").migration("V1__caches", caches);
         Migrator::new().app(app).run(&mut connection).expect("it migrates");
-        // Every listener in a database is woken by every notification.
+        // A `CacheBuster` would be woken by every notification, so the baselines have none
+        // here.
         let buster = (way == Way::Buster).then(|| {
             let buster = CacheBuster::connect(&database.url()).expect("it starts");
             let probe = buster.cache("probe").expect("it is registered");
@@ -182,13 +184,13 @@ struct Turn {
     backend: f64,
 }
 
-/// Waits for a random time, so that samples are not synchronised with anything.
+/// Waits for a random time, so that samples are not synchronised with polls or flushes.
 fn pause(random: &mut Random, average: Duration) {
     thread::sleep(random.part_of(2 * average));
 }
 
-/// The other process with a `CacheBuster`: reports every version of its handle of `probe`,
-/// and every change of other caches.
+/// Runs the other process with a `CacheBuster`: reports every version of its handle of
+/// `probe`, and every change of other caches.
 fn follow(url: &str) {
     let handle = Arc::new(OnceLock::<Cache>::new());
     let probe = handle.clone();
@@ -210,7 +212,7 @@ fn follow(url: &str) {
     wait_for_parent();
 }
 
-/// The other process with LISTEN only: reports every notification about `probe`.
+/// Runs the other process with LISTEN only: reports every notification about `probe`.
 fn listen(url: &str) {
     let mut client = Client::connect(url, NoTls).expect("it connects");
     client.batch_execute("LISTEN changes").expect("it listens");
@@ -229,8 +231,8 @@ fn listen(url: &str) {
     }
 }
 
-/// The process that commits as fast as possible on several threads, and reports the number
-/// of commits.
+/// Runs the process that commits as fast as possible on several threads, and reports the
+/// number of commits.
 fn load(way: Way, url: &str) {
     let buster = (way == Way::Buster).then(|| CacheBuster::connect(url).expect("it starts"));
     let connect = |_| Client::connect(url, NoTls).expect("it connects");
@@ -263,13 +265,13 @@ fn main() {
             let way = WAYS.into_iter().find(|known| known.name() == way);
             load(way.expect("it is one of these"), url);
         }
-        // Cargo passes `--bench`.
+        // Cargo passes the argument `--bench`.
         _ => measure(),
     }
 }
 
 fn measure() {
-    // The default settings of a server, which differ from those of tests.
+    // These are the default settings of a server. The servers of tests have other settings.
     let durable = [("fsync", "on"), ("full_page_writes", "on")];
     let slow = [("commit_delay", "1000"), ("commit_siblings", "0")];
     let flushing = Cluster::start_with(&durable);
@@ -303,7 +305,7 @@ fn idle(cluster: &Cluster, what: &str, random: &mut Random) {
     for turn in 0..IDLE + 20 {
         for (ground, samples) in grounds.iter_mut().zip(&mut samples) {
             let sample = ground.sample(random);
-            // During the first samples plans and caches are not warm yet.
+            // The first samples are skipped, because plans and caches are not warm yet.
             if turn >= 20 {
                 samples.push(sample);
             }

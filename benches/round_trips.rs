@@ -1,9 +1,9 @@
 //! Compares the round trips and times of Bustard with those of refinery's own runner on the
 //! same migrations: `cargo bench --bench round_trips [-- MIGRATIONS]`.
 //!
-//! A proxy counts the round trips after authentication. A count above its bound makes the
-//! exit code 1. Times are measured without the proxy and only printed. "CPU" is the CPU
-//! time of the client's thread.
+//! A proxy counts the round trips after authentication. If a count exceeds its bound, the
+//! exit code is 1. Times are measured without the proxy, and are only printed. "CPU" is the
+//! CPU time of the client's thread.
 //!
 //! By default, refinery commits a migration and its history row in two transactions. In
 //! the rows "in one transaction", it runs with `set_grouped(true)`.
@@ -97,7 +97,7 @@ impl Work {
 /// The elapsed time of a call, and the CPU time of the calling thread.
 struct Cost {
     wall: Duration,
-    /// `None` if the system does not report it.
+    /// The CPU time; `None` if the system does not report it.
     cpu: Option<Duration>,
 }
 
@@ -157,7 +157,7 @@ impl Table {
 }
 
 fn main() -> ExitCode {
-    // Cargo passes `--bench` and what follows `--`.
+    // Cargo passes `--bench` and the arguments after `--`.
     let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1000);
     match measure(count) {
         Ok(true) => ExitCode::SUCCESS,
@@ -172,7 +172,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether all bounds were kept.
+/// Returns whether no bound was exceeded.
 fn measure(count: usize) -> Result<bool> {
     // A private server ends with this process. The watchdog of the shared server would
     // outlive it.
@@ -218,7 +218,8 @@ fn nothing_pending(cluster: &Cluster, work: &Work, table: &mut Table) -> Result<
         let database = Database::on(cluster);
         work.run(tool, &database.url(), TransactionMode::All)?;
         let trips = work.trips(tool, &database, mode)?;
-        // On open connections, with `SELECT 1` on the same connection for comparison.
+        // The times are measured on open connections, and compared with `SELECT 1` on the
+        // same connection.
         let mut client = Client::connect(&database.url(), NoTls)?;
         let one = Cost::median(|| Ok(client.batch_execute("SELECT 1")?))?;
         let cost = match tool {

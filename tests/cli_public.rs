@@ -1,6 +1,6 @@
-//! Tests that the command uses only the library's public API. The compiler checks it
-//! here, where the command's sources are part of another crate, which has no access
-//! to private items of the library.
+//! Tests that the command uses only the library's public API. In this test, the sources of
+//! the command are part of another crate, which has no access to private items of the
+//! library. So the compiler reports every use of a private item.
 
 #[path = "../src/cli/mod.rs"]
 mod cli;
@@ -20,8 +20,8 @@ fn the_command_compiles_outside_of_the_library() {
     let _: fn(Migrator) -> ExitCode = cli::run;
 }
 
-/// The same with a direct call of the compiler, which proves that it refuses a use of
-/// items that only the library may name.
+/// Proves that the compiler reports a use of items that only the library may name, by a
+/// direct call of the compiler.
 #[test]
 fn private_items_are_refused() {
     let compiler = Compiler::find();
@@ -45,7 +45,7 @@ fn private_items_are_refused() {
     }
 }
 
-/// The compiler with the libraries that this test was built with.
+/// The compiler, with the libraries that this test was built with.
 struct Compiler {
     libraries: BTreeMap<String, PathBuf>,
 }

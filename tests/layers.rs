@@ -1,6 +1,6 @@
-//! Tests that `src/` keeps to the layers in the README's table: which room may name
-//! which room and which library, which may read files, and how long a file may be. No
-//! modules beside one another may form a cycle. `rooms` tests further rules.
+//! Tests that `src/` follows the layers in the README's table, whose rows are called rooms:
+//! which rooms and libraries a room may name, and whether it may read files. Also tests the
+//! length of files, and that sibling modules form no cycle. `rooms` tests further rules.
 //!
 //! Modules are read as the compiler reads them, from `lib.rs` and `main.rs` along
 //! their `mod` items, without `#[cfg(test)]`. Each path in them is resolved to a
@@ -27,8 +27,8 @@ struct Layer {
     reads_files: bool,
 }
 
-/// Types of libraries that are allowed by intention: a connection's open transaction
-/// for a function, and migrations that refinery has loaded.
+/// Types of libraries that are allowed on purpose: the open transaction for a function, and
+/// migrations that refinery has loaded.
 const HANDED_OVER: &[(&str, &[&str])] = &[
     ("model", &["postgres", "Transaction"]),
     ("model", &["rusqlite", "Connection"]),
@@ -40,14 +40,14 @@ const HANDED_OVER: &[(&str, &[&str])] = &[
 /// The modules that users of the library may name.
 const PUBLIC: &[&str] = &["build", "cli", "config", "diagnostic", "registry", "report", "testing"];
 
-/// Macros at the root of the crate that are written in a room.
+/// Macros at the root of the crate that are defined in a room.
 const MACROS: &[&str] = &["app"];
 
 #[derive(Debug, Default)]
 struct Findings {
     files: usize,
     paths: usize,
-    /// Pairs of modules beside one another: the first names the second.
+    /// The number of pairs of sibling modules of which the first names the second.
     pairs: usize,
     violations: Vec<String>,
 }
@@ -80,7 +80,8 @@ fn check(sources: &Sources, manifest: &str, readme: &str) -> Findings {
     let mut findings = Findings::default();
     let mut named = BTreeSet::new();
     let modules = sources.modules();
-    // The table's order is from the bottom: a row names only rows above itself.
+    // The lowest layer is the first row of the table, so a row names only rows above
+    // itself.
     let mut below = BTreeSet::new();
     for layer in &layers {
         for room in layer.may_use.iter().filter(|room| !below.contains(*room)) {
@@ -158,8 +159,8 @@ fn check_module(
     }
 }
 
-/// Finds cycles of modules beside one another, at any depth. A module and its
-/// submodules count as one; a module may use its submodules, and they may use it.
+/// Finds cycles of sibling modules, at any depth. A module and its submodules count as one
+/// module, so they may use each other.
 fn check_circles(modules: &[Module], findings: &mut Findings) {
     type Graph<'m> = BTreeMap<&'m str, BTreeMap<&'m str, String>>;
     let mut graphs: BTreeMap<(bool, Vec<String>), Graph<'_>> = BTreeMap::new();
@@ -189,7 +190,7 @@ fn check_circles(modules: &[Module], findings: &mut Findings) {
     }
 }
 
-/// The shortest path from one module to another.
+/// Returns the shortest path from one module to another.
 fn way(graph: &BTreeMap<&str, BTreeMap<&str, String>>, from: &str, to: &str) -> Option<Vec<String>> {
     let mut ways: Vec<Vec<String>> = vec![vec![from.to_owned()]];
     let mut seen: BTreeSet<String> = BTreeSet::from([from.to_owned()]);
@@ -211,9 +212,9 @@ fn way(graph: &BTreeMap<&str, BTreeMap<&str, String>>, from: &str, to: &str) -> 
     None
 }
 
-/// The room of a module. `engine` is the ports; `engine/postgres` and
-/// `engine/sqlite`, with the code that connects to them and distinguishes them, are
-/// `adapters`.
+/// Returns the room of a module. The room `engine` contains the ports. The room `adapters`
+/// contains `engine/postgres`, `engine/sqlite`, and the code that connects to engines and
+/// distinguishes them.
 fn room(origin: Origin, module: &[String]) -> &str {
     let segments: Vec<&str> = module.iter().map(String::as_str).collect();
     match (origin, segments.as_slice()) {
@@ -258,7 +259,7 @@ fn modules_keep_to_their_layers() {
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
 }
 
-/// Proves that the checker finds faults: each is put into the real sources, and must
+/// Proves that the checker finds faults. Each fault is put into the real sources, and must
 /// be found at its place.
 #[test]
 fn the_check_finds_seeded_faults() {
@@ -307,7 +308,7 @@ fn the_check_finds_seeded_faults() {
         ("store/redis.rs", "use tokio::net::TcpStream;", "store must not use the library tokio"),
         ("plan/mod.rs", "use std::{fs::File, io};", "plan must not read files"),
         ("lib.rs", "pub fn helper() {}", "docs and re-exports only"),
-        // Cycles: at the top, below, and through a re-export.
+        // These faults are cycles: at the top level, below it, and through a re-export.
         ("sql/text.rs", "use crate::model::Engine;", "a circle in src: sql → model → sql"),
         ("history/rows.rs", "use super::app_rows::query;", "a circle in history: rows → app_rows → rows"),
         (

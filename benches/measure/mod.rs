@@ -32,7 +32,7 @@ pub fn computed(process: u32) -> Option<Duration> {
     Some(Duration::from_nanos(sum))
 }
 
-/// Returns CPU time in per cent of one core.
+/// Returns CPU time as a percentage of one core.
 pub fn share(computed: Duration, of: Duration) -> f64 {
     100.0 * computed.as_secs_f64() / of.as_secs_f64()
 }
@@ -128,7 +128,7 @@ pub fn report(at: Duration, what: impl fmt::Display) {
     println!("{} {what}", at.as_nanos());
 }
 
-/// Returns when the parent process closes its pipe or ends.
+/// Waits until the parent process closes its pipe or ends.
 pub fn wait_for_parent() {
     // The parent process never writes to the pipe.
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());

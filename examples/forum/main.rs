@@ -6,7 +6,7 @@
 //! cargo run --example forum -- moderate    # in another
 //! ```
 //!
-//! With `DATABASE_URL=postgres://…`, both use a server. The program also has all
+//! With `DATABASE_URL=postgres://…`, both programs use a server. The program also has all
 //! subcommands of `bustard`, which then include migrations in Rust:
 //!
 //! ```sh
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     if !matches!(arguments.first(), None | Some(&("serve" | "moderate"))) {
         return bustard::cli::run(migrator());
     }
-    // A temporary failure, such as a store that is down, is logged and is no error.
+    // The log shows temporary failures, such as a store that is down. They are not errors.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,8 +59,8 @@ fn run(arguments: &[&str]) -> Result {
     }
 }
 
-/// The apps in the binary: the plugin that is a crate. `bustard.toml` adds the apps that
-/// consist of SQL files.
+/// Returns a migrator with the app that is compiled in: the plugin that is a crate.
+/// `bustard.toml` adds the apps that consist of SQL files.
 fn migrator() -> Migrator {
     Migrator::new().app(forum_reputation::migrations())
 }

@@ -39,7 +39,7 @@ use crate::store::{CheckedStore, EntryKey};
 ///
 /// let load = || vec!["newbie".to_owned(), "regular".to_owned()]; // SELECT name FROM rank
 /// assert_eq!(ranks.get_or_insert_with("all", load).len(), 2);
-/// let never = || unreachable!("it is in the store");
+/// let never = || unreachable!("the value is in the store");
 /// assert_eq!(ranks.get_or_insert_with("all", never).len(), 2);
 ///
 /// buster.invalidate(&mut connection, &["ranks"])?;

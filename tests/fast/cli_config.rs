@@ -173,7 +173,7 @@ fn the_apps_of_the_file() {
     assert!(schema.contains("table bans_history "), "{schema}");
 }
 
-/// Parameters after a `?`, as in other libraries' URLs, must not become part of a
+/// Parameters after a `?`, which URLs of other libraries have, must not become part of the
 /// file's name.
 #[test]
 fn sqlite_urls_have_no_parameters() {

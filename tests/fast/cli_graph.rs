@@ -20,7 +20,8 @@ fn snapshot(project: &Project, name: &str, outcome: &Outcome) {
         .bind(|| insta::assert_snapshot!(name, transcript(std::slice::from_ref(outcome))));
 }
 
-/// Apps with every element of a graph, listed in this order.
+/// Creates apps that together have every element of a graph. The configuration lists them
+/// in the given order.
 fn project(order: &[&str]) -> Project {
     let project = Project::new();
     let apps: Vec<String> = (order.iter())
@@ -74,7 +75,7 @@ fn everything_that_a_graph_can_have() {
     assert_eq!((&edges[2]["file"], &edges[2]["line"]), (&"plugin/V2__q.sql".into(), &3.into()));
 }
 
-/// Neither the order of the apps nor that of a hash map affects the output.
+/// Neither the order of the apps nor the order of a hash map affects the output.
 #[test]
 fn the_order_of_apps_changes_nothing() {
     let mut others = APPS;
@@ -85,8 +86,8 @@ fn the_order_of_apps_changes_nothing() {
     }
 }
 
-/// Every line has one of a few forms, names are quoted, and every box is drawn before
-/// an arrow leads to it.
+/// Checks that every line has a known form, that names are quoted, and that every box is
+/// drawn before an arrow leads to it.
 #[test]
 fn pictures_are_well_formed() {
     let forms = [
@@ -118,7 +119,7 @@ fn pictures_are_well_formed() {
             assert_eq!(misfits(&text, forms), Vec::<String>::new(), "{text}");
         }
     }
-    // Proves the check itself.
+    // The check finds a seeded fault.
     let (_, forms) = forms[0];
     assert_eq!(misfits("m1[\"a\"b\"]\n", forms).len(), 1);
     assert_eq!(misfits("m1[\"a\"]\nm1 --> m2\n", forms), ["m2 is nowhere"]);
@@ -152,7 +153,7 @@ fn misfits(text: &str, forms: &[&str]) -> Vec<String> {
     misfits
 }
 
-/// Thirty apps take thirty lines, and each dependency one more.
+/// The text for thirty apps has a line for each app, and a line for each dependency.
 #[test]
 fn thirty_apps() {
     let project = Project::new();
@@ -170,8 +171,8 @@ fn thirty_apps() {
     let text = graph(&project, &[]).success();
     assert_eq!(text.stdout.lines().count(), 1 + 30 + 1 + 1 + 10, "{text}");
     snapshot(&project, "thirty", &text);
-    // At most three boxes for each app with a dependency or a dependant, and one for
-    // each other app.
+    // An app with a dependency or a dependant has at most three boxes, and any other app
+    // has one.
     let mermaid = graph(&project, &["--format", "mermaid"]).success().stdout;
     assert_eq!(
         mermaid.lines().filter(|line| line.contains("    m") && line.contains('[')).count(),
@@ -183,7 +184,7 @@ fn thirty_apps() {
 fn the_engine_comes_from_the_url_without_a_connection() {
     let project = Project::new();
     project.file("migrations/V1__a.sql", "SELECT 1;\n").file("migrations/V2__b.postgres.sql", "SELECT 1;\n");
-    // No server listens there.
+    // No server listens on port 1.
     let server = project.bustard(&["graph", "--database-url", "postgres://me@127.0.0.1:1/none"]).success();
     assert_eq!(server.stdout, "app   migrations     depends on\nmain  V1__a … V2__b\n");
     assert_eq!(graph(&project, &[]).success().stdout, "app   migrations  depends on\nmain  V1__a\n");

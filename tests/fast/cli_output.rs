@@ -46,7 +46,7 @@ fn a_closed_pipe_is_no_failure() {
     }
 }
 
-/// Exit code and standard error.
+/// Returns the exit code and standard error.
 fn ending(command: &mut Command) -> (Option<i32>, String) {
     let child = command.stderr(Stdio::piped()).spawn();
     let output = child.and_then(Child::wait_with_output).expect("it starts");

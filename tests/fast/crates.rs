@@ -1,5 +1,5 @@
-//! Tests the crates of this package's tests: their number, and that each file below
-//! `tests/` belongs to one.
+//! Tests the test crates of this package: their number, and that each file below `tests/`
+//! belongs to one of them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::Project;
 
-/// Each crate compiles the support code again and links every driver.
+/// The largest number of test crates. Each crate compiles the support code again and links
+/// every driver.
 const MOST: usize = 12;
 
 /// The entries of a directory.
@@ -32,8 +33,8 @@ fn named(package: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.starts_with("tests/")).map(|path| package.join(path)).collect()
 }
 
-/// Adds a file, the files of the modules that it declares, where the compiler finds
-/// them, and the files that it includes.
+/// Adds a file, the files that it includes, and the files of the modules that it declares.
+/// Modules are found as the compiler finds them.
 fn add_modules(file: &Path, found: &mut BTreeSet<PathBuf>) {
     let file = file.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     if !found.insert(file.clone()) {
@@ -59,13 +60,13 @@ fn add_modules(file: &Path, found: &mut BTreeSet<PathBuf>) {
             && let Some((name, _)) = rest.split_once('"')
             && let Ok(text) = directory.join(name).canonicalize()
         {
-            // A crate that reads a file as text uses it too.
+            // A crate that includes a file as text uses it too.
             found.insert(text);
         }
     }
 }
 
-/// The Rust files below a directory, without those of packages of their own.
+/// Adds the Rust files below a directory, except for files of other packages.
 fn add_files(directory: &Path, found: &mut BTreeSet<PathBuf>) {
     for path in entries(directory) {
         if path.is_dir() && !path.join("Cargo.toml").exists() {
@@ -76,7 +77,7 @@ fn add_files(directory: &Path, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// The number of files, and the files that no crate compiles.
+/// Returns the number of files, and the files that no crate compiles.
 fn forgotten(package: &Path) -> (usize, Vec<PathBuf>) {
     let (mut files, mut compiled) = (BTreeSet::new(), BTreeSet::new());
     add_files(&package.join("tests"), &mut files);

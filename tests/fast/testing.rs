@@ -1,5 +1,5 @@
-//! Tests the assertions of `bustard::testing`, and that each can fail: with the
-//! message that the author of a plugin reads, at the line of the assertion.
+//! Tests the assertions of `bustard::testing`. Each can fail, with the message for the
+//! author of a plugin, at the line of the assertion.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -13,7 +13,8 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The message of a block's panic, which must be at a line of this file.
+/// Returns the message of the panic of a block. The place of the panic must be in this
+/// file.
 #[track_caller]
 fn panics<T>(block: impl FnOnce() -> T) -> String {
     static HOOK: Once = Once::new();
@@ -47,7 +48,7 @@ fn host() -> App {
         .migration("V2__posts", sql("CREATE TABLE posts (author INTEGER)", "DROP TABLE posts"))
 }
 
-/// A plugin of one good migration and this one.
+/// Creates a plugin with a valid migration and the given migration.
 fn with(second: Migration) -> TestDatabase {
     let bans = sql("CREATE TABLE bans (user_id INTEGER REFERENCES users (id))", "DROP TABLE bans");
     let plugin = App::new("plugin")
@@ -69,8 +70,8 @@ fn a_reversible_app_passes() {
     with(good()).assert_round_trips("host");
 }
 
-/// Another app's migration, which the second needs and which needs the first, is
-/// reverted and applied with them.
+/// A migration of another app depends on the first migration, and the second migration
+/// depends on it. It is reverted and applied together with them.
 #[test]
 fn interleaved_apps_pass() {
     let table = |name: &str| sql(&format!("CREATE TABLE {name} (id INTEGER)"), &format!("DROP TABLE {name}"));
@@ -128,7 +129,7 @@ fn a_different_second_result_is_found() {
     insta::assert_snapshot!(said.join("\n\n"));
 }
 
-/// Each migration reverts its own effects, as long as no later one is applied.
+/// Each migration reverts its own effects, but only if no later one is applied.
 #[test]
 fn remains_of_reverting_all_are_found() {
     let mut said = Vec::new();

@@ -9,7 +9,7 @@ use std::path::Path;
 
 const BANNED: &[&str] = &["whoever", "whom", "nobody", "somebody", "those too", "be it only", "is to be"];
 
-/// Directories and files of the package. `docs` is absent until there is a page in it.
+/// Directories and files of the package. The directory `docs` does not exist yet.
 const CHECKED: &[&str] =
     &["src", "migrations", "examples", "benches", "docs", "README.md", "CONTRIBUTING.md"];
 
@@ -106,7 +106,7 @@ fn banned_frames_do_not_occur() {
     assert!(violations.is_empty(), "{} frames\n{}", violations.len(), violations.join("\n"));
 }
 
-/// Each frame is seeded into each place, as a comment that is wrapped after every word.
+/// Puts each frame into each place, as a comment that is wrapped after every word.
 #[test]
 fn the_check_finds_every_frame_in_every_place() {
     let mut seeded = 0;

@@ -1,5 +1,5 @@
-//! Tests embedded migrations: packages with a build script are built with Cargo and
-//! run, and faulty ones do not build.
+//! Tests embedded migrations: packages with a build script are built with Cargo and run,
+//! and faulty packages do not build.
 
 mod workspace;
 
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 const BUILD_DEPENDENCIES: &str =
     "[build-dependencies]\nbustard = { BUSTARD, default-features = false, features = [\"build\"] }\n";
 
-/// A plugin, and a host with two directories of its own.
+/// Creates a plugin, and a host with two directories of its own.
 fn plugin_and_host() -> Workspace {
     let workspace = Workspace::new("host-and-plugin", &["host", "bans"]);
     let plugin =
@@ -73,14 +73,14 @@ fn plugin_and_host() -> Workspace {
             "//! Bans.\n#![deny(missing_docs, unreachable_pub, unused, clippy::all)]\n\n/// The migrations.\n\
              pub fn migrations() -> bustard::App {\n    bustard::app!(\"bans\")\n}\n",
         )
-        // The search for paths must find this.
+        // The search for paths in the binary must find this path.
         .file(
             "bans/src/bin/leaky.rs",
             "fn main() {\n    println!(\"{} {}\", env!(\"CARGO_MANIFEST_DIR\"), env!(\"OUT_DIR\"));\n}\n",
         )
         .file("bans/migrations/V1__create.sql", CREATE)
         .file("bans/migrations/later/V2__text.rs", TEXT)
-        // Wider than the build script's own Bustard would allow.
+        // The version has 64 bits, which the Bustard of the build script does not support.
         .file("bans/migrations/later/U20240131120000__built.rs", BUILT);
     let host = format!(
         "[dependencies]\nbans = {{ path = \"../bans\" }}\n\
@@ -109,7 +109,7 @@ fn run(workspace: &Workspace, database: &str) -> Outcome {
     Outcome::of(host)
 }
 
-/// The plugin's history: names and checksums by version.
+/// Reads the plugin's history: names and checksums by version.
 fn history(workspace: &Workspace, database: &str) -> BTreeMap<i64, (String, String)> {
     let connection = rusqlite::Connection::open(workspace.path().join(database)).expect("it opens");
     let mut query = connection
@@ -181,13 +181,17 @@ fn what_has_changed_is_built(workspace: &Workspace, first: &BTreeMap<i64, (Strin
 fn line_ends_do_not_matter(workspace: &Workspace) {
     let carriage_returns = CREATE.replace('\n', "\r\n");
     workspace.file("bans/migrations/V1__create.sql", &carriage_returns);
-    assert_eq!(run(workspace, "third.sqlite").success().stdout, "", "it is the same migration");
+    assert_eq!(run(workspace, "third.sqlite").success().stdout, "", "the migration is the same");
     run(workspace, "fourth.sqlite").success();
     let fourth = history(workspace, "fourth.sqlite");
-    assert_eq!(fourth[&1].1, refinery("V1__create", &carriage_returns), "its bytes count, as in a directory");
+    assert_eq!(
+        fourth[&1].1,
+        refinery("V1__create", &carriage_returns),
+        "the bytes of the file count, as in a directory"
+    );
 }
 
-/// Cargo's output on a failed build script, as the author sees it.
+/// Returns Cargo's output on a failed build script, as the author sees it.
 #[track_caller]
 fn refusal(workspace: &Workspace) -> String {
     let outcome = workspace.cargo(&["check", "--quiet"]).exits(101);
@@ -196,7 +200,7 @@ fn refusal(workspace: &Workspace) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A package of this name, in a workspace of this name: no two tests have a package of
+/// Creates a package in a workspace, both with this name. No two tests have a package of
 /// the same name (see [`Workspace`]).
 fn to_be_refused(name: &str) -> Workspace {
     let workspace = Workspace::new(name, &[name]);
@@ -272,7 +276,8 @@ fn compiler_errors_name_the_migration() {
     workspace.cargo(&["check", "--quiet"]).success();
 }
 
-/// The same on both engines, without a build.
+/// Embedded files and files in a directory are read in the same way, on both engines. This
+/// test builds nothing.
 #[test]
 fn embedded_files_are_read_as_other_files() {
     const FILES: &[(&str, File)] = &[
@@ -299,8 +304,8 @@ fn embedded_files_are_read_as_other_files() {
             ["bans", "text"]
         );
 
-        // The directory gives the same migrations, so only the one built in code has
-        // no file.
+        // The directory contains the same migrations, so only the migration built in code
+        // has no file.
         let status = Migrator::new().app(App::directory("main", directory)).status(&mut database);
         let status = format!("{:?}", status.expect("it can be read"));
         assert!(!status.contains("Divergent"), "{status}");
@@ -311,7 +316,7 @@ fn built_in_code() -> Migration {
     Migration::new().schema(Table::create().table("built").col(ColumnDef::new("x").text()))
 }
 
-/// Faults that only show at run time also have a place in a file.
+/// Faults that are found only at run time also have a place in a file.
 #[test]
 fn faults_of_embedded_files_have_their_places() {
     const FILES: &[(&str, File)] = &[
@@ -339,7 +344,7 @@ fn faults_of_embedded_files_have_their_places() {
     }
 }
 
-/// An irreversible function has no line, but a file.
+/// The error for an irreversible function has a file but no line.
 #[test]
 fn an_irreversible_migration_has_a_file() {
     const FILES: &[(&str, File)] =

@@ -1,5 +1,5 @@
-//! Tests the example's program, as in the README: one process serves permissions from
-//! the store, and others change the data.
+//! Tests the program of the example `forum`, as in the README: one process serves
+//! permissions from the store, and others change the data.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -89,8 +89,8 @@ impl Second {
     }
 }
 
-/// Waits until the server has printed two more lines. There is a whole second between
-/// them, in which it has served all users several times.
+/// Waits until the server has printed two more lines. Between the lines, the server has
+/// served all users several times, because a second has passed.
 fn a_second_passes(server: &Running) {
     let before = Second::all(&server.stdout_so_far()).len();
     wait_until("the server counts two more seconds", || {
@@ -99,14 +99,14 @@ fn a_second_passes(server: &Running) {
 }
 
 fn serves_while_another_process_moderates(forum: &Forum) {
-    // The first one creates the database, and ends when told to.
+    // The first server creates the database, and ends after the given second.
     let first = forum.run(&["serve", "1"]).says("migrations applied");
     assert!(Second::all(&first.stdout).len() == 1 && !first.stdout.contains("\n0 migrations"), "{first}");
     let server = forum.start(&["serve"]);
     server.wait_for_stdout("0 migrations applied");
     a_second_passes(&server);
 
-    // A change without an invalidation is not noticed: the answers come from the
+    // A change without an invalidation is not noticed, because the answers come from the
     // store.
     forum.execute(
         "INSERT INTO memberships VALUES ((SELECT id FROM users WHERE name = 'user5'), 'moderators')",
@@ -137,8 +137,8 @@ fn serves_while_another_process_moderates(forum: &Forum) {
     let seconds = Second::all(&outcome.stdout);
     let sum = |count: fn(&Second) -> u64| seconds.iter().map(count).sum::<u64>();
     let (look_ups, loads) = (sum(|second| second.look_ups), sum(|second| second.loads));
-    // All permissions were loaded at first and after the last invalidation, and
-    // perhaps in between; and so were all bans.
+    // All permissions and all bans were loaded at the start and after the last
+    // invalidation, and perhaps in between.
     let users = 40;
     assert!(loads >= 2 * users && look_ups > loads, "{outcome}");
     assert!(sum(|second| second.checked) >= 2 * users, "{outcome}");
@@ -151,7 +151,8 @@ fn moderates_until_it_is_stopped(forum: &Forum) {
     server.wait_for_stdout("look-ups");
     let moderator = forum.start(&["moderate"]);
     moderator.wait_for_stdout("user2 is a moderator");
-    // The intermediate states that it sees vary, but there is at least one.
+    // The server sees at least one of the intermediate states, but not always the same
+    // ones.
     wait_until("the server sees the change", || {
         server.stdout_so_far().lines().filter(|line| line.starts_with("user")).count() >= 2
     });
@@ -182,8 +183,8 @@ fn moderates_until_it_is_stopped_on_postgres() {
     moderates_until_it_is_stopped(&Forum::on_postgres());
 }
 
-/// With one store for all processes, a process finds the values that another has
-/// loaded, and never those loaded before an invalidation.
+/// With one store for all processes, a process finds values that another process has
+/// loaded, and never values from before an invalidation.
 #[test]
 #[cfg(all(feature = "testing", feature = "memcached", feature = "redis"))]
 fn processes_share_a_store() {
@@ -193,7 +194,7 @@ fn processes_share_a_store() {
         let forum = Forum::on_sqlite();
         let file = "examples/forum/bustard.toml";
         let location = server.location();
-        // Also on a slow machine.
+        // The time-out is long enough for a slow machine.
         let store = format!("backend = \"{backend}\"\nlocation = \"{location}\"\ntimeout = \"1m\"\n");
         let text = forum.project.read(file).replace("backend = \"memory\"\n", &store);
         assert!(text.contains(&location), "{text}");
@@ -205,14 +206,14 @@ fn processes_share_a_store() {
         forum.bustard(&["caches", "invalidate", "permissions"]);
         let third: u64 = loads();
         assert!(third > 0, "{backend}: an invalidated value is found");
-        // Without the store there are answers as well.
+        // Without the store, the program still answers.
         server.kill9();
         let outcome = forum.run(&["serve", "1"]).complains("values are computed until it does");
         assert!(Second::all(&outcome.stdout)[0].look_ups > 0, "{outcome}");
     }
 }
 
-/// Without a database it fails with advice.
+/// Without a database, the program fails with advice.
 #[test]
 fn a_missing_database_is_reported() {
     let forum = Forum::on_sqlite();
@@ -225,7 +226,7 @@ fn a_missing_database_is_reported() {
 
 /// The program has the command's verbs besides its own.
 #[test]
-fn it_has_the_verbs_of_the_command() {
+fn the_program_has_the_verbs_of_the_command() {
     let forum = Forum::on_sqlite();
     let config = ["--config", "examples/forum/bustard.toml"];
     let command = |word| forum.command(program(), &[config[0], config[1], word]);
@@ -235,7 +236,7 @@ fn it_has_the_verbs_of_the_command() {
     forum.run(&["serve", "1"]).says("\n0 migrations applied");
 }
 
-/// The program includes the plugin that is a crate. The command on its own has the
+/// The program includes the plugin that is a crate. The stand-alone command has only the
 /// other plugins, and accepts the database.
 fn has_the_plugin_in_rust(forum: &Forum) {
     let config = ["--config", "examples/forum/bustard.toml"];

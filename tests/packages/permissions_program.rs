@@ -21,7 +21,7 @@ fn start(subject: &Subject<'_>) -> Running {
     Running::start(command)
 }
 
-/// Where an instance listens, as soon as it does.
+/// Returns the address of an instance, as soon as it listens.
 fn address(instance: &Running) -> String {
     instance.wait_for_stdout("listening on http://");
     let said = instance.stdout_so_far();
@@ -29,7 +29,7 @@ fn address(instance: &Running) -> String {
     line.expect("it was printed").to_owned()
 }
 
-/// The number of migrations that an instance has applied.
+/// Returns the number of migrations that an instance has applied.
 fn applied(instance: &Running) -> usize {
     let said = instance.stdout_so_far();
     let count = said.lines().find_map(|line| line.strip_suffix(" migrations applied"));
@@ -88,8 +88,7 @@ fn two_instances_started_together() {
     assert!(count >= 1, "{count}");
     assert_eq!(subject.number("SELECT count(*) FROM permission"), 4);
 
-    // A change by one instance is seen by the other, although it has cached the
-    // answer.
+    // The other instance sees the change, although it has cached the answer.
     let mut expected = vec!["ban-users", "edit-posts"];
     for (at, asked, method) in [(&one, &other, "PUT"), (&other, &one, "DELETE"), (&one, &other, "PUT")] {
         for address in [at, asked] {
@@ -101,23 +100,23 @@ fn two_instances_started_together() {
             "PUT" => expected.insert(1, "close-threads"),
             _ => _ = expected.remove(1),
         }
-        // The instance of the change sees it at once.
+        // The instance that made the change sees it at once.
         assert_eq!(permissions(at, "ann"), expected);
         wait_until("the other instance sees it", || permissions(asked, "ann") == expected);
         assert_eq!(permissions(asked, "bob"), ["ban-users", "edit-posts"]);
     }
-    // A change without an invalidation is not noticed: answers come from the cache.
+    // A change without an invalidation is not noticed, because answers come from the cache.
     until_cached(&other, "bob");
     subject.execute("DELETE FROM permission WHERE user_name = 'bob'");
     assert_eq!(permissions(&other, "bob").len(), 2);
 
-    // One is killed; the other goes on.
+    // One instance is killed, and the other continues.
     let [first, second] = instances;
     first.kill9();
     change(&other, "PUT", "bob", "edit-posts");
     assert_eq!(permissions(&other, "bob"), ["edit-posts"]);
 
-    // A third one finds nothing pending, and both end when told to.
+    // A third instance finds nothing pending. Then both instances end on a signal.
     let third = start(&subject);
     assert_eq!(permissions(&address(&third), "bob"), ["edit-posts"]);
     assert_eq!(applied(&third), 0);
@@ -148,7 +147,7 @@ fn requests_in_progress_are_finished() {
     );
     instance.signal("TERM");
     instance.wait_for_stdout("terminated: finishing requests in progress");
-    // It accepts no more requests, and finishes the accepted ones.
+    // The instance accepts no more requests, and finishes the accepted ones.
     wait_until("the port is closed", || TcpStream::connect(&address).is_err());
     transaction.commit().expect("it commits");
     request.join().expect("the request is answered");
@@ -157,7 +156,7 @@ fn requests_in_progress_are_finished() {
 }
 
 #[test]
-fn it_can_be_stopped_while_it_waits_to_migrate() {
+fn an_instance_can_be_stopped_while_it_waits_to_migrate() {
     let project = Project::new();
     let subject = Subject::new(Engine::Postgres, &project);
     let mut holder = subject.client();
@@ -171,9 +170,10 @@ fn it_can_be_stopped_while_it_waits_to_migrate() {
     assert_eq!(subject.database().value("SELECT to_regclass('permission') IS NULL"), "t");
 }
 
-/// An error is an answer and a log line, without secrets.
+/// Without the table, a request gets an error as its answer, and the log gets a line.
+/// Neither contains a secret.
 #[test]
-fn without_the_table_it_still_answers() {
+fn without_the_table_an_instance_still_answers() {
     let project = Project::new();
     let subject = Subject::new(Engine::Postgres, &project);
     let instance = start(&subject);
@@ -188,7 +188,7 @@ fn without_the_table_it_still_answers() {
     instance.kill9();
 }
 
-/// A service that cannot start says so, and has changed nothing.
+/// A service that cannot start prints the reason, and changes nothing.
 #[test]
 fn another_database_is_left_alone() {
     let project = Project::new();

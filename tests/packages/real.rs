@@ -1,5 +1,5 @@
-//! Tests real input: the migrations of published crates, run by the command, give the
-//! schema that `psql` and SQLite alone make of the same files.
+//! Tests real input: the migrations of published crates. If the command runs them, the
+//! schema is the same as if `psql` or SQLite runs the same files.
 //!
 //! `tests/real/Cargo.toml` names the crates and Cargo downloads them. Their files are
 //! laid out under `target/real/` with Bustard's names; their contents are unchanged.
@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use crate::support::{Binaries, Database, Outcome, Project};
 use serde_json::Value;
 
-/// Where an application's migrations are published.
+/// The published migrations of an application.
 struct Published {
     app: &'static str,
     package: &'static str,
@@ -31,7 +31,7 @@ const ATUIN: Published =
 const TORRUST: Published =
     Published { app: "torrust", package: "torrust-index", directory: "migrations/sqlite3" };
 
-/// One crate with the migrations of four databases, which can share one.
+/// One crate contains the migrations of four databases. They can share one database.
 const ATUIN_CLIENT: [Published; 4] = [
     Published { app: "history", package: "atuin-client", directory: "migrations" },
     Published { app: "records", package: "atuin-client", directory: "record-migrations" },
@@ -39,7 +39,7 @@ const ATUIN_CLIENT: [Published; 4] = [
     Published { app: "ai", package: "atuin-client", directory: "src/ai_session/migrations" },
 ];
 
-/// One published file, with the version that it gets here.
+/// A published file, with the version that it gets in this test.
 struct File {
     path: PathBuf,
     version: u64,
@@ -47,10 +47,10 @@ struct File {
 }
 
 impl Published {
-    /// The files in the order in which their own application runs them: by the
-    /// leading number. Two of the wallet's have the same one, which its own migrator
-    /// allows and Bustard does not: the second gets the next number. They do not
-    /// depend on one another.
+    /// Returns the files in the order in which their own application runs them: by the
+    /// leading number. Two files of the wallet have the same number. Its own migrator
+    /// allows that, but Bustard does not, so the second file gets the next number. The two
+    /// files do not depend on each other.
     fn files(&self) -> Vec<File> {
         let directory = packages()[self.package].join(self.directory);
         let mut found: Vec<(u64, String, PathBuf)> = fs::read_dir(&directory)
@@ -74,11 +74,12 @@ impl Published {
     }
 }
 
-/// The directories of the packages' sources, by name.
+/// Returns the directories of the packages' sources, by name.
 fn packages() -> &'static BTreeMap<String, PathBuf> {
     static FOUND: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     FOUND.get_or_init(|| {
-        // These crates need large dependencies on other systems only.
+        // Only the dependencies for this system are fetched, because these crates have
+        // large dependencies on other systems.
         cargo(&["fetch", "--quiet", "--locked", "--target=host-tuple"]);
         let metadata = ["metadata", "--locked", "--offline", "--format-version=1"];
         let metadata = cargo(&[&metadata[..], &["--filter-platform=host-tuple"]].concat()).json();
@@ -101,8 +102,8 @@ fn cargo(arguments: &[&str]) -> Outcome {
     Outcome::of(cargo).success()
 }
 
-/// Applications that share a database, laid out for the command, and an app of ours
-/// beside them that registers caches.
+/// Applications that share a database, with their files where the command finds them.
+/// Another app registers caches.
 struct Ground {
     project: Project,
     directory: PathBuf,
@@ -110,7 +111,7 @@ struct Ground {
     database: Option<Database<'static>>,
 }
 
-/// The file's name, if the database is one.
+/// The name of the SQLite file.
 const SQLITE: &str = "real.sqlite";
 
 impl Ground {
@@ -145,12 +146,13 @@ impl Ground {
         fs::write(path, contents).expect("the file can be written");
     }
 
-    /// The number of files of all applications.
+    /// Returns the number of files of all applications.
     fn count(&self) -> usize {
         self.apps.iter().map(|(_, files)| files.len()).sum()
     }
 
-    /// Lays out the first files of every application, and returns their number.
+    /// Copies the first files of every application to the directories of the command, and
+    /// returns their number.
     fn lay_out(&self, share: impl Fn(usize) -> usize) -> usize {
         let mut count = 0;
         for (app, files) in &self.apps {
@@ -179,7 +181,7 @@ impl Ground {
         self.project.bustard(&[&options, arguments].concat()).success().json()
     }
 
-    /// Migrates, and returns the number of the applications' files that were run.
+    /// Migrates, and returns the number of files of the applications that were run.
     fn migrate(&self, options: &[&str]) -> usize {
         let report = self.bustard(&[&["migrate"], options].concat());
         let steps = report["steps"].as_array().expect("a report has steps");
@@ -196,14 +198,14 @@ impl Ground {
             .collect()
     }
 
-    /// A dump of the whole database.
+    /// Returns a dump of the whole database.
     fn contents(&self) -> Vec<u8> {
         match &self.database {
             Some(database) => {
                 let mut dump = Binaries::find().client_command("pg_dump");
                 dump.arg("--dbname").arg(database.url());
                 let dumped = Outcome::of(dump).success().stdout;
-                // These two lines carry a random token.
+                // Two lines of a dump contain a random token, so they are left out.
                 let lines = dumped.lines().filter(|line| !line.starts_with(['\\']) || *line == "\\.");
                 lines.collect::<Vec<_>>().join("\n").into_bytes()
             }
@@ -211,7 +213,7 @@ impl Ground {
         }
     }
 
-    /// The schema without Bustard's own tables and the histories.
+    /// Returns the schema without Bustard's own tables and the histories.
     fn schema(&self) -> String {
         match &self.database {
             Some(database) => database
@@ -220,7 +222,7 @@ impl Ground {
         }
     }
 
-    /// The schema that the engine's own tools make of the published files.
+    /// Returns the schema after the engine's own tools have run the published files.
     fn expected(&self) -> String {
         let files = self.apps.iter().flat_map(|(_, files)| files);
         if self.database.is_some() {
@@ -231,7 +233,8 @@ impl Ground {
             return database.dump_schema(&[]);
         }
         for file in files {
-            // Like `sqlite3 FILE < SCRIPT`: a connection for each, foreign keys off.
+            // Each file gets a connection of its own with foreign keys off, as with
+            // `sqlite3 FILE < SCRIPT`.
             let connection = self.project.sqlite("expected.sqlite");
             connection.pragma_update(None, "foreign_keys", false).expect("they can be switched off");
             let script = fs::read_to_string(&file.path).expect("migrations are text");
@@ -241,7 +244,7 @@ impl Ground {
         schema_of_applications(&self.project.sqlite("expected.sqlite"))
     }
 
-    /// Runs half of the files, then the rest, then nothing.
+    /// Runs half of the files, then the other half, then nothing.
     fn runs_in_two_stages(&self) {
         let half = self.lay_out(|count| count.div_ceil(2));
         assert_eq!(self.migrate(&[]), half);
@@ -259,8 +262,7 @@ impl Ground {
         assert_eq!(self.versions(), second);
     }
 
-    /// Asserts that the schema is that of the files, and that another run changes
-    /// nothing.
+    /// Asserts that the schema is the expected one, and that another run changes nothing.
     fn is_complete(&self) {
         let expected = self.expected();
         assert!(expected.contains("CREATE TABLE"), "{expected}");
@@ -271,8 +273,8 @@ impl Ground {
         self.bustard(&["check"]);
     }
 
-    /// Prints the run's counts past the test harness, which hides the output of
-    /// passing tests.
+    /// Writes the counts of the run directly to standard error, because the test harness
+    /// hides the output of passing tests.
     fn say(&self, what: &str) {
         let apps = self.apps.iter().map(|(app, files)| format!("{app} {}", files.len()));
         let apps = apps.collect::<Vec<_>>().join(", ");
@@ -282,7 +284,7 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        // Kept for the analysis of a failure.
+        // After a failure, the directory is kept for analysis.
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.directory);
         }

@@ -1,7 +1,8 @@
-//! Tests P8: databases that refinery has migrated are up to date for Bustard and the
-//! other way round, with versions of either width, on both engines. Refinery's own
-//! runner is in the packages under `tests/refinery/`, which these tests build, and so
-//! is a Bustard without `int8-versions`: one build cannot hold both.
+//! Tests P8: databases that refinery has migrated are up to date for Bustard, and databases
+//! that Bustard has migrated are up to date for refinery, with versions of either width, on
+//! both engines. These tests build refinery's own runner from the packages under
+//! `tests/refinery/`, and a Bustard without `int8-versions`, because one build supports
+//! only one width.
 
 use std::env;
 use std::fs;
@@ -29,7 +30,7 @@ impl Width {
         if self == Width::Int4 { "integer" } else { "bigint" }
     }
 
-    /// Refinery's runner, built once.
+    /// Returns refinery's runner, which is built once.
     fn refinery(self) -> &'static Path {
         static BUILT: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
         let package = if self == Width::Int4 { "refinery-int4" } else { "refinery-int8" };
@@ -39,7 +40,8 @@ impl Width {
         })
     }
 
-    /// The command. The one under test has the feature; the other is built once.
+    /// Returns the command. The command under test has the feature, and the other one is
+    /// built once.
     fn bustard(self) -> &'static Path {
         static NARROW: OnceLock<PathBuf> = OnceLock::new();
         match self {
@@ -62,7 +64,8 @@ fn build(directory: &str, program: &str, options: &[&str]) -> PathBuf {
         .args(["build", "--quiet", "--locked", "--target-dir"])
         .arg(&target)
         .args(options);
-    // A cold build takes longer than anything else that tests wait for.
+    // There is no deadline, because a cold build takes longer than anything else that tests
+    // wait for.
     let status = cargo.status().expect("cargo starts");
     assert!(status.success(), "{program} could not be built with {options:?}");
     target.join("debug").join(program)
@@ -75,7 +78,7 @@ struct Ground {
 }
 
 impl Ground {
-    /// Creates one on each engine.
+    /// Creates a project on each engine.
     fn both() -> [Ground; 2] {
         [None, Some(Database::new())].map(|database| {
             let ground = Ground { project: Project::new(), database };
@@ -84,7 +87,7 @@ impl Ground {
         })
     }
 
-    /// Writes the migrations, after this change of their texts.
+    /// Writes the migrations, with their texts changed by `change`.
     fn copy_migrations(&self, change: fn(String) -> String) {
         for file in files(&original()) {
             let text = fs::read_to_string(original().join(&file)).expect("it is text");
@@ -111,7 +114,7 @@ impl Ground {
         Outcome::of(self.project.command_of(width.bustard(), &arguments))
     }
 
-    /// The whole history table, and the type of its versions.
+    /// Returns the whole history table, and the type of its versions.
     fn history(&self) -> (Vec<Vec<String>>, String) {
         let columns = "version, name, applied_on, checksum";
         let rows = format!("SELECT {columns} FROM refinery_schema_history ORDER BY version");
@@ -143,8 +146,9 @@ impl Ground {
         }
     }
 
-    /// Asserts that Bustard finds nothing to do and leaves refinery's history as it
-    /// is. The migrations cannot be applied twice, so this proves that they were not.
+    /// Asserts that Bustard finds nothing to do and does not change refinery's history. The
+    /// migrations cannot be applied twice without an error, so this proves that they were
+    /// not run again.
     #[track_caller]
     fn is_up_to_date_for_bustard(&self, width: Width) {
         let before = self.history();
@@ -164,7 +168,7 @@ fn original() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refinery/migrations")
 }
 
-/// All files below a directory, relative to it.
+/// Returns the paths of all files below a directory, relative to it.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).expect("it is a directory") {
@@ -214,8 +218,8 @@ fn migrations_by_bustard_are_up_to_date_for_refinery() {
             ground.bustard(width, &["migrate"]).success();
             assert_eq!(ground.history().1, width.of_column());
             ground.is_up_to_date_for_refinery(width);
-            // Refinery's hash includes the width, and it panics on a server's column
-            // of the other one, so its check may fail.
+            // Refinery's hash includes the width, and refinery panics on a column of the
+            // other width on a server. So its check may fail.
             let other = ground.refinery(width.other(), &["check", "migrations"]);
             assert_ne!(other.code, Some(0), "{other}");
         }
@@ -242,7 +246,7 @@ fn other_line_ends_are_no_divergence() {
         for ground in Ground::both() {
             ground.refinery(width, &["apply", "migrations"]).success();
             ground.copy_migrations(crlf);
-            // Both are one to refinery, which is why this needs a test.
+            // For refinery, both are a divergence. So Bustard needs this test.
             ground.refinery(width, &["check", "migrations"]).exits(1);
             ground.is_up_to_date_for_bustard(Width::Int8);
         }
@@ -270,7 +274,7 @@ fn a_changed_file_is_a_divergence() {
         for ground in Ground::both() {
             ground.refinery(width, &["apply", "migrations"]).success();
             let before = ground.history();
-            // Another change than line ends.
+            // This change is not one of line ends.
             ground.project.file(
                 "migrations/V1__create_users.sql",
                 ground.project.read("migrations/V1__create_users.sql") + "\n",

@@ -1,4 +1,4 @@
-//! Reads the `cfg` conditions of an item, in terms of the package's features.
+//! Reads the `cfg` conditions of an item, as conditions on the package's features.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Condition {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conditions(BTreeSet<Condition>);
 
-/// Each feature with all features that it enables, itself included.
+/// Each feature with all features that it enables, including itself.
 pub struct Features(BTreeMap<String, BTreeSet<String>>);
 
 impl Condition {
@@ -46,7 +46,7 @@ impl Condition {
         }
     }
 
-    /// Reports whether it holds in builds of tests only.
+    /// Reports whether the condition holds only in builds of tests.
     fn is_of_tests(&self) -> bool {
         match self {
             Condition::Other(word) => word == "test" || word == "doctest",
@@ -56,7 +56,7 @@ impl Condition {
         }
     }
 
-    /// Reports whether it holds wherever these features are enabled.
+    /// Reports whether the condition holds in every build with these features.
     fn follows_from(&self, enabled: &BTreeSet<String>) -> bool {
         match self {
             Condition::Feature(name) => enabled.contains(name),
@@ -82,7 +82,7 @@ impl fmt::Display for Condition {
 }
 
 impl Conditions {
-    /// The conditions in an item's attributes.
+    /// Returns the conditions in the attributes of an item.
     pub fn of(attributes: &[Attribute]) -> Conditions {
         let mut conditions = Conditions::default();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
@@ -104,12 +104,12 @@ impl Conditions {
         Conditions(self.0.union(&other.0).cloned().collect())
     }
 
-    /// Reports whether they hold in builds of tests only.
+    /// Reports whether the conditions hold only in builds of tests.
     pub fn are_of_tests(&self) -> bool {
         self.0.iter().any(Condition::is_of_tests)
     }
 
-    /// The conditions without those that follow from a feature beside them.
+    /// Returns the conditions as text, without conditions that follow from another one.
     pub fn text(&self, features: &Features) -> String {
         let follows = |condition: &Condition| {
             self.0.iter().any(|other| match other {
@@ -150,8 +150,8 @@ impl Features {
     }
 }
 
-/// The attributes of an item, including those in `cfg_attr`, with the condition of
-/// each.
+/// Returns the attributes of an item, including attributes in `cfg_attr`, each with its
+/// condition.
 pub fn expanded(attributes: &[Attribute]) -> Vec<(Meta, Conditions)> {
     let mut all = Vec::new();
     for attribute in attributes {
@@ -167,7 +167,7 @@ pub fn expanded(attributes: &[Attribute]) -> Vec<(Meta, Conditions)> {
     all
 }
 
-/// The elements of a list such as `cfg(…)`, `derive(…)` and `doc(…)`.
+/// Returns the elements of a list such as `cfg(…)`, `derive(…)` and `doc(…)`.
 pub fn metas(meta: &Meta) -> Vec<Meta> {
     let Meta::List(list) = meta else { return Vec::new() };
     let elements = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);

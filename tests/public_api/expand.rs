@@ -1,5 +1,5 @@
-//! Expands macros by example where they create items: the part of the language that
-//! `src/` uses for them. Anything else panics, so that no item is missed.
+//! Expands the calls of `macro_rules!` macros that create items. Supports the syntax that
+//! the macros in `src/` use. Any other syntax panics, so that no item is missed.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ enum Matcher {
     Token(TokenTree),
 }
 
-/// The items that a macro with these rules creates from this input.
+/// Returns the items that a macro with these rules creates from this input.
 pub fn expand(name: &str, rules: TokenStream, input: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = rules.into_iter().collect();
     for rule in tokens.split(|token| is_punct(token, ';')).filter(|rule| !rule.is_empty()) {
@@ -45,7 +45,7 @@ pub fn expand(name: &str, rules: TokenStream, input: TokenStream) -> TokenStream
     panic!("{name}!: no rule fits `{input}`");
 }
 
-/// The input of each rule of a macro.
+/// Returns the input pattern of each rule of a macro.
 pub fn matchers(rules: TokenStream) -> Vec<TokenStream> {
     let tokens: Vec<TokenTree> = rules.into_iter().collect();
     let rules = tokens.split(|token| is_punct(token, ';'));
@@ -201,7 +201,7 @@ fn transcribe(name: &str, body: TokenStream, bindings: &Bindings) -> TokenStream
     made
 }
 
-/// The rounds of the first variable in a repetition that has some.
+/// Returns the bindings for each round of a repetition, from a variable in it that repeats.
 fn rounds(name: &str, body: &TokenStream, bindings: &Bindings) -> Vec<Bindings> {
     let mut open: Vec<TokenTree> = body.clone().into_iter().collect();
     let mut found = None;
@@ -223,7 +223,7 @@ fn is_punct(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == character)
 }
 
-/// The rules of `macro_rules! name { … }`, and the macro's name.
+/// Returns the name and the rules of `macro_rules! name { … }`.
 pub fn definition(item: &syn::ItemMacro) -> Option<(String, TokenStream)> {
     let name = item.ident.as_ref()?;
     item.mac.path.is_ident("macro_rules").then(|| (name.to_string(), item.mac.tokens.clone()))

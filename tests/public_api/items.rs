@@ -16,13 +16,13 @@ use crate::modules::{Library, Meaning, attributes, is_hidden, is_public};
 use crate::names::{Met, Name, Names, Renamer};
 use crate::text::text;
 
-/// A placeholder for a function's name until its whole path is known.
+/// A placeholder for the name of a function until its whole path is known.
 const NAMELESS: &str = "__nameless";
 
 /// Attributes that users may rely on.
 const PROMISES: [&str; 5] = ["deprecated", "diagnostic", "must_use", "non_exhaustive", "repr"];
 
-/// Traits that the compiler derives, where their names are not the path.
+/// Traits that the compiler derives, each with its name in the snapshot.
 const DERIVED: [(&str, &str); 9] = [
     ("Clone", "Clone"),
     ("Copy", "Copy"),
@@ -44,12 +44,12 @@ pub struct Api {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
-    /// The path of the item, by which lines are sorted.
+    /// The path of the item. Lines are sorted by it.
     pub path: String,
     pub text: String,
-    /// Paths in other crates that it names.
+    /// Paths in other crates that the item names.
     pub external: BTreeSet<String>,
-    /// Items of the library that it names and users cannot name.
+    /// Items of the library that the item names but users cannot name.
     pub private: BTreeSet<String>,
 }
 
@@ -65,7 +65,7 @@ impl Api {
         api
     }
 
-    /// The snapshot: a line for each item.
+    /// Returns the snapshot: a line for each item.
     pub fn text(&self) -> String {
         self.lines.iter().map(|line| format!("{}\n", line.text)).collect()
     }
@@ -192,7 +192,7 @@ impl<'l> Collector<'l> {
         self.line(spot, format!("pub {word} {}: {ty}", spot.path), renamer.met);
     }
 
-    /// The text after the name of a type or a variant. Public fields with names have
+    /// Returns the text after the name of a type or a variant. Public named fields have
     /// lines of their own.
     fn fields(
         &mut self,
@@ -254,7 +254,7 @@ impl<'l> Collector<'l> {
         }
     }
 
-    /// `of` is the type with the generics of its `impl`, for a method.
+    /// Adds a function. For a method, `of` is the type with the generics of its `impl`.
     fn function(
         &mut self,
         spot: &Spot<'_>,
@@ -364,7 +364,7 @@ impl<'l> Collector<'l> {
                     }
                 }
             }
-            // The `impl` is of a type that users cannot name.
+            // Users cannot name the type of the `impl`.
             (None, _) | (Some(_), Some(None)) => {}
             (Some((path, _)), of) => self.trait_of(item, path, of.flatten(), &ty, renamer, spot),
         }
@@ -408,8 +408,8 @@ impl<'l> Collector<'l> {
         self.line(&spot, format!("impl{parameters} {written} for {ty}{bounds}{inner}"), renamer.met);
     }
 
-    /// The library's item that a type refers to, behind references. `None` if there
-    /// is none, `Some(None)` if users cannot name it.
+    /// Returns the library's item that a type refers to, behind references. Returns `None`
+    /// if there is none, and `Some(None)` if users cannot name it.
     fn item_of(&self, place: &[String], ty: &Type) -> Option<Option<&'l Name>> {
         match ty {
             Type::Reference(inner) => self.item_of(place, &inner.elem),
@@ -434,7 +434,7 @@ fn external(target: &str) -> BTreeSet<String> {
     if target.starts_with("bustard::") { BTreeSet::new() } else { BTreeSet::from([target.to_owned()]) }
 }
 
-/// Syntax with the names that users know, as text.
+/// Returns syntax as text, with the names that users know.
 fn renamed<'l, T: Clone + ToTokens>(
     renamer: &mut Renamer<'l>,
     syntax: &T,
@@ -445,7 +445,7 @@ fn renamed<'l, T: Clone + ToTokens>(
     text(&syntax)
 }
 
-/// The parameters with their defaults, and all bounds as a `where` clause.
+/// Returns the parameters with their defaults, and all bounds as a `where` clause.
 fn generics(generics: &Generics, renamer: &mut Renamer<'_>) -> (String, String) {
     let mut generics = generics.clone();
     renamer.visit_generics_mut(&mut generics);

@@ -1,10 +1,10 @@
 //! Tests that the public API equals the snapshot beside this file, so that every
 //! change is seen and intended, and that it has no types of other libraries.
 //!
-//! The API is read from the sources, on any toolchain: from `lib.rs` along `mod` and
-//! `pub use`, one line for each item that users can name, with the features that it
-//! needs. Names in signatures are those that users know. Traits that the compiler
-//! implements by itself, such as `Send`, are not in it.
+//! The API is read from the sources, on any toolchain: from `lib.rs` along `mod` and `pub
+//! use`, one line for each item that users can name, with the features that it needs.
+//! Signatures contain the names that users know. The snapshot does not contain traits that
+//! the compiler itself implements, such as `Send`.
 //!
 //! `BUSTARD_ACCEPT_API=1 cargo test --test public_api` accepts a change.
 
@@ -30,8 +30,8 @@ use source_paths::Sources;
 const SNAPSHOT: &str = include_str!("public_api.txt");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 
-/// The places of other libraries' types in the public API: the item, the library, and
-/// the reason. Items below that item count as well.
+/// The places of other libraries' types in the public API: the item, the library, and the
+/// reason. The types may also occur in items below that item.
 const FOREIGN: &[(&str, &str, &str)] = &[
     ("bustard::App::refinery", "refinery_core", "takes migrations that refinery has loaded"),
     ("bustard::AsyncExecutor", "tokio_postgres", "is implemented for what applications on Tokio have"),
@@ -52,7 +52,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("bustard::testing::TestDatabase", "rusqlite", "lets tests write with the driver"),
 ];
 
-/// A library with every sort of item.
+/// A library with every kind of item.
 const SEEDED: &str = include_str!("seeded.txt");
 
 /// A change of `SEEDED`, and the expected difference.
@@ -182,31 +182,31 @@ fn api(sources: &Sources) -> Api {
     api
 }
 
-/// The API of this library.
+/// Returns the API of this library.
 fn ours() -> &'static Api {
     static OURS: OnceLock<Api> = OnceLock::new();
     OURS.get_or_init(|| api(&Sources::read()))
 }
 
-/// The lines that are in only one of two snapshots.
+/// Returns the lines that are in only one of two snapshots.
 fn difference(expected: &str, actual: &str) -> Vec<String> {
     let [before, after] = [expected, actual].map(|text| text.lines().collect::<BTreeSet<&str>>());
     let gone = before.difference(&after).map(|line| (*line, '-'));
     let mut changes: Vec<(&str, char)> =
         gone.chain(after.difference(&before).map(|line| (*line, '+'))).collect();
-    // The replacement of a line comes after it.
+    // A new line comes after the line that it replaces.
     changes.sort_by_key(|(line, sign)| (path_in(line).to_owned(), *sign == '+'));
     changes.iter().map(|(line, sign)| format!("{sign} {line}")).collect()
 }
 
-/// The path of the item that a line is about.
+/// Returns the path of the item that a line describes.
 fn path_in(line: &str) -> &str {
     let start = line.find("bustard::").unwrap_or(0);
     line[start..].split(['(', '<', ' ', '{']).next().unwrap_or_default()
 }
 
-/// Enums and structs that could not grow without breaking code that matches or makes
-/// them.
+/// Returns enums and structs that could not grow without breaking code that matches or
+/// constructs them.
 fn closed(api: &Api) -> Vec<&str> {
     let is_open = |text: &str| {
         let growing = text.contains("#[non_exhaustive]");
@@ -217,7 +217,7 @@ fn closed(api: &Api) -> Vec<&str> {
     api.lines.iter().map(|line| line.text.as_str()).filter(|text| !is_open(text)).collect()
 }
 
-/// Violations of the rules for names in signatures.
+/// Returns violations of the rules for names in signatures.
 fn violations(api: &Api, allowed: &[(&str, &str, &str)]) -> Vec<String> {
     let mut violations = Vec::new();
     let mut used = BTreeSet::new();
@@ -264,7 +264,7 @@ fn the_public_api_is_that_of_the_snapshot() {
 }
 
 #[test]
-fn a_change_of_any_sort_is_seen() {
+fn a_change_of_any_kind_is_seen() {
     let of = |text: &str| api(&library(text)).text();
     let before = of(SEEDED);
     for (find, replacement, expected) in FAULTS {
@@ -368,7 +368,7 @@ fn other_libraries_types_are_seen_elsewhere() {
     assert_eq!(stale, ["bustard::f no longer has a type of rusqlite"]);
 }
 
-/// A library of one file.
+/// Creates a library of one file.
 fn library(text: &str) -> Sources {
     Sources([("lib.rs".to_owned(), text.to_owned())].into())
 }

@@ -18,7 +18,7 @@ pub type Place = Vec<String>;
 /// The package's library.
 pub struct Library {
     pub modules: BTreeMap<Place, Module>,
-    /// The names by which code knows other crates.
+    /// The names of other crates in code.
     crates: BTreeSet<String>,
 }
 
@@ -27,9 +27,9 @@ pub struct Library {
 pub struct Module {
     pub items: Vec<Item>,
     pub uses: Vec<Use>,
-    /// Its own condition, and those of the modules around it.
+    /// The conditions of the module and of the modules that contain it.
     pub conditions: Conditions,
-    /// Whether it or a module around it is `#[doc(hidden)]`.
+    /// Whether the module or a module that contains it is `#[doc(hidden)]`.
     pub hidden: bool,
     macros: BTreeMap<String, TokenStream>,
 }
@@ -39,7 +39,7 @@ pub struct Use {
     pub public: bool,
     pub hidden: bool,
     pub conditions: Conditions,
-    /// `None` for `*`.
+    /// The imported name; `None` for `*`.
     pub name: Option<String>,
     pub path: Vec<String>,
     pub absolute: bool,
@@ -137,7 +137,7 @@ impl Library {
                 if WITHOUT_ITEMS.contains(&name.as_str()) {
                     return;
                 }
-                // Macros are visible in the modules below theirs.
+                // A macro is visible in the modules below the module that defines it.
                 let mut around = (0..=place.len()).rev().map(|length| &self.modules[&place[..length]]);
                 let rules = around.find_map(|module| module.macros.get(&name)).cloned();
                 let rules = rules.unwrap_or_else(|| panic!("{}: {name}! is not known", place.join("::")));
@@ -152,8 +152,8 @@ impl Library {
         }
     }
 
-    /// Resolves a path in a module. There may be two results: a type and a function
-    /// of one name.
+    /// Resolves a path in a module. There may be two results, because a type and a function
+    /// may have the same name.
     pub fn resolve(&self, place: &[String], path: &[String], absolute: bool) -> Vec<Meaning> {
         self.resolve_within(place, path, absolute, 0)
     }
@@ -165,7 +165,7 @@ impl Library {
         absolute: bool,
         depth: usize,
     ) -> Vec<Meaning> {
-        // `use` items that refer to one another.
+        // At this depth, `use` items refer to each other in a cycle.
         if depth > 20 {
             return Vec::new();
         }
@@ -241,7 +241,8 @@ impl Library {
         self.resolve_within(place, &used.path, used.absolute, depth + 1)
     }
 
-    /// The items of this name in a module, each for one `cfg`.
+    /// Returns the items of this name in a module. There may be several with different
+    /// `cfg`s.
     pub fn items<'l>(&'l self, place: &[String], name: &'l str) -> impl Iterator<Item = &'l Item> {
         let all = self.modules.get(place).map(|module| module.items.as_slice()).unwrap_or_default();
         all.iter().filter(move |item| ident(item).is_some_and(|ident| ident == name))
@@ -295,7 +296,7 @@ pub fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The name that an item adds to its module. Macros are stored separately.
+/// Returns the name that an item adds to its module. Macros are stored separately.
 fn ident(item: &Item) -> Option<&syn::Ident> {
     match item {
         Item::Const(item) => Some(&item.ident),

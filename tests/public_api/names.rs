@@ -69,7 +69,7 @@ const PRELUDE: &[&str] = &[
     "usize",
 ];
 
-/// An item or a module, by its module and its name there.
+/// The identity of an item or a module: the module that contains it, and its name there.
 type Key = (Place, String);
 
 /// All items that users can name.
@@ -77,7 +77,7 @@ type Key = (Place, String);
 pub struct Names {
     /// The first and shortest name of each item and module.
     pub names: BTreeMap<Key, Name>,
-    /// Further names, and names of other crates and their items.
+    /// Additional names, and names of other crates and their items.
     pub others: Vec<(Name, String)>,
 }
 
@@ -161,7 +161,7 @@ impl Names {
                 return;
             }
         };
-        // For example a trait in a private module, which users can name.
+        // The module of the item may be private, although users can name the item.
         let around = &library.modules[around];
         let conditions = name.conditions.and(&around.conditions);
         let name = Name { conditions, ..name };
@@ -182,7 +182,7 @@ impl Names {
     }
 }
 
-/// The name of an item that others can name, and whether it is public.
+/// Returns the name of an item that other code can name, and whether it is public.
 fn named(item: &Item) -> Option<(&Ident, bool)> {
     match item {
         Item::Const(item) => Some((&item.ident, is_public(&item.vis))),
@@ -197,13 +197,13 @@ fn named(item: &Item) -> Option<(&Ident, bool)> {
     }
 }
 
-/// Replaces the names in syntax by those that users know.
+/// Replaces the names in syntax by the names that users know.
 pub struct Renamer<'l> {
     pub package: &'l Library,
     pub names: &'l Names,
     /// The module of the syntax.
     pub place: &'l [String],
-    /// Type parameters.
+    /// The type parameters in scope.
     pub generics: BTreeSet<String>,
     pub met: Met,
 }
@@ -237,8 +237,8 @@ impl<'l> Renamer<'l> {
         }));
     }
 
-    /// The users' name of the item that a path refers to; `None` if it stays as it
-    /// is.
+    /// Returns the name that users know for the item that a path refers to; `None` if the
+    /// path needs no change.
     fn renamed(&mut self, segments: &[String], absolute: bool) -> Option<Vec<String>> {
         let first = &segments[0];
         if !absolute && (first == "Self" || self.generics.contains(first)) {
@@ -289,7 +289,7 @@ impl VisitMut for Renamer<'_> {
         visit_mut::visit_path_mut(self, path);
         let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         let Some(renamed) = self.renamed(&segments, path.leading_colon.is_some()) else { return };
-        // The arguments stay with their segments, counted from the end.
+        // Type arguments keep their segments, counted from the end.
         let mut arguments: Vec<PathArguments> =
             path.segments.iter().map(|segment| segment.arguments.clone()).rev().collect();
         arguments.resize(renamed.len(), PathArguments::None);

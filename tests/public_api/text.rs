@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 
-/// After these words, an opening bracket does not begin the arguments of a call.
+/// Words after which an opening bracket does not begin the arguments of a call.
 const KEYWORDS: [&str; 10] = ["as", "const", "dyn", "for", "impl", "in", "mut", "pub", "type", "where"];
 
 pub fn text(tokens: &impl ToTokens) -> String {
@@ -25,7 +25,8 @@ pub fn text(tokens: &impl ToTokens) -> String {
     text
 }
 
-/// Words, brackets, and punctuation such as `::` and `->` in one piece.
+/// Splits tokens into words, brackets and punctuation. Punctuation such as `::` and `->`
+/// stays in one piece.
 fn split(tokens: TokenStream, words: &mut Vec<String>) {
     let mut joint = false;
     for token in tokens {
@@ -51,7 +52,7 @@ fn split(tokens: TokenStream, words: &mut Vec<String>) {
                     _ => words.push(character.to_string()),
                 }
             }
-            // The mark of a lifetime is a token of its own.
+            // The apostrophe of a lifetime is a token of its own.
             word => match words.last_mut().filter(|last| joined && *last == "'") {
                 Some(last) => last.push_str(&word.to_string()),
                 None => words.push(word.to_string()),

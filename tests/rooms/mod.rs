@@ -1,5 +1,5 @@
-//! Tests that code stays in its room: the names of engines, SQL on history tables,
-//! and exhaustive matches on operations.
+//! Tests where code may be: names of engines and SQL on history tables only in their
+//! modules. Also tests that matches on operations are exhaustive.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::source_paths::Sources;
 
-/// The files outside `engine/` that name an engine, and why.
+/// The files outside `engine/` that name an engine, each with the reason.
 const NAME_AN_ENGINE: &[(&str, &str)] = &[
     ("model/engine.rs", "defines the enum, and how it is displayed"),
     ("cli/document.rs", "the names of engines in JSON are the command's, and stay"),
@@ -17,8 +17,8 @@ const NAME_AN_ENGINE: &[(&str, &str)] = &[
     ("error/mod.rs", "an example: without a connection, the caller chooses"),
 ];
 
-/// Finds files outside `engine/` that name an engine, in code or documentation,
-/// without a reason in the list, and entries of the list that are not needed.
+/// Finds files outside `engine/` that name an engine in code or documentation and are not
+/// in the list. Also finds unnecessary entries of the list.
 fn check_engines(sources: &Sources) -> (usize, Vec<String>) {
     let mut violations = Vec::new();
     let mut naming = BTreeSet::new();
@@ -40,8 +40,8 @@ fn check_engines(sources: &Sources) -> (usize, Vec<String>) {
     (naming.len(), violations)
 }
 
-/// Finds SQL on a table with a variable name. Returns the number of lines in the
-/// rooms for it, and the lines elsewhere.
+/// Finds SQL on a table with a variable name. Returns the number of such lines in the
+/// modules where they may be, and the lines in other modules.
 fn check_history(sources: &Sources) -> (usize, Vec<String>) {
     const SQL: [&str; 7] = [
         "INSERT INTO {",
@@ -68,8 +68,8 @@ fn check_history(sources: &Sources) -> (usize, Vec<String>) {
     (there, violations)
 }
 
-/// Returns the number of matches on an `Operation`, and those with a wildcard arm,
-/// including `matches!`: a new operation would silently use that arm.
+/// Returns the number of matches on an `Operation`, and the matches with a wildcard arm,
+/// including `matches!`. A new operation would silently use that arm.
 fn check_operations(sources: &Sources) -> (usize, Vec<String>) {
     let mut found = (0, Vec::new());
     for module in sources.modules().iter().filter(|module| module.production) {
@@ -100,7 +100,7 @@ fn check_matches(tokens: TokenStream, file: &str, found: &mut (usize, Vec<String
             check_matches(group.stream(), file, found);
         }
     }
-    // The arms of a match, if these tokens are arms.
+    // The positions of `=>`. If there are any, these tokens may be the arms of a match.
     let arrows: Vec<usize> = (0..tokens.len()).filter(|at| sign(*at, '=') && sign(at + 1, '>')).collect();
     let named = |at: usize| word(at, "Operation") && sign(at + 1, ':') && sign(at + 2, ':');
     if arrows.is_empty() || !(0..arrows[arrows.len() - 1]).any(named) {

@@ -190,7 +190,7 @@ fn dropping_it_cancels_and_rolls_back() {
             let run = migrator.run_async(database(subject));
             runtime.block_on(async {
                 tokio::select! {
-                    ended = run => panic!("it cannot end: {ended:?}"),
+                    ended = run => panic!("a run without an end has ended: {ended:?}"),
                     () = until_endless(subject.url(), begun) => {}
                 }
             });

@@ -39,7 +39,7 @@ fn failure(migrator: &Migrator, connection: &mut impl Connection) -> Error {
             assert!(!error.to_string().contains('\n'), "not one line: {error}");
             error
         }
-        Ok(report) => panic!("it should not have worked: {report:?}"),
+        Ok(report) => panic!("the run should have failed: {report:?}"),
     }
 }
 

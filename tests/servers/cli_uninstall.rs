@@ -171,7 +171,7 @@ fn a_signal_during_the_revert() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let before = scene.contents();
         let running = scene.project.spawn(&["uninstall", "main", "--yes", "--json", "--database-url", &url]);
-        wait_until("it sleeps", || {
+        wait_until("the revert sleeps", || {
             let sleeping = "SELECT count(*) FROM pg_stat_activity \
                             WHERE datname = current_database() AND wait_event = 'PgSleep'";
             scene.value(sleeping) == "1"

@@ -305,7 +305,7 @@ fn a_standby_follows_lags_and_is_promoted() {
     // Commits after the cut are lost.
     drop(proxy);
     let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)";
-    wait_until("nothing is received any more", || {
+    wait_until("the standby receives nothing any more", || {
         standby.client("postgres").query_one(gone, &[]).unwrap().get(0)
     });
     insert();

@@ -187,11 +187,11 @@ fn an_asynchronous_computation_that_requests_its_own_value_ends() {
             assert_eq!(
                 futures_util::future::join(one, other).await,
                 (0, 0),
-                "they do not ask for themselves"
+                "the computations do not request their own values"
             );
         });
     });
-    crate::support::wait_until("it ends", || computation.is_finished());
+    crate::support::wait_until("the computation ends", || computation.is_finished());
     computation.join().unwrap();
 }
 

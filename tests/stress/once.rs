@@ -126,7 +126,7 @@ fn everybody_but_one(subject: &Subject<'_>) {
         }
     };
     let killed = runners.remove(victim).kill9();
-    assert_eq!(killed.signal, Some(9), "it was over before it could be killed: {killed}");
+    assert_eq!(killed.signal, Some(9), "the run ended before it could be killed: {killed}");
     let mut outcomes: Vec<Outcome> = runners.into_iter().map(Running::wait).collect();
     outcomes.push(killed);
     if let Err(problem) = check(subject, &outcomes) {

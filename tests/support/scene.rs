@@ -162,7 +162,7 @@ impl Scene {
         self.snapshot(name, &outcome);
         assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{outcome}");
         let after = self.contents();
-        assert!(!after.contains("unreached"), "it went on after the failure: {outcome}");
+        assert!(!after.contains("unreached"), "the run went on after the failure: {outcome}");
 
         let outcome = self.migrate(&["--json"]).exits(code);
         let error = &outcome.json()["error"];

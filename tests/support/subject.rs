@@ -114,7 +114,7 @@ impl<'s> Subject<'s> {
     pub fn database(&self) -> &Database<'s> {
         match &self.place {
             Place::Postgres(database) => database,
-            Place::Sqlite(_) => panic!("it is a SQLite file"),
+            Place::Sqlite(_) => panic!("the subject is a SQLite file"),
         }
     }
 
@@ -153,7 +153,7 @@ impl<'s> Subject<'s> {
                 connection.busy_timeout(Duration::ZERO).expect("it can be set");
                 connection
             }
-            Place::Postgres(_) => panic!("it is in PostgreSQL"),
+            Place::Postgres(_) => panic!("the subject is in PostgreSQL"),
         }
     }
 

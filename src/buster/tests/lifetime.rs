@@ -22,7 +22,7 @@ fn the_thread_ends_with_the_last_clone_and_versions_are_unknown_then() {
         world.set(|state| state.looking = looking);
         if looking != Manner::Well {
             let looks = world.state().looks;
-            world.wait("it looks", |state| state.looks > looks);
+            world.wait("the refresher polls", |state| state.looks > looks);
         }
         ends("dropping it", move || drop(clone));
         assert!(world.state().dropped, "the thread has ended");
@@ -57,19 +57,19 @@ fn pauses_grow_to_a_limit_and_begin_anew() {
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
     world.cut_off();
-    world.wait("it has tried", |state| state.pauses.len() >= 6);
+    world.wait("the refresher has tried six times", |state| state.pauses.len() >= 6);
     let pauses = std::mem::take(&mut world.state().pauses);
     assert!(pauses.windows(3).take(4).all(|pair| pair[0] < pair[2]), "{pauses:?}");
     assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(2)), "{pauses:?}");
     world.invalidate("bans");
     world.set(|state| state.connecting = Manner::Well);
-    wait_until("it is there again", || bans.is_valid(version(2)));
+    wait_until("the version is known again", || bans.is_valid(version(2)));
     world.set(|state| {
         state.connecting = Manner::Fails;
         state.pauses.clear();
         state.cut = true;
     });
-    world.wait("it has tried", |state| !state.pauses.is_empty());
+    world.wait("the refresher has tried once", |state| !state.pauses.is_empty());
     assert!(world.state().pauses[0] < pauses[5], "the first pause is short again");
 }
 
@@ -121,7 +121,7 @@ fn waiters_compute_concurrently_after_the_leader_fails() {
             })
         })
         .collect();
-    wait_until("they wait", || buster.shared.flights.followers() == FOLLOWERS);
+    wait_until("the followers wait", || buster.shared.flights.followers() == FOLLOWERS);
     release.send(()).unwrap();
     assert_eq!(leader.join().unwrap(), Err("the leader fails"));
     for follower in followers {

@@ -21,7 +21,7 @@ fn a_listener_hears_of_everything_in_order() {
     let world = World::new(&["bans"]);
     let (buster, changes) = listening(&world);
     let heard = |count| {
-        wait_until("it is told", || changes.lock().unwrap().len() >= count);
+        wait_until("the listener is called", || changes.lock().unwrap().len() >= count);
         std::mem::take(&mut *changes.lock().unwrap())
     };
     assert_eq!(heard(0), []);
@@ -60,7 +60,7 @@ fn versions_are_unknown_before_the_loss_is_reported() {
     let buster = world.builder(SHORT).on_change(listener).start().unwrap();
     handle.set(buster.cache("bans").unwrap()).unwrap();
     world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
-    assert!(!lost.recv_timeout(PATIENCE).unwrap(), "it was still valid");
+    assert!(!lost.recv_timeout(PATIENCE).unwrap(), "the version was still valid");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn it_may_be_dropped_by_its_own_listener() {
     let buster = world.builder(LONG).on_change(listener).start().unwrap();
     *slot.lock().unwrap() = Some(buster);
     world.invalidate("bans");
-    world.wait("its thread ends", |state| state.dropped);
+    world.wait("the refresher ends", |state| state.dropped);
 }
 
 /// A slow listener delays neither polls nor the expiry of the snapshot (P7), and receives
@@ -116,12 +116,12 @@ fn a_slow_listener_delays_nothing() {
     assert_eq!(changes.recv_timeout(PATIENCE).unwrap(), changed(number(1), number(2)));
 
     world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
-    wait_until("it expires", || !bans.is_valid(version(2)));
+    wait_until("the snapshot expires", || !bans.is_valid(version(2)));
     world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
     world.invalidate("bans");
-    wait_until("it is known again", || bans.is_valid(version(3)));
+    wait_until("the version is known again", || bans.is_valid(version(3)));
     world.invalidate("bans");
-    wait_until("the next one is known", || bans.is_valid(version(4)));
+    wait_until("the next version is known", || bans.is_valid(version(4)));
     assert!(changes.try_recv().is_err(), "the first call has not returned");
     release.send(()).unwrap();
     assert_eq!(changes.recv_timeout(PATIENCE).unwrap(), changed(number(2), number(4)));
@@ -141,7 +141,7 @@ fn a_listener_that_panics_is_not_called_again() {
     let bans = buster.cache("bans").unwrap();
     for n in 2..4 {
         world.invalidate("bans");
-        wait_until("it is known", || bans.is_valid(version(n)));
+        wait_until("the version is known", || bans.is_valid(version(n)));
     }
     changes.recv_timeout(PATIENCE).unwrap();
     assert!(changes.recv_timeout(PATIENCE).is_err(), "the listener is gone");

@@ -51,7 +51,7 @@ fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
         let bans = buster.cache("bans").unwrap();
         assert_eq!(bans.version().unwrap().get(), version(1));
         world.set(|state| (state.looking, state.connecting) = (looking, connecting));
-        wait_until("it expires", || !bans.is_valid(version(1)));
+        wait_until("the snapshot expires", || !bans.is_valid(version(1)));
         let error = bans.version().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stale);
         let text = error.report().to_string();
@@ -65,7 +65,7 @@ fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
 
         world.invalidate("bans");
         world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
-        wait_until("it is known again", || bans.version().is_ok());
+        wait_until("the version is known again", || bans.version().is_ok());
         assert_eq!(bans.version().unwrap().get(), version(2), "after {looking:?}, {connecting:?}");
     }
 }
@@ -77,17 +77,17 @@ fn an_answer_that_comes_too_late_is_rejected() {
     let bans = buster.cache("bans").unwrap();
     world.set(|state| state.looking = Manner::Held);
     let looks = world.state().looks;
-    world.wait("it looks", |state| state.looks > looks);
+    world.wait("the refresher polls", |state| state.looks > looks);
     world.invalidate("bans");
     // The network delays the answer for longer than `max_staleness`.
     thread::sleep(SHORT * 2);
     let changes = world.state().looks;
     world.set(|state| state.looking = Manner::Hangs);
     // The answer had the first version, which is too old now.
-    world.wait("it looks again", |state| state.looks > changes);
+    world.wait("the refresher polls again", |state| state.looks > changes);
     assert!(!bans.is_valid(version(1)) && !bans.is_valid(version(2)));
     world.set(|state| state.looking = Manner::Well);
-    wait_until("it is known", || bans.is_valid(version(2)));
+    wait_until("the version is known", || bans.is_valid(version(2)));
 }
 
 /// The state that a poll reads may be outdated before the poll ends.
@@ -102,7 +102,7 @@ fn a_snapshot_is_as_of_the_start_of_its_poll() {
         let buster = buster.clone();
         move || buster.notify()
     });
-    world.wait("it looks", |state| state.looks > looks);
+    world.wait("the refresher polls", |state| state.looks > looks);
     let asked = Instant::now();
     wait_until("the look has taken some time", || Instant::now() > asked);
     world.set(|state| state.looking = Manner::Well);
@@ -129,7 +129,7 @@ fn a_poll_that_began_before_a_commit_does_not_hide_it() {
         let buster = buster.clone();
         move || buster.notify()
     });
-    world.wait("it looks", |state| state.looks == looks + 1);
+    world.wait("the refresher polls", |state| state.looks == looks + 1);
     world.invalidate("bans");
     let (sender, told) = sync_channel(1);
     let late = thread::spawn({
@@ -160,7 +160,7 @@ fn after_a_commit_a_failed_poll_leaves_nothing_valid() {
     assert!(error.report().to_string().contains("it fails"), "{error}");
     assert!(!bans.is_valid(version(1)));
     world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
-    wait_until("it is known", || bans.is_valid(version(2)));
+    wait_until("the version is known", || bans.is_valid(version(2)));
     assert!(world.state().told > told + 1, "other processes are notified once a poll succeeds");
 }
 
@@ -186,7 +186,7 @@ fn no_caller_waits_while_there_is_no_connection() {
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
     world.cut_off();
-    world.wait("it tries again and again", |state| state.connects > 3);
+    world.wait("the refresher tries repeatedly", |state| state.connects > 3);
     // Without a commit, the snapshot stays until it expires.
     assert!(bans.is_valid(version(1)));
     let other = ends("asking for a cache", {

@@ -17,7 +17,7 @@ fn a_name_that_could_not_be_looked_up_is_stale() {
     let error = buster.cache("ranks").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale, "{error}");
     world.set(|state| (state.looking, state.connecting) = (Manner::Well, Manner::Well));
-    wait_until("it can be asked", || buster.cache("ranks").is_ok());
+    wait_until("the cache is found", || buster.cache("ranks").is_ok());
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn a_lagging_standby_changes_nothing_until_the_snapshot_expires() {
         state.cut = true;
     });
     let mut seen = vec![version(2)];
-    wait_until("it expires", || match bans.version() {
+    wait_until("the snapshot expires", || match bans.version() {
         Ok(version) => {
             seen.push(version.get());
             false
@@ -34,7 +34,7 @@ fn a_lagging_standby_changes_nothing_until_the_snapshot_expires() {
     seen.dedup();
     assert_eq!(seen, [version(2)], "nothing goes back");
     world.set(|state| state.behind = Some(Duration::from_millis(1)));
-    wait_until("it has caught up", || bans.is_valid(version(1)));
+    wait_until("the standby has caught up", || bans.is_valid(version(1)));
 }
 
 /// The standby's state is recent enough, but the snapshot is newer.
@@ -51,13 +51,13 @@ fn a_standby_with_a_small_lag_does_not_replace_a_newer_snapshot() {
         state.cut = true;
     });
     let looks = world.state().looks;
-    world.wait("it has looked a few times", |state| state.looks > looks + 5);
+    world.wait("the refresher has polled a few times", |state| state.looks > looks + 5);
     assert!(bans.is_valid(version(2)));
     world.set(|state| {
         state.register("bans", Some(3));
         state.behind = Some(Duration::ZERO);
     });
-    wait_until("it has come further", || bans.is_valid(version(3)));
+    wait_until("the standby has newer state", || bans.is_valid(version(3)));
 }
 
 /// Every poll reports the lag, which can jump: while the standby has not yet replayed a new
@@ -86,7 +86,7 @@ fn the_state_of_a_standby_from_before_a_commit_does_not_hide_it() {
     assert!(!bans.is_valid(version(1)));
     world.invalidate("bans");
     world.set(|state| state.behind = Some(Duration::ZERO));
-    wait_until("it has replayed it", || bans.is_valid(version(2)));
+    wait_until("the standby has replayed the commit", || bans.is_valid(version(2)));
 }
 
 /// Through a pooler each poll may reach another standby. A standby with a large lag is
@@ -102,6 +102,6 @@ fn each_standby_behind_a_pooler_counts_with_its_own_lag() {
         (state.process, state.behind) = (8, Some(LONG));
     });
     let mut seen = Vec::new();
-    wait_until("it expires", || bans.version().map(|version| seen.push(version.get())).is_err());
+    wait_until("the snapshot expires", || bans.version().map(|version| seen.push(version.get())).is_err());
     assert!(seen.iter().all(|seen| *seen == version(1)), "state that is an hour old was accepted");
 }

@@ -11,9 +11,9 @@ type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// The result of a driver's transaction.
 struct Seen {
-    /// The version that the driver read before it invalidated.
+    /// The version that the driver read before the invalidation.
     before: i64,
-    /// The version after that.
+    /// The version that the driver read after the invalidation.
     after: i64,
     /// The server message on invalidating an unregistered cache.
     unknown: String,

@@ -1,5 +1,5 @@
-//! Generated apps whose migrations depend on one another in every way there is,
-//! and never in a circle.
+//! Generated apps whose migrations depend on one another in every possible way, but without
+//! a dependency cycle.
 
 // The test and the bench compile this module, and each uses its own part of it.
 #![allow(dead_code)]
@@ -8,7 +8,7 @@ use bustard::{App, Database, Migration, Migrator};
 
 use crate::support::Random;
 
-/// An app as it was generated.
+/// A generated app.
 #[derive(Clone, Debug)]
 pub struct Spec {
     pub label: String,
@@ -27,10 +27,10 @@ pub struct Asks {
 /// A migration's place in an order.
 pub type Name = (String, i64);
 
-/// This many apps with this many migrations each. They are laid out in one row that
-/// respects the order of versions, and each migration depends on up to two before it.
-/// Every other app takes a short stretch of the row, so that there are whole apps to
-/// depend on.
+/// Generates `apps` apps with `migrations` migrations each. All migrations form one
+/// sequence, in which the versions of each app are in order. Each migration depends on up
+/// to two earlier ones. The migrations of every other app are close together in the
+/// sequence, so that later migrations can depend on the whole app.
 pub fn generate(apps: usize, migrations: usize, random: &mut Random) -> Vec<Spec> {
     let mut row: Vec<(u64, usize, usize)> = Vec::new();
     let mut specs: Vec<Spec> = Vec::new();
@@ -42,7 +42,7 @@ pub fn generate(apps: usize, migrations: usize, random: &mut Random) -> Vec<Spec
         row.extend(places.into_iter().enumerate().map(|(m, place)| (place, a, m)));
         let version = |m: usize| 1 + 3 * m as i64;
         let asks = (0..migrations).map(|m| Asks { version: version(m), ..Asks::default() }).collect();
-        // The first in the row are not the first in the alphabet.
+        // The first apps in the sequence are not the first ones in the alphabet.
         specs.push(Spec { label: format!("app{:03}", (a * 77 + 13) % apps), migrations: asks });
     }
     row.sort_unstable();
@@ -64,7 +64,7 @@ pub fn generate(apps: usize, migrations: usize, random: &mut Random) -> Vec<Spec
     specs
 }
 
-/// The apps as the library takes them.
+/// Converts the generated apps to apps of the library.
 pub fn build(specs: &[Spec]) -> Vec<App> {
     let migration = |asks: &Asks| {
         let mut migration = Migration::new().sql("SELECT 1");
@@ -86,11 +86,11 @@ pub fn build(specs: &[Spec]) -> Vec<App> {
     specs.iter().map(app).collect()
 }
 
-/// The order in which Bustard would apply them to an empty database.
+/// Returns the order in which Bustard would apply the migrations to an empty database.
 pub fn planned(specs: &[Spec]) -> Vec<Name> {
     let mut database = Database::new("sqlite::memory:").expect("the URL is good");
     let plan = Migrator::new().apps(build(specs)).plan(&mut database).expect("there is an order");
-    // Bustard's own are many, and have no versions.
+    // Repeatable migrations are left out. They are Bustard's own, and have no versions.
     let versioned = plan.steps.into_iter().filter(|step| !step.migration.is_repeatable());
     versioned.map(|step| (step.app, step.migration.version)).collect()
 }

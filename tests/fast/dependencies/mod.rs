@@ -1,6 +1,6 @@
-//! Tests the one order across apps, on 200 generated apps with ten migrations each:
-//! it satisfies every dependency, is always the same, and an app without dependants
-//! changes nothing for the others.
+//! Tests the order of migrations across apps, on 200 generated apps with ten migrations
+//! each. The order satisfies every dependency and is always the same. An app without
+//! dependants does not change the order of the others.
 
 mod apps;
 
@@ -62,7 +62,7 @@ fn leaf(label: &str, specs: &[Spec], random: &mut Random) -> Spec {
     Spec { label: label.to_owned(), migrations: migrations.collect() }
 }
 
-/// The checker: all promises about an order.
+/// Checks all promises about an order.
 fn keeps_its_promises(plan: &Planner<'_>, specs: &[Spec], random: &mut Random) -> Checked {
     let order = plan(specs);
     respects(specs, &order)?;
@@ -110,7 +110,7 @@ proptest! {
     }
 }
 
-/// Plans after an element of the generated apps was removed.
+/// Returns a planner that removes an element of the generated apps before planning.
 fn without(change: fn(&mut Asks)) -> impl Fn(&[Spec]) -> Vec<Name> {
     move |specs| {
         let mut specs = specs.to_vec();
@@ -119,7 +119,7 @@ fn without(change: fn(&mut Asks)) -> impl Fn(&[Spec]) -> Vec<Name> {
     }
 }
 
-/// Plans with another key than the label to choose among available migrations.
+/// Plans with `key` instead of the label to choose among available migrations.
 fn keyed(specs: &[Spec], key: impl Fn(usize) -> usize) -> Vec<Name> {
     let names: BTreeMap<&str, String> =
         specs.iter().enumerate().map(|(n, spec)| (spec.label.as_str(), format!("k{:04}", key(n)))).collect();
@@ -138,8 +138,8 @@ fn keyed(specs: &[Spec], key: impl Fn(usize) -> usize) -> Vec<Name> {
     planned(&renamed).into_iter().map(|(key, version)| (label(&key), version)).collect()
 }
 
-/// Another valid order, which a new app does change: depth first, and the smallest
-/// label first.
+/// Returns another valid order: depth first, with the smallest label first. A new app
+/// changes this order.
 fn depth_first(specs: &[Spec]) -> Vec<Name> {
     let mut before: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
     for spec in specs {

@@ -9,23 +9,23 @@ use std::process::Command;
 use crate::support::Outcome;
 
 /// A workspace of one test. All workspaces share their build directory, below
-/// `target/embedding`, so that nothing is built twice. Each has a fixed place there,
-/// so that files do not accumulate. No two workspaces may have a package of the same name:
-/// Cargo tells a workspace's packages apart by their paths from its root, so that those
-/// would overwrite each other's output.
+/// `target/embedding`, so that nothing is built twice. Each has a fixed place there, so
+/// that files do not accumulate. No two workspaces may have a package of the same name.
+/// Cargo distinguishes packages only by their paths from the root of their workspace, so
+/// these packages would overwrite each other's output.
 pub struct Workspace {
     root: PathBuf,
 }
 
 impl Workspace {
-    /// Creates a workspace with these packages and no files in them. It has this
-    /// package's lock, so that all dependencies are available.
+    /// Creates a workspace with these packages and no files in them. The workspace has the
+    /// lock file of this package, so that all dependencies are available.
     pub fn new(name: &str, packages: &[&str]) -> Workspace {
         let workspace = Workspace { root: below_target().join(name) };
         if workspace.root.exists() {
             fs::remove_dir_all(&workspace.root).expect("files of a former run can be removed");
         }
-        // Unoptimised, since compiling takes longer than running.
+        // The code is not optimised, because compiling takes longer than running.
         workspace.file(
             "Cargo.toml",
             format!(
@@ -73,13 +73,13 @@ impl Workspace {
         Outcome::of_build(cargo)
     }
 
-    /// A built program of a package.
+    /// Returns the path of a built program.
     pub fn program(&self, name: &str) -> PathBuf {
         built().join("release").join(name)
     }
 }
 
-/// The directory of Cargo's output.
+/// Returns the directory of Cargo's output.
 pub fn built() -> PathBuf {
     below_target().join("built")
 }

@@ -35,7 +35,7 @@ fn prices(project: &Project) -> i64 {
 #[test]
 fn functions_run_at_deploy_time() {
     let project = project();
-    // With an empty database, advice names this program.
+    // For an empty database, the advice names this program.
     let absent = host(&project, &["caches"]).exits(1).complains("`host migrate` makes it");
     let plan = host(&project, &["plan", "--database-url", "sqlite::memory:"]).success();
     let migrate = host(&project, &["migrate"]).success();
@@ -59,11 +59,11 @@ fn functions_run_on_a_server() {
     let url = database.url();
     host(&project, &["migrate", "--database-url", &url]).success();
     assert_eq!(database.value("SELECT count(*) FROM price"), "2");
-    // The file has priority over the code.
+    // The configuration file takes precedence over the code.
     let may_use =
         |role| database.value(&format!("SELECT has_schema_privilege('{role}', 'bustard', 'USAGE')"));
     assert_eq!([may_use("web_of_the_file"), may_use("web_of_the_code")], ["t", "f"]);
-    // Without it, the code counts.
+    // Without a configuration file, the settings of the code are used.
     let project = Project::new();
     let report = host(&project, &["migrate", "--json", "--database-url", &url]).success().json();
     assert_eq!(report["granted"], serde_json::json!(["web_of_the_code"]));
@@ -84,7 +84,7 @@ fn messages_have_the_name_of_the_host() {
     snapshot(&project, "called", &[version, nested, wrong, unready, json]);
     assert!(!nothing.stderr.contains("bustard migrate"), "{nothing}");
 
-    // Under another name, messages have that name.
+    // If the program has another name, messages contain that name.
     let other = project.path().join("shop-1.2");
     std::os::unix::fs::symlink(program(), &other).expect("links can be made");
     Outcome::of(project.command_of(&other, &["caches"])).exits(1).complains("run `shop-1.2 migrate`");
@@ -123,7 +123,8 @@ fn an_unnamed_directory_is_no_app() {
     }
 }
 
-/// Code sets one transaction for all, which the file and the command line can change.
+/// The code sets one transaction for all migrations. The file and the command line can
+/// change that.
 #[test]
 fn the_nearest_setting_counts() {
     for (config, options, remains) in [
@@ -160,7 +161,7 @@ fn new_files_go_into_directories_only() {
 fn logs_are_the_commands_unless_the_host_has_its_own() {
     let project = project();
     let quiet = host(&project, &["migrate"]).success();
-    // The host's listener receives steps besides the command's.
+    // The host's listener receives the steps too, besides the listener of the command.
     assert!(quiet.stderr.starts_with("the host saw step 1 end\n"), "{quiet}");
     host(&project, &["revert", "--steps", "1", "-v"]).success().complains(" INFO  bustard");
     let mut command = project.command_of(program(), &["migrate", "-q"]);
@@ -169,7 +170,8 @@ fn logs_are_the_commands_unless_the_host_has_its_own() {
     assert!(!own.stderr.contains(" INFO "), "{own}");
 }
 
-/// Advice of the stand-alone command for migrations that only the host's can run.
+/// The stand-alone command gives advice for migrations that only the host's command can
+/// run.
 #[test]
 fn bustard_itself_refers_to_the_host() {
     let project = project();
@@ -179,7 +181,7 @@ fn bustard_itself_refers_to_the_host() {
     snapshot(&project, "rust", &[outcome]);
 }
 
-/// The command ends as after any failure, with its document.
+/// After a panic, the command ends as after any failure, and prints a JSON document.
 #[test]
 fn a_panic_is_a_failure() {
     let project = project();

@@ -1,1 +1,1 @@
-//! Empty: the package exists for its dependencies' migrations.
+//! An empty library. The package exists only for the migrations of its dependencies.

@@ -41,7 +41,7 @@ fn run(arguments: &[&str]) -> Result<String, Box<dyn Error>> {
 }
 
 fn from(directory: &str) -> Result<Runner, Box<dyn Error>> {
-    // Divergent and missing migrations abort: refinery's default, written out.
+    // Divergent and missing migrations are errors. This is refinery's default, written out.
     let runner = Runner::new(&load_sql_migrations(directory)?);
     Ok(runner.set_abort_divergent(true).set_abort_missing(true))
 }

@@ -49,7 +49,7 @@ impl Ground {
         what: impl FnOnce(&mut Database) -> Result<T, bustard::Error>,
     ) -> bustard::Error {
         let before = self.scene.contents();
-        let Err(error) = what(&mut self.database) else { panic!("it is not refused") };
+        let Err(error) = what(&mut self.database) else { panic!("the operation is not refused") };
         assert_eq!(self.scene.contents(), before, "{error}");
         error
     }

@@ -117,7 +117,7 @@ fn a_database_without_records_is_adopted() {
         for mode in [TransactionMode::Each, TransactionMode::All] {
             let report = migrator(&apps).transaction(mode).run(&mut ground.database).expect("it runs");
             assert!(report.steps.iter().all(|done| done.app == "bustard"), "{:?}", report.steps);
-            assert_eq!(changes(&report), [], "they were installed before");
+            assert_eq!(changes(&report), [], "the apps were installed before");
             assert_eq!((ground.records(), ground.bodies()), (records.clone(), bodies.clone()));
             assert_eq!(ground.states(&apps), states);
             ground.unchanged(|database| migrator(&apps).run(database));
@@ -130,7 +130,7 @@ fn a_database_without_records_is_adopted() {
         migrator(&more).allow_divergent(true).run(&mut ground.database).expect("it runs");
         let records = ground.records();
         assert!(records.contains("forum 1 ") && records.contains("forum 3 "), "{records}");
-        assert!(!records.contains("bans"), "its contents are unknown: {records}");
+        assert!(!records.contains("bans"), "the applied text of bans is unknown: {records}");
         assert_eq!(ground.states(&more), states);
         migrator(&more).repair(&mut ground.database, "bans", 1).expect("it is accepted");
         assert!(ground.records().contains("bans 1  | -- bustard: unregister cache bans\nDROP TABLE other"));

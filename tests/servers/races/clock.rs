@@ -91,7 +91,7 @@ fn on_postgres_with_a_network_that_falls_silent() {
     // hour.
     proxy.set_latency(Duration::from_secs(600));
     std::fs::write(&clock, "-3600").unwrap();
-    wait_until("nothing is known", || child.stdout_so_far().contains("known 0,"));
+    wait_until("the versions are unknown", || child.stdout_so_far().contains("known 0,"));
     proxy.set_latency(Duration::ZERO);
     jumps(&child, &clock, &mut client);
 }
@@ -108,7 +108,7 @@ fn on_sqlite_with_a_file_that_goes_away() {
     let (file, away) = (place.path().join("app.db"), place.path().join("away.db"));
     std::fs::rename(&file, &away).unwrap();
     std::fs::write(&clock, "-3600").unwrap();
-    wait_until("nothing is known", || child.stdout_so_far().contains("known 0,"));
+    wait_until("the versions are unknown", || child.stdout_so_far().contains("known 0,"));
     std::fs::rename(&away, &file).unwrap();
     jumps(&child, &clock, &mut client);
 }

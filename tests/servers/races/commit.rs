@@ -70,7 +70,7 @@ on_both! {
         for number in 2..5 {
             let before = cache.version().unwrap();
             client.change(number);
-            wait_until("it is polled", || cache.version().is_ok_and(|now| now != before));
+            wait_until("the refresher polls", || cache.version().is_ok_and(|now| now != before));
             assert_eq!(cache.version().unwrap().get(), client.version());
         }
     }
@@ -88,7 +88,7 @@ fn a_transaction_counts_when_buster_commits_it_on_postgres() {
         here.invalidate(&mut transaction, &["numbers"]).unwrap();
         assert!(cache.is_valid(before) && other.is_valid(before));
         here.commit(transaction).unwrap();
-        assert!(!cache.is_valid(before), "it counts here when that returns");
+        assert!(!cache.is_valid(before), "the invalidation takes effect before `commit` returns");
         let now = cache.version().unwrap();
         // The reader polls next to never.
         wait_until("the other process is notified", || other.is_valid(now));
@@ -108,7 +108,7 @@ fn a_transaction_counts_when_buster_commits_it_on_sqlite() {
         here.invalidate(&mut transaction, &["numbers"]).unwrap();
         assert!(cache.is_valid(before));
         here.commit(transaction).unwrap();
-        assert!(!cache.is_valid(before), "it counts here when that returns");
+        assert!(!cache.is_valid(before), "the invalidation takes effect before `commit` returns");
         let now = cache.version().unwrap();
         wait_until("the other process polls", || other.is_valid(now));
     }
@@ -123,7 +123,7 @@ fn the_sql_function_notifies_as_well() {
     let before = cache.version().unwrap();
     client.change(2);
     client.run("SELECT bustard.notify()");
-    wait_until("it is notified", || !cache.is_valid(before));
+    wait_until("the refresher is notified", || !cache.is_valid(before));
 }
 
 /// The server has committed, and its answer is lost.
@@ -142,10 +142,10 @@ fn a_commit_whose_answer_is_lost() {
     let error = buster.commit(transaction).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
     // It is unknown when the server executed the COMMIT.
-    wait_until("it is seen", || !cache.is_valid(before));
+    wait_until("the refresher sees the commit", || !cache.is_valid(before));
     let mut client = place.client();
     assert_eq!(client.number(), 2);
-    wait_until("its version is known", || cache.is_valid(client.version()));
+    wait_until("the version of the cache is known", || cache.is_valid(client.version()));
 }
 
 /// If the refresher cannot read after a commit, no version is valid.

@@ -32,18 +32,19 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
     let rank = || Rank { posts: 5000 };
     assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
     // They share the values of the same format.
-    let found: Rank = values(&new, 1).get_or_insert_with("a", || unreachable!("it is in the store"));
+    let found: Rank = values(&new, 1).get_or_insert_with("a", || unreachable!("the value is in the store"));
     assert_eq!(found, rank());
 
     // Another meaning under the same format number is the mistake.
     let wrong: Thousands = values(&new, 1).get_or_insert_with("a", || Thousands { posts: 5 });
-    assert_eq!(wrong.posts, 5000, "it looks right and is not");
+    assert_eq!(wrong.posts, 5000, "the value is wrong, and no error shows it");
     // With another number nothing goes wrong in either direction, in either order.
     for key in ["a", "b"] {
         let right: Thousands = values(&new, 2).get_or_insert_with(key, || Thousands { posts: 5 });
         assert_eq!(right.posts, 5);
         assert_eq!(values(&old, 1).get_or_insert_with(key, rank), rank());
-        let found: Thousands = values(&new, 2).get_or_insert_with(key, || unreachable!("it is in the store"));
+        let found: Thousands =
+            values(&new, 2).get_or_insert_with(key, || unreachable!("the value is in the store"));
         assert_eq!(found.posts, 5);
     }
 
@@ -51,7 +52,8 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
     let named = || Named::from([("name".to_owned(), "regular".to_owned())]);
     for _ in 0..2 {
         assert_eq!(values(&new, 1).get_or_insert_with("a", named), named());
-        let found: Named = values(&old, 1).get_or_insert_with("a", || unreachable!("it is in the store"));
+        let found: Named =
+            values(&old, 1).get_or_insert_with("a", || unreachable!("the value is in the store"));
         assert_eq!(found, named());
         assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
     }

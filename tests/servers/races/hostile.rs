@@ -286,7 +286,11 @@ fn deeply_nested_json_is_a_miss() {
     let (buster, cache, _) = reader(&place, &Shared::default());
     let deep = cache.values::<Deep>("main", 1);
     assert_eq!(deep.get_or_insert_with("k", || Deep(2000)).0, 2000);
-    assert_eq!(deep.get_or_insert_with("k", || Deep(1000)).0, 1000, "it cannot be read");
+    assert_eq!(
+        deep.get_or_insert_with("k", || Deep(1000)).0,
+        1000,
+        "the stored value cannot be read, so it is computed"
+    );
     let any = buster.cache("numbers").unwrap().values::<serde_json::Value>("main", 1);
     assert_eq!(any.get_or_insert_with("k", || 1.into()), 1);
 }
@@ -347,7 +351,7 @@ fn a_store_that_returns_with_its_old_data() {
     }
     store.down.store(false, Ordering::SeqCst);
     assert_eq!(values.get_or_insert_with("k", || client.number()), 2);
-    let kept: Result<i64, Error> = values.get_or_try_insert_with("k", || panic!("it is in the store"));
+    let kept: Result<i64, Error> = values.get_or_try_insert_with("k", || panic!("the value is in the store"));
     assert_eq!(kept.unwrap(), 2);
     assert!(*store.asked.lock().unwrap() > 5);
 }

@@ -98,7 +98,7 @@ fn a_network_that_swallows_everything() {
         assert!(text.contains("no answer within") || text.contains("did not end in time"), "why: {text}");
         assert!(!text.contains("hunter2"), "{text}");
 
-        assert!(buster.cache("numbers").is_ok(), "it was known once");
+        assert!(buster.cache("numbers").is_ok(), "the cache was known once");
         assert!(!buster.is_valid("numbers", before).unwrap());
         assert_eq!(buster.notify().unwrap_err().kind(), ErrorKind::Stale);
         assert_eq!(buster.versions(&["numbers"]).unwrap_err().kind(), ErrorKind::Stale);
@@ -106,7 +106,7 @@ fn a_network_that_swallows_everything() {
             assert_eq!(values.get_or_insert_with(key, || client.number()), number);
         }
         proxy.set_latency(Duration::ZERO);
-        wait_until("it is known again", || cache.is_valid(client.version()));
+        wait_until("the version is known again", || cache.is_valid(client.version()));
         assert_eq!(values.get_or_insert_with("k", || client.number()), number);
     }
 }

@@ -21,7 +21,7 @@ on_both! {
         writer.change(2);
         buster.notify().unwrap();
         let version = cache.version().unwrap();
-        assert!(cache.is_valid(version) && writer.number() != stale, "it is stale and valid");
+        assert!(cache.is_valid(version) && writer.number() != stale, "the value is stale and its version is valid");
 
         // The same change at the same moment, in the order of this library.
         let (read, has_read) = sync_channel(0);
@@ -77,7 +77,7 @@ fn begin_snapshot<C: Client>(client: &mut C) {
 }
 
 fn loads_nothing<C: Client>(_: &mut C) -> Result<i64, Error> {
-    panic!("it is in the store")
+    panic!("the value is in the store")
 }
 
 #[test]

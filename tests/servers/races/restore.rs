@@ -35,7 +35,7 @@ fn process(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i6
 fn agree(cache: &Cache, values: &Values<i64>, client: &mut impl Client) {
     wait_until("the version is known", || cache.is_valid(client.version()));
     let truth = client.number();
-    assert_eq!(values.get_or_insert_with("k", || client.number()), truth, "it is stale");
+    assert_eq!(values.get_or_insert_with("k", || client.number()), truth, "the value is stale");
 }
 
 /// The history after the restore is another one, even when its count is the same.
@@ -46,7 +46,10 @@ fn goes_on(cache: &Cache, values: &Values<i64>, client: &mut impl Client, lost: 
         agree(cache, values, client);
         assert!(!lost.iter().any(|version| cache.is_valid(*version)), "a lost version is valid");
     }
-    assert!(lost.iter().all(|lost| client.version() >> 23 > lost >> 23), "it has come further");
+    assert!(
+        lost.iter().all(|lost| client.version() >> 23 > lost >> 23),
+        "the counts are higher than those of the lost versions"
+    );
 }
 
 /// Makes three changes that will be lost, and returns their versions.
@@ -103,9 +106,9 @@ fn a_dump_in_a_database_created_anew() {
     drop(client);
     let mut admin = place.cluster().client("postgres");
     admin.run(&format!("DROP DATABASE {} WITH (FORCE)", place.name()));
-    wait_until("nothing is known", || cache.version().is_err());
+    wait_until("the versions are unknown", || cache.version().is_err());
     admin.run(&format!("CREATE DATABASE {}", place.name()));
-    wait_until("it reports the missing registry", || {
+    wait_until("the error reports the missing registry", || {
         cache.version().unwrap_err().to_string().contains("no registry yet")
     });
     restore(&file, &place, false);
@@ -190,12 +193,12 @@ fn a_file_replaced_by_copying_with_a_log() {
     place.sqlite("copy.db").run("PRAGMA journal_mode = WAL");
     let (_buster, cache, _) = process(&place, &Shared::default());
     let lost: Vec<i64> = (0..3).map(|_| change()).collect();
-    wait_until("it is known", || cache.is_valid(lost[2]));
+    wait_until("the version is known", || cache.is_valid(lost[2]));
     copied(&copy, &file);
     for _ in 0..4 {
         let version = change();
         wait_until("the reader follows", || cache.is_valid(version));
         assert!(!lost.contains(&version) && !lost.iter().any(|version| cache.is_valid(*version)));
     }
-    assert!(now() >> 23 > lost[2] >> 23, "it has come further");
+    assert!(now() >> 23 > lost[2] >> 23, "the counts are higher than those of the lost versions");
 }

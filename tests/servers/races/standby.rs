@@ -43,7 +43,7 @@ fn versions_and_data_of_a_standby_that_lags() {
     assert_eq!(late_cache.version_in(&mut late).unwrap(), before);
 
     // A snapshot of that age counts as unknown, and nothing is stored under it.
-    wait_until("it is too old", || !late_cache.is_valid(before));
+    wait_until("the snapshot is too old", || !late_cache.is_valid(before));
     let error = late_cache.version().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale);
     assert!(error.report().to_string().contains("the database is a standby that"), "{error}");
@@ -52,8 +52,8 @@ fn versions_and_data_of_a_standby_that_lags() {
     assert_eq!(store.len(), kept);
 
     standby.set("recovery_min_apply_delay", "0");
-    wait_until("it is known", || late_cache.version().ok() == cache.version().ok());
-    assert_eq!(late_values.get_or_insert_with("k", || unreachable!("it is in the store")), 2);
+    wait_until("the version of the standby is known", || late_cache.version().ok() == cache.version().ok());
+    assert_eq!(late_values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
 }
 
 /// Values under lost versions are still in the store and are never found, even when
@@ -91,17 +91,17 @@ fn values_of_lost_versions_are_not_found() {
     }
     assert_eq!(store.len(), lost.len());
     primary.kill9();
-    wait_until("nothing is known", || cache.version().is_err());
+    wait_until("the versions are unknown", || cache.version().is_err());
     standby.promote();
     for number in 12..16 {
         wait_until("the refresher follows", || cache.is_valid(other.version()));
         let now = values.get_or_insert_with("k", || other.number());
-        assert_eq!(now, other.number(), "it is of a history that was lost");
+        assert_eq!(now, other.number(), "the value belongs to the lost history");
         assert!(!lost.iter().any(|version| cache.is_valid(*version)));
         other.change(number);
         buster.notify().unwrap();
     }
-    assert!(other.version() >> 23 > lost[2] >> 23, "it has come further");
+    assert!(other.version() >> 23 > lost[2] >> 23, "the count is higher than that of the lost version");
 }
 
 /// All data between the primary and the standby take three seconds, and none are
@@ -151,5 +151,5 @@ fn a_standby_with_constant_delay() {
     others.join().unwrap();
     proxy.set_latency(Duration::ZERO);
     writer.change(5);
-    wait_until("it is known again", || cache.is_valid(writer.version()));
+    wait_until("the version is known again", || cache.is_valid(writer.version()));
 }

@@ -14,7 +14,7 @@ fn is_kept<C: Client>(values: &bustard::Values<i64>, client: &mut C, key: &str) 
             loaded += 1;
             client.load()
         });
-        assert_eq!(value.unwrap(), client.number(), "it is not what the transaction sees");
+        assert_eq!(value.unwrap(), client.number(), "the value is not what the transaction sees");
     }
     loaded < 2
 }
@@ -29,7 +29,7 @@ on_both! {
         let kept = store.len();
         for all in [false, true] {
             writer.run("BEGIN");
-            assert!(is_kept(&values, &mut writer, "k"), "it has written nothing");
+            assert!(is_kept(&values, &mut writer, "k"), "the transaction has written nothing");
             writer.set(2);
             match all {
                 false => writer.invalidate(),
@@ -42,7 +42,7 @@ on_both! {
             writer.run("ROLLBACK");
             buster.notify().unwrap();
             assert!(cache.is_valid(before));
-            assert_eq!(values.get_or_insert_with("k", || unreachable!("it is in the store")), 1);
+            assert_eq!(values.get_or_insert_with("k", || unreachable!("the value is in the store")), 1);
             assert!(is_kept(&values, &mut writer, "k"));
         }
         // The form without the transaction stores a value that never existed.
@@ -65,7 +65,7 @@ on_both! {
         writer.run("COMMIT");
         buster.notify().unwrap();
         assert!(is_kept(&values, &mut writer, "k"));
-        assert_eq!(values.get_or_insert_with("k", || unreachable!("it is in the store")), 2);
+        assert_eq!(values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
     }
 
     fn what_goes_back_to_a_savepoint(place: &impl Place) {

@@ -61,7 +61,7 @@ pub fn wait_for(bans: &Cache, database: &mut Client) -> CacheVersion {
 #[track_caller]
 pub fn wait_until_unknown(bans: &Cache) -> String {
     let mut why = String::new();
-    wait_until("nothing is known", || match bans.version() {
+    wait_until("the versions are unknown", || match bans.version() {
         Ok(_) => false,
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Stale);

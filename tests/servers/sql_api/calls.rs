@@ -126,7 +126,7 @@ fn registered_twice() {
     );
     let outcome =
         refused(&database, "postgres", "SELECT bustard.register_cache('settings', 'other')", "42710");
-    assert!(!outcome.stderr.contains("by app"), "it has no owner: {outcome}");
+    assert!(!outcome.stderr.contains("by app"), "the cache has no owner: {outcome}");
     refused(
         &database,
         "postgres",

@@ -75,7 +75,7 @@ fn one_server_of_two_loses_its_own_keys_only() {
     for key in &keys {
         store.set(key, key.as_bytes()).expect("the servers are up");
     }
-    let [first, second] = &subject.servers[..] else { panic!("there are two") };
+    let [first, second] = &subject.servers[..] else { panic!("there are two servers") };
     let alone = StoreSettings::memcached([second.location()]).timeout(PATIENT).open().unwrap();
     let (kept, lost): (Vec<_>, Vec<_>) =
         keys.iter().partition(|key| alone.get(key).expect("it is up").is_some());
@@ -95,7 +95,7 @@ fn one_server_of_two_loses_its_own_keys_only() {
         }
     }
     first.restart();
-    wait_until("the first is used again", || works(&*store, lost[0]));
+    wait_until("the first server is used again", || works(&*store, lost[0]));
     assert_eq!(store.get(lost[1]).unwrap(), None);
 }
 

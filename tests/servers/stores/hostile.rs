@@ -215,7 +215,7 @@ fn a_peer_that_is_down_is_tried_now_and_then() {
         });
         // Four at first, and then one for each pause, none of which is shorter.
         let most = 4 + start.elapsed().as_millis() / 75;
-        wait_until("it was asked", || peer.connections() > before);
+        wait_until("the store connects again", || peer.connections() > before);
         let asked = (peer.connections() - before) as u128;
         assert!(asked <= most, "asked {asked} times in {:?}", start.elapsed());
     }

@@ -169,7 +169,7 @@ DROP TABLE other;
         {
             bustard(&scene, &["revert", "--steps", "1"]).success();
             if (ban, odd) == (false, false) {
-                assert_eq!(triggers(&scene), [""; 0], "it is not registered");
+                assert_eq!(triggers(&scene), [""; 0], "the cache is not registered");
                 continue;
             }
             assert_eq!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2); DELETE FROM ban"), ban);

@@ -22,11 +22,11 @@ fn sweep(test: &str, engine: Engine, fault: Option<&str>, fails: bool) -> Result
         if outcome.code == Some(0) {
             return match left {
                 Left::Complete => Ok(point - 1),
-                Left::Untouched => Err(format!("it did nothing: {outcome}")),
+                Left::Untouched => Err(format!("the uninstall did nothing: {outcome}")),
             };
         }
         if !outcome.stderr.contains(&format!("failpoint {point}, after ")) {
-            return Err(format!("it was not stopped where it should have been: {outcome}"));
+            return Err(format!("the uninstall was not stopped at the chosen point: {outcome}"));
         }
     }
     unreachable!("a range without an end")

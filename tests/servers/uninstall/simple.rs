@@ -47,7 +47,7 @@ fn one_app_is_uninstalled_and_another_stays() {
         assert_eq!(steps, ["V2__reasons", "V1__bans"]);
         let apps: Vec<_> = report.apps.iter().map(|change| (change.app.as_str(), change.state)).collect();
         assert_eq!(apps, [("bans", AppState::NotInstalled)]);
-        assert_eq!(report.warnings.len(), 1, "it is still configured");
+        assert_eq!(report.warnings.len(), 1, "the app is still configured");
         assert_eq!(site.objects(), alone);
     }
 }

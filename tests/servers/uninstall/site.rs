@@ -117,7 +117,7 @@ impl Site {
         let plan = migrator.plan_uninstall(&mut self.connection(), what);
         let error = match plan.and_then(|plan| migrator.uninstall(&mut self.connection(), &plan)) {
             Err(error) => error,
-            Ok(report) => panic!("it should have been refused: {report:?}"),
+            Ok(report) => panic!("the uninstall should have been refused: {report:?}"),
         };
         assert_eq!(self.scene.contents(), before, "something was changed: {error}");
         error

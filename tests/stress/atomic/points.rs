@@ -55,7 +55,7 @@ fn sweep(
         }
         let stopped = if fails { outcome.code == Some(1) } else { outcome.code.is_none() };
         if !stopped || !outcome.stderr.contains(&format!("failpoint {point}, after ")) {
-            return Err(told("it was not stopped where it should have been".to_owned()));
+            return Err(told("the run was not stopped at the chosen point".to_owned()));
         }
         if mode == "all" && ![before.rung, end].contains(&watch.rung) {
             return Err(told(format!("one transaction for all committed {} steps", watch.rung)));

@@ -204,7 +204,7 @@ fn invalidating_waits_for_an_unregistration() {
             connection.busy_handler(Some(wait)).expect("it can be set");
             registry::invalidate(&mut connection, &["a", "b"])
         });
-        wait_until("the other one waits", || WAITING.load(Ordering::SeqCst));
+        wait_until("the other session waits", || WAITING.load(Ordering::SeqCst));
         transaction.commit().expect("it is open");
         invalidating.join().expect("it does not panic")
     });

@@ -7,7 +7,7 @@ use bustard::{App, Migration, Migrator};
 use refinery::{Runner, SchemaVersion};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Does not compile if Bustard's build has enabled `int8-versions`.
+    // This line does not compile if the build of Bustard has enabled `int8-versions`.
     let version: SchemaVersion = 1_i32;
 
     let directory = tempfile::tempdir()?;

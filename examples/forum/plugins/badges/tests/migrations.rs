@@ -32,7 +32,7 @@ fn ranks_become_badges_and_ranks_again() {
     assert_eq!(database.values("SELECT user_group FROM memberships ORDER BY 1"), ["members", "rank-gold"]);
 }
 
-/// Cached badges must not outlive their user.
+/// Deleting a user invalidates the cached badges.
 #[test]
 fn a_deleted_user_has_no_badges() {
     let mut database = database();

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use bustard::{Migration, OpenTransaction};
 
-/// Returns the points for a number of posts.
+/// The points for a number of posts.
 const FOR_POSTS: [(u32, u32); 4] = [(1, 1), (10, 5), (100, 25), (1000, 100)];
 const FOR_A_LIKE: u32 = 2;
 
