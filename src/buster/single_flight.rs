@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn followers_get_what_the_leader_lands_with() {
+    fn followers_get_the_value_of_the_leader() {
         let flights = Flights::default();
         let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
             panic!("there is no leader yet")

@@ -156,7 +156,7 @@ fn a_backend_that_is_not_compiled_in_is_no_mistake_of_the_file() {
 /// A given URL takes precedence, so the environment is not read.
 #[test]
 #[cfg(feature = "sqlite")]
-fn a_url_that_is_given_counts() {
+fn a_given_url_is_used() {
     let config = parse("[database]\nurl = \"sqlite:a.db\"\n");
     let (database, origin) = config.database(Some("sqlite::memory:")).unwrap();
     assert_eq!((database.display_name().as_str(), origin), ("SQLite sqlite::memory:", Origin::Given));

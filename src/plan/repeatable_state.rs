@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_apps_own_texts() {
+    fn texts_of_an_app() {
         let all = recorded("2", &["1"], None, false);
         assert_eq!(state_of("2", None, &all), RepeatableState::Installed);
         assert_eq!(state_of("3", None, &all), RepeatableState::Changed);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn editions_decide_about_bustards_own() {
+    fn editions_decide_about_bustards_own_texts() {
         let all = recorded("2", &["1"], Some(4), false);
         // An older release does not replace the functions of a newer one, whatever its texts.
         assert_eq!(state_of("1", Some(3), &all), RepeatableState::Installed);

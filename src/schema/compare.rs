@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_difference_is_what_only_one_has() {
+    fn the_difference_has_lines_of_only_one_schema() {
         let lines = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
         assert_eq!(difference(&lines("abc"), &lines("abc")), "");
         assert_eq!(difference(&lines("abc"), &lines("adc")), "\n  - b\n  + d");

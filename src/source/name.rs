@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_that_are_none() {
+    fn invalid_versions() {
         for (file, part) in [
             ("V1.5__a.sql", "with a point"),
             ("V9223372036854775808__a.sql", "64 bits"),

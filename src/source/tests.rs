@@ -122,7 +122,7 @@ fn versions_beyond_32_bits_need_the_feature() {
 }
 
 #[test]
-fn directories_that_give_nothing() {
+fn directories_without_migrations() {
     let root = directory(&[("README.md", b""), ("file.txt", b"")]);
     assert!(
         diagnostics(root.path(), SQLITE)[0]
@@ -223,7 +223,7 @@ fn migrations_built_in_code() {
 }
 
 #[test]
-fn what_is_wrong_in_code() {
+fn errors_of_migrations_in_code() {
     use sea_query::{Alias, ForeignKey};
     let app = App::new("a")
         .migration("V1_x", Migration::new())

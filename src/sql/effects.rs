@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_is_dropped() {
+    fn other_objects_that_are_dropped() {
         for (sql, expected) in [
             ("DROP VIEW IF EXISTS a, b.c", vec!["view a", "view b.c"]),
             ("DROP MATERIALIZED VIEW a", vec!["materialized view a"]),

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_end() {
+    fn unterminated_tokens() {
         for (text, what, start) in [
             ("SELECT 'a;\n", "a string", 7),
             (r"SELECT E'a\';", "a string", 7),

@@ -8,8 +8,8 @@ use bustard::{App, ErrorKind, Migration, Migrator, Revert};
 use tokio::runtime::Builder;
 use tokio_postgres::{Client, NoTls};
 
-/// Runs a test as a task of a runtime with one thread and of one with two, each with
-/// a database of its own.
+/// Runs a test as a task of a runtime with one thread, and of a runtime with two threads.
+/// Each has a database of its own.
 fn in_runtimes<F: Future<Output = ()> + Send + 'static>(
     prepare: impl Fn(&Database<'_>),
     test: impl Fn(String) -> F,
@@ -62,7 +62,7 @@ fn an_invalidation_counts_from_its_commit() {
         transaction.commit().await.unwrap();
         assert!(!asynchronous::is_valid(&reader, "bans", version).await.unwrap());
 
-        // Outside of a transaction, each statement commits at once.
+        // Outside a transaction, each statement commits at once.
         let users = asynchronous::get_version(&reader, "users").await.unwrap();
         asynchronous::invalidate(&writer, &["bans"]).await.unwrap();
         assert!(asynchronous::is_valid(&reader, "users", users).await.unwrap());
@@ -193,7 +193,8 @@ fn a_lost_connection_is_an_error() {
     });
 }
 
-/// A migration of SQL, and one whose function is given the driver's transaction.
+/// Creates an app with a migration of SQL, and a migration whose function receives the
+/// driver's transaction.
 fn app(function: impl Fn(&mut bustard::OpenTransaction<'_, '_>) -> Filled + Send + Sync + 'static) -> App {
     let create = "CREATE TABLE ban (id int)";
     App::new("forum")
@@ -217,7 +218,8 @@ fn a_database_works_within_a_runtime() {
         |_| {},
         async |url: String| {
             let mut database = bustard::Database::new(&url).unwrap();
-            // The connection that is for SQL alone, then the one for functions.
+            // The first app uses the connection for SQL, and the second one the connection
+            // for functions.
             let first = App::new("other").migration("V1__one", Migration::new().sql("CREATE TABLE one ()"));
             let report = Migrator::new().app(first).run(&mut database).unwrap();
             assert_eq!(report.steps.last().unwrap().app, "other");
@@ -231,7 +233,7 @@ fn a_database_works_within_a_runtime() {
             Migrator::new().app(app(fill)).revert(&mut database, &Revert::Steps(1)).unwrap();
             drop(database);
 
-            // The runtime goes on, and so do its tasks.
+            // The runtime and its tasks continue.
             let client = connect(&url).await;
             let rows = client.query_one("SELECT count(*) FROM ban", &[]).await.unwrap();
             assert_eq!(rows.get::<_, i64>(0), 1);
@@ -268,8 +270,8 @@ fn a_failure_within_a_runtime_is_rolled_back() {
     );
 }
 
-/// Runs as the documentation advises: the run on a thread for blocking work, and the
-/// cancellation from a task.
+/// The run is on a thread for blocking work, and a task cancels it, as the documentation
+/// advises.
 #[test]
 fn a_run_is_cancelled_from_a_task() {
     const ASLEEP: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' \

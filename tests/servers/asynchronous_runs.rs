@@ -1,6 +1,6 @@
-//! Tests runs of the migrator inside Tokio, on both engines and in both flavours of
-//! runtime: the asynchronous form, its cancellation, and the synchronous form on a
-//! thread that drives a runtime.
+//! Tests runs of the migrator inside Tokio, on both engines and on both kinds of runtime:
+//! the asynchronous form, its cancellation, and the synchronous form on a thread that
+//! drives a runtime.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,8 +12,7 @@ use crate::support::{Engine, LOCK, PATIENCE, Project, Subject, wait_until};
 use bustard::{App, Event, Migration, Migrator, OpenTransaction, Report};
 use tokio::runtime::{Builder, Runtime};
 
-/// Runs a test on each engine and in each flavour of runtime, with a database of its
-/// own.
+/// Runs a test on each engine and on each kind of runtime. Each has a database of its own.
 fn everywhere(test: impl Fn(&Subject<'_>, Runtime)) {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
@@ -35,14 +34,14 @@ fn fill(transaction: &mut OpenTransaction<'_, '_>) -> Filled {
     Ok(transaction.execute("INSERT INTO ban VALUES (1)")?)
 }
 
-/// A migration of SQL, and one with a function.
+/// Creates an app with a migration of SQL, and a migration with a function.
 fn bans() -> App {
     App::new("forum")
         .migration("V1__bans", Migration::new().sql("CREATE TABLE ban (id int)").register_cache("bans"))
         .migration("V2__fill", Migration::new().run("fill", fill))
 }
 
-/// A duration longer than any test waits.
+/// A statement that runs for longer than any test waits.
 fn endless(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "SELECT pg_sleep(3600)",
@@ -53,8 +52,8 @@ fn endless(engine: Engine) -> &'static str {
     }
 }
 
-/// A migration that commits, and one that does not end: in SQL, in a function that
-/// waits for the database, or in SQL after a function.
+/// Creates three apps with a migration that commits, and a migration that does not end: in
+/// SQL, in a function that waits for the database, or in SQL after a function.
 fn endless_apps(engine: Engine) -> [App; 3] {
     let first = App::new("main").migration("V1__first", Migration::new().sql("CREATE TABLE first (id int)"));
     let start = Migration::new().sql("CREATE TABLE started (id int)");
@@ -68,7 +67,7 @@ fn endless_apps(engine: Engine) -> [App; 3] {
     ]
 }
 
-/// A migrator, and a receiver that is told when a migration begins.
+/// Creates a migrator, and a receiver that gets the name of each migration when it begins.
 fn watched(app: App) -> (Migrator, Receiver<String>) {
     let (sender, begun) = channel();
     let migrator = Migrator::new().app(app).on_event(move |event| {
@@ -79,8 +78,8 @@ fn watched(app: App) -> (Migrator, Receiver<String>) {
     (migrator, begun)
 }
 
-/// Waits until the statement runs on the server. On SQLite it may not have begun
-/// although the migration has; a cancellation must reach it all the same.
+/// Waits until the statement runs on the server. On SQLite, the statement may not have
+/// begun although the migration has. The cancellation must reach it anyway.
 async fn until_endless(subject_url: String, begun: Receiver<String>) {
     tokio::task::spawn_blocking(move || {
         while begun.recv_timeout(PATIENCE).expect("the migration begins") != "V2__endless" {}
@@ -104,7 +103,7 @@ fn assert_cancelled(subject: &Subject<'_>, runtime: &Runtime) {
         .migration("V1__first", Migration::new().sql("CREATE TABLE first (id int)"))
         .migration("V2__endless", Migration::new().sql("CREATE TABLE started (id int)"));
     let report = runtime.block_on(Migrator::new().app(short).run_async(database(subject)));
-    // If the other run had gone on, this one would find the table or nothing to do.
+    // If the cancelled run had continued, this run would find the table, or nothing to do.
     let steps: Vec<String> = report.expect("it runs").steps.iter().map(|s| s.migration.to_string()).collect();
     assert_eq!(steps, ["V2__endless"]);
     subject.quiet();
@@ -115,7 +114,7 @@ fn applied(report: &Report) -> Vec<String> {
 }
 
 #[test]
-fn it_applies_what_is_pending() {
+fn a_run_applies_pending_migrations() {
     everywhere(|subject, runtime| {
         let run = |app| runtime.block_on(Migrator::new().app(app).run_async(database(subject)));
         let report = run(bans()).expect("it runs");
@@ -130,9 +129,9 @@ fn it_applies_what_is_pending() {
     });
 }
 
-/// The runtime goes on with other tasks while the run waits for the database.
+/// The runtime runs other tasks while the run waits for the database.
 #[test]
-fn it_blocks_no_thread_of_the_runtime() {
+fn a_run_blocks_no_thread_of_the_runtime() {
     everywhere(|subject, runtime| {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let receiver = std::sync::Mutex::new(Some(receiver));
@@ -158,7 +157,7 @@ fn it_blocks_no_thread_of_the_runtime() {
 }
 
 #[test]
-fn many_at_once_apply_each_migration_once() {
+fn many_concurrent_runs_apply_each_migration_once() {
     everywhere(|subject, runtime| {
         let calls = Arc::new(AtomicUsize::new(0));
         let counting = calls.clone();
@@ -183,7 +182,7 @@ fn many_at_once_apply_each_migration_once() {
 }
 
 #[test]
-fn dropping_it_cancels_and_rolls_back() {
+fn dropping_the_future_cancels_and_rolls_back() {
     for which in 0..3 {
         everywhere(|subject, runtime| {
             let (migrator, begun) = watched(endless_apps(subject.engine())[which].clone());
@@ -200,7 +199,7 @@ fn dropping_it_cancels_and_rolls_back() {
 }
 
 #[test]
-fn aborting_its_task_cancels_it() {
+fn aborting_the_task_cancels_the_run() {
     everywhere(|subject, runtime| {
         let (migrator, begun) = watched(endless_apps(subject.engine())[0].clone());
         let run = runtime.spawn(migrator.run_async(database(subject)));
@@ -211,10 +210,10 @@ fn aborting_its_task_cancels_it() {
     });
 }
 
-/// A runtime waits for the work on its blocking threads: for ever, if nothing
-/// cancelled the run.
+/// A runtime waits for the work on its blocking threads. Unless the run is cancelled, the
+/// runtime waits for ever.
 #[test]
-fn the_end_of_the_runtime_cancels_it() {
+fn the_end_of_the_runtime_cancels_the_run() {
     everywhere(|subject, runtime| {
         let (migrator, begun) = watched(endless_apps(subject.engine())[0].clone());
         runtime.spawn(migrator.run_async(database(subject)));
@@ -224,7 +223,8 @@ fn the_end_of_the_runtime_cancels_it() {
     });
 }
 
-/// Notices when the migrator that it was given to is dropped: then the run has ended.
+/// Adds an `Arc` to a migrator. When the migrator is dropped, the count of the `Arc` shows
+/// that the run has ended.
 fn observed(migrator: Migrator) -> (Migrator, Arc<()>) {
     let alive = Arc::new(());
     let kept = alive.clone();
@@ -279,7 +279,7 @@ fn a_wait_for_the_lock_is_cancelled() {
 /// Tests a cancellation before the first connection, and while the server does not
 /// answer.
 #[test]
-fn it_is_cancelled_before_there_is_a_connection() {
+fn a_run_is_cancelled_before_there_is_a_connection() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = silent.local_addr().expect("it is bound");
     let silence = || {
@@ -296,7 +296,7 @@ fn it_is_cancelled_before_there_is_a_connection() {
         for app in [App::new("empty"), bans()] {
             let (migrator, alive) = observed(Migrator::new().app(app));
             let run = migrator.run_async(silence());
-            // Kept open: only the cancellation ends the run.
+            // The connection is kept open, so that only the cancellation ends the run.
             let open = runtime.block_on(async {
                 tokio::select! {
                     biased;
@@ -326,8 +326,8 @@ fn a_panic_reaches_the_caller() {
     });
 }
 
-/// The synchronous form, on a thread that drives a runtime: on Bustard's own
-/// connections and on the application's.
+/// The synchronous form is called on a thread that drives a runtime, on Bustard's own
+/// connections and on connections of the application.
 #[test]
 fn the_synchronous_form_works_within_a_runtime() {
     everywhere(|subject, runtime| {

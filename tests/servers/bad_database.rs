@@ -1,5 +1,5 @@
-//! Tests databases that cannot be used: each gives one clear error and stays as it
-//! is. `connection.rs` has more about connecting. The errors are in
+//! Tests databases that cannot be used: each causes one clear error and does not change.
+//! `connection.rs` has more about connecting. The errors are in
 //! `tests/snapshots/bad_input`.
 
 use std::fs::Permissions;
@@ -42,13 +42,13 @@ fn a_wrong_password() {
 
 #[test]
 fn a_server_that_is_not_there() {
-    // Bound and not listening: no other process can take the port meanwhile.
+    // The socket is bound but does not listen, so that no other process can take the port.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap();
     refuses(&project(), &format!("postgres://app@{taken}/forum"), "no_server");
 }
 
 #[test]
-fn tls_that_the_server_lacks_or_fails() {
+fn tls_that_the_server_does_not_have_or_that_fails() {
     let url = Database::new();
     refuses(&project(), &format!("{}?sslmode=require", url.url()), "no_tls");
 
@@ -79,7 +79,7 @@ fn a_server_that_dies_during_the_run() {
             settings.set_snapshot_path("../snapshots/bad_input");
             settings.set_prepend_module_to_snapshot(false);
             settings.set_omit_expression(true);
-            // The socket's own error differs between systems.
+            // The error of the socket differs between systems.
             settings.add_filter(
                 r"database: (error communicating|connection closed|.*reset).*",
                 "database: [lost]",
@@ -95,7 +95,8 @@ fn a_server_that_dies_during_the_run() {
     project.bustard(&["migrate", "--database-url", &database.url()]).success();
 }
 
-/// The default does not affect runs: they begin a read-write transaction explicitly.
+/// The default of the database does not affect runs, because they begin a read-write
+/// transaction explicitly.
 #[test]
 fn read_only_by_default() {
     let database = Database::new();
@@ -128,16 +129,17 @@ fn a_replica() {
     project.bustard(&["check", "--database-url", &url]).exits(3);
 }
 
-/// Runs the command as a user with few rights. If the tests do not run as root, their
-/// own user has few enough.
+/// Runs the command as a user with few rights. If the tests do not run as root, the command
+/// runs as their own user.
 fn without_rights(project: &Project, arguments: &[&str]) -> Outcome {
     let directory = project.path();
-    // The build's own directory may be hidden from other users.
+    // The program is copied, because other users may not have access to the build
+    // directory.
     let program = directory.join("bustard");
     if !program.exists() {
-        // Another process copies it. If this process had it open for writing, a child
-        // that another test starts meanwhile could inherit that, and the program
-        // could not be executed.
+        // `cp` copies the program. If this process had the copy open for writing, a child
+        // process of another test could inherit the open file, and the copy could not be
+        // executed.
         let mut copy = Command::new("cp");
         copy.arg(env!("CARGO_BIN_EXE_bustard")).arg(&program);
         Outcome::of(copy).success();
@@ -217,7 +219,7 @@ fn a_role_without_rights() {
     assert_eq!(scene.contents(), before);
 
     scene.migrate(&["--to", "main:1"]).success();
-    // The default since PostgreSQL 15.
+    // This is the default since PostgreSQL 15.
     scene.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
     let before = scene.contents();
     let outcome = scene.project.bustard(&migrate).exits(1);

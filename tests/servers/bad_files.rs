@@ -1,6 +1,5 @@
-//! Tests faulty migration files: each gives one clear error before any connection is
-//! made, and the database stays as it is. The errors are in
-//! `tests/snapshots/bad_input`.
+//! Tests faulty migration files: each causes one clear error before any connection is
+//! opened, and the database does not change. The errors are in `tests/snapshots/bad_input`.
 
 use crate::support::{Outcome, Scene, refused, refused_alike};
 
@@ -75,7 +74,7 @@ fn register_on_an_invalid_table_name() {
     });
 }
 
-/// A host and a plugin, each in a directory.
+/// Writes a host and a plugin, each in a directory of its own.
 fn two_apps(scene: &Scene, plugin: &str) {
     scene.good_files();
     scene.project.file("bans/V1__bans.sql", plugin).config(
@@ -192,7 +191,7 @@ fn everything_at_once() {
 }
 
 #[test]
-fn dependencies_are_checked_beside_other_problems() {
+fn dependencies_are_checked_together_with_other_errors() {
     refused_alike(2, "dependencies_at_once", |scene| {
         two_apps(
             scene,
@@ -269,9 +268,9 @@ SELECT 'the end' -- without a semicolon"#,
     assert_eq!(scene.applied(), "1,2,3");
 }
 
-/// `check` and `plan` check the files as well.
+/// `check` and `plan` check the files too.
 #[test]
-fn other_commands_refuse_them_as_well() {
+fn other_commands_refuse_faulty_files_too() {
     let scene = Scene::sqlite();
     scene.bad_file("-- bustard: frobnicate\n");
     for command in ["check", "plan", "status"] {

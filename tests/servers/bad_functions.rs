@@ -1,5 +1,5 @@
-//! Tests failures of runs through the library: on the application's connections,
-//! where errors must be as good as on Bustard's own, and in migrations built in code.
+//! Tests failures of runs through the library: on connections of the application, which
+//! must give the same errors as Bustard's own connections, and in migrations built in code.
 
 use std::fmt::Display;
 
@@ -12,8 +12,8 @@ use bustard::{
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs the migrator on every kind of connection, each time from the same state of
-/// the database. The errors must be the same.
+/// Runs the migrator on every kind of connection, each time from the same state of the
+/// database, and asserts that the errors are the same.
 #[track_caller]
 fn everywhere(scene: &Scene, migrator: &Migrator) -> Error {
     let before = scene.contents();
@@ -93,7 +93,7 @@ fn places_are_the_same_on_every_connection() {
     }
 }
 
-/// The third of five statements fails, in a run of one transaction each.
+/// The third of five statements fails, and each migration has a transaction of its own.
 #[test]
 fn committed_migrations_are_listed_on_every_connection() {
     for scene in Scene::both() {
@@ -167,7 +167,7 @@ fn a_function_that_swallows_an_error() {
     assert_eq!(error.kind(), ErrorKind::Failed);
     snapshot(&scene, "function_swallows_an_error", &error);
 
-    // SQLite reverts only the statement, so going on is correct.
+    // SQLite rolls back only the statement, so the function may continue.
     let scene = Scene::sqlite();
     let migration = swallow().sql("CREATE TABLE a (id INTEGER)");
     let migration = migration.run("again", |transaction| {
@@ -359,7 +359,7 @@ fn a_revert_is_refused_after_another_run_applied_a_dependant() {
             let connect = move || Database::new(&url).expect("the URL is good");
             let mut database = connect();
             Migrator::new().app(one()).run(&mut database).expect("nothing prevents it");
-            // The other run comes between the plan and the lock.
+            // The other run commits between the plan and the lock.
             let listener = move |event: &Event| {
                 if let Event::Planned { .. } = event {
                     Migrator::new().app(two()).run(&mut connect()).expect("nothing prevents it");
@@ -374,7 +374,8 @@ fn a_revert_is_refused_after_another_run_applied_a_dependant() {
     }
 }
 
-/// With another client encoding the database would store other text than the file's.
+/// With another client encoding, the database would store a text that differs from the
+/// file.
 #[test]
 fn text_arrives_as_it_is_in_the_file() {
     for mode in [TransactionMode::Each, TransactionMode::All] {
@@ -391,14 +392,15 @@ fn text_arrives_as_it_is_in_the_file() {
     }
 }
 
-/// The history that exists under the lock counts, not the place where a new one would
-/// be created.
+/// A run uses the history table that exists under the lock, and not the schema where a new
+/// table would be created.
 #[test]
 fn a_history_created_elsewhere_on_the_search_path_is_used() {
     let scene = Scene::postgres();
     let app = || App::new("main").migration("V1__a", Migration::new().sql("CREATE TABLE a (id INTEGER)"));
     let url = scene.url();
-    // Bustard's own tables would make the run read again anyway.
+    // Bustard's own tables must exist before, because otherwise the run would read the
+    // state again anyway.
     let before = App::new("before").migration("V1__a", Migration::new().sql("SELECT 1"));
     Migrator::new().app(before).run(&mut scene.database().client()).expect("nothing prevents it");
     let listener = move |event: &Event| {

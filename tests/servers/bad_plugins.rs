@@ -1,6 +1,6 @@
-//! Tests faulty plugins on a database where the host and one plugin are installed:
-//! each gives one clear error, and the database stays as it is, down to the last row.
-//! The errors are in `tests/snapshots/bad_input`.
+//! Tests faulty plugins on a database where the host and one plugin are installed: each
+//! causes one clear error, and no row of the database changes. The errors are in
+//! `tests/snapshots/bad_input`.
 
 use std::fs;
 

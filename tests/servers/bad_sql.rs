@@ -21,7 +21,7 @@ fn positions_behind_unusual_characters() {
     });
 }
 
-/// Neither engine reports a position for it.
+/// Neither engine reports a position for a violated constraint.
 #[test]
 fn the_third_of_five_statements() {
     refused(1, "unique_violation", |scene| {
@@ -65,7 +65,7 @@ fn errors_within_a_function_of_the_server() {
         .refuses(1, "error_in_a_trigger");
 }
 
-/// The commit itself is refused, so no statement can be named.
+/// The database refuses the commit, so the error can name no statement.
 #[test]
 fn a_deferred_constraint() {
     refused(1, "deferred_constraint", |scene| {
@@ -104,7 +104,7 @@ fn unregister_of_an_unknown_cache() {
     });
 }
 
-/// With several migrations in the transaction, no migration can be named either.
+/// With several migrations in the transaction, the error can name no migration either.
 #[test]
 fn a_commit_of_several_migrations() {
     for scene in Scene::both() {
@@ -149,8 +149,8 @@ fn a_full_disk() {
         .refuses(1, "full_disk");
 }
 
-/// SQLite's own procedure for changing a table. With foreign keys on, dropping the
-/// parent would delete its children.
+/// The migrations follow the procedure of SQLite's documentation for changing a table. With
+/// foreign keys on, dropping the parent table would delete the rows that refer to it.
 #[test]
 fn a_parent_table_is_rebuilt() {
     let scene = Scene::sqlite();
@@ -192,8 +192,8 @@ fn pragmas_that_do_nothing_in_a_transaction() {
     scene.file("V2__b.sql", "PRAGMA journal_mode = WAL;\n").refuses(2, "journal_mode_pragma");
 }
 
-/// A migration's settings hold for that migration only. The history is written where
-/// it was, with the rights of the migrating role.
+/// The settings of a migration affect only that migration. The history stays in its schema,
+/// and is written with the rights of the migrating role.
 #[test]
 fn settings_end_with_the_migration() {
     for all in [false, true] {
@@ -218,8 +218,9 @@ fn settings_end_with_the_migration() {
     }
 }
 
-/// Only the server can tell where its strings end. The statements that Bustard adds
-/// must not fall into a string, nor follow a COMMIT that it did not recognise.
+/// Only the server can tell where the strings of these files end. The statements that
+/// Bustard adds must not become part of a string, and must not follow a COMMIT that Bustard
+/// did not recognise.
 #[test]
 fn files_that_only_the_server_can_read() {
     let scene = Scene::postgres();

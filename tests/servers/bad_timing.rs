@@ -9,11 +9,11 @@ use crate::support::{Outcome, Project, Running, Scene};
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 
-/// The server executes a statement of the run.
+/// Tells whether the server executes a statement of the run.
 const SLEEPING: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
     WHERE wait_event = 'PgSleep' AND state = 'active' AND datname = current_database()";
 
-/// No session but this one is connected.
+/// Tells whether no other session is connected.
 const ALONE: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
     WHERE backend_type = 'client backend' AND datname = current_database()";
 
@@ -29,7 +29,7 @@ fn endless(scene: &Scene) -> &'static str {
     }
 }
 
-/// Starts `migrate`; `-v` tells which migration it is at.
+/// Starts `migrate`. With `-v`, its output tells which migration is running.
 fn start(scene: &Scene, arguments: &[&str]) -> Running {
     let url = scene.url();
     scene.project.spawn(&[&["migrate", "-v", "--database-url", &url], arguments].concat())
@@ -106,7 +106,7 @@ fn while_waiting_for_the_lock() {
     assert_eq!(scene.applied(), "1,2");
 }
 
-/// The connection ends, and the error has the server's reason.
+/// The server ends the connection, and the error contains the reason that the server gave.
 #[test]
 fn terminated_by_the_server() {
     let scene = Scene::postgres();

@@ -6,7 +6,8 @@ use crate::support::{Outcome, Project, Scene, snapshot_settings, transcript};
 const FORUM: &str = "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n";
 const BANS: &str = "[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n";
 
-/// A forum and its plugin, migrated, and a pending migration of the plugin.
+/// Creates a project with a forum and its plugin. Both are migrated, and a migration of the
+/// plugin is pending.
 fn project() -> Project {
     let project = Project::new();
     project
@@ -33,7 +34,7 @@ fn every_state() {
     let json = project.bustard(&["apps", "--json"]).success();
     project.bustard(&["disable", "new"]).success();
     let disabled = project.bustard(&["apps"]).success();
-    // Only the database knows it.
+    // The app is no longer configured, and only the database knows it.
     project.config(FORUM);
     let gone = project.bustard(&["apps"]).success();
     snapshot(&project, "apps", &[configured, json, disabled, gone]);
@@ -101,7 +102,7 @@ fn a_dependant_of_a_disabled_app_waits() {
     let migrate = project.bustard(&["migrate"]).exits(1);
     project.bustard(&["enable", "bans"]).success();
     project.bustard(&["migrate"]).success();
-    // Its dependencies may change later.
+    // The dependency is removed after the migration was applied, which is a warning.
     project.file("forum/V2__more.sql", "CREATE TABLE more (id INTEGER);\n");
     let warned = ["migrate", "plan", "status", "check"].map(|command| project.bustard(&[command]).success());
     for outcome in &warned {

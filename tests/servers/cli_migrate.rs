@@ -21,7 +21,7 @@ CREATE TABLE ban (id INTEGER PRIMARY KEY REFERENCES users (id));
 DROP TABLE ban;
 ";
 
-/// An app and a plugin on a SQLite file.
+/// Creates a project with an app and a plugin on a SQLite file.
 fn project() -> Project {
     let project = Project::new();
     project
@@ -36,7 +36,7 @@ fn project() -> Project {
     project
 }
 
-/// Both outputs and the exit code.
+/// Returns both outputs and the exit code as text.
 fn shown(outcome: &Outcome) -> String {
     format!("{}--- stderr\n{}--- {}", outcome.stdout, outcome.stderr, outcome.code.unwrap_or(-1))
 }
@@ -125,7 +125,8 @@ fn the_plan() {
 #[test]
 fn reverting() {
     let project = project();
-    // Irreversible migrations are left out.
+    // The second migration gets a `down` section, because an irreversible migration is not
+    // reverted.
     project.file(
         "forum/V2__index_names.sql",
         "CREATE INDEX names ON users (name);\n-- bustard: down\nDROP INDEX names;\n",
@@ -174,7 +175,7 @@ fn refusals_and_their_flags() {
     std::fs::remove_file(missing.path().join("forum/V2__index_names.sql")).expect("it is there");
     missing.bustard(&["migrate"]).exits(4);
     missing.bustard(&["migrate", "--allow-missing"]).success();
-    // An allowed deviation is not logged as an error, by refinery either.
+    // An allowed deviation is not logged as an error, not even by refinery.
     missing.file("forum/V9__later.sql", "CREATE TABLE later (id INTEGER);\n");
     let outcome = missing.bustard(&["migrate", "--allow-missing"]).success();
     assert_eq!(outcome.stderr, "");
@@ -192,7 +193,7 @@ fn a_statement_that_fails() {
     let project = project();
     project.file("forum/V3__broken.sql", "CREATE TABLE a (id INTEGER);\n\nCREATE TABEL b (id INTEGER);\n");
     snapshot(&project, "failed", &project.bustard(&["migrate"]).exits(1));
-    // The earlier migrations are applied, this one is not.
+    // The earlier migrations are applied, and the failed one is not.
     let schema = project.sqlite_schema("app.db");
     assert!(schema.contains("index names"), "{schema}");
     assert!(!schema.contains("table a "), "{schema}");

@@ -92,7 +92,7 @@ fn a_second_signal_ends_the_process_at_once() {
     outcome.exits(130);
 }
 
-/// One cancel request may have no effect, here as between two statements.
+/// A cancel request may have no effect, for example between two statements.
 #[test]
 fn a_cancel_request_without_effect_is_repeated() {
     let database = Database::new();

@@ -5,7 +5,7 @@ use crate::support::{Outcome, Project, Running, Scene, snapshot_settings, transc
 const FORUM: &str = "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n";
 const BANS: &str = "[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n";
 
-/// A forum and its plugin with some data.
+/// Creates a project with a forum, its plugin and some data.
 fn project() -> Project {
     let project = Project::new();
     project
@@ -40,7 +40,7 @@ fn snapshot(project: &Project, name: &str, outcomes: &[Outcome]) {
     settings.bind(|| insta::assert_snapshot!(name, transcript(outcomes)));
 }
 
-/// The whole contents of the database, versions of caches included.
+/// Returns the whole contents of the database, including versions of caches.
 fn contents(project: &Project) -> String {
     let caches = project.bustard(&["caches"]).success().stdout;
     project.sqlite_schema("app.db") + &caches + &project.bustard(&["apps"]).success().stdout
@@ -136,7 +136,7 @@ fn a_foreign_key_from_elsewhere() {
 fn a_failing_revert_changes_nothing() {
     let project = project();
     without_files(&project);
-    // V1 drops a table that is gone, after V2 was reverted.
+    // The `down` of V1 drops a table that does not exist, after V2 was reverted.
     project.sqlite("app.db").execute_batch("DROP TABLE ban").expect("it is SQL");
     let before = contents(&project);
     let failed = project.bustard(&["uninstall", "bans", "--yes"]).exits(1);
@@ -183,7 +183,7 @@ fn a_signal_during_the_revert() {
     }
 }
 
-/// Starts it on a terminal, and waits for the question.
+/// Starts the uninstall on a terminal, and waits for the question.
 fn asked(project: &Project) -> Running {
     let running = Running::on_terminal(project.command(&["uninstall", "bans"]));
     running.wait_for_stdout("Type the app's label, bans, to uninstall it: ");
@@ -208,7 +208,7 @@ fn any_other_answer_is_no() {
     let project = project();
     without_files(&project);
     let before = contents(&project);
-    // The last one ends the input.
+    // The last answer ends the input.
     for answer in ["y\n", "yes\n", "\n", "ban\n", "BANS\n", "\x04"] {
         let mut running = asked(&project);
         running.types(answer);

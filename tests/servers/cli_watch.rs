@@ -12,7 +12,7 @@ fn watched(project: &Project, engine: Engine) -> Subject<'_> {
     subject
 }
 
-/// The lines of the output, each of which must be a JSON document.
+/// Parses the lines of the output, each of which must be a JSON document.
 fn documents(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
@@ -53,7 +53,7 @@ fn the_text_form_lists_changes() {
     let subject = watched(&project, Engine::Postgres);
     let watch = subject.spawn(&["caches", "watch"]);
     watch.wait_for_stdout("watching 1 cache; press Ctrl-C to stop");
-    // Both in one transaction, hence in one line.
+    // Both invalidations are in one transaction, so they are one line.
     subject.execute("BEGIN; SELECT bustard.invalidate('bans'); SELECT bustard.invalidate_all(); COMMIT");
     watch.wait_for_stdout("  bans  +2  ");
     watch.signal("TERM");
@@ -61,7 +61,7 @@ fn the_text_form_lists_changes() {
 }
 
 #[test]
-fn it_ends_when_its_output_is_closed() {
+fn watch_ends_when_its_output_is_closed() {
     let project = Project::new();
     let subject = watched(&project, Engine::Sqlite);
     let mut watch = subject.command(&["caches", "watch", "--json"]);
@@ -77,7 +77,7 @@ fn it_ends_when_its_output_is_closed() {
 }
 
 #[test]
-fn without_a_registry_it_fails_with_advice() {
+fn without_a_registry_watch_fails_with_advice() {
     let project = Project::new();
     project.file("migrations/V1__bans.sql", V1).file("app.db", "");
     let outcome = project.bustard(&["caches", "watch", "--database-url", "sqlite:app.db"]).exits(1);

@@ -1,5 +1,5 @@
-//! Tests the library's promises with one suite, run on every kind of connection that
-//! the migrator takes: Bustard's own and the caller's, on each engine.
+//! Tests the promises of the library with one suite, on every kind of connection that the
+//! migrator accepts: Bustard's own and the caller's, on each engine.
 
 use bustard::report::State;
 use bustard::sea_query::{ColumnDef, Index, Table};
@@ -16,7 +16,7 @@ trait Subject {
     fn engine(&self) -> Engine {
         Self::ENGINE
     }
-    /// The first column of the first row, empty for NULL or no row.
+    /// Returns the first column of the first row. NULL, or no row, is an empty text.
     fn value(&mut self, sql: &str) -> String;
     fn execute(&mut self, sql: &str);
 }
@@ -122,7 +122,7 @@ fn callers_sqlite() -> CallersSqlite {
     CallersSqlite(rusqlite::Connection::open_in_memory().expect("SQLite opens"))
 }
 
-/// Each function of the list becomes four tests.
+/// Generates four tests from each function of the list.
 macro_rules! on_every_connection {
     ($($name:ident),* $(,)?) => {
         mod own_postgres {
@@ -229,7 +229,7 @@ fn a_failure_leaves_nothing(mut subject: impl Subject) {
     assert!(exists(&mut subject, "a") && !exists(&mut subject, "b"));
     let registered: Vec<String> = versions(&mut subject).into_iter().map(|(name, _)| name).collect();
     assert_eq!(registered, ["as"]);
-    // The connection is usable afterwards.
+    // The connection can be used after the failure.
     assert!(!before.run(subject.connection()).expect("it runs").changed());
 }
 
@@ -250,11 +250,11 @@ fn a_failure_names_its_statement(mut subject: impl Subject) {
     // The engines report no position for a violated constraint.
     let error = run(&mut subject, sql);
     assert_eq!(place(&error), (Some(3), Some(3), Some("  INSERT INTO a VALUES (1);".into())), "{error}");
-    // These errors have no position either, from the first statement and from the
-    // last.
+    // These errors have no position either, whether the first or the last statement causes
+    // them.
     let error = run(&mut subject, "\nCREATE TABLE a (x integer);\nCREATE TABLE a (x integer);");
     assert_eq!(place(&error).0, Some(3), "{error}");
-    // For this error there is a position.
+    // This error has a position.
     let error = run(&mut subject, "SELECT 1;\nSELECT 'é',\n  nonsense;\nSELECT 2;");
     assert_eq!(place(&error).0.map(|line| (2..=3).contains(&line)), Some(true), "{error}");
     // A syntax error is found before anything runs, wherever it is.
@@ -410,7 +410,7 @@ fn reverting_an_irreversible_migration(mut subject: impl Subject) {
     migrator.run(subject.connection()).expect("it runs");
     let error = migrator.revert(subject.connection(), &Revert::Steps(2)).expect_err("V1 has no down");
     assert!(error.report().to_string().contains("main:V1__a: cannot be reverted"), "{error}");
-    // The reversible one is not reverted either.
+    // The reversible migration is not reverted either.
     assert!(exists(&mut subject, "b"));
     let plan = migrator.plan(subject.connection()).expect("there is a plan");
     assert!(plan.steps.is_empty());
@@ -633,7 +633,7 @@ fn reverting_unregister_restores_the_owner(mut subject: impl Subject) {
         assert_eq!((&before.name, &before.app), (&after.name, &after.app));
         assert!(before.version < after.version, "{after:?}");
     }
-    // After a registration by another app, the cache belongs to that one.
+    // After another app has registered the cache, it belongs to that app.
     migrator.run(subject.connection()).expect("it runs again");
     let taker = App::new("taker").migration("V1__c", Migration::new().register_cache("as"));
     Migrator::new().app(taker).run(subject.connection()).expect("the name is free");

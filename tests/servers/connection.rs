@@ -5,13 +5,15 @@ use std::net::TcpListener;
 
 use crate::support::{Certificates, Cluster, Outcome, Project};
 
-/// The output of `check` once it has connected: the project's migration is pending.
+/// The exit code of `check` after it has connected, because the project's migration is
+/// pending.
 const CONNECTED: i32 = 3;
 
-/// Passwords for all roles over TCP, except for the superuser.
+/// The rules of a server that demands passwords over TCP from all roles except the
+/// superuser.
 const PASSWORDS: &str = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
 
-/// Has every character with a meaning in a URL.
+/// A password with every character that has a meaning in a URL.
 const PASSWORD: &str = "p@ss/w:rd?#[%]&=";
 const ENCODED: &str = "p%40ss%2Fw%3Ard%3F%23%5B%25%5D%26%3D";
 
@@ -146,13 +148,13 @@ fn certificates_are_verified_and_channels_bound() {
     let certificates = Certificates::for_names(&["db.example"]);
     let cluster = Cluster::start_with_tls(&certificates);
     create_app(&cluster);
-    // All roles but the superuser need TLS and a password.
+    // All roles except the superuser need TLS and a password.
     let hba = "local all postgres trust\nhostssl all app 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
     std::fs::write(cluster.directory().join("data/pg_hba.conf"), hba).unwrap();
     cluster.restart();
     let project = project();
     project.file("ca.pem", &certificates.authority);
-    // An authority of the same name.
+    // This certificate belongs to another authority with the same name.
     project.file("other.pem", Certificates::for_names(&["db.example"]).authority);
 
     let app = cluster.url(&format!("app:{ENCODED}"), "postgres");
@@ -178,7 +180,7 @@ fn certificates_are_verified_and_channels_bound() {
             .complains("is sslrootcert its present certificate?");
     }
 
-    // libpq's default place for root certificates.
+    // This is libpq's default file for root certificates.
     project.file(".postgresql/root.crt", &certificates.authority);
     check(&project, &format!("{app}?sslmode=verify-ca")).exits(CONNECTED);
     project.file(".postgresql/root.crt", Certificates::for_names(&["db.example"]).authority);

@@ -8,12 +8,13 @@ const CONFIG: [&str; 2] = ["--config", "examples/forum/bustard.toml"];
 /// The example on one engine, with queries for its contents.
 trait On {
     fn project(&self) -> &Project;
-    /// The value for `DATABASE_URL`, if it differs from the configuration's URL.
+    /// Returns the value for `DATABASE_URL`, if it differs from the URL of the
+    /// configuration.
     fn url(&self) -> Option<String>;
-    /// All objects except Bustard's own and the histories.
+    /// Returns all objects except Bustard's own and the histories.
     fn schema(&self) -> String;
     fn run_sql(&self, sql: &str);
-    /// The first column of each row.
+    /// Returns the first column of each row.
     fn values(&self, sql: &str) -> Vec<String>;
 
     fn bustard(&self, arguments: &[&str]) -> Outcome {
@@ -51,7 +52,7 @@ impl On for OnSqlite {
     fn schema(&self) -> String {
         let own = |line: &&str| !line.contains("bustard") && !line.contains("refinery_schema_history");
         let schema = self.0.sqlite_schema("examples/forum/forum.sqlite");
-        // An object's SQL may have several lines, so the whole objects of Bustard are
+        // The SQL of an object may have several lines, so whole objects and not lines are
         // removed.
         let mut objects: Vec<String> = Vec::new();
         for line in schema.lines() {
@@ -121,7 +122,8 @@ fn prints_what_it_did(on: &impl On, name: &str) {
 fn registers_its_caches(on: &impl On) {
     on.bustard(&["migrate"]);
     let owned: Vec<_> = on.caches().into_iter().map(|(name, app, _)| format!("{app}: {name}")).collect();
-    // Not top-posters: the last migration of badges unregisters it.
+    // The cache `top-posters` is missing, because the last migration of badges unregisters
+    // it.
     assert_eq!(
         owned,
         [
@@ -164,7 +166,7 @@ fn goes_back_and_forward(on: &impl On) {
     assert_eq!(on.schema(), there);
 }
 
-/// The promises about data in the comments of the migrations.
+/// Checks the promises about data in the comments of the migrations.
 fn keeps_what_people_wrote(on: &impl On) {
     on.bustard(&["migrate", "--to", "forum:V5"]);
     on.run_sql(
@@ -196,7 +198,8 @@ fn prints_its_steps_on_postgres() {
     prints_what_it_did(&on_postgres(), "forum_on_postgres");
 }
 
-/// The cache is registered on the table, so no code calls `invalidate`.
+/// The cache is registered on the table, so the change invalidates it without a call of
+/// `invalidate`.
 fn a_changed_setting_invalidates_its_cache(on: &impl On) {
     on.bustard(&["migrate"]);
     let changed = |sql: &str| {

@@ -1,7 +1,7 @@
-//! Tests every migration of the forum and its plugins, one by one, on both engines:
-//! up, down and up again give the same schema, and so do reverting each with its
-//! dependants, and reverting the whole history. The plugin with Rust in it is
-//! uninstalled. This goes through the library; `forum.rs` has the command.
+//! Tests every migration of the forum and its plugins, on both engines, through the
+//! library. The schema must be the same after reverting and applying again: each migration
+//! alone, each migration with its dependants, and the whole history. The plugin with Rust
+//! in it is also uninstalled. `forum.rs` tests the command.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use bustard::{
 
 /// A database on which migrations are tried.
 trait Place {
-    /// The objects of the migrations, one a line, or pg_dump's output.
+    /// Returns the objects of the migrations, one on each line, or the output of pg_dump.
     fn schema(&mut self) -> String;
-    /// The registered caches with their owners.
+    /// Returns the registered caches with their owners.
     fn caches(&mut self) -> Vec<String>;
     fn execute(&mut self, sql: &str);
     fn plan(&mut self, migrator: &Migrator) -> Result<Plan>;
     fn run(&mut self, migrator: &Migrator) -> Result<Report>;
     fn revert(&mut self, migrator: &Migrator, to: &Revert) -> Result<Report>;
 
-    /// The state that must be the same.
+    /// Returns the state that must be the same.
     fn look(&mut self) -> String {
         format!("{}\n{}", self.caches().join("\n"), self.schema())
     }
@@ -99,7 +99,8 @@ fn on_postgres() -> OnServer {
     OnServer(database, client)
 }
 
-/// The example's apps: those of SQL, from this project's files, and the crate.
+/// Returns the apps of the example: the SQL apps from the files of this project, and the
+/// crate.
 fn apps(project: &Project) -> Vec<App> {
     let config = Config::read(&project.path().join("examples/forum/bustard.toml")).expect("it is valid");
     config.apps().iter().cloned().chain([forum_reputation::migrations()]).collect()
@@ -144,7 +145,7 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     for step in own.iter().filter(|step| !step.migration.is_repeatable()) {
         place.run(&migrator().target(&step.app, step.migration.version))?;
     }
-    // The state after each migration, the first one before all.
+    // The state after each migration. The first element is the state before all migrations.
     let mut looks = vec![place.look()];
     let mut findings = Findings::default();
     for step in &steps {
@@ -154,10 +155,10 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     }
     let last = looks.len() - 1;
 
-    // With rows in the tables, since reverting must work with data too.
+    // The tables get rows, because reverting must work with data too.
     place.execute(ROWS);
 
-    // Each on its own, when all later ones are reverted.
+    // Each migration is reverted and applied alone, after all later ones were reverted.
     for (index, step) in steps.iter().enumerate().rev() {
         let name = findings.checked[index].clone();
         place.revert(&migrator(), &before(&steps, step))?;
@@ -167,7 +168,7 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
         place.revert(&migrator(), &before(&steps, step))?;
     }
 
-    // Each with its dependants.
+    // Each migration is reverted and applied with its dependants.
     place.run(&migrator())?;
     findings.same(&looks[last], &place.look(), "all applied again");
     for (step, name) in steps.iter().zip(findings.checked.clone()).rev() {
@@ -180,7 +181,7 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
         );
     }
 
-    // All at once.
+    // All migrations are reverted and applied at once.
     place.revert(&migrator(), &Revert::Steps(usize::MAX))?;
     findings.same(&looks[0], &place.look(), "all reverted");
     if !place.caches().is_empty() {
@@ -189,7 +190,7 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     Ok(findings)
 }
 
-/// Reverts to just before this step.
+/// Returns the request that reverts this step and all later migrations of its app.
 fn before(steps: &[PlannedStep], step: &PlannedStep) -> Revert {
     let below = steps.iter().filter(|other| other.app == step.app).map(|other| other.migration.version);
     let version = below.filter(|version| *version < step.migration.version).max().unwrap_or(0);
@@ -221,7 +222,7 @@ fn migration_files(below: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The file without its name and engine.
+/// Returns the path of the file without the migration's name and engine.
 fn number(file: &Path) -> String {
     file.display().to_string().split("__").next().unwrap_or_default().to_owned()
 }
@@ -273,7 +274,7 @@ fn the_crate_is_uninstalled_with_its_code_on_postgres() {
     the_crate_is_uninstalled_with_its_code(&mut on_postgres().1);
 }
 
-/// A fault in one of the files.
+/// A fault to put into one of the files.
 struct Fault {
     file: &'static str,
     changes: &'static [(&'static str, &'static str)],
@@ -281,7 +282,7 @@ struct Fault {
     found: (&'static str, &'static str),
 }
 
-/// Proves that the checker finds faults: each is put into the `down` part of a
+/// Proves that the checker finds faults. Each fault is put into the `down` section of a
 /// migration, and must be found there.
 fn faults_are_found(place: &mut impl Place, changes_default: Fault) {
     let leaves_index = Fault {

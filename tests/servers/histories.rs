@@ -1,4 +1,5 @@
-//! History tables of both widths on both engines: found, read, written, and dropped.
+//! Tests that history tables of both widths are found, read, written and dropped, on both
+//! engines.
 
 use bustard::report::State;
 use bustard::{App, Database, Migration, Migrator, Revert, Uninstall};
@@ -7,7 +8,7 @@ use crate::support::Scene;
 
 const TABLE: &str = "refinery_schema_history";
 
-/// An empty table as refinery makes it, with versions of this type.
+/// Creates an empty table as refinery creates it, with versions of this type.
 fn make_table(scene: &Scene, version: &str) {
     scene.execute(&format!(
         "CREATE TABLE {TABLE} (version {version} PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), \
@@ -66,30 +67,30 @@ fn a_history_of_either_width_is_found_read_written_and_dropped() {
             let migrator = Migrator::new().app(app(FIRST));
             assert_eq!(states(&migrator, &mut database), [State::Pending, State::Pending]);
 
-            // Inserted, and recognised again by their checksums.
+            // Rows are inserted, and recognised by their checksums.
             assert!(migrator.run(&mut database).expect("it runs").changed());
             assert_eq!((count(&scene, TABLE), width(&scene)), ("2".to_owned(), before), "{version}");
             assert!(!migrator.run(&mut database).expect("it runs").changed());
             assert_eq!(states(&migrator, &mut database), [State::Applied, State::Applied]);
 
-            // Replaced.
+            // A row is replaced.
             let changed = Migrator::new().app(app(CHANGED));
             assert_eq!(states(&changed, &mut database), [State::Divergent, State::Applied]);
             changed.repair(&mut database, "main", 1).expect("it is accepted");
             assert_eq!(states(&changed, &mut database), [State::Applied, State::Applied]);
             assert_eq!(states(&migrator, &mut database), [State::Divergent, State::Applied]);
 
-            // Deleted.
+            // A row is deleted.
             changed.revert(&mut database, &Revert::Steps(1)).expect("it is reverted");
             assert_eq!(scene.value(&format!("SELECT version FROM {TABLE}")), "1");
             assert_eq!(states(&changed, &mut database), [State::Applied, State::Pending]);
 
-            // Dropped.
+            // The table is dropped.
             let plan = changed.plan_uninstall(&mut database, &Uninstall::new("main")).expect("it is planned");
             changed.uninstall(&mut database, &plan).expect("it is uninstalled");
             assert!(!exists(&scene), "{version}");
 
-            // And made, of the width of new ones.
+            // The table is created again, with the width of new tables.
             changed.run(&mut database).expect("it runs");
             assert_eq!(count(&scene, TABLE), "2");
         }

@@ -14,7 +14,7 @@ fn core() -> App {
     App::new("misago_core").migration("V1__initial", initial.down(down))
 }
 
-/// The plugin's first release, as a file.
+/// The first release of the plugin, as a file.
 const START: &str = "-- bustard: depends on misago_core V1\n-- bustard: register cache misago_bans\n";
 
 /// The addition of the second release.
@@ -33,7 +33,7 @@ fn in_files(project: &Project) -> [App; 2] {
     ["first", "second"].map(|release| App::directory("misago_bans", project.path().join(release)))
 }
 
-/// The same in code.
+/// The releases of the plugin, built in code.
 fn in_code(_: &Project) -> [App; 2] {
     let start = Migration::new().depends_on("misago_core", 1).register_cache("misago_bans");
     let table = Migration::new()
@@ -54,8 +54,8 @@ fn caches(database: &mut Database) -> Vec<TrackedCache> {
 }
 
 /// Goes through all steps on an empty database.
-fn is_installed_upgraded_and_taken_back(database: &mut Database, [first, second]: &[App; 2]) {
-    // Without the core nothing is applied; with it, the core comes first.
+fn is_installed_upgraded_and_reverted(database: &mut Database, [first, second]: &[App; 2]) {
+    // Without the core, nothing is applied. With the core, its migrations come first.
     let alone = Migrator::new().app(first.clone()).run(database).expect_err("the core is missing");
     assert_eq!(alone.kind(), ErrorKind::Source);
     assert!(alone.to_string().contains("misago_core"), "{alone}");
@@ -76,7 +76,7 @@ fn is_installed_upgraded_and_taken_back(database: &mut Database, [first, second]
     assert!(upgraded[1].version > installed[0].version, "{installed:?}, then {upgraded:?}");
     assert!(!host(second).run(database).expect("nothing is pending").changed());
 
-    // Reverts to the first release, then to none; the core stays.
+    // Reverts to the first release, and then all migrations of the plugin. The core stays.
     let back = |database: &mut Database, version| {
         let to = Revert::To { app: "misago_bans".to_owned(), version };
         host(second).revert(database, &to).expect("it is taken back")
@@ -93,14 +93,14 @@ fn is_installed_upgraded_and_taken_back(database: &mut Database, [first, second]
         applied.map(|migration| migration.app.as_str()).filter(|app| *app != "bustard").collect();
     assert_eq!(applied, ["misago_core"]);
 
-    // A version that was valid once is not valid again.
+    // A version that was valid before the revert does not become valid again.
     host(second).run(database).expect("it is installed again");
     let again = caches(database);
     assert_eq!(owned(&again), owned(&upgraded));
     assert!(again[1].version > upgraded[1].version, "{upgraded:?}, then {again:?}");
 }
 
-/// Uninstalls from that state, when the plugin's code is gone.
+/// Uninstalls the plugin from that state, when its code no longer exists.
 fn is_uninstalled(scene: &Scene, database: &mut Database, [first, _]: &[App; 2]) {
     scene.execute("INSERT INTO misago_user (id, name) VALUES (1, 'Ann'), (2, 'Bob')");
     scene.execute("INSERT INTO misago_ban (user_id, reason) VALUES (1, 'spam'), (2, 'spam')");
@@ -127,7 +127,7 @@ fn is_uninstalled(scene: &Scene, database: &mut Database, [first, _]: &[App; 2])
     assert_eq!(owned(&caches(database)), [""; 0]);
     assert_eq!(scene.value("SELECT CAST(count(*) AS text) FROM misago_user"), "2");
 
-    // A new installation begins as the first one did.
+    // A new installation begins like the first one.
     let report = host(first).run(database).expect("it is installed again");
     assert_eq!(steps(&report), ["misago_bans:V1__start"]);
     assert_eq!(owned(&caches(database)), ["misago_bans of misago_bans"]);
@@ -147,7 +147,7 @@ fn on(scene: &Scene, releases: fn(&Project) -> [App; 2]) {
     let url = if scene.is_postgres() { scene.url() } else { scene.project.sqlite_url("app.db") };
     let mut database = Database::new(&url).expect("the URL is valid").create_missing(true);
     let releases = releases(&scene.project);
-    is_installed_upgraded_and_taken_back(&mut database, &releases);
+    is_installed_upgraded_and_reverted(&mut database, &releases);
     is_uninstalled(scene, &mut database, &releases);
 }
 

@@ -1,5 +1,5 @@
-//! Tests who sends notifications, and when: after commits, on the channel `bustard`,
-//! and never inside the application's transaction.
+//! Tests when notifications are sent: after commits, on the channel `bustard`, and never
+//! inside a transaction of the application.
 
 use crate::support::{Database, PATIENCE, Project};
 use bustard::{CacheBuster, ErrorKind, Migrator, Uninstall, registry};
@@ -9,7 +9,7 @@ use postgres::fallible_iterator::FallibleIterator;
 const V1: &str =
     "-- bustard: register cache bans\nCREATE TABLE bans (id INTEGER);\n-- bustard: down\nDROP TABLE bans;\n";
 
-/// A database that the command has migrated, and a connection that listens.
+/// Migrates a database with the command, and returns a connection that listens.
 fn listened_to<'d>(project: &Project, database: &Database<'d>) -> Client {
     project.file("migrations/V1__bans.sql", V1);
     let mut listener = database.client();
@@ -20,7 +20,7 @@ fn listened_to<'d>(project: &Project, database: &Database<'d>) -> Client {
     listener
 }
 
-/// The payload of the next notification.
+/// Returns the payload of the next notification.
 fn next(listener: &mut Client) -> String {
     let mut notifications = listener.notifications();
     let next = notifications.timeout_iter(PATIENCE).next().unwrap();

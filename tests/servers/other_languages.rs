@@ -1,5 +1,5 @@
-//! Tests other languages: a Python program calls only the functions in the schema
-//! `bustard`, beside a `CacheBuster` in Rust.
+//! Tests another language: a Python program calls the functions in the schema `bustard`,
+//! while a `CacheBuster` in Rust reads.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,8 +10,8 @@ use crate::support::{Database, Outcome, wait_until};
 use bustard::{App, Cache, CacheBuster, ErrorKind, Migration, Migrator, registry};
 use serde_json::{Value, json};
 
-/// A Python with the driver. The first one in the search path may not be the
-/// system's, which has the package.
+/// Finds a Python that has the driver. The first Python in the search path may not be that
+/// of the system, which has the driver.
 fn python() -> &'static str {
     static PYTHON: OnceLock<&str> = OnceLock::new();
     PYTHON.get_or_init(|| {
@@ -56,7 +56,7 @@ impl Forum {
         self.python_as("postgres", arguments)
     }
 
-    /// A reader that polls so seldom that only notifications can inform it.
+    /// Starts a reader that polls so rarely that only notifications can inform it.
     fn buster(&self) -> CacheBuster {
         let hour = Duration::from_secs(3600);
         let builder = CacheBuster::builder(&self.database.url()).poll_interval(hour);
@@ -117,7 +117,7 @@ fn an_invalidation_in_rust_is_seen_in_python() {
     let mut transaction = client.transaction().unwrap();
     transaction.execute("INSERT INTO ban VALUES ('spam*')", &[]).unwrap();
     buster.invalidate(&mut transaction, &["bans"]).unwrap();
-    // Not committed yet.
+    // The transaction has not committed yet.
     assert_eq!(forum.python(&["is_valid", "bans", &version]), true);
     buster.commit(transaction).unwrap();
     assert_eq!(forum.python(&["is_valid", "bans", &version]), false);
@@ -168,7 +168,7 @@ fn caches_are_registered_and_unregistered() {
     let list = registry::list(&mut forum.database.client()).unwrap();
     assert_eq!(list.iter().map(|cache| cache.name.as_str()).collect::<Vec<_>>(), ["bans"]);
 
-    // A cache that is registered again is another one.
+    // A cache that is registered again has another version.
     buster.register(&mut forum.database.client(), "ranks", None).unwrap();
     assert_eq!(forum.python(&["is_valid", "ranks", &version.to_string()]), false);
 }
@@ -191,8 +191,8 @@ fn an_unknown_name_is_an_error_with_a_hint() {
     }
 }
 
-/// A role with no right but to connect reads and invalidates, as every role may, and
-/// cannot register. With `grant`, a role that is not named can do none of it.
+/// A role with only the right to connect may read and invalidate, like every role, but not
+/// register. With `grant`, a role that is not in the list may do nothing of this.
 #[test]
 fn roles_have_the_rights_that_were_granted() {
     let forum = Forum::new();

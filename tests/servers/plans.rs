@@ -1,5 +1,5 @@
-//! Tests changes between plan and lock: another session changes the database exactly
-//! between the plan of a verb and its lock. Runs and changes of state plan again. A
+//! Tests changes between plan and lock: another session changes the database after a verb
+//! has made its plan and before it takes the lock. Runs and changes of state plan again. A
 //! plan that a person may have seen is refused, and the error names the change.
 
 use std::sync::Mutex;
@@ -38,7 +38,7 @@ fn other() -> App {
     App::new("other").migration("V1__o", table("o").register_cache("o"))
 }
 
-/// V2 with another text.
+/// Returns the app with another text of V2.
 fn edited() -> App {
     let again = Migration::new().sql("CREATE TABLE b (id INTEGER /* as before */)");
     let again = again.down(Migration::new().sql("DROP TABLE b"));
@@ -55,7 +55,7 @@ struct Ground {
 }
 
 impl Ground {
-    /// A database with two migrations of `main` and one of `other`, on each engine.
+    /// Creates a database with two migrations of `main` and one of `other`, on each engine.
     fn both() -> [Ground; 2] {
         Scene::both().map(|scene| {
             let url = match scene.is_postgres() {
@@ -76,7 +76,7 @@ impl Ground {
         make(change, &mut self.connect());
     }
 
-    /// A listener that makes the change once, when the plan is made.
+    /// Returns a listener that makes the change once, when the plan is made.
     fn between(&self, change: Change) -> impl FnMut(&Event) + Send + 'static {
         let other = Mutex::new(Some(self.connect()));
         move |event: &Event| {

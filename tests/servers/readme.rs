@@ -1,5 +1,5 @@
-//! Tests the README: its first steps are run as written, and its links lead to
-//! existing files. Its Rust is run as a documentation test.
+//! Tests the README: the commands of the first steps are run as written, and links must
+//! lead to existing files. The Rust code is run by documentation tests.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::support::{Database, Outcome, Project, Running};
 
 const README: &str = include_str!("../../README.md");
 
-/// The fenced blocks of a section in order, each with its language.
+/// Returns the fenced blocks of a section in order, each with its language.
 fn blocks(section: &str) -> Vec<(&'static str, Vec<&'static str>)> {
     let (_, rest) = README.split_once(&format!("\n## {section}\n")).expect("the section is there");
     let rest = rest.split("\n## ").next().unwrap_or(rest);
@@ -28,8 +28,8 @@ fn blocks(section: &str) -> Vec<(&'static str, Vec<&'static str>)> {
     blocks
 }
 
-/// A line without the parts that differ from run to run: times, durations, versions,
-/// and the spaces that align columns.
+/// Removes the parts of a line that differ from run to run: times, durations, versions, and
+/// the spaces that align columns.
 fn steady(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     let steady = words.iter().enumerate().map(|(n, word)| {
@@ -45,7 +45,7 @@ fn steady(line: &str) -> String {
     steady.collect::<Vec<_>>().join(" ")
 }
 
-/// The output of a block of commands, as the README would show it.
+/// Runs a block of commands, and returns the output in the form of the README.
 fn replay(lines: &[&str], project: &Project, environment: &mut HashMap<String, String>) -> Vec<String> {
     let mut printed = Vec::new();
     for command in lines.iter().filter_map(|line| line.strip_prefix("$ ")) {
@@ -155,8 +155,7 @@ fn watching_prints_the_lines_shown() {
     assert_eq!(outcome.stdout.lines().map(steady).collect::<Vec<_>>(), expected, "{outcome}");
 }
 
-/// The README's statements for other drivers are those that the drivers' tests
-/// execute.
+/// The tests of other drivers execute the statements that the README shows.
 #[test]
 fn other_drivers_are_used_as_written() {
     let tested = [
@@ -209,7 +208,7 @@ fn the_sql_api_is_as_described() {
     assert!(names >= 9, "only {names} names were found");
 }
 
-/// Links, and names of files in code spans, relative to the repository.
+/// Checks links, and names of files in code spans, relative to the repository.
 #[test]
 fn links_lead_to_existing_files() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -258,7 +257,7 @@ fn its_tables_are_complete() {
     }
 }
 
-/// A test of the command has printed the text there.
+/// The plan in the README is the output of a test of the command.
 #[test]
 fn the_plan_of_an_uninstall_is_real_output() {
     let printed = include_str!("snapshots/servers__cli_uninstall__yes.snap");

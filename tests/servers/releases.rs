@@ -1,6 +1,6 @@
-//! Tests two plugins that add migrations between each other's over several releases,
-//! deployed in every order that their dependencies allow, with some releases skipped:
-//! the final schema is always the same.
+//! Tests two plugins whose migrations depend on each other over several releases. The
+//! releases are deployed in every order that the dependencies allow, and some are skipped.
+//! The final schema must always be the same.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ const RELEASES: usize = 3;
 /// The deployed releases of the plugins `a` and `b`; 0 is none.
 type Deployed = (usize, usize);
 
-/// Declares that `b`'s migration comes before the next one of `a`.
+/// The declaration that a migration of `b` comes before the next migration of `a`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
-    /// `a` declares it.
+    /// `a` declares the order.
     DependsOn,
-    /// `b` declares it; `a` may have been applied before.
+    /// `b` declares the order. The migration of `a` may have been applied before.
     RequiredBy,
-    /// Neither declares it, which is a mistake.
+    /// Neither declares the order, which is a mistake.
     Forgotten,
 }
 
@@ -27,7 +27,7 @@ enum Link {
 /// from a:2 to b:2 are always dependencies.
 type Links = [Link; RELEASES - 1];
 
-/// The migration `version` of `a`.
+/// Returns the text of the migration `version` of `a`.
 fn of_a(links: Links, version: usize) -> String {
     let register = format!("-- bustard: register cache a{version}\n");
     let Some(last) = version.checked_sub(2) else {
@@ -38,7 +38,8 @@ fn of_a(links: Links, version: usize) -> String {
             let depends = format!("-- bustard: depends on b V{}\n", version - 1);
             register + &depends + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n")
         }
-        // It may come before or after, so its effect must not depend on that.
+        // This migration may run before or after the one of `b`, so its effect must not
+        // depend on the order.
         Link::RequiredBy => register + &format!("CREATE TABLE a{version} (id bigint PRIMARY KEY);\n"),
         Link::Forgotten => register + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n"),
     }
@@ -55,7 +56,7 @@ fn of_b(links: Links, version: usize) -> String {
     )
 }
 
-/// Each release of each plugin in a directory of its own.
+/// Writes each release of each plugin into a directory of its own.
 fn write(links: Links) -> Project {
     let project = Project::new();
     for release in 1..=RELEASES {
@@ -76,8 +77,8 @@ fn migrator(project: &Project, (a, b): Deployed) -> Migrator {
     Migrator::new().apps(app("a", a)).apps(app("b", b))
 }
 
-/// All ways from here to the last release of both, by deploys that dependencies allow
-/// and that bring at least one plugin forward.
+/// Returns all sequences of deploys from `from` to the last release of both plugins. Each
+/// deploy is allowed by the dependencies and upgrades at least one plugin.
 fn ways(project: &Project, from: Deployed) -> Vec<Vec<Deployed>> {
     if from == (RELEASES, RELEASES) {
         return vec![Vec::new()];
@@ -92,11 +93,11 @@ fn ways(project: &Project, from: Deployed) -> Vec<Vec<Deployed>> {
     next.flat_map(with_rest).collect()
 }
 
-/// The result of a way.
+/// The result of a sequence of deploys.
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     state: State,
-    /// The columns of the table that both have altered, in their order.
+    /// The columns of the table that both plugins have altered, in their order.
     columns: Vec<String>,
 }
 
@@ -137,9 +138,9 @@ fn deploy(subject: &Subject<'_>, way: &[Deployed]) -> (Vec<(String, usize)>, usi
     (applied, late)
 }
 
-/// The checker: deploys every way and compares the results. Returns the number of
-/// ways, and the number of ways in which a migration came after one that it is
-/// required by.
+/// The checker: runs every sequence of deploys and compares the results. Returns the number
+/// of sequences, and the number of sequences in which a migration was applied after a
+/// migration that requires it.
 fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
     let project = write(links);
     let ways = ways(&project, (0, 0));
@@ -159,7 +160,8 @@ fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
             let before_next = next.is_none_or(|next| b < *next);
             let kept = match links.get(version - 1) {
                 Some(Link::DependsOn) => before_next,
-                // Unless `a`'s was applied before `b`'s was deployed.
+                // The exception is a migration of `a` that was applied before the one of
+                // `b` was deployed.
                 Some(Link::RequiredBy) => before_next || next.is_some_and(|next| next.1 < b.1),
                 _ => true,
             };

@@ -1,7 +1,7 @@
-//! Tests the number of round trips of a run on a connection that Bustard opens, after
-//! it is connected, with migrations of SQL alone. A proxy counts them.
-//! `benches/round_trips.rs` prints the same for a thousand migrations, beside
-//! refinery's.
+//! Tests the number of round trips of a run on a connection that Bustard has opened, with
+//! migrations that contain only SQL. A proxy counts the round trips after the connection is
+//! open. `benches/round_trips.rs` prints the numbers for a thousand migrations, and
+//! compares them with refinery.
 
 use crate::support::proxy::Proxy;
 use crate::support::{Database, Project};
@@ -23,8 +23,8 @@ impl Ground {
         Ground { project, database, proxy }
     }
 
-    /// Runs all pending migrations. Returns the number of steps, Bustard's own
-    /// included, and of round trips.
+    /// Runs all pending migrations. Returns the number of steps, including Bustard's own,
+    /// and the number of round trips.
     fn run(&self, mode: TransactionMode) -> (usize, u64) {
         let app = App::directory("main", self.project.path().join("migrations"));
         self.run_apps([app], mode)
@@ -44,7 +44,7 @@ impl Ground {
 const MODES: [TransactionMode; 2] = [TransactionMode::Each, TransactionMode::All];
 
 #[test]
-fn nothing_pending_takes_one() {
+fn a_run_with_nothing_pending_takes_one_round_trip() {
     for mode in MODES {
         let ground = Ground::with(50);
         ground.run(TransactionMode::All);
@@ -88,7 +88,7 @@ fn disabled_and_kept_apps_cost_nothing() {
 }
 
 #[test]
-fn one_transaction_takes_a_constant_number() {
+fn one_transaction_takes_a_constant_number_of_round_trips() {
     let on_nothing = [5, 50].map(|pending| {
         let (steps, trips) = Ground::with(pending).run(TransactionMode::All);
         assert!(steps > pending, "Bustard's own come first");
@@ -108,8 +108,8 @@ fn one_transaction_takes_a_constant_number() {
     assert!(trips <= 8, "{trips}");
 }
 
-/// Many apps with one migration each, which creates a history table and registers a
-/// cache on its own table.
+/// Returns many apps with one migration each, which creates a table and registers a cache
+/// on it.
 fn plugins() -> impl Iterator<Item = App> {
     (0..10).map(|number| {
         let table = format!("CREATE TABLE plugin_{number} (id bigint PRIMARY KEY)");
@@ -120,11 +120,12 @@ fn plugins() -> impl Iterator<Item = App> {
 }
 
 #[test]
-fn one_transaction_each_takes_at_most_three_per_migration() {
+fn one_transaction_each_takes_at_most_three_round_trips_per_migration() {
     let ground = Ground::with(50);
     let (steps, trips) = ground.run(TransactionMode::Each);
     assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
-    // The constant part is also small enough for a single one.
+    // The limit also holds for ten migrations, including the constant number of round trips
+    // of a run.
     ground.project.numbered_migrations(60);
     let (steps, more) = ground.run(TransactionMode::Each);
     assert_eq!(steps, 10);
@@ -145,8 +146,8 @@ fn missing_triggers_take_a_transaction() {
         .psql("ALTER TABLE plugin_1 DISABLE TRIGGER ALL; ALTER TABLE plugin_2 DISABLE TRIGGER ALL");
     let (steps, trips) = ground.run_apps(plugins(), TransactionMode::Each);
     assert_eq!(steps, 0);
-    // The preflight, the beginning of the transaction, the reading under the lock,
-    // the commit, and the notification after it.
+    // The round trips are the preflight, the beginning of the transaction, the reading
+    // under the lock, the commit, and the notification after it.
     assert!((2..=5).contains(&trips), "{trips}");
     assert_eq!(ground.run_apps(plugins(), TransactionMode::Each), (0, 1));
 }

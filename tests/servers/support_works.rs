@@ -1,4 +1,4 @@
-//! Tests the support code: what it promises to the other tests.
+//! Tests the promises of the support code to the other tests.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -130,7 +130,7 @@ fn a_dropped_cluster_leaves_nothing() {
 
 #[test]
 fn servers_stop_when_their_process_is_killed() {
-    // The test runs itself in another process, which is the victim.
+    // The test starts itself in another process, which it kills.
     const NOTE: &str = "BUSTARD_TEST_NOTE";
     if let Some(note) = env::var_os(NOTE) {
         let cluster = Cluster::shared();
@@ -188,12 +188,13 @@ fn the_schema_of_sqlite_is_read_whole() {
 fn a_running_program_is_watched_and_signalled() {
     let project = Project::new();
     let shell = |script| Running::start(project.command_of(Path::new("sh"), &["-c", script]));
-    // `exec`, so that no child of the shell keeps the pipes open.
+    // `exec` is used, so that no child of the shell keeps the pipes open.
     let mut asleep = shell("echo now >&2; exec sleep 100");
     asleep.wait_for_stderr("now");
     assert!(asleep.is_running());
     assert_eq!(asleep.kill9().signal, Some(9));
-    // Not INT: a shell leaves it ignored if these tests run in the background.
+    // The signal is not INT, because a shell ignores INT if these tests run in the
+    // background.
     let waiting = shell("trap 'echo caught; exit 143' TERM; echo now >&2; while :; do sleep 0.01; done");
     waiting.wait_for_stderr("now");
     waiting.signal("TERM");
@@ -210,7 +211,7 @@ fn the_proxy_counts_round_trips() {
     assert_eq!(proxy.round_trips(), RoundTrips { connecting: 1, connected: 0 });
     client.batch_execute("SELECT 1; SELECT 2").unwrap();
     assert_eq!(proxy.round_trips().connected, 1);
-    // Prepare and execute are two, also with a reply of many packets.
+    // Preparing and executing are two round trips, even with a reply of many packets.
     let rows = client.query("SELECT repeat('x', 1000) FROM generate_series(1, 1000)", &[]).unwrap();
     assert_eq!(rows.len(), 1000);
     assert_eq!(proxy.round_trips().connected, 3);
@@ -237,7 +238,7 @@ fn the_proxy_cuts_where_it_is_told() {
     let proxy = Proxy::start(database.cluster().port());
     let connect = || postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).unwrap();
     let arrived = |id: i32| {
-        // The client may notice before the server that the connection is lost.
+        // The client may notice the lost connection before the server does.
         database.wait_until(
             "SELECT NOT EXISTS (SELECT FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid())",
@@ -341,7 +342,7 @@ fn a_pooler_changes_connections() {
     assert!(pooler.log().contains(&role));
 }
 
-/// Sends a command to a store and returns the first line of its answer.
+/// Sends a command to a store, and returns the first line of the answer.
 fn ask(store: &Server, question: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(store.location())?;
     stream.set_read_timeout(Some(PATIENCE))?;

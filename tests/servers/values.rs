@@ -1,5 +1,5 @@
-//! Tests values: computed once, stored under the version that was read first, shared
-//! by all callers in the process, on threads and on Tokio.
+//! Tests values on threads and on Tokio: a value is computed once, is stored under the
+//! version that was read before, and is shared by all callers in the process.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -16,7 +16,7 @@ fn migrate(connection: &mut impl bustard::Connection) {
     Migrator::new().app(App::new("main").migration("V1__items", migration)).run(connection).unwrap();
 }
 
-/// A database in a file, and a `CacheBuster` on it.
+/// Creates a database in a file, and starts a `CacheBuster` on it.
 fn on_sqlite(project: &Project) -> (rusqlite::Connection, CacheBuster) {
     let mut connection = project.sqlite("app.db");
     migrate(&mut connection);
@@ -50,7 +50,7 @@ fn many_callers_at_once_wait_for_one_computation() {
                 })
             })
             .collect();
-        // Another key does not wait.
+        // A value under another key does not wait for this computation.
         assert_eq!(values.get_or_insert_with("other", || 3), 3);
         asking.wait();
         finish.send(()).unwrap();
@@ -158,8 +158,9 @@ fn a_value_read_in_a_transaction_that_has_written_is_not_kept() {
     assert_eq!(values.get_or_insert_with("a", || unreachable!("the first one has been kept")), 1);
 }
 
-/// A computation that waits for itself waits for ever: in one task, further up or in
-/// another form, and beside callers that have to wait rightly.
+/// A computation that requests its own value must not wait for itself. It may request it in
+/// one task, through another computation, or in another form. Other callers wait at the
+/// same time.
 #[test]
 fn an_asynchronous_computation_that_requests_its_own_value_ends() {
     let project = Project::new();
@@ -195,7 +196,7 @@ fn an_asynchronous_computation_that_requests_its_own_value_ends() {
     computation.join().unwrap();
 }
 
-/// The asynchronous forms, on a runtime that moves tasks between threads.
+/// The asynchronous forms work on a runtime that moves tasks between threads.
 #[test]
 fn on_tokio() {
     let database = Database::new();
@@ -209,7 +210,7 @@ fn on_tokio() {
         let items = buster.cache("items").unwrap();
         let values = items.values::<i64>("main", 1);
 
-        // One computation for all callers.
+        // All callers share one computation.
         let computed = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..8)
             .map(|_| {
@@ -235,7 +236,8 @@ fn on_tokio() {
         endless.await.unwrap_err();
         assert_eq!(values.get_or_insert_with_async("b", || async { 2 }).await, 2);
 
-        // In a transaction: bypassed after an invalidation, and effective on commit.
+        // After an invalidation in a transaction, the cache is bypassed. The invalidation
+        // takes effect at the commit.
         let version = items.version().unwrap();
         let transaction = client.transaction().await.unwrap();
         let number = async || {
@@ -254,7 +256,7 @@ fn on_tokio() {
         let kept = values.get_or_try_insert_with_async("c", || async { Err::<i64, _>("not kept") });
         assert_eq!(kept.await, Err("not kept"));
 
-        // On a connection each statement commits at once.
+        // On a connection, each statement commits at once.
         buster.register_async(&client, "new", Some("main")).await.unwrap();
         let new = buster.cache("new").unwrap();
         let version = new.version().unwrap();

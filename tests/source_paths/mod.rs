@@ -14,7 +14,7 @@ pub enum Origin {
     Command,
 }
 
-/// All files, by their path below `src/`.
+/// The contents of all files, by their path below `src/`.
 pub struct Sources(pub BTreeMap<String, String>);
 
 /// A file with its contents.
@@ -23,12 +23,13 @@ pub struct Module {
     pub file: String,
     pub lines: usize,
     pub origin: Origin,
-    /// Its module path in the crate: `["engine", "sqlite"]`.
+    /// The path of the module in the crate: `["engine", "sqlite"]`.
     pub path: Vec<String>,
-    /// Whether builds without tests compile it. Paths of tests are not read.
+    /// Whether builds without tests compile the file. Paths in test code are not read.
     pub production: bool,
     pub paths: Vec<PathInCode>,
-    /// Items at the top level that are neither modules nor re-exports.
+    /// The items at the top level that are neither modules nor re-exports, each with its
+    /// line.
     pub items: Vec<(usize, String)>,
 }
 
@@ -36,10 +37,11 @@ pub struct Module {
 #[derive(Debug)]
 pub struct PathInCode {
     pub line: usize,
-    /// Whether it starts with `::`, as only names of crates may.
+    /// Whether the path starts with `::`, which only names of crates may follow.
     pub absolute: bool,
     pub segments: Vec<String>,
-    /// The module that contains it: the file's, or one within the file.
+    /// The module that contains the path: the module of the file, or a module within the
+    /// file.
     within: Vec<String>,
 }
 
@@ -71,7 +73,8 @@ impl Sources {
         line
     }
 
-    /// Every file: first those of the two crates, then those that only tests need.
+    /// Returns every file: first the files of the two crates, then the files that only
+    /// tests compile.
     pub fn modules(&self) -> Vec<Module> {
         let mut modules = Vec::new();
         self.follow("lib.rs", Origin::Library, Vec::new(), &mut modules);
@@ -120,15 +123,15 @@ impl Module {
         }
     }
 
-    /// The module of the package that a path leads into, if any. A re-export leads to
-    /// the module that defines the item.
+    /// Returns the module of the package that a path refers to, if any. A re-export refers
+    /// to the module that defines the item.
     pub fn resolve<'m>(&self, modules: &'m [Module], path: &PathInCode) -> Option<&'m [String]> {
         let (mut module, mut rest) = self.resolve_written(modules, path)?;
         for _ in 0..8 {
             let Some(name) = rest.first() else { break };
             let here =
                 modules.iter().find(|m| m.production && m.origin == self.origin && m.path == module)?;
-            // A re-export from below: `pub use migration::Migration`.
+            // A re-export of an item from a submodule: `pub use migration::Migration`.
             let below = |re_export: &PathInCode| {
                 let named = re_export.segments.last() == Some(name) && re_export.within == here.path;
                 let (target, more) = here.resolve_written(modules, re_export).filter(|_| named)?;
@@ -140,7 +143,7 @@ impl Module {
         Some(module)
     }
 
-    /// The module that a path leads into as written, and the rest of the path.
+    /// Returns the module that a path refers to as written, and the rest of the path.
     fn resolve_written<'m>(
         &self,
         modules: &'m [Module],
@@ -172,7 +175,7 @@ impl Module {
             target.pop();
             rest = &rest[1..];
         }
-        // The longest part of it that is a file's module.
+        // The longest prefix of the path that is the module of a file is used.
         let whole = [target.as_slice(), rest].concat();
         (0..=whole.len()).rev().find_map(|length| {
             let module = find(modules, self.origin, &whole[..length])?;
@@ -191,7 +194,7 @@ struct Reader {
 
 const ITEMS: [&str; 9] = ["fn", "struct", "enum", "union", "trait", "impl", "const", "static", "macro_rules"];
 
-/// A path may begin with `::` after these.
+/// Keywords after which a path may begin with `::`.
 const KEYWORDS: [&str; 9] = ["as", "dyn", "else", "for", "in", "move", "mut", "return", "use"];
 
 impl Reader {
@@ -235,8 +238,7 @@ impl Reader {
         }
     }
 
-    /// Reads a path, or a tree of paths, that starts here; returns the position after
-    /// it.
+    /// Reads a path or a tree of paths that starts here, and returns the position after it.
     fn path(&mut self, tokens: &[TokenTree], start: usize, before: Vec<String>, absolute: bool) -> usize {
         let mut segments = before;
         let mut at = start;
@@ -294,7 +296,7 @@ fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
     colon(at) && colon(at.wrapping_add(1))
 }
 
-/// `#[cfg(test)]`, `#[cfg(doctest)]` and `#[cfg(all(test, …))]`.
+/// Reports whether this is `#[cfg(test)]`, `#[cfg(doctest)]` or `#[cfg(all(test, …))]`.
 fn is_cfg_test(tokens: &[TokenTree]) -> bool {
     let [TokenTree::Punct(hash), TokenTree::Group(attribute), ..] = tokens else { return false };
     let text = attribute.stream().to_string().replace(' ', "");
@@ -302,7 +304,7 @@ fn is_cfg_test(tokens: &[TokenTree]) -> bool {
         && (text == "cfg(test)" || text == "cfg(doctest)" || text.starts_with("cfg(all(test,"))
 }
 
-/// The end of the item that the attributes here belong to.
+/// Returns the end of the item that the attributes at this position belong to.
 fn behind_item(tokens: &[TokenTree], at: usize) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Punct(punct) => punct.as_char() == ';',

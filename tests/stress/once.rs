@@ -1,6 +1,6 @@
-//! Tests P3: any number of runners started together apply each migration exactly
-//! once, and all of them exit 0. A runner that cannot wait is told who holds the
-//! lock.
+//! Tests P3: any number of runners started together apply each migration exactly once, and
+//! all of them exit 0. The error of a runner that does not wait names the session that
+//! holds the lock.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use bustard::{App, Event, Migration, Migrator};
 const RUNNERS: usize = 16;
 const MIGRATIONS: i64 = 50;
 
-/// Each migration inserts a row to show that it ran, with no constraint against a
-/// second one, and registers a cache.
+/// Creates migrations. Each inserts a row to show that it ran, without a constraint against
+/// a second row, and registers a cache.
 fn pending() -> Project {
     let project = Project::new();
     for number in 1..=MIGRATIONS {
@@ -30,7 +30,7 @@ fn pending() -> Project {
     project
 }
 
-/// Starts a runner, which has a number in the database.
+/// Starts a runner. Its number is its application name in the database.
 fn runner(subject: &Subject<'_>, number: usize, arguments: &[&str]) -> Running {
     let mut command = subject.command(arguments);
     if subject.engine() == Engine::Postgres {
@@ -94,8 +94,8 @@ fn everybody(subject: &Subject<'_>, arguments: &[&str]) {
     assert_eq!(codes, RUNNERS);
 }
 
-/// The same, with one runner killed after about half of the work: on PostgreSQL the
-/// one that holds the lock at that moment.
+/// Starts all runners, and kills one of them after about half of the work. On PostgreSQL,
+/// this is the runner that holds the lock at that moment.
 #[track_caller]
 fn everybody_but_one(subject: &Subject<'_>) {
     let mut runners = start(subject, &["migrate"]);
@@ -119,7 +119,7 @@ fn everybody_but_one(subject: &Subject<'_>) {
         }
         Engine::Sqlite => {
             let connection = subject.sqlite();
-            // The database is busy or has no such table yet.
+            // The query fails if the database is busy or has no such table yet.
             let applied = || connection.query_row("SELECT count(*) FROM log", [], |row| row.get::<_, i64>(0));
             wait_until("half of the work is done", || applied().is_ok_and(|count| count >= MIGRATIONS / 3));
             RUNNERS / 2
@@ -180,7 +180,7 @@ fn sixteen_in_one_transaction_each() {
     }
 }
 
-/// All runners have planned everything before the first may begin.
+/// All runners have made their plans before the first one may begin.
 #[test]
 fn a_plan_that_another_run_has_applied_is_made_again() {
     let project = pending();
@@ -199,7 +199,7 @@ fn a_plan_that_another_run_has_applied_is_made_again() {
     check_reports(&outcomes);
 }
 
-/// A run that finds nothing left has not invalidated anything.
+/// A run that finds nothing left to do does not invalidate anything.
 #[test]
 fn the_second_of_two_changes_nothing() {
     let project = pending();
@@ -249,8 +249,8 @@ fn the_lock_timeout_is_reported_on_sqlite() {
     subject.bustard(&["migrate", "--lock-wait", "200ms"]).success();
 }
 
-/// A writer that has begun to write the file itself blocks readers as well: the
-/// time-out is the same.
+/// A writer that has begun to write the file itself blocks readers too. The time-out is the
+/// same.
 #[test]
 fn the_lock_timeout_of_a_reader_is_reported_on_sqlite() {
     let project = pending();
@@ -273,8 +273,8 @@ fn a_run_without_a_lock_is_found() {
     }
 }
 
-/// PostgreSQL caches failed look-ups, and processes the invalidations of others at
-/// the start of a transaction, which here is before the others have committed.
+/// PostgreSQL caches failed lookups of names. It processes invalidations by other sessions
+/// at the start of a transaction, which is here before they have committed.
 #[test]
 fn tables_made_between_begin_and_the_lock_are_seen() {
     let database = Database::new();
@@ -288,7 +288,7 @@ fn tables_made_between_begin_and_the_lock_are_seen() {
     let proxy = Proxy::start(database.cluster().port());
     let mut late =
         postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).expect("it connects");
-    // The moment between BEGIN and the next statement becomes half a second.
+    // The latency makes the time between BEGIN and the next statement half a second long.
     proxy.set_latency(Duration::from_millis(250));
     let (sender, waits) = std::sync::mpsc::channel();
     let told = move |event: &Event| {
@@ -297,7 +297,7 @@ fn tables_made_between_begin_and_the_lock_are_seen() {
         }
     };
     let late = std::thread::spawn(move || migrator().on_event(told).run(&mut late));
-    // After one failed look-up, everything that the next one needs is cached.
+    // After one failed lookup, everything that the next lookup needs is cached.
     waits.recv().expect("it waits for the lock");
     database.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \

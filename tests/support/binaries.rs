@@ -21,11 +21,11 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// The installation that the tests use.
+    /// Returns the installation that the tests use.
     ///
     /// # Panics
     ///
-    /// When there is none: a missing server is a failure, never a skipped test.
+    /// Panics if there is none. A missing server is a failure, never a skipped test.
     pub fn find() -> &'static Binaries {
         static FOUND: OnceLock<Binaries> = OnceLock::new();
         FOUND.get_or_init(|| match search() {
@@ -34,20 +34,20 @@ impl Binaries {
         })
     }
 
-    /// A program that starts, initialises or runs the server. If the tests run as
-    /// root, it runs as an unprivileged user, as PostgreSQL demands.
+    /// Returns a program that starts, initialises or runs the server. If the tests run as
+    /// root, the program runs as an unprivileged user, as PostgreSQL demands.
     pub fn server_command(&self, program: &str) -> Command {
         let mut command = Command::new(self.directory.join(program));
         clean_environment(&mut command);
         if let Some((uid, gid)) = unprivileged() {
-            // Called by root, this drops the supplementary groups as well.
+            // If root calls this, it drops the supplementary groups too.
             command.uid(uid).gid(gid);
         }
         command
     }
 
-    /// A client program, from the server's directory if it is there, since
-    /// `pg_dump` refuses a server newer than itself.
+    /// Returns a client program. It comes from the server's directory, if it is there,
+    /// because `pg_dump` refuses a server that is newer than itself.
     pub fn client_command(&self, program: &str) -> Command {
         let beside = self.directory.join(program);
         let mut command = Command::new(if beside.exists() { beside } else { PathBuf::from(program) });
@@ -56,15 +56,15 @@ impl Binaries {
     }
 }
 
-/// Another server's program, the first of these names that is installed. If the tests
-/// run as root, it runs as an unprivileged user.
+/// Returns the program of another server: the first of these names that is installed. If
+/// the tests run as root, the program runs as an unprivileged user.
 ///
 /// # Panics
 ///
-/// When there is none: a missing server is a failure, never a skipped test.
+/// Panics if there is none. A missing server is a failure, never a skipped test.
 pub fn server_program(names: &[&str]) -> Command {
     let path = env::var_os("PATH").unwrap_or_default();
-    // Debian puts them where only root's search path leads.
+    // Debian installs servers in a directory that only root's search path contains.
     let usual = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
     let directories: Vec<_> = env::split_paths(&path).chain(usual).collect();
     let found = names.iter().find_map(|name| {
@@ -89,7 +89,7 @@ fn executable(program: &Path) -> bool {
     program.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
-/// User and group for the server, if the tests run as root.
+/// Returns the user and group for the server, if the tests run as root.
 pub fn unprivileged() -> Option<(u32, u32)> {
     static FOUND: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *FOUND.get_or_init(|| {
@@ -112,8 +112,8 @@ fn id(which: &str, user: Option<&str>) -> Option<u32> {
 }
 
 fn search() -> Option<PathBuf> {
-    // A directory that was given explicitly is the only one searched: another version
-    // would not be the one that was asked for.
+    // If a directory is given explicitly, only that directory is searched, because another
+    // one may contain another version.
     if let Some(named) = env::var_os("BUSTARD_PG_BIN") {
         return usable(Path::new(&named));
     }
@@ -150,7 +150,7 @@ fn newest_of_debian() -> Option<PathBuf> {
     found.pop().map(|(_, directory)| directory)
 }
 
-/// Keeps the caller's libpq settings and language out of the environment.
+/// Removes the caller's libpq settings and language from the environment.
 fn clean_environment(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {

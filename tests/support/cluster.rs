@@ -1,6 +1,6 @@
-//! A private PostgreSQL cluster: created by `initdb` in a short temporary directory,
-//! and run on a Unix socket and a free port. It is removed when the test process
-//! ends, in whatever way.
+//! A private PostgreSQL cluster: created by `initdb` in a short temporary directory, and
+//! run on a Unix socket and a free port. It is removed when the test process ends, even if
+//! the process is killed.
 
 use std::fs;
 use std::io::Write;
@@ -17,15 +17,15 @@ use super::process::{PATIENCE, send_signal, wait_until};
 use super::tls::Certificates;
 use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 
-/// The contents of `pg_hba.conf` unless told otherwise: no passwords.
+/// The default contents of `pg_hba.conf`: no passwords.
 const LOCAL_TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
 
 /// The first lines of `pg_hba.conf`, which admit tests and standbys.
 const FOR_US: &str = "local all postgres trust\nlocal replication postgres trust\nhost replication postgres 127.0.0.1/32 trust\n";
 
-/// Durability against a crash of the machine is of no use here. A commit survives
-/// `kill -9` of the server, since `synchronous_commit` stays on. Shared memory is in
-/// the directory, so that a killed server leaves nothing in `/dev/shm`.
+/// The settings of a cluster. Commits need not survive a crash of the machine, but they
+/// survive `kill -9` of the server, because `synchronous_commit` stays on. Shared memory is
+/// in the cluster's directory, so that a killed server leaves nothing in `/dev/shm`.
 const SETTINGS: &[(&str, &str)] = &[
     ("fsync", "off"),
     ("full_page_writes", "off"),
@@ -37,7 +37,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("log_line_prefix", "%m [%p] %d %a "),
 ];
 
-/// A running (or killed) server and its data.
+/// A server, running or killed, and its data.
 #[derive(Debug)]
 pub struct Cluster {
     directory: PathBuf,
@@ -47,13 +47,14 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster that all tests of this process share, one database each.
+    /// Returns the cluster that all tests of this process share. Each test has a database
+    /// of its own.
     pub fn shared() -> &'static Cluster {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| Cluster::start_with(&[]))
     }
 
-    /// Starts a private cluster with these settings, stopped and removed on drop.
+    /// Starts a private cluster with these settings. It is stopped and removed on drop.
     pub fn start_with(settings: &[(&str, &str)]) -> Cluster {
         Cluster::start(settings, LOCAL_TRUST, None)
     }
@@ -98,7 +99,8 @@ impl Cluster {
     /// Starts a server on the directory's contents.
     pub(super) fn run(directory: PathBuf, watchdog: Watchdog) -> Cluster {
         let mut cluster = Cluster { directory, port: 0, server: Mutex::new(None), watchdog };
-        // Another process may take a free port before the server does.
+        // Another process may take the free port before the server does, so this is tried
+        // several times.
         for _ in 0..10 {
             cluster.port = free_port();
             match cluster.launch() {
@@ -110,34 +112,34 @@ impl Cluster {
         panic!("no free port was found for the server")
     }
 
-    /// The port on 127.0.0.1 (and in the name of the Unix socket).
+    /// Returns the port on 127.0.0.1, which is also part of the name of the Unix socket.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The directory of the Unix socket, the log and the data.
+    /// Returns the directory of the Unix socket, the log and the data.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Everything the server has logged so far.
+    /// Returns everything that the server has logged so far.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.directory.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The URL of a database here, over TCP.
+    /// Returns the URL of a database of the cluster, over TCP.
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The same over the Unix socket.
+    /// Returns the URL of a database of the cluster, over the Unix socket.
     pub fn socket_url(&self, user: &str, database: &str) -> String {
         let host = self.directory.display().to_string().replace('/', "%2F");
         format!("postgres://{user}@{host}:{}/{database}", self.port)
     }
 
-    /// The superuser's connection to a database here, over the Unix socket.
+    /// Connects to a database of the cluster as the superuser, over the Unix socket.
     pub fn client(&self, database: &str) -> Client {
         self.try_client(database).expect("the superuser connects")
     }
@@ -156,12 +158,13 @@ impl Cluster {
     pub fn kill9(&self) {
         let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
         let mut server = server.take().expect("the server runs");
-        // The children of a killed postmaster exit by themselves, but only when they
-        // next wait: one may still answer a last query. They are only awaited where
-        // the system lists them.
+        // The child processes of a killed postmaster exit, but only when they next wait, so
+        // one of them may still answer a query. They are killed too, if the system lists
+        // them.
         let pid = server.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        // Kill before the pid is reaped and may belong to another process.
+        // The watchdog forgets the pid before it is reaped, because afterwards it may
+        // belong to another process.
         self.watchdog.watch(0);
         server.kill().expect("the server can be killed");
         for child in children.unwrap_or_default().split_whitespace() {
@@ -174,8 +177,8 @@ impl Cluster {
         server.wait().expect("the server can be reaped");
     }
 
-    /// Stops the server if it runs. `mode` is the signal: `TERM` waits for clients,
-    /// `INT` disconnects them, `QUIT` leaves crash recovery to the next start.
+    /// Stops the server if it runs. `mode` is the signal: `TERM` waits for clients, `INT`
+    /// disconnects them, and after `QUIT` the next start needs crash recovery.
     pub fn stop(&self, mode: &str) {
         let mut server = self.server.lock().unwrap_or_else(|poison| poison.into_inner());
         if let Some(mut server) = server.take() {
@@ -188,11 +191,11 @@ impl Cluster {
     /// Changes a setting that needs no restart.
     pub fn set(&self, setting: &str, value: &str) {
         let mut client = self.client("postgres");
-        // Two messages, since one would be one transaction.
+        // These are two messages, because one message would be one transaction.
         client.batch_execute(&format!("ALTER SYSTEM SET {setting} = '{value}'")).expect("it can be set");
         client.batch_execute("SELECT pg_reload_conf()").expect("it can be reloaded");
-        // The setting holds in new sessions; other processes have been sent the
-        // signal before.
+        // When a new session has the setting, all other processes have been sent the signal
+        // too.
         wait_until("the setting is in force", || {
             let mut client = self.client("postgres");
             let pending = "SELECT count(*) FROM pg_file_settings AS f, pg_settings AS s
@@ -205,7 +208,8 @@ impl Cluster {
     /// or stops it quickly first.
     pub fn restart(&self) {
         self.stop("INT");
-        // Children of a killed server hold its memory for a moment.
+        // Child processes of a killed server use its shared memory for a moment, so this is
+        // tried several times.
         let mut last = String::new();
         wait_until("the server starts again", || match self.launch() {
             Ok(()) => true,
@@ -238,7 +242,8 @@ impl Cluster {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log)
-            // Ctrl-C at the terminal is for the tests; the watchdog cleans up.
+            // The server has a process group of its own, so that Ctrl-C at the terminal
+            // ends only the tests. The watchdog then stops the server.
             .process_group(0)
             .spawn()
             .expect("postgres starts");
@@ -263,7 +268,8 @@ impl Drop for Cluster {
     }
 }
 
-/// Appended, so that the last value wins and `ALTER SYSTEM` still works.
+/// Appends settings to the configuration. The last value of a setting is used, and `ALTER
+/// SYSTEM` still works.
 pub(super) fn write_configuration<'s>(
     data: &Path,
     settings: impl IntoIterator<Item = &'s (&'s str, &'s str)>,
@@ -281,7 +287,7 @@ fn install_certificates(data: &Path, certificates: &Certificates) {
     for (name, text) in [("server.crt", &certificates.certificate), ("server.key", &certificates.key)] {
         let path = data.join(name);
         fs::write(&path, text).expect("the certificate is written");
-        // The server refuses a key that others may read.
+        // The server refuses a key that other users may read.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
         give_to_server(&path);
     }

@@ -8,7 +8,7 @@ use super::binaries::Binaries;
 use super::cluster::Cluster;
 use super::process::{Outcome, PATIENCE, wait_until};
 
-/// Rows as `psql` prints them: text, NULL as the empty string.
+/// Rows as `psql` prints them. Each column is text, and NULL is the empty string.
 pub type Rows = Vec<Vec<String>>;
 
 /// A new database. Dropping it ends all connections to it.
@@ -19,14 +19,14 @@ pub struct Database<'cluster> {
 }
 
 impl Database<'static> {
-    /// In the cluster that the tests share.
+    /// Creates a database in the cluster that the tests share.
     pub fn new() -> Database<'static> {
         Database::on(Cluster::shared())
     }
 }
 
 impl<'cluster> Database<'cluster> {
-    /// In this cluster.
+    /// Creates a database in this cluster.
     pub fn on(cluster: &'cluster Cluster) -> Database<'cluster> {
         Database::from_template(cluster, "template1")
     }
@@ -55,33 +55,34 @@ impl<'cluster> Database<'cluster> {
         self.cluster
     }
 
-    /// The superuser's URL, over TCP.
+    /// Returns the URL of the superuser, over TCP.
     pub fn url(&self) -> String {
         self.url_as("postgres")
     }
 
-    /// The URL for this role (or `role:password`), over TCP.
+    /// Returns the URL for this role (or `role:password`), over TCP.
     pub fn url_as(&self, role: &str) -> String {
         self.cluster.url(role, &self.name)
     }
 
-    /// The superuser's URL, over the Unix socket.
+    /// Returns the URL of the superuser, over the Unix socket.
     pub fn socket_url(&self) -> String {
         self.cluster.socket_url("postgres", &self.name)
     }
 
-    /// The superuser's connection.
+    /// Connects as the superuser.
     pub fn client(&self) -> Client {
         self.cluster.client(&self.name)
     }
 
-    /// This role's connection, over TCP.
+    /// Connects as this role, over TCP.
     pub fn client_as(&self, role: &str) -> Client {
         Client::connect(&self.url_as(role), NoTls).expect("the role connects")
     }
 
-    /// Creates a login role for this database, with these attributes and without
-    /// rights. Its name is `{database}_{suffix}`, since roles belong to the cluster.
+    /// Creates a login role for this database, with these attributes and without rights.
+    /// Its name is `{database}_{suffix}`, because roles belong to the cluster and not to a
+    /// database.
     pub fn create_role(&self, suffix: &str, attributes: &str) -> String {
         let role = format!("{}_{suffix}", self.name);
         self.client()
@@ -117,7 +118,7 @@ impl<'cluster> Database<'cluster> {
         Outcome::of(psql)
     }
 
-    /// Runs a file with `psql`, as a person would.
+    /// Runs a file with `psql`.
     pub fn psql_file(&self, path: &std::path::Path) -> Outcome {
         let mut psql = Binaries::find().client_command("psql");
         psql.args(["--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "--dbname"])
@@ -127,7 +128,7 @@ impl<'cluster> Database<'cluster> {
         Outcome::of(psql)
     }
 
-    /// The first column of the only row of a query, as text.
+    /// Returns the first column of the only row of a query, as text.
     #[track_caller]
     pub fn value(&self, sql: &str) -> String {
         match <[Vec<String>; 1]>::try_from(self.psql(sql)) {
@@ -146,8 +147,8 @@ impl<'cluster> Database<'cluster> {
         });
     }
 
-    /// The output of `pg_dump --schema-only` without the lines that differ between
-    /// dumps of the same schema. `options` are pg_dump's, such as
+    /// Returns the output of `pg_dump --schema-only` without the lines that differ between
+    /// dumps of the same schema. `options` are options of pg_dump, such as
     /// `--exclude-schema=bustard`.
     #[track_caller]
     pub fn dump_schema(&self, options: &[&str]) -> String {
@@ -164,8 +165,8 @@ impl<'cluster> Database<'cluster> {
 
 impl Drop for Database<'_> {
     fn drop(&mut self) {
-        // The cluster is removed soon, and a server that a test has killed cannot be
-        // asked. A failure here fails no test.
+        // A failure here does not fail the test, because the test may have killed the
+        // server, and the cluster is removed soon anyway.
         let Ok(mut client) = postgres::Config::new()
             .host_path(self.cluster.directory())
             .port(self.cluster.port())
@@ -187,8 +188,8 @@ impl Drop for Database<'_> {
     }
 }
 
-/// Reports lines of a dump that are not about the schema. `\restrict` carries a
-/// random token since the minor releases of August 2025.
+/// Reports whether a line of a dump is not about the schema. `\restrict` has a random token
+/// since the minor releases of August 2025.
 pub(super) fn is_noise(line: &str) -> bool {
     let comment = line == "--"
         || ["-- Name: ", "-- PostgreSQL database dump", "-- Dumped "]

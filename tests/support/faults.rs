@@ -1,5 +1,5 @@
-//! Faults of the library, with which checkers prove that they find faults. One build
-//! has all of them, each switched off.
+//! Faults of the library. Checkers use them to prove that they find faults. One build
+//! contains all faults, each switched off.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -77,7 +77,7 @@ const FAULTS: &[Replacement<'_>] = &[
     },
 ];
 
-/// The build with the faults.
+/// Returns the build with the faults.
 fn build() -> &'static SeededBuild {
     static BUILD: OnceLock<SeededBuild> = OnceLock::new();
     BUILD.get_or_init(|| SeededBuild::new("faults", FAULTS))
@@ -88,13 +88,13 @@ fn known(fault: &str) -> &str {
     fault
 }
 
-/// The command `bustard` of the build with the faults, and the variable that switches
-/// one on.
+/// Returns the command `bustard` of the build with the faults, and the variable that
+/// switches this fault on.
 pub fn faulty_bustard(fault: &str) -> (PathBuf, (&'static str, &str)) {
     (build().bustard(), (VARIABLE, known(fault)))
 }
 
-/// The test program that this is part of, in which a fault is switched on.
+/// Returns this test program in the build with the faults, with this fault switched on.
 pub fn faulty_test(fault: &str) -> Command {
     let mut command = Command::new(build().this_test());
     command.env(VARIABLE, known(fault));

@@ -1,5 +1,5 @@
-//! A private PgBouncer before a cluster, in transaction pooling. It is removed when
-//! the test process ends, in whatever way.
+//! A private PgBouncer in front of a cluster, in transaction pooling. It is removed when
+//! the test process ends, even if the process is killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts a PgBouncer that admits these roles. Each transaction gets another
-    /// connection to the server than the last one had, if there is another.
+    /// Starts a PgBouncer that admits these roles. Each transaction gets a different
+    /// connection to the server than the last one, if there is one.
     pub fn start(cluster: &Cluster, roles: &[&str]) -> PgBouncer {
         let directory = make_directory("bustard-pool-");
         let watchdog = Watchdog::over(&directory);
@@ -32,7 +32,8 @@ impl PgBouncer {
             give_to_server(&path);
         };
         write("users", &users);
-        // Another process may take a free port before PgBouncer does.
+        // Another process may take the free port before PgBouncer does, so this is tried
+        // several times.
         for _ in 0..10 {
             let port = free_port();
             let users = directory.join("users");
@@ -69,22 +70,22 @@ impl PgBouncer {
         panic!("PgBouncer does not start:\n{}", read_log(&directory))
     }
 
-    /// The URL of a database of the cluster, through this pooler.
+    /// Returns the URL of a database of the cluster, through this pooler.
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The directory of its configuration and log.
+    /// Returns the directory of the configuration and the log.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Everything that it has logged so far.
+    /// Returns everything that the pooler has logged so far.
     pub fn log(&self) -> String {
         read_log(&self.directory)
     }
@@ -92,7 +93,8 @@ impl PgBouncer {
 
 impl Drop for PgBouncer {
     fn drop(&mut self) {
-        // Kill before the pid is reaped and may belong to another process.
+        // The watchdog forgets the pid before it is reaped, because afterwards it may
+        // belong to another process.
         self.watchdog.watch(0);
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::pty::{self, OpenptFlags};
 
-/// How long any operation may take before a test reports a hang. Generous, for loaded
-/// machines: a passing test never waits this long.
+/// How long any operation may take before a test reports a hang. The time is long enough
+/// for loaded machines. A passing test never waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Polls until `condition` holds.
 ///
 /// # Panics
 ///
-/// After [`PATIENCE`], with `what`.
+/// Panics after [`PATIENCE`], with `what` in the message.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -34,7 +34,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Sends a signal (`INT`, `TERM`, `STOP`, …) to one process.
 #[track_caller]
 pub fn send_signal(pid: u32, signal: &str) {
-    // The shell's built-in `kill`: small systems have no other.
+    // This is the built-in `kill` of the shell, because small systems have no other one.
     let sent = Command::new("sh")
         .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal, &pid.to_string()])
         .status()
@@ -42,7 +42,7 @@ pub fn send_signal(pid: u32, signal: &str) {
     assert!(sent.success(), "SIG{signal} could not be sent to process {pid}");
 }
 
-/// A program's exit code and output.
+/// The exit code and the output of a program.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The exit code; `None` if a signal ended it.
@@ -54,7 +54,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Runs a program to its end. A hang of [`PATIENCE`] kills it.
+    /// Runs a program to its end. After [`PATIENCE`], kills the program and panics.
     pub fn of(command: Command) -> Outcome {
         let shown = shown(&command);
         let output = assert_cmd::Command::from_std(command)
@@ -64,7 +64,7 @@ impl Outcome {
         Outcome::new(output.status, &output.stdout, &output.stderr, shown)
     }
 
-    /// Runs a program to its end without a deadline: Cargo, on a cold build.
+    /// Runs a program to its end without a deadline, for cold builds by Cargo.
     pub fn of_build(mut command: Command) -> Outcome {
         let shown = shown(&command);
         let output = command.stdin(Stdio::null()).output();
@@ -124,19 +124,19 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A program that runs concurrently. Dropping it kills it.
+/// A program that runs concurrently. Dropping `Running` kills the program.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     stdout: Stream,
     stderr: Stream,
-    /// The controlling end of its terminal, if it has one.
+    /// The controlling end of the program's terminal, if it has one.
     terminal: Option<File>,
     command: String,
 }
 
 impl Running {
-    /// Starts it and captures both outputs.
+    /// Starts a program and captures both outputs.
     pub fn start(mut command: Command) -> Running {
         let shown = shown(&command);
         let mut child = command
@@ -150,14 +150,14 @@ impl Running {
         Running { child, stdout, stderr, terminal: None, command: shown }
     }
 
-    /// Starts it on a terminal of its own. Standard output is all that appears there,
-    /// including typed text.
+    /// Starts a program on a terminal of its own. `stdout` then contains everything that
+    /// appears on the terminal, including typed text.
     pub fn on_terminal(mut command: Command) -> Running {
         let shown = shown(&command);
         let terminal = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
         pty::grantpt(&terminal).and_then(|()| pty::unlockpt(&terminal)).expect("the terminal is ours");
         let path = pty::ptsname(&terminal, Vec::new()).expect("it has a name");
-        // The terminal must not become that of the tests.
+        // The terminal must not become the controlling terminal of the tests.
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let theirs = || fs::open(&path, flags, Mode::empty()).expect("the terminal opens");
         let child = command
@@ -166,26 +166,26 @@ impl Running {
             .stderr(theirs())
             .spawn()
             .unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
-        // Dropping it closes our copies of the child's end. Then reading ends when
-        // the child closes its own.
+        // Dropping `command` closes our copies of the child's end of the terminal. So
+        // reading ends when the child closes its end.
         drop(command);
         let terminal = File::from(terminal);
         let stdout = Stream::read(terminal.try_clone().expect("files can be shared"));
         Running { child, stdout, stderr: Stream::read(io::empty()), terminal: Some(terminal), command: shown }
     }
 
-    /// Types this on its terminal; `\x04` at the start of a line ends the input.
+    /// Types text on the program's terminal. `\x04` at the start of a line ends the input.
     pub fn types(&mut self, text: &str) {
         let terminal = self.terminal.as_mut().expect("it is on a terminal");
         terminal.write_all(text.as_bytes()).expect("terminals accept input");
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Reports whether it is still running.
+    /// Reports whether the program is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }
@@ -196,7 +196,8 @@ impl Running {
         send_signal(self.id(), signal);
     }
 
-    /// Kills it with `kill -9` and returns the outcome. It may have ended before.
+    /// Kills the program with `kill -9` and returns the outcome. The program may have ended
+    /// before.
     #[track_caller]
     pub fn kill9(mut self) -> Outcome {
         // A process that has ended but is not reaped can still be signalled.
@@ -212,7 +213,7 @@ impl Running {
         });
     }
 
-    /// Its standard output so far.
+    /// Returns the standard output so far.
     pub fn stdout_so_far(&self) -> String {
         String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
     }
@@ -225,7 +226,7 @@ impl Running {
         });
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     #[track_caller]
     pub fn wait(mut self) -> Outcome {
         let mut status = None;
@@ -246,7 +247,8 @@ impl Drop for Running {
     }
 }
 
-/// One output, read as it arrives so that the program never blocks on a full pipe.
+/// An output of a program. It is read as it arrives, so that the program never blocks on a
+/// full pipe.
 #[derive(Debug)]
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -278,7 +280,7 @@ impl Stream {
     }
 }
 
-/// The command line without its environment, which may hold passwords.
+/// Formats the command line without its environment, which may contain passwords.
 fn shown(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::process::{Outcome, Running};
 
-/// A temporary directory for one test; removed on drop.
+/// A temporary directory for one test. It is removed on drop.
 #[derive(Debug)]
 pub struct Project {
     directory: TempDir,
@@ -25,7 +25,8 @@ impl Project {
         Project { directory }
     }
 
-    /// Copies the example forum's files to where the README's commands find them.
+    /// Creates a project with the files of the example forum, where the commands of the
+    /// README find them.
     pub fn forum() -> Project {
         let project = Project::new();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/forum");
@@ -33,7 +34,7 @@ impl Project {
         project
     }
 
-    /// The path of the directory.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -68,14 +69,14 @@ impl Project {
         self.file("bustard.toml", contents)
     }
 
-    /// A file's contents.
+    /// Reads a file.
     #[track_caller]
     pub fn read(&self, name: impl AsRef<Path>) -> String {
         let path = self.path().join(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// The names of all files below a directory, relative to it, in order.
+    /// Returns the names of all files below a directory, relative to it, sorted.
     pub fn files(&self, below: impl AsRef<Path>) -> Vec<PathBuf> {
         let top = self.path().join(below);
         let mut found = Vec::new();
@@ -93,23 +94,23 @@ impl Project {
         found
     }
 
-    /// Runs `bustard` here to its end.
+    /// Runs `bustard` in the directory to its end.
     pub fn bustard<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Outcome {
         Outcome::of(self.command(arguments))
     }
 
-    /// Starts `bustard` here, for tests of concurrency, signals and crashes.
+    /// Starts `bustard` in the directory, for tests of concurrency, signals and crashes.
     pub fn spawn<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Running {
         Running::start(self.command(arguments))
     }
 
-    /// The command, for tests that set its environment. It inherits only PATH, and
-    /// colours are off.
+    /// Returns the command, for tests that set its environment. The command inherits only
+    /// PATH, and colours are off.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_bustard")), arguments)
     }
 
-    /// The same with another build of the command.
+    /// Does the same as [`command`](Self::command), with another build of the command.
     pub fn command_of<A: AsRef<OsStr>>(&self, program: &Path, arguments: &[A]) -> Command {
         let mut command = Command::new(program);
         command
@@ -122,25 +123,25 @@ impl Project {
         command
     }
 
-    /// The URL of a SQLite file here.
+    /// Returns the URL of a SQLite file in the directory.
     pub fn sqlite_url(&self, name: &str) -> String {
         format!("sqlite:{}", self.path().join(name).display())
     }
 
-    /// Connects to a SQLite file here, which is created if it is missing.
+    /// Connects to a SQLite file in the directory. A missing file is created.
     pub fn sqlite(&self, name: &str) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path().join(name)).expect("the file opens")
     }
 
-    /// The schema of a SQLite file here.
+    /// Returns the schema of a SQLite file in the directory.
     #[track_caller]
     pub fn sqlite_schema(&self, name: &str) -> String {
         sqlite_schema(&self.path().join(name))
     }
 }
 
-/// Every object of a SQLite file with its SQL, sorted by kind and name. Indexes that
-/// belong to constraints have a name, but no SQL.
+/// Returns every object of a SQLite file with its SQL, sorted by kind and name. Indexes
+/// that belong to constraints have a name but no SQL.
 #[track_caller]
 fn sqlite_schema(path: &Path) -> String {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;

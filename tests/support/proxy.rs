@@ -1,12 +1,13 @@
-//! A TCP proxy before a PostgreSQL server that counts round trips, adds latency, and
-//! cuts connections at a chosen place. It uses only the standard library, so that
-//! benches can include the file by its path.
+//! A TCP proxy in front of a PostgreSQL server that counts round trips, adds latency, and
+//! cuts connections at a chosen place. It uses only the standard library, so that benches
+//! can include the file by its path.
 //!
 //! A round trip is counted when data from the server reaches a client that has sent
-//! something since data last reached it. Messages that a client sends without waiting
-//! are therefore part of one round trip, and a final message without a reply is none.
-//! On a fast machine a client's next message may look late although it was sent
-//! without waiting; a latency of a few milliseconds makes the count exact.
+//! something since data last reached it. Messages that a client sends without waiting are
+//! therefore part of one round trip, and a final message without a reply is no round trip.
+//! On a fast machine, a reply may reach the client before its next message reaches the
+//! proxy, although the message was sent without waiting. A latency of a few milliseconds
+//! makes the count exact.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -18,14 +19,15 @@ use std::time::{Duration, Instant};
 /// Round trips of all connections since the proxy started or was reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RoundTrips {
-    /// Until the server was first ready for a query: TLS, start-up, password. If TLS
-    /// was agreed upon, all round trips, since the proxy cannot read more.
+    /// Round trips until the server was first ready for a query: TLS, start-up and
+    /// password. On a connection with TLS, all round trips count here, because the proxy
+    /// cannot read the messages.
     pub connecting: u64,
-    /// After that.
+    /// Round trips after that.
     pub connected: u64,
 }
 
-/// Listens on a port of its own until dropped.
+/// A proxy that listens on a port of its own until it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -43,7 +45,7 @@ struct Shared {
     closed: bool,
 }
 
-/// How much more a client may send before its connection is cut.
+/// The amount that a client may still send before its connection is cut.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
     Messages(u64),
@@ -51,7 +53,7 @@ enum Cut {
 }
 
 impl Proxy {
-    /// Starts a proxy before the server at 127.0.0.1 and this port.
+    /// Starts a proxy in front of the server on this port of 127.0.0.1.
     pub fn start(port: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let proxy = Proxy {
@@ -74,24 +76,24 @@ impl Proxy {
         proxy
     }
 
-    /// The port to connect to.
+    /// Returns the port to connect to.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The same URL, through the proxy.
+    /// Returns the URL with the port of the proxy.
     pub fn url(&self, url: &str) -> String {
         let (direct, through) = (self.upstream.to_string(), self.address.to_string());
         assert!(url.contains(&direct), "the URL does not name {direct}, where the proxy leads");
         url.replace(&direct, &through)
     }
 
-    /// The counts so far.
+    /// Returns the counts so far.
     pub fn round_trips(&self) -> RoundTrips {
         lock(&self.shared).trips
     }
 
-    /// The number of connections, including those for cancelling.
+    /// Returns the number of connections, including connections that cancel statements.
     pub fn connections(&self) -> u64 {
         lock(&self.shared).connections
     }
@@ -109,14 +111,15 @@ impl Proxy {
     }
 
     /// Lets this many more protocol messages of connected clients reach the server
-    /// whole. The connection that sends the last of them is then cut, and the
+    /// completely. Then the connection that has sent the last of them is cut, and the
     /// server's reply is lost.
     pub fn cut_after_messages(&self, count: u64) {
         assert!(count > 0, "to cut before anything is sent, use cut()");
         lock(&self.shared).cut = Some(Cut::Messages(count));
     }
 
-    /// The same in bytes: the last message may arrive in part.
+    /// Lets this many more bytes of connected clients reach the server, so that the last
+    /// message may be truncated. Then cuts the connection.
     pub fn cut_after_bytes(&self, count: usize) {
         lock(&self.shared).cut = Some(Cut::Bytes(count));
     }
@@ -133,7 +136,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         lock(&self.shared).closed = true;
         self.cut();
-        // Wake the listener, so that it sees the end.
+        // The connection wakes the listener, so that it notices the end.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -141,15 +144,15 @@ impl Drop for Proxy {
 /// The state that both directions of one connection share.
 #[derive(Debug, Default)]
 struct Conversation {
-    /// The client has sent something that the server has not answered.
+    /// Whether the client has sent something that the server has not answered.
     asked: bool,
-    /// The server was ready for a query once.
+    /// Whether the server has been ready for a query.
     ready: bool,
-    /// The client asked for encryption: the reply is one byte.
+    /// Whether the client has requested encryption, so that the reply is one byte.
     byte_expected: bool,
-    /// Encryption was agreed upon.
+    /// Whether the connection is encrypted.
     opaque: bool,
-    /// Cut: nothing reaches the client any more.
+    /// Whether the connection is cut, so that nothing reaches the client any more.
     cut: bool,
 }
 
@@ -180,7 +183,7 @@ fn connect(client: TcpStream, server: TcpStream, shared: &Arc<Mutex<Shared>>) {
     });
 }
 
-/// Bytes on their way, and when they may arrive.
+/// Bytes that are delayed, and the time when they may arrive.
 struct Parcel {
     due: Instant,
     bytes: Vec<u8>,
@@ -218,14 +221,14 @@ fn listen_to_client(
             bytes.truncate(keep);
         }
         drop(talk);
-        // Dropping the sender hangs up, after everything sent is delivered.
+        // Dropping the sender closes the connection after everything is delivered.
         if to_server.send(Parcel { due, bytes }).is_err() || keep.is_some() {
             return;
         }
     }
 }
 
-/// How many of these bytes may still pass, if the connection is cut here.
+/// Returns how many of these bytes may still pass, if the connection is cut within them.
 fn place_of_cut(cut: &mut Option<Cut>, ends: &[usize], length: usize) -> Option<usize> {
     let place = match cut {
         None => return None,
@@ -257,7 +260,7 @@ fn listen_to_server(mut server: TcpStream, to_client: &Sender<Parcel>, shared: &
     }
 }
 
-/// Passes on data when it is due, while `allow` returns true; then closes.
+/// Delivers data when they are due, while `allow` returns true. Then closes the connection.
 fn deliver(
     parcels: &Receiver<Parcel>,
     mut to: TcpStream,
@@ -273,7 +276,7 @@ fn deliver(
     hang_up(&to, other);
 }
 
-/// Counts data before it reaches the client. Returns false if it must not.
+/// Counts data before they reach the client. Returns `false` if they must not reach it.
 fn reach_client(
     bytes: &[u8],
     framer: &mut Framer,
@@ -305,15 +308,15 @@ struct Framer {
     /// The first message of a client has a length and a code, but no type.
     typed: bool,
     header: Vec<u8>,
-    /// Bytes missing of the body, once the header is complete.
+    /// The number of missing bytes of the body, after the header is complete.
     missing: Option<usize>,
 }
 
 struct Message {
-    /// 0 for one without a type.
+    /// The type of the message; 0 for a message without a type.
     kind: u8,
     asks_for_encryption: bool,
-    /// The position after its last byte, in the data that was fed.
+    /// The position after the last byte of the message, in the given data.
     end: usize,
 }
 
@@ -348,7 +351,7 @@ impl Framer {
             }
             found(Message {
                 kind: if self.typed { self.header[0] } else { 0 },
-                // SSLRequest and GSSENCRequest.
+                // These are the codes of SSLRequest and GSSENCRequest.
                 asks_for_encryption: matches!(code, 80_877_103 | 80_877_104),
                 end: place,
             });

@@ -11,8 +11,7 @@ impl Random {
         Random(seed)
     }
 
-    /// Starts another sequence each time, or the one of `BUSTARD_SEED`. Prints the
-    /// seed.
+    /// Starts a new sequence each time, or the sequence of `BUSTARD_SEED`. Prints the seed.
     pub fn seeded() -> Random {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
         let seed = std::env::var("BUSTARD_SEED").ok().map(|seed| seed.parse().expect("it is a number"));
@@ -29,12 +28,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `limit`.
+    /// Returns a number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() >> 33).expect("31 bits fit") % limit
     }
 
-    /// A duration from zero up to this one.
+    /// Returns a duration between zero and this one.
     pub fn part_of(&mut self, duration: Duration) -> Duration {
         duration.mul_f64(self.below(1 << 20) as f64 / f64::from(1 << 20))
     }

@@ -1,5 +1,5 @@
-//! A project on one engine, for tests that hold on both engines, above all for runs
-//! that must fail and leave nothing behind.
+//! A project on one engine, for tests that run on both engines. Most of them test runs that
+//! must fail and change nothing.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Creates one on each engine.
+    /// Creates a scene on each engine.
     pub fn both() -> [Scene; 2] {
         [Scene::postgres(), Scene::sqlite()]
     }
@@ -39,7 +39,7 @@ impl Scene {
         self.database.is_some()
     }
 
-    /// The database on the server.
+    /// Returns the database on the server.
     #[track_caller]
     pub fn database(&self) -> &Database<'static> {
         self.database.as_ref().expect("the scene is on PostgreSQL")
@@ -70,8 +70,8 @@ impl Scene {
         )
     }
 
-    /// Writes the same two, then a faulty one, and a fourth that does not run because
-    /// of it.
+    /// Writes two valid migrations, a faulty third one, and a fourth one that does not run
+    /// because of it.
     pub fn bad_file(&self, contents: impl AsRef<[u8]>) -> &Scene {
         self.good_files()
             .file("V3__bad.sql", contents)
@@ -93,7 +93,7 @@ impl Scene {
         }
     }
 
-    /// The only value of a query, as text.
+    /// Returns the only value of a query, as text.
     #[track_caller]
     pub fn value(&self, sql: &str) -> String {
         match &self.database {
@@ -107,7 +107,7 @@ impl Scene {
         }
     }
 
-    /// The applied versions of the app `main`, in order.
+    /// Returns the applied versions of the app `main`, in order.
     #[track_caller]
     pub fn applied(&self) -> String {
         let (list, table) = match self.is_postgres() {
@@ -119,8 +119,8 @@ impl Scene {
         self.value(&format!("SELECT {list} FROM {table}"))
     }
 
-    /// A dump of the whole database: each object and each row, history and registry
-    /// included.
+    /// Returns a dump of the whole database: each object and each row, including history
+    /// and registry.
     #[track_caller]
     pub fn contents(&self) -> String {
         match &self.database {
@@ -129,14 +129,14 @@ impl Scene {
         }
     }
 
-    /// Compares a failure's standard error to the snapshot of this name, in
+    /// Compares the standard error of a failure with the snapshot of this name, in
     /// `tests/snapshots/bad_input`.
     #[track_caller]
     pub fn snapshot(&self, name: &str, outcome: &Outcome) {
         self.snapshot_text(name, &outcome.stderr);
     }
 
-    /// The same with any text.
+    /// Compares a text with the snapshot of this name, in `tests/snapshots/bad_input`.
     #[track_caller]
     pub fn snapshot_text(&self, name: &str, text: &str) {
         let mut settings = snapshot_settings(&self.project);
@@ -200,7 +200,8 @@ impl Scene {
     }
 }
 
-/// Checks an input that both engines refuse alike, with one snapshot for both.
+/// Checks an input that both engines refuse with the same error, with one snapshot for
+/// both.
 #[track_caller]
 pub fn refused_alike(code: i32, name: &str, set_up: impl Fn(&Scene)) {
     for scene in Scene::both() {
@@ -209,7 +210,7 @@ pub fn refused_alike(code: i32, name: &str, set_up: impl Fn(&Scene)) {
     }
 }
 
-/// The same with a snapshot for each engine.
+/// Checks an input that both engines refuse, with a snapshot for each engine.
 #[track_caller]
 pub fn refused(code: i32, name: &str, set_up: impl Fn(&Scene)) {
     for scene in Scene::both() {
@@ -234,7 +235,7 @@ fn dump(database: &Database<'_>) -> String {
 }
 
 fn every_row(project: &Project) -> String {
-    // Opening a file that is not there would create it.
+    // Opening a missing file would create it.
     if !project.path().join("app.db").exists() {
         return String::new();
     }

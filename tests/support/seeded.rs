@@ -1,5 +1,5 @@
-//! Builds this package again, from a copy in which some texts are replaced: a library
-//! with a fault that a checker must find, or a later release.
+//! Builds this package again from a copy in which some texts are replaced. The result is a
+//! library with a fault that a checker must find, or a later release.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -25,37 +25,37 @@ const PARTS: [&str; 9] = [
 /// A text of the sources, and its replacement in the copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement<'r> {
-    /// The name in a panic.
+    /// The name of the replacement, for panics.
     pub name: &'r str,
-    /// Occurs exactly once in `src/` and `migrations/`, in any file.
+    /// The text to replace. It must occur exactly once in `src/` and `migrations/`.
     pub find: &'r str,
-    /// `ORIGINAL` in it stands for the text that was found. `SEEDED` is an expression
-    /// in Rust that is true in a process with the name in its environment, as
-    /// `BUSTARD_FAULT`.
+    /// The new text. `ORIGINAL` in it stands for the replaced text. `SEEDED` stands for a
+    /// Rust expression that is true in a process whose variable `BUSTARD_FAULT` is the
+    /// name.
     pub instead: &'r str,
 }
 
 /// A build of the copy, below `target/seeded`.
 ///
-/// Cargo builds it with this package's lock, profile and features, and in this
-/// package's build directory, so that dependencies are not compiled again. Its
-/// products have other names, since the copy has another version.
+/// Cargo builds the copy with the lock, the profile and the features of this package, and
+/// in its build directory, so that dependencies are not compiled again. The products have
+/// other names, because the copy has another version.
 #[derive(Debug)]
 pub struct SeededBuild {
     directory: PathBuf,
-    /// The executables that are built, by the name of their target.
+    /// The executables that were built, with the names of their targets.
     built: Mutex<Vec<(String, PathBuf)>>,
 }
 
 impl SeededBuild {
-    /// Creates the copy, or updates the copy of an earlier run: unchanged files keep
-    /// their time, and Cargo does not build them again.
+    /// Creates the copy, or updates the copy of an earlier run. Unchanged files keep their
+    /// time, so that Cargo does not build them again.
     ///
     /// `name` consists of letters, digits and hyphens.
     ///
     /// # Panics
     ///
-    /// If a text does not occur exactly once.
+    /// Panics if a text does not occur exactly once.
     pub fn new(name: &str, replacements: &[Replacement<'_>]) -> SeededBuild {
         let build = SeededBuild { directory: below_target().join(name), built: Mutex::default() };
         let _lock = build.lock();
@@ -82,13 +82,14 @@ impl SeededBuild {
         build
     }
 
-    /// The command `bustard` of this build.
+    /// Returns the command `bustard` of this build.
     pub fn bustard(&self) -> PathBuf {
-        // Of a build without the dependencies of tests, some have fewer features.
+        // The example makes Cargo build with the dependencies of tests, because without
+        // them some dependencies would have fewer features.
         self.executable("bustard", &["--bin", "bustard", "--example", "seeded"])
     }
 
-    /// The test program that this is part of, of this build.
+    /// Returns this test program in this build.
     pub fn this_test(&self) -> PathBuf {
         let name = env!("CARGO_CRATE_NAME");
         self.executable(name, &["--test", name])
@@ -120,7 +121,7 @@ impl SeededBuild {
         self.directory.join("package")
     }
 
-    /// Held by the one process that writes or builds the copy.
+    /// Returns the lock that a process holds while it writes or builds the copy.
     fn lock(&self) -> File {
         fs::create_dir_all(&self.directory).expect("directories can be made");
         let file = File::create(self.directory.join("lock")).expect("the file can be made");
@@ -129,7 +130,7 @@ impl SeededBuild {
     }
 }
 
-/// The directory in which Cargo has built this test.
+/// Returns the directory in which Cargo has built this test.
 fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in target/")
 }
@@ -146,7 +147,7 @@ fn read(top: &Path, path: &Path, files: &mut Files) {
     if full.is_dir() {
         for entry in fs::read_dir(&full).expect("the directory is readable") {
             let name = entry.expect("it is listed").file_name();
-            // Build directories of other packages.
+            // Build directories of other packages are skipped.
             if name != "target" {
                 read(top, &path.join(name), files);
             }
@@ -156,7 +157,7 @@ fn read(top: &Path, path: &Path, files: &mut Files) {
     }
 }
 
-/// Replaces each text, or says which of them does not occur exactly once.
+/// Replaces each text. Returns an error that names a text that does not occur exactly once.
 fn replace(files: &mut Files, replacements: &[Replacement<'_>]) -> Result<(), String> {
     for Replacement { name, find, instead } in replacements {
         let mut found = Vec::new();

@@ -1,6 +1,6 @@
-//! Private Memcached and Redis servers: each on a free port of 127.0.0.1 or a Unix
-//! socket, with a short temporary directory. They are removed when the test process
-//! ends, in whatever way.
+//! Private Memcached and Redis servers: each on a free port of 127.0.0.1 or a Unix socket,
+//! with a short temporary directory. They are removed when the test process ends, even if
+//! the process is killed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,10 +14,10 @@ use super::binaries::server_program;
 use super::process::{send_signal, wait_until};
 use super::watchdog::{Watchdog, free_port, make_directory};
 
-/// How long one answer may take before the request is repeated.
+/// How long an answer may take before the request is repeated.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The socket in the server's directory.
+/// The name of the socket in the server's directory.
 const SOCKET: &str = "socket";
 
 /// The kind of server.
@@ -27,7 +27,7 @@ enum Kind {
     Redis,
 }
 
-/// A running (or killed) server. It keeps no data across a restart.
+/// A server, running or killed. A restart loses all its data.
 #[derive(Debug)]
 pub struct Server {
     kind: Kind,
@@ -40,27 +40,27 @@ pub struct Server {
 }
 
 impl Server {
-    /// Memcached, with its usual limit of 1 MiB for a value.
+    /// Starts Memcached, with its usual limit of 1 MiB for a value.
     pub fn memcached() -> Server {
         Server::start(Kind::Memcached, &[], false)
     }
 
-    /// Memcached on a Unix socket only.
+    /// Starts Memcached on a Unix socket only.
     pub fn memcached_on_socket() -> Server {
         Server::start(Kind::Memcached, &["-s", SOCKET], true)
     }
 
-    /// Redis, which writes nothing to disk.
+    /// Starts Redis, which writes nothing to disk.
     pub fn redis() -> Server {
         Server::start(Kind::Redis, &[], false)
     }
 
-    /// The same with more arguments, such as `["--requirepass", "secret"]`.
+    /// Starts Redis with more arguments, such as `["--requirepass", "secret"]`.
     pub fn redis_with(arguments: &[&str]) -> Server {
         Server::start(Kind::Redis, arguments, false)
     }
 
-    /// The same on a Unix socket only.
+    /// Starts Redis with more arguments, on a Unix socket only.
     pub fn redis_on_socket(arguments: &[&str]) -> Server {
         Server::start(Kind::Redis, &[arguments, &["--unixsocket", SOCKET, "--port", "0"]].concat(), true)
     }
@@ -71,7 +71,8 @@ impl Server {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = Mutex::new(None);
         let mut server = Server { kind, directory, arguments, port: 0, on_socket, child, watchdog };
-        // Another process may take a free port before the server does.
+        // Another process may take the free port before the server does, so this is tried
+        // several times.
         for _ in 0..10 {
             server.port = free_port();
             if server.launch() {
@@ -81,12 +82,12 @@ impl Server {
         panic!("{kind:?} does not start:\n{}", server.log())
     }
 
-    /// The port on 127.0.0.1, the same after a restart.
+    /// Returns the port on 127.0.0.1. It stays the same after a restart.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// `127.0.0.1:PORT` or `unix:PATH`.
+    /// Returns `127.0.0.1:PORT` or `unix:PATH`.
     pub fn location(&self) -> String {
         match self.on_socket {
             true => format!("unix:{}", self.directory.join(SOCKET).display()),
@@ -94,12 +95,12 @@ impl Server {
         }
     }
 
-    /// The directory of the log.
+    /// Returns the directory of the log.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Everything the server has logged so far.
+    /// Returns everything that the server has logged so far.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(self.directory.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -108,14 +109,15 @@ impl Server {
     /// Kills the server at once. Its port refuses connections from then on.
     pub fn kill9(&self) {
         let mut child = self.child().take().expect("the server runs");
-        // Kill before the pid is reaped and may belong to another process.
+        // The watchdog forgets the pid before it is reaped, because afterwards it may
+        // belong to another process.
         self.watchdog.watch(0);
         child.kill().expect("the server can be killed");
         child.wait().expect("the server can be reaped");
     }
 
-    /// Starts the server again after [`Server::kill9`], on the same port and empty. A
-    /// running server is killed first.
+    /// Starts the server again after [`Server::kill9`], on the same port and without data.
+    /// A running server is killed first.
     pub fn restart(&self) {
         if self.child().is_some() {
             self.kill9();
@@ -123,8 +125,8 @@ impl Server {
         wait_until("the server starts again", || self.launch());
     }
 
-    /// Sends it a signal. After `STOP` it accepts connections and does not answer;
-    /// `CONT` ends that.
+    /// Sends the server a signal. After `STOP`, its port accepts connections but the server
+    /// does not answer, until it gets `CONT`.
     pub fn signal(&self, signal: &str) {
         send_signal(self.child().as_ref().expect("the server runs").id(), signal);
     }
@@ -185,9 +187,9 @@ impl Server {
         true
     }
 
-    /// Reports whether this very process answers at the port, which another one may
-    /// have taken. A server that demands a password does not tell; then any answer
-    /// counts.
+    /// Reports whether this process answers at the port, because another process may have
+    /// taken it. A server that demands a password does not return its pid, so then any
+    /// answer counts.
     fn answers(&self, pid: u32) -> bool {
         let Ok(mut stream) = self.connect() else { return false };
         let (question, answer) = match self.kind {

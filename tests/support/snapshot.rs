@@ -1,10 +1,9 @@
-//! Snapshots of the output that a person sees, without the parts that differ from run
-//! to run.
+//! Snapshots of output, without the parts that differ from run to run.
 
 use super::process::Outcome;
 use super::project::Project;
 
-/// Settings for `insta` in which paths, ports, pids, times and durations are
+/// Returns settings for `insta` that replace paths, ports, pids, times and durations by
 /// placeholders: `snapshot_settings(&project).bind(|| assert_snapshot!(…))`.
 pub fn snapshot_settings(project: &Project) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
@@ -21,13 +20,13 @@ pub fn snapshot_settings(project: &Project) -> insta::Settings {
     settings
 }
 
-/// The output of programs, one after the other, on both streams.
+/// Returns the output of programs on both streams, one program after the other.
 pub fn transcript(outcomes: &[Outcome]) -> String {
     let shown = outcomes.iter().map(|one| format!("{}--- stderr\n{}", one.stdout, one.stderr));
     shown.collect::<Vec<_>>().join("=====\n")
 }
 
-/// A regular expression that matches the text itself.
+/// Returns a regular expression that matches exactly this text.
 fn escape(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, letter| {
         if letter.is_ascii_punctuation() {

@@ -1,11 +1,12 @@
-//! Hot standbys: clusters that stream from another one until they are promoted.
+//! Hot standbys: clusters that stream from another cluster until they are promoted.
 
 use super::binaries::Binaries;
 use super::cluster::{Cluster, write_configuration};
 use super::process::{Outcome, wait_until};
 use super::watchdog::{Watchdog, make_directory};
 
-/// By default an idle standby and its primary exchange no message for half a minute.
+/// The settings of a standby. By default, an idle standby and its primary exchange no
+/// message for half a minute.
 const SETTINGS: &[(&str, &str)] = &[("wal_receiver_timeout", "4s")];
 
 impl Cluster {
@@ -14,7 +15,7 @@ impl Cluster {
         self.standby_through(self.port(), settings)
     }
 
-    /// The same through a proxy on this port, which can be cut.
+    /// Starts a hot standby that streams through a proxy on this port, which can be cut.
     pub fn standby_through(&self, port: u16, settings: &[(&str, &str)]) -> Cluster {
         let directory = make_directory("bustard-pg-");
         let watchdog = Watchdog::over(&directory);
@@ -30,7 +31,7 @@ impl Cluster {
         Cluster::run(directory, watchdog)
     }
 
-    /// Waits until this standby has replayed all that its primary has committed.
+    /// Waits until this standby has replayed everything that its primary has committed.
     pub fn wait_for_replay(&self, primary: &Cluster) {
         let committed: String = primary
             .client("postgres")
@@ -45,8 +46,7 @@ impl Cluster {
         });
     }
 
-    /// Promotes this standby to a writable server, without the data that it has not
-    /// received.
+    /// Promotes this standby to a writable server. Data that it has not received are lost.
     pub fn promote(&self) {
         let promoted = self.client("postgres").query_one("SELECT pg_promote(true, 120)", &[]);
         assert!(promoted.expect("the standby answers").get::<_, bool>(0), "{}", self.log());

@@ -46,16 +46,16 @@ enum Place<'s> {
 /// The contents of a database that a migration may change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Objects with their columns and rows, history rows, records, registered caches:
-    /// a line each.
+    /// Objects with their columns and rows, history rows, records and registered caches,
+    /// one line for each.
     pub content: String,
     /// The version of each cache.
     pub versions: BTreeMap<String, i64>,
 }
 
 impl<'s> Subject<'s> {
-    /// Creates an empty database: in the shared cluster, or as a SQLite file that
-    /// does not exist yet.
+    /// Creates an empty database in the shared cluster, or chooses a SQLite file that does
+    /// not exist yet.
     pub fn new(engine: Engine, project: &'s Project) -> Subject<'s> {
         match engine {
             Engine::Postgres => Subject::on(Cluster::shared(), project),
@@ -109,7 +109,7 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// The database, on PostgreSQL.
+    /// Returns the database, if it is on PostgreSQL.
     #[track_caller]
     pub fn database(&self) -> &Database<'s> {
         match &self.place {
@@ -125,7 +125,7 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// A command on this database.
+    /// Returns a command on this database.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.project.command_of(&self.program, arguments);
         command.env("DATABASE_URL", self.url());
@@ -143,8 +143,8 @@ impl<'s> Subject<'s> {
         Running::start(self.command(arguments))
     }
 
-    /// Connects to the SQLite file, which is created if it is missing. The connection
-    /// never waits for a lock.
+    /// Connects to the SQLite file. A missing file is created. The connection never waits
+    /// for a lock.
     #[track_caller]
     pub fn sqlite(&self) -> rusqlite::Connection {
         match &self.place {
@@ -178,7 +178,7 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// The number that a query returns.
+    /// Returns the number that a query returns.
     #[track_caller]
     pub fn number(&self, sql: &str) -> i64 {
         match self.engine() {
@@ -187,8 +187,8 @@ impl<'s> Subject<'s> {
         }
     }
 
-    /// Waits until no command is connected. After the death of a client, a server
-    /// still finishes the statements that it received.
+    /// Waits until no command is connected. After a client is killed, a server still
+    /// finishes the statements that it has received.
     #[track_caller]
     pub fn quiet(&self) {
         if self.engine() == Engine::Postgres {
@@ -231,7 +231,8 @@ fn line(content: &mut String, words: &[&str]) {
     content.push('\n');
 }
 
-/// History tables remain when their last row is deleted, so only the rows count.
+/// Reads the state on PostgreSQL. History tables remain when their last row is deleted, so
+/// only their rows count.
 fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
     let mut state = State::default();
     let objects = "SELECT n.nspname::text, c.relkind::text, c.relname::text, \
@@ -350,9 +351,9 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
     Ok(state)
 }
 
-/// Waits until a server process that was sent SIGKILL has ended. Returns whether the
-/// server has noticed, and so ended every connection, including `client`'s: a process
-/// that was about to exit just ends.
+/// Waits until a server process that was sent SIGKILL has ended. Returns whether the server
+/// has noticed the kill and ended every connection, including the one of `client`. It does
+/// not notice the kill of a process that was about to exit.
 pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
     let (mut noticed, mut gone) = (false, false);
     wait_until("the server has noticed", || {
@@ -364,8 +365,8 @@ pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
     noticed
 }
 
-/// The server process of the command, and whether it holds the migration lock, which
-/// it does from the beginning of a transaction to its end.
+/// Returns the server process of the command, and whether it holds the migration lock. It
+/// holds the lock from the beginning of a transaction to its end.
 pub fn working_backend(client: &mut Client) -> Option<(i32, bool)> {
     let query = format!(
         "SELECT a.pid, EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' \

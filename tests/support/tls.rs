@@ -2,10 +2,11 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-/// A server's certificate and key, and the authority that signed it; all PEM.
+/// The certificate and the key of a server, and the certificate of the authority that
+/// signed it, all in PEM form.
 #[derive(Debug, Clone)]
 pub struct Certificates {
-    /// For `sslrootcert`.
+    /// The certificate of the authority, for `sslrootcert`.
     pub authority: String,
     pub certificate: String,
     pub key: String,
@@ -15,7 +16,8 @@ impl Certificates {
     /// Creates a certificate for these names or addresses, signed by a new authority.
     pub fn for_names(names: &[&str]) -> Certificates {
         let mut authority = CertificateParams::new([]).expect("no names are no bad names");
-        // OpenSSL takes a certificate for self-signed if the issuer has its own name.
+        // The authority has a name of its own, because OpenSSL considers a certificate
+        // self-signed if its issuer has the same name.
         authority.distinguished_name.push(DnType::CommonName, "Bustard's test authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority =

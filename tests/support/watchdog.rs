@@ -1,5 +1,5 @@
-//! Stops a test's server and removes its directory when the test process ends, in
-//! whatever way.
+//! Stops the server of a test and removes its directory when the test process ends, even if
+//! the process is killed.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -11,15 +11,15 @@ use std::sync::{Mutex, PoisonError};
 
 use super::binaries::unprivileged;
 
-/// Reads server pids, one a line, until the test process is gone; then stops the last
-/// one and removes the directory. The end of a pipe is the signal, so it also works
-/// after `kill -9` of the test process. It must survive signals that a terminal sends
-/// to the process group.
+/// Reads pids of servers, one on each line, until the test process has ended. Then stops
+/// the last server and removes the directory. The script notices the end of the test
+/// process by the end of a pipe, so it also works after `kill -9`. It must survive signals
+/// that a terminal sends to the process group.
 ///
-/// A server with a directory `data` is PostgreSQL, whose `postmaster.pid` tells when
-/// it is down: its pid may remain as a zombie where no process reaps it. If the file
-/// remains, the server was killed, and the shared memory segment named on the seventh
-/// line must be removed here.
+/// A server with a directory `data` is PostgreSQL. Its `postmaster.pid` tells when it is
+/// down, because its pid may remain as a zombie that no process reaps. If the file remains,
+/// the server was killed, and the script must remove the shared memory segment named on the
+/// seventh line.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 server=0
@@ -37,12 +37,12 @@ fi
 rm -rf "$1"
 "#;
 
-/// Dropping it stops the server that it watches and removes the directory.
+/// A watchdog. Dropping it stops the server that it watches and removes the directory.
 #[derive(Debug)]
 pub struct Watchdog(Mutex<Child>);
 
 impl Watchdog {
-    /// Creates one that removes this directory at the end.
+    /// Creates a watchdog that removes this directory at the end.
     pub fn over(directory: &Path) -> Watchdog {
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "watchdog"])
@@ -57,7 +57,7 @@ impl Watchdog {
         Watchdog(Mutex::new(child))
     }
 
-    /// Passes on the server's pid; 0 when there is none any more.
+    /// Tells the watchdog the pid of the server; 0 if it no longer runs.
     pub fn watch(&self, pid: u32) {
         let mut watchdog = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pipe = watchdog.stdin.as_mut().expect("the pipe is open until drop");
@@ -73,8 +73,8 @@ impl Drop for Watchdog {
     }
 }
 
-/// Creates a directory that belongs to the server's user. It is in `/tmp`, since the
-/// path of a Unix socket may have little more than 100 bytes.
+/// Creates a directory that belongs to the server's user. The directory is in `/tmp`,
+/// because the path of a Unix socket is limited to about 100 bytes.
 pub fn make_directory(prefix: &str) -> PathBuf {
     let short = Path::new("/tmp");
     let parent = if short.is_dir() { short.to_path_buf() } else { std::env::temp_dir() };

@@ -41,7 +41,7 @@ fn the_thread_ends_with_the_last_clone_and_versions_are_unknown_then() {
 }
 
 #[test]
-fn a_first_look_that_fails_is_an_error_and_leaves_no_thread() {
+fn a_failed_first_poll_is_an_error_and_leaves_no_thread() {
     for (connecting, looking) in [(Manner::Fails, Manner::Well), (Manner::Well, Manner::Fails)] {
         let world = World::new(&["bans"]);
         world.set(|state| (state.connecting, state.looking) = (connecting, looking));
@@ -52,7 +52,7 @@ fn a_first_look_that_fails_is_an_error_and_leaves_no_thread() {
 }
 
 #[test]
-fn pauses_grow_to_a_limit_and_begin_anew() {
+fn pauses_grow_to_a_limit_and_start_again() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
@@ -74,7 +74,7 @@ fn pauses_grow_to_a_limit_and_begin_anew() {
 }
 
 #[test]
-fn times_that_make_no_sense_are_refused_and_long_ones_taken() {
+fn invalid_times_are_refused_and_long_times_are_accepted() {
     let world = World::new(&["bans"]);
     for (interval, staleness) in
         [(Duration::ZERO, LONG), (LONG, LONG), (Duration::MAX, LONG), (Duration::MAX, Duration::from_secs(1))]
@@ -87,7 +87,7 @@ fn times_that_make_no_sense_are_refused_and_long_ones_taken() {
     buster.notify().unwrap();
 }
 
-/// After the leader fails, the waiters compute concurrently and not in turn.
+/// After the leader fails, the waiters compute concurrently and not one after the other.
 #[test]
 fn waiters_compute_concurrently_after_the_leader_fails() {
     const FOLLOWERS: usize = 4;

@@ -17,7 +17,7 @@ fn listening(world: &World) -> (CacheBuster, Arc<Mutex<Vec<Change>>>) {
 }
 
 #[test]
-fn a_listener_hears_of_everything_in_order() {
+fn a_listener_receives_all_changes_in_order() {
     let world = World::new(&["bans"]);
     let (buster, changes) = listening(&world);
     let heard = |count| {
@@ -35,7 +35,7 @@ fn a_listener_hears_of_everything_in_order() {
     assert_eq!(heard(1), [changed(number(2), None)]);
     world.set(|state| (state.looking, state.connecting) = (Manner::Fails, Manner::Fails));
     assert_eq!(heard(1), [Change::Lost { why: "it fails".to_owned() }]);
-    // A change from the time of the loss is reported after `Found`.
+    // A change that happened while contact was lost is reported after `Found`.
     world.set(|state| {
         state.register("bans", Some(7));
         (state.looking, state.connecting) = (Manner::Well, Manner::Well);
@@ -64,7 +64,7 @@ fn versions_are_unknown_before_the_loss_is_reported() {
 }
 
 #[test]
-fn a_listener_may_ask_and_does_not_wait_for_itself() {
+fn a_listener_may_use_the_cache_buster_and_does_not_wait_for_itself() {
     let world = World::new(&["bans", "ranks"]);
     let slot = Arc::<OnceLock<CacheBuster>>::default();
     let (sender, asked) = channel();
@@ -84,7 +84,7 @@ fn a_listener_may_ask_and_does_not_wait_for_itself() {
 }
 
 #[test]
-fn it_may_be_dropped_by_its_own_listener() {
+fn a_cache_buster_may_be_dropped_by_its_own_listener() {
     let world = World::new(&["bans"]);
     let slot = Arc::<Mutex<Option<CacheBuster>>>::default();
     let listener = {
@@ -147,7 +147,7 @@ fn a_listener_that_panics_is_not_called_again() {
     assert!(changes.recv_timeout(PATIENCE).is_err(), "the listener is gone");
 }
 
-/// With a listener all caches are read, not only requested ones.
+/// With a listener, all caches are read, not only requested ones.
 #[test]
 fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
     let world = World::new(&["bans", "ranks"]);

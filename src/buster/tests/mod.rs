@@ -39,7 +39,7 @@ fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static
 }
 
 #[test]
-fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
+fn the_snapshot_expires_and_recovers_after_every_failure() {
     for (looking, connecting) in [
         (Manner::Hangs, Manner::Hangs),
         (Manner::Hangs, Manner::Well),
@@ -57,7 +57,8 @@ fn whatever_hangs_or_fails_the_snapshot_expires_and_comes_back() {
         let text = error.report().to_string();
         let why = if looking == Manner::Hangs { "it hangs" } else { "it fails" };
         assert!(text.contains("have not been known for") && text.contains(why), "{text}");
-        // An existing handle stays valid; for another name the answer is unknown.
+        // A cache with a handle is still found. For another name, it is unknown whether it
+        // is registered.
         assert!(buster.cache("bans").is_ok());
         assert_eq!(buster.cache("ranks").unwrap_err().kind(), ErrorKind::Stale);
         assert!(!buster.is_valid("bans", version(1)).unwrap());
@@ -83,7 +84,7 @@ fn an_answer_that_comes_too_late_is_rejected() {
     thread::sleep(SHORT * 2);
     let changes = world.state().looks;
     world.set(|state| state.looking = Manner::Hangs);
-    // The answer had the first version, which is too old now.
+    // The answer contained the first version, which is too old now.
     world.wait("the refresher polls again", |state| state.looks > changes);
     assert!(!bans.is_valid(version(1)) && !bans.is_valid(version(2)));
     world.set(|state| state.looking = Manner::Well);
@@ -117,7 +118,7 @@ fn a_snapshot_is_as_of_the_start_of_its_poll() {
     assert!((before..=asked).contains(since), "{:?} too late", since.saturating_duration_since(asked));
 }
 
-/// The poll in progress has read the state from before the commit.
+/// The poll that is in progress at the commit has read the state from before it.
 #[test]
 fn a_poll_that_began_before_a_commit_does_not_hide_it() {
     let world = World::new(&["bans"]);

@@ -41,7 +41,7 @@ fn unknown_names_are_errors_with_the_nearest_known_one() {
 }
 
 #[test]
-fn a_cache_that_goes_and_comes_keeps_its_handles() {
+fn a_cache_that_is_registered_again_keeps_its_handles() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
@@ -58,7 +58,7 @@ fn a_cache_that_goes_and_comes_keeps_its_handles() {
 }
 
 #[test]
-fn several_versions_are_of_one_snapshot() {
+fn several_versions_come_from_one_snapshot() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.builder(LONG).poll_interval(Duration::from_millis(1)).start().unwrap();
     assert_eq!(buster.versions(&[]).unwrap(), []);

@@ -11,7 +11,7 @@ fn a_lagging_standby_changes_nothing_until_the_snapshot_expires() {
     let world = World::new(&["bans"]);
     let buster = world.builder(Duration::from_millis(500)).start().unwrap();
     let bans = buster.cache("bans").unwrap();
-    // As if the next connection led to a standby with an older state.
+    // The test behaves as if the next connection led to a standby with an older state.
     world.invalidate("bans");
     buster.notify().unwrap();
     assert!(bans.is_valid(version(2)));
@@ -32,7 +32,7 @@ fn a_lagging_standby_changes_nothing_until_the_snapshot_expires() {
         }
     });
     seen.dedup();
-    assert_eq!(seen, [version(2)], "nothing goes back");
+    assert_eq!(seen, [version(2)], "no version decreases");
     world.set(|state| state.behind = Some(Duration::from_millis(1)));
     wait_until("the standby has caught up", || bans.is_valid(version(1)));
 }

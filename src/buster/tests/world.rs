@@ -12,7 +12,7 @@ use crate::engine::postgres::PostgresPoller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 
-/// How long anything may take before a test says that it hangs.
+/// How long any operation may take before a test reports a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The behaviour of a call.
@@ -272,7 +272,8 @@ impl Bell for World {
     }
 }
 
-/// The rows of a poll: a row about the sum and the server, then the requested caches.
+/// Returns the rows of a poll: a row with the total and the server, then the requested
+/// caches.
 fn seen(state: &State, sql: &str) -> Vec<Row> {
     let wanted = |name: &str| sql.contains(", NULL) AS s") || sql.contains(&format!("\"{name}\""));
     let text = |number: i64| Some(number.to_string());
@@ -285,7 +286,7 @@ fn seen(state: &State, sql: &str) -> Vec<Row> {
     std::iter::once(first).chain(caches).collect()
 }
 
-/// The row about the lag of a standby.
+/// Returns the row with the lag of a standby.
 fn standby(state: &State) -> Row {
     let Some(behind) = state.behind else { return vec![Some("f".to_owned()), None, None, None, None] };
     let behind = Some(behind.as_micros().to_string());

@@ -104,7 +104,7 @@ mod tests {
     use crate::sql::tests::judged_as;
 
     #[test]
-    fn copy_needs_somebody_at_the_other_end() {
+    fn copy_from_and_to_the_client_is_refused() {
         let judged = |sql| judged_as(sql, POSTGRES);
         assert!(matches!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv)"), Admission::CopyIn(_)));
         assert!(matches!(judged("copy a to stdout"), Admission::Refused(_)));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_postgresql_runs_outside_transactions_only() {
+    fn statements_that_run_only_outside_transactions() {
         for sql in [
             "VACUUM FULL a",
             "CREATE INDEX CONCURRENTLY a ON b (c)",

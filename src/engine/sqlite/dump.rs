@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_makes_a_difference() {
+    fn different_schemas_have_different_dumps() {
         let base = "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'a', CHECK (name <> ''));";
         for changed in [
             "CREATE TABLE ban (id INTEGER, name TEXT DEFAULT 'A', CHECK (name <> ''));",

@@ -71,7 +71,7 @@ fn directives_in_quotes_are_text() {
 }
 
 #[test]
-fn directives_elsewhere_are_not_passed_over() {
+fn misplaced_directives_are_errors() {
     for (text, message) in [
         ("  -- bustard: down\nSELECT 1;", "at the start of a line"),
         ("SELECT 1; -- bustard: down\n", "at the start of a line"),
@@ -102,7 +102,7 @@ fn sql_that_does_not_end() {
 }
 
 #[test]
-fn what_is_no_sql() {
+fn shell_commands_are_refused() {
     let copy = "SELECT 1;\nCOPY a FROM stdin;\n1\tit's\n\\.\n\nCOMMIT;";
     assert!(only_error(copy, POSTGRES).contains("a.sql:2:1"));
     let parsed = read("\\connect it's\nBEGIN;\n", POSTGRES);

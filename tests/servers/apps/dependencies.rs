@@ -31,7 +31,7 @@ impl Ground {
         }
     }
 
-    /// Accepts the change, after which it is no longer reported.
+    /// Accepts the change, and asserts that it is no longer reported.
     #[track_caller]
     fn accepts(&mut self, apps: &[App], app: &str, needs: &str) {
         let report = migrator(apps).repair(&mut self.database, app, 1).expect("it can be accepted");
@@ -71,7 +71,7 @@ fn a_changed_dependency_of_a_file() {
             ground.run(&apps[..2]);
             ground.warns(&apps, &[&said]);
         }
-        // Its next migration is applied, after refinery's own verification.
+        // The next migration of the app is applied, after refinery's own verification.
         let apps = [forum(), bans(), ground.write(&format!("-- bustard: depends on bans V1\n{sql}"))];
         ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
         assert_eq!(names(&ground.run(&apps)), ["plugin:V2__more"]);
@@ -81,7 +81,7 @@ fn a_changed_dependency_of_a_file() {
         assert!(warning.place().is_some_and(|place| place.path().ends_with("plugin/V1__plugin.sql")));
         ground.accepts(&apps, "plugin", "bans:1");
 
-        // Any other change is a divergence as before, until it is accepted.
+        // Any other change is still a divergence, until it is accepted.
         let other = ground.write(&format!("-- bustard: depends on bans V1\n{sql}-- a comment\n"));
         let apps = [forum(), bans(), other];
         let error = ground.refused(|database| migrator(&apps).run(database));
@@ -91,7 +91,7 @@ fn a_changed_dependency_of_a_file() {
         ground.accepts(&apps, "plugin", "bans:1");
         let apps = [forum(), bans(), ground.write(&format!("{sql}-- a comment\n"))];
         ground.warns(&apps, &[&said]);
-        // It does not block a revert either.
+        // The changed dependency does not block a revert either.
         let to = Revert::To { app: "plugin".into(), version: 1 };
         ground.scene.project.file("plugin/V2__more.sql", "CREATE TABLE more (id integer);\n");
         let error = ground.refused(|database| migrator(&apps).revert(database, &to));
@@ -155,7 +155,7 @@ fn a_late_required_by() {
         let plan = migrator(&apps).plan(&mut ground.database).expect("nothing is wrong");
         assert_eq!(plan.warnings[0].place().and_then(Place::line), Some(2));
         ground.warns(&apps, &[said]);
-        // It was applied before.
+        // The dependency was applied before the migration, so there is no warning.
         ground.warns(&apps, &[]);
 
         // A dependency on an app as a whole does not include its future migrations.

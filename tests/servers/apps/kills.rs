@@ -1,10 +1,11 @@
-//! Tests the run that adopts a database without records, stopped between any two of
-//! its statements: the database is as before the run or as after it.
+//! Tests a run that adopts a database without records and is stopped between any two of its
+//! statements. The database must be in the state from before the run or in the state after
+//! it.
 
 use super::without_own;
 use crate::support::{Engine, Outcome, Project, Subject};
 
-/// Returns the number of points, or the first state that is neither.
+/// Returns the number of points, or the first state that is neither of the two.
 fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
     let project = Project::new();
     for name in ["V1__a", "V2__b"] {

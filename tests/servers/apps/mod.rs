@@ -1,6 +1,5 @@
-//! Tests the states of apps: installed with their first migration, disabled, enabled,
-//! brought back; and the records of their migrations. Through the library, on both
-//! engines.
+//! Tests the states of apps (installed with their first migration, disabled, enabled,
+//! restored) and the records of their migrations, through the library, on both engines.
 
 mod dependencies;
 mod kills;
@@ -27,12 +26,12 @@ impl Ground {
         Ground { scene, database }
     }
 
-    /// Another connection to the same database.
+    /// Opens another connection to the same database.
     fn connect(&self) -> Database {
         connect(&self.scene)
     }
 
-    /// The name of one of Bustard's own tables.
+    /// Returns the name of one of Bustard's own tables.
     fn own(&self, table: &str) -> String {
         if self.scene.is_postgres() { format!("bustard.{table}") } else { format!("bustard_{table}") }
     }
@@ -63,7 +62,7 @@ impl Ground {
         assert_eq!(self.scene.contents(), before);
     }
 
-    /// Each app with its state, as `label state`.
+    /// Returns the label and the state of each app.
     #[track_caller]
     fn states(&mut self, apps: &[App]) -> Vec<(String, AppState)> {
         let listed = migrator(apps).list_apps(&mut self.database).expect("they are listed");
@@ -104,7 +103,7 @@ fn table(name: &str) -> Migration {
         .down(Migration::new().sql(format!("DROP TABLE {name}")))
 }
 
-/// The migrations that a run applied or reverted, without Bustard's own.
+/// Returns the migrations that a run applied or reverted, without Bustard's own.
 fn names(report: &Report) -> Vec<String> {
     let others = report.steps.iter().filter(|done| done.app != "bustard");
     others.map(|done| format!("{}:{}", done.app, done.migration)).collect()
@@ -114,12 +113,12 @@ fn changes(report: &Report) -> Vec<(&str, AppState)> {
     report.apps.iter().map(|change| (change.app.as_str(), change.state)).collect()
 }
 
-/// The messages of diagnostics.
+/// Returns the messages of diagnostics.
 fn messages(problems: &[bustard::Diagnostic]) -> Vec<&str> {
     problems.iter().map(bustard::Diagnostic::message).collect()
 }
 
-/// A host, and a plugin that depends on its first migration.
+/// The host. The plugin below depends on its first migration.
 fn forum() -> App {
     App::new("forum").migration("V1__users", table("users")).migration("V2__posts", table("posts"))
 }
@@ -128,7 +127,7 @@ fn bans() -> App {
     App::new("bans").migration("V1__bans", table("ban").register_cache("bans").depends_on("forum", 1))
 }
 
-/// Statements that drop all of Bustard's own objects, and leave the apps' tables and
+/// Returns statements that drop all of Bustard's own objects, but not the apps' tables and
 /// histories.
 fn without_own(engine: crate::support::Engine) -> String {
     if engine == crate::support::Engine::Postgres {

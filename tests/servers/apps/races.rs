@@ -1,4 +1,4 @@
-//! Tests concurrent runs: the state that is read under the lock counts.
+//! Tests concurrent runs: each run uses the state that it reads under the lock.
 
 use std::sync::{Arc, Barrier, Mutex};
 
@@ -6,8 +6,8 @@ use bustard::{AppState, Event, Migrator, TransactionMode};
 
 use super::{Ground, bans, changes, forum, migrator, names, table};
 
-/// After a run has made its plan and before it takes the lock, another session
-/// disables one of the apps, or applies Bustard's own tables and does so.
+/// After a run has made its plan and before it takes the lock, another session disables one
+/// of the apps. In the second case, the other session also creates Bustard's own tables.
 #[test]
 fn disabled_after_the_plan_was_made() {
     for mode in [TransactionMode::Each, TransactionMode::All] {
@@ -59,9 +59,9 @@ fn disabled_between_two_migrations() {
     }
 }
 
-/// Of many runs that do the same at once, exactly one does it.
+/// If many runs try the same change at once, exactly one of them makes it.
 #[test]
-fn one_of_many_at_once_does_it() {
+fn one_of_many_concurrent_runs_makes_the_change() {
     const MANY: usize = 8;
     for mut ground in Ground::both() {
         let apps = [forum(), bans()];

@@ -1,4 +1,5 @@
-//! Tests records: they keep the file's contents until the migration is reverted.
+//! Tests the records of migrations, which keep the contents of the file until the migration
+//! is reverted.
 
 use bustard::report::State;
 use bustard::{App, AppState, Database, Migration, OpenTransaction, Revert, TransactionMode, Uninstall};
@@ -7,7 +8,8 @@ use super::{Ground, bans, changes, forum, migrator, table, without_own};
 use crate::support::Scene;
 
 impl Ground {
-    /// All records, a line each: `app version depends_on | revert | irreversible`.
+    /// Returns all records, one line for each: `app version depends_on | revert |
+    /// irreversible`.
     fn records(&self) -> String {
         let (records, list) = match self.scene.is_postgres() {
             true => ("bustard.migration", "string_agg(line, '' ORDER BY app, version)"),
@@ -66,7 +68,7 @@ fn a_record_has_the_contents_of_the_file() {
                 Migration::new().down(Migration::new().run("empty", fill).sql("SELECT 1")),
             );
         let apps = [forum(), bans(), plugin, code];
-        // The app is applied with all others, and adopted later.
+        // The apps are first applied together, and later adopted.
         for mode in [TransactionMode::All, TransactionMode::Each] {
             let report = migrator(&apps).transaction(mode).run(&mut ground.database);
             report.unwrap_or_else(|error| panic!("{error}"));
@@ -124,7 +126,7 @@ fn a_database_without_records_is_adopted() {
             ground.forget();
         }
 
-        // Another migration is pending in the same run, and another one has diverged.
+        // In the same run, one migration is pending and another one has diverged.
         let changed = App::new("bans").migration("V1__bans", table("other").register_cache("bans"));
         let more = [forum().migration("V3__more", table("more")), changed];
         migrator(&more).allow_divergent(true).run(&mut ground.database).expect("it runs");
@@ -137,7 +139,7 @@ fn a_database_without_records_is_adopted() {
     }
 }
 
-/// An app that is added to a database later, with a history from elsewhere.
+/// An app is added to the database later. Its history comes from another program.
 #[test]
 fn an_app_that_is_added_later_is_adopted() {
     for mut ground in Ground::both() {
@@ -154,7 +156,7 @@ fn an_app_that_is_added_later_is_adopted() {
         ground.run(&[forum(), later.clone()]);
         let more = ground.records();
         assert!(records.lines().all(|line| more.contains(line)) && more.contains("bans 2 "), "{more}");
-        // The same for an app that is disabled first.
+        // An app that is disabled before it has records is adopted too.
         ground.forget();
         ground.run(&[forum()]);
         migrator(&[forum(), later.clone()]).disable(&mut ground.database, "bans").expect("it is loaded");

@@ -1,4 +1,4 @@
-//! Tests the effects of states: which apps are skipped, refused, or brought back.
+//! Tests the effects of states: which apps are skipped, refused, or restored.
 
 use bustard::report::State;
 use bustard::{App, AppState, ErrorKind, Migration, Revert, registry};
@@ -30,8 +30,7 @@ fn the_first_migration_installs() {
         );
         assert_eq!(bans.caches, ["bans"]);
         assert_eq!((forum.version, forum.applied, forum.pending, forum.caches.len()), (Some(2), 2, 0, 0));
-        // An app without an applied migration is not installed, even if objects
-        // remain.
+        // An app without applied migrations is not installed, even if objects of it remain.
         let all = [super::forum(), super::bans().migration("V2__more", table("more"))];
         migrator(&all).revert(&mut ground.database, &Revert::Steps(4)).expect("it can be reverted");
         assert_eq!(ground.state(&all, "bans"), AppState::NotInstalled);
@@ -51,7 +50,8 @@ fn a_disabled_app_is_not_expected() {
         assert!(ground.version("bans") > before, "every change invalidates");
         ground.unchanged(|database| migrator(&[forum(), bans()]).disable(database, "bans"));
 
-        // Its files are older than the database, changed, and late.
+        // The files of the disabled app are older than the database, are changed, and
+        // contain a late migration.
         let other = App::new("bans")
             .migration("V1__bans", table("other").register_cache("bans"))
             .migration("V2__late", table("late"))
@@ -72,7 +72,7 @@ fn a_disabled_app_is_not_expected() {
         // The other apps are migrated.
         let more = [forum().migration("V3__more", table("more")), bans()];
         assert_eq!(names(&ground.run(&more)), ["forum:V3__more"]);
-        // Its migrations are not among the last that a revert by number takes either.
+        // A revert by number skips migrations of the disabled app.
         let report =
             migrator(&more).revert(&mut ground.database, &Revert::Steps(1)).expect("it can be reverted");
         assert_eq!(names(&report), ["forum:V3__more"]);
@@ -105,7 +105,7 @@ fn an_app_that_is_not_installed_can_be_disabled() {
 }
 
 #[test]
-fn an_app_whose_files_are_gone() {
+fn an_app_whose_files_no_longer_exist() {
     for mut ground in Ground::both() {
         ground.run(&[forum(), bans().history("\"odd\"")]);
         let listed = migrator(&[forum()]).list_apps(&mut ground.database).expect("they are listed");
@@ -189,7 +189,8 @@ fn a_dependency_on_a_disabled_app() {
             assert_eq!(error.diagnostics()[0].place().and_then(bustard::Place::line), Some(2));
             assert!(error.report().to_string().contains("Migrator::enable(…, \"bans\")"), "{error}");
         }
-        // The dependency is on an app as a whole, and on one that is not applied.
+        // One dependency is on the whole app, and another one is on a migration that is not
+        // applied.
         let whole = App::new("whole").migration("V1__x", table("x").depends_on_app("bans"));
         let error = ground.refused(|database| migrator(&[forum(), bans(), whole]).run(database));
         assert!(error.report().to_string().contains("depends on the app bans"), "{error}");
@@ -205,7 +206,7 @@ fn a_dependency_on_a_disabled_app() {
     }
 }
 
-/// The state after an uninstall that keeps the data.
+/// Creates the state after an uninstall that keeps the data.
 fn keep(ground: &mut Ground, caches: &[&str]) {
     for cache in caches {
         registry::unregister(&mut ground.database, cache).expect("it is registered");
@@ -227,7 +228,8 @@ fn kept_data_comes_back() {
         ground.run(&[forum(), kept_bans()]);
         keep(&mut ground, &["bans"]);
         assert_eq!(ground.state(&[forum()], "bans"), AppState::DataKept);
-        // Without its files, or as a dependency of another app, nothing happens.
+        // A run restores nothing without the files of the app, or if its target does not
+        // depend on the app.
         ground.unchanged(|database| migrator(&[forum()]).run(database));
         ground.unchanged(|database| migrator(&[forum(), kept_bans()]).target("forum", 2).run(database));
         let status =
@@ -261,13 +263,13 @@ fn kept_data_comes_back() {
         assert_eq!(ground.caches(), ["bans", "y"]);
         let owner = registry::list(&mut ground.database).expect("there is a registry")[0].app.clone();
         assert_eq!(owner.as_deref(), Some("bans"));
-        // With its tables.
+        // The cache is registered again with its tables.
         let before = ground.version("bans");
         ground.scene.execute("INSERT INTO ban VALUES (1)");
         assert!(ground.version("bans") > before);
         ground.unchanged(|database| migrator(&newer).run(database));
 
-        // Also if nothing is pending.
+        // The app is restored even if nothing is pending.
         keep(&mut ground, &["bans", "y"]);
         let report = ground.run(&newer);
         assert_eq!((changes(&report).len(), report.steps.len()), (1, 0));
@@ -316,7 +318,7 @@ fn a_release_older_than_the_database() {
             ]
         );
         assert!(error.report().to_string().contains("deploy the release of forum that has them"), "{error}");
-        // A gap is another case.
+        // A gap below the newest file is reported as a missing migration.
         let gap = App::new("forum").migration("V4__tags", table("tags"));
         let error = ground.refused(|database| migrator(&[gap]).run(database));
         assert_eq!(error.diagnostics().len(), 3);

@@ -9,7 +9,8 @@ use super::place::{Client, Place, on_postgres, on_sqlite, quick};
 use crate::support::proxy::Proxy;
 use crate::support::{Running, wait_until};
 
-/// The child's part: prints its snapshot's state and the time that it reads.
+/// The variable with the URL for the child process, which prints the state of its snapshot
+/// and the time that it reads.
 const URL: &str = "BUSTARD_TEST_CLOCK_URL";
 
 fn seconds() -> i64 {
@@ -35,14 +36,14 @@ fn tell(url: &str) -> ! {
     }
 }
 
-/// The library that gives a process another time.
+/// Returns the path of the library that fakes the time of a process.
 fn library() -> String {
     let told = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
     let told = told.expect("faketime is installed: `tests/run` does that where it may");
     String::from_utf8(told.stdout).unwrap().trim().to_owned()
 }
 
-/// Starts the child under a clock that this file moves.
+/// Starts the child process with a clock that the file `clock` controls.
 fn child(url: &str, clock: &Path) -> Running {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
@@ -51,7 +52,7 @@ fn child(url: &str, clock: &Path) -> Running {
         .env("LD_PRELOAD", library())
         .env("FAKETIME_TIMESTAMP_FILE", clock)
         .env("FAKETIME_NO_CACHE", "1")
-        // The monotonic clock does not jump where wall clocks do.
+        // The monotonic clock is not faked, because only wall clocks jump.
         .env("DONT_FAKE_MONOTONIC", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     Running::start(child)
@@ -62,7 +63,7 @@ fn the_child_under_a_jumping_clock() {
     if let Ok(url) = std::env::var(URL) {
         tell(&url);
     }
-    // Without a URL there is still a clock, and it is about right.
+    // Without a URL, the test only checks that the clock is about right.
     assert!(seconds() > 1_700_000_000);
 }
 
@@ -87,7 +88,7 @@ fn on_postgres_with_a_network_that_falls_silent() {
     let child = child(&proxy.url(&place.url()), &clock);
     let mut client = place.client();
     jumps(&child, &clock, &mut client);
-    // After a jump back by an hour, an old snapshot must not seem young for another
+    // After a jump back by an hour, an old snapshot must not count as recent for another
     // hour.
     proxy.set_latency(Duration::from_secs(600));
     std::fs::write(&clock, "-3600").unwrap();
@@ -113,7 +114,7 @@ fn on_sqlite_with_a_file_that_goes_away() {
     jumps(&child, &clock, &mut client);
 }
 
-/// Counts lines of code below a directory of `src` that read the wall clock.
+/// Returns lines of code below a directory of `src` that read the wall clock.
 fn askers(directory: &str) -> Vec<String> {
     const WALL_CLOCKS: [&str; 4] = ["SystemTime", "OffsetDateTime", "UtcDateTime", "now_utc"];
     let mut found = Vec::new();
@@ -134,7 +135,7 @@ fn askers(directory: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_reading_side_asks_no_wall_clock() {
+fn the_reading_side_reads_no_wall_clock() {
     for directory in ["buster", "store", "registry"] {
         assert_eq!(askers(directory), Vec::<String>::new());
     }

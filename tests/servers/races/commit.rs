@@ -1,5 +1,5 @@
-//! Tests when an invalidation counts: not before its commit, at once after it with a
-//! notification, within a poll without one, and never without a commit.
+//! Tests when an invalidation takes effect: not before its commit, at once with a
+//! notification, at the next poll without a notification, and never without a commit.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ on_both! {
         let mut other = place.client();
         let mut writer = place.client();
         let (buster, cache, values) = reader(place, &Shared::default());
-        // For comparison, a cache that deletes entries instead.
+        // For comparison, `naive` is a cache that deletes entries instead.
         let mut naive = HashMap::from([("k", 1)]);
 
         assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
@@ -25,7 +25,7 @@ on_both! {
         writer.set(2);
         writer.invalidate();
         naive.remove("k");
-        // Others see neither the change nor the invalidation.
+        // Other sessions see neither the change nor the invalidation.
         buster.notify().unwrap();
         assert!(cache.is_valid(before));
         naive.entry("k").or_insert_with(|| other.number());
@@ -41,8 +41,8 @@ on_both! {
         }
     }
 
-    /// Two processes, one of which commits.
-    fn a_commit_counts_at_once_where_it_is_told(place: &impl Place) {
+    /// One of two processes commits, and notifies the other one.
+    fn a_commit_with_a_notification_takes_effect_at_once(place: &impl Place) {
         let mut client = place.client();
         let (buster, cache, _) = reader(place, &Shared::default());
         let clone = buster.clone();
@@ -62,7 +62,7 @@ on_both! {
         }
     }
 
-    /// There is no notification; the poll sees it.
+    /// Without a notification, a poll sees the commit.
     fn any_other_commit_is_seen_by_polling(place: &impl Place) {
         let mut client = place.client();
         let buster = quick(&place.url()).start().unwrap();
@@ -90,7 +90,7 @@ fn a_transaction_counts_when_buster_commits_it_on_postgres() {
         here.commit(transaction).unwrap();
         assert!(!cache.is_valid(before), "the invalidation takes effect before `commit` returns");
         let now = cache.version().unwrap();
-        // The reader polls next to never.
+        // The reader polls so rarely that only the notification can inform it.
         wait_until("the other process is notified", || other.is_valid(now));
     }
 }
@@ -126,7 +126,7 @@ fn the_sql_function_notifies_as_well() {
     wait_until("the refresher is notified", || !cache.is_valid(before));
 }
 
-/// The server has committed, and its answer is lost.
+/// The server has committed, but its answer is lost.
 #[test]
 fn a_commit_whose_answer_is_lost() {
     let place = on_postgres();
@@ -141,7 +141,7 @@ fn a_commit_whose_answer_is_lost() {
     proxy.cut_after_messages(1);
     let error = buster.commit(transaction).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
-    // It is unknown when the server executed the COMMIT.
+    // The server may execute the COMMIT after `commit` has returned the error.
     wait_until("the refresher sees the commit", || !cache.is_valid(before));
     let mut client = place.client();
     assert_eq!(client.number(), 2);

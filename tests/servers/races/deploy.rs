@@ -7,38 +7,38 @@ use std::collections::BTreeMap;
 use super::place::{Place, Shared, lazy, on_both, on_postgres, on_sqlite};
 use crate::support::Server;
 
-/// The old code's type of a rank.
+/// The type of a rank in the old code.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Rank {
     posts: u64,
 }
 
-/// The new code's type: the same JSON, but counted in thousands.
+/// The type in the new code: the same JSON, but the number counts thousands.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Thousands {
     posts: u64,
 }
 
-/// Another shape.
+/// A type with another JSON form.
 type Named = BTreeMap<String, String>;
 
 fn values<T>(buster: &CacheBuster, format: u32) -> Values<T> {
     buster.cache("numbers").unwrap().values("forum", format)
 }
 
-/// Two processes on one store.
+/// Checks two processes that share a store.
 fn check(process: impl Fn() -> CacheBusterBuilder) {
     let (old, new) = (process().start().unwrap(), process().start().unwrap());
     let rank = || Rank { posts: 5000 };
     assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
-    // They share the values of the same format.
+    // The processes share values with the same format number.
     let found: Rank = values(&new, 1).get_or_insert_with("a", || unreachable!("the value is in the store"));
     assert_eq!(found, rank());
 
-    // Another meaning under the same format number is the mistake.
+    // It is a mistake to use the same format number for a type with another meaning.
     let wrong: Thousands = values(&new, 1).get_or_insert_with("a", || Thousands { posts: 5 });
     assert_eq!(wrong.posts, 5000, "the value is wrong, and no error shows it");
-    // With another number nothing goes wrong in either direction, in either order.
+    // With another format number, both processes get correct values, in either order.
     for key in ["a", "b"] {
         let right: Thousands = values(&new, 2).get_or_insert_with(key, || Thousands { posts: 5 });
         assert_eq!(right.posts, 5);
@@ -48,7 +48,7 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
         assert_eq!(found.posts, 5);
     }
 
-    // Another shape under the same number is always a miss.
+    // A value with another JSON form under the same format number is always a miss.
     let named = || Named::from([("name".to_owned(), "regular".to_owned())]);
     for _ in 0..2 {
         assert_eq!(values(&new, 1).get_or_insert_with("a", named), named());

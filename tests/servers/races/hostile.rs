@@ -91,7 +91,7 @@ fn a_version_of_another_database() {
     let store = Shared::default();
     let readers = [reader(&one, &store), reader(&other, &store), reader(&sqlite, &store)];
     for (at, (_, cache, values)) in readers.iter().enumerate() {
-        // They share a store, which is a mistake of the application.
+        // The two databases share a store, which is a mistake of the application.
         assert_eq!(values.get_or_insert_with("k", || at as i64), at as i64);
         for (_, other, _) in &readers[at + 1..] {
             assert!(!cache.is_valid(other.version().unwrap()));
@@ -99,7 +99,7 @@ fn a_version_of_another_database() {
     }
 }
 
-/// A process with values in such a store.
+/// Starts a process with values in a store with these settings.
 fn stored(place: &impl Place, settings: StoreSettings) -> (CacheBuster, Values<String>) {
     let stores = Stores::new().with("default", settings);
     let buster = lazy(&place.url()).stores(&stores).start().unwrap();
@@ -154,8 +154,8 @@ fn keys_and_values_of_any_size_and_shape() {
         for key in keys {
             assert_eq!(values.get_or_insert_with(key, || unreachable!()), format!("of {key}"));
         }
-        // Memcached accepts a megabyte. A value that it refuses is computed each
-        // time, and replaces no older value.
+        // Memcached accepts values up to a megabyte. A larger value is computed each time,
+        // and does not replace an older value.
         let large = "v".repeat(2 << 20);
         assert_eq!(is_kept(&values, "large", &large), !is_memcached, "{name}");
         assert!(is_kept(&values, "small", "v"), "{name}");
@@ -197,7 +197,7 @@ fn stores_that_are_not_configured() {
     }
 }
 
-/// Manipulations of all data in the store.
+/// A manipulation of all data in the store.
 type Meddling = fn(&mut Vec<(String, Vec<u8>)>);
 
 #[test]
@@ -234,7 +234,8 @@ fn manipulated_values_are_computed_anew() {
     for (how, meddle) in meddlings {
         let store = Shared::default();
         let (buster, _, values) = reader(&place, &store);
-        // Two versions, so that an old value can appear under the new version's key.
+        // There are two versions, so that an old value can appear under the key of the new
+        // version.
         for round in 0..2 {
             for key in 0..60 {
                 values.get_or_insert_with(&format!("k{key}"), || round * 1000 + key);
@@ -331,8 +332,8 @@ impl Store for Broken {
     }
 }
 
-/// The store's earlier data are still there afterwards, and changed values are not
-/// answered from them.
+/// A store that was down still has its earlier data. Changed values must not be answered
+/// from them.
 #[test]
 fn a_store_that_returns_with_its_old_data() {
     let place = on_sqlite();

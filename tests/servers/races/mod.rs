@@ -1,6 +1,6 @@
-//! Tests the races of caching, each step by step: the order that fails without this
-//! library, and the same order with it. Also tests readers on bad input: a store, a
-//! clock or a database that was replaced.
+//! Tests the races of caching, each step by step: an order of steps that fails without this
+//! library, and the same order with it. Also tests readers with invalid input: a
+//! manipulated store, a jumping clock, and a database that was replaced.
 //!
 //! A child process with a seeded fault proves that a test would notice it.
 

@@ -10,7 +10,8 @@ use super::place::{Client, fails_with, lazy, on_postgres, quick};
 use crate::support::proxy::Proxy;
 use crate::support::wait_until;
 
-/// Waits ten times as long as it may take: only a seeded fault takes that long.
+/// Waits for a condition, up to ten times as long as it may take. Only a seeded fault takes
+/// that long.
 #[track_caller]
 fn soon(otherwise: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -20,8 +21,8 @@ fn soon(otherwise: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Notifications that a broken connection lost are made up for by a read afterwards,
-/// however it broke. The reader polls next to never.
+/// After a broken connection, the reader reads the versions again, so lost notifications do
+/// not matter. The reader polls so rarely that polling does not help.
 #[test]
 fn notifications_lost_with_their_connection() {
     let place = on_postgres();
@@ -52,7 +53,7 @@ fn notifications_lost_with_their_connection() {
     }
 }
 
-/// A process that only listens and never reads misses them.
+/// A process that only listens and never reads misses the lost notifications.
 #[test]
 fn listening_alone_is_not_enough() {
     let place = on_postgres();
@@ -75,7 +76,7 @@ fn listening_alone_is_not_enough() {
     assert_eq!(listener.notifications().iter().count().unwrap(), 0);
 }
 
-/// The connection stays open, and no data pass.
+/// The connection stays open, but no data arrive.
 #[test]
 fn a_network_that_swallows_everything() {
     let place = on_postgres();

@@ -10,20 +10,22 @@ use bustard::{Error, registry};
 use super::place::{Client, Place, Shared, fails_with, on_both, on_postgres, reader};
 
 on_both! {
-    /// The data are read, then a change commits, then the version is read.
+    /// A process reads the data, then a change commits, and then the process reads the
+    /// version.
     fn the_version_after_the_data(place: &impl Place) {
         let mut writer = place.client();
         let store = Shared::default();
         let (buster, cache, values) = reader(place, &store);
 
-        // The wrong order.
+        // This is the wrong order: the data before the version.
         let stale = place.client().number();
         writer.change(2);
         buster.notify().unwrap();
         let version = cache.version().unwrap();
         assert!(cache.is_valid(version) && writer.number() != stale, "the value is stale and its version is valid");
 
-        // The same change at the same moment, in the order of this library.
+        // The same change commits at the same moment, but the library reads the version
+        // first.
         let (read, has_read) = sync_channel(0);
         let (go, may_go) = sync_channel(0);
         let mut client = place.client();
@@ -57,15 +59,16 @@ on_both! {
         writer.change(2);
         buster.notify().unwrap();
 
-        // A value that is read there is stored under the version that is seen there.
+        // A value that is read in the old snapshot is stored under the version in that
+        // snapshot.
         assert_eq!(values.get_or_try_insert_in(&mut old, "k", Client::load).unwrap(), 1);
         assert_eq!(values.get_or_insert_with("k", || writer.number()), 2);
-        // It is found during the transaction, and only there.
+        // The value is found only in the transaction.
         assert_eq!(values.get_or_try_insert_in(&mut old, "k", loads_nothing).unwrap(), 1);
         assert_eq!(values.get_or_try_insert_in(&mut writer, "k", loads_nothing).unwrap(), 2);
         assert_ne!(cache.version_in(&mut old).unwrap(), cache.version().unwrap());
 
-        // The form without the transaction poisons the cache.
+        // The form without the transaction stores the old value under the new version.
         assert_eq!(values.get_or_insert_with("naive", || old.number()), 1);
         assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "stale and found");
         old.run("COMMIT");
@@ -81,7 +84,7 @@ fn loads_nothing<C: Client>(_: &mut C) -> Result<i64, Error> {
 }
 
 #[test]
-fn the_checks_above_find_these_orders() {
+fn the_checks_above_find_seeded_faults() {
     for engine in ["postgres", "sqlite"] {
         let test = format!("races::order::the_version_after_the_data::on_{engine}");
         fails_with("version-after-data", &test, "a stale value is found");
@@ -127,7 +130,7 @@ fn many_commit_out_of_order() {
         client.query_one("SELECT sum(x)::bigint FROM data", &[]).unwrap().get(0)
     };
     let mut seen = BTreeSet::from([cache.version().unwrap()]);
-    // Steps without a common factor with 8 visit all of them, in another order.
+    // A step that has no common factor with 8 visits all 8 transactions, in another order.
     for (round, step) in [(1, 1), (2, 3), (3, 5), (4, 7)] {
         for client in &mut clients {
             client.run("BEGIN");

@@ -1,5 +1,5 @@
-//! A database of either engine with one number and one cache over it, a store that
-//! all processes share, and ways to read the number through the cache.
+//! A database on either engine with one number and a cache of it, a store that all
+//! processes share, and functions that read the number through the cache.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,8 @@ use bustard::{
 
 use crate::support::{Cluster, Database, Outcome, Project, faulty_test};
 
-/// Longer than any test waits: with this interval the poll never runs by itself.
+/// An interval that is longer than any test waits, so that a `CacheBuster` polls only on
+/// request.
 pub const NEVER: Duration = Duration::from_secs(600);
 
 /// A connection of the application.
@@ -20,12 +21,12 @@ pub trait Client: Executor + Connection + Send + Sized {
     /// Begins a transaction with one snapshot.
     const BEGIN_SNAPSHOT: &str;
 
-    /// Reports whether the engine tells that a savepoint reverted all writes.
+    /// Whether the engine reports that a rollback to a savepoint has reverted all writes.
     const SAVEPOINTS_FORGET: bool;
 
     fn run(&mut self, sql: &str);
 
-    /// The number that is cached.
+    /// Reads the cached number from the database.
     fn number(&mut self) -> i64;
 
     fn set(&mut self, number: i64) {
@@ -36,7 +37,7 @@ pub trait Client: Executor + Connection + Send + Sized {
         registry::invalidate(self, &["numbers"]).expect("it is registered");
     }
 
-    /// A correct change.
+    /// Changes the number and invalidates the cache in one transaction.
     fn change(&mut self, number: i64) {
         self.run("BEGIN");
         self.set(number);
@@ -113,21 +114,21 @@ impl Place for Project {
     }
 }
 
-/// On PostgreSQL, in the cluster that the tests share.
+/// Creates a place on PostgreSQL, in the cluster that the tests share.
 pub fn on_postgres() -> Database<'static> {
     let database = Database::new();
     fill(&mut database.client());
     database
 }
 
-/// The same in a private cluster.
+/// Creates a place on PostgreSQL, in a private cluster.
 pub fn in_cluster(cluster: &Cluster) -> Database<'_> {
     let database = Database::on(cluster);
     fill(&mut database.client());
     database
 }
 
-/// On SQLite, which is read during writes.
+/// Creates a place on SQLite, in WAL mode so that readers do not wait for writers.
 pub fn on_sqlite() -> Project {
     let project = Project::new();
     let mut client = project.client();
@@ -136,7 +137,7 @@ pub fn on_sqlite() -> Project {
     project
 }
 
-/// Sets the number to 1, with its cache `numbers`.
+/// Creates the number 1 and its cache `numbers`.
 pub fn fill(client: &mut impl Client) {
     let migration = Migration::new()
         .sql("CREATE TABLE data (x bigint NOT NULL)")
@@ -145,7 +146,7 @@ pub fn fill(client: &mut impl Client) {
     Migrator::new().app(App::new("main").migration("V1__data", migration)).run(client).expect("it applies");
 }
 
-/// Generates a test of both engines.
+/// Generates a test on both engines.
 macro_rules! on_both {
     ($($(#[$attribute:meta])* fn $name:ident($place:ident: &impl Place) $body:block)*) => {
         $(mod $name {
@@ -169,7 +170,7 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// A store on a server, open to every process that reaches it.
+/// A fake of a store on a server, which all processes share.
 #[derive(Clone, Debug, Default)]
 pub struct Shared(pub Arc<Mutex<HashMap<String, Vec<u8>>>>);
 
@@ -190,17 +191,17 @@ impl Shared {
     }
 }
 
-/// A process that reads only when it is told to.
+/// Returns the builder of a process that polls only on request.
 pub fn lazy(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(NEVER * 2).poll_interval(NEVER)
 }
 
-/// A process that notices every change soon.
+/// Returns the builder of a process that polls often.
 pub fn quick(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(Duration::from_secs(2)).poll_interval(Duration::from_millis(100))
 }
 
-/// A process that reads only when it is told to, with its cache.
+/// Starts a process that polls only on request, and returns its cache and values.
 pub fn reader(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i64>) {
     let buster = lazy(&place.url()).store(store.clone()).start().expect("it can look");
     let cache = buster.cache("numbers").expect("it is registered");

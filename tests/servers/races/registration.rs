@@ -36,7 +36,8 @@ on_both! {
         }
     }
 
-    /// Both in one transaction: other sessions never see it missing.
+    /// The cache is unregistered and registered in one transaction, so other sessions
+    /// always see it registered.
     fn in_one_transaction(place: &impl Place) {
         let (buster, cache, values) = reader(place, &Shared::default());
         let mut client = place.client();

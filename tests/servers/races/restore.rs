@@ -38,7 +38,8 @@ fn agree(cache: &Cache, values: &Values<i64>, client: &mut impl Client) {
     assert_eq!(values.get_or_insert_with("k", || client.number()), truth, "the value is stale");
 }
 
-/// The history after the restore is another one, even when its count is the same.
+/// After the restore, lost versions do not become valid, even when the count is the same
+/// again.
 fn goes_on(cache: &Cache, values: &Values<i64>, client: &mut impl Client, lost: &[i64]) {
     agree(cache, values, client);
     for number in 100..104 {
@@ -92,7 +93,7 @@ fn a_dump_restored_in_place() {
     goes_on(&cache, &values, &mut client, &lost);
 }
 
-/// Dropped, created anew and filled, after a while without a database.
+/// The database is dropped, and after a while created again and filled from the dump.
 #[test]
 fn a_dump_in_a_database_created_anew() {
     let directory = tempfile::tempdir().unwrap();
@@ -126,20 +127,20 @@ fn replaced(journal: &str, replace: fn(&Path, &Path)) {
     let (_buster, cache, values) = process(&place, &Shared::default());
     agree(&cache, &values, &mut client);
     let lost = lose(&cache, &values, &mut client);
-    // Its writers have stopped, as they should. The reader has not.
+    // The writers have stopped, as the documentation demands. The reader continues.
     drop(client);
     replace(&copy, &file);
     let mut client = place.client();
     goes_on(&cache, &values, &mut client, &lost);
 }
 
-/// As `mv` does.
+/// Replaces the file as `mv` does.
 fn moved(copy: &Path, file: &Path) {
     remove_journals(file);
     std::fs::rename(copy, file).unwrap();
 }
 
-/// As `cp` does.
+/// Replaces the contents of the file as `cp` does.
 fn copied(copy: &Path, file: &Path) {
     remove_journals(file);
     std::fs::copy(copy, file).unwrap();
@@ -149,7 +150,7 @@ fn remove_journals(file: &Path) {
     for end in ["-wal", "-shm", "-journal"] {
         let mut name = file.as_os_str().to_owned();
         name.push(end);
-        // Some journal modes have none.
+        // Some journal modes have no such file.
         let _ = std::fs::remove_file(name);
     }
 }
@@ -169,9 +170,8 @@ fn a_file_replaced_by_copying() {
     replaced("DELETE", copied);
 }
 
-/// The log that the reader has open is gone, and other processes write another one.
-/// They must be processes of their own: within one, SQLite would share the old log
-/// with them.
+/// The log that the reader has open is deleted, and other processes write a new log. They
+/// must be separate processes, because within one process SQLite would share the old log.
 #[test]
 fn a_file_replaced_by_copying_with_a_log() {
     let place: Project = on_sqlite();

@@ -1,5 +1,5 @@
-//! Tests hot standbys: a lagging one is consistent with itself, and versions lost in
-//! a failover stay invalid.
+//! Tests hot standbys: versions and data of a lagging standby belong together, and versions
+//! that were lost in a failover stay invalid.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,15 +34,15 @@ fn versions_and_data_of_a_standby_that_lags() {
     writer.change(2);
     ahead.notify().unwrap();
 
-    // The version of the primary beside the data of the standby.
+    // It is a mistake to store data of the standby under a version of the primary.
     assert_eq!(values.get_or_insert_with("naive", || late.number()), 1);
     assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "stale and found");
-    // Both of the same server.
+    // Version and data come from the same server.
     assert_eq!(late_values.get_or_try_insert_in(&mut late, "k", Client::load).unwrap(), 1);
     assert_eq!(values.get_or_insert_with("k", || writer.number()), 2);
     assert_eq!(late_cache.version_in(&mut late).unwrap(), before);
 
-    // A snapshot of that age counts as unknown, and nothing is stored under it.
+    // A snapshot of that age counts as expired, and nothing is stored under its versions.
     wait_until("the snapshot is too old", || !late_cache.is_valid(before));
     let error = late_cache.version().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale);
@@ -56,8 +56,8 @@ fn versions_and_data_of_a_standby_that_lags() {
     assert_eq!(late_values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
 }
 
-/// Values under lost versions are still in the store and are never found, even when
-/// the new history has the same count.
+/// Values under lost versions are still in the store, but are never found, even when the
+/// count is the same again.
 #[test]
 fn values_of_lost_versions_are_not_found() {
     let primary = Cluster::start_with(&[]);
@@ -104,8 +104,8 @@ fn values_of_lost_versions_are_not_found() {
     assert!(other.version() >> 23 > lost[2] >> 23, "the count is higher than that of the lost version");
 }
 
-/// All data between the primary and the standby take three seconds, and none are
-/// lost: the standby has always replayed everything that it has received.
+/// All data from the primary to the standby take three seconds, and none are lost. So the
+/// standby has always replayed everything that it has received.
 #[test]
 fn a_standby_with_constant_delay() {
     const DELAY: Duration = Duration::from_secs(3);
@@ -123,7 +123,7 @@ fn a_standby_with_constant_delay() {
     let others = thread::spawn({
         let (stop, mut client) = (stop.clone(), place.client());
         move || {
-            // Commits make the primary send messages all the time.
+            // Commits make the primary send messages continuously.
             client.run("CREATE TABLE other (x int)");
             while !stop.load(Ordering::SeqCst) {
                 client.run("INSERT INTO other VALUES (1)");

@@ -45,7 +45,7 @@ on_both! {
             assert_eq!(values.get_or_insert_with("k", || unreachable!("the value is in the store")), 1);
             assert!(is_kept(&values, &mut writer, "k"));
         }
-        // The form without the transaction stores a value that never existed.
+        // The form without the transaction stores a value that is never committed.
         writer.run("BEGIN");
         writer.set(2);
         writer.invalidate();
@@ -87,7 +87,8 @@ fn savepoints<P: Place>(place: &P) {
         }
         assert!(!is_kept(&values, &mut writer, "k"));
         writer.run("ROLLBACK TO s");
-        // PostgreSQL reports that nothing of it remains; SQLite does not.
+        // PostgreSQL reports that no write remains after the rollback to the savepoint.
+        // SQLite does not report it.
         assert_eq!(is_kept(&values, &mut writer, "k"), P::Client::SAVEPOINTS_FORGET);
         writer.run("COMMIT");
         buster.notify().unwrap();

@@ -9,9 +9,9 @@ use crate::support::{Cluster, wait_until};
 
 const SERIALIZABLE: &str = "ALTER DATABASE forum SET default_transaction_isolation = 'serializable'";
 
-/// The transaction has read data that another one has changed since, which alone is
-/// allowed. A SERIALIZABLE reader of the data that it is about to write makes it
-/// fail.
+/// A transaction has read data that another transaction has changed since. Alone, this is
+/// allowed. But if a SERIALIZABLE transaction then reads data that the first one is about
+/// to write, the first one fails.
 #[test]
 fn a_read_makes_no_transaction_fail() {
     let cluster = Cluster::start_with(&[]);
@@ -30,7 +30,7 @@ fn a_read_makes_no_transaction_fail() {
         if changed {
             invalidate(&mut other);
         }
-        // The refresher reads.
+        // This makes the refresher read.
         buster.notify().unwrap();
         assert_eq!(bans.is_valid(before), !changed);
         buster.invalidate(&mut transaction, &["bans"]).unwrap();

@@ -14,11 +14,12 @@ use postgres::Client;
 
 use crate::support::{Cluster, wait_until};
 
-/// Longer than any test waits: with this interval only notifications have an effect.
+/// An interval that is longer than any test waits, so that only notifications have an
+/// effect.
 pub const NEVER: Duration = Duration::from_secs(600);
 
-/// A database `forum` with the cache `bans`, and a role `web` with no other rights
-/// than those of every role.
+/// Creates a database `forum` with the cache `bans`, and a role `web` that has only the
+/// rights of every role.
 pub fn forum(cluster: &Cluster) -> Client {
     cluster.client("postgres").batch_execute("CREATE DATABASE forum").expect("it is new");
     let mut client = cluster.client("forum");
@@ -28,17 +29,18 @@ pub fn forum(cluster: &Cluster) -> Client {
     client
 }
 
-/// A refresher that notices every change soon.
+/// Returns the builder of a refresher that polls often.
 pub fn quick(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(Duration::from_secs(2)).poll_interval(Duration::from_millis(100))
 }
 
-/// A refresher that polls next to never, and whose snapshot stays valid for as long.
+/// Returns the builder of a refresher that polls only on notifications, and whose snapshot
+/// does not expire during a test.
 pub fn lazy(url: &str) -> CacheBusterBuilder {
     CacheBuster::builder(url).max_staleness(NEVER * 2).poll_interval(NEVER)
 }
 
-/// The handle of `bans`, once the versions are known.
+/// Returns the handle of `bans`, after waiting until the versions are known.
 #[track_caller]
 pub fn bans(buster: &CacheBuster) -> Cache {
     let mut cache = None;
@@ -49,7 +51,7 @@ pub fn bans(buster: &CacheBuster) -> Cache {
     cache.expect("it was found")
 }
 
-/// Waits until the database's own version is known.
+/// Waits until the handle has the current version of the database.
 #[track_caller]
 pub fn wait_for(bans: &Cache, database: &mut Client) -> CacheVersion {
     let version = registry::get_version(database, "bans").expect("it is registered");

@@ -7,7 +7,7 @@ use super::{bans, forum, invalidate, lazy, quick, wait_for, wait_until_unknown};
 use crate::support::proxy::Proxy;
 use crate::support::{Cluster, Project, wait_until};
 
-/// Notifications that were lost with a connection are made up for by a full read.
+/// After a reconnection, all versions are read, so lost notifications do not matter.
 #[test]
 fn after_a_cut_everything_is_read_anew() {
     let cluster = Cluster::start_with(&[]);
@@ -23,7 +23,7 @@ fn after_a_cut_everything_is_read_anew() {
 }
 
 #[test]
-fn notifications_wake_it() {
+fn notifications_wake_the_refresher() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let url = cluster.url("web", "forum");
@@ -48,7 +48,7 @@ fn a_network_that_is_silent_makes_everything_unknown() {
     let buster = quick(&proxy.url(&cluster.url("web", "forum"))).start().unwrap();
     let bans = bans(&buster);
     let before = wait_for(&bans, &mut database);
-    // Longer than the test takes.
+    // The latency is longer than the test takes.
     proxy.set_latency(Duration::from_secs(600));
     wait_until_unknown(&bans);
     assert!(!bans.is_valid(before));
@@ -81,7 +81,7 @@ fn polls_that_wait_for_a_lock_do_not_pile_up() {
 }
 
 #[test]
-fn it_folds_when_that_is_worth_it_and_allowed() {
+fn the_refresher_folds_many_events_if_it_may() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let project = Project::new();

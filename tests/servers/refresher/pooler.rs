@@ -1,12 +1,12 @@
-//! Tests PgBouncer in transaction pooling, where a LISTEN would stay on a connection
-//! that others get.
+//! Tests PgBouncer in transaction pooling, where a LISTEN would stay on a connection that
+//! other clients use later.
 
 use postgres::{Client, NoTls, SimpleQueryMessage};
 
 use super::{forum, invalidate};
 use crate::support::{Cluster, PgBouncer, Project, wait_until};
 
-/// The first column of the first row, by the simple protocol, which PgBouncer
+/// Returns the first column of the first row, by the simple protocol, which PgBouncer
 /// supports.
 fn value(client: &mut Client, sql: &str) -> String {
     let rows = client.simple_query(sql).unwrap();
@@ -18,7 +18,7 @@ fn value(client: &mut Client, sql: &str) -> String {
 }
 
 #[test]
-fn it_polls_through_a_pooler_logs_that_once_and_leaves_no_listen() {
+fn a_refresher_polls_through_a_pooler_logs_that_once_and_leaves_no_listen() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let pooler = PgBouncer::start(&cluster, &["web"]);
@@ -29,7 +29,8 @@ fn it_polls_through_a_pooler_logs_that_once_and_leaves_no_listen() {
     let project = Project::new();
     let watch = project.spawn(&["caches", "watch", "-v", "--database-url", &url]);
     watch.wait_for_stdout("watching");
-    // Two connections to the server, so that transactions can change between them.
+    // There are two connections to the server, so that transactions can switch between
+    // them.
     one.batch_execute("BEGIN").unwrap();
     assert_ne!(value(&mut one, "SELECT pg_backend_pid()"), value(&mut other, "SELECT pg_backend_pid()"));
     one.batch_execute("COMMIT").unwrap();

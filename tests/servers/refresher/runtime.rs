@@ -5,7 +5,7 @@ use super::{bans, forum, quick, wait_for};
 use crate::support::{Cluster, wait_until};
 
 #[test]
-fn many_are_made_used_and_dropped_within_a_runtime() {
+fn many_cache_busters_are_created_used_and_dropped_within_a_runtime() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let url = cluster.url("web", "forum");

@@ -1,5 +1,5 @@
-//! Tests hot standbys: their age, and the versions after a failover that lost the
-//! last commits.
+//! Tests hot standbys: the age of their state, and the versions after a failover that lost
+//! the last commits.
 
 use bustard::registry;
 
@@ -12,7 +12,7 @@ fn a_lagging_standby_is_unknown() {
     let primary = Cluster::start_with(&[]);
     let mut database = forum(&primary);
     let standby = primary.standby(&[("wal_receiver_timeout", "2s")]);
-    // Only the second role may read when the standby last heard from its primary.
+    // Only the second role may read the time of the last message from the primary.
     for role in ["web", "postgres"] {
         let buster = quick(&standby.url(role, "forum")).start().unwrap();
         let bans = bans(&buster);
@@ -45,7 +45,7 @@ fn a_disconnected_standby_is_unknown() {
 }
 
 #[test]
-fn it_logs_once_that_a_standby_is_polled() {
+fn the_refresher_logs_once_that_a_standby_is_polled() {
     let primary = Cluster::start_with(&[]);
     let mut database = forum(&primary);
     let standby = primary.standby(&[]);
@@ -73,7 +73,7 @@ fn a_promoted_standby_notifies_connected_processes() {
     let buster = lazy(&standby.url("web", "forum")).start().unwrap();
     let bans = bans(&buster);
     standby.promote();
-    // A poll finds out about the promotion.
+    // A poll notices the promotion.
     buster.notify().unwrap();
     let mut database = standby.client("forum");
     for _ in 0..2 {
@@ -83,9 +83,8 @@ fn a_promoted_standby_notifies_connected_processes() {
     }
 }
 
-/// Commits that a standby missed are gone after its promotion. Versions that they
-/// made valid must never be valid again, even when the new history has the same
-/// count.
+/// Commits that a standby has not received are lost after its promotion. The versions of
+/// these commits must never become valid again, even when the count is the same again.
 #[test]
 fn versions_lost_in_a_failover_never_come_back() {
     let primary = Cluster::start_with(&[]);

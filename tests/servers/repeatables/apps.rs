@@ -29,14 +29,14 @@ fn a_changed_text_runs_again_and_invalidates() {
         assert_eq!(recorded(&scene, "main", "names"), ("2".into(), "1".into()));
         assert_eq!(state(&scene, "main", "R__names"), "applied");
         bustard(&scene, &["check"]).success();
-        // Other line ends are no change.
+        // A change of the line ends is ignored.
         scene.file("R__names.sql", view("mail").replace('\n', "\r\n"));
         scene.migrate(&[]).success().says("nothing to do");
     }
 }
 
 #[test]
-fn they_follow_versions_and_precede_dependent_apps() {
+fn repeatable_migrations_follow_versions_and_precede_dependent_apps() {
     for scene in Scene::both() {
         scene
             .project
@@ -60,7 +60,8 @@ fn they_follow_versions_and_precede_dependent_apps() {
         assert_eq!(steps(&bustard(&scene, &["plan", "--json"]).success()), order);
         assert_eq!(steps(&scene.migrate(&["--json"]).success()), order);
         assert_eq!(scene.value("SELECT name FROM a"), "a");
-        // Later migrations do not run again, and there is no warning about that.
+        // Migrations that depend on it do not run again, and there is no warning about
+        // that.
         scene.file("R__third.sql", "DROP VIEW IF EXISTS other;\nCREATE VIEW other AS SELECT 1 AS x;\n");
         let again = scene.migrate(&["--json"]).success();
         assert_eq!(steps(&again), ["main:R__third"]);
@@ -87,7 +88,7 @@ fn a_text_that_was_replaced_needs_repeat() {
         assert_eq!(steps(&scene.migrate(&["--repeat", "--json"]).success()), ["main:R__names"]);
         assert_eq!(scene.value("SELECT name FROM names"), "a");
         assert_eq!(recorded(&scene, "main", "names"), ("2".into(), "1".into()));
-        // Now the other text is the older one.
+        // Now the first text counts as the older one.
         scene.file("R__names.sql", view("mail"));
         scene.migrate(&[]).exits(4);
         scene.file("R__names.sql", view("login || mail"));
@@ -96,7 +97,7 @@ fn a_text_that_was_replaced_needs_repeat() {
 }
 
 #[test]
-fn reverting_passes_over_them() {
+fn reverting_skips_repeatable_migrations() {
     for scene in Scene::both() {
         with_view(&scene);
         scene.file("V2__posts.sql", "CREATE TABLE posts (x INTEGER);\n-- bustard: down\nDROP TABLE posts;\n");
@@ -110,9 +111,10 @@ fn reverting_passes_over_them() {
     }
 }
 
-/// An app that depends on a repeatable migration depends on the versions before it.
+/// An app that depends on a repeatable migration also depends on the versioned migrations
+/// before it.
 #[test]
-fn reverting_what_is_before_them_reverts_what_follows() {
+fn reverting_a_version_reverts_dependants_of_repeatable_migrations() {
     for scene in Scene::both() {
         scene.project.config(
             "[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n\
@@ -150,7 +152,7 @@ fn faking_records_and_runs_nothing() {
     }
 }
 
-/// `register cache` and `unregister cache` in a text that runs again.
+/// `register cache` and `unregister cache` may be in a text that runs again.
 #[test]
 fn cache_operations_may_be_repeated() {
     for scene in Scene::both() {
@@ -179,7 +181,7 @@ fn cache_operations_may_be_repeated() {
         };
         assert_eq!(invalidates("INSERT INTO users VALUES ('b', 'b')"), 1);
         assert_eq!(invalidates("INSERT INTO posts VALUES (1)"), 0);
-        // The same operation again, then with other tables, then with none.
+        // The operation is repeated, then changed to other tables, and then to no tables.
         scene.file("R__caches.sql", text("-- a comment\n"));
         scene.migrate(&[]).success();
         assert_eq!(invalidates("INSERT INTO users VALUES ('c', 'c')"), 1);
@@ -192,7 +194,7 @@ fn cache_operations_may_be_repeated() {
         assert_eq!(invalidates("INSERT INTO posts VALUES (3)"), 0);
         assert_eq!(listed(&scene), ["names"]);
         bustard(&scene, &["check"]).success();
-        // A cache of another app is not taken over.
+        // A cache of another app is an error.
         bustard(&scene, &["caches", "unregister", "names", "--force"]).success();
         bustard(&scene, &["caches", "register", "names"]).success();
         scene.file("R__caches.sql", text("-- more\n"));
@@ -204,7 +206,7 @@ fn cache_operations_may_be_repeated() {
 }
 
 #[test]
-fn an_uninstall_drops_what_down_says() {
+fn an_uninstall_runs_the_down_section() {
     for (gone, scene) in [true, false].into_iter().flat_map(|gone| Scene::both().map(|scene| (gone, scene))) {
         with_view(&scene);
         scene.file("R__a.sql", "DROP VIEW IF EXISTS more;\nCREATE VIEW more AS SELECT 1 AS x;\n").file(
@@ -254,7 +256,7 @@ fn an_app_with_repeatable_migrations_alone() {
         bustard(&scene, &["check"]).success();
         bustard(&scene, &["enable", "main"]).success();
         bustard(&scene, &["check"]).exits(3);
-        // Its caches are unregistered, and registered again.
+        // The caches of the app are unregistered, and registered again.
         scene.file(
             "R__one.sql",
             "DROP VIEW IF EXISTS one;\nCREATE VIEW one AS SELECT 1 AS x;\n-- bustard: register cache ones\n",

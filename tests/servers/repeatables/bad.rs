@@ -1,4 +1,4 @@
-//! Tests faulty repeatable migrations: each gives one error and leaves nothing.
+//! Tests faulty repeatable migrations: each causes one error and changes nothing.
 
 use super::{USERS, recorded, state, view, with_view};
 use crate::support::{Scene, refused_alike};
@@ -39,7 +39,7 @@ fn misspelt_names() {
     });
 }
 
-/// None of its effects remain, and its record is that of the previous text.
+/// No effect of the failed text remains, and the record is still that of the previous text.
 #[test]
 fn a_repeatable_migration_that_fails() {
     for scene in Scene::both() {
@@ -61,7 +61,8 @@ fn a_repeatable_migration_that_fails() {
     }
 }
 
-/// In one transaction with pending versions, these are rolled back as well.
+/// If a repeatable migration fails, versioned migrations in the same transaction are rolled
+/// back too.
 #[test]
 fn a_failure_rolls_the_whole_transaction_back() {
     for scene in Scene::both() {

@@ -1,5 +1,4 @@
-//! Tests repeatable migrations: those of apps with every verb, and Bustard's own
-//! functions.
+//! Tests repeatable migrations of apps with every verb, and Bustard's own functions.
 
 mod apps;
 mod bad;
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Outcome, Scene};
 
-/// A view on both engines, with its `down` part.
+/// Returns the text of a view for both engines, with a `down` section.
 fn view(column: &str) -> String {
     format!(
         "DROP VIEW IF EXISTS names;\nCREATE VIEW names AS SELECT {column} AS name FROM users;\n\
@@ -34,12 +33,13 @@ fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
     scene.project.bustard(&[arguments, &["--database-url", &url]].concat())
 }
 
-/// The table of records, which has another name on each engine.
+/// Returns the table of records, which has another name on each engine.
 fn records(scene: &Scene) -> &'static str {
     if scene.is_postgres() { "bustard.repeatable" } else { "bustard_repeatable" }
 }
 
-/// The number of its recorded texts, and of the current ones.
+/// Returns the number of recorded texts of a migration, and the number of its current
+/// texts.
 fn recorded(scene: &Scene, app: &str, name: &str) -> (String, String) {
     let current = if scene.is_postgres() { "is_current" } else { "is_current = 1" };
     let count = |condition: &str| {
@@ -51,7 +51,7 @@ fn recorded(scene: &Scene, app: &str, name: &str) -> (String, String) {
     (count("true"), count(current))
 }
 
-/// The steps of a run for apps, as `app:migration`.
+/// Returns the steps of a run without Bustard's own, as `app:migration`.
 fn steps(outcome: &Outcome) -> Vec<String> {
     let json = outcome.json();
     let steps = json["steps"].as_array().expect("there is a list").iter();
@@ -61,7 +61,7 @@ fn steps(outcome: &Outcome) -> Vec<String> {
     steps.map(name).filter(|name| !name.starts_with("bustard:")).collect()
 }
 
-/// The state of a migration in `status --json`.
+/// Returns the state of a migration in `status --json`.
 fn state(scene: &Scene, app: &str, migration: &str) -> String {
     let json = bustard(scene, &["status", "--json"]).success().json();
     let all = json["migrations"].as_array().expect("there is a list");
@@ -69,7 +69,7 @@ fn state(scene: &Scene, app: &str, migration: &str) -> String {
     found.and_then(|one| one["state"].as_str()).unwrap_or("not listed").to_owned()
 }
 
-/// The number of invalidations of all caches, plus a cache's own.
+/// Returns the number of invalidations of a cache, including those of all caches.
 fn invalidations(scene: &Scene, cache: &str) -> i64 {
     let version = match scene.is_postgres() {
         true => format!("SELECT bustard.get_version('{cache}')::text"),

@@ -1,5 +1,5 @@
-//! Tests Bustard's own functions and views: installed when their text has changed,
-//! never replaced by an older release's, and restored after a manual change.
+//! Tests Bustard's own functions and views: they are installed when their text has changed,
+//! are never replaced by an older release, and are restored after a manual change.
 
 use super::{bustard, invalidations, records};
 use crate::support::Scene;
@@ -10,7 +10,7 @@ fn migrated(scene: &Scene) {
     scene.migrate(&[]).success();
 }
 
-/// One function or view of each engine, with a text that another release may have
+/// Returns a function or view of the engine, and a text of it that another release may have
 /// had.
 fn other_text(scene: &Scene) -> (&'static str, &'static str) {
     match scene.is_postgres() {
@@ -54,7 +54,7 @@ fn as_of_edition(scene: &Scene, edition: i32) -> &'static str {
     name
 }
 
-/// The names of the migrations that a run applied.
+/// Returns the names of Bustard's own migrations that a run applied.
 pub fn own_steps(outcome: &crate::support::Outcome) -> Vec<String> {
     let json = outcome.json();
     let steps = json["steps"].as_array().expect("a list").iter();
@@ -123,7 +123,7 @@ fn a_dropped_function_is_restored() {
     for scene in Scene::both() {
         migrated(&scene);
         let drop = match scene.is_postgres() {
-            // Also a function that the migrator itself calls.
+            // One of the dropped functions is called by the migrator itself.
             true => "DROP FUNCTION bustard.missing_triggers(); DROP VIEW bustard.caches",
             false => "DROP VIEW bustard_missing_triggers; DROP VIEW bustard_caches",
         };
@@ -153,7 +153,7 @@ fn privileges_survive_an_installation() {
     let valid = "SELECT bustard.is_valid('xs', 1)";
     database.psql_as(&reader, valid).success();
     database.psql_as(&other, valid).exits(1);
-    // A run without the grant in its configuration.
+    // In this run, the configuration has no `grant`.
     scene.project.config("[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n");
     as_of_edition(&scene, 0);
     scene.migrate(&[]).success().says("R__is_valid");
@@ -198,7 +198,8 @@ fn a_role_that_does_not_own_the_functions() {
     migrate().success();
     let owners = "SELECT count(DISTINCT proowner) FROM pg_proc WHERE pronamespace = 'bustard'::regnamespace";
     assert_eq!(scene.value(owners), "1");
-    // Its own repeatable migrations need the tables of records.
+    // For a repeatable migration of its own app, the guest needs rights on the table of
+    // records.
     scene.execute(&format!("REVOKE {owner} FROM {guest}"));
     scene.project.file("own/R__view.sql", "CREATE OR REPLACE VIEW own_view AS SELECT 1 AS x;\n");
     let refused = migrate().exits(1);

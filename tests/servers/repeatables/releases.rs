@@ -1,5 +1,5 @@
-//! Two releases on one database, as in a rolling deploy: this one, and a build of the
-//! next, in which one function or view has another text.
+//! Tests two releases on one database, as in a rolling deploy: this release, and a build of
+//! the next release, in which one function or view has another text.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -22,7 +22,7 @@ const NEXT: &[Replacement<'_>] = &[
     },
 ];
 
-/// The command of the next release.
+/// Runs the command of the next release.
 fn next(scene: &Scene, arguments: &[&str]) -> Outcome {
     static BUILD: OnceLock<SeededBuild> = OnceLock::new();
     let program = BUILD.get_or_init(|| SeededBuild::new("next-edition", NEXT)).bustard();
@@ -34,7 +34,7 @@ fn run(scene: &Scene, program: &Path, arguments: &[&str]) -> Outcome {
     Outcome::of(scene.project.command_of(program, &[arguments, &["--database-url", &url]].concat()))
 }
 
-/// Whether the database has the next release's text.
+/// Returns whether the database has the text of the next release.
 fn has_next(scene: &Scene) -> bool {
     let text = match scene.is_postgres() {
         true => {
@@ -69,7 +69,7 @@ fn the_older_release_goes_on_beside_the_newer_one() {
         bustard(&scene, &["check"]).success();
         scene.migrate(&[]).success().says("nothing to do");
         assert_eq!(scene.contents(), contents, "the older release puts nothing back");
-        // With something of its own to do, too.
+        // The older release also works if it has a pending migration.
         scene.file("V2__y.sql", "CREATE TABLE y (id INTEGER);\n-- bustard: register cache ys on y\n");
         assert_eq!(own_steps(&scene.migrate(&["--json"]).success()), ["V2__y"]);
         assert!(has_next(&scene));
@@ -97,7 +97,7 @@ fn the_older_release_comes_to_a_database_of_the_newer_one() {
 fn both_at_once_end_with_the_newer_text() {
     for scene in Scene::both() {
         scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
-        // Built before the race.
+        // The next release is built before the race begins.
         next(&scene, &["--version"]).success();
         for round in 2..6 {
             scene.file(&format!("V{round}__x.sql"), format!("CREATE TABLE x{round} (id INTEGER);\n"));

@@ -1,5 +1,6 @@
-//! Tests replacing functions in use: by two runs at once, beside callers, and for
-//! transactions with an older snapshot. PostgreSQL only: SQLite has one writer.
+//! Tests replacing functions while they are in use: by two runs at once, while other
+//! sessions call them, and for transactions with an older snapshot. PostgreSQL only: SQLite
+//! has one writer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -11,7 +12,7 @@ use crate::support::Scene;
 const OLDER: &str = "DELETE FROM bustard.repeatable WHERE app = 'bustard' AND NOT is_current;
     UPDATE bustard.repeatable SET checksum = 'older', edition = 0 WHERE app = 'bustard'";
 
-/// Stops the callers on drop, also after a panic.
+/// Stops the callers on drop, even after a panic.
 struct Stop<'s>(&'s AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -32,7 +33,7 @@ const CALLS: &str = "SELECT bustard.get_version('xs'), bustard.is_valid('xs', 1)
                      SELECT * FROM bustard.identity('xs'); SELECT * FROM bustard.snapshot(NULL, NULL, NULL)";
 
 #[test]
-fn several_replacers_at_once_and_callers_meanwhile() {
+fn several_runs_replace_functions_while_others_call_them() {
     let scene = migrated();
     let (stop, calls) = (AtomicBool::new(false), AtomicU64::new(0));
     let replacements = thread::scope(|scope| {
@@ -69,13 +70,13 @@ fn several_replacers_at_once_and_callers_meanwhile() {
     assert!(replacements == 8 && calls > 40, "{replacements} replacements, {calls} calls");
 }
 
-/// A transaction that keeps an older snapshot goes on with the new functions.
+/// A transaction that keeps an older snapshot continues with the new functions.
 #[test]
 fn a_snapshot_from_before() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
         let scene = migrated();
         let mut old = scene.database().client();
-        // It has called none of the functions yet, so it holds no lock on any of
+        // The transaction has called none of the functions yet, so it holds no locks on
         // them.
         old.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM x"))
             .expect("it begins");

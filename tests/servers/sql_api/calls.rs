@@ -1,5 +1,5 @@
-//! Tests the results and errors of the SQL functions, from `psql` as an unprivileged
-//! role and as the migrating one.
+//! Tests the results and errors of the SQL functions, with `psql` as an unprivileged role
+//! and as the role that migrates.
 
 use super::{ask, code, get, refused, run, with_caches};
 
@@ -88,7 +88,7 @@ fn unknown_caches() {
     run(&mut client, "SELECT bustard.unregister_cache('settings')");
     refused(&database, &role, "SELECT bustard.is_valid('settings', 1)", "42704")
         .complains("HINT:  No cache is registered.");
-    // Of many long names, the message has only as much as helps.
+    // The hint is short even if there are many long names.
     run(
         &mut client,
         "SELECT bustard.register_cache(repeat('x', 100) || i) FROM generate_series(1, 300) AS i",
@@ -173,14 +173,15 @@ fn ways_to_name_the_caches() {
         let after: i64 = get(&mut client, version);
         assert_eq!((after >> 23) - (before >> 23), 1, "{names}");
     }
-    // No name, and one too many.
+    // An empty array invalidates nothing, and neither does a list with an unknown name.
     let events: i64 = get(&mut client, "SELECT count(*) FROM bustard.event");
     run(&mut client, "SELECT bustard.invalidate(VARIADIC '{}')");
     assert_eq!(code(&mut client, "SELECT bustard.invalidate('settings', 'unknown')"), "42704");
     assert_eq!(get::<i64>(&mut client, "SELECT count(*) FROM bustard.event"), events);
 }
 
-/// The count has 40 bits. One more is an error, never another cache's version.
+/// The count has 40 bits. An overflow is an error, and never yields the version of another
+/// cache.
 #[test]
 fn overflow() {
     let (database, mut client, role) = with_caches(&["settings"]);
@@ -200,7 +201,7 @@ fn overflow() {
     }
 }
 
-/// `setseed` makes `random()` repeat itself, and versions do not repeat.
+/// After `setseed`, `random()` repeats its numbers, but versions must not repeat.
 #[test]
 fn sessions_with_the_same_seed() {
     let (database, mut client, _role) = with_caches(&["settings"]);

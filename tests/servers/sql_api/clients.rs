@@ -1,5 +1,5 @@
-//! Tests calls as drivers and programs make them: with parameters, prepared, from
-//! triggers and functions, in read-only transactions.
+//! Tests calls in the forms that drivers and programs use: with parameters, prepared, from
+//! triggers and functions, and in read-only transactions.
 
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::Type;
@@ -7,7 +7,8 @@ use postgres::types::Type;
 use super::{ask, code, get, refused, run, with_caches};
 use crate::support::PATIENCE;
 
-/// More calls than the server plans anew: after five it may cache one plan.
+/// Each statement is called more than five times, because then the server may cache its
+/// plan.
 #[test]
 fn prepared_statements() {
     let (database, _client, role) = with_caches(&["settings", "bans"]);
@@ -53,7 +54,7 @@ fn prepared_statements() {
     }
 }
 
-/// A cache in the database itself: entries beside their versions.
+/// The cached entries are rows of the database, with their versions beside them.
 #[test]
 fn in_queries() {
     let (database, mut client, role) = with_caches(&["settings", "bans"]);
@@ -73,7 +74,7 @@ fn in_queries() {
          SET min_parallel_table_scan_size = 0; {valid}"
     );
     assert_eq!(ask(&database, &role, &parallel), "settings");
-    // A parallel worker sees as much as its leader, which has just invalidated.
+    // A parallel worker sees the invalidation of its own transaction.
     let own =
         format!("BEGIN; SELECT bustard.invalidate('settings'); {}", parallel.replace("SET ", "SET LOCAL "));
     assert_eq!(ask(&database, &role, &own), "");
@@ -112,7 +113,7 @@ fn in_read_only_transactions() {
     assert_eq!(code(&mut client, &format!("{begin}; SELECT bustard.register_cache('x')")), "25006");
 }
 
-/// On the channel `bustard`, when the transaction commits.
+/// Notifications arrive on the channel `bustard` when the transaction commits.
 #[test]
 fn notifications() {
     let (database, mut client, role) = with_caches(&[]);

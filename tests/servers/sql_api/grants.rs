@@ -1,5 +1,4 @@
-//! Tests `[registry] grant`: the roles that may read and invalidate, if not every
-//! role may.
+//! Tests `[registry] grant`, which limits the roles that may read and invalidate.
 
 use bustard::{CacheBuster, Migrator, registry};
 
@@ -84,7 +83,7 @@ fn every_role_unless_roles_are_named() {
     fixture.may(&role);
 }
 
-/// Bustard's own functions give advice to a role that is not named.
+/// A role that is not in `grant` gets an error with advice.
 #[test]
 fn a_role_that_is_not_named_gets_advice() {
     let fixture = Fixture::new();
@@ -124,7 +123,7 @@ fn named_roles_and_no_others() {
     fixture.may(&other);
 }
 
-/// No other role may call a function, after any of Bustard's own migrations.
+/// After each of Bustard's own migrations, no role without a grant may call a function.
 #[test]
 fn one_of_bustards_own_migrations_after_the_other() {
     let fixture = Fixture::new();
@@ -173,12 +172,12 @@ fn a_change_is_reported_and_a_second_run_does_nothing() {
         assert_eq!(version(), before, "{roles:?}");
     }
     fixture.migrate(Some(&[]));
-    // Without the key nothing is granted and nothing is revoked.
+    // Without the key, nothing is granted and nothing is revoked.
     assert_eq!(fixture.migrate(None)["changed"], false);
     fixture.may_not(&web);
 }
 
-/// The same in the text output.
+/// The text output reports the grants too.
 #[test]
 fn a_run_reports_its_grants() {
     let fixture = Fixture::new();
@@ -195,7 +194,7 @@ fn a_run_reports_its_grants() {
     }
 }
 
-/// The owner of the registry needs no grant, and gets none, whatever role migrates.
+/// The owner of the registry needs no grant and gets none, even if another role migrates.
 #[test]
 fn the_owner_is_named_and_another_role_migrates() {
     let fixture = Fixture::new();
@@ -227,11 +226,11 @@ fn names_are_quoted() {
     fixture.migrate(Some(&[&name]));
     fixture.may(&member);
     fixture.may_not(&other);
-    // The fixture's own clean-up does not quote.
+    // The clean-up of the fixture does not quote names, so this test drops the role itself.
     fixture.database.psql(&format!("DROP OWNED BY \"{0}\"; DROP ROLE \"{0}\"", name.replace('"', "\"\"")));
 }
 
-/// A role that does not exist: no role gains or loses rights.
+/// If a role does not exist, no role gains or loses rights.
 #[test]
 fn a_role_that_does_not_exist() {
     let fixture = Fixture::new();

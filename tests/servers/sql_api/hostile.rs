@@ -1,5 +1,6 @@
-//! Tests hostile search paths: the functions run with their owner's rights, the
-//! caller chooses the `search_path`, and nothing that is planted there is called.
+//! Tests hostile search paths. The functions run with the rights of their owner, and the
+//! caller chooses the `search_path`. The functions must not call anything that the caller
+//! has put into it.
 
 use bustard::{App, Migration, Migrator, registry};
 
@@ -11,8 +12,8 @@ use crate::support::Database;
 const TRAPS: &str = include_str!("../../sql/hostile.sql");
 const ORACLE: &str = include_str!("../../sql/oracle.sql");
 
-/// Tables of the same names in the schema that is searched first by default, and
-/// every setting that changes how a text is read.
+/// Tables with the same names in the schema that is searched first by default, and every
+/// setting that changes how the server parses a text.
 const AMBUSH: &str = "
     CREATE TEMP TABLE cache ();
     CREATE TEMP TABLE event ();
@@ -68,7 +69,7 @@ fn calls_by_any_role() {
     assert_eq!(get::<i64>(&mut owner, "SELECT count(*) FROM lie"), 0);
 }
 
-/// A cast runs before the call, with the caller's rights.
+/// A cast of an argument runs before the call, with the rights of the caller.
 #[test]
 fn a_hostile_cast() {
     let (database, mut owner, _role) = with_caches(&["settings"]);

@@ -12,7 +12,7 @@ use crate::support::{Database, Outcome};
 use bustard::{Migrator, registry};
 use postgres::Client;
 
-/// A database with these caches, and a role without rights.
+/// Creates a database with these caches, and a role without rights.
 pub fn with_caches(caches: &[&str]) -> (Database<'static>, Client, String) {
     let database = Database::new();
     let mut client = database.client();
@@ -24,7 +24,7 @@ pub fn with_caches(caches: &[&str]) -> (Database<'static>, Client, String) {
     (database, client, role)
 }
 
-/// The output of `psql` for a query as this role.
+/// Runs a query with `psql` as this role, and returns the output.
 #[track_caller]
 pub fn ask(database: &Database<'_>, role: &str, sql: &str) -> String {
     database.psql_as(role, sql).success().stdout.trim_end_matches('\n').to_owned()
@@ -41,14 +41,14 @@ pub fn run(client: &mut Client, sql: &str) {
     client.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 
-/// The SQLSTATE of a statement's error.
+/// Returns the SQLSTATE of the error of a statement.
 #[track_caller]
 pub fn code(client: &mut Client, sql: &str) -> String {
     let error = client.batch_execute(sql).expect_err(sql);
     error.code().unwrap_or_else(|| panic!("{sql}: {error:?}")).code().to_owned()
 }
 
-/// The first column of the only row.
+/// Returns the first column of the only row.
 #[track_caller]
 pub fn get<T: for<'a> postgres::types::FromSql<'a>>(client: &mut Client, sql: &str) -> T {
     client.query_one(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)

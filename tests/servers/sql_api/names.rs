@@ -24,7 +24,7 @@ fn names_that_can_be_registered() {
     for name in names.into_iter().chain([longest.as_str()]) {
         client.query_one("SELECT bustard.register_cache($1)", &[&name]).expect(name);
     }
-    // Each name matches only itself: not by case, not by spaces, not as a pattern.
+    // Each name matches only itself. Case and spaces matter, and a name is not a pattern.
     for name in names.into_iter().chain([longest.as_str()]) {
         let before: Vec<(String, i64)> = versions(&mut client);
         client.query_one("SELECT bustard.invalidate($1)", &[&name]).expect(name);

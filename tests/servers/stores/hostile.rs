@@ -1,5 +1,5 @@
-//! Tests peers that speak another protocol, stop answering, or never answer: each
-//! call fails in time, and no such answer is taken for a value.
+//! Tests peers that speak another protocol, stop answering, or never answer: each call
+//! fails in time, and no such answer counts as a value.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -12,10 +12,11 @@ use super::peer::{Peer, each_request};
 use super::subject::PATIENT;
 use crate::support::{Random, wait_until};
 
-/// Short, since each test waits for it; calls are expected to fail.
+/// The time-out of calls. It is short, because the calls are expected to fail and each test
+/// waits for it.
 const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Memcached and Redis, in this order.
+/// Opens a Memcached store and a Redis store, in this order.
 fn stores(location: &str) -> [Box<dyn Store>; 2] {
     stores_within(location, TIMEOUT)
 }
@@ -25,12 +26,12 @@ fn stores_within(location: &str, timeout: Duration) -> [Box<dyn Store>; 2] {
         .map(|settings| settings.timeout(timeout).open().expect("the settings are right"))
 }
 
-/// Asserts that both stores fail on this peer, reading and writing.
+/// Asserts that reading and writing fail on this peer, with both stores.
 fn both_fail(name: &str, peer: impl Fn() -> Peer) {
     for at in 0..2 {
         for writes in [false, true] {
-            // A new store each time, since one that has failed does not connect again
-            // at once.
+            // Each call gets a new store, because a store that has failed does not connect
+            // again at once.
             let peer = peer();
             let [memcached, redis] = stores(&peer.location());
             let store = if at == 0 { memcached } else { redis };
@@ -44,7 +45,7 @@ fn both_fail(name: &str, peer: impl Fn() -> Peer) {
     }
 }
 
-/// The error after a time-out.
+/// Runs a call that must fail in time, and returns its error.
 fn fails_in_time(name: &str, call: impl FnOnce() -> bustard::Result<()> + Send + 'static) -> bustard::Error {
     let call = thread::spawn(call);
     wait_until(&format!("{name} is given up"), || call.is_finished());
@@ -58,10 +59,10 @@ fn a_peer_that_says_nothing() {
     both_fail("silence", || Peer::start(|stream| each_request(stream, |_| true)));
 }
 
-/// More than fits into the buffers between the two sides.
+/// The value is larger than the buffers between the two sides.
 #[test]
 fn a_peer_that_does_not_read() {
-    // It keeps the unread data for as long as this test can take.
+    // The peer keeps the connection open and does not read.
     let held = Mutex::new(Vec::new());
     let peer = Peer::start(move |stream| held.lock().expect("the mutex is not poisoned").push(stream));
     for store in stores(&peer.location()) {
@@ -131,7 +132,7 @@ fn a_peer_that_never_stops() {
     }
 }
 
-/// Each byte arrives well within the time-out; the whole answer never does.
+/// Each byte arrives within the time-out, but the whole answer does not.
 #[test]
 fn a_peer_that_drips() {
     for start in ["VALUE key 0 1000000\r\n", "$1000000\r\n", ""] {
@@ -150,7 +151,7 @@ fn a_peer_that_drips() {
     }
 }
 
-/// Whole answers are accepted; truncated ones are not.
+/// A complete answer is accepted, and a truncated one is not.
 #[test]
 fn peers_whose_answer_is_cut() {
     for (at, whole) in [(0, "VALUE key 0 5\r\nvalue\r\nEND\r\n"), (1, "$5\r\nvalue\r\n")] {
@@ -201,7 +202,7 @@ fn no_server_at_all() {
     }
 }
 
-/// Hundreds of thousands of requests do not cause as many time-outs.
+/// Hundreds of thousands of requests cause only a few connections.
 #[test]
 fn a_peer_that_is_down_is_tried_now_and_then() {
     let peer = Peer::start(|stream| each_request(stream, |_| true));
@@ -213,7 +214,8 @@ fn a_peer_that_is_down_is_tried_now_and_then() {
                 scope.spawn(|| (0..500).for_each(|_| assert!(store.get("key").is_err())));
             }
         });
-        // Four at first, and then one for each pause, none of which is shorter.
+        // There are four connections at first, and then one after each pause of at least 75
+        // ms.
         let most = 4 + start.elapsed().as_millis() / 75;
         wait_until("the store connects again", || peer.connections() > before);
         let asked = (peer.connections() - before) as u128;

@@ -1,4 +1,4 @@
-//! Collects log lines, so that a test can search for those of its server.
+//! Collects log lines, so that a test can search for the lines about its server.
 
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -34,7 +34,7 @@ pub fn keep() {
     });
 }
 
-/// The lines that contain this text.
+/// Returns the lines that contain this text.
 pub fn lines(text: &str) -> Vec<String> {
     let lines = KEEPER.0.lock().unwrap_or_else(PoisonError::into_inner);
     lines.iter().filter(|line| line.contains(text)).cloned().collect()

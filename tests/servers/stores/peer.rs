@@ -1,4 +1,4 @@
-//! Fake servers, which take connections and behave as a test wants.
+//! Fake servers, which accept connections and behave as a test demands.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Runs this for each connection, on a thread.
+    /// Starts a server that calls `serve` for each connection, on a thread of its own.
     pub fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -36,7 +36,8 @@ impl Peer {
         Peer { address, connections, stop, listener: Some(listener) }
     }
 
-    /// Answers every request, in any form, with these bytes.
+    /// Starts a server that answers every request with these bytes, whatever the request
+    /// is.
     pub fn answering(answer: impl Into<Vec<u8>>) -> Peer {
         let answer = answer.into();
         Peer::start(move |stream| {
@@ -48,13 +49,14 @@ impl Peer {
         self.address.to_string()
     }
 
-    /// The number of connections so far.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(SeqCst)
     }
 }
 
-/// Reads until the other side is gone; `answer` returns whether to go on.
+/// Calls `answer` for each request, until the client closes the connection or `answer`
+/// returns `false`.
 pub fn each_request(mut stream: TcpStream, mut answer: impl FnMut(&mut TcpStream) -> bool) {
     let mut buffer = [0; 4096];
     while let Ok(1..) = stream.read(&mut buffer) {

@@ -7,7 +7,7 @@ use bustard::{Store, StoreSettings};
 
 use crate::support::Server;
 
-/// For calls that must succeed, also on a loaded machine.
+/// The time-out of calls that must succeed even on a loaded machine.
 pub const PATIENT: Duration = Duration::from_secs(30);
 
 pub const PASSWORD: &str = "hunter2 %:@/?#";
@@ -18,7 +18,8 @@ pub struct Subject {
     name: &'static str,
     pub servers: Vec<Server>,
     settings: StoreSettings,
-    /// The size of a value that it certainly accepts, and one that it does not.
+    /// The size of a value that the store certainly accepts, and a size that it does not
+    /// accept.
     pub border: Option<(usize, usize)>,
 }
 
@@ -27,8 +28,7 @@ const REDIS: Option<(usize, usize)> = Some(((16 << 20) - 1, (16 << 20) + 1));
 
 impl Subject {
     pub fn memory() -> Subject {
-        // Its contents are checked in its unit tests, where the clock can be
-        // controlled.
+        // The size limit of this store is checked by its unit tests.
         Subject { name: "memory", servers: Vec::new(), settings: StoreSettings::memory(), border: None }
     }
 
@@ -69,7 +69,7 @@ impl Subject {
         Subject { name: "redis on a Unix socket", servers: vec![server], settings, border: REDIS }
     }
 
-    /// All stores whose servers can go down.
+    /// Returns all stores whose servers can go down.
     pub fn remote() -> Vec<Subject> {
         vec![
             Subject::memcached(),

@@ -34,7 +34,7 @@ fn a_run_that_restores_nothing() {
     assert!(!sees_new_partitions(Some("no-reinstallation")));
 }
 
-/// Triggers on the registered table alone.
+/// In this fault, only the registered table has triggers.
 #[test]
 fn no_triggers_on_partitions() {
     let scene = postgres_with("CREATE TABLE first (id integer);\n");
@@ -47,8 +47,8 @@ fn no_triggers_on_partitions() {
     assert!(!invalidates(&scene, "bans", "INSERT INTO ban_1 VALUES (2)"));
 }
 
-/// Row triggers count rows, and an AFTER trigger that does not check them counts
-/// statements that change nothing.
+/// In these faults, row triggers count rows, or a statement trigger that does not check the
+/// rows counts statements that change nothing.
 #[test]
 fn triggers_that_do_not_check_rows() {
     let scene: Scene =

@@ -53,8 +53,8 @@ fn wrong_names_in_code() {
     assert!(Migrator::new().app(app).check_sources(bustard::Engine::Sqlite).is_err());
 }
 
-/// A file and a migration built in code with the same tables agree with their own
-/// checksums. Another list of tables is another checksum.
+/// The list of tables is part of the checksum, for a file and for a migration built in
+/// code.
 #[test]
 fn tables_are_part_of_the_checksum() {
     let migrator = |table: &str| {
@@ -92,7 +92,8 @@ fn in_a_plan() {
     }
 }
 
-/// If the tables exist, the triggers are created. If not, nothing fails.
+/// A faked registration creates the triggers if the tables exist. If they do not, it does
+/// not fail.
 #[test]
 fn faked() {
     for scene in Scene::both() {

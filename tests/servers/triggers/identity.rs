@@ -1,5 +1,5 @@
-//! Tests tables that are rebuilt, swapped, renamed, moved or dropped: the name is
-//! looked up first, and if it leads nowhere the table is found by its identity.
+//! Tests tables that are rebuilt, swapped, renamed, moved or dropped. A table is found by
+//! its name, or if there is no such table, by its identity.
 
 use super::{Scene, both_with, invalidates, migrated, missing_triggers, postgres_with, retracks, triggers};
 
@@ -7,7 +7,7 @@ const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
 -- bustard: register cache bans on ban
 ";
 
-/// The number of triggers of a table.
+/// Returns the number of triggers of a tracked table.
 fn each(scene: &Scene) -> usize {
     if scene.is_postgres() { 4 } else { 3 }
 }
@@ -19,7 +19,7 @@ fn only(scene: &Scene, table: &str) {
     assert_eq!((on_it, triggers.len()), (each(scene), each(scene)), "{triggers:?}");
 }
 
-/// SQLite's own procedure for changes that its ALTER TABLE cannot make.
+/// The migration follows SQLite's documentation for changes that ALTER TABLE cannot make.
 #[test]
 fn rebuilt_by_a_migration() {
     for scene in both_with(BAN) {
@@ -82,7 +82,7 @@ fn renamed() {
         retracks(&scene, 1);
         assert_eq!(missing_triggers(&scene), []);
         assert!(invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (2)"));
-        // From now on that table is tracked, under its new name.
+        // From now on, the renamed table is tracked under its new name.
         scene.execute("CREATE TABLE ban (id integer)");
         retracks(&scene, 0);
         assert!(!invalidates(&scene, "bans", "INSERT INTO ban VALUES (1)"));
@@ -113,7 +113,7 @@ fn moved_to_another_schema() {
     only(&scene, "forum.ban");
     assert_eq!(missing_triggers(&scene), []);
     assert!(invalidates(&scene, "bans", "INSERT INTO forum.ban VALUES (1)"));
-    // Another table of the old name is not tracked.
+    // A new table with the old name is not tracked.
     scene.execute("CREATE TABLE ban (id integer)");
     retracks(&scene, 0);
     scene.execute("ALTER SCHEMA forum RENAME TO board");
@@ -137,7 +137,8 @@ fn dropped() {
     }
 }
 
-/// A view has taken the name: the table is found by its identity, or is gone.
+/// A view has the name of the tracked table. The table is found by its identity, or counts
+/// as dropped.
 #[test]
 fn a_view_in_its_place() {
     for scene in both_with(BAN) {
@@ -160,7 +161,7 @@ fn triggers_that_were_dropped_or_disabled() {
     assert!(invalidates(&scene, "bans", "INSERT INTO ban VALUES (2)"));
 }
 
-/// Of many runs that find a missing trigger, one restores it once.
+/// If many runs find a missing trigger at once, exactly one run restores it.
 #[test]
 fn many_runs_at_once() {
     for scene in both_with(BAN) {
@@ -175,7 +176,7 @@ fn many_runs_at_once() {
     }
 }
 
-/// With a lock time-out, the error names the table.
+/// If the lock time-out ends the wait, the error names the table.
 #[test]
 fn a_table_that_is_written_to_all_the_time() {
     let scene = postgres_with(BAN);

@@ -1,6 +1,6 @@
-//! Tests caches that invalidate themselves, `register cache NAME on TABLE`:
-//! statements that write to a table count, others do not, and a run finds tables
-//! again that were rebuilt, renamed or partitioned.
+//! Tests caches that invalidate themselves, `register cache NAME on TABLE`. Statements that
+//! write to a table invalidate the cache, and other statements do not. A run finds tables
+//! that were rebuilt, renamed or partitioned.
 
 mod faults;
 mod forms;
@@ -14,7 +14,7 @@ mod writes;
 
 use crate::support::{Outcome, Scene};
 
-/// The number of invalidations that a cache's version counts.
+/// Returns the number of invalidations that the version of a cache counts.
 #[track_caller]
 pub fn count(scene: &Scene, cache: &str) -> i64 {
     let version = match scene.is_postgres() {
@@ -24,7 +24,7 @@ pub fn count(scene: &Scene, cache: &str) -> i64 {
     scene.value(&version).parse::<i64>().expect("a version is a number") >> 23
 }
 
-/// The number of invalidations of the cache by these statements.
+/// Returns the number of invalidations of the cache by these statements.
 #[track_caller]
 pub fn counted(scene: &Scene, cache: &str, sql: &str) -> i64 {
     let before = count(scene, cache);
@@ -38,7 +38,7 @@ pub fn invalidates(scene: &Scene, cache: &str, sql: &str) -> bool {
     counted(scene, cache, sql) > 0
 }
 
-/// The scenes of both engines with this as their first migration, applied.
+/// Creates a scene on each engine, and applies `sql` as its first migration.
 pub fn both_with(sql: &str) -> [Scene; 2] {
     Scene::both().map(|scene| {
         migrated(&scene, "V1__first.sql", sql);
@@ -46,7 +46,7 @@ pub fn both_with(sql: &str) -> [Scene; 2] {
     })
 }
 
-/// A scene on PostgreSQL with this as its first migration, applied.
+/// Creates a scene on PostgreSQL, and applies `sql` as its first migration.
 pub fn postgres_with(sql: &str) -> Scene {
     let scene = Scene::postgres();
     migrated(&scene, "V1__first.sql", sql);
@@ -64,7 +64,7 @@ pub fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
     scene.project.bustard(&[arguments, &["--database-url", &scene.url()]].concat())
 }
 
-/// The missing triggers that `bustard status` lists: table and reason.
+/// Returns the missing triggers that `bustard status` lists: table and reason.
 #[track_caller]
 pub fn missing_triggers(scene: &Scene) -> Vec<(String, String)> {
     let document = bustard(scene, &["status", "--json"]).success().json();
@@ -89,7 +89,7 @@ pub fn retracks(scene: &Scene, tables: usize) {
     bustard(scene, &["check"]).exits(0);
 }
 
-/// Bustard's triggers in the database, as `table name`.
+/// Returns Bustard's triggers in the database, as `table name`.
 pub fn triggers(scene: &Scene) -> Vec<String> {
     let sql = match scene.is_postgres() {
         true => {

@@ -1,5 +1,5 @@
-//! Tests partitions and inheritance children: a direct write to one fires nothing on
-//! its parent, so each has triggers of its own.
+//! Tests partitions and child tables. A direct write to one fires no trigger of its parent,
+//! so each has triggers of its own.
 
 use super::{counted, invalidates, migrated, missing_triggers, postgres_with, retracks, triggers};
 
@@ -32,7 +32,7 @@ fn writes_through_the_parent_and_directly() {
     ] {
         assert_eq!(counted(&scene, "bans", sql), expected, "{sql}");
     }
-    // Each table that is emptied fires.
+    // TRUNCATE fires a trigger of each table that it empties.
     assert!(invalidates(&scene, "bans", "TRUNCATE ban_low"));
     assert!(invalidates(&scene, "bans", "TRUNCATE ban"));
 }
@@ -50,8 +50,8 @@ fn rows_that_move_between_partitions() {
     assert_eq!(counted(&scene, "bans", "UPDATE ban SET id = id + 50 WHERE id = 99"), 0);
 }
 
-/// Created outside of a run: the next run adds the triggers, with nothing else
-/// pending.
+/// A partition is created outside a run. The next run adds its triggers, even if no
+/// migration is pending.
 #[test]
 fn partitions_made_between_runs() {
     let scene = postgres_with(PARTITIONED);
@@ -116,7 +116,8 @@ CREATE TABLE beside (id integer);
     assert!(invalidates(&scene, "bans", "INSERT INTO late VALUES (1)"));
 }
 
-/// A write through a parent fires nothing on its partitions.
+/// A cache is registered on a partition alone. A write through the parent fires no trigger
+/// of the partition, so the parent has triggers too.
 #[test]
 fn a_partition_alone() {
     let scene = postgres_with(&PARTITIONED.replace("bans on ban\n", "highs on ban_high\n"));
@@ -132,7 +133,7 @@ fn a_partition_alone() {
     ] {
         assert_eq!(invalidates(&scene, "highs", sql), expected, "{sql}");
     }
-    // A table that becomes a partition, and one that no longer is one.
+    // One table becomes a partition, and another one stops being a partition.
     migrated(
         &scene,
         "V2__loose.sql",
@@ -159,7 +160,7 @@ INSERT INTO child VALUES (1, 1);
     assert!(invalidates(&scene, "bans", "DELETE FROM log"));
 }
 
-/// No trigger is possible, so it is reported and nothing fails.
+/// A foreign table cannot have these triggers, so it is reported, and nothing fails.
 #[test]
 fn a_foreign_table_that_becomes_a_partition() {
     let scene = postgres_with(PARTITIONED);

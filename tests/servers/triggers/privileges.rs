@@ -6,7 +6,7 @@ const BAN: &str = "CREATE TABLE ban (id integer PRIMARY KEY);
 -- bustard: register cache bans on ban
 ";
 
-/// A writer needs the right to write, and no right to Bustard's objects.
+/// A role that writes needs only the right to write, and no right on Bustard's objects.
 #[test]
 fn a_writer_without_rights() {
     let scene = postgres_with(BAN);
@@ -15,7 +15,7 @@ fn a_writer_without_rights() {
     let before = count(&scene, "bans");
     scene.database().psql_as(&writer, "INSERT INTO ban VALUES (1)").success();
     assert_eq!(count(&scene, "bans") - before, 1);
-    // A role cannot put the trigger's function on tables of its own.
+    // A role cannot create triggers with Bustard's function on tables of its own.
     scene.execute(&format!(
         "GRANT CREATE ON SCHEMA public TO {writer}; GRANT USAGE ON SCHEMA bustard TO {writer}"
     ));
@@ -62,12 +62,13 @@ fn a_migrating_role_that_is_no_superuser() {
     scene.execute("CREATE TABLE other_ban (id integer PRIMARY KEY); ALTER TABLE ban RENAME TO old; ALTER TABLE other_ban RENAME TO ban");
     let outcome = scene.project.bustard(&["migrate", "--database-url", &url]).exits(1);
     outcome.complains("the triggers of the cache \"bans\" cannot be created on public.ban");
-    // A superuser's run works as well, and may end a registration of another role.
+    // A run as a superuser works too, and may unregister a cache of another role.
     migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
     assert_eq!(super::triggers(&scene), [""; 0]);
 }
 
-/// The trigger's function runs with its owner's rights under the writer's settings.
+/// The function of the trigger runs with the rights of its owner and with the settings of
+/// the writer.
 #[test]
 fn a_hostile_search_path() {
     let scene = postgres_with(
@@ -91,7 +92,7 @@ CREATE TABLE plain (id integer);
     let writes = "INSERT INTO public.ban VALUES (1); UPDATE public.ban_1 SET id = 1; DELETE FROM public.ban; TRUNCATE public.plain";
     client.batch_execute(writes).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(count(&scene, "bans") - before, 4);
-    // The migrating role's own work is not misled either.
+    // The traps do not affect the role that migrates either.
     scene.execute(&format!("{ambush}; SELECT bustard.unregister_cache('bans')"));
     scene.execute(&format!("{ambush}; SELECT bustard.register_cache_again('bans')"));
     scene.execute("CREATE TABLE ban_2 PARTITION OF ban FOR VALUES IN (2); ALTER TABLE plain RENAME TO flat");
@@ -102,11 +103,12 @@ CREATE TABLE plain (id integer);
         "{ambush}; SELECT bustard.register_cache_on('more', NULL, 'public.flat', 'public.ban_2')"
     ));
     bustard(&scene, &["check"]).exits(0);
-    // The other partition is written to through its parent as well.
+    // A write through the parent may go to the other partition too, so the parent and both
+    // partitions have triggers.
     assert_eq!(super::triggers(&scene).len(), 4 * 4 + 3 * 4);
 }
 
-/// A role that migrates an app of its own, beside the registry's owner.
+/// A role that does not own the registry migrates an app of its own.
 #[test]
 fn a_role_with_an_app_of_its_own() {
     let scene = postgres_with(BAN);
@@ -125,7 +127,7 @@ fn a_role_with_an_app_of_its_own() {
     migrate(&[]).success();
     assert_eq!(count(&scene, "bans") - before, 1);
     assert_eq!(migrate(&[]).success().json()["changed"], false);
-    // Other roles run these revert statements, so only those roles write them.
+    // Other roles run the recorded revert statements, so a guest may not write them.
     assert_eq!(
         scene.value("SELECT count(*) FROM bustard.migration WHERE revert <> '' OR body_checksum <> ''"),
         "1"

@@ -2,8 +2,8 @@
 
 use crate::support::refused;
 
-/// Asserts that the migration is refused with exit code 1, its place and advice, and
-/// leaves nothing. `{name}.{engine}` is the snapshot.
+/// Asserts that the migration is refused with exit code 1, with its place and advice, and
+/// changes nothing. `{name}.{engine}` is the snapshot.
 #[track_caller]
 fn refuses(name: &str, sql: &str) {
     refused(1, name, |scene| {

@@ -1,4 +1,4 @@
-//! Tests registering and unregistering tables, and reverting either.
+//! Tests registering and unregistering caches on tables, and reverting both.
 
 use super::{
     Scene, both_with, bustard, count, counted, invalidates, migrated, postgres_with, retracks, triggers,
@@ -10,7 +10,7 @@ CREATE TABLE \"Odd, name\" (id integer PRIMARY KEY);
 INSERT INTO ban VALUES (1);
 ";
 
-/// The migration's own writes count as all others do.
+/// Writes of the migration itself also invalidate the cache.
 #[test]
 fn in_the_migration_that_creates_and_fills_the_table() {
     for scene in both_with(BAN) {
@@ -39,7 +39,7 @@ fn two_caches_on_one_table() {
     }
 }
 
-/// Any way of unregistering removes the triggers.
+/// Every way of unregistering removes the triggers.
 #[test]
 fn unregistering_removes_the_triggers() {
     let ways: [fn(&Scene); 4] = [
@@ -86,7 +86,8 @@ fn reverting_unregister() {
     }
 }
 
-/// A new registration has its own tables, and so has the revert of its end.
+/// A new registration has tables of its own. Reverting its unregistration restores these
+/// tables.
 #[test]
 fn registering_anew() {
     for scene in both_with(BAN) {
@@ -131,7 +132,7 @@ fn many_tables() {
     }
 }
 
-/// A table name means what it means in SQL at that place.
+/// A table name is resolved like a name in the SQL around the directive.
 #[test]
 fn under_the_migrations_own_search_path() {
     let scene = postgres_with(
@@ -148,7 +149,7 @@ SET search_path = forum;
     assert!(invalidates(&scene, "others", "INSERT INTO public.ban VALUES (1)"));
 }
 
-/// A revert restores the tables of the previous registration, also after many
+/// A revert restores the tables of the previous registration, even after many
 /// registrations.
 #[test]
 fn reverting_another_choice_of_tables() {

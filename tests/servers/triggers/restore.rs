@@ -1,4 +1,4 @@
-//! Tests that a dump carries the triggers and the objects that they belong to.
+//! Tests that a dump contains the triggers and the objects that they depend on.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ fn dump(scene: &Scene, options: &[&str]) -> tempfile::NamedTempFile {
     file
 }
 
-/// Object ids differ there.
+/// In another cluster, the OIDs of objects differ.
 #[test]
 fn into_another_cluster() {
     let scene = postgres_with(BAN);
@@ -47,8 +47,8 @@ fn into_another_cluster() {
     restored.psql("INSERT INTO banned VALUES (4)");
 }
 
-/// Renamed and then restored before any run: nothing leads from the old name to the
-/// new one, but the triggers work, and no run removes them.
+/// A table is renamed, and then dumped and restored before any run. Nothing connects the
+/// old name with the new one, but the triggers work, and no run removes them.
 #[test]
 fn renamed_before_the_dump() {
     let scene = postgres_with(BAN);
@@ -64,8 +64,8 @@ fn renamed_before_the_dump() {
     assert_ne!(version(), before);
 }
 
-/// One table alone, into a database where the caches have other ids: a trigger
-/// contains the name of its cache.
+/// One table is restored into a database where the caches have other ids. Its triggers
+/// work, because a trigger contains the name of its cache.
 #[test]
 fn a_table_alone_into_another_database() {
     let scene = postgres_with(BAN);

@@ -1,4 +1,4 @@
-//! Tests which statements count.
+//! Tests which statements invalidate a cache with tables.
 
 use super::{Scene, both_with, counted, invalidates, postgres_with};
 
@@ -8,7 +8,8 @@ INSERT INTO ban VALUES (1, 'a'), (2, 'b'), (3, 'c');
 -- bustard: register cache bans on ban
 ";
 
-/// One invalidation for a statement on PostgreSQL, one for each row on SQLite.
+/// Asserts the number of invalidations: one for the statement on PostgreSQL, and one for
+/// each row on SQLite.
 #[track_caller]
 fn counts(scene: &Scene, rows: i64, sql: &str) {
     let expected = if scene.is_postgres() { rows.min(1) } else { rows };
@@ -46,7 +47,8 @@ fn statements_that_match_no_row() {
         ] {
             counts(&scene, 0, sql);
         }
-        // Only the half of an upsert that has changed a row counts.
+        // An upsert is one invalidation, because only one of its two triggers has seen a
+        // row.
         counts(&scene, 1, "INSERT INTO ban VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET pattern = 'y'");
         counts(&scene, 1, "INSERT INTO ban VALUES (9, 'x') ON CONFLICT (id) DO UPDATE SET pattern = 'y'");
         if !scene.is_postgres() {
@@ -56,7 +58,7 @@ fn statements_that_match_no_row() {
 }
 
 #[test]
-fn what_is_rolled_back_does_not_count() {
+fn writes_that_are_rolled_back_do_not_count() {
     for scene in both_with(BAN) {
         counts(&scene, 0, "BEGIN; DELETE FROM ban; ROLLBACK");
         counts(&scene, 0, "BEGIN; SAVEPOINT s; DELETE FROM ban; ROLLBACK TO s; COMMIT");
@@ -196,7 +198,7 @@ fn a_snapshot_older_than_the_registration() {
         let write = "INSERT INTO ban VALUES (1); TRUNCATE ban; COMMIT";
         writer.batch_execute(write).unwrap_or_else(|error| panic!("{level}: {error}"));
         assert_eq!(super::count(&scene, "bans") - before, 2, "{level}");
-        // It does not see either that the cache is registered anew.
+        // The old snapshot does not show the second registration of the cache either.
         super::migrated(&scene, "V3__off.sql", "-- bustard: unregister cache bans\n");
         writer.batch_execute(&begin()).expect("it begins");
         super::migrated(&scene, "V4__on.sql", "-- bustard: register cache bans on ban\n");

@@ -1,5 +1,5 @@
-//! Tests apps that depend on the one to uninstall: it is refused, or they are
-//! uninstalled first.
+//! Tests apps that depend on the app to uninstall. The uninstall is refused, or the
+//! dependants are uninstalled first.
 
 use bustard::{ErrorKind, Uninstall};
 
@@ -7,7 +7,8 @@ use super::site::{Site, bans};
 
 const ALL: [&str; 5] = ["forum", "bans", "appeals", "letters", "polls"];
 
-/// `letters` needs `appeals`, which needs `bans`; `polls` needs the forum only.
+/// Adds apps: `letters` depends on `appeals`, which depends on `bans`. `polls` depends only
+/// on the forum.
 fn chain(site: &Site) {
     site.file(
         "appeals/V1__appeals.sql",
@@ -40,7 +41,7 @@ fn chain(site: &Site) {
 }
 
 #[test]
-fn an_app_that_is_needed_stays() {
+fn an_app_with_dependants_stays() {
     for site in Site::both() {
         chain(&site);
         site.migrate(&ALL);
@@ -100,7 +101,7 @@ fn dependants_are_uninstalled_first() {
     }
 }
 
-/// One after the other, in the plan's order.
+/// The apps are uninstalled one after the other, in the order of the plan.
 #[test]
 fn from_the_end_of_the_chain_nothing_is_refused() {
     for site in Site::both() {
@@ -131,8 +132,9 @@ fn all_apps_are_uninstalled_at_once() {
     }
 }
 
-/// `ranks` is required by the forum's second migration, because it reads what that
-/// one drops; the forum does not depend on it.
+/// Adds the app `ranks`. Its migration declares that it is required by the forum's second
+/// migration, because it reads a table that the second migration drops. The forum does not
+/// depend on it.
 fn ranks(site: &Site) {
     site.file(
         "ranks/V1__ranks.sql",
@@ -149,7 +151,7 @@ fn ranks(site: &Site) {
 }
 
 #[test]
-fn an_app_with_required_by_is_not_needed() {
+fn an_app_with_required_by_is_no_dependency() {
     for site in Site::both() {
         ranks(&site);
         let report = site.migrate(&["forum", "ranks"]);

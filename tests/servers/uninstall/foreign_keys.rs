@@ -32,7 +32,7 @@ fn a_foreign_key_from_elsewhere_is_refused() {
 }
 
 #[test]
-fn it_is_uninstalled_with_the_other_app() {
+fn both_apps_can_be_uninstalled() {
     for site in Site::both() {
         let down = format!("-- bustard: depends on bans V1\n{APPEAL}-- bustard: down\nDROP TABLE appeal;\n");
         site.file("appeals/V1__appeals.sql", &down);
@@ -80,7 +80,8 @@ fn a_key_that_the_revert_removes_is_allowed() {
     }
 }
 
-/// SQLite drops tables in spite of them; PostgreSQL refuses.
+/// A view or trigger of another app uses a dropped table. SQLite drops the table anyway,
+/// and PostgreSQL refuses.
 #[test]
 fn views_and_triggers_of_others() {
     let [postgres, sqlite] = Site::both();
@@ -98,8 +99,8 @@ fn views_and_triggers_of_others() {
     assert_eq!(warned, ["the trigger unban", "the view banned"]);
 }
 
-/// A name that occurs for another reason: PostgreSQL then refuses, and on SQLite the
-/// remaining table would become unwritable.
+/// The revert mentions the table without removing the foreign key. PostgreSQL then refuses
+/// the drop, and on SQLite no session could write to the remaining table.
 #[test]
 fn a_key_that_the_revert_only_mentions_is_refused() {
     for site in Site::both() {
@@ -144,7 +145,7 @@ fn a_key_of_several_columns_from_the_same_name_elsewhere() {
     }
 }
 
-/// Partitions and their keys are not listed beside their tables.
+/// The plan does not list partitions and their keys, but only their tables.
 #[test]
 fn partitions_count_with_their_tables() {
     let site = Site { scene: Scene::postgres() };

@@ -1,4 +1,4 @@
-//! Tests uninstalling with kept data: for a while, or for good.
+//! Tests uninstalling with kept data, which is later restored or dropped.
 
 use bustard::{AppState, registry};
 
@@ -28,7 +28,7 @@ fn data_stays_and_comes_back() {
         assert!(report.steps.is_empty() && report.changed(), "{report:?}");
         assert_eq!(site.objects(), installed);
         assert_eq!(site.rows("ban"), 4);
-        // Its triggers are back as well.
+        // The triggers of the cache are restored too.
         let mut connection = site.connection();
         let version = registry::get_version(&mut connection, "bans").expect("it is registered");
         site.scene.execute("INSERT INTO ban (id) VALUES (5)");
@@ -81,7 +81,7 @@ fn a_disabled_app_is_uninstalled() {
         site.migrator(&["forum", "bans"]).disable(&mut site.connection(), "bans").expect("it is installed");
         site.uninstall(&["forum", "bans"], &bans());
         assert_eq!(site.objects(), alone);
-        // When it comes back it is no longer disabled.
+        // After it is installed again, the app is no longer disabled.
         assert_eq!(site.migrate(&["forum", "bans"]).steps.len(), 2);
     }
 }

@@ -1,5 +1,5 @@
-//! Tests an uninstall under `kill -9` at random moments, of its process and on
-//! PostgreSQL also of its server process: it is complete or has no effect.
+//! Tests an uninstall under `kill -9` at random moments, of its process and on PostgreSQL
+//! also of its server process. The uninstall must be complete or have no effect.
 //! `BUSTARD_KILLS` sets the number of kills for each engine, `BUSTARD_SEED` repeats a
 //! sequence.
 
@@ -20,7 +20,7 @@ struct Tally {
     too_late: usize,
 }
 
-/// Kills the target, unless the run is over, and counts that.
+/// Kills the target and counts the kill, unless the run has ended.
 fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut Tally) -> bool {
     if !run.is_running() {
         return false;
@@ -37,7 +37,7 @@ fn strike(subject: &Subject<'_>, mut run: Running, of_server: bool, tally: &mut 
     match backend.filter(|_| of_server) {
         Some(pid) => {
             let mut client = subject.client();
-            // It may be gone, if it was about to exit.
+            // The process may no longer exist, if it was about to exit.
             let kill = ["-c", "kill -s KILL \"$1\"", "kill", &pid.to_string()];
             let _ = Command::new("sh").args(kill).output();
             let noticed = server_noticed(&mut client, pid);
@@ -87,7 +87,7 @@ fn kill(test: &str, subject: &Subject<'_>) {
             continue;
         }
         tally.untouched += 1;
-        // The next one completes.
+        // The next uninstall completes.
         start(&copy, test).wait().success();
         assert_eq!(ends.check(&copy), Ok(Left::Complete));
     }

@@ -1,12 +1,11 @@
-//! Tests difficult names: of histories, schemas and tables; and a hostile search
-//! path.
+//! Tests difficult names of histories, schemas and tables, and a hostile search path.
 
 use bustard::{App, ErrorKind, Migrator, Uninstall};
 
 use super::site::{Site, bans};
 use crate::support::Scene;
 
-/// A migrator with one app whose history is elsewhere.
+/// Returns a migrator with one app whose history table has another name.
 fn with_history(site: &Site, label: &str, history: &str) -> Migrator {
     let directory = site.scene.project.path().join(label);
     Migrator::new().app(App::directory(label, directory).history(history))
@@ -29,15 +28,15 @@ fn a_history_of_another_name() {
         for history in histories {
             with_history(&site, "polls", history).run(&mut site.connection()).expect("it is good");
             assert_ne!(site.objects(), without);
-            // Only the database knows where it is.
+            // The app is not configured, so only the database knows its history table.
             site.uninstall(&["forum"], &Uninstall::new("polls"));
             assert_eq!(site.objects(), without, "{history}");
         }
     }
 }
 
-/// Of two hosts in one database, each with an app of that name, one must not
-/// uninstall the other's.
+/// Two hosts share a database, and each has an app of that name. One host must not
+/// uninstall the app of the other.
 #[test]
 fn an_app_of_the_same_name_elsewhere() {
     for site in Site::both() {
@@ -56,7 +55,8 @@ fn an_app_of_the_same_name_elsewhere() {
     }
 }
 
-/// Of two hosts in two schemas, one has no such app, but a table of that name.
+/// Two hosts share a database, each in a schema of its own. One of them does not have the
+/// app, but has a table with the name of the app's table.
 #[test]
 fn from_a_schema_of_another_host() {
     let site = Site { scene: Scene::postgres() };
@@ -139,7 +139,7 @@ fn a_search_path_of_traps() {
     database.set("search_path", "app");
     site.migrate(&["forum", "bans"]);
     database.set("search_path", "app, evil, pg_catalog");
-    // A table of that name that must stay.
+    // A table with that name in another schema must stay.
     database
         .client()
         .batch_execute("CREATE TABLE public.ban (id pg_catalog.int4)")

@@ -4,8 +4,8 @@
 use super::victim::{Ends, Left, command, is_victim, migrate};
 use crate::support::{Engine, Outcome, Project, Subject};
 
-/// Stops it at its first point, then on another copy of the database at its second,
-/// and so on, until one completes. Returns the number of points.
+/// Stops an uninstall at its first point, then another one on another copy of the database
+/// at its second point, and so on, until one completes. Returns the number of points.
 fn sweep(test: &str, engine: Engine, fault: Option<&str>, fails: bool) -> Result<usize, String> {
     let project = Project::new();
     let subject = Subject::new(engine, &project);
@@ -54,7 +54,7 @@ fn stopped_anywhere_on_sqlite() {
     holds("uninstall::points::stopped_anywhere_on_sqlite", Engine::Sqlite);
 }
 
-fn is_found_out(test: &str, fault: &str, symptom: &str) {
+fn is_found(test: &str, fault: &str, symptom: &str) {
     if is_victim() {
         return;
     }
@@ -67,12 +67,12 @@ fn is_found_out(test: &str, fault: &str, symptom: &str) {
 #[test]
 fn two_transactions_are_found() {
     let fault = "history-second-transaction";
-    is_found_out("uninstall::points::two_transactions_are_found", fault, "neither complete nor untouched");
+    is_found("uninstall::points::two_transactions_are_found", fault, "neither complete nor untouched");
 }
 
 #[test]
 fn a_missing_invalidation_is_found() {
-    is_found_out(
+    is_found(
         "uninstall::points::a_missing_invalidation_is_found",
         "no-invalidation-on-revert",
         "was not invalidated",

@@ -39,7 +39,7 @@ fn a_revert_that_fails_half_way() {
     }
 }
 
-/// A plugin with a function that reverts, and one with an irreversible migration.
+/// Returns a plugin whose migration has this `down`, or is irreversible without it.
 fn plugin(down: Option<Migration>) -> App {
     let up = Migration::new().sql("CREATE TABLE ban (id INTEGER)").register_cache("bans");
     let migration = match down {
@@ -189,7 +189,7 @@ fn a_database_without_records() {
     }
 }
 
-/// Without the history the applied migrations are unknown, and forgetting the app
+/// Without the history, the applied migrations are unknown. Deleting the records of the app
 /// would leave its tables.
 #[test]
 fn a_history_that_is_gone() {
@@ -205,8 +205,8 @@ fn a_history_that_is_gone() {
     }
 }
 
-/// An app that refinery has migrated and that was configured later: no run has had
-/// anything to do for it.
+/// Refinery has migrated an app, and it was configured later. It has no record, because no
+/// run has had anything to do for it.
 #[test]
 fn an_app_without_a_row_goes_with_its_files() {
     for site in Site::both() {
@@ -227,7 +227,7 @@ fn an_app_without_a_row_goes_with_its_files() {
     }
 }
 
-/// A migration that refinery has applied since has no record of its revert.
+/// A migration that refinery has applied later has no record.
 #[test]
 fn an_applied_migration_without_a_record() {
     for site in Site::both() {
@@ -239,7 +239,7 @@ fn an_applied_migration_without_a_record() {
             error.message().contains("bans:V2__reasons is applied, and what reverts it is not recorded"),
             "{error}"
         );
-        // Its file has a `down` part.
+        // The file of the migration has a `down` section, so it can be reverted.
         assert!(site.plan(&["forum", "bans"], &bans()).obstacles.is_empty());
         site.uninstall(&["forum", "bans"], &bans());
     }

@@ -52,7 +52,8 @@ fn one_app_is_uninstalled_and_another_stays() {
     }
 }
 
-/// Deleted and not configured; deleted and configured; faulty in several ways.
+/// An uninstall works if the files are deleted and not configured, deleted and configured,
+/// or faulty in several ways.
 #[test]
 fn files_are_not_needed() {
     let breaks: [(&str, Change, &[&str]); 5] = [
@@ -87,7 +88,7 @@ fn files_are_not_needed() {
     }
 }
 
-/// The revert uses the record, not a file that was changed since.
+/// The revert uses the record, not the file, which was changed after it was applied.
 #[test]
 fn a_changed_file_does_not_count() {
     for site in Site::both() {
@@ -117,7 +118,7 @@ fn reinstalling_starts_clean() {
         assert_eq!(report.steps.len(), 2);
         assert_eq!(site.rows("ban"), 3);
         assert_eq!(site.objects(), first);
-        // The triggers of its caches work as they did.
+        // The triggers of its caches work as before.
         let mut connection = site.connection();
         let version = registry::get_version(&mut connection, "bans").expect("it is registered");
         site.scene.execute("INSERT INTO ban (id) VALUES (5)");
@@ -125,7 +126,8 @@ fn reinstalling_starts_clean() {
     }
 }
 
-/// Caches registered by hand or by a function, and one that was unregistered already.
+/// Caches that were registered by hand or by a function are removed. A cache that was
+/// already unregistered is no error.
 #[test]
 fn caches_that_no_migration_registered_are_removed() {
     for site in Site::both() {
@@ -142,7 +144,7 @@ fn caches_that_no_migration_registered_are_removed() {
     }
 }
 
-/// A cache that another app has registered since stays.
+/// A cache stays if another app has registered it since.
 #[test]
 fn another_apps_cache_stays() {
     for site in Site::both() {
@@ -198,7 +200,8 @@ fn deferred_constraints() {
     assert!(!site.has("poll") && !site.has("vote"));
 }
 
-/// Its owner was uninstalled since: the cache would block a new installation.
+/// The owner of the cache was uninstalled since, and the cache would block a new
+/// installation of the owner.
 #[test]
 fn a_cache_of_an_app_that_is_gone_does_not_come_back() {
     for site in Site::both() {

@@ -15,7 +15,7 @@ pub struct Site {
 pub type Change = fn(&Site);
 
 impl Site {
-    /// The forum with its plugin `bans`, on each engine.
+    /// Creates the forum with its plugin `bans`, on each engine.
     pub fn both() -> [Site; 2] {
         Scene::both().map(|scene| {
             let site = Site { scene };
@@ -69,7 +69,7 @@ impl Site {
         Database::new(&self.url()).expect("the URL is good")
     }
 
-    /// A migrator that has the files of these apps.
+    /// Returns a migrator that has the files of these apps.
     pub fn migrator(&self, apps: &[&str]) -> Migrator {
         let app = |label: &&str| App::directory(*label, self.scene.project.path().join(label));
         Migrator::new().apps(apps.iter().map(app))
@@ -80,7 +80,7 @@ impl Site {
         self.migrator(apps).run(&mut self.connection()).expect("the migrations are good")
     }
 
-    /// The plan of a migrator that has the files of these apps.
+    /// Plans an uninstall with a migrator that has the files of these apps.
     #[track_caller]
     pub fn plan(&self, apps: &[&str], what: &Uninstall) -> UninstallPlan {
         self.migrator(apps).plan_uninstall(&mut self.connection(), what).expect("it can be planned")
@@ -105,7 +105,7 @@ impl Site {
         report
     }
 
-    /// Asserts that it is refused and changes nothing, and returns the error.
+    /// Asserts that the uninstall is refused and changes nothing, and returns the error.
     #[track_caller]
     pub fn refuses(&self, apps: &[&str], what: &Uninstall) -> Error {
         self.refuses_with(&self.migrator(apps), what)
@@ -123,7 +123,7 @@ impl Site {
         error
     }
 
-    /// Every object outside of the registry, with its rows; the installed apps; the
+    /// Returns every object outside the registry with its rows, the installed apps, and the
     /// caches.
     pub fn objects(&self) -> String {
         let all = match self.scene.is_postgres() {
@@ -153,7 +153,7 @@ impl Site {
         caches.into_iter().map(|cache| (cache.name, cache.version.get())).collect()
     }
 
-    /// The number of rows of a table.
+    /// Returns the number of rows of a table.
     #[track_caller]
     pub fn rows(&self, table: &str) -> u64 {
         self.scene.value(&format!("SELECT count(*) FROM {table}")).parse().expect("it is a number")
@@ -169,7 +169,7 @@ impl Site {
     }
 }
 
-/// The uninstall to run.
+/// Returns the request to uninstall `bans`.
 pub fn bans() -> Uninstall {
     Uninstall::new("bans")
 }

@@ -1,4 +1,4 @@
-//! Tests uninstalls that run beside other runs: each sees the effects of the other.
+//! Tests uninstalls at the same time as other runs. Each must see the effects of the other.
 
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -34,7 +34,8 @@ fn of_two_at_once_one_uninstalls() {
     }
 }
 
-/// Between two transactions of a run: it begins again with the app.
+/// The app is uninstalled between two transactions of a run. The run plans again and
+/// installs the app from the start.
 #[test]
 fn uninstalled_between_two_migrations() {
     for site in Site::both() {

@@ -1,5 +1,5 @@
-//! An uninstall in a process of its own, which can be stopped (this test program,
-//! started again), and the states of a database after that.
+//! An uninstall in a process of its own, which a test can stop, and the states of the
+//! database afterwards. The process is this test program, started again.
 
 use std::process::Command;
 
@@ -10,20 +10,20 @@ use crate::support::{Engine, Running, State, Subject, faulty_test};
 /// The variable with the URL of the process's database.
 const URL: &str = "BUSTARD_UNINSTALL_URL";
 
-/// The work of the process that is killed.
+/// Runs the uninstall in the process that is killed.
 fn uninstall(url: &str) -> bustard::Result<()> {
     let migrator = Migrator::new();
     let plan = migrator.plan_uninstall(&mut Database::new(url)?, &Uninstall::new("bans").cascade(true))?;
     migrator.uninstall(&mut Database::new(url)?, &plan).map(drop)
 }
 
-/// Uninstalls and returns true, if this is the started process.
+/// If this is the started process, uninstalls and returns `true`.
 pub fn is_victim() -> bool {
     let url = std::env::var(URL);
     url.is_ok_and(|url| uninstall(&url).map(|()| true).expect("nothing prevents it"))
 }
 
-/// Starts this test's process, in a build with a fault if one is named.
+/// Returns the command that starts the process for a test, in a build with the given fault.
 pub fn command(subject: &Subject<'_>, test: &str, fault: Option<&str>) -> Command {
     let mut command = match fault {
         Some(fault) => faulty_test(fault),
@@ -37,8 +37,8 @@ pub fn start(subject: &Subject<'_>, test: &str) -> Running {
     Running::start(command(subject, test, None))
 }
 
-/// Apps that are slow to revert. On SQLite the revert writes more than the page cache
-/// holds, so that the file itself needs a rollback.
+/// Installs apps that are slow to revert. On SQLite, the revert writes more than the page
+/// cache holds, so that the file itself must be rolled back.
 pub fn migrate(subject: &Subject<'_>) {
     let project = subject.project;
     project
@@ -77,7 +77,7 @@ pub fn migrate(subject: &Subject<'_>) {
         .expect("the migrations are good");
 }
 
-/// A database before and after.
+/// The states of a database before and after an uninstall.
 #[derive(Debug)]
 pub struct Ends {
     before: (State, i64),
@@ -92,7 +92,7 @@ pub enum Left {
 }
 
 impl Ends {
-    /// Runs it to its end on a copy.
+    /// Runs an uninstall to its end on a copy of the database.
     pub fn of(subject: &Subject<'_>, test: &str) -> Ends {
         let done = subject.copy();
         start(&done, test).wait().success();
@@ -101,8 +101,8 @@ impl Ends {
         ends
     }
 
-    /// The checker: unchanged, including the versions of caches, or complete with
-    /// every cache invalidated.
+    /// The checker: the database must be unchanged, including the versions of caches, or
+    /// the uninstall must be complete with every cache invalidated.
     pub fn check(&self, subject: &Subject<'_>) -> Result<Left, String> {
         let found = look(subject);
         let version = |(state, _): &(State, i64)| state.versions.get("threads").copied();
@@ -119,7 +119,7 @@ impl Ends {
     }
 }
 
-/// Everything, with the rows for apps and migrations.
+/// Reads the whole state, including the records of apps and migrations.
 fn look(subject: &Subject<'_>) -> (State, i64) {
     subject.quiet();
     let (apps, records) = match subject.engine() {

@@ -1,6 +1,6 @@
-//! Tests P1 and P2 under `kill -9` at random moments: of the command, and on
-//! PostgreSQL also of its server process and of the whole server. `BUSTARD_KILLS`
-//! sets the number of kills for each engine, `BUSTARD_SEED` repeats a sequence.
+//! Tests P1 and P2 under `kill -9` at random moments, of the command, and on PostgreSQL
+//! also of its server process and of the whole server. `BUSTARD_KILLS` sets the number of
+//! kills for each engine, `BUSTARD_SEED` repeats a sequence.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ fn wanted() -> usize {
     std::env::var("BUSTARD_KILLS").map_or(20, |kills| kills.parse().expect("BUSTARD_KILLS is a number"))
 }
 
-/// Four migrations that are slow to apply and to revert. On SQLite the third writes
-/// more than the page cache holds, so that the file itself needs a rollback.
+/// Creates four migrations that are slow to apply and to revert. On SQLite, the third one
+/// writes more than the page cache holds, so that the file itself must be rolled back.
 fn slow() -> (Project, &'static [&'static str]) {
     let project = Project::new();
     for (number, cache) in [(1, "first"), (2, "second"), (3, "third"), (4, "fourth")] {
@@ -62,7 +62,7 @@ fn slow() -> (Project, &'static [&'static str]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Command,
-    /// The server process of the connection. The whole server restarts after that.
+    /// The server process of the connection. The whole server then restarts.
     Backend,
     Server,
 }
@@ -95,14 +95,14 @@ impl Tally {
     }
 }
 
-/// Kills the target. Returns `None` if the run ended before.
+/// Kills the target. Returns `None` if the run ended before the kill.
 fn strike(subject: &Subject<'_>, mut run: Running, victim: Victim, tally: &mut Tally) -> Option<Outcome> {
     if !run.is_running() {
         return None;
     }
     match (subject.engine(), victim) {
         (Engine::Sqlite, _) => {
-            // Stop the process first, so that the observed state still holds at the
+            // The process is stopped first, so that the observed state still holds at the
             // kill.
             run.signal("STOP");
             let other = subject.sqlite();
@@ -172,8 +172,8 @@ fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String>
     if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were reported as committed")) }
 }
 
-/// Kills runs on one database until its number of kills is reached. Runs apply and
-/// revert in turn.
+/// Kills runs on one database until the number of kills is reached. The runs alternately
+/// apply and revert.
 fn kill_on(
     subject: &Subject<'_>,
     ladder: &Ladder,
@@ -185,8 +185,8 @@ fn kill_on(
     let enough = tally.kills() + KILLS_EACH.min(wanted - tally.kills());
     let attempts = tally.too_late + 20 * KILLS_EACH;
     let mut forward = true;
-    // The duration of a run in each direction. The first guess is low, since the
-    // first kill may come early.
+    // The duration of a run in each direction. The first estimate is low, because the first
+    // kill may come early.
     let mut lasts = [Duration::from_millis(200); 2];
     while tally.kills() < enough {
         let all = random.one_in(4);
@@ -269,7 +269,7 @@ fn killed_at_random_on_postgresql() {
     kill("PostgreSQL", |_| Subject::on(&cluster, &project), targets);
 }
 
-/// Every other database is in WAL mode.
+/// The databases are alternately in WAL mode and in the default mode.
 #[test]
 fn killed_at_random_on_sqlite() {
     let (project, targets) = slow();

@@ -1,23 +1,24 @@
-//! The checker: the states that a database may be in, one for each migration, and the
-//! rule that cache versions never decrease and are higher after a change.
+//! The checker: it knows the states that a database may be in, one after each migration. It
+//! also checks that cache versions never decrease, and that they are higher after a change.
 
 use std::collections::BTreeMap;
 
 use crate::support::{Project, State, Subject};
 
-/// The number of rungs of Bustard's own migrations, which no revert takes back.
+/// The number of states (rungs) that Bustard's own migrations create. They are never
+/// reverted.
 pub const OWN: usize = 1;
 
-/// The contents of a database after each transaction of a plan. Rung 0 is an empty
-/// database, rung 1 has all of Bustard's own migrations, and so on.
+/// The contents of a database after each transaction of a plan, called rungs. Rung 0 is an
+/// empty database, rung 1 has all of Bustard's own migrations, and so on.
 #[derive(Debug)]
 pub struct Ladder {
     rungs: Vec<String>,
 }
 
 impl Ladder {
-    /// Applies one migration after the other, without interruption, on this empty
-    /// subject.
+    /// Records the rungs: applies one migration after the other, without interruption, on
+    /// an empty subject.
     pub fn climb(subject: &Subject<'_>, targets: &[&str]) -> Ladder {
         let mut rungs = vec![subject.state().content];
         for target in ["bustard:1"].iter().chain(targets) {
@@ -35,7 +36,7 @@ impl Ladder {
         Ladder { rungs }
     }
 
-    /// The highest rung.
+    /// Returns the number of the highest rung.
     pub fn top(&self) -> usize {
         self.rungs.len() - 1
     }
@@ -66,8 +67,8 @@ fn differences(rung: &str, state: &State) -> Vec<String> {
     found
 }
 
-/// What is known of one database: its last rung, and the highest version that each
-/// cache has had.
+/// The observations of one database: its last rung, and the highest version of each cache
+/// so far.
 #[derive(Clone, Debug)]
 pub struct Watch<'l> {
     ladder: &'l Ladder,
@@ -76,7 +77,7 @@ pub struct Watch<'l> {
 }
 
 impl<'l> Watch<'l> {
-    /// Starts to watch a subject.
+    /// Begins to observe a subject.
     pub fn new(ladder: &'l Ladder, subject: &Subject<'_>) -> Result<Watch<'l>, String> {
         let state = subject.state();
         Ok(Watch { ladder, rung: ladder.find(&state)?, highest: state.versions })
@@ -104,9 +105,8 @@ impl<'l> Watch<'l> {
     }
 }
 
-/// Checks that every transaction of a run invalidated: the counts of invalidations
-/// seen on each rung, on copies of one database, must differ from one rung to the
-/// next.
+/// Checks that every transaction of a run has invalidated all caches. The counts of
+/// invalidations on copies of one database must differ from each rung to the next.
 #[derive(Debug, Default)]
 pub struct Counts(BTreeMap<usize, BTreeMap<String, i64>>);
 
@@ -136,7 +136,7 @@ impl Counts {
     }
 }
 
-/// A host and a plugin, on either engine, with tables, rows, an index, and caches
+/// Creates a host and a plugin for either engine, with tables, rows, an index, and caches
 /// that are registered and unregistered.
 pub fn forum() -> (Project, &'static [&'static str]) {
     let project = Project::new();

@@ -10,9 +10,9 @@ enum Direction {
     Back,
 }
 
-/// The distance between two points before the first commit of a run on an empty
-/// database. There are a few hundred of them, in one transaction that makes Bustard's own
-/// tables and functions; `BUSTARD_POINTS=all` tries each.
+/// Returns the distance between two tested points before the first commit of a run on an
+/// empty database. There are a few hundred points in the transaction that creates Bustard's
+/// own tables and functions. `BUSTARD_POINTS=all` tests each of them.
 fn stride() -> usize {
     if std::env::var("BUSTARD_POINTS").as_deref() == Ok("all") { 1 } else { 9 }
 }
@@ -109,7 +109,7 @@ fn holds(engine: Engine, direction: Direction) {
 }
 
 #[track_caller]
-fn is_found_out(engine: Engine, direction: Direction, fault: &str, symptom: &str) {
+fn is_found(engine: Engine, direction: Direction, fault: &str, symptom: &str) {
     let problem = sweeps(engine, direction, Some(fault)).expect_err("the checker must see the fault");
     assert!(problem.contains(symptom), "another diagnostic than the seeded one: {problem}");
 }
@@ -135,20 +135,15 @@ fn a_revert_stopped_anywhere_on_sqlite() {
 }
 
 #[test]
-fn history_in_a_second_transaction_is_found_out() {
+fn history_in_a_second_transaction_is_found() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
-        is_found_out(
-            engine,
-            Direction::Forward,
-            "history-second-transaction",
-            "a migration is there in part",
-        );
+        is_found(engine, Direction::Forward, "history-second-transaction", "a migration is there in part");
     }
 }
 
 #[test]
-fn no_invalidation_on_revert_is_found_out() {
+fn a_missing_invalidation_on_revert_is_found() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
-        is_found_out(engine, Direction::Back, "no-invalidation-on-revert", "went from version");
+        is_found(engine, Direction::Back, "no-invalidation-on-revert", "went from version");
     }
 }

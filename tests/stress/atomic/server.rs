@@ -3,7 +3,7 @@
 use crate::support::proxy::Proxy;
 use crate::support::{Cluster, Outcome, Project, Running, Subject};
 
-/// Two quick migrations, and one that waits until the test ends it.
+/// Creates two quick migrations, and a third one that waits until the test ends it.
 fn endless() -> Project {
     let project = Project::new();
     project
@@ -13,7 +13,7 @@ fn endless() -> Project {
     project
 }
 
-/// Ends the server, or its process, while the third migration runs.
+/// Ends the server or one of its processes with `end` while the third migration runs.
 fn interrupted(subject: &Subject<'_>, end: impl FnOnce()) -> Outcome {
     let run = subject.spawn(&["migrate"]);
     subject.database().wait_until(

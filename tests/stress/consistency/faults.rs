@@ -1,5 +1,5 @@
-//! Injects faults during a consistency run. Servers and networks have one sequence of
-//! faults and processes have another, so that faults of both sorts coincide.
+//! Injects faults during a consistency run. One thread injects faults of servers and
+//! networks, and another one faults of processes, so that faults of both kinds coincide.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -27,10 +27,9 @@ pub enum Fault {
     Delayed,
     Silent,
     Refused,
-    /// Keeps every refresher from the database for longer than `max_staleness`.
+    /// Separates every refresher from the database for longer than `max_staleness`.
     Blind,
-    /// Commits while refreshers have no connection, with no later event that would
-    /// make them read again.
+    /// Commits while refreshers have no connection. No later event makes them read again.
     Unseen,
 }
 
@@ -49,8 +48,7 @@ pub const OF_SERVERS: &[Fault] = &[
 pub const OF_PROCESSES: &[Fault] =
     &[Fault::KilledReader, Fault::KilledWriter, Fault::StoppedReader, Fault::StoppedWriter];
 
-/// The faults so far, how often each occurred, and how many reads there were
-/// meanwhile.
+/// For each fault: how often it occurred, and the number of reads meanwhile.
 pub type Tally = Mutex<BTreeMap<Fault, (u64, u64)>>;
 
 /// A thread that injects faults.
@@ -62,7 +60,7 @@ pub struct Saboteur<'w> {
 }
 
 impl Saboteur<'_> {
-    /// Injects these faults repeatedly, each time in another order.
+    /// Injects these faults repeatedly, in another order each time.
     pub fn work(mut self, faults: &[Fault]) {
         loop {
             let mut bag = faults.to_vec();
@@ -98,7 +96,7 @@ impl Saboteur<'_> {
         self.random.part_of(Duration::from_millis(milliseconds))
     }
 
-    /// Waits a while, unless the run is over.
+    /// Waits for this time, or until the run is over.
     fn pass(&self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time && !self.enough.load(Ordering::SeqCst) {
@@ -177,8 +175,7 @@ impl Saboteur<'_> {
     fn change_unseen(&mut self) {
         let world = self.world;
         world.tell_writers("lull");
-        // Most writers have ended their transactions by then, and the others do no
-        // harm.
+        // Most writers end their transactions in this time, and the others do not matter.
         self.pass(Duration::from_millis(400));
         world.observed.set(Flow::Refused);
         world.observed.cut();

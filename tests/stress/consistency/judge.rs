@@ -1,5 +1,5 @@
-//! The judge, which decides which reads are stale: it knows every commit and when it
-//! was acknowledged, and compares each read with that.
+//! The judge, which finds stale reads. It knows every commit and the time of its
+//! acknowledgement, and compares each read with them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::record::{Kind, Read, Record, now};
 use super::{CACHES, ITEMS, MAX_STALENESS};
 
-/// The scheduling delay of a runnable thread that is not measured: see `pulse`.
+/// The tolerated scheduling delay that `pulse` does not measure.
 const SLACK: Duration = Duration::from_millis(100);
 
 /// How long a read waits for the records of other processes' commits. If this is too
@@ -38,11 +38,11 @@ pub struct Counts {
     pub snapshot: u64,
     pub own: u64,
     pub states: u64,
-    /// Reads for which no value was loaded.
+    /// The number of reads that found a value in a store.
     pub found: u64,
-    /// Reads during which the process was delayed by more than the tolerance.
+    /// The number of reads during which the process was delayed by more than the tolerance.
     pub excused: u64,
-    /// Reads by the name of the reader's store.
+    /// The number of reads by the store of the reader.
     pub by_store: HashMap<&'static str, u64>,
     /// The longest delay of a process.
     pub latest: Duration,
@@ -64,13 +64,13 @@ impl Counts {
 
 #[derive(Default)]
 struct State {
-    /// For each item, when each counter was acknowledged.
+    /// For each item, the time at which each counter was acknowledged.
     acknowledged: Vec<BTreeMap<u64, i64>>,
     attempted: Vec<i64>,
     /// The contents of the cache under each version.
     states: HashMap<(usize, i64), Vec<i64>>,
     waiting: VecDeque<(Instant, String, Read)>,
-    /// Versions that no record has explained yet: the record may still be on its way.
+    /// Versions whose contents are unknown, because the record has not arrived yet.
     unheard: Vec<(String, Read)>,
     counts: Counts,
     findings: Vec<String>,
@@ -102,7 +102,7 @@ impl Judge {
         self.state().findings.push(what);
     }
 
-    /// Takes a record from the process with this name and this store.
+    /// Receives a record from the process with this name and this store.
     pub fn hear(&self, name: &str, store: &'static str, record: Record) {
         let mut state = self.state();
         match record {
@@ -185,8 +185,8 @@ impl Judge {
     }
 }
 
-/// Keeps the counters increasing with time, although the record of a later commit may
-/// arrive first.
+/// Adds an acknowledgement, so that counters increase with time even if the record of a
+/// later commit arrives first.
 fn acknowledge(acknowledged: &mut BTreeMap<u64, i64>, at: u64, counter: i64) {
     if known(acknowledged, at + 1).is_some_and(|(_, known)| known >= counter) {
         return;
@@ -199,7 +199,8 @@ fn acknowledge(acknowledged: &mut BTreeMap<u64, i64>, at: u64, counter: i64) {
     acknowledged.insert(at, counter);
 }
 
-/// The counter that was acknowledged before this time, and when.
+/// Returns the last counter that was acknowledged before this time, and the time of the
+/// acknowledgement.
 fn known(acknowledged: &BTreeMap<u64, i64>, before: u64) -> Option<(u64, i64)> {
     acknowledged.range(..before).next_back().map(|(at, counter)| (*at, *counter))
 }
@@ -213,7 +214,7 @@ fn stale(acknowledged: &BTreeMap<u64, i64>, read: &Read) -> Option<String> {
     let allowed = match kind {
         Kind::Values | Kind::Handle => MAX_STALENESS + SLACK + Duration::from_nanos(late),
         Kind::Strict | Kind::Snapshot => Duration::ZERO,
-        // Strict reads promise nothing about commits of others.
+        // This kind of read promises nothing about commits of other processes.
         Kind::Own => return None,
     };
     let since = began.saturating_sub(allowed.as_nanos().try_into().unwrap_or(u64::MAX));

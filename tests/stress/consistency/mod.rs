@@ -1,8 +1,8 @@
-//! Tests P4 and P7 with processes that read and write, in memory and through real
-//! stores, while the database, the stores and the processes are killed and stopped,
-//! and the network cuts, delays, swallows and refuses. It counts stale answers. There
-//! must be none: not from a handle beyond `max_staleness` (P7), and never from a
-//! strict read. No version may have two meanings (P4).
+//! Tests P4 and P7 with processes that read and write, in memory and through real stores.
+//! Meanwhile the database, the stores and the processes are killed and stopped, and the
+//! network cuts, delays, swallows and refuses. The test counts stale answers. A handle may
+//! be stale by at most `max_staleness` (P7), and a strict read never. No version may have
+//! two meanings (P4).
 //!
 //! Items are counters that increase with every commit. A writer records when a commit
 //! was acknowledged, a reader records when the read began, and the judge compares.
@@ -31,7 +31,7 @@ use faults::{Fault, OF_PROCESSES, OF_SERVERS, Saboteur, Tally};
 use judge::Counts;
 use world::{Crowd, World};
 
-/// Short, so that it expires often.
+/// The limit is short, so that snapshots expire often.
 const MAX_STALENESS: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -55,7 +55,8 @@ struct Plan {
     /// The faults of servers and networks, and of processes.
     faults: [&'static [Fault]; 2],
     seeded: Option<&'static str>,
-    /// Ends when all of these were reached, or at once when this was found.
+    /// The run ends when all of these goals are reached, or at once when a matching finding
+    /// occurs.
     time: Duration,
     looked_for: fn(&str) -> bool,
 }
@@ -116,7 +117,7 @@ fn nothing_is_stale() {
     let Outcome { counts, faults, findings } = outcome;
     let injected: u64 = faults.values().map(|(count, _)| count).sum();
     let kinds: Vec<String> = faults.iter().map(|(fault, (count, _))| format!("{count} {fault:?}")).collect();
-    // Not `println!`, whose output the test harness keeps to itself.
+    // `println!` is not used, because the test harness hides its output.
     writeln!(
         std::io::stderr(),
         "consistency: {} commits, {} checked reads ({} by handle, {} strict, {} after one's own commit; {} of \
@@ -171,10 +172,10 @@ fn missing(counts: &Counts, faults: &BTreeMap<Fault, (u64, u64)>) -> Vec<String>
     faults.chain(counts.into_iter().filter_map(count)).collect()
 }
 
-/// Asserts that this is found when the library has that fault and these faults are
-/// injected.
+/// Asserts that a matching finding occurs in a library with the fault `seeded`, while these
+/// faults are injected.
 #[track_caller]
-fn is_found_out(seeded: &'static str, faults: &'static [Fault], looked_for: fn(&str) -> bool) {
+fn is_found(seeded: &'static str, faults: &'static [Fault], looked_for: fn(&str) -> bool) {
     let outcome = run(
         &Database::new(),
         &Plan {
@@ -200,20 +201,20 @@ fn stale_by_handle(found: &str) -> bool {
 
 #[test]
 fn a_version_read_after_the_data_is_stale() {
-    is_found_out("version-after-data", &[], anything_stale);
+    is_found("version-after-data", &[], anything_stale);
 }
 
 #[test]
 fn a_store_that_ignores_versions_is_stale() {
-    is_found_out("store-ignores-version", &[], anything_stale);
+    is_found("store-ignores-version", &[], anything_stale);
 }
 
 #[test]
 fn no_full_read_after_reconnecting_is_stale() {
-    is_found_out("no-read-after-reconnect", &[Fault::Unseen], stale_by_handle);
+    is_found("no-read-after-reconnect", &[Fault::Unseen], stale_by_handle);
 }
 
 #[test]
 fn a_snapshot_that_never_expires_is_stale() {
-    is_found_out("no-expiry", &[Fault::Blind], stale_by_handle);
+    is_found("no-expiry", &[Fault::Blind], stale_by_handle);
 }

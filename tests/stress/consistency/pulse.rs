@@ -1,6 +1,6 @@
-//! Measures how late this process is: threads sleep for a moment repeatedly and
-//! record by how much they overslept. A process that is stopped, or gets no
-//! processor, cannot expire its snapshot; this tells for how long.
+//! Measures how late this process is: threads sleep for a moment repeatedly and record by
+//! how much they overslept. A process that is stopped, or gets no processor, cannot expire
+//! its snapshot. These measurements tell for how long.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const BEAT: Duration = Duration::from_millis(5);
-/// Several threads, since one of them may be scheduled on time.
+/// The number of threads. There are several, because a single thread may be scheduled on
+/// time by chance.
 const HEARTS: usize = 3;
 /// How long before a read a delay may have begun to affect it.
 const BEFORE: Duration = Duration::from_millis(200);
@@ -21,7 +22,7 @@ struct Heart(Mutex<State>);
 
 struct State {
     last: Instant,
-    /// When the thread woke, and by how much too late.
+    /// The times when a thread woke too late, each with the delay.
     late: VecDeque<(Instant, Duration)>,
 }
 
@@ -41,7 +42,8 @@ impl Pulse {
         Pulse(hearts.collect())
     }
 
-    /// The longest delay since shortly before that time, including the present one.
+    /// Returns the longest delay since shortly before this time, including a delay that has
+    /// not ended.
     pub fn late(&self, since: Instant) -> Duration {
         self.0.iter().map(|heart| heart.late(since)).max().unwrap_or_default()
     }

@@ -40,7 +40,7 @@ struct Reader<'s> {
     site: &'s Site,
     post: &'s Post,
     line: Line,
-    /// Values of its own, with the versions that were read before them.
+    /// Values that the reader itself keeps, with the versions that were read before them.
     kept: HashMap<usize, (CacheVersion, i64)>,
 }
 
@@ -58,7 +58,7 @@ fn by_values(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     Ok(())
 }
 
-/// Reads values of the reader's own, for as long as a handle reports them valid.
+/// Reads a value that the reader itself keeps, as long as a handle reports it as valid.
 fn by_handle(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     let item = any_item(random);
     let handle = reader.site.handle(item);
@@ -76,7 +76,7 @@ fn by_handle(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     Ok(())
 }
 
-/// Reads by the version that the database has.
+/// Reads under the version that the database returns.
 fn strictly(reader: &mut Reader<'_>, random: &mut Random) -> Done {
     let item = any_item(random);
     let (handle, values) = (reader.site.handle(item), reader.site.values(item));

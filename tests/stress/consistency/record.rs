@@ -13,15 +13,16 @@ use super::pulse::Pulse;
 /// The promise of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// From a store under the snapshot's version: at most `max_staleness` old.
+    /// A read from a store under the version of the snapshot: at most `max_staleness` old.
     Values,
-    /// A value of the reader's own that a handle reports valid: the same.
+    /// A read of a value that the reader itself keeps and a handle reports as valid: at
+    /// most `max_staleness` old.
     Handle,
-    /// By a version that was read from the database: current.
+    /// A read under a version from the database: current.
     Strict,
-    /// The same in a transaction's snapshot: as current as that.
+    /// A read under a version from a transaction's snapshot: as current as the snapshot.
     Snapshot,
-    /// After a commit of the process itself: at least that commit.
+    /// A read after a commit of the process itself: includes that commit.
     Own,
 }
 
@@ -31,17 +32,17 @@ pub struct Read {
     pub kind: Kind,
     pub item: usize,
     pub counter: i64,
-    /// The counter must be at least this, independent of other acknowledged commits.
+    /// The smallest allowed counter, regardless of acknowledged commits of other processes.
     pub floor: i64,
-    /// No value was loaded for it.
+    /// Whether the value was found in a store and not loaded.
     pub found: bool,
-    /// When it began.
+    /// The time when the read began.
     pub began: u64,
-    /// For how long the process was delayed around that time.
+    /// How long the process was delayed around that time.
     pub late: u64,
 }
 
-/// A record: one line.
+/// A record, which is one line of output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Record {
     /// The process has started to work.
@@ -51,7 +52,7 @@ pub enum Record {
         item: usize,
         counter: i64,
     },
-    /// This is committed, and the writer has the acknowledgement.
+    /// The commit is acknowledged to the writer.
     Acknowledged {
         item: usize,
         counter: i64,
@@ -59,16 +60,16 @@ pub enum Record {
     },
     /// A transaction has ended.
     Committed {},
-    /// Committed or not: the outcome is unknown.
+    /// The outcome of a transaction is unknown.
     Lost {},
-    /// It was rolled back.
+    /// A transaction was rolled back.
     Aborted {},
     /// Events were folded.
     Folded {
         events: i64,
     },
     Read(Read),
-    /// The items of a cache under a version, in one snapshot.
+    /// The items of a cache under a version, read in one snapshot.
     State {
         cache: usize,
         version: i64,
@@ -82,13 +83,13 @@ pub enum Record {
     },
 }
 
-/// Nanoseconds on the clock that all processes share.
+/// Returns nanoseconds on the clock that all processes share.
 pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
     since.as_nanos().try_into().expect("it is not yet the year 2554")
 }
 
-/// Where a process writes its records.
+/// The output to which a process writes its records.
 pub struct Post {
     number: usize,
     pulse: Pulse,
@@ -102,7 +103,7 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// Must be called before the first request of the read.
+    /// Begins a read. Must be called before its first request.
     pub fn now() -> Begun {
         Begun { at: now(), instant: Instant::now(), loads: Cell::new(false) }
     }

@@ -52,7 +52,7 @@ impl From<bustard::Error> for Failed {
     }
 }
 
-/// What a process works with.
+/// The resources of a process.
 pub struct Site {
     pub buster: CacheBuster,
     pub handles: Vec<Cache>,
@@ -61,8 +61,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Retries until it succeeds, since the database may be down. Returns `None` if
-    /// the end comes first.
+    /// Retries until it succeeds, because the database may be down. Returns `None` if the
+    /// process must end first.
     pub fn open(settings: &Settings, post: &Post, orders: &Orders) -> Option<Site> {
         while !orders.ended() {
             match Site::try_open(settings) {
@@ -111,7 +111,7 @@ impl Failed {
     }
 }
 
-/// Connects to the database.
+/// A connection to the database, which is replaced when it is lost.
 pub struct Line {
     url: String,
     client: Option<Client>,
@@ -134,20 +134,20 @@ impl Line {
     }
 }
 
-/// The counter of an item now, or in this transaction.
+/// Reads the counter of an item, now or in the transaction.
 pub fn counter(client: &mut impl GenericClient, item: usize) -> Result<i64, Failed> {
     let item = i32::try_from(item).expect("there are few");
     Ok(client.query_one("SELECT counter FROM item WHERE id = $1", &[&item])?.get(0))
 }
 
-/// The same as a computation, which is slow now and then.
+/// Reads the counter of an item as a computation that takes additional time.
 pub fn compute(client: &mut impl GenericClient, item: usize, pause: Duration) -> Result<i64, Failed> {
     let counter = counter(client, item)?;
     thread::sleep(pause);
     Ok(counter)
 }
 
-/// How long a computation takes.
+/// Returns the additional time of a computation.
 pub fn effort(random: &mut Random) -> Duration {
     match random.one_in(4) {
         true => random.part_of(Duration::from_millis(20)),

@@ -8,19 +8,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How bytes pass.
+/// The way in which bytes pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     Free,
-    /// Each piece takes this long, in each direction.
+    /// Each piece of data takes this long, in each direction.
     Delayed(Duration),
-    /// Nothing passes; what is sent meanwhile arrives later.
+    /// Nothing passes. Data that are sent meanwhile arrive later.
     Silent,
     /// New connections are closed at once.
     Refused,
 }
 
-/// Listens on a port of its own until dropped.
+/// A proxy that listens on a port of its own until it is dropped.
 pub struct Sluice {
     address: SocketAddr,
     gate: Arc<Gate>,
@@ -62,7 +62,7 @@ impl Sluice {
         sluice
     }
 
-    /// `127.0.0.1:PORT`, the address to connect to.
+    /// Returns `127.0.0.1:PORT`, the address to connect to.
     pub fn location(&self) -> String {
         self.address.to_string()
     }
@@ -84,7 +84,7 @@ impl Drop for Sluice {
         self.gate.state().closed = true;
         self.set(Flow::Free);
         self.cut();
-        // Wake the listener, so that it sees the end.
+        // The connection wakes the listener, so that it notices the end.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -129,7 +129,7 @@ fn pump(gate: &Gate, mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = from.read(&mut buffer);
-        // The end of a connection is delayed and held back as its data are.
+        // The end of a connection is delayed and held back like its data.
         gate.pass();
         match read {
             Ok(count @ 1..) if to.write_all(&buffer[..count]).is_ok() => {}

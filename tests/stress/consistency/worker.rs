@@ -1,6 +1,5 @@
-//! The worker processes: this test's own executable, started again with settings in
-//! its environment. A worker ends when its standard input does, so none outlives the
-//! test.
+//! The worker processes: this test's own executable, started again with settings in its
+//! environment. A worker ends when its standard input ends, so no worker outlives the test.
 
 use std::io::{BufRead, BufReader, Write, stdin};
 use std::process::{Child, ChildStdin, Command, Stdio, exit};
@@ -31,12 +30,12 @@ pub enum Role {
 pub struct Settings {
     pub role: Role,
     pub number: usize,
-    /// The database's address for the refresher, and for all other connections.
+    /// The URL of the database for the refresher.
     pub observed: String,
     pub asked: String,
     pub store: Value,
     pub seed: u64,
-    /// Writers begin with a pause.
+    /// Whether writers begin with a pause.
     pub lull: bool,
 }
 
@@ -57,9 +56,9 @@ impl Settings {
 /// The commands to a running process.
 #[derive(Default)]
 pub struct Orders {
-    /// Writers pause.
+    /// Whether writers pause.
     pub lull: AtomicBool,
-    /// All threads end.
+    /// Whether all threads must end.
     pub end: AtomicBool,
 }
 
@@ -68,7 +67,7 @@ impl Orders {
         self.end.load(Ordering::SeqCst)
     }
 
-    /// Reads commands until `end`; at the end of the input the test is gone.
+    /// Reads commands until `end`. If the input ends, the test has ended.
     fn obey(&self) {
         for line in stdin().lock().lines().map_while(Result::ok) {
             match line.as_str() {
@@ -80,7 +79,7 @@ impl Orders {
     }
 }
 
-/// The settings of a store.
+/// Returns the settings of a store.
 pub fn store(backend: &str, location: Option<String>) -> Value {
     match location {
         Some(location) => json!({"backend": backend, "location": location}),
@@ -88,7 +87,7 @@ pub fn store(backend: &str, location: Option<String>) -> Value {
     }
 }
 
-/// Works until told to end, in a process that was started as a worker.
+/// If this process was started as a worker, works until it is told to end.
 pub fn work_if_told() {
     let Ok(settings) = std::env::var(SETTINGS) else { return };
     let settings: Settings = serde_json::from_str(&settings).expect("the settings are those of a worker");
@@ -126,7 +125,7 @@ impl Worker {
             Some(fault) => faulty_test(fault),
             None => Command::new(std::env::current_exe().expect("a process knows its program")),
         };
-        // Any test will do: each begins with `work_if_told`.
+        // The name of any test would do, because each test begins with `work_if_told`.
         command.args(["--exact", super::TEST, "--nocapture", "--test-threads", "1"]);
         command.env(SETTINGS, serde_json::to_string(&settings).expect("settings have JSON"));
         let mut child = command
@@ -165,14 +164,14 @@ impl Worker {
         let _ = writeln!(self.stdin, "{word}");
     }
 
-    /// Kills it with `kill -9` and starts another.
+    /// Kills the process with `kill -9` and starts another one.
     pub fn replace(&mut self, fault: Option<&str>) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it can be reaped");
         *self = Worker::start(self.settings.clone(), fault, &self.judge);
     }
 
-    /// Stops it for a while. It continues even if this test does not.
+    /// Stops the process for a while. It continues even if the test ends.
     pub fn stop_for(&self, time: Duration) -> Child {
         Command::new("sh")
             .args(["-c", "kill -s STOP \"$1\"; sleep \"$2\"; kill -s CONT \"$1\"", "stop"])
@@ -189,7 +188,7 @@ impl Worker {
         }
     }
 
-    /// Ends it, with all its threads, and waits until all its records are read.
+    /// Ends the process with all its threads, and waits until all its records are read.
     pub fn end(mut self) {
         self.tell("end");
         let mut status = None;
@@ -210,7 +209,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Also when it is stopped.
+        // This works even if the process is stopped.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -17,9 +17,9 @@ pub struct World<'d> {
     pub database: &'d Database<'d>,
     pub memcached: Server,
     pub redis: Server,
-    /// Between refreshers and the database.
+    /// The network between refreshers and the database.
     pub observed: Sluice,
-    /// Between the database and readers, and between it and writers.
+    /// The network between readers and the database.
     asked: Sluice,
     pub written: Sluice,
     to_memcached: Sluice,
@@ -73,7 +73,7 @@ impl<'d> World<'d> {
         for (number, backend) in crowd.readers.iter().enumerate() {
             world.start(Role::Reader, number, backend, random);
         }
-        // Their stores are ones that others read.
+        // Writers use stores that other processes read.
         for (number, backend) in ["memcached", "redis"].into_iter().cycle().take(crowd.writers).enumerate() {
             world.start(Role::Writer, number, backend, random);
         }

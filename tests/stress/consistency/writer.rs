@@ -15,13 +15,13 @@ use super::{CACHES, ITEMS_EACH};
 use crate::support::Random;
 
 const THREADS: usize = 3;
-/// The longest pause between two transactions of a thread. Entries should live long
-/// enough to be read.
+/// The longest pause between two transactions of a thread. It is long enough for entries to
+/// be read.
 const PAUSE: Duration = Duration::from_millis(100);
-/// For how long a transaction may stay open.
+/// How long a transaction may stay open.
 const HOLDING: Duration = Duration::from_millis(300);
 
-/// Does nothing during a pause.
+/// Writes and folds repeatedly, except during pauses.
 pub fn work(settings: &Settings, post: &Post, orders: &Orders) {
     let Some(site) = &Site::open(settings, post, orders) else { return };
     thread::scope(|scope| {
@@ -47,7 +47,7 @@ pub fn work(settings: &Settings, post: &Post, orders: &Orders) {
 enum Way {
     /// Through the library, with a notification after the commit.
     Library,
-    /// As another program does: without a notification.
+    /// Through SQL as another program does, without a notification.
     Sql,
 }
 
@@ -66,15 +66,17 @@ fn transaction(site: &Site, post: &Post, line: &mut Line, random: &mut Random) -
             take_back(site, &mut transaction, way, random)?;
         }
         let mut items: Vec<usize> = (0..=random.below(3)).map(|_| any_item(random)).collect();
-        // Always in the same order, since writers would deadlock otherwise.
+        // Items are changed in the same order by all writers, because otherwise they would
+        // deadlock.
         items.sort_unstable();
         items.dedup();
         let all = random.one_in(12);
         let first = random.one_in(2);
         if first {
             invalidate(site, &mut transaction, way, &items, all)?;
-            // A value read between the two is already old, but has a version that
-            // will be current.
+            // The invalidation may come before or after the change of the data. A value
+            // that is read between the two must not be stored under a version that becomes
+            // current.
             for item in &items {
                 by_values(site, &mut transaction, *item)?;
             }
@@ -123,7 +125,7 @@ fn transaction(site: &Site, post: &Post, line: &mut Line, random: &mut Random) -
     Ok(())
 }
 
-/// Changes an item and rolls back to a savepoint.
+/// Changes an item, and rolls the change back to a savepoint.
 fn take_back(
     site: &Site,
     transaction: &mut Transaction<'_>,
@@ -162,8 +164,8 @@ fn invalidate(
     }
 }
 
-/// A value read in a transaction that has invalidated its cache stays in the
-/// transaction.
+/// Asserts that a value that is read in a transaction after an invalidation does not leave
+/// the transaction.
 fn bypasses(
     site: &Site,
     post: &Post,
@@ -186,7 +188,7 @@ fn by_values(site: &Site, transaction: &mut Transaction<'_>, item: usize) -> Res
     site.values(item).get_or_try_insert_in(transaction, &item.to_string(), load)
 }
 
-/// A transaction that `commit` has committed counts in this process when it returns.
+/// Asserts that a commit with `commit` is visible in this process when `commit` returns.
 fn sees_itself(
     site: &Site,
     post: &Post,

@@ -1,5 +1,5 @@
-//! Proves that the stress test finds faults: each way in which versions could be
-//! wrong is put into a database of its own.
+//! Proves that the stress test finds faults: each fault of versions is put into a database
+//! of its own.
 
 use super::ledger::Fault;
 use super::stress::{Until, run};
@@ -18,7 +18,8 @@ fn finding(fault: Fault, change: &str) -> String {
     ledger.findings(fault).into_iter().next().unwrap_or_else(|| panic!("no {fault:?}, but:\n{report}"))
 }
 
-/// Replaces the counting: `version` is an expression over a cache's id, `wanted`.
+/// Replaces the function that counts. `version` is an expression that contains the id of a
+/// cache, `wanted`.
 fn counted(version: &str) -> String {
     format!(
         "CREATE OR REPLACE FUNCTION bustard.get_version(name text) RETURNS bigint
@@ -31,7 +32,7 @@ fn counted(version: &str) -> String {
     )
 }
 
-/// Replaces the invalidation: `statement` is given the caches' `ids`.
+/// Replaces the invalidation. `statement` can use `ids`, the ids of the caches.
 fn invalidated(statement: &str) -> String {
     format!(
         "CREATE OR REPLACE FUNCTION bustard.invalidate(VARIADIC names text[]) RETURNS void
@@ -45,7 +46,8 @@ fn invalidated(statement: &str) -> String {
     )
 }
 
-/// Folding writes row 0 of the base last: adds a statement to that.
+/// Adds a statement to folding, before the write of row 0 of the base, which is the last
+/// write.
 fn folding_also(statement: &str) -> String {
     format!(
         "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {statement}; RETURN new; END $$;
@@ -53,7 +55,8 @@ fn folding_also(statement: &str) -> String {
     )
 }
 
-/// The highest id commits before a lower one does.
+/// In this fault, the version is the highest id of an event. An event with a higher id may
+/// commit before one with a lower id.
 #[test]
 fn versions_by_the_highest_id() {
     let found = finding(
@@ -70,7 +73,7 @@ fn versions_by_the_highest_id() {
     assert!(found.contains(" is of "), "{found}");
 }
 
-/// Without the base, folding removes invalidations.
+/// In this fault, versions do not include the base, so folding removes invalidations.
 #[test]
 fn versions_by_the_number_of_events() {
     let found = finding(
@@ -80,7 +83,7 @@ fn versions_by_the_number_of_events() {
     assert!(found.contains(" back to "), "{found}");
 }
 
-/// Without the nonce, a version that was rolled back occurs again.
+/// In this fault, versions have no nonce, so a version that was rolled back occurs again.
 #[test]
 fn versions_without_an_identity() {
     let found = finding(
@@ -94,7 +97,7 @@ fn versions_without_an_identity() {
     assert!(found.contains("rolled back") || found.contains("None"), "{found}");
 }
 
-/// Every writer waits for every other.
+/// In this fault, every writer waits for every other one.
 #[test]
 fn one_counter_row_for_each_cache() {
     let found = finding(
@@ -110,25 +113,26 @@ fn one_counter_row_for_each_cache() {
     assert!(found.contains("40001") || found.contains("40P01"), "{found}");
 }
 
-/// The function takes a snapshot of its own within the statement that reads the data.
+/// In this fault, the function takes a snapshot of its own within the statement that reads
+/// the data.
 #[test]
 fn a_volatile_get_version() {
     finding(Fault::TwoStates, "ALTER FUNCTION bustard.get_version(text) VOLATILE");
 }
 
-/// The horizon passes over transactions that have not committed yet.
+/// In this fault, the horizon skips transactions that have not committed yet.
 #[test]
 fn a_fold_that_forgets_running_transactions() {
     finding(Fault::Miscounted, &folding_also("IF new.cache_id = 0 THEN new.unfinished := '{}'; END IF"));
 }
 
-/// The nonces do not add up.
+/// In this fault, a fold changes the XOR of the nonces.
 #[test]
 fn a_fold_that_changes_versions() {
     finding(Fault::TwoVersions, &folding_also("new.nonce := new.nonce # 1"));
 }
 
-/// An entry survives the first invalidation.
+/// In this fault, an entry stays valid after the first invalidation.
 #[test]
 fn an_is_valid_that_tolerates_one_invalidation() {
     let found = finding(

@@ -1,5 +1,5 @@
-//! Tests that folding changes where invalidations are kept, but no version that is
-//! read.
+//! Tests that folding changes only the place where invalidations are stored, and no
+//! version.
 
 use bustard::registry;
 use postgres::Client;
@@ -7,8 +7,8 @@ use postgres::Client;
 use super::{count, fold, run, version, with_caches};
 use crate::support::{Cluster, Database};
 
-/// Creates a view `lie` of all caches for which the function, the view and the
-/// definition spelled out over all rows disagree.
+/// SQL that creates the view `lie`. It lists the caches for which the function, the view
+/// and a plain computation over all rows disagree.
 pub const ORACLE: &str = include_str!("../../sql/oracle.sql");
 
 #[track_caller]
@@ -33,7 +33,7 @@ fn transactions_that_are_older_than_folds() {
     run(&mut client, "CREATE TABLE data (x integer)");
     let (mut early, mut late) = (database.client(), database.client());
     run(&mut early, "BEGIN; SELECT bustard.invalidate('a'); SAVEPOINT s; SELECT bustard.invalidate('b')");
-    // It has a transaction id, and no event yet.
+    // The transaction has an id, but no event yet.
     run(&mut late, "BEGIN; INSERT INTO data VALUES (1)");
     let mut before = count(version(&mut client, "a"));
     for _ in 0..3 {
@@ -57,7 +57,8 @@ fn transactions_that_are_older_than_folds() {
     assert_eq!(fold(&mut client), 0);
 }
 
-/// The same for prepared transactions, across a crash of the server.
+/// Prepared transactions that are older than a fold also count when they commit, even after
+/// a crash of the server.
 #[test]
 fn prepared_transactions() {
     let cluster = Cluster::start_with(&[]);
@@ -114,8 +115,8 @@ fn a_fold_rolled_back() {
     agreed(&mut client);
 }
 
-/// In a transaction that has written, or that keeps its snapshot, folding could fail
-/// because of an earlier fold.
+/// Folding is refused in a transaction that has written or that keeps its snapshot, because
+/// there it could fail because of an earlier fold.
 #[test]
 fn folding_requires_a_transaction_of_its_own() {
     let (_database, mut client) = with_oracle(&["a"]);
@@ -194,7 +195,8 @@ fn transaction_ids_from_another_cluster() {
     assert_eq!(fold(&mut client), 9);
     assert_eq!(version(&mut client, "a"), before);
     agreed(&mut client);
-    // They do not make the next reader skip events of this cluster either.
+    // The foreign transaction ids do not make the next reader skip events of this cluster
+    // either.
     for _ in 0..2 {
         run(&mut client, "SELECT bustard.invalidate('a')");
         agreed(&mut client);

@@ -1,5 +1,5 @@
-//! The checker: takes observations of versions and data, from any thread and in any
-//! order, and keeps those that contradict the promises.
+//! The checker: receives observations of versions and data, from any thread and in any
+//! order, and keeps the observations that contradict the promises.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,25 +8,26 @@ use std::sync::{Mutex, MutexGuard};
 /// The data of a cache: how often each writer has changed it.
 pub type State = Vec<i64>;
 
-/// The promise that was broken.
+/// The kind of contradiction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// One version, two states of the data.
+    /// One version has two states of the data.
     TwoStates,
-    /// One state of the data, two versions: the version has changed without an
+    /// One state of the data has two versions: the version has changed without an
     /// invalidation.
     TwoVersions,
     /// A later snapshot has a lower version.
     WentBack,
-    /// An entry is valid and differs from the data.
+    /// An entry is valid but differs from the data.
     Stale,
-    /// A version counts other invalidations than have committed.
+    /// The count of a version differs from the number of committed invalidations.
     Miscounted,
     /// A statement failed.
     Refused,
 }
 
-/// How many texts are kept of each fault, since one bug can break every read.
+/// The number of texts that are kept for each fault. It is small, because one bug can break
+/// every read.
 const KEPT: usize = 5;
 
 /// All observations of one database.
@@ -45,7 +46,7 @@ struct Inner {
     /// The data under each version; `None` if it was rolled back.
     states: HashMap<(usize, i64), Option<State>>,
     versions: HashMap<(usize, State), i64>,
-    /// The count of a version when the data were all zeros.
+    /// The counts of the versions when all data were zero.
     start: Vec<i64>,
     findings: BTreeMap<Fault, (u64, Vec<String>)>,
 }
@@ -62,8 +63,8 @@ impl Ledger {
         self.inner.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// Takes a version and the data, read in one snapshot. `last` is the version that
-    /// this reader saw in an earlier snapshot.
+    /// Records a version and the data, which were read in one snapshot. `last` is the
+    /// version that this reader saw in an earlier snapshot.
     pub fn observe(&self, cache: usize, version: i64, state: &State, last: &mut i64) {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let mut inner = self.inner();
@@ -89,13 +90,13 @@ impl Ledger {
         }
     }
 
-    /// Takes a version that was read without the data.
+    /// Records a version that was read without the data.
     pub fn observe_version(&self, cache: usize, version: i64, last: &mut i64) {
         self.inner().monotonic(cache, version, last);
     }
 
-    /// Takes a version that a transaction saw after its own invalidation, before it
-    /// was rolled back. No other transaction may ever see it.
+    /// Records a version that a transaction saw after its own invalidation and before its
+    /// rollback. No other transaction may ever see this version.
     pub fn observe_rolled_back(&self, cache: usize, version: i64) {
         self.rolled_back.fetch_add(1, Ordering::Relaxed);
         let known = self.inner().states.entry((cache, version)).or_insert(None).clone();
@@ -107,8 +108,8 @@ impl Ledger {
         }
     }
 
-    /// Takes an entry that was stored under a version which was read before the data,
-    /// whether it is valid, and the data, all in one snapshot.
+    /// Records an entry, whether it is valid, and the data, all read in one snapshot. The
+    /// entry was stored under a version that was read before the data.
     pub fn check_entry(&self, cache: usize, version: i64, filed: &State, valid: bool, state: &State) {
         self.reads.fetch_add(1, Ordering::Relaxed);
         if valid {
@@ -144,7 +145,7 @@ impl Ledger {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// Counts entries among them that were valid.
+    /// Counts checked entries that were valid.
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
@@ -159,12 +160,12 @@ impl Ledger {
         self.rolled_back.load(Ordering::Relaxed)
     }
 
-    /// The findings of one fault.
+    /// Returns the findings of one kind.
     pub fn findings(&self, fault: Fault) -> Vec<String> {
         self.inner().findings.get(&fault).map(|(_, texts)| texts.clone()).unwrap_or_default()
     }
 
-    /// All findings, one a line; empty if there are none.
+    /// Returns all findings, one on each line. The text is empty if there are none.
     pub fn report(&self) -> String {
         let inner = self.inner();
         let lines = inner.findings.iter().flat_map(|(fault, (count, texts))| {

@@ -1,9 +1,9 @@
 //! Tests the promises of cache versions on real engines: they are never wrong (P4),
 //! and on PostgreSQL no transaction waits because of them (P5).
 //!
-//! A stress test runs writers, a folder and readers on one database and checks every
-//! read. The faults that its checker must find are seeded one by one. Races that
-//! would occur only now and then have tests of their own, which control every step.
+//! A stress test runs writers, readers and a thread that folds on one database, and checks
+//! every read. The faults that its checker must find are seeded one by one. Rare races have
+//! tests of their own, which control every step.
 
 pub mod ledger;
 pub mod stress;
@@ -20,7 +20,7 @@ use crate::support::Database;
 use bustard::{CacheVersion, Migrator, registry};
 use postgres::Client;
 
-/// A database with the registry, these caches, and a connection.
+/// Creates a database with the registry and these caches, and returns a connection.
 pub fn with_caches(caches: &[&str]) -> (Database<'static>, Client) {
     let database = Database::new();
     let client = fill(&database, caches);
@@ -37,13 +37,13 @@ pub fn fill(database: &Database<'_>, caches: &[&str]) -> Client {
     client
 }
 
-/// The current version of a cache for this connection.
+/// Returns the current version of a cache for this connection.
 #[track_caller]
 pub fn version(client: &mut Client, cache: &str) -> i64 {
     registry::get_version(client, cache).map(CacheVersion::get).expect("it is registered")
 }
 
-/// The number of invalidations that a version counts.
+/// Returns the number of invalidations that a version counts.
 pub fn count(version: i64) -> i64 {
     version >> 23
 }

@@ -1,4 +1,5 @@
-//! Tests that unregistering and registering again never brings an old version back.
+//! Tests that unregistering a cache and registering it again never makes an old version
+//! current.
 
 use std::collections::HashSet;
 use std::thread;
@@ -10,7 +11,8 @@ use crate::support::Database;
 fn no_version_comes_back() {
     let (database, mut client) = with_caches(&["a", "b"]);
     let mut seen = HashSet::new();
-    // The statements of a transaction, and whether it ends in a new state.
+    // Each element has the statements of a transaction, and tells whether they end in a new
+    // state.
     let courses: [(&str, bool); 12] = [
         ("BEGIN; SELECT bustard.unregister_cache('a'); SELECT bustard.register_cache('a')", true),
         ("COMMIT", false),
@@ -41,7 +43,7 @@ fn no_version_comes_back() {
             fold(&mut client);
         }
         if round % 4 == 0 {
-            // The server rolls back by itself, and there is a new connection.
+            // The lost connection makes the server roll back, and the test connects again.
             run(&mut client, "BEGIN; SELECT bustard.invalidate('a')");
             assert!(seen.insert(version(&mut client, "a")));
             client = database.client();
@@ -53,7 +55,8 @@ fn no_version_comes_back() {
     }
 }
 
-/// An unregistered cache goes on counting, so that a later registration is right.
+/// An unregistered cache still counts invalidations, so that a later registration has a
+/// correct version.
 #[test]
 fn invalidations_of_all_caches_count_while_it_is_unregistered() {
     let (_database, mut client) = with_caches(&["a"]);
@@ -79,7 +82,7 @@ fn two_register_the_same_name() {
     }
 }
 
-/// An id is the highest plus one, and is not given twice.
+/// A new id is the highest id plus one. Two registrations at once must not get the same id.
 #[test]
 fn two_register_at_once() {
     let (database, mut first) = with_caches(&[]);
@@ -92,7 +95,7 @@ fn two_register_at_once() {
     assert_eq!(version(&mut first, "b"), b);
 }
 
-/// Registers `name` on another connection, and runs `then` once that waits.
+/// Registers `name` on another connection, and runs `then` when that connection waits.
 fn register_beside(database: &Database<'_>, name: &str, then: impl FnOnce()) -> Result<(), postgres::Error> {
     let mut client = database.client();
     thread::scope(|scope| {

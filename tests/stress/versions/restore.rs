@@ -1,5 +1,5 @@
-//! Tests that a dump carries its versions with it, and that they continue wherever it
-//! is restored, although transactions have other ids there.
+//! Tests that a dump contains the versions, and that they continue after a restore into any
+//! cluster, although transactions have other ids there.
 
 use std::process::Command;
 
@@ -21,8 +21,8 @@ fn restore(from: &Database<'_>, to: &Database<'_>) -> Client {
     to.client()
 }
 
-/// A database with rows in the base, rows in the events, and one transaction that the
-/// last fold has left out.
+/// Creates a database with rows in the base, rows in the events, and one transaction that
+/// the last fold has left out.
 fn original<'c>(cluster: &'c Cluster, numbers: u32) -> (Database<'c>, Client) {
     let database = Database::on(cluster);
     let mut client = fill(&database, &["a", "b"]);
@@ -43,8 +43,8 @@ fn original<'c>(cluster: &'c Cluster, numbers: u32) -> (Database<'c>, Client) {
     (database, client)
 }
 
-/// Asserts that the restored registry has the original's versions, and that each
-/// invalidation in it counts: before a fold, after it, and after the next.
+/// Asserts that the restored registry has the versions of the original, and that each
+/// invalidation in it counts: before a fold, after it, and after the next one.
 #[track_caller]
 fn goes_on(mut original: Client, mut restored: Client) {
     let versions = registry::list(&mut original).expect("it can be read");

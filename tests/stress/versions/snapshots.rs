@@ -1,5 +1,6 @@
-//! Tests that a version belongs to the snapshot of the statement that reads it: old
-//! beside old data, new beside new data, and gone after a rollback.
+//! Tests that a version belongs to the snapshot of the statement that reads it. An old
+//! version comes with old data, a new version with new data, and a version that was rolled
+//! back never again.
 
 use std::thread;
 
@@ -9,8 +10,8 @@ use postgres::Client;
 use super::{count, fold, run, version, with_caches};
 use crate::support::Database;
 
-/// Reads the data, waits for the holder of the lock, then reads the version. OFFSET 0
-/// keeps the planner from reordering that.
+/// Returns a query that reads the data, waits for the lock, and then reads the version.
+/// OFFSET 0 prevents the planner from reordering these steps.
 fn waiting(read: &str) -> String {
     format!(
         "SELECT d.x, {read} FROM
@@ -18,8 +19,8 @@ fn waiting(read: &str) -> String {
     )
 }
 
-/// Returns the statement's results: when an invalidation commits while it waits, and
-/// after that.
+/// Returns the results of the statement: while it waits, an invalidation commits; then it
+/// runs again.
 fn beside_a_commit(database: &Database<'_>, client: &mut Client, sql: &str) -> [(i32, bool); 2] {
     run(client, "DROP TABLE IF EXISTS data; CREATE TABLE data AS SELECT 1 AS x");
     let current = version(client, "a");
@@ -35,10 +36,10 @@ fn beside_a_commit(database: &Database<'_>, client: &mut Client, sql: &str) -> [
             let first = read(&mut reader);
             [first, read(&mut reader)]
         });
-        // Its snapshot is taken and its data are read.
+        // Now the statement has taken its snapshot and read the data.
         database.wait_until("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
         run(client, "BEGIN; UPDATE data SET x = 2; SELECT bustard.invalidate('a'); COMMIT");
-        // It does not matter either where the invalidation is kept by then.
+        // A fold changes where the invalidation is stored, which must not matter either.
         fold(client);
         run(client, "SELECT pg_advisory_unlock(7)");
         first.join().expect("it does not panic")
@@ -58,7 +59,7 @@ fn old_data_and_old_version_or_both_new() {
     }
 }
 
-/// Proves that the same test finds its fault.
+/// Proves that the same test finds a fault.
 #[test]
 fn a_volatile_function_reads_the_new_version_beside_old_data() {
     let (database, mut client) = with_caches(&["a"]);
@@ -127,7 +128,7 @@ fn aborts_and_savepoints() {
     for old in [before, aborted, rolled_back, kept] {
         assert_ne!(old, committed);
     }
-    // Each is one more than before, and no two are equal.
+    // Each version counts one invalidation more than before, and no two versions are equal.
     assert_eq!([aborted, rolled_back, kept].map(|version| count(version) - count(before)), [1; 3]);
     assert!(aborted != rolled_back && rolled_back != kept && kept != aborted);
 }
@@ -157,7 +158,7 @@ fn few_many_and_all() {
         "BEGIN; SELECT bustard.fold(); COMMIT",
         "SELECT bustard.unregister_cache('b'); SELECT bustard.invalidate('a')",
         "SELECT bustard.register_cache('b'); SELECT bustard.invalidate('b')",
-        // More caches were invalidated than the short path handles.
+        // More caches are invalidated here than the fast path of the function handles.
         "SELECT bustard.register_cache(i::text), bustard.invalidate(i::text) FROM generate_series(0, 150) AS i",
         "BEGIN; SELECT bustard.fold(); COMMIT",
     ] {

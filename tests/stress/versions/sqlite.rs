@@ -16,7 +16,7 @@ use crate::support::{PATIENCE, Random, wait_until};
 const CACHES: [&str; 3] = ["a", "b", "c"];
 const WRITERS: usize = 4;
 const READERS: usize = 3;
-/// For each writer.
+/// The number of transactions of each writer.
 const TRANSACTIONS: usize = 150;
 
 fn open(path: &Path) -> Connection {
@@ -27,7 +27,7 @@ fn open(path: &Path) -> Connection {
 
 fn set_up(path: &Path) -> Ledger {
     let mut connection = open(path);
-    // Readers read during writes.
+    // In WAL mode, readers read during writes.
     connection.pragma_update(None, "journal_mode", "wal").expect("it can be set");
     Migrator::new().run(&mut connection).expect("Bustard's own tables are made");
     connection
@@ -91,8 +91,8 @@ fn write(path: &Path, ledger: &Ledger, writer: usize) {
             .collect();
         if random.one_in(5) {
             transaction.rollback().expect("it is open");
-            // Few, since two histories of the same length have the same version once
-            // in 2^23 times.
+            // Only few versions are recorded, because two histories of the same length have
+            // the same version once in 2^23 times.
             for (cache, version) in versions {
                 ledger.observe_rolled_back(cache, version);
             }
@@ -118,14 +118,14 @@ fn read(path: &Path, ledger: &Ledger, entries: &Entries, done: impl Fn() -> bool
     let mut connection = open(path);
     let mut last = [0; CACHES.len()];
     while !done() {
-        // One snapshot: a version and the data.
+        // The version and the data are read in one snapshot.
         let mut transaction = connection.transaction().expect("it begins");
         for (cache, name) in CACHES.iter().enumerate() {
             let version = registry::get_version(&mut transaction, name).expect("it is registered");
             ledger.observe(cache, version.get(), &state(&transaction, cache), &mut last[cache]);
         }
         transaction.commit().expect("it is open");
-        // The order of an application: the version, then the data.
+        // An application reads the version first, and then the data.
         let filled = CACHES.iter().enumerate().map(|(cache, name)| {
             let version = registry::get_version(&mut connection, name).expect("it is registered");
             ledger.observe_version(cache, version.get(), &mut last[cache]);
@@ -177,8 +177,9 @@ fn writers_and_readers() {
     assert!(ledger.commits() > 0 && ledger.hits() > 0 && ledger.rolled_back() > 0);
 }
 
-/// An invalidation waits for an unregistration. Although the first session has seen
-/// the cache before, its name is unknown by then, and the other cache stays as it is.
+/// An invalidation waits for an unregistration by another session. Afterwards the name is
+/// unknown, although the first session has seen the cache before, and the other cache is
+/// not invalidated either.
 #[test]
 fn invalidating_waits_for_an_unregistration() {
     static WAITING: AtomicBool = AtomicBool::new(false);
@@ -219,7 +220,8 @@ fn invalidating_waits_for_an_unregistration() {
 fn versions_without_those_of_all_caches() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("test.sqlite");
-    // Created first, so that the ledger's start is right under either view.
+    // The database is created first, so that the start of the ledger is correct with either
+    // view.
     let mut connection = open(&path);
     Migrator::new().run(&mut connection).expect("Bustard's own tables are made");
     connection

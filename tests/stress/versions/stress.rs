@@ -1,5 +1,5 @@
-//! Stress test of cache versions: writers, readers, a folder and a registrar at once
-//! on one database, with a [`Ledger`] that checks every observation.
+//! Stress test of cache versions: threads that write, read, fold and register caches at
+//! once on one database. A [`Ledger`] checks every observation.
 //!
 //! The statements of the threads cannot conflict: each writer has a table with one
 //! row, in which it counts its invalidations of each cache. The data of a cache is
@@ -34,12 +34,12 @@ const READERS: usize = 6;
 
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
-/// When to stop.
+/// The condition to stop.
 pub enum Until {
-    /// After this time and at least this many commits and checked reads, or at once
+    /// Stop after this time and at least this many commits and checked reads, or at once
     /// after a finding.
     Enough { time: Duration, commits: u64, reads: u64 },
-    /// When this is found, or after [`PATIENCE`].
+    /// Stop when this fault is found, or after [`PATIENCE`].
     Found(Fault),
 }
 
@@ -52,7 +52,7 @@ fn stress() {
     let until = Until::Enough { time: Duration::from_secs(seconds), commits: 5_000, reads: 50_000 };
     let started = Instant::now();
     let ledger = run(&database, &until);
-    // Not `println!`, whose output the test harness keeps to itself.
+    // `println!` is not used, because the test harness hides its output.
     writeln!(
         std::io::stderr(),
         "stress: {} commits, {} checked reads ({} valid entries), {} folds, {} versions rolled back, {:.0?}",
@@ -66,11 +66,12 @@ fn stress() {
     .expect("stderr is open");
     assert_eq!(ledger.report(), "");
     assert!(ledger.commits() >= 5_000 && ledger.reads() >= 50_000);
-    // Otherwise these checks would have checked nothing.
+    // If one of these counts is zero, the corresponding check has checked nothing.
     assert!(ledger.hits() > 0 && ledger.folds() > 0 && ledger.rolled_back() > 0);
 }
 
-/// Runs all threads until then. The database has the registry and [`CACHES`].
+/// Runs all threads until the condition is met. The database has the registry and
+/// [`CACHES`].
 pub fn run(database: &Database<'_>, until: &Until) -> Ledger {
     let role = set_up(database);
     let mut client = database.client();
@@ -175,7 +176,7 @@ struct Work<'a> {
 type Entries = Mutex<Vec<(i64, State)>>;
 
 impl<'a> Work<'a> {
-    /// Repeats the work. An error is a finding, and ends the connection.
+    /// Repeats the work. An error is a finding, and the thread connects again.
     fn repeat<T>(
         self,
         number: usize,
@@ -196,7 +197,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A wait of this length is a deadlock: an error is better than a hang.
+    /// A wait of this length counts as a deadlock, and an error is better than a hang.
     fn connect(self, role: &str) -> Result<Client, Error> {
         let mut client = self.database.client_as(role);
         client.batch_execute("SET statement_timeout = '60s'")?;

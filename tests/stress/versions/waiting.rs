@@ -1,6 +1,7 @@
-//! Tests P5: no transaction waits for another because of versions. One thread runs
-//! the statements of two transactions in turns. If one of them had to wait, it would
-//! wait for this thread, and the time-out would end it.
+//! Tests P5: no transaction waits for another one because of versions. One thread
+//! alternately runs the statements of two transactions. If a statement waited for the other
+//! transaction, the thread would never end that transaction, so the time-out would end the
+//! statement.
 
 use bustard::registry;
 
@@ -35,7 +36,7 @@ fn opposite_orders_at_every_level() {
     }
 }
 
-/// Registering takes a lock that only registering waits for.
+/// Registering takes a lock, but only other registrations wait for it.
 #[test]
 fn beside_a_registration() {
     let (database, mut registering) = with_caches(&["a"]);
@@ -70,15 +71,15 @@ fn beside_a_fold() {
     for level in LEVELS {
         run(&mut other, &format!("BEGIN ISOLATION LEVEL {level}; SELECT bustard.invalidate('a'); COMMIT"));
     }
-    // The folding transaction itself may go on and invalidate.
+    // The folding transaction itself may continue and invalidate.
     run(&mut folding, "SELECT bustard.invalidate('a'); COMMIT");
     assert_eq!(count(version(&mut other, "a")) - count(before), 4);
     assert_eq!(fold(&mut other), 4);
     assert_eq!(count(version(&mut other, "a")) - count(before), 4);
 }
 
-/// The exception and its workaround: SERIALIZABLE transactions that invalidate read
-/// the versions before they begin.
+/// SERIALIZABLE transactions that read versions and invalidate may fail. They do not if
+/// they read the versions before they begin.
 #[test]
 fn serializable_transactions_read_versions_before_they_begin() {
     let (database, mut one) = with_caches(&["a"]);

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_says_nothing_is_given_up_at_the_deadline() {
+    fn a_silent_server_is_given_up_at_the_deadline() {
         let mut silent = observer(Manner::Silent);
         let began = Instant::now();
         assert_fails(silent.connect(Instant::now() + SHORT), ErrorKind::Connection, "no answer within");
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_servers_each_has_its_share_of_the_time() {
+    fn each_of_several_servers_has_a_share_of_the_time() {
         let silent = Fake::start(Manner::Silent, NO_DATABASE).port;
         let good = Fake::start(Manner::Saying(b""), NO_DATABASE).port;
         let url = format!("postgres://u@127.0.0.1:{silent},127.0.0.1:{good}/d?connect_timeout=0");
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hangs_up_is_noticed() {
+    fn a_closed_connection_is_noticed() {
         assert_fails(
             observer(Manner::Closing).connect(Instant::now() + LONG),
             ErrorKind::Connection,
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn notifications_are_heard_once_and_not_ones_own() {
+    fn notifications_of_other_processes_wake_once() {
         // From process 7, on the channel "b", twice.
         let words = b"A\0\0\0\x0b\0\0\0\x07b\0\0A\0\0\0\x0b\0\0\0\x07b\0\0";
         let mut observer = connected(Manner::Saying(words));
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bell_is_heard_also_when_it_was_rung_before() {
+    fn the_bell_ends_a_wait_even_if_it_was_rung_before() {
         let mut observer = connected(Manner::Saying(b""));
         observer.bell().ring();
         observer.bell().ring();
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn stopping_ends_whatever_is_going_on() {
+    fn stopping_ends_every_call() {
         type Act = fn(&mut PostgresObserver) -> Result<()>;
         let connect: Act = |observer| observer.connect(Instant::now() + LONG);
         let ask: Act = |observer| observer.rows(None, "SELECT 1", Instant::now() + LONG).map(drop);
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_be_made_and_dropped_on_a_runtime() {
+    fn an_observer_may_be_created_and_dropped_on_a_runtime() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let connected = connected(Manner::Saying(b""));
         runtime.block_on(async move {

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused() {
+    fn unsupported_settings_are_refused() {
         for (parameter, said) in [
             ("sslmode=allow", "sslmode=allow is not supported"),
             ("sslmode=on", "write disable, prefer, require, verify-ca, verify-full"),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_environment_asks_for_counts_as_much() {
+    fn settings_of_the_environment_are_checked_too() {
         for (variable, value) in [
             ("PGSSLMODE", "allow"),
             ("PGSSLCERT", "x"),

@@ -60,7 +60,7 @@ fn the_server_has_the_last_word() {
 }
 
 #[test]
-fn nobody_there() {
+fn no_server_at_the_address() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = fails(&format!("postgres://u:secret@127.0.0.1:{free}/d"));
     assert_says(&error, &["connection refused", "running and listening"]);

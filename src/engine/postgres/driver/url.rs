@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_and_what_they_say() {
+    fn settings_of_urls() {
         for (url, said) in [
             ("postgres://", ""),
             ("postgres://h/d", "host=h dbname=d"),

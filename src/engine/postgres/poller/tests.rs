@@ -107,7 +107,7 @@ fn look(looker: &mut PostgresPoller, notify: bool) -> Look {
 }
 
 #[test]
-fn a_look_asks_only_for_what_has_changed() {
+fn a_poll_reads_versions_only_after_a_change() {
     let lines = Lines::default();
     let mut looker = connected(&lines);
     lines.answer(&[&["-", "-", "5", "-9", "3", "7", "f"], &["bans", "forum", "4", "-8", "-", "-", "-"]]);
@@ -133,7 +133,7 @@ fn a_look_asks_only_for_what_has_changed() {
 }
 
 #[test]
-fn a_registry_that_is_not_there_or_closed_says_what_to_do() {
+fn an_error_of_the_registry_has_advice() {
     let lines = Lines::default();
     let mut looker = connected(&lines);
     for (code, help) in [
@@ -149,7 +149,7 @@ fn a_registry_that_is_not_there_or_closed_says_what_to_do() {
 }
 
 #[test]
-fn a_pooler_is_found_out_and_left_alone() {
+fn a_pooler_is_detected_and_not_listened_on() {
     let lines = Lines::default();
     let mut looker = connected(&lines);
     lines.answer(&[&["-", "-", "5", "9", "3", "7", "f"]]);
@@ -169,7 +169,7 @@ fn a_pooler_is_found_out_and_left_alone() {
 }
 
 #[test]
-fn a_hot_standby_is_as_old_as_it_says() {
+fn a_hot_standby_reports_its_age() {
     let lines = Lines::default();
     let mut looker = connected_to_standby(&lines);
     let mut age = |receiver: &str, caught_up: &str, heard: &str, replayed: &str| {
@@ -208,7 +208,7 @@ fn a_promoted_standby_is_listened_to() {
 }
 
 #[test]
-fn a_standby_that_only_a_look_finds_out_is_looked_at_again() {
+fn a_standby_that_a_poll_detects_is_polled_again() {
     let lines = Lines::default();
     let mut looker = connected(&lines);
     lines.answer(&[&["-", "-", "5", "9", "3", "7", "t"]]);
@@ -220,7 +220,7 @@ fn a_standby_that_only_a_look_finds_out_is_looked_at_again() {
 }
 
 #[test]
-fn folding_waits_until_it_is_worth_it_and_is_not_tried_without_the_right() {
+fn only_many_events_are_folded_and_only_with_the_right() {
     const FOLD: &str = "BEGIN ISOLATION LEVEL RE";
     let lines = Lines::default();
     let mut looker = connected(&lines);
@@ -245,7 +245,7 @@ fn folding_waits_until_it_is_worth_it_and_is_not_tried_without_the_right() {
 }
 
 #[test]
-fn a_fold_that_costs_the_connection_is_not_tried_again_at_once() {
+fn a_fold_that_ends_the_connection_is_not_tried_again_at_once() {
     let lines = Lines::default();
     let mut looker = connected(&lines);
     for asked in [2, 1] {

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_created_and_no_transaction_left_open() {
+    fn no_file_is_created_and_no_transaction_is_left_open() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sqlite");
         let mut observer = SqliteObserver::new(&path);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_has_the_file_to_itself_is_waited_for() {
+    fn a_read_waits_for_a_writer_with_an_exclusive_lock() {
         let (_directory, writer, mut observer) = observed();
 
         writer.execute_batch("BEGIN EXCLUSIVE; UPDATE t SET v = 2").unwrap();

@@ -67,7 +67,7 @@ fn a_file_is_read_when_something_has_changed() {
 }
 
 #[test]
-fn only_what_is_wanted_is_read() {
+fn only_wanted_caches_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("forum.sqlite");
     drop(migrate(&path));
@@ -90,7 +90,7 @@ fn only_what_is_wanted_is_read() {
 }
 
 #[test]
-fn a_file_without_a_registry_says_what_to_do() {
+fn the_error_for_a_file_without_a_registry_has_advice() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("empty.sqlite");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (v)").unwrap();

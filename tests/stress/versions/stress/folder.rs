@@ -1,4 +1,4 @@
-//! The thread that folds, all the time.
+//! The thread that folds continuously.
 
 use postgres::{Client, Error};
 

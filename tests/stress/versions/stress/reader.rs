@@ -1,4 +1,4 @@
-//! The threads that read versions beside the data, in every available way, and keep
+//! The threads that read versions together with the data, in every available way, and keep
 //! entries as an application does.
 
 use postgres::types::FromSql;
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         self.client.batch_execute("COMMIT")
     }
 
-    /// The order of an application: the version, then the data.
+    /// Fills an entry in the order of an application: reads the version, and then the data.
     fn fill(&mut self) -> Result<(), Error> {
         let row = self.client.query_one(&self.versions, &[])?;
         let versions = columns::<i64>(&row, 0);

@@ -1,4 +1,4 @@
-//! The thread that registers and unregisters.
+//! The thread that registers and unregisters a cache.
 
 use postgres::{Client, Error};
 
@@ -17,7 +17,7 @@ pub struct Registrar<'a> {
 impl<'a> Registrar<'a> {
     pub fn new(work: Work<'a>, number: usize) -> Result<Self, Error> {
         let mut client = work.connect("postgres")?;
-        // After an error it may still be registered.
+        // After an error, the cache may still be registered.
         client.batch_execute(&format!(
             "SELECT bustard.unregister_cache(name) FROM bustard.caches WHERE name = '{FLEETING}'"
         ))?;
@@ -45,7 +45,7 @@ impl<'a> Registrar<'a> {
         Ok(self.client.query_one(&sql, &[])?.get(0))
     }
 
-    /// Asserts that the version is higher than before, not only equal.
+    /// Asserts that the version is higher than the last one.
     fn later(&mut self, version: i64) {
         if version == self.last {
             let text = format!("version {version} of {FLEETING} is of two registrations");

@@ -20,7 +20,7 @@ impl<'a> Writer<'a> {
     pub fn new(work: Work<'a>, number: usize) -> Result<Self, Error> {
         let mut client = work.connect(work.role)?;
         let invalidate = client.prepare("SELECT bustard.invalidate(VARIADIC $1)")?;
-        // Each connection has another random sequence.
+        // Each connection has a random sequence of its own.
         let seed = number as u64 + work.ledger.commits() * 1_000;
         Ok(Writer { work, client, number, random: Random::new(seed), invalidate, ahead: String::new() })
     }
@@ -55,10 +55,10 @@ impl<'a> Writer<'a> {
             }
             return Ok(());
         }
-        // A transaction's own versions are gone after a rollback. Reading and
-        // invalidating in one SERIALIZABLE transaction is the only combination that
-        // may fail. Few reads, since two histories of the same length have the same
-        // version once in 2^23 times.
+        // A transaction sometimes records the versions that it sees before its rollback. It
+        // does not if it is SERIALIZABLE, because reading and invalidating in one
+        // SERIALIZABLE transaction may fail. It reads only few versions, because two
+        // histories of the same length have the same version once in 2^23 times.
         let mut rolled_back = Vec::new();
         self.execute("")?;
         if level != "SERIALIZABLE" && self.random.one_in(32) {
@@ -79,8 +79,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The caches that this transaction invalidates, call by call. Neighbouring
-    /// writers go through them in opposite directions.
+    /// Returns the caches that a transaction invalidates, in one list for each call.
+    /// Neighbouring writers invalidate them in opposite orders.
     fn course(&mut self) -> Vec<Vec<usize>> {
         let calls = 1 + self.random.below(3);
         let mut course: Vec<Vec<usize>> = (0..calls)
@@ -103,7 +103,7 @@ impl<'a> Writer<'a> {
         course
     }
 
-    /// Changes the data of the caches and invalidates them, in either order, with one
+    /// Changes the data of the caches and invalidates the caches, in either order, with one
     /// message or with a prepared statement.
     fn step(&mut self, caches: &[usize]) -> Result<(), Error> {
         let names: Vec<&str> = caches.iter().map(|cache| CACHES[*cache]).collect();
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
         self.execute(&statements.join(";"))
     }
 
-    /// Sends a statement together with the statements before it: fewer messages mean
+    /// Sends a statement together with the queued statements, because fewer messages allow
     /// more transactions.
     fn execute(&mut self, sql: &str) -> Result<(), Error> {
         let ahead = std::mem::take(&mut self.ahead);
