@@ -128,7 +128,7 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1e3)
 }
 
-/// Returns the CPU time of this thread, on Linux.
+/// Returns the CPU time of this thread; `None` except on Linux.
 fn thread_cpu() -> Option<Duration> {
     let statistics = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(statistics.split(' ').next()?.parse().ok()?))

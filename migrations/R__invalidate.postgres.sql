@@ -9,7 +9,7 @@ DECLARE
     added bigint;
     asked pg_catalog.text;
 BEGIN
-    -- One name is the common case. This branch only makes it faster.
+    -- One name is the common case. This branch makes that case faster.
     IF pg_catalog.cardinality($1) OPERATOR(pg_catalog.=) 1 THEN
         INSERT INTO bustard.event (cache_id)
         SELECT c.id FROM bustard.cache AS c

@@ -1,5 +1,5 @@
-//! Shared code of the benches of the reading side: a clock that all processes share, CPU
-//! times, processes that report lines, and quantiles.
+//! Code that several benches share: a clock for all processes, CPU times, processes that
+//! report lines, and quantiles.
 
 // Each bench compiles this module and uses a part of it.
 #![allow(dead_code)]
@@ -22,7 +22,7 @@ pub fn now() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// Returns the CPU time of a process, on Linux.
+/// Returns the CPU time of a process; `None` except on Linux.
 pub fn computed(process: u32) -> Option<Duration> {
     let mut sum = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task")).ok()? {

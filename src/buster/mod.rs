@@ -112,14 +112,15 @@ impl CacheBuster {
     ///
     /// # Errors
     ///
-    /// Returns an error if the first poll fails: a bad URL, no connection, a database
-    /// without a registry. Later failures are retried until the `CacheBuster` is dropped.
+    /// Returns an error if the first poll fails, for example because of an invalid URL, a
+    /// missing connection, or a database without a registry. Later failures are retried
+    /// until the `CacheBuster` is dropped.
     pub fn connect(url: &str) -> Result<Self> {
         CacheBuster::builder(url).start()
     }
 
-    /// Returns a builder for the database of this URL. A bad URL is an error of
-    /// [`start`](CacheBusterBuilder::start).
+    /// Returns a builder for the database of this URL. If the URL is invalid,
+    /// [`start`](CacheBusterBuilder::start) returns the error.
     pub fn builder(url: &str) -> CacheBusterBuilder {
         CacheBusterBuilder::new(Database::new(url).and_then(|database| database.observer()))
     }

@@ -82,8 +82,8 @@ impl CacheBusterBuilder {
     }
 
     /// Stores [`Values`](super::Values) in the store with the alias `bustard`, or else
-    /// `default`. The default is a store in memory. Invalid settings are an error of
-    /// [`start`](CacheBusterBuilder::start).
+    /// `default`. The default is a store in memory. If the settings are invalid,
+    /// [`start`](CacheBusterBuilder::start) returns the error.
     pub fn stores(mut self, stores: &Stores) -> Self {
         self.store = CheckedStore::open(&stores.preferred());
         self

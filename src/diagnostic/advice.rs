@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_is_commands_or_calls() {
+    fn advice_is_shown_as_commands_or_as_calls() {
         let repair = Action::Repair { app: "main".into(), migration: "U12".into() };
         let advice =
             Advice::text("allow it: ").then(Action::Allow(Policy::OutOfOrder)).and("; or ").then(repair);

@@ -320,7 +320,7 @@ pub(crate) fn function_failed(
 #[cfg(feature = "_engine")]
 pub(crate) fn in_transaction() -> Error {
     Error::usage("the connection has a transaction open")
-        .help("commit it or roll it back first: the migrator begins and commits its own")
+        .help("commit it or roll it back first: the migrator begins and commits its own transactions")
 }
 
 /// The start of every read on PostgreSQL, so that the default isolation level of the

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_refused_in_words() {
+    fn tls_is_refused_with_a_message() {
         assert_eq!(store("rediss://h").unwrap_err().message(), "the store redis does not speak TLS");
     }
 }

@@ -1,5 +1,5 @@
-//! One server of a store: its address, its idle connections and its circuit breaker.
-//! Each call has one time limit, connecting included.
+//! One server of a store: its address, its idle connections and its circuit breaker. Each
+//! call has one time limit, which includes connecting.
 //!
 //! In: an exchange, as a function on a connection. Out: its result, or an error of the
 //! store.

@@ -23,12 +23,12 @@ const DEFAULT_MAX_BYTES: u64 = 64 << 20;
 
 /// The settings of a store: the backend, its location and its limits.
 ///
-/// | key | meaning |
+/// | key | meaning; default |
 /// |---|---|
 /// | `backend` | `"memory"`, `"memcached"` or `"redis"` |
 /// | `location` | the address of the server: `"127.0.0.1:11211"`, `"unix:/run/server.sock"`, for Redis also `"redis://user:password@host:6379/0"`; for Memcached also a list, over which keys are distributed |
 /// | `key_prefix` | the prefix of every key; `"bustard:"` |
-/// | `timeout` | the time limit of one call, connecting included; `"100ms"` |
+/// | `timeout` | the time limit of one call, including connecting; `"100ms"` |
 /// | `ttl` | the longest time that a value is kept; `"1h"`, up to 30 days |
 /// | `max_bytes` | the capacity of `memory` in bytes; 64 MiB |
 ///
@@ -130,7 +130,7 @@ impl StoreSettings {
         self
     }
 
-    /// Sets the time limit of one call, connecting included.
+    /// Sets the time limit of one call, including connecting.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -153,7 +153,8 @@ impl StoreSettings {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage), without secrets.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage). The error contains no
+    /// secrets.
     pub fn check(&self) -> Result<()> {
         self.build().map(drop)
     }
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_settings_are_refused_in_words() {
+    fn invalid_settings_are_refused_with_a_message() {
         let location = "127.0.0.1";
         for (settings, problem) in [
             (json!({"backend": "memory", "location": location}), "the backend memory has no location"),

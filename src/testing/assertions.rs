@@ -112,9 +112,9 @@ impl TestDatabase {
 
     /// Asserts that a migration can be reverted and applied again. Applies its
     /// dependencies; then applies the migration, reverts it and applies it again. The
-    /// [`schema`](Self::schema), caches included, must be the same before the migration
-    /// and after the revert, and the same after both applications. The migration is
-    /// applied at the end.
+    /// [`schema`](Self::schema), which includes caches, must be the same before the
+    /// migration and after the revert, and the same after both applications. The migration
+    /// is applied at the end.
     ///
     /// Rows that the test inserted before the call exist during all of these steps. Insert
     /// rows to test a migration that moves data.

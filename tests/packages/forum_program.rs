@@ -124,7 +124,7 @@ fn serves_while_another_process_moderates(forum: &Forum) {
         ("unban", "user7 is not banned any more\n", format!("user7 is not banned any more {checked}")),
         ("demote", "user7 is not a moderator any more\n", "user7 may not close threads any more".to_owned()),
     ] {
-        assert!(!server.stdout_so_far().contains(&answer), "{answer}, before anybody did anything");
+        assert!(!server.stdout_so_far().contains(&answer), "{answer}, before the change");
         assert_eq!(forum.run(&["moderate", action, "user7"]).stdout, done);
         server.wait_for_stdout(&answer);
         expected.push(answer);

@@ -36,7 +36,11 @@ pub fn expand(name: &str, rules: TokenStream, input: TokenStream) -> TokenStream
         let whole = |stream: ParseStream<'_>| {
             let mut bindings = Bindings::new();
             read(name, &matchers, stream, &mut bindings)?;
-            if stream.is_empty() { Ok(bindings) } else { Err(stream.error("something is left")) }
+            if stream.is_empty() {
+                Ok(bindings)
+            } else {
+                Err(stream.error("there are tokens after the last matcher"))
+            }
         };
         if let Ok(bindings) = whole.parse2(input.clone()) {
             return transcribe(name, body.stream(), &bindings);

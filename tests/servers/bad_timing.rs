@@ -9,11 +9,11 @@ use crate::support::{Outcome, Project, Running, Scene};
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 
-/// Tells whether the server executes a statement of the run.
+/// A query that returns whether the server executes a statement of the run.
 const SLEEPING: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
     WHERE wait_event = 'PgSleep' AND state = 'active' AND datname = current_database()";
 
-/// Tells whether no other session is connected.
+/// A query that returns whether no other session is connected.
 const ALONE: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
     WHERE backend_type = 'client backend' AND datname = current_database()";
 

@@ -10,8 +10,8 @@ use crate::support::{Database, Outcome, wait_until};
 use bustard::{App, Cache, CacheBuster, ErrorKind, Migration, Migrator, registry};
 use serde_json::{Value, json};
 
-/// Finds a Python that has the driver. The first Python in the search path may not be that
-/// of the system, which has the driver.
+/// Finds a Python that has the driver. The Python of the system has it, but may not be the
+/// first one in the search path.
 fn python() -> &'static str {
     static PYTHON: OnceLock<&str> = OnceLock::new();
     PYTHON.get_or_init(|| {
@@ -73,7 +73,7 @@ impl Forum {
 }
 
 fn wait_until_invalid(cache: &Cache, version: bustard::CacheVersion) {
-    wait_until("the reader hears of it", || !cache.is_valid(version));
+    wait_until("the reader knows the new version", || !cache.is_valid(version));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn an_invalidation_in_python_recomputes_values_in_rust() {
     let version = polled.version().unwrap();
     forum.python(&["ban", "eggs*", "commit"]);
     wait_until_invalid(&polled, version);
-    // A query of the database sees it at once.
+    // A query of the database sees the invalidation at once.
     assert!(!bans.is_valid_in(&mut forum.database.client(), version).unwrap());
     buster.notify().unwrap();
     assert_eq!(read(), ["eggs*", "spam*"]);
@@ -192,7 +192,7 @@ fn an_unknown_name_is_an_error_with_a_hint() {
 }
 
 /// A role with only the right to connect may read and invalidate, like every role, but not
-/// register. With `grant`, a role that is not in the list may do nothing of this.
+/// register. With `grant`, a role that is not in the list may not even read or invalidate.
 #[test]
 fn roles_have_the_rights_that_were_granted() {
     let forum = Forum::new();

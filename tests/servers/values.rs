@@ -63,7 +63,7 @@ fn many_callers_at_once_wait_for_one_computation() {
 }
 
 #[test]
-fn a_caller_that_waited_for_a_failure_computes_itself() {
+fn a_caller_that_waited_for_a_failure_computes_the_value() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let values = buster.cache("items").unwrap().values::<u64>("main", 1);
@@ -84,7 +84,7 @@ fn a_caller_that_waited_for_a_failure_computes_itself() {
         assert_eq!(leader.join().unwrap(), Err("the computation fails"));
         assert_eq!(follower.join().unwrap(), Ok(5));
     });
-    // A panic leaves nothing behind either.
+    // After a panic, the next caller computes the value too.
     let panicking = values.clone();
     std::thread::spawn(move || panicking.get_or_insert_with("p", || panic!("on purpose")))
         .join()
@@ -155,7 +155,7 @@ fn a_value_read_in_a_transaction_that_has_written_is_not_kept() {
     buster.invalidate(&mut transaction, &["items"]).unwrap();
     assert_eq!(values.get_or_try_insert_in(&mut transaction, "a", number).unwrap(), 2);
     transaction.rollback().unwrap();
-    assert_eq!(values.get_or_insert_with("a", || unreachable!("the first one has been kept")), 1);
+    assert_eq!(values.get_or_insert_with("a", || unreachable!("the first value is in the store")), 1);
 }
 
 /// A computation that requests its own value must not wait for itself. It may request it in

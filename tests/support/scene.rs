@@ -172,7 +172,7 @@ impl Scene {
         assert!(code_word.parse::<Code>().is_ok(), "no such code: {outcome}");
         assert_eq!(outcome.stderr, "");
         assert_same(&after, &self.contents(), &outcome);
-        assert!(code != 2 || file.exists() == existed, "something was connected to: {outcome}");
+        assert!(code != 2 || file.exists() == existed, "the run has connected to the database: {outcome}");
         self.shows_one_line(code_word, &outcome);
         assert_same(&after, &self.contents(), &outcome);
     }

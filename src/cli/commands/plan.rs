@@ -101,12 +101,12 @@ fn sql(plan: &Plan) -> String {
     text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
 }
 
-/// Returns the steps, without those of Bustard's own tables.
+/// Returns the steps, except for steps on Bustard's own tables.
 fn steps(plan: &Plan) -> impl Iterator<Item = &PlannedStep> {
     plan.steps.iter().filter(|step| !table::is_own(&step.app))
 }
 
-/// Says what would be done to Bustard's own tables.
+/// Describes what a run would do to Bustard's own tables.
 fn own(plan: &Plan) -> Option<String> {
     let mut own = plan.steps.iter().filter(|step| table::is_own(&step.app)).peekable();
     let app = &own.peek()?.app;
@@ -138,7 +138,7 @@ fn heading(step: &PlannedStep) -> String {
     let verb = if step.direction == Direction::Down { "revert " } else { "" };
     let mut heading = format!("{verb}{} {}", step.app, step.migration);
     if let Some(file) = &step.file {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(heading, "  ({})", file.path().display());
     }
     heading

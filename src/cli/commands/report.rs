@@ -117,7 +117,7 @@ fn human(report: &Report, caches: Option<usize>) -> String {
     format!("{}{others}\n{what} in {elapsed} ms; {caches}\n{granted}", table::render(table))
 }
 
-/// Says what a run did to Bustard's own tables.
+/// Describes what a run did to Bustard's own tables.
 fn own_word(own: &[&StepReport]) -> &'static str {
     if own.iter().any(|done| done.migration.version == 1) { "set up" } else { "updated" }
 }

@@ -1,10 +1,10 @@
 //! Stress test of cache versions: threads that write, read, fold and register caches at
 //! once on one database. A [`Ledger`] checks every observation.
 //!
-//! The statements of the threads cannot conflict: each writer has a table with one
-//! row, in which it counts its invalidations of each cache. The data of a cache is
-//! its column in all of these rows. Hence any error comes from Bustard, and the sum
-//! of a column must equal the version's count.
+//! The statements of the threads cannot conflict: each writer has a table with one row, in
+//! which it counts its invalidations of each cache. The data of a cache is its column in
+//! all of these rows. So every error comes from Bustard, and the sum of a column must equal
+//! the count of the cache's version.
 
 mod folder;
 mod reader;
@@ -99,7 +99,7 @@ pub fn run(database: &Database<'_>, until: &Until) -> Ledger {
     ledger
 }
 
-/// Creates the writers' tables, and a role with the smallest rights.
+/// Creates the tables of the writers, and a role that may only read and update them.
 fn set_up(database: &Database<'_>) -> String {
     let mut client = database.client();
     let columns = CACHES.map(|cache| format!("{cache} bigint NOT NULL DEFAULT 0")).join(", ");
@@ -197,7 +197,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A wait of this length counts as a deadlock, and an error is better than a hang.
+    /// Connects with a time-out for statements. A wait of this length counts as a deadlock,
+    /// and an error is better than a hang.
     fn connect(self, role: &str) -> Result<Client, Error> {
         let mut client = self.database.client_as(role);
         client.batch_execute("SET statement_timeout = '60s'")?;
