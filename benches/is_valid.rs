@@ -27,7 +27,7 @@ use support::Server;
 
 const NAME: &str = "bans";
 
-/// A valid version: one invalidation, and a nonce.
+/// A valid version. It contains the number of invalidations, which is 1, and a nonce.
 const VERSION: i64 = 1 << 23 | 4711;
 
 const THREADS: [usize; 2] = [1, 2];
@@ -81,7 +81,7 @@ type Samples = Vec<(f64, f64)>;
 struct Bench {
     criterion: Criterion,
     atomic: Arc<AtomicI64>,
-    /// The rows, one for each subject.
+    /// The lines of the table, one for each subject.
     table: String,
 }
 
@@ -110,7 +110,8 @@ impl Bench {
                 values.sort_by(f64::total_cmp);
                 values.get(values.len() / 2).copied()
             };
-            // The subject was filtered out, or ran once as a test.
+            // There are no samples if the subject was filtered out, or was only run once as
+            // a test.
             let (Some(took), Some(ratio)) = (median(|s| s.0), median(|s| s.1)) else { continue };
             let _ = write!(line, "{took:>12.2} ns{ratio:>10.2} ×");
             if name == "Cache::is_valid" {
@@ -124,7 +125,7 @@ impl Bench {
     }
 }
 
-/// A connection to a store that repeats one request.
+/// A connection that sends the same request to a store again and again.
 struct Line {
     stream: BufReader<TcpStream>,
     question: &'static str,
@@ -137,7 +138,7 @@ impl Line {
     fn new(server: &Server, question: &'static str, last: &str) -> Line {
         let stream =
             TcpStream::connect(("127.0.0.1", server.port())).expect("the server accepts the connection");
-        stream.set_nodelay(true).expect("TCP can do that");
+        stream.set_nodelay(true).expect("the delay can be switched off");
         Line { stream: BufReader::new(stream), question, last: last.to_owned(), answer: String::new() }
     }
 

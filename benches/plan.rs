@@ -26,8 +26,8 @@ use support::{Project, Random};
 const APPS: usize = 200;
 const MIGRATIONS: usize = 10;
 const SAMPLES: usize = 41;
-/// The number of repetitions of the baseline, because one repetition takes less than a tick
-/// of the clock.
+/// The number of repetitions of the baseline. A single repetition takes less than a tick of
+/// the clock.
 const YARDSTICKS: u32 = 100;
 const AIM: Duration = Duration::from_millis(50);
 
@@ -92,8 +92,9 @@ fn text(label: &str, asks: &Asks) -> String {
     )
 }
 
-/// Measures loading with and without dependencies, and planning, which consists of loading,
-/// reading 200 histories that do not exist, and describing every step.
+/// Measures loading with and without dependencies, and planning. Planning consists of
+/// loading the migrations, reading 200 histories that do not exist, and describing every
+/// step.
 fn measure(what: &str, specs: &[Spec], apps: &[App], independent: &[App]) -> Duration {
     let load = |apps: &[App]| {
         Migrator::new().apps(apps.iter().cloned()).check_sources(Engine::Sqlite).expect("there is an order");
@@ -103,7 +104,7 @@ fn measure(what: &str, specs: &[Spec], apps: &[App], independent: &[App]) -> Dur
     let planned = row(&format!("{what}: plan"), specs, || {
         let mut database = Database::new("sqlite::memory:").expect("the URL is good");
         let plan = Migrator::new().apps(apps.iter().cloned()).plan(&mut database).expect("there is an order");
-        assert!(plan.steps.len() > APPS * MIGRATIONS, "it plans all of them");
+        assert!(plan.steps.len() > APPS * MIGRATIONS, "the plan contains all migrations");
     });
     // The shortest samples are used, because other processes have disturbed them least.
     let [alone, loaded, whole] = [&alone, &loaded, &planned].map(|took| took.hundredth(0));

@@ -73,14 +73,14 @@ fn buster(url: &str) -> CacheBuster {
     buster
 }
 
-/// The process that is measured: a `CacheBuster` that polls.
+/// Runs the process that is measured: a `CacheBuster` that polls.
 fn poll(url: &str) {
     let _buster = buster(url);
     println!("ready");
     wait_for_parent();
 }
 
-/// The process for comparison: it sends `SELECT 1`.
+/// Runs the process for comparison, which sends `SELECT 1`.
 fn ask(url: &str) {
     let mut client = Client::connect(url, NoTls).expect("it connects");
     println!("ready");

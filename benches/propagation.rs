@@ -5,8 +5,8 @@
 //! other process when a handle reports its version as invalid. For the baselines, it stops
 //! when a notification has been received. The baselines are the same transaction followed
 //! by a NOTIFY on the same connection, and a transaction that contains NOTIFY. The three
-//! ways take turns. Each has a database of its own, because a listener is woken by every
-//! notification in its database. No result fails the bench.
+//! ways take turns. Each way has a database of its own, because a listener is woken by
+//! every notification in its database. No result fails the bench.
 
 mod measure;
 #[path = "../tests/support/mod.rs"]

@@ -2,7 +2,7 @@
 
 -- Shows the versions of all registered caches, in the snapshot of the reading statement.
 -- The upper bound on xid excludes no row. With two bounds, the planner expects few rows,
--- and so it uses the index whatever the statistics say.
+-- and so it uses the index even if the statistics are outdated.
 CREATE OR REPLACE VIEW bustard.caches AS
 WITH mark AS MATERIALIZED (
     SELECT CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.horizon ELSE '0'::pg_catalog.xid8 END AS horizon,

@@ -52,7 +52,8 @@ CREATE TABLE bustard.event (
         pg_catalog.random(), pg_catalog.hashfloat8extended(pg_catalog.random(), pg_catalog.txid_current())),
     cache_id integer NOT NULL
 ) WITH (
-    -- Folding leaves dead rows at a steady rate, whatever the table's size.
+    -- Folding leaves dead rows at a steady rate, which does not depend on the size of the
+    -- table.
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 5000,
     autovacuum_vacuum_insert_threshold = -1,

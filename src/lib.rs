@@ -1,10 +1,10 @@
 //! Schema migrations in which caches are part of the schema.
 //!
-//! A migration registers a *tracked cache* beside its DDL, and both commit together.
-//! Every transaction of a run that changes anything also invalidates every tracked cache.
-//! An application reads the version of a cache before the data, stores the cached value
-//! under that version, and uses it as long as the version is current. A [`CacheBuster`]
-//! keeps the current versions in the process, so that checking one needs no query.
+//! A migration registers a *tracked cache* beside its DDL, and both commit together. Every
+//! transaction of a run that changes anything also invalidates every tracked cache. An
+//! application reads the version of a cache before the data, stores the cached value under
+//! that version, and uses it as long as the version is current. A [`CacheBuster`] keeps the
+//! current versions in the process, so that checking a version needs no query.
 //!
 //! ```
 //! use bustard::{App, CacheBuster, Migration, Migrator};
@@ -40,7 +40,7 @@
 //! | [`Migrator`] | plans, applies, reverts and repairs migrations; returns plain data: [`Report`], [`Plan`], [`Status`], [`MigrationGraph`] |
 //! | [`Uninstall`], [`AppStatus`](report::AppStatus) | uninstalling, disabling and enabling apps; [`Migrator::plan_uninstall`] returns the effects as an [`UninstallPlan`] |
 //! | [`Database`] | a connection by URL; a `postgres::Client` or `rusqlite::Connection` works too, see [`Connection`] |
-//! | [`Config`] | the file `bustard.toml`, read as by the command |
+//! | [`Config`] | the file `bustard.toml`, which the command also reads |
 //! | [`cli`] | the command for an application's own binary, with the apps that are compiled in |
 //! | [`CacheBuster`], [`CacheBusterBuilder`] | the reading side: current versions in this process, and [`commit`](CacheBuster::commit) |
 //! | [`Cache`], [`Values`] | the handle of one cache, and the values stored under its version |

@@ -52,7 +52,7 @@ struct Findings {
     violations: Vec<String>,
 }
 
-/// The rows of the table under "Architecture".
+/// Returns the rows of the table under "Architecture".
 fn layers(readme: &str) -> Vec<Layer> {
     let section = readme.split("\n## Architecture\n").nth(1).expect("the README has an architecture");
     let section = section.split("\n## ").next().unwrap_or(section);
@@ -227,14 +227,14 @@ fn room(origin: Origin, module: &[String]) -> &str {
     }
 }
 
-/// The private module that a path such as `bustard::plan::Facts` names.
+/// Returns the private module that a path such as `bustard::plan::Facts` names.
 fn private<'p>(segments: &[&'p str], modules: &[Module]) -> Option<&'p str> {
     let ["bustard", module, ..] = segments else { return None };
     let is_module = modules.iter().any(|m| m.origin == Origin::Library && m.path == [*module]);
     (is_module && !PUBLIC.contains(module)).then_some(*module)
 }
 
-/// The names of the package and of its dependencies in code.
+/// Returns the names of the package and of its dependencies in code.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let section = manifest.split("\n[dependencies]\n").nth(1).expect("there are dependencies");
     let lines = section.lines().take_while(|line| !line.starts_with('['));

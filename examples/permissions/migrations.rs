@@ -1,4 +1,5 @@
-//! The migrations of the service: one of its first release, and one of its second.
+//! The migrations of the service. The first migration belongs to the first release, the
+//! second migration to the second release.
 //!
 //! In: nothing. Out: an `App`.
 

@@ -18,7 +18,7 @@ pub(super) struct ListenerThread {
     listener: ChangeListener,
     /// The state that was handled last, current or expired.
     last: Arc<SnapshotState>,
-    /// The snapshot that the listener was called for last; `None` before the first one.
+    /// The snapshot that the listener was called for last; `None` before the first call.
     reported: Option<Arc<SnapshotState>>,
     /// Whether the listener has been called with `Change::Lost` and not yet with
     /// `Change::Found`.
@@ -26,8 +26,9 @@ pub(super) struct ListenerThread {
 }
 
 impl ListenerThread {
-    /// Returns a thread, not started yet, that reports the changes since the snapshot that
-    /// is current now or, if none is, since the first one that becomes current.
+    /// Returns a thread that is not started yet. The thread reports the changes since the
+    /// snapshot that is current now. If no snapshot is current, it reports the changes
+    /// since the first snapshot that becomes current.
     pub(super) fn new(shared: Arc<Shared>, listener: ChangeListener) -> Self {
         let last = shared.snapshot();
         let reported = matches!(*last, SnapshotState::Current(_)).then(|| last.clone());

@@ -1,9 +1,9 @@
 //! The refresher: a thread that reads the versions from the database and publishes them.
 //! It polls periodically, on notifications and on request.
 //!
-//! Every call that may wait for the network has a deadline, and the thread checks the
-//! clock between calls. The snapshot therefore expires when it is older than
-//! `max_staleness`, whatever the network does.
+//! Every call that may wait for the network has a deadline, and the thread checks the clock
+//! between calls. The snapshot therefore expires when it is older than `max_staleness`,
+//! even if the network fails.
 //!
 //! In: a poller and the requests of callers. Out: snapshots, published in `Shared`.
 
@@ -67,7 +67,8 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.shared.bell().stop();
-        // The listener may drop the last clone, and a thread cannot join itself.
+        // The listener may drop the last clone of the `CacheBuster`. In that case, this is
+        // the listener's thread, which cannot join itself.
         let this = std::thread::current().id();
         for handle in self.handles.drain(..).filter(|handle| handle.thread().id() != this) {
             let name = handle.thread().name().unwrap_or_default().to_owned();
@@ -121,7 +122,7 @@ struct Refresher {
     times: Times,
     /// The time as of which the snapshot is current; `None` once it has expired.
     as_of: Option<Instant>,
-    /// The time as of which the last poll over this connection was current.
+    /// The time as of which the result of the last poll over this connection was current.
     last_poll: Option<Instant>,
     /// The time when a poll was requested after a commit that no snapshot contains yet. A
     /// poll that returns state from before this time is rejected.
@@ -279,8 +280,8 @@ impl Refresher {
         }
     }
 
-    /// Pauses after a failure, and logs the first one. Requests during the pause are
-    /// answered at once, without a poll.
+    /// Pauses after a failure. Logs the first failure of a series. Requests during the
+    /// pause are answered at once, without a poll.
     fn pause(&mut self, error: &Error) -> Result<()> {
         if self.failures == 0 {
             log::warn!("cache versions cannot be read: {}", error.message());
@@ -323,7 +324,7 @@ impl Refresher {
     }
 
     /// Returns the deadline of the next call. If the snapshot has expired, the call gets
-    /// more time, because a slow server is better than none.
+    /// more time, because a late answer is better than no answer.
     fn deadline(&self) -> Instant {
         match self.expires_at() {
             Some(expires) => expires.min(Instant::now() + self.times.limit()),

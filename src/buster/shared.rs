@@ -35,7 +35,7 @@ pub(super) struct Shared {
     /// it has ended, successfully or not.
     answered: AtomicU64,
     ended: Event,
-    /// Notified when the snapshot is replaced or expires, and on close.
+    /// The event that is notified when the snapshot is replaced or expires, and on close.
     changed: Event,
     closed: AtomicBool,
     /// Whether the next poll notifies other processes.
@@ -80,7 +80,8 @@ impl Shared {
         self.snapshot.load_full()
     }
 
-    /// Waits until the snapshot differs from `last`; `None` once the refresher has ended.
+    /// Waits until the snapshot differs from `last`, and returns it. Returns `None` once
+    /// the refresher has ended.
     pub(super) fn next_snapshot(&self, last: &Arc<SnapshotState>) -> Option<Arc<SnapshotState>> {
         loop {
             let listener = self.changed.listen();
@@ -99,7 +100,7 @@ impl Shared {
         }
     }
 
-    /// Returns the slot of a cache, and whether it is a new one.
+    /// Returns the slot of a cache, and whether this call has created the slot.
     pub(super) fn slot(&self, name: &str) -> (Arc<Slot>, bool) {
         let mut slots = self.slots();
         if let Some(slot) = slots.get(name) {
@@ -113,7 +114,7 @@ impl Shared {
         (slot, true)
     }
 
-    /// Removes a slot that only the caller has a handle of.
+    /// Removes a slot if no handle except the caller's uses it.
     pub(super) fn forget(&self, name: &str) {
         let mut slots = self.slots();
         if slots.get(name).is_some_and(|slot| Arc::strong_count(slot) <= 2) {
@@ -208,7 +209,7 @@ impl Shared {
         self.changed.notify(usize::MAX);
     }
 
-    /// Expires the snapshot. `since` is the time as of which it was current.
+    /// Expires the snapshot. `since` is the last time at which it was known to be current.
     pub(super) fn expire(&self, since: Option<Instant>, why: &str) {
         let slots = self.slots();
         let since = match &*self.snapshot() {

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn waiters_go_on_after_a_leader_panics() {
+    fn waiters_continue_after_a_leader_panics() {
         let flights = Flights::default();
         std::thread::scope(|scope| {
             let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {

@@ -201,7 +201,7 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// anything. Invalidate the cache before reading back what the transaction has written.
     ///
     /// On a connection this is the strict form: the value was current at the time of the
-    /// call, whatever the refresher knows.
+    /// call, even if the snapshot of the refresher is older.
     ///
     /// # Errors
     ///

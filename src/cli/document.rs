@@ -34,14 +34,14 @@
 //! | `warnings`, `diagnostics`, `obstacles` | `code`, `severity` (`error`, `warning`, `note`), `message`, `file`, `line`, `column`, `help` |
 //! | `error` | `kind`, `code`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `diagnostics`, `applied` |
 //!
-//! A migration is written `V1__name`. A cache version is a string, because a JSON
-//! number may not hold it. Times are RFC 3339 in UTC. `caches_invalidated` is the
-//! number of tracked caches after the run, or 0 if the run changed nothing. `kind` is `usage`, `source`,
-//! `divergent`, `missing`, `out_of_order`, `locked`, `connection`, `database`,
-//! `cache`, `cancelled` or `failed`. `applied` lists the migrations that
-//! committed before the failure, as `app:V1__name`. `code` is a stable word such as
-//! `duplicate-version`, see [`Code`](bustard::diagnostic::Code). The code of an error
-//! with several `diagnostics` is the code of the first one.
+//! A migration is written `V1__name`. A cache version is a string, because a JSON number
+//! may not hold it. Times are RFC 3339 in UTC. `caches_invalidated` is the number of
+//! tracked caches after the run, or 0 if the run changed nothing. `kind` is `usage`,
+//! `source`, `divergent`, `missing`, `out_of_order`, `locked`, `connection`, `database`,
+//! `cache`, `cancelled` or `failed`. `applied` lists the migrations that committed before
+//! the failure, as `app:V1__name`. `code` is a stable word such as `duplicate-version`, see
+//! [`Code`](bustard::diagnostic::Code). The code of an error with several `diagnostics` is
+//! the code of the first diagnostic.
 
 use bustard::diagnostic::Advice;
 use bustard::registry::{self, MissingTriggerCause};
@@ -70,7 +70,7 @@ impl Database {
     }
 }
 
-/// An engine's name.
+/// Returns an engine's name.
 pub fn engine(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "postgres",

@@ -129,7 +129,7 @@ impl fmt::Display for Failure {
 }
 
 impl fmt::Display for Usage {
-    // The same format as the errors of the library.
+    // Uses the same format as the errors of the library.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(file) = &self.file {

@@ -1,5 +1,5 @@
-//! The command line interface, for `bustard` and for the binary of an application
-//! that compiles apps in, including migrations in Rust.
+//! The command line interface, for `bustard` and for the binary of an application. Such a
+//! binary contains apps, including migrations in Rust.
 //!
 //! In: arguments and a configuration file. Out: text or one JSON document, and an exit
 //! code. The command uses only the public API of the crate, so an application can do

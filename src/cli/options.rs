@@ -33,10 +33,10 @@ pub struct Options {
 impl Options {
     /// Returns the filter of `env_logger` when RUST_LOG is not set.
     ///
-    /// Other crates stay at `warn`, because some of them log whole statements.
-    /// Refinery logs an error for findings that `--allow-missing` and similar options
-    /// permit. Its log is off, because Bustard reports an error of its own when they
-    /// are not permitted.
+    /// Other crates stay at `warn`, because some of them log whole statements. Refinery
+    /// logs an error for findings that `--allow-missing` and similar options permit.
+    /// Refinery's log is off, because Bustard itself reports an error for each finding that
+    /// is not permitted.
     pub fn log_filter(&self) -> &'static str {
         match (self.quiet, self.verbose) {
             (true, _) => "error,refinery_core=off",

@@ -1,5 +1,5 @@
-//! The name of the program: `bustard`, or the binary of the host. Usage and help
-//! texts contain it, so that users can type the commands that they show.
+//! The name of the program: `bustard`, or the binary of the host. Usage and help texts
+//! contain this name, so that users can type the commands in these texts.
 
 use std::env::{self, consts::EXE_SUFFIX};
 use std::path::Path;

@@ -96,8 +96,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) with the place of the first
-    /// mistake, or if the file cannot be read.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the file cannot be read or
+    /// has a mistake. The error has the place of the first mistake.
     pub fn read(path: &Path) -> Result<Self> {
         match std::fs::read_to_string(path) {
             Ok(text) => Config::parse(path, &text),
@@ -186,8 +186,8 @@ impl Config {
         self.applied_to(Migrator::new())
     }
 
-    /// Applies the configuration to a migrator that may already have apps, such as that
-    /// of a host.
+    /// Applies the configuration to a migrator that may already have apps, such as the
+    /// migrator of a host.
     ///
     /// Adds each app of the file, unless the migrator already has an app with its label.
     /// The settings of `[migrate]` and `[registry]` take precedence over those of the
@@ -202,7 +202,7 @@ impl Config {
     /// # std::fs::write(&path, format!("{forum}[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n"))?;
     ///
     /// let host = Migrator::new().app(App::new("forum"));
-    /// let migrator = Config::read(&path)?.applied_to(host); // which names `forum` and `bans`
+    /// let migrator = Config::read(&path)?.applied_to(host); // the file has the apps `forum` and `bans`
     /// let labels: Vec<&str> = migrator.configured().iter().map(App::label).collect();
     /// assert_eq!(labels, ["forum", "bans"]);
     /// assert!(migrator.configured()[0].path().is_none()); // the host's own

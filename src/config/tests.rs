@@ -12,7 +12,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn everything_is_read() {
+fn every_setting_is_read() {
     let config = parse(
         r#"
         [database]

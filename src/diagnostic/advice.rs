@@ -30,19 +30,19 @@ pub enum Action {
     Migrate,
     /// Accept the current file of an applied migration.
     Repair {
-        /// The label of its app.
+        /// The label of the migration's app.
         app: String,
-        /// Its prefix and version, such as `V1`.
+        /// The prefix and the version of the migration, such as `V1`.
         migration: String,
     },
     /// Enable an app.
     Enable {
-        /// Its label.
+        /// The label of the app.
         app: String,
     },
     /// Uninstall an app.
     Uninstall {
-        /// Its label.
+        /// The label of the app.
         app: String,
     },
     /// Uninstall with all apps that depend on the app.

@@ -74,7 +74,7 @@ fn app(label: &str, migrations: &[(&str, Migration)]) -> App {
     migrations.iter().fold(App::new(label), |app, (stem, migration)| app.migration(*stem, migration.clone()))
 }
 
-/// A migration that creates a table, and its `down`.
+/// Returns a migration that creates a table, and its `down`.
 fn table(name: &str) -> Migration {
     sql(&format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY)")).down(sql(&format!("DROP TABLE {name}")))
 }
@@ -111,7 +111,7 @@ fn uninstall(apps: &[App], change: &str, with: &[App]) -> Vec<Code> {
     }
 }
 
-/// A cached snapshot that is older than allowed.
+/// Returns a cached snapshot that is older than allowed.
 fn stale() -> Vec<Code> {
     let root = TempDir::new().unwrap();
     let path = root.path().join("a.db");
@@ -200,7 +200,7 @@ fn facts(
     find(&Facts { apps: &apps, graph: &graph, histories: &histories, installed, memory: &memory })
 }
 
-/// The record of one of Bustard's own functions that was edited in the database.
+/// Returns the record of one of Bustard's own functions that was edited in the database.
 fn edited() -> Vec<Code> {
     let mut installed = Installed::default();
     let own = source::load(&[source::own()], dialects::of(Postgres)).apps.remove(0);

@@ -1,6 +1,7 @@
 //! A diagnostic: one finding in sources, plans or runs.
 //!
-//! In: a code, a message, a place and advice. Out: the finding, as one line or over several.
+//! In: a code, a message, a place and advice. Out: the finding as text, on one line or on
+//! several lines.
 //!
 //! [`Code`] lists all kinds of findings; its words are stable. [`Advice`] is data, which
 //! the command shows as commands and the library as calls.
@@ -157,8 +158,8 @@ pub(crate) fn write_advice(
     }
 }
 
-/// Returns the name that is most similar to `wanted`, if one is similar enough. If there
-/// are very many names, compares only the first ones of about the same length.
+/// Returns the name that is most similar to `wanted`, if one is similar enough. Compares at
+/// most 1000 names, all of about the same length.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     names

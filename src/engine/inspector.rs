@@ -59,13 +59,14 @@ pub trait Inspector: fmt::Debug + Sync {
 }
 
 impl Table {
-    /// The name for display, without the schema on an engine that has only one.
+    /// Returns the name for display, without the schema on an engine that has only one
+    /// schema.
     pub(crate) fn shown(&self, dialect: &'static dyn Dialect) -> String {
         let schema = dialect.has_schemas().then_some(self.schema.as_str());
         TableName::of(schema, &self.name).to_string()
     }
 
-    /// The name in SQL.
+    /// Returns the name in SQL.
     pub(crate) fn quoted(&self) -> String {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
     }

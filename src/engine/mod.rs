@@ -1,8 +1,9 @@
 //! The ports: what the migrator and the registry require of an engine's connection,
 //! transaction and lock. Only the adapters beside this file name a driver.
 //!
-//! All data is text: a statement is SQL, a row is a list of columns of optional text.
-//! This is PostgreSQL's simple protocol, which sends a whole migration as one message.
+//! All data is text: a statement is SQL, a row is a list of columns of optional text. This
+//! form corresponds to PostgreSQL's simple protocol, which sends a whole migration as one
+//! message.
 
 #[cfg(feature = "_engine")]
 pub(crate) mod database;
@@ -125,7 +126,7 @@ pub struct Opening<'a> {
     /// How long to wait for other sessions. The caller of `attempt` waits for the migration
     /// lock. On SQLite, the commit also waits for readers.
     pub lock_wait: Duration,
-    /// The function to call each time another session blocks this one.
+    /// The function to call each time another session blocks this session.
     pub on_wait: &'a dyn Fn(),
 }
 

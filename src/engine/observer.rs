@@ -1,7 +1,7 @@
 //! The ports of the reading side. An [`Observer`] is a separate connection, used on a
 //! thread that may block. A [`Poller`] reads versions through it at intervals.
 //!
-//! Every call ends by its deadline whatever the network does. When another thread calls
+//! Every call ends by its deadline, even if the network fails. When another thread calls
 //! [`Bell::stop`], the call ends at once.
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) trait Observer: Send {
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
     /// Runs one statement in its own transaction and returns its rows. On PostgreSQL, `sql`
-    /// may be several statements, and the rows of the last one are returned. The message
+    /// may be several statements. The rows of the last statement are returned. The message
     /// `ahead` is sent first, without waiting for its reply. A failure of `ahead` is only
     /// logged.
     ///
@@ -58,7 +58,7 @@ pub(crate) trait Observer: Send {
 
 /// A handle to wake or stop an [`Observer`] from another thread.
 pub(crate) trait Bell: Send + Sync {
-    /// Ends the current wait, or the next one if there is none.
+    /// Ends the current wait. If nothing waits now, ends the next wait.
     fn ring(&self);
 
     /// Stops the observer: the current call and all later ones return an error of

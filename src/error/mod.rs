@@ -233,8 +233,8 @@ impl Error {
         ErrorReport::new(self)
     }
 
-    /// Returns the code of the error. If it has several diagnostics, this is the code of
-    /// the first one.
+    /// Returns the code of the error. If the error has several diagnostics, this is the
+    /// code of the first diagnostic.
     pub fn code(&self) -> Code {
         self.0.code.or(self.0.diagnostics.first().map(Diagnostic::code)).unwrap_or(self.0.kind.code())
     }

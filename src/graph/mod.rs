@@ -174,8 +174,8 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
     graph
 }
 
-/// Chains Bustard's own migrations, so that one edge makes an app come after all of them.
-/// Returns the last one.
+/// Chains Bustard's own migrations, so that one edge orders an app after all of them.
+/// Returns the last migration of the chain.
 fn chain(graph: &mut Edges, apps: &[LoadedApp], own: usize, nodes: &[NodeIndex]) -> Option<NodeIndex> {
     let order: Vec<NodeIndex> =
         sorted(graph, apps).into_iter().filter(|(a, _)| *a == own).map(|(_, m)| nodes[m]).collect();
@@ -187,9 +187,9 @@ fn chain(graph: &mut Edges, apps: &[LoadedApp], own: usize, nodes: &[NodeIndex])
     order.last().copied()
 }
 
-/// Returns the migrations that a dependency refers to; for a whole app, the last ones.
-/// Returns no migration if the app has none, or if the app is broken and the migration is
-/// missing or ambiguous.
+/// Returns the migrations that a dependency refers to. A dependency on a whole app refers
+/// to the last migrations of that app. Returns no migration if the app has none, or if the
+/// app is broken and the migration is missing or ambiguous.
 fn find(
     dependency: &Dependency,
     asking: usize,

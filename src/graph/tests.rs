@@ -37,7 +37,7 @@ fn problems_beside<const N: usize>(apps: &[LoadedApp], broken: [usize; N]) -> Ve
 }
 
 #[test]
-fn the_smallest_goes_first() {
+fn the_order_is_by_label_and_version() {
     let apps = [plain("b", [1, 2]), plain("a", [3, 10]), plain("bustard", [1])];
     assert_eq!(names(&apps), ["bustard1", "a3", "a10", "b1", "b2"]);
 }
@@ -53,7 +53,7 @@ fn dependencies_come_first() {
     assert_eq!(names(&[app("a", [(1, Migration::new().depends_on_app("b"))]), plain("b", [])]), ["a1"]);
 }
 
-/// The app with repeatable migrations of these names.
+/// Adds repeatable migrations with these names to the app.
 fn with_repeatables(
     mut app: LoadedApp,
     named: impl IntoIterator<Item = (&'static str, Migration)>,
@@ -74,7 +74,7 @@ fn ids(apps: &[LoadedApp]) -> Vec<String> {
 }
 
 #[test]
-fn repeatable_migrations_come_after_their_versions_and_before_what_depends_on_the_app() {
+fn repeatable_migrations_follow_their_versions_and_precede_dependants_of_the_app() {
     let asks = Migration::new().depends_on_repeatable("z", "last");
     let apps = [
         with_repeatables(plain("z", [1, 2]), [("first", asks), ("last", Migration::new())]),
@@ -100,7 +100,8 @@ fn repeatable_migrations_come_after_their_versions_and_before_what_depends_on_th
     ];
     assert_eq!(ids(&apps), expected);
     let graph = Graph::new(&apps, &HashSet::new()).expect("there is an order");
-    // One edge leads from Bustard's own migrations to each app, whatever their number.
+    // One edge leads from Bustard's own migrations to each app. The number of own
+    // migrations does not matter.
     assert_eq!(graph.dependencies((1, 0)).iter().filter(|(a, _)| *a == 4).count(), 1);
     assert_eq!(graph.with_dependencies((3, 0)).len(), 3 + 3 + 1);
 }
@@ -228,8 +229,8 @@ fn cycles_are_found_beside_missing_dependencies() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found}\n\nis not\n\n{expected}");
     }
-    // Each diagnostic has the index of its app, by which the caller sorts it among other
-    // diagnostics.
+    // Each diagnostic has the index of its app, because the caller sorts all diagnostics by
+    // this index.
     let found = Graph::new(&apps, &HashSet::new()).expect_err("there is no order");
     assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), [0, 1, 2]);
 }
@@ -254,9 +255,9 @@ fn nothing_is_missing_from_an_app_that_could_not_be_read() {
     assert_eq!(problems_beside(&apps, [0, 1]), problems(&apps));
 }
 
-/// A run of consecutive versions is shown as one step, whatever its length.
+/// A sequence of consecutive versions of any length is shown as one step.
 #[test]
-fn a_long_cycle_is_shown_short() {
+fn a_long_cycle_is_abbreviated() {
     let long = (1..=30_000).map(|v| match v {
         1 => (v, Migration::new().depends_on("b", 1)),
         _ => (v, Migration::new()),
@@ -303,7 +304,7 @@ fn diagnostics_are_the_same_for_every_order_of_the_apps() {
 /// 2,000 migrations are more than projects have. The goal is 50 ms; the limit is ten times
 /// as long because tests are built without optimisation.
 #[test]
-fn two_thousand_migrations_take_no_time() {
+fn two_thousand_migrations_are_ordered_quickly() {
     let apps: Vec<_> = (0..20)
         .map(|n| {
             let depending = |v| {
@@ -317,8 +318,9 @@ fn two_thousand_migrations_take_no_time() {
     assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
 }
 
-/// Generates acyclic apps: all migrations are shuffled into one sequence, in which the
-/// versions of each app are in order, and a migration depends only on earlier ones.
+/// Generates acyclic apps. All migrations are shuffled into one sequence, in which the
+/// versions of each app are in order. A migration depends only on migrations that come
+/// earlier in the sequence.
 fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
     let row = prop::collection::vec(
         (0..5_usize, prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..3)),
@@ -384,7 +386,7 @@ proptest! {
         reversed.reverse();
         prop_assert_eq!(&names(&reversed), &found);
 
-        // An app without dependents does not change the order of the others.
+        // An app without dependents does not change the order of the other apps.
         let asks = apps[0].migrations.last().map_or(Migration::new(), |m| Migration::new().depends_on("m", m.id.version));
         apps.push(super::tests::app(leaf, [(1, Migration::new()), (2, asks)]));
         let mut with_leaf = names(&apps);

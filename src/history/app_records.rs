@@ -14,13 +14,15 @@ use crate::sql::TableName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AppState {
-    /// None of its migrations is applied. The first one installs it.
+    /// No migration of the app is applied. The first migration installs the app.
     NotInstalled,
-    /// Its migrations are expected, and runs apply pending ones.
+    /// The migrations of the app are expected, and runs apply pending migrations.
     Enabled,
-    /// Its migrations are not expected, whether applied or pending. Its caches stay.
+    /// The migrations of the app are not expected, whether applied or pending. The caches
+    /// of the app stay.
     Disabled,
-    /// It was uninstalled with kept data. A run that has its migrations restores it.
+    /// The app was uninstalled with kept data. A run that has the migrations of the app
+    /// restores it.
     DataKept,
 }
 
@@ -85,7 +87,8 @@ pub(crate) struct Record {
     pub version: i64,
     /// The checksum of its text without its dependencies.
     pub body_checksum: String,
-    /// Its dependencies on migrations of other apps, from its own `depends on`.
+    /// The dependencies on migrations of other apps that the migration itself declares with
+    /// `depends on`.
     pub dependencies: Vec<(String, i64)>,
     /// The migrations of other apps that its `required by` names. These migrations do not
     /// declare the dependency themselves.

@@ -1,5 +1,5 @@
-//! What has been applied: refinery's history tables, their checksums, and the records
-//! that Bustard keeps beside them.
+//! The history of applied migrations: refinery's history tables, their checksums, and the
+//! records that Bustard keeps beside these tables.
 //!
 //! In: migrations, and rows from a session. Out: histories and records as data, and the
 //! statements that write them.

@@ -1,4 +1,5 @@
-//! The state of the database: files and history side by side, and the registry.
+//! Computes the state of the database: the state of each migration, from the files and the
+//! history, and the state of the registry.
 //!
 //! In: the facts and a session. Out: a `Status`.
 
@@ -51,7 +52,7 @@ pub(super) fn status(
     Ok(Status { migrations, unregistered, disabled, kept, missing_triggers, warnings })
 }
 
-/// Returns the caches that should be registered after the applied migrations, and are not.
+/// Returns the caches that the applied migrations register, but that the registry lacks.
 fn unregistered(facts: &Facts<'_>, session: &mut dyn Session) -> Result<Vec<UnregisteredCache>> {
     let mut expected = caches::left_registered(facts);
     expected.retain(|_, node| !facts.is_kept(node.0));

@@ -407,7 +407,7 @@ fn left_behind(kind: &str, name: &str, table: &str) -> Diagnostic {
         .help(format!("if it does, drop the {kind} as well, in a migration of the app that it belongs to"))
 }
 
-/// Describes how a plan differs from the one that was shown.
+/// Describes how a plan differs from the plan that was shown.
 fn difference(shown: &UninstallPlan, now: &UninstallPlan) -> Option<String> {
     let name = |step: &PlannedStep| format!("{}:{}", step.app, step.migration);
     let names = |plan: &UninstallPlan| plan.steps.iter().map(name).collect::<Vec<_>>();

@@ -17,10 +17,11 @@ use crate::sql::Dialect;
 impl Migrator {
     /// Applies pending migrations.
     ///
-    /// Each transaction takes the migration lock, compares the state with the one that the
-    /// plan was made from, applies, writes history, invalidates every cache and commits. If
-    /// another run has changed the state, the plan is made again. If nothing is pending, the
-    /// run takes no lock and writes nothing, except that it restores missing triggers.
+    /// Each transaction takes the migration lock, compares the state with the state that
+    /// the plan was made from, applies its migrations, writes the history, invalidates
+    /// every cache and commits. If another run has changed the state, the plan is made
+    /// again. If nothing is pending, the run takes no lock and writes nothing, except that
+    /// it restores missing triggers.
     ///
     /// # Errors
     ///

@@ -72,8 +72,8 @@ impl App {
     }
 
     /// Adds a repeatable migration. It runs after the app's versioned migrations, and runs
-    /// again when it has changed. SQL counts as changed if its text differs, and a function
-    /// if its label differs.
+    /// again when it has changed. SQL counts as changed if its text differs. A function
+    /// counts as changed if its label differs.
     ///
     /// `name` may be written with or without the prefix `R__`. [`App::migration`] with
     /// `R__name` does the same.
@@ -103,9 +103,9 @@ impl App {
         self.migration(format!("R__{}", name.strip_prefix("R__").unwrap_or(name)), migration)
     }
 
-    /// Sets the history table. The default is `refinery_schema_history` for the app
-    /// `main` and `refinery_schema_history_{label}` for others. The name may include a
-    /// schema: `audit.migrations`.
+    /// Sets the history table. The default is `refinery_schema_history` for the app `main`,
+    /// and `refinery_schema_history_{label}` for other apps. The name may include a schema:
+    /// `audit.migrations`.
     pub fn history(mut self, table: impl Into<String>) -> Self {
         self.history = Some(table.into());
         self
@@ -167,7 +167,7 @@ impl LoadedApp {
     }
 
     /// Returns the index of the first repeatable migration, which is the number of
-    /// versioned ones.
+    /// versioned migrations.
     pub(crate) fn first_repeatable(&self) -> usize {
         self.migrations.partition_point(|migration| !migration.is_repeatable())
     }

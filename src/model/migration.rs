@@ -12,7 +12,7 @@ use crate::sql::TableName;
 
 /// One migration, built from operations.
 ///
-/// Its version and name are given when it is added to an [`App`](crate::App).
+/// A migration gets its version and name when it is added to an [`App`](crate::App).
 ///
 /// ```
 /// use bustard::{App, Migration};

@@ -1,8 +1,8 @@
 //! The state that a plan was made from. Under the lock, a run compares it with the
 //! current state.
 //!
-//! In: the histories, the app records and the answers that the planner used. Out: the
-//! first difference to another reading of them.
+//! In: the histories, the app records and the answers that the planner used. Out: the first
+//! difference between these and the current state.
 
 use super::Facts;
 use crate::engine::Row;
@@ -16,7 +16,7 @@ pub(crate) struct Basis {
     labels: Vec<String>,
     histories: Vec<History>,
     installed: Installed,
-    /// The other queries of the planner.
+    /// The queries of the planner besides the histories and the app records.
     questions: Vec<Question>,
 }
 
@@ -38,7 +38,7 @@ impl Basis {
         }
     }
 
-    /// Adds the other queries of the planner.
+    /// Adds the queries of the planner besides the histories and the app records.
     pub(crate) fn with(mut self, questions: Vec<Question>) -> Self {
         self.questions = questions;
         self
@@ -49,7 +49,7 @@ impl Basis {
         &self.questions
     }
 
-    /// Describes the first difference to `facts`; `None` if there is none.
+    /// Describes the first difference to `facts`; `None` if nothing differs.
     pub(crate) fn difference(&self, facts: &Facts<'_>) -> Option<String> {
         if !self.labels.iter().eq(facts.apps.iter().map(|app| &app.label)) {
             return Some("other apps are configured".to_owned());
@@ -59,7 +59,7 @@ impl Basis {
         changed.or_else(|| apps_between(&self.installed, facts.installed))
     }
 
-    /// Describes the first difference to another basis; `None` if there is none.
+    /// Describes the first difference to another basis; `None` if nothing differs.
     pub(crate) fn difference_from(&self, now: &Basis) -> Option<String> {
         if self.labels != now.labels {
             return Some("other apps are affected".to_owned());

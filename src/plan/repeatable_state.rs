@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn editions_decide_about_bustards_own_texts() {
         let all = recorded("2", &["1"], Some(4), false);
-        // An older release does not replace the functions of a newer one, whatever its texts.
+        // An older release never replaces the functions of a newer release, even if its
+        // texts differ.
         assert_eq!(state_of("1", Some(3), &all), RepeatableState::Installed);
         assert_eq!(state_of("9", Some(3), &all), RepeatableState::Installed);
         assert_eq!(state("9", Some(3), None, &all), RepeatableState::Installed);

@@ -131,7 +131,7 @@ pub async fn invalidate(executor: &impl AsyncExecutor, names: &[&str]) -> Result
     executor.rows(&executor.calls().invalidate(names)).await.map(drop)
 }
 
-/// Gives every cache a new version, whatever their number.
+/// Gives every registered cache a new version, however many there are.
 ///
 /// # Errors
 ///

@@ -11,8 +11,9 @@ use crate::model::Identity;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sight {
     pub identity: Identity,
-    /// Whether the transaction has invalidated the cache itself, or may have. It then reads
-    /// data that no other session sees yet, and that must not be cached.
+    /// Whether the transaction has invalidated the cache itself, or may have. In that case,
+    /// the transaction reads data that no other session sees yet, and that must not be
+    /// cached.
     pub own: bool,
 }
 

@@ -1,8 +1,9 @@
 //! Tracked caches in the database: `register`, `unregister`, `get_version`, `is_valid`,
 //! `invalidate` and `invalidate_all`.
 //!
-//! In: a connection, where an operation commits at once, or an open transaction, with which
-//! it commits. Out: versions, and changed registrations.
+//! In: a connection or an open transaction. On a connection, each operation is committed at
+//! once; in a transaction, it is committed with the transaction. Out: versions, and changed
+//! registrations.
 //!
 //! On PostgreSQL each operation is a call of the SQL API, which enforces all rules. On
 //! SQLite it is a few statements on one small table. `engine` contains the statements of
@@ -47,13 +48,13 @@ pub const LONGEST_NAME: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrackedCache {
-    /// Its name.
+    /// The name of the cache.
     pub name: String,
     /// The label of the app that registered it, if an app did.
     pub app: Option<String>,
-    /// Its current version.
+    /// The current version of the cache.
     pub version: CacheVersion,
-    /// The time of its last registration, RFC 3339 in UTC.
+    /// The time of the last registration, in the format of RFC 3339 and in UTC.
     pub registered_at: String,
 }
 
@@ -96,8 +97,8 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Cache`] if the name is registered (naming its owner), empty, too
-/// long, or has control characters.
+/// Returns [`ErrorKind::Cache`] if the name is registered, empty or too long, or has
+/// control characters. If the name is registered, the message names the owner.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -113,8 +114,8 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
     executor.registry().register(executor, name, app)
 }
 
-/// Stops tracking a cache, and drops its triggers. If it has any, writers of its tables
-/// wait until the transaction ends (PostgreSQL).
+/// Stops tracking a cache, and drops its triggers. If the cache has triggers, writers of
+/// its tables wait until the transaction ends (PostgreSQL).
 ///
 /// # Errors
 ///
@@ -134,8 +135,8 @@ pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
     executor.registry().unregister(executor, name)
 }
 
-/// Returns the cache's current version, in the transaction's snapshot if there is one. Read
-/// it before the data that you store under it.
+/// Returns the cache's current version. Inside a transaction, reads it in the transaction's
+/// snapshot. Read the version before the data that you store under it.
 ///
 /// # Errors
 ///
@@ -205,7 +206,7 @@ pub fn invalidate(executor: &mut impl Executor, names: &[&str]) -> Result<()> {
     executor.registry().invalidate(executor, names)
 }
 
-/// Gives every cache a new version, whatever their number.
+/// Gives every registered cache a new version, however many there are.
 ///
 /// # Errors
 ///
@@ -284,7 +285,7 @@ pub(crate) fn after_commit(session: &mut dyn Session) {
     session.registry().after_commit(session);
 }
 
-/// Returns the query for the registered caches among the names, with their owners.
+/// Returns the query for those of the named caches that are registered, with their owners.
 pub(crate) fn owners_query(dialect: &'static dyn Dialect, names: &[&str]) -> String {
     dialect.registry().owners(names)
 }

@@ -23,15 +23,16 @@ pub struct MissingTrigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingTriggerCause {
-    /// Its triggers are missing, because it was rebuilt or swapped, or is a new partition.
-    /// Until the next run, writes to it invalidate nothing.
+    /// The table's triggers are missing, because the table was rebuilt or swapped, or is a
+    /// new partition. Until the next run, writes to it invalidate nothing.
     Triggers,
-    /// It was renamed, and its triggers work. The next run records the new name.
+    /// The table was renamed, and its triggers work. The next run records the new name.
     Renamed,
-    /// It no longer exists. No session can write to it, so nothing has to be restored.
+    /// The table no longer exists. No session can write to it, so nothing has to be
+    /// restored.
     Gone,
-    /// It is a foreign table that became a partition or child of a registered one. Writes to
-    /// it do not invalidate, and no run can change that.
+    /// The table is a foreign table that became a partition or child of a registered table.
+    /// Writes to it do not invalidate, and no run can change that.
     Foreign,
 }
 

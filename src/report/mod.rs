@@ -81,7 +81,7 @@ impl Report {
 pub struct AppChange {
     /// The app's label.
     pub app: String,
-    /// Its new state.
+    /// The new state of the app.
     pub state: AppState,
 }
 
@@ -89,9 +89,9 @@ pub struct AppChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppStatus {
-    /// Its label.
+    /// The label of the app.
     pub label: String,
-    /// Whether it is installed, and whether its migrations are expected.
+    /// Whether the app is installed, and whether its migrations are expected.
     pub state: AppState,
     /// Whether the migrator has loaded its migrations.
     pub loaded: bool,
@@ -262,9 +262,9 @@ pub struct MigrationStatus {
     pub app: String,
     /// The migration. The name of a missing migration comes from the history.
     pub migration: MigrationId,
-    /// Its state.
+    /// The state of the migration.
     pub state: State,
-    /// The time when it was applied, RFC 3339 in UTC.
+    /// The time when the migration was applied, RFC 3339 in UTC.
     pub applied_on: Option<String>,
     /// The file, if there is one.
     pub file: Option<Place>,

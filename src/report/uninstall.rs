@@ -99,9 +99,9 @@ impl UninstallPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DroppedTable {
-    /// Its name, on PostgreSQL with its schema, quoted where SQL requires it.
+    /// The name of the table, on PostgreSQL with its schema, quoted where SQL requires it.
     pub table: String,
-    /// The number of its rows.
+    /// The number of rows in the table.
     pub rows: u64,
 }
 
@@ -121,10 +121,10 @@ pub struct ForeignKey {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Dependant {
-    /// Its app.
+    /// The app of the migration.
     pub app: String,
     /// The migration.
     pub migration: MigrationId,
-    /// Its dependency, as `app:V1__name`.
+    /// The migration that it depends on, as `app:V1__name`.
     pub needs: String,
 }

@@ -89,8 +89,8 @@ impl Run<'_> {
         })
     }
 
-    /// Returns the error that refuses a plan that a person was shown. Its committed batches
-    /// stay.
+    /// Returns the error that refuses a plan that a person was shown. The batches that are
+    /// already committed stay.
     fn changed(&self, what: &str) -> Error {
         match self.report.steps.len() {
             0 => changed(what),

@@ -1,9 +1,9 @@
 //! What an uninstall removes, and why it may be refused. Pure.
 //!
 //! In: the records of apps, their histories, and the code of loaded apps. Out: the apps
-//! with the operations that revert each applied migration. They come from the code if that
-//! was applied, otherwise from the record. So lost or changed files do not prevent an
-//! uninstall.
+//! with the operations that revert each applied migration. The operations come from the
+//! code if the code was applied as it is now, otherwise from the record. So lost or changed
+//! files do not prevent an uninstall.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;

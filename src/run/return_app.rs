@@ -14,7 +14,8 @@ use crate::registry::in_transaction::Manner;
 use crate::report::AppChange;
 
 impl Run<'_> {
-    /// Registers again the caches that the app's applied migrations leave registered.
+    /// Restores the registrations of the caches that the app's applied migrations leave
+    /// registered.
     pub(super) fn return_app(
         &mut self,
         transaction: &mut dyn Transaction,

@@ -1,7 +1,7 @@
 //! The records that a run writes beside the history.
 //!
 //! In: an applied, reverted or accepted migration. Out: the record of its app, and the
-//! record from which the migration can be reverted after its file is gone.
+//! record from which the migration can be reverted after its file was removed.
 
 use super::Run;
 use crate::engine::Transaction;
@@ -35,15 +35,15 @@ fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Recor
     }
 }
 
-/// Returns the migrations of other apps that dependencies name. A dependency on a whole
-/// app counts as one on its last version.
+/// Returns the migrations of other apps that dependencies name. A dependency on a whole app
+/// is a dependency on the last version of that app.
 fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(String, i64)> {
     let last = |label: &str| {
         let app = facts.apps.iter().find(|app| app.label == label);
         app.and_then(|app| app.versioned().last()).map(|loaded| loaded.id.version)
     };
-    // A dependency on a repeatable migration counts as one on the app's last version; 0 if
-    // the app has none.
+    // A dependency on a repeatable migration is a dependency on the last version of its
+    // app, or on 0 if that app has no version.
     let of_repeatable = |asked: &Dependency| matches!(asked.which, Which::Repeatable(_)).then_some(0);
     let version = |asked: &Dependency| {
         asked.which.version().or_else(|| last(&asked.app)).or_else(|| of_repeatable(asked))
@@ -57,8 +57,8 @@ fn others(facts: &Facts<'_>, app: &str, dependencies: &[Dependency]) -> Vec<(Str
 }
 
 impl Run<'_> {
-    /// Writes the record of a migration that was just applied. The first one of an app in
-    /// this run also records that the app is installed.
+    /// Writes the record of a migration that was just applied. For the first migration of
+    /// an app in this run, it also records that the app is installed.
     pub(super) fn remember(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -72,8 +72,8 @@ impl Run<'_> {
         self.replace_record(transaction, facts, node)
     }
 
-    /// Writes the record of a repeatable migration that was just applied. The first one of
-    /// an app in this run also records that the app is installed.
+    /// Writes the record of a repeatable migration that was just applied. For the first
+    /// migration of an app in this run, it also records that the app is installed.
     pub(super) fn record_repeatable(
         &mut self,
         transaction: &mut dyn Transaction,

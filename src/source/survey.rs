@@ -23,7 +23,7 @@ pub(crate) struct Survey {
 
 /// A migration file.
 pub(crate) struct Surveyed {
-    /// Its path relative to the directory, with `/`.
+    /// The path of the file relative to the directory, with `/`.
     pub path: String,
     /// The name of its module, if it is written in Rust.
     pub module: Option<String>,

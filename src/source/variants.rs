@@ -1,8 +1,9 @@
 //! The files of an app for one engine.
 //!
 //! In: all files of the app. Out: at most one file for each version, and for each name of a
-//! repeatable migration. It is the variant for the engine, or else the file for every
-//! engine. A version with variants for other engines only does not exist on this engine.
+//! repeatable migration. This file is the variant for the engine, or else the file for
+//! every engine. A version with variants for other engines only does not exist on this
+//! engine.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engines_own_variant_wins() {
+    fn the_variant_of_the_engine_takes_precedence() {
         let files = [
             "V1__x.postgres.sql",
             "V1__x.sql",

@@ -20,44 +20,45 @@ use super::syntax::Syntax;
 
 /// An engine's SQL.
 pub trait Dialect: fmt::Debug + Sync {
-    /// The engine's name for people: `PostgreSQL`.
+    /// Returns the engine's name for people: `PostgreSQL`.
     fn name(&self) -> &'static str;
 
-    /// The engine's name in file names and documents: `postgres`.
+    /// Returns the engine's name in file names and documents: `postgres`.
     fn variant(&self) -> &'static str;
 
-    /// The rules for splitting its SQL into statements and names.
+    /// Returns the rules for splitting the engine's SQL into statements and names.
     fn syntax(&self) -> &'static Syntax;
 
-    /// The name of its shell: `psql`.
+    /// Returns the name of the engine's shell: `psql`.
     fn shell(&self) -> &'static str;
 
     /// Decides whether a migration can contain the statement, by this engine's rules only.
     #[cfg(feature = "_sql")]
     fn refuse(&self, unit: &Unit<'_>) -> Admission;
 
-    /// The SQL on the registry of caches.
+    /// Returns the SQL on the registry of caches.
     fn registry(&self) -> &'static dyn RegistrySql;
 
-    /// The SQL on records of apps and repeatable migrations.
+    /// Returns the SQL on records of apps and repeatable migrations.
     fn records(&self) -> &'static dyn RecordsSql;
 
-    /// Whether tables are in schemas with names that users choose.
+    /// Returns whether tables are in schemas with names that users choose.
     fn has_schemas(&self) -> bool;
 
-    /// The longest table name in bytes, if the engine truncates longer ones.
+    /// Returns the longest table name in bytes, if the engine truncates longer ones.
     fn longest_table_name(&self) -> Option<usize>;
 
-    /// The schema and name of one of Bustard's own tables: `app`, `migration`, `cache`.
+    /// Returns the schema and name of one of Bustard's own tables: `app`, `migration`,
+    /// `cache`.
     fn own_table(&self, table: &'static str) -> (&'static str, String);
 
-    /// The schema of Bustard's own history, if the engine has schemas.
+    /// Returns the schema of Bustard's own history, if the engine has schemas.
     fn own_schema(&self) -> Option<&'static str>;
 
     /// Returns a string literal that does not depend on the session's settings.
     fn literal(&self, text: &str) -> String;
 
-    /// The operator `=`, qualified if a session could redefine it.
+    /// Returns the operator `=`, qualified if a session could redefine it.
     fn equals(&self) -> &'static str;
 
     /// Returns an expression that is true if a column has one of these values, with

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_win_over_operators() {
+    fn comments_take_precedence_over_operators() {
         for text in ["a ||-- it's\nb", "a ->>--it's\nb", "a #-- it's\nb", "a >--it's\nb"] {
             for engine in [POSTGRES, SQLITE] {
                 let comments = texts(text, engine)

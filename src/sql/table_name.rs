@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_parts_has_these_parts() {
+    fn a_table_name_returns_the_parts_it_was_built_from() {
         for (schema, table, written) in [
             (None, "ban", "ban"),
             (Some("forum"), "Ban 1", "forum.\"Ban 1\""),

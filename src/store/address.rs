@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_has_passed_is_kept() {
+    fn connecting_fails_after_the_deadline() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let path = std::env::temp_dir().join("bustard-no-such-socket");
@@ -227,7 +227,7 @@ mod tests {
     /// Without a limit, `connect` would wait until the server accepts a connection.
     #[test]
     #[cfg(unix)]
-    fn a_full_queue_of_a_unix_socket_is_not_waited_for() {
+    fn connecting_to_a_unix_socket_with_a_full_queue_times_out() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();

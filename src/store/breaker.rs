@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_failure_opens_it_and_one_caller_tries() {
+    fn one_failure_opens_the_breaker_and_one_caller_tries() {
         let breaker = Breaker::default();
         let now = Instant::now();
         let (first, second) = (breaker.pass(now).unwrap(), breaker.pass(now).unwrap());

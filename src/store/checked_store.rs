@@ -1,5 +1,5 @@
-//! A store with checks in front of it. It never fails, and it returns a value only for the
-//! key that the value was stored under.
+//! A wrapper of a store that checks every entry. It never fails, and it returns a value
+//! only for the key that the value was stored under.
 //!
 //! In: keys and values. Out: entries in the store, and the values of valid entries.
 
@@ -46,7 +46,7 @@ impl CheckedStore {
         }
     }
 
-    /// Returns whether both calls return without waiting for the network.
+    /// Returns whether `get` and `set` return without waiting for the network.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_local(&self) -> bool {
         self.store.is_local()
@@ -69,7 +69,7 @@ mod tests {
 
     type Entries = HashMap<String, Vec<u8>>;
 
-    /// A store that a test can inspect; it fails while it is `None`.
+    /// A store that a test can inspect. Its calls fail while the field is `None`.
     #[derive(Clone, Debug)]
     struct OpenStore(Arc<Mutex<Option<Entries>>>);
 
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_fails_has_nothing() {
+    fn a_store_that_fails_returns_no_value() {
         let (checked, store) = checked_store();
         *store.0.lock().unwrap() = None;
         checked.set(&key(1, b"a"), b"value");

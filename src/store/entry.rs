@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_can_be_opened() {
+    fn sealed_values_can_be_opened() {
         for value in [&b""[..], b"x", &[0; 100_000]] {
             let entry = seal(b"key", value).unwrap();
             assert_eq!(open(entry.clone(), b"key").as_deref(), Some(value));

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_bounded_by_bytes() {
+    fn the_store_is_bounded_by_bytes() {
         let store = MemoryStore::new(1 << 20, Duration::from_secs(60));
         for i in 0..1000 {
             store.set(&format!("key{i}"), &[7; 10_000]).unwrap();

@@ -41,13 +41,13 @@ pub(crate) use settings::parse_duration;
 
 /// Stores bytes under keys, in this process or on a server.
 ///
-/// Keys are 1 to 250 bytes of printable ASCII without spaces. Values have any length.
-/// Both calls may wait for the network, but not longer than the store's time-out. Every
-/// lookup of a value calls the store first. A store whose server is down should
-/// therefore fail at once and retry the server only occasionally, as the stores of
+/// Keys are 1 to 250 bytes of printable ASCII without spaces. Values have any length. `get`
+/// and `set` may wait for the network, but not longer than the store's time-out. Every
+/// lookup of a value calls the store first. A store whose server is down should therefore
+/// fail at once and retry the server only occasionally, as the stores of
 /// [`StoreSettings::open`] do.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Returns the value under the key; `None` if there is none.
+    /// Returns the value under the key; `None` if the store has no value for the key.
     ///
     /// # Errors
     ///

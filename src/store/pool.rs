@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_ones_are_kept_and_not_too_many() {
+    fn the_pool_keeps_a_limited_number_of_connections() {
         let pool = Pool::new();
         for i in 0..MOST + 5 {
             pool.put(i);

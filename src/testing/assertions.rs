@@ -145,8 +145,9 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// Panics if the schemas differ, with the lines that differ; if the migration cannot
-    /// be reverted or is applied already; and if a run fails, with its error.
+    /// Panics if the schemas differ, if the migration cannot be reverted or is applied
+    /// already, or if a run fails. The message contains the lines that differ, or the error
+    /// of the run.
     #[track_caller]
     pub fn assert_round_trip(&mut self, app: &str, version: i64) {
         let migrator = self.migrator().target(app, version);
@@ -177,8 +178,8 @@ impl TestDatabase {
 
     /// Calls [`assert_round_trip`](Self::assert_round_trip) for each migration of an app,
     /// in order. Then reverts all of them, asserts that nothing of them is left, applies
-    /// them again and asserts that the schema is the same. Repeatable migrations take no
-    /// part, because they have nothing to revert.
+    /// them again and asserts that the schema is the same. Repeatable migrations are not
+    /// tested, because they have nothing to revert.
     ///
     /// # Panics
     ///
@@ -235,7 +236,8 @@ impl TestDatabase {
         }
     }
 
-    /// Returns the highest applied version of the app below this one; 0 if there is none.
+    /// Returns the highest applied version of the app that is lower than `version`; 0 if no
+    /// such version is applied.
     #[track_caller]
     fn version_below(&mut self, app: &str, version: i64) -> i64 {
         let status = or_panic("the status", self.migrator().status(&mut self.connection));

@@ -39,7 +39,7 @@ fn list() {
 }
 
 #[test]
-fn list_of_none() {
+fn no_caches_are_listed() {
     let project = Project::new();
     project
         .file("migrations/V1__a.sql", "CREATE TABLE a (id INTEGER);\n")
@@ -74,7 +74,7 @@ fn invalidate_some_and_all() {
     let last = versions();
     assert_ne!(after[0], last[0]);
     assert_ne!(after[1], last[1]);
-    // If one of several is unknown, none is invalidated.
+    // If one of several names is unknown, no cache is invalidated.
     project.bustard(&["caches", "invalidate", "bans", "unknown"]).exits(1);
     assert_eq!(versions(), last);
     project.bustard(&["caches", "invalidate", "bans", "settings"]).success();
@@ -85,7 +85,7 @@ fn invalidate_some_and_all() {
 fn register_and_unregister() {
     let project = project();
     let old = version(&project, "bans");
-    // A cache of an app needs an explicit confirmation.
+    // A cache that belongs to an app is unregistered only with `--force`.
     snapshot(&project, "owned", &project.bustard(&["caches", "unregister", "bans"]).exits(2));
     let error = project.bustard(&["caches", "unregister", "bans", "--json"]).exits(2).json()["error"].clone();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use crate::support::{Project, snapshot_settings};
 
-/// A project with one migration, which can be migrated with any URL.
+/// Returns a project with one migration, which can be migrated with any URL.
 fn project() -> Project {
     let project = Project::new();
     project.file("migrations/V1__create_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
@@ -10,7 +10,7 @@ fn project() -> Project {
 }
 
 #[test]
-fn no_database_is_an_error() {
+fn a_missing_database_url_is_an_error() {
     for command in ["migrate", "plan", "status", "check", "caches"] {
         let outcome = project().bustard(&[command]).exits(2);
         assert_eq!(outcome.stdout, "", "{command}");
@@ -19,7 +19,7 @@ fn no_database_is_an_error() {
 }
 
 #[test]
-fn the_url_of_the_first_source_counts() {
+fn the_url_of_the_first_source_is_used() {
     let project = project();
     let migrate = |options: &[&str], variable: Option<&str>| {
         let mut command = project.command(&[&["migrate"], options].concat());

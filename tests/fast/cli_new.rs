@@ -18,7 +18,7 @@ fn a_new_migration_can_be_migrated() {
 }
 
 #[test]
-fn the_numbering_goes_on() {
+fn numbers_continue_after_the_last_version() {
     for (before, after) in [
         ("V1__a.sql", "V2__next.sql"),
         ("V009__a.sql", "V010__next.sql"),
@@ -34,7 +34,7 @@ fn the_numbering_goes_on() {
 }
 
 #[test]
-fn timestamps_go_on_as_timestamps() {
+fn a_timestamp_follows_a_timestamp() {
     for (before, digits) in [("V20240101120000__a.sql", 14), ("V1704110400__a.sql", 10)] {
         let project = Project::new();
         project.file(format!("migrations/{before}"), "");
@@ -64,7 +64,7 @@ fn rust() {
 }
 
 #[test]
-fn the_app_must_be_clear() {
+fn the_app_must_be_chosen_if_there_are_several() {
     let project = Project::new();
     project.config(
         "[[apps]]\nlabel = \"forum\"\nmigrations = \"forum\"\n[[apps]]\nlabel = \"bans\"\nmigrations = \"bans\"\n",

@@ -47,7 +47,7 @@ fn divergent() {
 }
 
 #[test]
-fn missing_wins_over_pending() {
+fn missing_takes_precedence_over_pending() {
     let project = project();
     fs::remove_file(project.path().join("migrations/V3__b.sql")).expect("it is there");
     project.file("migrations/V6__d.sql", "CREATE TABLE d (id INTEGER);\n");

@@ -11,14 +11,14 @@ use crate::support::Project;
 /// every driver.
 const MOST: usize = 12;
 
-/// The entries of a directory.
+/// Returns the entries of a directory.
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(directory)
         .expect("the directory is readable")
         .map(|entry| entry.expect("it is listed").path())
 }
 
-/// The roots of the test crates, as Cargo finds them below `tests/`.
+/// Returns the roots of the test crates, as Cargo finds them below `tests/`.
 fn roots(package: &Path) -> Vec<PathBuf> {
     entries(&package.join("tests"))
         .map(|path| if path.is_dir() { path.join("main.rs") } else { path })
@@ -26,7 +26,7 @@ fn roots(package: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The files below `tests/` that `Cargo.toml` names, such as an example.
+/// Returns the files below `tests/` that `Cargo.toml` names, such as an example.
 fn named(package: &Path) -> Vec<PathBuf> {
     let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("the package has a manifest");
     let paths = manifest.lines().filter_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"'));
@@ -88,14 +88,14 @@ fn forgotten(package: &Path) -> (usize, Vec<PathBuf>) {
 }
 
 #[test]
-fn there_are_few() {
+fn there_are_few_test_crates() {
     let count = roots(Path::new(env!("CARGO_MANIFEST_DIR"))).len();
     println!("{count} test crates");
     assert!((4..=MOST).contains(&count), "{count} test crates");
 }
 
 #[test]
-fn every_file_belongs_to_one() {
+fn every_file_belongs_to_a_test_crate() {
     let (count, forgotten) = forgotten(Path::new(env!("CARGO_MANIFEST_DIR")));
     println!("{count} files");
     assert_eq!(forgotten, Vec::<PathBuf>::new());

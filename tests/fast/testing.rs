@@ -1,5 +1,5 @@
-//! Tests the assertions of `bustard::testing`. Each can fail, with the message for the
-//! author of a plugin, at the line of the assertion.
+//! Tests the assertions of `bustard::testing`. An assertion that fails panics at its line
+//! in the test of a plugin, with a message for the author of the plugin.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -71,7 +71,7 @@ fn a_reversible_app_passes() {
 }
 
 /// A migration of another app depends on the first migration, and the second migration
-/// depends on it. It is reverted and applied together with them.
+/// depends on that migration of the other app. All three are reverted and applied together.
 #[test]
 fn interleaved_apps_pass() {
     let table = |name: &str| sql(&format!("CREATE TABLE {name} (id INTEGER)"), &format!("DROP TABLE {name}"));
@@ -85,7 +85,7 @@ fn interleaved_apps_pass() {
 }
 
 #[test]
-fn a_round_trip_takes_the_rows_along() {
+fn a_round_trip_migrates_existing_rows() {
     let lower = sql("UPDATE users SET name = lower(name)", "UPDATE users SET name = upper(name)");
     let mut database = with(lower);
     database.migrate_to("plugin", 1);
@@ -129,7 +129,7 @@ fn a_different_second_result_is_found() {
     insta::assert_snapshot!(said.join("\n\n"));
 }
 
-/// Each migration reverts its own effects, but only if no later one is applied.
+/// Each migration reverts its own effects, but only if no later migration is applied.
 #[test]
 fn remains_of_reverting_all_are_found() {
     let mut said = Vec::new();
@@ -219,7 +219,7 @@ fn failures_are_reported_at_the_callers_line() {
 }
 
 #[test]
-fn apps_come_from_directories_too() {
+fn apps_can_be_directories() {
     let directory = tempfile::tempdir().unwrap();
     let file = "-- bustard: depends on host V1\n-- bustard: register cache bans on bans\n";
     let broken = "CREATE TABLE bans (id INTEGER);\n-- bustard: down\nDROP TABLE bans;\n";

@@ -78,7 +78,7 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-/// The banned frames in a text, with the line in which each begins.
+/// Returns the banned frames in a text, with the line in which each begins.
 fn frames(text: &str) -> Vec<(usize, &'static str)> {
     let words = words(text);
     let mut found = Vec::new();

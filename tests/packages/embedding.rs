@@ -120,7 +120,7 @@ fn history(workspace: &Workspace, database: &str) -> BTreeMap<i64, (String, Stri
     rows.collect::<Result<_, _>>().expect("it is readable")
 }
 
-/// Refinery's checksum of a migration with this text.
+/// Returns refinery's checksum of a migration with this text.
 fn refinery(name: &str, text: &str) -> String {
     refinery::Migration::unapplied(name, text).expect("refinery takes the name").checksum().to_string()
 }
@@ -153,12 +153,12 @@ fn a_plugins_migrations_are_in_the_hosts_binary() {
 
 fn no_path_is_in_the_binary(workspace: &Workspace) {
     let host = workspace.program("host");
-    assert!(contains(&host, CREATE), "the text is in it");
-    assert!(contains(&host, "bans/src/../migrations/later/V2__text.rs"), "panics say where they are");
+    assert!(contains(&host, CREATE), "the binary contains the text");
+    assert!(contains(&host, "bans/src/../migrations/later/V2__text.rs"), "a panic names the file");
     let (package, out) = (workspace.path().display().to_string(), built().display().to_string());
     let leaky = workspace.program("leaky");
     for path in [&package, &out] {
-        assert!(contains(&leaky, path), "the search finds what is there: {path}");
+        assert!(contains(&leaky, path), "the search finds a path that the binary contains: {path}");
         assert!(!contains(&host, path), "{path} is in the host's binary");
     }
 }
@@ -175,7 +175,11 @@ fn what_has_changed_is_built(workspace: &Workspace, first: &BTreeMap<i64, (Strin
     run(workspace, "third.sqlite").success();
     let gone = history(workspace, "third.sqlite");
     assert_eq!(gone.keys().collect::<Vec<_>>(), first.keys().collect::<Vec<_>>(), "a removed file");
-    assert_eq!(gone[&2].1, refinery("V2__text", "ALTER TABLE ban ADD COLUMN remark TEXT;\n"), "and code");
+    assert_eq!(
+        gone[&2].1,
+        refinery("V2__text", "ALTER TABLE ban ADD COLUMN remark TEXT;\n"),
+        "a changed Rust file"
+    );
 }
 
 fn line_ends_do_not_matter(workspace: &Workspace) {
@@ -187,7 +191,7 @@ fn line_ends_do_not_matter(workspace: &Workspace) {
     assert_eq!(
         fourth[&1].1,
         refinery("V1__create", &carriage_returns),
-        "the bytes of the file count, as in a directory"
+        "the checksum is that of the bytes of the file, as for a file in a directory"
     );
 }
 

@@ -81,7 +81,7 @@ fn two_instances_started_together() {
     let instances = [start(&subject), start(&subject)];
     let [one, other] = [&instances[0], &instances[1]].map(address);
 
-    // Each migration was applied once, by one of the two.
+    // Each migration was applied once, by one of the two instances.
     let rows = "SELECT count(*) FROM refinery_schema_history_permissions";
     let count = subject.database().value(rows).parse::<usize>().expect("it is a number");
     assert_eq!(applied(&instances[0]) + applied(&instances[1]), count);

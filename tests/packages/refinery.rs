@@ -40,8 +40,8 @@ impl Width {
         })
     }
 
-    /// Returns the command. The command under test has the feature, and the other one is
-    /// built once.
+    /// Returns the command. The command under test has the feature. The command without the
+    /// feature is built once.
     fn bustard(self) -> &'static Path {
         static NARROW: OnceLock<PathBuf> = OnceLock::new();
         match self {
@@ -274,7 +274,7 @@ fn a_changed_file_is_a_divergence() {
         for ground in Ground::both() {
             ground.refinery(width, &["apply", "migrations"]).success();
             let before = ground.history();
-            // This change is not one of line ends.
+            // This change affects more than line ends.
             ground.project.file(
                 "migrations/V1__create_users.sql",
                 ground.project.read("migrations/V1__create_users.sql") + "\n",

@@ -22,7 +22,8 @@ pub enum Condition {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conditions(BTreeSet<Condition>);
 
-/// Each feature with all features that it enables, including itself.
+/// The features of the package. Each feature is mapped to all features that it enables,
+/// including itself.
 pub struct Features(BTreeMap<String, BTreeSet<String>>);
 
 impl Condition {
@@ -38,7 +39,9 @@ impl Condition {
                 match list.path.to_token_stream().to_string().as_str() {
                     "any" => Condition::Any(inner),
                     "all" => Condition::All(inner),
-                    "not" => Condition::Not(Box::new(inner.into_iter().next().expect("`not` has one"))),
+                    "not" => {
+                        Condition::Not(Box::new(inner.into_iter().next().expect("`not` has a condition")))
+                    }
                     _ => Condition::Other(text),
                 }
             }

@@ -304,7 +304,7 @@ impl<'l> Collector<'l> {
         let colon = if supertraits.is_empty() { "" } else { ": " };
         let promises = promises(&item.attrs);
         let path = &spot.path;
-        // A trait that users cannot name seals this one.
+        // This trait is sealed by a trait that users cannot name.
         renamer.met.private.clear();
         self.line(
             spot,

@@ -275,7 +275,7 @@ fn a_change_of_any_kind_is_seen() {
     println!("saw {} changes", FAULTS.len());
 }
 
-/// Changes of the library's real items. Each replaces the first occurrence of its
+/// Changes of the library's real items. Each change replaces the first occurrence of its
 /// text, in any file.
 #[test]
 fn a_change_of_the_library_is_seen() {

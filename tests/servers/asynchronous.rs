@@ -8,8 +8,8 @@ use bustard::{App, ErrorKind, Migration, Migrator, Revert};
 use tokio::runtime::Builder;
 use tokio_postgres::{Client, NoTls};
 
-/// Runs a test as a task of a runtime with one thread, and of a runtime with two threads.
-/// Each has a database of its own.
+/// Runs a test as a task of a runtime with one thread, and again as a task of a runtime
+/// with two threads. Each of the two runs has a database of its own.
 fn in_runtimes<F: Future<Output = ()> + Send + 'static>(
     prepare: impl Fn(&Database<'_>),
     test: impl Fn(String) -> F,
@@ -45,7 +45,7 @@ async fn connect(url: &str) -> Client {
 }
 
 #[test]
-fn an_invalidation_counts_from_its_commit() {
+fn an_invalidation_takes_effect_at_its_commit() {
     in_runtimes(two_caches, async |url: String| {
         let (mut writer, reader) = (connect(&url).await, connect(&url).await);
         let version = asynchronous::get_version(&reader, "bans").await.unwrap();
@@ -96,7 +96,7 @@ fn a_savepoint_rolls_back_the_invalidations_in_it() {
 }
 
 #[test]
-fn an_unknown_name_is_an_error_that_a_savepoint_survives() {
+fn a_transaction_continues_after_a_rollback_of_an_unknown_name() {
     in_runtimes(two_caches, async |url: String| {
         let mut client = connect(&url).await;
         let version = asynchronous::get_version(&client, "bans").await.unwrap();
@@ -128,7 +128,7 @@ fn caches_are_registered_in_transactions() {
     });
 }
 
-/// Both forms report the same errors.
+/// The synchronous and the asynchronous functions report the same errors.
 #[test]
 fn errors_equal_those_of_the_synchronous_functions() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("the runtime starts");
@@ -218,7 +218,7 @@ fn a_database_works_within_a_runtime() {
         |_| {},
         async |url: String| {
             let mut database = bustard::Database::new(&url).unwrap();
-            // The first app uses the connection for SQL, and the second one the connection
+            // The first app uses the connection for SQL. The second app uses the connection
             // for functions.
             let first = App::new("other").migration("V1__one", Migration::new().sql("CREATE TABLE one ()"));
             let report = Migrator::new().app(first).run(&mut database).unwrap();

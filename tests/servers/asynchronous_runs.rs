@@ -12,7 +12,8 @@ use crate::support::{Engine, LOCK, PATIENCE, Project, Subject, wait_until};
 use bustard::{App, Event, Migration, Migrator, OpenTransaction, Report};
 use tokio::runtime::{Builder, Runtime};
 
-/// Runs a test on each engine and on each kind of runtime. Each has a database of its own.
+/// Runs a test on each engine and on each kind of runtime. Each run has a database of its
+/// own.
 fn everywhere(test: impl Fn(&Subject<'_>, Runtime)) {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
@@ -41,7 +42,7 @@ fn bans() -> App {
         .migration("V2__fill", Migration::new().run("fill", fill))
 }
 
-/// A statement that runs for longer than any test waits.
+/// Returns a statement that runs for longer than any test waits.
 fn endless(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => "SELECT pg_sleep(3600)",

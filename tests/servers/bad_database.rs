@@ -48,7 +48,7 @@ fn a_server_that_is_not_there() {
 }
 
 #[test]
-fn tls_that_the_server_does_not_have_or_that_fails() {
+fn tls_that_is_unavailable_or_fails() {
     let url = Database::new();
     refuses(&project(), &format!("{}?sslmode=require", url.url()), "no_tls");
 
@@ -156,7 +156,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_file_that_may_not_be_written() {
+fn a_file_without_write_permission() {
     let scene = Scene::sqlite();
     scene.good_files().migrate(&["--to", "main:1"]).success();
     let before = scene.contents();
@@ -170,7 +170,7 @@ fn a_file_that_may_not_be_written() {
     // Reading is allowed.
     without_rights(project, &["check", "--database-url", "sqlite:app.db"]).exits(3);
 
-    // A writable file in a read-only directory has no place for a journal.
+    // In a read-only directory, SQLite cannot create the journal of a writable file.
     set_mode(&project.path().join("app.db"), 0o666);
     set_mode(project.path(), 0o555);
     let outcome = without_rights(project, &migrate).exits(1);
@@ -268,7 +268,7 @@ fn a_database_of_a_newer_bustard() {
     }
 }
 
-/// Passwords are in no output, on any failure and at any log level.
+/// No output contains a password, whatever fails and at every log level.
 #[test]
 fn no_password_anywhere() {
     let cluster = Cluster::start_with_hba(&[], "host all all 127.0.0.1/32 scram-sha-256\n");

@@ -43,7 +43,7 @@ fn register_without_a_name() {
 }
 
 #[test]
-fn names_that_no_cache_may_have() {
+fn invalid_cache_names() {
     refused_alike(2, "bad_cache_names", |scene| {
         let long = "x".repeat(129);
         scene.bad_file(format!(
@@ -103,7 +103,7 @@ fn cyclic_dependency() {
 }
 
 #[test]
-fn sql_that_ends_inside_something() {
+fn sql_that_ends_inside_a_string_name_or_comment() {
     refused_alike(2, "ends_inside_a_string", |scene| {
         scene.bad_file("CREATE TABLE a (t TEXT);\n\nINSERT INTO a VALUES ('it''s);\nDROP TABLE a;\n");
     });
@@ -268,7 +268,7 @@ SELECT 'the end' -- without a semicolon"#,
     assert_eq!(scene.applied(), "1,2,3");
 }
 
-/// `check` and `plan` check the files too.
+/// `check`, `plan` and `status` refuse faulty files, as `migrate` does.
 #[test]
 fn other_commands_refuse_faulty_files_too() {
     let scene = Scene::sqlite();

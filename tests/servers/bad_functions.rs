@@ -43,14 +43,14 @@ fn failure(migrator: &Migrator, connection: &mut impl Connection) -> Error {
     }
 }
 
-/// A migrator for the project's files, in one transaction, so that all kinds of
+/// Returns a migrator for the project's files, in one transaction, so that all kinds of
 /// connections find the same state.
 fn for_files(scene: &Scene) -> Migrator {
     let directory = scene.project.path().join("migrations");
     Migrator::new().app(App::directory("main", directory)).transaction(TransactionMode::All)
 }
 
-/// A migrator for one migration built in code.
+/// Returns a migrator for one migration built in code.
 fn for_code(migration: Migration) -> Migrator {
     let before = Migration::new().sql("CREATE TABLE post (id INTEGER PRIMARY KEY)");
     let app = App::new("main").migration("V1__before", before).migration("V2__code", migration);
@@ -155,7 +155,7 @@ fn a_function_that_the_database_refuses() {
 
 /// PostgreSQL answers the COMMIT of an aborted transaction with success.
 #[test]
-fn a_function_that_swallows_an_error() {
+fn a_function_that_ignores_an_error() {
     let scene = Scene::postgres();
     let swallow = || {
         Migration::new().run("fill slugs", |transaction| {

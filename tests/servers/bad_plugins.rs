@@ -28,7 +28,8 @@ const BANS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Writes a configuration with one app for each label. Its directory has the same name.
+/// Writes a configuration with one app for each label. The directory of each app has the
+/// label as its name.
 fn apps(scene: &Scene, labels: &[&str]) {
     let app = |label: &&str| format!("[[apps]]\nlabel = \"{label}\"\nmigrations = \"{label}\"\n");
     scene.project.config(&labels.iter().map(app).collect::<String>());

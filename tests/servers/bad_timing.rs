@@ -17,7 +17,7 @@ const SLEEPING: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
 const ALONE: &str = "SELECT count(*) = 1 FROM pg_stat_activity \
     WHERE backend_type = 'client backend' AND datname = current_database()";
 
-/// A statement that runs for much longer than any test waits.
+/// Returns a statement that runs for much longer than any test waits.
 fn endless(scene: &Scene) -> &'static str {
     match scene.is_postgres() {
         true => "CREATE TABLE started (id INTEGER);\nSELECT pg_sleep(3600);\n",

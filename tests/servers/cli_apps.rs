@@ -123,7 +123,7 @@ fn unknown_labels_are_refused() {
 }
 
 #[test]
-fn on_a_server_too() {
+fn on_postgres_as_well() {
     let scene = Scene::postgres();
     scene.good_files();
     scene.project.bustard(&["migrate", "--database-url", &scene.url()]).success();

@@ -211,7 +211,7 @@ fn all_or_nothing() {
 }
 
 #[test]
-fn diagnostics_of_files_come_together_and_first() {
+fn the_diagnostics_of_all_files_are_reported_before_anything_runs() {
     let project = project();
     project
         .file("forum/V3_x.sql", "")

@@ -52,7 +52,7 @@ fn a_cancelled_run_says_so_in_json() {
 }
 
 #[test]
-fn on_a_server_too() {
+fn on_postgres_as_well() {
     let database = Database::new();
     let project = Project::new();
     project

@@ -27,7 +27,8 @@ fn project() -> Project {
     project
 }
 
-/// Takes the plugin out of the configuration, as is done before uninstalling.
+/// Removes the plugin from the configuration and deletes its files, as users do before they
+/// uninstall it.
 fn without_files(project: &Project) {
     project.config(FORUM);
     std::fs::remove_dir_all(project.path().join("bans")).expect("the directory is there");
@@ -47,7 +48,7 @@ fn contents(project: &Project) -> String {
 }
 
 #[test]
-fn without_a_terminal_it_is_refused() {
+fn an_uninstall_without_a_terminal_is_refused() {
     let project = project();
     without_files(&project);
     let before = contents(&project);
@@ -74,7 +75,7 @@ fn with_yes() {
 }
 
 #[test]
-fn an_app_that_is_still_configured_comes_back() {
+fn migrate_installs_an_uninstalled_app_that_is_still_configured() {
     let project = project();
     let done = project.bustard(&["uninstall", "bans", "--yes", "--json"]).success();
     let document = done.json();
@@ -104,7 +105,7 @@ fn the_data_can_stay() {
 }
 
 #[test]
-fn a_needed_app_is_refused() {
+fn the_uninstall_of_a_needed_app_is_refused() {
     let project = project();
     let before = contents(&project);
     let refused = project.bustard(&["uninstall", "forum", "--yes"]).exits(1);
@@ -145,7 +146,7 @@ fn a_failing_revert_changes_nothing() {
 }
 
 #[test]
-fn on_a_server_too() {
+fn on_postgres_as_well() {
     let scene = Scene::postgres();
     scene.file(
         "V1__a.sql",
@@ -191,7 +192,7 @@ fn asked(project: &Project) -> Running {
 }
 
 #[test]
-fn the_label_is_the_answer() {
+fn the_label_confirms_the_uninstall() {
     let project = project();
     without_files(&project);
     let mut running = asked(&project);
@@ -204,7 +205,7 @@ fn the_label_is_the_answer() {
 }
 
 #[test]
-fn any_other_answer_is_no() {
+fn any_other_answer_means_no() {
     let project = project();
     without_files(&project);
     let before = contents(&project);

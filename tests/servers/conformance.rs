@@ -146,7 +146,7 @@ on_every_connection! {
     a_failure_names_its_statement,
     one_transaction_for_all,
     a_function_commits_with_its_migration,
-    a_function_that_swallows_an_error,
+    a_function_that_ignores_an_error,
     schema_statements_are_reverted,
     dependencies_across_apps,
     targets,
@@ -159,7 +159,7 @@ on_every_connection! {
     an_applied_u_makes_nothing_missing,
     registry_operations,
     registry_in_a_migration,
-    versions_never_come_back,
+    versions_never_become_current_again,
     caches_that_should_be_registered,
     another_history_table,
     nothing_to_do_writes_nothing,
@@ -308,7 +308,7 @@ fn a_function_commits_with_its_migration(mut subject: impl Subject) {
     assert!(!Migrator::new().app(app).run(subject.connection()).expect("it runs").changed());
 }
 
-fn a_function_that_swallows_an_error(mut subject: impl Subject) {
+fn a_function_that_ignores_an_error(mut subject: impl Subject) {
     let swallow = |transaction: &mut bustard::OpenTransaction<'_, '_>| {
         let _ = transaction.execute("INSERT INTO nowhere VALUES (1)");
         Ok(())
@@ -538,7 +538,7 @@ fn registry_in_a_migration(mut subject: impl Subject) {
     assert_eq!(versions(&mut subject).len(), 1);
 }
 
-fn versions_never_come_back(mut subject: impl Subject) {
+fn versions_never_become_current_again(mut subject: impl Subject) {
     Migrator::new().run(subject.connection()).expect("Bustard's own tables are made");
     let mut seen = std::collections::HashSet::new();
     let mut last = None;

@@ -208,7 +208,7 @@ fn every_migration_goes_back_and_forth(place: &mut impl Place) {
     assert_eq!(checked.len(), numbers.len(), "not every migration of {files:?}");
 }
 
-/// The files in all directories `migrations`.
+/// Returns the files in all directories `migrations`.
 fn migration_files(below: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(below).expect("the example is readable") {

@@ -1,5 +1,5 @@
-//! Tests that history tables of both widths are found, read, written and dropped, on both
-//! engines.
+//! Tests that history tables with 4-byte and with 8-byte versions are found, read, written
+//! and dropped, on both engines.
 
 use bustard::report::State;
 use bustard::{App, Database, Migration, Migrator, Revert, Uninstall};
@@ -54,7 +54,7 @@ fn states(migrator: &Migrator, database: &mut Database) -> Vec<State> {
 }
 
 #[test]
-fn a_history_of_either_width_is_found_read_written_and_dropped() {
+fn a_history_with_versions_of_either_width_is_found_read_written_and_dropped() {
     for version in ["int4", "int8"] {
         for scene in Scene::both() {
             make_table(&scene, version);
@@ -90,7 +90,7 @@ fn a_history_of_either_width_is_found_read_written_and_dropped() {
             changed.uninstall(&mut database, &plan).expect("it is uninstalled");
             assert!(!exists(&scene), "{version}");
 
-            // The table is created again, with the width of new tables.
+            // The table is created again, with versions of the width that new tables have.
             changed.run(&mut database).expect("it runs");
             assert_eq!(count(&scene, TABLE), "2");
         }

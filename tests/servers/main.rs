@@ -1,8 +1,8 @@
 //! Tests on real servers, which they start: PostgreSQL, PgBouncer, Memcached, Redis.
 //! SQLite is tested beside PostgreSQL wherever both must behave alike.
 //!
-//! All tests run in one process. Each has a database of its own in one cluster; a
-//! test that changes the cluster itself starts a private one.
+//! All tests run in one process. Each test has a database of its own in one cluster. A test
+//! that changes the cluster itself starts a private cluster.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -26,14 +26,14 @@ CREATE TABLE misago_ban (user_id bigint REFERENCES misago_user (id), reason text
 DROP TABLE misago_ban;
 ";
 
-/// The releases of the plugin as directories of files.
+/// Returns the releases of the plugin as directories of files.
 fn in_files(project: &Project) -> [App; 2] {
     project.file("first/V1__start.sql", START);
     project.file("second/V1__start.sql", START).file("second/V2__table.sql", TABLE);
     ["first", "second"].map(|release| App::directory("misago_bans", project.path().join(release)))
 }
 
-/// The releases of the plugin, built in code.
+/// Returns the releases of the plugin, built in code.
 fn in_code(_: &Project) -> [App; 2] {
     let start = Migration::new().depends_on("misago_core", 1).register_cache("misago_bans");
     let table = Migration::new()
@@ -44,7 +44,7 @@ fn in_code(_: &Project) -> [App; 2] {
     [first.clone(), first.migration("V2__table", table)]
 }
 
-/// The host's migrator, with this release of the plugin.
+/// Returns the host's migrator, with this release of the plugin.
 fn host(plugin: &App) -> Migrator {
     Migrator::new().app(plugin.clone()).app(core())
 }
@@ -55,7 +55,8 @@ fn caches(database: &mut Database) -> Vec<TrackedCache> {
 
 /// Goes through all steps on an empty database.
 fn is_installed_upgraded_and_reverted(database: &mut Database, [first, second]: &[App; 2]) {
-    // Without the core, nothing is applied. With the core, its migrations come first.
+    // Without the core, nothing is applied. With the core, the migrations of the core come
+    // first.
     let alone = Migrator::new().app(first.clone()).run(database).expect_err("the core is missing");
     assert_eq!(alone.kind(), ErrorKind::Source);
     assert!(alone.to_string().contains("misago_core"), "{alone}");
@@ -76,10 +77,11 @@ fn is_installed_upgraded_and_reverted(database: &mut Database, [first, second]: 
     assert!(upgraded[1].version > installed[0].version, "{installed:?}, then {upgraded:?}");
     assert!(!host(second).run(database).expect("nothing is pending").changed());
 
-    // Reverts to the first release, and then all migrations of the plugin. The core stays.
+    // Reverts to the first release, and then reverts all migrations of the plugin. The core
+    // stays.
     let back = |database: &mut Database, version| {
         let to = Revert::To { app: "misago_bans".to_owned(), version };
-        host(second).revert(database, &to).expect("it is taken back")
+        host(second).revert(database, &to).expect("the revert succeeds")
     };
     assert_eq!(steps(&back(database, 1)), ["misago_bans:V2__table"]);
     assert_eq!(owned(&caches(database)), ["misago_bans of misago_bans"]);
@@ -100,14 +102,15 @@ fn is_installed_upgraded_and_reverted(database: &mut Database, [first, second]: 
     assert!(again[1].version > upgraded[1].version, "{upgraded:?}, then {again:?}");
 }
 
-/// Uninstalls the plugin from that state, when its code no longer exists.
+/// Uninstalls the plugin after its code was removed. The database is in the state that the
+/// previous function leaves.
 fn is_uninstalled(scene: &Scene, database: &mut Database, [first, _]: &[App; 2]) {
     scene.execute("INSERT INTO misago_user (id, name) VALUES (1, 'Ann'), (2, 'Bob')");
     scene.execute("INSERT INTO misago_ban (user_id, reason) VALUES (1, 'spam'), (2, 'spam')");
     let without = Migrator::new().app(core());
 
     let needed = without.plan_uninstall(database, &Uninstall::new("misago_core")).expect("it is planned");
-    assert!(!needed.obstacles.is_empty(), "the plugin needs it: {needed:?}");
+    assert!(!needed.obstacles.is_empty(), "the plugin needs the core: {needed:?}");
     assert_eq!(
         needed.dependants.iter().map(|dependant| dependant.app.as_str()).collect::<Vec<_>>(),
         ["misago_bans"]
@@ -127,7 +130,7 @@ fn is_uninstalled(scene: &Scene, database: &mut Database, [first, _]: &[App; 2])
     assert_eq!(owned(&caches(database)), [""; 0]);
     assert_eq!(scene.value("SELECT CAST(count(*) AS text) FROM misago_user"), "2");
 
-    // A new installation begins like the first one.
+    // A new installation begins like the first installation.
     let report = host(first).run(database).expect("it is installed again");
     assert_eq!(steps(&report), ["misago_bans:V1__start"]);
     assert_eq!(owned(&caches(database)), ["misago_bans of misago_bans"]);

@@ -173,7 +173,7 @@ fn an_uninstall_is_refused() {
 
 /// A plan to revert is executed as shown, and a plan to migrate is made again.
 #[test]
-fn a_plan_that_still_holds_is_executed() {
+fn a_plan_to_revert_is_executed_if_nothing_has_changed() {
     for ground in Ground::both() {
         let migrator = migrator(main_of(2));
         let to = Revert::To { app: "main".to_owned(), version: 1 };

@@ -233,7 +233,7 @@ fn links_lead_to_existing_files() {
 
 /// Compares the tables of the README with the code.
 #[test]
-fn its_tables_are_complete() {
+fn the_tables_of_the_readme_are_complete() {
     let help = Project::new().bustard(&["--help"]).success().stdout;
     let (_, commands) = help.split_once("Commands:\n").expect("help lists the commands");
     let commands = commands.lines().take_while(|line| !line.is_empty());

@@ -38,8 +38,8 @@ fn of_a(links: Links, version: usize) -> String {
             let depends = format!("-- bustard: depends on b V{}\n", version - 1);
             register + &depends + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n")
         }
-        // This migration may run before or after the one of `b`, so its effect must not
-        // depend on the order.
+        // This migration may run before or after the migration of `b`, so its effect must
+        // not depend on the order.
         Link::RequiredBy => register + &format!("CREATE TABLE a{version} (id bigint PRIMARY KEY);\n"),
         Link::Forgotten => register + &format!("ALTER TABLE feed ADD COLUMN a{version} text;\n"),
     }
@@ -138,8 +138,8 @@ fn deploy(subject: &Subject<'_>, way: &[Deployed]) -> (Vec<(String, usize)>, usi
     (applied, late)
 }
 
-/// The checker: runs every sequence of deploys and compares the results. Returns the number
-/// of sequences, and the number of sequences in which a migration was applied after a
+/// Runs every sequence of deploys and compares the results. Returns the number of
+/// sequences, and the number of sequences in which a migration was applied after a
 /// migration that requires it.
 fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
     let project = write(links);
@@ -160,8 +160,8 @@ fn check(engine: Engine, links: Links) -> Result<(usize, usize), String> {
             let before_next = next.is_none_or(|next| b < *next);
             let kept = match links.get(version - 1) {
                 Some(Link::DependsOn) => before_next,
-                // The exception is a migration of `a` that was applied before the one of
-                // `b` was deployed.
+                // The exception is a migration of `a` that was applied before the migration
+                // of `b` was deployed.
                 Some(Link::RequiredBy) => before_next || next.is_some_and(|next| next.1 < b.1),
                 _ => true,
             };

@@ -135,8 +135,8 @@ fn one_transaction_each_takes_at_most_three_round_trips_per_migration() {
     assert!(trips <= 3 * steps as u64, "{trips} for {steps}");
 }
 
-/// Missing triggers are noticed in the one round trip of a run with nothing pending,
-/// which then needs a transaction to restore them.
+/// A run with nothing pending makes a single round trip, in which it notices missing
+/// triggers. It then needs a transaction to restore them.
 #[test]
 fn missing_triggers_take_a_transaction() {
     let ground = Ground::with(1);

@@ -232,7 +232,7 @@ fn the_proxy_sees_requests_for_encryption() {
 }
 
 #[test]
-fn the_proxy_cuts_where_it_is_told() {
+fn the_proxy_cuts_the_connection_at_the_requested_message() {
     let database = Database::new();
     database.psql("CREATE TABLE arrived (id int)");
     let proxy = Proxy::start(database.cluster().port());
@@ -254,7 +254,7 @@ fn the_proxy_cuts_where_it_is_told() {
     let mut client = connect();
     proxy.cut_after_bytes(20);
     assert!(client.batch_execute("INSERT INTO arrived VALUES (2)").is_err());
-    assert_eq!(arrived(2), "0", "half a message is none");
+    assert_eq!(arrived(2), "0", "the server does not execute a truncated message");
 
     let mut client = connect();
     proxy.cut();

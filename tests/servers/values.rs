@@ -158,9 +158,9 @@ fn a_value_read_in_a_transaction_that_has_written_is_not_kept() {
     assert_eq!(values.get_or_insert_with("a", || unreachable!("the first value is in the store")), 1);
 }
 
-/// A computation that requests its own value must not wait for itself. It may request it in
-/// one task, through another computation, or in another form. Other callers wait at the
-/// same time.
+/// A computation that requests its own value must not wait for itself. The computation may
+/// request the value in the same task, through another computation, or in another form.
+/// Other callers wait at the same time.
 #[test]
 fn an_asynchronous_computation_that_requests_its_own_value_ends() {
     let project = Project::new();
@@ -230,7 +230,7 @@ fn on_tokio() {
         }
         assert_eq!(computed.load(Ordering::SeqCst), 1);
 
-        // A leader that is dropped half-way does not block the next one.
+        // A leader that is dropped half-way does not block the next leader.
         let endless = values.get_or_insert_with_async("b", std::future::pending::<i64>);
         let endless = tokio::time::timeout(std::time::Duration::from_millis(10), endless);
         endless.await.unwrap_err();

@@ -161,8 +161,8 @@ impl Module {
             }
             "self" => rest = &rest[1..],
             "super" => {}
-            // A module beside this one's own code, which inner modules may import
-            // with `use super::*`.
+            // A child of the inner module or of this module. Inner modules may import the
+            // children of this module with `use super::*`.
             child => {
                 let inside = |module: &[String]| [module, &[child.to_owned()]].concat();
                 target = [&path.within, &self.path]

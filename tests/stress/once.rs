@@ -12,8 +12,8 @@ use bustard::{App, Event, Migration, Migrator};
 const RUNNERS: usize = 16;
 const MIGRATIONS: i64 = 50;
 
-/// Creates migrations. Each inserts a row to show that it ran, without a constraint against
-/// a second row, and registers a cache.
+/// Creates migrations. Each migration registers a cache, and inserts a row to show that it
+/// ran. No constraint prevents a second row.
 fn pending() -> Project {
     let project = Project::new();
     for number in 1..=MIGRATIONS {
@@ -30,7 +30,7 @@ fn pending() -> Project {
     project
 }
 
-/// Starts a runner. Its number is its application name in the database.
+/// Starts a runner. The number of the runner is its application name in the database.
 fn runner(subject: &Subject<'_>, number: usize, arguments: &[&str]) -> Running {
     let mut command = subject.command(arguments);
     if subject.engine() == Engine::Postgres {
@@ -43,8 +43,8 @@ fn start(subject: &Subject<'_>, arguments: &[&str]) -> Vec<Running> {
     (0..RUNNERS).map(|number| runner(subject, number, arguments)).collect()
 }
 
-/// The checker: every migration ran once, and every runner that was not killed exited
-/// 0. The other effects of each transaction are counted by its invalidation.
+/// Checks that every migration ran once, and that every runner that was not killed exited
+/// with 0. The other effects of each transaction are counted by its invalidation.
 fn check(subject: &Subject<'_>, outcomes: &[Outcome]) -> Result<(), String> {
     subject.quiet();
     for outcome in outcomes {
@@ -70,7 +70,8 @@ fn check(subject: &Subject<'_>, outcomes: &[Outcome]) -> Result<(), String> {
     Ok(())
 }
 
-/// Each migration is in the report of exactly one runner, unless that one was killed.
+/// Asserts that each migration is in the report of exactly one runner, unless the runner
+/// that applied it was killed.
 fn check_reports(outcomes: &[Outcome]) {
     let mut reported = BTreeSet::new();
     for line in outcomes.iter().flat_map(|outcome| outcome.stdout.lines()) {
@@ -180,7 +181,7 @@ fn sixteen_in_one_transaction_each() {
     }
 }
 
-/// All runners have made their plans before the first one may begin.
+/// All runners make their plans before the first runner may execute its plan.
 #[test]
 fn a_plan_that_another_run_has_applied_is_made_again() {
     let project = pending();
@@ -273,8 +274,9 @@ fn a_run_without_a_lock_is_found() {
     }
 }
 
-/// PostgreSQL caches failed lookups of names. It processes invalidations by other sessions
-/// at the start of a transaction, which is here before they have committed.
+/// PostgreSQL caches failed lookups of names. PostgreSQL processes the invalidations of
+/// other sessions at the start of a transaction. Here, the transaction starts before the
+/// other sessions have committed.
 #[test]
 fn tables_made_between_begin_and_the_lock_are_seen() {
     let database = Database::new();

@@ -25,7 +25,7 @@ impl Binaries {
     ///
     /// # Panics
     ///
-    /// Panics if there is none. A missing server is a failure, never a skipped test.
+    /// Panics if no server is installed. A missing server is a failure, never a skipped test.
     pub fn find() -> &'static Binaries {
         static FOUND: OnceLock<Binaries> = OnceLock::new();
         FOUND.get_or_init(|| match search() {
@@ -40,14 +40,15 @@ impl Binaries {
         let mut command = Command::new(self.directory.join(program));
         clean_environment(&mut command);
         if let Some((uid, gid)) = unprivileged() {
-            // If root calls this, it drops the supplementary groups too.
+            // If the caller is root, `uid` also makes the child drop the supplementary
+            // groups.
             command.uid(uid).gid(gid);
         }
         command
     }
 
-    /// Returns a client program. It comes from the server's directory, if it is there,
-    /// because `pg_dump` refuses a server that is newer than itself.
+    /// Returns a client program. If the server's directory contains the program, it is
+    /// taken from there, because `pg_dump` refuses a server that is newer than itself.
     pub fn client_command(&self, program: &str) -> Command {
         let beside = self.directory.join(program);
         let mut command = Command::new(if beside.exists() { beside } else { PathBuf::from(program) });
@@ -56,12 +57,13 @@ impl Binaries {
     }
 }
 
-/// Returns the program of another server: the first of these names that is installed. If
-/// the tests run as root, the program runs as an unprivileged user.
+/// Returns the program of a server other than PostgreSQL. It is the first installed program
+/// with one of these names. If the tests run as root, the program runs as an unprivileged
+/// user.
 ///
 /// # Panics
 ///
-/// Panics if there is none. A missing server is a failure, never a skipped test.
+/// Panics if no such program is installed. A missing server is a failure, never a skipped test.
 pub fn server_program(names: &[&str]) -> Command {
     let path = env::var_os("PATH").unwrap_or_default();
     // Debian installs servers in a directory that only root's search path contains.
@@ -113,7 +115,7 @@ fn id(which: &str, user: Option<&str>) -> Option<u32> {
 
 fn search() -> Option<PathBuf> {
     // If a directory is given explicitly, only that directory is searched, because another
-    // one may contain another version.
+    // directory may contain another version.
     if let Some(named) = env::var_os("BUSTARD_PG_BIN") {
         return usable(Path::new(&named));
     }

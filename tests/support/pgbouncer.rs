@@ -20,8 +20,9 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts a PgBouncer that admits these roles. Each transaction gets a different
-    /// connection to the server than the last one, if there is one.
+    /// Starts a PgBouncer that admits these roles. If PgBouncer has several connections to
+    /// the server, each transaction gets a different connection than the previous
+    /// transaction.
     pub fn start(cluster: &Cluster, roles: &[&str]) -> PgBouncer {
         let directory = make_directory("bustard-pool-");
         let watchdog = Watchdog::over(&directory);

@@ -34,7 +34,8 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Sends a signal (`INT`, `TERM`, `STOP`, …) to one process.
 #[track_caller]
 pub fn send_signal(pid: u32, signal: &str) {
-    // This is the built-in `kill` of the shell, because small systems have no other one.
+    // This is the built-in `kill` of the shell, because small systems have no program
+    // `kill`.
     let sent = Command::new("sh")
         .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal, &pid.to_string()])
         .status()

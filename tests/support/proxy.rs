@@ -1,13 +1,13 @@
-//! A TCP proxy in front of a PostgreSQL server that counts round trips, adds latency, and
-//! cuts connections at a chosen place. It uses only the standard library, so that benches
-//! can include the file by its path.
+//! A TCP proxy in front of a PostgreSQL server. It counts round trips, adds latency, and
+//! cuts connections after a chosen amount of data. It uses only the standard library, so
+//! that benches can include the file by its path.
 //!
-//! A round trip is counted when data from the server reaches a client that has sent
-//! something since data last reached it. Messages that a client sends without waiting are
-//! therefore part of one round trip, and a final message without a reply is no round trip.
-//! On a fast machine, a reply may reach the client before its next message reaches the
-//! proxy, although the message was sent without waiting. A latency of a few milliseconds
-//! makes the count exact.
+//! A round trip is counted when the server's reply reaches a client, if the client has sent
+//! something since the previous reply reached it. Messages that a client sends without
+//! waiting are therefore part of one round trip, and a final message without a reply is no
+//! round trip. On a fast machine, a reply may reach the client before the client's next
+//! message reaches the proxy, although the client did not wait. The proxy then counts two
+//! round trips instead of one. A latency of a few milliseconds makes the count exact.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -159,7 +159,7 @@ struct Conversation {
 fn connect(client: TcpStream, server: TcpStream, shared: &Arc<Mutex<Shared>>) {
     let again = |stream: &TcpStream| stream.try_clone().expect("sockets can be shared");
     for stream in [&client, &server] {
-        stream.set_nodelay(true).expect("TCP can do without delay");
+        stream.set_nodelay(true).expect("the delay can be switched off");
     }
     let conversation = Arc::new(Mutex::new(Conversation::default()));
     let (to_server, from_client) = mpsc::channel();
@@ -260,7 +260,8 @@ fn listen_to_server(mut server: TcpStream, to_client: &Sender<Parcel>, shared: &
     }
 }
 
-/// Delivers data when they are due, while `allow` returns true. Then closes the connection.
+/// Delivers each parcel when it is due, while `allow` returns true. Then closes the
+/// connection.
 fn deliver(
     parcels: &Receiver<Parcel>,
     mut to: TcpStream,
@@ -276,7 +277,8 @@ fn deliver(
     hang_up(&to, other);
 }
 
-/// Counts data before they reach the client. Returns `false` if they must not reach it.
+/// Counts a round trip, if these bytes complete one. Returns `false` if the connection is
+/// cut, so that the bytes must not reach the client.
 fn reach_client(
     bytes: &[u8],
     framer: &mut Framer,

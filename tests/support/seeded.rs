@@ -30,16 +30,16 @@ pub struct Replacement<'r> {
     /// The text to replace. It must occur exactly once in `src/` and `migrations/`.
     pub find: &'r str,
     /// The new text. `ORIGINAL` in it stands for the replaced text. `SEEDED` stands for a
-    /// Rust expression that is true in a process whose variable `BUSTARD_FAULT` is the
-    /// name.
+    /// Rust expression that is true in a process whose variable `BUSTARD_FAULT` contains
+    /// the name.
     pub instead: &'r str,
 }
 
 /// A build of the copy, below `target/seeded`.
 ///
 /// Cargo builds the copy with the lock, the profile and the features of this package, and
-/// in its build directory, so that dependencies are not compiled again. The products have
-/// other names, because the copy has another version.
+/// in the build directory of this package, so that dependencies are not compiled again. The
+/// products have other names, because the copy has another version.
 #[derive(Debug)]
 pub struct SeededBuild {
     directory: PathBuf,
@@ -141,7 +141,7 @@ fn below_target() -> PathBuf {
 
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
-/// Reads a file, or all files of a directory and those below it.
+/// Reads a file, or all files of a directory and its subdirectories.
 fn read(top: &Path, path: &Path, files: &mut Files) {
     let full = top.join(path);
     if full.is_dir() {
@@ -172,7 +172,7 @@ fn replace(files: &mut Files, replacements: &[Replacement<'_>]) -> Result<(), St
             }
         }
         if found.len() != 1 {
-            return Err(format!("`{find}` of {name} must occur once, and does in {found:?}"));
+            return Err(format!("`{find}` of {name} must occur once, but occurs in {found:?}"));
         }
     }
     Ok(())
@@ -213,7 +213,7 @@ fn a_text_occurs_once() {
     assert_eq!(String::from_utf8_lossy(&replaced[0].1), expected);
     assert_eq!(replaced[1..], files[1..]);
     assert!(with("three").is_ok());
-    let twice = "`two` of some-fault must occur once, and does in [\"src/a.rs\", \"src/a.rs\"]";
+    let twice = "`two` of some-fault must occur once, but occurs in [\"src/a.rs\", \"src/a.rs\"]";
     assert_eq!(with("two"), Err(twice.to_owned()));
-    assert_eq!(with("four"), Err("`four` of some-fault must occur once, and does in []".to_owned()));
+    assert_eq!(with("four"), Err("`four` of some-fault must occur once, but occurs in []".to_owned()));
 }

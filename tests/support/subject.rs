@@ -1,5 +1,5 @@
-//! A database under test, of either engine, with one interface for the tests of
-//! crashes and races.
+//! A database under test. The tests of crashes and races use it in the same way on both
+//! engines.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,7 +73,7 @@ impl<'s> Subject<'s> {
         Subject { project, place, program, environment: Vec::new() }
     }
 
-    /// Copies the database. No session may be connected to this one.
+    /// Copies the database. No session may be connected to the original.
     pub fn copy(&self) -> Subject<'s> {
         let place = match &self.place {
             Place::Postgres(database) => Place::Postgres(database.copy()),
@@ -162,11 +162,11 @@ impl<'s> Subject<'s> {
     pub fn client(&self) -> Client {
         let url = self.url();
         let mut client = None;
-        wait_until("the server lets us in", || {
+        wait_until("the server accepts the connection", || {
             client = Client::connect(&url, NoTls).ok();
             client.is_some()
         });
-        client.expect("we are in")
+        client.expect("the client is connected")
     }
 
     /// Runs SQL for its effect.
@@ -232,7 +232,7 @@ fn line(content: &mut String, words: &[&str]) {
 }
 
 /// Reads the state on PostgreSQL. History tables remain when their last row is deleted, so
-/// only their rows count.
+/// the state contains only their rows.
 fn postgres_state(client: &mut Client) -> Result<State, postgres::Error> {
     let mut state = State::default();
     let objects = "SELECT n.nspname::text, c.relkind::text, c.relname::text, \
@@ -352,8 +352,8 @@ fn sqlite_state(connection: &rusqlite::Connection) -> Result<State, rusqlite::Er
 }
 
 /// Waits until a server process that was sent SIGKILL has ended. Returns whether the server
-/// has noticed the kill and ended every connection, including the one of `client`. It does
-/// not notice the kill of a process that was about to exit.
+/// has noticed the kill and ended every connection, including the connection of `client`.
+/// It does not notice the kill of a process that was about to exit.
 pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
     let (mut noticed, mut gone) = (false, false);
     wait_until("the server has noticed", || {
@@ -365,8 +365,8 @@ pub fn server_noticed(client: &mut Client, pid: i32) -> bool {
     noticed
 }
 
-/// Returns the server process of the command, and whether it holds the migration lock. It
-/// holds the lock from the beginning of a transaction to its end.
+/// Returns the server process of the command, and whether it holds the migration lock. The
+/// process holds the lock from the beginning of a transaction to its end.
 pub fn working_backend(client: &mut Client) -> Option<(i32, bool)> {
     let query = format!(
         "SELECT a.pid, EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' \

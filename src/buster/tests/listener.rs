@@ -144,12 +144,12 @@ fn a_listener_that_panics_is_not_called_again() {
         wait_until("the version is known", || bans.is_valid(version(n)));
     }
     changes.recv_timeout(PATIENCE).unwrap();
-    assert!(changes.recv_timeout(PATIENCE).is_err(), "the listener is gone");
+    assert!(changes.recv_timeout(PATIENCE).is_err(), "the listener was called again");
 }
 
 /// With a listener, all caches are read, not only requested ones.
 #[test]
-fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
+fn with_a_listener_the_error_for_an_unknown_name_suggests_the_nearest_name() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.builder(LONG).on_change(|_| {}).start().unwrap();
     let error = buster.cache("bnas").unwrap_err();
@@ -158,7 +158,7 @@ fn beside_a_listener_unknown_names_are_errors_with_the_nearest_known_one() {
 
 /// A new handle gets its version from the snapshot, because no poll returns a change.
 #[test]
-fn beside_a_listener_a_new_handle_knows_its_version() {
+fn with_a_listener_a_new_handle_has_the_version_of_the_snapshot() {
     let world = World::new(&["bans"]);
     let hour = std::time::Duration::from_secs(3600);
     let builder = world.builder(hour * 2).poll_interval(hour);

@@ -149,7 +149,7 @@ fn a_poll_that_began_before_a_commit_does_not_hide_it() {
 }
 
 #[test]
-fn after_a_commit_a_failed_poll_leaves_nothing_valid() {
+fn no_version_is_valid_if_the_poll_after_a_commit_fails() {
     let world = World::new(&["bans"]);
     let buster = world.idle();
     let bans = buster.cache("bans").unwrap();
@@ -167,7 +167,7 @@ fn after_a_commit_a_failed_poll_leaves_nothing_valid() {
 
 /// Reading the versions succeeds, and reading the registered names fails.
 #[test]
-fn after_a_commit_a_poll_that_fails_half_way_leaves_nothing_valid() {
+fn no_version_is_valid_if_the_poll_after_a_commit_fails_half_way() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.idle();
     let (bans, ranks) = (buster.cache("bans").unwrap(), buster.cache("ranks").unwrap());

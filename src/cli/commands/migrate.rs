@@ -50,7 +50,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         migrator = migrator.lock_wait(wait);
     }
     let report = migrator.run(&mut chosen.database)?;
-    // Removes the progress bar.
+    // Dropping the migrator removes the progress bar.
     drop(migrator);
     report::show(context, &mut chosen, &report)
 }

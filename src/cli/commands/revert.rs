@@ -36,7 +36,7 @@ impl Options {
 pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
     let report = migrator.revert(&mut chosen.database, &options.revert())?;
-    // Removes the progress bar.
+    // Dropping the migrator removes the progress bar.
     drop(migrator);
     report::show(context, &mut chosen, &report)
 }

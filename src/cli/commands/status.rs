@@ -66,7 +66,8 @@ pub fn is_up_to_date(status: &Status) -> bool {
 pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> String {
     let mut table = table::table(&["app", "migration", "state", "applied on"]);
     let shown: Vec<&MigrationStatus> = shown.collect();
-    // A state that needs a decision concerns one migration, even if it is Bustard's own.
+    // Bustard's own migrations share one row per state, except those in a state that needs
+    // a decision: such a migration has its own row.
     let shares = |one: &MigrationStatus| {
         table::is_own(&one.app) && matches!(one.state, State::Applied | State::Pending)
     };

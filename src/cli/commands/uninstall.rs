@@ -43,7 +43,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         Err(failure) => return refuse(context, &chosen, &plan, failure),
     }
     let report = migrator.uninstall(&mut chosen.database, &plan)?;
-    // Removes the progress bar.
+    // Dropping the migrator removes the progress bar.
     drop(migrator);
     report::show_uninstall(context, &mut chosen, &report, &plan)
 }

@@ -1,4 +1,4 @@
-//! The SQL of the third engine.
+//! The SQL of the fake engine, which only tests use.
 
 use sea_query::{Expr, SchemaStatement, SimpleExpr, SqliteQueryBuilder, Value};
 

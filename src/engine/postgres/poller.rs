@@ -17,8 +17,8 @@ use crate::engine::{READING, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::RegistrySql;
 
-/// How far the clock of a primary may be ahead of the clock of its standby, in
-/// microseconds.
+/// The longest time, in microseconds, by which the clock of a primary may be ahead of the
+/// clock of its standby.
 const CLOCKS_DIFFER: i64 = 1_000_000;
 
 /// The number of unfolded events above which a fold is worthwhile.
@@ -27,15 +27,15 @@ const WORTH_FOLDING: u64 = 1000;
 /// The number of unfolded events above which a poller that may not fold logs a warning.
 const TOO_MANY: u64 = 10_000;
 
-/// How long this poller does not fold after a fold that missed its deadline. Such a fold
-/// ends the connection, and a reconnection after every poll would cost more than unfolded
-/// events.
+/// The time for which this poller does not fold after a fold that missed its deadline. Such
+/// a fold ends the connection, and a reconnection after every poll would cost more than
+/// unfolded events.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
 
 /// Reads versions on a server.
 pub(crate) struct PostgresPoller {
     observer: Box<dyn Observer>,
-    /// The total of all versions, which changes when any cache does.
+    /// The total of all versions, which changes when the version of any cache changes.
     interest: Interest<[String; 2]>,
     server: Server,
     may_fold: bool,

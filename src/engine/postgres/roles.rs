@@ -12,8 +12,8 @@ const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(
     bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
     bustard.missing_triggers(), bustard.install_triggers()";
 
-/// Selects the roles that may call `bustard.invalidate_all()`, each beside the
-/// function's owner. PUBLIC has an empty name.
+/// Selects the owner of `bustard.invalidate_all()` together with each role that may call
+/// the function. PUBLIC has an empty name.
 const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
     CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END \
     FROM pg_catalog.pg_proc p LEFT JOIN LATERAL \
@@ -22,7 +22,8 @@ const GRANTEES: &str = "SELECT pg_catalog.pg_get_userbyid(p.proowner), \
 
 const ROLES: &str = "SELECT rolname FROM pg_catalog.pg_roles";
 
-/// Returns the roles with a grant, except the owner, and the owner, who needs no grant.
+/// Returns the roles with a grant, without the owner, and the owner. The owner needs no
+/// grant.
 fn grantees(rows: Vec<Row>) -> (BTreeSet<String>, Option<String>) {
     let owner = rows.first().and_then(|row| row.first().cloned().flatten());
     let granted = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
@@ -39,8 +40,8 @@ fn is_different(granted: &BTreeSet<String>, owner: Option<&String>, roles: &[Str
     *granted != roles.iter().filter(|role| Some(*role) != owner).cloned().collect()
 }
 
-/// Grants the use of caches to these roles, and revokes it from all others. Returns whether
-/// the grants were different before.
+/// Grants the use of caches to these roles, and revokes it from all other roles. Returns
+/// whether the grants were different before.
 pub(super) fn set(transaction: &mut dyn Transaction, roles: &[String]) -> Result<bool> {
     let functions = FUNCTIONS;
     let known: BTreeSet<_> = transaction.rows(ROLES)?.into_iter().filter_map(|mut row| row.pop()?).collect();

@@ -1,4 +1,4 @@
-//! SQLite: its dialect as text, and the driver that runs it.
+//! The engine SQLite: the SQL text of its dialect, and the driver that runs this text.
 
 mod dialect;
 #[cfg(feature = "sqlite")]

@@ -37,7 +37,7 @@ impl Poller for SqlitePoller {
     fn look(&mut self, wanted: Option<&[&str]>, _notify: bool, deadline: Instant) -> Result<Look> {
         let named = self.interest.want(wanted);
         // `data_version` is read before the caches, so that the next poll notices a change
-        // in between.
+        // between the two reads.
         let version = self.observer.rows(None, DATA_VERSION, deadline)?;
         let version = single(&version).ok_or_else(not_a_version)?.to_owned();
         if self.interest.known.as_ref() == Some(&version) {

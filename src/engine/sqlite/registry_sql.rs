@@ -1,5 +1,5 @@
-//! The registry's SQL on SQLite. `bustard_cache` has one row for each cache, and row 1
-//! for all of them.
+//! The registry's SQL on SQLite. `bustard_cache` has one row for each cache. Row 1 stands
+//! for all caches.
 
 use sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder};
 
@@ -29,7 +29,8 @@ pub(super) fn id_of(name: &str) -> SelectStatement {
     Query::select().column("id").from(TABLE).and_where(Expr::col("name").eq(name)).to_owned()
 }
 
-/// Selects all caches, or the wanted ones, with the values that form their versions.
+/// Builds the query for all caches, or only for the wanted caches, with the values that
+/// form their versions.
 pub(super) fn snapshot(wanted: Option<&[&str]>) -> String {
     Query::select()
         .columns([("c", "name"), ("c", "app")])

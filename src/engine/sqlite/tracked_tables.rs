@@ -43,7 +43,7 @@ pub(super) fn track(
     install(executor)
 }
 
-/// Replaces the tracked tables of a registered cache by these.
+/// Replaces the tracked tables of a registered cache by `tables`.
 pub(super) fn track_instead(
     executor: &mut dyn Executor,
     cache: &str,
@@ -87,8 +87,8 @@ fn go_back(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     executor.rows(&back).map(drop)
 }
 
-/// Returns the table's name as it was created; `None` if there is no such table. A table
-/// that cannot or must not have triggers is an error.
+/// Returns the table's name as it was created; `None` if there is no such table. Returns an
+/// error for a table that cannot or must not have triggers.
 fn found(executor: &mut dyn Executor, cache: &str, asked: &TableName) -> Result<Option<String>> {
     let (schema, name) = asked.parts();
     let refused = |what: &str| {
@@ -136,8 +136,8 @@ pub(super) fn install(executor: &mut dyn Executor) -> Result<()> {
     let renamed = "SELECT id, found FROM main.bustard_located WHERE table_name <> found";
     for row in executor.rows(renamed)? {
         if let [Some(id), Some(name)] = row.as_slice() {
-            // A renamed table may already have a row under its new name. Then only that row
-            // stays.
+            // A renamed table may already have a row under its new name. In that case, the
+            // updated row replaces it.
             let update = Query::update()
                 .table(TRACKED)
                 .value("table_name", name.as_str())

@@ -8,8 +8,8 @@ use crate::diagnostic::Place;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnregisterCache {
     pub name: String,
-    /// Whether this reverts a registration. The cache's former owner and tables then stay
-    /// recorded, because reverting an earlier migration may need them.
+    /// Whether the operation reverts a registration. The cache's former owner and tables
+    /// then stay recorded, because reverting an earlier migration may need them.
     pub reverts: bool,
     pub place: Option<Place>,
 }

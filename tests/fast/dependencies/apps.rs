@@ -29,7 +29,7 @@ pub type Name = (String, i64);
 
 /// Generates `apps` apps with `migrations` migrations each. All migrations form one
 /// sequence, in which the versions of each app are in order. Each migration depends on up
-/// to two earlier ones. The migrations of every other app are close together in the
+/// to two earlier migrations. The migrations of every other app are close together in the
 /// sequence, so that later migrations can depend on the whole app.
 pub fn generate(apps: usize, migrations: usize, random: &mut Random) -> Vec<Spec> {
     let mut row: Vec<(u64, usize, usize)> = Vec::new();

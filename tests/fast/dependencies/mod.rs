@@ -52,7 +52,7 @@ fn respects(specs: &[Spec], order: &[Name]) -> Checked {
     Ok(())
 }
 
-/// An app that has dependencies and no dependants.
+/// Returns an app that has dependencies and no dependants.
 fn leaf(label: &str, specs: &[Spec], random: &mut Random) -> Spec {
     let migrations = (1..=10).map(|version| {
         let other = &specs[random.below(specs.len())];

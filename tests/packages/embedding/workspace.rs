@@ -9,10 +9,10 @@ use std::process::Command;
 use crate::support::Outcome;
 
 /// A workspace of one test. All workspaces share their build directory, below
-/// `target/embedding`, so that nothing is built twice. Each has a fixed place there, so
-/// that files do not accumulate. No two workspaces may have a package of the same name.
-/// Cargo distinguishes packages only by their paths from the root of their workspace, so
-/// these packages would overwrite each other's output.
+/// `target/embedding`, so that nothing is built twice. Each workspace has a fixed place
+/// there, so that files do not accumulate. No two workspaces may have a package of the same
+/// name. Cargo distinguishes packages only by their paths from the root of their workspace,
+/// so these packages would overwrite each other's output.
 pub struct Workspace {
     root: PathBuf,
 }

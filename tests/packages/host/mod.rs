@@ -15,7 +15,7 @@ fn host(project: &Project, arguments: &[&str]) -> Outcome {
     Outcome::of(project.command_of(program(), arguments))
 }
 
-/// A project whose database is a SQLite file.
+/// Returns a project whose database is a SQLite file.
 fn project() -> Project {
     let project = Project::new();
     project.file(".env", "DATABASE_URL=sqlite:app.db\n");
@@ -124,9 +124,9 @@ fn an_unnamed_directory_is_no_app() {
 }
 
 /// The code sets one transaction for all migrations. The file and the command line can
-/// change that.
+/// change this setting.
 #[test]
-fn the_nearest_setting_counts() {
+fn options_take_precedence_over_the_file_and_the_file_over_code() {
     for (config, options, remains) in [
         ("", &[][..], false),
         ("[migrate]\ntransaction = \"each\"\n", &[], true),
@@ -143,7 +143,7 @@ fn the_nearest_setting_counts() {
 }
 
 #[test]
-fn new_files_go_into_directories_only() {
+fn new_creates_files_only_for_apps_with_a_directory() {
     let project = project();
     let only = host(&project, &["new", "more"]).exits(2);
     project.config("[[apps]]\nlabel = \"gifts\"\nmigrations = \"gifts\"\n");
@@ -158,7 +158,7 @@ fn new_files_go_into_directories_only() {
 }
 
 #[test]
-fn logs_are_the_commands_unless_the_host_has_its_own() {
+fn the_command_starts_a_logger_unless_the_host_has_one() {
     let project = project();
     let quiet = host(&project, &["migrate"]).success();
     // The host's listener receives the steps too, besides the listener of the command.
@@ -173,7 +173,7 @@ fn logs_are_the_commands_unless_the_host_has_its_own() {
 /// The stand-alone command gives advice for migrations that only the host's command can
 /// run.
 #[test]
-fn bustard_itself_refers_to_the_host() {
+fn the_command_bustard_refers_to_the_command_of_the_host() {
     let project = project();
     project.file("migrations/V1__fill.rs", "pub fn migration() -> String { String::new() }\n");
     let outcome = project.bustard(&["migrate"]).exits(2).complains("bustard::cli::run");

@@ -5,7 +5,8 @@
 use super::without_own;
 use crate::support::{Engine, Outcome, Project, Subject};
 
-/// Returns the number of points, or the first state that is neither of the two.
+/// Stops the run at each point in turn. Returns the number of points, or describes the
+/// first state that is neither the state from before the run nor the state after it.
 fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
     let project = Project::new();
     for name in ["V1__a", "V2__b"] {
@@ -41,7 +42,7 @@ fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
             return if content == end {
                 Ok(point - 1)
             } else {
-                Err(format!("nothing came of it: {outcome}"))
+                Err(format!("the run succeeded, but changed nothing: {outcome}"))
             };
         }
         assert!(outcome.stderr.contains(&format!("failpoint {point}, after ")), "{outcome}");
@@ -53,7 +54,7 @@ fn sweep(engine: Engine, fault: Option<&str>) -> Result<usize, String> {
 }
 
 #[test]
-fn an_adoption_stopped_anywhere() {
+fn an_adoption_that_is_stopped_at_any_point() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let points = sweep(engine, None).unwrap_or_else(|problem| panic!("{problem}"));
         println!("{engine:?}: {points} points");
@@ -62,7 +63,7 @@ fn an_adoption_stopped_anywhere() {
 }
 
 #[test]
-fn an_adoption_in_two_transactions_is_found() {
+fn the_sweep_finds_an_adoption_in_two_transactions() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let problem = sweep(engine, Some("history-second-transaction")).expect_err("the fault must be seen");
         assert!(problem.contains("neither as before nor as after"), "{problem}");

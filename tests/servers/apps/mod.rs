@@ -118,7 +118,7 @@ fn messages(problems: &[bustard::Diagnostic]) -> Vec<&str> {
     problems.iter().map(bustard::Diagnostic::message).collect()
 }
 
-/// The host. The plugin below depends on its first migration.
+/// Returns the host. The plugin below depends on its first migration.
 fn forum() -> App {
     App::new("forum").migration("V1__users", table("users")).migration("V2__posts", table("posts"))
 }

@@ -189,8 +189,8 @@ fn a_dependency_on_a_disabled_app() {
             assert_eq!(error.diagnostics()[0].place().and_then(bustard::Place::line), Some(2));
             assert!(error.report().to_string().contains("Migrator::enable(…, \"bans\")"), "{error}");
         }
-        // One dependency is on the whole app, and another one is on a migration that is not
-        // applied.
+        // One dependency is on the whole app. Another dependency is on a migration that is
+        // not applied.
         let whole = App::new("whole").migration("V1__x", table("x").depends_on_app("bans"));
         let error = ground.refused(|database| migrator(&[forum(), bans(), whole]).run(database));
         assert!(error.report().to_string().contains("depends on the app bans"), "{error}");
@@ -223,7 +223,7 @@ fn kept_bans() -> App {
 }
 
 #[test]
-fn kept_data_comes_back() {
+fn kept_data_is_restored() {
     for mut ground in Ground::both() {
         ground.run(&[forum(), kept_bans()]);
         keep(&mut ground, &["bans"]);

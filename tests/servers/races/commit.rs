@@ -41,7 +41,7 @@ on_both! {
         }
     }
 
-    /// One of two processes commits, and notifies the other one.
+    /// One of two processes commits, and notifies the other process.
     fn a_commit_with_a_notification_takes_effect_at_once(place: &impl Place) {
         let mut client = place.client();
         let (buster, cache, _) = reader(place, &Shared::default());
@@ -150,7 +150,7 @@ fn a_commit_whose_answer_is_lost() {
 
 /// If the refresher cannot read after a commit, no version is valid.
 #[test]
-fn a_commit_without_a_read_after_it() {
+fn no_version_is_valid_if_the_read_after_a_commit_fails() {
     let place = on_postgres();
     let proxy = Proxy::start(place.cluster().port());
     let buster: CacheBuster = lazy(&proxy.url(&place.url())).start().unwrap();

@@ -60,7 +60,7 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
 }
 
 on_both! {
-    fn in_a_store_of_the_callers_own(place: &impl Place) {
+    fn in_a_store_that_the_caller_implements(place: &impl Place) {
         let store = Shared::default();
         super::check(|| lazy(&place.url()).store(store.clone()));
     }

@@ -14,7 +14,7 @@ use super::place::{Client, Place, Shared, lazy, on_both, on_postgres, on_sqlite,
 use crate::support::{Cluster, Server};
 
 on_both! {
-    fn names_that_are_none(place: &impl Place) {
+    fn invalid_names(place: &impl Place) {
         let (buster, cache, _) = reader(place, &Shared::default());
         let mut client = place.client();
         let before = cache.version().unwrap();
@@ -71,7 +71,7 @@ on_both! {
         assert!(handles[1].version().is_ok());
     }
 
-    fn versions_that_are_none(place: &impl Place) {
+    fn invalid_version_numbers(place: &impl Place) {
         let (buster, cache, _) = reader(place, &Shared::default());
         let mut client = place.client();
         let version = cache.version().unwrap().get();
@@ -201,7 +201,7 @@ fn stores_that_are_not_configured() {
 type Meddling = fn(&mut Vec<(String, Vec<u8>)>);
 
 #[test]
-fn manipulated_values_are_computed_anew() {
+fn manipulated_values_are_computed_again() {
     let meddlings: [(&str, Meddling); 8] = [
         ("emptied", |entries| entries.iter_mut().for_each(|(_, value)| value.clear())),
         ("truncated", |entries| {

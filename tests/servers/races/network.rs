@@ -78,7 +78,7 @@ fn listening_alone_is_not_enough() {
 
 /// The connection stays open, but no data arrive.
 #[test]
-fn a_network_that_swallows_everything() {
+fn a_network_that_loses_all_data() {
     let place = on_postgres();
     let proxy = Proxy::start(place.cluster().port());
     let url = proxy.url(&place.url()).replacen("//postgres@", "//postgres:hunter2@", 1);
@@ -116,7 +116,7 @@ fn a_network_that_swallows_everything() {
 fn the_checks_above_find_faults() {
     fails_with(
         "no-expiry",
-        "races::network::a_network_that_swallows_everything",
+        "races::network::a_network_that_loses_all_data",
         "a stale version is valid for ever",
     );
     let lost = "races::network::notifications_lost_with_their_connection";

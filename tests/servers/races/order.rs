@@ -43,7 +43,7 @@ on_both! {
             writer.change(3);
             buster.notify().unwrap();
             go.send(()).unwrap();
-            assert_eq!(early.join().unwrap(), 2, "as it was when it was asked for");
+            assert_eq!(early.join().unwrap(), 2, "the value is the value from before the change");
         });
         let kept = values.get_or_insert_with("k", || writer.number());
         assert_eq!(kept, 3, "a stale value is found");
@@ -68,9 +68,10 @@ on_both! {
         assert_eq!(values.get_or_try_insert_in(&mut writer, "k", loads_nothing).unwrap(), 2);
         assert_ne!(cache.version_in(&mut old).unwrap(), cache.version().unwrap());
 
-        // The form without the transaction stores the old value under the new version.
+        // `get_or_insert_with`, which does not know the transaction, stores the old value
+        // under the new version.
         assert_eq!(values.get_or_insert_with("naive", || old.number()), 1);
-        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "stale and found");
+        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "the stale value is found");
         old.run("COMMIT");
     }
 }
@@ -112,13 +113,13 @@ fn a_lower_number_commits_later() {
     assert_eq!(values.get_or_insert_with("k", || second.number()), 1);
     first.run("COMMIT");
     buster.notify().unwrap();
-    assert_eq!(highest(), naive, "by the highest number nothing has happened");
+    assert_eq!(highest(), naive, "the highest number does not show the commit");
     assert!(!cache.is_valid(version));
     assert_eq!(values.get_or_insert_with("k", || second.number()), 2);
 }
 
-/// Many transactions commit in many orders, some of them roll back, while another
-/// session folds.
+/// Many transactions commit in different orders while another session folds. Some
+/// transactions roll back.
 #[test]
 fn many_commit_out_of_order() {
     let place = on_postgres();

@@ -8,7 +8,7 @@ use bustard::ErrorKind;
 use super::place::{Client, Place, Shared, on_both, reader};
 
 on_both! {
-    fn nothing_of_a_former_life_comes_back(place: &impl Place) {
+    fn no_value_of_an_earlier_registration_becomes_valid_again(place: &impl Place) {
         let store = Shared::default();
         let (buster, cache, values) = reader(place, &store);
         let mut client = place.client();
@@ -30,7 +30,7 @@ on_both! {
 
             let owner = (number % 2 == 0).then_some("another");
             buster.register(&mut client, "numbers", owner).unwrap();
-            assert!(!cache.is_valid(before), "the handle survives, the version does not");
+            assert!(!cache.is_valid(before), "the handle is still usable, but the version is not valid");
             assert!(seen.insert(cache.version().unwrap()), "a version has occurred again");
             assert_ne!(values.get_or_insert_with("k", || client.number()), old);
         }

@@ -38,8 +38,8 @@ fn agree(cache: &Cache, values: &Values<i64>, client: &mut impl Client) {
     assert_eq!(values.get_or_insert_with("k", || client.number()), truth, "the value is stale");
 }
 
-/// After the restore, lost versions do not become valid, even when the count is the same
-/// again.
+/// Asserts that lost versions do not become valid after the restore, even when the count is
+/// the same again.
 fn goes_on(cache: &Cache, values: &Values<i64>, client: &mut impl Client, lost: &[i64]) {
     agree(cache, values, client);
     for number in 100..104 {
@@ -95,7 +95,7 @@ fn a_dump_restored_in_place() {
 
 /// The database is dropped, and after a while created again and filled from the dump.
 #[test]
-fn a_dump_in_a_database_created_anew() {
+fn a_dump_in_a_database_that_is_created_again() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("dump");
     let place = on_postgres();
@@ -116,7 +116,7 @@ fn a_dump_in_a_database_created_anew() {
     goes_on(&cache, &values, &mut place.client(), &lost);
 }
 
-/// Replaces a SQLite file with an older copy, in every way of copying.
+/// Replaces a SQLite file with an older copy, as `replace` does.
 fn replaced(journal: &str, replace: fn(&Path, &Path)) {
     let place: Project = on_sqlite();
     let (file, copy) = (place.path().join("app.db"), place.path().join("copy.db"));

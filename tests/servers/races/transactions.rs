@@ -1,5 +1,5 @@
-//! Tests reads inside a transaction: after the transaction has invalidated the cache,
-//! its values are not stored, whether it commits or not.
+//! Tests reads inside a transaction. After the transaction has invalidated the cache, the
+//! values that it reads are not stored, whether the transaction commits or not.
 
 use bustard::registry;
 
@@ -20,7 +20,7 @@ fn is_kept<C: Client>(values: &bustard::Values<i64>, client: &mut C, key: &str) 
 }
 
 on_both! {
-    fn what_is_rolled_back_was_never_there(place: &impl Place) {
+    fn a_rolled_back_transaction_has_no_effect(place: &impl Place) {
         let store = Shared::default();
         let (buster, cache, values) = reader(place, &store);
         let (mut writer, mut other) = (place.client(), place.client());
@@ -45,16 +45,17 @@ on_both! {
             assert_eq!(values.get_or_insert_with("k", || unreachable!("the value is in the store")), 1);
             assert!(is_kept(&values, &mut writer, "k"));
         }
-        // The form without the transaction stores a value that is never committed.
+        // `get_or_insert_with`, which does not know the transaction, stores a value that is
+        // never committed.
         writer.run("BEGIN");
         writer.set(2);
         writer.invalidate();
         assert_eq!(values.get_or_insert_with("naive", || writer.number()), 2);
         writer.run("ROLLBACK");
-        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 2, "stale and found");
+        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 2, "the stale value is found");
     }
 
-    fn what_is_committed_is_kept_again(place: &impl Place) {
+    fn values_are_stored_again_after_the_commit(place: &impl Place) {
         let store = Shared::default();
         let (buster, _, values) = reader(place, &store);
         let mut writer = place.client();
@@ -68,7 +69,7 @@ on_both! {
         assert_eq!(values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
     }
 
-    fn what_goes_back_to_a_savepoint(place: &impl Place) {
+    fn a_rollback_to_a_savepoint(place: &impl Place) {
         savepoints(place);
     }
 }

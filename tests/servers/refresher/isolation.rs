@@ -10,8 +10,8 @@ use crate::support::{Cluster, wait_until};
 const SERIALIZABLE: &str = "ALTER DATABASE forum SET default_transaction_isolation = 'serializable'";
 
 /// A transaction has read data that another transaction has changed since. Alone, this is
-/// allowed. But if a SERIALIZABLE transaction then reads data that the first one is about
-/// to write, the first one fails.
+/// allowed. But if a SERIALIZABLE transaction then reads data that the first transaction is
+/// about to write, the first transaction fails.
 #[test]
 fn a_read_makes_no_transaction_fail() {
     let cluster = Cluster::start_with(&[]);

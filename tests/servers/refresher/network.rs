@@ -9,7 +9,7 @@ use crate::support::{Cluster, Project, wait_until};
 
 /// After a reconnection, all versions are read, so lost notifications do not matter.
 #[test]
-fn after_a_cut_everything_is_read_anew() {
+fn all_versions_are_read_after_a_reconnection() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let proxy = Proxy::start(cluster.port());
@@ -41,7 +41,7 @@ fn notifications_wake_the_refresher() {
 }
 
 #[test]
-fn a_network_that_is_silent_makes_everything_unknown() {
+fn versions_are_unknown_while_the_network_is_silent() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let proxy = Proxy::start(cluster.port());
@@ -57,7 +57,7 @@ fn a_network_that_is_silent_makes_everything_unknown() {
 }
 
 /// A poll that times out also cancels its query on the server. Otherwise each new
-/// connection would wait beside the earlier ones.
+/// connection would wait in addition to the earlier connections.
 #[test]
 fn polls_that_wait_for_a_lock_do_not_pile_up() {
     let cluster = Cluster::start_with(&[]);
@@ -68,7 +68,7 @@ fn polls_that_wait_for_a_lock_do_not_pile_up() {
     vacuum.batch_execute("LOCK TABLE bustard.event").unwrap();
     let mut looker = cluster.client("postgres");
     let mut seen = BTreeSet::new();
-    wait_until("several looks have been tried, and at most one waits", || {
+    wait_until("several polls have been tried, and at most one waits", || {
         let waiting = "SELECT pid FROM pg_stat_activity WHERE usename = 'web' AND wait_event_type = 'Lock'";
         let waiting: Vec<i32> = looker.query(waiting, &[]).unwrap().iter().map(|row| row.get(0)).collect();
         seen.extend(waiting.iter().copied());
@@ -81,7 +81,7 @@ fn polls_that_wait_for_a_lock_do_not_pile_up() {
 }
 
 #[test]
-fn the_refresher_folds_many_events_if_it_may() {
+fn the_refresher_folds_many_events_if_its_role_may() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let project = Project::new();

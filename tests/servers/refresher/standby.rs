@@ -86,7 +86,7 @@ fn a_promoted_standby_notifies_connected_processes() {
 /// Commits that a standby has not received are lost after its promotion. The versions of
 /// these commits must never become valid again, even when the count is the same again.
 #[test]
-fn versions_lost_in_a_failover_never_come_back() {
+fn versions_lost_in_a_failover_never_become_current_again() {
     let primary = Cluster::start_with(&[]);
     let mut database = forum(&primary);
     let proxy = Proxy::start(primary.port());

@@ -39,7 +39,7 @@ fn misspelt_names() {
     });
 }
 
-/// No effect of the failed text remains, and the record is still that of the previous text.
+/// No effect of the failed text remains, and the record still describes the previous text.
 #[test]
 fn a_repeatable_migration_that_fails() {
     for scene in Scene::both() {

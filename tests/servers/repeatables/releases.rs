@@ -56,7 +56,7 @@ fn changed(scene: &Scene) -> &'static str {
 }
 
 #[test]
-fn the_older_release_goes_on_beside_the_newer_one() {
+fn an_older_release_works_after_a_newer_release_has_migrated() {
     for scene in Scene::both() {
         scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
         scene.migrate(&[]).success();
@@ -68,7 +68,7 @@ fn the_older_release_goes_on_beside_the_newer_one() {
         let contents = scene.contents();
         bustard(&scene, &["check"]).success();
         scene.migrate(&[]).success().says("nothing to do");
-        assert_eq!(scene.contents(), contents, "the older release puts nothing back");
+        assert_eq!(scene.contents(), contents, "the older release restores no older text");
         // The older release also works if it has a pending migration.
         scene.file("V2__y.sql", "CREATE TABLE y (id INTEGER);\n-- bustard: register cache ys on y\n");
         assert_eq!(own_steps(&scene.migrate(&["--json"]).success()), ["V2__y"]);
@@ -78,7 +78,7 @@ fn the_older_release_goes_on_beside_the_newer_one() {
 }
 
 #[test]
-fn the_older_release_comes_to_a_database_of_the_newer_one() {
+fn an_older_release_works_on_a_database_that_a_newer_release_created() {
     for scene in Scene::both() {
         scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
         next(&scene, &["migrate"]).success();
@@ -94,7 +94,7 @@ fn the_older_release_comes_to_a_database_of_the_newer_one() {
 }
 
 #[test]
-fn both_at_once_end_with_the_newer_text() {
+fn concurrent_releases_leave_the_text_of_the_newer_one() {
     for scene in Scene::both() {
         scene.file("V1__x.sql", "CREATE TABLE x (id INTEGER);\n-- bustard: register cache xs on x\n");
         // The next release is built before the race begins.
@@ -104,7 +104,7 @@ fn both_at_once_end_with_the_newer_text() {
             std::thread::scope(|scope| {
                 let older = scope.spawn(|| (0..2).map(|_| scene.migrate(&[])).collect::<Vec<_>>());
                 let newer = scope.spawn(|| (0..2).map(|_| next(&scene, &["migrate"])).collect::<Vec<_>>());
-                let outcomes = [older, newer].map(|runs| runs.join().expect("they run"));
+                let outcomes = [older, newer].map(|runs| runs.join().expect("the runs do not panic"));
                 outcomes.into_iter().flatten().for_each(|outcome| drop(outcome.success()));
             });
             assert!(has_next(&scene), "round {round}");

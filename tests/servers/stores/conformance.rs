@@ -11,13 +11,13 @@ type Check = fn(&dyn Store);
 
 const LIST: &[(&str, Check)] = &[
     ("a value that was set is returned", a_value_that_was_set_is_returned),
-    ("nothing", nothing_is_a_miss),
-    ("overwritten", the_last_value_counts),
+    ("a key that was not set", a_key_that_was_not_set_is_a_miss),
+    ("overwritten", the_last_value_is_returned),
     ("binary", any_bytes_are_kept),
-    ("empty", an_empty_value_is_a_value),
+    ("empty", an_empty_value_is_kept),
     ("keys", keys_are_1_to_250_bytes),
     ("wrong keys", other_keys_are_refused),
-    ("threads", many_threads_get_their_own),
+    ("threads", each_thread_gets_its_own_values),
 ];
 
 fn passes(subject: &Subject) {
@@ -27,9 +27,9 @@ fn passes(subject: &Subject) {
         check(&*store);
     }
     println!("{subject}: time to live");
-    a_value_lives_no_longer_than_it_may(&*subject.open_with(|settings| settings.ttl(Duration::from_secs(1))));
+    a_value_expires_after_its_ttl(&*subject.open_with(|settings| settings.ttl(Duration::from_secs(1))));
     println!("{subject}: too large");
-    too_large_a_value_is_not_kept(subject, &*store);
+    a_value_that_is_too_large_is_not_kept(subject, &*store);
     assert_eq!(store.is_local(), subject.servers.is_empty());
 }
 
@@ -49,7 +49,7 @@ fn memcached_on_a_socket_conforms() {
 }
 
 #[test]
-fn two_of_memcached_conform() {
+fn two_memcached_servers_conform() {
     passes(&Subject::two_memcached());
 }
 
@@ -83,11 +83,11 @@ fn a_value_that_was_set_is_returned(store: &dyn Store) {
     assert_eq!(got(store, "b").as_deref(), Some(&b"two"[..]));
 }
 
-fn nothing_is_a_miss(store: &dyn Store) {
+fn a_key_that_was_not_set_is_a_miss(store: &dyn Store) {
     assert_eq!(got(store, "never-set"), None);
 }
 
-fn the_last_value_counts(store: &dyn Store) {
+fn the_last_value_is_returned(store: &dyn Store) {
     for value in [&b"short"[..], b"much longer than before", b""] {
         set(store, "overwritten", value);
         assert_eq!(got(store, "overwritten").as_deref(), Some(value));
@@ -102,7 +102,7 @@ fn any_bytes_are_kept(store: &dyn Store) {
     }
 }
 
-fn an_empty_value_is_a_value(store: &dyn Store) {
+fn an_empty_value_is_kept(store: &dyn Store) {
     set(store, "empty", b"");
     assert_eq!(got(store, "empty"), Some(Vec::new()));
 }
@@ -122,7 +122,7 @@ fn other_keys_are_refused(store: &dyn Store) {
     }
 }
 
-fn many_threads_get_their_own(store: &dyn Store) {
+fn each_thread_gets_its_own_values(store: &dyn Store) {
     std::thread::scope(|scope| {
         for thread in 0..16 {
             scope.spawn(move || {
@@ -138,21 +138,23 @@ fn many_threads_get_their_own(store: &dyn Store) {
     });
 }
 
-fn a_value_lives_no_longer_than_it_may(store: &dyn Store) {
+fn a_value_expires_after_its_ttl(store: &dyn Store) {
     set(store, "mortal", b"value");
     wait_until("the value is gone", || got(store, "mortal").is_none());
 }
 
-fn too_large_a_value_is_not_kept(subject: &Subject, store: &dyn Store) {
+fn a_value_that_is_too_large_is_not_kept(subject: &Subject, store: &dyn Store) {
     let Some((mut kept, mut lost)) = subject.border else { return };
     let is_kept = |length: usize| {
         let key = format!("large{length}");
         let value = vec![b'x'; length];
         set(store, &key, &value);
-        got(store, &key).inspect(|got| assert!(*got == value, "{length} bytes came back changed")).is_some()
+        got(store, &key)
+            .inspect(|got| assert!(*got == value, "a value of {length} bytes was changed"))
+            .is_some()
     };
     assert!(is_kept(kept) && !is_kept(lost));
-    // At the exact limit the result is one or the other, and no error.
+    // At the exact limit, the store may keep the value or not, but no call fails.
     while kept + 1 < lost {
         let middle = kept.midpoint(lost);
         *(if is_kept(middle) { &mut kept } else { &mut lost }) = middle;

@@ -39,7 +39,7 @@ fn a_killed_server_is_not_used_until_it_is_back() {
 
 /// The restart closes the idle connections of the store. No call fails because of that.
 #[test]
-fn a_restart_between_two_calls_goes_unnoticed() {
+fn a_restart_between_two_calls_causes_no_error() {
     for subject in Subject::remote() {
         let store = subject.open();
         std::thread::scope(|scope| {
@@ -86,8 +86,8 @@ fn one_server_of_two_loses_its_own_keys_only() {
         for key in &lost {
             assert!(store.get(key).is_err());
             assert!(store.set(key, b"elsewhere").is_err());
-            // The value is not on the second server: it would be stale when the first one is
-            // back.
+            // The value is not on the second server, because it would be stale when the
+            // first server works again.
             assert_eq!(alone.get(key).unwrap(), None);
         }
         for key in &kept {
@@ -100,7 +100,7 @@ fn one_server_of_two_loses_its_own_keys_only() {
 }
 
 #[test]
-fn going_down_and_coming_back_are_logged_once() {
+fn a_failure_and_a_recovery_are_logged_once() {
     log::keep();
     for subject in [Subject::memcached(), Subject::redis_with_password()] {
         let location = format!("127.0.0.1:{}", subject.servers[0].port());

@@ -1,5 +1,5 @@
-//! Tests peers that speak another protocol, stop answering, or never answer: each call
-//! fails in time, and no such answer counts as a value.
+//! Tests peers that speak another protocol, stop answering, or never answer. Each call
+//! fails before its deadline, and no invalid answer is returned as a value.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use super::subject::PATIENT;
 use crate::support::{Random, wait_until};
 
 /// The time-out of calls. It is short, because the calls are expected to fail and each test
-/// waits for it.
+/// waits for the time-out.
 const TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Opens a Memcached store and a Redis store, in this order.
@@ -55,7 +55,7 @@ fn fails_in_time(name: &str, call: impl FnOnce() -> bustard::Result<()> + Send +
 }
 
 #[test]
-fn a_peer_that_says_nothing() {
+fn a_peer_that_does_not_answer() {
     both_fail("silence", || Peer::start(|stream| each_request(stream, |_| true)));
 }
 
@@ -134,7 +134,7 @@ fn a_peer_that_never_stops() {
 
 /// Each byte arrives within the time-out, but the whole answer does not.
 #[test]
-fn a_peer_that_drips() {
+fn a_peer_that_sends_one_byte_at_a_time() {
     for start in ["VALUE key 0 1000000\r\n", "$1000000\r\n", ""] {
         both_fail("dripping", || {
             Peer::start(move |stream| {
@@ -202,9 +202,9 @@ fn no_server_at_all() {
     }
 }
 
-/// Hundreds of thousands of requests cause only a few connections.
+/// Two thousand requests cause only a few connections.
 #[test]
-fn a_peer_that_is_down_is_tried_now_and_then() {
+fn most_calls_do_not_connect_to_a_peer_that_is_down() {
     let peer = Peer::start(|stream| each_request(stream, |_| true));
     for (before, store) in stores(&peer.location()).iter().enumerate() {
         let before = if before == 0 { 0 } else { peer.connections() };

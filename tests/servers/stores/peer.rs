@@ -36,8 +36,7 @@ impl Peer {
         Peer { address, connections, stop, listener: Some(listener) }
     }
 
-    /// Starts a server that answers every request with these bytes, whatever the request
-    /// is.
+    /// Starts a server that answers every request with the same bytes.
     pub fn answering(answer: impl Into<Vec<u8>>) -> Peer {
         let answer = answer.into();
         Peer::start(move |stream| {

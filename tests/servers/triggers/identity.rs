@@ -76,7 +76,10 @@ CREATE TABLE b (id integer);
 fn renamed() {
     for scene in both_with(BAN) {
         scene.execute("ALTER TABLE ban RENAME TO \"Banned, all\"");
-        assert!(invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (1)"), "as before");
+        assert!(
+            invalidates(&scene, "bans", "INSERT INTO \"Banned, all\" VALUES (1)"),
+            "the triggers still work"
+        );
         let before = if scene.is_postgres() { "public.ban" } else { "ban" };
         assert_eq!(missing_triggers(&scene), [(before.to_owned(), "renamed".to_owned())]);
         retracks(&scene, 1);
@@ -89,7 +92,7 @@ fn renamed() {
     }
 }
 
-/// A tracked table takes the name of another, which was dropped.
+/// A tracked table gets the name of another tracked table, which was dropped.
 #[test]
 fn renamed_to_the_name_of_another() {
     for scene in both_with(

@@ -1,4 +1,4 @@
-//! Tests caches that invalidate themselves, `register cache NAME on TABLE`. Statements that
+//! Tests caches that are registered with `register cache NAME on TABLE`. Statements that
 //! write to a table invalidate the cache, and other statements do not. A run finds tables
 //! that were rebuilt, renamed or partitioned.
 
@@ -64,7 +64,7 @@ pub fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
     scene.project.bustard(&[arguments, &["--database-url", &scene.url()]].concat())
 }
 
-/// Returns the missing triggers that `bustard status` lists: table and reason.
+/// Returns the table and the reason of each missing trigger that `bustard status` lists.
 #[track_caller]
 pub fn missing_triggers(scene: &Scene) -> Vec<(String, String)> {
     let document = bustard(scene, &["status", "--json"]).success().json();
@@ -73,8 +73,8 @@ pub fn missing_triggers(scene: &Scene) -> Vec<(String, String)> {
     rows.iter().map(|row| (text(row, "table"), text(row, "why"))).collect()
 }
 
-/// Asserts that `migrate` with nothing pending restores triggers on this many tables,
-/// and that a second one has nothing to do.
+/// Asserts that `migrate` with nothing pending restores triggers on this many tables, and
+/// that a second run has nothing to do.
 #[track_caller]
 pub fn retracks(scene: &Scene, tables: usize) {
     let expected = if tables == 0 { 0 } else { 3 };

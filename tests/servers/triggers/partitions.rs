@@ -133,7 +133,7 @@ fn a_partition_alone() {
     ] {
         assert_eq!(invalidates(&scene, "highs", sql), expected, "{sql}");
     }
-    // One table becomes a partition, and another one stops being a partition.
+    // One table becomes a partition, and another table stops being a partition.
     migrated(
         &scene,
         "V2__loose.sql",

@@ -89,7 +89,7 @@ fn reverting_unregister() {
 /// A new registration has tables of its own. Reverting its unregistration restores these
 /// tables.
 #[test]
-fn registering_anew() {
+fn registering_again() {
     for scene in both_with(BAN) {
         migrated(&scene, "V2__off.sql", "-- bustard: unregister cache bans\n");
         migrated(&scene, "V3__other.sql", "-- bustard: register cache bans on \"Odd, name\"\n");

@@ -48,7 +48,7 @@ fn into_another_cluster() {
 }
 
 /// A table is renamed, and then dumped and restored before any run. Nothing connects the
-/// old name with the new one, but the triggers work, and no run removes them.
+/// old name with the new name, but the triggers work, and no run removes them.
 #[test]
 fn renamed_before_the_dump() {
     let scene = postgres_with(BAN);

@@ -58,7 +58,7 @@ fn statements_that_match_no_row() {
 }
 
 #[test]
-fn writes_that_are_rolled_back_do_not_count() {
+fn writes_that_are_rolled_back_do_not_invalidate() {
     for scene in both_with(BAN) {
         counts(&scene, 0, "BEGIN; DELETE FROM ban; ROLLBACK");
         counts(&scene, 0, "BEGIN; SAVEPOINT s; DELETE FROM ban; ROLLBACK TO s; COMMIT");
@@ -85,7 +85,7 @@ fn data_and_version_are_seen_together() {
 }
 
 #[test]
-fn truncate_always_counts() {
+fn truncate_always_invalidates() {
     let scene = postgres_with(BAN);
     counts(&scene, 1, "TRUNCATE ban");
     counts(&scene, 1, "TRUNCATE ban");
@@ -146,7 +146,7 @@ fn foreign_key_actions() {
 
 /// Replication sessions fire no triggers, as documented.
 #[test]
-fn replicas_do_not_count() {
+fn writes_of_a_replication_session_do_not_invalidate() {
     let scene = postgres_with(BAN);
     assert_eq!(counted(&scene, "bans", "SET session_replication_role = replica; DELETE FROM ban"), 0);
 }

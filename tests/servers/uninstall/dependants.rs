@@ -103,7 +103,7 @@ fn dependants_are_uninstalled_first() {
 
 /// The apps are uninstalled one after the other, in the order of the plan.
 #[test]
-fn from_the_end_of_the_chain_nothing_is_refused() {
+fn nothing_is_refused_from_the_end_of_the_chain() {
     for site in Site::both() {
         chain(&site);
         site.migrate(&["forum", "polls"]);

@@ -147,7 +147,7 @@ fn a_key_of_several_columns_from_the_same_name_elsewhere() {
 
 /// The plan does not list partitions and their keys, but only their tables.
 #[test]
-fn partitions_count_with_their_tables() {
+fn partitions_are_listed_with_their_tables() {
     let site = Site { scene: Scene::postgres() };
     site.file(
         "bans/V1__bans.sql",

@@ -5,7 +5,7 @@ use bustard::{AppState, registry};
 use super::site::{Site, bans};
 
 #[test]
-fn data_stays_and_comes_back() {
+fn data_is_kept_and_restored() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         let installed = site.objects();
@@ -36,7 +36,7 @@ fn data_stays_and_comes_back() {
     }
 }
 
-/// Another app used the name in the meantime.
+/// While the data were kept, another app used the name of the cache.
 #[test]
 fn returning_caches_belong_to_the_app_again() {
     for site in Site::both() {

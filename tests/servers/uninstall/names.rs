@@ -123,7 +123,7 @@ fn tables_with_odd_names() {
 
 /// Names without a schema have the same meaning as in the statements that drop them.
 #[test]
-fn a_search_path_of_traps() {
+fn a_search_path_with_objects_of_the_same_names() {
     let site = Site { scene: Scene::postgres() };
     let database = site.scene.database();
     database.client().batch_execute(include_str!("../../sql/hostile.sql")).expect("the traps are set");

@@ -4,8 +4,9 @@
 use super::victim::{Ends, Left, command, is_victim, migrate};
 use crate::support::{Engine, Outcome, Project, Subject};
 
-/// Stops an uninstall at its first point, then another one on another copy of the database
-/// at its second point, and so on, until one completes. Returns the number of points.
+/// Stops an uninstall at its first point, then an uninstall on another copy of the database
+/// at its second point, and so on, until an uninstall completes. Returns the number of
+/// points.
 fn sweep(test: &str, engine: Engine, fault: Option<&str>, fails: bool) -> Result<usize, String> {
     let project = Project::new();
     let subject = Subject::new(engine, &project);

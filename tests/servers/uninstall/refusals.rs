@@ -39,7 +39,8 @@ fn a_revert_that_fails_half_way() {
     }
 }
 
-/// Returns a plugin whose migration has this `down`, or is irreversible without it.
+/// Returns a plugin whose migration has this `down` section. Without one, the migration is
+/// irreversible.
 fn plugin(down: Option<Migration>) -> App {
     let up = Migration::new().sql("CREATE TABLE ban (id INTEGER)").register_cache("bans");
     let migration = match down {
@@ -192,7 +193,7 @@ fn a_database_without_records() {
 /// Without the history, the applied migrations are unknown. Deleting the records of the app
 /// would leave its tables.
 #[test]
-fn a_history_that_is_gone() {
+fn a_history_table_that_is_missing() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         site.scene.execute("ALTER TABLE refinery_schema_history_bans RENAME TO elsewhere");
@@ -205,10 +206,10 @@ fn a_history_that_is_gone() {
     }
 }
 
-/// Refinery has migrated an app, and it was configured later. It has no record, because no
-/// run has had anything to do for it.
+/// Refinery has migrated an app, and the app was added to the configuration later. The app
+/// has no record, because no run had a pending migration of the app.
 #[test]
-fn an_app_without_a_row_goes_with_its_files() {
+fn an_app_without_a_record_is_uninstalled_with_its_files() {
     for site in Site::both() {
         site.migrate(&["forum"]);
         let alone = site.objects();

@@ -90,7 +90,7 @@ fn files_are_not_needed() {
 
 /// The revert uses the record, not the file, which was changed after it was applied.
 #[test]
-fn a_changed_file_does_not_count() {
+fn a_changed_file_does_not_affect_the_revert() {
     for site in Site::both() {
         site.migrate(&["forum"]);
         let alone = site.objects();
@@ -160,7 +160,7 @@ fn another_apps_cache_stays() {
 
 /// A cache that a migration of the app has unregistered returns to its owner.
 #[test]
-fn a_cache_that_the_app_unregistered_comes_back() {
+fn a_cache_that_the_app_unregistered_is_registered_again() {
     for site in Site::both() {
         site.file(
             "bans/V3__take.sql",
@@ -178,8 +178,8 @@ fn a_cache_that_the_app_unregistered_comes_back() {
     }
 }
 
-/// Each migration's deferred constraints are checked at its end, as at a commit, and
-/// are deferred again in the next one.
+/// The deferred constraints of each migration are checked at the end of the migration, as
+/// at a commit. They are deferred again in the next migration.
 #[test]
 fn deferred_constraints() {
     let site = Site { scene: Scene::postgres() };
@@ -203,7 +203,7 @@ fn deferred_constraints() {
 /// The owner of the cache was uninstalled since, and the cache would block a new
 /// installation of the owner.
 #[test]
-fn a_cache_of_an_app_that_is_gone_does_not_come_back() {
+fn a_cache_of_an_uninstalled_app_is_not_registered_again() {
     for site in Site::both() {
         site.migrate(&["forum"]);
         let alone = site.objects();

@@ -92,8 +92,8 @@ impl Site {
         migrator.uninstall(&mut self.connection(), &plan)
     }
 
-    /// Uninstalls, and asserts P2: every remaining cache is invalidated if anything
-    /// has changed, and none otherwise.
+    /// Uninstalls, and asserts P2: if the uninstall has changed anything, every remaining
+    /// cache is invalidated; otherwise, no cache is.
     #[track_caller]
     pub fn uninstall(&self, apps: &[&str], what: &Uninstall) -> Report {
         let before = self.versions();
@@ -119,7 +119,7 @@ impl Site {
             Err(error) => error,
             Ok(report) => panic!("the uninstall should have been refused: {report:?}"),
         };
-        assert_eq!(self.scene.contents(), before, "something was changed: {error}");
+        assert_eq!(self.scene.contents(), before, "the refused uninstall changed something: {error}");
         error
     }
 

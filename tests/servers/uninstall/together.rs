@@ -1,4 +1,5 @@
-//! Tests uninstalls at the same time as other runs. Each must see the effects of the other.
+//! Tests uninstalls at the same time as other runs. Each run must see the effects of the
+//! other run.
 
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -8,7 +9,7 @@ use bustard::{App, Event, Migration, Migrator};
 use super::site::{Site, bans};
 
 #[test]
-fn of_two_at_once_one_uninstalls() {
+fn one_of_two_concurrent_uninstalls_makes_the_change() {
     for site in Site::both() {
         site.migrate(&["forum"]);
         let alone = site.objects();
@@ -58,7 +59,7 @@ fn uninstalled_between_two_migrations() {
 /// A migration of the app is running when the uninstall begins. The uninstall waits
 /// for it, and then does not use its outdated plan.
 #[test]
-fn a_migration_that_is_under_way_counts() {
+fn a_running_migration_makes_the_plan_outdated() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         let shown = site.plan(&["forum"], &bans());

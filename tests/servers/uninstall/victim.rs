@@ -101,8 +101,8 @@ impl Ends {
         ends
     }
 
-    /// The checker: the database must be unchanged, including the versions of caches, or
-    /// the uninstall must be complete with every cache invalidated.
+    /// Checks that the database is unchanged, including the versions of caches, or that the
+    /// uninstall is complete and every cache is invalidated.
     pub fn check(&self, subject: &Subject<'_>) -> Result<Left, String> {
         let found = look(subject);
         let version = |(state, _): &(State, i64)| state.versions.get("threads").copied();

@@ -1,5 +1,6 @@
-//! The checker: it knows the states that a database may be in, one after each migration. It
-//! also checks that cache versions never decrease, and that they are higher after a change.
+//! The checker. It knows the states that a database may be in, one state after each
+//! migration. It also checks that cache versions never decrease, and that they are higher
+//! after a change.
 
 use std::collections::BTreeMap;
 

@@ -80,10 +80,10 @@ fn the_connection_is_ended_by_an_administrator() {
     recovers(&subject);
 }
 
-/// The connection is lost after the COMMIT was sent, and the server goes on. The
-/// command cannot know the outcome, and must not claim to know it.
+/// The connection is lost after the COMMIT was sent, and the server continues. The command
+/// cannot know the outcome, and must not claim to know it.
 #[test]
-fn the_network_fails_and_the_server_goes_on() {
+fn the_network_fails_and_the_server_continues() {
     let project = Project::new();
     project
         .file("migrations/V1__one.sql", "CREATE TABLE one (id int);\n-- bustard: register cache one\n")

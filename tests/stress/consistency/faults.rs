@@ -1,5 +1,6 @@
 //! Injects faults during a consistency run. One thread injects faults of servers and
-//! networks, and another one faults of processes, so that faults of both kinds coincide.
+//! networks, and another thread injects faults of processes, so that faults of both kinds
+//! coincide.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -48,7 +49,8 @@ pub const OF_SERVERS: &[Fault] = &[
 pub const OF_PROCESSES: &[Fault] =
     &[Fault::KilledReader, Fault::KilledWriter, Fault::StoppedReader, Fault::StoppedWriter];
 
-/// For each fault: how often it occurred, and the number of reads meanwhile.
+/// The number of times that each fault occurred, and the number of reads during these
+/// times.
 pub type Tally = Mutex<BTreeMap<Fault, (u64, u64)>>;
 
 /// A thread that injects faults.
@@ -130,7 +132,7 @@ impl Saboteur<'_> {
                 stopper.wait().expect("it is our child");
             }
             Fault::Cut => {
-                // Wait until requests are in progress, commits among them.
+                // Wait until requests are in progress, including commits.
                 let sluices = [&world.written, world.any_sluice(&mut self.random)];
                 sluices.iter().for_each(|sluice| sluice.set(Flow::Delayed(Duration::from_millis(30))));
                 self.pass(some / 4);

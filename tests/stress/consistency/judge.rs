@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_has_one_meaning_and_a_value_was_written() {
+    fn a_version_has_one_meaning_and_every_value_was_written() {
         let judge = Judge::new();
         let state = |counters: &[i64]| Record::State { cache: 0, version: 7, counters: counters.to_vec() };
         judge.hear("a", "", state(&[1, 2]));

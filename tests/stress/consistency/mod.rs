@@ -1,13 +1,13 @@
 //! Tests P4 and P7 with processes that read and write, in memory and through real stores.
 //! Meanwhile the database, the stores and the processes are killed and stopped, and the
-//! network cuts, delays, swallows and refuses. The test counts stale answers. A handle may
-//! be stale by at most `max_staleness` (P7), and a strict read never. No version may have
-//! two meanings (P4).
+//! network cuts, delays, loses and refuses connections and data. The test counts stale
+//! answers. A handle may be stale by at most `max_staleness` (P7), and a strict read must
+//! never be stale. No version may have two meanings (P4).
 //!
-//! Items are counters that increase with every commit. A writer records when a commit
-//! was acknowledged, a reader records when the read began, and the judge compares.
-//! Seeded faults prove that the judge would notice. `BUSTARD_CONSISTENCY_SECONDS`
-//! sets the duration; `BUSTARD_SEED` repeats a sequence of faults.
+//! Items are counters that increase with every commit. A writer records when a commit was
+//! acknowledged, a reader records when the read began, and the judge compares. Seeded
+//! faults prove that the judge finds stale answers. `BUSTARD_CONSISTENCY_SECONDS` sets the
+//! duration; `BUSTARD_SEED` repeats a sequence of faults.
 
 mod faults;
 mod judge;
@@ -55,8 +55,8 @@ struct Plan {
     /// The faults of servers and networks, and of processes.
     faults: [&'static [Fault]; 2],
     seeded: Option<&'static str>,
-    /// The run ends when all of these goals are reached, or at once when a matching finding
-    /// occurs.
+    /// The shortest duration. The run ends after this time, as soon as every check has
+    /// occurred often enough. It ends at once when a matching finding occurs.
     time: Duration,
     looked_for: fn(&str) -> bool,
 }
@@ -142,7 +142,7 @@ fn nothing_is_stale() {
     .expect("stderr is open");
     let some: Vec<String> = findings.into_iter().take(20).collect();
     assert_eq!(some.join("\n"), "");
-    assert_eq!(missing(&counts, &faults), [""; 0], "too little to say anything");
+    assert_eq!(missing(&counts, &faults), [""; 0], "these checks did not occur often enough");
 }
 
 /// Lists the checks that did not occur often enough.

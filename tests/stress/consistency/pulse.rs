@@ -11,7 +11,7 @@ const BEAT: Duration = Duration::from_millis(5);
 /// The number of threads. There are several, because a single thread may be scheduled on
 /// time by chance.
 const HEARTS: usize = 3;
-/// How long before a read a delay may have begun to affect it.
+/// A delay that began at most this long before a read may have affected the read.
 const BEFORE: Duration = Duration::from_millis(200);
 /// Delays older than this are dropped.
 const OLD: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! A process that reads in every available way, as fast as possible while other
-//! processes still get the processor.
+//! A process that reads in every available way. It reads as fast as it can without keeping
+//! other processes from the processor.
 
 use std::collections::HashMap;
 use std::thread;

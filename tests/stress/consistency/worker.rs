@@ -1,5 +1,6 @@
-//! The worker processes: this test's own executable, started again with settings in its
-//! environment. A worker ends when its standard input ends, so no worker outlives the test.
+//! Worker processes. A worker is this test's own executable, which the test starts with
+//! settings in the environment. A worker ends when its standard input ends, so no worker
+//! outlives the test.
 
 use std::io::{BufRead, BufReader, Write, stdin};
 use std::process::{Child, ChildStdin, Command, Stdio, exit};
@@ -87,7 +88,7 @@ pub fn store(backend: &str, location: Option<String>) -> Value {
     }
 }
 
-/// If this process was started as a worker, works until it is told to end.
+/// If this process was started as a worker, works until it receives the command `end`.
 pub fn work_if_told() {
     let Ok(settings) = std::env::var(SETTINGS) else { return };
     let settings: Settings = serde_json::from_str(&settings).expect("the settings are those of a worker");
@@ -125,7 +126,8 @@ impl Worker {
             Some(fault) => faulty_test(fault),
             None => Command::new(std::env::current_exe().expect("a process knows its program")),
         };
-        // The name of any test would do, because each test begins with `work_if_told`.
+        // Any test of this program can be named here, because each test begins with
+        // `work_if_told`.
         command.args(["--exact", super::TEST, "--nocapture", "--test-threads", "1"]);
         command.env(SETTINGS, serde_json::to_string(&settings).expect("settings have JSON"));
         let mut child = command
@@ -143,7 +145,7 @@ impl Worker {
                 if line.starts_with(b"{") {
                     match serde_json::from_slice::<Record>(&line) {
                         Ok(record) => heard.hear(&name, backend, record),
-                        Err(error) => heard.find(format!("{name} wrote nonsense: {error}")),
+                        Err(error) => heard.find(format!("{name} wrote an invalid record: {error}")),
                     }
                 }
                 line.clear();
@@ -171,7 +173,7 @@ impl Worker {
         *self = Worker::start(self.settings.clone(), fault, &self.judge);
     }
 
-    /// Stops the process for a while. It continues even if the test ends.
+    /// Stops the process for a while. The process continues even if the test ends.
     pub fn stop_for(&self, time: Duration) -> Child {
         Command::new("sh")
             .args(["-c", "kill -s STOP \"$1\"; sleep \"$2\"; kill -s CONT \"$1\"", "stop"])
@@ -180,11 +182,11 @@ impl Worker {
             .expect("sh starts")
     }
 
-    /// Reports a process that has ended without being told to.
+    /// Reports a process that has ended without the command `end`.
     pub fn check(&mut self) {
         if let Some(status) = self.child.try_wait().expect("it is our child") {
             let Settings { role, number, .. } = self.settings;
-            self.judge.find(format!("{role:?} {number} has ended by itself: {status}"));
+            self.judge.find(format!("{role:?} {number} has ended without the command `end`: {status}"));
         }
     }
 
@@ -198,12 +200,16 @@ impl Worker {
         });
         if !status.is_some_and(|status| status.success()) {
             self.judge.find(format!(
-                "{:?} {} did not end well: {status:?}",
+                "{:?} {} did not end successfully: {status:?}",
                 self.role(),
                 self.settings.number
             ));
         }
-        self.pump.take().map(JoinHandle::join).and_then(Result::ok).expect("its lines are heard");
+        self.pump
+            .take()
+            .map(JoinHandle::join)
+            .and_then(Result::ok)
+            .expect("all lines of the worker are read");
     }
 }
 

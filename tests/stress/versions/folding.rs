@@ -96,7 +96,7 @@ fn prepared_transactions() {
     agreed(&mut client);
 }
 
-/// A fold that is rolled back has no effect, and the next one does all of its work.
+/// A fold that is rolled back has no effect, and the next fold does all of its work.
 #[test]
 fn a_fold_rolled_back() {
     let (database, mut client) = with_oracle(&["a"]);

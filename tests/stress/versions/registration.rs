@@ -8,7 +8,7 @@ use super::{fold, run, version, with_caches};
 use crate::support::Database;
 
 #[test]
-fn no_version_comes_back() {
+fn no_version_becomes_current_again() {
     let (database, mut client) = with_caches(&["a", "b"]);
     let mut seen = HashSet::new();
     // Each element has the statements of a transaction, and tells whether they end in a new
@@ -58,7 +58,7 @@ fn no_version_comes_back() {
 /// An unregistered cache still counts invalidations, so that a later registration has a
 /// correct version.
 #[test]
-fn invalidations_of_all_caches_count_while_it_is_unregistered() {
+fn invalidate_all_counts_for_an_unregistered_cache() {
     let (_database, mut client) = with_caches(&["a"]);
     let before = version(&mut client, "a");
     run(

@@ -1,5 +1,6 @@
-//! Tests the promises of cache versions on SQLite, on a small scale: one file,
-//! several connections, and the library's functions, since there is no SQL API.
+//! Tests the promises of cache versions on SQLite, on a small scale: with one file and
+//! several connections. The tests call the library's functions, because SQLite has no SQL
+//! API.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -177,9 +178,9 @@ fn writers_and_readers() {
     assert!(ledger.commits() > 0 && ledger.hits() > 0 && ledger.rolled_back() > 0);
 }
 
-/// An invalidation waits for an unregistration by another session. Afterwards the name is
-/// unknown, although the first session has seen the cache before, and the other cache is
-/// not invalidated either.
+/// An invalidation of two caches waits until another session has unregistered one of them.
+/// Then the name is unknown, so the invalidation fails, and the other cache is not
+/// invalidated either.
 #[test]
 fn invalidating_waits_for_an_unregistration() {
     static WAITING: AtomicBool = AtomicBool::new(false);
@@ -215,9 +216,9 @@ fn invalidating_waits_for_an_unregistration() {
     assert!(registry::is_valid(&mut connection, "a", before).expect("it is registered"));
 }
 
-/// A view that omits the invalidations of all caches.
+/// If the view ignores the invalidations of all caches, the ledger finds wrong versions.
 #[test]
-fn versions_without_those_of_all_caches() {
+fn a_view_that_ignores_the_invalidations_of_all_caches() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("test.sqlite");
     // The database is created first, so that the start of the ledger is correct with either
@@ -229,7 +230,7 @@ fn versions_without_those_of_all_caches() {
             "DROP VIEW bustard_caches;
              CREATE VIEW bustard_caches (name, app, version, registered_at) AS
              SELECT name, app, (n << 23) | (nonce & 8388607), registered_at FROM bustard_cache WHERE active = 1;
-             -- A run would restore a view that is not the recorded one.
+             -- A run would restore a view whose definition differs from the record.
              UPDATE bustard_repeatable SET definition =
                  (SELECT sql FROM sqlite_master WHERE name = 'bustard_caches') WHERE name = 'caches'",
         )

@@ -38,7 +38,7 @@ fn opposite_orders_at_every_level() {
 
 /// Registering takes a lock, but only other registrations wait for it.
 #[test]
-fn beside_a_registration() {
+fn an_open_registration_blocks_no_invalidation() {
     let (database, mut registering) = with_caches(&["a"]);
     let mut other = database.client();
     run(&mut other, NO_WAITING);
@@ -58,7 +58,7 @@ fn beside_a_registration() {
 
 /// A fold that has not committed blocks no transaction, and no other fold.
 #[test]
-fn beside_a_fold() {
+fn an_open_fold_blocks_no_transaction() {
     let (database, mut folding) = with_caches(&["a"]);
     let mut other = database.client();
     run(&mut other, NO_WAITING);
@@ -78,8 +78,8 @@ fn beside_a_fold() {
     assert_eq!(count(version(&mut other, "a")) - count(before), 4);
 }
 
-/// SERIALIZABLE transactions that read versions and invalidate may fail. They do not if
-/// they read the versions before they begin.
+/// SERIALIZABLE transactions that read versions and invalidate may fail. They do not fail
+/// if the versions are read before the transactions begin.
 #[test]
 fn serializable_transactions_read_versions_before_they_begin() {
     let (database, mut one) = with_caches(&["a"]);

@@ -77,7 +77,8 @@ fn app<'a>(apps: &'a [App], label: Option<&str>) -> Result<&'a App, Failure> {
     }
 }
 
-/// Returns the error for an app without a directory: the host compiles its migrations in.
+/// Returns the error for an app without a directory. The migrations of such an app are
+/// compiled into the host.
 fn without_directory(app: &App, apps: &[App]) -> Failure {
     let others: Vec<&str> = apps.iter().filter(|app| app.path().is_some()).map(App::label).collect();
     let mut help =

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
-/// Versions in this range count as Unix time. It holds the times with ten digits, from
-/// 2001-09-09 to 2286-11-20.
+/// Versions in this range are taken as Unix times. The range contains the times with ten
+/// digits, from 2001-09-09 to 2286-11-20.
 const UNIX: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
 
 /// The versions in a directory.
@@ -21,8 +21,8 @@ pub struct Numbering {
 }
 
 impl Numbering {
-    /// Reads the names of all files in `directory` and its subdirectories. A directory
-    /// that does not exist counts as empty.
+    /// Reads the names of all files in `directory` and its subdirectories. A directory that
+    /// does not exist has no versions.
     pub fn read(directory: &Path) -> io::Result<Self> {
         let mut numbering = Numbering::default();
         match numbering.visit(directory) {
@@ -59,7 +59,8 @@ impl Numbering {
         let Some(last) = self.last else { return "1".to_owned() };
         let next = last.saturating_add(1);
         let next = if is_date_and_time(last) {
-            // The version grows even if the last one has the same second, or if the clock is behind.
+            // The version grows even if the last version has the same second, or if the
+            // clock is behind.
             next.max(date_and_time(now))
         } else if UNIX.contains(&last) {
             next.max(now.unix_timestamp())

@@ -29,8 +29,8 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
 
 fn kind(error: &DbError) -> ErrorKind {
     let code = error.code();
-    // The server closes the connection after an error of these severities, whatever its code
-    // is. Examples are a shutdown, pg_terminate_backend() and an idle time-out.
+    // The server closes the connection after every error of these severities. The code does
+    // not matter. Examples are a shutdown, pg_terminate_backend() and an idle time-out.
     let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
     let gone = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
     if fatal || gone.contains(code) || code.code().starts_with("08") {

@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind};
 /// letters of "bustard" as a number.
 const LOCK: i64 = 0x0062_7573_7461_7264;
 
-/// Builds the query that tries to take the lock for the transaction. It returns false if
-/// another session has it.
+/// Builds the query that tries to take the lock for the transaction. The query returns
+/// false if another session has the lock.
 pub(super) fn obtain() -> String {
     format!("SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK})")
 }

@@ -283,8 +283,8 @@ impl Drop for PostgresObserver {
     fn drop(&mut self) {
         self.line = None;
         if let Some(runtime) = self.runtime.take() {
-            // An ordinary shutdown would wait for a name lookup, which cannot be
-            // cancelled. It would also panic if this is dropped inside a runtime, where
+            // An ordinary shutdown would wait for a name lookup, which cannot be cancelled.
+            // It would also panic if the observer is dropped inside a runtime, where
             // blocking is not allowed.
             runtime.shutdown_background();
         }

@@ -44,7 +44,7 @@ fn find(text: &str, wanted: [&str; 4]) -> Option<String> {
 #[derive(Default)]
 struct Field {
     text: String,
-    /// `\*` is a literal star, not a wildcard.
+    /// Whether the field contains an escape. `\*` is a literal star, and not a wildcard.
     escaped: bool,
 }
 
@@ -83,7 +83,7 @@ short:line
 ";
 
     #[test]
-    fn the_first_line_that_fits_counts() {
+    fn the_first_matching_line_is_used() {
         for (wanted, password) in [
             (["h", "5432", "d", "u"], Some("one")),
             (["h", "5433", "d", "u"], Some("two:with:colons")),

@@ -1,8 +1,8 @@
 //! Reads libpq's settings, as far as they are supported: from the URL, then from the
 //! environment, then from defaults. Builds a target from them.
 //!
-//! An unsupported setting is an error and never ignored, since most of them make a
-//! connection safer.
+//! An unsupported setting is an error and is never ignored, because most of these settings
+//! make a connection safer.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ impl Target {
         Target::parse_with(url, &|name| std::env::var(name).ok())
     }
 
-    /// Parses a URL with another environment.
+    /// Parses a URL with the given environment.
     pub(super) fn parse_with(url: &str, environment: Environment<'_>) -> Result<Target> {
         // As in libpq, an empty variable counts as unset.
         let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
@@ -145,8 +145,8 @@ pub(super) struct Settings(BTreeMap<String, (String, Origin)>);
 
 impl Settings {
     /// Merges the settings. The URL takes precedence over the environment, and the
-    /// environment over the defaults. If the URL contains a setting twice, the later one is
-    /// used.
+    /// environment takes precedence over the defaults. If the URL contains a setting twice,
+    /// the later value is used.
     pub(super) fn gather(url: Vec<Setting>, environment: Environment<'_>) -> Result<Settings> {
         let mut settings = Settings::default();
         for Setting { name, value } in url {
@@ -198,7 +198,7 @@ impl Settings {
         self.0.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Converts a value with `read`. It is an error if `read` returns `None`.
+    /// Converts a value with `read`. Returns an error if `read` returns `None`.
     fn read<T>(&self, name: &str, allowed: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let origin = self.0.get(name).map_or(Origin::Default, |(_, origin)| *origin);
@@ -222,8 +222,8 @@ impl Settings {
 
     /// Builds the target that the settings describe.
     pub(super) fn target(&self, environment: Environment<'_>) -> Result<Target> {
-        // These variables contain the user of this process. cron sets only the second one,
-        // and Windows the third.
+        // These variables contain the user of this process. cron sets only the second
+        // variable, and Windows only the third.
         let own = || ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(environment);
         let user = self.get("user").map(str::to_owned).or_else(own).ok_or_else(|| {
             Error::usage("the database URL names no user")

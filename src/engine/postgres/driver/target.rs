@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_file_has_one_for_each_server() {
+    fn a_password_file_has_a_password_for_each_server() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let home = tempfile::tempdir().unwrap();

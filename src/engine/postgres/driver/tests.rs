@@ -39,7 +39,7 @@ fn driver_error(fields: Fields) -> tokio_postgres::Error {
 }
 
 #[test]
-fn the_server_has_the_last_word() {
+fn errors_of_the_server_have_advice() {
     for (code, help) in [
         ("28P01", "correct the password, which comes from the database URL"),
         ("28000", "pg_hba.conf"),
@@ -79,7 +79,7 @@ fn no_server_at_the_address() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_given_up() {
+fn a_server_that_does_not_answer_is_given_up() {
     let port = Fake::start(Manner::Silent, NO_DATABASE).port;
     let error = fails(&format!("postgres://u:secret@127.0.0.1:{port}/d?connect_timeout=1"));
     assert_says(&error, &["no answer within 1 s", "connect_timeout=SECONDS"]);
@@ -187,7 +187,7 @@ fn what_each_mode_verifies() {
 }
 
 #[test]
-fn the_signature_of_the_handshake_always_counts() {
+fn the_signature_of_the_handshake_is_always_verified() {
     let authority = Authority::new("ours");
     let key = KeyPair::generate().unwrap();
     let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();

@@ -25,7 +25,7 @@ struct Opened {
     connection: rusqlite::Connection,
     file: FileIdentity,
     /// The path of the write-ahead log, with links resolved. SQLite does not remove the log
-    /// while it is open here.
+    /// while this connection is open.
     log: PathBuf,
     log_file: Option<FileIdentity>,
 }
@@ -52,8 +52,8 @@ impl Opened {
     }
 }
 
-/// The identity of a file, whatever its name: its device and its inode number. The number
-/// is not reused while the file is open.
+/// The identity of a file, which does not depend on its name: its device and its inode
+/// number. The number is not reused while the file is open.
 type FileIdentity = (u64, u64);
 
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl SqliteObserver {
         Ok(())
     }
 
-    /// Opens the file at the path now.
+    /// Returns the identity of the file that is at the path now.
     fn file(&self) -> Result<FileIdentity> {
         identity(&self.path).map_err(|error| {
             let message = format!("the SQLite file {} cannot be found", self.path.display());
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_replaced_is_noticed_and_opened_anew() {
+    fn a_file_that_was_replaced_is_noticed_and_opened_again() {
         let directory = tempfile::tempdir().unwrap();
         let (path, other) = (directory.path().join("x.sqlite"), directory.path().join("y.sqlite"));
         drop(database(&path, 1));
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(value(&mut observer).unwrap(), "2");
     }
 
-    /// A database without a write-ahead log, its writer, and its observer.
+    /// Returns a database without a write-ahead log, its writer, and its observer.
     fn observed() -> (tempfile::TempDir, rusqlite::Connection, SqliteObserver) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sqlite");

@@ -379,7 +379,7 @@ impl Transaction for SqliteTransaction<'_> {
         let mut connection = self.connection;
         let mut open = OpenTransaction::new(&mut connection);
         // The savepoint no longer exists if the function has ended the transaction and
-        // begun another one.
+        // begun another transaction.
         let savepoint = |sql| run(self.connection, sql).map_err(|error| failure(&error, sql).into_error());
         savepoint("SAVEPOINT bustard")?;
         function.call(&mut open).map_err(|error| {

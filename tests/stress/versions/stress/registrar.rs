@@ -45,7 +45,7 @@ impl<'a> Registrar<'a> {
         Ok(self.client.query_one(&sql, &[])?.get(0))
     }
 
-    /// Asserts that the version is higher than the last one.
+    /// Asserts that the version is higher than the last version.
     fn later(&mut self, version: i64) {
         if version == self.last {
             let text = format!("version {version} of {FLEETING} is of two registrations");

@@ -55,10 +55,10 @@ impl<'a> Writer<'a> {
             }
             return Ok(());
         }
-        // A transaction sometimes records the versions that it sees before its rollback. It
-        // does not if it is SERIALIZABLE, because reading and invalidating in one
-        // SERIALIZABLE transaction may fail. It reads only few versions, because two
-        // histories of the same length have the same version once in 2^23 times.
+        // A transaction sometimes records the versions that it sees before its rollback. A
+        // SERIALIZABLE transaction does not record any, because reading and invalidating in
+        // one SERIALIZABLE transaction may fail. Only few versions are recorded, because
+        // two histories of the same length have the same version once in 2^23 times.
         let mut rolled_back = Vec::new();
         self.execute("")?;
         if level != "SERIALIZABLE" && self.random.one_in(32) {
