@@ -213,7 +213,7 @@ impl sealed::Connection for Database {
         if !functions || self.engine() != Engine::Postgres {
             self.connect()?;
         }
-        let cancelled = Some(self.canceller.cancelled.clone());
+        let cancelled = self.canceller.cancelled.clone();
         match &mut self.link {
             #[cfg(feature = "postgres")]
             Link::Postgres(link) => {
@@ -225,19 +225,21 @@ impl sealed::Connection for Database {
                 }
                 match (driver, own) {
                     (Some(driver), _) if functions => {
-                        Ok(Box::new(super::postgres::driver::PostgresSession::new(driver, cancelled)))
+                        Ok(Box::new(super::postgres::driver::PostgresSession::own(driver, cancelled)))
                     }
                     (_, Some(own)) => {
-                        Ok(Box::new(super::postgres::driver::PostgresSession::new(own, cancelled)))
+                        Ok(Box::new(super::postgres::driver::PostgresSession::own(own, cancelled)))
                     }
                     (_, None) => Err(not_connected()),
                 }
             }
             #[cfg(feature = "sqlite")]
             Link::Sqlite { connection, .. } => match connection {
-                Some(connection) => {
-                    Ok(Box::new(super::sqlite::driver::SqliteSession::new(connection, cancelled, patience)))
-                }
+                Some(connection) => Ok(Box::new(super::sqlite::driver::SqliteSession::new(
+                    connection,
+                    Some(cancelled),
+                    patience,
+                ))),
                 None => Err(not_connected()),
             },
         }

@@ -224,9 +224,11 @@ pub trait Transaction {
     /// tables, so that the session need not look the table up afterwards.
     fn makes_history(&mut self, app: &str);
 
-    /// Restores the settings that a migration may have changed, such as search path and
-    /// role, for the migrations that follow.
-    fn restore_settings(&mut self) -> Result<()>;
+    /// Ends a migration: removes what it has left in the session, such as settings, roles
+    /// and temporary tables, so that nothing of it reaches the migrations that follow, the
+    /// caller, or the next user of a pooled connection. Deferred constraints are checked.
+    /// `last` tells that no other migration follows in the transaction.
+    fn end_migration(&mut self, last: bool) -> Result<()>;
 
     /// Runs all pending statements, then calls a function with the driver's transaction.
     fn call(&mut self, function: &Function) -> Result<()>;

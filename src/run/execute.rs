@@ -175,6 +175,7 @@ impl Run<'_> {
     /// Executes the steps of a batch. Returns whether they changed anything.
     fn steps(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, batch: &Batch) -> Result<bool> {
         let mut changed = false;
+        self.open.migrations = batch.steps.iter().filter(|step| step.migration().is_some()).count();
         for step in &batch.steps {
             changed |= self.step(transaction, facts, step)?;
         }

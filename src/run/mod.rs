@@ -64,6 +64,8 @@ pub(crate) struct Run<'r> {
 /// The effects of the open transaction so far.
 #[derive(Default)]
 struct Open {
+    /// The number of migrations in the transaction.
+    migrations: usize,
     steps: Vec<StepReport>,
     apps: Vec<AppChange>,
     changes: Vec<Change>,

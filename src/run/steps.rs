@@ -187,7 +187,7 @@ impl Run<'_> {
             self.operate(transaction, app, &name, operation, manner)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
-        transaction.restore_settings()
+        transaction.end_migration(self.open.steps.len() + 1 >= self.open.migrations)
     }
 
     fn operate(

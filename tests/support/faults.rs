@@ -19,8 +19,8 @@ const FAULTS: &[Replacement<'_>] = &[
     },
     Replacement {
         name: "history-second-transaction",
-        find: "transaction.restore_settings()\n    }",
-        instead: "transaction.restore_settings()?;
+        find: "transaction.end_migration(self.open.steps.len() + 1 >= self.open.migrations)\n    }",
+        instead: "transaction.end_migration(self.open.steps.len() + 1 >= self.open.migrations)?;
         if SEEDED {
             let form = match transaction.dialect().has_schemas() {
                 true => crate::model::Form::Generated,

@@ -30,7 +30,7 @@ pub use cluster::Cluster;
 pub use database::Database;
 pub use example::{cargo, example};
 pub use faults::{faulty_bustard, faulty_test};
-pub use pgbouncer::PgBouncer;
+pub use pgbouncer::{PgBouncer, Pooling};
 pub use process::{Outcome, PATIENCE, Running, send_signal, wait_until};
 pub use project::Project;
 pub use random::Random;

@@ -10,6 +10,14 @@ use super::cluster::Cluster;
 use super::process::wait_until;
 use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 
+/// How long a client keeps its connection to the server: PgBouncer's `pool_mode`.
+#[derive(Debug, Clone, Copy)]
+pub enum Pooling {
+    Session,
+    Transaction,
+    Statement,
+}
+
 /// A running PgBouncer.
 #[derive(Debug)]
 pub struct PgBouncer {
@@ -24,6 +32,13 @@ impl PgBouncer {
     /// the server, each transaction gets a different connection than the previous
     /// transaction.
     pub fn start(cluster: &Cluster, roles: &[&str]) -> PgBouncer {
+        PgBouncer::start_pooling(cluster, roles, Pooling::Transaction, 20)
+    }
+
+    /// Starts a PgBouncer with this mode, and at most this many connections to the
+    /// server for each role and database.
+    pub fn start_pooling(cluster: &Cluster, roles: &[&str], pooling: Pooling, size: u32) -> PgBouncer {
+        let mode = format!("{pooling:?}").to_lowercase();
         let directory = make_directory("bustard-pool-");
         let watchdog = Watchdog::over(&directory);
         let users: String = roles.iter().map(|role| format!("\"{role}\" \"\"\n")).collect();
@@ -43,7 +58,8 @@ impl PgBouncer {
                 &format!(
                     "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
                      listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-                     pool_mode = transaction\nserver_round_robin = 1\n",
+                     pool_mode = {mode}\nserver_round_robin = 1\n\
+                     default_pool_size = {size}\n",
                     cluster.port(),
                     users.display()
                 ),

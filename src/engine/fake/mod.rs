@@ -268,7 +268,7 @@ impl Transaction for FakeTransaction {
 
     fn makes_history(&mut self, _app: &str) {}
 
-    fn restore_settings(&mut self) -> Result<()> {
+    fn end_migration(&mut self, _last: bool) -> Result<()> {
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod lock;
 mod observer;
 mod pgpass;
 mod session;
+mod session_state;
 mod settings;
 mod simple_query;
 mod target;
@@ -61,7 +62,7 @@ impl sealed::Connection for postgres::Client {
         if open {
             Err(crate::engine::in_transaction())
         } else {
-            Ok(Box::new(PostgresSession::new(self, None)))
+            Ok(Box::new(PostgresSession::of_caller(self)))
         }
     }
 }

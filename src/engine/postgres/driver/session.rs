@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::history::{self, Resolved};
+use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
 use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
@@ -23,46 +24,28 @@ use crate::failpoint;
 use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
 use crate::sql::Dialect;
 
-/// Settings that a migration may change for its session and that the next migration must
-/// not inherit. On Bustard's own connections, all other settings are reset too. The role
-/// comes after the session's user in the list, because setting the user resets the role.
-const SETTINGS: &[&str] = &[
-    "session_authorization",
-    "role",
-    "client_encoding",
-    "search_path",
-    "statement_timeout",
-    "lock_timeout",
-    "idle_in_transaction_session_timeout",
-    "check_function_bodies",
-    "row_security",
-    "client_min_messages",
-    "default_tablespace",
-    "default_table_access_method",
-    "session_replication_role",
-    "standard_conforming_strings",
-    "synchronous_commit",
-    "xmloption",
-    "TimeZone",
-    "DateStyle",
-    "IntervalStyle",
-];
-
-/// A statement that contains this text changes how later statements are parsed. The server
-/// parses a whole message before it runs any of it, so later statements go into another
-/// message.
+/// Statements after which the rest must be parsed anew. The server parses a whole
+/// message before it runs any of it.
 const CHANGES_PARSING: &str = "standard_conforming_strings";
 
 /// A session on any link.
 pub(crate) struct PostgresSession<'s, L: Transactional> {
     link: &'s mut L,
+    /// Whether Bustard opened the connection.
+    own: bool,
     resolved: Vec<Resolved>,
     cancelled: Option<Arc<AtomicBool>>,
 }
 
 impl<'s, L: Transactional> PostgresSession<'s, L> {
-    pub(crate) fn new(link: &'s mut L, cancelled: Option<Arc<AtomicBool>>) -> Self {
-        PostgresSession { link, resolved: Vec::new(), cancelled }
+    /// A session on a connection that Bustard opened.
+    pub(crate) fn own(link: &'s mut L, cancelled: Arc<AtomicBool>) -> Self {
+        PostgresSession { link, own: true, resolved: Vec::new(), cancelled: Some(cancelled) }
+    }
+
+    /// A session on a connection that belongs to the caller.
+    pub(crate) fn of_caller(link: &'s mut L) -> Self {
+        PostgresSession { link, own: false, resolved: Vec::new(), cancelled: None }
     }
 
     fn check_cancelled(&self) -> Result<()> {
@@ -120,10 +103,17 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         if !self.resolved.iter().map(|table| &table.app).eq(apps) {
             self.read(opening.tables)?;
         }
-        let (query, cancelled) = (opening.query, self.cancelled.as_deref());
         let mut made = Vec::new();
-        let attempted = attempt(self.link, &self.resolved, query, cancelled, work, &mut made)
-            .map_err(|error| self.as_cancelled(error))?;
+        let attempted = attempt(
+            self.link,
+            self.own,
+            &self.resolved,
+            opening.query,
+            self.cancelled.as_deref(),
+            work,
+            &mut made,
+        )
+        .map_err(|error| self.as_cancelled(error))?;
         match attempted {
             Attempt::Done => {
                 for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
@@ -148,15 +138,15 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
 /// Makes one attempt. `made` receives the apps whose history tables the attempt created.
 fn attempt<L: Transactional>(
     link: &mut L,
+    own: bool,
     resolved: &[Resolved],
     query: Option<&str>,
     cancelled: Option<&AtomicBool>,
     work: Work<'_>,
     made: &mut Vec<String>,
 ) -> Result<Attempt> {
-    let settings: Vec<String> =
-        SETTINGS.iter().map(|name| format!("pg_catalog.current_setting('{name}')")).collect();
-    let mut opening = format!("{};SELECT {}", lock::obtain(), settings.join(","));
+    // The state comes first, because the lock is not part of it.
+    let mut opening = format!("{};{}", SessionState::query(own), lock::obtain());
     for table in resolved {
         opening.push(';');
         opening.push_str(&history::under_lock(table));
@@ -180,8 +170,8 @@ fn attempt<L: Transactional>(
     };
     let rows = query.and_then(|_| results.pop());
     let read = results.split_off(2.min(results.len()));
-    let settings = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
+    let state = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     if held.as_deref() != Some("t") {
         return Ok(Attempt::Held);
     }
@@ -202,11 +192,12 @@ fn attempt<L: Transactional>(
         open,
         resolved,
         made: Vec::new(),
-        settings,
+        state: SessionState::of(state),
         queued: Vec::new(),
         migration: None,
         entered: 0,
         touched: false,
+        cleans_up: false,
     };
     if !work(&mut transaction, Opened { histories, rows })? {
         return Ok(Attempt::Done);
@@ -225,14 +216,17 @@ struct Queue<'q, T> {
     resolved: &'q [Resolved],
     /// Apps whose history tables the transaction creates.
     made: Vec<String>,
-    settings: Row,
+    /// The state of the session before it.
+    state: SessionState,
     queued: Vec<Queued>,
     migration: Option<(String, String)>,
     /// The number of migrations in this transaction.
     entered: usize,
-    /// Whether a migration has run statements of its own, which may have changed the
-    /// session's settings.
+    /// A migration has run its own statements, which may have changed the session's
+    /// state.
     touched: bool,
+    /// A rollback removes what the migrations have left in the session.
+    cleans_up: bool,
 }
 
 struct Queued {
@@ -321,7 +315,9 @@ fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
         }
     }
     let one = &queued[index];
-    in_migration(failure.of(&one.statement), one.migration.as_ref())
+    let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
+    let error = if checks { at_commit(failure) } else { failure.of(&one.statement) };
+    in_migration(error, one.migration.as_ref())
 }
 
 fn in_migration(error: Error, migration: Option<&(String, String)>) -> Error {
@@ -340,7 +336,8 @@ fn lost(queued: &[Queued], failure: Failure) -> Error {
     in_migration(failure.into_error(), only).help("is the server still there? running again is safe")
 }
 
-fn at_commit(failure: Failure) -> Error {
+fn at_commit(mut failure: Failure) -> Error {
+    failure.server_message.context = None;
     failure
         .into_error()
         .with_message("the database refused to commit")
@@ -367,7 +364,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
-        self.touched |= statement.form != Form::Generated;
+        if statement.form != Form::Generated {
+            self.touch();
+        }
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
             // The file was not split, so it may contain a COMMIT.
@@ -382,9 +381,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     }
 
     fn execute_as_runner(&mut self, statement: Statement) -> Result<()> {
-        let role =
-            SETTINGS.iter().position(|name| *name == "role").and_then(|i| self.settings.get(i)?.as_deref());
-        let Some(role) = role.filter(|_| self.touched).map(quote_text) else {
+        let Some(role) = self.state.role().filter(|_| self.touched).map(quote_text) else {
             return self.execute(statement);
         };
         let keep =
@@ -415,28 +412,22 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         self.made.push(app.to_owned());
     }
 
-    fn restore_settings(&mut self) -> Result<()> {
-        if T::OWN {
-            // `RESET ALL` does not change the user and the role. They are set below.
-            self.queue(Statement::generated("RESET ALL", None))?;
+    fn end_migration(&mut self, last: bool) -> Result<()> {
+        if !std::mem::take(&mut self.touched) {
+            return Ok(());
         }
-        let before = SETTINGS
-            .iter()
-            .zip(&self.settings)
-            .filter_map(|(name, value)| Some(format!("('{name}',{})", quote_text(value.as_deref()?))));
-        // The statement sets only values that differ, because only a superuser may set some
-        // settings, even to their current value.
-        let sql = format!(
-            "SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES {}) s (name, value) \
-             WHERE (pg_catalog.current_setting(s.name) OPERATOR(pg_catalog.=) s.value) IS NOT TRUE",
-            before.collect::<Vec<_>>().join(",")
-        );
-        self.touched = false;
-        self.queue(Statement::generated(sql, None))
+        let check = if last { CHECK_CONSTRAINTS } else { CHECK_EACH_CONSTRAINT };
+        self.queue(Statement::generated(check, None))?;
+        let mut statements = self.state.end();
+        if !T::COUNTS {
+            // Each would be a round trip.
+            statements = vec![statements.join(SEPARATOR)];
+        }
+        statements.into_iter().try_for_each(|sql| self.queue(Statement::generated(sql, None)))
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        self.touched = true;
+        self.touch();
         self.guard()?;
         self.open.call(function).map_err(|error| in_migration(error, self.migration.as_ref()))?;
         self.release(&format!("the function {}", function.label()))?;
@@ -445,6 +436,14 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 }
 
 impl<T: Link + Ending> Queue<'_, T> {
+    /// Prepares for statements that may change the state of the session.
+    fn touch(&mut self) {
+        self.touched = true;
+        if !std::mem::replace(&mut self.cleans_up, true) {
+            self.open.clean_up_with(self.state.end().join(SEPARATOR));
+        }
+    }
+
     fn queue(&mut self, statement: Statement) -> Result<()> {
         let point = failpoint::one_by_one().then(|| statement.sql.clone());
         self.queued.push(Queued { statement, migration: self.migration.clone() });

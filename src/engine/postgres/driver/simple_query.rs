@@ -68,10 +68,6 @@ pub(crate) trait Link {
     /// Whether the reply to several statements tells how many of them completed.
     const COUNTS: bool;
 
-    /// Whether the connection is Bustard's own. Then all its settings may be reset to their
-    /// values at its start.
-    const OWN: bool;
-
     /// Sends one message. Rows are dropped unless `keep` is set.
     fn send(&mut self, sql: &str, keep: bool) -> Answer;
 }
@@ -131,7 +127,6 @@ pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
 
 impl Link for Own {
     const COUNTS: bool = true;
-    const OWN: bool = true;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         let sent = async {
@@ -162,7 +157,6 @@ impl Link for Own {
 
 impl Link for postgres::Client {
     const COUNTS: bool = false;
-    const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         Answer::of(outside(|| self.simple_query(sql)), keep)
@@ -171,7 +165,6 @@ impl Link for postgres::Client {
 
 impl Link for postgres::Transaction<'_> {
     const COUNTS: bool = false;
-    const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         Answer::of(outside(|| self.simple_query(sql)), keep)

@@ -26,6 +26,11 @@ pub(crate) trait Ending: Sized {
 
     /// Calls a function with the driver's transaction.
     fn call(&mut self, function: &Function) -> Result<()>;
+
+    /// Sets what a rollback sends in the same message, so that a pooler cannot give the
+    /// connection to another client in between. A rollback does not undo everything that
+    /// a statement has done to its session.
+    fn clean_up_with(&mut self, sql: String);
 }
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -34,13 +39,14 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 pub(crate) struct OwnTransaction<'o> {
     link: &'o mut Own,
     ended: bool,
+    clean_up: Option<String>,
 }
 
 impl Transactional for Own {
     type Open<'o> = OwnTransaction<'o>;
 
     fn begin(&mut self, sql: &str) -> Result<(OwnTransaction<'_>, Vec<Vec<Row>>), Failure> {
-        let transaction = OwnTransaction { link: self, ended: false };
+        let transaction = OwnTransaction { link: self, ended: false, clean_up: None };
         let mut results = transaction.link.send(&format!("{BEGIN};{sql}"), true).all()?;
         results.remove(0);
         Ok((transaction, results))
@@ -49,7 +55,6 @@ impl Transactional for Own {
 
 impl Link for OwnTransaction<'_> {
     const COUNTS: bool = true;
-    const OWN: bool = true;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
         self.link.send(sql, keep)
@@ -69,20 +74,37 @@ impl Ending for OwnTransaction<'_> {
             format!("the function {} needs a connection that can be handed to it", function.label());
         Err(Error::new(ErrorKind::Failed, message))
     }
+
+    fn clean_up_with(&mut self, sql: String) {
+        self.clean_up = Some(sql);
+    }
 }
 
 impl Drop for OwnTransaction<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            // If the connection is dead, there is nothing to roll back.
-            let _ = self.link.send("ROLLBACK", false);
+            roll_back(self.link, self.clean_up.as_deref().unwrap_or_default());
+        }
+    }
+}
+
+fn roll_back(link: &mut impl Link, clean_up: &str) {
+    match link.send(&format!("ROLLBACK;{clean_up}"), false).failure {
+        None => {}
+        // If the connection is dead, there is nothing to roll back.
+        Some(failure) if failure.kind == ErrorKind::Connection => {}
+        Some(failure) => {
+            log::warn!("the session could not be cleaned up: {}", failure.server_message.message);
         }
     }
 }
 
 /// A transaction of the driver; `None` after the commit. Dropping it waits for the
 /// rollback.
-pub(crate) struct DriverTransaction<'o>(Option<postgres::Transaction<'o>>);
+pub(crate) struct DriverTransaction<'o> {
+    open: Option<postgres::Transaction<'o>>,
+    clean_up: Option<String>,
+}
 
 impl Transactional for postgres::Client {
     type Open<'o> = DriverTransaction<'o>;
@@ -94,7 +116,8 @@ impl Transactional for postgres::Client {
                 .read_only(false)
                 .start()
         });
-        let mut transaction = DriverTransaction(Some(begun.map_err(|error| super::failure(&error))?));
+        let mut transaction =
+            DriverTransaction { open: Some(begun.map_err(|error| super::failure(&error))?), clean_up: None };
         let results = transaction.send(sql, true).all()?;
         Ok((transaction, results))
     }
@@ -104,10 +127,9 @@ const OVER: &str = "the transaction has been committed";
 
 impl Link for DriverTransaction<'_> {
     const COUNTS: bool = false;
-    const OWN: bool = false;
 
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        match &mut self.0 {
+        match &mut self.open {
             Some(transaction) => transaction.send(sql, keep),
             None => {
                 let server_message =
@@ -123,7 +145,7 @@ impl Ending for DriverTransaction<'_> {
     fn commit(mut self, sql: &str) -> Answer {
         let mut answer = if sql.is_empty() { Answer::default() } else { self.send(sql, false) };
         if answer.failure.is_none() {
-            match outside(|| self.0.take().map_or(Ok(()), postgres::Transaction::commit)) {
+            match outside(|| self.open.take().map_or(Ok(()), postgres::Transaction::commit)) {
                 Ok(()) => answer.completed += 1,
                 Err(error) => answer.failure = Some(super::failure(&error)),
             }
@@ -132,19 +154,27 @@ impl Ending for DriverTransaction<'_> {
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
-        let Some(transaction) = &mut self.0 else { return Err(Error::new(ErrorKind::Failed, OVER)) };
-        // The function blocks on the network too, so it needs `outside`.
+        let Some(transaction) = &mut self.open else { return Err(Error::new(ErrorKind::Failed, OVER)) };
+        // The function blocks on the network as well.
         let called = outside(|| function.call(&mut OpenTransaction::new(transaction)));
         called.map_err(|error| {
             let refused = error.downcast_ref().map(|error| super::failure(error).into_error());
             crate::engine::function_failed(function, error, refused)
         })
     }
+
+    fn clean_up_with(&mut self, sql: String) {
+        self.clean_up = Some(sql);
+    }
 }
 
 impl Drop for DriverTransaction<'_> {
     fn drop(&mut self) {
-        let transaction = self.0.take();
+        let mut transaction = self.open.take();
+        if let (Some(open), Some(clean_up)) = (&mut transaction, &self.clean_up) {
+            // The driver rolls back once more, and expects a transaction.
+            roll_back(open, &format!("{clean_up};BEGIN"));
+        }
         outside(|| drop(transaction));
     }
 }

@@ -3,8 +3,8 @@
 
 mod foreign_keys;
 mod observer;
-mod pragmas;
 mod session;
+mod session_state;
 
 pub(crate) use observer::SqliteObserver;
 pub(crate) use session::{SqliteSession, patient_rows};

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 
 use super::foreign_keys::{Off, Violations};
-use super::pragmas::Pragmas;
+use super::session_state::SessionState;
 use super::{NEEDS_WRITING, failure, rows, run, with_help};
 use crate::engine::inspector::Inspector;
 use crate::engine::registry::Registry;
@@ -162,12 +162,13 @@ impl Session for SqliteSession<'_> {
             }
             begun => begun.map_err(|error| failure(&error, "").into_error())?,
         }
+        // It is restored after the rollback.
+        let state = SessionState::of(connection);
         let guard = RollBack(connection);
-        let pragmas = Pragmas::of(connection);
         check_writable(connection)?;
         failpoint::pass(sql)?;
         let mut transaction =
-            SqliteTransaction { connection, pragmas, tables: Vec::new(), migration: None, entered: 0 };
+            SqliteTransaction { connection, state: &state, tables: Vec::new(), migration: None, entered: 0 };
         transaction.tables = places(opening.tables);
         let histories = (opening.tables.iter())
             .map(|table| read_history(table, &mut |sql| under_lock(connection, sql)))
@@ -276,7 +277,7 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
 /// A transaction. Each statement runs at once.
 struct SqliteTransaction<'t> {
     connection: &'t Connection,
-    pragmas: Pragmas<'t>,
+    state: &'t SessionState<'t>,
     tables: Vec<(String, String)>,
     migration: Option<(String, String)>,
     /// The number of migrations in this transaction.
@@ -370,9 +371,8 @@ impl Transaction for SqliteTransaction<'_> {
     /// round trip.
     fn makes_history(&mut self, _: &str) {}
 
-    fn restore_settings(&mut self) -> Result<()> {
-        self.pragmas.restore();
-        Ok(())
+    fn end_migration(&mut self, _last: bool) -> Result<()> {
+        self.state.restore().map_err(|error| self.in_migration(error))
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
