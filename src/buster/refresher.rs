@@ -340,7 +340,7 @@ impl Refresher {
     }
 
     fn expire(&mut self) {
-        // The next poll must return all versions, not only the changed ones.
+        // The next poll must return all versions, not only changed versions.
         self.poller.forget();
         let since = self.as_of.take();
         self.shared.expire(since, &self.reason);

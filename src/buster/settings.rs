@@ -19,8 +19,8 @@ pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
 /// The default of [`poll_interval`](CacheBusterBuilder::poll_interval).
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longer times are shortened to this one, because adding them to an `Instant` could
-/// overflow.
+/// The longest time. Longer times are shortened to it, because adding them to an `Instant`
+/// could overflow.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A builder for a [`CacheBuster`].
@@ -99,9 +99,9 @@ impl CacheBusterBuilder {
     /// order, on a thread of its own. The `CacheBuster` then reads all caches, not only
     /// those that have handles.
     ///
-    /// Changes of one cache that happen while the listener is busy are merged into one.
-    /// Dropping the last clone of the `CacheBuster` waits for the listener to return. A
-    /// listener that panics is not called again.
+    /// Changes of one cache that happen while the listener is busy are merged into one
+    /// change. Dropping the last clone of the `CacheBuster` waits for the listener to
+    /// return. A listener that panics is not called again.
     pub fn on_change(mut self, listener: impl FnMut(&Change) + Send + 'static) -> Self {
         self.listener = Some(Box::new(listener));
         self
@@ -112,8 +112,8 @@ impl CacheBusterBuilder {
     /// # Errors
     ///
     /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a bad URL, a database in
-    /// memory, or a `max_staleness` shorter than twice the `poll_interval`; otherwise the
-    /// error of the first poll.
+    /// memory, or a `max_staleness` shorter than twice the `poll_interval`. Otherwise,
+    /// returns the error of the first poll if that poll fails.
     pub fn start(self) -> Result<CacheBuster> {
         if self.poll_interval.is_zero() {
             return Err(Error::usage("the poll_interval of a CacheBuster must be greater than 0"));

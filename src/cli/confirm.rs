@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::output::print_error;
 use super::signals;
 
-/// How often to check for a signal.
+/// The interval between two checks for a signal.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The answer to a question.

@@ -19,7 +19,7 @@ pub struct Context<'a> {
 /// The selected database, not connected yet.
 pub struct Chosen {
     pub database: Database,
-    /// Where the URL came from.
+    /// The origin of the URL, for messages.
     origin: String,
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use bustard::Canceller;
 
-/// How long to wait before cancelling again.
+/// The time to wait before cancelling again.
 #[cfg(unix)]
 const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 

@@ -70,7 +70,7 @@ pub enum Policy {
     Missing,
     /// Applied migrations that differ from their files.
     Divergent,
-    /// Pending migrations that are older than applied ones.
+    /// Pending migrations that are older than applied migrations.
     OutOfOrder,
 }
 

@@ -1,4 +1,4 @@
-//! An input for every code, which proves that each code of the registry occurs.
+//! An input for every code, which proves that each code in [`Code::ALL`] occurs.
 //!
 //! In: an input. Out: the codes of its diagnostics.
 #![cfg(all(feature = "postgres", feature = "sqlite", feature = "build", feature = "memcached"))]
@@ -24,8 +24,8 @@ fn of<T>(result: crate::Result<T>) -> Vec<Code> {
         Ok(_) => Vec::new(),
         Err(error) => {
             assert!(!error.to_string().contains(['\n', '\r']), "not one line: {error}");
-            // The long form of an error with several diagnostics lists them without their
-            // number.
+            // The long form of an error with several diagnostics lists the diagnostics, but
+            // not their number.
             let message = error.message().lines().next().unwrap_or_default();
             assert!(error.diagnostics().len() > 1 || error.report().to_string().contains(message), "{error}");
             match error.diagnostics() {
@@ -111,7 +111,7 @@ fn uninstall(apps: &[App], change: &str, with: &[App]) -> Vec<Code> {
     }
 }
 
-/// Returns a cached snapshot that is older than allowed.
+/// Returns the code for a snapshot that is older than allowed.
 fn stale() -> Vec<Code> {
     let root = TempDir::new().unwrap();
     let path = root.path().join("a.db");
@@ -200,7 +200,7 @@ fn facts(
     find(&Facts { apps: &apps, graph: &graph, histories: &histories, installed, memory: &memory })
 }
 
-/// Returns the record of one of Bustard's own functions that was edited in the database.
+/// Returns the codes for one of Bustard's own functions that was edited in the database.
 fn edited() -> Vec<Code> {
     let mut installed = Installed::default();
     let own = source::load(&[source::own()], dialects::of(Postgres)).apps.remove(0);
@@ -223,7 +223,7 @@ fn own(label: &str) -> Vec<App> {
 
 type Input = fn() -> Vec<Code>;
 
-/// Every code with an input.
+/// Every code, with an input that causes it.
 const INPUTS: &[(Code, Input)] = &[
     (Code::UnreadableSource, || load(Sqlite, &[App::directory("main", "no/such/directory")])),
     (Code::NotADirectory, || {

@@ -28,7 +28,7 @@ use registry::Registry;
 /// One row. Each column is text as the engine writes it.
 pub type Row = Vec<Option<String>>;
 
-/// How long a read is retried while a writer has the SQLite file locked.
+/// The time for which a read is retried while a writer has the SQLite file locked.
 pub(crate) const GLANCE: Duration = Duration::from_secs(30);
 
 /// A connection that the migrator runs on: `postgres::Client`, `rusqlite::Connection`, or
@@ -123,7 +123,7 @@ pub struct Opening<'a> {
     pub tables: &'a [HistoryTable],
     /// A query to run under the lock, after the histories are read.
     pub query: Option<&'a str>,
-    /// How long to wait for other sessions. The caller of `attempt` waits for the migration
+    /// The time to wait for other sessions. The caller of `attempt` waits for the migration
     /// lock. On SQLite, the commit also waits for readers.
     pub lock_wait: Duration,
     /// The function to call each time another session blocks this session.

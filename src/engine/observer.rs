@@ -12,7 +12,7 @@ use super::registry::not_a_version;
 use crate::error::Result;
 use crate::model::Identity;
 
-/// Why a wait ended.
+/// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
     /// A notification arrived: there may be a change to read.
@@ -61,7 +61,7 @@ pub(crate) trait Bell: Send + Sync {
     /// Ends the current wait. If nothing waits now, ends the next wait.
     fn ring(&self);
 
-    /// Stops the observer: the current call and all later ones return an error of
+    /// Stops the observer: the current call and all later calls return an error of
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     fn stop(&self);
 }

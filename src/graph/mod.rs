@@ -3,9 +3,9 @@
 //! In: the loaded apps. Out: all migrations, each after its dependencies, or diagnostics
 //! of dependency cycles and missing dependencies with the place of the directive.
 //!
-//! Among migrations without pending dependencies, repeatable ones come first, then the
-//! smallest (app, version). The order is therefore deterministic, and adding an app does
-//! not change the order of the others. Diagnostics are reported even if the sources of
+//! Among migrations without pending dependencies, repeatable migrations come first, then
+//! the smallest (app, version). The order is therefore deterministic, and adding an app
+//! does not change the order of the others. Diagnostics are reported even if the sources of
 //! an app have other errors.
 
 use std::cmp::Reverse;
@@ -48,7 +48,7 @@ enum EdgeReason {
     Declared(DependencyKind, Option<Place>),
 }
 
-/// A graph whose edges lead from a migration to later ones.
+/// A graph whose edges lead from a migration to later migrations.
 type Edges = DiGraph<Node, EdgeReason>;
 
 /// All migrations, their dependencies, and an order in which they can be applied.

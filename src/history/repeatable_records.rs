@@ -18,7 +18,7 @@ pub(crate) struct Repeatables {
     pub read_only: bool,
 }
 
-/// The installed texts of one repeatable migration: the current and former ones.
+/// The installed texts of one repeatable migration: the current text and the former texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub current: Option<Current>,

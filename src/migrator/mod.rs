@@ -140,14 +140,14 @@ impl Migrator {
         self
     }
 
-    /// Applies pending migrations that are older than applied ones.
+    /// Applies pending migrations that are older than applied migrations.
     pub fn allow_out_of_order(mut self, allow: bool) -> Self {
         self.allow.out_of_order = allow;
         self
     }
 
-    /// Installs texts of repeatable migrations that newer ones have replaced. By default
-    /// they are an error, because they come from an older release.
+    /// Installs texts of repeatable migrations that newer texts have replaced. By default
+    /// such texts are an error, because they come from an older release.
     pub fn repeat(mut self, repeat: bool) -> Self {
         self.allow.repeat = repeat;
         self

@@ -2,8 +2,8 @@
 //!
 //! In: the label of an app, and a connection. Out: an `UninstallPlan`, or the report.
 //!
-//! The histories and the records in the database say what is reverted, see
-//! [`removal`](crate::run::removal). The sources of an app are used only if they are
+//! The histories and the records in the database determine which migrations are reverted,
+//! see [`removal`](crate::run::removal). The sources of an app are used only if they are
 //! valid.
 
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ impl Migrator {
     ///     .down(Migration::new().sql("DROP TABLE ban"));
     /// Migrator::new().app(App::new("bans").migration("V1__bans", create)).run(&mut connection)?;
     ///
-    /// // The plugin's code is gone, but the database has recorded how to revert it.
+    /// // The plugin's code was removed, but the database has recorded how to revert the plugin.
     /// let migrator = Migrator::new();
     /// let plan = migrator.plan_uninstall(&mut connection, &Uninstall::new("bans"))?;
     /// assert_eq!((plan.tables[0].table.as_str(), plan.tables[0].rows), ("ban", 0));
@@ -64,7 +64,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such app, or it
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the app does not exist or
     /// is not installed.
     pub fn plan_uninstall(
         &self,
@@ -82,14 +82,15 @@ impl Migrator {
     }
 
     /// Executes a plan as it was shown: reverts the migrations of its apps, unregisters
-    /// their caches, and deletes their records, in one transaction. Its last statement
-    /// invalidates every cache. With kept data, it only unregisters the caches.
+    /// their caches, and deletes their records, in one transaction. The last statement of
+    /// the transaction invalidates every cache. If the plan keeps the data, the uninstall
+    /// only unregisters the caches.
     ///
     /// # Errors
     ///
     /// Returns [`ErrorKind::Failed`](crate::ErrorKind::Failed) if the plan has obstacles,
-    /// or the database has changed since the plan was made. Otherwise as for
-    /// [`run`](Migrator::run). After an error, nothing has changed.
+    /// or the database has changed since the plan was made. Otherwise, returns the errors
+    /// of [`run`](Migrator::run). After an error, nothing has changed.
     pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
         let code = self.code(connection.dialect(), &plan.what)?;
         let functions = code.iter().any(has_functions);
@@ -117,7 +118,8 @@ impl Migrator {
         }
     }
 
-    /// Prepares the plan again, and refuses it if it now differs from the shown one.
+    /// Makes the plan again, and returns an error if it differs from the plan that was
+    /// shown.
     fn prepare_as_shown(
         &self,
         code: &[LoadedApp],

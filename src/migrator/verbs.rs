@@ -27,7 +27,7 @@ impl Migrator {
     ///
     /// See [`ErrorKind`](crate::ErrorKind). The failed transaction is rolled back.
     /// [`Error::applied`](crate::Error::applied) lists the migrations that had committed
-    /// before.
+    /// before the failure.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -67,13 +67,13 @@ impl Migrator {
         })
     }
 
-    /// Reverts migrations. Each is reverted before its dependencies.
+    /// Reverts migrations. Each migration is reverted before its dependencies.
     ///
     /// # Errors
     ///
     /// Returns the errors of [`run`](Migrator::run). Also returns an error if one of the
     /// migrations cannot be reverted, or if another session has changed the database since
-    /// the plan was made. Then nothing has been reverted.
+    /// the plan was made. In these two cases, nothing has been reverted.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator, Revert};
@@ -122,8 +122,8 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such migration
-    /// or it is not applied.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the migration does not
+    /// exist or is not applied.
     ///
     /// ```
     /// # use bustard::{App, Migration, Migrator};
@@ -131,7 +131,7 @@ impl Migrator {
     /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
     /// let migrator = Migrator::new().app(app);
     /// # migrator.run(&mut connection)?;
-    /// // The file is what was applied, so there is nothing to accept.
+    /// // The file has not changed since it was applied, so there is nothing to accept.
     /// assert!(!migrator.repair(&mut connection, "main", 1)?.changed());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -236,7 +236,7 @@ impl Migrator {
     ///
     /// # Errors
     ///
-    /// Errors of sources and connection only.
+    /// Returns only errors of the sources and of the connection.
     ///
     /// ```
     /// # use bustard::{App, AppState, Migration, Migrator};
@@ -252,9 +252,10 @@ impl Migrator {
         self.read_only(connection, super::apps::list)
     }
 
-    /// Disables an app: runs no longer expect its migrations. They skip pending ones, and do
-    /// not report applied ones that are missing or divergent. Its tables and caches stay.
-    /// Invalidates every cache, unless the app is already disabled.
+    /// Disables an app: runs no longer expect its migrations. They skip pending migrations
+    /// of the app, and do not report applied migrations that are missing or divergent. The
+    /// tables and caches of the app stay. Invalidates every cache, unless the app is
+    /// already disabled.
     ///
     /// ```
     /// use bustard::{App, AppState, Migration, Migrator};
@@ -348,8 +349,8 @@ impl Migrator {
         Ok(run.end(session))
     }
 
-    /// Plans from the current state and executes the plan. With `shown`, it is an error if
-    /// the current state differs from the state that the shown plan was made from.
+    /// Plans from the current state and executes the plan. With `shown`, returns an error
+    /// if the current state differs from the state that the shown plan was made from.
     fn change(
         &self,
         connection: &mut impl Connection,
@@ -417,7 +418,7 @@ impl Migrator {
     }
 }
 
-/// Plans a repair. The plan is empty if the file is the applied one.
+/// Plans a repair. The plan is empty if the file has not changed since it was applied.
 fn choose_repair(facts: &Facts<'_>, app: &str, version: i64) -> Result<RunPlan> {
     facts.check_version()?;
     let node: Node = facts.find(app, version)?;

@@ -39,7 +39,7 @@ pub(crate) struct Facts<'f> {
     pub memory: &'f Memory,
 }
 
-/// What to revert.
+/// The migrations to revert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revert {
@@ -189,8 +189,8 @@ impl Facts<'_> {
                 );
             }
         }
-        // Dependent migrations are reverted too, including indirect ones: a migration in
-        // between may be pending.
+        // Dependent migrations are reverted too. Indirect dependants are included, because
+        // a migration in between may be pending.
         for &node in &self.graph.order {
             if self.graph.dependencies(node).iter().any(|needed| chosen.contains(needed)) {
                 chosen.insert(node);

@@ -4,8 +4,9 @@
 //! installed, must be installed, or was replaced by a newer one. The text of a repeatable
 //! migration may change at any time, so there is no divergence.
 //!
-//! Bustard's own functions have an edition, which is compared first. A release with a
-//! lower edition than the recorded one installs none of them, and uses the newer ones.
+//! Bustard's own functions have an edition, which is compared first. A release with a lower
+//! edition than the recorded edition installs none of its own functions, and uses the newer
+//! functions.
 
 use crate::history::{Recorded, Repeatables};
 

@@ -7,7 +7,7 @@ use crate::engine::inspector::Table;
 use crate::graph::Node;
 use crate::history::InstalledApp;
 
-/// What a run executes.
+/// The batches that a run executes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunPlan {
     pub basis: Basis,

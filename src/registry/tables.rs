@@ -15,11 +15,11 @@ pub struct MissingTrigger {
     pub cache: String,
     /// The table or partition, on PostgreSQL with its schema.
     pub table: String,
-    /// What has changed.
+    /// The change.
     pub why: MissingTriggerCause,
 }
 
-/// What has changed about the table of a registered cache.
+/// A change of the table of a registered cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingTriggerCause {

@@ -13,7 +13,7 @@ use crate::model::HistoryTable;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the lock is held once it is obtained.
+/// The time for which a lock is held after it was obtained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Level {
     /// Until the transaction ends.
@@ -24,7 +24,7 @@ pub(super) enum Level {
 /// The lock of a run.
 pub(super) struct Lock<'l> {
     pub level: Level,
-    /// How long each transaction waits for the lock.
+    /// The time that each transaction waits for the lock.
     pub wait: Duration,
     /// The function to call each time another session holds the lock.
     pub on_wait: &'l dyn Fn(),

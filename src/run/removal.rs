@@ -1,4 +1,4 @@
-//! What an uninstall removes, and why it may be refused. Pure.
+//! The effects of an uninstall, and the reasons to refuse it. The functions are pure.
 //!
 //! In: the records of apps, their histories, and the code of loaded apps. Out: the apps
 //! with the operations that revert each applied migration. The operations come from the
@@ -33,7 +33,7 @@ pub(crate) struct Known {
     pub former: BTreeMap<String, Option<String>>,
 }
 
-/// What an uninstall reverts, and its obstacles.
+/// The migrations that an uninstall reverts, and its obstacles.
 pub(crate) struct Removal {
     /// Bustard's own app, the uninstalled app, and the apps that depend on it.
     pub sources: Sources,
@@ -278,7 +278,7 @@ fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
     apps
 }
 
-/// Returns the migrations of other apps that depend on the removed ones.
+/// Returns the migrations of other apps that depend on removed migrations.
 fn dependants<'r>(
     what: &Uninstall,
     records: impl Iterator<Item = &'r Record>,
@@ -310,7 +310,7 @@ fn dependants<'r>(
     found
 }
 
-/// Returns the repeatable migrations of other apps that depend on the removed ones.
+/// Returns the repeatable migrations of other apps that depend on removed migrations.
 fn repeatable_dependants(
     what: &Uninstall,
     repeatables: &[RecordedRevert],

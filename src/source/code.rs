@@ -1,7 +1,7 @@
 //! Migrations that are built in code, and migrations that refinery has loaded.
 //!
-//! In: the migrations of the application. Out: the same as from files: split SQL, a text for
-//! the checksum, and places that name the migration.
+//! In: the migrations of the application. Out: loaded migrations like those from files,
+//! with split SQL, a text for the checksum, and places that name the migration.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub(super) fn built(
 }
 
 /// Completes a migration whose name is known: splits its SQL, adds places, and checks it.
-/// `file` is its name in messages.
+/// `file` is the name of the migration in messages.
 pub(super) fn complete(
     id: MigrationId,
     mut migration: Migration,
@@ -174,7 +174,7 @@ pub(super) fn refinery(
     // The prefix is compared as text, because its type has no public name.
     let prefix = if theirs.prefix().to_string() == "U" { Prefix::U } else { Prefix::V };
     // The version has 32 bits without the feature `int8-versions`.
-    #[allow(clippy::useless_conversion, reason = "it is one with the feature only")]
+    #[allow(clippy::useless_conversion, reason = "the conversion is useless only with the feature")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
     let parsed = parse(&Text::new(&file, sql), dialect, Directives::Obeyed);

@@ -1,4 +1,4 @@
-//! Where migrations come from: directories, files in the binary, code, refinery.
+//! The sources of migrations: directories, files in the binary, code and refinery.
 //!
 //! In: the apps of the application, and the engine. Out: each app's migrations in order of
 //! version, with their SQL split into statements, and diagnostics. Only this module reads

@@ -1,8 +1,8 @@
-//! File names of migrations: `V1__create_users.sql`, the variants for one engine,
-//! `V1__create_users.postgres.sql`, and `R__user_names.sql` for repeatable ones.
+//! File names of migrations: `V1__create_users.sql`, the variants for one engine such as
+//! `V1__create_users.postgres.sql`, and `R__user_names.sql` for repeatable migrations.
 //!
-//! In: a file name or its stem. Out: its parts, or why it is not valid. `build.rs` includes
-//! this file too, so it uses only `std`.
+//! In: a file name or its stem. Out: the parts of the name, or the reason why the name is
+//! not valid. `build.rs` includes this file too, so it uses only `std`.
 
 /// The parts of a migration file's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) enum Language {
     Rust,
 }
 
-/// Why a name is not valid, and what to do about it.
+/// The reason why a name is not valid, and the advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misnamed {
     pub message: String,
@@ -179,7 +179,7 @@ fn misnamed(file: &str, stem: &str, language: Language) -> Misnamed {
     Misnamed { message, help: format!("name it `{near}{variant}.{extension}`{note}") }
 }
 
-/// Suggests the valid name that is most similar to the given one.
+/// Suggests the valid name that is most similar to the given name.
 fn nearest(stem: &str) -> String {
     let stem = stem.trim_start_matches(|c| !is_word(c));
     if let Some(rest) = stem.strip_prefix(['R', 'r']).filter(|rest| rest.starts_with(['_', '-', ' '])) {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_no_migration() {
+    fn files_that_are_not_migrations() {
         for file in ["mod.rs", "README.md", ".V1__a.sql", "V1__a.sql.orig", "V1__a", "notes"] {
             assert_eq!(parse_file(file), None, "{file}");
         }

@@ -45,7 +45,8 @@ pub trait Dialect: fmt::Debug + Sync {
     /// Returns whether tables are in schemas with names that users choose.
     fn has_schemas(&self) -> bool;
 
-    /// Returns the longest table name in bytes, if the engine truncates longer ones.
+    /// Returns the length of the longest table name in bytes, if the engine truncates
+    /// longer names.
     fn longest_table_name(&self) -> Option<usize>;
 
     /// Returns the schema and name of one of Bustard's own tables: `app`, `migration`,

@@ -36,7 +36,8 @@ pub trait RegistrySql: fmt::Debug + Sync {
     /// Returns cache, table and reason for each table with missing triggers.
     fn missing_triggers(&self) -> &'static str;
 
-    /// Returns the registered ones among the names, with their apps.
+    /// Returns the SQL that selects those of the names that are registered, with their
+    /// apps.
     fn owners(&self, names: &[&str]) -> String;
 
     /// Returns the version of a cache; no row if it is not registered.

@@ -80,8 +80,8 @@ impl<C: ServerConnection> StoreServer<C> {
                     self.idle.put(connection);
                     return Ok(value);
                 }
-                // A restarted server has closed all connections, so all idle ones are
-                // discarded.
+                // A restarted server has closed all connections, so all idle connections
+                // are discarded.
                 Err(error) if was_closed(&error) => self.idle.clear(),
                 Err(error) => return Err(error),
             }

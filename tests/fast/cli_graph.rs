@@ -60,7 +60,7 @@ fn the_forum() {
 }
 
 #[test]
-fn everything_that_a_graph_can_have() {
+fn a_graph_with_elements_of_every_kind() {
     let project = project(&APPS);
     let formats = FORMATS.map(|format| graph(&project, &["--format", format]).success().stdout);
     snapshot_settings(&project).bind(|| insta::assert_snapshot!("everything", formats.join("=====\n")));
@@ -89,7 +89,7 @@ fn the_order_of_apps_changes_nothing() {
 /// Checks that every line has a known form, that names are quoted, and that every box is
 /// drawn before an arrow leads to it.
 #[test]
-fn pictures_are_well_formed() {
+fn diagrams_are_well_formed() {
     let forms = [
         (
             "mermaid",
@@ -122,7 +122,7 @@ fn pictures_are_well_formed() {
     // The check finds a seeded fault.
     let (_, forms) = forms[0];
     assert_eq!(misfits("m1[\"a\"b\"]\n", forms).len(), 1);
-    assert_eq!(misfits("m1[\"a\"]\nm1 --> m2\n", forms), ["m2 is nowhere"]);
+    assert_eq!(misfits("m1[\"a\"]\nm1 --> m2\n", forms), ["m2 has no box"]);
 }
 
 fn misfits(text: &str, forms: &[&str]) -> Vec<String> {
@@ -145,7 +145,7 @@ fn misfits(text: &str, forms: &[&str]) -> Vec<String> {
         let ends = unquoted[0].split(' ').filter(|word| word.starts_with('m') && !word.starts_with("mi"));
         let ends = ends.map(|word| word.trim_end_matches(['[', ';']).to_owned());
         if line.contains("> m") {
-            misfits.extend(ends.filter(|end| !boxes.contains(end)).map(|end| format!("{end} is nowhere")));
+            misfits.extend(ends.filter(|end| !boxes.contains(end)).map(|end| format!("{end} has no box")));
         } else {
             boxes.extend(ends);
         }

@@ -43,7 +43,7 @@ fn version() {
 }
 
 #[test]
-fn no_command_prints_the_help() {
+fn without_a_command_the_help_is_printed() {
     let outcome = Project::new().bustard::<&str>(&[]).exits(2).complains("Usage: bustard");
     assert_eq!(outcome.stdout, "");
 }
@@ -86,7 +86,7 @@ fn wrong_command_lines_as_json() {
 }
 
 #[test]
-fn a_mistyped_url_keeps_its_password() {
+fn a_url_in_a_wrong_place_is_printed_without_its_password() {
     let project = Project::new();
     let url = "postgres://me:hunter2@localhost/forum";
     for line in [

@@ -152,7 +152,7 @@ fn moderates_until_it_is_stopped(forum: &Forum) {
     let moderator = forum.start(&["moderate"]);
     moderator.wait_for_stdout("user2 is a moderator");
     // The server sees at least one of the intermediate states, but not always the same
-    // ones.
+    // states.
     wait_until("the server sees the change", || {
         server.stdout_so_far().lines().filter(|line| line.starts_with("user")).count() >= 2
     });

@@ -147,7 +147,8 @@ fn requests_in_progress_are_finished() {
     );
     instance.signal("TERM");
     instance.wait_for_stdout("terminated: finishing requests in progress");
-    // The instance accepts no more requests, and finishes the accepted ones.
+    // The instance accepts no more requests, and finishes the requests that it has
+    // accepted.
     wait_until("the port is closed", || TcpStream::connect(&address).is_err());
     transaction.commit().expect("it commits");
     request.join().expect("the request is answered");

@@ -97,8 +97,8 @@ async fn until_endless(subject_url: String, begun: Receiver<String>) {
     .expect("it does not panic");
 }
 
-/// Asserts that committed migrations are present, uncommitted ones are not, and no
-/// session holds the lock.
+/// Asserts that committed migrations are present, that uncommitted migrations are not, and
+/// that no session holds the lock.
 fn assert_cancelled(subject: &Subject<'_>, runtime: &Runtime) {
     let short = App::new("main")
         .migration("V1__first", Migration::new().sql("CREATE TABLE first (id int)"))

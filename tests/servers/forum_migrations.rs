@@ -158,7 +158,8 @@ fn check(apps: &[App], place: &mut impl Place) -> Result<Findings> {
     // The tables get rows, because reverting must work with data too.
     place.execute(ROWS);
 
-    // Each migration is reverted and applied alone, after all later ones were reverted.
+    // Each migration is reverted and applied alone, after all later migrations were
+    // reverted.
     for (index, step) in steps.iter().enumerate().rev() {
         let name = findings.checked[index].clone();
         place.revert(&migrator(), &before(&steps, step))?;

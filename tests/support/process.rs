@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::pty::{self, OpenptFlags};
 
-/// How long any operation may take before a test reports a hang. The time is long enough
-/// for loaded machines. A passing test never waits this long.
+/// The time that any operation may take before a test reports a hang. It is long enough for
+/// loaded machines. A passing test never waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Polls until `condition` holds.

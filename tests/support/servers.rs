@@ -14,7 +14,7 @@ use super::binaries::server_program;
 use super::process::{send_signal, wait_until};
 use super::watchdog::{Watchdog, free_port, make_directory};
 
-/// How long an answer may take before the request is repeated.
+/// The time that an answer may take before the request is repeated.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// The name of the socket in the server's directory.

@@ -147,7 +147,7 @@ fn a_listener_that_panics_is_not_called_again() {
     assert!(changes.recv_timeout(PATIENCE).is_err(), "the listener was called again");
 }
 
-/// With a listener, all caches are read, not only requested ones.
+/// With a listener, all caches are read, not only requested caches.
 #[test]
 fn with_a_listener_the_error_for_an_unknown_name_suggests_the_nearest_name() {
     let world = World::new(&["bans", "ranks"]);

@@ -12,7 +12,7 @@ use crate::engine::postgres::PostgresPoller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 
-/// How long any operation may take before a test reports a hang.
+/// The time that any operation may take before a test reports a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The behaviour of a call.

@@ -36,7 +36,8 @@ pub fn show(context: &Context<'_>, chosen: &mut Chosen, report: &Report) -> Resu
     Ok(Exit::Done)
 }
 
-/// Prints the report of an uninstall. Its plan was printed before, with all warnings.
+/// Prints the report of an uninstall. The plan of the uninstall was printed before, with
+/// all warnings.
 pub fn show_uninstall(
     context: &Context<'_>,
     chosen: &mut Chosen,

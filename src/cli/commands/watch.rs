@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::signals;
 use crate::cli::table::count;
 
-/// How often to check for a signal.
+/// The interval between two checks for a signal.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub fn run(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {

@@ -48,9 +48,9 @@ pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, 
     FROM (SELECT) AS once LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true";
 
 /// Builds the query of one poll. Its first row is the total, with the serving process and
-/// whether the server is a hot standby. The rows of the caches follow, unless the total is
-/// the known one. Numbers are sent as text, because a minus would be an operator, which the
-/// caller's search path could replace.
+/// whether the server is a hot standby. The rows of the caches follow, unless the total
+/// equals the known total. Numbers are sent as text, because a minus would be an operator,
+/// which the caller's search path could replace.
 pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
     let (n, nonce) = known.unzip();
     let arguments = [n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
@@ -125,7 +125,7 @@ fn unregister(name: &str) -> String {
 }
 
 /// Unregisters the cache. A cache that is already unregistered is no error, but an unknown
-/// name is.
+/// name is an error.
 fn unregister_if_registered(name: &str) -> String {
     let former = "SELECT FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND NOT c.active";
     let call = format!("bustard.unregister_cache($1) WHERE NOT EXISTS ({former})");

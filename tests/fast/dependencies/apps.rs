@@ -42,7 +42,7 @@ pub fn generate(apps: usize, migrations: usize, random: &mut Random) -> Vec<Spec
         row.extend(places.into_iter().enumerate().map(|(m, place)| (place, a, m)));
         let version = |m: usize| 1 + 3 * m as i64;
         let asks = (0..migrations).map(|m| Asks { version: version(m), ..Asks::default() }).collect();
-        // The first apps in the sequence are not the first ones in the alphabet.
+        // The first apps in the sequence are not the first apps in the alphabet.
         specs.push(Spec { label: format!("app{:03}", (a * 77 + 13) % apps), migrations: asks });
     }
     row.sort_unstable();

@@ -33,7 +33,7 @@ fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
     scene.project.bustard(&[arguments, &["--database-url", &url]].concat())
 }
 
-/// Returns the table of records, which has another name on each engine.
+/// Returns the name of the table of records, which differs between the engines.
 fn records(scene: &Scene) -> &'static str {
     if scene.is_postgres() { "bustard.repeatable" } else { "bustard_repeatable" }
 }

@@ -72,7 +72,7 @@ fn unregistering_after_the_table_was_dropped() {
     }
 }
 
-/// The tables come back when the unregistration is reverted.
+/// The tracked tables are restored when the unregistration is reverted.
 #[test]
 fn reverting_unregister() {
     for scene in both_with(BAN) {

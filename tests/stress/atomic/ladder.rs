@@ -10,8 +10,9 @@ use crate::support::{Project, State, Subject};
 /// reverted.
 pub const OWN: usize = 1;
 
-/// The contents of a database after each transaction of a plan, called rungs. Rung 0 is an
-/// empty database, rung 1 has all of Bustard's own migrations, and so on.
+/// The contents of a database after each transaction of a plan. These contents are called
+/// rungs. Rung 0 is an empty database, rung 1 has all of Bustard's own migrations, and so
+/// on.
 #[derive(Debug)]
 pub struct Ladder {
     rungs: Vec<String>,
@@ -48,7 +49,7 @@ impl Ladder {
                 self.rungs.iter().enumerate().min_by_key(|(_, rung)| differences(rung, state).len());
             let (number, rung) = nearest.expect("a ladder has rungs");
             format!(
-                "a migration is there in part. Nearest to what is after {number} steps, but:\n{}",
+                "the database contains a part of a migration. It is most similar to the state after {number} steps, but:\n{}",
                 differences(rung, state).join("\n")
             )
         })
@@ -95,7 +96,7 @@ impl<'l> Watch<'l> {
             }
             if rung != self.rung && version <= *highest {
                 return Err(format!(
-                    "{} steps became {rung}, and {cache} went from version {highest} to {version}",
+                    "the database went from {} steps to {rung}, and {cache} went from version {highest} to {version}",
                     self.rung
                 ));
             }

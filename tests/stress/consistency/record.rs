@@ -38,7 +38,7 @@ pub struct Read {
     pub found: bool,
     /// The time when the read began.
     pub began: u64,
-    /// How long the process was delayed around that time.
+    /// The delay of the process around that time.
     pub late: u64,
 }
 

@@ -13,7 +13,7 @@ use super::worker::{Orders, Settings};
 use super::{CACHES, ITEMS, ITEMS_EACH, MAX_STALENESS, POLL_INTERVAL};
 use crate::support::Random;
 
-/// Why an operation failed.
+/// The reason why an operation failed.
 #[derive(Debug)]
 pub enum Failed {
     /// The database is down, or a concurrent transaction came first.

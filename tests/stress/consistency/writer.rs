@@ -18,7 +18,7 @@ const THREADS: usize = 3;
 /// The longest pause between two transactions of a thread. It is long enough for entries to
 /// be read.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a transaction may stay open.
+/// The longest time that a transaction may stay open.
 const HOLDING: Duration = Duration::from_millis(300);
 
 /// Writes and folds repeatedly, except during pauses.

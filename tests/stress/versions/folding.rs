@@ -140,7 +140,7 @@ fn folding_requires_a_transaction_of_its_own() {
     run(&mut client, "COMMIT");
 }
 
-/// A call folds this many events, and the remaining ones of their last transaction.
+/// A call folds this many events, and the remaining events of their last transaction.
 #[test]
 fn a_fold_is_bounded() {
     let (_database, mut client) = with_oracle(&["a"]);
@@ -176,8 +176,8 @@ fn rewritten_tables() {
     assert_eq!(registry::list(&mut client).expect("it can be read"), before);
 }
 
-/// Transaction ids that a fold has recorded are only valid in the cluster where it
-/// ran: restored rows have the ids of another cluster, lower and higher ones.
+/// Transaction ids that a fold has recorded are only valid in the cluster where it ran:
+/// restored rows have the ids of another cluster, which may be lower or higher.
 #[test]
 fn transaction_ids_from_another_cluster() {
     let (_database, mut client) = with_oracle(&["a", "b"]);

@@ -70,7 +70,7 @@ async fn in_thread(
     }
 }
 
-/// Why one attempt failed.
+/// The reason why one attempt failed.
 enum AttemptFailure {
     Lookup(io::Error),
     Io(io::Error),
@@ -142,7 +142,8 @@ async fn first_that_answers<T>(
     Err(error(target, failed))
 }
 
-/// Returns the addresses of a server; for a Unix socket, one attempt without an address.
+/// Returns the addresses of a server. A Unix socket has no address, so a single `None` is
+/// returned for it.
 async fn addresses(server: &Server) -> io::Result<Vec<Option<IpAddr>>> {
     match &server.address {
         Address::Unix(_) => Ok(vec![None]),
@@ -296,8 +297,8 @@ fn refused_by_server(target: &Target, server: &Server, code: &SqlState) -> Reaso
 const GIVE_PASSWORD: &str =
     "give it in PGPASSWORD, in ~/.pgpass or in the database URL (postgres://USER:PASSWORD@HOST/DATABASE)";
 
-/// Explains errors that the driver itself raises. It has no predicates for them, so the
-/// text of the error selects the advice.
+/// Explains errors that the driver itself raises. The driver has no predicates for these
+/// errors, so the text of the error selects the advice.
 fn refused_by_driver(error: &tokio_postgres::Error) -> Reason {
     let text = chain(error);
     if text.contains("server does not support TLS") {

@@ -22,7 +22,7 @@ use crate::engine::postgres::PostgresPoller;
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long the server may take to cancel a statement that missed its deadline.
+/// The time that the server may take to cancel a statement that missed its deadline.
 const CANCELLING: Duration = Duration::from_secs(5);
 
 pub(crate) struct PostgresObserver {
@@ -76,7 +76,7 @@ struct Heard {
     notified: AtomicBool,
     /// The server process whose notifications are ignored.
     own: AtomicI32,
-    /// Why the connection has ended.
+    /// The reason why the connection has ended.
     ended: Mutex<Option<Failure>>,
 }
 
@@ -126,7 +126,7 @@ fn silence(what: &str) -> Failure {
     }
 }
 
-/// Why a wait ended early.
+/// The reason why a wait ended early.
 enum Cut {
     Late,
     Stopped,

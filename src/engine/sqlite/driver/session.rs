@@ -26,7 +26,8 @@ use crate::sql::Dialect;
 pub(crate) struct SqliteSession<'s> {
     connection: &'s mut Connection,
     cancelled: Option<Arc<AtomicBool>>,
-    /// How long a read outside a transaction is retried while a writer has the lock.
+    /// The time for which a read outside a transaction is retried while a writer has the
+    /// lock.
     patience: Duration,
     /// The history tables of the last read, by app.
     tables: Vec<(String, String)>,

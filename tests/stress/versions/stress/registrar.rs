@@ -48,7 +48,7 @@ impl<'a> Registrar<'a> {
     /// Asserts that the version is higher than the last version.
     fn later(&mut self, version: i64) {
         if version == self.last {
-            let text = format!("version {version} of {FLEETING} is of two registrations");
+            let text = format!("version {version} of {FLEETING} belongs to two registrations");
             self.work.ledger.find(Fault::TwoStates, text);
         }
         self.work.ledger.observe_version(CACHES.len(), version, &mut self.last);

@@ -46,7 +46,7 @@ fn points_invalidate_the_cache() {
     database.assert_invalidates("reputation", |connection| {
         connection.execute("UPDATE reputation SET points = 9 WHERE user_id = 1", []).unwrap();
     });
-    // Deleting a user deletes the points and invalidates the cached ones.
+    // Deleting a user deletes the user's points and invalidates the cached points.
     database.assert_invalidates("reputation", |connection| {
         connection.execute("DELETE FROM users WHERE id = 2", []).unwrap();
     });
