@@ -49,7 +49,7 @@ fn database(cluster: &Cluster, caches: usize) -> Database<'_> {
     let mut client = database.client();
     client.batch_execute(&fill).expect("there is room");
     client.batch_execute("SELECT bustard.fold()").expect("it folds");
-    client.batch_execute("VACUUM ANALYZE").expect("it is tidied up");
+    client.batch_execute("VACUUM ANALYZE").expect("the tables are analyzed");
     database
 }
 
@@ -116,7 +116,7 @@ fn idle(few: &Database<'_>, many: &Database<'_>) {
     let watched = [
         ("poll", few, format!("a CacheBuster, {HANDLES} caches")),
         ("poll", many, format!("a CacheBuster, {MANY} caches, {HANDLES} handles")),
-        ("ask", few, "`SELECT 1` as often".to_owned()),
+        ("ask", few, "`SELECT 1` at the same interval".to_owned()),
     ];
     let processes = watched.map(|(role, database, what)| {
         let reporter = Reporter::start(&[role, &named(&database.url(), role)]);
@@ -202,7 +202,7 @@ impl<'d> Scene<'d> {
 fn looks(few: &Database<'_>, many: &Database<'_>) {
     println!(
         "\n{:<52}{:>12}{:>12}{:>12}{:>11}",
-        "one look with NOTIFY", "median", "process", "server", "SELECT 1"
+        "one poll with NOTIFY", "median", "process", "server", "SELECT 1"
     );
     let one = "SELECT bustard.invalidate('c0')";
     let mut scene = Scene::new(few, buster);

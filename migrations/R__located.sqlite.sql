@@ -1,7 +1,8 @@
 -- Shows where the tables of registered caches are now. `found` is the table with the
--- registered name. If there is none, it is the table that has the triggers, because
--- triggers stay on a table that is renamed. If there is none either, it is null. (Virtual
--- tables are excluded: they have no pages of their own and no triggers.)
+-- registered name. If no table has this name, `found` is the table that has the triggers,
+-- because triggers stay on a table that is renamed. If no table has the triggers either,
+-- `found` is null. (Virtual tables are excluded, because they have no pages of their own
+-- and no triggers.)
 DROP VIEW IF EXISTS main.bustard_located;
 CREATE VIEW main.bustard_located (id, cache_id, cache, table_name, found) AS
 SELECT t.id, t.cache_id, c.name, t.table_name,

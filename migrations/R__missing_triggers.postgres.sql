@@ -1,9 +1,9 @@
 -- bustard: depends on bustard R__share
 
--- Returns the tables that differ from their registration: a table or partition without
--- its triggers ('triggers'), a table that has another name now ('renamed'), a table that
--- does not exist ('gone'), or a foreign table that is a partition ('foreign').
--- bustard.install_triggers() repairs the first two.
+-- Returns the tables that differ from their registration: a table or partition without its
+-- triggers ('triggers'), a table that has another name now ('renamed'), a table that does
+-- not exist ('gone'), or a foreign table that is a partition ('foreign').
+-- bustard.install_triggers() repairs 'triggers' and 'renamed'.
 CREATE OR REPLACE FUNCTION bustard.missing_triggers(OUT cache pg_catalog.text, OUT relation pg_catalog.text, OUT why pg_catalog.text)
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$

@@ -1,5 +1,6 @@
 //! Migrations that are embedded in the binary. `build.rs` has checked the files and
-//! generated their list, and [`app!`](crate::app!) returns it as an [`App`](crate::App).
+//! generated a list of them. [`app!`](crate::app!) returns the list as an
+//! [`App`](crate::App).
 //!
 //! In: the generated list of files. Out: an [`App`](crate::App). Everything except the macro is for
 //! generated code.
@@ -23,8 +24,8 @@ pub use crate::model::{Builds, Built, File, embedded_app as app};
 /// Rust, call it in `src/lib.rs`, `src/main.rs` or a file beside them, because the
 /// compiler resolves the paths of modules relative to the file.
 ///
-/// A file `V2__fill.rs` has a function that returns a `String`, which is parsed like an
-/// SQL file, or a [`Migration`](crate::Migration):
+/// A file `V2__fill.rs` has a function `migration`. The function returns a `String`, which
+/// is parsed like an SQL file, or it returns a [`Migration`](crate::Migration):
 ///
 /// ```
 /// use bustard::Migration;

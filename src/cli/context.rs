@@ -67,7 +67,7 @@ impl<'a> Context<'a> {
         Ok(Chosen { database, origin })
     }
 
-    /// Finds the database and where its URL came from. The library reports a URL from
+    /// Finds the database and the origin of its URL. The library reports a URL from
     /// `--database-url` as given by the caller, so this method names the option instead.
     fn find(&self) -> Result<(Database, String), Failure> {
         let given = self.options.database_url.as_deref();

@@ -77,8 +77,8 @@ pub(crate) struct Seen {
 /// The result of a poll.
 #[derive(Debug)]
 pub(crate) struct Look {
-    /// The wanted caches that are registered, and possibly others; `None` if nothing has
-    /// changed since the last poll.
+    /// The wanted caches that are registered, and possibly other caches; `None` if nothing
+    /// has changed since the last poll.
     pub caches: Option<Vec<Seen>>,
     /// The age of the state that was read. It is zero except on a hot standby, and
     /// [`Duration::MAX`] if it is unknown.

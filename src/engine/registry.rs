@@ -54,9 +54,9 @@ pub trait Registry: fmt::Debug + Sync {
         Ok(false)
     }
 
-    /// Grants these roles, and no others, the right to read and invalidate caches. Returns
-    /// whether the grants were different before, which they never are on an engine without
-    /// roles.
+    /// Grants these roles, and no other roles, the right to read and invalidate caches.
+    /// Returns whether the grants were different before, which they never are on an engine
+    /// without roles.
     fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String]) -> Result<bool> {
         Ok(false)
     }

@@ -5,8 +5,8 @@
 //!
 //! Among migrations without pending dependencies, repeatable migrations come first, then
 //! the smallest (app, version). The order is therefore deterministic, and adding an app
-//! does not change the order of the others. Diagnostics are reported even if the sources of
-//! an app have other errors.
+//! does not change the order of the other apps. Diagnostics are reported even if the
+//! sources of an app have other errors.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -28,7 +28,7 @@ pub(crate) type Node = (usize, usize);
 pub enum DependencyKind {
     /// The later migration depends on the earlier one, and declares it.
     DependsOn,
-    /// The later migration depends on the whole app of the earlier one, which is the last
+    /// The later migration depends on a whole app. The earlier migration is the last
     /// migration of that app.
     DependsOnApp,
     /// The earlier migration is required by the later one, and declares it.
@@ -350,7 +350,7 @@ fn around(
 }
 
 fn describe(mut path: Vec<(NodeIndex, EdgeReason)>, graph: &Edges, apps: &[LoadedApp]) -> Diagnostic {
-    // Show a run of consecutive versions of an app as one step.
+    // Show a sequence of consecutive versions of an app as one step.
     path.dedup_by(|next, last| matches!((&next.1, &last.1), (EdgeReason::Versions, EdgeReason::Versions)));
     let name = |node: NodeIndex| {
         let (a, m) = graph[node];

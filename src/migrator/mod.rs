@@ -115,7 +115,7 @@ impl Migrator {
         self
     }
 
-    /// Applies this migration and its dependencies, and no others.
+    /// Applies this migration and its dependencies, and no other migrations.
     pub fn target(mut self, app: impl Into<String>, version: i64) -> Self {
         self.target = Some((app.into(), version));
         self

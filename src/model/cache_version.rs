@@ -40,8 +40,9 @@ impl CacheVersion {
         self.0.get()
     }
 
-    /// Returns the number of invalidations of this cache, including those of all caches.
-    /// The difference between two versions is the number of invalidations between them.
+    /// Returns the number of invalidations of this cache, including invalidations of all
+    /// caches. The difference between two versions is the number of invalidations between
+    /// them.
     pub fn invalidations(self) -> i64 {
         self.get() >> Identity::NONCE_BITS
     }
@@ -71,8 +72,8 @@ impl From<CacheVersion> for i64 {
 }
 
 /// The set of invalidations that a version stands for: their number and the XOR of their
-/// nonces. Two sets of the same size differ in the nonce, of which a version contains
-/// only 23 of the 64 bits.
+/// nonces. Two sets of the same size differ in the nonce. The nonce has 64 bits, and a
+/// version contains only 23 of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub n: i64,
@@ -82,7 +83,7 @@ pub(crate) struct Identity {
 impl Identity {
     const NONCE_BITS: u32 = 23;
 
-    /// Returns the version; `None` if the count is too large for one.
+    /// Returns the version; `None` if the count is too large for a version.
     pub(crate) fn version(self) -> Option<CacheVersion> {
         let count = self.n.checked_mul(1 << Self::NONCE_BITS)?;
         CacheVersion::new(count | (self.nonce & ((1 << Self::NONCE_BITS) - 1)))

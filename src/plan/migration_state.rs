@@ -1,4 +1,4 @@
-//! The state of each migration. Pure.
+//! The state of each migration. All functions are pure.
 //!
 //! In: the file and the history row of a migration, and its record if they differ. Out: its
 //! `State`.

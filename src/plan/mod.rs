@@ -1,4 +1,5 @@
-//! The plan: the difference between the loaded apps and the applied migrations. Pure.
+//! The plan: the difference between the loaded apps and the applied migrations. All
+//! functions are pure.
 //!
 //! In: the loaded apps, their graph, the histories and the app records; no connection.
 //! Out: the steps of a run in order, or the diagnostics that refuse it.
@@ -43,8 +44,8 @@ pub(crate) struct Facts<'f> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revert {
-    /// All migrations of the app with a higher version than this one. Version 0 reverts the
-    /// whole app.
+    /// All migrations of the app with a higher version than `version`. Version 0 reverts
+    /// the whole app.
     To {
         /// The app's label.
         app: String,
@@ -112,7 +113,8 @@ impl Facts<'_> {
         };
         let expected = |node: &Node| !self.applied(*node) && !self.is_disabled(node.0);
         let pending = self.graph.order.iter().copied().filter(expected);
-        // Bustard's own migrations are applied together, and all others depend on them.
+        // Bustard's own migrations are applied together, and all other migrations depend on
+        // them.
         let own = target.is_some_and(|(app, _)| app == BUSTARD);
         let bustard = |node: &Node| self.apps[node.0].label == BUSTARD;
         let steps: Vec<Node> = pending

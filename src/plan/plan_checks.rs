@@ -1,4 +1,4 @@
-//! The checks of a plan. Pure.
+//! The checks of a plan. All functions are pure.
 //!
 //! In: facts and planned migrations. Out: errors, which stop a run before it begins, and
 //! warnings.

@@ -1,4 +1,5 @@
-//! The state of repeatable migrations: the text compared with its record. Pure.
+//! The state of repeatable migrations: the text compared with its record. All functions are
+//! pure.
 //!
 //! In: the checksum of the text, and the record in the database. Out: whether the text is
 //! installed, must be installed, or was replaced by a newer one. The text of a repeatable

@@ -57,7 +57,7 @@ pub(crate) enum Step {
     RestoreTriggers,
     /// Gives Bustard's own functions to the owner of its tables.
     SettleOwner,
-    /// Grants the use of caches to the configured roles, and revokes it from others.
+    /// Grants the use of caches to the configured roles, and revokes it from other roles.
     Grant,
 }
 

@@ -1,8 +1,9 @@
 //! The registry for applications on Tokio.
 //!
-//! In: a `tokio_postgres::Client`, where the operations commit at once, or an open
-//! `tokio_postgres::Transaction`, with which they commit. For a connection of a pool, pass
-//! `&**pooled`. Out: versions, and changed registrations.
+//! In: a `tokio_postgres::Client` or an open `tokio_postgres::Transaction`. On a client,
+//! each operation is committed at once; in a transaction, it is committed with the
+//! transaction. For a connection of a pool, pass `&**pooled`. Out: versions, and changed
+//! registrations.
 //!
 //! Each operation is one statement. Dropping its future does not revoke a statement that
 //! was already sent.
@@ -33,12 +34,13 @@ use crate::model::CacheVersion;
 /// Starts tracking a cache that `app` owns.
 ///
 /// Registering takes a lock, and only other registrations wait for it. A name that was
-/// registered before gets new versions, never an old one.
+/// registered before gets new versions, and never an old version.
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is registered (naming
-/// its owner), empty, too long, or has control characters.
+/// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is registered, empty
+/// or too long, or has control characters. If the name is registered, the message names the
+/// owner.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;
@@ -70,8 +72,8 @@ pub async fn unregister(executor: &impl AsyncExecutor, name: &str) -> Result<()>
     executor.rows(&executor.calls().unregister(name)).await.map(drop)
 }
 
-/// Returns the cache's current version, in the transaction's snapshot if there is one. Read
-/// it before the data that you store under it.
+/// Returns the cache's current version. Inside a transaction, reads it in the transaction's
+/// snapshot. Read the version before the data that you store under it.
 ///
 /// # Errors
 ///
@@ -114,7 +116,7 @@ pub async fn is_valid(executor: &impl AsyncExecutor, name: &str, version: impl I
 /// # Errors
 ///
 /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if one of the names is not
-/// registered. None of them is invalidated then.
+/// registered. In that case, none of the caches is invalidated.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;

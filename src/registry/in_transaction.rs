@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::model::{RegisterCache, Statement, UnregisterCache};
 pub(crate) use crate::sql::Manner;
 
-/// Registers the cache for the app. If it keeps its owner, registers it as it was before
-/// it was unregistered.
+/// Registers the cache for the app. If the operation keeps the owner, registers the cache
+/// with the owner and the tables that it had before it was unregistered.
 pub(crate) fn register(
     transaction: &mut dyn Transaction,
     register: &RegisterCache,

@@ -93,7 +93,7 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 /// Starts tracking a cache that `app` owns.
 ///
 /// Registering takes a lock, and only other registrations wait for it. A name that was
-/// registered before gets new versions, never an old one.
+/// registered before gets new versions, and never an old version.
 ///
 /// # Errors
 ///
@@ -185,8 +185,8 @@ pub fn is_valid(executor: &mut impl Executor, name: &str, version: impl Into<i64
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Cache`] if one of the names is not registered. None of them is
-/// invalidated then.
+/// Returns [`ErrorKind::Cache`] if one of the names is not registered. In that case, none
+/// of the caches is invalidated.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};

@@ -47,8 +47,8 @@ pub(crate) fn difference(shown: &[PlannedStep], now: &[PlannedStep]) -> Option<S
         (name(one), &one.operations, &one.sql) != (name(other), &other.operations, &other.sql)
     });
     match changed {
-        Some((step, _)) => Some(format!("the file of {} is another one", name(step))),
-        None if shown.len() != now.len() => Some("it has other steps".to_owned()),
+        Some((step, _)) => Some(format!("the file of {} has changed", name(step))),
+        None if shown.len() != now.len() => Some("the plan has other steps now".to_owned()),
         None => None,
     }
 }

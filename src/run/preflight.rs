@@ -31,7 +31,8 @@ impl Observation {
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
     let dialect = session.dialect();
     let apps = app_rows::query(dialect);
-    // If one of Bustard's own functions does not exist, the last query is left out first.
+    // If a query fails because one of Bustard's own functions does not exist, `read_with`
+    // repeats the reading without the last query.
     let queries = [apps.as_str(), registry::missing_triggers_query(dialect)];
     let (histories, answers) = session.read_with(&sources.tables, &queries)?;
     let mut answers = answers.into_iter();

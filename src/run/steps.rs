@@ -322,7 +322,7 @@ impl Run<'_> {
         }
     }
 
-    /// Grants the use of caches to the configured roles, and revokes it from others.
+    /// Grants the use of caches to the configured roles, and revokes it from other roles.
     pub(super) fn grant(&mut self, transaction: &mut dyn Transaction) -> Result<bool> {
         let Some(roles) = self.options.grant else { return Ok(false) };
         self.open.granted = transaction.registry().set_grants(transaction, roles)?;

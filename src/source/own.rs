@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn an_edition_has_one_set_of_texts() {
-        const PINNED: (i32, u64) = (1, 0xdaae_004f_d9f0_84ba);
+        const PINNED: (i32, u64) = (1, 0xbf99_b711_7a43_92f5);
         let (digest, count) = digest();
         assert!(count > 20, "{count} texts of functions and views");
         assert_eq!(

@@ -93,7 +93,7 @@ mod tests {
         loaded.migration.revert_operations().expect("it can be reverted")
     }
 
-    /// Returns everything that matters about operations, in order.
+    /// Returns the effects of operations as text, in order.
     fn effect(operations: &[Operation], dialect: &'static dyn Dialect) -> Vec<String> {
         let one = |operation: &Operation| match operation {
             Operation::RegisterCache(register) => {
@@ -135,9 +135,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(up in operations(), down in operations()) {
+        fn a_written_revert_is_read_with_the_same_effect(up in operations(), down in operations()) {
             for dialect in [POSTGRES, SQLITE] {
-                // PostgreSQL has no such triggers, and SQLite no dollar quotes.
+                // PostgreSQL has no such triggers, and SQLite has no dollar quotes.
                 let foreign = if dialect.variant() == "postgres" { 4 } else { 5 };
                 let build = |operations: &[(usize, String)]| {
                     operations.iter().filter(|(kind, _)| *kind != foreign).fold(Migration::new(), add)

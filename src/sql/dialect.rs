@@ -1,4 +1,5 @@
-//! The port for text: an engine's SQL, and the statements that it does not support.
+//! The port for an engine's SQL text, and for the statements that the engine does not
+//! support.
 //!
 //! In: data. Out: SQL text. Everything here is pure; the ports in `engine` run statements
 //! on connections.

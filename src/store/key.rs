@@ -1,6 +1,6 @@
-//! The key of an entry. The key in the store is readable where possible and hashed where
-//! not. The full key is part of the entry, and distinguishes entries whose store keys
-//! collide.
+//! The key of an entry. The parts of the key in the store are readable if they are plain
+//! ASCII, and hashed otherwise. The full key is part of the entry, and distinguishes
+//! entries whose store keys collide.
 //!
 //! In: app, cache, format, version and the caller's key. Out: the store key and the
 //! full key.
@@ -16,8 +16,8 @@ use crate::model::Identity;
 /// The longest key that Memcached accepts; all stores have this limit.
 pub(super) const LONGEST_KEY: usize = 250;
 
-/// The key of an entry: the app, its tracked cache, the format number, the identity of
-/// the version that the value was read after, and the caller's key.
+/// The key of an entry: the app, its tracked cache, the format number, the identity of the
+/// version that was read before the value, and the caller's key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryKey<'a> {
     app: &'a str,

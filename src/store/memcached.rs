@@ -1,6 +1,6 @@
 //! The store Memcached, with the commands `get` and `set` of the text protocol. Keys are
 //! distributed over the servers by rendezvous hashing, so that adding or removing a
-//! server does not move the keys of the others.
+//! server does not move the keys of the other servers.
 //!
 //! In: keys and values. Out: requests to the server of each key.
 

@@ -56,8 +56,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the key is invalid.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>>;
 
-    /// Stores a value under the key, replacing any other. A value that is too large for
-    /// the store is not stored, which is no error.
+    /// Stores a value under the key, and replaces any other value. A value that is too
+    /// large for the store is not stored, which is no error.
     ///
     /// # Errors
     ///

@@ -84,7 +84,7 @@ impl TestDatabase {
         or_panic("the migrations failed", self.migrator().run(&mut self.connection))
     }
 
-    /// Applies this migration and its dependencies, and no others.
+    /// Applies this migration and its dependencies, and no other migrations.
     ///
     /// ```
     /// use bustard::testing::TestDatabase;
@@ -144,7 +144,8 @@ impl TestDatabase {
         rows.into_iter().map(|row| row.into_iter().next().flatten().unwrap_or_default()).collect()
     }
 
-    /// Returns the connection. No transaction is open on it; leave none open.
+    /// Returns the connection. It has no open transaction, and the test must not leave a
+    /// transaction open.
     pub fn connection(&mut self) -> &mut rusqlite::Connection {
         &mut self.connection
     }

@@ -122,7 +122,7 @@ fn the_stores_are_configured_as_written() {
     config.cache_buster(&database).start().expect("it starts");
     assert!(configurations.next().is_none());
 
-    // The table has all keys, and no others.
+    // The table has all keys, and no other keys.
     let wrong = "[stores.default]\nbackend = \"memory\"\nwrong = 1\n";
     let complaint = project.config(wrong).bustard(&["check"]).exits(2).stderr;
     let (_, known) = complaint.split_once("expected one of").expect("it names those that it knows");

@@ -64,7 +64,7 @@ impl Sources {
         Sources(files)
     }
 
-    /// Adds a line to a file, which is created if it is missing; returns its number.
+    /// Adds a line to a file, and creates a missing file. Returns the number of the line.
     pub fn append(&mut self, file: &str, text: &str) -> usize {
         let contents = self.0.entry(file.to_owned()).or_default();
         let line = contents.lines().count() + 1;

@@ -19,7 +19,7 @@ pub fn cargo(arguments: &[&str]) -> Command {
     cargo.args(arguments);
     // Cargo's variables about the package are removed. Some build scripts run again when
     // these variables change, and everything that depends on these scripts would be
-    // compiled again, in this build and in the next one.
+    // compiled again, in this build and in the next build.
     for (name, _) in env::vars_os() {
         let starts = |start| name.to_string_lossy().starts_with(start);
         if ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "OUT_DIR"].into_iter().any(starts)

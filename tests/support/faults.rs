@@ -1,5 +1,5 @@
-//! Faults of the library. Checkers use them to prove that they find faults. One build
-//! contains all faults, each switched off.
+//! Faults of the library. The tests of a checker use them to prove that the checker finds
+//! faults. One build contains all faults, each switched off.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -48,7 +48,7 @@ impl Project {
         self
     }
 
-    /// Writes this many SQL migrations into `migrations`. The first one registers a
+    /// Writes this many SQL migrations into `migrations`. The first migration registers a
     /// cache.
     pub fn numbered_migrations(&self, count: usize) -> &Project {
         for number in 1..=count {

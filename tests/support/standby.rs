@@ -5,8 +5,8 @@ use super::cluster::{Cluster, write_configuration};
 use super::process::{Outcome, wait_until};
 use super::watchdog::{Watchdog, make_directory};
 
-/// The settings of a standby. By default, an idle standby and its primary exchange no
-/// message for half a minute.
+/// The settings of a standby. With the server's default, an idle standby and its primary
+/// exchange no message for half a minute.
 const SETTINGS: &[(&str, &str)] = &[("wal_receiver_timeout", "4s")];
 
 impl Cluster {

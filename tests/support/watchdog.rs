@@ -13,13 +13,13 @@ use super::binaries::unprivileged;
 
 /// Reads pids of servers, one on each line, until the test process has ended. Then stops
 /// the last server and removes the directory. The script notices the end of the test
-/// process by the end of a pipe, so it also works after `kill -9`. It must survive signals
-/// that a terminal sends to the process group.
+/// process by the end of a pipe, so it also works after `kill -9`. The script must survive
+/// signals that a terminal sends to the process group.
 ///
-/// A server with a directory `data` is PostgreSQL. Its `postmaster.pid` tells when it is
-/// down, because its pid may remain as a zombie that no process reaps. If the file remains,
-/// the server was killed, and the script must remove the shared memory segment named on the
-/// seventh line.
+/// A server with a directory `data` is PostgreSQL. The script waits until its
+/// `postmaster.pid` is removed, and not until the process ends, because the process may
+/// remain as a zombie that no process reaps. If the file remains, the server was killed,
+/// and the script must remove the shared memory segment named on the seventh line.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 server=0
@@ -57,7 +57,7 @@ impl Watchdog {
         Watchdog(Mutex::new(child))
     }
 
-    /// Tells the watchdog the pid of the server; 0 if it no longer runs.
+    /// Tells the watchdog the pid of the server; 0 if the server no longer runs.
     pub fn watch(&self, pid: u32) {
         let mut watchdog = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pipe = watchdog.stdin.as_mut().expect("the pipe is open until drop");

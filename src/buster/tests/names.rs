@@ -1,4 +1,5 @@
-//! Tests of names: registered, unregistered, and unknown because the database is away.
+//! Tests of names that are registered, unregistered, or unknown because the database cannot
+//! be reached.
 
 use std::thread;
 use std::time::Duration;
@@ -21,7 +22,7 @@ fn a_name_that_could_not_be_looked_up_is_stale() {
 }
 
 #[test]
-fn unknown_names_are_errors_with_the_nearest_known_one() {
+fn the_error_for_an_unknown_name_suggests_the_nearest_name() {
     let world = World::new(&["bans", "ranks"]);
     let buster = world.idle();
     let error = buster.cache("bnas").unwrap_err();

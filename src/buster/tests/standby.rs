@@ -76,7 +76,7 @@ fn the_lag_of_a_standby_may_change_at_any_time() {
 
 /// A commit is reported while the standby lags slightly behind.
 #[test]
-fn the_state_of_a_standby_from_before_a_commit_does_not_hide_it() {
+fn a_standby_that_has_not_replayed_a_commit_does_not_hide_the_commit() {
     let world = World::new(&["bans"]);
     world.set(|state| state.behind = Some(Duration::from_secs(2)));
     let buster = world.builder(Duration::from_secs(3000)).start().unwrap();
@@ -90,7 +90,7 @@ fn the_state_of_a_standby_from_before_a_commit_does_not_hide_it() {
 }
 
 /// Through a pooler each poll may reach another standby. A standby with a large lag is
-/// rejected, even if a previous poll reached one with a small lag.
+/// rejected, even if a previous poll reached a standby with a small lag.
 #[test]
 fn each_standby_behind_a_pooler_counts_with_its_own_lag() {
     let world = World::new(&["bans"]);

@@ -21,7 +21,7 @@ pub fn run(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> 
     // The `CacheBuster` is kept until the end, because dropping it stops the refresher.
     let _buster = CacheBuster::on(&chosen.database)
         .on_change(move |change| {
-            // Fails only while the command ends, when the receiver is dropped.
+            // Sending fails only while the command ends, when the receiver is dropped.
             let _ = sender.send((SystemTime::now(), change.clone()));
         })
         .start()?;

@@ -40,12 +40,13 @@ impl Inspector for PostgresInspector {
         inspector::references(ask(&references(&oids))?)
     }
 
-    /// PostgreSQL refuses to drop a table that a foreign key refers to.
+    /// Returns nothing, because PostgreSQL refuses to drop a table that a foreign key
+    /// refers to.
     fn dangling(&self, _ask: Ask<'_>, _dropped: &[Table]) -> Result<Vec<Reference>> {
         Ok(Vec::new())
     }
 
-    /// PostgreSQL refuses to drop a table that a view uses.
+    /// Returns nothing, because PostgreSQL refuses to drop a table that a view uses.
     fn views_and_triggers(&self, _ask: Ask<'_>, _tables: &[Table]) -> Result<Vec<Definition>> {
         Ok(Vec::new())
     }

@@ -1,6 +1,6 @@
 //! Tests the order of migrations across apps, on 200 generated apps with ten migrations
 //! each. The order satisfies every dependency and is always the same. An app without
-//! dependants does not change the order of the others.
+//! dependants does not change the order of the other apps.
 
 mod apps;
 

@@ -1,8 +1,9 @@
 //! Runs refinery's own `Runner`:
 //!
-//! - `apply DIR URL`: the `.sql` files of a directory;
-//! - `apply-embedded URL`: what `embed_migrations!` found when this was built;
-//! - `check DIR URL`: whether refinery has nothing to do and nothing to object.
+//! - `apply DIR URL`: applies the `.sql` files of a directory;
+//! - `apply-embedded URL`: applies the files that `embed_migrations!` found when this
+//!   program was built;
+//! - `check DIR URL`: checks that no migration is pending and that refinery finds no error.
 //!
 //! URLs are `postgres://…` and `sqlite:FILE`. Exit code 0 is success (`check`:
 //! prints `pending=0`); 1 is anything else, with the reason on stderr.

@@ -13,8 +13,7 @@ impl Ground {
         App::directory("plugin", self.scene.project.path().join("plugin"))
     }
 
-    /// Asserts that plan, report and status have exactly this diagnostic and no
-    /// other.
+    /// Asserts that plan, report and status have exactly these diagnostics.
     #[track_caller]
     fn warns(&mut self, apps: &[App], expected: &[&str]) {
         let plan = migrator(apps).plan(&mut self.database).expect("nothing is wrong");
@@ -119,7 +118,7 @@ fn a_changed_dependency_of_a_migration_in_code() {
     }
 }
 
-/// Without records, the migration counts as one without dependencies.
+/// Without records, the migration is treated as a migration without dependencies.
 #[test]
 fn a_dependency_added_to_a_migration_without_records() {
     for mut ground in Ground::both() {
@@ -163,7 +162,7 @@ fn a_late_required_by() {
         ground.run(&[forum(), apps[1].clone(), whole.clone()]);
         let newer = [forum().migration("V3__more", table("more")), apps[1].clone(), whole];
         ground.warns(&newer, &[]);
-        // A dependency of a disabled app is not applied at all.
+        // A dependency that a disabled app declares causes no warning.
         let bans = App::new("bans")
             .migration("V1__bans", Migration::new().register_cache("b").required_by("forum", 1));
         let apps = [newer[0].clone(), newer[1].clone(), newer[2].clone(), bans];

@@ -59,7 +59,7 @@ fn disabled_between_two_migrations() {
     }
 }
 
-/// If many runs try the same change at once, exactly one of them makes it.
+/// If many runs try the same change at once, exactly one run makes the change.
 #[test]
 fn one_of_many_concurrent_runs_makes_the_change() {
     const MANY: usize = 8;

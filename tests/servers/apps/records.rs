@@ -126,7 +126,7 @@ fn a_database_without_records_is_adopted() {
             ground.forget();
         }
 
-        // In the same run, one migration is pending and another one has diverged.
+        // In the same run, one migration is pending and another migration has diverged.
         let changed = App::new("bans").migration("V1__bans", table("other").register_cache("bans"));
         let more = [forum().migration("V3__more", table("more")), changed];
         migrator(&more).allow_divergent(true).run(&mut ground.database).expect("it runs");
@@ -203,9 +203,9 @@ fn a_database_that_refinery_migrated_is_adopted() {
     }
 }
 
-/// A role that migrates an app of its own in a database with another owner.
+/// A role migrates an app of its own in a database whose records belong to another role.
 #[test]
-fn a_role_without_rights_to_records_is_told() {
+fn a_role_without_rights_to_records_gets_an_error() {
     let mut ground = Ground::on(Scene::postgres());
     ground.run(&[forum(), bans()]);
     let database = ground.scene.database();
@@ -219,7 +219,7 @@ fn a_role_without_rights_to_records_is_told() {
     own.run(&mut theirs).expect("it runs");
     let listed = own.list_apps(&mut theirs).expect("they are listed");
     let labels: Vec<&str> = listed.iter().map(|app| app.label.as_str()).collect();
-    assert_eq!(labels, ["bans", "own"], "the forum's history is not theirs to read");
+    assert_eq!(labels, ["bans", "own"], "the guest may not read the history of the forum");
     let refusals = [
         own.disable(&mut theirs, "own").map(drop),
         own.enable(&mut theirs, "bans").map(drop),
@@ -234,7 +234,7 @@ fn a_role_without_rights_to_records_is_told() {
     }
 }
 
-/// Two applications in two schemas of one database may have apps with one label.
+/// Two applications in two schemas of one database may have apps with the same label.
 #[test]
 fn a_label_of_another_application() {
     let mut ground = Ground::on(Scene::postgres());

@@ -98,7 +98,7 @@ fn on_postgres_with_a_network_that_falls_silent() {
 }
 
 #[test]
-fn on_sqlite_with_a_file_that_goes_away() {
+fn on_sqlite_with_a_file_that_is_moved_away() {
     let directory = tempfile::tempdir().unwrap();
     let clock: PathBuf = directory.path().join("clock");
     std::fs::write(&clock, "+0").unwrap();

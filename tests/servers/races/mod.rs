@@ -2,7 +2,7 @@
 //! library, and the same order with it. Also tests readers with invalid input: a
 //! manipulated store, a jumping clock, and a database that was replaced.
 //!
-//! A child process with a seeded fault proves that a test would notice it.
+//! Some tests run again in a child process with a seeded fault, which they must find.
 
 mod clock;
 mod commit;

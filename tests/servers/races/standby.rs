@@ -36,13 +36,14 @@ fn versions_and_data_of_a_standby_that_lags() {
 
     // It is a mistake to store data of the standby under a version of the primary.
     assert_eq!(values.get_or_insert_with("naive", || late.number()), 1);
-    assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "stale and found");
+    assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "the stale value is found");
     // Version and data come from the same server.
     assert_eq!(late_values.get_or_try_insert_in(&mut late, "k", Client::load).unwrap(), 1);
     assert_eq!(values.get_or_insert_with("k", || writer.number()), 2);
     assert_eq!(late_cache.version_in(&mut late).unwrap(), before);
 
-    // A snapshot of that age counts as expired, and nothing is stored under its versions.
+    // A snapshot that is this old counts as expired, and nothing is stored under its
+    // versions.
     wait_until("the snapshot is too old", || !late_cache.is_valid(before));
     let error = late_cache.version().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stale);
@@ -104,8 +105,8 @@ fn values_of_lost_versions_are_not_found() {
     assert!(other.version() >> 23 > lost[2] >> 23, "the count is higher than that of the lost version");
 }
 
-/// All data from the primary to the standby take three seconds, and none are lost. So the
-/// standby has always replayed everything that it has received.
+/// All data from the primary to the standby arrive three seconds late, and no data are
+/// lost. So the standby has always replayed everything that it has received.
 #[test]
 fn a_standby_with_constant_delay() {
     const DELAY: Duration = Duration::from_secs(3);

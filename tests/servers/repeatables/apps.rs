@@ -60,8 +60,7 @@ fn repeatable_migrations_follow_versions_and_precede_dependent_apps() {
         assert_eq!(steps(&bustard(&scene, &["plan", "--json"]).success()), order);
         assert_eq!(steps(&scene.migrate(&["--json"]).success()), order);
         assert_eq!(scene.value("SELECT name FROM a"), "a");
-        // Migrations that depend on it do not run again, and there is no warning about
-        // that.
+        // Migrations that depend on `R__third` do not run again, and no warning is given.
         scene.file("R__third.sql", "DROP VIEW IF EXISTS other;\nCREATE VIEW other AS SELECT 1 AS x;\n");
         let again = scene.migrate(&["--json"]).success();
         assert_eq!(steps(&again), ["main:R__third"]);
@@ -88,7 +87,7 @@ fn a_text_that_was_replaced_needs_repeat() {
         assert_eq!(steps(&scene.migrate(&["--repeat", "--json"]).success()), ["main:R__names"]);
         assert_eq!(scene.value("SELECT name FROM names"), "a");
         assert_eq!(recorded(&scene, "main", "names"), ("2".into(), "1".into()));
-        // Now the first text counts as the older one.
+        // Now the second text counts as replaced.
         scene.file("R__names.sql", view("mail"));
         scene.migrate(&[]).exits(4);
         scene.file("R__names.sql", view("login || mail"));
@@ -134,7 +133,7 @@ fn reverting_a_version_reverts_dependants_of_repeatable_migrations() {
 }
 
 #[test]
-fn faking_records_and_runs_nothing() {
+fn fake_records_migrations_without_running_them() {
     for scene in Scene::both() {
         scene.file("V1__users.sql", USERS).file("R__names.sql", view("login"));
         scene.execute("CREATE TABLE users (login varchar(20), mail varchar(20))");
@@ -229,7 +228,7 @@ fn an_uninstall_runs_the_down_section() {
         assert_eq!(steps(&uninstalled), order, "{uninstalled}");
         assert_eq!(recorded(&scene, "main", "names").0, "0");
         assert_eq!(bustard(&scene, &["caches", "--json"]).success().json()["caches"], serde_json::json!([]));
-        assert_eq!(scene.value("SELECT x FROM more"), "1", "without `down`, it stays");
+        assert_eq!(scene.value("SELECT x FROM more"), "1", "a view without a `down` section stays");
     }
 }
 
@@ -271,7 +270,7 @@ fn an_app_with_repeatable_migrations_alone() {
 }
 
 #[test]
-fn an_app_on_whose_repeatable_migration_another_depends_is_not_uninstalled() {
+fn an_app_is_not_uninstalled_if_another_app_depends_on_its_repeatable_migration() {
     for scene in Scene::both() {
         scene.project.config(
             "[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"\n\

@@ -26,7 +26,7 @@ fn every_role_reads_and_invalidates() {
         assert_ne!(before, after);
     }
     assert_eq!(ask("SELECT bustard.notify()"), "");
-    // A transaction's invalidations are rolled back with it.
+    // A rollback of a transaction also rolls back its invalidations.
     ask("BEGIN; SELECT bustard.invalidate_all(); ROLLBACK");
     assert_eq!(ask(versions), after);
 }

@@ -1,6 +1,6 @@
 //! Tests hostile search paths. The functions run with the rights of their owner, and the
 //! caller chooses the `search_path`. The functions must not call anything that the caller
-//! has put into it.
+//! has put into a schema of this path.
 
 use bustard::{App, Migration, Migrator, registry};
 

@@ -1,6 +1,5 @@
-//! Tests the SQL API, which programs in any language use: functions work for roles
-//! with rights, are refused to others, and are safe under any `search_path` of the
-//! caller.
+//! Tests the SQL API, which programs in any language use: functions work for roles with
+//! rights, are refused to other roles, and are safe under any `search_path` of the caller.
 
 mod calls;
 mod clients;

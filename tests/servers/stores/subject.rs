@@ -41,7 +41,7 @@ impl Subject {
     }
 
     pub fn two_memcached() -> Subject {
-        Subject::of_memcached("two of memcached", vec![Server::memcached(), Server::memcached()])
+        Subject::of_memcached("two memcached servers", vec![Server::memcached(), Server::memcached()])
     }
 
     fn of_memcached(name: &'static str, servers: Vec<Server>) -> Subject {

@@ -36,7 +36,7 @@ fn a_history_of_another_name() {
 }
 
 /// Two hosts share a database, and each has an app of that name. One host must not
-/// uninstall the app of the other.
+/// uninstall the app of the other host.
 #[test]
 fn an_app_of_the_same_name_elsewhere() {
     for site in Site::both() {

@@ -61,7 +61,7 @@ fn is_found(test: &str, fault: &str, symptom: &str) {
     }
     for engine in [Engine::Postgres, Engine::Sqlite] {
         let problem = sweep(test, engine, Some(fault), false).expect_err("the fault is found");
-        assert!(problem.contains(symptom), "another diagnostic than the seeded one: {problem}");
+        assert!(problem.contains(symptom), "the finding is not about the seeded fault: {problem}");
     }
 }
 

@@ -17,8 +17,8 @@ fn stride() -> usize {
     if std::env::var("BUSTARD_POINTS").as_deref() == Ok("all") { 1 } else { 9 }
 }
 
-/// Stops a run at its first point, then on another copy of the database at its
-/// second, and so on, until a run completes. Returns the number of points.
+/// Stops a run at its first point, then a run on another copy of the database at its second
+/// point, and so on, until a run completes. Returns the number of points.
 fn sweep(
     start: &Subject<'_>,
     ladder: &Ladder,
@@ -58,7 +58,10 @@ fn sweep(
             return Err(told("the run was not stopped at the chosen point".to_owned()));
         }
         if mode == "all" && ![before.rung, end].contains(&watch.rung) {
-            return Err(told(format!("one transaction for all committed {} steps", watch.rung)));
+            return Err(told(format!(
+                "one transaction for all steps, but {} steps are committed",
+                watch.rung
+            )));
         }
         let stopped_at = watch.rung;
         let completed = subject.bustard(&["migrate"]);
@@ -111,7 +114,7 @@ fn holds(engine: Engine, direction: Direction) {
 #[track_caller]
 fn is_found(engine: Engine, direction: Direction, fault: &str, symptom: &str) {
     let problem = sweeps(engine, direction, Some(fault)).expect_err("the checker must see the fault");
-    assert!(problem.contains(symptom), "another diagnostic than the seeded one: {problem}");
+    assert!(problem.contains(symptom), "the finding is not about the seeded fault: {problem}");
 }
 
 #[test]
@@ -137,7 +140,12 @@ fn a_revert_stopped_anywhere_on_sqlite() {
 #[test]
 fn history_in_a_second_transaction_is_found() {
     for engine in [Engine::Postgres, Engine::Sqlite] {
-        is_found(engine, Direction::Forward, "history-second-transaction", "a migration is there in part");
+        is_found(
+            engine,
+            Direction::Forward,
+            "history-second-transaction",
+            "the database contains a part of a migration",
+        );
     }
 }
 

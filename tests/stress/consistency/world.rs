@@ -1,5 +1,5 @@
-//! Everything in a run: a database with its items, two servers of stores, a bad
-//! network before each of them, and the processes.
+//! The parts of a run: a database with its items, two servers of stores, a faulty network
+//! in front of each server, and the processes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -144,7 +144,7 @@ impl<'d> World<'d> {
         tell(Record::Committed {});
     }
 
-    /// Reports processes that have ended by themselves.
+    /// Reports processes that have ended without the command `end`.
     pub fn check(&self) {
         self.workers().iter_mut().for_each(Worker::check);
     }

@@ -1,5 +1,5 @@
-//! Tests that a dump contains the versions, and that they continue after a restore into any
-//! cluster, although transactions have other ids there.
+//! Tests that a dump contains the versions, and that the versions continue after a restore
+//! into any cluster, although transactions have other ids in that cluster.
 
 use std::process::Command;
 
@@ -44,7 +44,8 @@ fn original<'c>(cluster: &'c Cluster, numbers: u32) -> (Database<'c>, Client) {
 }
 
 /// Asserts that the restored registry has the versions of the original, and that each
-/// invalidation in it counts: before a fold, after it, and after the next one.
+/// invalidation in the restored registry counts: before a fold, after it, and after the
+/// next fold.
 #[track_caller]
 fn goes_on(mut original: Client, mut restored: Client) {
     let versions = registry::list(&mut original).expect("it can be read");
@@ -76,8 +77,8 @@ fn into_another_database() {
     goes_on(client, restored);
 }
 
-/// The dump has transaction ids far above those of the new cluster: in the events, in
-/// the horizon and in the list of running transactions.
+/// The dump has transaction ids far above the ids of the new cluster: in the events, in the
+/// horizon and in the list of running transactions.
 #[test]
 fn into_another_cluster_whose_transactions_have_lower_numbers() {
     let (from, client) = original(Cluster::shared(), 20_000);

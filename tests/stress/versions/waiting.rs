@@ -1,4 +1,4 @@
-//! Tests P5: no transaction waits for another one because of versions. One thread
+//! Tests P5: no transaction waits for another transaction because of versions. One thread
 //! alternately runs the statements of two transactions. If a statement waited for the other
 //! transaction, the thread would never end that transaction, so the time-out would end the
 //! statement.

@@ -129,7 +129,7 @@ impl sealed::Commit for postgres::Transaction<'_> {
 }
 
 impl Own {
-    /// Runs one statement of the registry that reads.
+    /// Runs one statement of the registry that only reads.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         // The statement is a transaction of its own, and READ COMMITTED keeps it from
         // making other transactions fail.

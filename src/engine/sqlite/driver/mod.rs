@@ -111,7 +111,8 @@ macro_rules! executors {
             }
 
             fn has_written(&self) -> bool {
-                // In an unknown state, the transaction counts as one that has written.
+                // If the state is unknown, the transaction may have written, so `true` is
+                // returned.
                 !matches!(
                     self.transaction_state(Some(rusqlite::MAIN_DB)),
                     Ok(TransactionState::None | TransactionState::Read)
@@ -131,7 +132,7 @@ impl sealed::Commit for rusqlite::Transaction<'_> {
     }
 }
 
-/// Reads SQLite's message, and the offset in the statement if there is one.
+/// Reads SQLite's message, and the offset in the statement if SQLite reports an offset.
 pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
     let (code, message, offset) = match error {
         rusqlite::Error::SqliteFailure(code, message) => {

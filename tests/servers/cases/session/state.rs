@@ -6,8 +6,8 @@ use postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::support::{Cluster, Database, LOCK, PgBouncer, Pooling, Scene};
 
-/// What a migration leaves behind, one entry for each kind of state that `DISCARD ALL`
-/// resets, in its variants.
+/// The statements with which a migration leaves state in the session. For each kind of
+/// state that `DISCARD ALL` resets, there are entries for its variants.
 const LEFT: &[(&str, &str)] = &[
     ("nothing", "SELECT 1"),
     ("temporary table", "CREATE TEMP TABLE users (id int)"),
@@ -80,7 +80,8 @@ const SEQUENCE: &str = "CREATE FUNCTION public.last_value_used() RETURNS text LA
     CREATE SEQUENCE public.numbers;
     CREATE TABLE public.seen (name text, state text)";
 
-/// Creates what the migrations and the probes need. Returns the role of `LEFT`.
+/// Creates the objects that the migrations and the probes require. Returns the role of
+/// `LEFT`.
 fn prepare(database: &Database<'_>) -> String {
     database.psql(SEQUENCE);
     database.create_role("left", "SUPERUSER")
@@ -90,7 +91,8 @@ fn record(name: &str) -> Migration {
     Migration::new().sql(format!("INSERT INTO public.seen SELECT $n${name}$n$, {STATE}"))
 }
 
-/// One migration for each entry, followed by one that records the state that it sees.
+/// Returns an app with a migration for each entry, followed by a migration that records the
+/// state that it sees.
 fn leaving(label: &str, role: &str) -> App {
     LEFT.iter().enumerate().fold(App::new(label), |app, (i, (name, left))| {
         let left = Migration::new().sql(left.replace("{role}", role));
@@ -99,14 +101,15 @@ fn leaving(label: &str, role: &str) -> App {
     })
 }
 
-/// An app whose migration leaves the entry of this number, and then fails.
+/// Returns a migrator for an app whose migration leaves the state of this entry, and then
+/// fails.
 fn failing(i: usize, role: &str) -> Migrator {
     let left = LEFT[i].1.replace("{role}", role);
     let migration = Migration::new().sql(format!("{left}; SELECT 1 / 0 AS failed"));
     Migrator::new().app(App::new(format!("failing_{i}")).migration("V1__leave", migration))
 }
 
-/// Asserts that every migration saw the state that the first one saw.
+/// Asserts that every migration saw the same state as the first migration.
 #[track_caller]
 fn all_saw_the_same(database: &Database<'_>, context: &str) {
     let rows = database.psql("SELECT name, state FROM public.seen");
@@ -123,7 +126,7 @@ fn no_lock_is_left(database: &Database<'_>) {
     assert_eq!(database.value(locks), "0", "an advisory lock is left");
 }
 
-/// The state of a client's session.
+/// Returns the state of a client's session.
 #[track_caller]
 fn state(client: &mut Client) -> String {
     let rows = client.simple_query(&format!("SELECT {STATE}")).expect("the query is good");
