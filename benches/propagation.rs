@@ -119,8 +119,8 @@ impl<'c> Ground<'c> {
         let mut connection = Connection::new(&database.url()).expect("the URL is good");
         let app = App::new("bench").migration("V1__caches", caches);
         Migrator::new().app(app).run(&mut connection).expect("it migrates");
-        // A `CacheBuster` would be woken by every notification, so the baselines have none
-        // here.
+        // A `CacheBuster` would be woken by every notification, so this process has none
+        // for the baselines.
         let buster = (way == Way::Buster).then(|| {
             let buster = CacheBuster::connect(&database.url()).expect("it starts");
             let probe = buster.cache("probe").expect("it is registered");
@@ -142,14 +142,14 @@ impl<'c> Ground<'c> {
         Ground { way, reader, client, buster, database, backend }
     }
 
-    /// Commits once and waits until the other process reports it.
+    /// Commits once and waits until the other process reports the change.
     fn sample(&mut self, random: &mut Random) -> Duration {
         let buster = self.buster.as_ref().map(|(buster, _)| buster);
         let began = commit(self.way, &mut self.client, buster, "probe", random);
         let (at, seen) = self.reader.seen();
         if let Some((_, probe)) = &self.buster {
             let version = probe.version().expect("it is known");
-            assert_eq!(seen, version.to_string(), "the other process knows what was committed");
+            assert_eq!(seen, version.to_string(), "the other process has the committed version");
         }
         at.saturating_sub(began)
     }
@@ -199,7 +199,10 @@ fn follow(url: &str) {
         let Change::Version { cache, before: Some(before), after: Some(after) } = change else { return };
         if cache == "probe" {
             let probe = probe.get().expect("nothing has changed before it was ready");
-            assert!(!probe.is_valid(*before) && probe.is_valid(*after), "the handle says so already");
+            assert!(
+                !probe.is_valid(*before) && probe.is_valid(*after),
+                "the handle already has the new version"
+            );
             report(at, after);
         } else if cache.starts_with("silent") {
             report(at, cache);

@@ -1,4 +1,4 @@
-//! Permissions over HTTP, one line of text for each.
+//! Permissions over HTTP. A response has one line of text for each permission.
 //!
 //! In: requests. Out: responses.
 

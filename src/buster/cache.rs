@@ -16,7 +16,7 @@ use crate::registry;
 
 /// A handle of one cache in the snapshot. Cloning it and reading the version are cheap.
 ///
-/// The handle stays valid when the cache is unregistered and registered again. Once
+/// The handle can still be used when the cache is unregistered and registered again. Once
 /// the last [`CacheBuster`](super::CacheBuster) is dropped, the version is unknown.
 ///
 /// ```no_run
@@ -86,8 +86,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the version is unknown
-    /// now, with the reason and the duration;
+    /// Returns [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the version is unknown now.
+    /// The message contains the reason and the duration. Returns
     /// [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the cache is not registered any
     /// more.
     #[inline]
@@ -123,8 +123,8 @@ impl Cache {
         registry::get_version(executor, self.name())
     }
 
-    /// Returns whether the cache has this version in the database. On a connection the
-    /// current version counts, and in a transaction the version in the transaction's
+    /// Returns whether the cache has this version in the database. On a connection this is
+    /// the current version, and in a transaction it is the version in the transaction's
     /// snapshot.
     ///
     /// # Errors

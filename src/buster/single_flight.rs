@@ -134,7 +134,8 @@ impl Drop for Computing {
 }
 
 impl Lead<'_> {
-    /// Runs the computation. If it requests its own value, it gets `FlightPart::Recursion`.
+    /// Runs the computation. If the computation requests its own value, the request returns
+    /// `FlightPart::Recursion`.
     pub(super) fn compute<R>(&self, computation: impl FnOnce() -> R) -> R {
         let _inside = Computing::of(&self.flight);
         computation()

@@ -81,8 +81,9 @@ pub(crate) mod sealed {
         }
         /// Returns whether a write has committed when the call returns.
         fn commits(&self) -> bool;
-        /// Returns whether an open transaction has begun to write, as far as the engine
-        /// tells. On PostgreSQL this is `false`: the registry itself detects it.
+        /// Returns whether an open transaction has begun to write, if the engine reports
+        /// it. On PostgreSQL the result is always `false`, because the registry itself
+        /// detects writes.
         fn has_written(&self) -> bool {
             false
         }
@@ -110,13 +111,13 @@ pub(crate) mod sealed {
         /// Returns the dialect, which is known before connecting.
         fn dialect(&self) -> &'static dyn Dialect;
         /// Connects, unless there is a connection already. With `functions`, the session's
-        /// transactions can be handed to Rust functions. `patience` is how long a read is
-        /// retried while a writer has the database locked.
+        /// transactions can be handed to Rust functions. `patience` is the time for which a
+        /// read is retried while a writer has the database locked.
         fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>>;
     }
 }
 
-/// How a transaction starts.
+/// The start of a transaction.
 #[derive(Clone, Copy)]
 pub struct Opening<'a> {
     /// The histories to read under the lock.
@@ -201,7 +202,8 @@ pub trait Transaction {
 
     fn inspector(&self) -> &'static dyn Inspector;
 
-    /// Sets the migration that later statements belong to. Errors name it.
+    /// Sets the migration that later statements belong to. Errors of these statements name
+    /// the migration.
     fn enter(&mut self, app: &str, migration: &str);
 
     /// Runs a statement, or queues it to run before the commit. The returned error may
@@ -225,9 +227,9 @@ pub trait Transaction {
     fn makes_history(&mut self, app: &str);
 
     /// Ends a migration: removes what it has left in the session, such as settings, roles
-    /// and temporary tables, so that nothing of it reaches the migrations that follow, the
-    /// caller, or the next user of a pooled connection. Deferred constraints are checked.
-    /// `last` tells that no other migration follows in the transaction.
+    /// and temporary tables, so that this state does not reach the migrations that follow,
+    /// the caller, or the next user of a pooled connection. Deferred constraints are
+    /// checked. `last` tells that no other migration follows in the transaction.
     fn end_migration(&mut self, last: bool) -> Result<()>;
 
     /// Runs all pending statements, then calls a function with the driver's transaction.

@@ -110,8 +110,8 @@ pub(crate) trait Poller: Send {
     /// this role may not read it.
     fn look(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look>;
 
-    /// Folds events, if there are enough of them and this role may fold. A failure does no
-    /// harm.
+    /// Folds events, if there are enough events and this role may fold. A failure is only
+    /// logged.
     fn fold(&mut self, deadline: Instant);
 
     /// Returns the names of all registered caches.
@@ -137,7 +137,7 @@ pub(crate) trait Poller: Send {
 
 /// The largest number of caches that a query names. With more names, reading all caches is
 /// faster. For comparison: naming 5,000 of 100,000 caches takes an eighth of the time of
-/// reading all.
+/// reading all caches.
 pub(super) const MOST_NAMED: usize = 10_000;
 
 /// The last read of a poller: the caches that were wanted, and a value that changes when

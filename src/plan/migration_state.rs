@@ -25,14 +25,14 @@ pub enum State {
     Applied,
     /// Not applied yet.
     Pending,
-    /// Not applied yet, but older than an applied one.
+    /// Not applied yet, but older than an applied migration.
     OutOfOrder,
     /// Applied, but changed since.
     Divergent,
     /// Applied, but without a file.
     Missing,
-    /// A repeatable migration with a text that a newer one has replaced: it comes from an
-    /// older release.
+    /// A repeatable migration with a text that a newer text has replaced. The text comes
+    /// from an older release.
     Superseded,
 }
 
@@ -69,7 +69,7 @@ impl Facts<'_> {
         }
     }
 
-    /// Returns the state of a repeatable migration; `None` for one with a version.
+    /// Returns the state of a repeatable migration; `None` for a versioned migration.
     pub(crate) fn repeatable(&self, node: Node) -> Option<RepeatableState> {
         let (app, migration) = (&self.apps[node.0], self.migration(node));
         let all = &self.installed.repeatables;

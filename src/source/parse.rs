@@ -258,9 +258,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Sends the rest as one statement, because only the server can split it. The statements
-    /// before it are sent on their own: the server parses a whole message before it runs any
-    /// of it, so the setting takes effect with the next message.
+    /// Sends the rest as one statement, because only the server can split it. The
+    /// statements before the rest are sent on their own. The server parses a whole message
+    /// before it runs the first statement, so the setting takes effect with the next
+    /// message.
     fn leave_to_the_server(&mut self, start: usize) {
         let rest = &self.text.as_str()[start..];
         let mut at = start;
@@ -292,8 +293,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns whether this is `SET standard_conforming_strings = off`. After it, `'it\'s'` is
-/// one string.
+/// Returns whether the statement is `SET standard_conforming_strings = off`. After such a
+/// statement, `'it\'s'` is one string.
 fn switches_backslashes_on(unit: &Unit<'_>) -> bool {
     let name = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
     unit.is(0, "SET")

@@ -3,10 +3,10 @@
 //! In: text. Out: tokens with their byte ranges, and the unterminated string, name or
 //! comment at the end, if there is one.
 //!
-//! The tokenizer is sqlparser's. This module corrects it where it differs from the
-//! database: an operator ends before a comment (`||--`), and tokens that it rejects but
-//! the server accepts (`E'\377'`, `(r)._x`) are read by [`scan`]. The only remaining error
-//! is an unterminated token.
+//! The tokenizer is sqlparser's. This module corrects the tokenizer where it differs from
+//! the database. An operator ends before a comment (`||--`). Tokens that the tokenizer
+//! rejects but the server accepts (`E'\377'`, `(r)._x`) are read by [`scan`]. The only
+//! remaining error is an unterminated token.
 
 use sqlparser::tokenizer::{Location, Token as Theirs, Tokenizer, Whitespace};
 

@@ -80,7 +80,7 @@ fn watched(app: App) -> (Migrator, Receiver<String>) {
 }
 
 /// Waits until the statement runs on the server. On SQLite, the statement may not have
-/// begun although the migration has. The cancellation must reach it anyway.
+/// begun although the migration has begun. The cancellation must reach it anyway.
 async fn until_endless(subject_url: String, begun: Receiver<String>) {
     tokio::task::spawn_blocking(move || {
         while begun.recv_timeout(PATIENCE).expect("the migration begins") != "V2__endless" {}
@@ -104,7 +104,8 @@ fn assert_cancelled(subject: &Subject<'_>, runtime: &Runtime) {
         .migration("V1__first", Migration::new().sql("CREATE TABLE first (id int)"))
         .migration("V2__endless", Migration::new().sql("CREATE TABLE started (id int)"));
     let report = runtime.block_on(Migrator::new().app(short).run_async(database(subject)));
-    // If the cancelled run had continued, this run would find the table, or nothing to do.
+    // If the cancelled run had continued, this run would fail because the table exists, or
+    // would have nothing to do.
     let steps: Vec<String> = report.expect("it runs").steps.iter().map(|s| s.migration.to_string()).collect();
     assert_eq!(steps, ["V2__endless"]);
     subject.quiet();

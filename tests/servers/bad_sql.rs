@@ -104,8 +104,8 @@ fn unregister_of_an_unknown_cache() {
     });
 }
 
-/// With several migrations in the transaction, SQLite names none. PostgreSQL checks at the
-/// end of each migration.
+/// With several migrations in the transaction, SQLite's error names no migration.
+/// PostgreSQL checks at the end of each migration.
 #[test]
 fn a_commit_of_several_migrations() {
     for scene in Scene::both() {

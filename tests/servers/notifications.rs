@@ -27,8 +27,9 @@ fn next(listener: &mut Client) -> String {
     next.expect("a notification comes").payload().to_owned()
 }
 
-/// Counts the notifications on their way. They arrive in the order of their commits,
-/// so all that arrive before the marker were sent before it.
+/// Counts the notifications that were sent before this call. Notifications arrive in the
+/// order of their commits, so this function sends a marker and counts the notifications
+/// that arrive before the marker.
 fn drain(listener: &mut Client, database: &Database<'_>) -> usize {
     database.psql("SELECT pg_notify('bustard', 'mark')");
     (0..).find(|_| next(listener) == "mark").expect("the mark comes")
@@ -84,15 +85,15 @@ fn no_notification_is_sent_inside_the_applications_transaction() {
     let refused = registry::notify(&mut transaction).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Usage);
     transaction.commit().unwrap();
-    assert_eq!(drain(&mut listener, &database), 0, "a commit of the application's own");
+    assert_eq!(drain(&mut listener, &database), 0, "the application commits without the CacheBuster");
 
     let mut transaction = client.transaction().unwrap();
     buster.invalidate(&mut transaction, &["bans"]).unwrap();
     buster.commit(transaction).unwrap();
-    assert_eq!(drain(&mut listener, &database), 1, "a commit through the CacheBuster");
+    assert_eq!(drain(&mut listener, &database), 1, "the application commits through the CacheBuster");
 
     buster.invalidate(&mut client, &["bans"]).unwrap();
-    assert_eq!(drain(&mut listener, &database), 1, "on a connection it has committed");
+    assert_eq!(drain(&mut listener, &database), 1, "on a connection, the invalidation is committed at once");
     registry::notify(&mut client).unwrap();
     assert_eq!(drain(&mut listener, &database), 1);
 }

@@ -125,7 +125,7 @@ fn named_roles_and_no_others() {
 
 /// After each of Bustard's own migrations, no role without a grant may call a function.
 #[test]
-fn one_of_bustards_own_migrations_after_the_other() {
+fn no_own_migration_leaves_a_right_without_a_grant() {
     let fixture = Fixture::new();
     let [web, other] = ["web", "other"].map(|name| fixture.database.create_role(name, ""));
     fixture.configure(Some(&[&web]));
@@ -138,7 +138,7 @@ fn one_of_bustards_own_migrations_after_the_other() {
 }
 
 #[test]
-fn another_configuration_is_another_set_of_roles() {
+fn a_changed_configuration_changes_the_roles() {
     let fixture = Fixture::new();
     let [web, worker] = ["web", "worker"].map(|name| fixture.database.create_role(name, ""));
     fixture.migrate(None);

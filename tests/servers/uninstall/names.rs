@@ -35,8 +35,8 @@ fn a_history_of_another_name() {
     }
 }
 
-/// Two hosts share a database, and each has an app of that name. One host must not
-/// uninstall the app of the other host.
+/// Two hosts share a database, and each host has an app with the same name. One host must
+/// not uninstall the app of the other host.
 #[test]
 fn an_app_of_the_same_name_elsewhere() {
     for site in Site::both() {
@@ -121,7 +121,8 @@ fn tables_with_odd_names() {
     }
 }
 
-/// Names without a schema have the same meaning as in the statements that drop them.
+/// Names without a schema have the same meaning in the plan as in the statements that drop
+/// the tables.
 #[test]
 fn a_search_path_with_objects_of_the_same_names() {
     let site = Site { scene: Scene::postgres() };

@@ -70,7 +70,7 @@ fn versions_by_the_highest_id() {
         ]
         .concat(),
     );
-    assert!(found.contains(" is of "), "{found}");
+    assert!(found.contains(" belongs to "), "{found}");
 }
 
 /// In this fault, versions do not include the base, so folding removes invalidations.

@@ -25,8 +25,8 @@ fn with_oracle(caches: &[&str]) -> (Database<'static>, Client) {
     (database, client)
 }
 
-/// Transactions that are older than a fold count when they commit, whether they
-/// invalidated before it or after it.
+/// The invalidations of transactions that are older than a fold count when these
+/// transactions commit, whether they invalidated before the fold or after it.
 #[test]
 fn transactions_that_are_older_than_folds() {
     let (database, mut client) = with_oracle(&["a", "b"]);

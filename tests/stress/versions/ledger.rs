@@ -43,7 +43,7 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct Inner {
-    /// The data under each version; `None` if it was rolled back.
+    /// The data under each version; `None` if the version was rolled back.
     states: HashMap<(usize, i64), Option<State>>,
     versions: HashMap<(usize, State), i64>,
     /// The counts of the versions when all data were zero.
@@ -73,13 +73,13 @@ impl Ledger {
         let committed: i64 = state.iter().sum();
         if counted != committed {
             inner.found(Fault::Miscounted, || {
-                format!("version {version} of cache {cache} counts {counted} invalidations, {committed} have committed")
+                format!("version {version} of cache {cache} counts {counted} invalidations, but {committed} have committed")
             });
         }
         let known = inner.states.entry((cache, version)).or_insert_with(|| Some(state.clone())).clone();
         if known.as_ref() != Some(state) {
             inner.found(Fault::TwoStates, || {
-                format!("version {version} of cache {cache} is of {known:?} and of {state:?}")
+                format!("version {version} of cache {cache} belongs to {known:?} and to {state:?}")
             });
         }
         let other = *inner.versions.entry((cache, state.clone())).or_insert(version);
@@ -103,7 +103,7 @@ impl Ledger {
         if let Some(state) = known {
             self.find(
                 Fault::TwoStates,
-                format!("version {version} of cache {cache} was rolled back, and is of {state:?}"),
+                format!("version {version} of cache {cache} was rolled back, but belongs to {state:?}"),
             );
         }
     }

@@ -27,9 +27,9 @@ pub(crate) trait Ending: Sized {
     /// Calls a function with the driver's transaction.
     fn call(&mut self, function: &Function) -> Result<()>;
 
-    /// Sets what a rollback sends in the same message, so that a pooler cannot give the
-    /// connection to another client in between. A rollback does not undo everything that
-    /// a statement has done to its session.
+    /// Sets the SQL that a rollback sends in the same message, so that a pooler cannot give
+    /// the connection to another client before this SQL runs. A rollback does not undo
+    /// everything that a statement has done to its session.
     fn clean_up_with(&mut self, sql: String);
 }
 
@@ -172,7 +172,7 @@ impl Drop for DriverTransaction<'_> {
     fn drop(&mut self) {
         let mut transaction = self.open.take();
         if let (Some(open), Some(clean_up)) = (&mut transaction, &self.clean_up) {
-            // The driver rolls back once more, and expects a transaction.
+            // The driver then rolls back once more, so it needs an open transaction.
             roll_back(open, &format!("{clean_up};BEGIN"));
         }
         outside(|| drop(transaction));
