@@ -71,8 +71,9 @@ impl Permissions {
         Ok(())
     }
 
-    /// Opens a connection for one request. With the cache, few requests need one. A larger
-    /// service uses a pool, and passes `&**pooled` to functions that accept `&client`.
+    /// Opens a connection for one request. With the cache, few requests need a connection.
+    /// A larger service uses a pool, and passes `&**pooled` to functions that accept
+    /// `&client`.
     async fn connect(&self) -> Result<Client> {
         let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
         tokio::spawn(async move {

@@ -63,7 +63,7 @@ async fn start(url: &str) -> Result<CacheBuster> {
 }
 
 /// Applies pending migrations. If several instances start at once, each migration is
-/// applied once, and no instance serves requests before all are applied.
+/// applied once, and no instance serves requests before all migrations are applied.
 async fn migrate(url: &str) -> Result {
     let migrator = Migrator::new().app(migrations::migrations()).on_event(|event| {
         if matches!(event, Event::Waiting) {

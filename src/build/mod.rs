@@ -60,8 +60,8 @@ pub fn embed(directory: &str) {
     run(directory, &dialects::ALL);
 }
 
-/// [`embed`] for a package that supports one engine only: checks its files for that
-/// engine.
+/// Does the same as [`embed`] for a package that supports only one engine. Checks the files
+/// only for that engine.
 ///
 /// ```no_run
 /// fn main() {

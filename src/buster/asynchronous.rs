@@ -20,7 +20,7 @@ use crate::registry;
 use crate::store::CheckedStore;
 
 impl CacheBusterBuilder {
-    /// [`start`](CacheBusterBuilder::start) without blocking the thread.
+    /// Does the same as [`start`](CacheBusterBuilder::start), without blocking the thread.
     ///
     /// # Errors
     ///
@@ -31,20 +31,21 @@ impl CacheBusterBuilder {
 }
 
 impl CacheBuster {
-    /// [`commit`](CacheBuster::commit) for a transaction of tokio-postgres.
+    /// Does the same as [`commit`](CacheBuster::commit), for a transaction of
+    /// tokio-postgres.
     ///
     /// # Errors
     ///
     /// Returns the error of the commit.
     pub async fn commit_async(&self, transaction: impl CommitAsync) -> Result<()> {
         let committed = transaction.commit().await;
-        // Poll after an error too: if the connection was lost, the commit may have
-        // succeeded.
+        // The refresher polls after an error too, because a commit whose connection was
+        // lost may have succeeded.
         self.shared.poll_after_commit_async().await;
         committed
     }
 
-    /// [`notify`](CacheBuster::notify) without blocking the thread.
+    /// Does the same as [`notify`](CacheBuster::notify), without blocking the thread.
     ///
     /// # Errors
     ///
@@ -54,8 +55,8 @@ impl CacheBuster {
         self.shared.snapshot().check()
     }
 
-    /// [`register`](CacheBuster::register) on a connection or transaction of
-    /// tokio-postgres.
+    /// Does the same as [`register`](CacheBuster::register), on a connection or transaction
+    /// of tokio-postgres.
     ///
     /// # Errors
     ///
@@ -71,8 +72,8 @@ impl CacheBuster {
         Ok(())
     }
 
-    /// [`unregister`](CacheBuster::unregister) on a connection or transaction of
-    /// tokio-postgres.
+    /// Does the same as [`unregister`](CacheBuster::unregister), on a connection or
+    /// transaction of tokio-postgres.
     ///
     /// # Errors
     ///
@@ -83,8 +84,8 @@ impl CacheBuster {
         Ok(())
     }
 
-    /// [`invalidate`](CacheBuster::invalidate) on a connection or transaction of
-    /// tokio-postgres.
+    /// Does the same as [`invalidate`](CacheBuster::invalidate), on a connection or
+    /// transaction of tokio-postgres.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl CacheBuster {
         Ok(())
     }
 
-    /// [`invalidate_all`](CacheBuster::invalidate_all) on a connection or
+    /// Does the same as [`invalidate_all`](CacheBuster::invalidate_all), on a connection or
     /// transaction of tokio-postgres.
     ///
     /// # Errors
@@ -124,8 +125,8 @@ impl Shared {
 }
 
 impl Cache {
-    /// [`version_in`](Cache::version_in) on a connection or transaction of
-    /// tokio-postgres.
+    /// Does the same as [`version_in`](Cache::version_in), on a connection or transaction
+    /// of tokio-postgres.
     ///
     /// # Errors
     ///
@@ -134,8 +135,8 @@ impl Cache {
         registry::asynchronous::get_version(executor, self.name()).await
     }
 
-    /// [`is_valid_in`](Cache::is_valid_in) on a connection or transaction of
-    /// tokio-postgres.
+    /// Does the same as [`is_valid_in`](Cache::is_valid_in), on a connection or transaction
+    /// of tokio-postgres.
     ///
     /// # Errors
     ///
@@ -150,9 +151,10 @@ impl Cache {
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
-    /// [`get_or_insert_with`](Values::get_or_insert_with) for an asynchronous computation;
-    /// call it within a Tokio runtime. Do not call the blocking form in a task: a waiting
-    /// caller blocks its thread, and the task that computes the value may need that thread.
+    /// Does the same as [`get_or_insert_with`](Values::get_or_insert_with), for an
+    /// asynchronous computation. Call it within a Tokio runtime. Do not call the blocking
+    /// form in a task: a waiting caller blocks its thread, and the task that computes the
+    /// value may need that thread.
     pub async fn get_or_insert_with_async<F: Future<Output = T>>(
         &self,
         key: &str,
@@ -165,8 +167,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         }
     }
 
-    /// [`get_or_try_insert_with`](Values::get_or_try_insert_with) for an
-    /// asynchronous computation; call it within a Tokio runtime.
+    /// Does the same as [`get_or_try_insert_with`](Values::get_or_try_insert_with), for an
+    /// asynchronous computation. Call it within a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -210,9 +212,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         Ok(value)
     }
 
-    /// [`get_or_try_insert_in`](Values::get_or_try_insert_in) on a connection or
-    /// transaction of tokio-postgres, on which `load` must read; call it within a
-    /// Tokio runtime.
+    /// Does the same as [`get_or_try_insert_in`](Values::get_or_try_insert_in), on a
+    /// connection or transaction of tokio-postgres. `load` must read on this connection or
+    /// transaction. Call it within a Tokio runtime.
     ///
     /// # Errors
     ///

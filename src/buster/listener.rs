@@ -1,7 +1,7 @@
 //! The thread that calls a listener with changes of the snapshot.
 //!
 //! The listener has a thread of its own so that a slow listener does not delay the
-//! refresher. Changes that happen while the listener is busy are merged into one.
+//! refresher. Changes that happen while the listener is busy are merged into one change.
 //!
 //! In: snapshots, as the refresher publishes them. Out: calls of the listener.
 

@@ -89,7 +89,7 @@ impl Flight {
         self.landed.get().cloned().flatten()
     }
 
-    /// [`wait`](Self::wait) without blocking the thread.
+    /// Does the same as [`wait`](Self::wait), without blocking the thread.
     #[cfg(feature = "tokio")]
     pub(super) async fn wait_async(&self) -> Option<Arc<[u8]>> {
         while let Some(listener) = self.pending() {
@@ -141,7 +141,7 @@ impl Lead<'_> {
         computation()
     }
 
-    /// [`compute`](Self::compute) for an asynchronous computation.
+    /// Does the same as [`compute`](Self::compute), for an asynchronous computation.
     #[cfg(feature = "tokio")]
     pub(super) async fn compute_async<F: Future>(&self, computation: F) -> F::Output {
         let mut computation = pin!(computation);

@@ -46,7 +46,7 @@ impl Exit {
             Exit::No => 3,
             Exit::Refused => 4,
             Exit::Locked => 5,
-            // The convention of shells for a process that a signal ended.
+            // This is the convention of shells for a process that a signal ended.
             Exit::Signal(number) => 128 + number,
         }
     }

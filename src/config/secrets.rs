@@ -1,5 +1,6 @@
-//! Removes secrets from messages of libraries. Bustard's own messages never contain
-//! one, but a parser quotes the text that it rejects, which may be a URL with a password.
+//! Removes secrets from messages of libraries. Bustard's own messages never contain a
+//! secret, but a parser quotes the text that it rejects, which may be a URL with a
+//! password.
 
 const HIDDEN: &str = "***";
 

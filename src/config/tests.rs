@@ -129,7 +129,7 @@ fn a_poll_may_fail_within_the_staleness() {
     invalid type: integer `10`, expected a string
       --> etc/bustard.toml:2:17
     "#);
-    // Twice is enough.
+    // Twice the interval is sufficient.
     parse("[cache_buster]\npoll_interval = \"6s\"\nmax_staleness = \"12s\"\n");
 }
 

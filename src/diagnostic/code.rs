@@ -150,7 +150,7 @@ codes! {
     UnsupportedSchemaStatement: "unsupported-schema-statement", Error;
 
     // Directives.
-    /// A comment begins like a directive and is none.
+    /// A comment begins like a directive, but is not a directive.
     UnknownDirective: "unknown-directive", Error;
     /// A directive lacks a word, or has a word that is not valid there.
     InvalidDirective: "invalid-directive", Error;
@@ -182,9 +182,9 @@ codes! {
     NewerRelease: "newer-release", Error;
     /// The database was migrated with a newer release of Bustard.
     NewerBustard: "newer-bustard", Error;
-    /// A pending migration is older than an applied one.
+    /// A pending migration is older than an applied migration.
     OutOfOrderMigration: "out-of-order-migration", Error;
-    /// The text of a repeatable migration was replaced by a newer one.
+    /// The text of a repeatable migration was replaced by a newer text.
     SupersededMigration: "superseded-migration", Error;
     /// The role may not record a repeatable migration.
     UnwritableRecords: "unwritable-records", Error;
@@ -194,7 +194,7 @@ codes! {
     DisabledDependency: "disabled-dependency", Error;
     /// The dependencies of an applied migration were changed.
     ChangedDependencies: "changed-dependencies", Warning;
-    /// A pending migration should have been applied before one that is applied.
+    /// A pending migration should have been applied before a migration that is applied.
     LateDependency: "late-dependency", Warning;
     /// A migration cannot be reverted.
     IrreversibleMigration: "irreversible-migration", Error;

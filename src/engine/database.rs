@@ -87,7 +87,8 @@ impl Database {
     /// # Errors
     ///
     /// Returns [`ErrorKind::Usage`] for any other URL, and for parameters that are not
-    /// supported (for SQLite, all of them). The message never contains the URL.
+    /// supported. For SQLite, no parameter is supported. The message never contains the
+    /// URL.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Database { link: link(url)?, create_missing: true, canceller: Canceller::default() })
     }

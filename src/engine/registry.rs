@@ -19,7 +19,8 @@ pub trait Registry: fmt::Debug + Sync {
     /// Unregisters a cache.
     fn unregister(&self, executor: &mut dyn sealed::Executor, name: &str) -> Result<()>;
 
-    /// Gives every cache in the list a new version, or none of them on an error.
+    /// Gives every cache in the list a new version. After an error, no cache has a new
+    /// version.
     fn invalidate(&self, executor: &mut dyn sealed::Executor, names: &[&str]) -> Result<()>;
 
     /// Registers a cache in a migration: for the app, or with the owner and tables that it
@@ -43,8 +44,8 @@ pub trait Registry: fmt::Debug + Sync {
     /// Installs missing triggers.
     fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()>;
 
-    /// Runs after a commit, outside the transaction. A failure does no harm, because
-    /// readers poll.
+    /// Runs after a commit, outside the transaction. A failure is ignored, because readers
+    /// poll.
     fn after_commit(&self, _session: &mut dyn Session) {}
 
     /// Returns whether the grants differ from these roles, because another role may read
@@ -55,8 +56,8 @@ pub trait Registry: fmt::Debug + Sync {
     }
 
     /// Grants these roles, and no other roles, the right to read and invalidate caches.
-    /// Returns whether the grants were different before, which they never are on an engine
-    /// without roles.
+    /// Returns whether the grants were different before. On an engine without roles, the
+    /// result is always `false`.
     fn set_grants(&self, _transaction: &mut dyn Transaction, _roles: &[String]) -> Result<bool> {
         Ok(false)
     }

@@ -1,10 +1,11 @@
 //! Failures.
 //!
-//! In: a kind, a message and their context. Out: an [`Error`], as one line or over several.
+//! In: a kind, a message and their context. Out: an [`Error`], as text on one line or on
+//! several lines.
 //!
 //! [`Error`] is opaque. Its methods return its [`ErrorKind`], its [`Code`], its [`Place`]
-//! and the SQLSTATE. `Display` prints one line. [`Error::report`] prints several: what
-//! happened, where, the server message, and the next step. An error never contains a
+//! and the SQLSTATE. `Display` prints one line. [`Error::report`] prints several lines:
+//! what happened, where, the server message, and the next step. An error never contains a
 //! secret of a connection URL.
 
 mod report;
@@ -30,7 +31,7 @@ pub enum ErrorKind {
     Divergent,
     /// An applied migration has no file.
     Missing,
-    /// A pending migration is older than an applied one.
+    /// A pending migration is older than an applied migration.
     OutOfOrder,
     /// The migration lock was not obtained in time.
     Locked,
@@ -43,7 +44,7 @@ pub enum ErrorKind {
     /// The versions of caches are unknown, because the database has not answered for longer
     /// than `max_staleness`. All cached values count as invalid.
     Stale,
-    /// A store of cached values did not answer, or not as expected.
+    /// A store of cached values did not answer, or its answer was not as expected.
     Store,
     /// The run was cancelled from outside.
     Cancelled,

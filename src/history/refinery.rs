@@ -37,7 +37,8 @@ impl<'t> Inside<'t> {
         Inside { transaction, applied, stopped: None }
     }
 
-    /// Returns the database's error if there was one, and refinery's otherwise.
+    /// Returns the database's error if the database caused the failure, and refinery's
+    /// error otherwise.
     fn error(self, error: refinery_core::Error, message: String) -> Error {
         self.stopped.unwrap_or_else(|| Error::new(ErrorKind::Failed, message).caused_by(error))
     }

@@ -1,7 +1,7 @@
 //! The asynchronous form of a run, for applications on Tokio.
 //!
-//! In: a migrator and a `Database`. Out: a future of the report. The run itself is the
-//! synchronous one, on a thread for blocking work. Dropping the future cancels the run.
+//! In: a migrator and a `Database`. Out: a future of the report. The run itself is a
+//! synchronous run, on a thread for blocking work. Dropping the future cancels the run.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};

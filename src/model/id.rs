@@ -29,7 +29,7 @@ impl fmt::Display for Prefix {
 }
 
 /// A migration's version and name within its app, written `V1__create_users`, or
-/// `R__user_names` for a repeatable one.
+/// `R__user_names` for a repeatable migration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct MigrationId {

@@ -50,7 +50,7 @@ impl Migration {
         Migration::default()
     }
 
-    /// Adds a dependency: that app's migration must be applied before this one.
+    /// Adds a dependency: that app's migration must be applied before this migration.
     ///
     /// The following example comes from Misago's documentation. It is a plugin whose
     /// migration depends on (`misago_core`, `0001_initial`) and registers the cache
@@ -77,13 +77,13 @@ impl Migration {
     }
 
     /// Adds a dependency on a whole app: all migrations of that app in the plan must be
-    /// applied before this one.
+    /// applied before this migration.
     pub fn depends_on_app(self, app: impl Into<String>) -> Self {
         self.dependency(app, Which::All)
     }
 
-    /// Adds a dependency on a repeatable migration, named without its prefix `R__`. The
-    /// app may be the migration's own; without dependencies, repeatable migrations are
+    /// Adds a dependency on a repeatable migration, named without its prefix `R__`. The app
+    /// may be the migration's own app. Without dependencies, repeatable migrations are
     /// applied in the order of their names.
     ///
     /// This migration does not run again when the repeatable migration changes.
@@ -115,7 +115,8 @@ impl Migration {
         self.operation(Operation::Schema(statement.into()))
     }
 
-    /// Registers a cache that the migration's app owns. It is reverted automatically.
+    /// Registers a cache that the migration's app owns. The registration is reverted
+    /// automatically.
     pub fn register_cache(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.operation(Operation::RegisterCache(RegisterCache {
@@ -170,7 +171,8 @@ impl Migration {
         }))
     }
 
-    /// Unregisters a cache. It is reverted automatically, which restores the former owner.
+    /// Unregisters a cache. The unregistration is reverted automatically, which restores
+    /// the former owner.
     pub fn unregister_cache(self, name: impl Into<String>) -> Self {
         self.operation(Operation::UnregisterCache(UnregisterCache {
             name: name.into(),
@@ -179,9 +181,9 @@ impl Migration {
         }))
     }
 
-    /// Calls a function with the open transaction. Its changes commit together with the
-    /// rest of the migration. If it returns an error, the transaction is rolled back and
-    /// the run ends.
+    /// Calls a function with the open transaction. The changes of the function commit
+    /// together with the rest of the migration. If the function returns an error, the
+    /// transaction is rolled back and the run ends.
     pub fn run<F>(self, label: impl Into<String>, function: F) -> Self
     where
         F: Fn(&mut OpenTransaction<'_, '_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>

@@ -2,7 +2,7 @@
 //! pure.
 //!
 //! In: the checksum of the text, and the record in the database. Out: whether the text is
-//! installed, must be installed, or was replaced by a newer one. The text of a repeatable
+//! installed, must be installed, or was replaced by a newer text. The text of a repeatable
 //! migration may change at any time, so there is no divergence.
 //!
 //! Bustard's own functions have an edition, which is compared first. A release with a lower
@@ -14,7 +14,7 @@ use crate::history::{Recorded, Repeatables};
 /// The state of a repeatable migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RepeatableState {
-    /// The current text is installed, or one of a newer edition.
+    /// The current text is installed, or a text of a newer edition.
     Installed,
     /// The migration was never installed.
     New,

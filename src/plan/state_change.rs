@@ -10,7 +10,8 @@ use crate::model::BUSTARD;
 
 impl Facts<'_> {
     /// Plans writing the state of an app. The plan is empty if the app already has that
-    /// state. `history` is the name of its history table, quoted for SQL, if it is loaded.
+    /// state. `history` is the name of the app's history table, quoted for SQL, if the app
+    /// is loaded.
     pub(crate) fn plan_state(&self, label: &str, to: AppState, history: &str) -> Result<RunPlan> {
         if !self.changes_state(label, to)? {
             return Ok(self.plan_steps(Vec::new()));

@@ -1,4 +1,4 @@
-//! The plan that a run executes. Pure data.
+//! The plan that a run executes, as plain data.
 //!
 //! In: the steps that the planner chose. Out: batches of steps, and the basis of the plan.
 
@@ -45,7 +45,7 @@ pub(crate) enum Step {
     ReturnApp(usize),
     /// Writes the state of an app.
     SetApp(InstalledApp),
-    /// Checks deferred constraints, so that the next step can drop its tables.
+    /// Checks deferred constraints, so that the next step can drop tables.
     CheckDeferred,
     /// Fails if a remaining foreign key refers to one of these tables.
     CheckReferences(Vec<Table>),

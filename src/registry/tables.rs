@@ -24,7 +24,7 @@ pub struct MissingTrigger {
 #[non_exhaustive]
 pub enum MissingTriggerCause {
     /// The table's triggers are missing, because the table was rebuilt or swapped, or is a
-    /// new partition. Until the next run, writes to it invalidate nothing.
+    /// new partition. Until the next run, writes to the table invalidate nothing.
     Triggers,
     /// The table was renamed, and its triggers work. The next run records the new name.
     Renamed,
@@ -32,12 +32,12 @@ pub enum MissingTriggerCause {
     /// restored.
     Gone,
     /// The table is a foreign table that became a partition or child of a registered table.
-    /// Writes to it do not invalidate, and no run can change that.
+    /// Writes to the foreign table do not invalidate the cache, and no run can change that.
     Foreign,
 }
 
 impl MissingTrigger {
-    /// Returns whether the next run restores it.
+    /// Returns whether the next run restores the triggers or the name.
     pub fn is_repairable(&self) -> bool {
         matches!(self.why, MissingTriggerCause::Triggers | MissingTriggerCause::Renamed)
     }

@@ -60,7 +60,7 @@ pub struct Report {
     pub apps: Vec<AppChange>,
     /// The missing triggers that the run has restored.
     pub missing_triggers: Vec<MissingTrigger>,
-    /// The roles that may now read and invalidate caches, if the run changed that.
+    /// The roles that may now read and invalidate caches, if the run has changed them.
     pub granted: Option<Vec<String>>,
     /// Diagnostics that did not stop the run.
     pub warnings: Vec<Diagnostic>,
@@ -93,7 +93,7 @@ pub struct AppStatus {
     pub label: String,
     /// Whether the app is installed, and whether its migrations are expected.
     pub state: AppState,
-    /// Whether the migrator has loaded its migrations.
+    /// Whether the migrator has loaded the app's migrations.
     pub loaded: bool,
     /// The highest applied version.
     pub version: Option<i64>,
@@ -101,7 +101,7 @@ pub struct AppStatus {
     pub applied: usize,
     /// The number of loaded migrations that are not applied.
     pub pending: usize,
-    /// The names of its registered caches.
+    /// The names of the app's registered caches.
     pub caches: Vec<String>,
 }
 
@@ -205,8 +205,8 @@ pub struct PlannedStep {
     pub registers: Vec<String>,
     /// The caches that it unregisters.
     pub unregisters: Vec<String>,
-    /// The first operation that nothing reverts. If there is one, the migration cannot be
-    /// reverted.
+    /// The first operation that nothing reverts. If there is such an operation, the
+    /// migration cannot be reverted.
     pub irreversible: Option<String>,
     /// The file, if there is one.
     pub file: Option<Place>,
@@ -230,7 +230,7 @@ pub struct PlannedStep {
 pub struct Status {
     /// Every migration of every app, from files and histories, by app and version.
     pub migrations: Vec<MigrationStatus>,
-    /// The caches that should be registered after the applied migrations, and are not.
+    /// The caches that the applied migrations register, but that are not registered.
     pub unregistered: Vec<UnregisteredCache>,
     /// The labels of the disabled apps, whose migrations are not expected.
     pub disabled: Vec<String>,
@@ -270,7 +270,7 @@ pub struct MigrationStatus {
     pub file: Option<Place>,
 }
 
-/// A cache that should be registered and is not.
+/// A cache that should be registered, but is not registered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnregisteredCache {

@@ -41,7 +41,7 @@ impl Uninstall {
         self
     }
 
-    /// Also uninstalls the apps that depend on it.
+    /// Also uninstalls the apps that depend on the app.
     pub fn cascade(mut self, cascade: bool) -> Self {
         self.cascade = cascade;
         self

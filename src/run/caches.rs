@@ -13,7 +13,7 @@ use crate::model::{CacheOperation, Operation, RegisterCache};
 use crate::plan::{Facts, RunPlan, Step};
 use crate::registry;
 
-/// Returns the names that operations register, and those that they unregister.
+/// Returns the names that operations register, and the names that operations unregister.
 pub(crate) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
     let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
     for operation in operations {
@@ -134,8 +134,8 @@ fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
     left.map(register).collect()
 }
 
-/// Returns the caches that applied migrations register and no later one unregisters, each
-/// with its migration.
+/// Returns the caches that applied migrations register and that no later migration
+/// unregisters, each with its migration.
 pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> {
     let mut left = BTreeMap::new();
     for &node in facts.graph.order.iter().filter(|node| facts.applied(**node)) {

@@ -1,5 +1,5 @@
-//! The one loop: lock, compare the basis, execute the steps of a batch, invalidate,
-//! commit.
+//! The loop over the batches: lock, compare the basis, execute the steps of a batch,
+//! invalidate, commit.
 //!
 //! In: a plan and a session. Out: committed batches in the report, or the error of a batch.
 
@@ -32,8 +32,8 @@ pub(crate) enum OnChange<'c> {
 const TRIES: u32 = 5;
 
 impl Run<'_> {
-    /// Executes a plan. An error lists the steps that committed before it. The failed batch
-    /// is rolled back.
+    /// Executes a plan. An error lists the steps that committed before the error. The
+    /// failed batch is rolled back.
     pub(crate) fn execute(
         &mut self,
         session: &mut dyn Session,

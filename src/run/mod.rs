@@ -1,8 +1,8 @@
-//! Executing plans: the lock, the one loop over batches, and what each step does.
+//! Executing plans: the lock, the loop over batches, and the work of each step.
 //!
-//! In: a plan, the sources that it was made from and a session. Out: the report of
-//! what was committed. Only `execute` opens transactions. A step writes history and
-//! records. Every transaction that changes anything ends by invalidating all caches.
+//! In: a plan, the sources that it was made from and a session. Out: the report of the
+//! committed steps. Only `execute` opens transactions. A step writes history and records.
+//! Every transaction that changes anything ends by invalidating all caches.
 
 pub(crate) mod caches;
 pub(crate) mod describe;

@@ -189,7 +189,7 @@ impl Removal {
         self.obstacles.extend(stuck.cloned());
     }
 
-    /// Returns migrations that stay, and that a reverted one names in `required by`.
+    /// Returns migrations that stay, and that a reverted migration names in `required by`.
     pub(crate) fn staying<'k>(&self, known: &'k Known) -> impl Iterator<Item = (&'k Record, (&'k str, i64))> {
         let goes = |(a, m): &Node| {
             let app = &self.sources.apps[*a];
@@ -378,7 +378,7 @@ fn reverting(
     (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, stuck)
 }
 
-/// Repeatable migrations that drop something, by app; with a diagnostic if unusable.
+/// Repeatable migrations that drop something, by app. An unusable one has a diagnostic.
 type Dropped = HashMap<String, Vec<(LoadedMigration, Option<Diagnostic>)>>;
 
 fn all_dropping(
@@ -398,7 +398,7 @@ fn all_dropping(
     dropped
 }
 
-/// Removes dependencies on unapplied migrations. `there` says whether a version is applied.
+/// Removes dependencies on unapplied migrations. `there` is whether a version is applied.
 fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: impl Fn(&str, i64) -> bool) {
     let name = |app: &str, name: &str| (app.to_owned(), name.to_owned());
     let names: HashSet<(String, String)> =

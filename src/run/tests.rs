@@ -52,7 +52,7 @@ fn migrations_are_planned_and_applied_in_order() {
 }
 
 #[test]
-fn migrations_are_reverted_with_what_depends_on_them() {
+fn migrations_are_reverted_with_their_dependants() {
     let mut database = FakeDatabase::default();
     migrator().run(&mut database).unwrap();
     let report = migrator().revert(&mut database, &Revert::Steps(3)).unwrap();
@@ -79,11 +79,11 @@ fn nothing_of_a_failed_transaction_stays() {
 }
 
 #[test]
-fn a_held_lock_is_waited_for_and_a_moved_table_looked_up() {
+fn a_run_waits_for_the_lock_and_looks_a_moved_table_up() {
     let mut database = FakeDatabase::default();
     database.disturb(2, 1);
     assert_eq!(migrator().run(&mut database).unwrap().steps.len(), 3);
-    assert_eq!(database.attempts(), 6, "three transactions, and three attempts that were none");
+    assert_eq!(database.attempts(), 6, "three transactions, and three attempts without a transaction");
 
     let mut database = FakeDatabase::default();
     database.disturb(usize::MAX, 0);

@@ -25,7 +25,7 @@ pub(crate) struct Survey {
 pub(crate) struct Surveyed {
     /// The path of the file relative to the directory, with `/`.
     pub path: String,
-    /// The name of its module, if it is written in Rust.
+    /// The name of the file's module, if the file is written in Rust.
     pub module: Option<String>,
 }
 

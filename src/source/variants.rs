@@ -2,7 +2,7 @@
 //!
 //! In: all files of the app. Out: at most one file for each version, and for each name of a
 //! repeatable migration. This file is the variant for the engine, or else the file for
-//! every engine. A version with variants for other engines only does not exist on this
+//! every engine. A version that has only variants for other engines does not exist on this
 //! engine.
 
 use std::collections::BTreeMap;

@@ -19,7 +19,7 @@ pub(crate) struct Effects {
     syntax: &'static Syntax,
     /// Tables that existed before and are dropped, by their original names.
     dropped: Vec<TableName>,
-    /// Renamed tables: the new name and the original one.
+    /// Renamed tables: the new name and the original name.
     renamed: Vec<(TableName, TableName)>,
     /// Tables that the statements have created.
     made: Vec<TableName>,
@@ -185,8 +185,8 @@ impl Effects {
         }
     }
 
-    /// Handles a rename. A created table that gets the name of a dropped one replaces it:
-    /// the table was rebuilt and not dropped.
+    /// Handles a rename. A created table that gets the name of a dropped table replaces
+    /// that table: the table was rebuilt and not dropped.
     fn rename(&mut self, from: &TableName, to: TableName) {
         if take(&mut self.made, from) {
             let original = self.before(&to);

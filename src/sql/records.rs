@@ -1,4 +1,4 @@
-//! The part of the port for text that concerns records: the rows about apps and repeatable
+//! The port for the SQL text of records. Records are the rows about apps and repeatable
 //! migrations that the database has in addition to their histories.
 //!
 //! In: names and values. Out: SQL text.

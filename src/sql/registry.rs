@@ -1,5 +1,5 @@
-//! The part of the port for text that concerns tracked caches: queries and statements on
-//! the registry, which differ between engines.
+//! The port for the SQL text of tracked caches: queries and statements on the registry,
+//! which differ between engines.
 //!
 //! In: names of caches, tables and apps. Out: SQL text.
 
@@ -50,8 +50,8 @@ pub trait RegistrySql: fmt::Debug + Sync {
     /// Gives every cache a new version.
     fn invalidate_all(&self) -> String;
 
-    /// Deletes the recorded tables of an app's unregistered caches, which can then not be
-    /// registered `again`.
+    /// Deletes the recorded tables of an app's unregistered caches. These caches can then
+    /// not be registered `again`.
     fn forget_all(&self, app: &str) -> String;
 
     /// Returns the SQL that a plan shows for the registration of a cache. Without an owner,
@@ -59,8 +59,8 @@ pub trait RegistrySql: fmt::Debug + Sync {
     fn shown_register(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner)
     -> String;
 
-    /// Returns the SQL that a plan shows for unregistering a cache. `reverts` says that this
-    /// reverts its registration.
+    /// Returns the SQL that a plan shows for unregistering a cache. `reverts` says that the
+    /// unregistration reverts a registration.
     fn shown_unregister(&self, name: &str, reverts: bool, manner: Manner) -> String;
 
     /// Notifies the reading side of every process to poll now; `None` on an engine without

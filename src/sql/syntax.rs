@@ -30,9 +30,11 @@ pub struct Syntax {
 /// The rule for semicolons that do not end a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Semicolons {
-    /// Semicolons in parentheses and in `BEGIN ATOMIC … END` do not, as in psql.
+    /// Semicolons in parentheses and in `BEGIN ATOMIC … END` do not end a statement, as in
+    /// psql.
     ParenthesesAndBlocks,
-    /// Semicolons in the body of a trigger do not, as in `sqlite3_complete`.
+    /// Semicolons in the body of a trigger do not end a statement, as in
+    /// `sqlite3_complete`.
     Triggers,
 }
 

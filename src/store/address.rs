@@ -1,5 +1,5 @@
-//! The address of a store's server, and connecting to it before a deadline. The
-//! deadline also bounds name resolution, and a server that does not accept connections.
+//! The address of a store's server, and connecting to it before a deadline. The deadline
+//! also limits name resolution, and the wait for a server that does not accept connections.
 //!
 //! In: a location from the settings. Out: a connected stream.
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_looked_up_by_many_at_once() {
+    fn concurrent_callers_share_one_name_resolution() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = StoreAddress::tcp("localhost", listener.local_addr().unwrap().port());
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -34,7 +34,7 @@ impl Stores {
         Stores::default()
     }
 
-    /// Adds a store, replacing any with the same alias.
+    /// Adds a store, and replaces a store with the same alias.
     pub fn with(mut self, alias: impl Into<String>, settings: StoreSettings) -> Self {
         self.0.insert(alias.into(), settings);
         self
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_alias_names_the_known_ones() {
+    fn the_error_for_an_unknown_alias_names_the_known_aliases() {
         let help = |aliases: &[&str], alias: &str| {
             prefixes(aliases).get(alias).unwrap_err().advice().map(ToString::to_string)
         };

@@ -94,7 +94,7 @@ mod tests {
         }
 
         #[test]
-        fn another_length_is_a_miss(
+        fn an_entry_of_another_length_is_a_miss(
             value in prop::collection::vec(any::<u8>(), 0..100),
             cut: prop::sample::Index,
             more in prop::collection::vec(any::<u8>(), 1..20),
@@ -105,7 +105,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_else_is_a_miss(bytes in prop::collection::vec(any::<u8>(), 0..200), marked: bool) {
+        fn bytes_that_are_no_entry_are_a_miss(bytes in prop::collection::vec(any::<u8>(), 0..200), marked: bool) {
             let bytes = if marked { [&MAGIC[..], &bytes].concat() } else { bytes };
             prop_assert_eq!(open(bytes, b""), None);
         }

@@ -52,7 +52,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// Returns [`ErrorKind::Store`](crate::ErrorKind::Store) if the store does not answer,
-    /// answers wrongly, or is not called because it failed recently;
+    /// answers wrongly, or is not called because it failed recently. Returns
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the key is invalid.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>>;
 
@@ -64,8 +64,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Returns the errors of [`get`](Store::get).
     fn set(&self, key: &str, value: &[u8]) -> Result<()>;
 
-    /// Returns whether both calls return without waiting for the network, so that an
-    /// asynchronous caller need not move them to another thread.
+    /// Returns whether `get` and `set` return without waiting for the network, so that an
+    /// asynchronous caller need not move the calls to another thread.
     fn is_local(&self) -> bool {
         false
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const MOST: usize = 8;
 
-/// A stack of idle connections, the most recently used one on top.
+/// A stack of idle connections, with the most recently used connection on top.
 #[derive(Debug)]
 pub(super) struct Pool<C>(Mutex<Vec<C>>);
 

@@ -1,6 +1,6 @@
 //! The store Redis, which also works with Valkey. The crate `redis` parses locations and
 //! answers and writes commands. The connection is our own, because the crate's connection
-//! has a time limit for each read of the socket but none for a whole call.
+//! has a time limit for each read of the socket, but no time limit for a whole call.
 //!
 //! In: keys and values. Out: requests to the server.
 

@@ -58,7 +58,7 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
     let project = project();
     project.bustard(&["migrate"]).success();
     for arguments in [&["status"][..], &["status", "--json"]] {
-        let full = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("Linux has /dev/full");
         let (code, stderr) = ending(project.command(arguments).stdout(full));
         assert_eq!(code, Some(1), "{stderr}");
         assert!(stderr.contains("cannot write to standard output"), "{stderr}");

@@ -30,8 +30,8 @@ impl Findings {
         findings
     }
 
-    /// Checks a file, or all files in a directory and below. Skips files that are not
-    /// text, such as a database that an example has made.
+    /// Checks a file, or all files in a directory and its subdirectories. Skips files that
+    /// are not text, such as a database that an example has made.
     fn check(&mut self, package: &Path, name: &Path) {
         let path = package.join(name);
         if path.is_dir() {

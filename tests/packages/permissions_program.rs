@@ -1,6 +1,6 @@
-//! Tests the example `permissions`, an application on Tokio, over HTTP on loopback:
-//! two instances that start together, the answers of one after a change by the other,
-//! and shutdown.
+//! Tests the example `permissions`, an application on Tokio, over HTTP on loopback: two
+//! instances that start together, the answers of one instance after the other has changed
+//! data, and shutdown.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -48,9 +48,9 @@ struct File {
 
 impl Published {
     /// Returns the files in the order in which their own application runs them: by the
-    /// leading number. Two files of the wallet have the same number. Its own migrator
-    /// allows that, but Bustard does not, so the second file gets the next number. The two
-    /// files do not depend on each other.
+    /// leading number. Two files of the wallet have the same number. The wallet's own
+    /// migrator allows that, but Bustard does not, so the second file gets the next number.
+    /// The two files do not depend on each other.
     fn files(&self) -> Vec<File> {
         let directory = packages()[self.package].join(self.directory);
         let mut found: Vec<(u64, String, PathBuf)> = fs::read_dir(&directory)

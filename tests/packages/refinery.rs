@@ -246,7 +246,7 @@ fn other_line_ends_are_no_divergence() {
         for ground in Ground::both() {
             ground.refinery(width, &["apply", "migrations"]).success();
             ground.copy_migrations(crlf);
-            // For refinery, both are a divergence. So Bustard needs this test.
+            // refinery reports the other line ends as a divergence. Bustard must not.
             ground.refinery(width, &["check", "migrations"]).exits(1);
             ground.is_up_to_date_for_bustard(Width::Int8);
         }

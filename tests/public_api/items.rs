@@ -409,7 +409,8 @@ impl<'l> Collector<'l> {
     }
 
     /// Returns the library's item that a type refers to, behind references. Returns `None`
-    /// if there is none, and `Some(None)` if users cannot name it.
+    /// if the type is not an item of the library, and `Some(None)` if users cannot name the
+    /// item.
     fn item_of(&self, place: &[String], ty: &Type) -> Option<Option<&'l Name>> {
         match ty {
             Type::Reference(inner) => self.item_of(place, &inner.elem),

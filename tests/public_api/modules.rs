@@ -143,7 +143,7 @@ impl Library {
                 let rules = rules.unwrap_or_else(|| panic!("{}: {name}! is not known", place.join("::")));
                 let made = expand::expand(&name, rules, item.mac.tokens);
                 let parsed: syn::File =
-                    syn::parse2(made).unwrap_or_else(|error| panic!("what {name}! makes: {error}"));
+                    syn::parse2(made).unwrap_or_else(|error| panic!("the expansion of {name}!: {error}"));
                 for item in parsed.items {
                     self.read_item(sources, item, place);
                 }

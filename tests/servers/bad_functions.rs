@@ -174,7 +174,7 @@ fn a_function_that_ignores_an_error() {
         let _ = transaction.execute("INSERT INTO nowhere VALUES (1)");
         Ok(())
     });
-    for_code(migration).run(&mut scene.project.sqlite("app.db")).expect("the errors are swallowed");
+    for_code(migration).run(&mut scene.project.sqlite("app.db")).expect("the function ignores its errors");
     assert_eq!(scene.applied(), "1,2");
 }
 
@@ -249,7 +249,7 @@ fn names_of_every_length() {
             true => named(255).run(&mut scene.database().client()),
             false => named(255).run(&mut scene.project.sqlite("app.db")),
         }
-        .expect("255 are not too many");
+        .expect("255 parameters are allowed");
         assert_eq!(scene.applied(), "1");
     }
 }

@@ -122,7 +122,7 @@ fn terminated_by_the_server() {
     assert_eq!(scene.applied(), "1,2");
 }
 
-/// A server that accepts connections and never answers.
+/// The server accepts connections and never answers.
 #[test]
 fn while_connecting() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");

@@ -1,5 +1,6 @@
 //! Tests the promises of the library with one suite, on every kind of connection that the
-//! migrator accepts: Bustard's own and the caller's, on each engine.
+//! migrator accepts: connections that Bustard opens and connections of the caller, on each
+//! engine.
 
 use bustard::report::State;
 use bustard::sea_query::{ColumnDef, Index, Table};
@@ -464,7 +465,7 @@ fn out_of_order(mut subject: impl Subject) {
     let status = both().status(subject.connection()).expect("there is a status");
     assert_eq!(status.in_state(State::OutOfOrder).count(), 1);
     assert!(both().allow_out_of_order(true).run(subject.connection()).expect("allowed").changed());
-    // A `U` migration may come late.
+    // A `U` migration may be added later than newer migrations.
     let late = App::new("main")
         .migration("U0__late", table("late"))
         .migration("V1__a", table("a"))
@@ -484,7 +485,7 @@ fn registry_operations(mut subject: impl Subject) {
     Migrator::new().run(subject.connection()).expect("Bustard's own tables are made");
     let c = subject.connection();
     registry::register(c, "a", None).expect("it is new");
-    registry::register(c, "b'\\\"; --", Some("forum")).expect("any characters will do");
+    registry::register(c, "b'\\\"; --", Some("forum")).expect("all characters are allowed");
     let (a, b) = ("a", "b'\\\"; --");
     let (version_a, version_b) = (registry::get_version(c, a), registry::get_version(c, b));
     let (version_a, version_b) = (version_a.expect("it is there"), version_b.expect("it is there"));
@@ -512,7 +513,7 @@ fn registry_operations(mut subject: impl Subject) {
     for bad in ["", "\n", &"x".repeat(129)] {
         assert_eq!(registry::register(c, bad, None).expect_err("a bad name").kind(), ErrorKind::Cache);
     }
-    registry::register(c, &"é".repeat(128), None).expect("128 characters will do");
+    registry::register(c, &"é".repeat(128), None).expect("128 characters are allowed");
     registry::unregister(c, a).expect("it is there");
     assert!(registry::get_version(c, a).is_err());
 }
@@ -553,8 +554,8 @@ fn versions_never_become_current_again(mut subject: impl Subject) {
         .expect("it is there");
         if round % 5 < 4 {
             let version = registry::get_version(c, "a").expect("it is there");
-            assert!(seen.insert(version), "{version} came back");
-            assert!(Some(version) > last, "{version} went back");
+            assert!(seen.insert(version), "{version} was returned before");
+            assert!(Some(version) > last, "{version} is lower than an earlier version");
             last = Some(version);
         }
     }

@@ -262,7 +262,7 @@ fn the_crate_is_uninstalled_with_its_code(connection: &mut (impl Connection + Ex
     let report = all().uninstall(connection, &plan).expect("it is uninstalled");
     assert_eq!(report.steps.len(), 3);
     assert!(caches(connection).iter().all(|cache| !cache.contains("reputation")));
-    assert!(!sql_only().run(connection).expect("the others are as they were").changed());
+    assert!(!sql_only().run(connection).expect("the other migrations are unchanged").changed());
 }
 
 #[test]

@@ -55,7 +55,8 @@ struct Ground {
 }
 
 impl Ground {
-    /// Creates a database with two migrations of `main` and one of `other`, on each engine.
+    /// Creates a database with two migrations of `main` and one migration of `other`, on
+    /// each engine.
     fn both() -> [Ground; 2] {
         Scene::both().map(|scene| {
             let url = match scene.is_postgres() {
@@ -193,7 +194,7 @@ fn a_plan_to_revert_is_executed_if_nothing_has_changed() {
 fn a_run_and_a_change_of_state_are_planned_again() {
     for ground in Ground::both() {
         let migrator = migrator(main_of(3)).on_event(ground.between(Change::Applies));
-        let report = migrator.run(&mut ground.connect()).expect("the other run was faster");
+        let report = migrator.run(&mut ground.connect()).expect("the other run has applied it");
         assert!(report.steps.is_empty(), "{report:?}");
         assert_eq!(ground.scene.applied(), "1,2,3");
     }
@@ -245,6 +246,6 @@ fn restoring_triggers_is_planned_again() {
             assert_eq!(app().run(&mut database).expect("it restores").missing_triggers.len(), 1);
         }
     };
-    let report = app().on_event(restore).run(&mut connect(&url)).expect("the other run was faster");
+    let report = app().on_event(restore).run(&mut connect(&url)).expect("the other run has applied it");
     assert!(!report.changed(), "{report:?}");
 }

@@ -9,7 +9,8 @@ use bustard::{App, Database, Migrator};
 
 const RELEASES: usize = 3;
 
-/// The deployed releases of the plugins `a` and `b`; 0 is none.
+/// The deployed releases of the plugins `a` and `b`. 0 means that the plugin is not
+/// deployed.
 type Deployed = (usize, usize);
 
 /// The declaration that a migration of `b` comes before the next migration of `a`.

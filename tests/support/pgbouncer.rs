@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::process::wait_until;
 use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 
-/// How long a client keeps its connection to the server: PgBouncer's `pool_mode`.
+/// PgBouncer's `pool_mode`: the time for which a client keeps its connection to the server.
 #[derive(Debug, Clone, Copy)]
 pub enum Pooling {
     Session,

@@ -33,7 +33,7 @@ impl Random {
         usize::try_from(self.next() >> 33).expect("31 bits fit") % limit
     }
 
-    /// Returns a duration between zero and this one.
+    /// Returns a random duration between zero and the given duration.
     pub fn part_of(&mut self, duration: Duration) -> Duration {
         duration.mul_f64(self.below(1 << 20) as f64 / f64::from(1 << 20))
     }

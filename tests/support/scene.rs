@@ -70,8 +70,8 @@ impl Scene {
         )
     }
 
-    /// Writes two valid migrations, a faulty third one, and a fourth one that does not run
-    /// because of it.
+    /// Writes four migrations: two valid ones, a faulty one with these contents, and one
+    /// that does not run because of the faulty one.
     pub fn bad_file(&self, contents: impl AsRef<[u8]>) -> &Scene {
         self.good_files()
             .file("V3__bad.sql", contents)
@@ -146,10 +146,10 @@ impl Scene {
         settings.bind(|| insta::assert_snapshot!(name, text));
     }
 
-    /// Asserts that `migrate` fails with this exit code and exactly one error, which
-    /// is the snapshot of this name. A run in one transaction must leave the database
-    /// as it was, and one in several must leave exactly the migrations that the error
-    /// lists. `--json` must print one document with the same content.
+    /// Asserts that `migrate` fails with this exit code and exactly one error, which is the
+    /// snapshot of this name. A run in one transaction must leave the database as it was. A
+    /// run in several transactions must leave exactly the migrations that the error lists.
+    /// `--json` must print one document with the same content.
     #[track_caller]
     pub fn refuses(&self, code: i32, name: &str) {
         let file = self.project.path().join("app.db");

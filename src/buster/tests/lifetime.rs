@@ -10,7 +10,7 @@ use super::{LONG, SHORT, ends, version};
 use crate::error::ErrorKind;
 
 #[test]
-fn the_thread_ends_with_the_last_clone_and_versions_are_unknown_then() {
+fn after_the_last_clone_is_dropped_the_thread_ends_and_versions_are_unknown() {
     for looking in [Manner::Well, Manner::Hangs, Manner::Held] {
         let world = World::new(&["bans"]);
         let buster = world.builder(LONG).start().unwrap();

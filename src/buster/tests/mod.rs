@@ -105,7 +105,7 @@ fn a_snapshot_is_as_of_the_start_of_its_poll() {
     });
     world.wait("the refresher polls", |state| state.looks > looks);
     let asked = Instant::now();
-    wait_until("the look has taken some time", || Instant::now() > asked);
+    wait_until("the poll has taken some time", || Instant::now() > asked);
     world.set(|state| state.looking = Manner::Well);
     looking.join().unwrap().unwrap();
 
@@ -118,7 +118,7 @@ fn a_snapshot_is_as_of_the_start_of_its_poll() {
     assert!((before..=asked).contains(since), "{:?} too late", since.saturating_duration_since(asked));
 }
 
-/// The poll that is in progress at the commit has read the state from before it.
+/// The poll that is in progress at the commit has read the state from before the commit.
 #[test]
 fn a_poll_that_began_before_a_commit_does_not_hide_it() {
     let world = World::new(&["bans"]);

@@ -23,7 +23,7 @@ pub enum Manner {
     /// Hangs until its deadline.
     Hangs,
     /// Answers with the state at the time of the call, but only after the test has chosen
-    /// another manner, regardless of the deadline.
+    /// another behaviour. Ignores the deadline.
     Held,
 }
 

@@ -61,8 +61,8 @@ impl FakeDatabase {
         change(&mut self.world().contents);
     }
 
-    /// Makes the next attempts find the lock held, and the attempts after them a table
-    /// moved.
+    /// Makes the next attempts find the lock held, and makes the attempts after them find a
+    /// history table moved.
     pub(crate) fn disturb(&self, held: usize, moved: usize) {
         let mut world = self.world();
         (world.held, world.moved) = (held, moved);

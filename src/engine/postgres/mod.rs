@@ -1,4 +1,4 @@
-//! PostgreSQL: its dialect as text, and the driver that runs it.
+//! The engine PostgreSQL: the SQL text of its dialect, and the driver that runs this text.
 
 mod dialect;
 #[cfg(feature = "postgres")]

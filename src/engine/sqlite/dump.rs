@@ -1,6 +1,6 @@
 //! Dumps the schema of a SQLite database as lines of text. SQLite keeps the SQL that
-//! created an object, so two equal tables may differ in case, blanks, quotes or
-//! comments; the dump does not.
+//! created an object, so the SQL of two equal tables may differ in case, blanks, quotes or
+//! comments. The dumps of equal tables are equal.
 
 use super::SQLITE;
 use crate::engine::Executor;

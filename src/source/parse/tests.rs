@@ -279,7 +279,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
-    fn whatever_the_text_its_statements_are_where_they_say(
+    fn every_statement_has_the_place_of_its_text(
         parts in prop::collection::vec(prop::sample::select(FRAGMENTS), 0..24),
         dialect in prop::sample::select(vec![POSTGRES, SQLITE]),
     ) {

@@ -34,7 +34,7 @@ on_both! {
         writer.run("COMMIT");
         buster.notify().unwrap();
 
-        assert_eq!(naive["k"], 1, "what was filled in between survives");
+        assert_eq!(naive["k"], 1, "the value that was cached before the commit remains");
         assert!(!cache.is_valid(before));
         for key in ["k", "new"] {
             assert_eq!(values.get_or_insert_with(key, || other.number()), 2);
@@ -52,7 +52,7 @@ on_both! {
                 false => buster.invalidate(&mut client, &["numbers"]).unwrap(),
                 true => clone.invalidate_all(&mut client).unwrap(),
             }
-            assert!(!cache.is_valid(before), "on a connection it has committed");
+            assert!(!cache.is_valid(before), "on a connection, the call commits");
             let before = cache.version().unwrap();
             client.change(5);
             assert!(cache.is_valid(before), "there was no notification");

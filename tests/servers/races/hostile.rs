@@ -332,8 +332,8 @@ impl Store for Broken {
     }
 }
 
-/// A store that was down still has its earlier data. Changed values must not be answered
-/// from them.
+/// A store that was down still has its earlier data. A read must not return them if the
+/// value has changed.
 #[test]
 fn a_store_that_returns_with_its_old_data() {
     let place = on_sqlite();

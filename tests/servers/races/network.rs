@@ -1,4 +1,4 @@
-//! Tests lost notifications, lost answers, and a network that swallows everything.
+//! Tests lost notifications, lost answers, and a network that drops everything.
 
 use std::time::{Duration, Instant};
 

@@ -18,7 +18,7 @@ fn value(client: &mut Client, sql: &str) -> String {
 }
 
 #[test]
-fn a_refresher_polls_through_a_pooler_logs_that_once_and_leaves_no_listen() {
+fn a_refresher_behind_a_pooler_polls_and_leaves_no_listen() {
     let cluster = Cluster::start_with(&[]);
     let mut database = forum(&cluster);
     let pooler = PgBouncer::start(&cluster, &["web"]);

@@ -42,7 +42,7 @@ fn several_runs_replace_functions_while_others_call_them() {
                 scope.spawn(|| {
                     let mut client = scene.database().client();
                     while !stop.load(Ordering::Relaxed) {
-                        client.batch_execute(CALLS).unwrap_or_else(|error| panic!("a caller met {error}"));
+                        client.batch_execute(CALLS).unwrap_or_else(|error| panic!("a call failed: {error}"));
                         calls.fetch_add(1, Ordering::Relaxed);
                     }
                 })
@@ -56,7 +56,7 @@ fn several_runs_replace_functions_while_others_call_them() {
             let runs: Vec<_> = (0..3).map(|_| scene.project.spawn(&arguments)).collect();
             let outcomes: Vec<_> = runs.into_iter().map(|run| run.wait().success()).collect();
             let changed = outcomes.iter().filter(|outcome| outcome.json()["changed"] == true).count();
-            assert_eq!(changed, 1, "each function is replaced by one of them");
+            assert_eq!(changed, 1, "exactly one run replaces each function");
             replacements += changed;
         }
         drop(stopping);
@@ -76,8 +76,7 @@ fn a_snapshot_from_before() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
         let scene = migrated();
         let mut old = scene.database().client();
-        // The transaction has called none of the functions yet, so it holds no locks on
-        // them.
+        // The transaction has not called the functions yet, so it holds no locks on them.
         old.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM x"))
             .expect("it begins");
         scene.execute(OLDER);

@@ -48,7 +48,7 @@ fn prepared_statements() {
             }
         }
         let error = client.query_one(&version, &[&"unknown"]).expect_err("it is not registered");
-        let error = error.as_db_error().expect("the server says so");
+        let error = error.as_db_error().expect("the server reported it");
         assert_eq!(error.code().code(), "42704");
         assert!(error.hint().is_some());
     }
@@ -122,6 +122,6 @@ fn notifications() {
     ask(&database, &role, "SELECT bustard.notify()");
     let mut notifications = client.notifications();
     let mut waited = notifications.timeout_iter(PATIENCE);
-    let first = waited.next().expect("the connection holds").expect("it comes");
+    let first = waited.next().expect("the connection is open").expect("a notification arrives");
     assert_eq!((first.channel(), first.payload()), ("bustard", ""));
 }

@@ -1,5 +1,5 @@
-//! Tests partitions and child tables. A direct write to one fires no trigger of its parent,
-//! so each has triggers of its own.
+//! Tests partitions and child tables. A direct write to a partition or child table does not
+//! fire the triggers of its parent, so each has its own triggers.
 
 use super::{counted, invalidates, migrated, missing_triggers, postgres_with, retracks, triggers};
 

@@ -10,7 +10,7 @@ const APPEAL: &str = "CREATE TABLE appeal (id INTEGER PRIMARY KEY, ban INTEGER R
      INSERT INTO appeal VALUES (1, 1);\n";
 
 #[test]
-fn a_foreign_key_from_elsewhere_is_refused() {
+fn a_foreign_key_of_another_app_is_refused() {
     for site in Site::both() {
         site.file("appeals/V1__appeals.sql", APPEAL);
         site.migrate(&["forum", "bans"]);

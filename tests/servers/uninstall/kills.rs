@@ -100,7 +100,8 @@ fn killed_at_random_on_postgresql() {
     if is_victim() {
         return;
     }
-    // Killing one of its processes restarts the whole server, so use a private one.
+    // If one process of a server is killed, the whole server restarts, so use a private
+    // server.
     let cluster = Cluster::start_with(&[]);
     let project = Project::new();
     kill("uninstall::kills::killed_at_random_on_postgresql", &Subject::on(&cluster, &project));

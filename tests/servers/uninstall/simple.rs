@@ -52,10 +52,10 @@ fn one_app_is_uninstalled_and_another_stays() {
     }
 }
 
-/// An uninstall works if the files are deleted and not configured, deleted and configured,
-/// or faulty in several ways.
+/// An uninstall works if the files of the app are deleted, whether or not the app is
+/// configured, and if they are faulty.
 #[test]
-fn files_are_not_needed() {
+fn an_uninstall_needs_no_files() {
     let breaks: [(&str, Change, &[&str]); 5] = [
         ("deleted", |site| site.delete("bans"), &["forum"]),
         (
@@ -108,7 +108,7 @@ fn a_changed_file_does_not_affect_the_revert() {
 }
 
 #[test]
-fn reinstalling_starts_clean() {
+fn a_reinstall_equals_the_first_install() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         let first = site.objects();
@@ -144,7 +144,7 @@ fn caches_that_no_migration_registered_are_removed() {
     }
 }
 
-/// A cache stays if another app has registered it since.
+/// A cache stays if another app has registered it in the meantime.
 #[test]
 fn another_apps_cache_stays() {
     for site in Site::both() {
@@ -158,7 +158,8 @@ fn another_apps_cache_stays() {
     }
 }
 
-/// A cache that a migration of the app has unregistered returns to its owner.
+/// If a migration of the app has unregistered another app's cache, the uninstall registers
+/// the cache again.
 #[test]
 fn a_cache_that_the_app_unregistered_is_registered_again() {
     for site in Site::both() {

@@ -263,7 +263,8 @@ fn kill<'s>(engine: &str, mut subjects: impl FnMut(usize) -> Subject<'s>, target
 
 #[test]
 fn killed_at_random_on_postgresql() {
-    // Killing one of its processes restarts the whole server, so use a private one.
+    // If one process of a server is killed, the whole server restarts, so use a private
+    // server.
     let cluster = Cluster::start_with(&[]);
     let (project, targets) = slow();
     kill("PostgreSQL", |_| Subject::on(&cluster, &project), targets);

@@ -33,8 +33,8 @@ fn is_told(outcome: Outcome) {
     assert!(!outcome.stderr.contains("panicked"), "{outcome}");
 }
 
-/// Asserts that committed migrations are present, that nothing of the third remains,
-/// and that the next run completes.
+/// Asserts that committed migrations are present, that nothing of the third migration
+/// remains, and that the next run completes.
 fn recovers(subject: &Subject<'_>) {
     let there = |table: &str| subject.number(&format!("SELECT count(to_regclass('{table}'))"));
     assert_eq!([there("one"), there("two"), there("three")], [1, 1, 0]);

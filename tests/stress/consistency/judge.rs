@@ -11,8 +11,8 @@ use super::{CACHES, ITEMS, MAX_STALENESS};
 /// The tolerated scheduling delay that `pulse` does not measure.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// The time that a read waits for the records of other processes' commits. If the time is
-/// too short, stale reads are missed. It never causes a false finding.
+/// The time that a read waits for the records of other processes' commits. If this time is
+/// too short, the judge misses stale reads, but it never reports a false one.
 const SETTLING: Duration = Duration::from_millis(500);
 
 /// The largest adjustment of the clock during a run.

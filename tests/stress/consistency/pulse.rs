@@ -1,6 +1,6 @@
 //! Measures how late this process is: threads sleep for a moment repeatedly and record by
 //! how much they overslept. A process that is stopped, or gets no processor, cannot expire
-//! its snapshot. These measurements tell for how long.
+//! its snapshot. These measurements show how long that lasted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

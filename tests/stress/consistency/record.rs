@@ -47,7 +47,7 @@ pub struct Read {
 pub enum Record {
     /// The process has started to work.
     Ready {},
-    /// A writer is about to commit this.
+    /// A writer is about to commit this counter of an item.
     Attempted {
         item: usize,
         counter: i64,
@@ -75,7 +75,7 @@ pub enum Record {
         version: i64,
         counters: Vec<i64>,
     },
-    /// A read or write failed, as expected now and then.
+    /// A read or write failed in an expected way.
     Failed {},
     /// An error that must never occur.
     Wrong {

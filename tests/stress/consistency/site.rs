@@ -136,7 +136,7 @@ impl Line {
 
 /// Reads the counter of an item, now or in the transaction.
 pub fn counter(client: &mut impl GenericClient, item: usize) -> Result<i64, Failed> {
-    let item = i32::try_from(item).expect("there are few");
+    let item = i32::try_from(item).expect("there are few items");
     Ok(client.query_one("SELECT counter FROM item WHERE id = $1", &[&item])?.get(0))
 }
 

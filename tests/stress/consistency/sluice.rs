@@ -1,5 +1,5 @@
-//! A TCP proxy that simulates a bad network before a server: it delays, goes silent,
-//! refuses and cuts.
+//! A TCP proxy that simulates a bad network before a server: it delays data, stops
+//! forwarding, refuses connections and cuts them.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -107,7 +107,7 @@ impl Gate {
 fn join(gate: &Arc<Gate>, client: TcpStream, server: TcpStream) {
     let again = |stream: &TcpStream| stream.try_clone().expect("sockets can be shared");
     for stream in [&client, &server] {
-        stream.set_nodelay(true).expect("TCP can do without delay");
+        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
     }
     let mut state = gate.state();
     state.count += 1;

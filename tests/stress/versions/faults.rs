@@ -56,7 +56,7 @@ fn folding_also(statement: &str) -> String {
 }
 
 /// In this fault, the version is the highest id of an event. An event with a higher id may
-/// commit before one with a lower id.
+/// commit before an event with a lower id.
 #[test]
 fn versions_by_the_highest_id() {
     let found = finding(
@@ -97,7 +97,7 @@ fn versions_without_an_identity() {
     assert!(found.contains("rolled back") || found.contains("None"), "{found}");
 }
 
-/// In this fault, every writer waits for every other one.
+/// In this fault, all writers wait for each other.
 #[test]
 fn one_counter_row_for_each_cache() {
     let found = finding(

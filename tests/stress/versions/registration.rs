@@ -36,7 +36,7 @@ fn no_version_becomes_current_again() {
             run(&mut client, statements);
             if is_new {
                 let version = version(&mut client, "a");
-                assert!(seen.insert(version), "round {round}: {version} came back after {statements}");
+                assert!(seen.insert(version), "round {round}: {version} was used again after {statements}");
             }
         }
         if round % 3 == 0 {

@@ -136,7 +136,7 @@ fn aborts_and_savepoints() {
 /// Reading few caches, many or all gives the same versions, by the plans of the first
 /// calls and by the cached plan.
 #[test]
-fn few_many_and_all() {
+fn snapshots_of_few_many_and_all_caches() {
     let (_database, mut client) = with_caches(&["a", "b", "it's"]);
     let few = ["a", "it's", "unknown"].map(str::to_owned).to_vec();
     let many = few.iter().cloned().chain((0..200).map(|i| i.to_string())).collect::<Vec<_>>();

@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn notifications_of_other_processes_wake_once() {
-        // From process 7, on the channel "b", twice.
+        // These are two notifications from process 7 on the channel "b".
         let words = b"A\0\0\0\x0b\0\0\0\x07b\0\0A\0\0\0\x0b\0\0\0\x07b\0\0";
         let mut observer = connected(Manner::Saying(words));
         assert_eq!(observer.wait(Instant::now() + LONG).unwrap(), Woken::Notified);

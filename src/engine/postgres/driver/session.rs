@@ -1,9 +1,9 @@
 //! A session and its transactions over a [`Link`].
 //!
-//! A transaction is two messages: one begins it, takes the lock and reads the history,
-//! and one does the work, with COMMIT at the end. Statements are queued until then, each
-//! with the migration it belongs to. If the message fails, the position that the server
-//! names, or the number of completed statements, tells which one it was.
+//! A transaction is two messages: one begins it, takes the lock and reads the history, and
+//! one does the work, with COMMIT at the end. Statements are queued until then, each with
+//! the migration it belongs to. If the message fails, the position that the server names,
+//! or the number of completed statements, tells which statement failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +24,9 @@ use crate::failpoint;
 use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
 use crate::sql::Dialect;
 
-/// Statements after which the rest must be parsed anew. The server parses a whole
-/// message before it runs any of it.
+/// The setting that changes how the server parses text. Statements after a change of this
+/// setting need a message of their own, because the server parses a whole message before it
+/// runs the first statement.
 const CHANGES_PARSING: &str = "standard_conforming_strings";
 
 /// A session on any link.
@@ -216,7 +217,7 @@ struct Queue<'q, T> {
     resolved: &'q [Resolved],
     /// Apps whose history tables the transaction creates.
     made: Vec<String>,
-    /// The state of the session before it.
+    /// The state of the session before the transaction.
     state: SessionState,
     queued: Vec<Queued>,
     migration: Option<(String, String)>,
@@ -420,7 +421,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         self.queue(Statement::generated(check, None))?;
         let mut statements = self.state.end();
         if !T::COUNTS {
-            // Each would be a round trip.
+            // Otherwise each statement would be a round trip.
             statements = vec![statements.join(SEPARATOR)];
         }
         statements.into_iter().try_for_each(|sql| self.queue(Statement::generated(sql, None)))

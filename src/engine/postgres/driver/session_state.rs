@@ -1,4 +1,5 @@
-//! What a migration may leave in its session, and how it is removed.
+//! The state that a migration may leave in its session, and the statements that remove this
+//! state.
 //!
 //! In: the state before the first migration of a transaction. Out: the statements that
 //! end each migration, and those that follow a rollback. On a connection that Bustard
@@ -37,14 +38,15 @@ const SETTINGS: &[&str] = &[
     "IntervalStyle",
 ];
 
-/// The first of them say who the session is.
+/// The number of settings at the start of the list that identify the user of the session.
 const IDENTITY: usize = 2;
 
 /// Runs pending checks as a commit would, before anything is removed that they refer to.
 pub(super) const CHECK_CONSTRAINTS: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
-/// The same in the middle of a transaction. Names each constraint, and defers it again if
-/// it is declared so: `ALL` would decide for the constraints of later migrations too.
+/// Runs pending checks in the middle of a transaction. Names each constraint, and defers a
+/// constraint again if it is declared as deferred. `ALL` would also affect the constraints
+/// of later migrations.
 pub(super) const CHECK_EACH_CONSTRAINT: &str = "DO $bustard$DECLARE n pg_catalog.text; d pg_catalog.bool; BEGIN \
     FOR n, d IN SELECT pg_catalog.format('%I.%I', s.nspname, c.conname), c.condeferred FROM pg_catalog.pg_constraint c \
         JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.connamespace \
@@ -78,7 +80,8 @@ const DISCARD: &[&str] = &[
 /// What a session has, each as a query of one column of text. Everything is qualified,
 /// because the caller chooses the search path.
 const LISTS: &[&str] = &[
-    // Temporary objects, but not those that come and go with another one.
+    // Temporary objects, except objects that are created and dropped together with another
+    // object.
     "SELECT pg_catalog.format('%s/%s', d.classid, d.objid) FROM pg_catalog.pg_depend d \
         WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
         AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() \

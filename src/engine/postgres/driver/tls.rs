@@ -58,8 +58,9 @@ impl Tls {
     /// Reads the root certificates, if the mode needs them.
     ///
     /// `roots` are the root certificates that the settings name. With `roots`, the modes
-    /// `require` and `prefer` verify the chain, as in libpq; without, they verify nothing.
-    /// Without `roots`, the other two modes use the system's certificates.
+    /// `require` and `prefer` verify the chain, as in libpq. Without `roots`, these two
+    /// modes verify nothing. Without `roots`, the other two modes use the system's
+    /// certificates.
     pub(super) fn new(mode: SslMode, roots: Option<&Roots>) -> Result<Tls> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -139,9 +140,9 @@ fn collect(certificates: Vec<CertificateDer<'static>>) -> Option<RootCertStore> 
 
 /// A verifier that checks the chain, if there are roots, and does not check names.
 ///
-/// Always verifies the signature of the handshake. Without it, any server that presents
-/// a copy of the certificate could pass for its owner, and channel binding would prove
-/// nothing.
+/// Always verifies the signature of the handshake. Without this check, any server that
+/// presents a copy of the certificate could pretend to be its owner, and channel binding
+/// would prove nothing.
 #[derive(Debug)]
 struct AnyName {
     provider: Arc<CryptoProvider>,
@@ -239,7 +240,7 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
     }
 }
 
-/// Explains errors that rustls passes on from webpki without a variant of its own.
+/// Explains errors of webpki for which rustls has no variant.
 fn explain_other(error: &str) -> (String, String) {
     match error {
         // `openssl req -x509` creates such a certificate.

@@ -163,7 +163,7 @@ impl Session for SqliteSession<'_> {
             }
             begun => begun.map_err(|error| failure(&error, "").into_error())?,
         }
-        // It is restored after the rollback.
+        // This state is restored after the rollback.
         let state = SessionState::of(connection);
         let guard = RollBack(connection);
         check_writable(connection)?;

@@ -1,6 +1,6 @@
-//! What a migration may leave on a SQLite connection: temporary objects, attached
-//! databases and settings. Neither the next migration nor the caller inherits them. What
-//! a pragma stores in the file is part of the schema, and stays.
+//! The state that a migration may leave on a SQLite connection: temporary objects, attached
+//! databases and settings. Neither the next migration nor the caller inherits them. Values
+//! that a pragma stores in the file are part of the schema, and stay.
 //!
 //! Not undone are functions and collations that a Rust function defines, the heap limits
 //! of the process, and the last inserted row's id.
@@ -60,8 +60,8 @@ pub(super) struct SessionState<'c> {
 
 const LIKE: &str = "SELECT 'a' LIKE 'A'";
 
-/// Views and triggers first, because they refer to tables. Indexes go with their tables,
-/// and a table of a virtual one goes with it.
+/// Lists views and triggers first, because they refer to tables. Indexes are dropped with
+/// their tables, and the tables of a virtual table are dropped with it.
 const TEMPORARY: &str = "SELECT type, name FROM sqlite_temp_master WHERE type <> 'index' \
     ORDER BY type = 'table', rootpage <> 0, name";
 
@@ -83,7 +83,7 @@ impl<'c> SessionState<'c> {
     ///
     /// # Errors
     ///
-    /// A temporary object cannot be dropped.
+    /// Returns an error if a temporary object cannot be dropped.
     pub(super) fn restore(&self) -> Result<()> {
         for (name, before) in PRAGMAS.iter().zip(&self.pragmas) {
             let Some(before) = before else { continue };
@@ -95,7 +95,8 @@ impl<'c> SessionState<'c> {
         }
         if let (Some(before), Some(now)) = (&self.like, read(self.connection, LIKE))
             && *before != now
-            // It was 1 if the pragma was off, and is the other now.
+            // The expression returned 1 if the pragma was off. The pragma has changed, so
+            // the current result is the previous value of the pragma.
             && run(self.connection, &format!("PRAGMA case_sensitive_like = {now}")).is_err()
         {
             log::warn!("case_sensitive_like could not be restored on this connection");
@@ -107,7 +108,7 @@ impl<'c> SessionState<'c> {
             }
         }
         for name in self.added(ATTACHED, self.attached.as_ref()).into_iter().flatten().flatten() {
-            // Fails while the database takes part in the transaction.
+            // Detaching fails while the database takes part in the transaction.
             if let Err(error) = run(self.connection, &format!("DETACH {}", quote_ident(&name)))
                 && self.connection.is_autocommit()
             {
