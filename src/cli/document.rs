@@ -271,7 +271,7 @@ impl<'a> From<&'a UnregisteredCache> for Unregistered<'a> {
     }
 }
 
-/// A table of a registered cache with missing triggers, or renamed, or gone.
+/// A table of a registered cache that lacks triggers, was renamed or was dropped.
 #[derive(Serialize)]
 pub struct MissingTrigger<'a> {
     cache: &'a str,

@@ -104,7 +104,7 @@ fn mistakes_have_a_place_and_advice() {
 }
 
 #[test]
-fn a_poll_may_fail_within_the_staleness() {
+fn max_staleness_allows_for_a_failed_poll() {
     insta::assert_snapshot!(error("[cache_buster]\npoll_interval = \"0s\"\n"), @r#"
     poll_interval must not be 0
       --> etc/bustard.toml:2:17

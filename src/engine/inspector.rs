@@ -38,7 +38,7 @@ pub type Definition = [String; 3];
 
 /// Queries an engine's catalog.
 pub trait Inspector: fmt::Debug + Sync {
-    /// Returns each of the names that is a table now, and all tables of the schemas. The
+    /// Returns the existing tables among these names, and all tables of the schemas. The
     /// result has no duplicates and is sorted by name.
     fn tables(&self, ask: Ask<'_>, names: &[TableName], schemas: &[String]) -> Result<Vec<Table>>;
 

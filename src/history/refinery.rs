@@ -198,7 +198,7 @@ fn applied_on(row: &Applied) -> Result<OffsetDateTime> {
 #[allow(
     clippy::unnecessary_fallible_conversions,
     clippy::useless_conversion,
-    reason = "as wide as the feature says"
+    reason = "the width of SchemaVersion depends on the feature"
 )]
 fn schema_version(row: &Applied) -> Result<SchemaVersion> {
     SchemaVersion::try_from(row.version).map_err(|_| {

@@ -205,8 +205,8 @@ impl Run<'_> {
             Operation::UnregisterCache(unregister) => {
                 registry::in_transaction::unregister(transaction, unregister, manner)?;
             }
-            // A faked run skips these operations, except for Bustard's own tables, which it
-            // needs.
+            // A faked run skips these operations, but not those that create Bustard's own
+            // tables, because it needs the tables.
             Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_)
                 if self.options.fake && app != BUSTARD => {}
             Operation::Sql(sql) => {
@@ -311,7 +311,7 @@ impl Run<'_> {
         }
     }
 
-    /// Reports that an app is installed, with the first of its migrations.
+    /// Reports that an app is installed, if no migration of the app is applied yet.
     fn installs(&mut self, facts: &Facts<'_>, app: usize) {
         let label = &facts.apps[app].label;
         let first = facts.histories[app].applied.is_empty()

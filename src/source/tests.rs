@@ -60,7 +60,7 @@ fn a_directory_is_read_with_its_subdirectories() {
 }
 
 #[test]
-fn refinery_reads_the_same() {
+fn refinery_reads_the_same_migrations() {
     let root = directory(&[
         ("V1__a.sql", b"SELECT 1;"),
         ("n/V3__c.sql", "é\r\n".as_bytes()),
@@ -79,7 +79,7 @@ fn refinery_reads_the_same() {
 }
 
 #[test]
-fn diagnostics_come_together() {
+fn all_diagnostics_are_reported_together() {
     let root = directory(&[
         ("V1__a.sql", b"-- bustard: registr cache a\nSELECT 1;"),
         ("V1__b.sql", b"SELECT 1;"),

@@ -105,7 +105,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_that_are_no_entry_are_a_miss(bytes in prop::collection::vec(any::<u8>(), 0..200), marked: bool) {
+        fn other_bytes_are_a_miss(bytes in prop::collection::vec(any::<u8>(), 0..200), marked: bool) {
             let bytes = if marked { [&MAGIC[..], &bytes].concat() } else { bytes };
             prop_assert_eq!(open(bytes, b""), None);
         }

@@ -1,5 +1,5 @@
-//! Bans frames that make a sentence hard to read, in the sources and in the
-//! documentation. CONTRIBUTING.md has the rules that a person must check.
+//! Bans words and phrases that make a sentence hard to read ("frames"), in the sources and
+//! in the documentation. CONTRIBUTING.md has the rules that a person must check.
 //!
 //! A frame matches whole words in any case. A line break with the comment markers
 //! around it counts as a blank, so that a frame is found in wrapped text.

@@ -40,8 +40,8 @@ impl Width {
         })
     }
 
-    /// Returns the command. The command under test has the feature. The command without the
-    /// feature is built once.
+    /// Returns the command for a width. The command under test has the feature
+    /// `int8-versions`. The command without this feature is built once.
     fn bustard(self) -> &'static Path {
         static NARROW: OnceLock<PathBuf> = OnceLock::new();
         match self {

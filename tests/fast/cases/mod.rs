@@ -1,4 +1,4 @@
-//! Inputs that once failed, by the rows of their list: each test begins with its row.
+//! Tests inputs that once failed. The name of a test begins with the number of its input.
 
 mod connection;
 mod history;

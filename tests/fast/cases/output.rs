@@ -1,3 +1,3 @@
-//! Rows about what is printed.
+//! Tests the output.
 
 mod own_tables;

@@ -1,1 +1,1 @@
-//! Rows about the state of a session, deadlines and signals.
+//! Tests the state of a session, deadlines and signals.

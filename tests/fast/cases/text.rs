@@ -1,1 +1,1 @@
-//! Rows of text that looks like an instruction, and of the lexer.
+//! Tests text that looks like an instruction, and the lexer.

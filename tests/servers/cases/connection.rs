@@ -1,1 +1,1 @@
-//! Rows about how a connection is made.
+//! Tests how a connection is made.

@@ -1,1 +1,1 @@
-//! Rows about where a history is, and what it says.
+//! Tests where a history is and what it contains.

@@ -1,1 +1,1 @@
-//! Rows about which files are judged, and how they are read.
+//! Tests which files are checked, and how they are read.

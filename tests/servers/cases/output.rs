@@ -1,1 +1,1 @@
-//! Rows about what is printed.
+//! Tests the output.

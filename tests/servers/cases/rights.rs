@@ -1,1 +1,1 @@
-//! Rows about who owns and who may change our tables.
+//! Tests which roles own Bustard's tables and which roles may change them.

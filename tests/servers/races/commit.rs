@@ -77,7 +77,7 @@ on_both! {
 }
 
 #[test]
-fn a_transaction_counts_when_buster_commits_it_on_postgres() {
+fn an_invalidation_takes_effect_when_buster_commits_on_postgres() {
     let place = on_postgres();
     let mut client = place.client();
     let ((here, cache, _), (_there, other, _)) =
@@ -96,7 +96,7 @@ fn a_transaction_counts_when_buster_commits_it_on_postgres() {
 }
 
 #[test]
-fn a_transaction_counts_when_buster_commits_it_on_sqlite() {
+fn an_invalidation_takes_effect_when_buster_commits_on_sqlite() {
     let place = on_sqlite();
     let mut client = place.client();
     let (here, cache, _) = reader(&place, &Shared::default());

@@ -1,5 +1,5 @@
-//! Tests stores on real servers: one list of promises for every store, and their
-//! behaviour when a server is down, comes back, or speaks another protocol.
+//! Tests stores on real servers: one list of promises for every store, and the behaviour of
+//! a store when its server is down, is up again, or speaks another protocol.
 
 mod conformance;
 mod down;

@@ -122,7 +122,7 @@ fn a_key_that_the_revert_only_mentions_is_refused() {
 }
 
 #[test]
-fn a_key_of_several_columns_from_the_same_name_elsewhere() {
+fn a_key_of_several_columns_of_a_quoted_table() {
     for site in Site::both() {
         site.file(
             "bans/V3__pairs.sql",
@@ -145,9 +145,10 @@ fn a_key_of_several_columns_from_the_same_name_elsewhere() {
     }
 }
 
-/// The plan does not list partitions and their keys, but only their tables.
+/// The plan lists a partitioned table and its foreign keys, but not its partitions and the
+/// keys of the partitions.
 #[test]
-fn partitions_are_listed_with_their_tables() {
+fn partitions_are_not_listed() {
     let site = Site { scene: Scene::postgres() };
     site.file(
         "bans/V1__bans.sql",

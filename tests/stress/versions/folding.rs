@@ -140,7 +140,8 @@ fn folding_requires_a_transaction_of_its_own() {
     run(&mut client, "COMMIT");
 }
 
-/// A call folds this many events, and the remaining events of their last transaction.
+/// A call folds a limited number of events, and the remaining events of the last
+/// transaction among them.
 #[test]
 fn a_fold_is_bounded() {
     let (_database, mut client) = with_oracle(&["a"]);

@@ -51,8 +51,8 @@ impl Fake {
                     Manner::Silent => open.push(stream),
                     Manner::Closing => drop(stream),
                     manner => {
-                        // An error here is no failure, because in some tests the client
-                        // closes the connection early.
+                        // An error here does not fail the test, because in some tests the
+                        // client closes the connection early.
                         let _ = converse(stream, manner, error);
                     }
                 }
@@ -111,7 +111,7 @@ pub(super) fn error_response(fields: Fields) -> Vec<u8> {
         body.push(0);
     }
     body.push(0);
-    let length = u32::try_from(body.len() + 4).expect("it is short");
+    let length = u32::try_from(body.len() + 4).expect("the message is short");
     [b"E".as_slice(), &length.to_be_bytes(), &body].concat()
 }
 
@@ -120,11 +120,11 @@ pub(super) fn error_response(fields: Fields) -> Vec<u8> {
 pub(super) fn tls(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Manner {
     let provider = rustls::crypto::ring::default_provider();
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("it is a key");
-    let key = provider.key_provider.load_private_key(key).expect("ring knows its kind");
+    let key = provider.key_provider.load_private_key(key).expect("ring supports this kind of key");
     let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
     let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
-        .expect("ring has them")
+        .expect("ring supports the default versions")
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     Manner::Tls(Arc::new(config))

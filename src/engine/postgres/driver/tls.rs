@@ -233,7 +233,7 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
         ),
         NotValidYet | NotValidYetContext { .. } => (
             "the server's certificate is not valid yet".to_owned(),
-            "correct the clock of this machine or of the one that issued the certificate".to_owned(),
+            "correct the clock of this machine or of the machine that issued the certificate".to_owned(),
         ),
         Other(OtherError(other)) => explain_other(&other.to_string()),
         other => unusable(&other.to_string()),

@@ -75,7 +75,7 @@ impl Observer for Lines {
     }
 
     fn bell(&self) -> Arc<dyn Bell> {
-        unreachable!("no test rings the bell")
+        unreachable!("no test wakes the poller")
     }
 }
 
@@ -125,7 +125,8 @@ fn a_poll_reads_versions_only_after_a_change() {
     // No cache is registered any more.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
     assert_eq!(look(&mut looker, false).caches, Some(vec![]));
-    // A poll with other wanted caches runs a new query, with its names quoted twice.
+    // A poll for other caches runs a new query. It quotes the names of the caches as array
+    // elements and as a string.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
     looker.look(Some(&["it's", "a\\\"b"]), false, soon()).unwrap();
     let sql = lines.script().asked.pop().unwrap();
@@ -220,7 +221,7 @@ fn a_standby_that_a_poll_detects_is_polled_again() {
 }
 
 #[test]
-fn only_many_events_are_folded_and_only_with_the_right() {
+fn events_are_folded_if_there_are_many_and_the_role_may_fold() {
     const FOLD: &str = "BEGIN ISOLATION LEVEL RE";
     let lines = Lines::default();
     let mut looker = connected(&lines);

@@ -28,7 +28,7 @@ fn r0_own_tables_are_not_counted() {
     project.bustard(&["plan"]).success().says("\n1 migration, ");
 }
 
-/// After an upgrade that changes only Bustard's own tables, the run says so in a word.
+/// After an upgrade that changes only Bustard's own tables, the run reports it in one line.
 #[test]
 fn r0_a_run_for_own_tables_alone_says_so() {
     let project = project();

@@ -1,3 +1,3 @@
-//! Rows about the state of a session, deadlines and signals.
+//! Tests the state of a session, deadlines and signals.
 
 mod state;
