@@ -152,6 +152,10 @@ codes! {
     // Directives.
     /// A comment begins like a directive, but is not a directive.
     UnknownDirective: "unknown-directive", Error;
+    /// A comment is almost a directive.
+    DirectiveNearMiss: "directive-near-miss", Error;
+    /// A file contains a marker of another migration tool.
+    ForeignMarker: "foreign-marker", Error;
     /// A directive lacks a word, or has a word that is not valid there.
     InvalidDirective: "invalid-directive", Error;
     /// A directive is in a place where it has no effect.

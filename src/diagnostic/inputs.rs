@@ -281,6 +281,8 @@ const INPUTS: &[(Code, Input)] = &[
         load(Sqlite, &[app("a", &[("V1__a", Migration::new().schema(alter))])])
     }),
     (Code::UnknownDirective, || text(Sqlite, "-- bustard: registr cache a")),
+    (Code::DirectiveNearMiss, || text(Sqlite, "SELECT 1;\n-- bustrad: down\nSELECT 2;")),
+    (Code::ForeignMarker, || text(Sqlite, "-- +goose Up\nSELECT 1;\n-- +goose Down\nSELECT 2;")),
     (Code::InvalidDirective, || text(Sqlite, "-- bustard: depends on")),
     (Code::MisplacedDirective, || text(Sqlite, "SELECT 1 -- bustard: down")),
     (Code::UnsupportedDirective, || text(Sqlite, "-- bustard: no transaction\nSELECT 1")),

@@ -172,6 +172,13 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
         .map(|(_, name)| name)
 }
 
+/// Returns the number of mistakes between two words: inserted, missing, wrong and swapped
+/// letters.
+#[cfg(feature = "_sql")]
+pub(crate) fn mistakes(word: &str, other: &str) -> usize {
+    strsim::osa_distance(word, other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

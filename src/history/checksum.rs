@@ -36,17 +36,21 @@ pub(crate) enum Likeness {
     Different,
 }
 
+/// Returns whether a history row has the checksum of a text as read, with LF, or with CRLF
+/// line ends.
+pub(super) fn has_text(applied: &Applied, id: &MigrationId, text: &str, width: Width) -> bool {
+    let Ok(found) = applied.checksum.parse::<u64>() else { return false };
+    let is = |text: &str| checksum(id, text, width) == found;
+    let lf = lf(text);
+    is(text) || (lf != text && is(&lf)) || (lf.contains('\n') && is(&lf.replace('\n', "\r\n")))
+}
+
 /// Compares a history row with a migration: the name, and the checksum of the text. The
 /// text may have been applied with other line ends (LF or CRLF), or without its
 /// dependencies. To recognise other changes of the dependencies, the caller compares the
 /// record.
 pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Width) -> Likeness {
-    let Ok(found) = applied.checksum.parse::<u64>() else { return Likeness::Different };
-    let is = |text: &str| checksum(&migration.id, text, width) == found;
-    let is_in_any_form = |text: &str| {
-        let lf = lf(text);
-        is(text) || (lf != text && is(&lf)) || (lf.contains('\n') && is(&lf.replace('\n', "\r\n")))
-    };
+    let is_in_any_form = |text: &str| has_text(applied, &migration.id, text, width);
     if applied.name != migration.id.name {
         Likeness::Different
     } else if is_in_any_form(&migration.text) {
@@ -78,7 +82,7 @@ fn without_dependencies(migration: &LoadedMigration) -> String {
     lines.filter(|(n, _)| !migration.dependency_lines.contains(n)).map(|(_, line)| line).collect()
 }
 
-fn lf(text: &str) -> Cow<'_, str> {
+pub(super) fn lf(text: &str) -> Cow<'_, str> {
     if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
 }
 

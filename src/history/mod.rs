@@ -7,6 +7,7 @@
 mod app_records;
 pub(crate) mod app_rows;
 mod checksum;
+mod difference;
 #[cfg(feature = "_engine")]
 mod refinery;
 mod repeatable_records;
@@ -22,6 +23,7 @@ pub(crate) const STORE: &dyn Store = &refinery::RefineryTable;
 pub use app_records::AppState;
 pub(crate) use app_records::{Installed, InstalledApp, Record};
 pub(crate) use checksum::{Likeness, body_checksum, checksum, likeness, text_checksum};
+pub(crate) use difference::{differences, differs_in_mark, has_text_of};
 pub(crate) use repeatable_records::{Current, Installation, Recorded, RecordedRevert, Repeatables};
 #[cfg(feature = "_engine")]
 pub(crate) use store::{Opened, Store};

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::Facts;
 use super::repeatable_state::{self, RepeatableState};
 use crate::graph::Node;
-use crate::history::{Likeness, body_checksum, likeness, text_checksum};
+use crate::history::{Likeness, body_checksum, differs_in_mark, likeness, text_checksum};
 use crate::model::{Applied, Prefix};
 
 /// A cache of comparisons, keyed by the checksum and name of the history row. Without it,
@@ -132,8 +132,11 @@ impl Facts<'_> {
         for &node in doubtful {
             let (Some(row), migration) = (self.row(node), self.migration(node)) else { continue };
             let recorded = sums.get(&(self.apps[node.0].label.as_str(), migration.id.version));
+            // The body does not include a byte order mark.
+            let width = self.histories[node.0].width();
             let same = row.name == migration.id.name
-                && recorded.is_some_and(|recorded| **recorded == body_checksum(migration));
+                && recorded.is_some_and(|recorded| **recorded == body_checksum(migration))
+                && !differs_in_mark(row, migration, width);
             self.remember(node, row, if same { Likeness::OtherDependencies } else { Likeness::Different });
         }
     }

@@ -10,6 +10,7 @@ use super::{Facts, State};
 use crate::diagnostic::{Action, Advice, Code, Diagnostic, Policy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
+use crate::history::{differences, has_text_of};
 use crate::model::{Applied, BUSTARD, Width};
 
 /// The differences from the files that a run accepts.
@@ -31,8 +32,12 @@ impl Facts<'_> {
         for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
             match self.state(node) {
                 State::Divergent if !allow.divergent => {
-                    let when = self.row(node).map_or("", |row| &row.applied_on);
-                    let message = format!("was changed after it was applied on {when}");
+                    let row = self.row(node);
+                    let when = row.map_or("", |row| &row.applied_on);
+                    let width = self.histories[node.0].width();
+                    let what = row.map(|row| differences(row, self.migration(node), width));
+                    let what = what.unwrap_or_default().join(", and ");
+                    let message = format!("was changed after it was applied on {when}: {what}");
                     let advice = Advice::text(
                         "restore the file and make the change in a new migration; or, if the \
                          database is as the file says, accept it: ",
@@ -111,8 +116,11 @@ impl Facts<'_> {
                 continue;
             }
             found.extend(rows.iter().map(|(_, row)| {
+                let width = self.histories[*app].width();
+                let renamed = self.apps[*app].versioned().iter().find(|file| has_text_of(row, file, width));
+                let renamed = renamed.map_or_else(String::new, |file| format!(": {} has its text", file.id));
                 let message = format!(
-                    "{label}:V{}__{} is applied (on {}), and there is no file for it",
+                    "{label}:V{}__{} is applied (on {}), and there is no file for it{renamed}",
                     row.version, row.name, row.applied_on
                 );
                 let advice =

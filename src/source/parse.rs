@@ -8,6 +8,7 @@
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::model::{Dependency, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
 use crate::sql::directive::{self, Directive};
+use crate::sql::lookalike::{self, Lookalike, Tool};
 use crate::sql::split::{self, Piece, Unit};
 use crate::sql::{Admission, Dialect, Text, lexer};
 
@@ -53,6 +54,9 @@ struct Reader<'a> {
     backslashes: Option<usize>,
     /// Whether something in the text is not SQL, so that the rest may be misread.
     foreign: bool,
+    /// The other tools that have markers here: the position and text of the first, and
+    /// their number.
+    markers: Vec<(&'static Tool, usize, String, usize)>,
 }
 
 impl<'a> Reader<'a> {
@@ -70,6 +74,7 @@ impl<'a> Reader<'a> {
             not_in_transaction: Vec::new(),
             backslashes: None,
             foreign: false,
+            markers: Vec::new(),
         }
     }
 
@@ -92,10 +97,14 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Piece::Directive { comment, inside } => self.directive(comment, inside),
+                Piece::Lookalike(at, what) => self.lookalike(at, what),
                 Piece::ShellCommand(at) => self.shell_command(at),
             }
         }
         self.flush();
+        for (tool, at, first, count) in std::mem::take(&mut self.markers) {
+            self.errors.push(lookalike::foreign(tool, &first, count).at(self.text.place(at)));
+        }
         if self.migration.no_transaction.is_none() {
             self.errors.append(&mut self.not_in_transaction);
         }
@@ -165,6 +174,21 @@ impl<'a> Reader<'a> {
         let command = line.split_whitespace().next().unwrap_or_default();
         let message = format!("`{command}` is a command of {}, not SQL", self.dialect.shell());
         self.error(Code::ShellCommand, at, message, "leave it out, or write what it does in SQL");
+    }
+
+    /// Refuses a comment that looks like an instruction. Texts of records were judged when
+    /// their migrations were pending.
+    fn lookalike(&mut self, at: usize, what: Lookalike) {
+        match what {
+            _ if self.directives == Directives::Reverting => {}
+            Lookalike::NearMiss(found) => self.errors.push(found.at(self.text.place(at))),
+            Lookalike::Marker(tool, text) => {
+                match self.markers.iter_mut().find(|(other, ..)| *other == tool) {
+                    Some((.., count)) => *count += 1,
+                    None => self.markers.push((tool, at, text, 1)),
+                }
+            }
+        }
     }
 
     fn directive(&mut self, comment: lexer::Token, inside: Option<usize>) {

@@ -253,3 +253,35 @@ fn bustards_own_migrations_load_on_both_engines() {
         assert!(!app.migrations.is_empty(), "{dialect}");
     }
 }
+
+#[test]
+fn lookalikes_are_found_in_texts_of_every_origin() {
+    use crate::embedded::{Built, File};
+
+    const SQL: &str =
+        "SELECT 1;\n-- bustrad: down\nSELECT 2;\n-- +goose Down\nSELECT 3;\n-- +goose StatementEnd\n";
+    let root = directory(&[("V1__a.sql", SQL.as_bytes())]);
+    let files: &'static [(&str, File)] = &[("V1__a.sql", File::Sql(SQL))];
+    let rust: &'static [(&str, File)] =
+        &[("V1__a.rs", File::Rust(|| Built::Text(SQL.to_owned()))), ("V2__b.sql", File::Sql("SELECT 1;"))];
+    let code = App::new("main").migration("V1__a", Migration::new().sql(SQL));
+    let down =
+        App::new("main").migration("V1__a", Migration::new().sql("SELECT 1").down(Migration::new().sql(SQL)));
+    let embedded = |files| App { origin: AppSource::Embedded(files), ..App::new("main") };
+    for app in [App::directory("main", root.path()), embedded(files), embedded(rust), code, down] {
+        for dialect in [POSTGRES, SQLITE] {
+            let found = load(std::slice::from_ref(&app), dialect);
+            let found: Vec<_> = found.errors.iter().map(|(_, error)| error).collect();
+            let [near, marker] = &found[..] else { panic!("{found:#?}") };
+            assert_eq!((near.code, marker.code), (Code::DirectiveNearMiss, Code::ForeignMarker));
+            let place = |found: &Diagnostic| found.place.as_ref().map(|place| (place.line(), place.column()));
+            assert_eq!(place(near), Some((Some(2), Some(4))));
+            assert_eq!(place(marker), Some((Some(4), Some(4))));
+            assert!(
+                marker
+                    .message
+                    .contains("is a marker of goose, which Bustard does not obey, and there is one more")
+            );
+        }
+    }
+}

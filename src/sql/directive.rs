@@ -46,6 +46,37 @@ const FORMS: [(&str, &str); 6] = [
     ("down", "down"),
 ];
 
+/// Returns the first word of each directive.
+pub(crate) fn first_words() -> impl Iterator<Item = &'static str> + Clone {
+    FORMS.iter().map(|(keyword, _)| keyword.split(' ').next().unwrap_or(keyword))
+}
+
+/// Returns the directives that consist of keywords only.
+pub(crate) fn without_names() -> impl Iterator<Item = &'static str> {
+    FORMS.iter().filter(|(keyword, form)| keyword == form).map(|(keyword, _)| *keyword)
+}
+
+/// Returns what to write for a text that should follow `bustard:`: the text, or the form of
+/// the nearest directive. `folded` is the text in lower case and in plain letters.
+pub(crate) fn suggest(text: &str, folded: &str) -> Option<String> {
+    let keywords = without_names().find(|known| *known == folded);
+    let mut complete = keywords.into_iter().chain([text, folded]);
+    let complete = complete.find(|text| parse(&format!("-- bustard: {text}"), false).is_ok());
+    complete.or_else(|| near(folded)).map(|form| format!("-- bustard: {form}"))
+}
+
+/// Returns the form of the directive that is nearest to a text.
+fn near(text: &str) -> Option<&'static str> {
+    let mut words = text.split_whitespace().map(str::to_ascii_lowercase);
+    let first = words.next()?;
+    let two = words.next().map_or_else(|| first.clone(), |second| format!("{first} {second}"));
+    let known = FORMS.iter().map(|(keyword, _)| *keyword);
+    let near = nearest(&two, known.clone())
+        .or_else(|| known.clone().find(|keyword| keyword.split(' ').next() == Some(&first)))
+        .or_else(|| nearest(&first, known))?;
+    FORMS.iter().find(|(keyword, _)| *keyword == near).map(|(_, form)| *form)
+}
+
 /// Returns whether a line comment is a directive, valid or not.
 pub(crate) fn found_in(comment: &str) -> bool {
     body(comment).is_some()
@@ -110,7 +141,7 @@ pub(crate) fn parse(comment: &str, reverting: bool) -> Result<Directive, Misread
             words.nothing_after(1)?;
             Directive::Down
         }
-        _ => return Err(words.unknown(&first, &two)),
+        _ => return Err(words.unknown()),
     };
     Ok(directive)
 }
@@ -230,19 +261,14 @@ impl<'a> Words<'a> {
         })
     }
 
-    fn unknown(&self, first: &str, two: &str) -> Misread {
+    fn unknown(&self) -> Misread {
         let all = "directives are `depends on`, `required by`, `register cache`, `unregister cache`, \
                    `no transaction` and `down`";
         if self.parts.is_empty() {
             return self.found(Code::UnknownDirective, 0, "the directive is empty", all);
         }
-        let known = FORMS.iter().map(|(keyword, _)| *keyword);
-        let near = nearest(two.trim_end(), known.clone())
-            .or_else(|| known.clone().find(|keyword| keyword.split(' ').next() == Some(first)))
-            .or_else(|| nearest(first, known));
-        let form = near.and_then(|near| FORMS.iter().find(|(keyword, _)| *keyword == near));
-        let help =
-            form.map_or_else(|| all.to_owned(), |(_, form)| format!("did you mean `-- bustard: {form}`?"));
+        let form = near(&self.comment[self.at(0)..]);
+        let help = form.map_or_else(|| all.to_owned(), |form| format!("did you mean `-- bustard: {form}`?"));
         let shown = self.comment[self.at(0)..].trim_end();
         self.found(Code::UnknownDirective, 0, format!("`{shown}` is not a directive"), help)
     }

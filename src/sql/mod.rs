@@ -11,6 +11,8 @@ mod effects;
 mod history;
 #[cfg(feature = "_sql")]
 pub(crate) mod lexer;
+#[cfg(feature = "_sql")]
+pub(crate) mod lookalike;
 pub(crate) mod names;
 mod records;
 #[cfg(feature = "_sql")]

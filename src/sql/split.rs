@@ -9,6 +9,7 @@
 
 use super::directive;
 use super::lexer::{Token, TokenKind};
+use super::lookalike::{self, Lookalike};
 use super::syntax::{Semicolons, Shell, Syntax};
 
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum Piece<'a> {
         comment: Token,
         inside: Option<usize>,
     },
+    /// A comment, or a line, that looks like an instruction, at a byte offset.
+    Lookalike(usize, Lookalike),
     /// A line for psql or the sqlite3 shell.
     ShellCommand(usize),
 }
@@ -86,12 +89,16 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
         }
         Nesting::default()
     };
-    let silent = |token: &Token| {
-        matches!(token.kind, TokenKind::Blank | TokenKind::LineComment) && !is_directive(text, token)
-    };
-    for token in tokens.iter().filter(|token| !silent(token)) {
+    for token in tokens {
         if token.start < skip_to {
             continue;
+        }
+        if !is_directive(text, token) {
+            let found = lookalike::in_token(text, token).into_iter();
+            pieces.extend(found.map(|(at, what)| Piece::Lookalike(at, what)));
+            if matches!(token.kind, TokenKind::Blank | TokenKind::LineComment) {
+                continue;
+            }
         }
         if token.kind == TokenKind::LineComment {
             let inside = unit.tokens.first().map(|first| first.start);

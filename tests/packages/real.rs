@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use bustard::diagnostic::{Code, Diagnostic};
+use bustard::{App, Engine, Migrator};
+
 use crate::support::{Binaries, Database, Outcome, Project};
 use serde_json::Value;
 
@@ -301,6 +304,37 @@ fn schema_of_applications(connection: &rusqlite::Connection) -> String {
         .expect("it is a database");
     let lines = objects.query_map([], |row| row.get::<_, String>(0)).expect("sqlite_master is readable");
     lines.map(|line| line.expect("sqlite_master is text") + "\n").collect()
+}
+
+/// Every comment of the real files is judged, and none is taken for an instruction.
+#[test]
+fn a4_no_comment_is_taken_for_an_instruction() {
+    let (mut files, mut comments) = (0, 0);
+    for published in [MINT, WALLET, ATUIN, TORRUST].iter().chain(&ATUIN_CLIENT) {
+        let project = Project::new();
+        for File { path, version, name } in published.files() {
+            let text = fs::read_to_string(&path).expect("migrations are text");
+            comments += text.lines().filter(|line| line.trim_start().starts_with(['-', '/', '*'])).count();
+            files += 1;
+            project.file(format!("migrations/V{version}__{name}.sql"), text);
+        }
+        let directory = project.path().join("migrations");
+        let check = || {
+            let migrator = Migrator::new().app(App::directory("main", &directory));
+            [Engine::Postgres, Engine::Sqlite].map(|engine| match migrator.check_sources(engine) {
+                Ok(_) => Vec::new(),
+                Err(error) => error.diagnostics().iter().map(Diagnostic::code).collect(),
+            })
+        };
+        let lookalike = |code: &Code| [Code::DirectiveNearMiss, Code::ForeignMarker].contains(code);
+        let found = check();
+        assert!(!found.iter().flatten().any(lookalike), "{}: {found:?}", published.app);
+        // The check sees one more comment.
+        project.file("migrations/V99999999999999__seeded.sql", "SELECT 1;\n-- bustard down\n");
+        assert!(check().iter().all(|found| found.iter().any(lookalike)), "{}", published.app);
+    }
+    assert!(files > 80 && comments > 80, "{files} files with {comments} lines of comments");
+    let _ = writeln!(std::io::stderr(), "real input, comments: {comments} lines in {files} files");
 }
 
 #[test]
