@@ -95,7 +95,7 @@ fn a22_a_changed_checksum_says_what_differs() {
             (change(|text| text.replace("INTEGER", "BIGINT")), "its text differs"),
         ] {
             std::fs::write(&file, text).expect("the file is written");
-            for verb in ["migrate", "check"] {
+            for verb in ["migrate", "plan"] {
                 let outcome = scene.project.bustard(&[verb, "--database-url", &scene.url()]).exits(4);
                 assert!(
                     outcome.stderr.contains("main:V1__a was changed after it was applied on "),
