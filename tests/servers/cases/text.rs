@@ -1,4 +1,4 @@
-//! Rows of text that looks like an instruction, and of the lexer.
+//! Tests text that looks like an instruction, and the lexer.
 
 use crate::support::Scene;
 
