@@ -1,28 +1,31 @@
+-- bustard: depends on bustard R__mark
 -- bustard: depends on bustard R__share
 
 -- Shows the versions of all registered caches, in the snapshot of the reading statement.
 -- The upper bound on xid excludes no row. With two bounds, the planner expects few rows,
--- and so it uses the index even if the statistics are outdated.
-CREATE OR REPLACE VIEW bustard.caches AS
+-- and so it uses the index even if the statistics are outdated. The barrier keeps the
+-- server from calling a function of the reader with the names of unregistered caches.
+CREATE OR REPLACE VIEW bustard.caches WITH (security_barrier) AS
 WITH mark AS MATERIALIZED (
-    SELECT CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.horizon ELSE '0'::pg_catalog.xid8 END AS horizon,
-           CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.unfinished END AS unfinished
-    FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0
+    SELECT m.horizon, m.unfinished FROM bustard.mark AS m
 ), recent AS MATERIALIZED (
     SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
     FROM (
         SELECT o.cache_id, o.nonce FROM bustard.event AS o
-        WHERE o.xid OPERATOR(pg_catalog.>=) (SELECT m.horizon FROM mark AS m)
+        WHERE o.xid OPERATOR(pg_catalog.>=) COALESCE((SELECT m.horizon FROM mark AS m), '0'::pg_catalog.xid8)
           AND o.xid OPERATOR(pg_catalog.<=) '18446744073709551615'::pg_catalog.xid8
       UNION ALL
         SELECT o.cache_id, o.nonce FROM bustard.event AS o
         WHERE o.xid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(m.unfinished) FROM mark AS m))
     ) AS e
     GROUP BY e.cache_id
+), folded AS MATERIALIZED (
+    SELECT b.cache_id, pg_catalog.sum(b.n)::bigint AS n, pg_catalog.bit_xor(b.nonce) AS nonce
+    FROM bustard.base AS b GROUP BY b.cache_id
 ), everything AS MATERIALIZED (
     SELECT b.n OPERATOR(pg_catalog.+) COALESCE(r.n, 0) AS n,
            b.nonce OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0) AS nonce
-    FROM bustard.base AS b LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) b.cache_id
+    FROM folded AS b LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) b.cache_id
     WHERE b.cache_id OPERATOR(pg_catalog.=) 1
 )
 SELECT c.name::pg_catalog.text AS name,
@@ -32,7 +35,7 @@ SELECT c.name::pg_catalog.text AS name,
                                    OPERATOR(pg_catalog.&) 8388607::bigint) AS version,
        c.registered_at
 FROM bustard.cache AS c
-    LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
+    LEFT JOIN folded AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
     LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) c.id
     CROSS JOIN everything AS a
 WHERE c.active;

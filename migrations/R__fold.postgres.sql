@@ -1,16 +1,25 @@
--- Moves events into bustard.base and returns their number, or 0 while another session
--- folds. Count and XOR stay the same, so readers see no difference. A call moves about
--- 100000 events, and never a part of a transaction's events. Call it again for the rest.
+-- bustard: depends on bustard R__share
+-- bustard: depends on bustard R__mark
+
+-- Moves events into bustard.base and returns their number. Count and XOR stay the same, so
+-- readers see no difference. A call moves at most 25000 events. Call it again for the rest.
+--
+-- Every role that may invalidate may call it. It waits for no other transaction, and no
+-- transaction waits for it, because it skips the rows that another fold has locked. A
+-- session that idles after a fold keeps the events of that fold in their place, and no
+-- others. If the row of a cache in bustard.base is locked, a fold adds a row, and a later
+-- fold joins the rows.
 --
 -- The call must be in a READ COMMITTED transaction that has not written. In another
 -- transaction it could fail because of an earlier fold, and would delay later folds.
 CREATE OR REPLACE FUNCTION bustard.fold() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
+    most   bigint := 25000;
     since  pg_catalog.xid8;
     late   pg_catalog.xid8[];
     last   pg_catalog.xid8;
-    below  pg_catalog.xid8;
+    stale  boolean;
     folded bigint;
 BEGIN
     IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
@@ -20,67 +29,109 @@ BEGIN
             MESSAGE = 'bustard.fold() needs a READ COMMITTED transaction of its own',
             HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT bustard.fold(); COMMIT;';
     END IF;
-    IF NOT pg_catalog.pg_try_advisory_xact_lock(7094991215127488836) THEN
-        RETURN 0;
-    END IF;
 
-    -- This session has the lock, so each statement below sees all earlier folds.
-    SELECT b.horizon, b.unfinished INTO since, late
-    FROM bustard.base AS b
-    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder;
+    SELECT m.horizon, m.unfinished INTO since, late FROM bustard.mark AS m;
     since := COALESCE(since, '0'::pg_catalog.xid8);
-
+    SELECT EXISTS (
+        SELECT FROM bustard.base AS b
+        WHERE b.cache_id OPERATOR(pg_catalog.=) 0
+          AND b.horizon OPERATOR(pg_catalog.>) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+    ) INTO stale;
     SELECT e.xid INTO last FROM bustard.event AS e
     WHERE e.xid OPERATOR(pg_catalog.>=) since
-    ORDER BY e.xid OFFSET 99999 LIMIT 1;
-    IF FOUND THEN
-        SELECT e.xid INTO below FROM bustard.event AS e
-        WHERE e.xid OPERATOR(pg_catalog.>) last
-        ORDER BY e.xid LIMIT 1;
-    END IF;
+    ORDER BY e.xid OFFSET most OPERATOR(pg_catalog.-) 1 LIMIT 1;
 
     -- This is one statement with one snapshot. The snapshot decides which events are
-    -- deleted, which are counted, and which the next reader may skip. The statement
-    -- deletes every event below `horizon` that it sees. An event that it does not see
-    -- yet belongs to a transaction that is running, which is listed in `unfinished`, or
-    -- to a later transaction, whose number is at least the snapshot's xmax. That holds
-    -- for the number of this transaction too, because this statement assigns it.
-    -- (Restored events may have any number. They are folded like the others and never
-    -- raise the horizon.)
+    -- deleted, which are counted, and which the next reader may skip. The reader skips the
+    -- events below `horizon`, except the events of the transactions in `unfinished`. An
+    -- event below `horizon` is in one of these cases:
+    --
+    -- - The statement sees it and deletes it.
+    -- - The statement sees it, and another fold has locked it. `unfinished` lists its
+    --   transaction. If there are very many of these transactions, `horizon` is the lowest
+    --   of them instead.
+    -- - The statement does not see it, because its transaction is running. `unfinished`
+    --   lists the transaction.
+    --
+    -- The events of later transactions are not below `horizon`, because their numbers are
+    -- at least the snapshot's xmax. That holds for the number of this transaction too,
+    -- because this statement assigns it. (Restored events may have any number. They are
+    -- folded like the others and never raise the horizon.)
+    --
+    -- If another fold has changed a row of bustard.base since the snapshot, the row is
+    -- locked in its new version. The snapshot does not show this version, so the statement
+    -- neither changes nor deletes it, and adds a row.
     WITH seen AS MATERIALIZED (
-        SELECT pg_catalog.pg_current_snapshot() AS snapshot
-    ), mark AS MATERIALIZED (
-        SELECT LEAST(below, pg_catalog.pg_snapshot_xmax(s.snapshot)) AS horizon, s.snapshot FROM seen AS s
+        SELECT e.ctid AS at, e.xid FROM bustard.event AS e
+        WHERE e.xid OPERATOR(pg_catalog.>=) since AND (last IS NULL OR e.xid OPERATOR(pg_catalog.<) last)
+           OR e.xid OPERATOR(pg_catalog.=) ANY (late)
+    ), taken AS MATERIALIZED (
+        SELECT e.ctid AS at FROM bustard.event AS e
+        WHERE e.xid OPERATOR(pg_catalog.>=) since AND (last IS NULL OR e.xid OPERATOR(pg_catalog.<=) last)
+           OR e.xid OPERATOR(pg_catalog.=) ANY (late)
+        LIMIT most FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM bustard.event AS e
-        WHERE e.xid OPERATOR(pg_catalog.>=) since
-          AND (below IS NULL OR e.xid OPERATOR(pg_catalog.<) below)
-           OR e.xid OPERATOR(pg_catalog.=) ANY (late)
-        RETURNING e.cache_id, e.nonce
-    ), added AS (
-        INSERT INTO bustard.base AS b (cache_id, n, nonce)
-        SELECT g.cache_id, pg_catalog.count(*), pg_catalog.bit_xor(g.nonce)
-        FROM gone AS g GROUP BY g.cache_id
-        ON CONFLICT (cache_id) DO UPDATE
-        SET n = b.n OPERATOR(pg_catalog.+) excluded.n,
-            nonce = b.nonce OPERATOR(pg_catalog.#) excluded.nonce
-    ), total AS (
-        SELECT pg_catalog.count(*) AS n, pg_catalog.bit_xor(g.nonce) AS nonce FROM gone AS g
-    ), marked AS (
+        WHERE e.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT t.at FROM taken AS t))
+        RETURNING e.ctid AS at, e.cache_id, e.nonce
+    ), left_over AS MATERIALIZED (
+        SELECT DISTINCT s.xid FROM seen AS s LEFT JOIN gone AS g ON g.at OPERATOR(pg_catalog.=) s.at
+        WHERE g.at IS NULL
+    ), edge AS MATERIALIZED (
+        SELECT LEAST(last, pg_catalog.pg_snapshot_xmax(p.snapshot), CASE WHEN l.many THEN l.lowest END) AS horizon,
+               CASE WHEN l.many THEN '{}'::pg_catalog.xid8[] ELSE l.xids END AS xids, p.snapshot
+        FROM (SELECT pg_catalog.pg_current_snapshot() AS snapshot) AS p,
+             (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>) 5000 AS many,
+                     (SELECT o.xid FROM left_over AS o ORDER BY o.xid LIMIT 1) AS lowest,
+                     ARRAY(SELECT o.xid FROM left_over AS o) AS xids
+              FROM left_over AS o) AS l
+    ), mark AS MATERIALIZED (
+        SELECT d.horizon, ARRAY(
+            SELECT x.xid FROM pg_catalog.pg_snapshot_xip(d.snapshot) AS x (xid)
+            WHERE x.xid OPERATOR(pg_catalog.<) d.horizon
+          UNION SELECT x.xid FROM pg_catalog.unnest(d.xids) AS x (xid)
+            WHERE x.xid OPERATOR(pg_catalog.<) d.horizon) AS unfinished
+        FROM edge AS d
+    ), counted AS MATERIALIZED (
+        SELECT g.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(g.nonce) AS nonce FROM gone AS g GROUP BY g.cache_id
+      UNION ALL
+        SELECT 0, pg_catalog.count(*), COALESCE(pg_catalog.bit_xor(g.nonce), 0) FROM gone AS g
+        HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0 OR stale
+    ), locked AS MATERIALIZED (
+        SELECT b.ctid AS at, b.cache_id FROM bustard.base AS b
+        WHERE b.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT c.cache_id FROM counted AS c))
+        FOR UPDATE SKIP LOCKED
+    ), kept AS MATERIALIZED (
+        SELECT pg_catalog.min(l.at) AS at, l.cache_id FROM locked AS l GROUP BY l.cache_id
+    ), surplus AS (
+        DELETE FROM bustard.base AS b
+        WHERE b.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(
+                  SELECT l.at FROM locked AS l LEFT JOIN kept AS k ON k.at OPERATOR(pg_catalog.=) l.at WHERE k.at IS NULL))
+        RETURNING b.cache_id, b.n, b.nonce
+    ), added AS MATERIALIZED (
+        SELECT s.cache_id, pg_catalog.sum(s.n)::bigint AS n, pg_catalog.bit_xor(s.nonce) AS nonce, k.at,
+               CASE WHEN s.cache_id OPERATOR(pg_catalog.=) 0 THEN m.horizon END AS horizon,
+               CASE WHEN s.cache_id OPERATOR(pg_catalog.=) 0 THEN m.unfinished END AS unfinished,
+               CASE WHEN s.cache_id OPERATOR(pg_catalog.=) 0 THEN pg_catalog.pg_current_xact_id()::pg_catalog.xid END AS folder
+        FROM (SELECT c.cache_id, c.n, c.nonce FROM counted AS c UNION ALL SELECT u.cache_id, u.n, u.nonce FROM surplus AS u) AS s
+            LEFT JOIN kept AS k ON k.cache_id OPERATOR(pg_catalog.=) s.cache_id
+            CROSS JOIN mark AS m
+        GROUP BY s.cache_id, k.at, m.horizon, m.unfinished
+    ), changed AS (
         UPDATE bustard.base AS b
-        SET n = b.n OPERATOR(pg_catalog.+) t.n,
-            nonce = b.nonce OPERATOR(pg_catalog.#) t.nonce,
-            horizon = m.horizon,
-            unfinished = ARRAY(
-                SELECT x.xid FROM pg_catalog.pg_snapshot_xip(m.snapshot) AS x (xid)
-                WHERE x.xid OPERATOR(pg_catalog.<) m.horizon),
-            folder = pg_catalog.pg_current_xact_id()::pg_catalog.xid
-        FROM total AS t, mark AS m
-        WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND t.n OPERATOR(pg_catalog.>) 0
+        SET n = b.n OPERATOR(pg_catalog.+) a.n, nonce = b.nonce OPERATOR(pg_catalog.#) a.nonce,
+            horizon = a.horizon, unfinished = a.unfinished, folder = a.folder
+        FROM added AS a WHERE b.ctid OPERATOR(pg_catalog.=) a.at
+        RETURNING b.cache_id
+    ), new AS (
+        INSERT INTO bustard.base (cache_id, n, nonce, horizon, unfinished, folder)
+        SELECT a.cache_id, a.n, a.nonce, a.horizon, a.unfinished, a.folder
+        FROM added AS a LEFT JOIN changed AS c ON c.cache_id OPERATOR(pg_catalog.=) a.cache_id
+        WHERE c.cache_id IS NULL
     )
-    SELECT t.n INTO folded FROM total AS t;
+    SELECT pg_catalog.count(*) INTO folded FROM gone AS g;
     RETURN folded;
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION bustard.fold() FROM PUBLIC;
+SELECT bustard.share('fold', 'EXECUTE', 'FUNCTION bustard.fold()');

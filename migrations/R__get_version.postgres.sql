@@ -1,3 +1,4 @@
+-- bustard: depends on bustard R__mark
 -- bustard: depends on bustard R__share
 
 -- Returns the version of a cache: count << 23 | 23 bits of the nonce. The shift is a
@@ -29,16 +30,13 @@ BEGIN
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
-        WHERE e.xid OPERATOR(pg_catalog.>=) (
-                  SELECT CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.horizon ELSE '0'::pg_catalog.xid8 END
-                  FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0)
+        WHERE e.xid OPERATOR(pg_catalog.>=) COALESCE((SELECT m.horizon FROM bustard.mark AS m), '0'::pg_catalog.xid8)
           AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
         WHERE e.xid OPERATOR(pg_catalog.=) ANY (ARRAY(
-                  SELECT pg_catalog.unnest(b.unfinished)
-                  FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder))
+                  SELECT pg_catalog.unnest(m.unfinished) FROM bustard.mark AS m))
           AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
     ) AS s;
     RETURN version;

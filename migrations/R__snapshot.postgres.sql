@@ -4,7 +4,8 @@
 -- no name. It is the total of all caches, which every invalidation, registration and
 -- unregistration changes. If it equals `known_n` and `known_nonce`, it is the only row.
 -- Otherwise the rows of the wanted caches follow, or of all caches if `wanted` is null.
--- `unfolded` tells the caller whether to call bustard.fold().
+-- `unfolded` tells the caller to call bustard.fold() if it is above 1000. It is also above
+-- 1000 if the cluster's transaction numbers have gone back: then a fold writes a new horizon.
 CREATE OR REPLACE FUNCTION bustard.snapshot(
     known_n bigint, known_nonce bigint, wanted pg_catalog.text[],
     OUT name pg_catalog.text, OUT app pg_catalog.text, OUT n bigint, OUT nonce bigint, OUT unfolded bigint
@@ -19,18 +20,23 @@ DECLARE
 BEGIN
     -- Events are read once. The queries below use the sums for each cache: `ids`, `ns`
     -- and `nonces`.
-    SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce, u.n,
+    SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce,
+           CASE WHEN b.stale THEN GREATEST(u.n, 1001) ELSE u.n END,
            a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce, u.ids, u.ns, u.nonces
     INTO n, nonce, unfolded, all_n, all_nonce, ids, ns, nonces
-    FROM bustard.base AS b, bustard.base AS a,
+    FROM (SELECT pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce,
+                 COALESCE(pg_catalog.bool_or(o.horizon OPERATOR(pg_catalog.>)
+                     pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())), false) AS stale
+          FROM bustard.base AS o WHERE o.cache_id OPERATOR(pg_catalog.=) 0) AS b,
+         (SELECT pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
+          FROM bustard.base AS o WHERE o.cache_id OPERATOR(pg_catalog.=) 1) AS a,
          (SELECT COALESCE(pg_catalog.sum(r.n), 0)::bigint AS n, COALESCE(pg_catalog.bit_xor(r.nonce), 0) AS nonce,
                  COALESCE(pg_catalog.sum(r.n) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0)::bigint AS all_n,
                  COALESCE(pg_catalog.bit_xor(r.nonce) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0) AS all_nonce,
                  pg_catalog.array_agg(r.cache_id) AS ids, pg_catalog.array_agg(r.n) AS ns,
                  pg_catalog.array_agg(r.nonce) AS nonces
           FROM (SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
-                FROM bustard.unfolded AS e GROUP BY e.cache_id) AS r) AS u
-    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND a.cache_id OPERATOR(pg_catalog.=) 1;
+                FROM bustard.unfolded AS e GROUP BY e.cache_id) AS r) AS u;
     RETURN NEXT;
     IF n OPERATOR(pg_catalog.=) known_n AND nonce OPERATOR(pg_catalog.=) known_nonce THEN
         RETURN;
@@ -50,7 +56,10 @@ BEGIN
                 CROSS JOIN LATERAL (
                     SELECT c.name, c.app, b.n, b.nonce, pg_catalog.array_position(ids, c.id) AS at
                     FROM bustard.cache AS c
-                        LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
+                        CROSS JOIN LATERAL (
+                            SELECT pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
+                            FROM bustard.base AS o WHERE o.cache_id OPERATOR(pg_catalog.=) c.id
+                        ) AS b
                     WHERE c.active AND c.name OPERATOR(pg_catalog.=) w.name
                     OFFSET 0
                 ) AS k;
@@ -63,7 +72,10 @@ BEGIN
                all_nonce OPERATOR(pg_catalog.#) COALESCE(b.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0),
                NULL::bigint
         FROM bustard.cache AS c
-            LEFT JOIN bustard.base AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
+            LEFT JOIN (
+                SELECT o.cache_id, pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
+                FROM bustard.base AS o GROUP BY o.cache_id
+            ) AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
             LEFT JOIN ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(ns), pg_catalog.unnest(nonces))
                 AS r (cache_id, n, nonce) ON r.cache_id OPERATOR(pg_catalog.=) c.id
         WHERE c.active AND (wanted IS NULL OR c.name OPERATOR(pg_catalog.=) ANY (wanted));

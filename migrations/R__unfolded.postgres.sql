@@ -1,14 +1,11 @@
+-- bustard: depends on bustard R__mark
+
 -- Shows the events that no fold has counted yet, in the snapshot of the reading statement.
--- (R__caches.postgres.sql explains the upper bound on xid, and V1__registry.postgres.sql
--- explains row 0 of bustard.base.)
+-- (R__caches.postgres.sql explains the upper bound on xid.)
 CREATE OR REPLACE VIEW bustard.unfolded (cache_id, xid, nonce) AS
     SELECT e.cache_id, e.xid, e.nonce FROM bustard.event AS e
-    WHERE e.xid OPERATOR(pg_catalog.>=) (
-              SELECT CASE WHEN b.xmin OPERATOR(pg_catalog.=) b.folder THEN b.horizon ELSE '0'::pg_catalog.xid8 END
-              FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0)
+    WHERE e.xid OPERATOR(pg_catalog.>=) COALESCE((SELECT m.horizon FROM bustard.mark AS m), '0'::pg_catalog.xid8)
       AND e.xid OPERATOR(pg_catalog.<=) '18446744073709551615'::pg_catalog.xid8
   UNION ALL
     SELECT e.cache_id, e.xid, e.nonce FROM bustard.event AS e
-    WHERE e.xid OPERATOR(pg_catalog.=) ANY (ARRAY(
-              SELECT pg_catalog.unnest(b.unfinished)
-              FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder));
+    WHERE e.xid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(m.unfinished) FROM bustard.mark AS m));

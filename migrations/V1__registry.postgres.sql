@@ -64,14 +64,15 @@ CREATE TABLE bustard.event (
 -- Lets readers skip events that are folded but not yet vacuumed.
 CREATE INDEX event_xid ON bustard.event (xid);
 
+-- If a publication contains all tables, DELETE needs a replica identity.
+ALTER TABLE bustard.event REPLICA IDENTITY FULL;
+
 -- The folded events: their count and the XOR of their nonces for each cache, and the
--- total of all caches in row 0. Row 0 also says which events the last fold covered: every
--- event below `horizon` except the events of the transactions in `unfinished`. Readers
--- use this information only if the row was written by the transaction `folder`. After a
--- restore into another cluster it was not, and there the numbers would mean other
--- transactions.
+-- total of all caches in rows of cache 0. A cache usually has one row. It has several after
+-- folds at the same time, because folds do not wait for one another. The rows of cache 0
+-- also say which events a fold covered: see R__mark.postgres.sql.
 CREATE TABLE bustard.base (
-    cache_id   integer NOT NULL PRIMARY KEY,
+    cache_id   integer NOT NULL,
     n          bigint NOT NULL,
     nonce      bigint NOT NULL,
     horizon    pg_catalog.xid8,
@@ -83,6 +84,9 @@ CREATE TABLE bustard.base (
     autovacuum_vacuum_threshold = 500,
     vacuum_truncate = false
 );
+
+CREATE INDEX base_cache_id ON bustard.base (cache_id);
+ALTER TABLE bustard.base REPLICA IDENTITY FULL;
 
 INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false);
 
@@ -155,6 +159,26 @@ CREATE TABLE bustard.repeatable (
     irreversible pg_catalog.text,
     PRIMARY KEY (app, name, checksum)
 );
+
+-- Default privileges may have given rights on these tables to other roles. A role that
+-- writes bustard.migration decides which statements an uninstall runs, so these rights
+-- are revoked. (A later step revokes those on the functions.)
+DO $$
+DECLARE
+    revoke pg_catalog.text;
+BEGIN
+    FOR revoke IN
+        SELECT pg_catalog.format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::pg_catalog.regclass,
+            CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'PUBLIC'
+                 ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+        FROM pg_catalog.pg_class AS c, LATERAL pg_catalog.aclexplode(c.relacl) AS a
+        WHERE c.relnamespace OPERATOR(pg_catalog.=) 'bustard'::pg_catalog.regnamespace::pg_catalog.oid
+          AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+    LOOP
+        EXECUTE revoke;
+    END LOOP;
+END
+$$;
 
 -- PUBLIC may read the state of apps and migrations, but not the statements in `revert`.
 -- These statements run with the rights of the role that uninstalls, so only the owner may

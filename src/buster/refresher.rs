@@ -36,9 +36,10 @@ impl Times {
 }
 
 const LONGEST_CALL: Duration = Duration::from_secs(5);
-/// The shortest interval between polls when notifications arrive in quick succession. The
-/// interval does not delay the first notification, nor a request in this process.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(2);
+/// The shortest interval between polls, however many notifications arrive, because any role
+/// can notify. The interval does not delay the first notification, nor a request in this
+/// process.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(25);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -74,6 +74,7 @@ impl From<Transaction> for TransactionMode {
 #[serde(deny_unknown_fields, default)]
 pub struct Registry {
     pub grant: Option<Vec<String>>,
+    pub trust: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -9,6 +9,7 @@
 //! | `migrate.transaction` | `"each"` (default) or `"all"` |
 //! | `migrate.lock_wait` | how long to wait for the migration lock: `"15m"` (default) |
 //! | `registry.grant` | the roles that may read and invalidate caches; all roles, if absent |
+//! | `registry.trust` | roles that may own Bustard's tables and the histories, beside those that may always |
 //! | `cache_buster.max_staleness` | how long cache versions are trusted without a successful poll: `"10s"` (default) |
 //! | `cache_buster.poll_interval` | how often to poll the database: `"1s"` (default) |
 //! | `stores.*` | where cached values are kept: the store `bustard`, else `default`, else memory; the keys are those of [`StoreSettings`](crate::StoreSettings) |
@@ -79,6 +80,7 @@ pub struct Config {
     transaction: Option<TransactionMode>,
     lock_wait: Option<Duration>,
     grant: Option<Vec<String>>,
+    trust: Vec<String>,
     max_staleness: Duration,
     poll_interval: Duration,
     stores: Stores,
@@ -163,6 +165,7 @@ impl Config {
             transaction: file.migrate.transaction.map(Into::into),
             lock_wait: file.migrate.lock_wait.map(Into::into),
             grant: file.registry.grant,
+            trust: file.registry.trust,
             max_staleness,
             poll_interval,
             stores: file.stores,
@@ -225,7 +228,7 @@ impl Config {
         if let Some(roles) = &self.grant {
             migrator = migrator.grant(roles.clone());
         }
-        migrator
+        migrator.trust(&self.trust)
     }
 
     /// Returns the database, not connected yet, and the origin of its URL: `url`, else

@@ -29,6 +29,7 @@ fn every_setting_is_read() {
         lock_wait = "1h30m"
         [registry]
         grant = ["web"]
+        trust = ["dba"]
         [cache_buster]
         max_staleness = "30s"
         poll_interval = "250ms"
@@ -46,6 +47,7 @@ fn every_setting_is_read() {
     assert_eq!(config.transaction, Some(TransactionMode::All));
     assert_eq!(config.lock_wait, Some(Duration::from_secs(5400)));
     assert_eq!(config.grant.as_deref(), Some(&["web".to_owned()][..]));
+    assert_eq!(config.trust, ["dba"]);
     assert_eq!(config.max_staleness, Duration::from_secs(30));
     assert_eq!(config.poll_interval, Duration::from_millis(250));
     assert_eq!(config.stores.aliases().collect::<Vec<_>>(), ["bustard", "default"]);

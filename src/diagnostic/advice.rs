@@ -58,6 +58,11 @@ pub enum Action {
     Repeat,
     /// Show the state of all migrations.
     Status,
+    /// Trust a role with Bustard's tables and with the histories.
+    Trust {
+        /// The name of the role.
+        role: String,
+    },
     /// Name the database by its URL.
     DatabaseUrl,
 }
@@ -154,6 +159,7 @@ impl Action {
             Action::RegisterCache { name } => format!("{program} caches register {name}"),
             Action::Repeat => "--repeat".to_owned(),
             Action::Status => format!("{program} status"),
+            Action::Trust { role } => format!("[registry] trust = [{role:?}]"),
             Action::DatabaseUrl => "--database-url".to_owned(),
         }
     }
@@ -176,6 +182,7 @@ impl Action {
             Action::RegisterCache { name } => format!("registry::register(…, {name:?})"),
             Action::Repeat => "Migrator::repeat(true)".to_owned(),
             Action::Status => "Migrator::status".to_owned(),
+            Action::Trust { role } => format!("Migrator::trust([{role:?}])"),
             Action::DatabaseUrl => "a URL".to_owned(),
         }
     }

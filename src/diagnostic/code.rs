@@ -203,11 +203,21 @@ codes! {
     /// A migration cannot be reverted.
     IrreversibleMigration: "irreversible-migration", Error;
 
+    // Rights.
+    /// An object of Bustard or a history belongs to a role that is not trusted.
+    UntrustedOwner: "untrusted-owner", Error;
+    /// A trigger, rule or policy on a table of Bustard or on a history is not Bustard's.
+    UntrustedCode: "untrusted-code", Error;
+    /// A role that is not trusted has rights to change a table of Bustard or a history.
+    ForeignGrant: "foreign-grant", Warning;
+
     // Caches.
     /// A cache is registered already.
     DuplicateCache: "duplicate-cache", Error;
     /// A cache is not registered.
     UnknownCache: "unknown-cache", Error;
+    /// Invalidations could not be folded, or have not been for a long time.
+    FoldFailed: "fold-failed", Warning;
 
     // Uninstalling.
     /// Another app depends on the app that is uninstalled.

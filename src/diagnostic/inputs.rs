@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::Code;
 use crate::engine::dialects;
+use crate::engine::postgres::rights::foreign_grants;
 use crate::graph::Graph;
 use crate::history::{Current, Installed, text_checksum};
 use crate::model::Engine::{self, Postgres, Sqlite};
@@ -221,6 +222,12 @@ fn own(label: &str) -> Vec<App> {
     vec![source::own(), App::new(label)]
 }
 
+/// The error for one finding about rights.
+fn refused(columns: &[&str]) -> crate::Result<()> {
+    let row = columns.iter().map(|column| Some((*column).to_owned())).collect();
+    crate::engine::postgres::rights::refused(vec![row]).map_or(Ok(()), Err)
+}
+
 type Input = fn() -> Vec<Code>;
 
 /// Every code, with an input that causes it.
@@ -337,11 +344,21 @@ const INPUTS: &[(Code, Input)] = &[
         plan(&applied, "", &[a, late])
     }),
     (Code::IrreversibleMigration, irreversible),
+    (Code::UntrustedOwner, || of(refused(&["schema", "bustard", "evil", "deploy", ""]))),
+    (Code::UntrustedCode, || of(refused(&["rule", "bustard.app", "", "deploy", "r"]))),
+    (Code::ForeignGrant, || {
+        let row = ["bustard.app", "web", "UPDATE"].map(|column| Some(column.to_owned()));
+        foreign_grants(vec![row.to_vec()]).iter().map(super::Diagnostic::code).collect()
+    }),
     (Code::DuplicateCache, || {
         let twice = Migration::new().register_cache("x");
         run(&[app("a", &[("V1__a", twice.clone()), ("V2__b", twice)])])
     }),
     (Code::UnknownCache, || run(&[app("a", &[("V1__a", Migration::new().unregister_cache("x"))])])),
+    (Code::FoldFailed, || {
+        let rows = [vec![Some("10001".to_owned())]];
+        crate::engine::postgres::overdue(&rows).iter().map(super::Diagnostic::code).collect()
+    }),
     (Code::DependentApp, || {
         let a = app("a", &[("V1__a", table("t"))]);
         uninstall(&[a, app("b", &[("V1__b", table("u").depends_on("a", 1))])], "", &[])

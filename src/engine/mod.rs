@@ -18,7 +18,7 @@ pub(crate) mod sqlite;
 
 use std::time::Duration;
 
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
 use crate::sql::Dialect;
@@ -164,6 +164,18 @@ pub trait Session {
 
     fn inspector(&self) -> &'static dyn Inspector;
 
+    /// Sets the roles that may own Bustard's objects and the histories, beside the current
+    /// role, superusers and the database's owner. Reads and transactions fail if another
+    /// role owns one. An engine without roles has nothing to check.
+    fn trust(&mut self, _roles: &[String]) {}
+
+    /// Returns a warning for each role that is not trusted and has the right to change
+    /// Bustard's tables or the histories of the last read, and one if very many
+    /// invalidations have not been folded.
+    fn warnings(&mut self) -> Result<Vec<Diagnostic>> {
+        Ok(Vec::new())
+    }
+
     /// Reads the histories, in the order of `tables`, without lock or transaction. On
     /// PostgreSQL this takes one round trip if all tables exist.
     fn read(&mut self, tables: &[HistoryTable]) -> Result<Vec<History>> {
@@ -225,6 +237,12 @@ pub trait Transaction {
     /// Notes that the transaction creates an app's history table with the width of new
     /// tables, so that the session need not look the table up afterwards.
     fn makes_history(&mut self, app: &str);
+
+    /// Checks, before the next statement, that no other role has created one of the objects
+    /// that the transaction has just created.
+    fn check_owners(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Ends a migration: removes what it has left in the session, such as settings, roles
     /// and temporary tables, so that this state does not reach the migrations that follow,

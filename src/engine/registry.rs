@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{Row, Session, Transaction, sealed};
-use crate::diagnostic::{Code, nearest};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RegisterCache, UnregisterCache};
 use crate::sql::Manner;
@@ -44,9 +44,12 @@ pub trait Registry: fmt::Debug + Sync {
     /// Installs missing triggers.
     fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()>;
 
-    /// Runs after a commit, outside the transaction. A failure is ignored, because readers
-    /// poll.
-    fn after_commit(&self, _session: &mut dyn Session) {}
+    /// Folds invalidations and notifies readers after a commit, outside the transaction. A
+    /// failure does no harm at once, because readers poll. Returns a warning if the fold
+    /// failed.
+    fn after_commit(&self, _session: &mut dyn Session) -> Option<Diagnostic> {
+        None
+    }
 
     /// Returns whether the grants differ from these roles, because another role may read
     /// and invalidate caches, or one of these roles may not. An engine without roles has

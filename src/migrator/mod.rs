@@ -56,6 +56,7 @@ pub struct Migrator {
     fake: bool,
     allow: Allow,
     grant: Option<Vec<String>>,
+    trust: Vec<String>,
     listeners: Listeners,
 }
 
@@ -69,6 +70,7 @@ impl Default for Migrator {
             fake: false,
             allow: Allow::default(),
             grant: None,
+            trust: Vec::new(),
             listeners: Listeners::default(),
         }
     }
@@ -157,6 +159,16 @@ impl Migrator {
     /// grants and revokes the rights accordingly.
     pub fn grant(mut self, roles: Vec<String>) -> Self {
         self.grant = Some(roles);
+        self
+    }
+
+    /// Trusts these roles with Bustard's tables and with the histories (PostgreSQL).
+    ///
+    /// A run fails before it changes anything if one of them belongs to another role than
+    /// these, the current role, a role that it is a member of, a superuser or the
+    /// database's owner, or if a trigger there calls a function of another role than these.
+    pub fn trust(mut self, roles: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.trust.extend(roles.into_iter().map(Into::into));
         self
     }
 

@@ -72,7 +72,7 @@ impl Migrator {
         what: &Uninstall,
     ) -> Result<UninstallPlan> {
         let code = self.code(connection.dialect(), what)?;
-        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let mut session = self.session(connection, false, GLANCE.min(self.lock_wait))?;
         let mut found = self.find(&code, &mut *session, what)?;
         let counts = session.inspector().count(&mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
@@ -94,9 +94,9 @@ impl Migrator {
     pub fn uninstall(&self, connection: &mut impl Connection, plan: &UninstallPlan) -> Result<Report> {
         let code = self.code(connection.dialect(), &plan.what)?;
         let functions = code.iter().any(has_functions);
-        let mut session = connection.session(functions, self.lock_wait)?;
-        // Another session may change something that the plan does not show. Then the same
-        // plan is made again from the current state, but only a few times.
+        let mut session = self.session(connection, functions, self.lock_wait)?;
+        // Another session may change what the plan does not show: then the same plan is
+        // made from the current state, a few times.
         const TRIES: usize = 5;
         let mut tries = 0;
         loop {

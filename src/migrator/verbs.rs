@@ -2,6 +2,8 @@
 //!
 //! In: a connection. Out: a report, a plan or the state.
 
+use std::time::Duration;
+
 use super::Migrator;
 use crate::diagnostic::{Action, Advice};
 use crate::engine::{Connection, GLANCE, Session};
@@ -40,7 +42,7 @@ impl Migrator {
     /// ```
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
         let sources = self.sources(connection.dialect())?;
-        let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
+        let mut session = self.session(connection, sources.has_functions(), self.lock_wait)?;
         self.run_on(&sources, &mut *session)
     }
 
@@ -225,7 +227,8 @@ impl Migrator {
         self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
-            let warnings = sources.warnings_with(&facts);
+            let mut warnings = sources.warnings_with(&facts);
+            warnings.extend(session.warnings()?);
             super::status::status(&facts, session, observed.missing_triggers.clone(), warnings)
         })
     }
@@ -309,7 +312,7 @@ impl Migrator {
 
     fn set_state(&self, connection: &mut impl Connection, app: &str, state: AppState) -> Result<Report> {
         let sources = self.sources(connection.dialect())?;
-        let mut session = connection.session(false, self.lock_wait)?;
+        let mut session = self.session(connection, false, self.lock_wait)?;
         let observed = observe(&sources, &mut *session)?;
         let facts = sources.facts(&observed.histories, &observed.installed);
         let history = session.history_table(app).to_owned();
@@ -358,7 +361,7 @@ impl Migrator {
         shown: Option<(&Plan, &Basis)>,
     ) -> Result<Report> {
         let sources = self.sources(connection.dialect())?;
-        let mut session = connection.session(sources.has_functions(), self.lock_wait)?;
+        let mut session = self.session(connection, sources.has_functions(), self.lock_wait)?;
         let choose_now = |facts: &Facts<'_>| match shown.and_then(|(_, basis)| basis.difference(facts)) {
             Some(what) => Err(changed(&what)),
             None => choose(facts),
@@ -376,6 +379,18 @@ impl Migrator {
         Ok(run.end(&mut *session))
     }
 
+    /// Connects, and sets the trusted roles.
+    pub(super) fn session<'c>(
+        &self,
+        connection: &'c mut impl Connection,
+        functions: bool,
+        patience: Duration,
+    ) -> Result<Box<dyn Session + 'c>> {
+        let mut session = connection.session(functions, patience)?;
+        session.trust(&self.trust);
+        Ok(session)
+    }
+
     /// Reads the state. Changes nothing.
     fn read_only<T>(
         &self,
@@ -383,7 +398,7 @@ impl Migrator {
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
     ) -> Result<T> {
         let sources = self.sources(connection.dialect())?;
-        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let mut session = self.session(connection, false, GLANCE.min(self.lock_wait))?;
         read(&sources, &mut *session)
     }
 

@@ -34,6 +34,7 @@ mod tables;
 
 pub use self::tables::{MissingTrigger, MissingTriggerCause};
 pub(crate) use self::tables::{missing_triggers, missing_triggers_query};
+use crate::diagnostic::Diagnostic;
 use crate::engine::registry::{not_a_version, single, unknown_now};
 pub(crate) use crate::engine::registry::{taken, unknown};
 use crate::engine::{Executor, Row, Session};
@@ -280,9 +281,10 @@ fn in_transaction() -> Error {
         .help("notify after the commit")
 }
 
-/// Notifies the reading side after a commit. A failure is ignored, because readers poll.
-pub(crate) fn after_commit(session: &mut dyn Session) {
-    session.registry().after_commit(session);
+/// Folds invalidations and notifies the reading side after a commit. Returns a warning if
+/// the fold failed. Readers poll, so nothing else can fail.
+pub(crate) fn after_commit(session: &mut dyn Session) -> Option<Diagnostic> {
+    session.registry().after_commit(session)
 }
 
 /// Returns the query for those of the named caches that are registered, with their owners.

@@ -210,7 +210,8 @@ impl Run<'_> {
     fn failed(&mut self, session: &mut dyn Session, error: Error) -> Error {
         let name = |step: &StepReport| format!("{}:{}", step.app, step.migration);
         if self.report.changed() && error.kind() != ErrorKind::Connection {
-            registry::after_commit(session);
+            let warning = registry::after_commit(session);
+            warning.iter().for_each(|warning| log::warn!("{warning}"));
         }
         let file = self.sources.file_of(error.app(), error.migration()).cloned();
         let error = match error.kind() {

@@ -96,7 +96,7 @@ impl<'r> Run<'r> {
     /// Notifies readers, and returns the report.
     pub(crate) fn end(mut self, session: &mut dyn Session) -> Report {
         if self.report.changed() {
-            registry::after_commit(session);
+            self.report.warnings.extend(registry::after_commit(session));
         }
         self.report.elapsed = self.started.elapsed();
         self.report

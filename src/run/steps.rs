@@ -149,9 +149,9 @@ impl Run<'_> {
             return Ok(());
         }
         let (history, loaded) = (&facts.histories[app], &facts.apps[app]);
-        let schema = transaction.dialect().own_schema().filter(|_| loaded.label == BUSTARD);
-        if let Some(schema) = schema.filter(|_| history.width.is_none()) {
-            let create = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+        let records = transaction.dialect().records();
+        let create = records.create_schema().filter(|_| loaded.label == BUSTARD && history.width.is_none());
+        if let Some(create) = create {
             transaction.execute(Statement::generated(create, None))?;
         }
         if history.width.is_none() {
@@ -168,7 +168,14 @@ impl Run<'_> {
             allow_divergent: allow.divergent,
             allow_missing: missing,
         };
-        STORE.open(transaction, &table, &opened)
+        STORE.open(transaction, &table, &opened)?;
+        if history.width.is_some() {
+            return Ok(());
+        }
+        if let Some(revoke) = records.revoke_defaults(&table) {
+            transaction.execute(Statement::generated(revoke, None))?;
+        }
+        transaction.check_owners()
     }
 
     fn operations(

@@ -32,6 +32,14 @@ pub trait RecordsSql: fmt::Debug + Sync {
     /// Returns the time of the transaction.
     fn now(&self) -> SimpleExpr;
 
+    /// Creates the schema of Bustard's own objects unless it exists, without rights from
+    /// default privileges. `None` on an engine without schemas.
+    fn create_schema(&self) -> Option<&'static str>;
+
+    /// Revokes the rights to change a new history that default privileges have given.
+    /// `None` on an engine without roles.
+    fn revoke_defaults(&self, table: &str) -> Option<String>;
+
     /// Makes the owner of the registry's tables the owner of all objects in its schema.
     /// Otherwise a function that another role has created would run with that role's
     /// rights. Returns `None` on an engine without roles.

@@ -71,6 +71,18 @@ fn the_snapshot_expires_and_recovers_after_every_failure() {
     }
 }
 
+/// Any role can notify, as often as it wants.
+#[test]
+fn b4_a_flood_of_notifications_does_not_cause_a_flood_of_polls() {
+    let world = World::new(&["bans"]);
+    let _buster = world.idle();
+    let (began, before) = (Instant::now(), world.state().looks);
+    world.set(|state| state.notified = u32::MAX);
+    world.wait("it has looked ten times", |state| state.looks >= before + 10);
+    world.set(|state| state.notified = 0);
+    assert!(began.elapsed() >= 9 * Duration::from_millis(25), "{:?}", began.elapsed());
+}
+
 #[test]
 fn an_answer_that_comes_too_late_is_rejected() {
     let world = World::new(&["bans"]);

@@ -41,6 +41,8 @@ pub struct State {
     pub cut: bool,
     pub connects: u32,
     pub looks: u32,
+    /// The notifications that have not been received yet.
+    pub notified: u32,
     /// The number of polls that notified other processes.
     pub told: u32,
     /// The pause after each failed attempt to connect.
@@ -76,6 +78,7 @@ impl World {
             cut: false,
             connects: 0,
             looks: 0,
+            notified: 0,
             told: 0,
             pauses: Vec::new(),
             dropped: false,
@@ -246,6 +249,10 @@ impl Observer for Fake {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(Woken::Time);
+            }
+            if state.notified > 0 {
+                state.notified -= 1;
+                return Ok(Woken::Notified);
             }
             state = self.world.0.1.wait_timeout(state, left).unwrap().0;
         }

@@ -85,8 +85,17 @@ fn sql(plan: &Plan) -> String {
     if is_empty(plan) {
         return format!("-- {NOTHING}");
     }
+    let mut text = statements(&plan.steps);
+    for line in other_changes(plan) {
+        text += &format!("-- {line}\n");
+    }
+    text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
+}
+
+/// Writes the statements of all steps, each step with its name as a comment.
+pub fn statements(steps: &[PlannedStep]) -> String {
     let mut text = String::new();
-    for step in &plan.steps {
+    for step in steps {
         text += &format!("-- {}\n", heading(step));
         for statement in &step.sql {
             let statement = statement.trim_end();
@@ -95,10 +104,7 @@ fn sql(plan: &Plan) -> String {
         }
         text.push('\n');
     }
-    for line in other_changes(plan) {
-        text += &format!("-- {line}\n");
-    }
-    text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
+    text
 }
 
 /// Returns the steps, except for steps on Bustard's own tables.

@@ -5,7 +5,7 @@ use bustard::report::{Dependant, ForeignKey};
 use bustard::{Migrator, Uninstall, UninstallPlan};
 use clap::Args;
 
-use super::{report, uninstall_plan};
+use super::{plan, report, uninstall_plan};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::context::{Chosen, Context};
 use crate::cli::exit::Exit;
@@ -119,5 +119,7 @@ fn human(plan: &UninstallPlan) -> String {
         line("foreign key", format!("{table} ({}) onto {references}", columns.join(", ")));
     }
     let end = "all caches are invalidated at the end of the transaction";
-    format!("{heading}\n{}\n{end}\n\n", table::render(table))
+    // They come from a table, so a person must see them before they run.
+    let statements = plan::statements(&plan.steps);
+    format!("{heading}\n{}\n{statements}{end}\n\n", table::render(table))
 }

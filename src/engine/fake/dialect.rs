@@ -180,6 +180,14 @@ impl RecordsSql for FakeRecords {
         Expr::cust("NOW")
     }
 
+    fn create_schema(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn revoke_defaults(&self, _: &str) -> Option<String> {
+        None
+    }
+
     fn settle_owner(&self) -> Option<&'static str> {
         None
     }

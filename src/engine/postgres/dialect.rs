@@ -1,7 +1,8 @@
 //! PostgreSQL's SQL.
 
-use sea_query::{Expr, PostgresQueryBuilder, QueryBuilder as _, SchemaStatement, SimpleExpr, Value};
+use sea_query::{Expr, PostgresQueryBuilder, SchemaStatement, SimpleExpr, Value};
 
+use super::literal::literal;
 use super::records::PostgresRecords;
 #[cfg(feature = "_sql")]
 use super::refuse;
@@ -92,7 +93,7 @@ impl Dialect for PostgresDialect {
     }
 
     fn literal(&self, text: &str) -> String {
-        PostgresQueryBuilder.value_to_string(&text.into())
+        literal(text)
     }
 
     fn equals(&self) -> &'static str {

@@ -4,12 +4,15 @@ mod dialect;
 #[cfg(feature = "postgres")]
 pub(crate) mod driver;
 mod inspector;
+mod literal;
 #[cfg(feature = "_engine")]
 mod poller;
 mod records;
 #[cfg(feature = "_sql")]
 mod refuse;
 mod registry;
+#[cfg(feature = "postgres")]
+pub(crate) mod rights;
 mod roles;
 
 pub(crate) use dialect::POSTGRES;
@@ -17,3 +20,5 @@ pub(crate) use inspector::PostgresInspector;
 #[cfg(feature = "_engine")]
 pub(crate) use poller::PostgresPoller;
 pub(crate) use registry::PostgresRegistry;
+#[cfg(all(test, feature = "postgres"))]
+pub(crate) use registry::overdue;

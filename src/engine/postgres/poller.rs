@@ -24,8 +24,11 @@ const CLOCKS_DIFFER: i64 = 1_000_000;
 /// The number of unfolded events above which a fold is worthwhile.
 const WORTH_FOLDING: u64 = 1000;
 
-/// The number of unfolded events above which a poller that may not fold logs a warning.
-const TOO_MANY: u64 = 10_000;
+/// The number of events that one fold moves: see `migrations/R__fold.postgres.sql`.
+const FOLDED_AT_ONCE: u64 = 25_000;
+
+/// The most folds after one poll.
+const MOST_FOLDS: u64 = 40;
 
 /// The time for which this poller does not fold after a fold that missed its deadline. Such
 /// a fold ends the connection, and a reconnection after every poll would cost more than
@@ -190,6 +193,19 @@ impl PostgresPoller {
         Ok(heard.min(replayed))
     }
 
+    /// Folds until the events of the last poll are folded, or the next fold might miss the
+    /// deadline.
+    fn fold_until(&mut self, unfolded: u64, deadline: Instant) -> Result<()> {
+        for _ in 0..unfolded.div_ceil(FOLDED_AT_ONCE).min(MOST_FOLDS) {
+            let began = Instant::now();
+            self.observer.rows(None, registry::FOLD, deadline)?;
+            if Instant::now() + 3 * began.elapsed() > deadline {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads in READ COMMITTED, so that this read makes no writer fail.
     fn read(&mut self, ahead: Option<&str>, sql: &str, deadline: Instant) -> Result<Vec<Row>> {
         self.observer.rows(ahead, &format!("{READING};{sql}"), deadline)
@@ -220,9 +236,13 @@ impl Poller for PostgresPoller {
             return;
         }
         if self.may_fold {
-            let Err(error) = self.observer.rows(None, registry::FOLD, deadline) else { return };
-            log::debug!("invalidations could not be folded: {error}");
+            let Err(error) = self.fold_until(unfolded, deadline) else { return };
             self.may_fold = error.sqlstate() != Some("42501");
+            if self.may_fold && error.kind() == ErrorKind::Database && self.said.insert("failed fold") {
+                log::warn!("invalidations could not be folded, which makes reading versions slow: {error}");
+            } else {
+                log::debug!("invalidations could not be folded: {error}");
+            }
             if error.kind() != ErrorKind::Database {
                 // A fold that has exceeded its limit would exceed it again.
                 self.fold_from = Some(Instant::now() + FOLD_PAUSE);
@@ -234,7 +254,7 @@ impl Poller for PostgresPoller {
                 return;
             }
         }
-        if !self.may_fold && unfolded > TOO_MANY && self.said.insert("fold") {
+        if !self.may_fold && unfolded > registry::TOO_MANY && self.said.insert("fold") {
             let role = self.observer.rows(None, registry::ROLE, deadline).ok();
             let role = role.as_deref().and_then(single).unwrap_or("this role");
             log::warn!(

@@ -2,12 +2,16 @@
 
 use sea_query::{Expr, ExprTrait, Order, PostgresQueryBuilder, Query};
 
+use super::literal::literal;
 use super::roles;
+use crate::diagnostic::{Code, Diagnostic};
 #[cfg(feature = "tokio")]
 use crate::engine::registry::Calls;
 use crate::engine::registry::Registry;
+#[cfg(feature = "postgres")]
+use crate::engine::{Row, registry::single};
 use crate::engine::{Session, Transaction, sealed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{RegisterCache, Statement, UnregisterCache};
 use crate::sql::{Manner, RegistrySql, TableName};
 
@@ -97,23 +101,22 @@ fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String 
 }
 
 fn on_tables(function: &str, name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
-    let places = (3..tables.len() + 3).map(|i| format!("${i}"));
-    let places = match lenient {
-        false => places.collect::<Vec<_>>().join(", "),
+    let array = text_array(tables.iter().map(TableName::as_str));
+    let array = match lenient {
+        false => array,
         true => format!(
-            "VARIADIC ARRAY(SELECT t.name FROM (VALUES {}) AS t (name) WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)",
-            places.map(|place| format!("({place}::pg_catalog.text)")).collect::<Vec<_>>().join(", ")
+            "ARRAY(SELECT t.name FROM pg_catalog.unnest({array}) AS t (name) \
+             WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)"
         ),
     };
-    let values = [Some(name.to_owned()), app.map(str::to_owned)];
-    let values = values.into_iter().chain(tables.iter().map(|table| Some(table.as_str().to_owned())));
-    let values: Vec<sea_query::Value> = values.map(Into::into).collect();
-    let places = match tables {
-        [] => "VARIADIC '{}'::pg_catalog.text[]".to_owned(),
-        _ => places,
-    };
-    let call = format!("bustard.{function}($1, $2, {places})");
-    Query::select().expr(Expr::cust_with_values(call, values)).to_string(PostgresQueryBuilder)
+    let app = app.map_or_else(|| "NULL".to_owned(), literal);
+    format!("SELECT bustard.{function}({}, {app}, VARIADIC {array})", literal(name))
+}
+
+/// Writes names as one array, because PostgreSQL refuses more than 100 arguments of a call.
+fn text_array<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.into_iter().map(literal).collect();
+    format!("ARRAY[{}]::pg_catalog.text[]", names.join(", "))
 }
 
 fn install_triggers() -> String {
@@ -142,7 +145,7 @@ fn get_version(name: &str) -> String {
 }
 
 fn invalidate(names: &[&str]) -> String {
-    call("invalidate", names.iter().map(|name| Some((*name).to_owned())))
+    format!("SELECT bustard.invalidate(VARIADIC {})", text_array(names.iter().copied()))
 }
 
 fn invalidate_all() -> String {
@@ -224,6 +227,34 @@ impl RegistrySql for PostgresRegistry {
     }
 }
 
+/// Builds the warning about a fold that failed.
+fn fold_failed(error: &Error) -> Diagnostic {
+    let cause = error.server_message().unwrap_or(error.message());
+    let message = format!("invalidations could not be folded: {cause}");
+    Diagnostic::new(Code::FoldFailed, message).help(
+        "reading versions becomes slow until `SELECT bustard.fold()` succeeds: see what the server says",
+    )
+}
+
+/// Builds the warning about invalidations that have not been folded, if there are many.
+#[cfg(feature = "postgres")]
+pub(crate) fn overdue(rows: &[Row]) -> Option<Diagnostic> {
+    let unfolded = single(rows)?.parse::<u64>().ok().filter(|unfolded| *unfolded > TOO_MANY)?;
+    let message = format!("{unfolded} invalidations have not been folded, which makes reading versions slow");
+    Some(Diagnostic::new(Code::FoldFailed, message).help(
+        "run `SELECT bustard.fold()` and see what the server says; a CacheBuster, and each run that changes something, folds",
+    ))
+}
+
+/// The number of unfolded events above which a warning is due.
+#[cfg(feature = "_engine")]
+pub(super) const TOO_MANY: u64 = 10_000;
+
+/// Counts the unfolded events.
+#[cfg(feature = "postgres")]
+pub(super) const UNFOLDED: &str =
+    "SELECT s.unfolded FROM bustard.snapshot(NULL, NULL, '{}') AS s WHERE s.name IS NULL";
+
 fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
     match owner {
         None => register_again(name),
@@ -280,12 +311,15 @@ impl Registry for PostgresRegistry {
     }
 
     /// Folds events in a short transaction of its own, and notifies the reading side.
-    fn after_commit(&self, session: &mut dyn Session) {
-        if let Err(error) = session.rows(&format!("{FOLD};{NOTIFY}")) {
-            log::debug!("the registry could not be folded: {error}");
-            if let Err(error) = session.rows(&format!("ROLLBACK;{NOTIFY}")) {
-                log::debug!("readers could not be notified: {error}");
-            }
+    fn after_commit(&self, session: &mut dyn Session) -> Option<Diagnostic> {
+        let Err(error) = session.rows(&format!("{FOLD};{NOTIFY}")) else { return None };
+        if let Err(error) = session.rows(&format!("ROLLBACK;{NOTIFY}")) {
+            log::debug!("readers could not be notified: {error}");
+        }
+        match error.sqlstate() {
+            // The role is not in `grant`. Others fold.
+            Some("42501") => None,
+            _ => Some(fold_failed(&error)),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::model::Statement;
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
     bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify(), \
     bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
-    bustard.missing_triggers(), bustard.install_triggers()";
+    bustard.missing_triggers(), bustard.install_triggers(), bustard.fold()";
 
 /// Selects the owner of `bustard.invalidate_all()` together with each role that may call
 /// the function. PUBLIC has an empty name.

@@ -37,6 +37,14 @@ impl RecordsSql for SqliteRecords {
         Expr::cust("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
     }
 
+    fn create_schema(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn revoke_defaults(&self, _: &str) -> Option<String> {
+        None
+    }
+
     fn settle_owner(&self) -> Option<&'static str> {
         None
     }

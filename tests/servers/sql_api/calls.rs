@@ -38,7 +38,6 @@ fn other_roles_do_nothing_else() {
         "SELECT bustard.register_cache('mine')",
         "SELECT bustard.register_cache('mine', 'app')",
         "SELECT bustard.unregister_cache('settings')",
-        "SELECT bustard.fold()",
         "SELECT bustard.unknown_cache('x')",
         "SELECT * FROM bustard.cache",
         "SELECT * FROM bustard.event",

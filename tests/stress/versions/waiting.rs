@@ -66,7 +66,7 @@ fn an_open_fold_blocks_no_transaction() {
     let before = version(&mut other, "a");
     run(&mut folding, "BEGIN ISOLATION LEVEL READ COMMITTED");
     assert!(fold(&mut folding) > 0);
-    assert_eq!(fold(&mut other), 0, "another fold is at work");
+    assert_eq!(fold(&mut other), 0, "another fold has taken it");
     assert_eq!(version(&mut other, "a"), before);
     for level in LEVELS {
         run(&mut other, &format!("BEGIN ISOLATION LEVEL {level}; SELECT bustard.invalidate('a'); COMMIT"));

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::quote_text;
 use super::simple_query::{Answer, Link};
+use crate::engine::postgres::rights::{self, REFUSED, Rights};
 use crate::engine::{Failure, Row, applied, other_shape, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{History, HistoryTable, Width};
@@ -39,18 +40,27 @@ pub(super) struct Read {
 
 /// Looks all tables up, reads them, and runs the additional queries. Takes one round
 /// trip if everything exists.
-pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], queries: &[&str]) -> Result<Read> {
+pub(super) fn read(
+    link: &mut impl Link,
+    tables: &[HistoryTable],
+    queries: &[&str],
+    rights: &Rights,
+) -> Result<Read> {
+    let names: Vec<String> = tables.iter().map(unresolved).collect();
+    let names = || names.iter().map(String::as_str);
+    // The guard comes first, before anything is read that another role may have made.
+    let lookup = lookup(tables, &rights.guard(names()));
     let unresolved = tables.iter().enumerate().map(|(i, table)| (i, unresolved(table)));
-    let look = format!("{};{}", lookup(tables), rows_of(unresolved));
+    let look = format!("{lookup};{}", rows_of(unresolved));
     let mut answer = send_with(link, &look, 2, queries);
     if let Some(failure) = answer.failure.take() {
         if !is_absence(&failure) {
-            return Err(failure.into_error());
+            return Err(refused(link, &rights.findings(names()), failure));
         }
         if answer.results.is_empty() {
-            answer = link.send(&lookup(tables), true);
-            if let Some(failure) = answer.failure {
-                return Err(failure.into_error());
+            answer = link.send(&lookup, true);
+            if let Some(failure) = answer.failure.take() {
+                return Err(refused(link, &rights.findings(names()), failure));
             }
         }
         let resolved = resolve(tables, &answer)?;
@@ -69,6 +79,21 @@ pub(super) fn read(link: &mut impl Link, tables: &[HistoryTable], queries: &[&st
     let resolved = resolve(tables, &answer)?;
     let histories = histories(&resolved, applied)?;
     Ok(Read { resolved, histories, rows })
+}
+
+/// Builds the error of a message that begins with the guard. If it was the guard that
+/// failed, `findings` is the query for the reasons.
+pub(super) fn refused(link: &mut impl Link, findings: &str, failure: Failure) -> Error {
+    if failure.server_message.code.as_deref() != Some(REFUSED) {
+        return failure.into_error();
+    }
+    match link.send(findings, true).all() {
+        Ok(results) => {
+            let rows = results.into_iter().next_back().unwrap_or_default();
+            rights::refused(rows).unwrap_or_else(|| failure.into_error())
+        }
+        Err(failure) => failure.into_error(),
+    }
 }
 
 /// Sends `count` statements and then the queries. If a query refers to an object that does
@@ -113,12 +138,13 @@ fn unresolved(table: &HistoryTable) -> String {
 ///
 /// Returns one row for each table: its schema if it exists, its columns with types, the
 /// schema in which it would be created, and whether this server is a replica.
-fn lookup(tables: &[HistoryTable]) -> String {
+fn lookup(tables: &[HistoryTable], guard: &str) -> String {
     let mut sql = String::from(
         "SELECT n.nspname, (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, ' ', pg_catalog.format_type(a.atttypid, NULL)), ',') \
          FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped), \
-         pg_catalog.current_schema() FROM (VALUES ",
+         pg_catalog.current_schema(), ",
     );
+    let _ = write!(sql, "{guard} FROM (VALUES ");
     for (i, table) in tables.iter().enumerate() {
         let comma = if i == 0 { "" } else { ", " };
         let _ = write!(sql, "{comma}({i}, pg_catalog.to_regclass({}))", quote_text(&unresolved(table)));

@@ -40,8 +40,9 @@ fn holder(link: &mut impl Link) -> Option<String> {
     let row = rows.into_iter().next()?;
     let column = |i: usize| row.get(i).and_then(Option::as_deref).filter(|text| !text.is_empty());
     Some(format!(
-        "pid {}, application_name {}, in a transaction since {}",
+        "pid {}, role {}, application_name {}, in a transaction since {}",
         column(0).unwrap_or("?"),
+        column(3).unwrap_or("?"),
         column(1).unwrap_or("(none)"),
         column(2).unwrap_or("?"),
     ))

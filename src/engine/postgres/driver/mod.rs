@@ -3,6 +3,7 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod blame;
 mod blocking;
 mod connect;
 mod failure;

@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::blame::{Queued, SEPARATOR, at_commit, blame, in_migration, lost, message};
 use super::history::{self, Resolved};
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
 use super::simple_query::Link;
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
-use crate::diagnostic::{Action, Advice};
+use crate::diagnostic::{Action, Advice, Diagnostic};
 use crate::engine::inspector::Inspector;
+use crate::engine::postgres::registry;
+use crate::engine::postgres::rights::{self, Rights};
 use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
 use crate::engine::registry::Registry;
 use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Transaction, Work};
@@ -35,18 +38,21 @@ pub(crate) struct PostgresSession<'s, L: Transactional> {
     /// Whether Bustard opened the connection.
     own: bool,
     resolved: Vec<Resolved>,
+    rights: Rights,
     cancelled: Option<Arc<AtomicBool>>,
 }
 
 impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// A session on a connection that Bustard opened.
     pub(crate) fn own(link: &'s mut L, cancelled: Arc<AtomicBool>) -> Self {
-        PostgresSession { link, own: true, resolved: Vec::new(), cancelled: Some(cancelled) }
+        let rights = Rights::default();
+        PostgresSession { link, own: true, resolved: Vec::new(), rights, cancelled: Some(cancelled) }
     }
 
     /// A session on a connection that belongs to the caller.
     pub(crate) fn of_caller(link: &'s mut L) -> Self {
-        PostgresSession { link, own: false, resolved: Vec::new(), cancelled: None }
+        let rights = Rights::default();
+        PostgresSession { link, own: false, resolved: Vec::new(), rights, cancelled: None }
     }
 
     fn check_cancelled(&self) -> Result<()> {
@@ -54,6 +60,12 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
             Some(flag) if flag.load(Ordering::SeqCst) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
             _ => Ok(()),
         }
+    }
+
+    /// Builds the error of a message that begins with the guard.
+    fn refused(&mut self, failure: Failure) -> Error {
+        let findings = self.rights.findings(self.resolved.iter().map(|table| table.quoted.as_str()));
+        history::refused(self.link, &findings, failure)
     }
 
     /// Turns the error into one of [`ErrorKind::Cancelled`] if the run was cancelled.
@@ -78,13 +90,30 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         &PostgresInspector
     }
 
+    fn trust(&mut self, roles: &[String]) {
+        self.rights = Rights::new(roles);
+    }
+
+    fn warnings(&mut self) -> Result<Vec<Diagnostic>> {
+        let tables = self.resolved.iter().map(|table| table.quoted.as_str());
+        let sql = self.rights.grants(tables);
+        let mut warnings = rights::foreign_grants(self.rows(&sql)?);
+        match self.rows(registry::UNFOLDED) {
+            Ok(rows) => warnings.extend(registry::overdue(&rows)),
+            // There is no registry yet, or the role may not read it.
+            Err(error) if matches!(error.sqlstate(), Some("3F000" | "42883" | "42501" | "42P01")) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(warnings)
+    }
+
     fn read_with(
         &mut self,
         tables: &[HistoryTable],
         queries: &[&str],
     ) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
         self.check_cancelled()?;
-        let read = history::read(self.link, tables, queries)?;
+        let read = history::read(self.link, tables, queries, &self.rights)?;
         self.resolved = read.resolved;
         Ok((read.histories, read.rows))
     }
@@ -104,20 +133,22 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         if !self.resolved.iter().map(|table| &table.app).eq(apps) {
             self.read(opening.tables)?;
         }
-        let mut made = Vec::new();
-        let attempted = attempt(
-            self.link,
-            self.own,
-            &self.resolved,
-            opening.query,
-            self.cancelled.as_deref(),
-            work,
-            &mut made,
-        )
-        .map_err(|error| self.as_cancelled(error))?;
+        let target = Target { own: self.own, resolved: &self.resolved, rights: &self.rights };
+        let (query, cancelled) = (opening.query, self.cancelled.as_deref());
+        let mut ended = Ended::default();
+        let attempted = match attempt(self.link, target, query, cancelled, work, &mut ended) {
+            Ok(attempted) => attempted,
+            Err(error) => {
+                let error = match ended.refused {
+                    Some(failure) => self.refused(failure),
+                    None => error,
+                };
+                return Err(self.as_cancelled(error));
+            }
+        };
         match attempted {
             Attempt::Done => {
-                for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
+                for table in self.resolved.iter_mut().filter(|table| ended.made.contains(&table.app)) {
                     table.width = Some(Width::NEW);
                 }
             }
@@ -136,18 +167,37 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
     resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
 }
 
-/// Makes one attempt. `made` receives the apps whose history tables the attempt created.
+/// What a transaction begins with.
+#[derive(Clone, Copy)]
+struct Target<'t> {
+    own: bool,
+    resolved: &'t [Resolved],
+    rights: &'t Rights,
+}
+
+/// What an attempt says beside its result.
+#[derive(Default)]
+struct Ended {
+    /// The apps whose history tables it created.
+    made: Vec<String>,
+    /// The failure of the message that begins with the guard.
+    refused: Option<Failure>,
+}
+
+/// Makes one attempt.
 fn attempt<L: Transactional>(
     link: &mut L,
-    own: bool,
-    resolved: &[Resolved],
+    target: Target<'_>,
     query: Option<&str>,
     cancelled: Option<&AtomicBool>,
     work: Work<'_>,
-    made: &mut Vec<String>,
+    ended: &mut Ended,
 ) -> Result<Attempt> {
-    // The state comes first, because the lock is not part of it.
-    let mut opening = format!("{};{}", SessionState::query(own), lock::obtain());
+    let Target { own, resolved, rights } = target;
+    // The guard comes before the histories are read. The state comes first, because the
+    // lock is not part of it.
+    let guard = rights.guard(resolved.iter().map(|table| table.quoted.as_str()));
+    let mut opening = format!("{};{},{guard}", SessionState::query(own), lock::obtain());
     for table in resolved {
         opening.push(';');
         opening.push_str(&history::under_lock(table));
@@ -167,11 +217,14 @@ fn attempt<L: Transactional>(
                 .with_message("the database is read-only")
                 .help("is it a replica? migrations are run on the primary"));
         }
-        Err(failure) => return Err(failure.into_error()),
+        Err(failure) => {
+            ended.refused = Some(failure.clone());
+            return Err(failure.into_error());
+        }
     };
     let rows = query.and_then(|_| results.pop());
     let read = results.split_off(2.min(results.len()));
-    let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
+    let held = results.pop().and_then(|mut rows| rows.pop()?.into_iter().next()?);
     let state = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     if held.as_deref() != Some("t") {
         return Ok(Attempt::Held);
@@ -192,6 +245,7 @@ fn attempt<L: Transactional>(
     let mut transaction = Queue {
         open,
         resolved,
+        guard: format!("SELECT {guard}"),
         made: Vec::new(),
         state: SessionState::of(state),
         queued: Vec::new(),
@@ -206,7 +260,7 @@ fn attempt<L: Transactional>(
     if cancelled.is_some_and(|flag| flag.load(Ordering::SeqCst)) {
         return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
     }
-    *made = std::mem::take(&mut transaction.made);
+    ended.made = std::mem::take(&mut transaction.made);
     transaction.commit()?;
     Ok(Attempt::Done)
 }
@@ -215,6 +269,8 @@ fn attempt<L: Transactional>(
 struct Queue<'q, T> {
     open: T,
     resolved: &'q [Resolved],
+    /// Fails if another role owns one of Bustard's objects or a history.
+    guard: String,
     /// Apps whose history tables the transaction creates.
     made: Vec<String>,
     /// The state of the session before the transaction.
@@ -229,13 +285,6 @@ struct Queue<'q, T> {
     /// A rollback removes what the migrations have left in the session.
     cleans_up: bool,
 }
-
-struct Queued {
-    statement: Statement,
-    migration: Option<(String, String)>,
-}
-
-const SEPARATOR: &str = ";\n";
 
 impl<T: Link + Ending> Queue<'_, T> {
     fn commit(mut self) -> Result<()> {
@@ -290,59 +339,6 @@ fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
         None => Ok(()),
         Some(failure) => Err(blame(queued, answer.completed, failure)),
     }
-}
-
-fn message(queued: &[Queued]) -> String {
-    queued.iter().map(|one| one.statement.sql.as_str()).collect::<Vec<_>>().join(SEPARATOR)
-}
-
-/// Finds the statement that failed: by the position, if the server returns one, otherwise
-/// by the number of completed statements.
-fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
-    if failure.kind == ErrorKind::Connection {
-        return lost(queued, failure);
-    }
-    let mut index = completed.min(queued.len() - 1);
-    if let Some(offset) = failure.offset {
-        let mut start = 0;
-        for (i, one) in queued.iter().enumerate() {
-            let length = one.statement.sql.chars().count() + SEPARATOR.len();
-            if offset < start + length || i + 1 == queued.len() {
-                index = i;
-                failure.offset = Some(offset - start);
-                break;
-            }
-            start += length;
-        }
-    }
-    let one = &queued[index];
-    let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
-    let error = if checks { at_commit(failure) } else { failure.of(&one.statement) };
-    in_migration(error, one.migration.as_ref())
-}
-
-fn in_migration(error: Error, migration: Option<&(String, String)>) -> Error {
-    match migration {
-        Some((app, migration)) => error.in_migration(app, migration),
-        None => error,
-    }
-}
-
-/// Builds the error of a connection that was lost before the reply: the outcome of the
-/// message is unknown. Names the migration if the message has only one.
-fn lost(queued: &[Queued], failure: Failure) -> Error {
-    let mut migrations = queued.iter().filter_map(|one| one.migration.as_ref());
-    let first = migrations.next();
-    let only = first.filter(|first| migrations.all(|other| other == *first));
-    in_migration(failure.into_error(), only).help("is the server still there? running again is safe")
-}
-
-fn at_commit(mut failure: Failure) -> Error {
-    failure.server_message.context = None;
-    failure
-        .into_error()
-        .with_message("the database refused to commit")
-        .help("every statement succeeded, but a check at the commit failed, such as a deferred constraint")
 }
 
 impl<T: Link + Ending> Transaction for Queue<'_, T> {
@@ -411,6 +407,10 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
 
     fn makes_history(&mut self, app: &str) {
         self.made.push(app.to_owned());
+    }
+
+    fn check_owners(&mut self) -> Result<()> {
+        self.queue(Statement::generated(self.guard.clone(), None))
     }
 
     fn end_migration(&mut self, last: bool) -> Result<()> {
