@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sql_by_its_place_in_the_package_and_rust_by_its_place_from_src() {
+    fn paths_of_sql_are_relative_to_the_package_and_of_rust_to_src() {
         let files = [
             Embedded { path: "V1__a.sql".into(), module: None },
             Embedded { path: "more/V2__\"b.rs".into(), module: Some("v2".into()) },

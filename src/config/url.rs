@@ -93,8 +93,8 @@ fn from_dot_env(path: &Path) -> Result<Option<String>> {
             return Err(cannot.at(Some(Place::file(path))).caused_by(error));
         }
     };
-    // Invalid lines of other variables are ignored. If DATABASE_URL is set twice, the
-    // first line counts, as with sqlx and diesel.
+    // Invalid lines of other variables are ignored. If DATABASE_URL is set twice, the first
+    // line is used, as in sqlx and diesel.
     let found = (dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()).flatten())
         .find(|(name, value)| name == VARIABLE && !value.is_empty());
     if let Some((_, url)) = found {

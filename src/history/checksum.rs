@@ -1,5 +1,5 @@
-//! Refinery's checksums, which tell whether a history row belongs to a migration as it is
-//! now.
+//! Refinery's checksums, which tell whether a migration has changed since its history row
+//! was written.
 //!
 //! In: a migration, and perhaps a history row. Out: checksums and their comparison.
 

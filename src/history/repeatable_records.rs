@@ -49,7 +49,8 @@ pub(crate) struct Installation {
     pub depends_on: Vec<(String, Which)>,
     /// The text of a migration file that drops the objects that the migration created.
     pub revert: String,
-    /// The reason why `revert` alone does not drop these objects, if it does not.
+    /// The reason why `revert` alone does not drop all of these objects; `None` if it drops
+    /// them.
     pub irreversible: Option<String>,
 }
 

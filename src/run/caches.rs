@@ -98,8 +98,8 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                         known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
                     }
                     let unknown = registry::unknown(&unregister.name, &known);
-                    // The cache was unregistered by hand, because after the app's
-                    // migrations it would be registered.
+                    // The app's migrations leave this cache registered, so it was
+                    // unregistered by hand.
                     Some(match reverts {
                         true if unregister.reverts => {
                             let register = Action::RegisterCache { name: unregister.name.clone() };

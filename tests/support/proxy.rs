@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RoundTrips {
     /// Round trips until the server was first ready for a query: TLS, start-up and
-    /// password. On a connection with TLS, all round trips count here, because the proxy
-    /// cannot read the messages.
+    /// password. On a connection with TLS, this number includes all round trips, because
+    /// the proxy cannot read the messages.
     pub connecting: u64,
     /// Round trips after that.
     pub connected: u64,

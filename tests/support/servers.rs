@@ -109,8 +109,8 @@ impl Server {
     /// Kills the server at once. Its port refuses connections from then on.
     pub fn kill9(&self) {
         let mut child = self.child().take().expect("the server runs");
-        // The watchdog forgets the pid before it is reaped, because afterwards it may
-        // belong to another process.
+        // The watchdog forgets the pid before the process is reaped, because another
+        // process may get this pid afterwards.
         self.watchdog.watch(0);
         child.kill().expect("the server can be killed");
         child.wait().expect("the server can be reaped");
@@ -188,8 +188,8 @@ impl Server {
     }
 
     /// Reports whether this process answers at the port, because another process may have
-    /// taken it. A server that demands a password does not return its pid, so then any
-    /// answer counts.
+    /// taken it. A server that demands a password does not return its pid, so any answer is
+    /// accepted from it.
     fn answers(&self, pid: u32) -> bool {
         let Ok(mut stream) = self.connect() else { return false };
         let (question, answer) = match self.kind {

@@ -42,7 +42,7 @@ on_both! {
         let error = buster.invalidate(&mut client, &["numbers", "nubmers"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cache);
         assert!(error.report().to_string().contains("numbers"), "{error}");
-        assert!(cache.is_valid(before), "nothing is invalidated with an error");
+        assert!(cache.is_valid(before), "a call that fails invalidates nothing");
     }
 
     /// Odd names that are valid, each with quotes of some sort.
@@ -216,7 +216,7 @@ fn manipulated_values_are_computed_again() {
         }),
         ("zeroes", |entries| entries.iter_mut().for_each(|(_, value)| *value = vec![0; 1 << 20])),
         ("bare", |entries| entries.iter_mut().for_each(|(_, value)| *value = b"7".to_vec())),
-        ("in another's place", |entries| {
+        ("under the key of another value", |entries| {
             let first = entries[0].1.clone();
             for at in 1..entries.len() {
                 entries[at - 1].1 = entries[at].1.clone();
@@ -332,8 +332,8 @@ impl Store for Broken {
     }
 }
 
-/// A store that was down still has its earlier data. A read must not return them if the
-/// value has changed.
+/// A store that was down still has its earlier data. A read must not return a value from
+/// these data if the value has changed.
 #[test]
 fn a_store_that_returns_with_its_old_data() {
     let place = on_sqlite();

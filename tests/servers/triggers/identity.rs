@@ -140,8 +140,8 @@ fn dropped() {
     }
 }
 
-/// A view has the name of the tracked table. The table is found by its identity, or counts
-/// as dropped.
+/// A view has the name of the tracked table. The registry finds the table by its identity,
+/// or reports it as dropped.
 #[test]
 fn a_view_in_its_place() {
     for scene in both_with(BAN) {

@@ -25,8 +25,8 @@ fn with_oracle(caches: &[&str]) -> (Database<'static>, Client) {
     (database, client)
 }
 
-/// The invalidations of transactions that are older than a fold count when these
-/// transactions commit, whether they invalidated before the fold or after it.
+/// A transaction that is older than a fold changes the version when it commits, whether it
+/// invalidated before the fold or after it.
 #[test]
 fn transactions_that_are_older_than_folds() {
     let (database, mut client) = with_oracle(&["a", "b"]);
@@ -57,8 +57,8 @@ fn transactions_that_are_older_than_folds() {
     assert_eq!(fold(&mut client), 0);
 }
 
-/// Prepared transactions that are older than a fold also count when they commit, even after
-/// a crash of the server.
+/// A prepared transaction that is older than a fold also changes the version when it
+/// commits, even after a crash of the server.
 #[test]
 fn prepared_transactions() {
     let cluster = Cluster::start_with(&[]);

@@ -44,8 +44,8 @@ fn original<'c>(cluster: &'c Cluster, numbers: u32) -> (Database<'c>, Client) {
 }
 
 /// Asserts that the restored registry has the versions of the original, and that each
-/// invalidation in the restored registry counts: before a fold, after it, and after the
-/// next fold.
+/// invalidation in the restored registry changes the version: before a fold, after it, and
+/// after the next fold.
 #[track_caller]
 fn goes_on(mut original: Client, mut restored: Client) {
     let versions = registry::list(&mut original).expect("it can be read");

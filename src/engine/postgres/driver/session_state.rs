@@ -6,15 +6,15 @@
 //! opened, everything that `DISCARD ALL` resets is reset. On a caller's connection only
 //! what was added is removed, because the rest belongs to the caller.
 //!
-//! Not undone are LOAD, setseed and the existence of custom settings. On a caller's
-//! connection the last values of sequences, custom settings and further holds on an
-//! advisory lock that the caller already held stay too.
+//! Bustard cannot undo LOAD and setseed, and cannot remove custom settings. On a caller's
+//! connection it also keeps the last values of sequences, the values of custom settings,
+//! and an advisory lock that the caller already held and a migration has taken again.
 
 use super::quote_text;
 use crate::engine::Row;
 
-/// Settings that are restored to their value at the start of the transaction, even where
-/// `RESET` would set another one, as on a pooled connection. The role comes after the
+/// Settings that are restored to their value at the start of the transaction. `RESET` could
+/// set another value, for example on a pooled connection. The role comes after the
 /// session's user, because setting the user resets the role.
 const SETTINGS: &[&str] = &[
     "session_authorization",
@@ -41,7 +41,8 @@ const SETTINGS: &[&str] = &[
 /// The number of settings at the start of the list that identify the user of the session.
 const IDENTITY: usize = 2;
 
-/// Runs pending checks as a commit would, before anything is removed that they refer to.
+/// Runs pending checks as a commit would. This comes first, because the checks may refer to
+/// objects that are then removed.
 pub(super) const CHECK_CONSTRAINTS: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
 /// Runs pending checks in the middle of a transaction. Names each constraint, and defers a
@@ -58,7 +59,7 @@ pub(super) const CHECK_EACH_CONSTRAINT: &str = "DO $bustard$DECLARE n pg_catalog
 
 /// Resets everything but settings.
 const DISCARD: &[&str] = &[
-    // A migration's own limit must not end what follows it.
+    // A time limit that a migration has set must not cancel the next statements.
     "RESET statement_timeout",
     "RESET SESSION AUTHORIZATION",
     "RESET ROLE",
@@ -71,14 +72,14 @@ const DISCARD: &[&str] = &[
     "DO $bustard$DECLARE n pg_catalog.text; BEGIN \
         FOR n IN SELECT p.name FROM pg_catalog.pg_prepared_statements p WHERE p.from_sql LOOP \
         EXECUTE pg_catalog.format('DEALLOCATE %I', n); END LOOP; END$bustard$",
-    // Leaves user and role as they are.
+    // This does not change user and role.
     "RESET ALL",
     // The migration lock belongs to the transaction, and stays.
     "SELECT pg_catalog.pg_advisory_unlock_all()",
 ];
 
-/// What a session has, each as a query of one column of text. Everything is qualified,
-/// because the caller chooses the search path.
+/// Queries for the state of a session. Each returns one column of text. All names are
+/// qualified, because the caller chooses the search path.
 const LISTS: &[&str] = &[
     // Temporary objects, except objects that are created and dropped together with another
     // object.
@@ -108,8 +109,8 @@ const VALUES: usize = 6;
 /// The state of a session before a transaction.
 pub(super) struct SessionState {
     settings: Row,
-    /// What the session of a caller has, in the order of [`LISTS`]; empty for a session of
-    /// Bustard's own.
+    /// The results of [`LISTS`] for a caller's session; empty for a session that Bustard
+    /// opened.
     lists: Row,
 }
 
@@ -121,7 +122,7 @@ impl SessionState {
         format!("SELECT {}", settings.chain(lists).collect::<Vec<_>>().join(","))
     }
 
-    /// Reads the row.
+    /// Reads the row of this query.
     pub(super) fn of(mut row: Row) -> SessionState {
         let lists = row.split_off(SETTINGS.len().min(row.len()));
         SessionState { settings: row, lists }
@@ -162,7 +163,7 @@ impl SessionState {
         )
     }
 
-    /// Removes what a caller's session did not have before.
+    /// Builds the statement that removes what a migration has added to a caller's session.
     fn remove_added(&self) -> String {
         let before = |list: usize| {
             let list = self.lists.get(list).and_then(Option::as_deref).unwrap_or("{}");
@@ -170,8 +171,8 @@ impl SessionState {
         };
         let added =
             |list: usize| format!("SELECT s FROM ({}) a(s) WHERE s <> ALL ({})", LISTS[list], before(list));
-        // Lists are read before their loop changes them, because their functions
-        // materialize. The search path is restored last, since it decides what the names
+        // Each loop may change its list, because the list is read completely before the
+        // loop begins. The search path is restored last, because it decides what the names
         // in this block mean.
         let block = format!(
             "DECLARE x text; k text; p text[]; held boolean;

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_fills_in_what_the_url_leaves_open() {
+    fn the_environment_supplies_settings_that_the_url_lacks() {
         let environment = [
             ("PGHOST", "/run/x"),
             ("PGPORT", "7"),

@@ -204,9 +204,9 @@ fn under_lock(connection: &Connection, sql: &str) -> Result<Vec<Row>> {
 }
 
 /// Returns an error if the database is read-only. On such a database BEGIN IMMEDIATE
-/// succeeds, and the error would name the first statement. Tests this by writing the
-/// current value of a setting, because the supported versions of the driver have no common
-/// function for it.
+/// succeeds. Without this check, the first statement that writes would fail, and the error
+/// would name that statement. Tests this by writing the current value of a setting, because
+/// the supported versions of the driver have no common function for it.
 fn check_writable(connection: &Connection) -> Result<()> {
     let setting = "PRAGMA main.user_version";
     let found = rows(connection, setting).map_err(|error| failure(&error, setting).into_error())?;

@@ -2,8 +2,8 @@
 //! databases and settings. Neither the next migration nor the caller inherits them. Values
 //! that a pragma stores in the file are part of the schema, and stay.
 //!
-//! Not undone are functions and collations that a Rust function defines, the heap limits
-//! of the process, and the last inserted row's id.
+//! Bustard does not undo functions and collations that a Rust function defines, the heap
+//! limits of the process, and the last inserted row's id.
 
 use rusqlite::Connection;
 
@@ -45,13 +45,13 @@ const PRAGMAS: &[&str] = &[
     "wal_autocheckpoint",
 ];
 
-/// The state of a connection before a transaction. What differs from it is removed by
-/// [`restore`](SessionState::restore) and on drop, which must follow the end of the
-/// transaction, because a database that takes part in it cannot be detached.
+/// The state of a connection before a transaction. [`restore`](SessionState::restore) and
+/// `drop` restore this state. It must be dropped after the end of the transaction, because
+/// a database that takes part in the transaction cannot be detached before.
 pub(super) struct SessionState<'c> {
     connection: &'c Connection,
     pragmas: Vec<Option<String>>,
-    /// Whether LIKE distinguishes case. No pragma tells.
+    /// Whether LIKE distinguishes case. No pragma returns this setting.
     like: Option<String>,
     /// Temporary objects and attached databases, if they can be read.
     temporary: Option<Vec<Row>>,
@@ -78,8 +78,8 @@ impl<'c> SessionState<'c> {
         }
     }
 
-    /// Restores what differs. A database that takes part in the open transaction stays
-    /// attached until its end.
+    /// Restores everything that has changed. A database that takes part in the open
+    /// transaction stays attached until the end of the transaction.
     ///
     /// # Errors
     ///
