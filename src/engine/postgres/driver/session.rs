@@ -108,7 +108,7 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         let attempted = attempt(
             self.link,
             self.own,
-            &self.resolved,
+            (opening.tables, &self.resolved),
             opening.query,
             self.cancelled.as_deref(),
             work,
@@ -140,17 +140,18 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
 fn attempt<L: Transactional>(
     link: &mut L,
     own: bool,
-    resolved: &[Resolved],
+    (tables, resolved): (&[HistoryTable], &[Resolved]),
     query: Option<&str>,
     cancelled: Option<&AtomicBool>,
     work: Work<'_>,
     made: &mut Vec<String>,
 ) -> Result<Attempt> {
     // The state comes first, because the lock is not part of it.
-    let mut opening = format!("{};{}", SessionState::query(own), lock::obtain());
-    for table in resolved {
+    let mut opening =
+        format!("{};{};{}", SessionState::query(own), lock::obtain(), history::lookup(tables));
+    for table in resolved.iter().filter(|table| table.width.is_some()) {
         opening.push(';');
-        opening.push_str(&history::under_lock(table));
+        opening.push_str(&crate::sql::applied_query(&table.quoted));
     }
     if let Some(query) = query {
         opening.push(';');
@@ -170,23 +171,22 @@ fn attempt<L: Transactional>(
         Err(failure) => return Err(failure.into_error()),
     };
     let rows = query.and_then(|_| results.pop());
-    let read = results.split_off(2.min(results.len()));
+    let mut read = results.split_off(3.min(results.len())).into_iter();
+    let places = results.pop().unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
     let state = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     if held.as_deref() != Some("t") {
         return Ok(Attempt::Held);
     }
-    let mut histories = Vec::with_capacity(resolved.len());
-    for (table, rows) in resolved.iter().zip(read) {
-        if table.width.is_none() {
-            if rows.first().and_then(|row| row.first()).is_some_and(Option::is_some) {
-                return Ok(Attempt::Moved);
-            }
-            histories.push(History::EMPTY);
-        } else {
-            let applied = rows.into_iter().map(|row| crate::engine::applied(&table.quoted, row));
-            histories.push(History { width: table.width, applied: applied.collect::<Result<_>>()? });
-        }
+    let now = history::resolve(tables, &places)?;
+    if !now.iter().zip(resolved).all(|(now, before)| now.is_still(before)) {
+        return Ok(Attempt::Moved);
+    }
+    let mut histories = Vec::with_capacity(now.len());
+    for table in &now {
+        let rows = if table.width.is_some() { read.next().unwrap_or_default() } else { Vec::new() };
+        let applied = rows.into_iter().map(|row| crate::engine::applied(&table.quoted, row));
+        histories.push(table.history(applied.collect::<Result<_>>()?));
     }
     failpoint::pass(BEGIN)?;
     let mut transaction = Queue {
