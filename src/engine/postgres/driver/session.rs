@@ -147,8 +147,7 @@ fn attempt<L: Transactional>(
     made: &mut Vec<String>,
 ) -> Result<Attempt> {
     // The state comes first, because the lock is not part of it.
-    let mut opening =
-        format!("{};{};{}", SessionState::query(own), lock::obtain(), history::lookup(tables));
+    let mut opening = format!("{};{};{}", SessionState::query(own), lock::obtain(), history::lookup(tables));
     for table in resolved.iter().filter(|table| table.width.is_some()) {
         opening.push(';');
         opening.push_str(&crate::sql::applied_query(&table.quoted));
