@@ -72,7 +72,7 @@ impl Migrator {
         what: &Uninstall,
     ) -> Result<UninstallPlan> {
         let code = self.code(connection.dialect(), what)?;
-        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let mut session = connection.look(GLANCE.min(self.lock_wait))?;
         let mut found = self.find(&code, &mut *session, what)?;
         let counts = session.inspector().count(&mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {

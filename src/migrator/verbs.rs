@@ -383,7 +383,7 @@ impl Migrator {
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
     ) -> Result<T> {
         let sources = self.sources(connection.dialect())?;
-        let mut session = connection.session(false, GLANCE.min(self.lock_wait))?;
+        let mut session = connection.look(GLANCE.min(self.lock_wait))?;
         read(&sources, &mut *session)
     }
 

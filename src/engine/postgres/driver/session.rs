@@ -7,18 +7,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::history::{self, Resolved};
+use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
-use super::simple_query::Link;
+use super::simple_query::{Link, Looking, answer_within};
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
 use crate::diagnostic::{Action, Advice};
 use crate::engine::inspector::Inspector;
+use crate::engine::patience::Patience;
 use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
 use crate::engine::registry::Registry;
-use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Transaction, Work};
+use crate::engine::{Attempt, Opened, Opening, Row, Session, Transaction, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::model::{Form, Function, History, HistoryTable, Statement, Width};
@@ -36,23 +38,51 @@ pub(crate) struct PostgresSession<'s, L: Transactional> {
     own: bool,
     resolved: Vec<Resolved>,
     cancelled: Option<Arc<AtomicBool>>,
+    patience: Patience,
+    /// Whether the server is asked to notice a client that has died.
+    watches_client: bool,
 }
 
 impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// A session on a connection that Bustard opened.
-    pub(crate) fn own(link: &'s mut L, cancelled: Arc<AtomicBool>) -> Self {
-        PostgresSession { link, own: true, resolved: Vec::new(), cancelled: Some(cancelled) }
+    pub(crate) fn own(link: &'s mut L, cancelled: Arc<AtomicBool>, patience: Duration) -> Self {
+        PostgresSession {
+            own: true,
+            cancelled: Some(cancelled),
+            watches_client: true,
+            ..PostgresSession::of_caller(link, patience)
+        }
     }
 
     /// A session on a connection that belongs to the caller.
-    pub(crate) fn of_caller(link: &'s mut L) -> Self {
-        PostgresSession { link, own: false, resolved: Vec::new(), cancelled: None }
+    pub(crate) fn of_caller(link: &'s mut L, patience: Duration) -> Self {
+        PostgresSession {
+            link,
+            own: false,
+            resolved: Vec::new(),
+            cancelled: None,
+            patience: Patience::new(patience),
+            watches_client: false,
+        }
     }
 
     fn check_cancelled(&self) -> Result<()> {
         match &self.cancelled {
             Some(flag) if flag.load(Ordering::SeqCst) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
             _ => Ok(()),
+        }
+    }
+
+    /// Judges the error of work that began at this time: the run was cancelled, or has
+    /// waited for too long.
+    fn failed(&mut self, error: Error, started: Instant) -> Error {
+        if error.sqlstate() != Some(lock::NOT_AVAILABLE) {
+            return self.as_cancelled(error);
+        }
+        self.patience.spend_since(started);
+        match self.patience.left().is_zero() {
+            true => lock::blocked(&mut Looking::new(self.link, &self.patience), &self.patience, error),
+            false => error,
         }
     }
 
@@ -84,13 +114,17 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         queries: &[&str],
     ) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
         self.check_cancelled()?;
-        let read = history::read(self.link, tables, queries)?;
+        let started = Instant::now();
+        let read = history::read(&mut Looking::new(self.link, &self.patience), tables, queries)
+            .map_err(|error| self.failed(error, started))?;
         self.resolved = read.resolved;
         Ok((read.histories, read.rows))
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        let results = self.link.send(sql, true).all().map_err(Failure::into_error)?;
+        let started = Instant::now();
+        let sent = Looking::new(self.link, &self.patience).send(sql, true).all();
+        let results = sent.map_err(|failure| self.failed(failure.into_error(), started))?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
 
@@ -105,16 +139,25 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
             self.read(opening.tables)?;
         }
         let mut made = Vec::new();
-        let attempted = attempt(
-            self.link,
-            self.own,
-            &self.resolved,
-            opening.query,
-            self.cancelled.as_deref(),
-            work,
-            &mut made,
-        )
-        .map_err(|error| self.as_cancelled(error))?;
+        let started = Instant::now();
+        let begin = Begin {
+            own: self.own,
+            resolved: &self.resolved,
+            query: opening.query,
+            cancelled: self.cancelled.as_deref(),
+            patience: &self.patience,
+            watch_client: self.watches_client,
+        };
+        let mut refused = false;
+        let attempted = match attempt(self.link, &begin, work, &mut made, &mut refused) {
+            Err(_) if refused => {
+                log::info!("the server does not notice clients that have died");
+                self.watches_client = false;
+                return self.attempt(opening, work);
+            }
+            Ok(attempted) => attempted,
+            Err(error) => return Err(self.failed(error, started)),
+        };
         match attempted {
             Attempt::Done => {
                 for table in self.resolved.iter_mut().filter(|table| made.contains(&table.app)) {
@@ -127,8 +170,12 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         Ok(attempted)
     }
 
-    fn lock_not_obtained(&mut self, waited: Duration) -> Error {
-        lock::not_obtained(self.link, waited)
+    fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
+    }
+
+    fn lock_not_obtained(&mut self) -> Error {
+        lock::not_obtained(&mut Looking::new(self.link, &self.patience), &self.patience)
     }
 }
 
@@ -136,18 +183,29 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
     resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
 }
 
-/// Makes one attempt. `made` receives the apps whose history tables the attempt created.
+/// How a transaction begins.
+struct Begin<'b> {
+    own: bool,
+    resolved: &'b [Resolved],
+    query: Option<&'b str>,
+    cancelled: Option<&'b AtomicBool>,
+    patience: &'b Patience,
+    watch_client: bool,
+}
+
+/// Makes one attempt. `made` receives the apps whose history tables it created, and
+/// `refused` whether the server does not watch clients. Then the work has not been called.
 fn attempt<L: Transactional>(
     link: &mut L,
-    own: bool,
-    resolved: &[Resolved],
-    query: Option<&str>,
-    cancelled: Option<&AtomicBool>,
+    begin: &Begin<'_>,
     work: Work<'_>,
     made: &mut Vec<String>,
+    refused: &mut bool,
 ) -> Result<Attempt> {
-    // The state comes first, because the lock is not part of it.
-    let mut opening = format!("{};{}", SessionState::query(own), lock::obtain());
+    let Begin { resolved, query, cancelled, .. } = *begin;
+    let limits = lock::limits(begin.patience, begin.watch_client);
+    // The state comes first, because neither the lock nor the limits are part of it.
+    let mut opening = format!("{};{};{limits}", SessionState::query(begin.own), lock::obtain());
     for table in resolved {
         opening.push(';');
         opening.push_str(&history::under_lock(table));
@@ -156,8 +214,12 @@ fn attempt<L: Transactional>(
         opening.push(';');
         opening.push_str(query);
     }
-    let (open, mut results) = match link.begin(&opening) {
+    let (open, mut results) = match link.begin(&opening, answer_within(begin.patience)) {
         Ok(begun) => begun,
+        Err(failure) if begin.watch_client && failure.server_message.code.as_deref() == Some("22023") => {
+            *refused = true;
+            return Err(failure.into_error());
+        }
         Err(failure) if failure.server_message.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
         // A replica returns one of these codes, and so does a server that is read-only for
         // another reason.
@@ -170,7 +232,8 @@ fn attempt<L: Transactional>(
         Err(failure) => return Err(failure.into_error()),
     };
     let rows = query.and_then(|_| results.pop());
-    let read = results.split_off(2.min(results.len()));
+    let read = results.split_off(3.min(results.len()));
+    results.truncate(2);
     let held = results.pop().and_then(|mut rows| rows.pop()?.pop()?);
     let state = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     if held.as_deref() != Some("t") {
@@ -193,7 +256,8 @@ fn attempt<L: Transactional>(
         open,
         resolved,
         made: Vec::new(),
-        state: SessionState::of(state),
+        state: SessionState::of(state, begin.patience.milliseconds()),
+        limits,
         queued: Vec::new(),
         migration: None,
         entered: 0,
@@ -219,6 +283,8 @@ struct Queue<'q, T> {
     made: Vec<String>,
     /// The state of the session before the transaction.
     state: SessionState,
+    /// The statement that limits how long it waits.
+    limits: String,
     queued: Vec<Queued>,
     migration: Option<(String, String)>,
     /// The number of migrations in this transaction.
@@ -229,13 +295,6 @@ struct Queue<'q, T> {
     /// A rollback removes what the migrations have left in the session.
     cleans_up: bool,
 }
-
-struct Queued {
-    statement: Statement,
-    migration: Option<(String, String)>,
-}
-
-const SEPARATOR: &str = ";\n";
 
 impl<T: Link + Ending> Queue<'_, T> {
     fn commit(mut self) -> Result<()> {
@@ -279,70 +338,6 @@ impl<T: Link + Ending> Queue<'_, T> {
         }
         Ok(())
     }
-}
-
-fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
-    if queued.is_empty() {
-        return Ok(());
-    }
-    let answer = link.send(&message(queued), false);
-    match answer.failure {
-        None => Ok(()),
-        Some(failure) => Err(blame(queued, answer.completed, failure)),
-    }
-}
-
-fn message(queued: &[Queued]) -> String {
-    queued.iter().map(|one| one.statement.sql.as_str()).collect::<Vec<_>>().join(SEPARATOR)
-}
-
-/// Finds the statement that failed: by the position, if the server returns one, otherwise
-/// by the number of completed statements.
-fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
-    if failure.kind == ErrorKind::Connection {
-        return lost(queued, failure);
-    }
-    let mut index = completed.min(queued.len() - 1);
-    if let Some(offset) = failure.offset {
-        let mut start = 0;
-        for (i, one) in queued.iter().enumerate() {
-            let length = one.statement.sql.chars().count() + SEPARATOR.len();
-            if offset < start + length || i + 1 == queued.len() {
-                index = i;
-                failure.offset = Some(offset - start);
-                break;
-            }
-            start += length;
-        }
-    }
-    let one = &queued[index];
-    let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
-    let error = if checks { at_commit(failure) } else { failure.of(&one.statement) };
-    in_migration(error, one.migration.as_ref())
-}
-
-fn in_migration(error: Error, migration: Option<&(String, String)>) -> Error {
-    match migration {
-        Some((app, migration)) => error.in_migration(app, migration),
-        None => error,
-    }
-}
-
-/// Builds the error of a connection that was lost before the reply: the outcome of the
-/// message is unknown. Names the migration if the message has only one.
-fn lost(queued: &[Queued], failure: Failure) -> Error {
-    let mut migrations = queued.iter().filter_map(|one| one.migration.as_ref());
-    let first = migrations.next();
-    let only = first.filter(|first| migrations.all(|other| other == *first));
-    in_migration(failure.into_error(), only).help("is the server still there? running again is safe")
-}
-
-fn at_commit(mut failure: Failure) -> Error {
-    failure.server_message.context = None;
-    failure
-        .into_error()
-        .with_message("the database refused to commit")
-        .help("every statement succeeded, but a check at the commit failed, such as a deferred constraint")
 }
 
 impl<T: Link + Ending> Transaction for Queue<'_, T> {
@@ -420,6 +415,8 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         let check = if last { CHECK_CONSTRAINTS } else { CHECK_EACH_CONSTRAINT };
         self.queue(Statement::generated(check, None))?;
         let mut statements = self.state.end();
+        // They are settings too.
+        statements.push(self.limits.clone());
         if !T::COUNTS {
             // Otherwise each statement would be a round trip.
             statements = vec![statements.join(SEPARATOR)];

@@ -111,6 +111,9 @@ pub(super) struct SessionState {
     /// What the session of a caller has, in the order of [`LISTS`]; empty for a session of
     /// Bustard's own.
     lists: Row,
+    /// The limit of its waits that the transaction has set for itself, in milliseconds. It
+    /// ends with the transaction.
+    wait: u128,
 }
 
 impl SessionState {
@@ -122,9 +125,9 @@ impl SessionState {
     }
 
     /// Reads the row.
-    pub(super) fn of(mut row: Row) -> SessionState {
+    pub(super) fn of(mut row: Row, wait: u128) -> SessionState {
         let lists = row.split_off(SETTINGS.len().min(row.len()));
-        SessionState { settings: row, lists }
+        SessionState { settings: row, lists, wait }
     }
 
     /// Returns the role, if it is known.
@@ -197,6 +200,7 @@ impl SessionState {
             SELECT string_agg(c, ';' ORDER BY n = 'search_path', n) INTO k FROM (
                 SELECT s.name, format('RESET %I', s.name) FROM pg_settings s
                 WHERE s.source = 'session' AND s.name <> ALL ({names})
+                AND (s.name, s.setting) <> ('lock_timeout', '{wait}')
                 AND s.name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
                 UNION ALL
                 SELECT b.name, format('SELECT pg_catalog.set_config(%L, %L, false)', b.name, b.setting)
@@ -212,6 +216,7 @@ impl SessionState {
             prepared = added(PREPARED),
             locks = added(LOCKS),
             names = before(NAMES),
+            wait = self.wait,
             values = before(VALUES),
         );
         format!("DO {}", quote_text(&block))

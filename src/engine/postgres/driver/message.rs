@@ -1,0 +1,87 @@
+//! Messages of several statements, and which of them failed.
+//!
+//! In: statements, each with its migration. Out: one message; or the error, with the
+//! statement and the migration that it is about.
+
+use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT};
+use super::simple_query::Link;
+use crate::engine::Failure;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Statement;
+
+/// A statement to send, and the migration that it belongs to.
+pub(super) struct Queued {
+    pub statement: Statement,
+    pub migration: Option<(String, String)>,
+}
+
+/// Stands between the statements of a message.
+pub(super) const SEPARATOR: &str = ";\n";
+
+/// Sends statements in one message.
+pub(super) fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
+    if queued.is_empty() {
+        return Ok(());
+    }
+    let answer = link.send(&message(queued), false);
+    match answer.failure {
+        None => Ok(()),
+        Some(failure) => Err(blame(queued, answer.completed, failure)),
+    }
+}
+
+/// Joins statements to one message.
+pub(super) fn message(queued: &[Queued]) -> String {
+    queued.iter().map(|one| one.statement.sql.as_str()).collect::<Vec<_>>().join(SEPARATOR)
+}
+
+/// Finds the statement that failed: by the position, if the server returns one, otherwise
+/// by the number of completed statements.
+pub(super) fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -> Error {
+    if failure.kind == ErrorKind::Connection {
+        return lost(queued, failure);
+    }
+    let mut index = completed.min(queued.len() - 1);
+    if let Some(offset) = failure.offset {
+        let mut start = 0;
+        for (i, one) in queued.iter().enumerate() {
+            let length = one.statement.sql.chars().count() + SEPARATOR.len();
+            if offset < start + length || i + 1 == queued.len() {
+                index = i;
+                failure.offset = Some(offset - start);
+                break;
+            }
+            start += length;
+        }
+    }
+    let one = &queued[index];
+    let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
+    let error = if checks { at_commit(failure) } else { failure.of(&one.statement) };
+    in_migration(error, one.migration.as_ref())
+}
+
+/// Names the migration, if it is known.
+pub(super) fn in_migration(error: Error, migration: Option<&(String, String)>) -> Error {
+    match migration {
+        Some((app, migration)) => error.in_migration(app, migration),
+        None => error,
+    }
+}
+
+/// Builds the error of a connection that was lost before the reply: the outcome of the
+/// message is unknown. Names the migration if the message has only one.
+pub(super) fn lost(queued: &[Queued], failure: Failure) -> Error {
+    let mut migrations = queued.iter().filter_map(|one| one.migration.as_ref());
+    let first = migrations.next();
+    let only = first.filter(|first| migrations.all(|other| other == *first));
+    in_migration(failure.into_error(), only).help("is the server still there? running again is safe")
+}
+
+/// Builds the error of a check at the end of a migration or of its transaction.
+pub(super) fn at_commit(mut failure: Failure) -> Error {
+    failure.server_message.context = None;
+    failure
+        .into_error()
+        .with_message("the database refused to commit")
+        .help("every statement succeeded, but a check at the commit failed, such as a deferred constraint")
+}
