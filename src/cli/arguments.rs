@@ -21,7 +21,7 @@ Exit codes:
   3  check: something is pending; caches valid: not current; uninstall: not confirmed
   4  divergent, missing or out-of-order migrations, or a lost history
   5  the migration lock was not acquired in time
-  130, 143  stopped by SIGINT or SIGTERM, after a rollback";
+  129, 130, 143  stopped by SIGHUP, SIGINT or SIGTERM, after a rollback";
 
 /// Migrate database schemas, and invalidate the caches that depend on them
 #[derive(Parser)]

@@ -74,6 +74,7 @@ mod tests {
             (Exit::No, 3),
             (Exit::Refused, 4),
             (Exit::Locked, 5),
+            (Exit::Signal(1), 129),
             (Exit::Signal(2), 130),
             (Exit::Signal(15), 143),
         ];

@@ -62,7 +62,7 @@ use output::Output;
 /// [`Config::applied_to`](bustard::Config::applied_to).
 ///
 /// Logs go to standard error. `-v`, `-q` and `RUST_LOG` set their level. If the
-/// process already has a logger, that logger stays. SIGINT, SIGTERM and a panic in a
+/// process already has a logger, that logger stays. SIGHUP, SIGINT, SIGTERM and a panic in a
 /// migration roll back the open transaction.
 #[allow(clippy::needless_doctest_main, reason = "`main` is what the example shows")]
 pub fn run(migrator: Migrator) -> ExitCode {

@@ -410,7 +410,7 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::LockTimeout, locked),
     (Code::ConnectionFailed, || {
         let database = Database::new("sqlite:no/such/file.db").unwrap();
-        of(migrator(&[]).plan(&mut database.create_missing(false)))
+        of(migrator(&[]).run(&mut database.create_missing(false)))
     }),
     (Code::StatementFailed, || run(&[app("a", &[("V1__a", sql("SELECT * FROM nosuch"))])])),
     (Code::InvalidHistory, || {

@@ -10,6 +10,8 @@ use std::time::Duration;
 #[cfg(feature = "sqlite")]
 use super::GLANCE;
 use super::observer::Observer;
+#[cfg(feature = "sqlite")]
+use super::patience::Patience;
 use super::registry::Registry;
 use super::{Connection, Executor, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +42,12 @@ enum Link {
     #[cfg(feature = "postgres")]
     Postgres(Box<PostgresLink>),
     #[cfg(feature = "sqlite")]
-    Sqlite { path: Option<PathBuf>, connection: Option<Box<rusqlite::Connection>> },
+    Sqlite {
+        path: Option<PathBuf>,
+        connection: Option<Box<rusqlite::Connection>>,
+        /// Stands for a file that does not exist yet, for commands that only look.
+        empty: Option<Box<rusqlite::Connection>>,
+    },
 }
 
 #[cfg(feature = "postgres")]
@@ -157,7 +164,7 @@ impl Database {
                 link.own = Some(own);
             }
             #[cfg(feature = "sqlite")]
-            Link::Sqlite { path, connection: connection @ None } => {
+            Link::Sqlite { path, connection: connection @ None, .. } => {
                 let opened = super::sqlite::driver::open(path.as_deref(), self.create_missing)?;
                 self.canceller.set(Hook::Sqlite(opened.get_interrupt_handle()));
                 *connection = Some(Box::new(opened));
@@ -183,12 +190,12 @@ fn link(url: &str) -> Result<Link> {
                 Err(Error::usage("the database URL names no file")
                     .help("write sqlite:PATH, as in sqlite:app.db"))
             }
-            ":memory:" => Ok(Link::Sqlite { path: None, connection: None }),
+            ":memory:" => Ok(Link::Sqlite { path: None, connection: None, empty: None }),
             path if path.contains('?') || path.starts_with("file:") => {
                 Err(Error::usage("the URL of a SQLite file cannot have parameters")
                     .help("write sqlite:PATH, without `file:`, `?` and parameters"))
             }
-            path => Ok(Link::Sqlite { path: Some(path.into()), connection: None }),
+            path => Ok(Link::Sqlite { path: Some(path.into()), connection: None, empty: None }),
         };
     }
     let supported = match (cfg!(feature = "postgres"), cfg!(feature = "sqlite")) {
@@ -214,9 +221,35 @@ impl sealed::Connection for Database {
             #[cfg(feature = "postgres")]
             Link::Postgres(_) => false,
             #[cfg(feature = "sqlite")]
-            Link::Sqlite { path, connection } => {
+            Link::Sqlite { path, connection, .. } => {
                 connection.is_none() && path.as_ref().is_none_or(|path| !path.exists())
             }
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn look(&mut self, patience: Duration) -> Result<Box<dyn Session + '_>> {
+        use super::sqlite::driver::{SqliteSession, open};
+
+        let missing = match &self.link {
+            Link::Sqlite { path: Some(path), connection: None, .. } if !path.exists() => path.clone(),
+            _ => return self.session(false, patience),
+        };
+        let directory = missing.parent().filter(|directory| !directory.as_os_str().is_empty());
+        if directory.is_some_and(|directory| !directory.is_dir()) {
+            // Reports the missing directory.
+            open(Some(&missing), false)?;
+        }
+        log::warn!("{} does not exist yet: this is the state of an empty database", missing.display());
+        let opened = Box::new(open(None, false)?);
+        self.canceller.set(Hook::Sqlite(opened.get_interrupt_handle()));
+        let cancelled = Some(self.canceller.cancelled.clone());
+        match &mut self.link {
+            Link::Sqlite { empty, .. } => {
+                Ok(Box::new(SqliteSession::new(empty.insert(opened), cancelled, patience)))
+            }
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => Err(not_connected()),
         }
     }
 
@@ -236,11 +269,11 @@ impl sealed::Connection for Database {
                     *driver = Some(connected);
                 }
                 match (driver, own) {
-                    (Some(driver), _) if functions => {
-                        Ok(Box::new(super::postgres::driver::PostgresSession::own(driver, cancelled)))
-                    }
+                    (Some(driver), _) if functions => Ok(Box::new(
+                        super::postgres::driver::PostgresSession::own(driver, cancelled, patience),
+                    )),
                     (_, Some(own)) => {
-                        Ok(Box::new(super::postgres::driver::PostgresSession::own(own, cancelled)))
+                        Ok(Box::new(super::postgres::driver::PostgresSession::own(own, cancelled, patience)))
                     }
                     (_, None) => Err(not_connected()),
                 }
@@ -286,7 +319,7 @@ impl sealed::Executor for Database {
             Link::Sqlite { connection, .. } => match connection {
                 Some(connection) => super::sqlite::driver::patient_rows(
                     connection,
-                    GLANCE,
+                    &mut Patience::new(GLANCE),
                     Some(&self.canceller.cancelled),
                     sql,
                 ),

@@ -12,6 +12,7 @@ pub(crate) mod dialects;
 pub(crate) mod fake;
 pub(crate) mod inspector;
 pub(crate) mod observer;
+pub(crate) mod patience;
 pub(crate) mod postgres;
 pub(crate) mod registry;
 pub(crate) mod sqlite;
@@ -19,16 +20,18 @@ pub(crate) mod sqlite;
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::error::{Error, ErrorKind, Result, ServerMessage};
+use crate::error::{Error, ErrorKind, Result, ServerMessage, cut};
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
 use crate::sql::Dialect;
 use inspector::Inspector;
+use patience::Patience;
 use registry::Registry;
 
 /// One row. Each column is text as the engine writes it.
 pub type Row = Vec<Option<String>>;
 
-/// The time for which a read is retried while a writer has the SQLite file locked.
+/// How long a command that only looks, or that calls the registry, waits for other
+/// sessions, and for the answer of a server.
 pub(crate) const GLANCE: Duration = Duration::from_secs(30);
 
 /// A connection that the migrator runs on: `postgres::Client`, `rusqlite::Connection`, or
@@ -116,9 +119,15 @@ pub(crate) mod sealed {
             false
         }
         /// Connects, unless there is a connection already. With `functions`, the session's
-        /// transactions can be handed to Rust functions. `patience` is the time for which a
-        /// read is retried while a writer has the database locked.
+        /// transactions can be handed to Rust functions. `patience` is how long the
+        /// session may wait for other sessions, in total.
         fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>>;
+
+        /// Connects for reading only. Creates nothing: a SQLite file that does not exist yet
+        /// reads like an empty database.
+        fn look(&mut self, patience: Duration) -> Result<Box<dyn Session + '_>> {
+            self.session(false, patience)
+        }
     }
 }
 
@@ -129,9 +138,6 @@ pub struct Opening<'a> {
     pub tables: &'a [HistoryTable],
     /// A query to run under the lock, after the histories are read.
     pub query: Option<&'a str>,
-    /// The time to wait for other sessions. The caller of `attempt` waits for the migration
-    /// lock. On SQLite, the commit also waits for readers.
-    pub lock_wait: Duration,
     /// The function to call each time another session blocks this session.
     pub on_wait: &'a dyn Fn(),
 }
@@ -206,9 +212,13 @@ pub trait Session {
     /// does the work, and commits. Any error rolls everything back.
     fn attempt(&mut self, opening: &Opening<'_>, work: Work<'_>) -> Result<Attempt>;
 
-    /// Builds the error for a lock that was still held after `waited`. The error names the
-    /// holder if the engine reports it.
-    fn lock_not_obtained(&mut self, waited: Duration) -> Error;
+    /// Returns how long this session may still wait for others. The caller of `attempt`
+    /// waits for the migration lock, and the session for everything else.
+    fn patience(&mut self) -> &mut Patience;
+
+    /// Builds the error for a migration lock that was not obtained in time. The error names
+    /// the holder if the engine reports it.
+    fn lock_not_obtained(&mut self) -> Error;
 }
 
 /// An open transaction that holds the migration lock.
@@ -268,7 +278,21 @@ pub(crate) struct Failure {
     pub offset: Option<usize>,
 }
 
+/// The start of the message of a failure to answer in time.
+const NO_ANSWER: &str = "no answer within ";
+
 impl Failure {
+    /// Builds the failure of a server that has not answered in time.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn no_answer(limit: Duration) -> Failure {
+        let message = format!("{NO_ANSWER}{limit:?}");
+        Failure {
+            kind: ErrorKind::Connection,
+            server_message: Box::new(ServerMessage { message, ..ServerMessage::default() }),
+            offset: None,
+        }
+    }
+
     /// Builds the error of a statement.
     pub(crate) fn of(mut self, statement: &Statement) -> Error {
         if statement.form == Form::Generated && self.is_cache() {
@@ -291,6 +315,12 @@ impl Failure {
         matches!(self.server_message.code.as_deref(), Some("42704" | "42710"))
     }
 
+    /// Returns whether PgBouncer ended the connection because of a transaction. Its messages
+    /// are always in English.
+    fn is_statement_pooling(&self) -> bool {
+        self.server_message.message.contains("statement pooling mode")
+    }
+
     /// Returns whether the connection ended without a server message.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_silence(&self) -> bool {
@@ -300,6 +330,12 @@ impl Failure {
     /// Builds the error of an operation that is not a migration's statement.
     pub(crate) fn into_error(self) -> Error {
         let message = match self.kind {
+            ErrorKind::Connection if self.is_statement_pooling() => {
+                "the connection leads through a pooler that allows no transactions"
+            }
+            ErrorKind::Connection if self.server_message.message.starts_with(NO_ANSWER) => {
+                "the database does not answer"
+            }
             ErrorKind::Connection => "the connection to the database was lost",
             ErrorKind::Cancelled => "cancelled",
             ErrorKind::Cache => "the cache registry refused",
@@ -308,10 +344,16 @@ impl Failure {
         };
         let sqlstate = self.server_message.code.as_deref();
         let forbidden = sqlstate == Some("42501");
+        let pooled = self.is_statement_pooling();
         let is_duplicate = self.kind == ErrorKind::Cache && sqlstate == Some("42710");
         let mut error = Error::new(self.kind, message).with_server_message(*self.server_message);
         if is_duplicate {
             error = error.with_code(Code::DuplicateCache);
+        }
+        if pooled {
+            return error.help(
+                "set PgBouncer's pool_mode to transaction or session for this database, or connect to the server itself",
+            );
         }
         if !forbidden {
             return error;
@@ -337,7 +379,7 @@ pub(crate) fn function_failed(
             let message = message(error.message());
             error.with_message(message)
         }
-        Err(error) => Error::new(ErrorKind::Failed, message(&error.to_string()))
+        Err(error) => Error::new(ErrorKind::Failed, message(&cut(error.to_string())))
             .with_code(Code::FunctionFailed)
             .caused_by(error),
     }

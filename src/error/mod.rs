@@ -35,7 +35,7 @@ pub enum ErrorKind {
     OutOfOrder,
     /// The history of an app is not where it was recorded, or it is another one.
     History,
-    /// The migration lock was not obtained in time.
+    /// The migration lock, or another lock that a statement needs, was not obtained in time.
     Locked,
     /// There is no connection to the database, or it was lost.
     Connection,
@@ -86,6 +86,32 @@ pub(crate) struct ServerMessage {
     pub hint: Option<Box<str>>,
     /// The calls of functions in the server, innermost first.
     pub context: Option<Box<str>>,
+}
+
+impl ServerMessage {
+    /// Shortens each text.
+    fn cut(self) -> Self {
+        let cut_box = |text: Option<Box<str>>| text.map(|text| cut(text.into()).into());
+        ServerMessage {
+            message: cut(self.message),
+            code: self.code,
+            detail: cut_box(self.detail),
+            hint: cut_box(self.hint),
+            context: cut_box(self.context),
+        }
+    }
+}
+
+/// The longest text of a server or of a function that is kept, in bytes.
+const LONGEST_TEXT: usize = 4096;
+
+/// Shortens a text that another program chose, and says by how much.
+pub(crate) fn cut(mut text: String) -> String {
+    let Some(over) = text.len().checked_sub(LONGEST_TEXT).filter(|over| *over > 0) else { return text };
+    let end = (0..=LONGEST_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let more = over + LONGEST_TEXT - end;
+    text.truncate(end);
+    text + &format!("… {more} bytes more")
 }
 
 /// A failure.
@@ -164,7 +190,7 @@ impl Error {
     }
 
     pub(crate) fn with_server_message(mut self, message: ServerMessage) -> Self {
-        self.0.server_message = Some(message);
+        self.0.server_message = Some(message.cut());
         self
     }
 
@@ -206,6 +232,14 @@ impl Error {
     /// Lists the migrations that had committed before the failure.
     pub(crate) fn after(mut self, applied: Vec<String>) -> Self {
         self.0.applied = Some(applied);
+        self
+    }
+
+    /// Converts the error to the error of a lock that was not obtained in time.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn locked(mut self, message: String) -> Self {
+        self.0.kind = ErrorKind::Locked;
+        self.0.message = message;
         self
     }
 
@@ -333,5 +367,32 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a23_long_texts_are_cut_between_characters() {
+        for (text, expected) in [
+            ("x".repeat(LONGEST_TEXT), "x".repeat(LONGEST_TEXT)),
+            ("x".repeat(LONGEST_TEXT + 7), format!("{}… 7 bytes more", "x".repeat(LONGEST_TEXT))),
+            ("€".repeat(1366), format!("{}… 3 bytes more", "€".repeat(1365))),
+            (format!("x{}", "é".repeat(2048)), format!("x{}… 2 bytes more", "é".repeat(2047))),
+        ] {
+            assert_eq!(cut(text), expected);
+        }
+        let long = || Some("y".repeat(5_000_000).into_boxed_str());
+        let message = ServerMessage {
+            message: "x".repeat(5_000_000),
+            code: None,
+            detail: long(),
+            hint: long(),
+            context: long(),
+        };
+        let error = Error::new(ErrorKind::Database, "refused").with_server_message(message);
+        assert!(error.report().to_string().len() < 5 * LONGEST_TEXT);
     }
 }

@@ -259,7 +259,6 @@ impl Migrator {
 
     fn options(&self) -> Options<'_> {
         Options {
-            lock_wait: self.lock_wait,
             fake: self.fake,
             allow: self.allow,
             grant: self.grant.as_deref(),

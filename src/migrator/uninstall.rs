@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::Migrator;
 use crate::diagnostic::{Action, Advice, Code, Diagnostic};
 use crate::engine::inspector::{Ask, Reference, Table};
-use crate::engine::{Connection, GLANCE, Row, Session};
+use crate::engine::{Connection, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, Installed, InstalledApp, Record, app_rows, repeatable_rows};
 use crate::model::{BUSTARD, History, HistoryTable, LoadedApp};
@@ -72,7 +72,7 @@ impl Migrator {
         what: &Uninstall,
     ) -> Result<UninstallPlan> {
         let code = self.code(connection.dialect(), what)?;
-        let mut session = self.session(connection, false, GLANCE.min(self.lock_wait))?;
+        let mut session = self.look(connection)?;
         let mut found = self.find(&code, &mut *session, what)?;
         let counts = session.inspector().count(&mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {

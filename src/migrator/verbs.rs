@@ -354,6 +354,13 @@ impl Migrator {
         Ok(session)
     }
 
+    /// Connects for reading only, and sets the trusted roles.
+    pub(super) fn look<'c>(&self, connection: &'c mut impl Connection) -> Result<Box<dyn Session + 'c>> {
+        let mut session = connection.look(GLANCE.min(self.lock_wait))?;
+        session.trust(&self.trust);
+        Ok(session)
+    }
+
     /// Reads the state. Changes nothing.
     pub(super) fn read_only<T>(
         &self,
@@ -361,7 +368,7 @@ impl Migrator {
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
     ) -> Result<T> {
         let sources = self.sources_for(connection)?;
-        let mut session = self.session(connection, false, GLANCE.min(self.lock_wait))?;
+        let mut session = self.look(connection)?;
         read(&sources, &mut *session)
     }
 

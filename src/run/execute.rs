@@ -114,7 +114,7 @@ impl Run<'_> {
                 options.listeners.tell(Event::Waiting);
             }
         };
-        let lock = Lock { level: Level::Transaction, wait: options.lock_wait, on_wait: &on_wait };
+        let lock = Lock { level: Level::Transaction, on_wait: &on_wait };
         let query = (self.has_registry && !self.unreadable).then(|| app_rows::query(session.dialect()));
         let started = Instant::now();
         let mut committed = false;
@@ -293,6 +293,8 @@ impl Run<'_> {
 /// available, the sessions waited for each other, or both replaced the same function.
 fn is_passing(error: &Error) -> bool {
     match error.sqlstate() {
+        // The time for waiting is over.
+        _ if error.kind() == ErrorKind::Locked => false,
         Some("55P03" | "40P01") => true,
         Some("XX000") => error.server_message().is_some_and(|message| message.contains("tuple concurrently")),
         _ => false,

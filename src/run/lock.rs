@@ -24,15 +24,13 @@ pub(super) enum Level {
 /// The lock of a run.
 pub(super) struct Lock<'l> {
     pub level: Level,
-    /// The time that each transaction waits for the lock.
-    pub wait: Duration,
     /// The function to call each time another session holds the lock.
     pub on_wait: &'l dyn Fn(),
 }
 
 impl Lock<'_> {
     /// Runs a transaction under the lock. Retries with growing pauses until the lock is free
-    /// or the time limit has passed.
+    /// or the session's patience is spent.
     pub(super) fn transaction(
         &self,
         session: &mut dyn Session,
@@ -41,22 +39,23 @@ impl Lock<'_> {
         work: Work<'_>,
     ) -> Result<()> {
         let Level::Transaction = self.level;
-        let started = Instant::now();
         let mut pause = FIRST_PAUSE;
-        let mut opening = Opening { tables, query, lock_wait: self.wait, on_wait: self.on_wait };
+        let mut opening = Opening { tables, query, on_wait: self.on_wait };
         loop {
+            let started = Instant::now();
             match session.attempt(&opening, work)? {
                 Attempt::Done => return Ok(()),
                 // A table was created or dropped, or the query names one that does not
                 // exist. The next attempt omits the query; the work repeats it if needed.
                 Attempt::Moved => opening.query = None,
                 Attempt::Held => {
-                    let left = self.wait.saturating_sub(started.elapsed());
+                    let left = session.patience().left();
                     if left.is_zero() {
-                        return Err(session.lock_not_obtained(self.wait));
+                        return Err(session.lock_not_obtained());
                     }
                     (self.on_wait)();
                     thread::sleep(pause.min(left));
+                    session.patience().spend_since(started);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }

@@ -19,7 +19,7 @@ mod steps;
 mod tests;
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use events::Event;
 pub(crate) use events::Listeners;
@@ -34,7 +34,6 @@ use crate::report::{AppChange, HistoryChange, Report, StepReport, UnregisteredCa
 /// The options of a run, beside its plan.
 #[derive(Clone)]
 pub(crate) struct Options<'o> {
-    pub lock_wait: Duration,
     /// Whether SQL and functions of migrations are left out.
     pub fake: bool,
     pub allow: Allow,

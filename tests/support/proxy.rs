@@ -41,6 +41,7 @@ struct Shared {
     connections: u64,
     latency: Duration,
     cut: Option<Cut>,
+    silent: bool,
     open: Vec<(TcpStream, TcpStream)>,
     closed: bool,
 }
@@ -122,6 +123,12 @@ impl Proxy {
     /// message may be truncated. Then cuts the connection.
     pub fn cut_after_bytes(&self, count: usize) {
         lock(&self.shared).cut = Some(Cut::Bytes(count));
+    }
+
+    /// Makes the server seem silent: from now on, nothing that connected clients send
+    /// reaches it, and the connections stay open. Connecting still works.
+    pub fn go_silent(&self) {
+        lock(&self.shared).silent = true;
     }
 
     /// Cuts all open connections.
@@ -214,6 +221,9 @@ fn listen_to_client(
         }
         let mut shared = lock(shared);
         let due = Instant::now() + shared.latency;
+        if talk.ready && shared.silent {
+            continue;
+        }
         let keep = if talk.ready { place_of_cut(&mut shared.cut, &ends, bytes.len()) } else { None };
         drop(shared);
         if let Some(keep) = keep {

@@ -3,5 +3,6 @@
 -- migration.
 DELETE FROM memberships WHERE user_group LIKE 'rank-%';
 
--- bustard: down Without the plugin, the ranks of users are lost. With the plugin, reverting
--- the plugin's migration restores the ranks.
+-- bustard: down
+-- Without the plugin, the ranks of users are lost. With the plugin, reverting the plugin's
+-- migration restores the ranks.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::inspector::{Ask, Definition, Inspector, Reference, Table};
+use super::patience::Patience;
 use super::registry::Registry;
 use super::{Attempt, Connection, Opened, Opening, Row, Session, Transaction, Work, sealed};
 use crate::error::{Error, ErrorKind, Result};
@@ -80,13 +81,18 @@ impl sealed::Connection for FakeDatabase {
         &FakeDialect
     }
 
-    fn session(&mut self, _functions: bool, _patience: Duration) -> Result<Box<dyn Session + '_>> {
-        Ok(Box::new(FakeSession { database: self.clone(), places: Vec::new() }))
+    fn session(&mut self, _functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(FakeSession {
+            database: self.clone(),
+            places: Vec::new(),
+            patience: Patience::new(patience),
+        }))
     }
 }
 
 struct FakeSession {
     database: FakeDatabase,
+    patience: Patience,
     places: Vec<(String, String)>,
 }
 
@@ -155,8 +161,12 @@ impl Session for FakeSession {
         Ok(Attempt::Done)
     }
 
-    fn lock_not_obtained(&mut self, waited: Duration) -> Error {
-        Error::new(ErrorKind::Locked, format!("the lock was held for {waited:?}"))
+    fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
+    }
+
+    fn lock_not_obtained(&mut self) -> Error {
+        Error::new(ErrorKind::Locked, format!("the lock was held for {:?}", self.patience.limit()))
     }
 }
 

@@ -3,7 +3,6 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
-mod blame;
 mod blocking;
 mod connect;
 mod failure;
@@ -11,6 +10,7 @@ mod failure;
 mod fake;
 mod history;
 mod lock;
+mod message;
 mod observer;
 mod pgpass;
 mod session;
@@ -29,7 +29,7 @@ pub(crate) use connect::{connect, connect_sync};
 pub(crate) use failure::failure;
 pub(crate) use observer::PostgresObserver;
 pub(crate) use session::PostgresSession;
-use simple_query::{Answer, Link};
+use simple_query::{Answer, Link, Looking};
 pub(crate) use simple_query::{Own, cancel};
 pub(crate) use target::Target;
 pub(crate) use url::is_postgres;
@@ -37,9 +37,10 @@ pub(crate) use url::is_postgres;
 use std::time::Duration;
 
 use crate::diagnostic::{Action, Advice};
+use crate::engine::patience::Patience;
 use crate::engine::postgres::{POSTGRES, PostgresRegistry};
 use crate::engine::registry::Registry;
-use crate::engine::{Commit, Connection, Executor, READING, Row, Session, sealed};
+use crate::engine::{Commit, Connection, Executor, GLANCE, READING, Row, Session, sealed};
 use crate::error::{ErrorKind, Result};
 use crate::sql::Dialect;
 
@@ -50,7 +51,7 @@ impl sealed::Connection for postgres::Client {
         POSTGRES
     }
 
-    fn session(&mut self, _functions: bool, _: Duration) -> Result<Box<dyn Session + '_>> {
+    fn session(&mut self, _functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
         // Inside a transaction, the time of the transaction is older than the time of this
         // statement.
         let open = "SELECT pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
@@ -63,7 +64,7 @@ impl sealed::Connection for postgres::Client {
         if open {
             Err(crate::engine::in_transaction())
         } else {
-            Ok(Box::new(PostgresSession::of_caller(self)))
+            Ok(Box::new(PostgresSession::of_caller(self, patience)))
         }
     }
 }
@@ -134,18 +135,27 @@ impl Own {
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         // The statement is a transaction of its own, and READ COMMITTED keeps it from
         // making other transactions fail.
-        registry_rows(self, &format!("{READING};{sql}"))
+        registry_rows(&mut Looking::new(self, &Patience::new(GLANCE)), &format!("{READING};{sql}"))
     }
 
     /// Runs one statement that writes, in a transaction with the same settings as those of
     /// the migrator.
     pub(crate) fn write(&mut self, sql: &str) -> Result<()> {
-        let written = registry_rows(self, &format!("{};{sql};COMMIT", transactional::BEGIN));
+        let patience = Patience::new(GLANCE);
+        let limits = lock::limits(&patience, false);
+        self.limit(Some(simple_query::answer_within(&patience)));
+        let written = registry_rows(self, &format!("{};{limits};{sql};COMMIT", transactional::BEGIN));
         if written.is_err() {
             // If the connection is dead, there is nothing to roll back.
             let _ = self.send("ROLLBACK", false);
         }
-        written.map(drop)
+        self.limit(None);
+        match written {
+            Err(error) if error.sqlstate() == Some(lock::NOT_AVAILABLE) => {
+                Err(lock::blocked(&mut Looking::new(self, &patience), &patience, error))
+            }
+            written => written.map(drop),
+        }
     }
 }
 

@@ -7,16 +7,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::blame::{Queued, SEPARATOR, at_commit, blame, in_migration, lost, message};
 use super::history::{self, Resolved};
+use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
-use super::simple_query::Link;
+use super::simple_query::{Link, Looking, answer_within};
 use super::transactional::{BEGIN, Ending, Transactional};
 use super::{lock, quote_text};
 use crate::diagnostic::{Action, Advice, Diagnostic};
 use crate::engine::inspector::Inspector;
+use crate::engine::patience::Patience;
 use crate::engine::postgres::registry;
 use crate::engine::postgres::rights::{self, Rights};
 use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
@@ -40,19 +41,33 @@ pub(crate) struct PostgresSession<'s, L: Transactional> {
     resolved: Vec<Resolved>,
     rights: Rights,
     cancelled: Option<Arc<AtomicBool>>,
+    patience: Patience,
+    /// Whether the server is asked to notice a client that has died.
+    watches_client: bool,
 }
 
 impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// A session on a connection that Bustard opened.
-    pub(crate) fn own(link: &'s mut L, cancelled: Arc<AtomicBool>) -> Self {
-        let rights = Rights::default();
-        PostgresSession { link, own: true, resolved: Vec::new(), rights, cancelled: Some(cancelled) }
+    pub(crate) fn own(link: &'s mut L, cancelled: Arc<AtomicBool>, patience: Duration) -> Self {
+        PostgresSession {
+            own: true,
+            cancelled: Some(cancelled),
+            watches_client: true,
+            ..PostgresSession::of_caller(link, patience)
+        }
     }
 
     /// A session on a connection that belongs to the caller.
-    pub(crate) fn of_caller(link: &'s mut L) -> Self {
-        let rights = Rights::default();
-        PostgresSession { link, own: false, resolved: Vec::new(), rights, cancelled: None }
+    pub(crate) fn of_caller(link: &'s mut L, patience: Duration) -> Self {
+        PostgresSession {
+            link,
+            own: false,
+            resolved: Vec::new(),
+            rights: Rights::default(),
+            cancelled: None,
+            patience: Patience::new(patience),
+            watches_client: false,
+        }
     }
 
     fn check_cancelled(&self) -> Result<()> {
@@ -66,6 +81,19 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
     fn refused(&mut self, failure: Failure) -> Error {
         let findings = self.rights.findings(self.resolved.iter().map(|table| table.quoted.as_str()));
         history::refused(self.link, &findings, failure)
+    }
+
+    /// Judges the error of work that began at this time: the run was cancelled, or has
+    /// waited for too long.
+    fn failed(&mut self, error: Error, started: Instant) -> Error {
+        if error.sqlstate() != Some(lock::NOT_AVAILABLE) {
+            return self.as_cancelled(error);
+        }
+        self.patience.spend_since(started);
+        match self.patience.left().is_zero() {
+            true => lock::blocked(&mut Looking::new(self.link, &self.patience), &self.patience, error),
+            false => error,
+        }
     }
 
     /// Turns the error into one of [`ErrorKind::Cancelled`] if the run was cancelled.
@@ -113,13 +141,17 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         queries: &[&str],
     ) -> Result<(Vec<History>, Vec<Vec<Row>>)> {
         self.check_cancelled()?;
-        let read = history::read(self.link, tables, queries, &self.rights)?;
+        let started = Instant::now();
+        let read = history::read(&mut Looking::new(self.link, &self.patience), tables, queries, &self.rights)
+            .map_err(|error| self.failed(error, started))?;
         self.resolved = read.resolved;
         Ok((read.histories, read.rows))
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        let results = self.link.send(sql, true).all().map_err(Failure::into_error)?;
+        let started = Instant::now();
+        let sent = Looking::new(self.link, &self.patience).send(sql, true).all();
+        let results = sent.map_err(|failure| self.failed(failure.into_error(), started))?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
 
@@ -133,17 +165,31 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         if !self.resolved.iter().map(|table| &table.app).eq(apps) {
             self.read(opening.tables)?;
         }
-        let target = Target { own: self.own, tables: opening.tables, resolved: &self.resolved, rights: &self.rights };
-        let (query, cancelled) = (opening.query, self.cancelled.as_deref());
+        let started = Instant::now();
+        let begin = Begin {
+            own: self.own,
+            tables: opening.tables,
+            resolved: &self.resolved,
+            rights: &self.rights,
+            query: opening.query,
+            cancelled: self.cancelled.as_deref(),
+            patience: &self.patience,
+            watch_client: self.watches_client,
+        };
         let mut ended = Ended::default();
-        let attempted = match attempt(self.link, target, query, cancelled, work, &mut ended) {
+        let attempted = match attempt(self.link, &begin, work, &mut ended) {
+            Err(_) if ended.cannot_watch => {
+                log::info!("the server does not notice clients that have died");
+                self.watches_client = false;
+                return self.attempt(opening, work);
+            }
             Ok(attempted) => attempted,
             Err(error) => {
                 let error = match ended.refused {
                     Some(failure) => self.refused(failure),
                     None => error,
                 };
-                return Err(self.as_cancelled(error));
+                return Err(self.failed(error, started));
             }
         };
         match attempted {
@@ -158,8 +204,12 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         Ok(attempted)
     }
 
-    fn lock_not_obtained(&mut self, waited: Duration) -> Error {
-        lock::not_obtained(self.link, waited)
+    fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
+    }
+
+    fn lock_not_obtained(&mut self) -> Error {
+        lock::not_obtained(&mut Looking::new(self.link, &self.patience), &self.patience)
     }
 }
 
@@ -167,40 +217,44 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
     resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
 }
 
-/// What a transaction begins with.
-#[derive(Clone, Copy)]
-struct Target<'t> {
+/// How a transaction begins.
+struct Begin<'b> {
     own: bool,
-    tables: &'t [HistoryTable],
-    resolved: &'t [Resolved],
-    rights: &'t Rights,
+    tables: &'b [HistoryTable],
+    resolved: &'b [Resolved],
+    rights: &'b Rights,
+    query: Option<&'b str>,
+    cancelled: Option<&'b AtomicBool>,
+    patience: &'b Patience,
+    watch_client: bool,
 }
 
-/// What an attempt says beside its result.
+/// What an attempt returns in addition to its result.
 #[derive(Default)]
 struct Ended {
     /// The apps whose history tables it created.
     made: Vec<String>,
     /// The failure of the message that begins with the guard.
     refused: Option<Failure>,
+    /// The server cannot watch its clients. The work has not been called.
+    cannot_watch: bool,
 }
 
 /// Makes one attempt.
 fn attempt<L: Transactional>(
     link: &mut L,
-    target: Target<'_>,
-    query: Option<&str>,
-    cancelled: Option<&AtomicBool>,
+    begin: &Begin<'_>,
     work: Work<'_>,
     ended: &mut Ended,
 ) -> Result<Attempt> {
-    let Target { own, tables, resolved, rights } = target;
-    // The guard comes before the histories are read. The state comes first, because the
-    // lock is not part of it.
-    let guard = rights.guard(resolved.iter().map(|table| table.quoted.as_str()));
+    let Begin { tables, resolved, query, cancelled, .. } = *begin;
+    let limits = lock::limits(begin.patience, begin.watch_client);
+    // The guard comes before the histories are read. The state comes first, because neither
+    // the lock nor the limits are part of it.
+    let guard = begin.rights.guard(resolved.iter().map(|table| table.quoted.as_str()));
     let mut opening = format!(
-        "{};{},{guard};{}",
-        SessionState::query(own),
+        "{};{},{guard};{limits};{}",
+        SessionState::query(begin.own),
         lock::obtain(),
         history::lookup(tables, "")
     );
@@ -212,8 +266,12 @@ fn attempt<L: Transactional>(
         opening.push(';');
         opening.push_str(query);
     }
-    let (open, mut results) = match link.begin(&opening) {
+    let (open, mut results) = match link.begin(&opening, answer_within(begin.patience)) {
         Ok(begun) => begun,
+        Err(failure) if begin.watch_client && failure.server_message.code.as_deref() == Some("22023") => {
+            ended.cannot_watch = true;
+            return Err(failure.into_error());
+        }
         Err(failure) if failure.server_message.code.as_deref() == Some("42P01") => return Ok(Attempt::Moved),
         // A replica returns one of these codes, and so does a server that is read-only for
         // another reason.
@@ -229,8 +287,9 @@ fn attempt<L: Transactional>(
         }
     };
     let rows = query.and_then(|_| results.pop());
-    let mut read = results.split_off(3.min(results.len())).into_iter();
+    let mut read = results.split_off(4.min(results.len())).into_iter();
     let places = results.pop().unwrap_or_default();
+    results.truncate(2);
     let held = results.pop().and_then(|mut rows| rows.pop()?.into_iter().next()?);
     let state = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     if held.as_deref() != Some("t") {
@@ -252,7 +311,8 @@ fn attempt<L: Transactional>(
         resolved,
         guard: format!("SELECT {guard}"),
         made: Vec::new(),
-        state: SessionState::of(state),
+        state: SessionState::of(state, begin.patience.milliseconds()),
+        limits,
         queued: Vec::new(),
         migration: None,
         entered: 0,
@@ -280,6 +340,8 @@ struct Queue<'q, T> {
     made: Vec<String>,
     /// The state of the session before the transaction.
     state: SessionState,
+    /// The statement that limits how long it waits.
+    limits: String,
     queued: Vec<Queued>,
     migration: Option<(String, String)>,
     /// The number of migrations in this transaction.
@@ -332,17 +394,6 @@ impl<T: Link + Ending> Queue<'_, T> {
             flush_together(&mut self.open, one)?;
         }
         Ok(())
-    }
-}
-
-fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
-    if queued.is_empty() {
-        return Ok(());
-    }
-    let answer = link.send(&message(queued), false);
-    match answer.failure {
-        None => Ok(()),
-        Some(failure) => Err(blame(queued, answer.completed, failure)),
     }
 }
 
@@ -425,6 +476,8 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         let check = if last { CHECK_CONSTRAINTS } else { CHECK_EACH_CONSTRAINT };
         self.queue(Statement::generated(check, None))?;
         let mut statements = self.state.end();
+        // They are settings too.
+        statements.push(self.limits.clone());
         if !T::COUNTS {
             // Otherwise each statement would be a round trip.
             statements = vec![statements.join(SEPARATOR)];

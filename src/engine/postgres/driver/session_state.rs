@@ -112,6 +112,9 @@ pub(super) struct SessionState {
     /// The results of [`LISTS`] for a caller's session; empty for a session that Bustard
     /// opened.
     lists: Row,
+    /// The limit of its waits that the transaction has set for itself, in milliseconds. It
+    /// ends with the transaction.
+    wait: u128,
 }
 
 impl SessionState {
@@ -123,9 +126,9 @@ impl SessionState {
     }
 
     /// Reads the row of this query.
-    pub(super) fn of(mut row: Row) -> SessionState {
+    pub(super) fn of(mut row: Row, wait: u128) -> SessionState {
         let lists = row.split_off(SETTINGS.len().min(row.len()));
-        SessionState { settings: row, lists }
+        SessionState { settings: row, lists, wait }
     }
 
     /// Returns the role, if it is known.
@@ -198,6 +201,7 @@ impl SessionState {
             SELECT string_agg(c, ';' ORDER BY n = 'search_path', n) INTO k FROM (
                 SELECT s.name, format('RESET %I', s.name) FROM pg_settings s
                 WHERE s.source = 'session' AND s.name <> ALL ({names})
+                AND (s.name, s.setting) <> ('lock_timeout', '{wait}')
                 AND s.name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
                 UNION ALL
                 SELECT b.name, format('SELECT pg_catalog.set_config(%L, %L, false)', b.name, b.setting)
@@ -213,6 +217,7 @@ impl SessionState {
             prepared = added(PREPARED),
             locks = added(LOCKS),
             names = before(NAMES),
+            wait = self.wait,
             values = before(VALUES),
         );
         format!("DO {}", quote_text(&block))

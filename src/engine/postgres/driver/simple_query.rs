@@ -11,6 +11,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::blocking::unless;
 use super::{Target, failure, outside};
+use crate::engine::patience::Patience;
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result as Outcome};
 
@@ -70,12 +71,58 @@ pub(crate) trait Link {
 
     /// Sends one message. Rows are dropped unless `keep` is set.
     fn send(&mut self, sql: &str, keep: bool) -> Answer;
+
+    /// Limits how long later messages wait for their answer. After a message without an
+    /// answer the connection cannot be used. On a caller's connection it has no effect,
+    /// because the driver's calls cannot be given up.
+    fn limit(&mut self, _limit: Option<Duration>) {}
+}
+
+/// How long a server may take for an answer that waits for nothing.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Returns how long to wait for the answer of a statement that waits for locks only.
+pub(super) fn answer_within(patience: &Patience) -> Duration {
+    patience.left().saturating_add(ANSWER)
+}
+
+/// A link for statements outside transactions that only look. Neither a lock nor a silent
+/// server lets them wait for longer than the session's patience.
+pub(crate) struct Looking<'l, L: Link> {
+    link: &'l mut L,
+    wait: u128,
+    answer: Duration,
+}
+
+impl<'l, L: Link> Looking<'l, L> {
+    pub(super) fn new(link: &'l mut L, patience: &Patience) -> Self {
+        Looking { link, wait: patience.milliseconds(), answer: answer_within(patience) }
+    }
+}
+
+impl<L: Link> Link for Looking<'_, L> {
+    const COUNTS: bool = L::COUNTS;
+
+    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+        self.link.limit(Some(self.answer));
+        // Not a query, so that `sql` may begin with the transaction's settings.
+        let mut answer = self.link.send(&format!("SET LOCAL lock_timeout = {};{sql}", self.wait), keep);
+        self.link.limit(None);
+        if !answer.results.is_empty() {
+            answer.results.remove(0);
+            answer.completed -= 1;
+        }
+        answer
+    }
 }
 
 /// A connection that Bustard opened: a client and the runtime that drives it.
 pub(crate) struct Own {
     pub runtime: Runtime,
     pub client: tokio_postgres::Client,
+    limit: Option<Duration>,
+    /// The limit after which an answer is missing.
+    silent: Option<Duration>,
 }
 
 impl Own {
@@ -106,7 +153,7 @@ impl Own {
                 log::debug!("the connection ended: {error}");
             }
         });
-        Ok(Own { runtime, client })
+        Ok(Own { runtime, client, limit: None, silent: None })
     }
 }
 
@@ -128,7 +175,15 @@ pub(crate) fn cancel(token: &tokio_postgres::CancelToken, target: &Target) {
 impl Link for Own {
     const COUNTS: bool = true;
 
+    fn limit(&mut self, limit: Option<Duration>) {
+        self.limit = limit;
+    }
+
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
+        let no_answer = |limit| Answer { failure: Some(Failure::no_answer(limit)), ..Answer::default() };
+        if let Some(limit) = self.silent {
+            return no_answer(limit);
+        }
         let sent = async {
             let mut answer = Answer::default();
             let stream = match self.client.simple_query_raw(sql).await {
@@ -151,7 +206,16 @@ impl Link for Own {
             }
             answer
         };
-        outside(|| self.runtime.block_on(sent))
+        let limited = async {
+            match self.limit {
+                Some(limit) => tokio::time::timeout(limit, sent).await.map_err(|_| limit),
+                None => Ok(sent.await),
+            }
+        };
+        outside(|| self.runtime.block_on(limited)).unwrap_or_else(|limit| {
+            self.silent = Some(limit);
+            no_answer(limit)
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 //! connection, a transaction is two messages. On a connection that the caller handed over,
 //! the driver begins and commits the transaction.
 
+use std::time::Duration;
+
 use super::outside;
 use super::simple_query::{Answer, Link, Own};
 use crate::engine::{Failure, Row};
@@ -15,8 +17,9 @@ pub(crate) trait Transactional: Link {
     where
         Self: 'o;
 
-    /// Begins a transaction, and sends `sql` in it. Rows are kept.
-    fn begin(&mut self, sql: &str) -> Result<(Self::Open<'_>, Vec<Vec<Row>>), Failure>;
+    /// Begins a transaction, and sends `sql` in it. Rows are kept. A server that does not
+    /// answer in time is given up.
+    fn begin(&mut self, sql: &str, limit: Duration) -> Result<(Self::Open<'_>, Vec<Vec<Row>>), Failure>;
 }
 
 /// The end of a transaction.
@@ -33,6 +36,10 @@ pub(crate) trait Ending: Sized {
     fn clean_up_with(&mut self, sql: String);
 }
 
+/// How long to wait for a rollback. A server that has not answered then rolls back when it
+/// notices that the connection is gone.
+const ROLLBACK: Duration = Duration::from_secs(10);
+
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// A transaction on a connection of Bustard's own.
@@ -45,9 +52,12 @@ pub(crate) struct OwnTransaction<'o> {
 impl Transactional for Own {
     type Open<'o> = OwnTransaction<'o>;
 
-    fn begin(&mut self, sql: &str) -> Result<(OwnTransaction<'_>, Vec<Vec<Row>>), Failure> {
+    fn begin(&mut self, sql: &str, limit: Duration) -> Result<(OwnTransaction<'_>, Vec<Vec<Row>>), Failure> {
         let transaction = OwnTransaction { link: self, ended: false, clean_up: None };
-        let mut results = transaction.link.send(&format!("{BEGIN};{sql}"), true).all()?;
+        transaction.link.limit(Some(limit));
+        let answer = transaction.link.send(&format!("{BEGIN};{sql}"), true);
+        transaction.link.limit(None);
+        let mut results = answer.all()?;
         results.remove(0);
         Ok((transaction, results))
     }
@@ -89,7 +99,10 @@ impl Drop for OwnTransaction<'_> {
 }
 
 fn roll_back(link: &mut impl Link, clean_up: &str) {
-    match link.send(&format!("ROLLBACK;{clean_up}"), false).failure {
+    link.limit(Some(ROLLBACK));
+    let answer = link.send(&format!("ROLLBACK;{clean_up}"), false);
+    link.limit(None);
+    match answer.failure {
         None => {}
         // If the connection is dead, there is nothing to roll back.
         Some(failure) if failure.kind == ErrorKind::Connection => {}
@@ -109,7 +122,11 @@ pub(crate) struct DriverTransaction<'o> {
 impl Transactional for postgres::Client {
     type Open<'o> = DriverTransaction<'o>;
 
-    fn begin(&mut self, sql: &str) -> Result<(DriverTransaction<'_>, Vec<Vec<Row>>), Failure> {
+    fn begin(
+        &mut self,
+        sql: &str,
+        _limit: Duration,
+    ) -> Result<(DriverTransaction<'_>, Vec<Vec<Row>>), Failure> {
         let begun = outside(|| {
             self.build_transaction()
                 .isolation_level(postgres::IsolationLevel::ReadCommitted)

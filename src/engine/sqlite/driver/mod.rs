@@ -26,6 +26,9 @@ use crate::sql::Dialect;
 /// The advice for files that cannot be written.
 const NEEDS_WRITING: &str = "this process' user needs write access to the file and to its directory, which holds the journal, on a writable file system";
 
+/// The advice if a database in WAL mode cannot be read.
+const NEEDS_SHARED_MEMORY: &str = "it is in WAL mode, where even reading needs the files -wal and -shm beside it: let this process' user write to its directory, or copy the database to a writable one";
+
 impl Connection for rusqlite::Connection {}
 
 impl sealed::Connection for rusqlite::Connection {
@@ -75,8 +78,25 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Err(cannot("it is not a SQLite database".to_owned()))
         }
+        Err(error) if is_unusable(&error) => {
+            let help = if is_wal(path) { NEEDS_SHARED_MEMORY } else { NEEDS_WRITING };
+            Err(cannot(failure(&error, "").server_message.message).help(help))
+        }
         _ => Ok(connection),
     }
+}
+
+/// Returns whether a file beside the database cannot be used.
+fn is_unusable(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// Returns whether a database's header says that it is in WAL mode.
+fn is_wal(path: &Path) -> bool {
+    let mut header = [0; 20];
+    let read =
+        std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut header));
+    read.is_ok() && header[18..] == [2, 2]
 }
 
 /// Builds the error, with advice if the registry's tables do not exist.
@@ -148,7 +168,7 @@ pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
     let kind = match code.map(|code| code.code) {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Locked,
         Some(ErrorCode::OperationInterrupted) => ErrorKind::Cancelled,
-        Some(ErrorCode::CannotOpen | ErrorCode::NotADatabase) => ErrorKind::Connection,
+        Some(ErrorCode::NotADatabase) => ErrorKind::Connection,
         _ => ErrorKind::Database,
     };
     let code = code.map(|code| code.extended_code.to_string());

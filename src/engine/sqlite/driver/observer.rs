@@ -12,6 +12,7 @@ use super::{open, patient_rows};
 use crate::diagnostic::{Action, Advice};
 use crate::engine::Row;
 use crate::engine::observer::{Bell, Observer, Poller, Woken};
+use crate::engine::patience::Patience;
 use crate::engine::sqlite::SqlitePoller;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -155,7 +156,8 @@ impl Observer for SqliteObserver {
             return Err(Error::new(ErrorKind::Connection, "the SQLite file is not open"));
         };
         let patience = deadline.saturating_duration_since(Instant::now());
-        let read = patient_rows(&opened.connection, patience, Some(&self.bell.stopped), sql);
+        let read =
+            patient_rows(&opened.connection, &mut Patience::new(patience), Some(&self.bell.stopped), sql);
         // The file is checked after the read, so that the rows certainly come from the file
         // that exists now.
         let checked = match self.file() {

@@ -9,8 +9,9 @@ use rusqlite::ffi::ErrorCode;
 
 use super::foreign_keys::{Off, Violations};
 use super::session_state::SessionState;
-use super::{NEEDS_WRITING, failure, rows, run, with_help};
+use super::{NEEDS_WRITING, failure, is_unusable, rows, run, with_help};
 use crate::engine::inspector::Inspector;
+use crate::engine::patience::Patience;
 use crate::engine::registry::Registry;
 use crate::engine::sqlite::{SQLITE, SqliteInspector, SqliteRegistry};
 use crate::engine::{
@@ -26,9 +27,7 @@ use crate::sql::Dialect;
 pub(crate) struct SqliteSession<'s> {
     connection: &'s mut Connection,
     cancelled: Option<Arc<AtomicBool>>,
-    /// The time for which a read outside a transaction is retried while a writer has the
-    /// lock.
-    patience: Duration,
+    patience: Patience,
     /// The history tables of the last read, by app.
     tables: Vec<(String, String)>,
     /// SQLite's message when the lock was held.
@@ -41,29 +40,36 @@ impl<'s> SqliteSession<'s> {
         cancelled: Option<Arc<AtomicBool>>,
         patience: Duration,
     ) -> Self {
-        SqliteSession { connection, cancelled, patience, tables: Vec::new(), busy: ServerMessage::default() }
+        SqliteSession {
+            connection,
+            cancelled,
+            patience: Patience::new(patience),
+            tables: Vec::new(),
+            busy: ServerMessage::default(),
+        }
     }
 }
 
 /// Retries while the database is busy, with growing pauses.
 fn patiently<T>(
-    wait: Duration,
+    patience: &mut Patience,
     cancelled: Option<&AtomicBool>,
     on_wait: &dyn Fn(),
     mut attempt: impl FnMut() -> Result<T, rusqlite::Error>,
 ) -> Result<Result<T, rusqlite::Error>> {
-    let started = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
         check_cancelled(cancelled)?;
+        let started = Instant::now();
         match attempt() {
             Err(error) if is_busy(&error) => {
-                let left = wait.saturating_sub(started.elapsed());
+                let left = patience.left();
                 if left.is_zero() {
-                    return Err(still_locked(wait, *failure(&error, "").server_message));
+                    return Err(still_locked(patience.limit(), *failure(&error, "").server_message));
                 }
                 on_wait();
                 std::thread::sleep(pause.min(left));
+                patience.spend_since(started);
                 pause = (pause * 2).min(Duration::from_millis(50));
             }
             other => return Ok(other),
@@ -89,15 +95,15 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 impl SqliteSession<'_> {
-    fn patient_rows(&self, sql: &str) -> Result<Vec<Row>> {
-        patient_rows(self.connection, self.patience, self.cancelled.as_deref(), sql)
+    fn patient_rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        patient_rows(self.connection, &mut self.patience, self.cancelled.as_deref(), sql)
     }
 }
 
 /// Runs one statement outside a transaction, and waits while the database is busy.
 pub(crate) fn patient_rows(
     connection: &Connection,
-    patience: Duration,
+    patience: &mut Patience,
     cancelled: Option<&AtomicBool>,
     sql: &str,
 ) -> Result<Vec<Row>> {
@@ -187,15 +193,19 @@ impl Session for SqliteSession<'_> {
         };
         Violations::count(connection).none_new(&before).map_err(in_migration)?;
         let commit = || connection.execute_batch("COMMIT");
-        patiently(opening.lock_wait, cancelled, opening.on_wait, commit)?
+        patiently(&mut self.patience, cancelled, opening.on_wait, commit)?
             .map_err(|error| in_migration(failure(&error, "").into_error()))?;
         std::mem::forget(guard);
         failpoint::pass("COMMIT")?;
         Ok(Attempt::Done)
     }
 
-    fn lock_not_obtained(&mut self, waited: Duration) -> Error {
-        still_locked(waited, self.busy.clone())
+    fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
+    }
+
+    fn lock_not_obtained(&mut self) -> Error {
+        still_locked(self.patience.limit(), self.busy.clone())
     }
 }
 
@@ -214,7 +224,7 @@ fn check_writable(connection: &Connection) -> Result<()> {
         return Ok(());
     };
     match run(connection, &format!("{setting} = {version}")) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+        Err(error) if is_unusable(&error) => {
             Err(Error::new(ErrorKind::Database, "the database is read-only").help(NEEDS_WRITING))
         }
         other => other.map_err(|error| failure(&error, setting).into_error()),
@@ -303,7 +313,7 @@ impl SqliteTransaction<'_> {
     fn refused(&self, error: &rusqlite::Error, refused: Error) -> Error {
         let refused = self.in_migration(refused);
         match error.sqlite_error_code() {
-            Some(ErrorCode::ReadOnly) => refused.help(NEEDS_WRITING),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => refused.help(NEEDS_WRITING),
             _ => refused,
         }
     }

@@ -1,3 +1,6 @@
 //! Tests the state of a session, deadlines and signals.
 
+mod causes;
+mod deadlines;
+mod signals;
 mod state;

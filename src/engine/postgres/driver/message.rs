@@ -1,21 +1,37 @@
-//! Which statement of a message an error is about.
+//! Messages of several statements, and which of them failed.
 //!
-//! In: the statements of a message, and its failure. Out: the error, with the migration.
+//! In: statements, each with its migration. Out: one message; or the error, with the
+//! statement and the migration that it is about.
 
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT};
+use super::simple_query::Link;
 use crate::engine::Failure;
 use crate::engine::postgres::rights::{self, GUARD, REFUSED};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Statement;
 
-/// A statement that has not been sent yet, with its migration.
+/// A statement to send, and the migration that it belongs to.
 pub(super) struct Queued {
     pub statement: Statement,
     pub migration: Option<(String, String)>,
 }
 
+/// Stands between the statements of a message.
 pub(super) const SEPARATOR: &str = ";\n";
 
+/// Sends statements in one message.
+pub(super) fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
+    if queued.is_empty() {
+        return Ok(());
+    }
+    let answer = link.send(&message(queued), false);
+    match answer.failure {
+        None => Ok(()),
+        Some(failure) => Err(blame(queued, answer.completed, failure)),
+    }
+}
+
+/// Joins statements to one message.
 pub(super) fn message(queued: &[Queued]) -> String {
     queued.iter().map(|one| one.statement.sql.as_str()).collect::<Vec<_>>().join(SEPARATOR)
 }
@@ -40,9 +56,9 @@ pub(super) fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -
         }
     }
     let one = &queued[index];
+    let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
     let was_guard =
         failure.server_message.code.as_deref() == Some(REFUSED) && one.statement.sql.contains(GUARD);
-    let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
     let error = match was_guard {
         true => rights::taken_meanwhile(failure.of(&one.statement)),
         false if checks => at_commit(failure),
@@ -51,6 +67,7 @@ pub(super) fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -
     in_migration(error, one.migration.as_ref())
 }
 
+/// Names the migration, if it is known.
 pub(super) fn in_migration(error: Error, migration: Option<&(String, String)>) -> Error {
     match migration {
         Some((app, migration)) => error.in_migration(app, migration),
@@ -67,6 +84,7 @@ pub(super) fn lost(queued: &[Queued], failure: Failure) -> Error {
     in_migration(failure.into_error(), only).help("is the server still there? running again is safe")
 }
 
+/// Builds the error of a check at the end of a migration or of its transaction.
 pub(super) fn at_commit(mut failure: Failure) -> Error {
     failure.server_message.context = None;
     failure
