@@ -41,6 +41,8 @@ fn load(engine: Engine, apps: &[App]) -> Vec<Code> {
     let loaded = source::load(apps, dialects::of(engine));
     let errors = loaded.errors.iter().map(|(_, error)| error);
     let mut codes: Vec<Code> = errors.chain(&loaded.warnings).map(super::Diagnostic::code).collect();
+    let texts = loaded.apps.iter().flat_map(|app| &app.migrations).map(|migration| migration.reading());
+    codes.extend(texts.flat_map(|reading| &reading.warnings).map(super::Diagnostic::code));
     codes.extend(of(Migrator::new().apps(apps.iter().cloned()).check_sources(engine)));
     codes
 }

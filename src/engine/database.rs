@@ -209,6 +209,17 @@ impl sealed::Connection for Database {
         super::dialects::of(Database::engine(self))
     }
 
+    fn is_new(&self) -> bool {
+        match &self.link {
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => false,
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite { path, connection } => {
+                connection.is_none() && path.as_ref().is_none_or(|path| !path.exists())
+            }
+        }
+    }
+
     #[cfg_attr(not(feature = "sqlite"), allow(unused_variables, reason = "only a file is waited for"))]
     fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
         if !functions || self.engine() != Engine::Postgres {

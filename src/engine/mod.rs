@@ -110,6 +110,11 @@ pub(crate) mod sealed {
     pub trait Connection {
         /// Returns the dialect, which is known before connecting.
         fn dialect(&self) -> &'static dyn Dialect;
+        /// Returns whether connecting would make the database, so that it is known to be
+        /// empty.
+        fn is_new(&self) -> bool {
+            false
+        }
         /// Connects, unless there is a connection already. With `functions`, the session's
         /// transactions can be handed to Rust functions. `patience` is the time for which a
         /// read is retried while a writer has the database locked.

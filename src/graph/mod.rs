@@ -144,8 +144,8 @@ fn build(apps: &[LoadedApp], broken: &HashSet<usize>, errors: &mut Vec<(usize, D
                 Which::All => DependencyKind::DependsOnApp,
             };
             let subject = |relation| format!("{}:{} {relation}", app.label, migration.id);
-            for (dependency, how) in (migration.migration.depends_on.iter().map(|d| (d, depends(d))))
-                .chain(migration.migration.required_by.iter().map(|d| (d, DependencyKind::RequiredBy)))
+            for (dependency, how) in (migration.depends_on.iter().map(|d| (d, depends(d))))
+                .chain(migration.required_by.iter().map(|d| (d, DependencyKind::RequiredBy)))
             {
                 match find(dependency, a, apps, &labels, broken) {
                     Ok(found) => found.into_iter().for_each(|(a, m)| {

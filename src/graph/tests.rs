@@ -7,12 +7,10 @@ use super::*;
 use crate::model::{LoadedMigration, Migration, MigrationId, Prefix};
 
 fn app(label: &str, migrations: impl IntoIterator<Item = (i64, Migration)>) -> LoadedApp {
-    let migrations = migrations.into_iter().map(|(version, migration)| LoadedMigration {
-        id: MigrationId { version, prefix: Prefix::V, name: "x".into() },
-        migration,
-        text: String::new(),
-        dependency_lines: Vec::new(),
-        file: Some(Place::at(format!("{label}/V{version}__x.sql"), 1, 1)),
+    let migrations = migrations.into_iter().map(|(version, migration)| {
+        let id = MigrationId { version, prefix: Prefix::V, name: "x".into() };
+        let place = Place::at(format!("{label}/V{version}__x.sql"), 1, 1);
+        LoadedMigration::of(id, migration, Some(place))
     });
     LoadedApp { label: label.into(), history: None, migrations: migrations.collect(), edition: None }
 }
@@ -58,12 +56,9 @@ fn with_repeatables(
     mut app: LoadedApp,
     named: impl IntoIterator<Item = (&'static str, Migration)>,
 ) -> LoadedApp {
-    app.migrations.extend(named.into_iter().map(|(name, migration)| LoadedMigration {
-        id: MigrationId::repeatable(name),
-        migration,
-        text: String::new(),
-        dependency_lines: Vec::new(),
-        file: Some(Place::at(format!("{}/R__{name}.sql", app.label), 1, 1)),
+    app.migrations.extend(named.into_iter().map(|(name, migration)| {
+        let place = Place::at(format!("{}/R__{name}.sql", app.label), 1, 1);
+        LoadedMigration::of(MigrationId::repeatable(name), migration, Some(place))
     }));
     app
 }
@@ -340,8 +335,8 @@ fn apps() -> impl Strategy<Value = Vec<LoadedApp>> {
                 };
                 if backwards && b != 4 {
                     let m = apps[b].find(needed).expect("it was put there");
-                    let asking = &mut apps[b].migrations[m].migration;
-                    *asking = asking.clone().required_by(["m", "c", "x", "a", "bustard"][a], version);
+                    let asked = Migration::new().required_by(["m", "c", "x", "a", "bustard"][a], version);
+                    apps[b].migrations[m].required_by.extend(asked.required_by);
                 } else {
                     migration = migration.depends_on(["m", "c", "x", "a", "bustard"][b], needed);
                 }
@@ -369,10 +364,10 @@ proptest! {
             }
             for migration in &app.migrations {
                 let this = name(&app.label, migration.id.version);
-                for d in &migration.migration.depends_on {
+                for d in &migration.depends_on {
                     prop_assert!(name(&d.app, d.which.version().expect("given")) < this);
                 }
-                for d in &migration.migration.required_by {
+                for d in &migration.required_by {
                     prop_assert!(name(&d.app, d.which.version().expect("given")) > this);
                 }
                 for own in &apps[4].migrations {

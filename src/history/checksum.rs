@@ -92,13 +92,8 @@ mod tests {
     use crate::model::{Migration, Prefix};
 
     fn migration(text: &str) -> LoadedMigration {
-        LoadedMigration {
-            id: MigrationId { version: 3, prefix: Prefix::V, name: "x".into() },
-            migration: Migration::new(),
-            text: text.into(),
-            dependency_lines: Vec::new(),
-            file: None,
-        }
+        let id = MigrationId { version: 3, prefix: Prefix::V, name: "x".into() };
+        LoadedMigration { text: text.into(), ..LoadedMigration::of(id, Migration::new(), None) }
     }
 
     fn row(text: &str, width: Width) -> Applied {

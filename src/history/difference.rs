@@ -166,13 +166,8 @@ mod tests {
     use crate::model::{Migration, Prefix};
 
     fn migration(name: &str, text: &str) -> LoadedMigration {
-        LoadedMigration {
-            id: MigrationId { version: 3, prefix: Prefix::V, name: name.into() },
-            migration: Migration::new(),
-            text: text.into(),
-            dependency_lines: Vec::new(),
-            file: None,
-        }
+        let id = MigrationId { version: 3, prefix: Prefix::V, name: name.into() };
+        LoadedMigration { text: text.into(), ..LoadedMigration::of(id, Migration::new(), None) }
     }
 
     fn row(name: &str, text: &str, width: Width) -> Applied {

@@ -186,10 +186,23 @@ impl Migrator {
     /// Returns [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all
     /// files.
     pub fn check_sources(&self, engine: Engine) -> Result<()> {
-        self.sources(dialects::of(engine)).map(drop)
+        self.judged_sources(dialects::of(engine)).map(drop)
     }
 
+    /// Loads the sources: names, directives and the order of apps. Texts are judged when it
+    /// is known which migrations are pending.
     fn sources(&self, dialect: &'static dyn Dialect) -> Result<Sources> {
+        self.load(dialect, false)
+    }
+
+    /// Loads the sources and judges all texts, because there is no database.
+    fn judged_sources(&self, dialect: &'static dyn Dialect) -> Result<Sources> {
+        let sources = self.load(dialect, true)?;
+        sources.judge(false)?;
+        Ok(sources)
+    }
+
+    fn load(&self, dialect: &'static dyn Dialect, judge: bool) -> Result<Sources> {
         let mut apps = vec![source::own()];
         apps.extend(self.apps.iter().cloned());
         let source::Loaded { apps, warnings, mut errors, broken } = source::load(&apps, dialect);
@@ -197,6 +210,11 @@ impl Migrator {
             Ok(graph) if errors.is_empty() => graph,
             refused => {
                 errors.extend(refused.err().unwrap_or_default());
+                if judge {
+                    for (a, app) in apps.iter().enumerate() {
+                        errors.extend(app.errors_in_texts().map(|error| (a, error.clone())));
+                    }
+                }
                 errors.sort_by(|(a, one), (b, other)| (a, one.place()).cmp(&(b, other.place())));
                 let errors = errors.into_iter().map(|(_, error)| error).collect();
                 return Err(Error::from_diagnostics(ErrorKind::Source, errors));
@@ -226,7 +244,7 @@ impl Migrator {
     /// Returns [`ErrorKind::Source`](crate::ErrorKind::Source), with the diagnostics of all
     /// files.
     pub fn graph(&self, engine: Engine) -> Result<MigrationGraph> {
-        let Sources { apps, graph, .. } = self.sources(dialects::of(engine))?;
+        let Sources { apps, graph, .. } = self.judged_sources(dialects::of(engine))?;
         Ok(migration_graph::of(&apps, &graph))
     }
 

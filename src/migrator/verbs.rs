@@ -41,7 +41,7 @@ impl Migrator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run(&self, connection: &mut impl Connection) -> Result<Report> {
-        let sources = self.sources(connection.dialect())?;
+        let sources = self.sources_for(connection)?;
         let mut session = self.session(connection, sources.has_functions(), self.lock_wait)?;
         self.run_on(&sources, &mut *session)
     }
@@ -114,6 +114,7 @@ impl Migrator {
             let facts = sources.facts(&observed.histories, &observed.installed);
             facts.check(self.allow)?;
             let plan = facts.plan_revert(to, self.transaction)?;
+            facts.judge_reverting(plan.migrations())?;
             let verb = Verb::Revert(to.clone());
             Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
         })
@@ -227,6 +228,7 @@ impl Migrator {
         self.read_only(connection, |sources, session| {
             let observed = observe(sources, session)?;
             let facts = sources.facts(&observed.histories, &observed.installed);
+            facts.judge(self.fake)?;
             let mut warnings = sources.warnings_with(&facts);
             warnings.extend(session.warnings()?);
             super::status::status(&facts, session, observed.missing_triggers.clone(), warnings)
@@ -323,6 +325,16 @@ impl Migrator {
         Ok(run.end(&mut *session))
     }
 
+    /// Loads the sources for a database. If there is none yet, everything is pending and
+    /// judged at once, so that a refused file makes no database.
+    fn sources_for(&self, connection: &impl Connection) -> Result<Sources> {
+        let sources = self.sources(connection.dialect())?;
+        if connection.is_new() {
+            sources.judge(self.fake)?;
+        }
+        Ok(sources)
+    }
+
     fn run_on(&self, sources: &Sources, session: &mut dyn Session) -> Result<Report> {
         let choose = |facts: &Facts<'_>| self.choose_run(facts);
         let (observed, mut plan) = preflight::plan(sources, session, choose)?;
@@ -397,7 +409,7 @@ impl Migrator {
         connection: &mut impl Connection,
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
     ) -> Result<T> {
-        let sources = self.sources(connection.dialect())?;
+        let sources = self.sources_for(connection)?;
         let mut session = self.session(connection, false, GLANCE.min(self.lock_wait))?;
         read(&sources, &mut *session)
     }
@@ -416,6 +428,8 @@ impl Migrator {
     }
 
     fn choose_run(&self, facts: &Facts<'_>) -> Result<RunPlan> {
+        facts.check_version()?;
+        facts.judge(self.fake)?;
         facts.check(self.allow)?;
         facts.plan_migrate(self.migrate())
     }
@@ -428,6 +442,7 @@ impl Migrator {
     ) -> Result<RunPlan> {
         facts.check(self.allow)?;
         let plan = facts.plan_revert(to, self.transaction)?;
+        facts.judge_reverting(plan.migrations())?;
         plan.migrations().try_for_each(|node| reverting_operations(facts, node, dialect).map(drop))?;
         Ok(plan)
     }

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::embedded::File;
-use crate::diagnostic::Place;
-use crate::model::{Migration, MigrationId, Which};
+use crate::diagnostic::Diagnostic;
+use crate::model::{LoadedMigration, Migration, Which};
 
 /// The label of Bustard's own app.
 pub(crate) const BUSTARD: &str = "bustard";
@@ -142,19 +142,6 @@ pub(crate) struct LoadedApp {
     pub edition: Option<i32>,
 }
 
-/// A migration with its version, its name and the text for its checksum.
-#[derive(Clone, Debug)]
-pub(crate) struct LoadedMigration {
-    pub id: MigrationId,
-    pub migration: Migration,
-    /// The text of the whole file, or an equivalent for a migration built in code.
-    pub text: String,
-    /// The lines of `text` that declare dependencies, counted from 0.
-    pub dependency_lines: Vec<usize>,
-    /// The file, if there is one.
-    pub file: Option<Place>,
-}
-
 impl LoadedApp {
     /// Returns the versioned migrations.
     pub(crate) fn versioned(&self) -> &[LoadedMigration] {
@@ -170,6 +157,12 @@ impl LoadedApp {
     /// versioned migrations.
     pub(crate) fn first_repeatable(&self) -> usize {
         self.migrations.partition_point(|migration| !migration.is_repeatable())
+    }
+
+    /// Judges the texts of all migrations, and returns the errors.
+    pub(crate) fn errors_in_texts(&self) -> impl Iterator<Item = &Diagnostic> {
+        let all = self.migrations.iter().flat_map(|migration| &migration.reading().errors);
+        all.map(|error| &error.diagnostic)
     }
 
     /// Returns the index of the migration with this version.
@@ -190,12 +183,5 @@ impl LoadedApp {
             Which::Version(version) => self.find(*version),
             Which::Repeatable(name) => self.find_repeatable(name),
         }
-    }
-}
-
-impl LoadedMigration {
-    /// Returns whether this is a repeatable migration.
-    pub(crate) fn is_repeatable(&self) -> bool {
-        self.id.is_repeatable()
     }
 }

@@ -12,10 +12,11 @@ mod id;
 mod migration;
 mod open_transaction;
 mod operation;
+mod reading;
 
 pub(crate) use crate::sql::Which;
 pub use app::{App, embedded_app};
-pub(crate) use app::{AppSource, BUSTARD, LoadedApp, LoadedMigration};
+pub(crate) use app::{AppSource, BUSTARD, LoadedApp};
 pub use cache_version::CacheVersion;
 pub(crate) use cache_version::Identity;
 pub use embedded::{Builds, Built, File};
@@ -30,3 +31,4 @@ pub use operation::Schema;
 pub(crate) use operation::{
     CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, UnregisterCache,
 };
+pub(crate) use reading::{Body, Finding, LoadedMigration, Reading, Section};

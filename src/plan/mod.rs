@@ -6,6 +6,7 @@
 
 mod basis;
 mod build;
+mod judging;
 mod migration_state;
 mod plan_checks;
 mod repeatable_state;

@@ -209,7 +209,7 @@ impl Facts<'_> {
         // under each lock.
         let steps = if self.installed.all_enabled() { &[] } else { steps };
         for &node in steps {
-            for asked in &self.migration(node).migration.depends_on {
+            for asked in &self.migration(node).depends_on {
                 let Some(needed) = self.apps.iter().position(|app| app.label == asked.app) else { continue };
                 if !self.is_disabled(needed) {
                     continue;
@@ -232,10 +232,10 @@ impl Facts<'_> {
         }
     }
 
-    /// Returns the diagnostics that do not stop a run: changed dependencies, and
-    /// dependencies that are applied too late.
+    /// Returns the diagnostics that do not stop a run: those about the texts of pending
+    /// migrations, changed dependencies, and dependencies that are applied too late.
     pub(crate) fn warnings(&self) -> Vec<Diagnostic> {
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<Diagnostic> = self.warnings_of_texts().collect();
         let labels: HashMap<&str, usize> =
             self.apps.iter().enumerate().map(|(i, app)| (app.label.as_str(), i)).collect();
         for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
@@ -252,7 +252,7 @@ impl Facts<'_> {
                         .help("Bustard's functions are its own; put yours into a schema of your own"),
                 );
             }
-            let migration = &self.migration(node).migration;
+            let migration = self.migration(node);
             let asked = (migration.depends_on.iter().map(|asked| (asked, true)))
                 .chain(migration.required_by.iter().map(|asked| (asked, false)));
             for (asked, after) in asked {

@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node};
 use crate::history::Installed;
-use crate::model::{History, HistoryTable, LoadedApp, Operation};
+use crate::model::{History, HistoryTable, LoadedApp, LoadedMigration, Operation};
 use crate::sql::Dialect;
 
 /// The loaded apps, with their history tables, their order and their warnings.
@@ -44,11 +44,7 @@ impl Sources {
 
 /// Returns whether the app's migrations call functions, when applied or reverted.
 pub(crate) fn has_functions(app: &LoadedApp) -> bool {
-    let function = |operation: &Operation| operation.function().is_some();
-    app.migrations.iter().any(|loaded| {
-        let migration = &loaded.migration;
-        migration.operations.iter().chain(migration.down.iter().flatten()).any(function)
-    })
+    app.migrations.iter().any(LoadedMigration::has_functions)
 }
 
 /// Returns the operations that revert a migration.
@@ -62,7 +58,7 @@ pub(crate) fn reverting_operations(
     dialect: &'static dyn Dialect,
 ) -> Result<Vec<Operation>> {
     let loaded = facts.migration(node);
-    loaded.migration.revert_operations().map_err(|operation| {
+    loaded.migration().revert_operations().map_err(|operation| {
         let what = operation.describe(dialect);
         Error::new(ErrorKind::Usage, format!("cannot be reverted: {what}"))
             .with_code(Code::IrreversibleMigration)

@@ -33,11 +33,11 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
     let mut reverts = false;
     for step in plan.batches.iter().flat_map(|batch| &batch.steps) {
         let (node, ordered) = match step {
-            Step::Apply(node) => (*node, facts.migration(*node).migration.operations.clone()),
+            Step::Apply(node) => (*node, facts.migration(*node).migration().operations.clone()),
             Step::Revert(node) => {
                 reverts = true;
                 // Irreversible migrations have been refused before this check.
-                (*node, facts.migration(*node).migration.revert_operations().unwrap_or_default())
+                (*node, facts.migration(*node).migration().revert_operations().unwrap_or_default())
             }
             Step::ReturnApp(app) => {
                 returning.push(*app);
@@ -139,11 +139,10 @@ fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
 pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> {
     let mut left = BTreeMap::new();
     for &node in facts.graph.order.iter().filter(|node| facts.applied(**node)) {
-        for operation in &facts.apps[node.0].migrations[node.1].migration.operations {
-            match operation.cache() {
-                Some(CacheOperation::Register(register)) => _ = left.insert(register.name.as_str(), node),
-                Some(CacheOperation::Unregister(unregister)) => _ = left.remove(unregister.name.as_str()),
-                None => {}
+        for operation in facts.apps[node.0].migrations[node.1].cache_operations() {
+            match operation {
+                CacheOperation::Register(register) => _ = left.insert(register.name.as_str(), node),
+                CacheOperation::Unregister(unregister) => _ = left.remove(unregister.name.as_str()),
             }
         }
     }

@@ -91,7 +91,7 @@ pub(crate) fn step(
     direction: Direction,
 ) -> PlannedStep {
     let loaded = facts.migration(node);
-    let reverting = loaded.migration.revert_operations();
+    let reverting = loaded.migration().revert_operations();
     // Bustard's own tables are never reverted, so they are not reported as irreversible.
     let own = facts.apps[node.0].label == BUSTARD;
     // A repeatable migration has nothing to revert.
@@ -100,7 +100,7 @@ pub(crate) fn step(
     let irreversible = reverting.as_ref().err().filter(|_| reverted);
     let irreversible = irreversible.map(|operation| operation.describe(dialect));
     let operations = match direction {
-        Direction::Up => loaded.migration.operations.clone(),
+        Direction::Up => loaded.migration().operations.clone(),
         Direction::Down => reverting.unwrap_or_default(),
     };
     let (registers, unregisters) = caches::names(&operations);

@@ -84,7 +84,7 @@ impl Run<'_> {
                 && operation.statements().iter().all(|statement| statement.form != Form::Unsplit)
         };
         batch.steps.iter().filter_map(Step::migration).all(|(app, migration)| {
-            let migration = &self.sources.apps[app].migrations[migration].migration;
+            let migration = self.sources.apps[app].migrations[migration].migration();
             migration.operations.iter().chain(migration.down.iter().flatten()).all(plain)
         })
     }

@@ -130,8 +130,8 @@ impl Removal {
                     };
                     there.map(one).collect()
                 };
-                loaded.migration.depends_on = there(needs);
-                loaded.migration.required_by = there(required_by);
+                loaded.depends_on = there(needs);
+                loaded.required_by = there(required_by);
                 stuck.extend(wrong.map(|diagnostic| ((a, migrations.len()), diagnostic)));
                 migrations.push(loaded);
             }
@@ -214,8 +214,8 @@ impl Removal {
             owner.is_some_and(|owner| !known.installed.apps.contains_key(owner))
         };
         for (a, m) in &self.order {
-            let down = self.sources.apps[*a].migrations[*m].migration.down.iter_mut();
-            for operations in down {
+            let migration = self.sources.apps[*a].migrations[*m].migration_mut();
+            if let Some(operations) = migration.and_then(|migration| migration.down.as_mut()) {
                 operations.retain(|operation| match operation {
                     Operation::RegisterCache(register) => match owners.contains_key(&register.name) {
                         true => false,
@@ -243,7 +243,8 @@ impl Removal {
     /// Returns what the reverting operations drop.
     pub(crate) fn effects(&self, dialect: &'static dyn Dialect) -> Effects {
         let mut effects = Effects::new(dialect.syntax());
-        let down = self.order.iter().flat_map(|(a, m)| &self.sources.apps[*a].migrations[*m].migration.down);
+        let down =
+            self.order.iter().flat_map(|(a, m)| &self.sources.apps[*a].migrations[*m].migration().down);
         for operation in down.flatten() {
             match operation {
                 Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),
@@ -266,13 +267,13 @@ fn one_by_one(apps: &[LoadedApp]) -> Vec<LoadedApp> {
     let mut apps = apps.to_vec();
     for app in &mut apps {
         let needed: BTreeSet<String> = (app.migrations.iter())
-            .flat_map(|loaded| &loaded.migration.depends_on)
+            .flat_map(|loaded| &loaded.depends_on)
             .map(|dependency| dependency.app.clone())
             .filter(|other| *other != app.label)
             .collect();
         if let Some(first) = app.migrations.first_mut() {
             let whole = needed.into_iter().map(|app| Dependency { app, which: Which::All, place: None });
-            first.migration.depends_on.extend(whole);
+            first.depends_on.extend(whole);
         }
     }
     apps
@@ -356,7 +357,7 @@ fn reverting(
     let operations = if let Some(found) = same {
         id.prefix = found.id.prefix;
         file.clone_from(&found.file);
-        found.migration.revert_operations().map_err(|operation| {
+        found.migration().revert_operations().map_err(|operation| {
             let what = operation.describe(dialect);
             let message = format!("{app}:{id} cannot be reverted: {what}");
             let error =
@@ -370,12 +371,11 @@ fn reverting(
         recorded(dialect, app, &id, record, code.is_some())
     };
     let (down, stuck) = match operations {
-        Ok(operations) => (operations, None),
+        Ok(operations) => (operations, same.and_then(LoadedMigration::refusal)),
         Err(error) => (Vec::new(), Some(error)),
     };
     let migration = Migration { down: Some(down), ..Migration::new() };
-    let text = String::new();
-    (LoadedMigration { id, migration, text, dependency_lines: Vec::new(), file }, stuck)
+    (LoadedMigration::of(id, migration, file), stuck)
 }
 
 /// Repeatable migrations that drop something, by app. An unusable one has a diagnostic.
@@ -391,7 +391,7 @@ fn all_dropping(
     for recorded in repeatables.iter().filter(|one| tables.iter().any(|table| table.app == one.app)) {
         let code = code.iter().skip(1).find(|app| app.label == recorded.app);
         let (loaded, wrong) = dropping(dialect, recorded, code);
-        if wrong.is_some() || loaded.migration.down.iter().flatten().next().is_some() {
+        if wrong.is_some() || loaded.migration().down.iter().flatten().next().is_some() {
             dropped.entry(recorded.app.clone()).or_default().push((loaded, wrong));
         }
     }
@@ -404,7 +404,7 @@ fn retain_dependencies(dropped: &mut Dropped, tables: &[HistoryTable], there: im
     let names: HashSet<(String, String)> =
         dropped.iter().flat_map(|(app, all)| all.iter().map(|(one, _)| name(app, &one.id.name))).collect();
     for (loaded, _) in dropped.values_mut().flatten() {
-        loaded.migration.depends_on.retain(|asked| match &asked.which {
+        loaded.depends_on.retain(|asked| match &asked.which {
             Which::All => tables.iter().any(|table| table.app == asked.app),
             Which::Version(version) => there(&asked.app, *version),
             Which::Repeatable(repeatable) => names.contains(&name(&asked.app, repeatable)),
@@ -423,7 +423,7 @@ fn dropping(
     let found = code.and_then(|code| Some(&code.migrations[code.find_repeatable(&recorded.name)?]));
     let same = found.filter(|found| text_checksum(found) == recorded.checksum);
     let operations = match (same, &recorded.irreversible) {
-        (Some(found), _) => Ok(found.migration.revert_repeatable()),
+        (Some(found), _) => Ok(found.migration().revert_repeatable()),
         (None, Some(why)) => {
             let message = format!("{app}:{id} cannot be dropped from what is recorded: {why}");
             let help = "run the host's command, which has the app's code as it was installed; or ";
@@ -445,13 +445,13 @@ fn dropping(
         place: None,
     };
     let (down, wrong) = match operations {
-        Ok(operations) => (operations, None),
+        Ok(operations) => (operations, same.and_then(LoadedMigration::refusal)),
         Err(diagnostic) => (Vec::new(), Some(diagnostic)),
     };
     let depends_on = recorded.depends_on.iter().map(asked).collect();
     let migration = Migration { down: Some(down), depends_on, ..Migration::new() };
     let file = same.and_then(|found| found.file.clone());
-    (LoadedMigration { id, migration, text: String::new(), dependency_lines: Vec::new(), file }, wrong)
+    (LoadedMigration::of(id, migration, file), wrong)
 }
 
 /// Returns the diagnostic for an app that has records but no history table.

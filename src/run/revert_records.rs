@@ -19,16 +19,19 @@ use crate::sql::Dialect;
 /// Builds the record of a migration from its current file.
 fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Record {
     let loaded = facts.migration(node);
-    let (revert, irreversible) = match loaded.migration.revert_operations() {
-        Ok(operations) => reverting::write(&operations, dialect),
+    let (revert, irreversible) = match loaded.migration().revert_operations() {
+        Ok(operations) => match loaded.errors_in_down().next() {
+            Some(error) => (String::new(), Some(error.to_string())),
+            None => reverting::write(&operations, dialect),
+        },
         Err(operation) => (String::new(), Some(format!("nothing reverts: {}", operation.describe(dialect)))),
     };
     let app = facts.apps[node.0].label.clone();
     Record {
         version: loaded.id.version,
         body_checksum: body_checksum(loaded),
-        dependencies: others(facts, &app, &loaded.migration.depends_on),
-        required_by: others(facts, &app, &loaded.migration.required_by),
+        dependencies: others(facts, &app, &loaded.depends_on),
+        required_by: others(facts, &app, &loaded.required_by),
         app,
         revert,
         irreversible,
@@ -88,14 +91,14 @@ impl Run<'_> {
         let migration = facts.migration(node);
         let (revert, irreversible) = match app.edition {
             Some(_) => (String::new(), None),
-            None => reverting::write(&migration.migration.revert_repeatable(), dialect),
+            None => reverting::write(&migration.migration().revert_repeatable(), dialect),
         };
         let installation = Installation {
             app: app.label.clone(),
             name: migration.id.name.clone(),
             checksum: text_checksum(migration),
             edition: app.edition,
-            depends_on: (migration.migration.depends_on.iter())
+            depends_on: (migration.depends_on.iter())
                 .map(|asked| (asked.app.clone(), asked.which.clone()))
                 .collect(),
             revert,

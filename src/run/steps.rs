@@ -30,12 +30,12 @@ impl Run<'_> {
         let (app, loaded) = (&facts.apps[node.0].label, facts.migration(node));
         let started = self.start(transaction, facts, node, Direction::Up);
         self.prepare(transaction, facts, node.0)?;
-        self.operations(transaction, facts, node, &loaded.migration.operations, Direction::Up)?;
+        self.operations(transaction, facts, node, &loaded.migration().operations, Direction::Up)?;
         let how = if self.options.fake { How::Faked } else { How::Run };
         if loaded.is_repeatable() {
             self.record_repeatable(transaction, facts, node)?;
             self.installs(facts, node.0);
-            self.done(facts, node, Direction::Up, how, &loaded.migration.operations, started);
+            self.done(facts, node, Direction::Up, how, &loaded.migration().operations, started);
             return Ok(());
         }
         let table = transaction.history_table(app).to_owned();
@@ -50,7 +50,7 @@ impl Run<'_> {
         self.open.changes.push(Change::Recorded(node.0, row));
         self.remember(transaction, facts, node)?;
         self.installs(facts, node.0);
-        self.done(facts, node, Direction::Up, how, &loaded.migration.operations, started);
+        self.done(facts, node, Direction::Up, how, &loaded.migration().operations, started);
         Ok(())
     }
 

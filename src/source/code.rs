@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::name::parse_stem;
 use super::parse::{Directives, parse};
-use super::{Diagnostics, dependency_lines, fits, misnamed, prefix};
+use super::{Diagnostics, fits, misnamed, prefix};
 use crate::diagnostic::{Code, Diagnostic, Place};
-use crate::model::{LoadedMigration, Migration, MigrationId, Operation, Prefix, Sql};
+use crate::model::{
+    Body, Finding, LoadedMigration, Migration, MigrationId, Operation, Prefix, Reading, Section, Sql,
+};
 use crate::sql::{Dialect, Text, names};
 
 /// Loads a migration that was built with [`Migration`]'s methods.
@@ -45,8 +47,10 @@ pub(super) fn complete(
     found: &mut Diagnostics,
 ) -> LoadedMigration {
     let place = Place::file(file);
+    let mut reading = Reading::default();
     for error in migration.errors.drain(..) {
-        found.errors.push(if error.place.is_some() { error } else { error.at(place.clone()) });
+        let error = if error.place.is_some() { error } else { error.at(place.clone()) };
+        reading.errors.push(Finding { diagnostic: error, section: Section::Up, unrunnable: false });
     }
     for dependencies in [&mut migration.depends_on, &mut migration.required_by] {
         dependencies.retain_mut(|dependency| {
@@ -59,17 +63,25 @@ pub(super) fn complete(
             checked.is_ok()
         });
     }
-    for operation in migration.operations.iter_mut().chain(migration.down.iter_mut().flatten()) {
-        complete_operation(operation, file, dialect, found);
+    for operation in &mut migration.operations {
+        complete_operation(operation, file, dialect, Section::Up, &mut reading);
+    }
+    for operation in migration.down.iter_mut().flatten() {
+        complete_operation(operation, file, dialect, Section::Down, &mut reading);
     }
     if migration.operations.is_empty() {
         let warning =
             Diagnostic::new(Code::EmptyMigration, "the migration does nothing: it has no operation");
-        found.warnings.push(warning.at(place));
+        reading.warnings.push(warning.at(place));
     }
     let dependencies = migration.depends_on.len() + migration.required_by.len();
     let text = canonical(&migration, dialect);
-    LoadedMigration { id, migration, text, dependency_lines: (0..dependencies).collect(), file: None }
+    let loaded = LoadedMigration::of(id, Migration::new(), None);
+    let depends_on = std::mem::take(&mut migration.depends_on);
+    let required_by = std::mem::take(&mut migration.required_by);
+    let dependency_lines = (0..dependencies).collect();
+    let body = Body::Read(Reading { migration, ..reading });
+    LoadedMigration { text, depends_on, required_by, dependency_lines, body, ..loaded }
 }
 
 /// Completes one operation: splits its SQL, adds places, and checks it.
@@ -77,40 +89,43 @@ fn complete_operation(
     operation: &mut Operation,
     file: &Path,
     dialect: &'static dyn Dialect,
-    found: &mut Diagnostics,
+    section: Section,
+    reading: &mut Reading,
 ) {
     let place = Place::file(file);
+    let mut error = |diagnostic: Diagnostic| {
+        reading.errors.push(Finding { diagnostic, section, unrunnable: false });
+    };
     match operation {
         Operation::Sql(sql) => {
             let parsed = parse(&Text::new(file, sql.as_str()), dialect, Directives::Misplaced);
-            found.errors.extend(parsed.errors);
-            found.warnings.extend(parsed.warnings);
+            reading.errors.extend(parsed.errors.into_iter().map(|error| Finding { section, ..error }));
+            reading.warnings.extend(parsed.warnings);
             let statements = parsed.migration.operations.iter().flat_map(Operation::statements).cloned();
             *sql = Sql::split(sql.as_str(), statements.collect());
         }
         Operation::Schema(schema) => {
             if schema.sql(dialect).is_none() {
                 let message = format!("sea-query cannot write a schema statement for {dialect}");
-                let error = Diagnostic::new(Code::UnsupportedSchemaStatement, message);
-                found.errors.push(error.at(place).help("write it as SQL, with `Migration::sql`"));
+                let found = Diagnostic::new(Code::UnsupportedSchemaStatement, message);
+                error(found.at(place).help("write it as SQL, with `Migration::sql`"));
             }
         }
         Operation::RegisterCache(register) => {
-            cache(&register.name, &place, found);
+            cache(&register.name, &place).into_iter().for_each(error);
             register.place.get_or_insert(place);
         }
         Operation::UnregisterCache(unregister) => {
-            cache(&unregister.name, &place, found);
+            cache(&unregister.name, &place).into_iter().for_each(error);
             unregister.place.get_or_insert(place);
         }
         Operation::Function(_) => {}
     }
 }
 
-fn cache(name: &str, place: &Place, found: &mut Diagnostics) {
-    if let Err(message) = names::cache_name(name) {
-        found.errors.push(Diagnostic::new(Code::InvalidCacheName, message).at(place.clone()));
-    }
+fn cache(name: &str, place: &Place) -> Option<Diagnostic> {
+    let message = names::cache_name(name).err()?;
+    Some(Diagnostic::new(Code::InvalidCacheName, message).at(place.clone()))
 }
 
 /// Returns the text for the checksum of a migration built in code: its operations as in a
@@ -177,10 +192,5 @@ pub(super) fn refinery(
     #[allow(clippy::useless_conversion, reason = "the conversion is useless only with the feature")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
-    let parsed = parse(&Text::new(&file, sql), dialect, Directives::Obeyed);
-    found.errors.extend(parsed.errors);
-    found.warnings.extend(parsed.warnings);
-    let dependency_lines = dependency_lines(&parsed.migration);
-    let (migration, text) = (parsed.migration, sql.to_owned());
-    Some(LoadedMigration { id, migration, text, dependency_lines, file: None })
+    Some(super::from_text(id, file, sql.to_owned(), dialect))
 }

@@ -1,8 +1,9 @@
 //! The sources of migrations: directories, files in the binary, code and refinery.
 //!
 //! In: the apps of the application, and the engine. Out: each app's migrations in order of
-//! version, with their SQL split into statements, and diagnostics. Only this module reads
-//! files.
+//! version, and diagnostics of names, files and the order of apps. Texts are split into
+//! statements and judged later, and only those that are wanted, see
+//! [`LoadedMigration::reading`]. Only this module reads files.
 
 mod code;
 mod directory;
@@ -18,12 +19,14 @@ mod tests;
 mod variants;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
-    App, AppSource, BUSTARD, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId, Prefix,
+    App, AppSource, BUSTARD, Body, Dependency, HistoryTable, LoadedApp, LoadedMigration, Migration,
+    MigrationId, Prefix,
 };
-use crate::sql::{Dialect, Text, names};
+use crate::sql::{Dialect, Text, directive, names};
 use directory::Found;
 use name::{FileName, Kind, Language, Misnamed};
 pub(crate) use own::own;
@@ -33,7 +36,7 @@ use parse::Directives;
 pub(crate) struct Loaded {
     pub apps: Vec<LoadedApp>,
     pub warnings: Vec<Diagnostic>,
-    /// The errors, each with the index of its app.
+    /// The errors, each with the index of its app; without those of judging texts.
     pub errors: Vec<(usize, Diagnostic)>,
     /// The apps that may lack a migration because of an error.
     pub broken: HashSet<usize>,
@@ -213,7 +216,7 @@ fn load_files(
     migrations
 }
 
-/// Parses an SQL file.
+/// Loads an SQL file.
 fn sql_file(
     file: Found,
     text: String,
@@ -223,12 +226,25 @@ fn sql_file(
     let Found { path, name } = file;
     let place = Place::file(&path);
     fits(name.version, &place, found);
-    let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
-    found.errors.extend(parsed.errors);
-    found.warnings.extend(parsed.warnings);
-    let (id, migration) = (identity(name), parsed.migration);
-    let dependency_lines = dependency_lines(&migration);
-    LoadedMigration { id, migration, text, dependency_lines, file: Some(place) }
+    let loaded = from_text(identity(name), path, text, dialect);
+    LoadedMigration { file: Some(place), ..loaded }
+}
+
+/// Loads a text. It is read at once if it may contain directives, because these decide the
+/// order and the caches. `path` is its name in messages.
+fn from_text(id: MigrationId, path: PathBuf, text: String, dialect: &'static dyn Dialect) -> LoadedMigration {
+    let has_directives = directive::may_be_in(&text);
+    let read = move |text: &str| parse::parse(&Text::new(&path, text), dialect, Directives::Obeyed);
+    if !has_directives {
+        let body = Body::unread(read);
+        return LoadedMigration { text, body, ..LoadedMigration::of(id, Migration::new(), None) };
+    }
+    let mut reading = read(&text);
+    let depends_on = std::mem::take(&mut reading.migration.depends_on);
+    let required_by = std::mem::take(&mut reading.migration.required_by);
+    let dependency_lines = dependency_lines(&depends_on, &required_by);
+    let body = Body::Read(reading);
+    LoadedMigration { id, text, depends_on, required_by, dependency_lines, file: None, body }
 }
 
 /// Returns the diagnostic for a name that is not valid for a migration.
@@ -264,8 +280,8 @@ fn name_fits(whose: &str, id: &MigrationId, file: Option<&Place>, found: &mut Di
 }
 
 /// Returns the lines of a text that declare dependencies.
-fn dependency_lines(migration: &Migration) -> Vec<usize> {
-    let all = migration.depends_on.iter().chain(&migration.required_by);
+fn dependency_lines(depends_on: &[Dependency], required_by: &[Dependency]) -> Vec<usize> {
+    let all = depends_on.iter().chain(required_by);
     let lines = all.filter_map(|dependency| dependency.place.as_ref()?.line());
     lines.filter_map(|line| usize::try_from(line).ok()?.checked_sub(1)).collect()
 }

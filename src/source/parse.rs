@@ -6,18 +6,14 @@
 //! of the file.
 
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
-use crate::model::{Dependency, Form, Migration, Operation, RegisterCache, Sql, Statement, UnregisterCache};
+use crate::model::{
+    Dependency, Finding, Form, Migration, Operation, Reading, RegisterCache, Section, Sql, Statement,
+    UnregisterCache,
+};
 use crate::sql::directive::{self, Directive};
 use crate::sql::lookalike::{self, Lookalike, Tool};
 use crate::sql::split::{self, Piece, Unit};
 use crate::sql::{Admission, Dialect, Text, lexer};
-
-/// The migration in a text, and diagnostics.
-pub(super) struct Parsed {
-    pub migration: Migration,
-    pub errors: Vec<Diagnostic>,
-    pub warnings: Vec<Diagnostic>,
-}
 
 /// The treatment of directives in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +26,11 @@ pub(super) enum Directives {
     Reverting,
 }
 
-pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: Directives) -> Parsed {
+pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: Directives) -> Reading {
     let mut reader = Reader::new(text, dialect, directives);
     reader.read();
-    Parsed { migration: reader.migration, errors: reader.errors, warnings: reader.warnings }
+    reader.finish();
+    Reading { migration: reader.migration, errors: reader.errors, warnings: reader.warnings }
 }
 
 struct Reader<'a> {
@@ -41,7 +38,7 @@ struct Reader<'a> {
     dialect: &'static dyn Dialect,
     directives: Directives,
     migration: Migration,
-    errors: Vec<Diagnostic>,
+    errors: Vec<Finding>,
     warnings: Vec<Diagnostic>,
     /// The statements of the next operation, and their bytes.
     group: Vec<Statement>,
@@ -49,7 +46,7 @@ struct Reader<'a> {
     /// The position of `down`.
     down: Option<usize>,
     /// Diagnostics about statements that cannot run in a transaction.
-    not_in_transaction: Vec<Diagnostic>,
+    not_in_transaction: Vec<Finding>,
     /// The position from which backslashes escape quotes. Only the server can split the rest.
     backslashes: Option<usize>,
     /// Whether something in the text is not SQL, so that the rest may be misread.
@@ -103,7 +100,7 @@ impl<'a> Reader<'a> {
         }
         self.flush();
         for (tool, at, first, count) in std::mem::take(&mut self.markers) {
-            self.errors.push(lookalike::foreign(tool, &first, count).at(self.text.place(at)));
+            self.found(lookalike::foreign(tool, &first, count).at(self.text.place(at)));
         }
         if self.migration.no_transaction.is_none() {
             self.errors.append(&mut self.not_in_transaction);
@@ -113,6 +110,17 @@ impl<'a> Reader<'a> {
         } else if let Some(unended) = unended.filter(|_| !self.foreign) {
             let message = format!("the SQL ends inside {}", unended.what);
             self.error(Code::UnterminatedSql, unended.start, message, "it opens here and is never closed");
+        }
+    }
+
+    fn finish(&mut self) {
+        let has_sql = || self.migration.operations.iter().any(|one| !one.statements().is_empty());
+        if !self.errors.is_empty() && self.migration.down.is_none() && !has_sql() {
+            // If it was applied all the same, it did something that nothing reverts.
+            let text = self.text.as_str();
+            let place = Some(self.text.place(0));
+            let statement = Statement { sql: text.to_owned(), place, form: Form::Unsplit };
+            self.push(Operation::Sql(Sql::split(text, vec![statement])));
         }
         let idle = self.migration.operations.is_empty() && self.errors.is_empty();
         if idle && self.directives == Directives::Obeyed {
@@ -125,20 +133,32 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&mut self, code: Code, at: usize, message: impl Into<String>, help: impl Into<Advice>) {
-        self.errors.push(Diagnostic::new(code, message).at(self.text.place(at)).help(help));
+        self.found(Diagnostic::new(code, message).at(self.text.place(at)).help(help));
+    }
+
+    fn found(&mut self, diagnostic: Diagnostic) {
+        let finding = self.finding(diagnostic, false);
+        self.errors.push(finding);
+    }
+
+    fn finding(&self, diagnostic: Diagnostic, unrunnable: bool) -> Finding {
+        let section = if self.down.is_some() { Section::Down } else { Section::Up };
+        Finding { diagnostic, section, unrunnable }
     }
 
     fn statement(&mut self, unit: &Unit<'_>) {
         let place = self.text.place(unit.start());
-        let placed = |found: Diagnostic| found.at(place.clone());
+        // A statement that is refused stays in the operations: the file may have been applied.
         match self.dialect.judge(unit) {
             Admission::Admitted => {}
-            Admission::Dropped(why) => return self.warnings.push(placed(why)),
-            Admission::Refused(why) => return self.errors.push(placed(why)),
-            Admission::NotInTransaction(why) => self.not_in_transaction.push(placed(why)),
+            Admission::Dropped(why) => return self.warnings.push(why.at(place)),
+            Admission::Refused(why) => self.errors.push(self.finding(why.at(place.clone()), true)),
+            Admission::NotInTransaction(why) => {
+                self.not_in_transaction.push(self.finding(why.at(place.clone()), true));
+            }
             Admission::CopyIn(why) => {
                 self.foreign = true;
-                return self.errors.push(placed(why));
+                self.errors.push(self.finding(why.at(place.clone()), true));
             }
         }
         if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
@@ -181,7 +201,7 @@ impl<'a> Reader<'a> {
     fn lookalike(&mut self, at: usize, what: Lookalike) {
         match what {
             _ if self.directives == Directives::Reverting => {}
-            Lookalike::NearMiss(found) => self.errors.push(found.at(self.text.place(at))),
+            Lookalike::NearMiss(found) => self.found(found.at(self.text.place(at))),
             Lookalike::Marker(tool, text) => {
                 match self.markers.iter_mut().find(|(other, ..)| *other == tool) {
                     Some((.., count)) => *count += 1,
@@ -235,7 +255,7 @@ impl<'a> Reader<'a> {
         }
         match directive::parse(whole, self.directives == Directives::Reverting) {
             Ok(directive) => self.obey(directive, comment.start),
-            Err((at, found)) => self.errors.push(found.at(self.text.place(comment.start + at))),
+            Err((at, found)) => self.found(found.at(self.text.place(comment.start + at))),
         }
     }
 

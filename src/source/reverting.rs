@@ -55,7 +55,7 @@ pub(crate) fn read(
     let parsed = parse(&Text::new(name, text), dialect, Directives::Reverting);
     match parsed.errors.is_empty() {
         true => Ok(parsed.migration.operations),
-        false => Err(parsed.errors),
+        false => Err(parsed.errors.into_iter().map(|error| error.diagnostic).collect()),
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
         let mut found = Diagnostics::default();
         let loaded = built("app", "V1__x", migration, dialect, &mut found).expect("a good name");
         assert!(found.errors.is_empty(), "{:?}", found.errors);
-        loaded.migration.revert_operations().expect("it can be reverted")
+        loaded.migration().revert_operations().expect("it can be reverted")
     }
 
     /// Returns the effects of operations as text, in order.

@@ -78,7 +78,7 @@ fn check(files: &[Found], dialect: &'static dyn Dialect) -> Diagnostics {
             Err(error) => found.errors.push(error),
             Ok(text) if name.language == Language::Sql => {
                 let parsed = parse::parse(&Text::new(&path, &text), dialect, Directives::Obeyed);
-                found.errors.extend(parsed.errors);
+                found.errors.extend(parsed.errors.into_iter().map(|error| error.diagnostic));
                 found.warnings.extend(parsed.warnings);
             }
             Ok(text) if has_function(&text) => {}

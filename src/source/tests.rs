@@ -26,7 +26,16 @@ fn diagnostics(root: &Path, dialect: &'static dyn Dialect) -> Vec<String> {
     let found = load(&[App::directory("main", root)], dialect);
     assert_eq!(found.broken, found.errors.iter().map(|(app, _)| *app).collect());
     let root = root.display().to_string();
-    found.errors.iter().map(|(_, error)| error.report().to_string().replace(&root, "ROOT")).collect()
+    all_errors(&found).iter().map(|error| error.report().to_string().replace(&root, "ROOT")).collect()
+}
+
+/// Returns the errors of loading, and those of judging all texts.
+fn all_errors(found: &Loaded) -> Vec<Diagnostic> {
+    let texts = found.apps.iter().flat_map(LoadedApp::errors_in_texts);
+    let mut errors: Vec<Diagnostic> =
+        found.errors.iter().map(|(_, error)| error).chain(texts).cloned().collect();
+    errors.sort_by(|one, other| one.place.cmp(&other.place));
+    errors
 }
 
 fn loaded(app: App, dialect: &'static dyn Dialect) -> LoadedApp {
@@ -53,8 +62,8 @@ fn a_directory_is_read_with_its_subdirectories() {
     let ids: Vec<String> = app.migrations.iter().map(|m| m.id.to_string()).collect();
     assert_eq!(ids, ["U1__a", "V2__b", "V10__c"]);
     assert_eq!(app.migrations[1].text, text);
-    assert_eq!(app.migrations[1].migration.operations.len(), 2);
-    let place = app.migrations[1].migration.operations[1].place().expect("it is in a file");
+    assert_eq!(app.migrations[1].migration().operations.len(), 2);
+    let place = app.migrations[1].migration().operations[1].place().expect("it is in a file");
     assert_eq!(place.path(), root.path().join("nested/deep/V2__b.sql"));
     assert_eq!((place.line(), place.column()), (Some(2), Some(1)));
 }
@@ -209,7 +218,7 @@ fn migrations_built_in_code() {
         "-- bustard: depends on forum 1\nCREATE TABLE a (x int);\nCREATE TABLE b (x int)\n-- bustard: register cache \"a b\"\n-- function fill\n\
          -- bustard: down\nDROP TABLE b\n"
     );
-    match &second.migration.operations[0] {
+    match &second.migration().operations[0] {
         Operation::Sql(sql) => {
             let places: Vec<String> =
                 sql.statements().iter().filter_map(|s| Some(s.place.as_ref()?.to_string())).collect();
@@ -231,16 +240,17 @@ fn errors_of_migrations_in_code() {
         .migration("V1__y", Migration::new().sql("SELECT 1;\nCOMMIT"))
         .migration("V2__z", Migration::new().schema(ForeignKey::drop().table(Alias::new("t")).name("k")));
     let found = load(&[app], SQLITE);
-    assert_eq!(found.apps[0].migrations[0].migration.depends_on, [], "an invalid label is one error");
-    let messages: Vec<&str> = found.errors.iter().map(|(_, error)| error.message()).collect();
+    assert_eq!(found.apps[0].migrations[0].depends_on, [], "an invalid label is one error");
+    let errors = all_errors(&found);
+    let messages: Vec<&str> = errors.iter().map(Diagnostic::message).collect();
     assert_eq!(messages.len(), 6, "{messages:#?}");
     for (message, part) in messages.iter().zip([
+        "the app `a` has two migrations of one version: V1__x and V1__y",
         "`V1_x` is not a valid migration name",
         "`Forum` is not a valid app label",
         "name of the cache is empty",
         "`COMMIT` cannot be in a migration",
         "sea-query cannot write",
-        "the app `a` has two migrations of one version: V1__x and V1__y",
     ]) {
         assert!(message.contains(part), "{message}");
     }

@@ -82,6 +82,12 @@ pub(crate) fn found_in(comment: &str) -> bool {
     body(comment).is_some()
 }
 
+/// Returns whether a text may contain directives: whether one is written anywhere, even in
+/// a string.
+pub(crate) fn may_be_in(text: &str) -> bool {
+    text.match_indices("--").any(|(at, _)| found_in(&text[at..]))
+}
+
 /// Returns the byte offset of the text after `bustard:`.
 fn body(comment: &str) -> Option<usize> {
     let rest = comment.strip_prefix("--")?.trim_start();

@@ -214,7 +214,7 @@ fn all_or_nothing() {
 fn the_diagnostics_of_all_files_are_reported_before_anything_runs() {
     let project = project();
     project
-        .file("forum/V3_x.sql", "")
+        .file("forum/V3__x.sql", "COMMIT;\n")
         .file("forum/V4__typo.sql", "-- bustard: registr cache a\nSELECT 1;\n")
         .file("bans/V2__nameless.sql", "-- bustard: register cache\n");
     let outcome = project.bustard(&["migrate"]).exits(2);

@@ -99,7 +99,9 @@ impl Sql {
 /// Returns a statement on one line, truncated to fit in a table.
 pub(crate) fn summary(sql: &str) -> String {
     const WIDTH: usize = 72;
-    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    // PostgreSQL takes no zero byte, and a terminal would obey others.
+    let line = words.join(" ").replace(char::is_control, "\u{fffd}");
     if line.chars().count() <= WIDTH {
         return line;
     }
@@ -128,6 +130,7 @@ mod tests {
     #[test]
     fn long_statements_are_cut() {
         assert_eq!(summary("SELECT\n   1"), "SELECT 1");
+        assert_eq!(summary("SELECT\0"), "SELECT\u{fffd}");
         assert_eq!(summary(&"x".repeat(100)).chars().count(), 72);
     }
 }

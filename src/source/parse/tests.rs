@@ -10,7 +10,7 @@ use super::*;
 use crate::engine::dialects::{POSTGRES, SQLITE};
 use crate::model::Which;
 
-fn read(text: &str, dialect: &'static dyn Dialect) -> Parsed {
+fn read(text: &str, dialect: &'static dyn Dialect) -> Reading {
     parse(&Text::new(Path::new("a.sql"), text), dialect, Directives::Obeyed)
 }
 
@@ -25,7 +25,7 @@ fn operations(operations: &[Operation]) -> Vec<String> {
 fn only_error(text: &str, dialect: &'static dyn Dialect) -> String {
     let parsed = read(text, dialect);
     assert_eq!(parsed.errors.len(), 1, "{text}: {:#?}", parsed.errors);
-    parsed.errors[0].report().to_string()
+    parsed.errors[0].diagnostic.report().to_string()
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn shell_commands_are_refused() {
     let copy = "SELECT 1;\nCOPY a FROM stdin;\n1\tit's\n\\.\n\nCOMMIT;";
     assert!(only_error(copy, POSTGRES).contains("a.sql:2:1"));
     let parsed = read("\\connect it's\nBEGIN;\n", POSTGRES);
-    assert_eq!(parsed.errors[0].message(), "`\\connect` is a command of psql, not SQL");
+    assert_eq!(parsed.errors[0].diagnostic.message(), "`\\connect` is a command of psql, not SQL");
     assert!(
         only_error(".read a.sql\nSELECT 1;", SQLITE).contains("`.read` is a command of the sqlite3 shell")
     );
@@ -118,7 +118,7 @@ fn shell_commands_are_refused() {
 #[test]
 fn every_diagnostic_of_a_file_is_reported() {
     let parsed = read("-- bustard: downn\nBEGIN;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", POSTGRES);
-    let lines: Vec<_> = parsed.errors.iter().map(|p| p.place().and_then(Place::line)).collect();
+    let lines: Vec<_> = parsed.errors.iter().map(|p| p.diagnostic.place().and_then(Place::line)).collect();
     assert_eq!(lines, [Some(1), Some(2), Some(3), Some(4), Some(5)]);
 }
 
@@ -149,7 +149,7 @@ fn a_file_that_only_the_server_can_split() {
         other => panic!("{other:?}"),
     }
     let parsed = read(&format!("{text}\n-- bustard: register cache b\n"), POSTGRES);
-    assert_eq!(parsed.errors[0].place().and_then(|place| place.line()), Some(5));
+    assert_eq!(parsed.errors[0].diagnostic.place().and_then(|place| place.line()), Some(5));
     // Without a backslash nothing changes.
     let parsed = read("SET standard_conforming_strings = off;\nSELECT 1;\n-- bustard: down\n", POSTGRES);
     assert_eq!((parsed.errors.len(), parsed.warnings.len()), (0, 0));
@@ -159,7 +159,7 @@ fn a_file_that_only_the_server_can_split() {
 fn directives_in_code_are_refused() {
     let text = Text::new(Path::new("a V1__b (built in code)"), "-- bustard: down\nSELECT 1");
     let parsed = parse(&text, POSTGRES, Directives::Misplaced);
-    assert!(parsed.errors[0].report().to_string().contains("built in code):1:1"));
+    assert!(parsed.errors[0].diagnostic.report().to_string().contains("built in code):1:1"));
 }
 
 const FRAGMENTS: &[&str] = &[

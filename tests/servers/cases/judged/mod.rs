@@ -1,0 +1,3 @@
+//! Tests which files are judged, and how they are read.
+
+mod applied;
