@@ -12,6 +12,8 @@ pub(crate) mod dialects;
 pub(crate) mod fake;
 pub(crate) mod inspector;
 pub(crate) mod observer;
+#[cfg(feature = "_engine")]
+pub(crate) mod percent;
 pub(crate) mod postgres;
 pub(crate) mod registry;
 pub(crate) mod sqlite;
