@@ -120,7 +120,8 @@ pub mod testing;
 
 #[cfg(feature = "_engine")]
 pub use buster::{
-    Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, Values,
+    Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_LOOKUP_TIMEOUT, DEFAULT_MAX_STALENESS,
+    DEFAULT_POLL_INTERVAL, Values,
 };
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub use config::Config;

@@ -4,6 +4,7 @@
 //! In: the arguments of the blocking forms. Out: futures that do not block the thread.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,8 +32,62 @@ impl CacheBusterBuilder {
 }
 
 impl CacheBuster {
-    /// Does the same as [`commit`](CacheBuster::commit), for a transaction of
-    /// tokio-postgres.
+    /// [`cache`](CacheBuster::cache) without blocking the thread; call it within a Tokio
+    /// runtime that has time enabled.
+    ///
+    /// # Errors
+    ///
+    /// As for `cache`.
+    pub async fn cache_async(&self, name: &str) -> Result<Cache> {
+        self.find_async(name, self.shared.lookup_deadline()).await
+    }
+
+    async fn find_async(&self, name: &str, deadline: Instant) -> Result<Cache> {
+        let (cache, is_new) = Cache::slot(&self.shared, name)?;
+        let polled = !cache.needs_poll() || self.shared.poll_by_async(deadline).await;
+        cache.found(is_new, polled)
+    }
+
+    /// [`version`](CacheBuster::version) without blocking the thread; call it within a
+    /// Tokio runtime that has time enabled.
+    ///
+    /// # Errors
+    ///
+    /// As for `version`.
+    pub async fn version_async(&self, name: &str) -> Result<CacheVersion> {
+        self.cache_async(name).await?.version()
+    }
+
+    /// [`is_valid`](CacheBuster::is_valid) without blocking the thread; call it within a
+    /// Tokio runtime that has time enabled.
+    ///
+    /// # Errors
+    ///
+    /// As for `is_valid`.
+    pub async fn is_valid_async(&self, name: &str, version: impl Into<i64>) -> Result<bool> {
+        Ok(self.cache_async(name).await?.is_valid(version))
+    }
+
+    /// [`versions`](CacheBuster::versions) without blocking the thread; call it within a
+    /// Tokio runtime that has time enabled.
+    ///
+    /// # Errors
+    ///
+    /// As for `versions`.
+    pub async fn versions_async(&self, names: &[&str]) -> Result<Vec<CacheVersion>> {
+        names.iter().try_for_each(|name| registry::check_name(name))?;
+        // One poll reads all names that were added before it.
+        let _wanted: Vec<_> = names.iter().map(|name| self.shared.slot(name)).collect();
+        let deadline = self.shared.lookup_deadline();
+        let mut caches = Vec::new();
+        for name in names {
+            caches.push(self.find_async(name, deadline).await?);
+        }
+        let snapshot = self.shared.snapshot();
+        caches.iter().map(|cache| Ok(snapshot.find(cache.name())?.version)).collect()
+    }
+
+    /// [`commit`](CacheBuster::commit) for a transaction of tokio-postgres.
     ///
     /// # Errors
     ///
@@ -116,6 +171,17 @@ impl CacheBuster {
 }
 
 impl Shared {
+    /// [`poll_by`](Shared::poll_by) without blocking the thread.
+    async fn poll_by_async(&self, deadline: Instant) -> bool {
+        let ticket = self.request(false);
+        let ended = async {
+            while let Some(listener) = self.pending(ticket) {
+                listener.await;
+            }
+        };
+        tokio::time::timeout_at(deadline.into(), ended).await.is_ok()
+    }
+
     async fn poll_after_commit_async(&self) {
         let ticket = self.request(true);
         while let Some(listener) = self.pending(ticket) {

@@ -6,11 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::shared::{Shared, Slot};
 use super::values::Values;
 use crate::engine::Executor;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::CacheVersion;
 use crate::registry;
 
@@ -42,25 +43,46 @@ impl fmt::Debug for Cache {
 }
 
 impl Cache {
-    pub(super) fn find(shared: &Arc<Shared>, name: &str) -> Result<Cache> {
+    /// Finds a cache, if necessary by a poll, which is awaited until the deadline.
+    pub(super) fn find(shared: &Arc<Shared>, name: &str, deadline: Instant) -> Result<Cache> {
+        let (cache, is_new) = Cache::slot(shared, name)?;
+        let polled = !cache.needs_poll() || shared.poll_by(deadline);
+        cache.found(is_new, polled)
+    }
+
+    /// Returns the handle, and whether its slot is a new one.
+    pub(super) fn slot(shared: &Arc<Shared>, name: &str) -> Result<(Cache, bool)> {
         registry::check_name(name)?;
         let (slot, is_new) = shared.slot(name);
-        let cache = Cache { slot, shared: shared.clone() };
-        if cache.load() != 0 {
-            return Ok(cache);
-        }
-        // The cache may have been registered since the last poll. Polling again is
-        // useless while the database does not answer.
-        if shared.snapshot().check().is_ok() {
-            shared.poll();
-        }
-        match shared.snapshot().find(name) {
-            Err(error) if is_new || error.kind() == ErrorKind::Cache => {
-                shared.forget(name);
-                Err(error)
+        Ok((Cache { slot, shared: shared.clone() }, is_new))
+    }
+
+    /// The cache may have been registered since the last poll. Polling again is useless
+    /// while the database does not answer.
+    pub(super) fn needs_poll(&self) -> bool {
+        self.load() == 0 && self.shared.snapshot().check().is_ok()
+    }
+
+    /// Returns the handle, if the cache is registered. `polled` is whether the poll that
+    /// it needed has ended in time.
+    pub(super) fn found(self, is_new: bool, polled: bool) -> Result<Cache> {
+        let error = match self.shared.snapshot().find(self.name()) {
+            Ok(_) => return Ok(self),
+            Err(error) if polled => error,
+            Err(_) => {
+                let late = format!("the database did not answer within {:?}", self.shared.lookup_timeout);
+                Error::new(
+                    ErrorKind::Stale,
+                    format!("the version of the cache {} is not known yet: {late}", self.name()),
+                )
+                .help("is it overloaded? lookup_timeout is how long a caller waits")
             }
-            _ => Ok(cache),
+        };
+        if is_new || error.kind() == ErrorKind::Cache {
+            self.shared.forget(self.name());
+            return Err(error);
         }
+        Ok(self)
     }
 
     #[inline]

@@ -29,7 +29,9 @@ use std::sync::Arc;
 pub use self::cache::Cache;
 pub use self::change::Change;
 use self::refresher::Threads;
-pub use self::settings::{CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL};
+pub use self::settings::{
+    CacheBusterBuilder, DEFAULT_LOOKUP_TIMEOUT, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL,
+};
 use self::shared::Shared;
 pub use self::values::Values;
 use crate::engine::database::Database;
@@ -133,17 +135,18 @@ impl CacheBuster {
 
     /// Returns the handle of a cache.
     ///
-    /// The first call for a cache polls the database. To get thousands of handles, call
-    /// [`versions`](CacheBuster::versions) with their names first: it polls once for all
-    /// names.
+    /// The first call for a cache polls the database, and waits for it no longer than the
+    /// [`lookup_timeout`](CacheBusterBuilder::lookup_timeout). To get thousands of handles, call
+    /// [`versions`](CacheBuster::versions) with their names first: it polls once for all.
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered,
-    /// with the most similar registered name; [`ErrorKind::Stale`](crate::ErrorKind::Stale)
-    /// if the database does not answer.
+    /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not
+    /// registered, with the most similar name that is;
+    /// [`ErrorKind::Stale`](crate::ErrorKind::Stale) if the database does not
+    /// answer, or not in time.
     pub fn cache(&self, name: &str) -> Result<Cache> {
-        Cache::find(&self.shared, name)
+        Cache::find(&self.shared, name, self.shared.lookup_deadline())
     }
 
     /// Returns the version of a cache. Read the version before the data that you store
@@ -167,6 +170,7 @@ impl CacheBuster {
     }
 
     /// Returns the versions of several caches from one snapshot, in the order of `names`.
+    /// Waits for the database no longer than for one cache.
     ///
     /// # Errors
     ///
@@ -175,9 +179,10 @@ impl CacheBuster {
         // One poll reads all names that were added before it.
         names.iter().try_for_each(|name| registry::check_name(name))?;
         let _wanted: Vec<_> = names.iter().map(|name| self.shared.slot(name)).collect();
-        let caches: Vec<Cache> = names.iter().map(|name| self.cache(name)).collect::<Result<_>>()?;
-        // All names have slots now, so the current snapshot and every later one contains
-        // them.
+        let deadline = self.shared.lookup_deadline();
+        let find = |name: &&str| Cache::find(&self.shared, name, deadline);
+        let caches: Vec<Cache> = names.iter().map(find).collect::<Result<_>>()?;
+        // All names have slots by now, so every snapshot from here on contains them.
         let snapshot = self.shared.snapshot();
         caches.iter().map(|cache| Ok(snapshot.find(cache.name())?.version)).collect()
     }

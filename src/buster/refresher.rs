@@ -25,6 +25,7 @@ use crate::store::CheckedStore;
 pub(super) struct Times {
     pub max_staleness: Duration,
     pub poll_interval: Duration,
+    pub lookup_timeout: Duration,
 }
 
 impl Times {
@@ -88,7 +89,7 @@ pub(super) fn start(
     listener: Option<ChangeListener>,
 ) -> Result<(Arc<Shared>, Threads)> {
     let poller = observer.poller();
-    let shared = Arc::new(Shared::new(poller.bell(), store));
+    let shared = Arc::new(Shared::new(poller.bell(), store, times.lookup_timeout));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
         shared: shared.clone(),

@@ -19,8 +19,10 @@ pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
 /// The default of [`poll_interval`](CacheBusterBuilder::poll_interval).
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest time. Longer times are shortened to it, because adding them to an `Instant`
-/// could overflow.
+/// The default of [`lookup_timeout`](CacheBusterBuilder::lookup_timeout).
+pub const DEFAULT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest time in use: adding longer ones to an `Instant` could overflow.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A builder for a [`CacheBuster`].
@@ -41,6 +43,7 @@ pub struct CacheBusterBuilder {
     observer: Result<Box<dyn Observer>>,
     max_staleness: Duration,
     poll_interval: Duration,
+    lookup_timeout: Duration,
     store: Result<CheckedStore>,
     listener: Option<ChangeListener>,
 }
@@ -50,6 +53,7 @@ impl fmt::Debug for CacheBusterBuilder {
         f.debug_struct("CacheBusterBuilder")
             .field("max_staleness", &self.max_staleness)
             .field("poll_interval", &self.poll_interval)
+            .field("lookup_timeout", &self.lookup_timeout)
             .field("store", &self.store)
             .finish_non_exhaustive()
     }
@@ -61,6 +65,7 @@ impl CacheBusterBuilder {
             observer,
             max_staleness: DEFAULT_MAX_STALENESS,
             poll_interval: DEFAULT_POLL_INTERVAL,
+            lookup_timeout: DEFAULT_LOOKUP_TIMEOUT,
             store: CheckedStore::open(&StoreSettings::memory()),
             listener: None,
         }
@@ -78,6 +83,15 @@ impl CacheBusterBuilder {
     /// interval.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
+        self
+    }
+
+    /// Sets how long [`cache`](CacheBuster::cache), [`version`](CacheBuster::version),
+    /// [`is_valid`](CacheBuster::is_valid) and [`versions`](CacheBuster::versions) wait for
+    /// the database when it must be asked for a name. The default is
+    /// [`DEFAULT_LOOKUP_TIMEOUT`]. With a handle there is nothing to wait for.
+    pub fn lookup_timeout(mut self, limit: Duration) -> Self {
+        self.lookup_timeout = limit;
         self
     }
 
@@ -129,6 +143,7 @@ impl CacheBusterBuilder {
         let times = refresher::Times {
             max_staleness: self.max_staleness.min(FOR_EVER),
             poll_interval: self.poll_interval.min(FOR_EVER / 2),
+            lookup_timeout: self.lookup_timeout.min(FOR_EVER),
         };
         let (shared, threads) = refresher::start(observer, times, store, self.listener)?;
         Ok(CacheBuster { shared, _threads: Arc::new(threads) })

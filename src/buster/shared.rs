@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     closed: AtomicBool,
     /// Whether the next poll notifies other processes.
     notify: AtomicBool,
+    /// How long a caller waits for a poll that looks a cache up.
+    pub lookup_timeout: Duration,
     pub store: Arc<CheckedStore>,
     pub flights: Flights,
 }
@@ -49,7 +51,7 @@ pub(super) struct Shared {
 pub(super) struct Ticket(u64);
 
 impl Shared {
-    pub(super) fn new(bell: Arc<dyn Bell>, store: CheckedStore) -> Self {
+    pub(super) fn new(bell: Arc<dyn Bell>, store: CheckedStore, lookup_timeout: Duration) -> Self {
         let expired =
             SnapshotState::Expired { since: None, why: "the database has not been polled yet".to_owned() };
         Shared {
@@ -62,6 +64,7 @@ impl Shared {
             changed: Event::new(),
             closed: AtomicBool::new(false),
             notify: AtomicBool::new(false),
+            lookup_timeout,
             store: Arc::new(store),
             flights: Flights::default(),
         }
@@ -127,9 +130,21 @@ impl Shared {
         self.slots().keys().cloned().collect()
     }
 
-    /// Requests a poll that begins after this call, and waits until it has ended.
-    pub(super) fn poll(&self) {
-        self.wait(self.request(false));
+    /// Returns until when a lookup that begins now waits.
+    pub(super) fn lookup_deadline(&self) -> Instant {
+        Instant::now() + self.lookup_timeout
+    }
+
+    /// Requests a poll that begins after this call, and waits until it has ended, but not
+    /// beyond the deadline. Returns whether it has ended.
+    pub(super) fn poll_by(&self, deadline: Instant) -> bool {
+        let ticket = self.request(false);
+        while let Some(listener) = self.pending(ticket) {
+            if listener.wait_deadline(deadline).is_none() {
+                return self.pending(ticket).is_none();
+            }
+        }
+        true
     }
 
     /// Requests a poll after a commit, and waits until it has ended. The poll notifies

@@ -77,7 +77,8 @@ impl<'a> Context<'a> {
         match self.config.database(given) {
             Ok((database, Origin::Given)) => Ok((database, "--database-url".to_owned())),
             Ok((database, origin)) => Ok((database, origin.to_string())),
-            Err(error) if given.is_some() && error.kind() == ErrorKind::Usage => {
+            // An error with a place is about another file, such as a service file.
+            Err(error) if given.is_some() && error.kind() == ErrorKind::Usage && error.place().is_none() => {
                 Err(Failure::usage(format!("the database URL from --database-url: {}", error.message()))
                     .help(
                         error

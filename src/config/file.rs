@@ -82,6 +82,7 @@ pub struct Registry {
 pub struct CacheBuster {
     pub max_staleness: Option<Spanned<Length>>,
     pub poll_interval: Option<Spanned<Length>>,
+    pub lookup_timeout: Option<Length>,
 }
 
 /// A duration such as `"1h30m"`.

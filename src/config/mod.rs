@@ -12,6 +12,7 @@
 //! | `registry.trust` | roles that may own Bustard's tables and the histories, beside those that may always |
 //! | `cache_buster.max_staleness` | how long cache versions are trusted without a successful poll: `"10s"` (default) |
 //! | `cache_buster.poll_interval` | how often to poll the database: `"1s"` (default) |
+//! | `cache_buster.lookup_timeout` | how long a caller waits for the database when a name must be looked up: `"1s"` (default) |
 //! | `stores.*` | where cached values are kept: the store `bustard`, else `default`, else memory; the keys are those of [`StoreSettings`](crate::StoreSettings) |
 //!
 //! An unknown key is an error, because a misspelt `lock_wait` would silently mean the
@@ -35,7 +36,9 @@ pub use self::duration::parse_duration;
 use self::file::File;
 pub use self::secrets::hide_secrets;
 pub use self::url::Origin;
-use crate::buster::{CacheBuster, CacheBusterBuilder, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL};
+use crate::buster::{
+    CacheBuster, CacheBusterBuilder, DEFAULT_LOOKUP_TIMEOUT, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL,
+};
 use crate::diagnostic::{Place, nearest};
 use crate::engine::database::Database;
 use crate::error::{Error, Result};
@@ -83,6 +86,7 @@ pub struct Config {
     trust: Vec<String>,
     max_staleness: Duration,
     poll_interval: Duration,
+    lookup_timeout: Duration,
     stores: Stores,
 }
 
@@ -168,6 +172,7 @@ impl Config {
             trust: file.registry.trust,
             max_staleness,
             poll_interval,
+            lookup_timeout: file.cache_buster.lookup_timeout.map_or(DEFAULT_LOOKUP_TIMEOUT, Duration::from),
             stores: file.stores,
         })
     }
@@ -242,7 +247,8 @@ impl Config {
     pub fn database(&self, url: Option<&str>) -> Result<(Database, Origin)> {
         let (url, origin) = self.database_url(url)?;
         let database = Database::new(&url).map_err(|error| {
-            if origin == Origin::Given {
+            // An error with a place is about another file, such as a service file.
+            if origin == Origin::Given || error.place().is_some() {
                 return error;
             }
             // The database does not know where its URL came from.
@@ -271,6 +277,7 @@ impl Config {
         CacheBuster::on(database)
             .max_staleness(self.max_staleness)
             .poll_interval(self.poll_interval)
+            .lookup_timeout(self.lookup_timeout)
             .stores(&self.stores)
     }
 }

@@ -32,6 +32,7 @@ fn every_setting_is_read() {
         trust = ["dba"]
         [cache_buster]
         max_staleness = "30s"
+        lookup_timeout = "200ms"
         poll_interval = "250ms"
         [stores.default]
         backend = "memcached"
@@ -49,6 +50,7 @@ fn every_setting_is_read() {
     assert_eq!(config.grant.as_deref(), Some(&["web".to_owned()][..]));
     assert_eq!(config.trust, ["dba"]);
     assert_eq!(config.max_staleness, Duration::from_secs(30));
+    assert_eq!(config.lookup_timeout, Duration::from_millis(200));
     assert_eq!(config.poll_interval, Duration::from_millis(250));
     assert_eq!(config.stores.aliases().collect::<Vec<_>>(), ["bustard", "default"]);
 }
@@ -123,7 +125,7 @@ fn max_staleness_allows_for_a_failed_poll() {
       help: a single failed poll must not make the versions of all caches unknown
     "#);
     insta::assert_snapshot!(error("[cache_buster]\npol_interval = \"6s\"\n"), @r#"
-    unknown field `pol_interval`, expected `max_staleness` or `poll_interval`
+    unknown field `pol_interval`, expected one of `max_staleness`, `poll_interval`, `lookup_timeout`
       --> etc/bustard.toml:2:1
       help: did you mean `poll_interval`?
     "#);

@@ -70,10 +70,14 @@ pub fn find(given: Option<&str>, config: &Config) -> Result<(String, Origin)> {
 pub fn beside(directory: &Path, url: String) -> String {
     let Some(path) = url.strip_prefix("sqlite:") else { return url };
     let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() || path == ":memory:" || Path::new(path).is_absolute() {
+    // `~` and `file:` are refused later.
+    let fixed = [":memory:", "file:", "~"].iter().any(|start| path.starts_with(start));
+    if path.is_empty() || fixed || Path::new(path).is_absolute() {
         return url;
     }
-    format!("sqlite:{}", directory.join(path).display())
+    // What has a meaning in a URL.
+    let directory = directory.to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite:{}", Path::new(&directory).join(path).display())
 }
 
 fn from_environment() -> Result<Option<String>> {
@@ -148,9 +152,12 @@ mod tests {
             ("sqlite:/srv/a.db", "sqlite:/srv/a.db"),
             ("sqlite:///srv/a.db", "sqlite:///srv/a.db"),
             ("sqlite::memory:", "sqlite::memory:"),
+            ("sqlite:~/a.db", "sqlite:~/a.db"),
+            ("sqlite:a%20b.db", "sqlite:etc/a%20b.db"),
             ("postgres://h/db", "postgres://h/db"),
         ] {
             assert_eq!(beside(directory, url.to_owned()), expected);
         }
+        assert_eq!(beside(Path::new("50%#"), "sqlite:a.db".to_owned()), "sqlite:50%25%23/a.db");
     }
 }

@@ -80,7 +80,7 @@ impl Link {
             #[cfg(feature = "postgres")]
             Link::Postgres(link) => link.target.redacted(),
             #[cfg(feature = "sqlite")]
-            Link::Sqlite { path: Some(path), .. } => format!("sqlite:{}", path.display()),
+            Link::Sqlite { path: Some(path), .. } => super::sqlite::driver::url_of(path),
             #[cfg(feature = "sqlite")]
             Link::Sqlite { path: None, .. } => "sqlite::memory:".to_owned(),
         }
@@ -93,15 +93,17 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Usage`] for any other URL, and for parameters that are not
-    /// supported. For SQLite, no parameter is supported. The message never contains the
-    /// URL.
+    /// Returns [`ErrorKind::Usage`] for any other URL, and for parameters that are not supported
+    /// (for SQLite, all of them). The message never contains the URL.
+    ///
+    /// In the path of a SQLite file, `%20` and the like are decoded; `~` and a fragment
+    /// are errors.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Database { link: link(url)?, create_missing: true, canceller: Canceller::default() })
     }
 
-    /// Sets whether a missing SQLite file is created, with its directory. The default is
-    /// `true`.
+    /// Sets whether a missing SQLite file is created. The default is `true`. Its directory
+    /// must exist.
     pub fn create_missing(mut self, create: bool) -> Self {
         self.create_missing = create;
         self
@@ -183,20 +185,9 @@ fn link(url: &str) -> Result<Link> {
         return Ok(Link::Postgres(Box::new(PostgresLink { target, own: None, driver: None })));
     }
     #[cfg(feature = "sqlite")]
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        return match path {
-            "" => {
-                Err(Error::usage("the database URL names no file")
-                    .help("write sqlite:PATH, as in sqlite:app.db"))
-            }
-            ":memory:" => Ok(Link::Sqlite { path: None, connection: None, empty: None }),
-            path if path.contains('?') || path.starts_with("file:") => {
-                Err(Error::usage("the URL of a SQLite file cannot have parameters")
-                    .help("write sqlite:PATH, without `file:`, `?` and parameters"))
-            }
-            path => Ok(Link::Sqlite { path: Some(path.into()), connection: None, empty: None }),
-        };
+    if super::sqlite::driver::is_sqlite(url) {
+        let path = super::sqlite::driver::path_of(url)?;
+        return Ok(Link::Sqlite { path, connection: None, empty: None });
     }
     let supported = match (cfg!(feature = "postgres"), cfg!(feature = "sqlite")) {
         (true, true) => "postgres://user@host:5432/database and sqlite:PATH",

@@ -13,6 +13,8 @@ pub(crate) mod fake;
 pub(crate) mod inspector;
 pub(crate) mod observer;
 pub(crate) mod patience;
+#[cfg(feature = "_engine")]
+pub(crate) mod percent;
 pub(crate) mod postgres;
 pub(crate) mod registry;
 pub(crate) mod sqlite;

@@ -73,6 +73,17 @@ impl Pass<'_> {
         Some(Transition::Recovered)
     }
 
+    /// Records an answer that does not tell whether the server is up. If this was the
+    /// trial, the next caller tries.
+    pub(super) fn undecided(mut self) {
+        if std::mem::take(&mut self.trial) {
+            let mut state = self.breaker.state();
+            if let BreakerState::Trying { next } = *state {
+                *state = BreakerState::Open { until: Instant::now(), next };
+            }
+        }
+    }
+
     /// Records that the server did not answer.
     pub(super) fn failed(mut self, now: Instant) -> Option<Transition> {
         let trial = std::mem::take(&mut self.trial);
@@ -151,6 +162,20 @@ mod tests {
         // The next failure starts with the shortest pause.
         breaker.pass(now).unwrap().failed(now);
         assert!(breaker.pass(now + SHORTEST).is_some());
+    }
+
+    #[test]
+    fn an_undecided_trial_changes_nothing() {
+        let breaker = Breaker::default();
+        let now = Instant::now();
+        breaker.pass(now).unwrap().undecided();
+        assert_eq!(breaker.pass(now).unwrap().failed(now), Some(Transition::Failed));
+        let trial = breaker.pass(now + SHORTEST).unwrap();
+        trial.undecided();
+        // The next caller tries at once, and its outcome counts.
+        let trial = breaker.pass(now + LONGEST).unwrap();
+        assert!(breaker.pass(now + LONGEST).is_none());
+        assert_eq!(trial.succeeded(), Some(Transition::Recovered));
     }
 
     #[test]

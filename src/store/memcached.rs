@@ -13,6 +13,7 @@ use siphasher::sip::SipHasher13;
 
 use super::address::StoreAddress;
 use super::deadline_stream::{DeadlineStream, LONGEST, server_message};
+use super::refusal::Refusal;
 use super::server::{ServerConnection, StoreServer};
 use super::{Store, key};
 use crate::error::Result;
@@ -127,10 +128,11 @@ fn set(connection: &mut BufReader<DeadlineStream>, request: &[u8]) -> io::Result
     send(connection, request)?;
     let answer = line(connection)?;
     match answer.as_str() {
+        "STORED" | "SERVER_ERROR object too large for cache" => Ok(()),
         // A full server does not store the value, but is healthy otherwise.
-        "STORED"
-        | "SERVER_ERROR object too large for cache"
-        | "SERVER_ERROR out of memory storing object" => Ok(()),
+        "SERVER_ERROR out of memory storing object" => {
+            Err(Refusal::error("out of memory", &server_message(&answer)))
+        }
         _ => Err(server_message(&answer)),
     }
 }

@@ -24,6 +24,8 @@ mod pool;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "memcached", feature = "redis"))]
+mod refusal;
+#[cfg(any(feature = "memcached", feature = "redis"))]
 mod server;
 mod settings;
 

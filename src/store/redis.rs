@@ -12,11 +12,19 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Parser, Val
 
 use super::address::StoreAddress;
 use super::deadline_stream::{DeadlineStream, LONGEST, server_message};
+use super::refusal::Refusal;
 use super::server::{ServerConnection, StoreServer};
 use super::{Store, key};
 use crate::error::{Error, Result};
 
 const PORT: u16 = 6379;
+
+/// What the errors of a server begin with that answers no reads either. Any other error
+/// that answers a write refuses that write: `READONLY` (a replica), `NOREPLICAS` (too
+/// few), `OOM` (full), `MISCONF` (its disk), `NOPERM` (no right to write), and those of
+/// proxies. Reads then go on.
+const OUTAGES: &[&str] =
+    &["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOAUTH", "TRYAGAIN", "UNKILLABLE", "WRONGPASS"];
 
 /// A store on a Redis server.
 pub(super) struct RedisStore {
@@ -121,8 +129,10 @@ impl Store for RedisStore {
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
         self.call(redis::cmd("SET").arg(key).arg(value).arg("PX").arg(ttl), |answer| match answer {
             Value::Okay => Ok(()),
-            // A full server does not store the value, but is healthy otherwise.
-            Value::ServerError(error) if error.code() == "OOM" => Ok(()),
+            Value::ServerError(error) if !OUTAGES.contains(&error.code()) => {
+                let kind = error.code().to_owned();
+                Err(Refusal::error(&kind, &unexpected(&Value::ServerError(error))))
+            }
             other => Err(unexpected(&other)),
         })
     }

@@ -12,6 +12,7 @@ use super::address::StoreAddress;
 use super::breaker::{Breaker, Transition};
 use super::deadline_stream::DeadlineStream;
 use super::pool::Pool;
+use super::refusal::{Refusal, Refusals};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A connection that speaks the protocol of a server.
@@ -28,11 +29,19 @@ pub(super) struct StoreServer<C> {
     timeout: Duration,
     idle: Pool<C>,
     breaker: Breaker,
+    refusals: Refusals,
 }
 
 impl<C: ServerConnection> StoreServer<C> {
     pub(super) fn new(kind: &'static str, address: StoreAddress, timeout: Duration) -> Self {
-        StoreServer { kind, address, timeout, idle: Pool::new(), breaker: Breaker::default() }
+        StoreServer {
+            kind,
+            address,
+            timeout,
+            idle: Pool::new(),
+            breaker: Breaker::default(),
+            refusals: Refusals::default(),
+        }
     }
 
     pub(super) fn address(&self) -> &StoreAddress {
@@ -40,7 +49,8 @@ impl<C: ServerConnection> StoreServer<C> {
     }
 
     /// Runs `exchange` on an idle connection, or on a new one prepared by `greet`. If the
-    /// server has closed the idle connection, `exchange` runs again on a new one.
+    /// server has closed the idle connection, `exchange` runs again on a new one. A
+    /// [`Refusal`] says nothing about whether the server is up.
     pub(super) fn call<T>(
         &self,
         greet: impl FnOnce(DeadlineStream) -> io::Result<C>,
@@ -51,6 +61,17 @@ impl<C: ServerConnection> StoreServer<C> {
             return Err(self.error("has failed recently and is not called during a pause"));
         };
         let result = self.attempt(start + self.timeout, greet, exchange);
+        if let Err(error) = &result
+            && let Some(refusal) = Refusal::of(error)
+        {
+            pass.undecided();
+            let message = format!("{self} refuses writes: {refusal}");
+            match self.refusals.is_new(refusal, Instant::now()) {
+                true => log::warn!("{message}; values that it has are still read"),
+                false => log::debug!("{message}"),
+            }
+            return Err(Error::new(ErrorKind::Store, message));
+        }
         let change = match &result {
             Ok(_) => pass.succeeded(),
             Err(_) => pass.failed(Instant::now()),
@@ -83,13 +104,20 @@ impl<C: ServerConnection> StoreServer<C> {
                 // A restarted server has closed all connections, so all idle connections
                 // are discarded.
                 Err(error) if was_closed(&error) => self.idle.clear(),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if Refusal::of(&error).is_some() {
+                        self.idle.put(connection);
+                    }
+                    return Err(error);
+                }
             }
         }
         let mut connection = greet(DeadlineStream::new(self.address.connect(deadline)?, deadline))?;
-        let value = exchange(&mut connection)?;
-        self.idle.put(connection);
-        Ok(value)
+        let result = exchange(&mut connection);
+        if result.as_ref().err().is_none_or(|error| Refusal::of(error).is_some()) {
+            self.idle.put(connection);
+        }
+        result
     }
 
     fn error(&self, predicate: &str) -> Error {

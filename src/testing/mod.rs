@@ -45,6 +45,7 @@ mod assertions;
 use std::fmt::Display;
 
 use crate::engine::Executor;
+use crate::engine::sqlite::driver::add_math;
 use crate::engine::sqlite::dump;
 use crate::error::Result;
 use crate::migrator::Migrator;
@@ -71,6 +72,7 @@ impl TestDatabase {
     #[track_caller]
     pub fn new(apps: impl IntoIterator<Item = App>) -> Self {
         let connection = or_panic("a database in memory", rusqlite::Connection::open_in_memory());
+        or_panic("the math functions", add_math(&connection));
         TestDatabase { apps: apps.into_iter().collect(), connection }
     }
 

@@ -60,6 +60,7 @@ fn paths_are_relative_to_the_file() {
             "[database]\nurl = \"sqlite:data/app.db\"\n[[apps]]\nlabel = \"forum\"\nmigrations = \"sql\"\n",
         )
         .file("etc/sql/V1__x.sql", "CREATE TABLE x (id INTEGER);\n");
+    std::fs::create_dir(project.path().join("etc/data")).unwrap();
     project.bustard(&["migrate", "--config", "etc/bustard.toml"]).success().says("forum");
     assert!(project.path().join("etc/data/app.db").exists());
 }

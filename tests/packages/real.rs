@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use bustard::diagnostic::{Code, Diagnostic};
 use bustard::{App, Engine, Migrator};
 
-use crate::support::{Binaries, Database, Outcome, Project};
+use crate::support::{Database, Outcome, Project};
 use serde_json::Value;
 
 /// The published migrations of an application.
@@ -201,17 +201,10 @@ impl Ground {
             .collect()
     }
 
-    /// Returns a dump of the whole database.
+    /// The whole database.
     fn contents(&self) -> Vec<u8> {
         match &self.database {
-            Some(database) => {
-                let mut dump = Binaries::find().client_command("pg_dump");
-                dump.arg("--dbname").arg(database.url());
-                let dumped = Outcome::of(dump).success().stdout;
-                // Two lines of a dump contain a random token, so they are left out.
-                let lines = dumped.lines().filter(|line| !line.starts_with(['\\']) || *line == "\\.");
-                lines.collect::<Vec<_>>().join("\n").into_bytes()
-            }
+            Some(database) => database.contents().into_bytes(),
             None => fs::read(self.project.path().join(SQLITE)).expect("the file is there"),
         }
     }
@@ -219,8 +212,7 @@ impl Ground {
     /// Returns the schema without Bustard's own tables and the histories.
     fn schema(&self) -> String {
         match &self.database {
-            Some(database) => database
-                .dump_schema(&["--exclude-schema=bustard", "--exclude-table=refinery_schema_history*"]),
+            Some(database) => database.schema(&["bustard", "public.refinery_schema_history"]),
             None => schema_of_applications(&self.project.sqlite(SQLITE)),
         }
     }
@@ -233,7 +225,7 @@ impl Ground {
             for file in files {
                 database.psql_file(&file.path).success();
             }
-            return database.dump_schema(&[]);
+            return database.schema(&[]);
         }
         for file in files {
             // Each file gets a connection of its own with foreign keys off, as with

@@ -138,7 +138,9 @@ fn tls_is_required_and_unavailable() {
     let socket = Cluster::shared().socket_url("postgres", "postgres");
     check(&project, &format!("{socket}?sslmode=verify-full")).exits(CONNECTED);
     // An unsupported mode must not fall back to plaintext.
-    for parameter in ["sslmode=allow", "sslcert=x", "sslcrl=x", "gssencmode=require", "sslmod=require"] {
+    for parameter in
+        ["sslmode=allow", "sslmode=require&sslcert=x", "sslcrl=x", "gssencmode=require", "sslmod=require"]
+    {
         check(&project, &format!("{url}?{parameter}")).exits(2).complains("help:");
     }
 }

@@ -89,7 +89,7 @@ impl On for OnPostgres {
     }
 
     fn schema(&self) -> String {
-        self.1.dump_schema(&["--exclude-schema=bustard", "--exclude-table=refinery_schema_history*"])
+        self.1.schema(&["bustard", "public.refinery_schema_history"])
     }
 
     fn run_sql(&self, sql: &str) {

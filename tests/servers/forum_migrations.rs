@@ -15,7 +15,7 @@ use bustard::{
 
 /// A database on which migrations are tried.
 trait Place {
-    /// Returns the objects of the migrations, one on each line, or the output of pg_dump.
+    /// The objects of the migrations, one a line, or the catalogue's.
     fn schema(&mut self) -> String;
     /// Returns the registered caches with their owners.
     fn caches(&mut self) -> Vec<String>;
@@ -65,7 +65,7 @@ struct OnServer(Database<'static>, postgres::Client);
 
 impl Place for OnServer {
     fn schema(&mut self) -> String {
-        self.0.dump_schema(&["--exclude-schema=bustard", "--exclude-table=refinery_schema_history*"])
+        self.0.schema(&["bustard", "public.refinery_schema_history"])
     }
 
     fn caches(&mut self) -> Vec<String> {

@@ -34,8 +34,13 @@ impl Binaries {
         })
     }
 
-    /// Returns a program that starts, initialises or runs the server. If the tests run as
-    /// root, the program runs as an unprivileged user, as PostgreSQL demands.
+    /// The directory that they are in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A program that starts, initialises or runs the server. If the tests run as
+    /// root, it runs as an unprivileged user, as PostgreSQL demands.
     pub fn server_command(&self, program: &str) -> Command {
         let mut command = Command::new(self.directory.join(program));
         clean_environment(&mut command);

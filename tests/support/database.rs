@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use postgres::{Client, NoTls};
 
 use super::binaries::Binaries;
+use super::catalog;
 use super::cluster::Cluster;
 use super::process::{Outcome, PATIENCE, wait_until};
 
@@ -147,19 +148,15 @@ impl<'cluster> Database<'cluster> {
         });
     }
 
-    /// Returns the output of `pg_dump --schema-only` without the lines that differ between
-    /// dumps of the same schema. `options` are options of pg_dump, such as
-    /// `--exclude-schema=bustard`.
-    #[track_caller]
-    pub fn dump_schema(&self, options: &[&str]) -> String {
-        let mut dump = Binaries::find().client_command("pg_dump");
-        dump.arg("--schema-only").args(options).arg("--dbname").arg(self.url());
-        let dumped = Outcome::of(dump).success();
-        dumped
-            .stdout
-            .lines()
-            .filter(|line| !is_noise(line))
-            .fold(String::new(), |text, line| text + line + "\n")
+    /// Every object of the database, one a line, without those whose `schema.name`
+    /// begins with one of these.
+    pub fn schema(&self, without: &[&str]) -> String {
+        catalog::schema(&mut self.client(), without)
+    }
+
+    /// Every object and every row.
+    pub fn contents(&self) -> String {
+        catalog::contents(&mut self.client())
     }
 }
 
@@ -186,20 +183,4 @@ impl Drop for Database<'_> {
             let _ = client.batch_execute(&format!("DROP ROLE \"{}\"", role.get::<_, String>(0)));
         }
     }
-}
-
-/// Reports whether a line of a dump is not about the schema. `\restrict` has a random token
-/// since the minor releases of August 2025.
-pub(super) fn is_noise(line: &str) -> bool {
-    let comment = line == "--"
-        || ["-- Name: ", "-- PostgreSQL database dump", "-- Dumped "]
-            .iter()
-            .any(|start| line.starts_with(start));
-    let setting = line.starts_with("SET ") && line.contains(" = ") && line.ends_with(';');
-    comment
-        || setting
-        || line.trim().is_empty()
-        || line.starts_with("\\restrict ")
-        || line.starts_with("\\unrestrict ")
-        || line.starts_with("SELECT pg_catalog.set_config(")
 }

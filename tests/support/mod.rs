@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod binaries;
+mod catalog;
 mod cluster;
 mod database;
 mod example;

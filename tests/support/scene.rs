@@ -6,8 +6,7 @@ use std::path::Path;
 use bustard::diagnostic::Code;
 use bustard::{App, Config, Migrator, TransactionMode};
 
-use super::binaries::Binaries;
-use super::database::{Database, is_noise};
+use super::database::Database;
 use super::process::Outcome;
 use super::project::Project;
 use super::snapshot::snapshot_settings;
@@ -119,12 +118,12 @@ impl Scene {
         self.value(&format!("SELECT {list} FROM {table}"))
     }
 
-    /// Returns a dump of the whole database: each object and each row, including history
-    /// and registry.
+    /// The whole database: each object and each row, history and registry
+    /// included.
     #[track_caller]
     pub fn contents(&self) -> String {
         match &self.database {
-            Some(database) => dump(database),
+            Some(database) => database.contents(),
             None => every_row(&self.project),
         }
     }
@@ -225,13 +224,6 @@ fn assert_same(before: &str, after: &str, outcome: &Outcome) {
     let gone: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
     let new: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
     assert!(before == after, "the database was changed: gone {gone:#?}, new {new:#?} by {outcome}");
-}
-
-fn dump(database: &Database<'_>) -> String {
-    let mut dump = Binaries::find().client_command("pg_dump");
-    dump.arg("--dbname").arg(database.url());
-    let dumped = Outcome::of(dump).success();
-    dumped.stdout.lines().filter(|line| !is_noise(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn every_row(project: &Project) -> String {

@@ -10,6 +10,9 @@ pub struct Certificates {
     pub authority: String,
     pub certificate: String,
     pub key: String,
+    /// A certificate of the same authority for the role `client`.
+    pub client_certificate: String,
+    pub client_key: String,
 }
 
 impl Certificates {
@@ -27,7 +30,18 @@ impl Certificates {
         let certificate = CertificateParams::new(names)
             .and_then(|parameters| parameters.signed_by(&key, &authority))
             .expect("the certificate is signed");
-        Certificates { authority: authority.pem(), certificate: certificate.pem(), key: key.serialize_pem() }
+        let client_key = new_key();
+        let mut client = CertificateParams::new([]).expect("no names are no bad names");
+        client.distinguished_name.remove(DnType::CommonName);
+        client.distinguished_name.push(DnType::CommonName, "client");
+        let client = client.signed_by(&client_key, &authority).expect("the certificate is signed");
+        Certificates {
+            authority: authority.pem(),
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            client_certificate: client.pem(),
+            client_key: client_key.serialize_pem(),
+        }
     }
 }
 

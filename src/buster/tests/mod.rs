@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::world::{Manner, PATIENCE, World, wait_until};
+use super::CacheBuster;
 use super::snapshot::SnapshotState;
 use crate::error::ErrorKind;
 
@@ -190,6 +191,77 @@ fn no_version_is_valid_if_the_poll_after_a_commit_fails_half_way() {
     world.invalidate("bans");
     assert_eq!(buster.notify().unwrap_err().kind(), ErrorKind::Stale);
     assert!(!bans.is_valid(version(1)) && !ranks.is_valid(version(1)));
+}
+
+/// A lookup ends when its time is up, whatever the database does, and a later one finds
+/// the cache.
+#[test]
+fn c14_a_lookup_waits_no_longer_than_it_may() {
+    for manner in [Manner::Hangs, Manner::Held] {
+        let world = World::new(&["bans", "ranks", "posts"]);
+        let hour = Duration::from_secs(3600);
+        let limit = Duration::from_millis(50);
+        let buster = world.builder(hour * 2).poll_interval(hour).lookup_timeout(limit).start().unwrap();
+        wait_until("it is looked up", || buster.cache("bans").is_ok());
+        let bans = buster.cache("bans").unwrap();
+        world.set(|state| state.looking = manner);
+        for lookup in [
+            |buster: &CacheBuster| buster.cache("ranks").map(drop),
+            |buster: &CacheBuster| buster.version("ranks").map(drop),
+            |buster: &CacheBuster| buster.is_valid("ranks", 1).map(drop),
+            |buster: &CacheBuster| buster.versions(&["bans", "ranks", "posts", "x", "y", "z"]).map(drop),
+        ] {
+            let (error, took) = ends("looking a cache up", {
+                let buster = buster.clone();
+                move || {
+                    let began = Instant::now();
+                    (lookup(&buster).unwrap_err(), began.elapsed())
+                }
+            });
+            assert_eq!(error.kind(), ErrorKind::Stale, "{error}");
+            assert!(error.message().contains("is not known yet"), "{error}");
+            // The held poll does not end before the test lets it.
+            assert!(manner != Manner::Held || took >= limit, "{took:?}");
+        }
+        if manner == Manner::Held {
+            let error = buster.cache("fresh").unwrap_err();
+            assert!(error.message().contains("did not answer within 50ms"), "{error}");
+        }
+        // A handle needs no answer.
+        assert!(bans.is_valid(version(1)));
+        assert!(buster.cache("bans").is_ok());
+        world.set(|state| state.looking = Manner::Well);
+        wait_until("the other is found", || buster.cache("ranks").is_ok());
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn c14_a_lookup_does_not_block_a_task() {
+    let world = World::new(&["bans", "ranks"]);
+    let hour = Duration::from_secs(3600);
+    let limit = Duration::from_secs(1);
+    let buster = world.builder(hour * 2).poll_interval(hour).lookup_timeout(limit).start().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        assert_eq!(buster.cache_async("bans").await.unwrap().version().unwrap().get(), version(1));
+        assert_eq!(buster.versions_async(&["bans", "ranks"]).await.unwrap().len(), 2);
+        assert!(buster.is_valid_async("bans", version(1)).await.unwrap());
+        assert_eq!(buster.cache_async("bnas").await.unwrap_err().kind(), ErrorKind::Cache);
+        world.set(|state| state.looking = Manner::Held);
+        // Both tasks of this one thread go on.
+        let (lookup, ticks) = futures_util::future::join(buster.version_async("posts"), async {
+            let mut ticks = 0;
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                ticks += 1;
+            }
+            ticks
+        })
+        .await;
+        assert_eq!((lookup.unwrap_err().kind(), ticks), (ErrorKind::Stale, 20));
+        world.set(|state| state.looking = Manner::Well);
+    });
 }
 
 /// A caller does not wait for a database that cannot be reached.

@@ -6,4 +6,5 @@ mod down;
 mod hostile;
 mod log;
 mod peer;
+mod refusing;
 mod subject;

@@ -127,7 +127,7 @@ impl Site {
     /// caches.
     pub fn objects(&self) -> String {
         let all = match self.scene.is_postgres() {
-            true => self.scene.database().dump_schema(&[]),
+            true => self.scene.database().schema(&[]),
             false => self.scene.project.sqlite_schema("app.db"),
         };
         let (apps, records) = match self.scene.is_postgres() {

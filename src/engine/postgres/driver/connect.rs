@@ -1,26 +1,23 @@
 //! Connects to a target. Tries its servers in turn, and explains a failure.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Client;
 use tokio_postgres::config::Config;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::attempt::{AttemptFailure, Connection, tls_error};
+use super::attributes::{Standing, Wanted};
 use super::blocking::unless;
 use super::failure::{chain, io_error, server_message};
-use super::target::{Address, Server, Target};
+use super::target::{Address, SOCKET_DIRECTORIES, Server, Target};
 use super::tls;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
-
-/// The part of a connection that reads and writes its socket. The caller must poll it while
-/// it uses the [`Client`].
-pub(crate) type Connection =
-    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Connects. Requires a Tokio runtime with time and I/O enabled.
 pub(crate) async fn connect(target: &Target) -> Result<(Client, Connection)> {
@@ -30,8 +27,17 @@ pub(crate) async fn connect(target: &Target) -> Result<(Client, Connection)> {
 /// Connects by the deadline, or fails. Each server gets a share of the remaining time, so
 /// that a server that does not answer cannot use all of it.
 pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Result<(Client, Connection)> {
-    first_that_answers(target, deadline, async |config, limit| {
-        within(limit, config.connect(target.tls.connector())).await?.map_err(AttemptFailure::Driver)
+    first_that_answers(target, deadline, async |config, limit, ask| {
+        let connecting = async {
+            let (client, mut connection) =
+                config.connect(target.tls.connector()).await.map_err(AttemptFailure::Driver)?;
+            let standing = match ask {
+                true => Some(Standing::ask(&client, &mut connection).await?),
+                false => None,
+            };
+            Ok(((client, connection), standing))
+        };
+        within(limit, connecting).await?
     })
     .await
 }
@@ -46,8 +52,8 @@ fn connect_here(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Cli
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::new(ErrorKind::Failed, "cannot start the network runtime").caused_by(error)
     })?;
-    let connecting = first_that_answers(target, None, async |config, limit| {
-        in_thread(postgres::Config::from(config), target.tls.connector(), limit).await
+    let connecting = first_that_answers(target, None, async |config, limit, ask| {
+        in_thread(postgres::Config::from(config), target.tls.connector(), limit, ask).await
     });
     let client = runtime.block_on(unless(cancelled, connecting));
     // Neither a name lookup nor the driver can be cancelled. An ordinary shutdown of the
@@ -63,33 +69,16 @@ async fn in_thread(
     config: postgres::Config,
     tls: MakeRustlsConnect,
     limit: Option<Duration>,
-) -> Result<postgres::Client, AttemptFailure> {
-    match within(limit, tokio::task::spawn_blocking(move || config.connect(tls))).await? {
+    ask: bool,
+) -> Result<(postgres::Client, Option<Standing>), AttemptFailure> {
+    let connecting = move || {
+        let mut client = config.connect(tls)?;
+        let standing = if ask { Some(Standing::ask_sync(&mut client)?) } else { None };
+        Ok((client, standing))
+    };
+    match within(limit, tokio::task::spawn_blocking(connecting)).await? {
         Ok(connected) => connected.map_err(AttemptFailure::Driver),
         Err(panicked) => Err(AttemptFailure::Io(io::Error::other(panicked))),
-    }
-}
-
-/// The reason why one attempt failed.
-enum AttemptFailure {
-    Lookup(io::Error),
-    Io(io::Error),
-    TimedOut(Option<Duration>),
-    Driver(tokio_postgres::Error),
-}
-
-impl AttemptFailure {
-    /// Returns whether to try the next server. As in libpq, an error from a server is
-    /// final, because the other servers would reject a wrong password too. The exception is
-    /// a server that cannot serve now.
-    fn try_next(&self) -> bool {
-        match self {
-            AttemptFailure::Driver(error) => match error.as_db_error() {
-                Some(db) => *db.code() == SqlState::CANNOT_CONNECT_NOW,
-                None => tls_error(error).is_none() && (error.is_closed() || io_error(error).is_some()),
-            },
-            _ => true,
-        }
     }
 }
 
@@ -101,52 +90,81 @@ async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Outp
     }
 }
 
-/// Tries each address of each server. Each attempt has the time limit.
+/// Tries each address of each server, each for as long as the limit allows, until one
+/// answers that is of the kind that is asked for.
 async fn first_that_answers<T>(
     target: &Target,
     deadline: Option<Instant>,
-    attempt: impl AsyncFn(Config, Option<Duration>) -> Result<T, AttemptFailure>,
+    attempt: impl AsyncFn(Config, Option<Duration>, bool) -> Result<(T, Option<Standing>), AttemptFailure>,
 ) -> Result<T> {
-    let mut failed: Vec<(&Server, AttemptFailure)> = Vec::new();
+    let mut servers: Vec<&Server> = target.servers.iter().collect();
+    if target.shuffled {
+        shuffle(&mut servers);
+    }
     let share = |attempts: usize| {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let fair = left.map(|left| left / u32::try_from(attempts).unwrap_or(u32::MAX));
         [target.limit, fair].into_iter().flatten().min()
     };
-    'servers: for (server, after) in target.servers.iter().zip((0..target.servers.len()).rev()) {
-        let addresses = match within(share(after + 2), addresses(server)).await {
-            Ok(Ok(addresses)) => addresses,
-            Ok(Err(error)) => {
-                failed.push((server, AttemptFailure::Lookup(error)));
-                continue;
-            }
-            Err(failure) => {
-                failed.push((server, failure));
-                continue;
-            }
-        };
-        let mut last = None;
-        for (i, address) in addresses.iter().enumerate() {
-            let limit = share(after + addresses.len() - i);
-            match attempt(target.config_for(server, *address), limit).await {
-                Ok(connected) => return Ok(connected),
-                Err(failure) if failure.try_next() => last = Some(failure),
+    let passes = target.wanted.passes();
+    let mut failed: Vec<(&Server, AttemptFailure)> = Vec::new();
+    for (pass, wanted) in passes.iter().enumerate() {
+        // Those of an earlier pass are tried again.
+        failed.clear();
+        for (i, server) in servers.iter().enumerate() {
+            let after = servers.len() * (passes.len() - pass) - i - 1;
+            let mut addresses = match within(share(after + 2), addresses(server)).await {
+                Ok(Ok(addresses)) => addresses,
+                Ok(Err(error)) => {
+                    failed.push((server, AttemptFailure::Lookup(error)));
+                    continue;
+                }
                 Err(failure) => {
                     failed.push((server, failure));
-                    break 'servers;
+                    continue;
+                }
+            };
+            if target.shuffled {
+                shuffle(&mut addresses);
+            }
+            let mut last = None;
+            for (i, address) in addresses.iter().enumerate() {
+                let limit = share(after + addresses.len() - i);
+                let ask = *wanted != Wanted::Any;
+                match attempt(target.config_for(server, *address), limit, ask).await {
+                    Ok((connected, standing)) => match wanted.mismatch(standing) {
+                        None => return Ok(connected),
+                        // Its other addresses lead to the same server.
+                        Some(why) => {
+                            last = Some(AttemptFailure::Mismatch(why));
+                            break;
+                        }
+                    },
+                    Err(failure) if failure.try_next() => last = Some(failure),
+                    Err(failure) => {
+                        failed.push((server, failure));
+                        return Err(error(target, failed));
+                    }
                 }
             }
+            failed.extend(last.map(|failure| (*server, failure)));
         }
-        failed.extend(last.map(|failure| (server, failure)));
     }
     Err(error(target, failed))
 }
 
-/// Returns the addresses of a server. A Unix socket has no address, so a single `None` is
-/// returned for it.
+/// Puts items into a random order.
+fn shuffle<T>(items: &mut Vec<T>) {
+    let mut keyed: Vec<(u64, T)> =
+        items.drain(..).map(|item| (RandomState::new().hash_one(()), item)).collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    items.extend(keyed.into_iter().map(|(_, item)| item));
+}
+
+/// Returns the addresses of a server; for a Unix socket, one attempt without an address.
 async fn addresses(server: &Server) -> io::Result<Vec<Option<IpAddr>>> {
     match &server.address {
-        Address::Unix(_) => Ok(vec![None]),
+        Address::Unix(_) | Address::Local => Ok(vec![None]),
         Address::Tcp(_, Some(ip)) => Ok(vec![Some(*ip)]),
         Address::Tcp(host, None) => {
             let found: Vec<_> = tokio::net::lookup_host((host.as_str(), server.port))
@@ -193,7 +211,7 @@ fn error(target: &Target, mut failed: Vec<(&Server, AttemptFailure)>) -> Error {
     match failure {
         AttemptFailure::Lookup(cause) | AttemptFailure::Io(cause) => error.caused_by(cause),
         AttemptFailure::Driver(cause) => error.caused_by(cause),
-        AttemptFailure::TimedOut(_) => error,
+        AttemptFailure::TimedOut(_) | AttemptFailure::Mismatch(_) => error,
     }
 }
 
@@ -210,6 +228,10 @@ fn reason(target: &Target, server: &Server, failure: &AttemptFailure) -> Reason 
             Reason::new(format!("no answer within {limit}"), format!("{help}{longer}"))
         }
         AttemptFailure::Io(error) => refused_by_system(server, error),
+        AttemptFailure::Mismatch(why) => Reason::new(
+            format!("target_session_attrs asks for another server: {why}"),
+            "name the server that target_session_attrs asks for, or several, with commas between them",
+        ),
         AttemptFailure::Driver(error) => {
             if let Some(db) = error.as_db_error() {
                 let mut reason = refused_by_server(target, server, db.code());
@@ -218,7 +240,7 @@ fn reason(target: &Target, server: &Server, failure: &AttemptFailure) -> Reason 
             } else if let Some(error) = tls_error(error) {
                 let host = match &server.address {
                     Address::Tcp(host, _) => host.as_str(),
-                    Address::Unix(_) => "this socket",
+                    Address::Unix(_) | Address::Local => "this socket",
                 };
                 let (what, help) = tls::explain(error, host);
                 Reason::new(what, help)
@@ -239,25 +261,20 @@ pub(super) fn shown(limit: Duration) -> String {
     }
 }
 
-/// Returns rustls' error, if the handshake failed.
-fn tls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
-    io_error(error)?.get_ref()?.downcast_ref()
-}
-
 fn refused_by_system(server: &Server, error: &io::Error) -> Reason {
     let running = "is a PostgreSQL server running and listening there?";
     match (error.kind(), &server.address) {
         (io::ErrorKind::ConnectionRefused, _) => Reason::new("connection refused", running),
+        (io::ErrorKind::NotFound, Address::Local) => Reason::new(
+            format!("there is no such socket in {}", SOCKET_DIRECTORIES.join(" or ")),
+            "the database URL names no host: write postgres://USER@HOST/DATABASE, or postgres://USER@/DATABASE?host=DIRECTORY \
+             with the directory of the server's socket",
+        ),
         (io::ErrorKind::NotFound, Address::Unix(_)) => Reason::new("there is no such socket", running),
-        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => Reason::new(
+        (io::ErrorKind::PermissionDenied, Address::Unix(_) | Address::Local) => Reason::new(
             "the socket may not be used",
             "give this process' user access to it, or connect over TCP",
         ),
-        // This is the driver's error for a server that does not fulfil
-        // target_session_attrs.
-        (io::ErrorKind::PermissionDenied, Address::Tcp(..)) => {
-            Reason::new(error.to_string(), "name the server that target_session_attrs asks for")
-        }
         (io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset, _) => Reason::new(
             "the server closed the connection without an error message",
             "is it a PostgreSQL server? its log says why",

@@ -3,16 +3,25 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod attempt;
+mod attributes;
 mod blocking;
+mod configure;
 mod connect;
+mod environment;
 mod failure;
 #[cfg(test)]
 mod fake;
 mod history;
+mod identity;
+mod keywords;
+#[cfg(test)]
+mod keywords_tests;
 mod lock;
 mod message;
 mod observer;
 mod pgpass;
+mod service;
 mod session;
 mod session_state;
 mod settings;

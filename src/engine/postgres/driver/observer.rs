@@ -14,7 +14,8 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
-use super::connect::{Connection, connect_by, shown};
+use super::attempt::Connection;
+use super::connect::{connect_by, shown};
 use super::simple_query::Answer;
 use super::{Target, failure};
 use crate::engine::observer::{Bell, Observer, Poller, Woken};

@@ -1,20 +1,17 @@
 //! The servers, the database and the user that a URL names, and the settings of the
 //! connection: libpq's settings, as far as they are supported.
 //!
-//! The URL names the database. The environment only supplies settings that the URL does not
-//! contain: `PGUSER`, `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE`, `PGSSLROOTCERT`,
-//! `PGCHANNELBINDING`, `PGAPPNAME`, `PGOPTIONS`, `PGCONNECT_TIMEOUT`,
-//! `PGTARGETSESSIONATTRS`, and, for a URL without a host, `PGHOST` and `PGPORT`.
-//! `PGDATABASE`, `PGHOSTADDR` and `PGSERVICE` are not read, because they could lead a
-//! deploy to the wrong database.
+//! The URL names the database. A service file and the environment only fill in what the
+//! URL leaves open, as in libpq.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_postgres::Config;
 
+use super::attributes::Wanted;
 use super::tls::Tls;
 use super::url;
 use crate::error::{Error, Result};
@@ -31,6 +28,10 @@ pub(crate) struct Target {
     pub(super) tls: Tls,
     /// The time limit of one attempt at one address; `None` waits for ever.
     pub(super) limit: Option<Duration>,
+    /// Which of the servers to use.
+    pub(super) wanted: Wanted,
+    /// Whether servers and their addresses are tried in random order.
+    pub(super) shuffled: bool,
 }
 
 /// One of the servers of a URL.
@@ -47,6 +48,21 @@ pub(super) enum Address {
     Tcp(String, Option<IpAddr>),
     /// The directory of a Unix socket.
     Unix(PathBuf),
+    /// The Unix socket in whichever default directory has one.
+    Local,
+}
+
+/// The directories in which libpq looks for a socket: that of packages, and that of
+/// PostgreSQL's own sources.
+pub(super) const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// Returns the default directory that has a socket for this port.
+fn socket_directory(port: u16) -> Option<&'static str> {
+    SOCKET_DIRECTORIES.into_iter().find(|directory| socket(Path::new(directory), port).exists())
+}
+
+fn socket(directory: &Path, port: u16) -> PathBuf {
+    directory.join(format!(".s.PGSQL.{port}"))
 }
 
 #[derive(Clone)]
@@ -71,21 +87,36 @@ impl Target {
     pub(crate) fn redacted(&self) -> String {
         let user = url::encode(&self.user, "");
         let database = url::encode(&self.database, "");
-        if let [Server { address: Address::Unix(path), port, .. }] = self.servers.as_slice() {
-            let path = url::encode(&path.to_string_lossy(), "/");
-            return format!("postgres://{user}@/{database}?host={path}&port={port}");
+        if let [Server { address: address @ (Address::Unix(_) | Address::Local), port, .. }] =
+            self.servers.as_slice()
+        {
+            let host = match address.directory(*port) {
+                Some(path) => format!("host={}&", url::encode(&path.to_string_lossy(), "/")),
+                None => String::new(),
+            };
+            return format!("postgres://{user}@/{database}?{host}port={port}");
         }
         let servers: Vec<_> = (self.servers.iter())
             .map(|server| {
                 let host = match &server.address {
                     Address::Tcp(host, _) if host.contains(':') => format!("[{}]", url::encode(host, ":")),
                     Address::Tcp(host, _) => url::encode(host, ""),
-                    Address::Unix(path) => url::encode(&path.to_string_lossy(), ""),
+                    address => address
+                        .directory(server.port)
+                        .map_or_else(String::new, |path| url::encode(&path.to_string_lossy(), "")),
                 };
                 format!("{host}:{}", server.port)
             })
             .collect();
-        format!("postgres://{user}@{}/{database}", servers.join(","))
+        let addresses: Vec<_> = self.servers.iter().map(Server::separate_address).collect();
+        let addresses = match addresses.iter().all(Option::is_none) {
+            true => String::new(),
+            false => {
+                let texts = addresses.into_iter().map(|ip| ip.map_or_else(String::new, |ip| ip.to_string()));
+                format!("?hostaddr={}", texts.collect::<Vec<_>>().join(","))
+            }
+        };
+        format!("postgres://{user}@{}/{database}{addresses}", servers.join(","))
     }
 
     /// Builds the driver's configuration for one server. `ip` is its address, if it was
@@ -101,7 +132,8 @@ impl Target {
                 }
             }
             // Servers have no TLS on Unix sockets, and libpq ignores sslmode there.
-            Address::Unix(path) => {
+            address => {
+                let path = address.directory(server.port).unwrap_or(Path::new(SOCKET_DIRECTORIES[0]));
                 config.host_path(path).ssl_mode(tokio_postgres::config::SslMode::Disable);
             }
         }
@@ -118,12 +150,50 @@ impl fmt::Debug for Target {
     }
 }
 
+impl Address {
+    /// Returns the directory of a Unix socket, if there is one.
+    fn directory(&self, port: u16) -> Option<&Path> {
+        match self {
+            Address::Tcp(..) => None,
+            Address::Unix(path) => Some(path),
+            Address::Local => socket_directory(port).map(Path::new),
+        }
+    }
+}
+
+impl Server {
+    /// Returns the address that was given beside the host.
+    fn separate_address(&self) -> Option<IpAddr> {
+        match &self.address {
+            Address::Tcp(host, Some(ip)) if *host != ip.to_string() => Some(*ip),
+            _ => None,
+        }
+    }
+
+    /// Returns the host by which a password file knows the server: as in libpq,
+    /// `localhost` for a socket in a default directory.
+    pub(super) fn name_in_pgpass(&self) -> String {
+        match &self.address {
+            Address::Tcp(host, _) => host.clone(),
+            Address::Unix(path)
+                if SOCKET_DIRECTORIES.into_iter().all(|usual| path.as_path() != Path::new(usual)) =>
+            {
+                path.to_string_lossy().into_owned()
+            }
+            Address::Unix(_) | Address::Local => "localhost".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
             Address::Tcp(host, _) if host.contains(':') => write!(f, "[{host}]:{}", self.port),
             Address::Tcp(host, _) => write!(f, "{host}:{}", self.port),
-            Address::Unix(path) => write!(f, "{}/.s.PGSQL.{}", path.display(), self.port),
+            address => match address.directory(self.port) {
+                Some(path) => socket(path, self.port).display().fmt(f),
+                None => write!(f, "the socket .s.PGSQL.{} of this machine", self.port),
+            },
         }
     }
 }
@@ -165,34 +235,30 @@ pub(super) fn servers(
             });
             let address = match (text(&hosts), ip.transpose()?) {
                 (Some(host), None) if host.starts_with('/') => Address::Unix(host.into()),
+                (Some(host), None) if host.starts_with('@') => {
+                    return Err(Error::usage("a socket in the abstract namespace is not supported")
+                        .help("name the directory of the server's socket, or connect over TCP"));
+                }
                 (Some(host), ip) => Address::Tcp(host, ip),
                 (None, Some(ip)) => Address::Tcp(ip.to_string(), Some(ip)),
-                (None, None) => usual_address(port),
+                (None, None) => Address::Local,
             };
             Ok(Server { address, port, password: None })
         })
         .collect()
 }
 
-/// Returns the address of a server on this machine: a Unix socket, if it exists in a
-/// directory that PostgreSQL packages use, otherwise TCP.
-fn usual_address(port: u16) -> Address {
-    ["/run/postgresql", "/var/run/postgresql", "/tmp", "/private/tmp"]
-        .into_iter()
-        .map(PathBuf::from)
-        .find(|directory| directory.join(format!(".s.PGSQL.{port}")).exists())
-        .map_or_else(|| Address::Tcp("localhost".to_owned(), None), Address::Unix)
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::error::ErrorKind;
 
     fn parse(url: &str, environment: &[(&str, &str)]) -> Result<Target> {
         Target::parse_with(url, &|name| {
             let found = environment.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| (*value).into())
         })
     }
 
@@ -217,6 +283,9 @@ mod tests {
             ("postgres:///d?user=u&password=secret&host=/run/x", "postgres://u@/d?host=/run/x&port=5432"),
             ("postgres://u:secret@h,%2Frun%2Fx:7/d", "postgres://u@h:5432,%2Frun%2Fx:7/d"),
             ("postgres://u@/d?hostaddr=10.0.0.1", "postgres://u@10.0.0.1:5432/d"),
+            ("postgres://u@h/d?hostaddr=10.0.0.1", "postgres://u@h:5432/d?hostaddr=10.0.0.1"),
+            ("postgres://u@h,i/d?hostaddr=,::1", "postgres://u@h:5432,i:5432/d?hostaddr=,::1"),
+            ("postgres://u@/d?port=1", "postgres://u@/d?port=1"),
             ("postgres://u@h/d?host=i&dbname=e&port=8&user=v", "postgres://v@i:8/e"),
         ] {
             let target = parse(url, &[]).unwrap();
@@ -236,8 +305,7 @@ mod tests {
             ("PGHOST", "/run/x"),
             ("PGPORT", "7"),
             ("PGUSER", "v"),
-            ("PGDATABASE", "never"),
-            ("PGHOSTADDR", "10.9.9.9"),
+            ("PGDATABASE", "e"),
             ("PGPASSWORD", "from environment"),
             ("PGAPPNAME", "deploy"),
             ("PGOPTIONS", ""),
@@ -254,14 +322,15 @@ mod tests {
 
         let url = "postgres://u:own@h/d?application_name=mine&connect_timeout=0";
         let target = parse(url, &environment).unwrap();
-        assert_eq!(target.redacted(), "postgres://u@h:5432/d");
+        assert_eq!(target.redacted(), "postgres://u@h:7/d");
         assert_eq!(target.limit, None);
         let config = target.config_for(&target.servers[0], None);
         assert_eq!(config.get_password(), Some("own".as_bytes()));
         assert_eq!(config.get_application_name(), Some("mine"));
 
         assert_eq!(parse("postgres://h/d", &[("USER", "w")]).unwrap().redacted(), "postgres://w@h:5432/d");
-        assert!(fails("postgres://u@h", &environment).contains("names no database"));
+        assert_eq!(parse("postgres://u@i", &environment).unwrap().redacted(), "postgres://u@i:7/e");
+        assert!(fails("postgres://u@h", &[]).contains("names no database"));
         assert!(fails("postgres://h/d", &[]).contains("names no user"));
     }
 
@@ -283,7 +352,7 @@ mod tests {
 
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join(".pgpass");
-        std::fs::write(&file, "h1:*:d:u:one\nlocalhost:7:d:u:two\n").unwrap();
+        std::fs::write(&file, "h1:*:d:u:one\nlocalhost:7:d:u:two\n/run/x:7:d:u:three\n").unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let home = ("HOME", home.path().to_str().unwrap());
 
@@ -295,8 +364,8 @@ mod tests {
             });
             texts.collect()
         };
-        let url = "postgres://u@h1,h2,localhost:7,%2Frun%2Fx:7/d";
-        assert_eq!(passwords(url, &[home]), ["one", "none", "two", "two"]);
+        let url = "postgres://u@h1,h2,localhost:7,%2Frun%2Fx:7,:7,%2Ftmp:7/d";
+        assert_eq!(passwords(url, &[home]), ["one", "none", "two", "three", "two", "two"]);
         assert_eq!(passwords("postgres://u@h1/d", &[home, ("PGPASSWORD", "x")]), ["x"]);
         assert_eq!(passwords("postgres://u@h1/d", &[home, ("PGPASSFILE", "no/such")]), ["none"]);
         let url = format!("postgres://u@h1/d?passfile={}", file.display());
@@ -309,19 +378,14 @@ mod tests {
             ("sslmode=allow", "sslmode=allow is not supported"),
             ("sslmode=on", "write disable, prefer, require, verify-ca, verify-full"),
             ("sslmod=require", "did you mean sslmode?"),
-            ("sslcert=x", "sslcert of the database URL is not supported"),
-            ("sslkey=x", "not supported"),
-            ("sslcrl=x", "not supported"),
-            ("requiressl=1", "not supported"),
-            ("require_auth=scram-sha-256", "not supported"),
-            ("sslnegotiation=direct", "not supported"),
-            ("ssl_min_protocol_version=TLSv1.3", "not supported"),
+            ("sslcrl=x", "sslcrl of the database URL is not supported"),
             ("gssencmode=require", "only disable or prefer will do"),
             ("channel_binding=always", "write disable, prefer or require"),
-            ("target_session_attrs=primary", "write any, read-write or read-only"),
+            ("target_session_attrs=writable", "primary, standby or prefer-standby"),
             ("connect_timeout=soon", "write a number of seconds"),
             ("keepalives=yes", "write 1 or 0"),
             ("schema=public", "is unknown"),
+            ("requiressl=1", "is unknown"),
             ("hostaddr=localhost", "not an IP address"),
             ("port=70000", "not a number from 1 to 65535"),
             ("port=1,2", "different lengths"),
@@ -329,28 +393,50 @@ mod tests {
             ("sslrootcert=no/such/file", "no/such/file"),
             ("sslrootcert=Cargo.toml", "there is none"),
             ("sslrootcert=system&sslmode=require", "too weak"),
+            (
+                "sslmode=verify-full&sslrootcert=x&ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2",
+                "later than",
+            ),
         ] {
             let message = fails(&format!("postgres://u:secret@h/d?{parameter}"), &[]);
             assert!(message.contains(said), "{parameter}: {message}");
             assert!(!message.contains("secret"));
         }
-        for parameter in ["gssencmode=prefer", "sslcert=", "client_encoding=UTF8", "sslcompression=0"] {
-            parse(&format!("postgres://u@h/d?{parameter}"), &[]).unwrap();
-        }
+        assert!(fails("postgres://u@h/d", &[("PGKRBSRVNAME", "x")]).contains("unset PGKRBSRVNAME"));
     }
 
-    #[test]
-    fn settings_of_the_environment_are_checked_too() {
-        for (variable, value) in [
-            ("PGSSLMODE", "allow"),
-            ("PGSSLCERT", "x"),
-            ("PGSSLCRL", "x"),
-            ("PGREQUIRESSL", "1"),
-            ("PGREQUIREAUTH", "scram-sha-256"),
-            ("PGSSLROOTCERT", "no/such/file"),
-        ] {
-            fails("postgres://u@h/d", &[(variable, value)]);
+    proptest! {
+        #[test]
+        fn a8_any_url_is_read_or_refused(
+            rest in r"[a-z@:/?&=,%0-9\[\].ü -]{0,30}",
+            parameter in prop::sample::select(&["", "?host=", "?hostaddr=", "?port=", "?user=", "?dbname=", "?service="]),
+            value in r"[a-z@:/,%0-9\[\].]{0,12}",
+        ) {
+            let url = format!("postgres://u@{rest}{parameter}{value}");
+            match parse(&url, &[]) {
+                // The displayed URL means the same target.
+                Ok(target) => {
+                    let shown = target.redacted();
+                    prop_assert_eq!(parse(&shown, &[]).unwrap().redacted(), shown);
+                }
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Usage),
+            }
         }
-        assert!(fails("postgres://u@h/d", &[("PGSSLKEY", "x")]).contains("unset PGSSLKEY"));
+
+        #[test]
+        fn a8_any_name_can_be_written(
+            user in r"\PC{1,10}", password in r"\PC{1,10}", host in r"\PC{1,10}", database in r"\PC{1,10}",
+        ) {
+            prop_assume!(!host.starts_with(['/', '@']) && !host.contains(','));
+            let encode = |text: &str| url::encode(text, "");
+            let url = format!(
+                "postgres://{}:{}@{}/{}", encode(&user), encode(&password), encode(&host), encode(&database)
+            );
+            let target = parse(&url, &[]).unwrap();
+            prop_assert_eq!((&target.user, &target.database), (&user, &database));
+            let server = &target.servers[0];
+            prop_assert!(matches!(&server.address, Address::Tcp(name, None) if *name == host));
+            prop_assert_eq!(server.password.as_ref().map(|given| &given.text), Some(&password));
+        }
     }
 }

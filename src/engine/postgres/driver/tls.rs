@@ -10,11 +10,14 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::identity::Identity;
 use crate::error::{Error, Result};
 
 /// The required level of TLS. `allow` is left out: it would send a password in plaintext
@@ -47,38 +50,76 @@ pub(super) enum Roots {
     File(PathBuf),
 }
 
-/// The TLS settings of a connection.
+/// A version of TLS. There is none before 1.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TlsVersion {
+    V12,
+    V13,
+}
+
+/// What the settings say of TLS.
+///
+/// `roots` are the certificates that they name. With `require` and `prefer` they cause
+/// the chain to be verified, as in libpq; without them these modes verify nothing. The
+/// other two modes fall back on the system's certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TlsSettings {
+    pub mode: SslMode,
+    pub roots: Option<Roots>,
+    /// The client's certificate.
+    pub identity: Option<Identity>,
+    /// Whether to tell the server the host's name.
+    pub sni: bool,
+    pub oldest: TlsVersion,
+    pub newest: TlsVersion,
+    /// Whether TLS begins without a request in the clear.
+    pub direct: bool,
+}
+
+/// The TLS of a connection.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    pub(super) mode: SslMode,
+    pub(super) settings: TlsSettings,
     connector: MakeRustlsConnect,
 }
 
 impl Tls {
-    /// Reads the root certificates, if the mode needs them.
-    ///
-    /// `roots` are the root certificates that the settings name. With `roots`, the modes
-    /// `require` and `prefer` verify the chain, as in libpq. Without `roots`, these two
-    /// modes verify nothing. Without `roots`, the other two modes use the system's
-    /// certificates.
-    pub(super) fn new(mode: SslMode, roots: Option<&Roots>) -> Result<Tls> {
+    /// Reads the files that the mode needs.
+    pub(super) fn new(settings: TlsSettings) -> Result<Tls> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions: Vec<_> = [(TlsVersion::V13, &TLS13), (TlsVersion::V12, &TLS12)]
+            .into_iter()
+            .filter(|(version, _)| (settings.oldest..=settings.newest).contains(version))
+            .map(|(_, version)| version)
+            .collect();
         let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&versions)
             .map_err(|error| Error::usage("TLS cannot be set up").caused_by(error))?;
-        let roots = match (mode, roots) {
+        let roots = match (settings.mode, &settings.roots) {
             (SslMode::Disable, _) => None,
             (SslMode::VerifyCa | SslMode::VerifyFull, None) => Some(&Roots::System),
-            (_, roots) => roots,
+            (_, roots) => roots.as_ref(),
         };
         let roots = roots.map(load).transpose()?;
-        let config = match roots {
-            Some(roots) if mode == SslMode::VerifyFull => builder.with_root_certificates(roots),
+        let builder = match roots {
+            Some(roots) if settings.mode == SslMode::VerifyFull => builder.with_root_certificates(roots),
             roots => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName { provider, roots }))
             }
         };
-        Ok(Tls { mode, connector: MakeRustlsConnect::new(config.with_no_client_auth()) })
+        let mut config = match &settings.identity {
+            Some(identity) if settings.mode != SslMode::Disable => {
+                let (chain, key) = identity.load()?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| identity.misfit(&error))?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        config.enable_sni = settings.sni;
+        if settings.direct {
+            // The server demands it, so that no other protocol can be spoken to it.
+            config.alpn_protocols = vec![b"postgresql".to_vec()];
+        }
+        Ok(Tls { settings, connector: MakeRustlsConnect::new(config) })
     }
 
     /// Returns the driver's connector, for connecting and for cancelling.
@@ -89,7 +130,7 @@ impl Tls {
     /// Returns the mode for the driver, which only decides whether to use TLS. The
     /// connector verifies the server.
     pub(super) fn driver_mode(&self) -> tokio_postgres::config::SslMode {
-        match self.mode {
+        match self.settings.mode {
             SslMode::Disable => tokio_postgres::config::SslMode::Disable,
             SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
             _ => tokio_postgres::config::SslMode::Require,
@@ -201,8 +242,11 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, String) {
 
     let rustls::Error::InvalidCertificate(certificate) = error else {
         let help = match error {
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                "the server asks for a client certificate: name it with sslcert=FILE and sslkey=FILE"
+            }
             rustls::Error::AlertReceived(_) => {
-                "the server's log says why; client certificates are not supported, nor TLS before 1.2"
+                "the server's log says why; it may not accept the client certificate (sslcert), or this version of TLS"
             }
             _ => "does a PostgreSQL server with TLS 1.2 or later answer there?",
         };

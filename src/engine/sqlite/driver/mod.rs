@@ -2,12 +2,17 @@
 //! retries until the lock time-out.
 
 mod foreign_keys;
+mod math;
 mod observer;
 mod session;
 mod session_state;
+mod url;
 
+#[cfg(feature = "testing")]
+pub(crate) use math::add as add_math;
 pub(crate) use observer::SqliteObserver;
 pub(crate) use session::{SqliteSession, patient_rows};
+pub(crate) use url::{is_sqlite, of as url_of, path as path_of};
 
 use std::path::Path;
 use std::time::Duration;
@@ -44,11 +49,18 @@ impl sealed::Connection for rusqlite::Connection {
     }
 }
 
-/// Opens a file, or a database in memory if there is no path.
+/// Opens a file, or a database in memory if there is no path. Makes a missing file if
+/// `create` is set, but never a directory.
 pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connection> {
-    let Some(path) = path else {
-        return rusqlite::Connection::open_in_memory().map_err(|error| failure(&error, "").into_error());
+    let connection = match path {
+        Some(path) => open_file(path, create)?,
+        None => rusqlite::Connection::open_in_memory().map_err(|error| failure(&error, "").into_error())?,
     };
+    math::add(&connection).map_err(|error| failure(&error, "").into_error())?;
+    Ok(connection)
+}
+
+fn open_file(path: &Path, create: bool) -> Result<rusqlite::Connection> {
     let cannot = |why: String| {
         Error::new(ErrorKind::Connection, format!("cannot open the SQLite file {}: {why}", path.display()))
     };
@@ -58,14 +70,25 @@ pub(crate) fn open(path: Option<&Path>, create: bool) -> Result<rusqlite::Connec
                 cannot("it does not exist".to_owned()).help(Advice::from(Action::Migrate).and(" makes it"))
             );
         }
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            std::fs::create_dir_all(directory)
-                .map_err(|error| cannot(format!("its directory cannot be created: {error}")))?;
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
+            let why = match directory.exists() {
+                true => "is no directory",
+                false => "does not exist",
+            };
+            return Err(cannot(format!("{} {why}", directory.display()))
+                .help("make the directory, or correct the path: only the file is made"));
         }
+    }
+    if path.is_dir() {
+        return Err(cannot("it is a directory".to_owned()).help("name the file, as in sqlite:app.db"));
     }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
-    let opened = rusqlite::Connection::open_with_flags(path, flags);
+    // SQLite gives names that begin like this a meaning of their own.
+    let special = path.to_str().is_some_and(|path| path.starts_with(':') || path.starts_with("file:"));
+    let named = if special { Path::new(".").join(path) } else { path.to_owned() };
+    let opened = rusqlite::Connection::open_with_flags(named, flags);
     let connection = opened.map_err(|error| {
         cannot(failure(&error, "").server_message.message)
             .help("it must be a file that this process' user may read and write")

@@ -1,1 +1,3 @@
 //! Tests how a connection is made.
+
+mod settings;
