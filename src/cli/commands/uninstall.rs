@@ -10,8 +10,9 @@ use crate::cli::confirm::{self, Answer};
 use crate::cli::context::{Chosen, Context};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{RED, paint, print_error};
-use crate::cli::table::{self, Cell, count};
+use crate::cli::lines::{Lines, Paint, one_line, paint};
+use crate::cli::output::print_error;
+use crate::cli::table::{Cell, Table, count};
 
 #[derive(Args)]
 pub struct Options {
@@ -69,7 +70,7 @@ fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Res
     }
     // The answer is the label and not `y`, because a user may type `y` before reading the
     // plan.
-    match confirm::ask(&format!("Type the app's label, {}, to uninstall it: ", options.app)) {
+    match confirm::ask(&format!("Type the app's label, {}, to uninstall it: ", one_line(&options.app))) {
         Answer::Line(line) if line == options.app => Ok(None),
         Answer::Line(_) => {
             print_error("not confirmed: nothing was changed\n");
@@ -90,11 +91,11 @@ fn refuse(
         return Err(failure);
     }
     let refused = uninstall_plan::Refused::new(chosen.document(), plan, &failure);
-    context.output.answer(&refused, String::new)?;
+    context.output.answer(&refused, Lines::default)?;
     Ok(failure.exit())
 }
 
-fn human(plan: &UninstallPlan) -> String {
+fn human(plan: &UninstallPlan) -> Lines {
     let apps = plan.apps.join(", then ");
     let data = if plan.apps.len() == 1 { "its data" } else { "their data" };
     let heading = match (plan.what.keep_data, plan.what.forget) {
@@ -102,16 +103,16 @@ fn human(plan: &UninstallPlan) -> String {
         (_, true) => format!("forget {apps}, reverting nothing"),
         _ => format!("uninstall {apps}, dropping {data}"),
     };
-    let mut table = table::plain();
+    let mut table = Table::plain();
     let mut line = |word: &str, what: String| {
-        table.add_row([Cell::new(format!("    {word}")), Cell::new(what)]);
+        table.row([Cell::new(format!("    {word}")), Cell::new(what)]);
     };
     for step in &plan.steps {
         line("revert", format!("{} {}", step.app, step.migration));
     }
     for dropped in &plan.tables {
         let rows = count(usize::try_from(dropped.rows).unwrap_or(usize::MAX), "row");
-        let rows = if dropped.rows == 0 { rows } else { paint(RED, &rows) };
+        let rows = if dropped.rows == 0 { rows } else { paint(Paint::Red, &rows) };
         line("drop", format!("table {}, with {rows}", dropped.table));
     }
     for what in &plan.drops {
@@ -127,7 +128,13 @@ fn human(plan: &UninstallPlan) -> String {
         line("foreign key", format!("{table} ({}) onto {references}", columns.join(", ")));
     }
     let end = "all caches are invalidated at the end of the transaction";
+    let mut lines = Lines::of(heading);
+    lines.lines(table.render());
+    lines.line("");
     // They come from a table, so a person must see them before they run.
-    let statements = plan::statements(&plan.steps);
-    format!("{heading}\n{}\n{statements}{end}\n\n", table::render(table))
+    lines.lines(plan::statements(&plan.steps));
+    for line in [end, ""] {
+        lines.line(line);
+    }
+    lines
 }
