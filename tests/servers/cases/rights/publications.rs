@@ -1,6 +1,6 @@
 //! C8: all tables are published.
 
-use bustard::{App, Migration, Migrator, Revert, Uninstall};
+use bustard::{App, Migration, Migrator, Repair, Revert, Uninstall};
 
 use crate::support::{Database, Scene};
 
@@ -61,7 +61,7 @@ fn c8_a_publication_for_all_tables() {
         client
             .batch_execute("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1")
             .expect("the owner may");
-        newer.repair(&mut client, "main", 1).expect("it is divergent");
+        newer.repair(&mut client, &Repair::migration("main", 1)).expect("it is divergent");
         let plan =
             Migrator::new().plan_uninstall(&mut client, &Uninstall::new("main")).expect("it is installed");
         Migrator::new().uninstall(&mut client, &plan).expect("it can be uninstalled");
