@@ -28,12 +28,15 @@
 --    PUBLIC. A later installation does not, because `[registry] grant` may have revoked
 --    them.
 --
+-- This file runs again where some of these objects are missing, and after a restore that
+-- brought the tables without their rows: it keeps what is there.
+--
 -- A changed text needs a higher edition: see src/source/own.rs.
 
 
 -- Registered names. Rows are never deleted, so an id never changes its meaning.
 -- Row 1 stands for all caches; its name cannot be registered.
-CREATE TABLE bustard.cache (
+CREATE TABLE IF NOT EXISTS bustard.cache (
     id            integer NOT NULL PRIMARY KEY,
     name          pg_catalog.text COLLATE pg_catalog."C" NOT NULL UNIQUE,
     app           pg_catalog.text,
@@ -46,7 +49,7 @@ CREATE TABLE bustard.cache (
 -- other. The nonce is 64 random bits. It is computed from the transaction's number too, so
 -- that nonces differ even between sessions that call setseed() with the same value.
 -- (gen_random_uuid() would make an invalidating transaction about 5 % slower.)
-CREATE TABLE bustard.event (
+CREATE TABLE IF NOT EXISTS bustard.event (
     xid      pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     nonce    bigint NOT NULL DEFAULT pg_catalog.hashfloat8extended(
         pg_catalog.random(), pg_catalog.hashfloat8extended(pg_catalog.random(), pg_catalog.txid_current())),
@@ -62,7 +65,7 @@ CREATE TABLE bustard.event (
 );
 
 -- Lets readers skip events that are folded but not yet vacuumed.
-CREATE INDEX event_xid ON bustard.event (xid);
+CREATE INDEX IF NOT EXISTS event_xid ON bustard.event (xid);
 
 -- If a publication contains all tables, DELETE needs a replica identity.
 ALTER TABLE bustard.event REPLICA IDENTITY FULL;
@@ -71,7 +74,7 @@ ALTER TABLE bustard.event REPLICA IDENTITY FULL;
 -- total of all caches in rows of cache 0. A cache usually has one row. It has several after
 -- folds at the same time, because folds do not wait for one another. The rows of cache 0
 -- also say which events a fold covered: see R__mark.postgres.sql.
-CREATE TABLE bustard.base (
+CREATE TABLE IF NOT EXISTS bustard.base (
     cache_id   integer NOT NULL,
     n          bigint NOT NULL,
     nonce      bigint NOT NULL,
@@ -85,49 +88,53 @@ CREATE TABLE bustard.base (
     vacuum_truncate = false
 );
 
-CREATE INDEX base_cache_id ON bustard.base (cache_id);
+CREATE INDEX IF NOT EXISTS base_cache_id ON bustard.base (cache_id);
 ALTER TABLE bustard.base REPLICA IDENTITY FULL;
 
-INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false);
+INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false) ON CONFLICT DO NOTHING;
 
 -- The first row counts as an invalidation of all caches, so no version is ever 0.
 INSERT INTO bustard.base (cache_id, n, nonce)
 SELECT i.id, 1, first.nonce
 FROM (SELECT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0) AS nonce OFFSET 0) AS first,
-     pg_catalog.generate_series(0, 1) AS i (id);
+     pg_catalog.generate_series(0, 1) AS i (id)
+WHERE NOT EXISTS (SELECT FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) i.id);
 
 -- The tables whose writes invalidate a cache. A table is found by its name first, because
 -- a dump keeps names, and by `relation` if it was renamed. `suspended` counts how often
 -- the cache has been unregistered since the row was written. Rows with 0 are in force.
 -- Rows with 1 are in force again when the last unregistration is reverted.
-CREATE TABLE bustard.tracked_table (
+CREATE TABLE IF NOT EXISTS bustard.tracked_table (
     cache_id    integer NOT NULL,
     schema_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     table_name  pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     relation    pg_catalog.oid NOT NULL,
     suspended   integer NOT NULL DEFAULT 0
 );
-CREATE UNIQUE INDEX tracked_table_now ON bustard.tracked_table (cache_id, schema_name, table_name)
+CREATE UNIQUE INDEX IF NOT EXISTS tracked_table_now ON bustard.tracked_table (cache_id, schema_name, table_name)
 WHERE suspended OPERATOR(pg_catalog.=) 0;
 -- If a publication contains all tables, a table without a replica identity cannot be
 -- updated.
 ALTER TABLE bustard.tracked_table REPLICA IDENTITY FULL;
 
 -- The installed apps. `history` is the name of the app's history table, quoted as in
--- SQL. The migrations of a disabled app are not expected. A kept app was uninstalled
+-- SQL; if `pinned`, it is there wherever the configuration and the search path
+-- lead to. The migrations of a disabled app are not expected. A kept app was uninstalled
 -- without dropping its tables and its history.
-CREATE TABLE bustard.app (
+CREATE TABLE IF NOT EXISTS bustard.app (
     label   pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,
     history pg_catalog.text NOT NULL,
-    state   pg_catalog.text NOT NULL CHECK (state OPERATOR(pg_catalog.=) ANY ('{enabled,disabled,kept}'::pg_catalog.text[]))
+    state   pg_catalog.text NOT NULL CHECK (state OPERATOR(pg_catalog.=) ANY ('{enabled,disabled,kept}'::pg_catalog.text[])),
+    pinned  boolean NOT NULL DEFAULT false
 );
 
 -- The record of each applied migration. `body_checksum` is the checksum of its text
 -- without its dependencies. `depends_on` lists the migrations of other apps that it
 -- depends on ("forum:1 bans:2"), and `required_by` lists the migrations that it must
 -- precede. `revert` is the text of a migration file that reverts the migration. If that
--- text alone does not revert it, `irreversible` is the reason.
-CREATE TABLE bustard.migration (
+-- text alone does not revert it, `irreversible` is the reason. `applied_on` is
+-- the date in the history. It tells that history from another one.
+CREATE TABLE IF NOT EXISTS bustard.migration (
     app           pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     version       bigint NOT NULL,
     body_checksum pg_catalog.text NOT NULL,
@@ -135,6 +142,7 @@ CREATE TABLE bustard.migration (
     required_by   pg_catalog.text NOT NULL,
     revert        pg_catalog.text NOT NULL,
     irreversible  pg_catalog.text,
+    applied_on    pg_catalog.text,
     PRIMARY KEY (app, version)
 );
 
@@ -146,7 +154,7 @@ CREATE TABLE bustard.migration (
 -- was made by hand. `depends_on` lists dependencies ("forum:1 forum:R__names"). `revert`
 -- is the text of a migration file that drops the objects when the app is uninstalled. If
 -- that text alone does not drop them, `irreversible` is the reason.
-CREATE TABLE bustard.repeatable (
+CREATE TABLE IF NOT EXISTS bustard.repeatable (
     app          pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     name         pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     checksum     pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -185,5 +193,5 @@ $$;
 -- write them.
 GRANT USAGE ON SCHEMA bustard TO PUBLIC;
 GRANT SELECT ON bustard.app TO PUBLIC;
-GRANT SELECT (app, version, body_checksum, depends_on, required_by) ON bustard.migration TO PUBLIC;
+GRANT SELECT (app, version, body_checksum, depends_on, required_by, applied_on) ON bustard.migration TO PUBLIC;
 GRANT SELECT (app, name, checksum, is_current, installed_at, edition, definition, depends_on) ON bustard.repeatable TO PUBLIC;

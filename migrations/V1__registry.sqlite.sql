@@ -7,10 +7,12 @@
 -- The R__ files are run again whenever their text changes. A view keeps its columns, and
 -- a text also works with the tables of an earlier V file. A changed text requires a higher
 -- edition: see src/source/own.rs.
+--
+-- This file runs again where some of these objects are missing: it keeps what is there.
 
 -- Registered names. Rows are never deleted, so an id never changes its meaning and `n`
 -- never decreases. Row 1 stands for all caches; its name cannot be registered.
-CREATE TABLE bustard_cache (
+CREATE TABLE IF NOT EXISTS bustard_cache (
     id            INTEGER NOT NULL PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
     app           TEXT,
@@ -23,35 +25,38 @@ CREATE TABLE bustard_cache (
     CHECK (typeof(nonce) = 'integer')
 );
 
-INSERT INTO bustard_cache (id, name, active) VALUES (1, '', 0);
+INSERT INTO bustard_cache (id, name, active) VALUES (1, '', 0) ON CONFLICT DO NOTHING;
 
 -- The tables whose writes invalidate a cache. Each has three triggers: bustard_{id}_insert,
 -- bustard_{id}_update and bustard_{id}_delete. `suspended` counts how often the cache has
 -- been unregistered since the row was written. Rows with 0 are in force. Rows with 1 are
 -- in force again when the last unregistration is reverted.
-CREATE TABLE bustard_tracked_table (
+CREATE TABLE IF NOT EXISTS bustard_tracked_table (
     id         INTEGER NOT NULL PRIMARY KEY,
     cache_id   INTEGER NOT NULL,
     table_name TEXT NOT NULL COLLATE NOCASE,
     suspended  INTEGER NOT NULL DEFAULT 0 CHECK (suspended >= 0)
 );
-CREATE UNIQUE INDEX bustard_tracked_table_now ON bustard_tracked_table (cache_id, table_name) WHERE suspended = 0;
+CREATE UNIQUE INDEX IF NOT EXISTS bustard_tracked_table_now ON bustard_tracked_table (cache_id, table_name) WHERE suspended = 0;
 
 -- The installed apps. `history` is the name of the app's history table, quoted as in
--- SQL. The migrations of a disabled app are not expected. A kept app was uninstalled
+-- SQL; if `pinned`, it is there wherever the configuration and the search path
+-- lead to. The migrations of a disabled app are not expected. A kept app was uninstalled
 -- without dropping its tables and its history.
-CREATE TABLE bustard_app (
+CREATE TABLE IF NOT EXISTS bustard_app (
     label   TEXT NOT NULL PRIMARY KEY,
     history TEXT NOT NULL,
-    state   TEXT NOT NULL CHECK (state IN ('enabled', 'disabled', 'kept'))
+    state   TEXT NOT NULL CHECK (state IN ('enabled', 'disabled', 'kept')),
+    pinned  INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1))
 );
 
 -- The record of each applied migration. `body_checksum` is the checksum of its text
 -- without its dependencies. `depends_on` lists the migrations of other apps that it
 -- depends on ("forum:1 bans:2"), and `required_by` lists the migrations that it must
 -- precede. `revert` is the text of a migration file that reverts the migration. If that
--- text alone does not revert it, `irreversible` is the reason.
-CREATE TABLE bustard_migration (
+-- text alone does not revert it, `irreversible` is the reason. `applied_on` is
+-- the date in the history. It tells that history from another one.
+CREATE TABLE IF NOT EXISTS bustard_migration (
     app           TEXT NOT NULL,
     version       INTEGER NOT NULL,
     body_checksum TEXT NOT NULL,
@@ -59,6 +64,7 @@ CREATE TABLE bustard_migration (
     required_by   TEXT NOT NULL,
     revert        TEXT NOT NULL,
     irreversible  TEXT,
+    applied_on    TEXT,
     PRIMARY KEY (app, version)
 );
 
@@ -70,7 +76,7 @@ CREATE TABLE bustard_migration (
 -- `depends_on` lists dependencies ("forum:1 forum:R__names"). `revert` is the text of a
 -- migration file that drops the objects when the app is uninstalled. If that text alone
 -- does not drop them, `irreversible` is the reason.
-CREATE TABLE bustard_repeatable (
+CREATE TABLE IF NOT EXISTS bustard_repeatable (
     app          TEXT NOT NULL,
     name         TEXT NOT NULL,
     checksum     TEXT NOT NULL,

@@ -138,7 +138,7 @@ pub use history::AppState;
 pub use migrator::{GraphEdge, GraphMigration, MigrationGraph, Migrator};
 pub use model::{App, CacheVersion, Engine, Migration, MigrationId, OpenTransaction, Prefix, Schema};
 #[cfg(feature = "_engine")]
-pub use plan::{Revert, TransactionMode};
+pub use plan::{Repair, Revert, TransactionMode};
 #[cfg(feature = "_engine")]
 pub use report::{Plan, Report, Status, Uninstall, UninstallPlan};
 #[cfg(feature = "_engine")]

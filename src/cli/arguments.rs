@@ -19,7 +19,7 @@ Exit codes:
   1  failure; the failed transaction was rolled back
   2  invalid command line, configuration or migration files
   3  check: something is pending; caches valid: not current; uninstall: not confirmed
-  4  divergent, missing or out-of-order migrations
+  4  divergent, missing or out-of-order migrations, or a lost history
   5  the migration lock was not acquired in time
   130, 143  stopped by SIGINT or SIGTERM, after a rollback";
 

@@ -3,7 +3,7 @@
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `restored_triggers`, `caches_invalidated`, `granted` (the roles, if the run changed them), `warnings`, `elapsed_ms` |
+//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `restored_caches` (if there were any), `histories` (if a repair changed them), `restored_triggers`, `caches_invalidated`, `granted` (the roles, if the run changed them), `warnings`, `elapsed_ms` |
 //! | `uninstall` | `plan` and the keys of `migrate`; if refused, `database`, `plan`, `error` |
 //! | `plan` | `database`, `steps`, `apps`, `missing_triggers`, `caches_invalidated`, `warnings` |
 //! | `status`, `check` | `database`, `up_to_date`, `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `missing_triggers`, `warnings` |
@@ -21,14 +21,15 @@
 //! |---|---|
 //! | `database` | `engine` (`postgres`, `sqlite`), `name` (without password), `from` |
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
-//! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (one line each), `foreign_keys` of other apps' tables (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
+//! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `forget`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (one line each), `foreign_keys` of other apps' tables (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
 //! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file` |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
 //! | `edges` | `app`, `migration`, `needs_app`, `needs` (the dependency), `asked` (the directive: `depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
 //! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are available), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
 //! | `apps` of a run or a plan | `app`, `state` (after the run) |
-//! | `unregistered` | `name`, `app`, `migration` (which registers it) |
+//! | `histories` | `app`, `before` (the table that was recorded), `table`, `new` (whether what was recorded is forgotten) |
+//! | `unregistered`, `restored_caches` | `name`, `app`, `migration` (which registers it) |
 //! | `missing_triggers`, `restored_triggers` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
 //! | `warnings`, `diagnostics`, `obstacles` | `code`, `severity` (`error`, `warning`, `note`), `message`, `file`, `line`, `column`, `help` |
@@ -37,7 +38,7 @@
 //! A migration is written `V1__name`. A cache version is a string, because a JSON number
 //! may not hold it. Times are RFC 3339 in UTC. `caches_invalidated` is the number of
 //! tracked caches after the run, or 0 if the run changed nothing. `kind` is `usage`,
-//! `source`, `divergent`, `missing`, `out_of_order`, `locked`, `connection`, `database`,
+//! `source`, `divergent`, `missing`, `out_of_order`, `history`, `locked`, `connection`, `database`,
 //! `cache`, `cancelled` or `failed`. `applied` lists the migrations that committed before
 //! the failure, as `app:V1__name`. `code` is a stable word such as `duplicate-version`, see
 //! [`Code`](bustard::diagnostic::Code). The code of an error with several `diagnostics` is
@@ -195,6 +196,21 @@ pub struct AppChange<'a> {
 impl<'a> From<&'a bustard::report::AppChange> for AppChange<'a> {
     fn from(change: &'a bustard::report::AppChange) -> Self {
         AppChange { app: &change.app, state: app_state(change.state) }
+    }
+}
+
+/// A history that a repair takes for another table.
+#[derive(Serialize)]
+pub struct HistoryChange<'a> {
+    app: &'a str,
+    before: &'a str,
+    table: &'a str,
+    new: bool,
+}
+
+impl<'a> From<&'a bustard::report::HistoryChange> for HistoryChange<'a> {
+    fn from(change: &'a bustard::report::HistoryChange) -> Self {
+        HistoryChange { app: &change.app, before: &change.before, table: &change.table, new: change.new }
     }
 }
 

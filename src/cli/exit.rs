@@ -18,7 +18,8 @@ pub enum Exit {
     /// Migrations are pending, the cache version is not current, or the user did not
     /// confirm an uninstall.
     No,
-    /// Divergent, missing or out-of-order migrations.
+    /// Divergent, missing or out-of-order migrations, or a history that is not where it was
+    /// recorded.
     Refused,
     /// The migration lock was not acquired in time.
     Locked,
@@ -31,7 +32,9 @@ impl Exit {
     pub fn of(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Usage | ErrorKind::Source => Exit::Usage,
-            ErrorKind::Divergent | ErrorKind::Missing | ErrorKind::OutOfOrder => Exit::Refused,
+            ErrorKind::Divergent | ErrorKind::Missing | ErrorKind::OutOfOrder | ErrorKind::History => {
+                Exit::Refused
+            }
             ErrorKind::Locked => Exit::Locked,
             _ => Exit::Failed,
         }

@@ -71,6 +71,7 @@ impl Failure {
                 ErrorKind::Divergent => "divergent",
                 ErrorKind::Missing => "missing",
                 ErrorKind::OutOfOrder => "out_of_order",
+                ErrorKind::History => "history",
                 ErrorKind::Locked => "locked",
                 ErrorKind::Connection => "connection",
                 ErrorKind::Database => "database",

@@ -35,6 +35,25 @@ pub enum Action {
         /// The prefix and the version of the migration, such as `V1`.
         migration: String,
     },
+    /// Record migrations as applied, and run only their cache operations.
+    Fake,
+    /// Start a new history of an app, so that everything is applied again.
+    NewHistory {
+        /// The label of the app.
+        app: String,
+    },
+    /// Say in which table the history of an app is.
+    MovedHistory {
+        /// The label of the app.
+        app: String,
+        /// The table.
+        table: String,
+    },
+    /// Remove the records and the caches of an app, and revert nothing.
+    Forget {
+        /// The label of the app.
+        app: String,
+    },
     /// Enable an app.
     Enable {
         /// The label of the app.
@@ -152,6 +171,10 @@ impl Action {
             Action::Allow(Policy::OutOfOrder) => "--allow-out-of-order".to_owned(),
             Action::Migrate => format!("{program} migrate"),
             Action::Repair { app, migration } => format!("{program} repair {app}:{migration}"),
+            Action::Fake => format!("{program} migrate --fake"),
+            Action::NewHistory { app } => format!("{program} repair --history new {app}"),
+            Action::MovedHistory { app, table } => format!("{program} repair --history {table} {app}"),
+            Action::Forget { app } => format!("{program} uninstall --forget {app}"),
             Action::Enable { app } => format!("{program} enable {app}"),
             Action::Uninstall { app } => format!("{program} uninstall {app}"),
             Action::Cascade => "--cascade".to_owned(),
@@ -173,7 +196,17 @@ impl Action {
             Action::Migrate => "Migrator::run".to_owned(),
             Action::Repair { app, migration } => {
                 let version = migration.trim_start_matches(|c: char| !c.is_ascii_digit());
-                format!("Migrator::repair(…, {app:?}, {version})")
+                format!("Migrator::repair(…, &Repair::migration({app:?}, {version}))")
+            }
+            Action::Fake => "Migrator::fake(true)".to_owned(),
+            Action::NewHistory { app } => {
+                format!("Migrator::repair(…, &Repair::NewHistory {{ app: Some({app:?}) }})")
+            }
+            Action::MovedHistory { app, table } => {
+                format!("Migrator::repair(…, &Repair::History {{ app: Some({app:?}), table: {table:?} }})")
+            }
+            Action::Forget { app } => {
+                format!("Migrator::uninstall(…, Uninstall::new({app:?}).forget(true))")
             }
             Action::Enable { app } => format!("Migrator::enable(…, {app:?})"),
             Action::Uninstall { app } => format!("Migrator::uninstall(…, Uninstall::new({app:?}))"),
@@ -203,7 +236,7 @@ mod tests {
         );
         assert_eq!(
             advice.to_string(),
-            "allow it: `Migrator::allow_out_of_order(true)`; or `Migrator::repair(…, \"main\", 12)`"
+            "allow it: `Migrator::allow_out_of_order(true)`; or `Migrator::repair(…, &Repair::migration(\"main\", 12))`"
         );
         assert_eq!(advice.actions().count(), 2);
     }

@@ -226,6 +226,14 @@ codes! {
     ReferencedTable: "referenced-table", Error;
     /// The history table of an app has disappeared.
     LostHistory: "lost-history", Error;
+    /// A table on which a cache is registered does not exist any more.
+    TrackedTableGone: "tracked-table-gone", Warning;
+    /// The history table of an app that is not configured has disappeared.
+    UnconfiguredHistoryLost: "unconfigured-history-lost", Warning;
+    /// The history of an app is recorded in another table than the one that is found.
+    HistoryElsewhere: "history-elsewhere", Error;
+    /// The table has another history than the one that was recorded.
+    ReplacedHistory: "replaced-history", Error;
     /// The statements that revert a migration are not recorded, or cannot be used.
     UnusableRecord: "unusable-record", Error;
     /// The app that is uninstalled is still configured.

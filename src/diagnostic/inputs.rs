@@ -196,7 +196,7 @@ fn facts(
 ) -> Vec<Code> {
     let apps = source::load(apps, dialects::of(engine)).apps;
     let graph = Graph::new(&apps, &HashSet::new()).unwrap();
-    let histories = vec![History::EMPTY; apps.len()];
+    let histories = vec![History::default(); apps.len()];
     let memory = Memory::default();
     find(&Facts { apps: &apps, graph: &graph, histories: &histories, installed, memory: &memory })
 }
@@ -369,6 +369,22 @@ const INPUTS: &[(Code, Input)] = &[
     }),
     (Code::LostHistory, || {
         uninstall(&[app("a", &[("V1__a", table("t"))])], "DROP TABLE refinery_schema_history_a", &[])
+    }),
+    (Code::TrackedTableGone, || {
+        let a = app("a", &[("V1__a", table("t").register_cache_on("c", &["t"]))]);
+        plan(&[a.clone()], "DROP TABLE t", &[a])
+    }),
+    (Code::HistoryElsewhere, || {
+        let a = app("a", &[("V1__a", table("t"))]);
+        plan(&[a.clone()], "", &[a.history("other")])
+    }),
+    (Code::ReplacedHistory, || {
+        let a = app("a", &[("V1__a", table("t"))]);
+        plan(&[a.clone()], "DELETE FROM refinery_schema_history_a", &[a])
+    }),
+    (Code::UnconfiguredHistoryLost, || {
+        let a = app("a", &[("V1__a", table("t"))]);
+        plan(&[a], "DROP TABLE refinery_schema_history_a", &[])
     }),
     (Code::UnusableRecord, || {
         let down = Migration::new().run("drop", |_| Ok(()));

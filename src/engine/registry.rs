@@ -41,6 +41,9 @@ pub trait Registry: fmt::Debug + Sync {
         manner: Manner,
     ) -> Result<()>;
 
+    /// Unregisters a cache in a migration, with its tables, if the app owns it.
+    fn release_in(&self, transaction: &mut dyn Transaction, name: &str, app: &str) -> Result<()>;
+
     /// Installs missing triggers.
     fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()>;
 

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Missing,
     /// A pending migration is older than an applied migration.
     OutOfOrder,
+    /// The history of an app is not where it was recorded, or it is another one.
+    History,
     /// The migration lock was not obtained in time.
     Locked,
     /// There is no connection to the database, or it was lost.
@@ -61,6 +63,7 @@ impl ErrorKind {
             ErrorKind::Divergent => Code::DivergentMigration,
             ErrorKind::Missing => Code::MissingMigration,
             ErrorKind::OutOfOrder => Code::OutOfOrderMigration,
+            ErrorKind::History => Code::HistoryElsewhere,
             ErrorKind::Locked => Code::LockTimeout,
             ErrorKind::Connection => Code::ConnectionFailed,
             ErrorKind::Database => Code::StatementFailed,

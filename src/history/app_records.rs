@@ -4,7 +4,7 @@
 //!
 //! In: rows of Bustard's own tables. Out: the records as data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Repeatables;
 use crate::model::HistoryTable;
@@ -34,6 +34,19 @@ pub(crate) struct InstalledApp {
     pub history: String,
     /// The state of the app, which is never [`AppState::NotInstalled`].
     pub state: AppState,
+    /// Whether the history is there because `repair` was told so, wherever the search path
+    /// leads.
+    pub pinned: bool,
+}
+
+/// What the database says about a recorded history, beside its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// Whether a table has the recorded name.
+    pub exists: bool,
+    /// The version of the first recorded migration, and when the history says that it was
+    /// applied. It tells this history from another one in the same place.
+    pub first: Option<(i64, String)>,
 }
 
 impl InstalledApp {
@@ -52,9 +65,12 @@ pub(crate) struct Installed {
     /// Whether the current role may not write these records. Such a role migrates an app
     /// of its own in a database where another role owns Bustard's tables.
     pub guest: bool,
-    /// Labels of configured apps whose records belong to another app: one with the same
-    /// label and a history in another schema.
-    pub foreign: BTreeSet<String>,
+    /// Whether some of Bustard's own tables, or the rows that they always have, are missing.
+    pub incomplete: bool,
+    /// Whether the records could not be read, because their tables do not exist.
+    pub unreadable: bool,
+    /// What is known of the recorded histories, by app.
+    pub evidence: BTreeMap<String, Evidence>,
     /// The installed repeatable migrations of all apps.
     pub repeatables: Repeatables,
     /// The number of apps that are not enabled.
@@ -62,10 +78,36 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
+    /// Returns what is known if the records cannot be read.
+    pub(crate) fn unreadable() -> Self {
+        Installed { incomplete: true, unreadable: true, ..Installed::default() }
+    }
+
     /// Returns whether every app is enabled. This is nearly always the case, and then
     /// callers need not check each app.
     pub(crate) fn all_enabled(&self) -> bool {
         self.unusual == 0
+    }
+
+    /// Returns whether the app should have a history: it has one, or something of it is
+    /// applied. An app can be disabled before it is installed.
+    pub(crate) fn has_history(&self, label: &str, evidence: &Evidence) -> bool {
+        evidence.exists || evidence.first.is_some() || self.repeatables.installed_of(label) > 0
+    }
+
+    /// Returns the recorded apps that are not configured and whose histories do not exist any
+    /// more.
+    pub(crate) fn gone_elsewhere(
+        &self,
+        is_configured: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = &String> {
+        let gone = |label: &str, evidence: &Evidence| !evidence.exists && self.has_history(label, evidence);
+        let gone = self
+            .evidence
+            .iter()
+            .filter(move |(label, evidence)| gone(label, evidence))
+            .map(|(label, _)| label);
+        gone.filter(move |label| !is_configured(label))
     }
 
     /// Adds the record of an app.
@@ -137,7 +179,12 @@ mod tests {
             ("\"public\".\"refinery_schema_history\"", Some("public"), "refinery_schema_history"),
             ("main.\"Odd \"\"name\"\"\"", Some("main"), "Odd \"name\""),
         ] {
-            let app = InstalledApp { label: "a".into(), history: history.into(), state: AppState::Enabled };
+            let app = InstalledApp {
+                label: "a".into(),
+                history: history.into(),
+                state: AppState::Enabled,
+                pinned: false,
+            };
             let table = app.table().expect("it is a name");
             assert_eq!((table.schema.as_deref(), table.name.as_str()), (schema, name));
         }

@@ -2,13 +2,13 @@
 //!
 //! In: records. Out: statements that write them, queries, and records from the rows.
 
-use sea_query::{OnConflict, Order, Query};
+use sea_query::{Expr, OnConflict, Order, Query};
 
 use super::repeatable_rows;
 use super::rows::{among, strange};
 use crate::engine::Row;
 use crate::error::Result;
-use crate::history::{AppState, Installed, InstalledApp, Record};
+use crate::history::{AppState, Evidence, Installed, InstalledApp, Record};
 use crate::model::Statement;
 use crate::sql::{self, Dialect};
 
@@ -30,18 +30,22 @@ pub(crate) fn query(dialect: &'static dyn Dialect) -> String {
     format!("{} UNION ALL {}", records.repeatables(), records.apps())
 }
 
-/// Parses the answer to [`query`]. `place` returns the history table of a configured
-/// app, and an empty string for other apps.
-pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> Result<Installed> {
+/// Parses the answer to [`query`].
+pub(crate) fn installed(rows: Vec<Row>) -> Result<Installed> {
     let mut installed = Installed::default();
     for row in rows {
         if repeatable_rows::read(&mut installed.repeatables, &row)? {
             continue;
         }
-        let [kind, label, history, state, ..] = <[_; 8]>::try_from(row).map_err(|_| strange())?;
+        let [kind, label, history, state, exists, applied_on, first, pinned] =
+            <[_; 8]>::try_from(row).map_err(|_| strange())?;
         let state = match (kind.as_deref(), state.as_deref()) {
             (Some("guest"), _) => {
                 installed.guest = true;
+                continue;
+            }
+            (Some("incomplete"), _) => {
+                installed.incomplete = true;
                 continue;
             }
             (Some("app"), Some("enabled")) => AppState::Enabled,
@@ -50,12 +54,10 @@ pub(crate) fn installed<'p>(rows: Vec<Row>, place: impl Fn(&str) -> &'p str) -> 
             _ => return Err(strange()),
         };
         let (label, history) = label.zip(history).ok_or_else(strange)?;
-        let here = place(&label);
-        if here.is_empty() || here == history {
-            installed.insert(InstalledApp { label, history, state });
-        } else {
-            installed.foreign.insert(label);
-        }
+        let is = |flag: Option<String>| flag.as_deref() == Some("1");
+        let first = first.and_then(|version| version.parse().ok()).zip(applied_on);
+        installed.evidence.insert(label.clone(), Evidence { exists: is(exists), first });
+        installed.insert(InstalledApp { label, history, state, pinned: is(pinned) });
     }
     Ok(installed)
 }
@@ -108,9 +110,14 @@ pub(crate) fn body_checksums(rows: Vec<Row>) -> Result<Vec<(String, i64, String)
 /// Inserts or replaces the record of an app.
 pub(crate) fn put_app(dialect: &'static dyn Dialect, app: &InstalledApp) -> Statement {
     let mut put = Query::insert();
-    put.into_table(apps(dialect)).columns(["label", "history", "state"]);
-    put.values_panic([app.label.as_str().into(), app.history.as_str().into(), state_name(app.state).into()]);
-    put.on_conflict(OnConflict::column("label").update_columns(["history", "state"]).to_owned());
+    put.into_table(apps(dialect)).columns(["label", "history", "state", "pinned"]);
+    put.values_panic([
+        app.label.as_str().into(),
+        app.history.as_str().into(),
+        state_name(app.state).into(),
+        dialect.records().boolean(app.pinned),
+    ]);
+    put.on_conflict(OnConflict::column("label").update_columns(["history", "state", "pinned"]).to_owned());
     Statement::generated(dialect.write(sql::Query::Insert(&put)), None)
 }
 
@@ -135,10 +142,14 @@ pub(crate) fn delete_app(dialect: &'static dyn Dialect, label: &str) -> [Stateme
     [records, repeatable_rows::forget_app(dialect, label), row]
 }
 
-/// Inserts or replaces the record of a migration.
-pub(crate) fn put_record(dialect: &'static dyn Dialect, record: &Record) -> Statement {
+/// Inserts or replaces the record of a migration. `history` is the table that its row is
+/// in.
+pub(crate) fn put_record(dialect: &'static dyn Dialect, record: &Record, history: &str) -> Statement {
     let mut put = Query::insert();
-    put.into_table(migrations(dialect)).columns(RECORD);
+    put.into_table(migrations(dialect)).columns(RECORD.into_iter().chain(["applied_on"]));
+    let equals = dialect.equals();
+    let applied_on =
+        format!("(SELECT h.applied_on FROM {history} AS h WHERE h.version {equals} {})", record.version);
     put.values_panic([
         record.app.as_str().into(),
         record.version.into(),
@@ -147,10 +158,26 @@ pub(crate) fn put_record(dialect: &'static dyn Dialect, record: &Record) -> Stat
         Record::list(&record.required_by).into(),
         record.revert.as_str().into(),
         record.irreversible.clone().into(),
+        Expr::cust(applied_on),
     ]);
-    let replaced = ["body_checksum", "depends_on", "required_by", "revert", "irreversible"];
+    let replaced = ["body_checksum", "depends_on", "required_by", "revert", "irreversible", "applied_on"];
     put.on_conflict(OnConflict::columns(["app", "version"]).update_columns(replaced).to_owned());
     Statement::generated(dialect.write(sql::Query::Insert(&put)), None)
+}
+
+/// Makes the records of an app's migrations agree with a history: deletes those that it
+/// does not have, and takes over the dates of the others.
+pub(crate) fn match_records(dialect: &'static dyn Dialect, app: &str, history: &str) -> [Statement; 2] {
+    let (equals, (schema, table)) = (dialect.equals(), migrations(dialect));
+    let mut delete = Query::delete();
+    delete.from_table(migrations(dialect)).and_where(among(dialect, "app", &[app]));
+    let row = format!("FROM {history} AS h WHERE h.version {equals} {schema}.{table}.version");
+    delete.and_where(Expr::cust(format!("NOT EXISTS (SELECT 1 {row})")));
+    let mut date = Query::update();
+    date.table(migrations(dialect)).value("applied_on", Expr::cust(format!("(SELECT h.applied_on {row})")));
+    date.and_where(among(dialect, "app", &[app]));
+    [dialect.write(sql::Query::Delete(&delete)), dialect.write(sql::Query::Update(&date))]
+        .map(|sql| Statement::generated(sql, None))
 }
 
 /// Deletes the record of a migration.

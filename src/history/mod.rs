@@ -21,7 +21,7 @@ mod store;
 pub(crate) const STORE: &dyn Store = &refinery::RefineryTable;
 
 pub use app_records::AppState;
-pub(crate) use app_records::{Installed, InstalledApp, Record};
+pub(crate) use app_records::{Evidence, Installed, InstalledApp, Record};
 pub(crate) use checksum::{Likeness, body_checksum, checksum, likeness, text_checksum};
 pub(crate) use difference::{differences, differs_in_mark, has_text_of};
 pub(crate) use repeatable_records::{Current, Installation, Recorded, RecordedRevert, Repeatables};

@@ -8,7 +8,7 @@ use crate::engine::Session;
 use crate::error::{ErrorKind, Result};
 use crate::history::{AppState, InstalledApp};
 use crate::model::{BUSTARD, History, HistoryTable};
-use crate::plan::Sources;
+use crate::plan::{Sources, places};
 use crate::registry;
 use crate::report::AppStatus;
 use crate::run::caches::owners_of;
@@ -51,17 +51,23 @@ pub(super) fn list(sources: &Sources, session: &mut dyn Session) -> Result<Vec<A
         seen.installed.apps.values().filter(gone).filter_map(InstalledApp::table).collect();
     // A role that does not own Bustard's tables may lack the right to read some histories,
     // so each history is read on its own.
+    let mut lost = Vec::new();
     let at_once = if seen.installed.guest { 1 } else { tables.len().max(1) };
     for tables in tables.chunks(at_once) {
         match session.read(tables) {
-            Ok(histories) => apps
-                .extend(tables.iter().zip(&histories).map(|(table, history)| of(&table.app, history, None))),
+            Ok(histories) => {
+                for (table, history) in tables.iter().zip(&histories) {
+                    lost.extend(seen.installed.lost(&table.app, history));
+                    apps.push(of(&table.app, history, None));
+                }
+            }
             Err(error) if seen.installed.guest && error.kind() == ErrorKind::Database => {
                 log::info!("an app is not shown: {error}");
             }
             Err(error) => return Err(error),
         }
     }
+    places::refused(lost)?;
     apps.sort_by(|a, b| a.label.cmp(&b.label));
     Ok(apps)
 }

@@ -10,6 +10,7 @@ mod apps;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod migration_graph;
+mod repair;
 mod status;
 mod uninstall;
 mod verbs;
@@ -25,7 +26,7 @@ use crate::engine::dialects;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 use crate::model::{App, Engine, HistoryTable};
-use crate::plan::{Allow, Memory, Migrate, Sources, TransactionMode};
+use crate::plan::{Allow, Migrate, Sources, TransactionMode};
 use crate::run::{Event, Listeners, Options};
 use crate::source;
 use crate::sql::Dialect;
@@ -203,7 +204,7 @@ impl Migrator {
             }
         };
         let tables = apps.iter().map(|app| HistoryTable::of(app, dialect)).collect();
-        Ok(Sources { apps, graph, tables, warnings, memory: Memory::default() })
+        Ok(Sources::new(apps, graph, tables, warnings))
     }
 
     /// Returns the migrations and their declared dependencies, without a connection.

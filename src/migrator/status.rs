@@ -1,26 +1,17 @@
 //! Computes the state of the database: the state of each migration, from the files and the
 //! history, and the state of the registry.
 //!
-//! In: the facts and a session. Out: a `Status`.
-
-use std::collections::BTreeSet;
+//! In: the facts and the observed registry. Out: a `Status`.
 
 use crate::diagnostic::Diagnostic;
-use crate::engine::Session;
-use crate::error::Result;
 use crate::history::AppState;
 use crate::model::{MigrationId, Prefix};
 use crate::plan::{Facts, State};
-use crate::registry::{self, MissingTrigger};
 use crate::report::{MigrationStatus, Status, UnregisteredCache};
 use crate::run::caches;
+use crate::run::preflight::Observation;
 
-pub(super) fn status(
-    facts: &Facts<'_>,
-    session: &mut dyn Session,
-    missing_triggers: Vec<MissingTrigger>,
-    warnings: Vec<Diagnostic>,
-) -> Result<Status> {
+pub(super) fn status(facts: &Facts<'_>, observed: &Observation, warnings: Vec<Diagnostic>) -> Status {
     let mut migrations = Vec::new();
     for (i, app) in facts.apps.iter().enumerate() {
         for (j, loaded) in app.migrations.iter().enumerate() {
@@ -44,31 +35,23 @@ pub(super) fn status(
     }
     let key = |one: &MigrationStatus| (one.app.clone(), one.migration.is_repeatable(), one.migration.version);
     migrations.sort_by_cached_key(key);
-    let unregistered = unregistered(facts, session)?;
+    let unregistered = caches::lost(facts, &observed.owners);
+    let unregistered = unregistered.into_iter().map(|(name, node)| UnregisteredCache {
+        name,
+        app: facts.apps[node.0].label.clone(),
+        migration: facts.migration(node).id.clone(),
+    });
     let disabled = facts.installed.apps.values().filter(|app| app.state == AppState::Disabled);
     let disabled = disabled.map(|app| app.label.clone()).collect();
     let kept = facts.apps.iter().enumerate().filter(|(i, _)| facts.is_kept(*i));
     let kept = kept.map(|(_, app)| app.label.clone()).collect();
-    Ok(Status { migrations, unregistered, disabled, kept, missing_triggers, warnings })
-}
-
-/// Returns the caches that the applied migrations register, but that the registry lacks.
-fn unregistered(facts: &Facts<'_>, session: &mut dyn Session) -> Result<Vec<UnregisteredCache>> {
-    let mut expected = caches::left_registered(facts);
-    expected.retain(|_, node| !facts.is_kept(node.0));
-    let mut registered = BTreeSet::new();
-    if !expected.is_empty() && facts.has_registry() {
-        let names: Vec<&str> = expected.keys().copied().collect();
-        let rows = session.rows(&registry::owners_query(session.dialect(), &names))?;
-        registered.extend(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()));
+    Status {
+        migrations,
+        unregistered: unregistered.collect(),
+        incomplete: facts.installed.incomplete,
+        disabled,
+        kept,
+        missing_triggers: observed.missing_triggers.clone(),
+        warnings,
     }
-    expected.retain(|name, _| !registered.contains(*name));
-    Ok(expected
-        .into_iter()
-        .map(|(name, node)| UnregisteredCache {
-            name: name.to_owned(),
-            app: facts.apps[node.0].label.clone(),
-            migration: facts.migration(node).id.clone(),
-        })
-        .collect())
 }

@@ -84,7 +84,8 @@ impl Migrator {
     /// Executes a plan as it was shown: reverts the migrations of its apps, unregisters
     /// their caches, and deletes their records, in one transaction. The last statement of
     /// the transaction invalidates every cache. If the plan keeps the data, the uninstall
-    /// only unregisters the caches.
+    /// only unregisters the caches. If it [forgets](Uninstall::forget) the apps, the
+    /// uninstall reverts nothing.
     ///
     /// # Errors
     ///
@@ -152,6 +153,9 @@ impl Migrator {
 
     /// Loads the apps whose sources are valid, Bustard's own first.
     fn code(&self, dialect: &'static dyn Dialect, what: &Uninstall) -> Result<Vec<LoadedApp>> {
+        if what.forget && what.keep_data {
+            return Err(Error::usage("an app is forgotten, or its data is kept, not both"));
+        }
         if what.app == BUSTARD {
             return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
         }
@@ -182,14 +186,15 @@ impl Migrator {
                 Advice::text("run ").then(Action::Migrate).and(" first: it makes them from what is applied"),
             ));
         }
-        let unrecorded = own.get(1).filter(|own| !own.applied.is_empty()).map(|_| InstalledApp {
+        let unrecorded = own.get(1).filter(|own| !own.applied.is_empty()).map(|own| InstalledApp {
             label: what.app.clone(),
-            history: session.history_table(&what.app).to_owned(),
+            history: own.place.clone(),
             state: AppState::Enabled,
+            pinned: false,
         });
         let mut questions = Vec::new();
         let known = known(dialect, &mut asking(session, &mut questions), unrecorded.as_ref())?;
-        self.check_installed(&known, &what.app, session.history_table(&what.app))?;
+        self.check_installed(&known, what, own.get(1))?;
         let elsewhere = elsewhere(session, &known, what)?;
         let mut tables: Vec<HistoryTable> = here.into_iter().take(1).collect();
         for app in known.concerned(&what.app).iter().filter_map(|label| known.installed.apps.get(label)) {
@@ -203,8 +208,14 @@ impl Migrator {
             })?);
         }
         let histories = session.read(&tables)?;
+        for (table, history) in tables.iter().zip(&histories).skip(1) {
+            let leaves = table.app == what.app || what.cascade;
+            if !(what.forget && leaves) {
+                known.check_place(&table.app, history)?;
+            }
+        }
         let rows = session.rows(&app_rows::query(dialect))?;
-        let installed = app_rows::installed(rows, |app| session.history_table(app))?;
+        let installed = app_rows::installed(rows)?;
         let removal = Removal::new(dialect, what, &known, code, tables, &histories);
         removal.sources.facts(&histories, &known.installed).check_version()?;
 
@@ -236,20 +247,15 @@ impl Migrator {
         Ok(Prepared { known, histories, installed, removal, tables, questions, plan })
     }
 
-    /// Checks that the app is installed. `here` is the history table of the configured app,
-    /// and empty if none is configured.
-    fn check_installed(&self, known: &Known, app: &str, here: &str) -> Result<()> {
-        match known.installed.apps.get(app) {
-            Some(installed) if here.is_empty() || here == installed.history => return Ok(()),
-            Some(installed) => {
-                let message = format!(
-                    "the app {app} that is installed keeps its history in {}, and the one that is configured in {here}",
-                    installed.history
-                );
-                let help = "another host may use it; to uninstall it, configure that history, or remove the app from the configuration";
-                return Err(Error::usage(message).help(help));
-            }
-            None => {}
+    /// Checks that the app is installed. `here` is the history that the configuration and the
+    /// search path lead to, if the app is configured.
+    fn check_installed(&self, known: &Known, what: &Uninstall, here: Option<&History>) -> Result<()> {
+        let app = what.app.as_str();
+        if let Some(installed) = known.installed.apps.get(app) {
+            return match here.filter(|_| !installed.pinned && !what.forget) {
+                Some(here) => known.check_place(app, here),
+                None => Ok(()),
+            };
         }
         if self.apps.iter().any(|configured| configured.label == app) {
             return Err(Error::usage(format!(
@@ -344,7 +350,7 @@ impl Prepared {
 /// Reads the records beside the histories. An app that refinery has migrated may have no
 /// record yet.
 fn known(dialect: &'static dyn Dialect, ask: Ask<'_>, unrecorded: Option<&InstalledApp>) -> Result<Known> {
-    let mut installed = app_rows::installed(ask(&app_rows::query(dialect))?, |_| "")?;
+    let mut installed = app_rows::installed(ask(&app_rows::query(dialect))?)?;
     if installed.guest {
         return Err(foreign_tables("apps cannot be uninstalled"));
     }
@@ -375,7 +381,7 @@ fn foreign_key(reference: &Reference, dialect: &'static dyn Dialect) -> ForeignK
 /// Warns about an app that is not configured here. Another host may have installed it with
 /// another search path, and then names without a schema mean other tables.
 fn elsewhere(session: &mut dyn Session, known: &Known, what: &Uninstall) -> Result<Option<Diagnostic>> {
-    let unchecked = session.history_table(&what.app).is_empty() && !what.keep_data;
+    let unchecked = session.history_table(&what.app).is_empty() && !what.keep_data && !what.forget;
     let installed = known.installed.apps.get(&what.app);
     let Some((app, table)) = installed
         .and_then(|app| Some((app, app.table()?)))

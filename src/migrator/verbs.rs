@@ -5,12 +5,11 @@
 use std::time::Duration;
 
 use super::Migrator;
-use crate::diagnostic::{Action, Advice};
 use crate::engine::{Connection, GLANCE, Session};
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::Node;
+use crate::error::{Error, Result};
 use crate::history::AppState;
-use crate::plan::{Basis, Facts, Revert, RunPlan, Sources, State, Step, reverting_operations};
+use crate::plan::{Basis, Facts, Revert, RunPlan, Sources, Step, reverting_operations};
+use crate::registry;
 use crate::report::{AppStatus, Plan, Report, Status, Verb};
 use crate::run::preflight::{self, Observation, observe};
 use crate::run::{OnChange, Run, changed, describe};
@@ -63,7 +62,7 @@ impl Migrator {
     /// ```
     pub fn plan(&self, connection: &mut impl Connection) -> Result<Plan> {
         self.read_only(connection, |sources, session| {
-            let (observed, plan) = preflight::plan(sources, session, |facts| self.choose_run(facts))?;
+            let (observed, plan) = preflight::plan(sources, session, true, |facts| self.choose_run(facts))?;
             let missing = observed.repairable();
             Ok(self.shown(sources, session.dialect(), &observed, &plan, Verb::Migrate, missing))
         })
@@ -119,53 +118,6 @@ impl Migrator {
         })
     }
 
-    /// Accepts the current file of an applied migration: replaces the checksum and the name
-    /// in the history, and invalidates every cache.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the migration does not
-    /// exist or is not applied.
-    ///
-    /// ```
-    /// # use bustard::{App, Migration, Migrator};
-    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
-    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
-    /// let migrator = Migrator::new().app(app);
-    /// # migrator.run(&mut connection)?;
-    /// // The file has not changed since it was applied, so there is nothing to accept.
-    /// assert!(!migrator.repair(&mut connection, "main", 1)?.changed());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Report> {
-        self.change(connection, |facts| choose_repair(facts, app, version), None)
-    }
-
-    /// Plans what [`repair`](Migrator::repair) would do. Changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of `repair`.
-    ///
-    /// ```
-    /// # use bustard::{App, Migration, Migrator};
-    /// # let mut connection = rusqlite::Connection::open_in_memory()?;
-    /// # let app = App::new("main").migration("V1__bans", Migration::new().register_cache("bans"));
-    /// let migrator = Migrator::new().app(app);
-    /// # migrator.run(&mut connection)?;
-    /// assert!(migrator.plan_repair(&mut connection, "main", 1)?.steps.is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn plan_repair(&self, connection: &mut impl Connection, app: &str, version: i64) -> Result<Plan> {
-        self.read_only(connection, |sources, session| {
-            let observed = observe(sources, session)?;
-            let facts = sources.facts(&observed.histories, &observed.installed);
-            let plan = choose_repair(&facts, app, version)?;
-            let verb = Verb::Repair { app: app.to_owned(), version };
-            Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
-        })
-    }
-
     /// Executes a plan as it was shown. The plan comes from [`plan`](Migrator::plan),
     /// [`plan_revert`](Migrator::plan_revert) or [`plan_repair`](Migrator::plan_repair).
     ///
@@ -199,9 +151,7 @@ impl Migrator {
                 let dialect = connection.dialect();
                 self.change(connection, |facts| self.choose_revert(facts, to, dialect), Some((plan, basis)))
             }
-            Some((Verb::Repair { app, version }, basis)) => {
-                self.change(connection, |facts| choose_repair(facts, app, *version), Some((plan, basis)))
-            }
+            Some((Verb::Repair(what), basis)) => self.repair_as(connection, what, Some((plan, basis))),
         }
     }
 
@@ -229,7 +179,7 @@ impl Migrator {
             let facts = sources.facts(&observed.histories, &observed.installed);
             let mut warnings = sources.warnings_with(&facts);
             warnings.extend(session.warnings()?);
-            super::status::status(&facts, session, observed.missing_triggers.clone(), warnings)
+            Ok(super::status::status(&facts, &observed, warnings))
         })
     }
 
@@ -325,9 +275,10 @@ impl Migrator {
 
     fn run_on(&self, sources: &Sources, session: &mut dyn Session) -> Result<Report> {
         let choose = |facts: &Facts<'_>| self.choose_run(facts);
-        let (observed, mut plan) = preflight::plan(sources, session, choose)?;
+        let (observed, mut plan) = preflight::plan(sources, session, true, choose)?;
         let facts = sources.facts(&observed.histories, &observed.installed);
         let mut run = Run::new(self.options(), sources, &facts);
+        run.warn(registry::gone(&observed.missing_triggers));
         let missing = observed.repairable();
         if plan.is_empty() && !missing.is_empty() {
             plan = facts.plan_steps(vec![Step::RestoreTriggers]);
@@ -354,7 +305,7 @@ impl Migrator {
 
     /// Plans from the current state and executes the plan. With `shown`, returns an error
     /// if the current state differs from the state that the shown plan was made from.
-    fn change(
+    pub(super) fn change(
         &self,
         connection: &mut impl Connection,
         choose: impl Fn(&Facts<'_>) -> Result<RunPlan>,
@@ -366,7 +317,7 @@ impl Migrator {
             Some(what) => Err(changed(&what)),
             None => choose(facts),
         };
-        let (observed, plan) = preflight::plan(&sources, &mut *session, choose_now)?;
+        let (observed, plan) = preflight::plan(&sources, &mut *session, false, choose_now)?;
         let facts = sources.facts(&observed.histories, &observed.installed);
         if let Some((shown, _)) = shown {
             let now = describe::steps(&facts, session.dialect(), &plan);
@@ -392,7 +343,7 @@ impl Migrator {
     }
 
     /// Reads the state. Changes nothing.
-    fn read_only<T>(
+    pub(super) fn read_only<T>(
         &self,
         connection: &mut impl Connection,
         read: impl FnOnce(&Sources, &mut dyn Session) -> Result<T>,
@@ -402,7 +353,7 @@ impl Migrator {
         read(&sources, &mut *session)
     }
 
-    fn shown(
+    pub(super) fn shown(
         &self,
         sources: &Sources,
         dialect: &'static dyn Dialect,
@@ -412,7 +363,9 @@ impl Migrator {
         missing: Vec<crate::registry::MissingTrigger>,
     ) -> Plan {
         let facts = sources.facts(&observed.histories, &observed.installed);
-        describe::plan(&facts, dialect, plan, verb, missing, sources.warnings_with(&facts))
+        let warnings = sources.warnings_with(&facts).into_iter();
+        let warnings = warnings.chain(registry::gone(&observed.missing_triggers)).collect();
+        describe::plan(&facts, dialect, plan, verb, missing, warnings)
     }
 
     fn choose_run(&self, facts: &Facts<'_>) -> Result<RunPlan> {
@@ -430,19 +383,5 @@ impl Migrator {
         let plan = facts.plan_revert(to, self.transaction)?;
         plan.migrations().try_for_each(|node| reverting_operations(facts, node, dialect).map(drop))?;
         Ok(plan)
-    }
-}
-
-/// Plans a repair. The plan is empty if the file has not changed since it was applied.
-fn choose_repair(facts: &Facts<'_>, app: &str, version: i64) -> Result<RunPlan> {
-    facts.check_version()?;
-    let node: Node = facts.find(app, version)?;
-    match facts.state(node) {
-        State::Applied if !facts.has_other_dependencies(node) => Ok(facts.plan_steps(Vec::new())),
-        State::Applied | State::Divergent => Ok(facts.plan_steps(vec![Step::Accept(node)])),
-        State::Pending | State::OutOfOrder | State::Missing | State::Superseded => {
-            let message = format!("{} is not applied: there is nothing to repair", facts.name(node));
-            Err(Error::new(ErrorKind::Usage, message).help(Advice::from(Action::Migrate).and(" applies it")))
-        }
     }
 }

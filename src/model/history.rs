@@ -52,16 +52,23 @@ pub struct Applied {
 }
 
 /// The history of one app.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// The width of the versions; `None` if there is no table yet.
+    /// The place of the table, quoted for SQL; where it will be created if there is none.
+    pub place: String,
+    /// The role that owns the table, on an engine with roles.
+    pub owner: Option<String>,
+    /// `None` if there is no table yet.
     pub width: Option<Width>,
     /// The applied migrations, in the order of their versions.
     pub applied: Vec<Applied>,
 }
 
 impl History {
-    pub(crate) const EMPTY: History = History { width: None, applied: Vec::new() };
+    /// Returns the history of an app without a table. `place` is where it will be created.
+    pub(crate) fn none(place: impl Into<String>) -> Self {
+        History { place: place.into(), ..History::default() }
+    }
 
     /// Returns the width of the table, or of the table that will be created.
     pub(crate) fn width(&self) -> Width {

@@ -134,6 +134,13 @@ fn between(label: &str, before: &History, now: &History) -> Option<String> {
     if let Some(gone) = before.applied.iter().find(|row| now.find(row.version).is_none()) {
         return Some(format!("{} is not applied any more", name(label, gone)));
     }
+    if before.place != now.place {
+        return Some(format!("the history of {label} is in {} now", now.place));
+    }
+    if before.owner.is_some() && before.owner != now.owner {
+        let owner = now.owner.as_deref().unwrap_or_default();
+        return Some(format!("the history table of {label} belongs to {owner} now"));
+    }
     let other = before.applied.iter().find(|row| !now.find(row.version).is_some_and(|now| is_same(row, now)));
     match other {
         Some(row) => Some(format!("the history row of {} has been replaced", name(label, row))),
@@ -169,6 +176,5 @@ fn apps_between(before: &Installed, now: &Installed) -> Option<String> {
     let rights = |installed: &Installed| {
         (installed.guest, installed.repeatables.owner.clone(), installed.repeatables.read_only)
     };
-    (rights(before) != rights(now) || before.foreign != now.foreign)
-        .then(|| "the rights on Bustard's own tables are different".to_owned())
+    (rights(before) != rights(now)).then(|| "the rights on Bustard's own tables are different".to_owned())
 }

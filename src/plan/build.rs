@@ -36,13 +36,19 @@ impl Facts<'_> {
         let nodes = self.forward(wanted.target)?;
         let returning = self.returning(wanted.target)?;
         let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
-        if nodes.is_empty() && returning.is_empty() {
+        let incomplete = self.installed.incomplete;
+        if nodes.is_empty() && returning.is_empty() && !incomplete {
             return Ok(plan);
         }
         let is_own = |node: &Node| self.apps[node.0].label == BUSTARD;
         let (own, others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_own);
-        let mut first: Vec<Step> = own.iter().copied().map(Step::Apply).collect();
-        if !own.is_empty() {
+        let mut first = Vec::new();
+        if let Some(app) = self.apps.iter().position(|app| app.label == BUSTARD).filter(|_| incomplete) {
+            let versioned = (0..self.apps[app].first_repeatable()).map(|i| (app, i));
+            first.extend(versioned.filter(|node| self.applied(*node)).map(Step::Reinstall));
+        }
+        first.extend(own.iter().copied().map(Step::Apply));
+        if !first.is_empty() {
             first.push(Step::SettleOwner);
             first.extend(wanted.grants.then_some(Step::Grant));
         }
@@ -55,7 +61,7 @@ impl Facts<'_> {
             }
             TransactionMode::Each => {
                 let mut others = others.into_iter();
-                if own.is_empty() {
+                if own.is_empty() && !incomplete {
                     // The steps before the first migration need no transaction of their
                     // own.
                     first.extend(others.next().map(Step::Apply));
@@ -104,10 +110,9 @@ impl Facts<'_> {
         })
     }
 
-    /// Returns whether this role may write the app's records, and no other app has its
-    /// label.
+    /// Returns whether this role may write the app's records.
     pub(crate) fn keeps_records_of(&self, app: usize) -> bool {
         let label = &self.apps[app].label;
-        !self.installed.guest && !self.installed.foreign.contains(label) && label != BUSTARD
+        !self.installed.guest && label != BUSTARD
     }
 }

@@ -7,7 +7,9 @@
 mod basis;
 mod build;
 mod migration_state;
+pub(crate) mod places;
 mod plan_checks;
+mod repair;
 mod repeatable_state;
 mod sources;
 mod state_change;
@@ -21,6 +23,7 @@ pub use self::build::TransactionMode;
 pub(crate) use self::migration_state::Memory;
 pub use self::migration_state::State;
 pub(crate) use self::plan_checks::Allow;
+pub use self::repair::Repair;
 pub(crate) use self::sources::{Sources, has_functions, reverting_operations};
 pub(crate) use self::state_change::{foreign_tables, suggest};
 pub(crate) use self::steps::{Batch, BatchMode, RunPlan, Step};

@@ -27,7 +27,7 @@ impl Facts<'_> {
     /// Returns all differences from the files that are not allowed, as one error. Skips
     /// disabled apps.
     pub(crate) fn check(&self, allow: Allow) -> Result<()> {
-        self.check_version()?;
+        self.check_database()?;
         let (mut divergent, mut late) = (Vec::new(), Vec::new());
         for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
             match self.state(node) {
@@ -132,6 +132,13 @@ impl Facts<'_> {
         found
     }
 
+    /// Refuses a database in which Bustard's own tables are newer than this release, and
+    /// one in which a history is not where it was recorded.
+    pub(crate) fn check_database(&self) -> Result<()> {
+        self.check_version()?;
+        self.check_places()
+    }
+
     /// Refuses a database in which Bustard's own tables are newer than this release.
     pub(crate) fn check_version(&self) -> Result<()> {
         let own = self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD);
@@ -182,18 +189,11 @@ impl Facts<'_> {
         }
         let mut found = Vec::new();
         for node in others {
-            let label = &self.apps[node.0].label;
             if known.read_only {
                 let message = "cannot be recorded: this role may not write bustard.repeatable";
                 found.push(self.about(Code::UnwritableRecords, node, message).help(
                     "migrate as the owner of the schema bustard; or let it grant SELECT, INSERT and UPDATE on bustard.repeatable",
                 ));
-            } else if self.installed.foreign.contains(label) {
-                let what =
-                    "cannot be recorded: another app with its label is installed, with another history";
-                found.push(
-                    self.about(Code::DuplicateLabel, node, what).help("give one of them another label"),
-                );
             }
         }
         match found.is_empty() {
@@ -235,7 +235,7 @@ impl Facts<'_> {
     /// Returns the diagnostics that do not stop a run: changed dependencies, and
     /// dependencies that are applied too late.
     pub(crate) fn warnings(&self) -> Vec<Diagnostic> {
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<Diagnostic> = self.lost_elsewhere().collect();
         let labels: HashMap<&str, usize> =
             self.apps.iter().enumerate().map(|(i, app)| (app.label.as_str(), i)).collect();
         for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {

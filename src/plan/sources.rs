@@ -3,6 +3,8 @@
 //! In: the apps that `source` has loaded. Out: facts, warnings, and the operations that
 //! revert a migration.
 
+use std::cell::{Ref, RefCell};
+
 use super::{Facts, Memory};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,12 +18,34 @@ pub(crate) struct Sources {
     pub apps: Vec<LoadedApp>,
     pub graph: Graph,
     /// The history tables, in the order of the apps.
-    pub tables: Vec<HistoryTable>,
+    tables: RefCell<Vec<HistoryTable>>,
     pub warnings: Vec<Diagnostic>,
     pub memory: Memory,
 }
 
 impl Sources {
+    /// Collects apps in order, with the tables of their histories.
+    pub(crate) fn new(
+        apps: Vec<LoadedApp>,
+        graph: Graph,
+        tables: Vec<HistoryTable>,
+        warnings: Vec<Diagnostic>,
+    ) -> Self {
+        Sources { apps, graph, tables: RefCell::new(tables), warnings, memory: Memory::default() }
+    }
+
+    /// Returns the history tables, in the order of the apps.
+    pub(crate) fn tables(&self) -> Ref<'_, [HistoryTable]> {
+        Ref::map(self.tables.borrow(), Vec::as_slice)
+    }
+
+    /// Looks for the history of an app in this table from now on.
+    pub(crate) fn keep_history_in(&self, app: usize, table: HistoryTable) {
+        if let Some(kept) = self.tables.borrow_mut().get_mut(app) {
+            *kept = table;
+        }
+    }
+
     pub(crate) fn facts<'f>(&'f self, histories: &'f [History], installed: &'f Installed) -> Facts<'f> {
         Facts { apps: &self.apps, graph: &self.graph, histories, installed, memory: &self.memory }
     }

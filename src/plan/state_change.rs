@@ -21,13 +21,14 @@ impl Facts<'_> {
             Some(app) if !loaded => app.history.clone(),
             _ => history.to_owned(),
         };
-        Ok(self.plan_state_of(InstalledApp { label: label.to_owned(), history, state: to }))
+        let pinned = self.installed.apps.get(label).is_some_and(|app| app.pinned);
+        Ok(self.plan_state_of(InstalledApp { label: label.to_owned(), history, state: to, pinned }))
     }
 
     /// Returns whether the app has another state, or the error that forbids the change.
     fn changes_state(&self, label: &str, to: AppState) -> Result<bool> {
         let verb = if to == AppState::Disabled { "disabled" } else { "enabled" };
-        self.check_version()?;
+        self.check_database()?;
         if label == BUSTARD {
             return Err(Error::usage(format!("Bustard's own tables cannot be {verb}: every app needs them")));
         }
@@ -43,12 +44,6 @@ impl Facts<'_> {
             names.dedup();
             let error = Error::usage(format!("there is no app {label}, neither here nor in the database"));
             return Err(suggest(error, label, &names));
-        }
-        if self.installed.foreign.contains(label) {
-            let message = format!(
-                "another app with the label {label} is installed in this database, with another history"
-            );
-            return Err(Error::new(ErrorKind::Failed, message).help("give one of them another label"));
         }
         if self.installed.guest {
             return Err(foreign_tables(&format!("{label} cannot be {verb}")));

@@ -2,10 +2,11 @@
 //!
 //! In: the steps that the planner chose. Out: batches of steps, and the basis of the plan.
 
-use super::Basis;
+use super::{Basis, Facts};
 use crate::engine::inspector::Table;
 use crate::graph::Node;
 use crate::history::InstalledApp;
+use crate::model::BUSTARD;
 
 /// The batches that a run executes.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,13 @@ pub(crate) enum Step {
     ReturnApp(usize),
     /// Writes the state of an app.
     SetApp(InstalledApp),
-    /// Checks deferred constraints, so that the next step can drop tables.
+    /// Creates those of Bustard's own tables and rows that are missing, with this migration.
+    Reinstall(Node),
+    /// Registers caches again that these migrations have registered.
+    RestoreCaches(Vec<(String, Node)>),
+    /// Writes where the history of an app is. `new` forgets what was recorded of it.
+    SetHistory { app: InstalledApp, new: bool },
+    /// Checks deferred constraints, so that the next step can drop its tables.
     CheckDeferred,
     /// Fails if a remaining foreign key refers to one of these tables.
     CheckReferences(Vec<Table>),
@@ -69,6 +76,9 @@ impl Step {
             Step::AdoptApp(_)
             | Step::ReturnApp(_)
             | Step::SetApp(_)
+            | Step::Reinstall(_)
+            | Step::RestoreCaches(_)
+            | Step::SetHistory { .. }
             | Step::CheckDeferred
             | Step::CheckReferences(_)
             | Step::UnregisterCaches { .. }
@@ -81,6 +91,34 @@ impl Step {
 }
 
 impl RunPlan {
+    /// Returns the caches that the plan registers again, each with its migration.
+    pub(crate) fn restored_caches(&self) -> impl Iterator<Item = &(String, Node)> {
+        self.batches.iter().flat_map(|batch| &batch.steps).flat_map(|step| match step {
+            Step::RestoreCaches(caches) => caches.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Registers these caches again before the first migration of an app, after Bustard's own
+    /// tables.
+    pub(crate) fn restore_caches(&mut self, facts: &Facts<'_>, lost: Vec<(String, Node)>) {
+        if lost.is_empty() {
+            return;
+        }
+        let applies = |step: &Step| match step {
+            Step::Apply((app, _)) => facts.apps[*app].label != BUSTARD,
+            _ => false,
+        };
+        let restore = Step::RestoreCaches(lost);
+        match self.batches.first_mut() {
+            Some(first) => {
+                let at = first.steps.iter().position(applies).unwrap_or(first.steps.len());
+                first.steps.insert(at, restore);
+            }
+            None => self.push(vec![restore]),
+        }
+    }
+
     /// Returns the migrations that the plan applies, reverts or accepts.
     pub(crate) fn migrations(&self) -> impl Iterator<Item = Node> {
         self.batches.iter().flat_map(|batch| &batch.steps).filter_map(Step::migration)

@@ -33,7 +33,7 @@ pub(crate) mod in_transaction;
 mod tables;
 
 pub use self::tables::{MissingTrigger, MissingTriggerCause};
-pub(crate) use self::tables::{missing_triggers, missing_triggers_query};
+pub(crate) use self::tables::{gone, missing_triggers, missing_triggers_query};
 use crate::diagnostic::Diagnostic;
 use crate::engine::registry::{not_a_version, single, unknown_now};
 pub(crate) use crate::engine::registry::{taken, unknown};

@@ -3,6 +3,7 @@
 //! In: rows of the registry. Out: a `MissingTrigger` for each table that has changed since
 //! its cache was registered.
 
+use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::Row;
 use crate::sql::Dialect;
 
@@ -41,6 +42,18 @@ impl MissingTrigger {
     pub fn is_repairable(&self) -> bool {
         matches!(self.why, MissingTriggerCause::Triggers | MissingTriggerCause::Renamed)
     }
+}
+
+/// Returns a warning for each tracked table that does not exist any more.
+pub(crate) fn gone(missing: &[MissingTrigger]) -> impl Iterator<Item = Diagnostic> {
+    missing.iter().filter(|missing| missing.why == MissingTriggerCause::Gone).map(|missing| {
+        let MissingTrigger { cache, table, .. } = missing;
+        let message = format!("the cache {cache} is registered on {table}, which does not exist any more");
+        Diagnostic::new(Code::TrackedTableGone, message).help(
+            "restore the table; or unregister the cache in a new migration, and register it on other tables there; \
+             if its whole app is gone, forget the app",
+        )
+    })
 }
 
 /// Returns the query for missing triggers.

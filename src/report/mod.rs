@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::history::AppState;
 use crate::model::MigrationId;
 pub use crate::plan::State;
-use crate::plan::{Basis, Revert};
+use crate::plan::{Basis, Repair, Revert};
 use crate::registry::MissingTrigger;
 
 pub use uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
@@ -58,6 +58,13 @@ pub struct Report {
     /// The apps with a changed state: installed, restored, disabled, enabled or
     /// uninstalled.
     pub apps: Vec<AppChange>,
+    /// The caches that were registered again, because applied migrations had registered them
+    /// and they were not registered.
+    pub restored_caches: Vec<UnregisteredCache>,
+    /// Whether some of Bustard's own tables were missing, and were created again.
+    pub reinstalled: bool,
+    /// The apps whose histories are in another table than before, according to a repair.
+    pub histories: Vec<HistoryChange>,
     /// The missing triggers that the run has restored.
     pub missing_triggers: Vec<MissingTrigger>,
     /// The roles that may now read and invalidate caches, if the run has changed them.
@@ -71,8 +78,28 @@ pub struct Report {
 impl Report {
     /// Returns whether the run changed anything. If it did, it has invalidated every cache.
     pub fn changed(&self) -> bool {
-        !self.steps.is_empty() || !self.apps.is_empty() || !self.missing_triggers.is_empty()
+        !self.steps.is_empty()
+            || !self.apps.is_empty()
+            || !self.histories.is_empty()
+            || !self.restored_caches.is_empty()
+            || self.reinstalled
+            || !self.missing_triggers.is_empty()
     }
+}
+
+/// The history of an app that a repair takes for another table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistoryChange {
+    /// The app's label.
+    pub app: String,
+    /// The table that was recorded.
+    pub before: String,
+    /// The table that is recorded now.
+    pub table: String,
+    /// Whether the recorded migrations were forgotten, so that what the table does not have
+    /// is applied again.
+    pub new: bool,
 }
 
 /// An app whose state the run has changed.
@@ -170,6 +197,10 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// The apps that the run would install or restore.
     pub apps: Vec<AppChange>,
+    /// The caches that the run would register again.
+    pub restored_caches: Vec<UnregisteredCache>,
+    /// The histories that a repair would take for other tables.
+    pub histories: Vec<HistoryChange>,
     /// The missing triggers that the run would restore.
     pub missing_triggers: Vec<MissingTrigger>,
     /// Diagnostics that do not stop the run, such as irreversible migrations.
@@ -183,7 +214,7 @@ pub struct Plan {
 pub(crate) enum Verb {
     Migrate,
     Revert(Revert),
-    Repair { app: String, version: i64 },
+    Repair(Repair),
 }
 
 /// One step of a [`Plan`].
@@ -232,6 +263,8 @@ pub struct Status {
     pub migrations: Vec<MigrationStatus>,
     /// The caches that the applied migrations register, but that are not registered.
     pub unregistered: Vec<UnregisteredCache>,
+    /// Whether some of Bustard's own tables are missing. The next run creates them again.
+    pub incomplete: bool,
     /// The labels of the disabled apps, whose migrations are not expected.
     pub disabled: Vec<String>,
     /// The labels of the loaded apps with kept data. The next run restores them.

@@ -25,14 +25,17 @@ pub struct Uninstall {
     /// Whether to keep the app's data: no migration is reverted, and only the app's caches
     /// are unregistered. The data stays for a later `migrate` or a later uninstall.
     pub keep_data: bool,
-    /// Whether to uninstall the apps that depend on this app first.
+    /// Revert no migration, and delete the app's caches, records and history. Its tables, if
+    /// there are any, stay as they are. Use it where they were dropped by hand.
+    pub forget: bool,
+    /// First uninstall the apps that depend on this one.
     pub cascade: bool,
 }
 
 impl Uninstall {
     /// Uninstalls this app with its data, and no other app.
     pub fn new(app: impl Into<String>) -> Self {
-        Uninstall { app: app.into(), keep_data: false, cascade: false }
+        Uninstall { app: app.into(), keep_data: false, forget: false, cascade: false }
     }
 
     /// Keeps the app's data.
@@ -41,7 +44,14 @@ impl Uninstall {
         self
     }
 
-    /// Also uninstalls the apps that depend on the app.
+    /// Reverts nothing, and deletes what is recorded of the app: its caches, its records and
+    /// its history.
+    pub fn forget(mut self, forget: bool) -> Self {
+        self.forget = forget;
+        self
+    }
+
+    /// Also uninstalls the apps that depend on it.
     pub fn cascade(mut self, cascade: bool) -> Self {
         self.cascade = cascade;
         self
@@ -58,7 +68,7 @@ pub struct UninstallPlan {
     pub what: Uninstall,
     /// The uninstalled apps, in order.
     pub apps: Vec<String>,
-    /// The reverted migrations, in order; none with kept data.
+    /// The reverted migrations, in order; none if data is kept or the app forgotten.
     pub steps: Vec<PlannedStep>,
     /// The dropped tables.
     pub tables: Vec<DroppedTable>,

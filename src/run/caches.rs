@@ -3,13 +3,13 @@
 //! In: a plan, facts and a session. Out: diagnostics, with their places, for names that
 //! are already registered or unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Action, Advice, Diagnostic};
 use crate::engine::{Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
-use crate::model::{CacheOperation, Operation, RegisterCache};
+use crate::model::{CacheOperation, LoadedApp, Migration, Operation, RegisterCache};
 use crate::plan::{Facts, RunPlan, Step};
 use crate::registry;
 
@@ -59,6 +59,10 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
         return Ok(());
     }
     let mut owners = owners(facts, &operations, session)?;
+    let left = left_registered(facts);
+    for (name, node) in plan.restored_caches() {
+        owners.insert(name.clone(), Some(facts.apps[node.0].label.clone()));
+    }
     let mut planned: BTreeMap<&str, Node> = BTreeMap::new();
     let mut errors = Vec::new();
     for (node, operation) in &operations {
@@ -66,6 +70,16 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
         let error = match operation.cache() {
             Some(CacheOperation::Register(register)) => match owners.get(&register.name) {
                 Some(Some(owner)) if register.keeps_owner && !reverts && owner == app => None,
+                // No applied migration has registered it, so the history has gone back since.
+                Some(Some(owner))
+                    if owner == app
+                        && !reverts
+                        && !left.contains_key(register.name.as_str())
+                        && !planned.contains_key(register.name.as_str()) =>
+                {
+                    planned.insert(&register.name, *node);
+                    None
+                }
                 // A repeatable migration of the owner registers the cache again, perhaps on
                 // other tables.
                 Some(Some(owner)) if owner == app && facts.migration(*node).is_repeatable() => None,
@@ -148,6 +162,45 @@ pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> 
         }
     }
     left
+}
+
+/// Returns the caches that migrations of these apps register, each once.
+pub(crate) fn registered_names(apps: &[LoadedApp]) -> Vec<&str> {
+    let operations =
+        apps.iter().flat_map(|app| &app.migrations).flat_map(|loaded| &loaded.migration.operations);
+    let names: BTreeSet<&str> = operations
+        .filter_map(|operation| match operation.cache() {
+            Some(CacheOperation::Register(register)) => Some(register.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    names.into_iter().collect()
+}
+
+/// Returns the last operation of a migration that registers the cache.
+pub(crate) fn last_registration<'m>(migration: &'m Migration, name: &str) -> Option<&'m RegisterCache> {
+    migration.operations.iter().rev().find_map(|operation| match operation.cache() {
+        Some(CacheOperation::Register(register)) if register.name == name => Some(register),
+        _ => None,
+    })
+}
+
+/// Returns the caches that applied migrations leave registered, and that are not registered
+/// or have lost their owner or perhaps their tables.
+pub(crate) fn lost(facts: &Facts<'_>, owners: &BTreeMap<String, Option<String>>) -> Vec<(String, Node)> {
+    let mut left = left_registered(facts);
+    let has_tables = |name: &str, node: Node| {
+        last_registration(&facts.migration(node).migration, name).is_some_and(|last| !last.tables.is_empty())
+    };
+    left.retain(|name, node| match owners.get(*name) {
+        _ if facts.is_kept(node.0) => false,
+        // The table that lists them may be new.
+        Some(Some(owner)) => {
+            facts.installed.incomplete && *owner == facts.apps[node.0].label && has_tables(name, *node)
+        }
+        Some(None) | None => true,
+    });
+    left.into_iter().map(|(name, node)| (name.to_owned(), node)).collect()
 }
 
 /// Reads which of the caches are registered, with their owners.

@@ -12,7 +12,7 @@ use crate::model::{BUSTARD, Form, Operation, Statement};
 use crate::plan::{Facts, RunPlan, Step};
 use crate::registry::MissingTrigger;
 use crate::registry::in_transaction::Manner;
-use crate::report::{AppChange, Direction, Plan, PlannedStep, Verb};
+use crate::report::{AppChange, Direction, HistoryChange, Plan, PlannedStep, UnregisteredCache, Verb};
 use crate::sql::Dialect;
 
 /// Describes a plan, and attaches its basis.
@@ -28,6 +28,8 @@ pub(crate) fn plan(
     Plan {
         steps: self::steps(facts, dialect, planned),
         apps: changes(facts, steps()),
+        restored_caches: planned.restored_caches().map(|lost| restored(facts, lost)).collect(),
+        histories: steps().filter_map(|step| history(facts, step)).collect(),
         missing_triggers,
         warnings,
         planned: Some((verb, planned.basis.clone())),
@@ -68,6 +70,21 @@ fn changes<'s>(facts: &Facts<'_>, steps: impl Iterator<Item = &'s Step>) -> Vec<
     });
     let apps: BTreeSet<&str> = changed.map(|app| facts.apps[app].label.as_str()).collect();
     apps.into_iter().map(|app| AppChange { app: app.to_owned(), state: AppState::Enabled }).collect()
+}
+
+fn restored(facts: &Facts<'_>, (name, node): &(String, Node)) -> UnregisteredCache {
+    UnregisteredCache {
+        name: name.clone(),
+        app: facts.apps[node.0].label.clone(),
+        migration: facts.migration(*node).id.clone(),
+    }
+}
+
+fn history(facts: &Facts<'_>, step: &Step) -> Option<HistoryChange> {
+    match step {
+        Step::SetHistory { app, new } => Some(super::repair::change(facts, app, *new)),
+        _ => None,
+    }
 }
 
 fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Option<PlannedStep> {

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::lock::{Level, Lock};
 use super::{Event, Open, Run, preflight};
-use crate::diagnostic::Code;
+use crate::diagnostic::{Action, Advice, Code};
 use crate::engine::{Opened, Session, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{Installed, app_rows};
-use crate::model::{BUSTARD, Form, Operation};
+use crate::model::{BUSTARD, Form, LoadedApp, Operation};
 use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
 use crate::registry;
 use crate::report::StepReport;
@@ -115,23 +115,28 @@ impl Run<'_> {
             }
         };
         let lock = Lock { level: Level::Transaction, wait: options.lock_wait, on_wait: &on_wait };
-        let query = self.has_registry.then(|| app_rows::query(session.dialect()));
+        let query = (self.has_registry && !self.unreadable).then(|| app_rows::query(session.dialect()));
         let started = Instant::now();
         let mut committed = false;
-        lock.transaction(session, &sources.tables, query.as_deref(), &mut |transaction, opened: Opened| {
-            self.open = Open::default();
-            // An app may have been uninstalled since the last batch.
-            self.verified.retain(|app| opened.histories[*app].width.is_some());
-            let installed = installed(self, transaction, &opened)?;
-            let facts = sources.facts(&opened.histories, &installed);
-            self.has_registry |= facts.has_registry();
-            self.compare(transaction, &facts, basis, batches, on_change)?;
-            let Some(batch) = batches.front() else { return Ok(false) };
-            committed = match batch.mode {
-                BatchMode::Transaction => self.steps(transaction, &facts, batch)?,
-            };
-            Ok(committed)
-        })?;
+        lock.transaction(
+            session,
+            &sources.tables(),
+            query.as_deref(),
+            &mut |transaction, opened: Opened| {
+                self.open = Open::default();
+                // An app may have been uninstalled since the last batch.
+                self.verified.retain(|app| opened.histories[*app].width.is_some());
+                let installed = installed(self, transaction, &opened)?;
+                let facts = sources.facts(&opened.histories, &installed);
+                self.has_registry |= facts.has_registry();
+                self.compare(transaction, &facts, basis, batches, on_change)?;
+                let Some(batch) = batches.front() else { return Ok(false) };
+                committed = match batch.mode {
+                    BatchMode::Transaction => self.steps(transaction, &facts, batch)?,
+                };
+                Ok(committed)
+            },
+        )?;
         batches.pop_front();
         if committed {
             self.take_over(basis, started);
@@ -196,6 +201,10 @@ impl Run<'_> {
         basis.advance(open.changes);
         self.has_registry |= open.steps.iter().any(|step| step.app == BUSTARD);
         self.report.apps.append(&mut open.apps);
+        self.unreadable = false;
+        self.report.reinstalled |= open.reinstalled;
+        self.report.restored_caches.append(&mut open.restored_caches);
+        self.report.histories.append(&mut open.histories);
         self.report.missing_triggers.append(&mut open.restored);
         if open.granted {
             self.report.granted = self.options.grant.map(<[String]>::to_vec);
@@ -223,13 +232,34 @@ impl Run<'_> {
                 error.with_message(message)
             }
             ErrorKind::Database | ErrorKind::Failed if error.migration().is_some() => {
-                error.or_help(self.options.advice.clone())
+                let advice = match self.meets_its_tables(&error) {
+                    true => Advice::text(
+                        "if the database has the schema of these migrations already, record them without running them: ",
+                    )
+                    .then(Action::Fake),
+                    false => self.options.advice.clone(),
+                };
+                error.or_help(advice)
             }
             _ => error,
         };
         // Bustard's own functions are not listed, because they belong to its tables.
         let told = |step: &&StepReport| step.app != BUSTARD || !step.migration.is_repeatable();
         error.with_default_place(file).after(self.report.steps.iter().filter(told).map(name).collect())
+    }
+
+    /// Returns whether a migration of an app without applied ones tried to create what exists.
+    fn meets_its_tables(&self, error: &Error) -> bool {
+        let exists = matches!(error.sqlstate(), Some("42P07" | "42P06" | "42710" | "42723"))
+            || error.server_message().is_some_and(|message| message.ends_with(" already exists"));
+        let none = !self.report.steps.iter().any(|step| Some(step.app.as_str()) == error.app());
+        let first = |app: &LoadedApp| {
+            app.versioned()
+                .first()
+                .is_some_and(|first| Some(first.id.to_string().as_str()) == error.migration())
+        };
+        let app = self.sources.apps.iter().find(|app| Some(app.label.as_str()) == error.app());
+        exists && none && error.app() != Some(BUSTARD) && app.is_some_and(first)
     }
 
     fn step(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, step: &Step) -> Result<bool> {
@@ -240,6 +270,9 @@ impl Run<'_> {
             Step::AdoptApp(app) => self.adopt(transaction, facts, *app)?,
             Step::ReturnApp(app) => self.return_app(transaction, facts, *app)?,
             Step::SetApp(app) => self.set_app(transaction, facts, app)?,
+            Step::Reinstall(node) => self.reinstall(transaction, facts, *node)?,
+            Step::RestoreCaches(lost) => return self.restore_caches(transaction, facts, lost),
+            Step::SetHistory { app, new } => self.set_history(transaction, facts, app, *new)?,
             Step::CheckDeferred => return self.check_deferred(transaction).map(|()| false),
             Step::CheckReferences(tables) => {
                 return self.check_references(transaction, tables).map(|()| false);
@@ -281,10 +314,11 @@ fn installed(run: &Run<'_>, transaction: &mut dyn Transaction, opened: &Opened) 
     let unknown = Installed::default();
     let rows = match &opened.rows {
         Some(rows) => rows.clone(),
+        None if run.unreadable => return Ok(Installed::unreadable()),
         None if run.sources.facts(&opened.histories, &unknown).has_registry() => {
             transaction.rows(&app_rows::query(transaction.dialect()))?
         }
         None => return Ok(unknown),
     };
-    app_rows::installed(rows, |app| transaction.history_table(app))
+    app_rows::installed(rows)
 }

@@ -11,6 +11,7 @@ mod execute;
 mod lock;
 pub(crate) mod preflight;
 pub(crate) mod removal;
+mod repair;
 mod return_app;
 mod revert_records;
 mod steps;
@@ -24,11 +25,11 @@ pub use events::Event;
 pub(crate) use events::Listeners;
 pub(crate) use execute::{OnChange, changed};
 
-use crate::diagnostic::Advice;
+use crate::diagnostic::{Advice, Diagnostic};
 use crate::engine::Session;
 use crate::plan::{Allow, Change, Facts, Sources};
 use crate::registry;
-use crate::report::{AppChange, Report, StepReport};
+use crate::report::{AppChange, HistoryChange, Report, StepReport, UnregisteredCache};
 
 /// The options of a run, beside its plan.
 #[derive(Clone)]
@@ -56,6 +57,8 @@ pub(crate) struct Run<'r> {
     verified: HashSet<usize>,
     /// Whether Bustard's own tables exist.
     has_registry: bool,
+    /// Whether the records cannot be read yet, because their tables do not exist.
+    unreadable: bool,
     /// Whether a plan was refused because the database has changed.
     outdated: bool,
     started: Instant,
@@ -71,6 +74,10 @@ struct Open {
     changes: Vec<Change>,
     /// The apps whose records the transaction has written.
     written: HashSet<usize>,
+    histories: Vec<HistoryChange>,
+    restored_caches: Vec<UnregisteredCache>,
+    /// Whether missing tables of Bustard's own were created again.
+    reinstalled: bool,
     granted: bool,
     restored: Vec<registry::MissingTrigger>,
     /// Whether the transaction has changed data behind caches.
@@ -88,6 +95,7 @@ impl<'r> Run<'r> {
             open: Open::default(),
             verified: HashSet::new(),
             has_registry: facts.has_registry(),
+            unreadable: facts.installed.unreadable,
             outdated: false,
             started: Instant::now(),
         }
@@ -100,6 +108,11 @@ impl<'r> Run<'r> {
         }
         self.report.elapsed = self.started.elapsed();
         self.report
+    }
+
+    /// Adds warnings to the report.
+    pub(crate) fn warn(&mut self, warnings: impl Iterator<Item = Diagnostic>) {
+        self.report.warnings.extend(warnings);
     }
 
     /// Adds restored triggers to the report.

@@ -3,6 +3,8 @@
 //! In: sources and a session. Out: the state of the database, and a plan with checked cache
 //! operations.
 
+use std::collections::BTreeMap;
+
 use super::caches;
 use crate::engine::{Row, Session};
 use crate::error::Result;
@@ -17,6 +19,8 @@ use crate::sql::Dialect;
 pub(crate) struct Observation {
     pub histories: Vec<History>,
     pub installed: Installed,
+    /// The owners of those caches that are registered and that a loaded migration registers.
+    pub owners: BTreeMap<String, Option<String>>,
     pub missing_triggers: Vec<MissingTrigger>,
 }
 
@@ -27,19 +31,49 @@ impl Observation {
     }
 }
 
-/// Reads the state, in one round trip unless a checksum differs.
+/// Reads the state, in one round trip unless a checksum differs or a history is kept in
+/// another table than the configuration says. Refuses a database in which a history is not
+/// where it was recorded.
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
+    let observed = observe_anywhere(sources, session)?;
+    sources.facts(&observed.histories, &observed.installed).check_places()?;
+    Ok(observed)
+}
+
+/// Reads the state like [`observe`], wherever the histories are.
+pub(crate) fn observe_anywhere(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
+    let observed = look(sources, session)?;
+    let facts = sources.facts(&observed.histories, &observed.installed);
+    let pinned: Vec<_> =
+        facts.pinned().filter_map(|(app, recorded)| Some((app, recorded.table()?))).collect();
+    if pinned.is_empty() {
+        return Ok(observed);
+    }
+    for (app, table) in pinned {
+        sources.keep_history_in(app, table);
+    }
+    look(sources, session)
+}
+
+/// Reads the state of the database, with the histories in the tables of `sources`.
+pub(crate) fn look(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
     let dialect = session.dialect();
     let apps = app_rows::query(dialect);
-    // If a query fails because one of Bustard's own functions does not exist, `read_with`
-    // repeats the reading without the last query.
-    let queries = [apps.as_str(), registry::missing_triggers_query(dialect)];
-    let (histories, answers) = session.read_with(&sources.tables, &queries)?;
+    // If one of Bustard's own functions does not exist, the last query is left out first.
+    let names = caches::registered_names(&sources.apps);
+    let owners = registry::owners_query(dialect, &names);
+    let queries = [apps.as_str(), owners.as_str(), registry::missing_triggers_query(dialect)];
+    let (histories, answers) = session.read_with(&sources.tables(), &queries)?;
     let mut answers = answers.into_iter();
-    let rows = answers.next().unwrap_or_default();
-    let installed = app_rows::installed(rows, |app| session.history_table(app))?;
+    let own = sources.facts(&histories, &Installed::default()).has_registry();
+    let installed = match answers.next() {
+        Some(rows) => app_rows::installed(rows)?,
+        None if own => Installed::unreadable(),
+        None => Installed::default(),
+    };
+    let owners = caches::owners_of(answers.next().unwrap_or_default());
     let missing_triggers = registry::missing_triggers(answers.next().unwrap_or_default());
-    let observed = Observation { histories, installed, missing_triggers };
+    let observed = Observation { histories, installed, owners, missing_triggers };
     settle(&sources.facts(&observed.histories, &observed.installed), dialect, |sql| session.rows(sql))?;
     Ok(observed)
 }
@@ -63,16 +97,22 @@ pub(crate) fn settle(
     Ok(())
 }
 
-/// Reads the state of the database, makes a plan, and checks its cache operations.
+/// Reads the state of the database, makes a plan, and checks its cache operations. With
+/// `restore`, the plan also registers the caches again that applied migrations registered
+/// and that are not registered.
 pub(crate) fn plan(
     sources: &Sources,
     session: &mut dyn Session,
+    restore: bool,
     choose: impl Fn(&Facts<'_>) -> Result<RunPlan>,
 ) -> Result<(Observation, RunPlan)> {
     let mut observed = observe(sources, session)?;
     loop {
         let facts = sources.facts(&observed.histories, &observed.installed);
-        let plan = choose(&facts)?;
+        let mut plan = choose(&facts)?;
+        if restore {
+            plan.restore_caches(&facts, caches::lost(&facts, &observed.owners));
+        }
         let Err(refused) = caches::check(&facts, &plan, session) else {
             return Ok((observed, plan));
         };

@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use crate::diagnostic::{Action, Advice, Code, Diagnostic};
+use crate::error::Result;
 use crate::graph::{Graph, Node};
 use crate::history::{Installed, Likeness, Record, RecordedRevert, body_checksum, likeness, text_checksum};
 use crate::model::{
     Applied, Dependency, History, HistoryTable, LoadedApp, LoadedMigration, Migration, MigrationId,
     Operation, Prefix, Which,
 };
-use crate::plan::{Memory, Sources};
+use crate::plan::{Sources, places};
 use crate::report::{Dependant, Uninstall};
 use crate::source;
-use crate::sql::{Dialect, Effects, TableName};
+use crate::sql::{Dialect, Effects};
 
 /// The records of the database, beside the histories.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +49,11 @@ pub(crate) struct Removal {
 }
 
 impl Known {
+    /// Refuses a history that is not where it was recorded, or not the recorded one.
+    pub(crate) fn check_place(&self, app: &str, history: &History) -> Result<()> {
+        places::refused(self.installed.lost(app, history).into_iter().collect())
+    }
+
     /// Returns the app and all apps that depend on it, directly or indirectly.
     pub(crate) fn concerned(&self, app: &str) -> BTreeSet<String> {
         closure(app, self.records.iter(), &self.repeatables)
@@ -143,19 +149,13 @@ impl Removal {
         }
 
         let mut obstacles = Vec::new();
-        for (table, _) in tables.iter().zip(histories).filter(|(_, history)| history.width.is_none()) {
-            let recorded = known.records.iter().any(|record| record.app == table.app);
-            if recorded && leaving.contains(&table.app) && !what.keep_data {
-                obstacles.push(lost(table));
-            }
-        }
         let none = HashSet::new();
         let graph = Graph::new(&one_by_one(&apps), &none).or_else(|_| Graph::new(&apps, &none));
         let graph = graph.unwrap_or_else(|diagnostics| {
             obstacles.extend(diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
             Graph::default()
         });
-        let order: Vec<Node> = match what.keep_data {
+        let order: Vec<Node> = match what.keep_data || what.forget {
             true => Vec::new(),
             false => {
                 graph.order.iter().rev().copied().filter(|(a, _)| leaving.contains(&apps[*a].label)).collect()
@@ -165,7 +165,7 @@ impl Removal {
         let last = |label: &String| order.iter().rposition(|(a, _)| apps[*a].label == *label);
         let mut leaving: Vec<String> = leaving.into_iter().collect();
         leaving.sort_by_key(last);
-        let sources = Sources { apps, graph, tables, warnings: Vec::new(), memory: Memory::default() };
+        let sources = Sources::new(apps, graph, tables, Vec::new());
         let mut removal = Removal { sources, leaving, order, dependants, stuck, obstacles };
         removal.obstruct(what);
         removal.settle(known);
@@ -452,16 +452,6 @@ fn dropping(
     let migration = Migration { down: Some(down), depends_on, ..Migration::new() };
     let file = same.and_then(|found| found.file.clone());
     (LoadedMigration { id, migration, text: String::new(), dependency_lines: Vec::new(), file }, wrong)
-}
-
-/// Returns the diagnostic for an app that has records but no history table.
-fn lost(table: &HistoryTable) -> Diagnostic {
-    let name = TableName::of(table.schema.as_deref(), &table.name);
-    let app = &table.app;
-    let message =
-        format!("the history of {app} is not in {name} any more: its applied migrations are unknown");
-    Diagnostic::new(Code::LostHistory, message)
-        .help(or_leave("if the table was renamed or moved, restore it; or ".into()))
 }
 
 /// Adds the advice that the tables can stay.

@@ -123,7 +123,8 @@ impl Run<'_> {
             return Ok(());
         }
         let dialect = transaction.dialect();
-        transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))
+        let history = transaction.history_table(&facts.apps[node.0].label).to_owned();
+        transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect), &history))
     }
 
     /// Deletes the record of a migration that was just reverted.
@@ -153,7 +154,8 @@ impl Run<'_> {
         }
         let label = facts.apps[app].label.clone();
         let history = transaction.history_table(&label).to_owned();
-        let app = InstalledApp { label, history, state };
+        let pinned = facts.installed.apps.get(&label).is_some_and(|app| app.pinned);
+        let app = InstalledApp { label, history, state, pinned };
         transaction.execute(app_rows::put_app(transaction.dialect(), &app))?;
         self.open.changes.push(Change::App(app));
         Ok(())
@@ -167,11 +169,20 @@ impl Run<'_> {
         facts: &Facts<'_>,
         app: usize,
     ) -> Result<()> {
-        let dialect = transaction.dialect();
         self.put_app(transaction, facts, app, AppState::Enabled)?;
+        self.record_applied(transaction, facts, app)
+    }
+
+    /// Writes the records of the app's applied migrations from their files.
+    pub(super) fn record_applied(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        app: usize,
+    ) -> Result<()> {
         let nodes = (0..facts.apps[app].first_repeatable()).map(|i| (app, i));
         for node in nodes.filter(|node| facts.state(*node) == State::Applied) {
-            transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)))?;
+            self.replace_record(transaction, facts, node)?;
         }
         Ok(())
     }

@@ -144,7 +144,12 @@ impl Run<'_> {
 
     /// Creates the app's history table with refinery's code if it does not exist, and
     /// verifies it.
-    fn prepare(&mut self, transaction: &mut dyn Transaction, facts: &Facts<'_>, app: usize) -> Result<()> {
+    pub(super) fn prepare(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        app: usize,
+    ) -> Result<()> {
         if !self.verified.insert(app) {
             return Ok(());
         }
@@ -178,7 +183,7 @@ impl Run<'_> {
         transaction.check_owners()
     }
 
-    fn operations(
+    pub(super) fn operations(
         &self,
         transaction: &mut dyn Transaction,
         facts: &Facts<'_>,
@@ -190,11 +195,35 @@ impl Run<'_> {
         let manner = Manner { lenient: self.options.fake, repeatable };
         let app = &facts.apps[node.0].label;
         let name = facts.migration(node).id.to_string();
+        if direction == Direction::Up && !manner.repeatable {
+            self.release_caches(transaction, facts, node, operations)?;
+        }
         for operation in operations {
             self.operate(transaction, app, &name, operation, manner)
                 .map_err(|error| error.in_migration(app, &name))?;
         }
         transaction.end_migration(self.open.steps.len() + 1 >= self.open.migrations)
+    }
+
+    /// Unregisters the caches of this app that the migration registers and no applied one
+    /// has registered: the history has gone back since they were.
+    fn release_caches(
+        &self,
+        transaction: &mut dyn Transaction,
+        facts: &Facts<'_>,
+        node: Node,
+        operations: &[Operation],
+    ) -> Result<()> {
+        let label = &facts.apps[node.0].label;
+        let (registered, _) = caches::names(operations);
+        if registered.is_empty() || !facts.installed.apps.contains_key(label) {
+            return Ok(());
+        }
+        let left = caches::left_registered(facts);
+        for name in registered.iter().filter(|name| !left.contains_key(name.as_str())) {
+            transaction.registry().release_in(transaction, name, label)?;
+        }
+        Ok(())
     }
 
     fn operate(

@@ -427,12 +427,21 @@ fn divergent_and_repaired(mut subject: impl Subject) {
     assert_eq!(error.kind(), ErrorKind::Divergent);
     assert!(!new().allow_divergent(true).run(subject.connection()).expect("allowed").changed());
     assert_eq!(versions(&mut subject), before);
-    let report = new().repair(subject.connection(), "main", 1).expect("it can be repaired");
+    let report = new()
+        .repair(subject.connection(), &bustard::Repair::migration("main", 1))
+        .expect("it can be repaired");
     assert_eq!(report.steps[0].how, bustard::report::How::Repaired);
     assert!(versions(&mut subject)[0].1 > before[0].1, "repairing invalidates");
     assert!(!new().run(subject.connection()).expect("accepted").changed());
-    assert!(!new().repair(subject.connection(), "main", 1).expect("nothing to repair").changed());
-    let error = new().repair(subject.connection(), "main", 2).expect_err("there is none");
+    assert!(
+        !new()
+            .repair(subject.connection(), &bustard::Repair::migration("main", 1))
+            .expect("nothing to repair")
+            .changed()
+    );
+    let error = new()
+        .repair(subject.connection(), &bustard::Repair::migration("main", 2))
+        .expect_err("there is none");
     assert_eq!(error.kind(), ErrorKind::Usage);
 }
 

@@ -76,7 +76,7 @@ fn a_history_with_versions_of_either_width_is_found_read_written_and_dropped() {
             // A row is replaced.
             let changed = Migrator::new().app(app(CHANGED));
             assert_eq!(states(&changed, &mut database), [State::Divergent, State::Applied]);
-            changed.repair(&mut database, "main", 1).expect("it is accepted");
+            changed.repair(&mut database, &bustard::Repair::migration("main", 1)).expect("it is accepted");
             assert_eq!(states(&changed, &mut database), [State::Applied, State::Applied]);
             assert_eq!(states(&migrator, &mut database), [State::Divergent, State::Applied]);
 

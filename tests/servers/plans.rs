@@ -107,7 +107,7 @@ fn make(change: Change, database: &mut Database) {
         Change::Applies => migrator(main_of(3)).run(database),
         Change::Reverts => migrator(main_of(2)).revert(database, &to),
         Change::Disables => migrator(main_of(2)).disable(database, "other"),
-        Change::Repairs => migrator(edited()).repair(database, "main", 2),
+        Change::Repairs => migrator(edited()).repair(database, &bustard::Repair::migration("main", 2)),
     };
     assert!(made.unwrap_or_else(|error| panic!("{change:?}: {error}")).changed());
 }
@@ -141,7 +141,11 @@ fn a_repair_is_refused() {
     for (change, why) in CHANGES {
         for ground in Ground::both() {
             let migrator = migrator(edited()).on_event(ground.between(change));
-            ground.is_refused(migrator.repair(&mut ground.connect(), "main", 2), why, change);
+            ground.is_refused(
+                migrator.repair(&mut ground.connect(), &bustard::Repair::migration("main", 2)),
+                why,
+                change,
+            );
         }
     }
 }
@@ -151,7 +155,9 @@ fn a_repair_that_was_shown_is_refused() {
     for (change, why) in CHANGES {
         for ground in Ground::both() {
             let migrator = migrator(edited());
-            let plan = migrator.plan_repair(&mut ground.connect(), "main", 2).expect("it is applied");
+            let plan = migrator
+                .plan_repair(&mut ground.connect(), &bustard::Repair::migration("main", 2))
+                .expect("it is applied");
             assert_eq!(plan.steps.len(), 1);
             ground.change(change);
             ground.is_refused(migrator.execute(&mut ground.connect(), &plan), why, change);

@@ -1,7 +1,7 @@
-//! `bustard repair`: accepts the current file of an applied migration. Only the checksum
-//! in the history changes.
+//! `bustard repair`: accepts the current file of an applied migration, or another place of
+//! a history. Runs no migration.
 
-use bustard::Migrator;
+use bustard::{Migrator, Repair};
 use clap::Args;
 
 use super::report;
@@ -12,14 +12,34 @@ use crate::cli::target::Target;
 
 #[derive(Args)]
 pub struct Options {
-    /// Migration, such as main:V3
-    #[arg(value_name = "APP:VERSION")]
-    migration: Target,
+    /// Migration, such as main:V3; with --history, the label of an app
+    #[arg(value_name = "APP:VERSION", required_unless_present = "history")]
+    what: Option<String>,
+
+    /// Take this table as the history of the app, or `new` for the configured table, from
+    /// which everything that it does not have is applied again
+    #[arg(long, value_name = "new|SCHEMA.TABLE")]
+    history: Option<String>,
 }
 
 pub fn run(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Result<Exit, Failure> {
+    let what = options.repair()?;
     let mut chosen = context.database()?;
-    let Target { app, version } = &options.migration;
-    let report = migrator.repair(&mut chosen.database, app, *version)?;
+    let report = migrator.repair(&mut chosen.database, &what)?;
     report::show(context, &mut chosen, &report)
+}
+
+impl Options {
+    fn repair(&self) -> Result<Repair, Failure> {
+        let what = self.what.clone();
+        match self.history.as_deref() {
+            Some("new") => Ok(Repair::NewHistory { app: what }),
+            Some(table) => Ok(Repair::History { app: what, table: table.to_owned() }),
+            None => {
+                let target = what.unwrap_or_default().parse::<Target>();
+                let Target { app, version } = target.map_err(Failure::usage)?;
+                Ok(Repair::migration(app, version))
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! caches that it registered or unregistered, and the number of invalidated caches.
 
 use bustard::registry::{self, MissingTrigger, MissingTriggerCause};
-use bustard::report::{AppChange, Direction, How, StepReport};
+use bustard::report::{AppChange, Direction, HistoryChange, How, StepReport, UnregisteredCache};
 use bustard::{AppState, Report, UninstallPlan};
 use serde::Serialize;
 
@@ -21,6 +21,10 @@ struct Document<'a> {
     changed: bool,
     steps: Vec<document::Step<'a>>,
     apps: Vec<document::AppChange<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restored_caches: Vec<document::Unregistered<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    histories: Vec<document::HistoryChange<'a>>,
     restored_triggers: Vec<document::MissingTrigger<'a>>,
     caches_invalidated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +70,8 @@ fn show_with(
         changed: report.changed() || report.granted.is_some(),
         steps: report.steps.iter().map(document::Step::from).collect(),
         apps: report.apps.iter().map(document::AppChange::from).collect(),
+        restored_caches: report.restored_caches.iter().map(document::Unregistered::from).collect(),
+        histories: report.histories.iter().map(document::HistoryChange::from).collect(),
         restored_triggers: report.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
@@ -105,7 +111,14 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         Some(number) => format!("all {number} caches invalidated"),
         None => "all caches invalidated".to_owned(),
     };
-    let others = apps(report) + &report.missing_triggers.iter().map(restored_trigger).collect::<String>();
+    let histories = report.histories.iter().map(history).collect::<String>();
+    let restored = report.restored_caches.iter().map(restored_cache).collect::<String>();
+    let reinstalled = match report.reinstalled {
+        true => "created those of Bustard's own tables again that were missing\n",
+        false => "",
+    };
+    let triggers = report.missing_triggers.iter().map(restored_trigger).collect::<String>();
+    let others = [&apps(report), reinstalled, &restored, &histories, &triggers].concat();
     if report.steps.is_empty() {
         return format!("{others}\n{caches}\n{granted}");
     }
@@ -141,6 +154,19 @@ fn apps(report: &Report) -> String {
         }
     }
     lines.into_iter().map(|(word, apps)| format!("{word} {}\n", apps.join(", "))).collect()
+}
+
+fn history(change: &HistoryChange) -> String {
+    let HistoryChange { app, before, table, new, .. } = change;
+    let new = if *new { "new, " } else { "" };
+    match before == table {
+        true => format!("the history of {app} is {new}in {table}\n"),
+        false => format!("the history of {app} is {new}in {table} now; it was recorded in {before}\n"),
+    }
+}
+
+fn restored_cache(cache: &UnregisteredCache) -> String {
+    format!("registered cache {} again, as {}:{} had\n", cache.name, cache.app, cache.migration)
 }
 
 fn restored_trigger(table: &MissingTrigger) -> String {

@@ -55,9 +55,11 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
 /// Reports whether all expected migrations are applied, all caches are registered, no app
 /// has kept data, and no repairable trigger is missing.
 pub fn is_up_to_date(status: &Status) -> bool {
-    let repairable = status.missing_triggers.iter().any(MissingTrigger::is_repairable);
-    !repairable
+    let wrong =
+        |missing: &MissingTrigger| missing.is_repairable() || missing.why == MissingTriggerCause::Gone;
+    !status.missing_triggers.iter().any(wrong)
         && status.unregistered.is_empty()
+        && !status.incomplete
         && status.kept.is_empty()
         && status.expected().all(|one| one.state == State::Applied)
 }
@@ -115,10 +117,14 @@ pub fn apps(status: &Status) -> String {
 pub fn caches(status: &Status) -> String {
     let mut text = String::new();
     let migrate = Action::Migrate.as_command(&program::name());
+    if status.incomplete {
+        let words = paint(YELLOW, "are missing");
+        text += &format!("some of Bustard's own tables {words}: `{migrate}` creates them again\n");
+    }
     for cache in &status.unregistered {
         let words = paint(YELLOW, "is not registered");
         text += &format!(
-            "cache {} {words}, although {}:{} is applied and registers it\n",
+            "cache {} {words}, although {}:{} is applied and registers it: `{migrate}` does\n",
             cache.name, cache.app, cache.migration
         );
     }

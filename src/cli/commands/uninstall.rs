@@ -22,6 +22,10 @@ pub struct Options {
     #[arg(long)]
     keep_data: bool,
 
+    /// Revert nothing, and delete the app's caches, records and history
+    #[arg(long, conflicts_with = "keep_data")]
+    forget: bool,
+
     /// Uninstall the apps that depend on it first
     #[arg(long)]
     cascade: bool,
@@ -33,7 +37,10 @@ pub struct Options {
 
 pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
-    let what = Uninstall::new(&options.app).keep_data(options.keep_data).cascade(options.cascade);
+    let what = Uninstall::new(&options.app)
+        .keep_data(options.keep_data)
+        .forget(options.forget)
+        .cascade(options.cascade);
     let plan = migrator.plan_uninstall(&mut chosen.database, &what)?;
     context.output.text(|| human(&plan))?;
     context.output.warnings(&plan.warnings);
@@ -90,9 +97,10 @@ fn refuse(
 fn human(plan: &UninstallPlan) -> String {
     let apps = plan.apps.join(", then ");
     let data = if plan.apps.len() == 1 { "its data" } else { "their data" };
-    let heading = match plan.what.keep_data {
-        true => format!("uninstall {apps}, keeping {data}"),
-        false => format!("uninstall {apps}, dropping {data}"),
+    let heading = match (plan.what.keep_data, plan.what.forget) {
+        (true, _) => format!("uninstall {apps}, keeping {data}"),
+        (_, true) => format!("forget {apps}, reverting nothing"),
+        _ => format!("uninstall {apps}, dropping {data}"),
     };
     let mut table = table::plain();
     let mut line = |word: &str, what: String| {

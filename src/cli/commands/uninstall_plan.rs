@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 pub struct Plan<'a> {
     apps: &'a [String],
     keep_data: bool,
+    forget: bool,
     cascade: bool,
     steps: Vec<PlannedStep<'a>>,
     tables: Vec<Table<'a>>,
@@ -59,6 +60,7 @@ impl<'a> From<&'a UninstallPlan> for Plan<'a> {
         Plan {
             apps: &plan.apps,
             keep_data: plan.what.keep_data,
+            forget: plan.what.forget,
             cascade: plan.what.cascade,
             steps: plan.steps.iter().map(|step| PlannedStep::new(step, true)).collect(),
             tables: plan.tables.iter().map(table).collect(),

@@ -100,8 +100,10 @@ fn place<'p>(places: &'p [(String, String)], app: &str) -> &'p str {
 
 fn histories(contents: &Contents, places: &[(String, String)]) -> Vec<History> {
     let one = |(_, place): &(String, String)| match contents.histories.get(place) {
-        Some(applied) => History { width: Some(Width::NEW), applied: applied.clone() },
-        None => History::EMPTY,
+        Some(applied) => {
+            History { width: Some(Width::NEW), applied: applied.clone(), ..History::none(place) }
+        }
+        None => History::none(place),
     };
     places.iter().map(one).collect()
 }
@@ -313,6 +315,10 @@ impl Registry for FakeRegistry {
     ) -> Result<()> {
         let sql = format!("UNREGISTER {}", unregister.name);
         transaction.execute(Statement::generated(sql, unregister.place.clone()))
+    }
+
+    fn release_in(&self, _: &mut dyn Transaction, _: &str, _: &str) -> Result<()> {
+        Ok(())
     }
 
     fn install_triggers(&self, _: &mut dyn Transaction) -> Result<()> {

@@ -11,9 +11,16 @@ pub(super) struct PostgresRecords;
 
 impl RecordsSql for PostgresRecords {
     fn apps(&self) -> &'static str {
-        "SELECT 'app', a.label, a.history, a.state, NULL, NULL, NULL, NULL FROM bustard.app AS a \
+        "SELECT 'app', a.label, a.history, a.state, (EXISTS (SELECT FROM pg_catalog.pg_class AS k \
+             JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace \
+             WHERE n.nspname OPERATOR(pg_catalog.=) (pg_catalog.parse_ident(a.history))[1]::pg_catalog.name \
+             AND k.relname OPERATOR(pg_catalog.=) (pg_catalog.parse_ident(a.history))[2]::pg_catalog.name))::pg_catalog.int4, \
+             f.applied_on, f.version, a.pinned::pg_catalog.int4 FROM bustard.app AS a \
+             LEFT JOIN LATERAL (SELECT m.version, m.applied_on FROM bustard.migration AS m \
+             WHERE m.app OPERATOR(pg_catalog.=) a.label ORDER BY m.version LIMIT 1) AS f ON true \
              UNION ALL SELECT 'guest', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-             WHERE NOT pg_catalog.has_table_privilege('bustard.migration', 'INSERT')"
+             WHERE NOT pg_catalog.has_table_privilege('bustard.migration', 'INSERT') \
+             UNION ALL SELECT 'incomplete', NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT bustard.is_complete()"
     }
 
     fn repeatables(&self) -> String {

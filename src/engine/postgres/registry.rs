@@ -306,6 +306,14 @@ impl Registry for PostgresRegistry {
         transaction.execute_as_runner(Statement::generated(sql, unregister.place.clone()))
     }
 
+    fn release_in(&self, transaction: &mut dyn Transaction, name: &str, app: &str) -> Result<()> {
+        let owned = "bustard.revert_register_cache(c.name) FROM bustard.caches AS c \
+                     WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.app OPERATOR(pg_catalog.=) $2";
+        let sql =
+            Query::select().expr(Expr::cust_with_values(owned, [name, app])).to_string(PostgresQueryBuilder);
+        transaction.execute_as_runner(Statement::generated(sql, None))
+    }
+
     fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()> {
         transaction.execute(Statement::generated(install_triggers(), None))
     }

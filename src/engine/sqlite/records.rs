@@ -10,7 +10,13 @@ pub(super) struct SqliteRecords;
 
 impl RecordsSql for SqliteRecords {
     fn apps(&self) -> &'static str {
-        "SELECT 'app', label, history, state, NULL, NULL, NULL, NULL FROM main.bustard_app"
+        "SELECT 'app', a.label, a.history, a.state, EXISTS (SELECT 1 FROM main.sqlite_master AS t \
+             WHERE t.type = 'table' AND lower('main.\"' || replace(t.name, '\"', '\"\"') || '\"') = lower(a.history)), \
+             (SELECT m.applied_on FROM main.bustard_migration AS m WHERE m.app = a.label ORDER BY m.version LIMIT 1), \
+             (SELECT m.version FROM main.bustard_migration AS m WHERE m.app = a.label ORDER BY m.version LIMIT 1), \
+             a.pinned FROM main.bustard_app AS a \
+             UNION ALL SELECT 'incomplete', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+             WHERE NOT EXISTS (SELECT 1 FROM main.bustard_cache AS c LEFT JOIN main.bustard_tracked_table AS t ON 0 WHERE c.id = 1)"
     }
 
     fn repeatables(&self) -> String {

@@ -195,6 +195,15 @@ impl Registry for SqliteRegistry {
         unregistered.map_err(|error| error.at(cache.place.clone()))
     }
 
+    fn release_in(&self, transaction: &mut dyn Transaction, name: &str, app: &str) -> Result<()> {
+        let executor = &mut Within(transaction);
+        let rows = executor.rows(&executor.dialect().registry().owners(&[name]))?;
+        match rows.first().and_then(|row| row.get(1)?.as_deref()) == Some(app) {
+            true => unregister(executor, name).and_then(|()| tracked_tables::forget(executor, name)),
+            false => Ok(()),
+        }
+    }
+
     fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()> {
         tracked_tables::install(&mut Within(transaction))
     }

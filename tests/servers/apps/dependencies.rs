@@ -33,10 +33,12 @@ impl Ground {
     /// Accepts the change, and asserts that it is no longer reported.
     #[track_caller]
     fn accepts(&mut self, apps: &[App], app: &str, needs: &str) {
-        let report = migrator(apps).repair(&mut self.database, app, 1).expect("it can be accepted");
+        let report = migrator(apps)
+            .repair(&mut self.database, &bustard::Repair::migration(app, 1))
+            .expect("it can be accepted");
         assert!(report.changed());
         self.warns(apps, &[]);
-        self.unchanged(|database| migrator(apps).repair(database, app, 1));
+        self.unchanged(|database| migrator(apps).repair(database, &bustard::Repair::migration(app, 1)));
         let records = self.own("migration");
         let recorded = self
             .scene

@@ -125,7 +125,9 @@ fn a_plan_that_is_out_of_date() {
             );
             site.scene.execute("CREATE TABLE precious (id INTEGER)");
             let migrator = site.migrator(&["forum", "bans"]);
-            migrator.repair(&mut site.connection(), "bans", 2).expect("it is applied");
+            migrator
+                .repair(&mut site.connection(), &bustard::Repair::migration("bans", 2))
+                .expect("it is applied");
         }),
         ("the cache more would now be removed too", |site| {
             registry::register(&mut site.connection(), "more", Some("bans")).expect("the name is free");
@@ -197,9 +199,11 @@ fn a_history_table_that_is_missing() {
     for site in Site::both() {
         site.migrate(&["forum", "bans"]);
         site.scene.execute("ALTER TABLE refinery_schema_history_bans RENAME TO elsewhere");
-        let error = site.refuses(&["forum"], &bans());
-        assert!(error.message().starts_with("the history of bans is not in "), "{error}");
-        assert!(error.report().to_string().contains("restore it"), "{error}");
+        let refused = site.migrator(&["forum"]).plan_uninstall(&mut site.connection(), &bans());
+        let error = refused.expect_err("the history is not there");
+        assert_eq!(error.kind(), ErrorKind::History, "{error}");
+        assert!(error.message().starts_with("the history of bans is recorded in "), "{error}");
+        assert!(error.report().to_string().contains("restore the table"), "{error}");
         site.scene.execute("ALTER TABLE elsewhere RENAME TO refinery_schema_history_bans");
         site.uninstall(&["forum"], &bans());
         assert!(!site.has("ban"));

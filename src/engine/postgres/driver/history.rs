@@ -11,7 +11,7 @@ use super::simple_query::{Answer, Link};
 use crate::engine::postgres::rights::{self, REFUSED, Rights};
 use crate::engine::{Failure, Row, applied, other_shape, quote_ident};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{History, HistoryTable, Width};
+use crate::model::{Applied, History, HistoryTable, Width};
 
 /// A history table that was found, or the place where it will be created.
 #[derive(Clone, Debug)]
@@ -19,10 +19,24 @@ pub(crate) struct Resolved {
     pub app: String,
     /// The name with its schema, quoted for SQL.
     pub quoted: String,
-    /// The name as configured, quoted for SQL. It has no schema if the search path decides.
-    asked: String,
-    /// The width of the versions; `None` if the table does not exist.
+    /// The role that owns the table.
+    pub owner: Option<String>,
+    /// `None` if the table does not exist.
     pub width: Option<Width>,
+}
+
+impl Resolved {
+    /// Returns whether the place still has the same table. The owner of a table that this
+    /// session has created is not known.
+    pub(super) fn is_still(&self, before: &Resolved) -> bool {
+        (&self.quoted, self.width) == (&before.quoted, before.width)
+            && (before.owner.is_none() || self.owner == before.owner)
+    }
+
+    /// Returns the history with these rows.
+    pub(super) fn history(&self, applied: Vec<Applied>) -> History {
+        History { place: self.quoted.clone(), owner: self.owner.clone(), width: self.width, applied }
+    }
 }
 
 const UNDEFINED_TABLE: &str = "42P01";
@@ -63,7 +77,7 @@ pub(super) fn read(
                 return Err(refused(link, &rights.findings(names()), failure));
             }
         }
-        let resolved = resolve(tables, &answer)?;
+        let resolved = resolve(tables, first(&answer))?;
         let existing = resolved.iter().enumerate().filter(|(_, table)| table.width.is_some());
         let existing: Vec<_> = existing.map(|(i, table)| (i, table.quoted.clone())).collect();
         let mut results = Vec::new().into_iter();
@@ -76,7 +90,7 @@ pub(super) fn read(
     }
     let rows = answer.results.split_off(2.min(answer.results.len()));
     let applied = answer.results.pop().unwrap_or_default();
-    let resolved = resolve(tables, &answer)?;
+    let resolved = resolve(tables, first(&answer))?;
     let histories = histories(&resolved, applied)?;
     Ok(Read { resolved, histories, rows })
 }
@@ -137,12 +151,18 @@ fn unresolved(table: &HistoryTable) -> String {
 /// the search path may put another role's schema before `pg_catalog`.
 ///
 /// Returns one row for each table: its schema if it exists, its columns with types, the
-/// schema in which it would be created, and whether this server is a replica.
-fn lookup(tables: &[HistoryTable], guard: &str) -> String {
+/// schema in which it would be created, its owner, and the value of `guard`. It is also run
+/// under the lock, where it shows whether another session has created, dropped or moved a
+/// table.
+///
+/// PostgreSQL caches that a name does not exist, until it processes invalidation messages.
+/// It processes them when a transaction begins, but that was before the lock was taken. It
+/// also processes them when a relation is locked. Therefore the query has JOINs.
+pub(super) fn lookup(tables: &[HistoryTable], guard: &str) -> String {
     let mut sql = String::from(
         "SELECT n.nspname, (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, ' ', pg_catalog.format_type(a.atttypid, NULL)), ',') \
          FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped), \
-         pg_catalog.current_schema(), ",
+         pg_catalog.current_schema(), pg_catalog.pg_get_userbyid(c.relowner), ",
     );
     let _ = write!(sql, "{guard} FROM (VALUES ");
     for (i, table) in tables.iter().enumerate() {
@@ -164,8 +184,12 @@ fn rows_of(tables: impl Iterator<Item = (usize, String)>) -> String {
     selects.collect::<Vec<_>>().join(" UNION ALL ")
 }
 
-fn resolve(tables: &[HistoryTable], answer: &Answer) -> Result<Vec<Resolved>> {
-    let rows = answer.results.first().map(Vec::as_slice).unwrap_or_default();
+fn first(answer: &Answer) -> &[Row] {
+    answer.results.first().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Reads the answer to [`lookup`].
+pub(super) fn resolve(tables: &[HistoryTable], rows: &[Row]) -> Result<Vec<Resolved>> {
     tables.iter().zip(rows).map(|(table, row)| resolve_one(table, row)).collect()
 }
 
@@ -184,7 +208,7 @@ fn resolve_one(table: &HistoryTable, row: &Row) -> Result<Resolved> {
     Ok(Resolved {
         app: table.app.clone(),
         quoted: format!("{}.{}", quote_ident(schema), quote_ident(&table.name)),
-        asked: unresolved(table),
+        owner: column(0).and(column(3)).map(str::to_owned),
         width,
     })
 }
@@ -207,8 +231,7 @@ fn width(table: &str, columns: &str) -> Result<Width> {
 }
 
 fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
-    let mut histories: Vec<History> =
-        resolved.iter().map(|table| History { width: table.width, applied: Vec::new() }).collect();
+    let mut histories: Vec<History> = resolved.iter().map(|table| table.history(Vec::new())).collect();
     for mut row in rows {
         let number = row.first().and_then(|n| n.as_deref()?.parse::<usize>().ok());
         let Some(history) = number.and_then(|n| histories.get_mut(n)) else { continue };
@@ -220,21 +243,4 @@ fn histories(resolved: &[Resolved], rows: Vec<Row>) -> Result<Vec<History>> {
         history.applied.sort_by_key(|applied| applied.version);
     }
     Ok(histories)
-}
-
-/// Builds the query to run under the lock. If the table exists, it reads the rows, as
-/// refinery reads them. Otherwise it checks whether another session has created the
-/// table in the meantime, in any schema of the search path.
-///
-/// PostgreSQL caches that a name does not exist, until it processes invalidation messages.
-/// It processes them when a transaction begins, but that was before the lock was taken. It
-/// also processes them when a relation is locked. Therefore the query has a FROM.
-pub(super) fn under_lock(table: &Resolved) -> String {
-    match table.width {
-        Some(_) => crate::sql::applied_query(&table.quoted),
-        None => format!(
-            "SELECT pg_catalog.to_regclass({}) FROM pg_catalog.pg_namespace LIMIT 1",
-            quote_text(&table.asked)
-        ),
-    }
 }

@@ -133,7 +133,8 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
         if !self.resolved.iter().map(|table| &table.app).eq(apps) {
             self.read(opening.tables)?;
         }
-        let target = Target { own: self.own, resolved: &self.resolved, rights: &self.rights };
+        let target =
+            Target { own: self.own, tables: opening.tables, resolved: &self.resolved, rights: &self.rights };
         let (query, cancelled) = (opening.query, self.cancelled.as_deref());
         let mut ended = Ended::default();
         let attempted = match attempt(self.link, target, query, cancelled, work, &mut ended) {
@@ -171,6 +172,7 @@ fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
 #[derive(Clone, Copy)]
 struct Target<'t> {
     own: bool,
+    tables: &'t [HistoryTable],
     resolved: &'t [Resolved],
     rights: &'t Rights,
 }
@@ -193,14 +195,15 @@ fn attempt<L: Transactional>(
     work: Work<'_>,
     ended: &mut Ended,
 ) -> Result<Attempt> {
-    let Target { own, resolved, rights } = target;
+    let Target { own, tables, resolved, rights } = target;
     // The guard comes before the histories are read. The state comes first, because the
     // lock is not part of it.
     let guard = rights.guard(resolved.iter().map(|table| table.quoted.as_str()));
-    let mut opening = format!("{};{},{guard}", SessionState::query(own), lock::obtain());
-    for table in resolved {
+    let lookup = history::lookup(tables, "NULL");
+    let mut opening = format!("{};{},{guard};{lookup}", SessionState::query(own), lock::obtain());
+    for table in resolved.iter().filter(|table| table.width.is_some()) {
         opening.push(';');
-        opening.push_str(&history::under_lock(table));
+        opening.push_str(&crate::sql::applied_query(&table.quoted));
     }
     if let Some(query) = query {
         opening.push(';');
@@ -223,23 +226,22 @@ fn attempt<L: Transactional>(
         }
     };
     let rows = query.and_then(|_| results.pop());
-    let read = results.split_off(2.min(results.len()));
+    let mut read = results.split_off(3.min(results.len())).into_iter();
+    let places = results.pop().unwrap_or_default();
     let held = results.pop().and_then(|mut rows| rows.pop()?.into_iter().next()?);
     let state = results.pop().and_then(|mut rows| rows.pop()).unwrap_or_default();
     if held.as_deref() != Some("t") {
         return Ok(Attempt::Held);
     }
-    let mut histories = Vec::with_capacity(resolved.len());
-    for (table, rows) in resolved.iter().zip(read) {
-        if table.width.is_none() {
-            if rows.first().and_then(|row| row.first()).is_some_and(Option::is_some) {
-                return Ok(Attempt::Moved);
-            }
-            histories.push(History::EMPTY);
-        } else {
-            let applied = rows.into_iter().map(|row| crate::engine::applied(&table.quoted, row));
-            histories.push(History { width: table.width, applied: applied.collect::<Result<_>>()? });
-        }
+    let now = history::resolve(tables, &places)?;
+    if !now.iter().zip(resolved).all(|(now, before)| now.is_still(before)) {
+        return Ok(Attempt::Moved);
+    }
+    let mut histories = Vec::with_capacity(now.len());
+    for table in &now {
+        let rows = if table.width.is_some() { read.next().unwrap_or_default() } else { Vec::new() };
+        let applied = rows.into_iter().map(|row| crate::engine::applied(&table.quoted, row));
+        histories.push(table.history(applied.collect::<Result<_>>()?));
     }
     failpoint::pass(BEGIN)?;
     let mut transaction = Queue {

@@ -253,7 +253,7 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
     let name = table.name.replace('\'', "''");
     let columns = rows(&format!("SELECT name, lower(type) FROM pragma_table_info('{name}', 'main')"))?;
     if columns.is_empty() {
-        return Ok(History::EMPTY);
+        return Ok(History::none(qualified(table)));
     }
     let type_of = |wanted: &str| {
         let found = columns.iter().find(|row| row.first().is_some_and(|n| n.as_deref() == Some(wanted)));
@@ -272,7 +272,8 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
     let quoted = qualified(table);
     let applied = rows(&crate::sql::applied_query(&quoted))?;
     let applied = applied.into_iter().map(|row| crate::engine::applied(&table.name, row));
-    Ok(History { width: Some(width), applied: applied.collect::<Result<Vec<Applied>>>()? })
+    let applied = applied.collect::<Result<Vec<Applied>>>()?;
+    Ok(History { width: Some(width), applied, ..History::none(quoted) })
 }
 
 /// A transaction. Each statement runs at once.

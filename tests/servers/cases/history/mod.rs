@@ -1,1 +1,5 @@
 //! Tests where a history is and what it contains.
+
+mod a1;
+mod c6;
+mod c9;
