@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 
+use bustard::diagnostic::is_unsafe;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::commands::{apps, caches, graph, migrate, new, plan, repair, revert, uninstall};
@@ -75,7 +76,7 @@ pub fn parse() -> Result<Arguments, Exit> {
 
 fn refuse(given: &[OsString], error: &clap::Error) -> Exit {
     if !error.use_stderr() {
-        output::print(&error.render().ansi().to_string());
+        output::print_help(&error.render().ansi().to_string());
         return Exit::Done;
     }
     // Clap quotes the argument that it rejects, which may be a URL with a password.
@@ -86,7 +87,10 @@ fn refuse(given: &[OsString], error: &clap::Error) -> Exit {
         let failure = Failure::usage(message.trim()).help(help.trim());
         Output::new(true, true).failure(&failure.into());
     } else {
-        output::print_error(&redact::arguments(&error.render().ansi().to_string(), given));
+        let shown = error.render();
+        let hidden = |text: String| redact::arguments(&text, given);
+        let has_unsafe = given.iter().any(|argument| argument.to_string_lossy().chars().any(is_unsafe));
+        output::print_usage(&hidden(shown.ansi().to_string()), &hidden(shown.to_string()), has_unsafe);
     }
     Exit::Usage
 }

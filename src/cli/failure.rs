@@ -11,6 +11,7 @@ use bustard::diagnostic::Code;
 use bustard::{Error, ErrorKind};
 
 use super::exit::Exit;
+use super::lines::one_line;
 use super::{program, signals};
 
 /// A failure of the command.
@@ -122,7 +123,11 @@ impl fmt::Display for Failure {
             Failure::Usage(usage) => usage.fmt(f),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::Panicked(words) => {
-                write!(f, "panicked: {words}\n  the open transaction was rolled back")
+                write!(
+                    f,
+                    "panicked: {}\n  the open transaction was rolled back",
+                    words.replace('\n', "\n    ")
+                )
             }
         }
     }
@@ -131,12 +136,12 @@ impl fmt::Display for Failure {
 impl fmt::Display for Usage {
     // Uses the same format as the errors of the library.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(&one_line(&self.message))?;
         if let Some(file) = &self.file {
-            write!(f, "\n  --> {}", file.display())?;
+            write!(f, "\n  --> {}", one_line(&file.display().to_string()))?;
         }
         match &self.help {
-            Some(help) => write!(f, "\n  help: {help}"),
+            Some(help) => write!(f, "\n  help: {}", help.replace('\n', "\n    ")),
             None => Ok(()),
         }
     }

@@ -17,6 +17,7 @@ mod dispatch;
 mod document;
 mod exit;
 mod failure;
+mod lines;
 mod nearest;
 mod options;
 mod output;
@@ -33,7 +34,6 @@ use std::process::ExitCode;
 
 use bustard::Migrator;
 
-use options::Options;
 use output::Output;
 
 /// Runs the command that the arguments of this process name, and returns the exit
@@ -70,7 +70,7 @@ pub fn run(migrator: Migrator) -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit.into(),
     };
-    start_log(&arguments.options);
+    output::start_log(arguments.options.log_filter());
     let output = Output::new(arguments.options.json, arguments.options.quiet);
     // Only the output is used after a panic, and it holds no state.
     let run = AssertUnwindSafe(|| dispatch::run(&arguments, migrator, &output));
@@ -80,10 +80,4 @@ pub fn run(migrator: Migrator) -> ExitCode {
         failure.exit()
     });
     exit.into()
-}
-
-fn start_log(options: &Options) {
-    let log = env_logger::Env::default().default_filter_or(options.log_filter());
-    // This fails if the host has already set a logger. The logger of the host then stays.
-    let _ = env_logger::Builder::from_env(log).try_init();
 }

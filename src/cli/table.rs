@@ -1,30 +1,60 @@
 //! Tables without lines, which people can read and `awk` can split.
 
 use comfy_table::presets::NOTHING;
-pub use comfy_table::{Cell, Color};
 
-/// Creates a table with this header.
-pub fn table(header: &[&str]) -> comfy_table::Table {
-    let mut table = plain();
-    table.set_header(header.iter().map(Cell::new).collect::<Vec<_>>());
-    table
-}
+use super::lines::{Lines, Paint, one_line, paint};
 
-/// Creates a table without a header.
-pub fn plain() -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    // The table always has styles. The streams strip them if they are not terminals.
-    table.load_style(NOTHING).force_no_tty().enforce_styling().style_text_only();
-    table
-}
+/// A table. Its cells are of one line each.
+pub struct Table(comfy_table::Table);
 
-/// Renders the table as text, with two spaces between columns.
-pub fn render(mut table: comfy_table::Table) -> String {
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+/// The text of a cell.
+pub struct Cell(String);
+
+impl Cell {
+    pub fn new(text: impl ToString) -> Self {
+        Cell(one_line(&text.to_string()))
     }
-    // `trim_fmt` would leave the blanks of empty last cells, so each line is trimmed here.
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+
+    /// Colours the text.
+    pub fn paint(self, colour: Paint) -> Self {
+        Cell(paint(colour, &self.0))
+    }
+}
+
+impl Table {
+    /// Creates a table with this header.
+    pub fn new(header: &[&str]) -> Self {
+        let mut table = Table::plain();
+        table.0.set_header(header.to_vec());
+        table
+    }
+
+    /// Creates a table without a header.
+    pub fn plain() -> Self {
+        let mut table = comfy_table::Table::new();
+        // It neither looks at the terminal nor colours anything: `output` does.
+        table.load_style(NOTHING).force_no_tty();
+        Table(table)
+    }
+
+    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.0.add_row(cells.map(|cell| cell.0));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Renders the table as text, with two spaces between columns.
+    pub fn render(mut self) -> Lines {
+        for column in self.0.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let mut lines = Lines::default();
+        // Not `trim_fmt`, which does not trim the blanks of empty last cells.
+        self.0.lines().for_each(|line| lines.line(line.trim_end()));
+        lines
+    }
 }
 
 /// Formats a number with its noun: `1 cache`, `2 caches`.
@@ -44,14 +74,18 @@ pub const OWN: &str = "own tables";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::lines::rendered;
 
     #[test]
     fn columns_line_up_without_trailing_blanks() {
-        let mut table = table(&["app", "migration"]);
-        table.add_row(["forum", "V1__x"]);
-        table.add_row(["bans", "V2__create_bans"]);
-        table.add_row(["b", ""]);
-        assert_eq!(render(table), "app    migration\nforum  V1__x\nbans   V2__create_bans\nb\n");
+        let mut table = Table::new(&["app", "migration"]);
+        table.row(["forum", "V1__x"].map(Cell::new));
+        table.row([Cell::new("bans"), Cell::new("V2__create_bans").paint(Paint::Red)]);
+        table.row(["b", ""].map(Cell::new));
+        table.row(["a\nb", "\x1b[1mc"].map(Cell::new));
+        let text = rendered(table.render().as_str());
+        let expected = "app    migration\nforum  V1__x\nbans   \x1b[1;31mV2__create_bans\x1b[0m\nb\na\\nb   \\u{1b}[1mc\n";
+        assert_eq!(text, expected);
     }
 
     #[test]

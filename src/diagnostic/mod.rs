@@ -7,14 +7,17 @@
 //! the command shows as commands and the library as calls.
 
 mod advice;
+mod clean;
 mod code;
 #[cfg(test)]
 mod inputs;
 mod place;
+pub(crate) mod secrets;
 
 use std::fmt;
 
 pub use advice::{Action, Advice, Policy};
+pub use clean::{clean, clean_line, is_unsafe};
 pub use code::{Code, Severity, UnknownCode};
 pub use place::Place;
 
@@ -42,7 +45,9 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Diagnostic { code, message: message.into(), place: None, advice: None }
+        // A message may quote a line of a file.
+        let message = secrets::hide_looks(&message.into());
+        Diagnostic { code, message, place: None, advice: None }
     }
 
     pub(crate) fn at(mut self, place: Place) -> Self {
@@ -122,22 +127,35 @@ impl fmt::Display for DiagnosticReport<'_> {
     }
 }
 
-/// Replaces the line breaks of a text.
+/// Replaces the line breaks of a text, and cleans it.
 pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" ")
+    clean_line(&lines.join(" ")).into_owned()
+}
+
+/// Cleans a text of several lines, and indents all but the first, so that none of them looks
+/// like a line of Bustard's own.
+pub(crate) fn indented(text: &str) -> String {
+    let text = clean(text.trim_end());
+    let mut lines = text.lines();
+    let mut shown = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        shown += if line.starts_with("    ") { "\n" } else { "\n    " };
+        shown += line;
+    }
+    shown
 }
 
 /// Writes a message with its place and an excerpt, over several lines.
 pub(crate) fn write_message(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&Place>) -> fmt::Result {
-    write!(f, "{message}")?;
+    f.write_str(&indented(message))?;
     let Some(place) = place else { return Ok(()) };
-    write!(f, "\n  --> {place}")?;
-    if let (Some(text), Some((line, column))) = (place.line_text(), place.position()) {
+    write!(f, "\n  --> {}", clean_line(&place.to_string()))?;
+    if let (Some(text), Some(line)) = (place.line_text(), place.line()) {
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
         // The marker's indentation keeps tabs, so that both lines align.
-        let indent: String = (text.chars().take(column.saturating_sub(1) as usize))
+        let indent: String = (text.chars().take(place.caret().saturating_sub(1) as usize))
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
         write!(f, "\n {gutter} |\n {number} | {text}\n {gutter} | {indent}^")?;
@@ -153,8 +171,8 @@ pub(crate) fn write_advice(
 ) -> fmt::Result {
     match (advice, program) {
         (None, _) => Ok(()),
-        (Some(advice), None) => write!(f, "\n  help: {advice}"),
-        (Some(advice), Some(program)) => write!(f, "\n  help: {}", advice.for_command(program)),
+        (Some(advice), None) => write!(f, "\n  help: {}", indented(&advice.to_string())),
+        (Some(advice), Some(program)) => write!(f, "\n  help: {}", indented(&advice.for_command(program))),
     }
 }
 

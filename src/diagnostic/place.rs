@@ -3,7 +3,11 @@
 //! In: a file, and perhaps a line and a column. Out: the place, as `file:line:column`.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use super::clean::in_place;
+use super::secrets;
 
 /// A place in the sources: a file, or a name for a migration built in code, with line and
 /// column if they are known.
@@ -11,27 +15,62 @@ use std::path::{Path, PathBuf};
 pub struct Place {
     file: PathBuf,
     position: Option<(u32, u32)>,
-    text: Option<String>,
+    shown: Option<Box<Shown>>,
+}
+
+/// The text of a line as messages show it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Shown {
+    text: String,
+    /// The column in it, which is another one if a secret before it is hidden.
+    caret: u32,
 }
 
 impl Place {
     /// Returns the place of a whole file.
     pub(crate) fn file(path: impl Into<PathBuf>) -> Self {
-        Place { file: path.into(), position: None, text: None }
+        Place { file: path.into(), position: None, shown: None }
     }
 
     /// Returns the place of a line and a column. Both count from 1, and columns count
     /// characters.
     pub(crate) fn at(path: impl Into<PathBuf>, line: u32, column: u32) -> Self {
-        Place { file: path.into(), position: Some((line, column)), text: None }
+        Place { file: path.into(), position: Some((line, column)), shown: None }
     }
 
-    /// Adds the text of the line, which messages show. Control characters are replaced,
-    /// because a terminal would interpret them.
-    pub(crate) fn with_line(mut self, text: impl Into<String>) -> Self {
-        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
-        self.text = Some(text.into().chars().map(shown).collect());
+    /// Adds the text of the line, which messages show. Unsafe characters are replaced,
+    /// because a terminal would obey them. What looks like a secret is hidden.
+    pub(crate) fn with_line(self, text: impl AsRef<str>) -> Self {
+        let text = text.as_ref();
+        self.with_line_of(text, &secrets::ranges(text), 0, None)
+    }
+
+    /// Adds the line of a text that begins at a byte offset, and hides the secrets of the
+    /// text. `offset` is where the place is in the text.
+    pub(crate) fn with_line_of(
+        mut self,
+        text: &str,
+        secrets: &[Range<usize>],
+        start: usize,
+        offset: Option<usize>,
+    ) -> Self {
+        let column = self.column().unwrap_or(1).saturating_sub(1) as usize;
+        let nth = || text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at);
+        let (shown, caret) = secrets::line(text, secrets, start, offset.unwrap_or_else(nth));
+        let caret = u32::try_from(caret).unwrap_or(u32::MAX);
+        self.shown = Some(Box::new(Shown { text: in_place(&shown), caret }));
         self
+    }
+
+    /// Adds a text of the line in which secrets are hidden already, and the column in it.
+    pub(crate) fn with_shown(mut self, text: impl Into<String>, caret: u32) -> Self {
+        self.shown = Some(Box::new(Shown { text: text.into(), caret }));
+        self
+    }
+
+    /// Returns the column in the text of the line, counted from 1.
+    pub(crate) fn caret(&self) -> u32 {
+        self.shown.as_ref().map(|shown| shown.caret).or_else(|| self.column()).unwrap_or(1)
     }
 
     /// Returns the path of the file, as it was given.
@@ -49,13 +88,9 @@ impl Place {
         self.position.map(|(_, column)| column)
     }
 
-    pub(super) fn position(&self) -> Option<(u32, u32)> {
-        self.position
-    }
-
-    /// Returns the text of the line, if it is known.
+    /// Returns the text of the line, if it is known, without secrets.
     pub fn line_text(&self) -> Option<&str> {
-        self.text.as_deref()
+        self.shown.as_ref().map(|shown| shown.text.as_str())
     }
 }
 

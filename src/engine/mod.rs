@@ -18,7 +18,7 @@ pub(crate) mod sqlite;
 
 use std::time::Duration;
 
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, secrets};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
 use crate::sql::Dialect;
@@ -259,6 +259,10 @@ impl Failure {
             Some(offset) => statement.place_of(offset),
             None => statement.place.clone(),
         };
+        if statement.form != Form::Generated {
+            let values = secrets::values(&statement.sql);
+            self.server_message = Box::new(self.server_message.without_secrets(&values));
+        }
         self.into_error().at(place)
     }
 
@@ -314,7 +318,7 @@ pub(crate) fn function_failed(
             let message = message(error.message());
             error.with_message(message)
         }
-        Err(error) => Error::new(ErrorKind::Failed, message(&error.to_string()))
+        Err(error) => Error::new(ErrorKind::Failed, message(&secrets::hide_looks(&error.to_string())))
             .with_code(Code::FunctionFailed)
             .caused_by(error),
     }

@@ -13,7 +13,7 @@ mod report;
 use std::fmt;
 
 pub use self::report::ErrorReport;
-use crate::diagnostic::{Advice, Code, Diagnostic, Place, one_line};
+use crate::diagnostic::{Advice, Code, Diagnostic, Place, clean_line, one_line, secrets};
 
 /// The result of every operation of this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -83,6 +83,22 @@ pub(crate) struct ServerMessage {
     pub hint: Option<Box<str>>,
     /// The calls of functions in the server, innermost first.
     pub context: Option<Box<str>>,
+}
+
+impl ServerMessage {
+    /// Hides these secrets, and what looks like one. A server may repeat the statement that
+    /// failed, or the values in it.
+    pub(crate) fn without_secrets(self, values: &[String]) -> Self {
+        let hide = |text: &str| secrets::hide(text, values);
+        let part = |text: Option<Box<str>>| text.map(|text| hide(&text).into_boxed_str());
+        ServerMessage {
+            message: hide(&self.message),
+            code: self.code,
+            detail: part(self.detail),
+            hint: part(self.hint),
+            context: part(self.context),
+        }
+    }
 }
 
 /// A failure.
@@ -161,7 +177,7 @@ impl Error {
     }
 
     pub(crate) fn with_server_message(mut self, message: ServerMessage) -> Self {
-        self.0.server_message = Some(message);
+        self.0.server_message = Some(message.without_secrets(&[]));
         self
     }
 
@@ -273,7 +289,7 @@ impl Error {
         self.0.server_message.as_ref()?.code.as_deref()
     }
 
-    /// Returns the server message, unchanged.
+    /// Returns the server message. Secrets in it are replaced by `***`.
     pub fn server_message(&self) -> Option<&str> {
         Some(self.0.server_message.as_ref()?.message.as_str())
     }
@@ -308,13 +324,13 @@ impl fmt::Display for Error {
             [first, ..] => return write!(f, "{}; the first: {first}", one_line(&inner.message)),
         }
         if let (Some(app), Some(migration)) = (&inner.app, &inner.migration) {
-            write!(f, "{app}:{migration}: ")?;
+            write!(f, "{}:{}: ", clean_line(app), clean_line(migration))?;
         }
         f.write_str(&one_line(&inner.message))?;
         if let Some(server) = &inner.server_message {
             write!(f, ": {}", one_line(&server.message))?;
         }
-        let code = inner.server_message.as_ref().and_then(|server| server.code.clone());
+        let code = inner.server_message.as_ref().and_then(|server| server.code.as_deref().map(one_line));
         let place = inner.place.as_ref().map(|place| one_line(&place.to_string()));
         let more: Vec<String> = code.into_iter().chain(place).collect();
         if more.is_empty() { Ok(()) } else { write!(f, " ({})", more.join(", ")) }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::{Error, ServerMessage};
-use crate::diagnostic::{write_advice, write_message};
+use crate::diagnostic::{clean_line, indented, one_line, write_advice, write_message};
 
 /// An [`Error`] over several lines, from [`Error::report`].
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ impl fmt::Display for ErrorReport<'_> {
         let inner = &*self.error.0;
         if inner.diagnostics.is_empty() {
             if let (Some(app), Some(migration)) = (&inner.app, &inner.migration) {
-                write!(f, "{app}:{migration}: ")?;
+                write!(f, "{}:{}: ", clean_line(app), clean_line(migration))?;
             }
             write_message(f, &inner.message, inner.place.as_ref())?;
         }
@@ -49,7 +49,9 @@ impl fmt::Display for ErrorReport<'_> {
             None => {}
             Some([]) if inner.uncertain => {}
             Some([]) => write!(f, "\n  nothing was changed")?,
-            Some(applied) => write!(f, "\n  committed before it, and kept: {}", applied.join(", "))?,
+            Some(applied) => {
+                write!(f, "\n  committed before it, and kept: {}", one_line(&applied.join(", ")))?
+            }
         }
         write_advice(f, inner.advice.as_ref(), self.program)
     }
@@ -62,14 +64,14 @@ impl fmt::Debug for ErrorReport<'_> {
 }
 
 fn write_server_message(f: &mut fmt::Formatter<'_>, server: &ServerMessage) -> fmt::Result {
-    write!(f, "\n  database: {}", server.message)?;
+    write!(f, "\n  database: {}", indented(&server.message))?;
     if let Some(code) = &server.code {
-        write!(f, " ({code})")?;
+        write!(f, " ({})", clean_line(code))?;
     }
     let parts = [("detail", &server.detail), ("hint", &server.hint), ("context", &server.context)];
     for (label, text) in parts {
         if let Some(text) = text {
-            write!(f, "\n  {label}: {}", text.replace('\n', "\n    "))?;
+            write!(f, "\n  {label}: {}", indented(text))?;
         }
     }
     Ok(())

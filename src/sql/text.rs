@@ -3,9 +3,11 @@
 //! In: the contents of a file or SQL built in code, and its name. Out: the place of a byte
 //! offset.
 
+use std::cell::OnceCell;
+use std::ops::Range;
 use std::path::Path;
 
-use crate::diagnostic::Place;
+use crate::diagnostic::{Place, secrets};
 
 /// The longest part of a line that a message shows.
 const SHOWN: usize = 200;
@@ -16,6 +18,8 @@ pub(crate) struct Text<'a> {
     text: &'a str,
     /// The byte offset at which each line starts.
     lines: Vec<usize>,
+    /// What no message may show.
+    secrets: OnceCell<Vec<Range<usize>>>,
 }
 
 impl<'a> Text<'a> {
@@ -23,7 +27,7 @@ impl<'a> Text<'a> {
     pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Text { file, text, lines }
+        Text { file, text, lines, secrets: OnceCell::new() }
     }
 
     pub(crate) fn as_str(&self) -> &'a str {
@@ -45,11 +49,14 @@ impl<'a> Text<'a> {
         let start = self.lines[line - 1];
         let column = self.text[start..offset].chars().count() + 1;
         let place = Place::at(self.file, narrow(line), narrow(column));
-        let text = self.text[start..].lines().next().unwrap_or_default();
+        let secrets = self.secrets.get_or_init(|| secrets::ranges(self.text));
+        let full = place.clone().with_line_of(self.text, secrets, start, Some(offset));
+        let (caret, text) = (full.caret(), full.line_text().unwrap_or_default());
         if text.len() <= SHOWN {
-            place.with_line(text)
-        } else if column <= SHOWN / 2 {
-            place.with_line(text.chars().take(SHOWN).chain(['…']).collect::<String>())
+            full
+        } else if caret as usize <= SHOWN / 2 {
+            let cut: String = text.chars().take(SHOWN).chain(['…']).collect();
+            place.with_shown(cut, caret)
         } else {
             place
         }

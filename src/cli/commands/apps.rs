@@ -11,7 +11,8 @@ use crate::cli::context::Context;
 use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::table::{self, Cell, Color};
+use crate::cli::lines::{Lines, Paint};
+use crate::cli::table::{Cell, Table};
 
 /// The options of `disable` and `enable`.
 #[derive(Args)]
@@ -47,26 +48,26 @@ pub fn enable(context: &Context<'_>, migrator: &Migrator, options: &Options) -> 
     report::show(context, &mut chosen, &report)
 }
 
-fn human(apps: &[AppStatus]) -> String {
+fn human(apps: &[AppStatus]) -> Lines {
     if apps.is_empty() {
-        return "no apps\n".to_owned();
+        return Lines::of("no apps");
     }
-    let mut table = table::table(&["app", "version", "pending", "state", "caches"]);
+    let mut table = Table::new(&["app", "version", "pending", "state", "caches"]);
     for app in apps {
         let (word, color) = match app.state {
-            AppState::Enabled => ("enabled", Color::Green),
-            AppState::Disabled => ("disabled", Color::Yellow),
-            AppState::DataKept => ("data kept", Color::Yellow),
-            _ => ("not installed", Color::Yellow),
+            AppState::Enabled => ("enabled", Paint::Green),
+            AppState::Disabled => ("disabled", Paint::Yellow),
+            AppState::DataKept => ("data kept", Paint::Yellow),
+            _ => ("not installed", Paint::Yellow),
         };
         let configured = if app.loaded { "" } else { ", not configured" };
-        table.add_row([
+        table.row([
             Cell::new(&app.label),
             Cell::new(app.version.map_or("-".to_owned(), |version| version.to_string())),
             Cell::new(if app.loaded { app.pending.to_string() } else { "-".to_owned() }),
-            Cell::new(format!("{word}{configured}")).fg(color),
+            Cell::new(format!("{word}{configured}")).paint(color),
             Cell::new(app.caches.join(", ")),
         ]);
     }
-    table::render(table)
+    table.render()
 }

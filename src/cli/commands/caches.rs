@@ -11,8 +11,9 @@ use crate::cli::context::{Chosen, Context};
 use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::lines::Lines;
 use crate::cli::program;
-use crate::cli::table::{self, Cell, count};
+use crate::cli::table::{Cell, Table, count};
 
 #[derive(Args)]
 pub struct Options {
@@ -127,20 +128,20 @@ fn list(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn human(caches: &[TrackedCache]) -> String {
+fn human(caches: &[TrackedCache]) -> Lines {
     if caches.is_empty() {
-        return "no caches are tracked\n".to_owned();
+        return Lines::of("no caches are tracked");
     }
-    let mut table = table::table(&["cache", "app", "version", "registered at"]);
+    let mut table = Table::new(&["cache", "app", "version", "registered at"]);
     for cache in caches {
-        table.add_row([
+        table.row([
             Cell::new(&cache.name),
             Cell::new(cache.app.as_deref().unwrap_or("-")),
             Cell::new(cache.version),
             Cell::new(&cache.registered_at),
         ]);
     }
-    table::render(table)
+    table.render()
 }
 
 #[derive(Serialize)]
@@ -154,7 +155,7 @@ struct Version<'a> {
 fn get(context: &Context<'_>, chosen: &mut Chosen, name: &str) -> Result<Exit, Failure> {
     let version = registry::get_version(&mut chosen.database, name)?.to_string();
     let document = document(chosen, Version { name, version: version.clone(), valid: None });
-    context.output.answer(&document, || version + "\n")?;
+    context.output.answer(&document, || Lines::of(version))?;
     Ok(Exit::Done)
 }
 
@@ -168,7 +169,7 @@ fn valid(
     let document = document(chosen, Version { name, version: version.to_string(), valid: Some(valid) });
     context.output.answer(&document, || {
         let not = if valid { "" } else { "not " };
-        format!("{version} is {not}the current version of {name}\n")
+        Lines::of(format!("{version} is {not}the current version of {name}"))
     })?;
     Ok(if valid { Exit::Done } else { Exit::No })
 }
@@ -183,7 +184,7 @@ fn change(
     change(&mut chosen.database)?;
     notify(&mut chosen.database);
     let document = document(chosen, std::collections::BTreeMap::from([(word, names)]));
-    context.output.answer(&document, || format!("{word} {}\n", names.join(", ")))?;
+    context.output.answer(&document, || Lines::of(format!("{word} {}", names.join(", "))))?;
     Ok(Exit::Done)
 }
 
@@ -225,8 +226,8 @@ fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Fa
     context.output.answer(
         &document(chosen, InvalidatedAll { caches_invalidated: caches }),
         || match caches {
-            Some(number) => format!("invalidated {}\n", count(number, "cache")),
-            None => "invalidated all caches\n".to_owned(),
+            Some(number) => Lines::of(format!("invalidated {}", count(number, "cache"))),
+            None => Lines::of("invalidated all caches"),
         },
     )?;
     Ok(Exit::Done)

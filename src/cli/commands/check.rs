@@ -7,6 +7,7 @@ use super::status;
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::lines::Lines;
 
 pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
@@ -28,11 +29,13 @@ fn exit(status: &Status) -> Exit {
     }
 }
 
-fn human(status: &Status) -> String {
+fn human(status: &Status) -> Lines {
     if status::is_up_to_date(status) {
-        return format!("up to date: {}", status::summary(status));
+        return Lines::of(format!("up to date: {}", status::summary(status)));
     }
-    let open = status::table(status, status.expected().filter(|one| one.state != State::Applied));
-    let (apps, caches) = (status::apps(status), status::caches(status));
-    format!("{open}{apps}{caches}not up to date: {}", status::summary(status))
+    let mut lines = status::table(status, status.expected().filter(|one| one.state != State::Applied));
+    lines.lines(status::apps(status));
+    lines.lines(status::caches(status));
+    lines.line(format!("not up to date: {}", status::summary(status)));
+    lines
 }

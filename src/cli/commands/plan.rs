@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{YELLOW, paint};
+use crate::cli::lines::{Lines, Paint, paint};
 use crate::cli::selection::Selection;
 use crate::cli::table::{self, count};
 
@@ -52,53 +52,58 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
     Ok(Exit::Done)
 }
 
-const NOTHING: &str = "nothing to do: no cache would be invalidated\n";
+const NOTHING: &str = "nothing to do: no cache would be invalidated";
 
 fn is_empty(plan: &Plan) -> bool {
     plan.steps.is_empty() && plan.apps.is_empty() && plan.missing_triggers.is_empty()
 }
 
-fn human(plan: &Plan) -> String {
+fn human(plan: &Plan) -> Lines {
     if is_empty(plan) {
-        return NOTHING.to_owned();
+        return Lines::of(NOTHING);
     }
-    let mut text = String::new();
+    let mut lines = Lines::default();
     if let Some(own) = own(plan) {
-        text += &format!("{own}\n");
+        lines.line(own);
     }
     for step in steps(plan) {
-        text += &format!("{}\n", heading(step));
+        lines.line(heading(step));
         for operation in &step.operations {
-            text += &format!("    {operation}\n");
+            lines.line(format!("    {operation}"));
         }
         if let Some(operation) = &step.irreversible {
-            text += &format!("    {}: {operation}\n", paint(YELLOW, "cannot be reverted"));
+            lines.line(format!("    {}: {operation}", paint(Paint::Yellow, "cannot be reverted")));
         }
     }
     for line in other_changes(plan) {
-        text += &format!("{line}\n");
+        lines.line(line);
     }
-    text + &format!("\n{}\n", summary(plan))
+    lines.line("");
+    for line in summary(plan) {
+        lines.line(line);
+    }
+    lines
 }
 
-fn sql(plan: &Plan) -> String {
+/// The SQL is shown as it is in the files, including secrets, because it was asked for.
+fn sql(plan: &Plan) -> Lines {
     if is_empty(plan) {
-        return format!("-- {NOTHING}");
+        return Lines::of(format!("-- {NOTHING}"));
     }
-    let mut text = String::new();
+    let mut lines = Lines::default();
     for step in &plan.steps {
-        text += &format!("-- {}\n", heading(step));
+        lines.line(format!("-- {}", heading(step)));
         for statement in &step.sql {
             let statement = statement.trim_end();
             let end = if statement.ends_with(';') || statement.starts_with("--") { "" } else { ";" };
-            text += &format!("{statement}{end}\n");
+            lines.block(&format!("{statement}{end}\n"));
         }
-        text.push('\n');
+        lines.line("");
     }
-    for line in other_changes(plan) {
-        text += &format!("-- {line}\n");
+    for line in other_changes(plan).into_iter().chain(summary(plan)) {
+        lines.line(format!("-- {line}"));
     }
-    text + &format!("-- {}\n", summary(plan).replace('\n', "\n-- "))
+    lines
 }
 
 /// Returns the steps, except for steps on Bustard's own tables.
@@ -144,11 +149,11 @@ fn heading(step: &PlannedStep) -> String {
     heading
 }
 
-fn summary(plan: &Plan) -> String {
+fn summary(plan: &Plan) -> Vec<String> {
     let caches = |of: fn(&PlannedStep) -> &[String]| steps(plan).map(|step| of(step).len()).sum::<usize>();
     let number = steps(plan).count();
     if number == 0 {
-        return "all caches are invalidated at the end of the transaction".to_owned();
+        return vec!["all caches are invalidated at the end of the transaction".to_owned()];
     }
     let mut parts = vec![count(number, "migration")];
     let installed = plan.apps.iter().filter(|change| has_steps(plan, change)).count();
@@ -166,5 +171,5 @@ fn summary(plan: &Plan) -> String {
     if stuck > 0 {
         parts.push(format!("{} cannot be reverted", count(stuck, "migration")));
     }
-    format!("{}\nall caches are invalidated at the end of each transaction", parts.join(", "))
+    vec![parts.join(", "), "all caches are invalidated at the end of each transaction".to_owned()]
 }

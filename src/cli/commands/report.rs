@@ -11,7 +11,8 @@ use crate::cli::context::{Chosen, Context};
 use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::table::{self, Cell, Color, count};
+use crate::cli::lines::{Lines, Paint};
+use crate::cli::table::{self, Cell, Table, count};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -75,27 +76,30 @@ fn show_with(
     context.output.answer(&document, || human(report, caches))
 }
 
-fn human(report: &Report, caches: Option<usize>) -> String {
-    let granted = report.granted.as_deref().map(granted).unwrap_or_default();
-    if !report.changed() && !granted.is_empty() {
-        return granted;
-    }
+fn human(report: &Report, caches: Option<usize>) -> Lines {
+    let granted = report.granted.as_deref().map(granted);
     if !report.changed() {
-        return "nothing to do: the database was not touched, no cache was invalidated\n".to_owned();
+        let nothing = || "nothing to do: the database was not touched, no cache was invalidated".to_owned();
+        return Lines::of(granted.unwrap_or_else(nothing));
     }
-    let mut table = table::plain();
+    let mut table = Table::plain();
     let (own, steps): (Vec<&StepReport>, Vec<&StepReport>) =
         report.steps.iter().partition(|done| table::is_own(&done.app));
     if let [done, ..] = own.as_slice() {
         let word = own_word(&own);
-        table.add_row([Cell::new(&done.app), Cell::new(table::OWN), Cell::new(word).fg(Color::Green)]);
+        table.row([
+            Cell::new(&done.app),
+            Cell::new(table::OWN),
+            Cell::new(word).paint(Paint::Green),
+            Cell::new(""),
+        ]);
     }
     for done in &steps {
         let (word, color) = word(done);
-        table.add_row([
+        table.row([
             Cell::new(&done.app),
             Cell::new(&done.migration),
-            Cell::new(word).fg(color),
+            Cell::new(word).paint(color),
             Cell::new(effects(&done.registered, &done.unregistered)),
         ]);
     }
@@ -105,17 +109,23 @@ fn human(report: &Report, caches: Option<usize>) -> String {
         Some(number) => format!("all {number} caches invalidated"),
         None => "all caches invalidated".to_owned(),
     };
-    let others = apps(report) + &report.missing_triggers.iter().map(restored_trigger).collect::<String>();
-    if report.steps.is_empty() {
-        return format!("{others}\n{caches}\n{granted}");
+    let mut lines = if table.is_empty() { Lines::default() } else { table.render() };
+    for line in apps(report).into_iter().chain(report.missing_triggers.iter().map(restored_trigger)) {
+        lines.line(line);
     }
+    lines.line("");
     let what = match steps.first() {
         // All steps of a run have the same direction.
         Some(done) => format!("{} {}", count(steps.len(), "migration"), word(done).0),
+        None if own.is_empty() => String::new(),
         None => format!("Bustard's own tables {}", own_word(&own)),
     };
     let elapsed = report.elapsed.as_millis();
-    format!("{}{others}\n{what} in {elapsed} ms; {caches}\n{granted}", table::render(table))
+    lines.line(if what.is_empty() { caches } else { format!("{what} in {elapsed} ms; {caches}") });
+    if let Some(granted) = granted {
+        lines.line(granted);
+    }
+    lines
 }
 
 /// Describes what a run did to Bustard's own tables.
@@ -124,7 +134,7 @@ fn own_word(own: &[&StepReport]) -> &'static str {
 }
 
 /// Writes one line for each state that apps changed to.
-fn apps(report: &Report) -> String {
+fn apps(report: &Report) -> Vec<String> {
     let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
     for AppChange { app, state, .. } in &report.apps {
         let stepped = report.steps.iter().any(|done| done.app == *app);
@@ -140,7 +150,7 @@ fn apps(report: &Report) -> String {
             None => lines.push((word, vec![app])),
         }
     }
-    lines.into_iter().map(|(word, apps)| format!("{word} {}\n", apps.join(", "))).collect()
+    lines.into_iter().map(|(word, apps)| format!("{word} {}", apps.join(", "))).collect()
 }
 
 fn restored_trigger(table: &MissingTrigger) -> String {
@@ -148,25 +158,25 @@ fn restored_trigger(table: &MissingTrigger) -> String {
         MissingTriggerCause::Renamed => "recorded the new name",
         _ => "restored the triggers",
     };
-    format!("{what} of {}, for cache {}\n", table.table, table.cache)
+    format!("{what} of {}, for cache {}", table.table, table.cache)
 }
 
 /// Names the roles that may now read and invalidate caches.
 fn granted(roles: &[String]) -> String {
     match roles {
-        [] => "only the owner of the registry may now read and invalidate caches\n".to_owned(),
-        roles => format!("roles that may now read and invalidate caches: {}\n", roles.join(", ")),
+        [] => "only the owner of the registry may now read and invalidate caches".to_owned(),
+        roles => format!("roles that may now read and invalidate caches: {}", roles.join(", ")),
     }
 }
 
-fn word(done: &StepReport) -> (&'static str, Color) {
+fn word(done: &StepReport) -> (&'static str, Paint) {
     match (done.how, done.direction) {
-        (How::Faked, Direction::Up) => ("faked", Color::Yellow),
-        (How::Faked, Direction::Down) => ("reverted (faked)", Color::Yellow),
-        (How::Repaired, _) => ("repaired", Color::Yellow),
-        (How::Run, Direction::Up) => ("applied", Color::Green),
-        (How::Run, Direction::Down) => ("reverted", Color::Yellow),
-        (how, _) => (how.as_str(), Color::Yellow),
+        (How::Faked, Direction::Up) => ("faked", Paint::Yellow),
+        (How::Faked, Direction::Down) => ("reverted (faked)", Paint::Yellow),
+        (How::Repaired, _) => ("repaired", Paint::Yellow),
+        (How::Run, Direction::Up) => ("applied", Paint::Green),
+        (How::Run, Direction::Down) => ("reverted", Paint::Yellow),
+        (how, _) => (how.as_str(), Paint::Yellow),
     }
 }
 

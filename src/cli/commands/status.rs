@@ -10,9 +10,9 @@ use crate::cli::context::{Chosen, Context};
 use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{YELLOW, paint};
+use crate::cli::lines::{Lines, Paint, paint};
 use crate::cli::program;
-use crate::cli::table::{self, Cell, Color};
+use crate::cli::table::{self, Cell, Table};
 
 /// The document of `status` and `check`.
 #[derive(Serialize)]
@@ -46,7 +46,11 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
     let mut chosen = context.database()?;
     let status = migrator.status(&mut chosen.database)?;
     context.output.answer(&Document::new(&chosen, &status), || {
-        table(&status, status.migrations.iter()) + &apps(&status) + &caches(&status) + &summary(&status)
+        let mut lines = table(&status, status.migrations.iter());
+        lines.lines(apps(&status));
+        lines.lines(caches(&status));
+        lines.line(summary(&status));
+        lines
     })?;
     context.output.warnings(&status.warnings);
     Ok(Exit::Done)
@@ -63,8 +67,8 @@ pub fn is_up_to_date(status: &Status) -> bool {
 }
 
 /// Renders the table of these migrations and their states.
-pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> String {
-    let mut table = table::table(&["app", "migration", "state", "applied on"]);
+pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatus>) -> Lines {
+    let mut table = Table::new(&["app", "migration", "state", "applied on"]);
     let shown: Vec<&MigrationStatus> = shown.collect();
     // Bustard's own migrations share one row per state, except those in a state that needs
     // a decision: such a migration has its own row.
@@ -78,71 +82,82 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
         let [one, ..] = group else { continue };
         let (word, color) = match one.state {
             state if state != State::Applied && status.disabled.contains(&one.app) => {
-                ("disabled", Color::Yellow)
+                ("disabled", Paint::Yellow)
             }
             state => word(state),
         };
         let what = if shares(one) { table::OWN.to_owned() } else { one.migration.to_string() };
         let latest = group.iter().filter_map(|one| one.applied_on.as_deref()).max();
-        table.add_row([
+        table.row([
             Cell::new(&one.app),
             Cell::new(what),
-            Cell::new(word).fg(color),
+            Cell::new(word).paint(color),
             Cell::new(latest.unwrap_or_default()),
         ]);
     }
-    if table.is_empty() { String::new() } else { table::render(table) + "\n" }
+    if table.is_empty() {
+        return Lines::default();
+    }
+    let mut lines = table.render();
+    lines.line("");
+    lines
 }
 
 /// Describes the apps that are disabled or have kept data.
-pub fn apps(status: &Status) -> String {
-    let mut text = String::new();
+pub fn apps(status: &Status) -> Lines {
+    let mut lines = Lines::default();
     let program = program::name();
     let migrate = Action::Migrate.as_command(&program);
     for app in &status.disabled {
         let enable = Action::Enable { app: app.clone() }.as_command(&program);
-        text += &format!("app {app} is disabled: `{enable}` enables it\n");
+        lines.line(format!("app {app} is disabled: `{enable}` enables it"));
     }
     for app in &status.kept {
-        let words = paint(YELLOW, "was uninstalled with its data kept");
-        text += &format!("app {app} {words}: `{migrate}` restores it\n");
+        let words = paint(Paint::Yellow, "was uninstalled with its data kept");
+        lines.line(format!("app {app} {words}: `{migrate}` restores it"));
     }
-    if text.is_empty() { text } else { text + "\n" }
+    if !lines.is_empty() {
+        lines.line("");
+    }
+    lines
 }
 
 /// Describes the caches that are missing in the registry, and the tables of caches whose
 /// triggers are missing.
-pub fn caches(status: &Status) -> String {
-    let mut text = String::new();
+pub fn caches(status: &Status) -> Lines {
+    let mut lines = Lines::default();
     let migrate = Action::Migrate.as_command(&program::name());
     for cache in &status.unregistered {
-        let words = paint(YELLOW, "is not registered");
-        text += &format!(
-            "cache {} {words}, although {}:{} is applied and registers it\n",
+        let words = paint(Paint::Yellow, "is not registered");
+        lines.line(format!(
+            "cache {} {words}, although {}:{} is applied and registers it",
             cache.name, cache.app, cache.migration
-        );
+        ));
     }
     for MissingTrigger { cache, table, why, .. } in &status.missing_triggers {
-        text += &match why {
+        lines.line(match why {
             MissingTriggerCause::Triggers => {
-                let words = paint(YELLOW, "are missing");
+                let words = paint(Paint::Yellow, "are missing");
                 format!(
-                    "cache {cache} is registered on {table}, whose triggers {words}: `{migrate}` restores them\n"
+                    "cache {cache} is registered on {table}, whose triggers {words}: `{migrate}` restores them"
                 )
             }
             MissingTriggerCause::Renamed => format!(
-                "cache {cache} is registered on {table}, which was renamed: `{migrate}` records the new name\n"
+                "cache {cache} is registered on {table}, which was renamed: `{migrate}` records the new name"
             ),
             MissingTriggerCause::Foreign => {
-                let words = paint(YELLOW, "do not invalidate it");
+                let words = paint(Paint::Yellow, "do not invalidate it");
                 format!(
-                    "cache {cache} is registered on a parent of the foreign table {table}: writes to that table {words}\n"
+                    "cache {cache} is registered on a parent of the foreign table {table}: writes to that table {words}"
                 )
             }
-            _ => format!("cache {cache} is registered on {table}, which no longer exists\n"),
-        };
+            _ => format!("cache {cache} is registered on {table}, which no longer exists"),
+        });
     }
-    if text.is_empty() { text } else { text + "\n" }
+    if !lines.is_empty() {
+        lines.line("");
+    }
+    lines
 }
 
 /// Counts the expected migrations by state, without Bustard's own.
@@ -168,17 +183,17 @@ pub fn summary(status: &Status) -> String {
         0 => String::new(),
         number => format!("; {} disabled", table::count(number, "app")),
     };
-    if parts.is_empty() { format!("no migrations{disabled}\n") } else { parts.join(", ") + &disabled + "\n" }
+    if parts.is_empty() { format!("no migrations{disabled}") } else { parts.join(", ") + &disabled }
 }
 
-fn word(state: State) -> (&'static str, Color) {
+fn word(state: State) -> (&'static str, Paint) {
     match state {
-        State::Applied => ("applied", Color::Green),
-        State::Pending => ("pending", Color::Yellow),
-        State::OutOfOrder => ("out of order", Color::Red),
-        State::Divergent => ("divergent", Color::Red),
-        State::Missing => ("missing", Color::Red),
-        State::Superseded => ("superseded", Color::Red),
-        other => (other.as_str(), Color::Red),
+        State::Applied => ("applied", Paint::Green),
+        State::Pending => ("pending", Paint::Yellow),
+        State::OutOfOrder => ("out of order", Paint::Red),
+        State::Divergent => ("divergent", Paint::Red),
+        State::Missing => ("missing", Paint::Red),
+        State::Superseded => ("superseded", Paint::Red),
+        other => (other.as_str(), Paint::Red),
     }
 }

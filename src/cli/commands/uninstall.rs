@@ -10,8 +10,9 @@ use crate::cli::confirm::{self, Answer};
 use crate::cli::context::{Chosen, Context};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{RED, paint, print_error};
-use crate::cli::table::{self, Cell, count};
+use crate::cli::lines::{Lines, Paint, one_line, paint};
+use crate::cli::output::print_error;
+use crate::cli::table::{Cell, Table, count};
 
 #[derive(Args)]
 pub struct Options {
@@ -62,7 +63,7 @@ fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Res
     }
     // The answer is the label and not `y`, because a user may type `y` before reading the
     // plan.
-    match confirm::ask(&format!("Type the app's label, {}, to uninstall it: ", options.app)) {
+    match confirm::ask(&format!("Type the app's label, {}, to uninstall it: ", one_line(&options.app))) {
         Answer::Line(line) if line == options.app => Ok(None),
         Answer::Line(_) => {
             print_error("not confirmed: nothing was changed\n");
@@ -83,27 +84,27 @@ fn refuse(
         return Err(failure);
     }
     let refused = uninstall_plan::Refused::new(chosen.document(), plan, &failure);
-    context.output.answer(&refused, String::new)?;
+    context.output.answer(&refused, Lines::default)?;
     Ok(failure.exit())
 }
 
-fn human(plan: &UninstallPlan) -> String {
+fn human(plan: &UninstallPlan) -> Lines {
     let apps = plan.apps.join(", then ");
     let data = if plan.apps.len() == 1 { "its data" } else { "their data" };
     let heading = match plan.what.keep_data {
         true => format!("uninstall {apps}, keeping {data}"),
         false => format!("uninstall {apps}, dropping {data}"),
     };
-    let mut table = table::plain();
+    let mut table = Table::plain();
     let mut line = |word: &str, what: String| {
-        table.add_row([Cell::new(format!("    {word}")), Cell::new(what)]);
+        table.row([Cell::new(format!("    {word}")), Cell::new(what)]);
     };
     for step in &plan.steps {
         line("revert", format!("{} {}", step.app, step.migration));
     }
     for dropped in &plan.tables {
         let rows = count(usize::try_from(dropped.rows).unwrap_or(usize::MAX), "row");
-        let rows = if dropped.rows == 0 { rows } else { paint(RED, &rows) };
+        let rows = if dropped.rows == 0 { rows } else { paint(Paint::Red, &rows) };
         line("drop", format!("table {}, with {rows}", dropped.table));
     }
     for what in &plan.drops {
@@ -119,5 +120,10 @@ fn human(plan: &UninstallPlan) -> String {
         line("foreign key", format!("{table} ({}) onto {references}", columns.join(", ")));
     }
     let end = "all caches are invalidated at the end of the transaction";
-    format!("{heading}\n{}\n{end}\n\n", table::render(table))
+    let mut lines = Lines::of(heading);
+    lines.lines(table.render());
+    for line in ["", end, ""] {
+        lines.line(line);
+    }
+    lines
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cli::context::{Chosen, Context};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::lines::Lines;
 use crate::cli::signals;
 use crate::cli::table::count;
 
@@ -27,7 +28,11 @@ pub fn run(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> 
         .start()?;
     let caches = registry::list(&mut chosen.database)?.len();
     let start = Line { at: now(SystemTime::now()), event: "watching", ..Line::default() };
-    context.output.line(&start, || format!("watching {}; press Ctrl-C to stop\n", count(caches, "cache")))?;
+    context.output.line(&start, || {
+        let mut lines = Lines::of(format!("watching {}; press Ctrl-C to stop", count(caches, "cache")));
+        lines.line("");
+        lines
+    })?;
     follow(context, &changes)
 }
 
@@ -39,7 +44,7 @@ fn follow(context: &Context<'_>, changes: &Receiver<(SystemTime, Change)>) -> Re
         match changes.recv_timeout(POLL_INTERVAL) {
             Ok((at, change)) => {
                 let Some(line) = Line::of(at, change) else { continue };
-                if !context.output.line(&line, || line.human())? {
+                if !context.output.line(&line, || Lines::of(line.human()))? {
                     return Ok(Exit::Done);
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! In: the text of a migration. Out: its statements, each with its place.
 
-use crate::diagnostic::Place;
+use crate::diagnostic::{Place, secrets};
 
 /// SQL text and, once it has been split for an engine, its statements.
 #[derive(Clone, Debug, Default)]
@@ -45,23 +45,26 @@ impl Statement {
         if self.form == Form::Generated {
             return Some(start.clone());
         }
-        let (mut line, mut column) = (start.line()?, start.column()?);
+        let (mut line, mut column, mut line_start) = (start.line()?, start.column()?, 0);
+        let mut at = 0;
         for c in self.sql.chars().take(offset) {
+            at += c.len_utf8();
             if c == '\n' {
-                line += 1;
-                column = 1;
+                (line, column, line_start) = (line + 1, 1, at);
             } else {
                 column += 1;
             }
         }
         let place = Place::at(start.path(), line, column);
-        let text = if Some(line) == start.line() {
-            start.line_text().map(str::to_owned)
-        } else {
-            self.sql.split('\n').nth((line - start.line()?) as usize).map(|l| l.trim_end().to_owned())
-        };
-        Some(match text {
-            Some(text) => place.with_line(text),
+        let secrets = secrets::ranges(&self.sql);
+        if Some(line) != start.line() {
+            return Some(place.with_line_of(&self.sql, &secrets, line_start, Some(at)));
+        }
+        // The line may begin before the statement, and with secrets of others.
+        let (_, further) = secrets::line(&self.sql, &secrets, 0, at);
+        let caret = start.caret().saturating_add(u32::try_from(further - 1).unwrap_or(u32::MAX));
+        Some(match start.line_text() {
+            Some(text) => place.with_shown(text, caret),
             None => place,
         })
     }
@@ -96,9 +99,10 @@ impl Sql {
     }
 }
 
-/// Returns a statement on one line, truncated to fit in a table.
+/// Returns a statement on one line without secrets, truncated to fit in a table.
 pub(crate) fn summary(sql: &str) -> String {
     const WIDTH: usize = 72;
+    let sql = secrets::hide_looks(sql);
     let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= WIDTH {
         return line;

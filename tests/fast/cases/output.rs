@@ -1,3 +1,5 @@
 //! Tests the output.
 
+mod hostile;
 mod own_tables;
+mod writers;

@@ -11,7 +11,8 @@ use crate::cli::context::Context;
 use crate::cli::document;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::table;
+use crate::cli::lines::Lines;
+use crate::cli::table::{Cell, Table};
 use diagram::Diagram;
 
 #[derive(Args)]
@@ -47,17 +48,24 @@ pub fn run(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Res
     };
     context.output.answer(&document, || match options.format {
         Format::Text => text(&graph),
-        Format::Mermaid => Diagram::of(&graph).mermaid(),
-        Format::Dot => Diagram::of(&graph).dot(),
+        Format::Mermaid => diagram(&Diagram::of(&graph).mermaid()),
+        Format::Dot => diagram(&Diagram::of(&graph).dot()),
     })?;
     Ok(Exit::Done)
 }
 
-fn text(graph: &MigrationGraph) -> String {
+fn diagram(text: &str) -> Lines {
+    let mut lines = Lines::default();
+    // The diagram writes all characters of names by number that might be unsafe.
+    lines.block(text);
+    lines
+}
+
+fn text(graph: &MigrationGraph) -> Lines {
     if graph.apps.is_empty() {
-        return "no apps\n".to_owned();
+        return Lines::of("no apps");
     }
-    let mut apps = table::table(&["app", "migrations", "depends on"]);
+    let mut apps = Table::new(&["app", "migrations", "depends on"]);
     for label in &graph.apps {
         let migrations: Vec<&MigrationId> = migrations(graph, label).collect();
         let mut needs: Vec<&str> = (graph.edges.iter())
@@ -66,15 +74,20 @@ fn text(graph: &MigrationGraph) -> String {
             .collect();
         needs.sort_unstable();
         needs.dedup();
-        apps.add_row([label.clone(), span(&migrations), needs.join(", ")]);
+        apps.row([label.clone(), span(&migrations), needs.join(", ")].map(Cell::new));
     }
-    let mut edges = table::table(&["migration", "depends on", "declared as"]);
+    let mut edges = Table::new(&["migration", "depends on", "declared as"]);
     for edge in &graph.edges {
         let GraphEdge { app, migration, needs_app, needs, .. } = edge;
-        edges.add_row([format!("{app} {migration}"), format!("{needs_app} {needs}"), declaration(edge)]);
+        let cells = [format!("{app} {migration}"), format!("{needs_app} {needs}"), declaration(edge)];
+        edges.row(cells.map(Cell::new));
     }
-    let apps = table::render(apps);
-    if edges.is_empty() { apps } else { format!("{apps}\n{}", table::render(edges)) }
+    let mut lines = apps.render();
+    if !edges.is_empty() {
+        lines.line("");
+        lines.lines(edges.render());
+    }
+    lines
 }
 
 /// Returns the migrations of an app, in order.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::lines::Lines;
 use crate::cli::nearest::nearest;
 use crate::cli::program;
 use numbering::Numbering;
@@ -53,7 +54,7 @@ pub fn run(context: &Context<'_>, apps: &[App], options: &Options) -> Result<Exi
     let file = directory.join(format!("{migration}.{extension}"));
     write(&file, template).map_err(|error| unusable(&file, &error))?;
     let document = Document { app: app.label(), migration, file: file.display().to_string() };
-    context.output.answer(&document, || format!("created {}\n", file.display()))?;
+    context.output.answer(&document, || Lines::of(format!("created {}", file.display())))?;
     Ok(Exit::Done)
 }
 
