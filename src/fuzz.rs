@@ -53,7 +53,7 @@ pub(crate) fn drive(target: &str, function: impl Fn(&[u8])) {
 
 /// Takes a part of a file, and changes it in up to eight places.
 fn mutated(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut part = |random: &mut Random, longest: usize| {
+    let part = |random: &mut Random, longest: usize| {
         let file = &corpus[random.below(corpus.len())];
         let start = random.below(file.len());
         file[start..file.len().min(start + random.below(longest))].to_vec()
