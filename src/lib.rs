@@ -95,6 +95,8 @@ pub mod embedded;
 mod engine;
 mod error;
 mod failpoint;
+#[cfg(test)]
+mod fuzz;
 #[cfg(feature = "_engine")]
 mod graph;
 mod history;

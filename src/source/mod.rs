@@ -8,6 +8,8 @@
 mod code;
 mod directory;
 mod embedded;
+#[cfg(test)]
+mod fuzz_targets;
 mod name;
 mod own;
 mod parse;

@@ -10,7 +10,7 @@
 
 use sqlparser::tokenizer::{Location, Token as Theirs, Tokenizer, Whitespace};
 
-use super::scan::{Unended, quoted, scan};
+use super::scan::{Unended, escaped, quoted, scan};
 use super::syntax::Syntax;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) 
     let dialect = (syntax.tokenizer)();
     let mut tokens = Vec::new();
     let (mut at, mut window) = (0, WINDOW);
-    while at < text.len() {
+    'windows: while at < text.len() {
         let part = &text[at..text.floor_char_boundary(at.saturating_add(window))];
         let sure = if at + part.len() == text.len() { part.len() } else { part.len().saturating_sub(MARGIN) };
         let mut found = Vec::new();
@@ -70,6 +70,19 @@ pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) 
                 cursor.offset = start;
                 cut = true;
                 break;
+            }
+            if kind == TokenKind::Other && opens_escaped(part, start, syntax) {
+                // The tokenizer does not know that such a string goes on on a later line.
+                match escaped(&text[at + start..]) {
+                    Ok(length) if length > end - start => {
+                        tokens.push(Token { kind, start: at + start, end: at + start + length });
+                        at += start + length;
+                        window = WINDOW;
+                        continue 'windows;
+                    }
+                    Ok(_) => {}
+                    Err(what) => return (tokens, Some(Unended { what, start: at + start })),
+                }
             }
             tokens.push(Token { kind, start: at + start, end: at + end });
             if too_far.is_some() {
@@ -108,6 +121,11 @@ fn kind(token: &Theirs) -> TokenKind {
         Theirs::Backslash => TokenKind::Backslash,
         _ => TokenKind::Other,
     }
+}
+
+fn opens_escaped(text: &str, start: usize, syntax: &Syntax) -> bool {
+    let bytes = text.as_bytes();
+    syntax.escaped_strings && matches!(bytes.get(start..start + 2), Some(b"e'" | b"E'"))
 }
 
 /// Returns the correct end of a token that the tokenizer has made too long: an operator
@@ -194,6 +212,35 @@ mod tests {
             texts(text, POSTGRES);
         }
         assert_eq!(texts("a /* open", SQLITE), [(TokenKind::Word, "a")]);
+    }
+
+    #[test]
+    fn escaped_strings_go_on_on_a_later_line() {
+        for (text, expected) in [
+            (r"E'it'@'\'s; a' x", r"E'it'@'\'s; a'"),
+            (r"e'it' @  '\'s; a' x", r"e'it' @  '\'s; a'"),
+            (r"E'it'@@'\''@'\';' x", r"E'it'@@'\''@'\';'"),
+            (r"E'it' -- it's;@'\';' x", r"E'it' -- it's;@'\';'"),
+            (r"E'it'--;@ -- '@  '\';' x", r"E'it'--;@ -- '@  '\';'"),
+            (r"E''@'\';' x", r"E''@'\';'"),
+        ] {
+            for end in ["\n", "\r\n", "\r"] {
+                let (text, expected) = (text.replace('@', end), expected.replace('@', end));
+                let tokens = texts(&text, POSTGRES);
+                assert_eq!(tokens[0], (TokenKind::Other, expected.as_str()), "{text:?}");
+                assert_eq!(tokens.len(), 2, "{text:?}");
+            }
+        }
+        // No line end, a block comment, and strings of other kinds.
+        for text in [r"E'it' '\' x", "E'it' /*\n*/ '\\' x", "'it'\n'\\' x", "U&'it'\n'\\' x", "N'it'\n'\\' x"]
+        {
+            assert_eq!(texts(text, POSTGRES).last(), Some(&(TokenKind::Word, "x")), "{text:?}");
+        }
+        assert!(lex("E'it'\n'\\'", POSTGRES.syntax()).1.is_some());
+        for length in [WINDOW - 8, WINDOW - 1, WINDOW + 1] {
+            let text = format!("{};E'a'\n'\\';' x", "a".repeat(length));
+            assert_eq!(texts(&text, POSTGRES).len(), 4);
+        }
     }
 
     #[test]

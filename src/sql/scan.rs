@@ -51,10 +51,23 @@ pub(crate) fn quoted(text: &str, open: usize, what: &str) -> Result<usize, Strin
     Err(what.to_owned())
 }
 
-/// Returns the length of `E'…'`, in which a backslash escapes a quote.
-fn escaped(text: &str) -> Result<usize, String> {
+/// Returns the length of `E'…'`, in which a backslash escapes a quote. Another part may
+/// follow on a later line, in which a backslash escapes a quote as well.
+pub(crate) fn escaped(text: &str) -> Result<usize, String> {
+    let mut end = 1;
+    loop {
+        end = escaped_part(text, end)?;
+        match continued(&text[end..]) {
+            Some(blanks) => end += blanks,
+            None => return Ok(end),
+        }
+    }
+}
+
+/// Returns the end of the quoted part that begins at `open`.
+fn escaped_part(text: &str, open: usize) -> Result<usize, String> {
     let bytes = text.as_bytes();
-    let mut at = 2;
+    let mut at = open + 1;
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => at += 2,
@@ -64,6 +77,23 @@ fn escaped(text: &str) -> Result<usize, String> {
         }
     }
     Err("a string".to_owned())
+}
+
+/// Returns the length of the blanks and line comments before another part of a string, if
+/// there is one. PostgreSQL requires a line end between the parts, and allows no block
+/// comment.
+fn continued(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut at, mut new_line) = (0, false);
+    loop {
+        match *bytes.get(at)? {
+            b' ' | b'\t' | 0x0b | 0x0c => at += 1,
+            b'\n' | b'\r' => (at, new_line) = (at + 1, true),
+            b'-' if bytes.get(at + 1) == Some(&b'-') => at += text[at..].find(['\n', '\r'])?,
+            b'\'' if new_line => return Some(at),
+            _ => return None,
+        }
+    }
 }
 
 fn dollar_quoted(text: &str) -> Result<usize, String> {

@@ -136,7 +136,7 @@ pub fn caches(status: &Status) -> Lines {
     for cache in &status.unregistered {
         let words = paint(Paint::Yellow, "is not registered");
         lines.line(format!(
-            "cache {} {words}, although {}:{} is applied and registers it: `{migrate}` does",
+            "cache {} {words}, although {}:{} is applied and registers it: `{migrate}` registers it again",
             cache.name, cache.app, cache.migration
         ));
     }

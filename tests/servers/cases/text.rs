@@ -1,6 +1,9 @@
 //! Tests text that looks like an instruction, and the lexer.
 
-use crate::support::Scene;
+use bustard::{App, Migration, Migrator};
+use postgres::SimpleQueryMessage;
+
+use crate::support::{Database, Random, Scene};
 
 /// What an `up` section and a `down` section do, with a line between them.
 fn sections(line: &str) -> String {
@@ -118,4 +121,146 @@ fn a22_a_changed_checksum_says_what_differs() {
         let outcome = scene.migrate(&[]).exits(4);
         assert!(outcome.stderr.contains("there is no file for it: V2__renamed has its text"), "{outcome}");
     }
+}
+
+/// Writes scripts of statements that are hard to split.
+struct Scripts(Random);
+
+impl Scripts {
+    fn one_of<'t>(&mut self, choices: &[&'t str]) -> &'t str {
+        choices[self.0.below(choices.len())]
+    }
+
+    fn some_of(&mut self, choices: &[&str]) -> String {
+        (0..self.0.below(5)).map(|_| self.one_of(choices)).collect()
+    }
+
+    fn gap(&mut self) -> &'static str {
+        self.one_of(&[" ", "\n", " /* ; ' */ ", "/* /* ; */ ' */", "/*/**/;*/", " -- ; '\n", "--\r\n"])
+    }
+
+    /// A string in parts, which are on lines of their own.
+    fn parts(&mut self, prefix: &str, contents: &[&str]) -> String {
+        let mut text = format!("{prefix}'{}'", self.some_of(contents));
+        while self.0.one_in(3) {
+            let between =
+                ["\n", " \n ", "-- it's;\n", " -- ;\n\t", "\n-- '\n ", "\r\n", "\n\n", "--\n--'\n", "\n \r"];
+            text += self.one_of(&between);
+            text += &format!("'{}'", self.some_of(contents));
+        }
+        text
+    }
+
+    fn literal(&mut self) -> String {
+        let plain = ["a", ";", "''", "\\", "--", "/*", "*/", "$$", "é", "\n", "\"", "E"];
+        match self.0.below(8) {
+            0 => self.parts("", &plain),
+            1 | 2 => {
+                let prefix = self.one_of(&["E", "e"]);
+                self.parts(prefix, &["a", ";", "''", "\\'", "\\\\", "--", "/*", "\n", "\\n", "\\'; ", "$$"])
+            }
+            3 => self.parts("U&", &["a", ";", "''", "\\0061", "--", "/*"]),
+            4 => self.parts("N", &plain),
+            5 => self.parts("B", &["0", "1"]),
+            6 => self.parts("x", &["1F", "0a"]),
+            _ => {
+                let tag = self.one_of(&["$$", "$a$", "$é$", "$_1$", "$A_b$"]);
+                let inside = self.some_of(&["a", ";", "'", "--", "/*", "\n", " $ ", "$b$ ", "$1 "]);
+                format!("{tag}{inside}{tag}")
+            }
+        }
+    }
+
+    fn statement(&mut self, n: usize) -> String {
+        let (one, gap, other) = (self.gap(), self.gap(), self.gap());
+        match self.0.below(10) {
+            0 => format!(
+                "CREATE FUNCTION f{n}() RETURNS int BEGIN ATOMIC{one} SELECT 1;{gap} SELECT CASE WHEN true THEN CASE 1 WHEN 1 THEN 2 END END AS end;{other} END"
+            ),
+            1 => format!("CREATE FUNCTION f{n}() RETURNS text LANGUAGE sql AS $f$ SELECT ';';{one} $f$"),
+            2 => format!(
+                "CREATE TABLE t{n} (x int);{one}CREATE RULE r AS ON INSERT TO t{n} DO ALSO{gap}(SELECT 1;{other} SELECT 2)"
+            ),
+            3 => format!("DO{one}$do$ BEGIN PERFORM 1; END $do$"),
+            4 => format!("SELECT{one} \"a;'\" FROM{gap} (SELECT 1 AS \"a;'\") AS x{other}"),
+            5 => format!("SELECT 1{one}+{gap}2 ,{other}$q${gap}$q$"),
+            _ => {
+                let (first, second) = (self.literal(), self.literal());
+                format!("SELECT{one} {first}{gap},{other}{second}")
+            }
+        }
+    }
+
+    fn script(&mut self) -> String {
+        (0..1 + self.0.below(5))
+            .map(|n| format!("{}{}", self.statement(n), self.one_of(&[";", ";\n", "; ;", " ;--'\n"])))
+            .collect()
+    }
+}
+
+/// Runs texts one after another, and returns what they say: each row, and `done` for each
+/// statement. Leaves nothing behind.
+fn answers(client: &mut postgres::Client, texts: &[String]) -> Result<Vec<String>, postgres::Error> {
+    client.batch_execute("BEGIN")?;
+    let mut run = || {
+        let mut answers = Vec::new();
+        for text in texts {
+            for message in client.simple_query(text)? {
+                match message {
+                    SimpleQueryMessage::Row(row) => {
+                        answers.extend((0..row.len()).map(|n| row.get(n).unwrap_or_default().to_owned()));
+                    }
+                    SimpleQueryMessage::CommandComplete(_) => answers.push("done".to_owned()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(answers)
+    };
+    let result = run();
+    client.batch_execute("ROLLBACK")?;
+    result
+}
+
+/// Compares what pieces do with what the whole text does.
+fn agree(client: &mut postgres::Client, pieces: &[String], whole: &[String]) -> bool {
+    let done = whole.iter().filter(|answer| *answer == "done").count();
+    pieces.len() == done && answers(client, pieces).is_ok_and(|answers| answers == whole)
+}
+
+/// Splits scripts as Bustard does, and compares each with what PostgreSQL makes of the whole.
+#[test]
+fn a10_pieces_are_those_of_postgresql() {
+    let database = Database::new();
+    let mut client = database.client();
+    let mut scripts = Scripts(Random::seeded());
+    let mut accepted = Vec::new();
+    let (mut statements, mut naive) = (0, 0);
+    for _ in 0..600 {
+        let text = scripts.script();
+        let Ok(whole) = answers(&mut client, std::slice::from_ref(&text)) else { continue };
+        accepted.push((text, whole));
+    }
+    let app = accepted.iter().enumerate().fold(App::new("main"), |app, (n, (text, _))| {
+        app.migration(format!("V{}__a", n + 1), Migration::new().sql(text))
+    });
+    let plan = Migrator::new().app(app).plan(&mut client).unwrap_or_else(|error| panic!("{error:#}"));
+    let steps = plan.steps.iter().filter(|step| step.app == "main");
+    for ((text, whole), step) in accepted.iter().zip(steps) {
+        assert!(
+            agree(&mut client, &step.sql, whole),
+            "{text}\nis split into {:#?}, and does {whole:?}",
+            step.sql
+        );
+        statements += step.sql.len();
+        // The check sees a splitter that knows no strings.
+        let pieces: Vec<String> =
+            text.split(';').filter(|piece| !piece.trim().is_empty()).map(str::to_owned).collect();
+        naive += usize::from(!agree(&mut client, &pieces, whole));
+    }
+    println!(
+        "{} of 600 scripts with {statements} statements; a naive splitter fails in {naive}",
+        accepted.len()
+    );
+    assert!(accepted.len() > 400 && statements > 1_000 && naive > 200, "the generator is too tame");
 }
