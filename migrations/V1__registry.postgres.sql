@@ -94,10 +94,13 @@ ALTER TABLE bustard.base REPLICA IDENTITY FULL;
 INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false) ON CONFLICT DO NOTHING;
 
 -- The first row counts as an invalidation of all caches, so no version is ever 0.
+-- Both rows have the same nonce, so that the total is the sum of all.
+WITH first AS MATERIALIZED (
+    SELECT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0) AS nonce
+)
 INSERT INTO bustard.base (cache_id, n, nonce)
 SELECT i.id, 1, first.nonce
-FROM (SELECT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0) AS nonce OFFSET 0) AS first,
-     pg_catalog.generate_series(0, 1) AS i (id)
+FROM first, pg_catalog.generate_series(0, 1) AS i (id)
 WHERE NOT EXISTS (SELECT FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) i.id);
 
 -- The tables whose writes invalidate a cache. A table is found by its name first, because

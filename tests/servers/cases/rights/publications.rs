@@ -61,7 +61,7 @@ fn c8_a_publication_for_all_tables() {
         client
             .batch_execute("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1")
             .expect("the owner may");
-        newer.repair(&mut client, "main", 1).expect("it is divergent");
+        newer.repair(&mut client, &bustard::Repair::migration("main", 1)).expect("it is divergent");
         let plan =
             Migrator::new().plan_uninstall(&mut client, &Uninstall::new("main")).expect("it is installed");
         Migrator::new().uninstall(&mut client, &plan).expect("it can be uninstalled");
