@@ -124,7 +124,7 @@ pub fn caches(status: &Status) -> String {
     for cache in &status.unregistered {
         let words = paint(YELLOW, "is not registered");
         text += &format!(
-            "cache {} {words}, although {}:{} is applied and registers it: `{migrate}` does\n",
+            "cache {} {words}, although {}:{} is applied and registers it: `{migrate}` registers it again\n",
             cache.name, cache.app, cache.migration
         );
     }
