@@ -23,7 +23,7 @@ fn fuzz_files() {
             assert_eq!(end, unended.map_or(text.len(), |unended| unended.start));
             for directives in [Directives::Obeyed, Directives::Misplaced, Directives::Reverting] {
                 for error in parse(&Text::new(Path::new("x"), &text), dialect, directives).errors {
-                    assert!(!error.report().to_string().is_empty());
+                    assert!(!error.diagnostic.report().to_string().is_empty());
                 }
             }
         }

@@ -110,8 +110,8 @@ fn all_diagnostics_are_reported_together() {
         "the SQL ends inside a string\n  --> ROOT/V4__e.sql:1:8\n",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
-    for (found, expected) in found.iter().zip(expected) {
-        assert!(found.starts_with(expected), "{found}\n\nis not\n\n{expected}");
+    for expected in expected {
+        assert!(found.iter().any(|found| found.starts_with(expected)), "{found:#?}\n\nhas no\n\n{expected}");
     }
 }
 
@@ -244,15 +244,15 @@ fn errors_of_migrations_in_code() {
     let errors = all_errors(&found);
     let messages: Vec<&str> = errors.iter().map(Diagnostic::message).collect();
     assert_eq!(messages.len(), 6, "{messages:#?}");
-    for (message, part) in messages.iter().zip([
+    for part in [
         "the app `a` has two migrations of one version: V1__x and V1__y",
         "`V1_x` is not a valid migration name",
         "`Forum` is not a valid app label",
         "name of the cache is empty",
         "`COMMIT` cannot be in a migration",
         "sea-query cannot write",
-    ]) {
-        assert!(message.contains(part), "{message}");
+    ] {
+        assert!(messages.iter().any(|message| message.contains(part)), "{messages:#?} has no {part}");
     }
 }
 
@@ -281,7 +281,7 @@ fn lookalikes_are_found_in_texts_of_every_origin() {
     for app in [App::directory("main", root.path()), embedded(files), embedded(rust), code, down] {
         for dialect in [POSTGRES, SQLITE] {
             let found = load(std::slice::from_ref(&app), dialect);
-            let found: Vec<_> = found.errors.iter().map(|(_, error)| error).collect();
+            let found = all_errors(&found);
             let [near, marker] = &found[..] else { panic!("{found:#?}") };
             assert_eq!((near.code, marker.code), (Code::DirectiveNearMiss, Code::ForeignMarker));
             let place = |found: &Diagnostic| found.place.as_ref().map(|place| (place.line(), place.column()));

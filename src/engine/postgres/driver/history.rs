@@ -39,6 +39,11 @@ impl Resolved {
     }
 }
 
+/// Returns the quoted name of the history table of an app.
+pub(super) fn place<'r>(resolved: &'r [Resolved], app: &str) -> &'r str {
+    resolved.iter().find(|table| table.app == app).map_or("", |table| &table.quoted)
+}
+
 const UNDEFINED_TABLE: &str = "42P01";
 const UNDEFINED_SCHEMA: &str = "3F000";
 const UNDEFINED_COLUMN: &str = "42703";

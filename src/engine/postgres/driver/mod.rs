@@ -21,6 +21,7 @@ mod lock;
 mod message;
 mod observer;
 mod pgpass;
+mod queue;
 mod service;
 mod session;
 mod session_state;
