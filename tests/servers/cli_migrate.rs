@@ -243,6 +243,6 @@ fn only_migrate_creates_the_file() {
         assert_eq!(outcome.code == Some(0), looks, "{outcome}");
         assert!(!project.path().join("app.db").exists(), "{command:?}");
     }
-    let url = project.sqlite_url("deep/down/app.db");
+    let url = project.sqlite_url("other.db");
     project.bustard(&["migrate", "--database-url", &url]).success();
 }

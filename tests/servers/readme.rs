@@ -240,7 +240,7 @@ fn the_tables_of_the_readme_are_complete() {
     for command in commands.filter_map(|line| line.split_whitespace().next()).filter(|word| *word != "help") {
         assert!(README.contains(&format!("\n| `{command}")), "the command {command} is not in the README");
     }
-    for code in ["0", "1", "2", "3", "4", "5", "130, 143"] {
+    for code in ["0", "1", "2", "3", "4", "5", "129, 130, 143"] {
         assert!(
             help.contains(&format!("\n  {code}  ")) && README.contains(&format!("\n| {code} | ")),
             "{code}"

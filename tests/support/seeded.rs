@@ -20,6 +20,7 @@ const PARTS: [&str; 9] = [
     "tests",
     "examples",
     "benches",
+    "docs",
 ];
 
 /// A text of the sources, and its replacement in the copy.

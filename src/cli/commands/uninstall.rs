@@ -131,8 +131,11 @@ fn human(plan: &UninstallPlan) -> Lines {
     let mut lines = Lines::of(heading);
     lines.lines(table.render());
     lines.line("");
-    // They come from a table, so a person must see them before they run.
-    lines.lines(plan::statements(&plan.steps));
+    // They come from a table, so a person must see them before they run. Indented, they
+    // cannot look like another line of the plan.
+    for line in plan::statements(&plan.steps).as_str().lines() {
+        lines.line(if line.is_empty() { String::new() } else { format!("    {line}") });
+    }
     for line in [end, ""] {
         lines.line(line);
     }

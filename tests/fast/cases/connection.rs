@@ -63,7 +63,7 @@ fn a17_a_directory_is_never_made() {
         let outcome = project.bustard(&["migrate", "--database-url", url]).exits(1);
         outcome.complains(said).complains("help: ");
     }
-    project.bustard(&["check", "--database-url", "sqlite:x.db"]).exits(1).complains("it does not exist");
+    project.bustard(&["check", "--database-url", "sqlite:x.db"]).exits(3).complains("does not exist yet");
     assert!(!project.path().join("no").exists() && !project.path().join("x.db").exists());
 }
 

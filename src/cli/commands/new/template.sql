@@ -2,9 +2,7 @@
 
 -- Write SQL below. Bustard runs it in a transaction that also writes the
 -- history and invalidates all caches. Do not write BEGIN or COMMIT.
--- A directive is a comment of this form, on a line of its own:
---
---   -- bustard: DIRECTIVE
+-- A directive is a comment on a line of its own: `-- bustard:` and one of these.
 --
 --   depends on APP [VERSION]      apply that app's migration before this one
 --   required by APP VERSION       apply this one before that app's migration

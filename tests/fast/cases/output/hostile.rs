@@ -121,8 +121,11 @@ fn a21_names_in_the_database() {
         json.push("--json");
         assert_clean(&project, &json).json();
     }
+    // The run has registered the cache of the migration again, beside the forged name.
     let caches = project.bustard(&["caches", "--json"]).success().json();
-    assert_eq!(caches["caches"][0]["name"], name.as_str());
+    let names: Vec<_> =
+        caches["caches"].as_array().expect("a list").iter().map(|cache| &cache["name"]).collect();
+    assert!(names.contains(&&serde_json::Value::from(name.as_str())), "{names:?}");
 }
 
 /// Arguments come back in messages, suggestions and documents.
