@@ -1,5 +1,4 @@
 -- bustard: depends on bustard R__share
--- bustard: depends on bustard R__mark
 
 -- Moves events into bustard.base and returns their number. Count and XOR stay the same, so
 -- readers see no difference. A call moves at most 25000 events. Call it again for the rest.
@@ -30,7 +29,10 @@ BEGIN
             HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT bustard.fold(); COMMIT;';
     END IF;
 
-    SELECT m.horizon, m.unfinished INTO since, late FROM bustard.mark AS m;
+    SELECT b.horizon, b.unfinished INTO since, late FROM bustard.base AS b
+    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+      AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+    ORDER BY b.horizon DESC LIMIT 1;
     since := COALESCE(since, '0'::pg_catalog.xid8);
     SELECT EXISTS (
         SELECT FROM bustard.base AS b

@@ -1,4 +1,3 @@
--- bustard: depends on bustard R__mark
 -- bustard: depends on bustard R__share
 
 -- Returns the version of a cache: count << 23 | 23 bits of the nonce. The shift is a
@@ -6,7 +5,9 @@
 -- the snapshot of the calling statement, and data and version always belong together. A
 -- plan that was made while the tables were small must still be good when they have grown.
 -- So sequential scans are off, and the plan uses the indexes. (Setting enable_seqscan is
--- cheap; setting search_path would not be.)
+-- cheap; setting search_path would not be.) The condition of the view bustard.mark is repeated
+-- here and in fold(), because a run that replaces a view waits for the transactions that have
+-- read it.
 CREATE OR REPLACE FUNCTION bustard.get_version(name pg_catalog.text) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
@@ -30,13 +31,21 @@ BEGIN
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
-        WHERE e.xid OPERATOR(pg_catalog.>=) COALESCE((SELECT m.horizon FROM bustard.mark AS m), '0'::pg_catalog.xid8)
+        WHERE e.xid OPERATOR(pg_catalog.>=) COALESCE((
+                  SELECT b.horizon FROM bustard.base AS b
+                  WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+                    AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+                  ORDER BY b.horizon DESC LIMIT 1), '0'::pg_catalog.xid8)
           AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
         WHERE e.xid OPERATOR(pg_catalog.=) ANY (ARRAY(
-                  SELECT pg_catalog.unnest(m.unfinished) FROM bustard.mark AS m))
+                  SELECT pg_catalog.unnest(m.unfinished) FROM (
+                      SELECT b.unfinished FROM bustard.base AS b
+                      WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+                        AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+                      ORDER BY b.horizon DESC LIMIT 1) AS m))
           AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
     ) AS s;
     RETURN version;

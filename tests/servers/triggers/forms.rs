@@ -84,7 +84,9 @@ fn in_a_plan() {
         assert!(plan.stdout.contains("    register cache bans on ban, exception\n"), "{plan}");
         let sql = bustard(&scene, &["plan", "--sql"]).success().stdout;
         let expected = match scene.is_postgres() {
-            true => "SELECT bustard.register_cache_on('bans', 'main', 'ban', 'exception');",
+            true => {
+                "SELECT bustard.register_cache_on('bans', 'main', VARIADIC ARRAY['ban', 'exception']::pg_catalog.text[]);"
+            }
             false => "-- bustard: register cache bans on ban, exception",
         };
         assert!(sql.contains(expected), "{sql}");

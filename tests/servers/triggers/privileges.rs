@@ -124,6 +124,7 @@ fn a_role_with_an_app_of_its_own() {
     let migrate = |arguments: &[&str]| {
         project.bustard(&[&["migrate", "--database-url", &url, "--json"], arguments].concat())
     };
+    project.file("bustard.toml", "[[apps]]\nlabel = \"own\"\nmigrations = \"migrations\"\n");
     project.file("migrations/V1__own.sql", "CREATE TABLE own (id integer);\n");
     let before = count(&scene, "bans");
     migrate(&[]).success();

@@ -46,8 +46,8 @@ fn an_app_of_the_same_name_elsewhere() {
         );
         with_history(&site, "polls", "theirs").run(&mut site.connection()).expect("it is good");
         let error = site.refuses(&["polls"], &Uninstall::new("polls"));
-        assert_eq!(error.kind(), ErrorKind::Usage);
-        assert!(error.message().contains("polls that is installed keeps its history in"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::History);
+        assert!(error.message().contains("the history of polls is recorded in"), "{error}");
         let ours = with_history(&site, "polls", "theirs");
         let plan = ours.plan_uninstall(&mut site.connection(), &Uninstall::new("polls")).expect("it is ours");
         ours.uninstall(&mut site.connection(), &plan).expect("nothing prevents it");

@@ -80,7 +80,10 @@ fn an_uninstall_needs_no_files() {
             site.migrate(&["forum", "bans"]);
             spoil(&site);
             let plan = site.plan(apps, &bans());
-            assert!(plan.obstacles.is_empty() && plan.steps.iter().all(|step| step.file.is_none()), "{what}");
+            // An applied file is not judged, so this one still shows where the migration is.
+            let shown = what == "a bad directive";
+            let places = plan.steps.iter().all(|step| shown || step.file.is_none());
+            assert!(plan.obstacles.is_empty() && places, "{what}");
             assert_eq!(plan.tables[0].rows, 3, "{what}");
             site.uninstall(apps, &bans());
             assert_eq!(site.objects(), alone);
