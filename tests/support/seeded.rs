@@ -10,7 +10,7 @@ use super::example::cargo;
 use super::process::Outcome;
 
 /// The parts of the package that Cargo needs to build its command and its tests.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
