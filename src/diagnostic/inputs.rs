@@ -373,16 +373,18 @@ const INPUTS: &[(Code, Input)] = &[
         uninstall(&[app("a", &[("V1__a", table("t"))])], "DROP TABLE refinery_schema_history_a", &[])
     }),
     (Code::TrackedTableGone, || {
-        let a = app("a", &[("V1__a", table("t").register_cache_on("c", &["t"]))]);
-        plan(&[a.clone()], "DROP TABLE t", &[a])
+        let a = app("a", &[("V1__a", table("t").register_cache_on("c", ["t"]))]);
+        let apps = [a];
+        plan(&apps, "DROP TABLE t", &apps)
     }),
     (Code::HistoryElsewhere, || {
         let a = app("a", &[("V1__a", table("t"))]);
-        plan(&[a.clone()], "", &[a.history("other")])
+        plan(std::slice::from_ref(&a), "", &[a.clone().history("other")])
     }),
     (Code::ReplacedHistory, || {
         let a = app("a", &[("V1__a", table("t"))]);
-        plan(&[a.clone()], "DELETE FROM refinery_schema_history_a", &[a])
+        let apps = [a];
+        plan(&apps, "DELETE FROM refinery_schema_history_a", &apps)
     }),
     (Code::UnconfiguredHistoryLost, || {
         let a = app("a", &[("V1__a", table("t"))]);
