@@ -1,4 +1,3 @@
--- bustard: depends on bustard R__mark
 -- bustard: depends on bustard R__share
 
 -- Shows the versions of all registered caches, in the snapshot of the reading statement.
@@ -7,7 +6,10 @@
 -- server from calling a function of the reader with the names of unregistered caches.
 CREATE OR REPLACE VIEW bustard.caches WITH (security_barrier) AS
 WITH mark AS MATERIALIZED (
-    SELECT m.horizon, m.unfinished FROM bustard.mark AS m
+    SELECT b.horizon, b.unfinished FROM bustard.base AS b
+    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+      AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+    ORDER BY b.horizon DESC LIMIT 1
 ), recent AS MATERIALIZED (
     SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
     FROM (

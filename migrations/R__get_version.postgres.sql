@@ -5,9 +5,8 @@
 -- the snapshot of the calling statement, and data and version always belong together. A
 -- plan that was made while the tables were small must still be good when they have grown.
 -- So sequential scans are off, and the plan uses the indexes. (Setting enable_seqscan is
--- cheap; setting search_path would not be.) The condition of the view bustard.mark is repeated
--- here and in fold(), because a run that replaces a view waits for the transactions that have
--- read it.
+-- cheap; setting search_path would not be.) It reads no view, because a run that replaces a
+-- view waits for the transactions that have read it.
 CREATE OR REPLACE FUNCTION bustard.get_version(name pg_catalog.text) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE

@@ -73,7 +73,11 @@ ALTER TABLE bustard.event REPLICA IDENTITY FULL;
 -- The folded events: their count and the XOR of their nonces for each cache, and the
 -- total of all caches in rows of cache 0. A cache usually has one row. It has several after
 -- folds at the same time, because folds do not wait for one another. The rows of cache 0
--- also say which events a fold covered: see R__mark.postgres.sql.
+-- also say which events a fold covered: every event below `horizon` except the events of the
+-- transactions in `unfinished`. The functions and views use such a row only if it was written
+-- by the transaction `folder`, because after a restore into another cluster it was not, and
+-- there the numbers would mean other transactions. They do not use a horizon above the
+-- snapshot's xmax either, because then the numbers of this cluster have gone back.
 CREATE TABLE IF NOT EXISTS bustard.base (
     cache_id   integer NOT NULL,
     n          bigint NOT NULL,
