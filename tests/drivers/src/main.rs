@@ -42,7 +42,11 @@ fn check(driver: &str, database: &mut Database, ban: impl Fn(bool) -> Result<See
         let seen = ban(commit).map_err(|error| format!("{driver}: {error}"))?;
         assert_eq!(CacheVersion::new(seen.before), Some(bans), "{driver} reads another version");
         assert_ne!(seen.after, seen.before, "{driver} does not see its own invalidation");
-        assert!(seen.unknown.contains("bnas"), "{driver} receives the error about an unknown cache: {}", seen.unknown);
+        assert!(
+            seen.unknown.contains("bnas"),
+            "{driver} receives the error about an unknown cache: {}",
+            seen.unknown
+        );
         let now = registry::get_version(database, "bans")?;
         assert_eq!(now == bans, !commit, "{driver}, commit: {commit}");
         assert_eq!(CacheVersion::new(seen.after) == Some(now), commit, "{driver}, commit: {commit}");
