@@ -45,9 +45,12 @@ fn versions_and_data_of_a_standby_that_lags() {
     // A snapshot that is this old counts as expired, and nothing is stored under its
     // versions.
     wait_until("the snapshot is too old", || !late_cache.is_valid(before));
-    let error = late_cache.version().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Stale);
-    assert!(error.report().to_string().contains("the database is a standby that"), "{error}");
+    assert_eq!(late_cache.version().unwrap_err().kind(), ErrorKind::Stale);
+    // On a busy machine, the first reason may be a poll that was too slow.
+    wait_until("the error names the reason", || {
+        let reason = late_cache.version().map_or_else(|error| error.report().to_string(), |_| String::new());
+        reason.contains("the database is a standby that")
+    });
     let kept = store.len();
     assert_eq!(late_values.get_or_insert_with("not kept", || late.number()), 1);
     assert_eq!(store.len(), kept);
