@@ -11,6 +11,8 @@ CREATE OR REPLACE FUNCTION bustard.get_version(name pg_catalog.text) RETURNS big
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
     wanted  integer;
+    since   pg_catalog.xid8;
+    late    pg_catalog.xid8[];
     version bigint;
 BEGIN
     SELECT c.id INTO wanted
@@ -19,6 +21,11 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM bustard.unknown_cache($1);
     END IF;
+
+    SELECT b.horizon, b.unfinished INTO since, late FROM bustard.base AS b
+    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+      AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+    ORDER BY b.horizon DESC LIMIT 1;
 
     SELECT pg_catalog.sum(s.n)::bigint OPERATOR(pg_catalog.*) 8388608::bigint
            OPERATOR(pg_catalog.|) (pg_catalog.bit_xor(s.nonce) OPERATOR(pg_catalog.&) 8388607::bigint)
@@ -30,21 +37,12 @@ BEGIN
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
-        WHERE e.xid OPERATOR(pg_catalog.>=) COALESCE((
-                  SELECT b.horizon FROM bustard.base AS b
-                  WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
-                    AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
-                  ORDER BY b.horizon DESC LIMIT 1), '0'::pg_catalog.xid8)
+        WHERE e.xid OPERATOR(pg_catalog.>=) COALESCE(since, '0'::pg_catalog.xid8)
           AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
-        WHERE e.xid OPERATOR(pg_catalog.=) ANY (ARRAY(
-                  SELECT pg_catalog.unnest(m.unfinished) FROM (
-                      SELECT b.unfinished FROM bustard.base AS b
-                      WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
-                        AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
-                      ORDER BY b.horizon DESC LIMIT 1) AS m))
+        WHERE e.xid OPERATOR(pg_catalog.=) ANY (late)
           AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
     ) AS s;
     RETURN version;

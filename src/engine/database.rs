@@ -244,7 +244,6 @@ impl sealed::Connection for Database {
         }
     }
 
-    #[cfg_attr(not(feature = "sqlite"), allow(unused_variables, reason = "only a file is waited for"))]
     fn session(&mut self, functions: bool, patience: Duration) -> Result<Box<dyn Session + '_>> {
         if !functions || self.engine() != Engine::Postgres {
             self.connect()?;

@@ -13,7 +13,7 @@ use crate::graph::Node;
 use crate::history::{differences, has_text_of};
 use crate::model::{Applied, BUSTARD, Width};
 
-/// The differences from the files that a run accepts.
+/// The differences between the history and the files that a run accepts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allow {
     pub missing: bool,
@@ -24,7 +24,8 @@ pub(crate) struct Allow {
 }
 
 impl Facts<'_> {
-    /// Returns all differences from the files that are not allowed, as one error. Skips
+    /// Returns all differences between the history and the files that `allow` does not accept,
+    /// as one error. Skips
     /// disabled apps.
     pub(crate) fn check(&self, allow: Allow) -> Result<()> {
         self.check_database()?;

@@ -75,7 +75,7 @@ pub(crate) fn has_functions(app: &LoadedApp) -> bool {
 ///
 /// # Errors
 ///
-/// Returns an error that names the first operation that nothing reverts.
+/// Returns an error that names the first operation without a reverting operation.
 pub(crate) fn reverting_operations(
     facts: &Facts<'_>,
     node: Node,

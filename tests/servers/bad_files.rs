@@ -60,6 +60,9 @@ fn directives_of_later_releases_are_refused() {
             .bad_file("-- bustard: no transaction\nSELECT 1;\n")
             .file("V5__code.rs", "pub fn migration() -> String { String::new() }\n");
     });
+    refused_alike(2, "not_yet_in_texts", |scene| {
+        scene.bad_file("-- bustard: no transaction\nSELECT 1;\n");
+    });
 }
 
 #[test]
@@ -182,11 +185,17 @@ fn directories() {
     });
 }
 
+/// Names and dependencies come first. The texts are judged when it is known which of them are
+/// pending, and all together.
 #[test]
 fn everything_at_once() {
     refused_alike(2, "everything_at_once", |scene| {
         two_apps(scene, "-- bustard: depend on main V1\nSELECT 'open;\n");
         scene.file("misnamed.sql", "").file("V3__begin.sql", "BEGIN;\n").file("V3__twice.sql", "COMMIT;\n");
+    });
+    refused_alike(2, "everything_at_once_in_texts", |scene| {
+        two_apps(scene, "-- bustard: depend on main V1\nSELECT 'open;\n");
+        scene.file("V3__begin.sql", "BEGIN;\n").file("V4__commit.sql", "COMMIT;\n");
     });
 }
 

@@ -217,12 +217,15 @@ fn other_migrations_in_code() {
 #[test]
 fn bad_migrations_in_code() {
     for scene in Scene::both() {
-        let migration = Migration::new()
+        let texts = Migration::new()
             .sql("BEGIN; SELECT 'open")
             .sql("-- bustard: register cache a\nSELECT 1")
             .register_cache("")
-            .register_cache("line\nfeed")
-            .depends_on("absent", 1);
+            .register_cache("line\nfeed");
+        let error = everywhere(&scene, &for_code(texts.clone()));
+        assert_eq!(error.kind(), ErrorKind::Source);
+        snapshot(&scene, "bad_code_texts", &error);
+        let migration = texts.depends_on("absent", 1);
         let long = format!("V3__{}", "x".repeat(300));
         let app = App::new("main")
             .migration("V1__bad", migration)

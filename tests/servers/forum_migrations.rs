@@ -24,7 +24,7 @@ trait Place {
     fn run(&mut self, migrator: &Migrator) -> Result<Report>;
     fn revert(&mut self, migrator: &Migrator, to: &Revert) -> Result<Report>;
 
-    /// Returns the state that must be the same.
+    /// Returns the caches and the schema, to compare them before and after a round trip.
     fn look(&mut self) -> String {
         format!("{}\n{}", self.caches().join("\n"), self.schema())
     }
@@ -253,7 +253,7 @@ fn the_crate_is_uninstalled_with_its_code(connection: &mut (impl Connection + Ex
     assert!(obstacles.len() == 1 && obstacles[0].contains("V3__points_for_the_past"), "{obstacles:#?}");
     assert!(obstacles[0].contains("the host's command"), "{obstacles:#?}");
     sql_only().uninstall(connection, &plan).expect_err("it needs the code");
-    assert!(!all().run(connection).expect("all is as it was").changed());
+    assert!(!all().run(connection).expect("everything is applied").changed());
 
     let plan = all().plan_uninstall(connection, &what).expect("it is planned");
     assert!(plan.obstacles.is_empty(), "{plan:?}");

@@ -121,8 +121,8 @@ fn end(subject: &Subject<'_>) -> End {
 }
 
 /// Deploys one release after the other. Returns the migrations in the order in which
-/// they were applied, with the number of the deploy, and the number that came late
-/// according to the deploys' own reports.
+/// they were applied, with the number of the deploy. Also returns how many of them the
+/// reports of the deploys call late.
 fn deploy(subject: &Subject<'_>, way: &[Deployed]) -> (Vec<(String, usize)>, usize) {
     let mut database = Database::new(&subject.url()).expect("the URL is good");
     let (mut applied, mut late) = (Vec::new(), 0);

@@ -279,7 +279,7 @@ fn no_caller_waits_while_there_is_no_connection() {
         move || buster.cache("ranks").unwrap_err()
     });
     assert_eq!(other.kind(), ErrorKind::Stale, "{other}");
-    let told = ends("telling of a commit", {
+    let told = ends("notify", {
         let buster = buster.clone();
         move || buster.notify().unwrap_err()
     });

@@ -1,9 +1,4 @@
 //! Tests inputs that once failed. The name of a test begins with the number of its input.
 
 mod connection;
-mod history;
-mod judged;
 mod output;
-mod rights;
-mod session;
-mod text;

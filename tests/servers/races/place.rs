@@ -64,7 +64,7 @@ impl Client for postgres::Client {
     }
 
     fn number(&mut self) -> i64 {
-        self.query_one("SELECT x FROM data", &[]).expect("there is one").get(0)
+        self.query_one("SELECT x FROM data", &[]).expect("the row is there").get(0)
     }
 }
 
@@ -77,7 +77,7 @@ impl Client for rusqlite::Connection {
     }
 
     fn number(&mut self) -> i64 {
-        self.query_row("SELECT x FROM data", [], |row| row.get(0)).expect("there is one")
+        self.query_row("SELECT x FROM data", [], |row| row.get(0)).expect("the row is there")
     }
 }
 
@@ -203,7 +203,7 @@ pub fn quick(url: &str) -> CacheBusterBuilder {
 
 /// Starts a process that polls only on request, and returns its cache and values.
 pub fn reader(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i64>) {
-    let buster = lazy(&place.url()).store(store.clone()).start().expect("it can look");
+    let buster = lazy(&place.url()).store(store.clone()).start().expect("it starts");
     let cache = buster.cache("numbers").expect("it is registered");
     let values = cache.values("main", 1);
     (buster, cache, values)

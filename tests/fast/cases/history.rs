@@ -1,1 +1,0 @@
-//! Tests where a history is and what it contains.

@@ -1,1 +1,0 @@
-//! Tests which files are checked, and how they are read.

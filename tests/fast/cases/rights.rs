@@ -1,1 +1,0 @@
-//! Tests which roles own Bustard's tables and which roles may change them.

@@ -1,1 +1,0 @@
-//! Tests the state of a session, deadlines and signals.

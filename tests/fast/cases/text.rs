@@ -1,1 +1,0 @@
-//! Tests text that looks like an instruction, and the lexer.
