@@ -91,7 +91,12 @@ impl Tally {
             self.server,
             self.in_transaction
         );
-        assert!(self.in_transaction * 2 >= self.kills(), "too few kills landed in a transaction: {self:?}");
+    }
+
+    /// Where a kill lands is chance, so runs are killed until half of the wanted number
+    /// were killed in an open transaction.
+    fn is_enough(&self) -> bool {
+        self.kills() >= wanted() && self.in_transaction * 2 >= wanted()
     }
 }
 
@@ -172,23 +177,22 @@ fn is_honest(outcome: &Outcome, steps: usize, most: usize) -> Result<(), String>
     if honest { Ok(()) } else { Err(format!("{steps} steps are done, {listed} were reported as committed")) }
 }
 
-/// Kills runs on one database until the number of kills is reached. The runs alternately
-/// apply and revert.
+/// Kills runs on one database until it has had its share of kills, or there are enough. The
+/// runs alternately apply and revert.
 fn kill_on(
     subject: &Subject<'_>,
     ladder: &Ladder,
     random: &mut Random,
     tally: &mut Tally,
-    wanted: usize,
 ) -> Result<(), String> {
     let mut watch = Watch::new(ladder, subject)?;
-    let enough = tally.kills() + KILLS_EACH.min(wanted - tally.kills());
+    let end_here = tally.kills() + KILLS_EACH;
     let attempts = tally.too_late + 20 * KILLS_EACH;
     let mut forward = true;
     // The duration of a run in each direction. The first estimate is low, because the first
     // kill may come early.
     let mut lasts = [Duration::from_millis(200); 2];
-    while tally.kills() < enough {
+    while tally.kills() < end_here && !tally.is_enough() {
         let all = random.one_in(4);
         let run: &[&str] = match (forward, all) {
             (true, false) => &["migrate", "--json"],
@@ -251,9 +255,10 @@ fn kill<'s>(engine: &str, mut subjects: impl FnMut(usize) -> Subject<'s>, target
     let mut random = Random::seeded();
     let mut tally = Tally::default();
     let mut number = 1;
-    while tally.kills() < wanted() {
+    while !tally.is_enough() {
+        assert!(tally.kills() < 4 * wanted(), "too few kills land in a transaction: {tally:?}");
         let subject = subjects(number);
-        if let Err(problem) = kill_on(&subject, &ladder, &mut random, &mut tally, wanted()) {
+        if let Err(problem) = kill_on(&subject, &ladder, &mut random, &mut tally) {
             panic!("{engine}, kill {}: {problem}", tally.kills());
         }
         number += 1;
