@@ -84,6 +84,8 @@ codes! {
     // Files and names.
     /// A file or directory of migrations cannot be read.
     UnreadableSource: "unreadable-source", Error;
+    /// A file of migrations has changed while Bustard was using it.
+    ChangedSource: "changed-source", Error;
     /// A directory of migrations is expected, and the path is a file.
     NotADirectory: "not-a-directory", Error;
     /// A directory contains no migration.

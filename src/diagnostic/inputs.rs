@@ -235,6 +235,14 @@ type Input = fn() -> Vec<Code>;
 /// Every code, with an input that causes it.
 const INPUTS: &[(Code, Input)] = &[
     (Code::UnreadableSource, || load(Sqlite, &[App::directory("main", "no/such/directory")])),
+    (Code::ChangedSource, || {
+        let root = directory(&[("V1__a.sql", "SELECT 1;\n".repeat(10_000).as_bytes())]);
+        let file = root.path().join("V1__a.sql");
+        let change = Migration::new().run("change the file", move |_| {
+            std::fs::write(&file, "SELECT 2;\n".repeat(10_000)).map_err(Into::into)
+        });
+        run(&[app("first", &[("V1__change", change)]), App::directory("main", root.path())])
+    }),
     (Code::NotADirectory, || {
         let root = directory(&[("a.sql", b"")]);
         load(Sqlite, &[App::directory("main", root.path().join("a.sql"))])

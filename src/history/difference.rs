@@ -7,10 +7,10 @@
 //! in the ways in which editors and tools change a text, until the checksum is the recorded
 //! one.
 
-use std::borrow::Cow;
+use std::io::Read;
 
-use super::checksum::{has_text, lf};
-use crate::model::{Applied, LoadedMigration, MigrationId, Width};
+use super::checksum::{Form as TextForm, Mark, has, has_text};
+use crate::model::{Applied, LoadedMigration, MigrationId, SourceText, Width};
 
 /// A change that editors and tools make, and the text before it, if the change is possible.
 struct Form {
@@ -83,7 +83,7 @@ pub(crate) fn differences(applied: &Applied, migration: &LoadedMigration, width:
     if id.name != migration.id.name {
         found.push(format!("it was applied with the name {id}"));
     }
-    match changes(applied, &id, &migration.text, width) {
+    match changes_of_source(applied, &id, &migration.text, width) {
         Some(changes) => found.extend(changes.into_iter().map(str::to_owned)),
         None => found.push("its text differs".to_owned()),
     }
@@ -92,40 +92,75 @@ pub(crate) fn differences(applied: &Applied, migration: &LoadedMigration, width:
 
 /// Returns whether a migration has the text of a history row with another version or name.
 pub(crate) fn has_text_of(applied: &Applied, migration: &LoadedMigration, width: Width) -> bool {
-    has_text(applied, &applied_id(applied, migration), &migration.text, width)
+    let id = applied_id(applied, migration);
+    has_text(applied, &id, &migration.text, width, TextForm::default())
 }
 
 /// Returns whether only a byte order mark was added or removed.
 pub(crate) fn differs_in_mark(applied: &Applied, migration: &LoadedMigration, width: Width) -> bool {
-    let other = match migration.text.strip_prefix(MARK) {
-        Some(text) => Cow::Borrowed(text),
-        None => Cow::Owned(format!("{MARK}{}", migration.text)),
-    };
-    has_text(applied, &migration.id, &other, width)
+    has_text(applied, &migration.id, &migration.text, width, other_mark())
+}
+
+fn other_mark() -> TextForm<'static> {
+    TextForm { mark: Mark::Other, ..TextForm::default() }
 }
 
 fn applied_id(applied: &Applied, migration: &LoadedMigration) -> MigrationId {
     MigrationId { name: applied.name.clone(), version: applied.version, ..migration.id.clone() }
 }
 
+/// Returns the changes that lead from the applied text to this one, as [`changes`] does. A
+/// long text in a file is not read into memory, and compared with few changes.
+fn changes_of_source(
+    applied: &Applied,
+    id: &MigrationId,
+    text: &SourceText,
+    width: Width,
+) -> Option<Vec<&'static str>> {
+    if let Some(text) = text.held() {
+        return changes(applied, id, text, width);
+    }
+    let mut start = String::new();
+    text.read().ok()?.take(LONG as u64 + 1).read_to_string(&mut start).ok();
+    if start.len() <= LONG && !start.is_empty() {
+        return changes(applied, id, &start, width);
+    }
+    let is_same = |width, form| has_text(applied, id, text, width, form);
+    if is_same(width, TextForm::default()) {
+        Some(Vec::new())
+    } else if is_same(other(width), TextForm::default()) {
+        Some(vec![OTHER_WIDTH])
+    } else if is_same(width, other_mark()) {
+        let marked = start.starts_with(MARK);
+        Some(vec![if marked { "a byte order mark was added" } else { "the byte order mark was removed" }])
+    } else {
+        None
+    }
+}
+
+const OTHER_WIDTH: &str = "the type of the column `version` was changed";
+
+fn other(width: Width) -> Width {
+    if width == Width::Int4 { Width::Int8 } else { Width::Int4 }
+}
+
 /// Returns the changes that lead from the applied text to this one; none for the same text.
 fn changes(applied: &Applied, id: &MigrationId, text: &str, width: Width) -> Option<Vec<&'static str>> {
-    let other = if width == Width::Int4 { Width::Int8 } else { Width::Int4 };
-    let mut tried = vec![(lf(text).into_owned(), Vec::new())];
+    let mut tried = vec![(text.replace("\r\n", "\n"), Vec::new())];
     // A text with line ends of both kinds is compared as it is, too.
     if tried.iter().any(|(lf, _)| lf != text) {
         tried.push((text.to_owned(), Vec::new()));
     }
     for depth in 0..=DEPTH {
         for (text, changes) in &tried {
-            if has_text(applied, id, text, width) {
+            if has(applied, id, text, width) {
                 return Some(changes.clone());
             }
-            if has_text(applied, id, &text.replace('\n', "\r"), width) {
+            if has(applied, id, &text.replace('\n', "\r"), width) {
                 return Some(with(changes, "the line ends were changed"));
             }
-            if depth == 0 && has_text(applied, id, text, other) {
-                return Some(with(changes, "the type of the column `version` was changed"));
+            if depth == 0 && has(applied, id, text, other(width)) {
+                return Some(with(changes, OTHER_WIDTH));
             }
         }
         if depth == DEPTH || (depth > 0 && text.len() > LONG) {
@@ -167,7 +202,7 @@ mod tests {
 
     fn migration(name: &str, text: &str) -> LoadedMigration {
         let id = MigrationId { version: 3, prefix: Prefix::V, name: name.into() };
-        LoadedMigration { text: text.into(), ..LoadedMigration::of(id, Migration::new(), None) }
+        LoadedMigration { text: text.to_owned().into(), ..LoadedMigration::of(id, Migration::new(), None) }
     }
 
     fn row(name: &str, text: &str, width: Width) -> Applied {
@@ -175,7 +210,7 @@ mod tests {
             version: 3,
             name: name.into(),
             applied_on: String::new(),
-            checksum: checksum(&migration(name, text).id, text, width).to_string(),
+            checksum: checksum(&migration(name, text), width).unwrap().to_string(),
         }
     }
 

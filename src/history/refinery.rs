@@ -81,10 +81,9 @@ impl Store for RefineryTable {
     /// refinery's own code.
     fn open(&self, transaction: &mut dyn Transaction, table: &str, opened: &Opened<'_>) -> Result<()> {
         let Opened { files, history, same, allow_divergent, allow_missing } = *opened;
-        let unapplied = files.iter().map(unapplied).collect::<Result<Vec<_>>>()?;
-        let applied = applied(files, &unapplied, history, same)?;
+        let (files, applied) = both_sides(files, history, same)?;
         let mut inside = Inside::new(transaction, applied);
-        match inside.get_unapplied_migrations(&unapplied, !allow_divergent, !allow_missing, table) {
+        match inside.get_unapplied_migrations(&files, !allow_divergent, !allow_missing, table) {
             Ok(_) => Ok(()),
             Err(error) => {
                 let message = format!("refinery does not accept the history in {table}: {error}");
@@ -100,21 +99,21 @@ impl Store for RefineryTable {
         migration: &LoadedMigration,
         width: Width,
     ) -> Result<()> {
-        if width == Width::NEW {
-            let row = unapplied(migration)?;
+        if let Some(text) = migration.text.held().filter(|_| width == Width::NEW) {
+            let row = unapplied(migration, text)?;
             let mut inside = Inside::new(transaction, Vec::new());
             return match migrate(&mut inside, vec![row], Target::Fake, table, true) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(inside.error(error, "refinery could not write the history row".to_owned())),
             };
         }
-        // Refinery is built for one width and computes the checksum for that width. So
-        // Bustard itself writes a row of the other width.
+        // Refinery is built for one width, and computes the checksum for that width of a text
+        // in memory. So Bustard itself writes a row of the other width or of a large text.
         let applied_on = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| {
             Error::new(ErrorKind::Failed, "this machine's clock shows no date that can be written")
                 .caused_by(error)
         })?;
-        let sum = checksum(&migration.id, &migration.text, width);
+        let sum = checksum(migration, width)?;
         transaction.execute(Statement::generated(
             format!(
                 "INSERT INTO {table} (version, name, applied_on, checksum) VALUES ({}, '{}', '{applied_on}', '{sum}')",
@@ -150,8 +149,8 @@ impl Store for RefineryTable {
     }
 }
 
-fn unapplied(migration: &LoadedMigration) -> Result<Migration> {
-    Migration::unapplied(&migration.id.to_string(), &migration.text).map_err(|error| {
+fn unapplied(migration: &LoadedMigration, text: &str) -> Result<Migration> {
+    Migration::unapplied(&migration.id.to_string(), text).map_err(|error| {
         Error::new(ErrorKind::Source, format!("refinery does not accept the name {}", migration.id))
             .with_code(Code::InvalidMigrationName)
             .at(migration.file.clone())
@@ -159,30 +158,39 @@ fn unapplied(migration: &LoadedMigration) -> Result<Migration> {
     })
 }
 
-/// Returns the history as refinery would have read it, with two differences. The checksum
+/// Returns the files and the history as refinery compares them.
+///
+/// The files are given without their texts, which would be copied: applied ones with their
+/// checksums, and others, whose checksums are not compared, with an empty text.
+///
+/// The history is given as refinery would have read it, with two differences. The checksum
 /// of the other width, of other line ends or of other dependencies is replaced by that of
 /// the file, because refinery does not know these forms. The highest `V` comes last,
 /// because refinery takes the last row for the newest, and would report every `V` below an
 /// applied `U` as missing.
-fn applied(
+fn both_sides(
     files: &[LoadedMigration],
-    unapplied: &[Migration],
     history: &History,
     same: &dyn Fn(usize) -> bool,
-) -> Result<Vec<Migration>> {
+) -> Result<(Vec<Migration>, Vec<Migration>)> {
+    let mut theirs = files.iter().map(|file| unapplied(file, "")).collect::<Result<Vec<_>>>()?;
     let mut rows: Vec<(bool, Migration)> = Vec::with_capacity(history.applied.len());
     for row in &history.applied {
         let file = files.binary_search_by_key(&row.version, |file| file.id.version).ok();
-        let sum = match file {
-            Some(i) if same(i) => unapplied[i].checksum(),
-            _ => row.checksum.parse().unwrap_or_default(),
-        };
+        let (version, date) = (schema_version(row)?, applied_on(row)?);
+        let mut sum = row.checksum.parse().unwrap_or_default();
+        if let Some(i) = file {
+            let of_file = checksum(&files[i], Width::NEW)?;
+            theirs[i] = Migration::applied(version, files[i].id.name.clone(), date, of_file);
+            if same(i) {
+                sum = of_file;
+            }
+        }
         let versioned = file.is_none_or(|i| files[i].id.prefix == Prefix::V);
-        let migration = Migration::applied(schema_version(row)?, row.name.clone(), applied_on(row)?, sum);
-        rows.push((versioned, migration));
+        rows.push((versioned, Migration::applied(version, row.name.clone(), date, sum)));
     }
     rows.sort_by_key(|(versioned, migration)| (*versioned, migration.version()));
-    Ok(rows.into_iter().map(|(_, migration)| migration).collect())
+    Ok((theirs, rows.into_iter().map(|(_, migration)| migration).collect()))
 }
 
 fn applied_on(row: &Applied) -> Result<OffsetDateTime> {

@@ -65,7 +65,7 @@ impl Migrator {
         self.read_only(connection, |sources, session| {
             let (observed, plan) = plan(sources, session, what)?;
             let verb = Verb::Repair(what.clone());
-            Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
+            self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new())
         })
     }
 

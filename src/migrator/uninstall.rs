@@ -219,14 +219,14 @@ impl Migrator {
         let removal = Removal::new(dialect, what, &known, code, tables, &histories);
         removal.sources.facts(&histories, &known.installed).check_version()?;
 
-        let effects = removal.effects(dialect);
+        let effects = removal.effects(dialect)?;
         let inspector = session.inspector();
         let mut ask = |sql: &str| session.rows(sql);
         let tables = inspector.tables(&mut ask, effects.tables(), effects.schemas())?;
         let references = inspector.references(&mut asking(session, &mut questions), &tables)?;
         let mut ask = |sql: &str| session.rows(sql);
         let others = inspector.views_and_triggers(&mut ask, &tables)?;
-        let mut plan = self.describe(dialect, what, &known, &removal, &histories);
+        let mut plan = self.describe(dialect, what, &known, &removal, &histories)?;
         for [kind, name, sql] in others.iter().filter(|[_, name, _]| !effects.mentions(None, name)) {
             let mut used = Effects::new(dialect.syntax());
             used.read(sql);
@@ -273,10 +273,10 @@ impl Migrator {
         known: &Known,
         removal: &Removal,
         histories: &[History],
-    ) -> UninstallPlan {
+    ) -> Result<UninstallPlan> {
         let facts = removal.sources.facts(histories, &known.installed);
         let steps = removal.order.iter().map(|node| describe::step(&facts, dialect, *node, Direction::Down));
-        let mut steps: Vec<PlannedStep> = steps.collect();
+        let mut steps: Vec<PlannedStep> = steps.collect::<Result<_>>()?;
         for (step, node) in steps.iter_mut().zip(&removal.order) {
             step.irreversible = removal.stuck.get(node).map(|why| why.message().to_owned());
         }
@@ -288,7 +288,7 @@ impl Migrator {
             Diagnostic::new(Code::AppStillConfigured, message)
                 .help("first remove it from the configuration, or from the host")
         });
-        UninstallPlan {
+        Ok(UninstallPlan {
             what: what.clone(),
             apps: removal.leaving.clone(),
             steps,
@@ -297,7 +297,7 @@ impl Migrator {
             obstacles: removal.obstacles.clone(),
             warnings: warnings.chain(removal.staying(known).map(after)).collect(),
             ..UninstallPlan::default()
-        }
+        })
     }
 }
 

@@ -64,7 +64,7 @@ impl Migrator {
         self.read_only(connection, |sources, session| {
             let (observed, plan) = preflight::plan(sources, session, true, |facts| self.choose_run(facts))?;
             let missing = observed.repairable();
-            Ok(self.shown(sources, session.dialect(), &observed, &plan, Verb::Migrate, missing))
+            self.shown(sources, session.dialect(), &observed, &plan, Verb::Migrate, missing)
         })
     }
 
@@ -115,7 +115,7 @@ impl Migrator {
             let plan = facts.plan_revert(to, self.transaction)?;
             facts.judge_reverting(plan.migrations())?;
             let verb = Verb::Revert(to.clone());
-            Ok(self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new()))
+            self.shown(sources, session.dialect(), &observed, &plan, verb, Vec::new())
         })
     }
 
@@ -332,7 +332,7 @@ impl Migrator {
         let (observed, plan) = preflight::plan(&sources, &mut *session, false, choose_now)?;
         let facts = sources.facts(&observed.histories, &observed.installed);
         if let Some((shown, _)) = shown {
-            let now = describe::steps(&facts, session.dialect(), &plan);
+            let now = describe::steps(&facts, session.dialect(), &plan)?;
             if let Some(what) = describe::difference(&shown.steps, &now) {
                 return Err(changed(&what));
             }
@@ -380,7 +380,7 @@ impl Migrator {
         plan: &RunPlan,
         verb: Verb,
         missing: Vec<crate::registry::MissingTrigger>,
-    ) -> Plan {
+    ) -> Result<Plan> {
         let facts = sources.facts(&observed.histories, &observed.installed);
         let warnings = sources.warnings_with(&facts).into_iter();
         let warnings = warnings.chain(registry::gone(&observed.missing_triggers)).collect();

@@ -2,20 +2,8 @@
 //!
 //! In: the rows of a history table. Out: the applied migrations, by version.
 
-use super::{BUSTARD, LoadedApp};
+use super::{BUSTARD, LoadedApp, Width};
 use crate::sql::Dialect;
-
-/// The type of a history table's column `version`; part of refinery's checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    Int4,
-    Int8,
-}
-
-impl Width {
-    /// The width of new tables, which depends on the feature `int8-versions`.
-    pub(crate) const NEW: Width = if cfg!(feature = "int8-versions") { Width::Int8 } else { Width::Int4 };
-}
 
 /// The name of an app's history table.
 #[derive(Clone, Debug, PartialEq, Eq)]

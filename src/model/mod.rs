@@ -13,6 +13,8 @@ mod migration;
 mod open_transaction;
 mod operation;
 mod reading;
+mod source_text;
+mod width;
 
 pub(crate) use crate::sql::Which;
 pub use app::{App, embedded_app};
@@ -21,7 +23,7 @@ pub use cache_version::CacheVersion;
 pub(crate) use cache_version::Identity;
 pub use embedded::{Builds, Built, File};
 pub use engine::Engine;
-pub use history::{Applied, History, HistoryTable, Width};
+pub use history::{Applied, History, HistoryTable};
 pub use id::{MigrationId, Prefix};
 pub(crate) use migration::Dependency;
 pub use migration::Migration;
@@ -29,6 +31,8 @@ pub(crate) use open_transaction::Native;
 pub use open_transaction::OpenTransaction;
 pub use operation::Schema;
 pub(crate) use operation::{
-    CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, UnregisterCache,
+    CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, StoredSql, UnregisterCache,
 };
 pub(crate) use reading::{Body, Finding, LoadedMigration, Reading, Section};
+pub(crate) use source_text::{Changed, SourceText, Sums, seed, sum, text_failed, write_lf};
+pub use width::Width;

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::{CacheOperation, Dependency, Migration, MigrationId, Operation};
+use super::{CacheOperation, Dependency, Migration, MigrationId, Operation, SourceText};
 use crate::diagnostic::{Diagnostic, Place};
 
 /// A migration with its version, its name and the text for its checksum.
@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Place};
 pub(crate) struct LoadedMigration {
     pub id: MigrationId,
     /// The text of the whole file, or an equivalent for a migration built in code.
-    pub text: String,
+    pub text: SourceText,
     pub depends_on: Vec<Dependency>,
     pub required_by: Vec<Dependency>,
     /// The lines of `text` that declare dependencies, counted from 0.
@@ -51,7 +51,7 @@ pub(crate) enum Section {
 }
 
 /// The function that reads a text.
-type Read = Rc<dyn Fn(&str) -> Reading>;
+type Read = Rc<dyn Fn(&SourceText) -> Reading>;
 
 /// The reading of a text, which is made when it is wanted.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ pub(crate) enum Body {
 
 impl Body {
     /// Returns the body of a text without directives.
-    pub(crate) fn unread(read: impl Fn(&str) -> Reading + 'static) -> Self {
+    pub(crate) fn unread(read: impl Fn(&SourceText) -> Reading + 'static) -> Self {
         Body::Unread { read: Rc::new(read), reading: OnceCell::new() }
     }
 }
@@ -85,7 +85,7 @@ impl LoadedMigration {
     pub(crate) fn of(id: MigrationId, mut migration: Migration, file: Option<Place>) -> Self {
         LoadedMigration {
             id,
-            text: String::new(),
+            text: SourceText::from(""),
             depends_on: std::mem::take(&mut migration.depends_on),
             required_by: std::mem::take(&mut migration.required_by),
             dependency_lines: Vec::new(),

@@ -135,7 +135,8 @@ impl Facts<'_> {
             // The body does not include a byte order mark.
             let width = self.histories[node.0].width();
             let same = row.name == migration.id.name
-                && recorded.is_some_and(|recorded| **recorded == body_checksum(migration))
+                && recorded
+                    .is_some_and(|recorded| body_checksum(migration).is_ok_and(|body| **recorded == body))
                 && !differs_in_mark(row, migration, width);
             self.remember(node, row, if same { Likeness::OtherDependencies } else { Likeness::Different });
         }

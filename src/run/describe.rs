@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::caches;
 use crate::diagnostic::Diagnostic;
+use crate::error::Result;
 use crate::graph::Node;
 use crate::history::{AppState, text_checksum};
 use crate::model::{BUSTARD, Form, Operation, Statement};
@@ -23,23 +24,27 @@ pub(crate) fn plan(
     verb: Verb,
     missing_triggers: Vec<MissingTrigger>,
     warnings: Vec<Diagnostic>,
-) -> Plan {
+) -> Result<Plan> {
     let steps = || planned.batches.iter().flat_map(|batch| &batch.steps);
-    Plan {
-        steps: self::steps(facts, dialect, planned),
+    Ok(Plan {
+        steps: self::steps(facts, dialect, planned)?,
         apps: changes(facts, steps()),
         restored_caches: planned.restored_caches().map(|lost| restored(facts, lost)).collect(),
         histories: steps().filter_map(|step| history(facts, step)).collect(),
         missing_triggers,
         warnings,
         planned: Some((verb, planned.basis.clone())),
-    }
+    })
 }
 
 /// Describes the steps of a plan for users.
-pub(crate) fn steps(facts: &Facts<'_>, dialect: &'static dyn Dialect, planned: &RunPlan) -> Vec<PlannedStep> {
+pub(crate) fn steps(
+    facts: &Facts<'_>,
+    dialect: &'static dyn Dialect,
+    planned: &RunPlan,
+) -> Result<Vec<PlannedStep>> {
     let steps = planned.batches.iter().flat_map(|batch| &batch.steps);
-    steps.filter_map(|step| describe(facts, dialect, step)).collect()
+    steps.filter_map(|step| describe(facts, dialect, step).transpose()).collect()
 }
 
 /// Names the first step that differs from the shown plan; `None` if no step differs.
@@ -87,18 +92,18 @@ fn history(facts: &Facts<'_>, step: &Step) -> Option<HistoryChange> {
     }
 }
 
-fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Option<PlannedStep> {
-    let node = step.migration()?;
+fn describe(facts: &Facts<'_>, dialect: &'static dyn Dialect, step: &Step) -> Result<Option<PlannedStep>> {
+    let Some(node) = step.migration() else { return Ok(None) };
     let direction = if matches!(step, Step::Revert(_)) { Direction::Down } else { Direction::Up };
-    let described = self::step(facts, dialect, node, direction);
+    let described = self::step(facts, dialect, node, direction)?;
     if !matches!(step, Step::Accept(_)) {
-        return Some(described);
+        return Ok(Some(described));
     }
     // The checksum distinguishes the shown plan from a plan with another text of the file.
     let checksum = text_checksum(facts.migration(node));
     let operations = vec![format!("accept the file as it is now (checksum {checksum})")];
     let (sql, registers, unregisters) = (Vec::new(), Vec::new(), Vec::new());
-    Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..described })
+    Ok(Some(PlannedStep { operations, sql, registers, unregisters, irreversible: None, ..described }))
 }
 
 pub(crate) fn step(
@@ -106,7 +111,7 @@ pub(crate) fn step(
     dialect: &'static dyn Dialect,
     node: Node,
     direction: Direction,
-) -> PlannedStep {
+) -> Result<PlannedStep> {
     let loaded = facts.migration(node);
     let reverting = loaded.migration().revert_operations();
     // Bustard's own tables are never reverted, so they are not reported as irreversible.
@@ -121,42 +126,50 @@ pub(crate) fn step(
         Direction::Down => reverting.unwrap_or_default(),
     };
     let (registers, unregisters) = caches::names(&operations);
-    PlannedStep {
+    let mut sql = Vec::new();
+    for operation in &operations {
+        self::sql(operation, &facts.apps[node.0].label, dialect, manner, &mut sql)?;
+    }
+    Ok(PlannedStep {
         app: facts.apps[node.0].label.clone(),
         migration: loaded.id.clone(),
         direction,
         operations: operations.iter().map(|operation| operation.describe(dialect)).collect(),
-        sql: operations
-            .iter()
-            .flat_map(|operation| sql(operation, &facts.apps[node.0].label, dialect, manner))
-            .collect(),
+        sql,
         registers,
         unregisters,
         irreversible,
         file: loaded.file.clone(),
-    }
+    })
 }
 
-fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: Manner) -> Vec<String> {
+/// Adds the SQL of an operation.
+fn sql(
+    operation: &Operation,
+    app: &str,
+    dialect: &'static dyn Dialect,
+    manner: Manner,
+    all: &mut Vec<String>,
+) -> Result<()> {
     let ended = |statement: &Statement| match statement.form {
         // An unsplit file may end in a comment, which would hide the semicolon.
         Form::Unsplit => statement.sql.clone(),
         Form::Statement | Form::Generated => format!("{};", statement.sql),
     };
     match operation {
-        Operation::Sql(sql) => sql.statements().iter().map(ended).collect(),
-        Operation::Schema(schema) => schema.sql(dialect).map(|sql| format!("{sql};")).into_iter().collect(),
+        Operation::Sql(sql) => sql.each(dialect, &mut |statement| {
+            all.push(ended(&statement));
+            Ok(())
+        })?,
+        Operation::Schema(schema) => all.extend(schema.sql(dialect).map(|sql| format!("{sql};"))),
         Operation::RegisterCache(register) => {
-            vec![dialect.registry().shown_register(
-                &register.name,
-                &register.tables,
-                register.owner(app),
-                manner,
-            )]
+            let owner = register.owner(app);
+            all.push(dialect.registry().shown_register(&register.name, &register.tables, owner, manner));
         }
         Operation::UnregisterCache(unregister) => {
-            vec![dialect.registry().shown_unregister(&unregister.name, unregister.reverts, manner)]
+            all.push(dialect.registry().shown_unregister(&unregister.name, unregister.reverts, manner));
         }
-        Operation::Function(_) => vec![format!("-- {}", operation.describe(dialect))],
+        Operation::Function(_) => all.push(format!("-- {}", operation.describe(dialect))),
     }
+    Ok(())
 }

@@ -241,13 +241,16 @@ impl Removal {
     }
 
     /// Returns what the reverting operations drop.
-    pub(crate) fn effects(&self, dialect: &'static dyn Dialect) -> Effects {
+    pub(crate) fn effects(&self, dialect: &'static dyn Dialect) -> Result<Effects> {
         let mut effects = Effects::new(dialect.syntax());
         let down =
             self.order.iter().flat_map(|(a, m)| &self.sources.apps[*a].migrations[*m].migration().down);
         for operation in down.flatten() {
             match operation {
-                Operation::Sql(sql) => sql.statements().iter().for_each(|one| effects.read(&one.sql)),
+                Operation::Sql(sql) => sql.each(dialect, &mut |one| {
+                    effects.read(&one.sql);
+                    Ok(())
+                })?,
                 Operation::Schema(schema) => {
                     effects.read(&schema.sql(dialect).unwrap_or_default());
                 }
@@ -258,7 +261,7 @@ impl Removal {
                 Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {}
             }
         }
-        effects
+        Ok(effects)
     }
 }
 
@@ -348,7 +351,9 @@ fn reverting(
         match likeness(row, found, history.width()) {
             Likeness::Same | Likeness::OtherDependencies => Some(found),
             Likeness::Different => {
-                let same = record.is_some_and(|record| record.body_checksum == body_checksum(found));
+                let same = record.is_some_and(|record| {
+                    body_checksum(found).is_ok_and(|body| record.body_checksum == body)
+                });
                 same.then_some(found)
             }
         }

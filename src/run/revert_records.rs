@@ -17,25 +17,25 @@ use crate::source::reverting;
 use crate::sql::Dialect;
 
 /// Builds the record of a migration from its current file.
-fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Record {
+fn record(facts: &Facts<'_>, node: Node, dialect: &'static dyn Dialect) -> Result<Record> {
     let loaded = facts.migration(node);
     let (revert, irreversible) = match loaded.migration().revert_operations() {
         Ok(operations) => match loaded.errors_in_down().next() {
             Some(error) => (String::new(), Some(error.to_string())),
-            None => reverting::write(&operations, dialect),
+            None => reverting::write(&operations, dialect)?,
         },
         Err(operation) => (String::new(), Some(format!("nothing reverts: {}", operation.describe(dialect)))),
     };
     let app = facts.apps[node.0].label.clone();
-    Record {
+    Ok(Record {
         version: loaded.id.version,
-        body_checksum: body_checksum(loaded),
+        body_checksum: body_checksum(loaded)?,
         dependencies: others(facts, &app, &loaded.depends_on),
         required_by: others(facts, &app, &loaded.required_by),
         app,
         revert,
         irreversible,
-    }
+    })
 }
 
 /// Returns the migrations of other apps that dependencies name. A dependency on a whole app
@@ -91,7 +91,7 @@ impl Run<'_> {
         let migration = facts.migration(node);
         let (revert, irreversible) = match app.edition {
             Some(_) => (String::new(), None),
-            None => reverting::write(&migration.migration().revert_repeatable(), dialect),
+            None => reverting::write(&migration.migration().revert_repeatable(), dialect)?,
         };
         let installation = Installation {
             app: app.label.clone(),
@@ -127,7 +127,7 @@ impl Run<'_> {
         }
         let dialect = transaction.dialect();
         let history = transaction.history_table(&facts.apps[node.0].label).to_owned();
-        transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect), &history))
+        transaction.execute(app_rows::put_record(dialect, &record(facts, node, dialect)?, &history))
     }
 
     /// Deletes the record of a migration that was just reverted.

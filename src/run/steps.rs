@@ -45,7 +45,7 @@ impl Run<'_> {
             version: loaded.id.version,
             name: loaded.id.name.clone(),
             applied_on: String::new(),
-            checksum: checksum(&loaded.id, &loaded.text, width).to_string(),
+            checksum: checksum(loaded, width)?.to_string(),
         };
         self.open.changes.push(Change::Recorded(node.0, row));
         self.remember(transaction, facts, node)?;
@@ -90,7 +90,7 @@ impl Run<'_> {
         let started = Instant::now();
         transaction.enter(app, &loaded.id.to_string());
         let table = transaction.history_table(app).to_owned();
-        let checksum = checksum(&loaded.id, &loaded.text, facts.histories[node.0].width()).to_string();
+        let checksum = checksum(loaded, facts.histories[node.0].width())?.to_string();
         STORE.replace(transaction, &table, &loaded.id, &checksum)?;
         if let Some(row) = facts.row(node) {
             let row = Applied { name: loaded.id.name.clone(), checksum, ..row.clone() };
@@ -246,9 +246,7 @@ impl Run<'_> {
             Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_)
                 if self.options.fake && app != BUSTARD => {}
             Operation::Sql(sql) => {
-                for statement in sql.statements() {
-                    transaction.execute(statement.clone())?;
-                }
+                sql.each(transaction.dialect(), &mut |statement| transaction.execute(statement))?;
             }
             Operation::Schema(schema) => {
                 let sql = schema.sql(transaction.dialect()).ok_or_else(|| {

@@ -10,9 +10,10 @@ use super::parse::{Directives, parse};
 use super::{Diagnostics, fits, misnamed, prefix};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
-    Body, Finding, LoadedMigration, Migration, MigrationId, Operation, Prefix, Reading, Section, Sql,
+    Body, Finding, LoadedMigration, Migration, MigrationId, Operation, Prefix, Reading, Section, SourceText,
+    Sql,
 };
-use crate::sql::{Dialect, Text, names};
+use crate::sql::{Dialect, Text, directive, names};
 
 /// Loads a migration that was built with [`Migration`]'s methods.
 pub(super) fn built(
@@ -75,7 +76,7 @@ pub(super) fn complete(
         reading.warnings.push(warning.at(place));
     }
     let dependencies = migration.depends_on.len() + migration.required_by.len();
-    let text = canonical(&migration, dialect);
+    let text = SourceText::from(canonical(&migration, dialect));
     let loaded = LoadedMigration::of(id, Migration::new(), None);
     let depends_on = std::mem::take(&mut migration.depends_on);
     let required_by = std::mem::take(&mut migration.required_by);
@@ -192,5 +193,6 @@ pub(super) fn refinery(
     #[allow(clippy::useless_conversion, reason = "the conversion is useless only with the feature")]
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
-    Some(super::from_text(id, file, sql.to_owned(), dialect))
+    let directives = directive::may_be_in(sql);
+    Some(super::from_text(id, file, SourceText::from(sql.to_owned()), directives, dialect))
 }

@@ -97,7 +97,7 @@ pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     })
 }
 
-fn unreadable(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
+pub(super) fn unreadable(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::NotFound => "does the path exist, seen from the working directory?",
         io::ErrorKind::PermissionDenied => "the user that runs this needs the right to read it",

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::directory::Found;
 use super::name::parse_file;
-use super::{Diagnostics, code, fits, identity, misnamed, sql_file, variants};
+use super::{Diagnostics, code, fits, from_text, identity, misnamed, variants};
 use crate::diagnostic::Place;
 use crate::embedded::{Built, File};
-use crate::model::LoadedMigration;
-use crate::sql::Dialect;
+use crate::model::{LoadedMigration, SourceText};
+use crate::sql::{Dialect, directive};
 
 pub(super) fn load(
     label: &str,
@@ -25,23 +25,30 @@ pub(super) fn load(
     let named = files.iter().filter_map(|(path, _)| found(&root.join(path), diagnostics)).collect();
     let mut migrations = Vec::with_capacity(files.len());
     for found in variants::choose(named, dialect, diagnostics) {
-        let built = match by_path.get(&found.path) {
-            Some(File::Sql(text)) => Built::Text((*text).to_owned()),
-            Some(File::Rust(function)) => function(),
+        let text = match by_path.get(&found.path) {
+            Some(File::Sql(text)) => (SourceText::from(*text), directive::may_be_in(text)),
+            Some(File::Rust(function)) => match function() {
+                Built::Text(text) => {
+                    let directives = directive::may_be_in(&text);
+                    (SourceText::from(text), directives)
+                }
+                Built::Migration(migration) => {
+                    let place = Place::file(&found.path);
+                    fits(found.name.version, &place, diagnostics);
+                    let id = identity(found.name);
+                    migrations.push(LoadedMigration {
+                        file: Some(place),
+                        ..code::complete(id, migration, &found.path, dialect, diagnostics)
+                    });
+                    continue;
+                }
+            },
             None => continue,
         };
-        migrations.push(match built {
-            Built::Text(text) => sql_file(found, text, dialect, diagnostics),
-            Built::Migration(migration) => {
-                let place = Place::file(&found.path);
-                fits(found.name.version, &place, diagnostics);
-                let id = identity(found.name);
-                LoadedMigration {
-                    file: Some(place),
-                    ..code::complete(id, migration, &found.path, dialect, diagnostics)
-                }
-            }
-        });
+        let ((text, directives), place) = (text, Place::file(&found.path));
+        fits(found.name.version, &place, diagnostics);
+        let loaded = from_text(identity(found.name), found.path, text, directives, dialect);
+        migrations.push(LoadedMigration { file: Some(place), ..loaded });
     }
     migrations
 }

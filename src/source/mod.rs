@@ -18,6 +18,7 @@ pub(crate) mod reverting;
 pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
+mod text;
 mod variants;
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,13 +27,13 @@ use std::path::PathBuf;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
     App, AppSource, BUSTARD, Body, Dependency, HistoryTable, LoadedApp, LoadedMigration, Migration,
-    MigrationId, Prefix,
+    MigrationId, Prefix, SourceText,
 };
-use crate::sql::{Dialect, Text, directive, names};
+use crate::sql::{Dialect, names};
 use directory::Found;
 use name::{FileName, Kind, Language, Misnamed};
 pub(crate) use own::own;
-use parse::Directives;
+use text::Texts;
 
 /// The loaded apps and their diagnostics.
 pub(crate) struct Loaded {
@@ -59,9 +60,10 @@ pub(crate) fn load(apps: &[App], dialect: &'static dyn Dialect) -> Loaded {
     let mut errors = Vec::new();
     let mut warnings = Vec::new();
     check_labels(apps, &mut errors);
+    let mut texts = Texts::default();
     let load_one = |(a, app)| {
         let mut found = Diagnostics::default();
-        let loaded = load_app(app, dialect, &mut found);
+        let loaded = load_app(app, dialect, &mut texts, &mut found);
         errors.extend(found.errors.into_iter().map(|error| (a, error)));
         warnings.append(&mut found.warnings);
         loaded
@@ -131,13 +133,18 @@ fn check_histories(apps: &[LoadedApp], dialect: &'static dyn Dialect, errors: &m
     }
 }
 
-fn load_app(app: &App, dialect: &'static dyn Dialect, found: &mut Diagnostics) -> LoadedApp {
+fn load_app(
+    app: &App,
+    dialect: &'static dyn Dialect,
+    texts: &mut Texts,
+    found: &mut Diagnostics,
+) -> LoadedApp {
     let label = app.label.as_str();
     let mut migrations: Vec<LoadedMigration> = match &app.origin {
         AppSource::Directory(root) => {
             let files = without_rust(directory::list(root, found), found);
             let files = variants::choose(files, dialect, found);
-            load_files(files, dialect, found)
+            load_files(files, dialect, texts, found)
         }
         AppSource::Embedded(files) => embedded::load(label, files, dialect, found),
         #[cfg(feature = "_engine")]
@@ -206,37 +213,36 @@ fn without_rust(files: Vec<Found>, found: &mut Diagnostics) -> Vec<Found> {
 fn load_files(
     files: Vec<Found>,
     dialect: &'static dyn Dialect,
+    texts: &mut Texts,
     found: &mut Diagnostics,
 ) -> Vec<LoadedMigration> {
     let mut migrations = Vec::with_capacity(files.len());
     for file in files {
-        match directory::read(&file.path) {
-            Ok(text) => migrations.push(sql_file(file, text, dialect, found)),
+        let Found { path, name } = file;
+        let place = Place::file(&path);
+        fits(name.version, &place, found);
+        let id = identity(name);
+        match texts.read(&path, &id) {
+            Ok((text, directives)) => {
+                let loaded = from_text(id, path, text, directives, dialect);
+                migrations.push(LoadedMigration { file: Some(place), ..loaded });
+            }
             Err(error) => found.errors.push(error),
         }
     }
     migrations
 }
 
-/// Loads an SQL file.
-fn sql_file(
-    file: Found,
-    text: String,
-    dialect: &'static dyn Dialect,
-    found: &mut Diagnostics,
-) -> LoadedMigration {
-    let Found { path, name } = file;
-    let place = Place::file(&path);
-    fits(name.version, &place, found);
-    let loaded = from_text(identity(name), path, text, dialect);
-    LoadedMigration { file: Some(place), ..loaded }
-}
-
 /// Loads a text. It is read at once if it may contain directives, because these decide the
 /// order and the caches. `path` is its name in messages.
-fn from_text(id: MigrationId, path: PathBuf, text: String, dialect: &'static dyn Dialect) -> LoadedMigration {
-    let has_directives = directive::may_be_in(&text);
-    let read = move |text: &str| parse::parse(&Text::new(&path, text), dialect, Directives::Obeyed);
+fn from_text(
+    id: MigrationId,
+    path: PathBuf,
+    text: SourceText,
+    has_directives: bool,
+    dialect: &'static dyn Dialect,
+) -> LoadedMigration {
+    let read = move |text: &SourceText| parse::parse_source(&path, text, dialect);
     if !has_directives {
         let body = Body::unread(read);
         return LoadedMigration { text, body, ..LoadedMigration::of(id, Migration::new(), None) };

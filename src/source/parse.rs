@@ -5,15 +5,20 @@
 //! and [`Dialect::judge`] check them, and this module builds the operations, in the order
 //! of the file.
 
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::Path;
+
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::model::{
-    Dependency, Finding, Form, Migration, Operation, Reading, RegisterCache, Section, Sql, Statement,
-    UnregisterCache,
+    Dependency, Finding, Form, Migration, Operation, Reading, RegisterCache, Section, SourceText, Sql,
+    Statement, StoredSql, UnregisterCache, text_failed,
 };
 use crate::sql::directive::{self, Directive};
+use crate::sql::lexer::Token;
 use crate::sql::lookalike::{self, Lookalike, Tool};
-use crate::sql::split::{self, Piece, Unit};
-use crate::sql::{Admission, Dialect, Text, lexer};
+use crate::sql::split::{Piece, Unit};
+use crate::sql::{Admission, Dialect, Text, WINDOW, Window, Windows};
 
 /// The treatment of directives in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +32,65 @@ pub(super) enum Directives {
 }
 
 pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: Directives) -> Reading {
-    let mut reader = Reader::new(text, dialect, directives);
-    reader.read();
-    reader.finish();
-    Reading { migration: reader.migration, errors: reader.errors, warnings: reader.warnings }
+    let mut reader = Reader::new(text.file(), dialect, directives);
+    let _ = reader.window(&Window::whole(text, dialect.syntax()));
+    reader.end(Some(text));
+    reader.reading()
+}
+
+/// Parses the text of a migration file. The statements of a long text are not kept in
+/// memory.
+pub(super) fn parse_source(file: &Path, source: &SourceText, dialect: &'static dyn Dialect) -> Reading {
+    let failed = |error: io::Error| {
+        let diagnostic = text_failed(&error, Some(Place::file(file)));
+        let errors = vec![Finding { diagnostic, section: Section::Up, unrunnable: false }];
+        Reading { errors, ..Reading::default() }
+    };
+    if let Some(text) = source.held().filter(|text| text.len() <= WINDOW) {
+        return parse(&Text::new(file, text), dialect, Directives::Obeyed);
+    }
+    let read = || {
+        let windows = Windows::new(file, source.read()?, dialect.syntax());
+        in_windows(file, source, dialect, windows)
+    };
+    read().unwrap_or_else(failed)
+}
+
+/// Parses a text in windows.
+fn in_windows(
+    file: &Path,
+    source: &SourceText,
+    dialect: &'static dyn Dialect,
+    windows: Windows<'_>,
+) -> io::Result<Reading> {
+    let stored = Some(source.clone());
+    let mut reader = Reader { stored, ..Reader::new(file, dialect, Directives::Obeyed) };
+    windows.each(&mut |window| reader.window(window))?;
+    if reader.backslashes.is_some() {
+        // Only the server can split the rest, so it is one statement.
+        let mut text = String::new();
+        source.read()?.read_to_string(&mut text)?;
+        return Ok(parse(&Text::new(file, &text), dialect, Directives::Obeyed));
+    }
+    reader.end(None);
+    Ok(reader.reading())
 }
 
 struct Reader<'a> {
-    text: &'a Text<'a>,
+    file: &'a Path,
     dialect: &'static dyn Dialect,
     directives: Directives,
     migration: Migration,
     errors: Vec<Finding>,
     warnings: Vec<Diagnostic>,
+    /// The text, if its statements are read again when they are needed.
+    stored: Option<SourceText>,
     /// The statements of the next operation, and their bytes.
     group: Vec<Statement>,
     group_bytes: (usize, usize),
-    /// The position of `down`.
+    /// The statements of the next operation, if they are read again.
+    stored_group: Option<StoredSql>,
+    /// The line of `down`.
     down: Option<usize>,
     /// Diagnostics about statements that cannot run in a transaction.
     not_in_transaction: Vec<Finding>,
@@ -51,74 +98,92 @@ struct Reader<'a> {
     backslashes: Option<usize>,
     /// Whether something in the text is not SQL, so that the rest may be misread.
     foreign: bool,
-    /// The other tools that have markers here: the position and text of the first, and
-    /// their number.
-    markers: Vec<(&'static Tool, usize, String, usize)>,
+    /// The other tools that have markers here: the place and text of the first, and their
+    /// number.
+    markers: Vec<(&'static Tool, Place, String, usize)>,
+    /// The unterminated token at the end.
+    unended: Option<(String, Place)>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a Text<'a>, dialect: &'static dyn Dialect, directives: Directives) -> Self {
+    fn new(file: &'a Path, dialect: &'static dyn Dialect, directives: Directives) -> Self {
         Reader {
-            text,
+            file,
             dialect,
             directives,
             migration: Migration::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
+            stored: None,
             group: Vec::new(),
             group_bytes: (0, 0),
+            stored_group: None,
             down: None,
             not_in_transaction: Vec::new(),
             backslashes: None,
             foreign: false,
             markers: Vec::new(),
+            unended: None,
         }
     }
 
-    fn read(&mut self) {
-        let text = self.text.as_str();
-        if let Some(at) = text.find('\0') {
+    fn reading(self) -> Reading {
+        Reading { migration: self.migration, errors: self.errors, warnings: self.warnings }
+    }
+
+    /// Reads the next part of the text. Breaks off where the rest cannot be understood.
+    fn window(&mut self, window: &Window<'_>) -> ControlFlow<()> {
+        let text = window.text;
+        if let Some(at) = text.as_str().find('\0') {
+            // What is before it may be no text either.
+            *self = Reader {
+                stored: self.stored.take(),
+                ..Reader::new(self.file, self.dialect, self.directives)
+            };
             let help = "databases take text without such bytes; save the file as UTF-8";
-            self.error(Code::ZeroByte, at, "a zero byte in SQL", help);
-            return;
+            self.error(Code::ZeroByte, text.place(at), "a zero byte in SQL", help);
+            return ControlFlow::Break(());
         }
-        let (tokens, unended) = lexer::lex(text, self.dialect.syntax());
-        for piece in split::split(text, &tokens, self.dialect.syntax()) {
+        for piece in &window.pieces {
             match piece {
                 Piece::Statement(unit) => {
-                    self.statement(&unit);
+                    self.statement(window, unit);
                     // The rest of the text consists of rows, or of strings that would be
                     // misread.
                     if self.backslashes.is_some() || self.foreign && unit.is(0, "COPY") {
-                        break;
+                        return ControlFlow::Break(());
                     }
                 }
-                Piece::Directive { comment, inside } => self.directive(comment, inside),
-                Piece::Lookalike(at, what) => self.lookalike(at, what),
-                Piece::ShellCommand(at) => self.shell_command(at),
+                Piece::Directive { comment, inside } => self.directive(text, *comment, *inside),
+                Piece::Lookalike(at, what) => self.lookalike(text, *at, what),
+                Piece::ShellCommand(at) => self.shell_command(text, *at),
             }
         }
-        self.flush();
-        for (tool, at, first, count) in std::mem::take(&mut self.markers) {
-            self.found(lookalike::foreign(tool, &first, count).at(self.text.place(at)));
+        self.unended =
+            window.unended.as_ref().map(|unended| (unended.what.clone(), text.place(unended.start)));
+        ControlFlow::Continue(())
+    }
+
+    /// Ends the reading. `text` is the whole text, if it is in memory.
+    fn end(&mut self, text: Option<&Text<'_>>) {
+        self.flush(text);
+        for (tool, place, first, count) in std::mem::take(&mut self.markers) {
+            self.found(lookalike::foreign(tool, &first, count).at(place));
         }
         if self.migration.no_transaction.is_none() {
             self.errors.append(&mut self.not_in_transaction);
         }
-        if let Some(start) = self.backslashes {
-            self.leave_to_the_server(start);
-        } else if let Some(unended) = unended.filter(|_| !self.foreign) {
-            let message = format!("the SQL ends inside {}", unended.what);
-            self.error(Code::UnterminatedSql, unended.start, message, "it opens here and is never closed");
+        if let (Some(start), Some(text)) = (self.backslashes, text) {
+            self.leave_to_the_server(text, start);
+        } else if let Some((what, place)) = self.unended.take().filter(|_| !self.foreign) {
+            let message = format!("the SQL ends inside {what}");
+            self.error(Code::UnterminatedSql, place, message, "it opens here and is never closed");
         }
-    }
-
-    fn finish(&mut self) {
-        let has_sql = || self.migration.operations.iter().any(|one| !one.statements().is_empty());
+        let has_sql = || self.migration.operations.iter().any(Operation::is_sql);
         if !self.errors.is_empty() && self.migration.down.is_none() && !has_sql() {
             // If it was applied all the same, it did something that nothing reverts.
-            let text = self.text.as_str();
-            let place = Some(self.text.place(0));
+            let place = Some(text.map_or_else(|| Place::file(self.file), |text| text.place(0)));
+            let text = text.map_or("the whole file", Text::as_str);
             let statement = Statement { sql: text.to_owned(), place, form: Form::Unsplit };
             self.push(Operation::Sql(Sql::split(text, vec![statement])));
         }
@@ -128,12 +193,12 @@ impl<'a> Reader<'a> {
                 Code::EmptyMigration,
                 "the migration does nothing: it has no statement and no cache operation",
             );
-            self.warnings.push(warning.at(Place::file(self.text.file())));
+            self.warnings.push(warning.at(Place::file(self.file)));
         }
     }
 
-    fn error(&mut self, code: Code, at: usize, message: impl Into<String>, help: impl Into<Advice>) {
-        self.found(Diagnostic::new(code, message).at(self.text.place(at)).help(help));
+    fn error(&mut self, code: Code, place: Place, message: impl Into<String>, help: impl Into<Advice>) {
+        self.found(Diagnostic::new(code, message).at(place).help(help));
     }
 
     fn found(&mut self, diagnostic: Diagnostic) {
@@ -146,41 +211,54 @@ impl<'a> Reader<'a> {
         Finding { diagnostic, section, unrunnable }
     }
 
-    fn statement(&mut self, unit: &Unit<'_>) {
-        let place = self.text.place(unit.start());
+    fn statement(&mut self, window: &Window<'_>, unit: &Unit<'_>) {
+        let text = window.text;
+        let place = || text.place(unit.start());
         // A statement that is refused stays in the operations: the file may have been applied.
         match self.dialect.judge(unit) {
             Admission::Admitted => {}
-            Admission::Dropped(why) => return self.warnings.push(why.at(place)),
-            Admission::Refused(why) => self.errors.push(self.finding(why.at(place.clone()), true)),
+            Admission::Dropped(why) => {
+                if let Some(stored) = &mut self.stored_group {
+                    stored.leave_out(window.offset(unit.start()));
+                }
+                return self.warnings.push(why.at(place()));
+            }
+            Admission::Refused(why) => self.errors.push(self.finding(why.at(place()), true)),
             Admission::NotInTransaction(why) => {
-                self.not_in_transaction.push(self.finding(why.at(place.clone()), true));
+                self.not_in_transaction.push(self.finding(why.at(place()), true));
             }
             Admission::CopyIn(why) => {
                 self.foreign = true;
-                self.errors.push(self.finding(why.at(place.clone()), true));
+                self.errors.push(self.finding(why.at(place()), true));
             }
         }
         if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
-            let rest =
-                self.text.as_str()[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
-            self.backslashes = rest.contains('\\').then(|| self.text.as_str().len() - rest.len());
+            let whole = text.as_str();
+            let rest = whole[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+            // The rest of a text that is not in memory is not known.
+            let escapes = self.stored.is_some() || rest.contains('\\');
+            self.backslashes = escapes.then(|| whole.len() - rest.len());
+        }
+        if let Some(source) = &self.stored {
+            let begin = || StoredSql::begin(source.clone(), window, unit);
+            return self.stored_group.get_or_insert_with(begin).add(unit);
         }
         if self.group.is_empty() {
             self.group_bytes.0 = unit.start();
         }
         self.group_bytes.1 = unit.end();
         let sql = unit.sql().to_owned();
-        self.group.push(Statement { sql, place: Some(place), form: Form::Statement });
+        self.group.push(Statement { sql, place: Some(place()), form: Form::Statement });
     }
 
     /// Turns the statements so far into one operation.
-    fn flush(&mut self) {
-        if self.group.is_empty() {
-            return;
+    fn flush(&mut self, text: Option<&Text<'_>>) {
+        if let Some(stored) = self.stored_group.take() {
+            self.push(Operation::Sql(Sql::stored(stored)));
         }
+        let Some(text) = text.filter(|_| !self.group.is_empty()) else { return };
         let (start, end) = self.group_bytes;
-        let sql = Sql::split(&self.text.as_str()[start..end], std::mem::take(&mut self.group));
+        let sql = Sql::split(&text.as_str()[start..end], std::mem::take(&mut self.group));
         self.push(Operation::Sql(sql));
     }
 
@@ -188,47 +266,49 @@ impl<'a> Reader<'a> {
         self.migration.down.as_mut().unwrap_or(&mut self.migration.operations).push(operation);
     }
 
-    fn shell_command(&mut self, at: usize) {
+    fn shell_command(&mut self, text: &Text<'_>, at: usize) {
         self.foreign = true;
-        let line = self.text.as_str()[at..].lines().next().unwrap_or_default();
+        let line = text.as_str()[at..].lines().next().unwrap_or_default();
         let command = line.split_whitespace().next().unwrap_or_default();
         let message = format!("`{command}` is a command of {}, not SQL", self.dialect.shell());
-        self.error(Code::ShellCommand, at, message, "leave it out, or write what it does in SQL");
+        self.error(Code::ShellCommand, text.place(at), message, "leave it out, or write what it does in SQL");
     }
 
     /// Refuses a comment that looks like an instruction. Texts of records were judged when
     /// their migrations were pending.
-    fn lookalike(&mut self, at: usize, what: Lookalike) {
+    fn lookalike(&mut self, text: &Text<'_>, at: usize, what: &Lookalike) {
         match what {
             _ if self.directives == Directives::Reverting => {}
-            Lookalike::NearMiss(found) => self.found(found.at(self.text.place(at))),
-            Lookalike::Marker(tool, text) => {
-                match self.markers.iter_mut().find(|(other, ..)| *other == tool) {
+            Lookalike::NearMiss(found) => self.found(Diagnostic::clone(found).at(text.place(at))),
+            Lookalike::Marker(tool, first) => {
+                match self.markers.iter_mut().find(|(other, ..)| other == tool) {
                     Some((.., count)) => *count += 1,
-                    None => self.markers.push((tool, at, text, 1)),
+                    None => self.markers.push((tool, text.place(at), first.clone(), 1)),
                 }
             }
         }
     }
 
-    fn directive(&mut self, comment: lexer::Token, inside: Option<usize>) {
-        let text = self.text.as_str();
+    fn directive(&mut self, source: &Text<'_>, comment: Token, inside: Option<usize>) {
+        let text = source.as_str();
         let whole = &text[comment.start..comment.end];
+        let place = || source.place(comment.start);
         if self.directives == Directives::Misplaced {
             let help =
                 "use the methods of `Migration` for it: `depends_on`, `register_cache`, `down` and so on";
             return self.error(
                 Code::MisplacedDirective,
-                comment.start,
+                place(),
                 "a directive in SQL that is built in code",
                 help,
             );
         }
-        if !(comment.start == 0 || text[..comment.start].ends_with(['\n', '\r'])) {
+        let first = comment.start == 0 && source.is_start();
+        if !(first || text[..comment.start].ends_with(['\n', '\r'])) {
             let help = "move it to the start of a line of its own";
             return self.error(
                 Code::MisplacedDirective,
-                comment.start,
+                place(),
                 "a directive must be at the start of a line",
                 help,
             );
@@ -237,40 +317,34 @@ impl<'a> Reader<'a> {
             let help = "SQLite ends a comment at a line feed only: save the file with LF or CRLF line ends";
             return self.error(
                 Code::MisplacedDirective,
-                comment.start + at,
+                source.place(comment.start + at),
                 "a directive's line goes on behind a carriage return",
                 help,
             );
         }
         if let Some(start) = inside {
-            let line = self.text.line(start);
+            let line = source.line(start);
             let help =
                 format!("end the statement that starts on line {line} with `;` first, or move the directive");
-            return self.error(
-                Code::MisplacedDirective,
-                comment.start,
-                "a directive inside a statement",
-                help,
-            );
+            return self.error(Code::MisplacedDirective, place(), "a directive inside a statement", help);
         }
         match directive::parse(whole, self.directives == Directives::Reverting) {
-            Ok(directive) => self.obey(directive, comment.start),
-            Err((at, found)) => self.found(found.at(self.text.place(comment.start + at))),
+            Ok(directive) => self.obey(source, directive, comment.start),
+            Err((at, found)) => self.found(found.at(source.place(comment.start + at))),
         }
     }
 
-    fn obey(&mut self, directive: Directive, at: usize) {
-        let place = Some(self.text.place(at));
+    fn obey(&mut self, text: &Text<'_>, directive: Directive, at: usize) {
+        let place = Some(text.place(at));
         let cache_operation = matches!(directive, Directive::Register { .. } | Directive::Unregister { .. });
         if let Some(down) = self.down.filter(|_| !cache_operation) {
             let message = match directive {
                 Directive::Down => "`down` is there twice",
                 _ => "this cannot be reverted",
             };
-            let line = self.text.line(down);
             let help =
-                format!("after `down`, on line {line}, go SQL, `register cache` and `unregister cache` only");
-            return self.error(Code::MisplacedDirective, at, message, help);
+                format!("after `down`, on line {down}, go SQL, `register cache` and `unregister cache` only");
+            return self.error(Code::MisplacedDirective, text.place(at), message, help);
         }
         match directive {
             Directive::DependsOn { app, which } => {
@@ -280,23 +354,28 @@ impl<'a> Reader<'a> {
                 self.migration.required_by.push(Dependency { app, which, place });
             }
             Directive::Register { cache, tables, again } => {
-                self.flush();
+                self.flush(Some(text));
                 let register = RegisterCache { name: cache, tables, keeps_owner: again, place };
                 self.push(Operation::RegisterCache(register));
             }
             Directive::Unregister { cache } => {
-                self.flush();
+                self.flush(Some(text));
                 let reverts = self.directives == Directives::Reverting;
                 self.push(Operation::UnregisterCache(UnregisterCache { name: cache, reverts, place }));
             }
             Directive::NoTransaction => {
-                self.migration.no_transaction = place;
+                self.migration.no_transaction.clone_from(&place);
                 let help = "leave it out; run by hand what cannot run in a transaction";
-                self.error(Code::UnsupportedDirective, at, "`no transaction` is not supported yet", help);
+                self.error(
+                    Code::UnsupportedDirective,
+                    text.place(at),
+                    "`no transaction` is not supported yet",
+                    help,
+                );
             }
             Directive::Down => {
-                self.flush();
-                self.down = Some(at);
+                self.flush(Some(text));
+                self.down = Some(text.line(at));
                 self.migration.down = Some(Vec::new());
             }
         }
@@ -306,8 +385,8 @@ impl<'a> Reader<'a> {
     /// statements before the rest are sent on their own. The server parses a whole message
     /// before it runs the first statement, so the setting takes effect with the next
     /// message.
-    fn leave_to_the_server(&mut self, start: usize) {
-        let rest = &self.text.as_str()[start..];
+    fn leave_to_the_server(&mut self, text: &Text<'_>, start: usize) {
+        let rest = &text.as_str()[start..];
         let mut at = start;
         let directive = rest.split_inclusive('\n').find(|line| {
             at += line.len();
@@ -318,13 +397,13 @@ impl<'a> Reader<'a> {
             let help = "move it to the top of the file, or leave `standard_conforming_strings` alone and write `E'…'`";
             self.error(
                 Code::MisplacedDirective,
-                at,
+                text.place(at),
                 "a directive where only the server can tell strings apart",
                 help,
             );
             return;
         }
-        let place = self.text.place(start);
+        let place = text.place(start);
         // The line break ends a comment at the end of the text. Without it, the SQL that
         // Bustard sends next would be part of the comment.
         let sql = format!("{}\n", rest.trim_end());
@@ -351,3 +430,5 @@ fn switches_backslashes_on(unit: &Unit<'_>) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod windows_tests;

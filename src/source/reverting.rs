@@ -9,20 +9,29 @@ use std::path::Path;
 use super::code::canonical_line;
 use super::parse::{Directives, parse};
 use crate::diagnostic::Diagnostic;
+use crate::error::Result;
 use crate::model::{Function, Operation, Statement};
 use crate::sql::{Dialect, Text};
 
 /// Writes operations as text, each on lines of its own. The second value says why the text
 /// alone is not sufficient.
-pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> (String, Option<String>) {
+///
+/// # Errors
+///
+/// Returns the error of reading a text in a file again.
+pub(crate) fn write(
+    operations: &[Operation],
+    dialect: &'static dyn Dialect,
+) -> Result<(String, Option<String>)> {
     let mut text = String::new();
     for operation in operations {
         match operation {
             Operation::Sql(sql) => {
-                for Statement { sql, .. } in sql.statements() {
-                    text.push_str(sql);
+                sql.each(dialect, &mut |Statement { sql, .. }| {
+                    text.push_str(&sql);
                     text.push_str(if sql.ends_with('\n') { "" } else { ";\n" });
-                }
+                    Ok(())
+                })?;
             }
             Operation::Function(function) => {
                 let label = function.label().replace(char::is_control, " ");
@@ -36,10 +45,10 @@ pub(crate) fn write(operations: &[Operation], dialect: &'static dyn Dialect) -> 
     }
     let irreversible = match operations.iter().find_map(Operation::function).map(Function::label) {
         Some(label) => Some(format!("the function {label} is in the app's code")),
-        None if does_the_same(operations, &text, dialect) => None,
+        None if does_the_same(operations, &text, dialect)? => None,
         None => Some("its SQL cannot be told apart from the directives around it".to_owned()),
     };
-    (text, irreversible)
+    Ok((text, irreversible))
 }
 
 /// Reads the operations from a text of [`write`].
@@ -51,7 +60,7 @@ pub(crate) fn read(
     name: &Path,
     text: &str,
     dialect: &'static dyn Dialect,
-) -> Result<Vec<Operation>, Vec<Diagnostic>> {
+) -> std::result::Result<Vec<Operation>, Vec<Diagnostic>> {
     let parsed = parse(&Text::new(name, text), dialect, Directives::Reverting);
     match parsed.errors.is_empty() {
         true => Ok(parsed.migration.operations),
@@ -59,21 +68,30 @@ pub(crate) fn read(
     }
 }
 
-fn does_the_same(operations: &[Operation], text: &str, dialect: &'static dyn Dialect) -> bool {
-    read(Path::new(""), text, dialect).is_ok_and(|read| steps(&read, dialect) == steps(operations, dialect))
+fn does_the_same(operations: &[Operation], text: &str, dialect: &'static dyn Dialect) -> Result<bool> {
+    match read(Path::new(""), text, dialect) {
+        Ok(read) => Ok(steps(&read, dialect)? == steps(operations, dialect)?),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Returns the effect of operations, regardless of the grouping of statements.
-fn steps(operations: &[Operation], dialect: &'static dyn Dialect) -> Vec<String> {
-    let one = |operation: &Operation| match operation {
-        Operation::Sql(sql) => sql.statements().iter().map(|statement| statement.sql.clone()).collect(),
-        Operation::Schema(schema) => schema.sql(dialect).into_iter().collect(),
-        Operation::Function(_) => Vec::new(),
-        Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
-            vec![canonical_line(operation, dialect)]
+fn steps(operations: &[Operation], dialect: &'static dyn Dialect) -> Result<Vec<String>> {
+    let mut steps = Vec::new();
+    for operation in operations {
+        match operation {
+            Operation::Sql(sql) => sql.each(dialect, &mut |statement| {
+                steps.push(statement.sql);
+                Ok(())
+            })?,
+            Operation::Schema(schema) => steps.extend(schema.sql(dialect)),
+            Operation::Function(_) => {}
+            Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
+                steps.push(canonical_line(operation, dialect));
+            }
         }
-    };
-    operations.iter().flat_map(one).collect()
+    }
+    Ok(steps)
 }
 
 #[cfg(test)]
@@ -102,7 +120,7 @@ mod tests {
             Operation::UnregisterCache(unregister) => {
                 vec![format!("{:?} {}", unregister.name, unregister.reverts)]
             }
-            other => steps(std::slice::from_ref(other), dialect),
+            other => steps(std::slice::from_ref(other), dialect).unwrap(),
         };
         operations.iter().flat_map(one).collect()
     }
@@ -143,7 +161,7 @@ mod tests {
                     operations.iter().filter(|(kind, _)| *kind != foreign).fold(Migration::new(), add)
                 };
                 let revert = revert_of(&build(&up).down(build(&down)), dialect);
-                let (text, irreversible) = write(&revert, dialect);
+                let (text, irreversible) = write(&revert, dialect).unwrap();
                 prop_assert_eq!(irreversible, None, "{}", text);
                 let again = read(Path::new("x"), &text, dialect).expect("it is read");
                 prop_assert_eq!(effect(&again, dialect), effect(&revert, dialect), "{}", text);
@@ -154,7 +172,7 @@ mod tests {
     #[test]
     fn a_function_is_irreversible() {
         let function = Operation::Function(Function::new("fill\nslugs", |_| Ok(())));
-        let (text, irreversible) = write(&[function], SQLITE);
+        let (text, irreversible) = write(&[function], SQLITE).unwrap();
         assert_eq!(text, "-- function fill slugs\n");
         assert!(irreversible.is_some_and(|why| why.contains("the app's code")));
     }
@@ -165,9 +183,9 @@ mod tests {
             .sql("SET standard_conforming_strings = off; SELECT 'it\\'s'")
             .register_cache("x");
         let revert = revert_of(&Migration::new().down(down), POSTGRES);
-        assert!(write(&revert, POSTGRES).1.is_some_and(|why| why.contains("told apart")));
+        assert!(write(&revert, POSTGRES).unwrap().1.is_some_and(|why| why.contains("told apart")));
         let down = Migration::new().sql("SET standard_conforming_strings = off; SELECT 'it\\'s'");
         let revert = revert_of(&Migration::new().down(down), POSTGRES);
-        assert_eq!(write(&revert, POSTGRES).1, None);
+        assert_eq!(write(&revert, POSTGRES).unwrap().1, None);
     }
 }

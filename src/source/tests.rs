@@ -61,7 +61,7 @@ fn a_directory_is_read_with_its_subdirectories() {
     let app = loaded(App::directory("main", root.path()), POSTGRES);
     let ids: Vec<String> = app.migrations.iter().map(|m| m.id.to_string()).collect();
     assert_eq!(ids, ["U1__a", "V2__b", "V10__c"]);
-    assert_eq!(app.migrations[1].text, text);
+    assert_eq!(app.migrations[1].text.held(), Some(text));
     assert_eq!(app.migrations[1].migration().operations.len(), 2);
     let place = app.migrations[1].migration().operations[1].place().expect("it is in a file");
     assert_eq!(place.path(), root.path().join("nested/deep/V2__b.sql"));
@@ -82,7 +82,7 @@ fn refinery_reads_the_same_migrations() {
         assert_eq!(app.migrations.len(), theirs.len());
         for (our, their) in app.migrations.iter().zip(&theirs) {
             assert_eq!(our.id.to_string(), their.to_string());
-            assert_eq!(Some(our.text.as_str()), their.sql());
+            assert_eq!(our.text.held(), their.sql());
         }
     }
 }
@@ -214,7 +214,7 @@ fn migrations_built_in_code() {
     assert_eq!(app.migrations[0].id.to_string(), "V1__first");
     let second = &app.migrations[1];
     assert_eq!(
-        second.text,
+        second.text.held().unwrap(),
         "-- bustard: depends on forum 1\nCREATE TABLE a (x int);\nCREATE TABLE b (x int)\n-- bustard: register cache \"a b\"\n-- function fill\n\
          -- bustard: down\nDROP TABLE b\n"
     );

@@ -29,6 +29,8 @@ pub(crate) mod tests;
 #[cfg(feature = "_sql")]
 mod text;
 mod which;
+#[cfg(feature = "_sql")]
+mod windows;
 
 pub use dialect::{Dialect, Query};
 pub(crate) use dialect::{write_query, write_schema};
@@ -47,6 +49,8 @@ pub(crate) use table_name::quoted_length;
 #[cfg(feature = "_sql")]
 pub(crate) use text::Text;
 pub(crate) use which::Which;
+#[cfg(feature = "_sql")]
+pub(crate) use windows::{Start, WINDOW, Window, Windows};
 
 /// Returns the tokens of a text verbatim, without white space and comments.
 #[cfg(feature = "testing")]

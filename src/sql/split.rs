@@ -77,8 +77,25 @@ impl<'a> Unit<'a> {
     }
 }
 
+/// The pieces of a text, and the places where it can be cut: between two pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Split<'a> {
+    pub pieces: Vec<Piece<'a>>,
+    /// The last place for a cut, and the number of pieces before it.
+    pub cut: Option<(usize, usize)>,
+    /// The last one at the start of a line.
+    pub line_cut: Option<(usize, usize)>,
+}
+
 pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::new();
+    split_within(text, tokens, syntax, text.len()).pieces
+}
+
+/// Splits a text that may go on. The places for cuts are at most `sure` bytes from its
+/// start.
+pub(crate) fn split_within<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax, sure: usize) -> Split<'a> {
+    let mut split = Split::default();
+    let pieces = &mut split.pieces;
     let mut unit = Unit { text, tokens: Vec::new() };
     let mut nesting = Nesting::default();
     let mut skip_to = 0;
@@ -89,10 +106,18 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
         }
         Nesting::default()
     };
+    let mut before: Option<usize> = None;
     for token in tokens {
         if token.start < skip_to {
             continue;
         }
+        if let Some(end) = before.filter(|end| unit.tokens.is_empty() && *end <= sure) {
+            split.cut = Some((end, pieces.len()));
+            if text[..end].ends_with('\n') {
+                split.line_cut = split.cut;
+            }
+        }
+        before = Some(token.end);
         if !is_directive(text, token) {
             let found = lookalike::in_token(text, token).into_iter();
             pieces.extend(found.map(|(at, what)| Piece::Lookalike(at, what)));
@@ -105,18 +130,19 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
             pieces.push(Piece::Directive { comment: *token, inside });
         } else if for_a_shell(token.kind, &unit, syntax) {
             // A shell command also ends a statement: `SELECT 1 \gset`.
-            nesting = finish(&mut unit, &mut pieces);
+            nesting = finish(&mut unit, pieces);
             pieces.push(Piece::ShellCommand(token.start));
+            before = None;
             skip_to = text[token.start..].find('\n').map_or(text.len(), |at| token.start + at);
         } else if token.kind == TokenKind::Semicolon && nesting.ends_statement(&unit, syntax) {
-            nesting = finish(&mut unit, &mut pieces);
+            nesting = finish(&mut unit, pieces);
         } else {
             unit.tokens.push(*token);
             nesting.enter(&unit);
         }
     }
-    finish(&mut unit, &mut pieces);
-    pieces
+    finish(&mut unit, pieces);
+    split
 }
 
 fn is_directive(text: &str, token: &Token) -> bool {

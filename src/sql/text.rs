@@ -18,16 +18,32 @@ pub(crate) struct Text<'a> {
     text: &'a str,
     /// The byte offset at which each line starts.
     lines: Vec<usize>,
+    /// The part of a longer text that this text is.
+    part: Part,
     /// What no message may show.
     secrets: OnceCell<Vec<Range<usize>>>,
+}
+
+/// Where a part of a longer text begins, and whether its last line goes on after it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Part {
+    /// The number of lines before the part.
+    pub lines: usize,
+    /// The number of characters of the first line that are before the part.
+    pub characters: usize,
+    pub goes_on: bool,
 }
 
 impl<'a> Text<'a> {
     /// Indexes a text. A leading byte order mark is removed, because no server accepts it.
     pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self::part(file, text.strip_prefix('\u{feff}').unwrap_or(text), Part::default())
+    }
+
+    /// Indexes a part of a longer text.
+    pub(crate) fn part(file: &'a Path, text: &'a str, part: Part) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Text { file, text, lines, secrets: OnceCell::new() }
+        Text { file, text, lines, part, secrets: OnceCell::new() }
     }
 
     pub(crate) fn as_str(&self) -> &'a str {
@@ -38,21 +54,37 @@ impl<'a> Text<'a> {
         self.file
     }
 
+    /// Returns whether a line begins where the text begins.
+    pub(crate) fn is_start(&self) -> bool {
+        self.part.characters == 0
+    }
+
     /// Returns the line of an offset, counted from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
-        self.lines.partition_point(|start| *start <= offset)
+        self.part.lines + self.index(offset) + 1
+    }
+
+    /// Returns the index of the line of an offset.
+    fn index(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset) - 1
     }
 
     /// Returns the place of a byte offset, with the text of its line.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        let line = self.line(offset);
-        let start = self.lines[line - 1];
-        let column = self.text[start..offset].chars().count() + 1;
+        let (line, index) = (self.line(offset), self.index(offset));
+        let start = self.lines[index];
+        let before = if index == 0 { self.part.characters } else { 0 };
+        let column = before + self.text[start..offset].chars().count() + 1;
         let place = Place::at(self.file, narrow(line), narrow(column));
+        if before > 0 {
+            // The start of the line is not here.
+            return place;
+        }
         let secrets = self.secrets.get_or_init(|| secrets::ranges(self.text));
         let full = place.clone().with_line_of(self.text, secrets, start, Some(offset));
         let (caret, text) = (full.caret(), full.line_text().unwrap_or_default());
-        if text.len() <= SHOWN {
+        let is_cut = self.part.goes_on && index + 1 == self.lines.len();
+        if text.len() <= SHOWN && !is_cut {
             full
         } else if caret as usize <= SHOWN / 2 {
             let cut: String = text.chars().take(SHOWN).chain(['…']).collect();

@@ -7,12 +7,16 @@ mod function;
 mod register_cache;
 mod schema;
 mod sql;
+mod statement;
+mod stored;
 mod unregister_cache;
 
 pub(crate) use function::Function;
 pub(crate) use register_cache::RegisterCache;
 pub use schema::Schema;
-pub(crate) use sql::{Form, Sql, Statement};
+pub(crate) use sql::Sql;
+pub(crate) use statement::{Form, Statement};
+pub(crate) use stored::StoredSql;
 pub(crate) use unregister_cache::UnregisterCache;
 
 use crate::diagnostic::Place;
@@ -84,7 +88,18 @@ impl Operation {
         }
     }
 
-    /// Returns the statements of the operation, if it is SQL text.
+    /// Returns whether the operation is SQL text.
+    pub(crate) fn is_sql(&self) -> bool {
+        match self {
+            Operation::Sql(_) => true,
+            Operation::Schema(_)
+            | Operation::RegisterCache(_)
+            | Operation::UnregisterCache(_)
+            | Operation::Function(_) => false,
+        }
+    }
+
+    /// Returns the statements of the operation in memory, if it is SQL text.
     pub(crate) fn statements(&self) -> &[Statement] {
         match self {
             Operation::Sql(sql) => sql.statements(),
@@ -123,7 +138,7 @@ impl Operation {
     /// Returns the place of the operation, if it comes from a file.
     pub(crate) fn place(&self) -> Option<&Place> {
         match self {
-            Operation::Sql(sql) => sql.statements().first().and_then(|first| first.place.as_ref()),
+            Operation::Sql(sql) => sql.place(),
             Operation::RegisterCache(register) => register.place.as_ref(),
             Operation::UnregisterCache(unregister) => unregister.place.as_ref(),
             Operation::Schema(_) | Operation::Function(_) => None,

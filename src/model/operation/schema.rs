@@ -9,7 +9,7 @@ use sea_query::{
     TableCreateStatement, TableDropStatement, TableRenameStatement, TableStatement, TableTruncateStatement,
 };
 
-use super::sql::summary;
+use super::statement::summary;
 use crate::sql::Dialect;
 
 /// A sea-query statement that changes the schema. Convert sea-query's types with

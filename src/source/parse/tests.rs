@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::dialects::{POSTGRES, SQLITE};
 use crate::model::Which;
+use crate::sql::{lexer, split};
 
 fn read(text: &str, dialect: &'static dyn Dialect) -> Reading {
     parse(&Text::new(Path::new("a.sql"), text), dialect, Directives::Obeyed)

@@ -6,4 +6,5 @@ mod judged;
 mod output;
 mod rights;
 mod session;
+mod streams;
 mod text;

@@ -1,6 +1,9 @@
-//! A transaction whose statements are queued, and sent together with COMMIT.
+//! A transaction whose statements are queued, and sent in messages of at most 64 KB, the
+//! last of them with COMMIT.
 //!
 //! In: statements of migrations. Out: messages on a [`Link`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::history::{Resolved, place};
 use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
@@ -23,6 +26,10 @@ use crate::sql::Dialect;
 /// runs the first statement.
 const CHANGES_PARSING: &str = "standard_conforming_strings";
 
+/// The most bytes in a message of several statements. The server keeps the parse trees of a
+/// whole message, which are many times as large as its text.
+pub(super) const WINDOW: usize = 1 << 16;
+
 /// A transaction's statements that have not been sent yet.
 pub(super) struct Queue<'q, T> {
     pub(super) open: T,
@@ -36,6 +43,9 @@ pub(super) struct Queue<'q, T> {
     /// The statement that limits how long it waits.
     pub(super) limits: String,
     pub(super) queued: Vec<Queued>,
+    /// The bytes of the queued statements.
+    pub(super) bytes: usize,
+    pub(super) cancelled: Option<&'q AtomicBool>,
     pub(super) migration: Option<(String, String)>,
     /// The number of migrations in this transaction.
     pub(super) entered: usize,
@@ -80,6 +90,7 @@ impl<T: Link + Ending> Queue<'_, T> {
 
     fn flush(&mut self) -> Result<()> {
         let queued = std::mem::take(&mut self.queued);
+        self.bytes = 0;
         if T::COUNTS {
             return flush_together(&mut self.open, &queued);
         }
@@ -198,10 +209,24 @@ impl<T: Link + Ending> Queue<'_, T> {
 
     fn queue(&mut self, statement: Statement) -> Result<()> {
         let point = failpoint::one_by_one().then(|| statement.sql.clone());
+        let bytes = statement.sql.len() + SEPARATOR.len();
+        if self.bytes + bytes > WINDOW && !self.queued.is_empty() {
+            self.flush()?;
+            // Between two messages, the server has no statement to cancel.
+            self.check_cancelled()?;
+        }
+        self.bytes += bytes;
         self.queued.push(Queued { statement, migration: self.migration.clone() });
         match point {
             Some(sql) => self.flush().and_then(|()| failpoint::pass(&sql)),
             None => Ok(()),
+        }
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
+        match self.cancelled {
+            Some(flag) if flag.load(Ordering::SeqCst) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
+            _ => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A transaction is two messages: one begins it, takes the lock and reads the history, and
 //! one does the work, with COMMIT at the end. Statements are queued until then, each with
-//! the migration it belongs to. If the message fails, the position that the server names,
+//! the migration it belongs to; more than 64 KB are sent in several messages. If a message fails, the position that the server names,
 //! or the number of completed statements, tells which statement failed.
 
 use std::sync::Arc;
@@ -305,6 +305,8 @@ fn attempt<L: Transactional>(
         state: SessionState::of(state, begin.patience.milliseconds()),
         limits,
         queued: Vec::new(),
+        bytes: 0,
+        cancelled,
         migration: None,
         entered: 0,
         touched: false,

@@ -1,0 +1,269 @@
+//! The text of a migration: in memory, or in a file that is read again each time.
+//!
+//! In: a text, or a file that was read once. Out: its bytes as a stream, and refinery's
+//! checksum. A file that has changed since it was read first is an error at the end of the
+//! stream.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
+
+use super::{MigrationId, Width};
+use crate::diagnostic::{Code, Diagnostic, Place};
+
+/// The text of a migration.
+#[derive(Clone)]
+pub(crate) enum SourceText {
+    /// In memory.
+    Held(Arc<Cow<'static, str>>),
+    /// In a file.
+    Stored(Arc<Stored>),
+}
+
+/// A text that is not kept in memory.
+pub(crate) struct Stored {
+    open: Open,
+    id: MigrationId,
+    /// Refinery's checksum with the width of new tables, which also tells whether the text
+    /// is still the same.
+    sum: u64,
+    /// The 64-bit checksum of the text with LF line ends.
+    lf_sum: u64,
+}
+
+/// A function that opens a text at a byte offset.
+type Open = Box<dyn Fn(u64) -> io::Result<Box<dyn Read>> + Send + Sync>;
+
+/// The error at the end of a text that is not the text that was read first.
+#[derive(Debug)]
+pub(crate) struct Changed;
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the file has changed while Bustard was using it")
+    }
+}
+
+impl std::error::Error for Changed {}
+
+impl Changed {
+    /// Returns the error of a stream.
+    pub(crate) fn error() -> io::Error {
+        io::Error::other(Changed)
+    }
+
+    /// Returns whether a stream has ended with this error.
+    pub(crate) fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Changed>())
+    }
+}
+
+/// Returns the diagnostic for a text that could not be read again.
+pub(crate) fn text_failed(error: &io::Error, file: Option<Place>) -> Diagnostic {
+    let (code, message, help) = if Changed::is(error) {
+        let help = "let no program write migration files while they are applied, and run again";
+        (Code::ChangedSource, error.to_string(), help)
+    } else {
+        let message = format!("the file cannot be read again: {error}");
+        (
+            Code::UnreadableSource,
+            message,
+            "Bustard reads a large file when it needs it: put it back, and run again",
+        )
+    };
+    let mut diagnostic = Diagnostic::new(code, message).help(help);
+    diagnostic.place = file;
+    diagnostic
+}
+
+impl SourceText {
+    /// Returns the text in a file that has been read once, with the sums of [`Sums`].
+    pub(crate) fn stored(id: MigrationId, sums: Sums, open: Open) -> Self {
+        let (sum, lf_sum) = sums.finish();
+        SourceText::Stored(Arc::new(Stored { open, id, sum, lf_sum }))
+    }
+
+    /// Returns the text, if it is in memory.
+    pub(crate) fn held(&self) -> Option<&str> {
+        match self {
+            SourceText::Held(text) => Some(text),
+            SourceText::Stored(_) => None,
+        }
+    }
+
+    /// Returns the whole text as a stream.
+    pub(crate) fn read(&self) -> io::Result<Box<dyn Read>> {
+        match self {
+            SourceText::Held(_) => self.read_from(0),
+            SourceText::Stored(stored) => Ok(Box::new(Verified {
+                input: (stored.open)(0)?,
+                hasher: seed(&stored.id, Width::NEW),
+                expected: stored.sum,
+            })),
+        }
+    }
+
+    /// Returns the text from a byte offset on as a stream. The caller must find out itself
+    /// whether it has changed.
+    pub(crate) fn read_from(&self, offset: u64) -> io::Result<Box<dyn Read>> {
+        match self {
+            SourceText::Held(text) => {
+                let at = usize::try_from(offset).unwrap_or(usize::MAX);
+                Ok(Box::new(Rest { text: text.clone(), at: at.min(text.len()) }))
+            }
+            SourceText::Stored(stored) => (stored.open)(offset),
+        }
+    }
+
+    /// Returns refinery's checksum of the text under a name, if it is known already.
+    pub(crate) fn known_sum(&self, id: &MigrationId, width: Width) -> Option<u64> {
+        match self {
+            SourceText::Stored(stored) if width == Width::NEW && is_same(&stored.id, id) => Some(stored.sum),
+            _ => None,
+        }
+    }
+
+    /// Returns the 64-bit checksum of the text with LF line ends under a name, if it is
+    /// known already.
+    pub(crate) fn known_lf_sum(&self, id: &MigrationId) -> Option<u64> {
+        match self {
+            SourceText::Stored(stored) if is_same(&stored.id, id) => Some(stored.lf_sum),
+            _ => None,
+        }
+    }
+}
+
+fn is_same(one: &MigrationId, other: &MigrationId) -> bool {
+    (&one.name, one.version) == (&other.name, other.version)
+}
+
+impl From<String> for SourceText {
+    fn from(text: String) -> Self {
+        SourceText::Held(Arc::new(Cow::Owned(text)))
+    }
+}
+
+impl From<&'static str> for SourceText {
+    fn from(text: &'static str) -> Self {
+        SourceText::Held(Arc::new(Cow::Borrowed(text)))
+    }
+}
+
+impl fmt::Debug for SourceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SourceText::Held(text) => text.fmt(f),
+            SourceText::Stored(stored) => write!(f, "a file with the checksum {}", stored.sum),
+        }
+    }
+}
+
+/// Returns refinery's hasher before the text: SipHash-1-3 with zero keys over name and
+/// version, each hashed as Rust hashes `String`, and `i32` or `i64`. The text follows,
+/// hashed as `str`: its bytes and 0xFF.
+pub(crate) fn seed(id: &MigrationId, width: Width) -> SipHasher13 {
+    let mut hasher = SipHasher13::new();
+    id.name.hash(&mut hasher);
+    match width {
+        // Versions that do not fit are refused before anything is hashed.
+        Width::Int4 => (id.version as i32).hash(&mut hasher),
+        Width::Int8 => id.version.hash(&mut hasher),
+    }
+    hasher
+}
+
+/// Returns the checksum of a hasher that has got the name, the version and the text.
+pub(crate) fn sum(mut hasher: SipHasher13) -> u64 {
+    hasher.write_u8(0xff);
+    hasher.finish()
+}
+
+/// The checksums of a text that is read for the first time.
+pub(crate) struct Sums {
+    text: SipHasher13,
+    /// With LF line ends; `None` as long as they are the same.
+    lf: Option<SipHasher13>,
+    /// The bytes end with a carriage return.
+    carriage_return: bool,
+}
+
+impl Sums {
+    pub(crate) fn new(id: &MigrationId) -> Self {
+        let lf = (Width::NEW != Width::Int8).then(|| seed(id, Width::Int8));
+        Sums { text: seed(id, Width::NEW), lf, carriage_return: false }
+    }
+
+    /// Adds the next bytes of the text.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        if self.lf.is_none() && bytes.contains(&b'\r') {
+            self.lf = Some(self.text);
+        }
+        self.text.write(bytes);
+        if let Some(lf) = &mut self.lf {
+            write_lf(lf, bytes, &mut self.carriage_return, b"\n");
+        }
+    }
+
+    fn finish(mut self) -> (u64, u64) {
+        if let Some(lf) = self.lf.as_mut().filter(|_| self.carriage_return) {
+            lf.write(b"\r");
+        }
+        let text = sum(self.text);
+        (text, self.lf.map_or(text, sum))
+    }
+}
+
+/// Writes bytes with other line ends. `carriage_return` tells whether the bytes before end
+/// with a carriage return that has not been written.
+pub(crate) fn write_lf(hasher: &mut SipHasher13, bytes: &[u8], carriage_return: &mut bool, end: &[u8]) {
+    for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if std::mem::take(carriage_return) && part != b"\n" {
+            hasher.write(b"\r");
+        }
+        if let Some(line) = part.strip_suffix(b"\n") {
+            hasher.write(line.strip_suffix(b"\r").unwrap_or(line));
+            hasher.write(end);
+        } else if let Some(line) = part.strip_suffix(b"\r") {
+            hasher.write(line);
+            *carriage_return = true;
+        } else {
+            hasher.write(part);
+        }
+    }
+}
+
+/// A stream that fails at its end if it is not the expected text.
+struct Verified {
+    input: Box<dyn Read>,
+    hasher: SipHasher13,
+    expected: u64,
+}
+
+impl Read for Verified {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = self.input.read(bytes)?;
+        self.hasher.write(&bytes[..length]);
+        if length == 0 && !bytes.is_empty() && sum(self.hasher) != self.expected {
+            return Err(Changed::error());
+        }
+        Ok(length)
+    }
+}
+
+/// The rest of a text in memory.
+struct Rest {
+    text: Arc<Cow<'static, str>>,
+    at: usize,
+}
+
+impl Read for Rest {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = (&self.text.as_bytes()[self.at..]).read(bytes)?;
+        self.at += length;
+        Ok(length)
+    }
+}

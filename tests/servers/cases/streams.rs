@@ -1,0 +1,181 @@
+//! Row A7 of the cases: large files are read, judged and sent in parts.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use bustard::diagnostic::Code;
+use bustard::{App, Database as Connection, Migration, Migrator, TransactionMode};
+
+use crate::support::{Scene, wait_until};
+
+/// Returns inserts of one row each, of about this many bytes.
+fn inserts(bytes: usize) -> String {
+    let mut text = String::from("CREATE TABLE big (id BIGINT, note TEXT);\n");
+    for id in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        text += &format!(
+            "INSERT INTO big (id, note) VALUES ({id}, 'a note about the row {id}, of some length');\n"
+        );
+    }
+    text
+}
+
+fn count(scene: &Scene) -> String {
+    scene.value("SELECT count(*) FROM big")
+}
+
+/// Returns a field of a file in `/proc` in KB.
+#[cfg(target_os = "linux")]
+fn kilobytes(process: &str, file: &str, field: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/{file}")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+    line.trim_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+}
+
+/// Runs `bustard migrate`. Returns the most memory of the client, and the most private
+/// memory of the server for it, in KB.
+#[cfg(target_os = "linux")]
+fn migrate(scene: &Scene) -> (u64, u64) {
+    let mut running = scene.project.spawn(&["--database-url", &scene.url(), "migrate"]);
+    let id = running.id().to_string();
+    let mut client = scene.is_postgres().then(|| scene.database().client());
+    let mut backend = None;
+    let (mut ours, mut theirs) = (0, 0);
+    while running.is_running() {
+        ours = ours.max(kilobytes(&id, "status", "VmHWM:").unwrap_or_default());
+        if let (Some(client), None) = (&mut client, &backend) {
+            let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()";
+            backend = client.query(sql, &[]).unwrap().first().map(|row| row.get::<_, i32>(0).to_string());
+        }
+        // Shared memory is not anonymous.
+        let private = backend.as_ref().and_then(|id| kilobytes(id, "smaps_rollup", "Anonymous:"));
+        theirs = theirs.max(private.unwrap_or_default());
+        thread::sleep(Duration::from_millis(5));
+    }
+    running.wait().success();
+    (ours, theirs)
+}
+
+/// A file of 20 MB needed 280 MB in the client, and 250 MB in the server.
+#[cfg(target_os = "linux")]
+#[test]
+fn a7_a_large_file_needs_little_memory() {
+    for scene in Scene::both() {
+        scene.file("V1__small.sql", "CREATE TABLE small (id INTEGER);\n");
+        let (empty, _) = migrate(&scene);
+        scene.file("V2__big.sql", inserts(20 << 20));
+        let (applying, server) = migrate(&scene);
+        assert!(applying < empty + (32 << 10), "{applying} KB, {empty} KB without the file");
+        assert!(server < 64 << 10, "{server} KB in the server");
+        let (applied, _) = migrate(&scene);
+        assert!(applied < empty + (32 << 10), "{applied} KB, {empty} KB without the file");
+    }
+}
+
+#[test]
+fn a7_a_large_file_is_applied_and_reverted() {
+    for scene in Scene::both() {
+        let up = inserts(300_000);
+        let rows = up.lines().count() - 1;
+        let down = "DELETE FROM big WHERE id = -1;\n".repeat(5_000);
+        let text = format!(
+            "\u{feff}{up}-- bustard: register cache big\nDROP TABLE IF EXISTS other;\n-- bustard: down\n{down}DROP TABLE big;\n"
+        );
+        for mode in ["each", "all"] {
+            scene.file("V1__big.sql", text.replace('\n', "\r\n"));
+            scene.migrate(&["--transaction", mode]).success();
+            assert_eq!(count(&scene), rows.to_string());
+            // Other line ends are the same text.
+            scene.file("V1__big.sql", &text);
+            scene.migrate(&[]).success().says("nothing to do");
+            let url = scene.url();
+            scene.project.bustard(&["revert", "--database-url", &url, "--steps", "1"]).success();
+        }
+        scene.file("V1__big.sql", text.replace("\u{feff}", ""));
+        let url = scene.url();
+        let plan = scene.project.bustard(&["--database-url", &url, "plan", "--sql"]).success();
+        plan.says(&format!("({}, 'a note about the row {}, of some length');", rows - 1, rows - 1));
+    }
+}
+
+/// The place of a failing statement is right before, at and after the border of a window.
+#[test]
+fn a7_places_of_errors_at_any_offset() {
+    for scene in Scene::both() {
+        for offset in [65_536 - 1_030, 65_536 - 15, 65_535, 65_536, 65_537, 200_003] {
+            let line = "SELECT 'é🦀', 'of a row';\r\n";
+            let mut text = line.repeat(offset / line.len());
+            text.push_str(&" ".repeat(offset - text.len()));
+            let (lines, column) =
+                (text.matches('\n').count() + 1, text.rsplit('\n').next().unwrap().len() + 1);
+            text.push_str("SELECT 1 FROM missing; SELECT 2;\n");
+            text.push_str(&line.repeat(3_000));
+            scene.file("V1__big.sql", text);
+            let column = if scene.is_postgres() { column + "SELECT 1 FROM ".len() } else { column };
+            let outcome = scene.migrate(&[]);
+            assert_eq!(outcome.code, Some(1));
+            let place = format!("V1__big.sql:{lines}:");
+            assert!(outcome.stderr.contains(&place), "{place}{column} {}", outcome.stderr);
+            if scene.is_postgres() {
+                let place = format!("{place}{column}");
+                assert!(outcome.stderr.contains(&place), "{place} {}", outcome.stderr);
+            }
+        }
+    }
+}
+
+/// What is executed is what was judged, even if the file changes in between.
+#[test]
+fn a7_a_file_that_changes_in_between_is_an_error() {
+    for scene in Scene::both() {
+        let text = inserts(300_000);
+        let changes: [(&str, String); 4] = [
+            ("another row", text.replace("the row 5,", "the row five,")),
+            (
+                "a commit",
+                text.replacen(
+                    "INSERT INTO big (id, note) VALUES (9,",
+                    "COMMIT; INSERT INTO big (id, note) VALUES (9,",
+                    1,
+                ),
+            ),
+            ("less", text[..150_001].to_owned()),
+            ("nothing", String::new()),
+        ];
+        for (what, changed) in changes {
+            scene.file("V1__big.sql", &text);
+            let path: PathBuf = scene.project.path().join("migrations/V1__big.sql");
+            let write = move || fs::write(&path, &changed);
+            let change = Migration::new().run("change", move |_| write().map_err(Into::into));
+            let app = App::new("early").migration("V1__change", change);
+            let main = App::directory("main", scene.project.path().join("migrations"));
+            let url = match scene.is_postgres() {
+                true => scene.url(),
+                false => scene.project.sqlite_url("app.db"),
+            };
+            let migrator = Migrator::new().app(app).app(main).transaction(TransactionMode::All);
+            let error = migrator.run(&mut Connection::new(&url).unwrap()).unwrap_err();
+            assert_eq!(error.code(), Code::ChangedSource, "{what}: {}", error.report());
+            assert!(error.report().to_string().contains("V1__big.sql"), "{}", error.report());
+            // The next one begins with an empty database, because nothing remains.
+        }
+    }
+}
+
+#[test]
+fn a7_a_signal_between_two_messages_cancels() {
+    let scene = Scene::postgres();
+    scene.file("V1__big.sql", inserts(60 << 20));
+    let running = scene.project.spawn(&["--database-url", &scene.url(), "migrate"]);
+    let database = scene.database();
+    wait_until("the file is being applied", || {
+        database.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'INSERT INTO big%'") != "0"
+    });
+    running.signal("TERM");
+    running.wait().exits(143);
+    assert_eq!(database.value("SELECT to_regclass('big') IS NULL"), "t");
+}
