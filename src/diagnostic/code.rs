@@ -210,6 +210,8 @@ codes! {
     UntrustedCode: "untrusted-code", Error;
     /// A role that is not trusted has rights to change a table of Bustard or a history.
     ForeignGrant: "foreign-grant", Warning;
+    /// The database is a copy of another one.
+    CopiedDatabase: "copied-database", Warning;
 
     // Caches.
     /// A cache is registered already.

@@ -348,6 +348,13 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::IrreversibleMigration, irreversible),
     (Code::UntrustedOwner, || of(refused(&["schema", "bustard", "evil", "deploy", ""]))),
     (Code::UntrustedCode, || of(refused(&["rule", "bustard.app", "", "deploy", "r"]))),
+    (Code::CopiedDatabase, || {
+        let mut installed = Installed::default();
+        (installed.copied, installed.keeps_identity) = (true, true);
+        facts(Postgres, &[source::own()], &installed, |facts| {
+            facts.warnings().iter().map(super::Diagnostic::code).collect()
+        })
+    }),
     (Code::ForeignGrant, || {
         let row = ["bustard.app", "web", "UPDATE"].map(|column| Some(column.to_owned()));
         foreign_grants(vec![row.to_vec()]).iter().map(super::Diagnostic::code).collect()

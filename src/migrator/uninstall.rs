@@ -295,7 +295,7 @@ impl Migrator {
             caches: removal.caches(&known.owners),
             dependants: removal.dependants.clone(),
             obstacles: removal.obstacles.clone(),
-            warnings: warnings.chain(removal.staying(known).map(after)).collect(),
+            warnings: warnings.chain(removal.staying(known).map(after)).chain(facts.copied()).collect(),
             ..UninstallPlan::default()
         }
     }

@@ -30,6 +30,7 @@ pub(crate) fn plan(
         apps: changes(facts, steps()),
         restored_caches: planned.restored_caches().map(|lost| restored(facts, lost)).collect(),
         histories: steps().filter_map(|step| history(facts, step)).collect(),
+        new_identity: planned.has_new_identity(),
         missing_triggers,
         warnings,
         planned: Some((verb, planned.basis.clone())),
