@@ -132,6 +132,8 @@ codes! {
     ShellCommand: "shell-command", Error;
     /// A statement begins or ends a transaction.
     TransactionControl: "transaction-control", Error;
+    /// BEGIN and COMMIT around a migration are left out, because it has a transaction.
+    SkippedTransaction: "skipped-transaction", Note;
     /// A statement cannot run inside a transaction.
     NotInTransaction: "not-in-transaction", Error;
     /// COPY reads from or writes to the client.

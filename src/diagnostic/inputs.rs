@@ -278,6 +278,7 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::UnterminatedSql, || text(Sqlite, "SELECT 'a")),
     (Code::ShellCommand, || text(Postgres, "\\connect a")),
     (Code::TransactionControl, || text(Sqlite, "COMMIT")),
+    (Code::SkippedTransaction, || text(Sqlite, "BEGIN; SELECT 1; COMMIT")),
     (Code::NotInTransaction, || text(Postgres, "VACUUM")),
     (Code::ClientCopy, || text(Postgres, "COPY a TO STDOUT")),
     (Code::AttachedDatabase, || text(Sqlite, "ATTACH 'a' AS b")),

@@ -5,6 +5,7 @@ use super::*;
 /// Statements with the secret `hunter2`, which must not be seen in any line of them.
 const SECRET: &[&str] = &[
     "CREATE ROLE r PASSWORD 'hunter2'",
+    "COPY t FROM stdin;\nit's\n\\.\nCREATE ROLE r PASSWORD 'hunter2'",
     "create user r with login password'hunter2' valid until '2030-01-01'",
     "CREATE ROLE r PASWORD 'hunter2'",
     "CREATE ROLE r PASSWORD hunter2",

@@ -2,6 +2,7 @@
 
 mod connection;
 mod copies;
+mod dumps;
 mod history;
 mod judged;
 mod output;

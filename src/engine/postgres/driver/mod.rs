@@ -8,6 +8,7 @@ mod attributes;
 mod blocking;
 mod configure;
 mod connect;
+mod copy;
 mod environment;
 mod failure;
 #[cfg(test)]
