@@ -12,6 +12,8 @@ mod environment;
 mod failure;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fuzz_targets;
 mod history;
 mod identity;
 mod keywords;
