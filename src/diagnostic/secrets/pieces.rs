@@ -122,7 +122,8 @@ fn literal(text: &str, escapes: bool) -> usize {
 /// Returns the lengths of the tag and of the text of a dollar-quoted string.
 fn dollar(text: &str) -> Option<(usize, usize)> {
     let word = text[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
-    let tag = &text[..word + 2];
+    // Another character than a dollar sign may end the word, and be longer than a byte.
+    let tag = text.get(..word + 2)?;
     if !tag.ends_with('$') || tag[1..].starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }

@@ -13,6 +13,8 @@ mod environment;
 mod failure;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fuzz_targets;
 mod history;
 mod identity;
 mod keywords;
