@@ -418,5 +418,7 @@ fn help(advice: &Advice) -> String {
 }
 
 fn file(place: &Place) -> String {
-    place.path().display().to_string()
+    let shown = place.to_string();
+    let position = place.line().zip(place.column()).map(|(line, column)| format!(":{line}:{column}"));
+    position.and_then(|position| shown.strip_suffix(&position)).unwrap_or(&shown).to_owned()
 }

@@ -24,7 +24,6 @@ mod secrets;
 mod url;
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +44,7 @@ use crate::error::{Error, Result};
 use crate::migrator::Migrator;
 use crate::model::App;
 use crate::plan::TransactionMode;
+use crate::regular_file;
 use crate::store::Stores;
 
 const DEFAULT: &str = "bustard.toml";
@@ -105,11 +105,9 @@ impl Config {
     /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the file cannot be read or
     /// has a mistake. The error has the place of the first mistake.
     pub fn read(path: &Path) -> Result<Self> {
-        match std::fs::read_to_string(path) {
+        match regular_file::settings(path) {
             Ok(text) => Config::parse(path, &text),
-            Err(error) => Err(Error::usage(format!("the configuration cannot be read: {error}"))
-                .at(Some(Place::file(path)))
-                .caused_by(error)),
+            Err(refusal) => Err(refusal.into_error("the configuration", path)),
         }
     }
 
@@ -121,10 +119,11 @@ impl Config {
     ///
     /// Returns the errors of [`read`](Config::read).
     pub fn load(path: Option<&Path>) -> Result<Self> {
-        let absent = |path: &Path| path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         match path {
             Some(path) => Config::read(path),
-            None if absent(Path::new(DEFAULT)) => Config::from_file(None, "", File::default()),
+            None if regular_file::is_absent(Path::new(DEFAULT)) => {
+                Config::from_file(None, "", File::default())
+            }
             None => Config::read(Path::new(DEFAULT)),
         }
     }

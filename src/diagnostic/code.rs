@@ -84,6 +84,10 @@ codes! {
     // Files and names.
     /// A file or directory of migrations cannot be read.
     UnreadableSource: "unreadable-source", Error;
+    /// A path that must be a regular file is a directory, a named pipe, a socket or a device.
+    NotARegularFile: "not-a-regular-file", Error;
+    /// A file is larger than Bustard reads.
+    FileTooLarge: "file-too-large", Error;
     /// A directory of migrations is expected, and the path is a file.
     NotADirectory: "not-a-directory", Error;
     /// A directory contains no migration.

@@ -235,6 +235,16 @@ type Input = fn() -> Vec<Code>;
 /// Every code, with an input that causes it.
 const INPUTS: &[(Code, Input)] = &[
     (Code::UnreadableSource, || load(Sqlite, &[App::directory("main", "no/such/directory")])),
+    (Code::NotARegularFile, || {
+        let root = directory(&[("V1__a.sql", b"SELECT 1")]);
+        std::fs::create_dir(root.path().join("V2__b.sql")).unwrap();
+        load(Sqlite, &[App::directory("main", root.path())])
+    }),
+    (Code::FileTooLarge, || {
+        let root = directory(&[]);
+        std::fs::File::create(root.path().join("V1__a.sql")).unwrap().set_len(4 << 30).unwrap();
+        load(Sqlite, &[App::directory("main", root.path())])
+    }),
     (Code::NotADirectory, || {
         let root = directory(&[("a.sql", b"")]);
         load(Sqlite, &[App::directory("main", root.path().join("a.sql"))])

@@ -11,6 +11,10 @@ mod embedded;
 #[cfg(test)]
 mod fuzz_targets;
 mod name;
+#[cfg(all(test, feature = "postgres", feature = "sqlite"))]
+mod odd_characters;
+#[cfg(all(test, feature = "build"))]
+mod odd_files;
 mod own;
 mod parse;
 pub(crate) mod reverting;
@@ -81,7 +85,7 @@ fn check_labels(apps: &[App], errors: &mut Vec<(usize, Diagnostic)>) {
             Diagnostic::new(Code::ReservedLabel, "the label `bustard` belongs to Bustard's own tables")
                 .help("give the app another label")
         } else if let Some(other) = apps[..n].iter().find(|other| other.label == label) {
-            let other = other.path().map(|path| format!(": this one and that in {}", path.display()));
+            let other = other.path().map(|path| format!(": this one and that in {}", Place::file(path)));
             let message = format!("two apps have the label `{label}`{}", other.unwrap_or_default());
             Diagnostic::new(Code::DuplicateLabel, message).help("give one of them another label")
         } else {
