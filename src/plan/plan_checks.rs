@@ -25,8 +25,7 @@ pub(crate) struct Allow {
 
 impl Facts<'_> {
     /// Returns all differences between the history and the files that `allow` does not accept,
-    /// as one error. Skips
-    /// disabled apps.
+    /// as one error. Skips disabled apps.
     pub(crate) fn check(&self, allow: Allow) -> Result<()> {
         self.check_database()?;
         let (mut divergent, mut late) = (Vec::new(), Vec::new());

@@ -47,21 +47,29 @@ impl<'s> Copy<'s> {
     /// connection if COPY itself fails so early, because the server answers the driver's
     /// two Syncs.
     pub(super) fn check(&self) -> Option<String> {
+        self.with_target(|unit, target| {
+            let text =
+                |from: usize, to: usize| (from..to).map(|n| unit.token(n)).collect::<Vec<_>>().join(" ");
+            let table = text(target.table.0, target.table.1);
+            match target.columns {
+                None => format!("EXPLAIN INSERT INTO {table} DEFAULT VALUES"),
+                Some((from, to, count)) => {
+                    let (columns, nulls) = (text(from, to), vec!["NULL"; count].join(", "));
+                    format!(
+                        "EXPLAIN INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE SELECT {nulls} WHERE false"
+                    )
+                }
+            }
+        })
+    }
+
+    /// Calls the function with the tokens of the statement and what it writes to. Returns
+    /// `None` if the statement is not one that the server accepts.
+    fn with_target<T>(&self, then: impl FnOnce(&Unit<'_>, Target) -> T) -> Option<T> {
         let (tokens, _) = lex(self.sql, POSTGRES.syntax());
         let pieces = split(self.sql, &tokens, POSTGRES.syntax());
         let [Piece::Statement(unit)] = pieces.as_slice() else { return None };
-        let target = Target::of(unit)?;
-        let text = |from: usize, to: usize| (from..to).map(|n| unit.token(n)).collect::<Vec<_>>().join(" ");
-        let table = text(target.table.0, target.table.1);
-        Some(match target.columns {
-            None => format!("EXPLAIN INSERT INTO {table} DEFAULT VALUES"),
-            Some((from, to, count)) => {
-                let (columns, nulls) = (text(from, to), vec!["NULL"; count].join(", "));
-                format!(
-                    "EXPLAIN INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE SELECT {nulls} WHERE false"
-                )
-            }
-        })
+        Some(then(unit, Target::of(unit)?))
     }
 
     /// Returns the place of the row that the server names in the context of its message.
@@ -90,14 +98,12 @@ impl<'s> Copy<'s> {
 
     /// Returns the name of the table, without its schema and without quotes.
     fn table(&self) -> Option<String> {
-        let (tokens, _) = lex(self.sql, POSTGRES.syntax());
-        let pieces = split(self.sql, &tokens, POSTGRES.syntax());
-        let [Piece::Statement(unit)] = pieces.as_slice() else { return None };
-        let (_, end) = Target::of(unit)?.table;
-        let name = unit.token(end - 1);
-        Some(match quoted_length(name) {
-            Some(_) => name.trim_matches('"').replace("\"\"", "\""),
-            None => name.to_lowercase(),
+        self.with_target(|unit, target| {
+            let name = unit.token(target.table.1 - 1);
+            match quoted_length(name) {
+                Some(_) => name.trim_matches('"').replace("\"\"", "\""),
+                None => name.to_lowercase(),
+            }
         })
     }
 

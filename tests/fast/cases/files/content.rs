@@ -19,6 +19,16 @@ fn bounded(project: &Project, kibibytes: u32, arguments: &[&str]) -> Outcome {
     Outcome::of(command)
 }
 
+/// Asserts that a run is refused with one error, which contains these texts, before it opens
+/// the database.
+#[track_caller]
+fn is_refused(project: &Project, texts: &[&str]) {
+    let outcome = project.bustard(&URL).exits(2);
+    let outcome = texts.iter().fold(outcome, |outcome, text| outcome.complains(text));
+    assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{outcome}");
+    assert!(!project.path().join("app.db").exists(), "{outcome}");
+}
+
 #[test]
 fn a20_a_file_that_is_too_large_is_refused_without_being_read() {
     for size in [(1_u64 << 30) + 1, 4 << 30, 1 << 42] {
@@ -59,10 +69,7 @@ fn a20_names_that_are_not_utf_8_are_refused_at_loading() {
         let project = Project::new();
         project.file("migrations/V1__a.sql", "CREATE TABLE a (x INTEGER);\n");
         project.file(Path::new("migrations").join(OsStr::from_bytes(name)), "CREATE TABLE b (x INTEGER);\n");
-        let outcome = project.bustard(&URL).exits(2).complains(message);
-        let outcome = outcome.complains(&format!("--> migrations/{shown}\n  help: rename it"));
-        assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{outcome}");
-        assert!(!project.path().join("app.db").exists(), "{outcome}");
+        is_refused(&project, &[message, &format!("--> migrations/{shown}\n  help: rename it")]);
         let found = project.bustard(&[&URL[..], &["--json"]].concat()).exits(2).json();
         assert_eq!(found["error"]["file"], format!("migrations/{shown}"), "{found:#}");
     }
@@ -94,10 +101,7 @@ fn a20_contents_that_are_not_text_have_a_place() {
         project
             .file("migrations/V1__a.sql", "CREATE TABLE a (x INTEGER);\n")
             .file("migrations/V2__b.sql", bytes);
-        let outcome = project.bustard(&URL).exits(2).complains(&format!("--> migrations/V2__b.sql{place}\n"));
-        let outcome = outcome.complains(help);
-        assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{outcome}");
-        assert!(!project.path().join("app.db").exists(), "{outcome}");
+        is_refused(&project, &[&format!("--> migrations/V2__b.sql{place}\n"), help]);
     }
 }
 
