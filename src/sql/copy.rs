@@ -29,6 +29,8 @@ enum State {
     Start,
     Copy,
     FromStdin,
+    /// A command of the shell, which ends with its line.
+    Shell,
     Other,
 }
 
@@ -36,13 +38,19 @@ impl Watch {
     /// Processes the next token. Returns whether rows follow it.
     pub(super) fn see(&mut self, kind: TokenKind, token: &str) -> bool {
         match kind {
+            _ if self.state == State::Shell => {
+                if token.contains('\n') {
+                    *self = Watch::default();
+                }
+                return false;
+            }
             TokenKind::Blank | TokenKind::LineComment => return false,
             TokenKind::Semicolon if self.depth == 0 => {
                 return std::mem::take(self).state == State::FromStdin;
             }
             // A command of the shell ends the statement.
             TokenKind::Backslash => {
-                *self = Watch::default();
+                *self = Watch { state: State::Shell, ..Watch::default() };
                 return false;
             }
             TokenKind::Open => self.depth += 1,
@@ -211,11 +219,30 @@ mod tests {
             "COPY a FROM \"stdin\";",
             "SELECT 'COPY a FROM stdin;\n'",
             "CREATE RULE r AS ON INSERT TO a DO ALSO (SELECT 1; COPY a FROM stdin; SELECT 2)",
+            "\\COPY a FROM stdin;\n\n\\.\n",
+            "SELECT 1 \\g COPY a FROM stdin;\n\n\\.\n",
         ] {
             let (tokens, unended) = lex(text, POSTGRES.syntax());
             assert_eq!(unended, None, "{text}");
             assert!(tokens.iter().all(|token| token.kind != TokenKind::Rows), "{text}");
         }
+    }
+
+    /// COPY is not valid there, so the server refuses the statement as it is.
+    #[test]
+    fn rows_inside_another_statement_belong_to_it() {
+        let text = "SELECT 1; CREATE FUNCTION f() RETURNS int BEGIN ATOMIC; COPY a FROM stdin;\n1\n\\.\nEND; SELECT 2";
+        let pieces = split(text, &lex(text, POSTGRES.syntax()).0, POSTGRES.syntax());
+        let statements: Vec<_> = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Statement(unit) => (unit.sql(), unit.rows_range()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(statements[0], ("SELECT 1", None));
+        assert!(statements[1].0.ends_with("\n1\n\\.\nEND") && statements[1].1.is_none(), "{statements:?}");
+        assert_eq!(statements.len(), 3, "{statements:?}");
     }
 
     #[test]

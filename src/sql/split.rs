@@ -136,7 +136,7 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
         if token.kind == TokenKind::LineComment {
             let inside = unit.tokens.first().map(|first| first.start);
             pieces.push(Piece::Directive { comment: *token, inside });
-        } else if token.kind == TokenKind::Rows {
+        } else if token.kind == TokenKind::Rows && unit.tokens.is_empty() {
             let copy = pieces.iter_mut().rev().find_map(|piece| match piece {
                 Piece::Statement(unit) => Some(unit),
                 _ => None,
