@@ -189,6 +189,9 @@ impl Config {
     /// Creates a migrator for these apps, with the settings of `[migrate]` and
     /// `[registry]`. The caller can add more apps, such as plugins whose migrations are
     /// code.
+    ///
+    /// If the file has no apps, the default app `main` exists only as long as the caller
+    /// adds no app.
     pub fn migrator(&self) -> Migrator {
         self.applied_to(Migrator::new())
     }
@@ -198,8 +201,8 @@ impl Config {
     ///
     /// Adds each app of the file, unless the migrator already has an app with its label.
     /// The settings of `[migrate]` and `[registry]` take precedence over those of the
-    /// migrator. If the file has no apps, the default app is added only to a migrator
-    /// without apps.
+    /// migrator. If the file has no apps, the default app `main` exists only as long as
+    /// the migrator has no other app.
     ///
     /// ```
     /// use bustard::{App, Config, Migrator};
@@ -216,13 +219,15 @@ impl Config {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn applied_to(&self, migrator: Migrator) -> Migrator {
-        let theirs = migrator.configured();
-        let missing = |app: &&App| match self.implied {
-            true => theirs.is_empty(),
-            false => theirs.iter().all(|other| other.label() != app.label()),
+        let mut migrator = match (self.implied, self.apps.as_slice()) {
+            (true, [app]) => migrator.implied(app.clone()),
+            (_, apps) => {
+                let theirs = migrator.configured();
+                let missing = |app: &&App| theirs.iter().all(|other| other.label() != app.label());
+                let added: Vec<App> = apps.iter().filter(missing).cloned().collect();
+                migrator.apps(added)
+            }
         };
-        let added: Vec<App> = self.apps.iter().filter(missing).cloned().collect();
-        let mut migrator = migrator.apps(added);
         if let Some(mode) = self.transaction {
             migrator = migrator.transaction(mode);
         }

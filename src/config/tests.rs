@@ -233,3 +233,22 @@ fn fuzz_configurations_finds_a_shown_password() {
         check(input, |error| format!("{} {excerpt}", error.report()))
     });
 }
+
+#[test]
+fn a12_the_implied_app_exists_only_where_no_app_was_added() {
+    let config = parse("");
+    let labels = |migrator: &Migrator| -> Vec<String> {
+        migrator.configured().iter().map(|app| app.label().to_owned()).collect()
+    };
+    let shop = || App::new("shop");
+    assert_eq!(labels(&config.migrator()), ["main"]);
+    assert_eq!(labels(&config.migrator().app(shop())), ["shop"]);
+    assert_eq!(labels(&config.migrator().apps([shop()])), ["shop"]);
+    assert_eq!(labels(&config.migrator().apps([])), ["main"]);
+    assert_eq!(labels(&config.applied_to(Migrator::new().app(shop()))), ["shop"]);
+    assert_eq!(labels(&config.applied_to(Migrator::new()).app(shop())), ["shop"]);
+    assert_eq!(labels(&config.applied_to(config.migrator())), ["main"]);
+    let listed = parse("[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"");
+    assert_eq!(labels(&listed.migrator().app(shop())), ["main", "shop"]);
+    assert_eq!(labels(&listed.applied_to(Migrator::new().app(shop()))), ["shop", "main"]);
+}

@@ -126,6 +126,8 @@ codes! {
     InvalidHistoryTable: "invalid-history-table", Error;
     /// Two apps use the same history table.
     SharedHistoryTable: "shared-history-table", Error;
+    /// Two apps have the same migrations.
+    SharedMigrations: "shared-migrations", Error;
 
     // SQL.
     /// The SQL contains a zero byte.

@@ -284,6 +284,10 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::DuplicateLabel, || load(Sqlite, &[App::new("a"), App::new("a")])),
     (Code::InvalidHistoryTable, || load(Sqlite, &[App::new("a").history("")])),
     (Code::SharedHistoryTable, || load(Sqlite, &[App::new("a").history("h"), App::new("b").history("h")])),
+    (Code::SharedMigrations, || {
+        let root = directory(&[("V1__a.sql", b"SELECT 1")]);
+        load(Sqlite, &["a", "b"].map(|label| App::directory(label, root.path())))
+    }),
     (Code::ZeroByte, || text(Sqlite, "SELECT 1\0")),
     (Code::UnterminatedSql, || text(Sqlite, "SELECT 'a")),
     (Code::ShellCommand, || text(Postgres, "\\connect a")),

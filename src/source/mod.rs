@@ -18,6 +18,7 @@ mod odd_files;
 mod own;
 mod parse;
 pub(crate) mod reverting;
+mod shared;
 #[cfg(feature = "build")]
 pub(crate) mod survey;
 #[cfg(test)]
@@ -70,9 +71,11 @@ pub(crate) fn load(apps: &[App], dialect: &'static dyn Dialect) -> Loaded {
         warnings.append(&mut found.warnings);
         loaded
     };
-    let apps: Vec<LoadedApp> = apps.iter().enumerate().map(load_one).collect();
+    let sources = apps;
+    let apps: Vec<LoadedApp> = sources.iter().enumerate().map(load_one).collect();
     let broken = errors.iter().map(|(a, _)| *a).collect();
     check_histories(&apps, dialect, &mut errors);
+    errors.extend(shared::check(sources, &apps));
     Loaded { apps, warnings, errors, broken }
 }
 
