@@ -8,9 +8,9 @@ use std::io;
 
 use siphasher::sip::SipHasher13;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{
-    Applied, LoadedMigration, MigrationId, SourceText, Width, seed, sum, text_failed, write_lf,
+    Applied, LoadedMigration, MigrationId, SourceText, Width, seed, sum, unreadable, write_lf,
 };
 
 /// Computes refinery's checksum: SipHash-1-3 with zero keys over name, version and text,
@@ -23,12 +23,10 @@ pub(crate) fn checksum(migration: &LoadedMigration, width: Width) -> Result<u64>
     let LoadedMigration { id, text, .. } = migration;
     match text.known_sum(id, width) {
         Some(sum) => Ok(sum),
-        None => hash(id, text, width, Form::default()).map_err(|error| unreadable(migration, &error)),
+        None => {
+            hash(id, text, width, Form::default()).map_err(|error| unreadable(&error, migration.file.clone()))
+        }
     }
-}
-
-fn unreadable(migration: &LoadedMigration, error: &io::Error) -> Error {
-    Error::from_diagnostics(ErrorKind::Failed, vec![text_failed(error, migration.file.clone())])
 }
 
 /// The difference between the applied text, which the history row describes, and the
@@ -211,7 +209,7 @@ pub(crate) fn likeness(applied: &Applied, migration: &LoadedMigration, width: Wi
 pub(crate) fn body_checksum(migration: &LoadedMigration) -> Result<String> {
     let form = Form { ends: Ends::Lf, ..without_dependencies(migration) };
     let sum = hash(&migration.id, &migration.text, Width::Int8, form);
-    sum.map(|sum| sum.to_string()).map_err(|error| unreadable(migration, &error))
+    sum.map(|sum| sum.to_string()).map_err(|error| unreadable(&error, migration.file.clone()))
 }
 
 /// Computes the checksum of a repeatable migration from its name and its whole text. Line

@@ -5,6 +5,7 @@
 
 mod app;
 mod cache_version;
+mod database_id;
 mod embedded;
 mod engine;
 mod history;
@@ -21,6 +22,7 @@ pub use app::{App, embedded_app};
 pub(crate) use app::{AppSource, BUSTARD, LoadedApp};
 pub use cache_version::CacheVersion;
 pub(crate) use cache_version::Identity;
+pub(crate) use database_id::DatabaseId;
 pub use embedded::{Builds, Built, File};
 pub use engine::Engine;
 pub use history::{Applied, History, HistoryTable};
@@ -34,5 +36,5 @@ pub(crate) use operation::{
     CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, StoredSql, UnregisterCache,
 };
 pub(crate) use reading::{Body, Finding, LoadedMigration, Reading, Section};
-pub(crate) use source_text::{Changed, SourceText, Sums, seed, sum, text_failed, write_lf};
+pub(crate) use source_text::{Changed, SourceText, Sums, seed, sum, text_failed, unreadable, write_lf};
 pub use width::Width;

@@ -14,6 +14,7 @@ use siphasher::sip::SipHasher13;
 
 use super::{MigrationId, Width};
 use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::error::{Error, ErrorKind};
 
 /// The text of a migration.
 #[derive(Clone)]
@@ -36,7 +37,7 @@ pub(crate) struct Stored {
 }
 
 /// A function that opens a text at a byte offset.
-type Open = Box<dyn Fn(u64) -> io::Result<Box<dyn Read>> + Send + Sync>;
+type Open = Box<dyn Fn(u64) -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// The error at the end of a text that is not the text that was read first.
 #[derive(Debug)]
@@ -60,6 +61,11 @@ impl Changed {
     pub(crate) fn is(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|inner| inner.is::<Changed>())
     }
+}
+
+/// Returns the error for a text that could not be read again.
+pub(crate) fn unreadable(error: &io::Error, file: Option<Place>) -> Error {
+    Error::from_diagnostics(ErrorKind::Failed, vec![text_failed(error, file)])
 }
 
 /// Returns the diagnostic for a text that could not be read again.
@@ -95,8 +101,33 @@ impl SourceText {
         }
     }
 
+    /// Returns whether this is the same text in memory, or the same file.
+    pub(crate) fn is(&self, other: &SourceText) -> bool {
+        match (self, other) {
+            (SourceText::Held(one), SourceText::Held(other)) => Arc::ptr_eq(one, other),
+            (SourceText::Stored(one), SourceText::Stored(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// Returns whether two migrations with the same name have the same text, which is not
+    /// empty.
+    pub(crate) fn is_alike(&self, other: &SourceText, id: &MigrationId) -> bool {
+        let sum = |text: &SourceText| match text {
+            SourceText::Stored(stored) => Some(stored.sum),
+            SourceText::Held(text) if text.is_empty() => None,
+            SourceText::Held(text) => {
+                let mut hasher = seed(id, Width::NEW);
+                hasher.write(text.as_bytes());
+                Some(self::sum(hasher))
+            }
+        };
+        let one = sum(self);
+        one.is_some() && one == sum(other)
+    }
+
     /// Returns the whole text as a stream.
-    pub(crate) fn read(&self) -> io::Result<Box<dyn Read>> {
+    pub(crate) fn read(&self) -> io::Result<Box<dyn Read + Send>> {
         match self {
             SourceText::Held(_) => self.read_from(0),
             SourceText::Stored(stored) => Ok(Box::new(Verified {
@@ -109,7 +140,7 @@ impl SourceText {
 
     /// Returns the text from a byte offset on as a stream. The caller must find out itself
     /// whether it has changed.
-    pub(crate) fn read_from(&self, offset: u64) -> io::Result<Box<dyn Read>> {
+    pub(crate) fn read_from(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
         match self {
             SourceText::Held(text) => {
                 let at = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -238,7 +269,7 @@ pub(crate) fn write_lf(hasher: &mut SipHasher13, bytes: &[u8], carriage_return: 
 
 /// A stream that fails at its end if it is not the expected text.
 struct Verified {
-    input: Box<dyn Read>,
+    input: Box<dyn Read + Send>,
     hasher: SipHasher13,
     expected: u64,
 }

@@ -31,6 +31,7 @@ pub(crate) fn plan(
         apps: changes(facts, steps()),
         restored_caches: planned.restored_caches().map(|lost| restored(facts, lost)).collect(),
         histories: steps().filter_map(|step| history(facts, step)).collect(),
+        new_identity: planned.has_new_identity(),
         missing_triggers,
         warnings,
         planned: Some((verb, planned.basis.clone())),
@@ -154,10 +155,11 @@ fn sql(
     let ended = |statement: &Statement| match statement.form {
         // An unsplit file may end in a comment, which would hide the semicolon.
         Form::Unsplit => statement.sql.clone(),
+        Form::CopyIn { .. } | Form::CopyStored { .. } => statement.sql.trim_end_matches('\n').to_owned(),
         Form::Statement | Form::Generated => format!("{};", statement.sql),
     };
     match operation {
-        Operation::Sql(sql) => sql.each(dialect, &mut |statement| {
+        Operation::Sql(sql) => sql.each_in_memory(dialect, &mut |statement| {
             all.push(ended(&statement));
             Ok(())
         })?,

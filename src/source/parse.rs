@@ -5,6 +5,7 @@
 //! and [`Dialect::judge`] check them, and this module builds the operations, in the order
 //! of the file.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::sql::directive::{self, Directive};
 use crate::sql::lexer::Token;
 use crate::sql::lookalike::{self, Lookalike, Tool};
 use crate::sql::split::{Piece, Unit};
-use crate::sql::{Admission, Dialect, Text, WINDOW, Window, Windows};
+use crate::sql::{Admission, Dialect, Rows, Text, WINDOW, Window, Windows, bracket, copy};
 
 /// The treatment of directives in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,16 @@ struct Reader<'a> {
     group_bytes: (usize, usize),
     /// The statements of the next operation, if they are read again.
     stored_group: Option<StoredSql>,
+    /// Finds pairs of BEGIN and COMMIT in a text whose statements are read again.
+    pairs: bracket::Pairs,
+    /// The statements of that text that are refused: their offsets, and the indexes of their
+    /// errors.
+    refused: Vec<(u64, usize)>,
+    /// The offsets of the statements of that text that are left out, because they are pairs.
+    left_out: Vec<u64>,
+    /// The number of pairs that are left out, and the place of the first.
+    pairs_left_out: usize,
+    first_left_out: Option<Place>,
     /// The line of `down`.
     down: Option<usize>,
     /// Diagnostics about statements that cannot run in a transaction.
@@ -118,6 +129,11 @@ impl<'a> Reader<'a> {
             group: Vec::new(),
             group_bytes: (0, 0),
             stored_group: None,
+            pairs: bracket::Pairs::default(),
+            refused: Vec::new(),
+            left_out: Vec::new(),
+            pairs_left_out: 0,
+            first_left_out: None,
             down: None,
             not_in_transaction: Vec::new(),
             backslashes: None,
@@ -144,19 +160,43 @@ impl<'a> Reader<'a> {
             self.error(Code::ZeroByte, text.place(at), "a zero byte in SQL", help);
             return ControlFlow::Break(());
         }
+        if matches!(window.rows, Rows::Part | Rows::Last) {
+            if let Some(stored) = &mut self.stored_group {
+                stored.rows(window);
+            }
+            if window.rows == Rows::Last {
+                self.unended = None;
+            }
+            return ControlFlow::Continue(());
+        }
+        let is_stored = self.stored.is_some();
+        let mut left_out = BTreeSet::new();
+        if !is_stored {
+            left_out = bracket::left_out(text.as_str(), &window.pieces);
+            self.pairs_left_out = left_out.len() / 2;
+            let first = left_out.first().and_then(|at| usize::try_from(*at).ok());
+            self.first_left_out = first.map(|at| text.place(at));
+        }
         for piece in &window.pieces {
+            let pair = match is_stored {
+                true => self.pairs.see(text.as_str(), piece, &|at| window.offset(at)),
+                false => None,
+            };
             match piece {
+                Piece::Statement(unit) if left_out.contains(&(unit.start() as u64)) => {}
                 Piece::Statement(unit) => {
                     self.statement(window, unit);
-                    // The rest of the text consists of rows, or of strings that would be
-                    // misread.
-                    if self.backslashes.is_some() || self.foreign && unit.is(0, "COPY") {
+                    // The rest of the text consists of strings that would be misread.
+                    if self.backslashes.is_some() {
                         return ControlFlow::Break(());
                     }
                 }
                 Piece::Directive { comment, inside } => self.directive(text, *comment, *inside),
                 Piece::Lookalike(at, what) => self.lookalike(text, *at, what),
-                Piece::ShellCommand(at) => self.shell_command(text, *at),
+                Piece::ShellCommand { at, inside } => self.shell_command(text, *at, inside.is_some()),
+            }
+            if let Some(pair) = pair {
+                self.leave_out(pair);
             }
         }
         self.unended =
@@ -167,6 +207,8 @@ impl<'a> Reader<'a> {
     /// Ends the reading. `text` is the whole text, if it is in memory.
     fn end(&mut self, text: Option<&Text<'_>>) {
         self.flush(text);
+        self.remove_left_out();
+        self.note_left_out();
         for (tool, place, first, count) in std::mem::take(&mut self.markers) {
             self.found(lookalike::foreign(tool, &first, count).at(place));
         }
@@ -177,7 +219,11 @@ impl<'a> Reader<'a> {
             self.leave_to_the_server(text, start);
         } else if let Some((what, place)) = self.unended.take().filter(|_| !self.foreign) {
             let message = format!("the SQL ends inside {what}");
-            self.error(Code::UnterminatedSql, place, message, "it opens here and is never closed");
+            let help = match what == copy::ROWS {
+                true => "end them with a line that contains only `\\.`, as pg_dump does",
+                false => "it opens here and is never closed",
+            };
+            self.error(Code::UnterminatedSql, place, message, help);
         }
         let has_sql = || self.migration.operations.iter().any(Operation::is_sql);
         if !self.errors.is_empty() && self.migration.down.is_none() && !has_sql() {
@@ -223,13 +269,14 @@ impl<'a> Reader<'a> {
                 }
                 return self.warnings.push(why.at(place()));
             }
-            Admission::Refused(why) => self.errors.push(self.finding(why.at(place()), true)),
+            Admission::Refused(why) => {
+                if self.stored.is_some() {
+                    self.refused.push((window.offset(unit.start()), self.errors.len()));
+                }
+                self.errors.push(self.finding(why.at(place()), true));
+            }
             Admission::NotInTransaction(why) => {
                 self.not_in_transaction.push(self.finding(why.at(place()), true));
-            }
-            Admission::CopyIn(why) => {
-                self.foreign = true;
-                self.errors.push(self.finding(why.at(place()), true));
             }
         }
         if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
@@ -241,14 +288,55 @@ impl<'a> Reader<'a> {
         }
         if let Some(source) = &self.stored {
             let begin = || StoredSql::begin(source.clone(), window, unit);
-            return self.stored_group.get_or_insert_with(begin).add(unit);
+            return self.stored_group.get_or_insert_with(begin).add(window, unit);
         }
         if self.group.is_empty() {
             self.group_bytes.0 = unit.start();
         }
-        self.group_bytes.1 = unit.end();
-        let sql = unit.sql().to_owned();
-        self.group.push(Statement { sql, place: Some(place()), form: Form::Statement });
+        let (_, end) = unit.rows_range().unwrap_or((unit.start(), unit.end()));
+        self.group_bytes.1 = end;
+        self.group.push(Statement::of(unit, place()));
+    }
+
+    /// Leaves out a pair of BEGIN and COMMIT that has been judged already.
+    fn leave_out(&mut self, pair: [u64; 2]) {
+        for at in pair {
+            let Some(n) = self.refused.iter().rposition(|(refused, _)| *refused == at) else { continue };
+            let (_, error) = self.refused.remove(n);
+            self.refused[n..].iter_mut().for_each(|(_, later)| *later -= 1);
+            let error = self.errors.remove(error);
+            if self.first_left_out.is_none() {
+                self.first_left_out = error.diagnostic.place;
+            }
+        }
+        self.pairs_left_out += 1;
+        self.left_out.extend(pair);
+    }
+
+    /// Removes the statements that are left out from the operations.
+    fn remove_left_out(&mut self) {
+        if let Some(pair) = self.pairs.end() {
+            self.leave_out(pair);
+        }
+        self.left_out.sort_unstable();
+        let Migration { operations, down, .. } = &mut self.migration;
+        for operations in [Some(operations), down.as_mut()].into_iter().flatten() {
+            operations.retain_mut(|operation| match operation {
+                Operation::Sql(sql) => sql.leave_out(&self.left_out),
+                _ => true,
+            });
+        }
+    }
+
+    /// Says that pairs of BEGIN and COMMIT are left out.
+    fn note_left_out(&mut self) {
+        let Some(first) = self.first_left_out.take() else { return };
+        let pairs = self.pairs_left_out;
+        let often = if pairs > 1 { format!(", {pairs} times") } else { String::new() };
+        let message = format!("`BEGIN` and `COMMIT` are left out{often}");
+        let help = "a migration is applied in a transaction, together with its history";
+        let note = Diagnostic::new(Code::SkippedTransaction, message).help(help);
+        self.warnings.insert(0, note.at(first));
     }
 
     /// Turns the statements so far into one operation.
@@ -266,10 +354,14 @@ impl<'a> Reader<'a> {
         self.migration.down.as_mut().unwrap_or(&mut self.migration.operations).push(operation);
     }
 
-    fn shell_command(&mut self, text: &Text<'_>, at: usize) {
-        self.foreign = true;
+    fn shell_command(&mut self, text: &Text<'_>, at: usize, inside: bool) {
         let line = text.as_str()[at..].lines().next().unwrap_or_default();
         let command = line.split_whitespace().next().unwrap_or_default();
+        let for_psql_only = line.split_whitespace().count() == 2 && self.dialect.shell_only(command);
+        if for_psql_only && !inside {
+            return;
+        }
+        self.foreign = true;
         let message = format!("`{command}` is a command of {}, not SQL", self.dialect.shell());
         self.error(Code::ShellCommand, text.place(at), message, "leave it out, or write what it does in SQL");
     }

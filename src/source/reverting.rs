@@ -27,7 +27,7 @@ pub(crate) fn write(
     for operation in operations {
         match operation {
             Operation::Sql(sql) => {
-                sql.each(dialect, &mut |Statement { sql, .. }| {
+                sql.each_in_memory(dialect, &mut |Statement { sql, .. }| {
                     text.push_str(&sql);
                     text.push_str(if sql.ends_with('\n') { "" } else { ";\n" });
                     Ok(())
@@ -80,7 +80,7 @@ fn steps(operations: &[Operation], dialect: &'static dyn Dialect) -> Result<Vec<
     let mut steps = Vec::new();
     for operation in operations {
         match operation {
-            Operation::Sql(sql) => sql.each(dialect, &mut |statement| {
+            Operation::Sql(sql) => sql.each_in_memory(dialect, &mut |statement| {
                 steps.push(statement.sql);
                 Ok(())
             })?,

@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::directory::{self, unreadable};
+use super::directory::{self, refused, unreadable};
 use crate::diagnostic::Diagnostic;
 use crate::model::{MigrationId, SourceText, Sums};
+use crate::regular_file::{self, Refusal};
 use crate::sql::{WINDOW, directive};
 
 /// The most bytes of the texts that are kept in memory together.
@@ -26,7 +27,7 @@ impl Texts {
     /// Reads the text of a file, and tells whether it may contain directives.
     pub(super) fn read(&mut self, path: &Path, id: &MigrationId) -> Result<(SourceText, bool), Diagnostic> {
         let failed = |error: io::Error| unreadable("a migration", path, &error);
-        let mut file = open(path).map_err(failed)?;
+        let mut file = open(path).map_err(|refusal| refused(refusal, path))?;
         let mut bytes = Vec::new();
         file.by_ref().take(WINDOW as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() <= WINDOW && self.kept + bytes.len() <= KEPT {
@@ -57,12 +58,15 @@ impl Texts {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
+fn open(path: &Path) -> Result<File, Refusal> {
+    regular_file::open(path, regular_file::MIGRATION)
 }
 
-fn open_at(path: &Path, at: u64) -> io::Result<Box<dyn Read>> {
-    let mut file = open(path)?;
+fn open_at(path: &Path, at: u64) -> io::Result<Box<dyn Read + Send>> {
+    let mut file = open(path).map_err(|refusal| match refusal {
+        Refusal::Unreadable(error) => error,
+        other => io::Error::other(other.why()),
+    })?;
     file.seek(SeekFrom::Start(at))?;
     Ok(Box::new(file))
 }

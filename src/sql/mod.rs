@@ -3,6 +3,10 @@
 //!
 //! In: SQL text. Out: statements, directives and diagnostics with their places.
 
+#[cfg(feature = "_sql")]
+pub(crate) mod bracket;
+#[cfg(feature = "_sql")]
+pub(crate) mod copy;
 mod dialect;
 #[cfg(feature = "_sql")]
 pub(crate) mod directive;
@@ -28,6 +32,8 @@ mod table_name;
 pub(crate) mod tests;
 #[cfg(feature = "_sql")]
 mod text;
+#[cfg(feature = "_sql")]
+mod token;
 mod which;
 #[cfg(feature = "_sql")]
 mod windows;
@@ -50,7 +56,7 @@ pub(crate) use table_name::quoted_length;
 pub(crate) use text::Text;
 pub(crate) use which::Which;
 #[cfg(feature = "_sql")]
-pub(crate) use windows::{Start, WINDOW, Window, Windows};
+pub(crate) use windows::{Rows, Start, WINDOW, Window, Windows};
 
 /// Returns the tokens of a text verbatim, without white space and comments.
 #[cfg(feature = "testing")]

@@ -9,6 +9,7 @@ use std::mem;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::copy;
 use super::lexer::lex;
 use super::scan::Unended;
 use super::split::{Piece, split_within};
@@ -25,13 +26,29 @@ const LONGEST: usize = 1 << 20;
 /// may change the last tokens.
 const MARGIN: usize = 1 << 10;
 
-/// Whole pieces of a text.
+/// Whole pieces of a text, or rows of COPY.
 pub(crate) struct Window<'w> {
     pub text: &'w Text<'w>,
     pub pieces: Vec<Piece<'w>>,
-    /// The unterminated token at the end of the text.
+    /// The unterminated token at the end of the text; or the rows of COPY, if further windows
+    /// have them.
     pub unended: Option<Unended>,
     pub start: Start,
+    pub rows: Rows,
+}
+
+/// The relation of a window to the rows of a COPY that no window has as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// There are none.
+    #[default]
+    None,
+    /// The last statement of the window is COPY, and its rows follow.
+    Follow,
+    /// The window has rows, and more follow.
+    Part,
+    /// The window has the last rows, and the line that ends them.
+    Last,
 }
 
 impl<'w> Window<'w> {
@@ -39,7 +56,7 @@ impl<'w> Window<'w> {
     pub(crate) fn whole(text: &'w Text<'w>, syntax: &Syntax) -> Self {
         let (tokens, unended) = lex(text.as_str(), syntax);
         let pieces = super::split::split(text.as_str(), &tokens, syntax);
-        Window { text, pieces, unended, start: Start::default() }
+        Window { text, pieces, unended, start: Start::default(), rows: Rows::None }
     }
 
     /// Returns the offset in the whole text of an offset in the window.
@@ -95,7 +112,7 @@ fn lead(line: &str) -> Option<char> {
 pub(crate) struct Windows<'f> {
     file: &'f Path,
     syntax: &'static Syntax,
-    input: Box<dyn Read>,
+    input: Box<dyn Read + Send>,
     start: Start,
     buffer: String,
     /// Bytes of a character that has not been read completely.
@@ -113,12 +130,17 @@ struct Sizes {
 
 impl<'f> Windows<'f> {
     /// Reads a text from its start.
-    pub(crate) fn new(file: &'f Path, input: Box<dyn Read>, syntax: &'static Syntax) -> Self {
+    pub(crate) fn new(file: &'f Path, input: Box<dyn Read + Send>, syntax: &'static Syntax) -> Self {
         Windows::from(file, input, syntax, Start::default())
     }
 
     /// Reads a text from the start of a former window.
-    pub(crate) fn from(file: &'f Path, input: Box<dyn Read>, syntax: &'static Syntax, start: Start) -> Self {
+    pub(crate) fn from(
+        file: &'f Path,
+        input: Box<dyn Read + Send>,
+        syntax: &'static Syntax,
+        start: Start,
+    ) -> Self {
         let sizes = Sizes { window: WINDOW, longest: LONGEST, margin: MARGIN };
         let buffer = start.lead.map_or_else(String::new, String::from);
         Windows { file, syntax, input, start, buffer, partial: Vec::new(), ended: false, sizes }
@@ -141,41 +163,87 @@ impl<'f> Windows<'f> {
         loop {
             self.fill(wanted)?;
             let text = self.buffer.as_str();
-            let (tokens, unended) = lex(text, self.syntax);
+            let (mut tokens, unended) = lex(text, self.syntax);
+            let open = unended.as_ref().filter(|unended| !self.ended && unended.what == copy::ROWS);
+            let first_row = open.and_then(|unended| copy::open(text, unended.start)).map(|(line, first)| {
+                tokens.extend(line);
+                first
+            });
             let sure = text.len().saturating_sub(self.sizes.margin);
             let mut split = split_within(text, &tokens, self.syntax, sure);
+            let mut rows = Rows::None;
             let (cut, count) = if self.ended {
                 (text.len(), split.pieces.len())
             } else {
                 let within = split.cut.filter(|_| text.len() >= self.sizes.longest);
-                match split.line_cut.or(within).filter(|(cut, _)| *cut > self.start.lead_length()) {
-                    Some(cut) => cut,
-                    None => {
+                let cut = split.line_cut.or(within).filter(|(cut, _)| *cut > self.start.lead_length());
+                match (cut, first_row.filter(|first| split.rows_end_at(*first))) {
+                    (Some(cut), _) => cut,
+                    (None, Some(first)) => {
+                        rows = Rows::Follow;
+                        (first, split.pieces.len())
+                    }
+                    (None, None) => {
                         wanted = text.len().saturating_mul(2);
                         continue;
                     }
                 }
             };
             split.pieces.truncate(count);
-            let text = &text[..cut];
-            let goes_on = !self.ended && !text.ends_with('\n');
-            let Start { lines, characters, .. } = self.start;
-            let part =
-                Part { lines, characters: characters.saturating_sub(self.start.lead_length()), goes_on };
-            let part = Text::part(self.file, text, part);
-            let window = Window {
-                text: &part,
-                pieces: split.pieces,
-                unended: unended.filter(|_| self.ended),
-                start: self.start,
-            };
+            let part = self.part(&text[..cut]);
+            let unended = unended.filter(|_| self.ended || rows == Rows::Follow);
+            let window = Window { text: &part, pieces: split.pieces, unended, start: self.start, rows };
             if work(&window).is_break() || self.ended {
                 return Ok(());
             }
-            self.start = self.start.after(text);
+            self.start = self.start.after(part.as_str());
             self.buffer.replace_range(..cut, self.start.lead.map_or("", as_str));
+            if rows == Rows::Follow && self.pass_rows(work)?.is_break() {
+                return Ok(());
+            }
             wanted = self.sizes.window;
         }
+    }
+
+    /// Gives rows to the function, to the line that ends them. They begin where the buffer
+    /// begins. Breaks off if they do not end.
+    fn pass_rows(
+        &mut self,
+        work: &mut dyn FnMut(&Window<'_>) -> ControlFlow<()>,
+    ) -> io::Result<ControlFlow<()>> {
+        let mut starts_line = true;
+        loop {
+            self.fill(self.sizes.window.max(self.buffer.len() + 1))?;
+            let passed = copy::pass(self.buffer.as_bytes(), starts_line, self.ended);
+            let length = passed.rows + passed.end.unwrap_or_default();
+            let part = self.part(&self.buffer[..length]);
+            let rows = if passed.end.is_some() { Rows::Last } else { Rows::Part };
+            let window = Window { text: &part, pieces: Vec::new(), unended: None, start: self.start, rows };
+            if work(&window).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            if length > 0 {
+                starts_line = part.as_str().ends_with('\n');
+            }
+            self.start = Start { lead: None, ..self.start.after(part.as_str()) };
+            self.buffer.drain(..length);
+            match passed.end {
+                Some(_) => return Ok(ControlFlow::Continue(())),
+                None if self.ended => return Ok(ControlFlow::Break(())),
+                None => {}
+            }
+        }
+    }
+
+    /// Indexes a text at the start of the buffer.
+    fn part<'t>(&self, text: &'t str) -> Text<'t>
+    where
+        'f: 't,
+    {
+        let Start { lines, characters, .. } = self.start;
+        let characters = characters.saturating_sub(self.start.lead_length());
+        let goes_on = !self.ended && !text.ends_with('\n');
+        Text::part(self.file, text, Part { lines, characters, goes_on })
     }
 
     /// Reads until the buffer has this many bytes, or the text ends.

@@ -9,6 +9,7 @@ mod schema;
 mod sql;
 mod statement;
 mod stored;
+mod stored_rows;
 mod unregister_cache;
 
 pub(crate) use function::Function;

@@ -60,6 +60,28 @@ impl Sql {
         }
     }
 
+    /// Gives each statement to a function, in order, with its rows in memory.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the function, or that of reading the text again.
+    pub(crate) fn each_in_memory(
+        &self,
+        dialect: &'static dyn Dialect,
+        run: &mut dyn FnMut(Statement) -> Result<()>,
+    ) -> Result<()> {
+        self.each(dialect, &mut |statement| run(statement.in_memory()?))
+    }
+
+    /// Leaves out statements of a text that is read again, by their offsets in it, which are
+    /// in order. Returns whether a statement is left.
+    pub(crate) fn leave_out(&mut self, offsets: &[u64]) -> bool {
+        match self.stored.as_mut().map(Arc::make_mut) {
+            Some(stored) => stored.leave_out_all(offsets),
+            None => true,
+        }
+    }
+
     /// Returns the place of the first statement.
     pub(crate) fn place(&self) -> Option<&Place> {
         match &self.stored {
@@ -73,7 +95,7 @@ impl Sql {
             return stored.describe();
         }
         match self.statements.as_slice() {
-            [only] => summary(&only.sql),
+            [only] => summary(only.without_rows()),
             many => format!("{} statements", many.len()),
         }
     }

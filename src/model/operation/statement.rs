@@ -2,12 +2,16 @@
 //!
 //! In: its text and its place. Out: the place of a character in it, and a short form.
 
+use super::stored_rows::StoredRows;
 use crate::diagnostic::{Place, secrets};
+use crate::error::Result;
+use crate::sql::Unit;
 
 /// One statement as it is sent to the database, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// The text from its first token to its last, without the semicolon.
+    /// The text from its first token to its last, without the semicolon. The rows of COPY
+    /// follow it.
     pub sql: String,
     /// The place of the first token.
     pub place: Option<Place>,
@@ -16,12 +20,17 @@ pub struct Statement {
 }
 
 /// The relation of a statement's text to the file that it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One statement of the file, verbatim.
     Statement,
     /// The whole file, because it could not be split into statements.
     Unsplit,
+    /// `COPY … FROM stdin`, verbatim with its rows and the line that ends them. The offsets
+    /// are those of the end of the statement and of the first row.
+    CopyIn { end: usize, rows: usize },
+    /// The same with rows that are read again. The text ends before the first row.
+    CopyStored { end: usize, rows: StoredRows },
     /// SQL that Bustard has generated for a directive or an operation.
     Generated,
 }
@@ -30,6 +39,45 @@ impl Statement {
     /// Creates a statement that Bustard has generated for the operation at `place`.
     pub(crate) fn generated(sql: impl Into<String>, place: Option<Place>) -> Self {
         Statement { sql: sql.into(), place, form: Form::Generated }
+    }
+
+    /// Creates a statement of a text, with its rows.
+    pub(crate) fn of(unit: &Unit<'_>, place: Place) -> Self {
+        let place = Some(place);
+        let Some((rows, _)) = unit.rows_range() else {
+            return Statement { sql: unit.sql().to_owned(), place, form: Form::Statement };
+        };
+        let form = Form::CopyIn { end: unit.end() - unit.start(), rows: rows - unit.start() };
+        let mut sql = unit.with_rows().to_owned();
+        // Another statement may follow where the text is repeated.
+        if !sql.ends_with('\n') {
+            sql.push('\n');
+        }
+        Statement { sql, place, form }
+    }
+
+    /// Returns the text without the rows of COPY.
+    pub(crate) fn without_rows(&self) -> &str {
+        match &self.form {
+            Form::CopyIn { end, .. } | Form::CopyStored { end, .. } => {
+                self.sql.get(..*end).unwrap_or(&self.sql)
+            }
+            Form::Statement | Form::Unsplit | Form::Generated => &self.sql,
+        }
+    }
+
+    /// Returns the same statement with its rows in memory.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of reading the rows again.
+    pub(crate) fn in_memory(mut self) -> Result<Self> {
+        if let Form::CopyStored { end, rows } = &self.form {
+            let form = Form::CopyIn { end: *end, rows: self.sql.len() };
+            rows.append_to(&mut self.sql, self.place.as_ref())?;
+            self.form = form;
+        }
+        Ok(self)
     }
 
     /// Returns the place of the character at `offset` in the statement.

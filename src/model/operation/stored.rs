@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use siphasher::sip::SipHasher13;
 
 use super::statement::{Form, Statement, summary};
+use super::stored_rows::StoredRows;
 use crate::diagnostic::Place;
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Changed, SourceText, text_failed};
+use crate::error::{ErrorKind, Result};
+use crate::model::{Changed, SourceText, unreadable};
 use crate::sql::split::{Piece, Unit};
-use crate::sql::{Admission, Dialect, Start, Window, Windows};
+use crate::sql::{Admission, Dialect, Rows, Start, Window, Windows, bracket};
 
 /// Consecutive statements of a text.
 #[derive(Clone, Debug)]
@@ -27,12 +28,18 @@ pub(crate) struct StoredSql {
     window: Start,
     /// The offset of the first statement in the text.
     first: u64,
+    /// The offset of the last statement.
+    last: u64,
     count: usize,
-    /// The offsets of statements in between that are left out.
+    /// The offsets of statements in between that are left out, and do not count.
     dropped: Vec<u64>,
+    /// The offsets of BEGIN and COMMIT that are left out, and count.
+    left_out: Vec<u64>,
     digest: SipHasher13,
-    place: Place,
-    summary: String,
+    /// The place and the short form of the first statement.
+    shown: (Place, String),
+    /// Those of the first statement that is neither BEGIN nor COMMIT.
+    other: Option<(Place, String)>,
 }
 
 impl StoredSql {
@@ -43,18 +50,30 @@ impl StoredSql {
             file: window.text.file().to_owned(),
             window: window.start,
             first: window.offset(unit.start()),
+            last: 0,
             count: 0,
             dropped: Vec::new(),
+            left_out: Vec::new(),
             digest: SipHasher13::new(),
-            place: window.text.place(unit.start()),
-            summary: summary(unit.sql()),
+            shown: shown(window, unit),
+            other: None,
         }
     }
 
-    /// Adds the next statement.
-    pub(crate) fn add(&mut self, unit: &Unit<'_>) {
+    /// Adds the next statement. If its rows are in further windows, [`rows`](Self::rows)
+    /// adds them.
+    pub(crate) fn add(&mut self, window: &Window<'_>, unit: &Unit<'_>) {
+        if self.other.is_none() && !bracket::is_of_a_pair(unit) {
+            self.other = Some(if self.count == 0 { self.shown.clone() } else { shown(window, unit) });
+        }
+        self.last = window.offset(unit.start());
         self.count += 1;
-        digest(&mut self.digest, unit);
+        digest(&mut self.digest, unit, has_open_rows(window, unit));
+    }
+
+    /// Adds a window of rows.
+    pub(crate) fn rows(&mut self, window: &Window<'_>) {
+        digest_rows(&mut self.digest, window);
     }
 
     /// Adds a statement that is left out.
@@ -62,9 +81,22 @@ impl StoredSql {
         self.dropped.push(at);
     }
 
+    /// Leaves out BEGIN and COMMIT at these offsets, which are in order. Returns whether a
+    /// statement is left.
+    pub(crate) fn leave_out_all(&mut self, offsets: &[u64]) -> bool {
+        let inside = offsets.iter().filter(|at| (self.first..=self.last).contains(at));
+        self.left_out = inside.copied().collect();
+        if self.left_out.first() == Some(&self.first)
+            && let Some(other) = &self.other
+        {
+            self.shown.clone_from(other);
+        }
+        self.left_out.len() < self.count
+    }
+
     /// Returns the place of the first statement.
     pub(crate) fn place(&self) -> &Place {
-        &self.place
+        &self.shown.0
     }
 
     fn has_changed(&self) -> bool {
@@ -73,8 +105,9 @@ impl StoredSql {
     }
 
     pub(crate) fn describe(&self) -> String {
-        match self.count {
-            1 => self.summary.clone(),
+        match self.count - self.left_out.len() {
+            1 if self.count > 1 => self.other.as_ref().unwrap_or(&self.shown).1.clone(),
+            1 => self.shown.1.clone(),
             count => format!("{count} statements"),
         }
     }
@@ -85,12 +118,15 @@ impl StoredSql {
         dialect: &'static dyn Dialect,
         run: &mut dyn FnMut(Statement) -> Result<()>,
     ) -> Result<()> {
-        let failed = |error: io::Error| {
-            let place = Some(Place::file(&self.file));
-            Error::from_diagnostics(ErrorKind::Failed, vec![text_failed(&error, place)])
+        let failed = |error: io::Error| unreadable(&error, Some(Place::file(&self.file)));
+        let mut again = Again {
+            stored: self,
+            dialect,
+            left: self.count,
+            digest: SipHasher13::new(),
+            in_rows: false,
+            changed: false,
         };
-        let mut again =
-            Again { stored: self, dialect, left: self.count, digest: SipHasher13::new(), changed: false };
         let mut ended = Ok(());
         let input = self.text.read_from(self.window.offset).map_err(failed)?;
         let windows = Windows::from(&self.file, input, dialect.syntax(), self.window);
@@ -108,7 +144,11 @@ impl StoredSql {
             return Err(if changed { failed(Changed::error()) } else { error });
         }
         read.map_err(failed)?;
-        match again.left == 0 && !again.changed && again.digest.finish() == self.digest.finish() {
+        match again.left == 0
+            && !again.in_rows
+            && !again.changed
+            && again.digest.finish() == self.digest.finish()
+        {
             true => Ok(()),
             false => Err(failed(Changed::error())),
         }
@@ -121,36 +161,78 @@ struct Again<'a> {
     dialect: &'static dyn Dialect,
     left: usize,
     digest: SipHasher13,
+    /// Whether the rows of the last statement follow.
+    in_rows: bool,
     changed: bool,
 }
 
 impl Again<'_> {
     /// Gives the statements of a window to a function. Returns whether there are more.
     fn window(&mut self, window: &Window<'_>, run: &mut dyn FnMut(Statement) -> Result<()>) -> Result<bool> {
+        if self.in_rows {
+            digest_rows(&mut self.digest, window);
+            self.in_rows = window.rows != Rows::Last;
+            return Ok(self.in_rows || self.left > 0);
+        }
         for piece in &window.pieces {
             let Piece::Statement(unit) = piece else { continue };
             let at = window.offset(unit.start());
             if at < self.stored.first || self.stored.dropped.binary_search(&at).is_ok() {
                 continue;
             }
-            digest(&mut self.digest, unit);
+            self.in_rows = has_open_rows(window, unit);
+            digest(&mut self.digest, unit, self.in_rows);
             self.left -= 1;
-            if !matches!(self.dialect.judge(unit), Admission::Admitted) {
+            if self.stored.left_out.binary_search(&at).is_ok() && bracket::is_of_a_pair(unit) {
+                // The transaction of the migration is around it.
+            } else if matches!(self.dialect.judge(unit), Admission::Admitted) {
+                run(self.statement(window, unit))?;
+            } else {
                 // It is another statement than the judged one, and might end the transaction.
                 self.changed = true;
                 return Ok(false);
             }
-            let place = Some(window.text.place(unit.start()));
-            run(Statement { sql: unit.sql().to_owned(), place, form: Form::Statement })?;
-            if self.left == 0 {
+            if self.left == 0 && !self.in_rows {
                 return Ok(false);
             }
         }
         Ok(true)
     }
+
+    fn statement(&self, window: &Window<'_>, unit: &Unit<'_>) -> Statement {
+        let mut statement = Statement::of(unit, window.text.place(unit.start()));
+        if let (true, Form::CopyIn { end, rows }) = (self.in_rows, &statement.form) {
+            let start = window.offset(unit.start() + rows);
+            let rows = StoredRows::new(self.stored.text.clone(), start);
+            statement.form = Form::CopyStored { end: *end, rows };
+        }
+        statement
+    }
 }
 
-fn digest(digest: &mut SipHasher13, unit: &Unit<'_>) {
+fn shown(window: &Window<'_>, unit: &Unit<'_>) -> (Place, String) {
+    (window.text.place(unit.start()), summary(unit.sql()))
+}
+
+/// Returns whether the rows of a statement are in further windows.
+fn has_open_rows(window: &Window<'_>, unit: &Unit<'_>) -> bool {
+    window.rows == Rows::Follow && window.text.as_str().len() == unit.start() + unit.with_rows().len()
+}
+
+fn digest(digest: &mut SipHasher13, unit: &Unit<'_>, has_open_rows: bool) {
     digest.write(unit.sql().as_bytes());
     digest.write_u8(0xff);
+    if let Some((start, _)) = unit.rows_range() {
+        digest.write(&unit.with_rows().as_bytes()[start - unit.start()..]);
+        if !has_open_rows {
+            digest.write_u8(0xff);
+        }
+    }
+}
+
+fn digest_rows(digest: &mut SipHasher13, window: &Window<'_>) {
+    digest.write(window.text.as_str().as_bytes());
+    if window.rows == Rows::Last {
+        digest.write_u8(0xff);
+    }
 }

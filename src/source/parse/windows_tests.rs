@@ -11,7 +11,7 @@ use super::*;
 use crate::engine::dialects::{POSTGRES, SQLITE};
 
 /// Parts of files, among them those that must not be cut.
-const PARTS: [&str; 34] = [
+const PARTS: [&str; 48] = [
     "SELECT 1;\n",
     "INSERT INTO a VALUES (1, 'é🦀');\r\n",
     "SELECT 1; SELECT 'two'; SELECT 3; ",
@@ -46,6 +46,20 @@ const PARTS: [&str; 34] = [
     ";;;",
     "SELECT 'unterminated",
     "\u{feff}",
+    "COPY a FROM stdin;\n1\tit's;\n2\t-- bustard: down\n\\.x\n \\.\n\\.\n",
+    "COPY a (b) FROM stdin (FORMAT csv);\r\n\"é\r\n🦀\"\r\nCOMMIT;\r\n\\.\r\n",
+    "COPY b FROM stdin; -- rows\n\\\n\\.\r\r\nbustard\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\\.\n",
+    "SELECT 1; COPY a FROM stdin; -- bustard: register cache beside\n\\.\n",
+    "COPY a FROM stdin;\n",
+    "COPY a FROM stdin; SELECT 1;\n1\n\\.\n",
+    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC COPY a FROM stdin;\n1\n\\.\nEND;\n",
+    "\\.\n",
+    "BEGIN;\n",
+    "COMMIT; ",
+    "SET a = 1;\nRESET b;\n",
+    "BEGIN; SELECT pg_catalog.lo_create('1');\nSELECT lo_close(0); COMMIT;\n",
+    "\\restrict x\n",
+    "BEGIN;\n-- bustard: register cache inside\nSELECT 1;\n",
 ];
 
 /// Returns everything that a reading means, and the texts of lines separately.
@@ -72,7 +86,7 @@ fn meaning(reading: &Reading, dialect: &'static dyn Dialect) -> (Vec<String>, Ve
         match operation {
             // A refused statement is never given out again.
             Operation::Sql(sql) if reading.errors.is_empty() => {
-                sql.each(dialect, &mut |statement| {
+                sql.each_in_memory(dialect, &mut |statement| {
                     all.push(format!("{down} {:?} {}", statement.sql, at(statement.place.as_ref())));
                     Ok(())
                 })
@@ -127,6 +141,52 @@ proptest! {
         let text: String = parts.iter().map(|part| PARTS[*part]).collect();
         for dialect in [POSTGRES, SQLITE] {
             check(&text, dialect, |windows| windows.sized(window, longest, 48));
+        }
+    }
+}
+
+/// A generator of whole files, so that pairs of BEGIN and COMMIT are left out.
+fn bracketed() -> impl Strategy<Value = String> {
+    let before = prop::sample::select(vec!["", "SET a = 1;\n", "SELECT set_config('a', '', false); "]);
+    let part = prop::sample::select(vec![
+        PARTS[0],
+        PARTS[1],
+        "-- bustard: register cache bans\n",
+        "COPY a FROM stdin;\n1\n2\n3\n4\n\\.\n",
+        "BEGIN; SELECT lo_close(0); COMMIT;\n",
+        "-- a comment\n",
+    ]);
+    let inside = prop::collection::vec(part, 0..8).prop_map(|parts| parts.concat());
+    let section = (before, inside, prop::sample::select(vec!["", "RESET a;\n", "SELECT 1;\n"]))
+        .prop_map(|(before, inside, after)| format!("{before}BEGIN;\n{inside}COMMIT;\n{after}"));
+    prop::collection::vec(section, 1..3).prop_map(|sections| sections.join("-- bustard: down\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a7_pairs_are_left_out_across_windows(
+        text in bracketed(),
+        window in 1_usize..100,
+        longest in 1_usize..200,
+    ) {
+        for dialect in [POSTGRES, SQLITE] {
+            check(&text, dialect, |windows| windows.sized(window, longest, 48));
+        }
+    }
+}
+
+#[test]
+fn a7_rows_are_larger_than_a_window() {
+    for length in [WINDOW - 40, WINDOW, 3 * WINDOW, 20 * WINDOW] {
+        for (row, end) in [("1\tit's\n", "\\.\n"), ("é\r\n", "\\.\r\n"), ("x", "\n\\.")] {
+            let rows = row.repeat(length / row.len());
+            let text = format!("SELECT 1;\nCOPY a FROM stdin; -- 'rows\n{rows}{end}");
+            check(&text, POSTGRES, |windows| windows);
+            check(&format!("{text}\nSELECT 3; COMMIT;\n"), POSTGRES, |windows| windows);
+            check(&text.replace(end, "\n"), POSTGRES, |windows| windows);
+            check(&text.replace(end, &format!("\0{end}")), POSTGRES, |windows| windows);
         }
     }
 }

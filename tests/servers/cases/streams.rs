@@ -24,6 +24,19 @@ fn inserts(bytes: usize) -> String {
     text
 }
 
+/// Returns COPY with rows of about this many bytes, and their number.
+fn rows(bytes: usize) -> (String, usize) {
+    let mut text = String::from("COPY big (id, note) FROM stdin;\n");
+    let mut count = 0;
+    while text.len() < bytes {
+        text += &format!("{count}\tit's a note about the row {count}; of some length\n");
+        count += 1;
+    }
+    (text + "\\.\n", count)
+}
+
+const TABLE: &str = "CREATE TABLE big (id BIGINT PRIMARY KEY, note TEXT);\n";
+
 fn count(scene: &Scene) -> String {
     scene.value("SELECT count(*) FROM big")
 }
@@ -73,6 +86,91 @@ fn a7_a_large_file_needs_little_memory() {
         assert!(server < 64 << 10, "{server} KB in the server");
         let (applied, _) = migrate(&scene);
         assert!(applied < empty + (32 << 10), "{applied} KB, {empty} KB without the file");
+        if scene.is_postgres() {
+            scene.file("V3__rows.sql", format!("BEGIN;\nTRUNCATE big;\n{}COMMIT;\n", rows(20 << 20).0));
+            let (applying, server) = migrate(&scene);
+            assert!(applying < empty + (32 << 10), "{applying} KB, {empty} KB without the file");
+            assert!(server < 64 << 10, "{server} KB in the server");
+            let (applied, _) = migrate(&scene);
+            assert!(applied < empty + (32 << 10), "{applied} KB, {empty} KB without the file");
+        }
+    }
+}
+
+/// Rows of COPY that no window has as a whole are sent, shown and kept in records.
+#[test]
+fn a7_large_rows_are_applied_shown_and_reverted() {
+    let (copy, number) = rows(400_000);
+    for line_end in ["\n", "\r\n"] {
+        let scene = Scene::postgres();
+        let up = format!(
+            "SET statement_timeout = 0;\nBEGIN;\n{TABLE}{copy}INSERT INTO big VALUES (-1);\nCOMMIT;\n"
+        );
+        let text = format!("{up}-- bustard: down\nTRUNCATE big;\n{copy}DELETE FROM big WHERE id % 2 = 0;\n");
+        let text = text.replace('\n', line_end);
+        scene.file("V1__big.sql", &text);
+        let url = scene.url();
+        let plan = scene.project.bustard(&["--database-url", &url, "plan", "--sql"]).success();
+        let last = copy.lines().rev().nth(1).unwrap();
+        assert!(plan.stdout.contains(last), "{last}");
+        scene.migrate(&[]).success();
+        assert_eq!(count(&scene), (number + 1).to_string());
+        // The record of the migration is enough to revert it.
+        fs::remove_file(scene.project.path().join("migrations/V1__big.sql")).unwrap();
+        scene.file("V2__other.sql", "SELECT 1;\n");
+        let revert = ["revert", "--database-url", &url, "--steps", "1", "--allow-missing"];
+        scene.project.bustard(&revert).success();
+        assert_eq!(count(&scene), (number / 2).to_string());
+        assert_eq!(scene.value("SELECT max(note) LIKE 'it''s a note%' FROM big"), "t");
+    }
+}
+
+/// The place of a bad row is right in any window, on Bustard's connection and on one of the
+/// caller, which stays usable.
+#[test]
+fn a7_places_of_rows_at_any_offset() {
+    let (copy, number) = rows(400_000);
+    for bad in [0, 1_000, 1_300, 2_500, number - 1] {
+        let scene = Scene::postgres();
+        let good = format!("\n{bad}\tit's");
+        let copy = copy.replacen(&good, "\nx\tit's", 1);
+        scene.file("V1__big.sql", format!("{TABLE}SELECT 1;\n{copy}SELECT 2;\n"));
+        let place = format!("V1__big.sql:{}:1", bad + 4);
+        let outcome = scene.migrate(&[]).exits(1);
+        assert!(outcome.stderr.contains(&place), "{place} {outcome}");
+        let mut client = scene.database().client();
+        let app = App::directory("main", scene.project.path().join("migrations"));
+        let error = Migrator::new().app(app).run(&mut client).unwrap_err();
+        assert!(error.report().to_string().contains(&place), "{place} {}", error.report());
+        assert_eq!(client.query_one("SELECT 42", &[]).unwrap().get::<_, i32>(0), 42);
+    }
+}
+
+/// Rows that have changed since they were judged are an error, and nothing remains.
+#[test]
+fn a7_rows_that_change_in_between_are_an_error() {
+    let (copy, _) = rows(400_000);
+    let text = format!("{TABLE}{copy}SELECT 2;\n");
+    for (what, changed) in [
+        ("another row", text.replace("the row 5;", "the row five;")),
+        ("no end", text.replace("\\.\n", "")),
+        ("an earlier end", text.replace("\n1500\t", "\n\\.\n1500\t")),
+        ("less", text[..250_001].to_owned()),
+        ("a bad row", text.replace("\n5000\t", "\nx\t")),
+    ] {
+        let scene = Scene::postgres();
+        scene.file("V1__big.sql", &text);
+        let path: PathBuf = scene.project.path().join("migrations/V1__big.sql");
+        let write = move || fs::write(&path, &changed);
+        let change = Migration::new().run("change", move |_| write().map_err(Into::into));
+        let main = App::directory("main", scene.project.path().join("migrations"));
+        let migrator = Migrator::new()
+            .app(App::new("early").migration("V1__change", change))
+            .app(main)
+            .transaction(TransactionMode::All);
+        let error = migrator.run(&mut Connection::new(&scene.url()).unwrap()).unwrap_err();
+        assert_eq!(error.code(), Code::ChangedSource, "{what}: {}", error.report());
+        assert_eq!(scene.value("SELECT to_regclass('big') IS NULL"), "t", "{what}");
     }
 }
 
@@ -169,7 +267,7 @@ fn a7_a_file_that_changes_in_between_is_an_error() {
 #[test]
 fn a7_a_signal_between_two_messages_cancels() {
     let scene = Scene::postgres();
-    scene.file("V1__big.sql", inserts(60 << 20));
+    scene.file("V1__big.sql", inserts(10 << 20));
     let running = scene.project.spawn(&["--database-url", &scene.url(), "migrate"]);
     let database = scene.database();
     wait_until("the file is being applied", || {

@@ -19,6 +19,9 @@ pub(super) struct Queued {
 /// Stands between the statements of a message.
 pub(super) const SEPARATOR: &str = ";\n";
 
+const UNKNOWN_SETTING: &str = "this server does not know the setting, perhaps because the dump is from a newer one: remove the line if \
+    nothing depends on it";
+
 /// Sends statements in one message.
 pub(super) fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
     if queued.is_empty() {
@@ -59,9 +62,12 @@ pub(super) fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -
     let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
     let was_guard =
         failure.server_message.code.as_deref() == Some(REFUSED) && one.statement.sql.contains(GUARD);
+    let unknown_setting = failure.server_message.code.as_deref() == Some("42704")
+        && one.statement.sql.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SET "));
     let error = match was_guard {
         true => rights::taken_meanwhile(failure.of(&one.statement)),
         false if checks => at_commit(failure),
+        false if unknown_setting => failure.of(&one.statement).help(UNKNOWN_SETTING),
         false => failure.of(&one.statement),
     };
     in_migration(error, one.migration.as_ref())

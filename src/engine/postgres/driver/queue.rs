@@ -5,20 +5,21 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::copy::Copy;
 use super::history::{Resolved, place};
 use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
 use super::quote_text;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
 use super::simple_query::Link;
 use super::transactional::Ending;
-use crate::diagnostic::{Action, Advice};
+use crate::diagnostic::{Action, Advice, Place};
 use crate::engine::inspector::Inspector;
 use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
 use crate::engine::registry::Registry;
 use crate::engine::{Row, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::model::{Form, Function, Statement};
+use crate::model::{self, Form, Function, Statement};
 use crate::sql::Dialect;
 
 /// The setting that changes how the server parses text. Statements after a change of this
@@ -124,6 +125,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if statement.form != Form::Generated {
             self.touch();
         }
+        if matches!(statement.form, Form::CopyIn { .. } | Form::CopyStored { .. }) {
+            return self.copy(&statement);
+        }
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
             // The file was not split, so it may contain a COMMIT.
@@ -205,6 +209,30 @@ impl<T: Link + Ending> Queue<'_, T> {
         if !std::mem::replace(&mut self.cleans_up, true) {
             self.open.clean_up_with(self.state.end().join(SEPARATOR));
         }
+    }
+
+    /// Runs a COPY with its rows, after everything that is queued.
+    fn copy(&mut self, statement: &Statement) -> Result<()> {
+        let Some(copy) = Copy::of(statement) else { return Ok(()) };
+        if let Some(check) = copy.check() {
+            self.queue(Statement::generated(check, statement.place.clone()))?;
+        }
+        self.flush()?;
+        let unreadable = |error| {
+            let file = statement.place.as_ref().map(|place| Place::file(place.path()));
+            model::unreadable(&error, file)
+        };
+        let mut rows = copy.rows().map_err(unreadable)?;
+        let failure = self.open.copy_in(copy.sql, &mut rows);
+        if let Some(error) = rows.error {
+            return Err(unreadable(error));
+        }
+        let Some(mut failure) = failure else { return failpoint::pass(copy.sql) };
+        let place = copy.place(&failure.server_message, rows.lines);
+        copy.without_secrets(&mut failure.server_message, rows.lines);
+        let one = Queued { statement: copy.statement(), migration: self.migration.clone() };
+        let error = blame(&[one], 0, failure);
+        Err(if place.is_some() { error.at(place) } else { error })
     }
 
     fn queue(&mut self, statement: Statement) -> Result<()> {
