@@ -99,7 +99,8 @@ fn b3_pg_database_owner_owns_everything() {
 /// ordinary role, it must be trusted.
 #[test]
 fn b3_a_role_with_grants_and_no_ownership() {
-    for (ordinary, trust, right) in [(false, false, "SELECT"), (true, true, "SELECT"), (false, false, "ALL")] {
+    for (ordinary, trust, right) in [(false, false, "SELECT"), (true, true, "SELECT"), (false, false, "ALL")]
+    {
         let scene = scene();
         let [deploy, guest] = ["deploy", "guest"].map(|name| scene.database().create_role(name, ""));
         let name = scene.database().name();
