@@ -86,6 +86,9 @@ pub(crate) struct ServerMessage {
     pub hint: Option<Box<str>>,
     /// The calls of functions in the server, innermost first.
     pub context: Option<Box<str>>,
+    /// The place in the server's source that raised the error, which tells errors with one
+    /// code apart in any language.
+    pub raised_at: Option<Box<str>>,
 }
 
 impl ServerMessage {
@@ -98,6 +101,7 @@ impl ServerMessage {
             detail: cut_box(self.detail),
             hint: cut_box(self.hint),
             context: cut_box(self.context),
+            raised_at: self.raised_at,
         }
     }
 
@@ -112,6 +116,7 @@ impl ServerMessage {
             detail: part(self.detail),
             hint: part(self.hint),
             context: part(self.context),
+            raised_at: self.raised_at,
         }
     }
 }
@@ -226,6 +231,15 @@ impl Error {
         self
     }
 
+    /// Adds advice after the advice that there already is.
+    pub(crate) fn and_help(mut self, advice: Advice) -> Self {
+        self.0.advice = Some(match self.0.advice.take() {
+            Some(first) => first.and("; ").and_then(advice),
+            None => advice,
+        });
+        self
+    }
+
     /// Adds advice, unless there already is some.
     pub(crate) fn or_help(self, advice: impl Into<Advice>) -> Self {
         if self.0.advice.is_some() { self } else { self.help(advice) }
@@ -325,6 +339,12 @@ impl Error {
         self.0.server_message.as_ref()?.code.as_deref()
     }
 
+    /// Returns the place in the server's source that raised the error.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn raised_at(&self) -> Option<&str> {
+        self.0.server_message.as_ref()?.raised_at.as_deref()
+    }
+
     /// Returns the server message. Secrets in it are replaced by `***`.
     pub fn server_message(&self) -> Option<&str> {
         Some(self.0.server_message.as_ref()?.message.as_str())
@@ -406,6 +426,7 @@ mod tests {
             detail: long(),
             hint: long(),
             context: long(),
+            raised_at: None,
         };
         let error = Error::new(ErrorKind::Database, "refused").with_server_message(message);
         assert!(error.report().to_string().len() < 5 * LONGEST_TEXT);

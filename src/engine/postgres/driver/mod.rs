@@ -9,6 +9,7 @@ mod blocking;
 mod configure;
 mod connect;
 mod environment;
+mod explain;
 mod failure;
 #[cfg(test)]
 mod fake;
