@@ -78,7 +78,8 @@ impl Output {
         let program = program::name();
         for warning in warnings {
             let text = warning.report().for_command(&program);
-            print_error(&format!("{} {text}\n", paint(Paint::Yellow, "warning:")));
+            let severity = format!("{}:", warning.severity());
+            print_error(&format!("{} {text}\n", paint(Paint::Yellow, &severity)));
         }
     }
 

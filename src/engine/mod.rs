@@ -380,7 +380,8 @@ impl Failure {
             );
         }
         match self.advice {
-            Some((_, advice)) => error.help(advice),
+            Some((About::Statement, advice)) => error.help_on_statement(advice),
+            Some((About::Server, advice)) => error.help(advice),
             None => error,
         }
     }

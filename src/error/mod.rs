@@ -153,6 +153,8 @@ struct Inner {
     place: Option<Place>,
     server_message: Option<ServerMessage>,
     advice: Option<Advice>,
+    /// The advice is on how to change a statement.
+    is_on_statement: bool,
     diagnostics: Vec<Diagnostic>,
     applied: Option<Vec<String>>,
     uncertain: bool,
@@ -170,6 +172,7 @@ impl Error {
             place: None,
             server_message: None,
             advice: None,
+            is_on_statement: false,
             diagnostics: Vec::new(),
             applied: None,
             uncertain: false,
@@ -200,6 +203,15 @@ impl Error {
 
     pub(crate) fn help(mut self, advice: impl Into<Advice>) -> Self {
         self.0.advice = Some(advice.into());
+        self.0.is_on_statement = false;
+        self
+    }
+
+    /// Sets advice on how to change a statement. It helps only where the statement can be
+    /// changed.
+    pub(crate) fn help_on_statement(mut self, advice: Advice) -> Self {
+        self.0.advice = Some(advice);
+        self.0.is_on_statement = true;
         self
     }
 
@@ -231,13 +243,13 @@ impl Error {
         self
     }
 
-    /// Adds advice after the advice that there already is.
+    /// Adds advice after the advice that there already is, unless that is on a statement.
     pub(crate) fn and_help(mut self, advice: Advice) -> Self {
-        self.0.advice = Some(match self.0.advice.take() {
+        let first = self.0.advice.take().filter(|_| !self.0.is_on_statement);
+        self.help(match first {
             Some(first) => first.and("; ").and_then(advice),
             None => advice,
-        });
-        self
+        })
     }
 
     /// Adds advice, unless there already is some.

@@ -32,6 +32,9 @@ pub enum Event {
         /// The step's number, from 1.
         index: usize,
     },
+    /// The database got a new identity, because it is a copy of another one or because a
+    /// repair asked for it. This has committed.
+    NewIdentity,
     /// Another session holds the migration lock. The event occurs once for each wait.
     Waiting,
 }

@@ -40,7 +40,7 @@ pub(crate) struct Options<'o> {
     /// The roles that may use caches, if they are configured.
     pub grant: Option<&'o [String]>,
     pub listeners: &'o Listeners,
-    /// The advice to add after a failed step.
+    /// The advice to add after a failed step, if its statements cannot be changed.
     pub advice: Option<Advice>,
 }
 
@@ -75,6 +75,8 @@ struct Open {
     written: HashSet<usize>,
     histories: Vec<HistoryChange>,
     restored_caches: Vec<UnregisteredCache>,
+    /// Whether the database got a new identity.
+    new_identity: bool,
     /// Whether missing tables of Bustard's own were created again.
     reinstalled: bool,
     granted: bool,

@@ -11,15 +11,15 @@ pub(crate) const NEEDS_WRITING: &str = "this process' user needs write access to
 
 /// The advice for a file that is something else.
 pub(crate) const NO_DATABASE: &str =
-    "it is no SQLite database, or it is encrypted or damaged: correct the path, or restore a backup";
+    "correct the path, or restore a backup if the file is damaged; an encrypted file cannot be read";
 
-const UNIQUE: &str = "two rows have the same key: remove or change one of them in an earlier statement, or, where rows are \
-    inserted, write ON CONFLICT or INSERT OR IGNORE";
+const UNIQUE: &str = "two rows have the same key: change or delete one of them in an earlier statement, or write ON CONFLICT \
+    or INSERT OR IGNORE if this statement inserts it";
 const EXISTS: &str = "it exists already: if the database has what the pending migrations create, because it was made by \
     hand or the history was lost, record them without running them: {fake}; otherwise choose another name, or drop the \
     old object first";
-const SYNTAX: &str = "correct the statement at the mark, or just before it; if it is for the other engine, name the file \
-    `….postgres.sql`";
+const SYNTAX: &str = "correct the statement at the mark, or just before it; if it is written for PostgreSQL, give the file \
+    a name that ends in `.postgres.sql`";
 const DAMAGED: &str =
     "the file is damaged: `PRAGMA integrity_check` lists the damage; restore a backup before you run again";
 const DEPENDENT: &str = "an index, a view or a trigger uses what this statement changes: drop it before, and create it \
@@ -41,17 +41,17 @@ const CODES: &[(i32, About, &str)] = &[
         Statement,
         "a row violates a CHECK constraint, which the message names: correct such rows in an earlier statement",
     ),
-    (
-        787,
-        Statement,
-        "a row refers to a row that does not exist: insert what it refers to, or delete it, in an earlier statement",
-    ),
+    (787, Statement, "insert the missing row, or delete the rows that refer to it"),
     (
         3091,
         Statement,
         "a value does not fit the type of its column in a STRICT table: convert it, for instance with CAST",
     ),
-    (1811, Statement, "a trigger raised this error with RAISE: the message says why"),
+    (
+        1811,
+        Statement,
+        "a trigger raised this error with RAISE, and the message says why: change the rows that it refuses, or the trigger",
+    ),
     (
         20,
         Statement,
@@ -100,12 +100,12 @@ const MESSAGES: &[(&str, &str)] = &[
     (
         "no such table: ",
         "create it in an earlier statement or migration; if another app creates it, write `-- bustard: depends on APP \
-         VERSION`",
+         VERSION`; if this statement drops it, write IF EXISTS",
     ),
     (
         "no such column: ",
-        "an earlier migration may have renamed or dropped it; a string is written in single quotes, because double quotes \
-         are for names",
+        "correct the name of the column, which an earlier migration may have renamed or dropped; write a string in single \
+         quotes, because double quotes are for names",
     ),
     (
         "no such function: ",
@@ -170,9 +170,9 @@ mod tests {
             (778, "", "file system"),
             (11, "", "integrity_check"),
             (267, "", "integrity_check"),
-            (26, "", "no SQLite database"),
+            (26, "", "correct the path"),
             (526, "", "write access"),
-            (787, "", "refers to"),
+            (787, "", "refer to"),
             (1, "error in view v after rename: no such table: main.t", "create it again"),
             (1, "there is already a table named x", "`Migrator::fake(true)`"),
         ] {

@@ -2,6 +2,8 @@
 
 mod advice;
 mod connection;
+mod copies;
+mod dumps;
 mod history;
 mod judged;
 mod output;

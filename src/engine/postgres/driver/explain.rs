@@ -117,11 +117,11 @@ fn missing_right(link: &mut impl Link, message: &str) -> Option<String> {
             "pg_catalog.strpos(m.words, ' ' OPERATOR(pg_catalog.||) {name} OPERATOR(pg_catalog.||) ' ') OPERATOR(pg_catalog.>) 0"
         )
     };
-    let owned = |kind: &str, name: &str, owner: &str, from: &str| {
+    let owned = |kind: &str, rank: u8, name: &str, owner: &str, from: &str| {
         format!(
             "SELECT {kind}, pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident({name}), \
-             pg_catalog.pg_get_userbyid({owner}), 9 FROM m, {from} \
-             WHERE {} AND NOT pg_catalog.pg_has_role({owner}, 'USAGE') AND n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema'])",
+             a.rolname, a.rolsuper, {rank} FROM m, {from} JOIN pg_catalog.pg_roles AS a ON a.oid OPERATOR(pg_catalog.=) {owner} \
+             WHERE {} AND NOT pg_catalog.pg_has_role(a.oid, 'USAGE') AND n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema'])",
             named(name)
         )
     };
@@ -131,31 +131,37 @@ fn missing_right(link: &mut impl Link, message: &str) -> Option<String> {
             "WITH m AS (SELECT ' ' OPERATOR(pg_catalog.||) pg_catalog.translate({message}, '\"»«„“”‘’''`:,.;', '              ') OPERATOR(pg_catalog.||) ' ' AS words) \
              SELECT f.*, current_user FROM (SELECT 'SCHEMA' AS kind, pg_catalog.quote_ident(n.nspname) AS name, \
              CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN 'CREATE' \
-             WHEN pg_catalog.has_schema_privilege(n.oid, 'CREATE') THEN 'USAGE' ELSE 'USAGE, CREATE' END AS what, 1 AS rank \
+             WHEN pg_catalog.has_schema_privilege(n.oid, 'CREATE') THEN 'USAGE' ELSE 'USAGE, CREATE' END AS what, false AS super, 1 AS rank \
              FROM m, pg_catalog.pg_namespace AS n WHERE {} AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
              AND pg_catalog.has_schema_privilege(n.oid, 'CREATE'))",
             named("n.nspname")
         ),
         format!(
-            "SELECT 'DATABASE', pg_catalog.quote_ident(d.datname), 'CREATE', 2 FROM m, pg_catalog.pg_database AS d \
+            "SELECT 'DATABASE', pg_catalog.quote_ident(d.datname), 'CREATE', false, 2 FROM m, pg_catalog.pg_database AS d \
              WHERE {} AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
              AND NOT pg_catalog.has_database_privilege(d.oid, 'CREATE')",
             named("d.datname")
         ),
         owned(
-            "'relation'",
+            "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p', 'v', 'm', 'S', 'f']::\"char\"[]) THEN 'TABLE' ELSE '' END",
+            3,
             "c.relname",
             "c.relowner",
-            "pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace",
+            "pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+             AND c.relkind OPERATOR(pg_catalog.<>) ALL (ARRAY['c', 't']::\"char\"[])",
         ),
         owned(
-            "'function'",
+            // The name without argument types is ambiguous if there are several functions.
+            "CASE WHEN (SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc AS o WHERE o.proname OPERATOR(pg_catalog.=) p.proname \
+             AND o.pronamespace OPERATOR(pg_catalog.=) p.pronamespace) OPERATOR(pg_catalog.=) 1 THEN 'ROUTINE' ELSE '' END",
+            4,
             "p.proname",
             "p.proowner",
             "pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace",
         ),
         owned(
-            "'type'",
+            "'TYPE'",
+            5,
             "t.typname",
             "t.typowner",
             "pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace",
@@ -167,22 +173,36 @@ fn missing_right(link: &mut impl Link, message: &str) -> Option<String> {
     let mut advice = Vec::new();
     for row in &found {
         let column = |n: usize| row.get(n).and_then(Option::as_deref).unwrap_or_default();
-        let (kind, name, what, role) = (column(0), column(1), column(2), ident(column(4)));
+        let (kind, name, what, role) = (column(0), column(1), column(2), ident(column(5)));
         match kind {
             "SCHEMA" | "DATABASE" => advice.push(format!("`GRANT {what} ON {kind} {name} TO {role}`")),
             // Rights on objects in a schema or database of the same name are less likely.
             _ if !advice.is_empty() => {}
             _ => {
                 let owner = ident(what);
-                return Some(format!(
-                    "the role {role} lacks a right on {name}, and it belongs to the role {owner}: migrate as that role, \
-                     grant the right, or, to change or drop it, `GRANT {owner} TO {role}`"
-                ));
+                let lacks = format!("the role {role} lacks a right on {name}, which belongs to");
+                // Membership in a superuser's role would give every right of a superuser.
+                return Some(match (column(3) == "t", kind) {
+                    (false, _) => format!(
+                        "{lacks} the role {owner}: grant the right, or migrate as that role; only its members can change or \
+                         drop it: `GRANT {owner} TO {role}`"
+                    ),
+                    (true, _) if name.starts_with("bustard.") => {
+                        format!("{lacks} the superuser {owner}: grant the right")
+                    }
+                    (true, "") => {
+                        format!("{lacks} the superuser {owner}: grant the right, or change the owner")
+                    }
+                    (true, _) => format!(
+                        "{lacks} the superuser {owner}: grant the right; only the owner can change or drop it: \
+                         `ALTER {kind} {name} OWNER TO {role}`"
+                    ),
+                });
             }
         }
     }
     if advice.is_empty() {
         return None;
     }
-    Some(format!("the role that migrates needs a right: {}", advice.join(", or ")))
+    Some(format!("grant the right that the role lacks: {}", advice.join(", or ")))
 }

@@ -20,6 +20,9 @@ pub(super) struct Queued {
 /// Stands between the statements of a message.
 pub(super) const SEPARATOR: &str = ";\n";
 
+const UNKNOWN_SETTING: &str = "this server does not know the setting, perhaps because the dump is from a newer one: remove the line if \
+    nothing depends on it";
+
 /// Sends statements in one message.
 pub(super) fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
     if queued.is_empty() {
@@ -60,9 +63,12 @@ pub(super) fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -
     let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
     let was_guard =
         failure.server_message.code.as_deref() == Some(REFUSED) && one.statement.sql.contains(GUARD);
+    let unknown_setting = failure.server_message.code.as_deref() == Some("42704")
+        && one.statement.sql.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SET "));
     let error = match was_guard {
         true => rights::taken_meanwhile(failure.of(&one.statement)),
         false if checks => at_commit(failure),
+        false if unknown_setting => failure.of(&one.statement).help(UNKNOWN_SETTING),
         false => failure.of(&one.statement),
     };
     in_migration(error, one.migration.as_ref())
@@ -82,8 +88,12 @@ pub(super) fn lost(queued: &[Queued], failure: Failure) -> Error {
     let mut migrations = queued.iter().filter_map(|one| one.migration.as_ref());
     let first = migrations.next();
     let only = first.filter(|first| migrations.all(|other| other == *first));
+    let is_explained = failure.advice.is_some();
     let error = in_migration(failure.into_error(), only);
-    error.or_help("is the server still there?").and_help("running again is safe".into())
+    if is_explained {
+        return error.and_help("running again is safe".into());
+    }
+    error.help("is the server still there? running again is safe")
 }
 
 /// Builds the error of a check at the end of a migration or of its transaction.

@@ -8,11 +8,14 @@ mod attributes;
 mod blocking;
 mod configure;
 mod connect;
+mod copy;
 mod environment;
 mod explain;
 mod failure;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fuzz_targets;
 mod history;
 mod identity;
 mod keywords;

@@ -2,6 +2,7 @@
 //!
 //! In: statements of migrations. Out: messages on a [`Link`].
 
+use super::copy::Copy;
 use super::history::{Resolved, place};
 use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
 use super::quote_text;
@@ -113,6 +114,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if statement.form != Form::Generated {
             self.touch();
         }
+        if matches!(statement.form, Form::CopyIn { .. }) {
+            return self.copy(&statement);
+        }
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
             // The file was not split, so it may contain a COMMIT.
@@ -194,6 +198,23 @@ impl<T: Link + Ending> Queue<'_, T> {
         if !std::mem::replace(&mut self.cleans_up, true) {
             self.open.clean_up_with(self.state.end().join(SEPARATOR));
         }
+    }
+
+    /// Runs a COPY with its rows, after everything that is queued.
+    fn copy(&mut self, statement: &Statement) -> Result<()> {
+        let Some(copy) = Copy::of(statement) else { return Ok(()) };
+        if let Some(check) = copy.check() {
+            self.queue(Statement::generated(check, statement.place.clone()))?;
+        }
+        self.flush()?;
+        let Some(mut failure) = self.open.copy_in(copy.sql, copy.rows) else {
+            return failpoint::pass(copy.sql);
+        };
+        let place = copy.place(&failure.server_message);
+        copy.without_secrets(&mut failure.server_message);
+        let one = Queued { statement: copy.statement(), migration: self.migration.clone() };
+        let error = blame(&[one], 0, failure);
+        Err(if place.is_some() { error.at(place) } else { error })
     }
 
     fn queue(&mut self, statement: Statement) -> Result<()> {

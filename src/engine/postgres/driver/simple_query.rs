@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::blocking::unless;
-use super::{Target, failure, outside};
+use super::{Target, copy, failure, outside};
 use crate::engine::patience::Patience;
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result as Outcome};
@@ -154,6 +154,14 @@ impl Own {
             }
         });
         Ok(Own { runtime, client, limit: None, silent: None })
+    }
+
+    /// Runs `COPY … FROM stdin` with these rows.
+    pub(super) fn copy_in(&mut self, sql: &str, rows: &str) -> Option<Failure> {
+        match self.silent {
+            Some(limit) => Some(Failure::no_answer(limit)),
+            None => outside(|| self.runtime.block_on(copy::send(&self.client, sql, rows))),
+        }
     }
 }
 

@@ -124,6 +124,10 @@ fn kind10_what_is_absent() {
             File("ALTER TABLE u ADD UNIQUE (i); INSERT INTO u VALUES (1) ON CONFLICT (i) DO NOTHING;"),
         )
         .after("CREATE TABLE u (i int)"),
+        row("DROP TABLE t", "42P01", &["write IF EXISTS"], File("DROP TABLE IF EXISTS t;")),
+        row("DROP INDEX t", "42704", &["write IF EXISTS"], File("DROP INDEX IF EXISTS t;")),
+        row("SELECT no_such FROM t", "42703", &["correct the name of the column"], File("SELECT i FROM t;"))
+            .after("CREATE TABLE t (i int)"),
         row(
             "CREATE TABL x (i int)",
             "42601",
@@ -196,7 +200,7 @@ fn kind10_data_that_violates() {
         row(
             "DELETE FROM p",
             "23503",
-            &["refers to"],
+            &["delete the rows that refer to it"],
             File("DELETE FROM c; DELETE FROM p;"),
         )
         .after(
@@ -234,7 +238,7 @@ fn kind10_data_that_violates() {
         row(
             "INSERT INTO x VALUES ('[1,4]')",
             "23P01",
-            &["the same key"],
+            &["two rows conflict", "the detail names"],
             File("DELETE FROM x; INSERT INTO x VALUES ('[1,4]');"),
         )
         .after("CREATE TABLE x (r int4range, EXCLUDE USING gist (r WITH &&)); INSERT INTO x VALUES ('[2,3]')"),

@@ -3,6 +3,10 @@
 //! In: the code of an error and the names that it has. Out: advice. The texts of an error are
 //! in the language of the server (`lc_messages`), so no advice depends on them.
 
+mod connecting;
+
+pub(crate) use connecting::connecting;
+
 use crate::diagnostic::{Action, Advice};
 use crate::engine::{About, quote_ident};
 
@@ -48,7 +52,8 @@ const ROWS: &[Row] = &[
         Server,
         &["57014"],
         &[],
-        "the statement was cancelled, by statement_timeout or by another session: run again when that is mended",
+        "the statement was cancelled, by statement_timeout or by another session: raise that limit for the role that \
+         migrates, or find that session, and run again",
     ),
     Row(
         Server,
@@ -76,30 +81,30 @@ const ROWS: &[Row] = &[
         Server,
         &["57P01"],
         &[],
-        "an administrator ended the connection, or the server shuts down: run again when the server accepts connections",
+        "see the server's log: an administrator ended the connection, or the server is shutting down",
     ),
     Row(
         Server,
         &["57P02"],
         &[],
-        "a process of the server crashed, and the server restarts: its log says why; run again afterwards",
+        "see the server's log: one of its processes crashed, and the server restarts",
     ),
-    Row(Server, &["57P03"], &[], "the server is starting up or shutting down: run again in a moment"),
-    Row(Server, &["57P04"], &[], "the database was dropped: name another one in the database URL"),
-    Row(Server, &["57P05"], &[], "raise idle_session_timeout for the role that migrates, and run again"),
+    Row(Server, &["57P03"], &[], "wait for a moment: the server is starting up or shutting down"),
+    Row(Server, &["57P04"], &[], "name another database in the database URL: this one was dropped"),
+    Row(Server, &["57P05"], &[], "raise idle_session_timeout for the role that migrates"),
     Row(
         Server,
         &["25P03"],
         &[],
         "the transaction was idle, for instance in a function, for longer than idle_in_transaction_session_timeout \
-         allows: raise it for the role that migrates, and run again",
+         allows: raise it for the role that migrates",
     ),
     Row(
         Server,
         &["25P04"],
         &[],
         "the transaction took longer than transaction_timeout allows: raise it for the role that migrates, or split the \
-         migration, and run again",
+         migration",
     ),
     Row(Server, &["53100"], &[], "the server's disk is full: make room on it, and run again"),
     Row(
@@ -192,6 +197,19 @@ const ROWS: &[Row] = &[
     // What is absent.
     Row(
         Statement,
+        &["42P01", "42704"],
+        &["DropErrorMsgNonExistent"],
+        "it was dropped before, or it has another name or schema: correct the statement, or write IF EXISTS",
+    ),
+    Row(
+        Statement,
+        &["42703"],
+        &[],
+        "correct the name of the column, which an earlier migration may have renamed or dropped; write a string in single \
+         quotes, because double quotes are for names",
+    ),
+    Row(
+        Statement,
         &["42P01"],
         &[],
         "create it in an earlier statement or migration; if another app creates it, write `-- bustard: depends on APP \
@@ -241,8 +259,8 @@ const ROWS: &[Row] = &[
         Statement,
         &["42601"],
         &[],
-        "correct the statement at the mark, or just before it; if it is for the other engine, name the file \
-         `….sqlite.sql`",
+        "correct the statement at the mark, or just before it; if it is written for SQLite, give the file a name that ends \
+         in `.sqlite.sql`",
     ),
     // What is there.
     Row(
@@ -270,25 +288,31 @@ const ROWS: &[Row] = &[
     // Data.
     Row(
         Statement,
-        &["23505", "23P01"],
+        &["23505"],
         &[],
-        "two rows have the same key, which {constraint} forbids; the detail names it: remove or change one of them in an \
-         earlier statement, or, where rows are inserted, write ON CONFLICT",
+        "two rows have the same key, which {constraint} forbids, and the detail names the key: change or delete one of \
+         them in an earlier statement, or write ON CONFLICT if this statement inserts it",
+    ),
+    Row(
+        Statement,
+        &["23P01"],
+        &[],
+        "two rows conflict, which {constraint} forbids, and the detail names them: change or delete one of them in an \
+         earlier statement, or write ON CONFLICT DO NOTHING if this statement inserts it",
     ),
     Row(
         Statement,
         &["23503"],
         &[],
-        "a row refers to a row that does not exist, or to one that this statement removes; the detail names the key: \
-         insert what it refers to, or delete what refers to it, in an earlier statement; a new constraint can be added \
-         NOT VALID, and validated later",
+        "insert the missing row, or delete the rows that refer to it; the detail names its key; if the constraint is new, \
+         it can be added NOT VALID and validated later",
     ),
     Row(
         Statement,
         &["23502"],
         &[],
-        "rows have no value for {column}: fill them in an earlier statement (`UPDATE {table} SET {column} = … WHERE \
-         {column} IS NULL`), or give a new column a DEFAULT",
+        "rows have no value for {column}: set it in an earlier statement (`UPDATE {table} SET {column} = … WHERE \
+         {column} IS NULL`), name a value in an INSERT, or give a new column a DEFAULT",
     ),
     Row(
         Statement,
@@ -300,8 +324,8 @@ const ROWS: &[Row] = &[
         Statement,
         &["23514"],
         &[],
-        "a row violates {constraint}: correct such rows in an earlier statement; a new constraint can be added NOT VALID, \
-         and validated later",
+        "a row violates {constraint}: correct such rows in an earlier statement; if the constraint is new, it can be added \
+         NOT VALID and validated later",
     ),
     Row(
         Statement,
@@ -385,69 +409,6 @@ pub(crate) fn ident(name: &str) -> String {
     if plain { name.to_owned() } else { quote_ident(name) }
 }
 
-/// The advice for an error at connecting. `{user}` and `{database}` are quoted names.
-const CONNECTING: &[(&str, &[&str], &str)] = &[
-    (
-        "28000",
-        &["InitializeSessionUserId"],
-        "the role must exist and may log in: `CREATE ROLE {user} LOGIN`, or `ALTER ROLE {user} LOGIN`",
-    ),
-    (
-        "28000",
-        &[],
-        "does the user exist, may it log in, and does the server's pg_hba.conf let it in from here, with or without TLS \
-         (sslmode)?",
-    ),
-    ("3D000", &[], "create it (createdb {name}), or correct its name in the database URL"),
-    (
-        "53300",
-        &["InitializeSessionUserId"],
-        "the role has as many connections as it may have: close others, or `ALTER ROLE {user} CONNECTION LIMIT -1`",
-    ),
-    (
-        "53300",
-        &["CheckMyDatabase"],
-        "the database has as many connections as it may have: close others, or \
-         `ALTER DATABASE {database} CONNECTION LIMIT -1`",
-    ),
-    (
-        "53300",
-        &["InitPostgres"],
-        "the connections that are left are reserved for superusers: close other connections, or raise max_connections",
-    ),
-    ("53300", &[], "close other connections, or raise max_connections"),
-    ("57P03", &[], "it is starting up or shutting down: try again in a moment"),
-    ("42501", &[], "`GRANT CONNECT ON DATABASE {database} TO {user}`"),
-    ("55000", &["CheckMyDatabase"], "`ALTER DATABASE {database} ALLOW_CONNECTIONS true`"),
-    (
-        "42704",
-        &[],
-        "the server does not know a setting of the connection: correct `options` in the database URL, or PGOPTIONS",
-    ),
-    (
-        "22023",
-        &[],
-        "a setting of the connection has a value that is not valid: correct `options` in the database URL, or PGOPTIONS",
-    ),
-    (
-        "08P01",
-        &[],
-        "if a pooler such as PgBouncer is in between, it may refuse a setting of the connection: see its \
-         ignore_startup_parameters, and `options` in the database URL",
-    ),
-];
-
-/// Returns the advice for an error at connecting.
-pub(crate) fn connecting(code: &str, routine: &str, user: &str, database: &str) -> String {
-    let fits = |(of, routines, _): &&(&str, &[&str], &str)| {
-        *of == code && (routines.is_empty() || routines.contains(&routine))
-    };
-    let text = CONNECTING.iter().find(fits).map_or("the server's log may say more", |(_, _, text)| text);
-    text.replace("{user}", &quote_ident(user))
-        .replace("{database}", &quote_ident(database))
-        .replace("{name}", database)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,20 +432,5 @@ mod tests {
         let (_, advice) = of(&origin).expect("it has a row");
         assert!(advice.to_string().contains("`UPDATE s.\"T x\" SET c = … WHERE c IS NULL`"), "{advice}");
         assert!(of(&Origin { code: "XX000", ..Origin::default() }).is_none());
-    }
-
-    #[test]
-    fn kind10_advice_at_connecting() {
-        for (code, routine, expected) in [
-            ("53300", "InitializeSessionUserId", "ALTER ROLE \"u\" CONNECTION LIMIT"),
-            ("53300", "InitProcess", "raise max_connections"),
-            ("53300", "", "raise max_connections"),
-            ("28000", "ClientAuthentication", "pg_hba.conf"),
-            ("3D000", "InitPostgres", "createdb d"),
-            ("XX000", "", "log"),
-        ] {
-            let advice = connecting(code, routine, "u", "d");
-            assert!(advice.contains(expected) && !advice.contains('{'), "{code} {routine}: {advice}");
-        }
     }
 }
