@@ -86,6 +86,9 @@ pub(crate) struct ServerMessage {
     pub hint: Option<Box<str>>,
     /// The calls of functions in the server, innermost first.
     pub context: Option<Box<str>>,
+    /// The place in the server's source that raised the error, which tells errors with one
+    /// code apart in any language.
+    pub raised_at: Option<Box<str>>,
 }
 
 impl ServerMessage {
@@ -98,6 +101,7 @@ impl ServerMessage {
             detail: cut_box(self.detail),
             hint: cut_box(self.hint),
             context: cut_box(self.context),
+            raised_at: self.raised_at,
         }
     }
 
@@ -112,6 +116,7 @@ impl ServerMessage {
             detail: part(self.detail),
             hint: part(self.hint),
             context: part(self.context),
+            raised_at: self.raised_at,
         }
     }
 }
@@ -148,6 +153,8 @@ struct Inner {
     place: Option<Place>,
     server_message: Option<ServerMessage>,
     advice: Option<Advice>,
+    /// The advice is on how to change a statement.
+    is_on_statement: bool,
     diagnostics: Vec<Diagnostic>,
     applied: Option<Vec<String>>,
     uncertain: bool,
@@ -165,6 +172,7 @@ impl Error {
             place: None,
             server_message: None,
             advice: None,
+            is_on_statement: false,
             diagnostics: Vec::new(),
             applied: None,
             uncertain: false,
@@ -195,6 +203,15 @@ impl Error {
 
     pub(crate) fn help(mut self, advice: impl Into<Advice>) -> Self {
         self.0.advice = Some(advice.into());
+        self.0.is_on_statement = false;
+        self
+    }
+
+    /// Sets advice on how to change a statement. It helps only where the statement can be
+    /// changed.
+    pub(crate) fn help_on_statement(mut self, advice: Advice) -> Self {
+        self.0.advice = Some(advice);
+        self.0.is_on_statement = true;
         self
     }
 
@@ -224,6 +241,15 @@ impl Error {
             self.0.place = file;
         }
         self
+    }
+
+    /// Adds advice after the advice that there already is, unless that is on a statement.
+    pub(crate) fn and_help(mut self, advice: Advice) -> Self {
+        let first = self.0.advice.take().filter(|_| !self.0.is_on_statement);
+        self.help(match first {
+            Some(first) => first.and("; ").and_then(advice),
+            None => advice,
+        })
     }
 
     /// Adds advice, unless there already is some.
@@ -325,6 +351,12 @@ impl Error {
         self.0.server_message.as_ref()?.code.as_deref()
     }
 
+    /// Returns the place in the server's source that raised the error.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn raised_at(&self) -> Option<&str> {
+        self.0.server_message.as_ref()?.raised_at.as_deref()
+    }
+
     /// Returns the server message. Secrets in it are replaced by `***`.
     pub fn server_message(&self) -> Option<&str> {
         Some(self.0.server_message.as_ref()?.message.as_str())
@@ -406,6 +438,7 @@ mod tests {
             detail: long(),
             hint: long(),
             context: long(),
+            raised_at: None,
         };
         let error = Error::new(ErrorKind::Database, "refused").with_server_message(message);
         assert!(error.report().to_string().len() < 5 * LONGEST_TEXT);

@@ -278,7 +278,7 @@ impl Migrator {
             allow: self.allow,
             grant: self.grant.as_deref(),
             listeners: &self.listeners,
-            advice: "correct it and run again".into(),
+            advice: None,
         }
     }
 }

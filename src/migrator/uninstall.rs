@@ -106,7 +106,7 @@ impl Migrator {
             found.plan.check()?;
             let sources = &found.removal.sources;
             let facts = sources.facts(&found.histories, &found.installed);
-            let options = Options { advice: after_failure(), ..self.options() };
+            let options = Options { advice: Some(after_failure()), ..self.options() };
             let mut run = Run::new(options, sources, &facts);
             match run.execute(&mut *session, found.run_plan(), OnChange::Refuse) {
                 Ok(()) => {}

@@ -236,14 +236,19 @@ impl Run<'_> {
                 error.with_message(message)
             }
             ErrorKind::Database | ErrorKind::Failed if error.migration().is_some() => {
-                let advice = match self.meets_its_tables(&error) {
-                    true => Advice::text(
-                        "if the database has the schema of these migrations already, record them without running them: ",
-                    )
-                    .then(Action::Fake),
-                    false => self.options.advice.clone(),
+                let error = match self.meets_its_tables(&error) {
+                    true => error.help(
+                        Advice::text(
+                            "if the database has the schema of these migrations already, record them without running them: ",
+                        )
+                        .then(Action::Fake),
+                    ),
+                    false => error,
                 };
-                error.or_help(advice)
+                match &self.options.advice {
+                    Some(advice) => error.and_help(advice.clone()),
+                    None => error.or_help("correct it and run again"),
+                }
             }
             _ => error,
         };

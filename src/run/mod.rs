@@ -40,8 +40,8 @@ pub(crate) struct Options<'o> {
     /// The roles that may use caches, if they are configured.
     pub grant: Option<&'o [String]>,
     pub listeners: &'o Listeners,
-    /// The advice after a failed step.
-    pub advice: Advice,
+    /// The advice to add after a failed step, if its statements cannot be changed.
+    pub advice: Option<Advice>,
 }
 
 /// A run in progress.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 use tokio_postgres::config::Config;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::attempt::{AttemptFailure, Connection, tls_error};
@@ -17,6 +17,7 @@ use super::blocking::unless;
 use super::failure::{chain, io_error, server_message};
 use super::target::{Address, SOCKET_DIRECTORIES, Server, Target};
 use super::tls;
+use crate::engine::postgres::connecting;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 
 /// Connects. Requires a Tokio runtime with time and I/O enabled.
@@ -234,7 +235,7 @@ fn reason(target: &Target, server: &Server, failure: &AttemptFailure) -> Reason 
         ),
         AttemptFailure::Driver(error) => {
             if let Some(db) = error.as_db_error() {
-                let mut reason = refused_by_server(target, server, db.code());
+                let mut reason = refused_by_server(target, server, db);
                 reason.server_message = Some(server_message(db));
                 reason
             } else if let Some(error) = tls_error(error) {
@@ -283,9 +284,8 @@ fn refused_by_system(server: &Server, error: &io::Error) -> Reason {
     }
 }
 
-fn refused_by_server(target: &Target, server: &Server, code: &SqlState) -> Reason {
-    let Target { user, database, .. } = target;
-    let help = if *code == SqlState::INVALID_PASSWORD {
+fn refused_by_server(target: &Target, server: &Server, error: &DbError) -> Reason {
+    if *error.code() == SqlState::INVALID_PASSWORD {
         return Reason::new(
             "wrong password, or no such user",
             match &server.password {
@@ -293,21 +293,9 @@ fn refused_by_server(target: &Target, server: &Server, code: &SqlState) -> Reaso
                 None => GIVE_PASSWORD.to_owned(),
             },
         );
-    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
-        "does the user exist, may it log in, and does the server's pg_hba.conf let it in from here, \
-         with or without TLS (sslmode)?"
-            .to_owned()
-    } else if *code == SqlState::INVALID_CATALOG_NAME {
-        format!("create it (createdb {database}), or correct its name in the database URL")
-    } else if *code == SqlState::TOO_MANY_CONNECTIONS {
-        "close other connections, or raise max_connections".to_owned()
-    } else if *code == SqlState::CANNOT_CONNECT_NOW {
-        "it is starting up or shutting down: try again in a moment".to_owned()
-    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        format!("GRANT CONNECT ON DATABASE \"{database}\" TO \"{user}\"")
-    } else {
-        "the server's log may say more".to_owned()
-    };
+    }
+    let routine = error.routine().unwrap_or_default();
+    let help = connecting(error.code().code(), routine, &target.user, &target.database);
     Reason::new("the server refused", help)
 }
 

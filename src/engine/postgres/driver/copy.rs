@@ -178,6 +178,7 @@ pub(super) fn send_sync(
                 kind: ErrorKind::Connection,
                 server_message: Box::new(ServerMessage { message: error.to_string(), ..Default::default() }),
                 offset: None,
+                advice: None,
             },
         }),
     }

@@ -10,6 +10,7 @@ mod configure;
 mod connect;
 mod copy;
 mod environment;
+mod explain;
 mod failure;
 #[cfg(test)]
 mod fake;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::explain::explain;
 use super::history::{self, Resolved, place};
 use super::lock;
 use super::queue::Queue;
@@ -27,6 +28,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::model::{History, HistoryTable, Width};
 use crate::sql::Dialect;
+
+/// How long the server may take to explain an error.
+const EXPLANATION: Duration = Duration::from_secs(10);
 
 /// A session on any link.
 pub(crate) struct PostgresSession<'s, L: Transactional> {
@@ -81,14 +85,17 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// Judges the error of work that began at this time: the run was cancelled, or has
     /// waited for too long.
     fn failed(&mut self, error: Error, started: Instant) -> Error {
-        if error.sqlstate() != Some(lock::NOT_AVAILABLE) {
-            return self.as_cancelled(error);
+        if error.sqlstate() == Some(lock::NOT_AVAILABLE) {
+            self.patience.spend_since(started);
+            if self.patience.left().is_zero() {
+                return lock::blocked(&mut Looking::new(self.link, &self.patience), &self.patience, error);
+            }
         }
-        self.patience.spend_since(started);
-        match self.patience.left().is_zero() {
-            true => lock::blocked(&mut Looking::new(self.link, &self.patience), &self.patience, error),
-            false => error,
-        }
+        let error = self.as_cancelled(error);
+        self.link.limit(Some(EXPLANATION));
+        let error = explain(self.link, error);
+        self.link.limit(None);
+        error
     }
 
     /// Turns the error into one of [`ErrorKind::Cancelled`] if the run was cancelled.

@@ -151,7 +151,7 @@ const OVER: &str = "the transaction has been committed";
 
 fn over() -> Failure {
     let server_message = Box::new(ServerMessage { message: OVER.to_owned(), ..ServerMessage::default() });
-    Failure { kind: ErrorKind::Failed, server_message, offset: None }
+    Failure { kind: ErrorKind::Failed, server_message, offset: None, advice: None }
 }
 
 impl Link for DriverTransaction<'_> {
@@ -189,7 +189,7 @@ impl Ending for DriverTransaction<'_> {
         // The function blocks on the network as well.
         let called = outside(|| function.call(&mut OpenTransaction::new(transaction)));
         called.map_err(|error| {
-            let refused = error.downcast_ref().map(|error| super::failure(error).into_error());
+            let refused = error.downcast_ref().map(|error| super::failure(error).into_error_of_migration());
             crate::engine::function_failed(function, error, refused)
         })
     }
@@ -216,7 +216,7 @@ impl<'c> Native<'c> for postgres::Transaction<'c> {
     }
 
     fn execute(&mut self, sql: &str) -> Result<()> {
-        self.batch_execute(sql).map_err(|error| super::failure(&error).into_error())
+        self.batch_execute(sql).map_err(|error| super::failure(&error).into_error_of_migration())
     }
 
     fn postgres(&mut self) -> Option<&mut postgres::Transaction<'c>> {
