@@ -21,7 +21,8 @@ pub struct Options {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Log more: -v steps, -vv details, -vvv everything (RUST_LOG takes precedence)
+    /// Show notices of the server, and log more: -v steps, -vv details, -vvv everything (RUST_LOG
+    /// takes precedence)
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 

@@ -30,11 +30,6 @@ impl Output {
         Output { json, quiet }
     }
 
-    /// Reports whether only errors may be printed to standard error.
-    pub fn quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Prints the name of the database before anything is done to it. `prefix` turns
     /// the line into a comment if the output is SQL.
     pub fn database(&self, prefix: &str, database: &Database, origin: &str) -> Result<(), Failure> {

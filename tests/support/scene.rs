@@ -132,7 +132,7 @@ impl Scene {
     /// `tests/snapshots/bad_input`.
     #[track_caller]
     pub fn snapshot(&self, name: &str, outcome: &Outcome) {
-        self.snapshot_text(name, &outcome.stderr);
+        self.snapshot_text(name, outcome.error());
     }
 
     /// Compares a text with the snapshot of this name, in `tests/snapshots/bad_input`.

@@ -1,5 +1,7 @@
 //! Tests the output.
 
+mod lines;
+mod notices;
 mod secrets;
 mod server_text;
 

@@ -3,6 +3,7 @@
 //! In: statements, each with its migration. Out: one message; or the error, with the
 //! statement and the migration that it is about.
 
+use super::notices::{Notices, Sent};
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT};
 use super::simple_query::Link;
 use crate::engine::Failure;
@@ -20,11 +21,18 @@ pub(super) struct Queued {
 pub(super) const SEPARATOR: &str = ";\n";
 
 /// Sends statements in one message.
-pub(super) fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
+pub(super) fn flush_together(
+    link: &mut impl Link,
+    queued: &[Queued],
+    notices: &mut Notices<'_>,
+) -> Result<()> {
     if queued.is_empty() {
         return Ok(());
     }
-    let answer = link.send(&message(queued), false);
+    let sent = Sent::new(queued);
+    let hear = &mut |completed, message: &_| notices.hear(&sent, completed, message);
+    let answer = link.send_and_hear(&message(queued), false, hear);
+    notices.collect(&sent);
     match answer.failure {
         None => Ok(()),
         Some(failure) => Err(blame(queued, answer.completed, failure)),

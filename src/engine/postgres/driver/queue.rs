@@ -4,6 +4,7 @@
 
 use super::history::{Resolved, place};
 use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
+use super::notices::{Notices, Sent};
 use super::quote_text;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
 use super::simple_query::Link;
@@ -44,6 +45,8 @@ pub(super) struct Queue<'q, T> {
     pub(super) touched: bool,
     /// A rollback removes what the migrations have left in the session.
     pub(super) cleans_up: bool,
+    /// What the server says.
+    pub(super) notices: Notices<'q>,
 }
 
 impl<T: Link + Ending> Queue<'_, T> {
@@ -53,7 +56,10 @@ impl<T: Link + Ending> Queue<'_, T> {
         }
         let message = message(&self.queued);
         let queued = self.queued;
-        let answer = self.open.commit(&message);
+        let sent = Sent::new(&queued);
+        let mut notices = self.notices;
+        let answer = self.open.commit(&message, &mut |at, said| notices.hear(&sent, at, said));
+        drop(notices);
         match answer.failure {
             None => failpoint::pass("COMMIT"),
             // If the server has received everything, it continues even if the client is
@@ -81,10 +87,10 @@ impl<T: Link + Ending> Queue<'_, T> {
     fn flush(&mut self) -> Result<()> {
         let queued = std::mem::take(&mut self.queued);
         if T::COUNTS {
-            return flush_together(&mut self.open, &queued);
+            return flush_together(&mut self.open, &queued, &mut self.notices);
         }
         for one in queued.chunks(1) {
-            flush_together(&mut self.open, one)?;
+            flush_together(&mut self.open, one, &mut self.notices)?;
         }
         Ok(())
     }
@@ -146,6 +152,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             .send(sql, true)
             .all()
             .map_err(|failure| in_migration(failure.into_error(), self.migration.as_ref()))?;
+        self.notices.discard();
         failpoint::pass(sql)?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
@@ -181,7 +188,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     fn call(&mut self, function: &Function) -> Result<()> {
         self.touch();
         self.guard()?;
-        self.open.call(function).map_err(|error| in_migration(error, self.migration.as_ref()))?;
+        let called = self.open.call(function);
+        self.notices.collect_of(self.migration.as_ref(), || &[]);
+        called.map_err(|error| in_migration(error, self.migration.as_ref()))?;
         self.release(&format!("the function {}", function.label()))?;
         failpoint::pass(function.label())
     }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::outside;
-use super::simple_query::{Answer, Link, Own};
+use super::simple_query::{Answer, Hear, Link, Own};
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::model::{Engine, Function, Native, OpenTransaction};
@@ -25,7 +25,7 @@ pub(crate) trait Transactional: Link {
 /// The end of a transaction.
 pub(crate) trait Ending: Sized {
     /// Sends the remaining SQL and commits. The answer tells how many statements completed.
-    fn commit(self, sql: &str) -> Answer;
+    fn commit(self, sql: &str, hear: Hear<'_>) -> Answer;
 
     /// Calls a function with the driver's transaction.
     fn call(&mut self, function: &Function) -> Result<()>;
@@ -66,15 +66,15 @@ impl Transactional for Own {
 impl Link for OwnTransaction<'_> {
     const COUNTS: bool = true;
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        self.link.send(sql, keep)
+    fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer {
+        self.link.send_and_hear(sql, keep, hear)
     }
 }
 
 impl Ending for OwnTransaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
+    fn commit(mut self, sql: &str, hear: Hear<'_>) -> Answer {
         let separator = if sql.is_empty() { "" } else { ";\n" };
-        let answer = self.link.send(&format!("{sql}{separator}COMMIT"), false);
+        let answer = self.link.send_and_hear(&format!("{sql}{separator}COMMIT"), false, hear);
         self.ended = answer.failure.is_none();
         answer
     }
@@ -145,9 +145,9 @@ const OVER: &str = "the transaction has been committed";
 impl Link for DriverTransaction<'_> {
     const COUNTS: bool = false;
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+    fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer {
         match &mut self.open {
-            Some(transaction) => transaction.send(sql, keep),
+            Some(transaction) => transaction.send_and_hear(sql, keep, hear),
             None => {
                 let server_message =
                     Box::new(ServerMessage { message: OVER.to_owned(), ..ServerMessage::default() });
@@ -159,8 +159,11 @@ impl Link for DriverTransaction<'_> {
 }
 
 impl Ending for DriverTransaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
-        let mut answer = if sql.is_empty() { Answer::default() } else { self.send(sql, false) };
+    fn commit(mut self, sql: &str, hear: Hear<'_>) -> Answer {
+        let mut answer = match sql.is_empty() {
+            true => Answer::default(),
+            false => self.send_and_hear(sql, false, hear),
+        };
         if answer.failure.is_none() {
             match outside(|| self.open.take().map_or(Ok(()), postgres::Transaction::commit)) {
                 Ok(()) => answer.completed += 1,
