@@ -175,6 +175,32 @@ CREATE TABLE IF NOT EXISTS bustard.repeatable (
     PRIMARY KEY (app, name, checksum)
 );
 
+-- The identity of this database, and where it was given: the system identifier of the
+-- cluster and the OID of the database. A copy has the same identity, and is somewhere else.
+-- What the role that writes the row may not read is null. There is one row.
+CREATE TABLE IF NOT EXISTS bustard.database (
+    id                integer NOT NULL PRIMARY KEY DEFAULT 1 CHECK (id OPERATOR(pg_catalog.=) 1),
+    identity          pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    system_identifier bigint,
+    oid               pg_catalog.oid
+);
+
+DO $$
+DECLARE
+    system bigint;
+BEGIN
+    BEGIN
+        SELECT c.system_identifier INTO system FROM pg_catalog.pg_control_system() AS c;
+    EXCEPTION WHEN OTHERS THEN
+        system := NULL;
+    END;
+    INSERT INTO bustard.database (system_identifier, oid)
+    SELECT system, d.oid FROM pg_catalog.pg_database AS d
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+    ON CONFLICT DO NOTHING;
+END
+$$;
+
 -- Default privileges may have given rights on these tables to other roles. A role that
 -- writes bustard.migration decides which statements an uninstall runs, so these rights
 -- are revoked. (A later step revokes those on the functions.)

@@ -89,3 +89,12 @@ CREATE TABLE IF NOT EXISTS bustard_repeatable (
     irreversible TEXT,
     PRIMARY KEY (app, name, checksum)
 );
+
+-- The identity of this database. Nothing in a file tells a copy from the original, so a
+-- copy keeps it until `bustard repair --new-identity`. There is one row.
+CREATE TABLE IF NOT EXISTS bustard_database (
+    id       INTEGER NOT NULL PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    identity TEXT NOT NULL DEFAULT (lower(hex(randomblob(16))))
+);
+
+INSERT INTO bustard_database (id) VALUES (1) ON CONFLICT DO NOTHING;

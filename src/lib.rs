@@ -106,6 +106,8 @@ mod model;
 #[cfg(feature = "_engine")]
 mod plan;
 pub mod registry;
+#[cfg(feature = "_sql")]
+mod regular_file;
 #[cfg(feature = "_engine")]
 pub mod report;
 #[cfg(feature = "_engine")]

@@ -295,7 +295,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
         if sight.own {
             return load().await;
         }
-        let filing = Arc::new(self.filing(sight.identity, key));
+        let filing = Arc::new(self.filing(sight.database, sight.identity, key));
         if let Some(value) = find(self.store(), &filing).await {
             return Ok(value);
         }

@@ -242,7 +242,7 @@ impl Refresher {
                 .collect();
             let absent = wanted.iter().flatten().any(|name| !caches.contains_key(name));
             let registered = if absent { self.poller.names(self.deadline())? } else { Vec::new() };
-            self.shared.publish(Snapshot { caches, wanted, registered });
+            self.shared.publish(Snapshot { database: look.database, caches, wanted, registered });
         }
         (self.as_of, self.last_poll, self.reported_commit) = (Some(as_of), Some(as_of), None);
         if self.failures > 0 {

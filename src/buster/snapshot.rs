@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CacheVersion, Identity};
+use crate::model::{CacheVersion, DatabaseId, Identity};
 use crate::registry;
 
 /// The current snapshot, or the reason why there is none.
@@ -24,6 +24,8 @@ pub(super) enum SnapshotState {
 /// The versions of the requested caches, read by one statement.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
+    /// The database that was read.
+    pub database: DatabaseId,
     pub caches: BTreeMap<String, SnapshotEntry>,
     /// The requested names, sorted; `None` if all caches were requested.
     pub wanted: Option<Vec<String>>,
@@ -60,6 +62,17 @@ impl SnapshotState {
     pub(super) fn get(&self, name: &str) -> Option<&SnapshotEntry> {
         match self {
             SnapshotState::Current(snapshot) => snapshot.caches.get(name),
+            SnapshotState::Expired { .. } => None,
+        }
+    }
+
+    /// Returns what values of a cache are computed from now: the database, and the identity
+    /// of the version. Returns `None` while the version is unknown.
+    pub(super) fn origin(&self, name: &str) -> Option<(DatabaseId, Identity)> {
+        match self {
+            SnapshotState::Current(snapshot) => {
+                Some((snapshot.database, snapshot.caches.get(name)?.identity))
+            }
             SnapshotState::Expired { .. } => None,
         }
     }

@@ -15,14 +15,14 @@ use super::shared::Shared;
 use super::single_flight::FlightPart;
 use crate::engine::Executor;
 use crate::error::{Error, Result};
-use crate::model::Identity;
+use crate::model::{DatabaseId, Identity};
 use crate::registry::identity;
 use crate::store::{CheckedStore, EntryKey};
 
 /// Values of one type, stored as JSON under the version of a cache.
 ///
-/// The key of an entry consists of the app, the cache, the format number, the version
-/// that was current before the data was read, and the caller's key. A value that was
+/// The key of an entry consists of the database, the app, the cache, the format number, the
+/// version that was current before the data was read, and the caller's key. A value that was
 /// computed for an earlier version is therefore never returned for a later one. If the
 /// version is unknown or the store does not answer, values are computed and not stored.
 ///
@@ -95,18 +95,20 @@ impl<T> Values<T> {
     /// unknown.
     pub(super) fn filing_now(&self, key: &str) -> Option<Filing> {
         let snapshot = self.shared.snapshot();
-        Some(self.filing(snapshot.get(&self.cache)?.identity, key))
+        let (database, identity) = snapshot.origin(&self.cache)?;
+        Some(self.filing(database, identity, key))
     }
 
-    pub(super) fn filing(&self, identity: Identity, key: &str) -> Filing {
+    pub(super) fn filing(&self, database: DatabaseId, identity: Identity, key: &str) -> Filing {
         let (app, cache) = (self.app.clone(), self.cache.clone());
-        Filing { app, cache, format: self.format, identity, key: key.to_owned() }
+        Filing { database, app, cache, format: self.format, identity, key: key.to_owned() }
     }
 }
 
 /// The owned parts of an entry's key.
 #[derive(Clone)]
 pub(super) struct Filing {
+    database: DatabaseId,
     app: Arc<str>,
     cache: Arc<str>,
     format: u32,
@@ -116,7 +118,8 @@ pub(super) struct Filing {
 
 impl Filing {
     pub(super) fn key(&self) -> EntryKey<'_> {
-        EntryKey::new(&self.app, &self.cache, self.format, self.identity, self.key.as_bytes())
+        let Filing { database, app, cache, format, identity, key } = self;
+        EntryKey::new(*database, app, cache, *format, *identity, key.as_bytes())
     }
 
     pub(super) fn find<T: DeserializeOwned>(&self, store: &CheckedStore) -> Option<T> {
@@ -216,7 +219,7 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
         if sight.own {
             return load(executor);
         }
-        let filing = self.filing(sight.identity, key);
+        let filing = self.filing(sight.database, sight.identity, key);
         if let Some(value) = filing.find(self.store()) {
             return Ok(value);
         }

@@ -7,7 +7,7 @@
 //! did to the database.
 
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use bustard::diagnostic::is_unsafe;
 use bustard::{Database, Diagnostic};
@@ -73,7 +73,8 @@ impl Output {
         let program = program::name();
         for warning in warnings {
             let text = warning.report().for_command(&program);
-            print_error(&format!("{} {text}\n", paint(Paint::Yellow, "warning:")));
+            let severity = format!("{}:", warning.severity());
+            print_error(&format!("{} {text}\n", paint(Paint::Yellow, &severity)));
         }
     }
 
@@ -92,6 +93,11 @@ impl Output {
 /// error is closed.
 pub fn print_error(text: &str) {
     let _ = anstream::stderr().lock().write_all(rendered(text).as_bytes());
+}
+
+/// Reports whether standard error is a terminal.
+pub fn errors_are_on_terminal() -> bool {
+    io::stderr().is_terminal()
 }
 
 /// Prints help to standard output, and ignores errors. It is text of this program with

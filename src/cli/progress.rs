@@ -2,15 +2,13 @@
 //! terminal, a line for each migration when it commits. Also what the server says while a
 //! migration runs, and a line when another session holds the migration lock.
 
-use std::io::{self, IsTerminal};
-
 use bustard::Event;
 use bustard::report::{Notice, NoticeLevel};
 
 use super::commands::report::{own_word, word};
 use super::lines::{Lines, Paint, paint};
 use super::options::Options;
-use super::output::{Bar, print_error};
+use super::output::{Bar, errors_are_on_terminal, print_error};
 use super::table::{self, OWN};
 
 /// Runs of up to this many steps finish before a user could read a bar.
@@ -20,7 +18,7 @@ const FEW: usize = 5;
 pub fn follow(options: &Options) -> impl FnMut(&Event) + Send + 'static {
     let (quiet, json, verbose) = (options.quiet, options.json, options.verbose > 0);
     let mut bar: Option<Bar> = None;
-    let on_terminal = io::stderr().is_terminal();
+    let on_terminal = errors_are_on_terminal();
     // Log lines would break the bar, and they contain the same information.
     let wants_bar = on_terminal && !log::log_enabled!(target: "bustard", log::Level::Info);
     // Bustard's own migrations share a line.

@@ -24,7 +24,6 @@ mod secrets;
 mod url;
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +44,7 @@ use crate::error::{Error, Result};
 use crate::migrator::Migrator;
 use crate::model::App;
 use crate::plan::TransactionMode;
+use crate::regular_file;
 use crate::store::Stores;
 
 const DEFAULT: &str = "bustard.toml";
@@ -105,11 +105,9 @@ impl Config {
     /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the file cannot be read or
     /// has a mistake. The error has the place of the first mistake.
     pub fn read(path: &Path) -> Result<Self> {
-        match std::fs::read_to_string(path) {
+        match regular_file::settings(path) {
             Ok(text) => Config::parse(path, &text),
-            Err(error) => Err(Error::usage(format!("the configuration cannot be read: {error}"))
-                .at(Some(Place::file(path)))
-                .caused_by(error)),
+            Err(refusal) => Err(refusal.into_error("the configuration", path)),
         }
     }
 
@@ -121,10 +119,11 @@ impl Config {
     ///
     /// Returns the errors of [`read`](Config::read).
     pub fn load(path: Option<&Path>) -> Result<Self> {
-        let absent = |path: &Path| path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         match path {
             Some(path) => Config::read(path),
-            None if absent(Path::new(DEFAULT)) => Config::from_file(None, "", File::default()),
+            None if regular_file::is_absent(Path::new(DEFAULT)) => {
+                Config::from_file(None, "", File::default())
+            }
             None => Config::read(Path::new(DEFAULT)),
         }
     }
@@ -190,6 +189,9 @@ impl Config {
     /// Creates a migrator for these apps, with the settings of `[migrate]` and
     /// `[registry]`. The caller can add more apps, such as plugins whose migrations are
     /// code.
+    ///
+    /// If the file has no apps, the default app `main` exists only as long as the caller
+    /// adds no app.
     pub fn migrator(&self) -> Migrator {
         self.applied_to(Migrator::new())
     }
@@ -199,8 +201,8 @@ impl Config {
     ///
     /// Adds each app of the file, unless the migrator already has an app with its label.
     /// The settings of `[migrate]` and `[registry]` take precedence over those of the
-    /// migrator. If the file has no apps, the default app is added only to a migrator
-    /// without apps.
+    /// migrator. If the file has no apps, the default app `main` exists only as long as
+    /// the migrator has no other app.
     ///
     /// ```
     /// use bustard::{App, Config, Migrator};
@@ -217,13 +219,15 @@ impl Config {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn applied_to(&self, migrator: Migrator) -> Migrator {
-        let theirs = migrator.configured();
-        let missing = |app: &&App| match self.implied {
-            true => theirs.is_empty(),
-            false => theirs.iter().all(|other| other.label() != app.label()),
+        let mut migrator = match (self.implied, self.apps.as_slice()) {
+            (true, [app]) => migrator.implied(app.clone()),
+            (_, apps) => {
+                let theirs = migrator.configured();
+                let missing = |app: &&App| theirs.iter().all(|other| other.label() != app.label());
+                let added: Vec<App> = apps.iter().filter(missing).cloned().collect();
+                migrator.apps(added)
+            }
         };
-        let added: Vec<App> = self.apps.iter().filter(missing).cloned().collect();
-        let mut migrator = migrator.apps(added);
         if let Some(mode) = self.transaction {
             migrator = migrator.transaction(mode);
         }

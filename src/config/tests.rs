@@ -1,4 +1,5 @@
 use super::*;
+use crate::fuzz::{corpus, drive, finds};
 
 fn parse(text: &str) -> Config {
     Config::parse(Path::new("etc/bustard.toml"), text).unwrap_or_else(|error| panic!("{error:#}"))
@@ -195,4 +196,59 @@ fn no_mistake_shows_the_password() {
     ] {
         assert!(!error(text).contains("hunter2"), "{}", error(text));
     }
+}
+
+/// Reads a mutated configuration. If the password `hunter2` is only within URLs, no message
+/// has it.
+fn check(input: &[u8], message: impl Fn(&crate::Error) -> String) -> bool {
+    const SECRET: &str = "hunter2";
+    let text = String::from_utf8_lossy(input);
+    match Config::parse(Path::new("etc/bustard.toml"), &text) {
+        Ok(config) => {
+            assert!(!format!("{config:?}").contains(SECRET));
+            assert!(!config.apps.is_empty() && config.max_staleness >= config.poll_interval);
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), crate::ErrorKind::Usage);
+            let message = message(&error);
+            let in_urls = text.matches("://app:hunter2@").count();
+            let is_secret = in_urls > 0 && text.matches(SECRET).count() == in_urls;
+            assert!(!is_secret || !message.contains(SECRET), "{message}");
+            false
+        }
+    }
+}
+
+#[test]
+fn fuzz_configurations() {
+    drive("config", |input| check(input, |error| error.report().to_string()));
+}
+
+#[test]
+fn fuzz_configurations_finds_a_shown_password() {
+    finds("config", &corpus("config"), |input| {
+        let text = String::from_utf8_lossy(input);
+        let excerpt = text.lines().find(|line| line.contains("://")).unwrap_or_default();
+        check(input, |error| format!("{} {excerpt}", error.report()))
+    });
+}
+
+#[test]
+fn a12_the_implied_app_exists_only_where_no_app_was_added() {
+    let config = parse("");
+    let labels = |migrator: &Migrator| -> Vec<String> {
+        migrator.configured().iter().map(|app| app.label().to_owned()).collect()
+    };
+    let shop = || App::new("shop");
+    assert_eq!(labels(&config.migrator()), ["main"]);
+    assert_eq!(labels(&config.migrator().app(shop())), ["shop"]);
+    assert_eq!(labels(&config.migrator().apps([shop()])), ["shop"]);
+    assert_eq!(labels(&config.migrator().apps([])), ["main"]);
+    assert_eq!(labels(&config.applied_to(Migrator::new().app(shop()))), ["shop"]);
+    assert_eq!(labels(&config.applied_to(Migrator::new()).app(shop())), ["shop"]);
+    assert_eq!(labels(&config.applied_to(config.migrator())), ["main"]);
+    let listed = parse("[[apps]]\nlabel = \"main\"\nmigrations = \"migrations\"");
+    assert_eq!(labels(&listed.migrator().app(shop())), ["main", "shop"]);
+    assert_eq!(labels(&listed.applied_to(Migrator::new().app(shop()))), ["shop", "main"]);
 }

@@ -4,12 +4,12 @@
 
 use std::env::VarError;
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Config;
 use crate::diagnostic::{Action, Advice, Place};
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 const VARIABLE: &str = "DATABASE_URL";
 const DOT_ENV: &str = ".env";
@@ -89,14 +89,11 @@ fn from_environment() -> Result<Option<String>> {
 }
 
 fn from_dot_env(path: &Path) -> Result<Option<String>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            let cannot = Error::usage(format!("cannot be read: {error}"));
-            return Err(cannot.at(Some(Place::file(path))).caused_by(error));
-        }
-    };
+    if regular_file::is_absent(path) {
+        return Ok(None);
+    }
+    let text =
+        regular_file::settings(path).map_err(|refusal| refusal.into_error("the file of variables", path))?;
     // Invalid lines of other variables are ignored. If DATABASE_URL is set twice, the first
     // line is used, as in sqlx and diesel.
     let found = (dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()).flatten())

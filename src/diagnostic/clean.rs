@@ -105,6 +105,7 @@ fn escaped(text: Cow<'_, str>, escape: impl Fn(char) -> bool) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::{corpus, drive, finds};
 
     /// The kinds of characters that a terminal obeys or does not show, with an instance of
     /// each boundary.
@@ -140,6 +141,59 @@ mod tests {
         }
         assert_eq!(clean("a\r\nb\rc"), "a\nb\\u{d}c");
         assert_eq!(clean_line("a\tb\r\n"), "a\\tb\\u{d}\\n");
+    }
+
+    type Clean = fn(&str) -> Cow<'_, str>;
+
+    /// Control characters and controls of the writing direction, written again.
+    fn is_hostile(c: char) -> bool {
+        c.is_control()
+            || "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}".contains(c)
+            || "\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}\u{200b}\u{feff}".contains(c)
+    }
+
+    /// Returns whether the text needed no cleaning.
+    fn check(input: &[u8], clean: impl Fn(&str) -> Cow<'_, str>) -> bool {
+        let text = String::from_utf8_lossy(input);
+        let cleaned = clean(&text);
+        assert!(!cleaned.contains(|c| is_hostile(c) && c != '\n' && c != '\t'), "{cleaned:?}");
+        assert_eq!(clean(&cleaned), cleaned, "cleaning again changes nothing");
+        // `\u{7f}` for one byte.
+        assert!(cleaned.len() <= 6 * text.len(), "{} bytes of {}", cleaned.len(), text.len());
+        // What is harmless stays, in its order.
+        let mut rest = cleaned.chars();
+        let stays = text.chars().filter(|c| !is_unsafe(*c)).all(|kept| rest.any(|c| c == kept));
+        assert!(stays, "{cleaned:?}");
+        let is_clean = !text.contains(is_unsafe);
+        assert!(!is_clean || cleaned == text, "{cleaned:?}");
+        is_clean
+    }
+
+    #[test]
+    fn fuzz_clean() {
+        drive("text", |input| check(input, clean));
+    }
+
+    #[test]
+    fn fuzz_clean_line() {
+        drive("text", |input| {
+            assert!(!clean_line(&String::from_utf8_lossy(input)).contains(['\n', '\t']));
+            check(input, clean_line)
+        });
+    }
+
+    #[test]
+    fn fuzz_clean_finds_what_is_left_and_what_is_lost() {
+        let corpus = corpus("text");
+        let faults: [(&str, Clean); 4] = [
+            ("left", |text| escaped(Cow::Borrowed(text), |c| c.is_control() && c != '\n' && c != '\t')),
+            ("lost", |text| clean(text).replace('"', "").into()),
+            ("again", |text| clean(text).replace('\\', "\\\\").into()),
+            ("unbounded", |text| clean(text).replace("\\u", "\\u0000").into()),
+        ];
+        for (what, faulty) in faults {
+            finds(what, &corpus, |input| check(input, faulty));
+        }
     }
 
     #[test]

@@ -84,6 +84,10 @@ codes! {
     // Files and names.
     /// A file or directory of migrations cannot be read.
     UnreadableSource: "unreadable-source", Error;
+    /// A path that must be a regular file is a directory, a named pipe, a socket or a device.
+    NotARegularFile: "not-a-regular-file", Error;
+    /// A file is larger than Bustard reads.
+    FileTooLarge: "file-too-large", Error;
     /// A directory of migrations is expected, and the path is a file.
     NotADirectory: "not-a-directory", Error;
     /// A directory contains no migration.
@@ -122,6 +126,8 @@ codes! {
     InvalidHistoryTable: "invalid-history-table", Error;
     /// Two apps use the same history table.
     SharedHistoryTable: "shared-history-table", Error;
+    /// Two apps have the same migrations.
+    SharedMigrations: "shared-migrations", Error;
 
     // SQL.
     /// The SQL contains a zero byte.
@@ -132,6 +138,8 @@ codes! {
     ShellCommand: "shell-command", Error;
     /// A statement begins or ends a transaction.
     TransactionControl: "transaction-control", Error;
+    /// BEGIN and COMMIT around a migration are left out, because it has a transaction.
+    SkippedTransaction: "skipped-transaction", Note;
     /// A statement cannot run inside a transaction.
     NotInTransaction: "not-in-transaction", Error;
     /// COPY reads from or writes to the client.
@@ -210,6 +218,8 @@ codes! {
     UntrustedCode: "untrusted-code", Error;
     /// A role that is not trusted has rights to change a table of Bustard or a history.
     ForeignGrant: "foreign-grant", Warning;
+    /// The database is a copy of another one.
+    CopiedDatabase: "copied-database", Warning;
 
     // Caches.
     /// A cache is registered already.

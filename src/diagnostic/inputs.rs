@@ -235,6 +235,16 @@ type Input = fn() -> Vec<Code>;
 /// Every code, with an input that causes it.
 const INPUTS: &[(Code, Input)] = &[
     (Code::UnreadableSource, || load(Sqlite, &[App::directory("main", "no/such/directory")])),
+    (Code::NotARegularFile, || {
+        let root = directory(&[("V1__a.sql", b"SELECT 1")]);
+        std::fs::create_dir(root.path().join("V2__b.sql")).unwrap();
+        load(Sqlite, &[App::directory("main", root.path())])
+    }),
+    (Code::FileTooLarge, || {
+        let root = directory(&[]);
+        std::fs::File::create(root.path().join("V1__a.sql")).unwrap().set_len(4 << 30).unwrap();
+        load(Sqlite, &[App::directory("main", root.path())])
+    }),
     (Code::NotADirectory, || {
         let root = directory(&[("a.sql", b"")]);
         load(Sqlite, &[App::directory("main", root.path().join("a.sql"))])
@@ -274,10 +284,15 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::DuplicateLabel, || load(Sqlite, &[App::new("a"), App::new("a")])),
     (Code::InvalidHistoryTable, || load(Sqlite, &[App::new("a").history("")])),
     (Code::SharedHistoryTable, || load(Sqlite, &[App::new("a").history("h"), App::new("b").history("h")])),
+    (Code::SharedMigrations, || {
+        let root = directory(&[("V1__a.sql", b"SELECT 1")]);
+        load(Sqlite, &["a", "b"].map(|label| App::directory(label, root.path())))
+    }),
     (Code::ZeroByte, || text(Sqlite, "SELECT 1\0")),
     (Code::UnterminatedSql, || text(Sqlite, "SELECT 'a")),
     (Code::ShellCommand, || text(Postgres, "\\connect a")),
     (Code::TransactionControl, || text(Sqlite, "COMMIT")),
+    (Code::SkippedTransaction, || text(Sqlite, "BEGIN; SELECT 1; COMMIT")),
     (Code::NotInTransaction, || text(Postgres, "VACUUM")),
     (Code::ClientCopy, || text(Postgres, "COPY a TO STDOUT")),
     (Code::AttachedDatabase, || text(Sqlite, "ATTACH 'a' AS b")),
@@ -348,6 +363,13 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::IrreversibleMigration, irreversible),
     (Code::UntrustedOwner, || of(refused(&["schema", "bustard", "evil", "deploy", ""]))),
     (Code::UntrustedCode, || of(refused(&["rule", "bustard.app", "", "deploy", "r"]))),
+    (Code::CopiedDatabase, || {
+        let mut installed = Installed::default();
+        (installed.copied, installed.keeps_identity) = (true, true);
+        facts(Postgres, &[source::own()], &installed, |facts| {
+            facts.warnings().iter().map(super::Diagnostic::code).collect()
+        })
+    }),
     (Code::ForeignGrant, || {
         let row = ["bustard.app", "web", "UPDATE"].map(|column| Some(column.to_owned()));
         foreign_grants(vec![row.to_vec()]).iter().map(super::Diagnostic::code).collect()

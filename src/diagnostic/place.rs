@@ -94,12 +94,37 @@ impl Place {
     }
 }
 
+/// Writes a path. A byte that is not UTF-8 is shown as `\xff`.
+fn write_path(f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        f.write_str(chunk.valid())?;
+        for byte in chunk.invalid() {
+            write!(f, "\\x{byte:02x}")?;
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        write_path(f, &self.file)?;
         if let Some((line, column)) = self.position {
             write!(f, ":{line}:{column}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_not_utf_8_are_shown() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let path = std::ffi::OsStr::from_bytes(b"m/V2__\xffb\xc3.sql");
+        assert_eq!(Place::file(path).to_string(), "m/V2__\\xffb\\xc3.sql");
     }
 }

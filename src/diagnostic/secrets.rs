@@ -161,7 +161,7 @@ fn is_suspicious(text: &str) -> bool {
 }
 
 /// Whether a text contains one of the words, in one pass.
-fn mentions_secret(text: &str) -> bool {
+pub(crate) fn mentions_secret(text: &str) -> bool {
     let bytes = text.as_bytes();
     (0..bytes.len()).any(|at| {
         // Most letters begin none of the words.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Row;
 use super::registry::not_a_version;
 use crate::error::Result;
-use crate::model::Identity;
+use crate::model::{DatabaseId, Identity};
 
 /// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub(crate) struct Look {
     /// The wanted caches that are registered, and possibly other caches; `None` if nothing
     /// has changed since the last poll.
     pub caches: Option<Vec<Seen>>,
+    /// The database that was read.
+    pub database: DatabaseId,
     /// The age of the state that was read. It is zero except on a hot standby, and
     /// [`Duration::MAX`] if it is unknown.
     pub age: Duration,

@@ -65,6 +65,10 @@ pub(crate) struct Installed {
     /// Whether the current role may not write these records. Such a role migrates an app
     /// of its own in a database where another role owns Bustard's tables.
     pub guest: bool,
+    /// Whether the database is a copy that still has the identity of the original.
+    pub copied: bool,
+    /// Whether the current role may not give a copy an identity of its own.
+    pub keeps_identity: bool,
     /// Whether some of Bustard's own tables, or the rows that they always have, are missing.
     pub incomplete: bool,
     /// Whether the records could not be read, because their tables do not exist.

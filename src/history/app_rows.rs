@@ -48,6 +48,10 @@ pub(crate) fn installed(rows: Vec<Row>) -> Result<Installed> {
                 installed.incomplete = true;
                 continue;
             }
+            (Some("copy"), _) => {
+                (installed.copied, installed.keeps_identity) = (true, label.as_deref() != Some("1"));
+                continue;
+            }
             (Some("app"), Some("enabled")) => AppState::Enabled,
             (Some("app"), Some("disabled")) => AppState::Disabled,
             (Some("app"), Some("kept")) => AppState::DataKept,
@@ -128,6 +132,11 @@ pub(crate) fn give_cache(dialect: &'static dyn Dialect, cache: &str, app: &str) 
     let mut give = Query::update();
     give.table(table).value("app", app).and_where(among(dialect, "name", &[cache]));
     Statement::generated(dialect.write(sql::Query::Update(&give)), None)
+}
+
+/// Gives the database a new identity.
+pub(crate) fn new_identity(dialect: &'static dyn Dialect) -> Statement {
+    Statement::generated(dialect.records().new_identity().to_owned(), None)
 }
 
 /// Deletes the record of an app, and the records of all its migrations.

@@ -51,6 +51,8 @@ use crate::sql::Dialect;
 /// ```
 pub struct Migrator {
     apps: Vec<App>,
+    /// The app of a configuration without apps.
+    implied: Option<App>,
     transaction: TransactionMode,
     lock_wait: Duration,
     target: Option<(String, i64)>,
@@ -65,6 +67,7 @@ impl Default for Migrator {
     fn default() -> Self {
         Migrator {
             apps: Vec::new(),
+            implied: None,
             transaction: TransactionMode::Each,
             lock_wait: Duration::from_secs(15 * 60),
             target: None,
@@ -79,7 +82,7 @@ impl Default for Migrator {
 
 impl fmt::Debug for Migrator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrator").field("apps", &self.apps).finish_non_exhaustive()
+        f.debug_struct("Migrator").field("apps", &self.configured()).finish_non_exhaustive()
     }
 }
 
@@ -101,9 +104,21 @@ impl Migrator {
         self
     }
 
-    /// Returns the apps in the order in which they were added.
+    /// Sets the app that a configuration without apps implies. It counts only if no app is
+    /// added, before or after this call: an added app may have the same files.
+    #[cfg(feature = "config")]
+    pub(crate) fn implied(mut self, app: App) -> Self {
+        self.implied = Some(app);
+        self
+    }
+
+    /// Returns the apps in the order in which they were added. If none was added, returns
+    /// the app that the configuration implies, if there is one.
     pub fn configured(&self) -> &[App] {
-        &self.apps
+        match self.apps.as_slice() {
+            [] => self.implied.as_slice(),
+            added => added,
+        }
     }
 
     /// Uses one transaction for each migration (the default), or one for the whole run.
@@ -205,7 +220,7 @@ impl Migrator {
 
     fn load(&self, dialect: &'static dyn Dialect, judge: bool) -> Result<Sources> {
         let mut apps = vec![source::own()];
-        apps.extend(self.apps.iter().cloned());
+        apps.extend_from_slice(self.configured());
         let source::Loaded { apps, warnings, mut errors, broken } = source::load(&apps, dialect);
         let graph = match Graph::new(&apps, &broken) {
             Ok(graph) if errors.is_empty() => graph,

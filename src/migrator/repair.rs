@@ -1,5 +1,5 @@
-//! Repairing: files that were changed on purpose, and histories that are in other tables
-//! than the recorded ones.
+//! Repairing: files that were changed on purpose, histories that are in other tables than
+//! the recorded ones, and the identity of a database.
 //!
 //! In: what to repair, and a connection. Out: a plan or a report.
 
@@ -16,9 +16,12 @@ use crate::run::preflight::{Observation, look, observe, observe_anywhere};
 use crate::run::{OnChange, Run, changed};
 use crate::sql::TableName;
 
+/// What a role that does not own Bustard's tables cannot do.
+const PLACE: &str = "the place of a history cannot be recorded";
+
 impl Migrator {
-    /// Accepts the current file of an applied migration, or another place of a history. Ends
-    /// by invalidating every cache. Runs no migration.
+    /// Accepts the current file of an applied migration or another place of a history, or gives
+    /// the database a new identity. Ends by invalidating every cache. Runs no migration.
     ///
     /// # Errors
     ///
@@ -101,6 +104,13 @@ fn plan(sources: &Sources, session: &mut dyn Session, what: &Repair) -> Result<(
             let plan = choose_migration(&facts, app, *version)?;
             Ok((observed, plan))
         }
+        Repair::NewIdentity => {
+            let observed = observe(sources, session)?;
+            let facts = sources.facts(&observed.histories, &observed.installed);
+            check(&facts, None, "the identity of the database cannot be changed")?;
+            let plan = facts.plan_steps(vec![Step::NewIdentity]);
+            Ok((observed, plan))
+        }
         Repair::NewHistory { app } => plan_new(sources, session, app.as_deref()),
         Repair::History { app, table } => plan_moved(sources, session, app.as_deref(), table),
     }
@@ -128,7 +138,7 @@ fn plan_new(
 ) -> Result<(Observation, RunPlan)> {
     let observed = observe_anywhere(sources, session)?;
     let facts = sources.facts(&observed.histories, &observed.installed);
-    check(&facts, label)?;
+    check(&facts, label, PLACE)?;
     let chosen: Vec<usize> = match label {
         None => (0..facts.apps.len()).filter(|app| facts.is_lost(*app)).collect(),
         Some(label) => match facts.apps.iter().position(|app| app.label == label) {
@@ -177,7 +187,7 @@ fn plan_moved(
         .map_err(|(_, why)| Error::usage(format!("{table:?} is not a table: {why}")))?;
     let first = look(sources, session)?;
     let facts = sources.facts(&first.histories, &first.installed);
-    check(&facts, label)?;
+    check(&facts, label, PLACE)?;
     let label = match label {
         Some(label) => label.to_owned(),
         None => only_lost(&facts)?,
@@ -225,15 +235,16 @@ fn plan_moved(
     Ok((observed, plan))
 }
 
-/// Checks that the app exists, and that this role may write its record.
-fn check(facts: &Facts<'_>, label: Option<&str>) -> Result<()> {
+/// Checks that the app exists, and that this role may write the records. If it may not, the
+/// error says `what` cannot be done.
+fn check(facts: &Facts<'_>, label: Option<&str>, what: &str) -> Result<()> {
     facts.check_version()?;
     if !facts.has_registry() {
         return Err(Error::new(ErrorKind::Failed, "the database has no records of apps yet")
             .help(Advice::text("run ").then(Action::Migrate).and(" first")));
     }
     if facts.installed.guest {
-        return Err(foreign_tables("the place of a history cannot be recorded"));
+        return Err(foreign_tables(what));
     }
     let Some(label) = label else { return Ok(()) };
     if label == BUSTARD {

@@ -49,6 +49,7 @@ pub(super) fn status(facts: &Facts<'_>, observed: &Observation, warnings: Vec<Di
         migrations,
         unregistered: unregistered.collect(),
         incomplete: facts.installed.incomplete,
+        copied: facts.installed.copied,
         disabled,
         kept,
         missing_triggers: observed.missing_triggers.clone(),

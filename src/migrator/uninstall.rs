@@ -73,7 +73,7 @@ impl Migrator {
     ) -> Result<UninstallPlan> {
         let code = self.code(connection.dialect(), what)?;
         let mut session = self.look(connection)?;
-        let mut found = self.find(&code, &mut *session, what)?;
+        let mut found = self.find_again(&code, &mut *session, what)?;
         let counts = session.inspector().count(&mut |sql| session.rows(sql), &found.tables)?;
         for (table, rows) in found.plan.tables.iter_mut().zip(counts) {
             table.rows = rows;
@@ -129,14 +129,9 @@ impl Migrator {
     ) -> Result<Prepared> {
         let mut doubted = false;
         loop {
-            let found = match self.find(code, session, &shown.what) {
+            let found = match self.find_again(code, session, &shown.what) {
                 Err(error) if error.kind() == ErrorKind::Usage => {
                     return Err(changed(&format!("{} is not installed any more", shown.what.app)));
-                }
-                // The history was dropped while it was read.
-                Err(error) if error.kind() == ErrorKind::Database && !doubted => {
-                    doubted = true;
-                    continue;
                 }
                 found => found?,
             };
@@ -169,6 +164,22 @@ impl Migrator {
         let alone = |label: &String| labels.iter().filter(|other| *other == label).count() == 1;
         let sound = |(a, app): &(usize, LoadedApp)| !broken.contains(a) && alone(&app.label);
         Ok(apps.into_iter().enumerate().filter(sound).map(|(_, app)| app).collect())
+    }
+
+    /// Does the same as [`find`](Self::find). If a history is gone, reads once more before
+    /// it says so: another run may have uninstalled the app between two statements.
+    fn find_again(
+        &self,
+        code: &[LoadedApp],
+        session: &mut dyn Session,
+        what: &Uninstall,
+    ) -> Result<Prepared> {
+        match self.find(code, session, what) {
+            Err(error) if matches!(error.kind(), ErrorKind::Database | ErrorKind::History) => {
+                self.find(code, session, what)
+            }
+            found => found,
+        }
     }
 
     /// Reads everything that the plan requires, and makes the plan.
@@ -295,7 +306,7 @@ impl Migrator {
             caches: removal.caches(&known.owners),
             dependants: removal.dependants.clone(),
             obstacles: removal.obstacles.clone(),
-            warnings: warnings.chain(removal.staying(known).map(after)).collect(),
+            warnings: warnings.chain(removal.staying(known).map(after)).chain(facts.copied()).collect(),
             ..UninstallPlan::default()
         }
     }

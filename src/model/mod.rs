@@ -5,6 +5,7 @@
 
 mod app;
 mod cache_version;
+mod database_id;
 mod embedded;
 mod engine;
 mod history;
@@ -19,6 +20,7 @@ pub use app::{App, embedded_app};
 pub(crate) use app::{AppSource, BUSTARD, LoadedApp};
 pub use cache_version::CacheVersion;
 pub(crate) use cache_version::Identity;
+pub(crate) use database_id::DatabaseId;
 pub use embedded::{Builds, Built, File};
 pub use engine::Engine;
 pub use history::{Applied, History, HistoryTable, Width};

@@ -86,6 +86,9 @@ impl Basis {
                     self.history(app, |history| history.applied.retain(|row| row.version != version));
                 }
                 Change::App(app) => self.installed.insert(app),
+                Change::NewIdentity => {
+                    (self.installed.copied, self.installed.keeps_identity) = (false, false);
+                }
                 Change::Installed { app, name, checksum, edition } => {
                     let current = Current { checksum, installed_at: String::new(), edition, edited: false };
                     self.installed.repeatables.installed(app, name, current);
@@ -113,6 +116,8 @@ pub(crate) enum Change {
     Forgotten(usize, i64),
     /// The record of an app was written.
     App(InstalledApp),
+    /// The database got a new identity.
+    NewIdentity,
     /// The text of a repeatable migration was installed.
     Installed { app: String, name: String, checksum: String, edition: Option<i32> },
 }
@@ -168,6 +173,12 @@ fn apps_between(before: &Installed, now: &Installed) -> Option<String> {
         if old != new {
             return Some(format!("the history of the app {label} is elsewhere now"));
         }
+    }
+    if before.copied != now.copied {
+        return Some(match now.copied {
+            true => "the database is a copy of another one".to_owned(),
+            false => "the database has got an identity of its own since".to_owned(),
+        });
     }
     let (old, new) = (&before.repeatables, &now.repeatables);
     if let Some((app, name)) = new.different_from(old) {

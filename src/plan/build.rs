@@ -38,6 +38,7 @@ impl Facts<'_> {
         let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
         let incomplete = self.installed.incomplete;
         if nodes.is_empty() && returning.is_empty() && !incomplete {
+            plan.push(self.takes_identity().then_some(Step::NewIdentity).into_iter().collect());
             return Ok(plan);
         }
         let is_own = |node: &Node| self.apps[node.0].label == BUSTARD;
@@ -70,6 +71,7 @@ impl Facts<'_> {
                 others.for_each(|node| plan.push(vec![Step::Apply(node)]));
             }
         }
+        self.identify(&mut plan);
         Ok(plan)
     }
 
@@ -84,6 +86,7 @@ impl Facts<'_> {
         for nodes in nodes.chunks(at_once) {
             plan.push(nodes.iter().copied().map(Step::Revert).collect());
         }
+        self.identify(&mut plan);
         Ok(plan)
     }
 
@@ -91,7 +94,24 @@ impl Facts<'_> {
     pub(crate) fn plan_steps(&self, steps: Vec<Step>) -> RunPlan {
         let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
         plan.push(steps);
+        self.identify(&mut plan);
         plan
+    }
+
+    /// Gives a copy of a database an identity of its own, in the first transaction of a plan
+    /// that changes anything.
+    fn identify(&self, plan: &mut RunPlan) {
+        if self.takes_identity()
+            && !plan.has_new_identity()
+            && let Some(first) = plan.batches.first_mut()
+        {
+            first.steps.insert(0, Step::NewIdentity);
+        }
+    }
+
+    /// Returns whether the next transaction gives the database an identity of its own.
+    fn takes_identity(&self) -> bool {
+        self.installed.copied && !self.installed.keeps_identity
     }
 
     /// Plans writing the state of an app, and the missing records.

@@ -25,8 +25,7 @@ pub(crate) struct Allow {
 
 impl Facts<'_> {
     /// Returns all differences between the history and the files that `allow` does not accept,
-    /// as one error. Skips
-    /// disabled apps.
+    /// as one error. Skips disabled apps.
     pub(crate) fn check(&self, allow: Allow) -> Result<()> {
         self.check_database()?;
         let (mut divergent, mut late) = (Vec::new(), Vec::new());
@@ -233,10 +232,27 @@ impl Facts<'_> {
         }
     }
 
+    /// Returns the diagnostic of a copy: what the run does about it, or who can.
+    pub(crate) fn copied(&self) -> Option<Diagnostic> {
+        let (rest, advice) = match self.installed.keeps_identity {
+            true => (
+                ", and this role may not give it an identity of its own",
+                Advice::text("as the role that owns Bustard's tables, run ").then(Action::Migrate),
+            ),
+            false => (
+                ": the run gives it an identity of its own",
+                Advice::text("if it is none, as after an upgrade of the server, this does no harm"),
+            ),
+        };
+        let message = format!("this database is a copy of another one{rest}");
+        self.installed.copied.then(|| Diagnostic::new(Code::CopiedDatabase, message).help(advice))
+    }
+
     /// Returns the diagnostics that do not stop a run: those about the texts of pending
     /// migrations, changed dependencies, and dependencies that are applied too late.
     pub(crate) fn warnings(&self) -> Vec<Diagnostic> {
         let mut warnings: Vec<Diagnostic> = self.warnings_of_texts().chain(self.lost_elsewhere()).collect();
+        warnings.extend(self.copied().filter(|_| self.installed.keeps_identity));
         let labels: HashMap<&str, usize> =
             self.apps.iter().enumerate().map(|(i, app)| (app.label.as_str(), i)).collect();
         for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {

@@ -33,6 +33,9 @@ pub enum Repair {
         /// The table, as written in SQL.
         table: String,
     },
+    /// Gives the database a new identity, for a copy that cannot be told from the original: a
+    /// promoted standby, a snapshot of a file system, a SQLite file.
+    NewIdentity,
 }
 
 impl Repair {

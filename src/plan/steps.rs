@@ -52,6 +52,8 @@ pub(crate) enum Step {
     RestoreCaches(Vec<(String, Node)>),
     /// Writes where the history of an app is. `new` forgets what was recorded of it.
     SetHistory { app: InstalledApp, new: bool },
+    /// Gives the database a new identity.
+    NewIdentity,
     /// Checks deferred constraints, so that the next step can drop its tables.
     CheckDeferred,
     /// Fails if a remaining foreign key refers to one of these tables.
@@ -79,6 +81,7 @@ impl Step {
             | Step::Reinstall(_)
             | Step::RestoreCaches(_)
             | Step::SetHistory { .. }
+            | Step::NewIdentity
             | Step::CheckDeferred
             | Step::CheckReferences(_)
             | Step::UnregisterCaches { .. }
@@ -117,6 +120,11 @@ impl RunPlan {
             }
             None => self.push(vec![restore]),
         }
+    }
+
+    /// Returns whether the plan gives the database a new identity.
+    pub(crate) fn has_new_identity(&self) -> bool {
+        self.batches.iter().flat_map(|batch| &batch.steps).any(|step| matches!(step, Step::NewIdentity))
     }
 
     /// Returns the migrations that the plan applies, reverts or accepts.

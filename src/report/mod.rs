@@ -66,6 +66,9 @@ pub struct Report {
     pub reinstalled: bool,
     /// The apps whose histories are in another table than before, according to a repair.
     pub histories: Vec<HistoryChange>,
+    /// Whether the database got a new identity, because it is a copy of another one or because
+    /// a repair asked for it.
+    pub new_identity: bool,
     /// The missing triggers that the run has restored.
     pub missing_triggers: Vec<MissingTrigger>,
     /// The roles that may now read and invalidate caches, if the run has changed them.
@@ -87,6 +90,7 @@ impl Report {
             || !self.histories.is_empty()
             || !self.restored_caches.is_empty()
             || self.reinstalled
+            || self.new_identity
             || !self.missing_triggers.is_empty()
     }
 }
@@ -205,6 +209,9 @@ pub struct Plan {
     pub restored_caches: Vec<UnregisteredCache>,
     /// The histories that a repair would take for other tables.
     pub histories: Vec<HistoryChange>,
+    /// Whether the run would give the database a new identity, because it is a copy of another
+    /// one or because a repair asks for it.
+    pub new_identity: bool,
     /// The missing triggers that the run would restore.
     pub missing_triggers: Vec<MissingTrigger>,
     /// Diagnostics that do not stop the run, such as irreversible migrations.
@@ -269,6 +276,9 @@ pub struct Status {
     pub unregistered: Vec<UnregisteredCache>,
     /// Whether some of Bustard's own tables are missing. The next run creates them again.
     pub incomplete: bool,
+    /// Whether the database is a copy that still has the identity of the original. The next run
+    /// gives it an identity of its own.
+    pub copied: bool,
     /// The labels of the disabled apps, whose migrations are not expected.
     pub disabled: Vec<String>,
     /// The labels of the loaded apps with kept data. The next run restores them.

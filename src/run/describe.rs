@@ -30,6 +30,7 @@ pub(crate) fn plan(
         apps: changes(facts, steps()),
         restored_caches: planned.restored_caches().map(|lost| restored(facts, lost)).collect(),
         histories: steps().filter_map(|step| history(facts, step)).collect(),
+        new_identity: planned.has_new_identity(),
         missing_triggers,
         warnings,
         planned: Some((verb, planned.basis.clone())),
@@ -141,6 +142,7 @@ fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: 
     let ended = |statement: &Statement| match statement.form {
         // An unsplit file may end in a comment, which would hide the semicolon.
         Form::Unsplit => statement.sql.clone(),
+        Form::CopyIn { .. } => statement.sql.trim_end_matches('\n').to_owned(),
         Form::Statement | Form::Generated => format!("{};", statement.sql),
     };
     match operation {

@@ -44,6 +44,9 @@ pub enum Event {
     /// `notice_callback` of its configuration, and there is no event. SQLite sends no
     /// messages.
     Notice(Notice),
+    /// The database got a new identity, because it is a copy of another one or because a
+    /// repair asked for it. This has committed.
+    NewIdentity,
     /// Another session holds the migration lock. The event occurs once for each wait.
     Waiting,
 }

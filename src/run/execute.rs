@@ -212,6 +212,10 @@ impl Run<'_> {
         self.report.apps.append(&mut open.apps);
         self.unreadable = false;
         self.report.reinstalled |= open.reinstalled;
+        if open.new_identity {
+            self.report.new_identity = true;
+            self.options.listeners.tell(Event::NewIdentity);
+        }
         self.report.restored_caches.append(&mut open.restored_caches);
         self.report.histories.append(&mut open.histories);
         self.report.missing_triggers.append(&mut open.restored);
@@ -286,6 +290,7 @@ impl Run<'_> {
             Step::Reinstall(node) => self.reinstall(transaction, facts, *node)?,
             Step::RestoreCaches(lost) => return self.restore_caches(transaction, facts, lost),
             Step::SetHistory { app, new } => self.set_history(transaction, facts, app, *new)?,
+            Step::NewIdentity => self.give_identity(transaction)?,
             Step::CheckDeferred => return self.check_deferred(transaction).map(|()| false),
             Step::CheckReferences(tables) => {
                 return self.check_references(transaction, tables).map(|()| false);

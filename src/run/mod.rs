@@ -75,6 +75,8 @@ struct Open {
     written: HashSet<usize>,
     histories: Vec<HistoryChange>,
     restored_caches: Vec<UnregisteredCache>,
+    /// Whether the database got a new identity.
+    new_identity: bool,
     /// Whether missing tables of Bustard's own were created again.
     reinstalled: bool,
     granted: bool,

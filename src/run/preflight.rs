@@ -25,6 +25,13 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
+    /// Returns whether nothing has changed between the two readings. The histories are read
+    /// before the records and the registry. If another run commits in between, they contradict
+    /// each other, so a contradiction is real only if a second reading is still the same.
+    fn is_still(&self, before: &Observation) -> bool {
+        self.histories == before.histories && self.installed == before.installed
+    }
+
     /// Returns the missing triggers that a run can restore.
     pub(crate) fn repairable(&self) -> Vec<MissingTrigger> {
         self.missing_triggers.iter().filter(|table| table.is_repairable()).cloned().collect()
@@ -35,9 +42,17 @@ impl Observation {
 /// another table than the configuration says. Refuses a database in which a history is not
 /// where it was recorded.
 pub(crate) fn observe(sources: &Sources, session: &mut dyn Session) -> Result<Observation> {
-    let observed = observe_anywhere(sources, session)?;
-    sources.facts(&observed.histories, &observed.installed).check_places()?;
-    Ok(observed)
+    let mut observed = observe_anywhere(sources, session)?;
+    loop {
+        let Err(refused) = sources.facts(&observed.histories, &observed.installed).check_places() else {
+            return Ok(observed);
+        };
+        let again = observe_anywhere(sources, session)?;
+        if again.is_still(&observed) {
+            return Err(refused);
+        }
+        observed = again;
+    }
 }
 
 /// Reads the state like [`observe`], wherever the histories are.
@@ -116,10 +131,8 @@ pub(crate) fn plan(
         let Err(refused) = caches::check(&facts, &plan, session) else {
             return Ok((observed, plan));
         };
-        // The registry was read after the histories. If another run has committed in
-        // between, the conflict with its caches may not be real.
         let again = observe(sources, session)?;
-        if again.histories == observed.histories && again.installed == observed.installed {
+        if again.is_still(&observed) {
             return Err(refused);
         }
         observed = again;

@@ -1,5 +1,5 @@
-//! Putting right what does not agree with the histories: the records, the registry and
-//! Bustard's own tables.
+//! Putting right what does not agree with the histories or with the place of the database:
+//! the records, the registry, Bustard's own tables and the identity.
 //!
 //! In: the new record of an app, or what is missing. Out: the changed database.
 
@@ -53,6 +53,15 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
+    /// Gives the database a new identity.
+    pub(super) fn give_identity(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
+        transaction.execute(app_rows::new_identity(transaction.dialect()))?;
+        self.open.changes.push(Change::NewIdentity);
+        self.open.new_identity = true;
+        self.open.invalidates = true;
+        Ok(())
+    }
+
     /// Runs one of Bustard's own migrations again, which creates what is missing.
     pub(super) fn reinstall(
         &mut self,

@@ -11,9 +11,14 @@ mod embedded;
 #[cfg(test)]
 mod fuzz_targets;
 mod name;
+#[cfg(all(test, feature = "postgres", feature = "sqlite"))]
+mod odd_characters;
+#[cfg(all(test, feature = "build"))]
+mod odd_files;
 mod own;
 mod parse;
 pub(crate) mod reverting;
+mod shared;
 #[cfg(feature = "build")]
 pub(crate) mod survey;
 #[cfg(test)]
@@ -66,9 +71,11 @@ pub(crate) fn load(apps: &[App], dialect: &'static dyn Dialect) -> Loaded {
         warnings.append(&mut found.warnings);
         loaded
     };
-    let apps: Vec<LoadedApp> = apps.iter().enumerate().map(load_one).collect();
+    let sources = apps;
+    let apps: Vec<LoadedApp> = sources.iter().enumerate().map(load_one).collect();
     let broken = errors.iter().map(|(a, _)| *a).collect();
     check_histories(&apps, dialect, &mut errors);
+    errors.extend(shared::check(sources, &apps));
     Loaded { apps, warnings, errors, broken }
 }
 
@@ -81,7 +88,7 @@ fn check_labels(apps: &[App], errors: &mut Vec<(usize, Diagnostic)>) {
             Diagnostic::new(Code::ReservedLabel, "the label `bustard` belongs to Bustard's own tables")
                 .help("give the app another label")
         } else if let Some(other) = apps[..n].iter().find(|other| other.label == label) {
-            let other = other.path().map(|path| format!(": this one and that in {}", path.display()));
+            let other = other.path().map(|path| format!(": this one and that in {}", Place::file(path)));
             let message = format!("two apps have the label `{label}`{}", other.unwrap_or_default());
             Diagnostic::new(Code::DuplicateLabel, message).help("give one of them another label")
         } else {

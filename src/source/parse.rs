@@ -13,7 +13,7 @@ use crate::model::{
 use crate::sql::directive::{self, Directive};
 use crate::sql::lookalike::{self, Lookalike, Tool};
 use crate::sql::split::{self, Piece, Unit};
-use crate::sql::{Admission, Dialect, Text, lexer};
+use crate::sql::{Admission, Dialect, Text, bracket, copy, lexer};
 
 /// The treatment of directives in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,19 +83,22 @@ impl<'a> Reader<'a> {
             return;
         }
         let (tokens, unended) = lexer::lex(text, self.dialect.syntax());
-        for piece in split::split(text, &tokens, self.dialect.syntax()) {
+        let pieces = split::split(text, &tokens, self.dialect.syntax());
+        let left_out = bracket::left_out(text, &pieces);
+        self.note_left_out(left_out.iter().copied());
+        for piece in pieces {
             match piece {
+                Piece::Statement(unit) if left_out.contains(&unit.start()) => {}
                 Piece::Statement(unit) => {
                     self.statement(&unit);
-                    // The rest of the text consists of rows, or of strings that would be
-                    // misread.
-                    if self.backslashes.is_some() || self.foreign && unit.is(0, "COPY") {
+                    // The rest of the text consists of strings that would be misread.
+                    if self.backslashes.is_some() {
                         break;
                     }
                 }
                 Piece::Directive { comment, inside } => self.directive(comment, inside),
                 Piece::Lookalike(at, what) => self.lookalike(at, what),
-                Piece::ShellCommand(at) => self.shell_command(at),
+                Piece::ShellCommand { at, inside } => self.shell_command(at, inside.is_some()),
             }
         }
         self.flush();
@@ -109,7 +112,11 @@ impl<'a> Reader<'a> {
             self.leave_to_the_server(start);
         } else if let Some(unended) = unended.filter(|_| !self.foreign) {
             let message = format!("the SQL ends inside {}", unended.what);
-            self.error(Code::UnterminatedSql, unended.start, message, "it opens here and is never closed");
+            let help = match unended.what == copy::ROWS {
+                true => "end them with a line that contains only `\\.`, as pg_dump does",
+                false => "it opens here and is never closed",
+            };
+            self.error(Code::UnterminatedSql, unended.start, message, help);
         }
     }
 
@@ -156,10 +163,6 @@ impl<'a> Reader<'a> {
             Admission::NotInTransaction(why) => {
                 self.not_in_transaction.push(self.finding(why.at(place.clone()), true));
             }
-            Admission::CopyIn(why) => {
-                self.foreign = true;
-                self.errors.push(self.finding(why.at(place.clone()), true));
-            }
         }
         if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
             let rest =
@@ -169,9 +172,29 @@ impl<'a> Reader<'a> {
         if self.group.is_empty() {
             self.group_bytes.0 = unit.start();
         }
-        self.group_bytes.1 = unit.end();
-        let sql = unit.sql().to_owned();
-        self.group.push(Statement { sql, place: Some(place), form: Form::Statement });
+        let (text, start, end) = (self.text.as_str(), unit.start(), unit.end());
+        let Some((rows, over)) = unit.rows_range() else {
+            self.group_bytes.1 = end;
+            let sql = unit.sql().to_owned();
+            return self.group.push(Statement { sql, place: Some(place), form: Form::Statement });
+        };
+        self.group_bytes.1 = over;
+        let whole = &text[start..over];
+        // Another statement may follow where the text is repeated.
+        let line_end = if whole.ends_with('\n') { "" } else { "\n" };
+        let form = Form::CopyIn { end: end - start, rows: rows - start };
+        self.group.push(Statement { sql: format!("{whole}{line_end}"), place: Some(place), form });
+    }
+
+    /// Says that pairs of BEGIN and COMMIT are left out.
+    fn note_left_out(&mut self, left_out: impl ExactSizeIterator<Item = usize>) {
+        let pairs = left_out.len() / 2;
+        let Some(first) = left_out.into_iter().next() else { return };
+        let often = if pairs > 1 { format!(", {pairs} times") } else { String::new() };
+        let message = format!("`BEGIN` and `COMMIT` are left out{often}");
+        let help = "a migration is applied in a transaction, together with its history";
+        let note = Diagnostic::new(Code::SkippedTransaction, message).help(help);
+        self.warnings.push(note.at(self.text.place(first)));
     }
 
     /// Turns the statements so far into one operation.
@@ -188,10 +211,14 @@ impl<'a> Reader<'a> {
         self.migration.down.as_mut().unwrap_or(&mut self.migration.operations).push(operation);
     }
 
-    fn shell_command(&mut self, at: usize) {
-        self.foreign = true;
+    fn shell_command(&mut self, at: usize, inside: bool) {
         let line = self.text.as_str()[at..].lines().next().unwrap_or_default();
         let command = line.split_whitespace().next().unwrap_or_default();
+        let for_psql_only = line.split_whitespace().count() == 2 && self.dialect.shell_only(command);
+        if for_psql_only && !inside {
+            return;
+        }
+        self.foreign = true;
         let message = format!("`{command}` is a command of {}, not SQL", self.dialect.shell());
         self.error(Code::ShellCommand, at, message, "leave it out, or write what it does in SQL");
     }

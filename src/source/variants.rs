@@ -58,14 +58,15 @@ fn conflict(first: &Found, second: &Found) -> Diagnostic {
         let message = format!(
             "two repeatable migrations have the name {}: this one and {}",
             second.name.name,
-            first.path.display()
+            Place::file(&first.path)
         );
         return Diagnostic::new(Code::DuplicateRepeatable, message)
             .at(Place::file(&second.path))
             .help("give one of them a name of its own: it is all that tells them apart");
     }
     let version = second.name.version;
-    let message = format!("two migrations have the version {version}: this one and {}", first.path.display());
+    let message =
+        format!("two migrations have the version {version}: this one and {}", Place::file(&first.path));
     Diagnostic::new(Code::DuplicateVersion, message)
         .at(Place::file(&second.path))
         .help("give one of them a version of its own; variants for engines share prefix and name, too")

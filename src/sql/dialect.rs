@@ -33,6 +33,12 @@ pub trait Dialect: fmt::Debug + Sync {
     /// Returns the name of the engine's shell: `psql`.
     fn shell(&self) -> &'static str;
 
+    /// Returns whether a command of the shell only protects the shell from the text, so that
+    /// a migration does not need it.
+    fn shell_only(&self, _command: &str) -> bool {
+        false
+    }
+
     /// Decides whether a migration can contain the statement, by this engine's rules only.
     #[cfg(feature = "_sql")]
     fn refuse(&self, unit: &Unit<'_>) -> Admission;

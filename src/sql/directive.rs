@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::names;
 use super::which::Which;
 use super::{TableName, quoted_length};
-use crate::diagnostic::{Advice, Code, Diagnostic, nearest};
+use crate::diagnostic::{Advice, Code, Diagnostic, is_unsafe, nearest};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Directive {
@@ -99,6 +99,14 @@ fn body(comment: &str) -> Option<usize> {
 /// Parses a comment for which [`found_in`] is true. `register cache NAME again` is valid
 /// only in `reverting` texts, which Bustard generates.
 pub(crate) fn parse(comment: &str, reverting: bool) -> Result<Directive, Misread> {
+    if let Some((at, c)) = odd_character(comment) {
+        let code = u32::from(c);
+        let (message, help) = match c.is_whitespace() {
+            true => (format!("U+{code:04X} is not a blank in a directive"), "replace it with a space"),
+            false => (format!("the invisible character U+{code:04X} in a directive"), "remove it"),
+        };
+        return Err((at, Box::new(Diagnostic::new(Code::InvalidDirective, message).help(help))));
+    }
     let start = body(comment).unwrap_or_default();
     let mut words = Words::new(comment, start)?;
     let first = words.text(0).to_ascii_lowercase();
@@ -150,6 +158,17 @@ pub(crate) fn parse(comment: &str, reverting: bool) -> Result<Directive, Misread
         _ => return Err(words.unknown()),
     };
     Ok(directive)
+}
+
+/// Finds the first character outside quotes that is a blank other than a space or a tab, such
+/// as a no-break space, or that is invisible. The database would read it as part of a name.
+/// The line end of the comment is not searched.
+fn odd_character(comment: &str) -> Option<(usize, char)> {
+    let mut quoted = false;
+    comment.trim_end_matches(['\n', '\r']).char_indices().find(|(_, c)| {
+        quoted ^= *c == '"';
+        !quoted && !matches!(c, ' ' | '\t') && (c.is_whitespace() || is_unsafe(*c))
+    })
 }
 
 /// The words of a directive. A text in double quotes is one word.

@@ -5,40 +5,24 @@
 //!
 //! The tokenizer is sqlparser's. This module corrects the tokenizer where it differs from
 //! the database. An operator ends before a comment (`||--`). Tokens that the tokenizer
-//! rejects but the server accepts (`E'\377'`, `(r)._x`) are read by [`scan`]. The only
-//! remaining error is an unterminated token.
+//! rejects but the server accepts (`E'\377'`, `(r)._x`) are read by [`scan`]. The rows that
+//! follow `COPY … FROM stdin;` are one token, whatever they contain. The only remaining error
+//! is an unterminated token.
 
 use sqlparser::tokenizer::{Location, Token as Theirs, Tokenizer, Whitespace};
 
+use super::copy::{self, Rows};
 use super::scan::{Unended, escaped, quoted, scan};
 use super::syntax::Syntax;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token {
-    pub kind: TokenKind,
-    pub start: usize,
-    pub end: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenKind {
-    /// White space and block comments.
-    Blank,
-    LineComment,
-    /// A keyword or an identifier without quotes.
-    Word,
-    Semicolon,
-    Open,
-    Close,
-    Period,
-    Backslash,
-    /// Quoted identifiers, strings, numbers, operators.
-    Other,
-}
+pub(crate) use super::token::{Token, TokenKind};
 
 /// The tokenizer gets this many bytes at a time, so that restarting it is cheap even for
 /// a long text.
 const WINDOW: usize = 1 << 16;
+
+/// The length of a window after rows. The rows of the next table are often near, and what is
+/// read of them is read in vain.
+const AFTER_ROWS: usize = 1 << 12;
 
 /// Tokens that end this close to the end of a window are not trusted, because the cut may
 /// have changed them.
@@ -49,6 +33,7 @@ const MARGIN: usize = 16;
 pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) {
     let dialect = (syntax.tokenizer)();
     let mut tokens = Vec::new();
+    let mut copies = copy::Watch::default();
     let (mut at, mut window) = (0, WINDOW);
     'windows: while at < text.len() {
         let part = &text[at..text.floor_char_boundary(at.saturating_add(window))];
@@ -85,6 +70,17 @@ pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) 
                 }
             }
             tokens.push(Token { kind, start: at + start, end: at + end });
+            if copies.see(kind, &part[start..end]) {
+                match copy::rows(text, at + end) {
+                    Rows::Found(found) => {
+                        at = found.last().map_or(at + end, |token| token.end);
+                        tokens.extend(found);
+                        window = AFTER_ROWS;
+                        continue 'windows;
+                    }
+                    Rows::Unended(start) => return (tokens, Some(copy::unended(start))),
+                }
+            }
             if too_far.is_some() {
                 cursor.offset = end;
                 cut = true;
@@ -106,7 +102,8 @@ pub(crate) fn lex(text: &str, syntax: &Syntax) -> (Vec<Token>, Option<Unended>) 
             }
         }
     }
-    (tokens, None)
+    let unended = copies.is_open().then(|| copy::unended(text.len()));
+    (tokens, unended)
 }
 
 fn kind(token: &Theirs) -> TokenKind {

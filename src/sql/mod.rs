@@ -3,6 +3,10 @@
 //!
 //! In: SQL text. Out: statements, directives and diagnostics with their places.
 
+#[cfg(feature = "_sql")]
+pub(crate) mod bracket;
+#[cfg(feature = "_sql")]
+pub(crate) mod copy;
 mod dialect;
 #[cfg(feature = "_sql")]
 pub(crate) mod directive;
@@ -28,6 +32,8 @@ mod table_name;
 pub(crate) mod tests;
 #[cfg(feature = "_sql")]
 mod text;
+#[cfg(feature = "_sql")]
+mod token;
 mod which;
 
 pub use dialect::{Dialect, Query};

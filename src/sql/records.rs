@@ -9,8 +9,10 @@ use sea_query::SimpleExpr;
 
 /// An engine's SQL on the records.
 pub trait RecordsSql: fmt::Debug + Sync {
-    /// Returns a row of eight columns for each app, the first of which is `app`, and a row
-    /// `guest` if the current role may not change the records.
+    /// Returns a row of eight columns for each app, the first of which is `app`; a row
+    /// `guest` if the current role may not change the records; a row `incomplete` if some of
+    /// Bustard's own tables or rows are missing; and a row `copy` if the database is a copy,
+    /// whose second column says whether the current role may give it a new identity.
     fn apps(&self) -> &'static str;
 
     /// Returns a row of eight columns for each installation of a repeatable migration. The
@@ -22,6 +24,9 @@ pub trait RecordsSql: fmt::Debug + Sync {
     /// Returns the definition that the catalogue has for one of Bustard's own functions or
     /// views.
     fn definition(&self, name: &str) -> SimpleExpr;
+
+    /// Gives the database a new identity, and records where it is now.
+    fn new_identity(&self) -> &'static str;
 
     /// Returns an expression that is true for the current installation.
     fn is_current(&self) -> SimpleExpr;

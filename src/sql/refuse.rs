@@ -13,8 +13,6 @@ pub enum Admission {
     /// The statement is skipped with a warning.
     Dropped(Diagnostic),
     Refused(Diagnostic),
-    /// The statement is followed by data that is not SQL.
-    CopyIn(Diagnostic),
     /// The statement can only run outside a transaction.
     NotInTransaction(Diagnostic),
 }
@@ -32,7 +30,7 @@ pub(crate) fn transaction_control(unit: &Unit<'_>) -> Option<Admission> {
 
 /// Returns the keywords if the statement begins or ends a transaction. Statements on
 /// savepoints do not.
-fn control_keywords(unit: &Unit<'_>) -> Option<&'static str> {
+pub(super) fn control_keywords(unit: &Unit<'_>) -> Option<&'static str> {
     let to_savepoint = unit.starts("ROLLBACK TO") || unit.starts("ROLLBACK WORK|TRANSACTION TO");
     [
         ("BEGIN", "BEGIN"),

@@ -44,7 +44,8 @@ pub trait RegistrySql: fmt::Debug + Sync {
     fn version(&self, name: &str) -> String;
 
     /// Returns the count, the nonce, and whether this transaction has invalidated the cache;
-    /// no row if it is not registered.
+    /// then the identity of the database and, if the engine has them, the system identifier
+    /// and the OID. Returns no row if the cache is not registered.
     fn identity(&self, name: &str) -> String;
 
     /// Gives every cache a new version.

@@ -7,6 +7,7 @@
 //! by the rules of psql; on SQLite in the body of a trigger, by the rules of
 //! `sqlite3_complete`.
 
+use super::copy;
 use super::directive;
 use super::lexer::{Token, TokenKind};
 use super::lookalike::{self, Lookalike};
@@ -22,15 +23,21 @@ pub(crate) enum Piece<'a> {
     },
     /// A comment, or a line, that looks like an instruction, at a byte offset.
     Lookalike(usize, Lookalike),
-    /// A line for psql or the sqlite3 shell.
-    ShellCommand(usize),
+    /// A line for psql or the sqlite3 shell, and the start of the statement that it
+    /// interrupts.
+    ShellCommand {
+        at: usize,
+        inside: Option<usize>,
+    },
 }
 
-/// One statement: its tokens without white space and comments.
+/// One statement: its tokens without white space and comments. The rows that follow a
+/// `COPY … FROM stdin` belong to it.
 #[derive(Debug)]
 pub struct Unit<'a> {
     text: &'a str,
     tokens: Vec<Token>,
+    rows: Option<Token>,
 }
 
 impl<'a> Unit<'a> {
@@ -44,6 +51,27 @@ impl<'a> Unit<'a> {
 
     pub(crate) fn sql(&self) -> &'a str {
         &self.text[self.start()..self.end()]
+    }
+
+    /// Returns the byte offsets at which the rows of COPY begin, and at which the line that
+    /// ends them is over.
+    pub(crate) fn rows_range(&self) -> Option<(usize, usize)> {
+        self.rows.map(|rows| (rows.start, rows.end))
+    }
+
+    /// Returns whether the statement reads rows from the client.
+    pub(crate) fn reads_rows(&self) -> bool {
+        let mut watch = copy::Watch::default();
+        for token in &self.tokens {
+            watch.see(token.kind, &self.text[token.start..token.end]);
+        }
+        watch.is_open()
+    }
+
+    /// Returns whether something else than rows follows on the line of a
+    /// `COPY … FROM stdin`.
+    pub(crate) fn rows_are_misplaced(&self) -> bool {
+        self.rows.is_some_and(|rows| !self.text[..rows.start].ends_with('\n'))
     }
 
     /// Returns the number of tokens.
@@ -66,10 +94,15 @@ impl<'a> Unit<'a> {
 
     /// Returns whether the statement starts with these keywords; `|` separates alternatives.
     pub(crate) fn starts(&self, keywords: &str) -> bool {
+        self.starts_at(0, keywords)
+    }
+
+    /// Returns whether these keywords begin at a token.
+    pub(crate) fn starts_at(&self, at: usize, keywords: &str) -> bool {
         keywords
             .split(' ')
             .enumerate()
-            .all(|(n, choices)| choices.split('|').any(|keyword| self.is(n, keyword)))
+            .all(|(n, choices)| choices.split('|').any(|keyword| self.is(at + n, keyword)))
     }
 
     fn last_is(&self, back: usize, kind: TokenKind) -> bool {
@@ -79,13 +112,13 @@ impl<'a> Unit<'a> {
 
 pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
-    let mut unit = Unit { text, tokens: Vec::new() };
+    let mut unit = Unit { text, tokens: Vec::new(), rows: None };
     let mut nesting = Nesting::default();
     let mut skip_to = 0;
     let finish = |unit: &mut Unit<'a>, pieces: &mut Vec<Piece<'a>>| {
         let tokens = std::mem::take(&mut unit.tokens);
         if !tokens.is_empty() {
-            pieces.push(Piece::Statement(Unit { text, tokens }));
+            pieces.push(Piece::Statement(Unit { text, tokens, rows: None }));
         }
         Nesting::default()
     };
@@ -103,10 +136,19 @@ pub(crate) fn split<'a>(text: &'a str, tokens: &[Token], syntax: &Syntax) -> Vec
         if token.kind == TokenKind::LineComment {
             let inside = unit.tokens.first().map(|first| first.start);
             pieces.push(Piece::Directive { comment: *token, inside });
+        } else if token.kind == TokenKind::Rows && unit.tokens.is_empty() {
+            let copy = pieces.iter_mut().rev().find_map(|piece| match piece {
+                Piece::Statement(unit) => Some(unit),
+                _ => None,
+            });
+            if let Some(copy) = copy {
+                copy.rows = Some(*token);
+            }
         } else if for_a_shell(token.kind, &unit, syntax) {
             // A shell command also ends a statement: `SELECT 1 \gset`.
+            let inside = unit.tokens.first().map(|first| first.start);
             nesting = finish(&mut unit, &mut pieces);
-            pieces.push(Piece::ShellCommand(token.start));
+            pieces.push(Piece::ShellCommand { at: token.start, inside });
             skip_to = text[token.start..].find('\n').map_or(text.len(), |at| token.start + at);
         } else if token.kind == TokenKind::Semicolon && nesting.ends_statement(&unit, syntax) {
             nesting = finish(&mut unit, &mut pieces);
@@ -274,9 +316,16 @@ mod tests {
         let text = "\\connect it's\nSELECT 1; \\echo x\n";
         let pieces =
             split(text, &lex("\\connect its \nSELECT 1; \\echo x\n", POSTGRES.syntax()).0, POSTGRES.syntax());
-        assert!(matches!(pieces[..], [Piece::ShellCommand(0), Piece::Statement(_), Piece::ShellCommand(24)]));
+        assert!(matches!(
+            pieces[..],
+            [
+                Piece::ShellCommand { at: 0, inside: None },
+                Piece::Statement(_),
+                Piece::ShellCommand { at: 24, inside: None }
+            ]
+        ));
         let text = ".read a.sql\nSELECT 1";
         let pieces = split(text, &lex(text, SQLITE.syntax()).0, SQLITE.syntax());
-        assert!(matches!(pieces[..], [Piece::ShellCommand(0), Piece::Statement(_)]));
+        assert!(matches!(pieces[..], [Piece::ShellCommand { at: 0, .. }, Piece::Statement(_)]));
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::diagnostic::is_unsafe;
+
 /// The name of a table, verbatim.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TableName(String);
@@ -114,12 +116,14 @@ fn part_at(text: &str, at: usize) -> Result<usize, Invalid> {
 }
 
 fn is_letter(c: char) -> bool {
-    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii() && !c.is_control() && !c.is_whitespace()
+    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii() && !is_unsafe(c) && !c.is_whitespace()
 }
 
 fn strange(text: &str, at: usize) -> Invalid {
-    let start = text[..at].rfind(|c: char| c == ',' || c.is_whitespace()).map_or(0, |before| before + 1);
-    let word = text[start..].split([',', ' ', '\t']).next().unwrap_or_default();
+    let separates = |c: char| c == ',' || c.is_whitespace();
+    let before = text[..at].char_indices().rfind(|(_, c)| separates(*c));
+    let start = before.map_or(0, |(before, c)| before + c.len_utf8());
+    let word = text[start..].split(separates).next().unwrap_or_default();
     (start, format!("`{word}` is not a table name"))
 }
 
@@ -201,11 +205,29 @@ mod tests {
             ("a.\"x\ty\"", 2, "control character"),
             ("a.b.c", 3, "`.c` is unexpected"),
             ("a.-b", 0, "`a.-b` is not a table name"),
+            ("a,\u{a0}1b", 4, "`1b` is not a table name"),
+            ("a,\u{3000}", 5, "missing"),
+            ("a, b\u{200b}", 4, "is unexpected here"),
         ] {
             let (found, said) = TableName::parse_list(text).expect_err(text);
             assert_eq!(found, at, "{text}: {said}");
             assert!(said.contains(message), "{text}: {said}");
         }
         assert!(TableName::parse("a, b").is_err() && TableName::parse(" a").is_err());
+    }
+
+    #[test]
+    fn a20_any_character_at_any_place_is_read_or_placed() {
+        let blanks = ('\0'..=char::MAX).filter(|c| c.is_whitespace() || is_unsafe(*c) || *c < '\u{ff}');
+        for c in blanks {
+            for list in ["t", "t,u", "s.t , 1u", "\"a\".b,", ",", "1t"] {
+                for (at, _) in list.char_indices().chain([(list.len(), ' ')]) {
+                    let odd = format!("{}{c}{}", &list[..at], &list[at..]);
+                    if let Err((found, message)) = TableName::parse_list(&odd) {
+                        assert!(odd.is_char_boundary(found) && !message.is_empty(), "{odd:?}: {found}");
+                    }
+                }
+            }
+        }
     }
 }

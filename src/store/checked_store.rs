@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
     use crate::error::ErrorKind;
-    use crate::model::Identity;
+    use crate::model::{DatabaseId, Identity};
 
     type Entries = HashMap<String, Vec<u8>>;
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn key(n: i64, key: &[u8]) -> EntryKey<'_> {
-        EntryKey::new("forum", "bans", 1, Identity { n, nonce: 5 }, key)
+        EntryKey::new(DatabaseId::default(), "forum", "bans", 1, Identity { n, nonce: 5 }, key)
     }
 
     /// Returns whether a value is found only under its own key, with keys made by `key`.

@@ -2,7 +2,7 @@
 //! ASCII, and hashed otherwise. The full key is part of the entry, and distinguishes
 //! entries whose store keys collide.
 //!
-//! In: app, cache, format, version and the caller's key. Out: the store key and the
+//! In: database, app, cache, format, version and the caller's key. Out: the store key and the
 //! full key.
 
 use std::fmt::Write;
@@ -11,15 +11,16 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
 use crate::error::{Error, Result};
-use crate::model::Identity;
+use crate::model::{DatabaseId, Identity};
 
 /// The longest key that Memcached accepts; all stores have this limit.
 pub(super) const LONGEST_KEY: usize = 250;
 
-/// The key of an entry: the app, its tracked cache, the format number, the identity of the
-/// version that was read before the value, and the caller's key.
+/// The key of an entry: the database, the app, its tracked cache, the format number, the
+/// identity of the version that was read before the value, and the caller's key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryKey<'a> {
+    database: DatabaseId,
     app: &'a str,
     cache: &'a str,
     format: u32,
@@ -29,13 +30,21 @@ pub(crate) struct EntryKey<'a> {
 
 impl<'a> EntryKey<'a> {
     /// Creates a key. Any part may have any value, including an empty one.
-    pub(crate) fn new(app: &'a str, cache: &'a str, format: u32, identity: Identity, key: &'a [u8]) -> Self {
-        EntryKey { app, cache, format, identity, key }
+    pub(crate) fn new(
+        database: DatabaseId,
+        app: &'a str,
+        cache: &'a str,
+        format: u32,
+        identity: Identity,
+        key: &'a [u8],
+    ) -> Self {
+        EntryKey { database, app, cache, format, identity, key }
     }
 
     /// Returns the full key. Different parts never produce the same bytes.
     pub(crate) fn full(&self) -> Vec<u8> {
-        let mut full = Vec::with_capacity(36 + self.app.len() + self.cache.len() + self.key.len());
+        let mut full = Vec::with_capacity(66 + self.app.len() + self.cache.len() + self.key.len());
+        full.extend_from_slice(&self.database.bytes());
         for part in [self.app, self.cache] {
             full.extend_from_slice(&(part.len() as u64).to_le_bytes());
             full.extend_from_slice(part.as_bytes());
@@ -47,16 +56,20 @@ impl<'a> EntryKey<'a> {
         full
     }
 
-    /// Returns the key for the store: the prefix and `app:cache:format:n.nonce:key`. A part
-    /// that is not plain ASCII is replaced by `#` and its hash. If the result is still too
-    /// long, the whole key is replaced by `#` and its hash.
+    /// Returns the key for the store: the prefix and
+    /// `database:app:cache:format:n.nonce:key`. The database is a hash. Another part that is
+    /// not plain ASCII is replaced by `#` and its hash. If the result is still too long, the
+    /// whole key is replaced by `#` and its hash.
     pub(super) fn stored(&self, prefix: &str) -> String {
         let Identity { n, nonce } = self.identity;
         let mut stored = String::from(prefix);
+        let mut hasher = SipHasher13::new();
+        hasher.write(&self.database.bytes());
+        // Writing to a string cannot fail.
+        let _ = write!(stored, "{:016x}:", hasher.finish128().h1);
         push_part(&mut stored, self.app.as_bytes());
         stored.push(':');
         push_part(&mut stored, self.cache.as_bytes());
-        // Writing to a string cannot fail.
         let _ = write!(stored, ":{}:{n}.{nonce:x}:", self.format);
         push_part(&mut stored, self.key);
         if stored.len() > LONGEST_KEY {
@@ -104,14 +117,22 @@ mod tests {
 
     const IDENTITY: Identity = Identity { n: 7, nonce: -2 };
 
+    /// The database of this number.
+    fn database(number: u128) -> DatabaseId {
+        DatabaseId::read(&[Some(format!("{number:032x}")), Some("7".to_owned())]).unwrap()
+    }
+
+    /// The start of the keys of database 1.
+    const START: &str = "b:2edb48ce6bd8e40b:";
+
     fn key<'a>(app: &'a str, cache: &'a str, key: &'a [u8]) -> EntryKey<'a> {
-        EntryKey::new(app, cache, 1, IDENTITY, key)
+        EntryKey::new(database(1), app, cache, 1, IDENTITY, key)
     }
 
     #[test]
     fn plain_parts_are_readable() {
         let stored = key("forum", "bans", b"user/17").stored("b:");
-        assert_eq!(stored, "b:forum:bans:1:7.fffffffffffffffe:user/17");
+        assert_eq!(stored, format!("{START}forum:bans:1:7.fffffffffffffffe:user/17"));
     }
 
     #[test]
@@ -119,7 +140,9 @@ mod tests {
         let long = [b'k'; 300];
         for odd in [&b"a b"[..], b"", b"a:b", b"#a", b"\r\nset x", "ü".as_bytes(), b"\xff", &long] {
             let stored = key("forum", "bans", odd).stored("b:");
-            let hash = stored.strip_prefix("b:forum:bans:1:7.fffffffffffffffe:#");
+            let hash = stored
+                .strip_prefix(START)
+                .and_then(|key| key.strip_prefix("forum:bans:1:7.fffffffffffffffe:#"));
             assert_eq!(hash.map(str::len), Some(32), "{stored}");
         }
         let cache = "c".repeat(128);
@@ -131,13 +154,15 @@ mod tests {
     fn every_part_tells_keys_apart() {
         let identity = |n, nonce| Identity { n, nonce };
         let keys = [
-            EntryKey::new("a", "bc", 1, identity(1, 2), b"k"),
-            EntryKey::new("ab", "c", 1, identity(1, 2), b"k"),
-            EntryKey::new("a", "bc", 2, identity(1, 2), b"k"),
-            EntryKey::new("a", "bc", 1, identity(2, 2), b"k"),
-            EntryKey::new("a", "bc", 1, identity(1, 3), b"k"),
-            EntryKey::new("a", "bc", 1, identity(1, 2), b"l"),
-            EntryKey::new("", "abc", 1, identity(1, 2), b"k"),
+            EntryKey::new(database(1), "a", "bc", 1, identity(1, 2), b"k"),
+            EntryKey::new(database(2), "a", "bc", 1, identity(1, 2), b"k"),
+            EntryKey::new(DatabaseId::default(), "a", "bc", 1, identity(1, 2), b"k"),
+            EntryKey::new(database(1), "ab", "c", 1, identity(1, 2), b"k"),
+            EntryKey::new(database(1), "a", "bc", 2, identity(1, 2), b"k"),
+            EntryKey::new(database(1), "a", "bc", 1, identity(2, 2), b"k"),
+            EntryKey::new(database(1), "a", "bc", 1, identity(1, 3), b"k"),
+            EntryKey::new(database(1), "a", "bc", 1, identity(1, 2), b"l"),
+            EntryKey::new(database(1), "", "abc", 1, identity(1, 2), b"k"),
         ];
         let full: BTreeSet<_> = keys.iter().map(EntryKey::full).collect();
         let stored: BTreeSet<_> = keys.iter().map(|key| key.stored("")).collect();
@@ -150,7 +175,7 @@ mod tests {
             app in ".{0,50}", cache in ".{0,140}", format: u32, n: i64, nonce: i64,
             name in prop::collection::vec(any::<u8>(), 0..400), prefix in "[!-~]{0,100}",
         ) {
-            let key = EntryKey::new(&app, &cache, format, Identity { n, nonce }, &name);
+            let key = EntryKey::new(database(1), &app, &cache, format, Identity { n, nonce }, &name);
             let stored = key.stored(&prefix);
             prop_assert!(check(&stored).is_ok(), "{stored:?}");
             prop_assert!(stored.starts_with(&prefix));
@@ -162,7 +187,7 @@ mod tests {
             other in ("[a:]{0,3}", "[a:]{0,3}", 0..2u32, 0..2i64, "[a:]{0,3}"),
         ) {
             let full = |(app, cache, format, n, key): &(String, String, u32, i64, String)| {
-                EntryKey::new(app, cache, *format, Identity { n: *n, nonce: 0 }, key.as_bytes()).full()
+                EntryKey::new(database(1), app, cache, *format, Identity { n: *n, nonce: 0 }, key.as_bytes()).full()
             };
             prop_assert_eq!(full(&one) == full(&other), one == other);
         }

@@ -159,6 +159,10 @@ fn line(connection: &mut BufReader<DeadlineStream>) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
+    use crate::fuzz::{corpus, drive_on, finds};
+    #[cfg(unix)]
+    use crate::store::fuzz_targets;
 
     #[test]
     fn headers_are_read() {
@@ -175,6 +179,62 @@ mod tests {
         ] {
             assert_eq!(length(wrong, "k"), None, "{wrong}");
         }
+    }
+
+    /// What a server may send: entries, and the files of the corpus.
+    #[cfg(unix)]
+    fn answers() -> Vec<Vec<u8>> {
+        let answers = fuzz_targets::entries().into_iter().map(|(key, _, entry)| {
+            [format!("VALUE {key} 0 {}\r\n", entry.len()).into_bytes(), entry, b"\r\nEND\r\n".to_vec()]
+                .concat()
+        });
+        answers.chain(corpus("memcached")).collect()
+    }
+
+    /// Reads an answer for each key. A value is all that is between its header and `END`.
+    #[cfg(unix)]
+    fn check(
+        input: &[u8],
+        get: impl Fn(&mut BufReader<DeadlineStream>, &str) -> io::Result<Option<Vec<u8>>>,
+    ) -> bool {
+        let entries = fuzz_targets::entries();
+        let mut accepted = false;
+        for key in fuzz_targets::KEYS {
+            let (stream, _server) = fuzz_targets::answered(input);
+            let mut connection = BufReader::with_capacity(16, stream);
+            match get(&mut connection, key) {
+                Err(_) => {}
+                Ok(None) => assert!(input.starts_with(b"END\r\n")),
+                Ok(Some(value)) => {
+                    let header = input.split_inclusive(|byte| *byte == b'\n').next().unwrap();
+                    assert!(header.starts_with(format!("VALUE {key} ").as_bytes()));
+                    assert!(header.ends_with(format!(" {}\r\n", value.len()).as_bytes()));
+                    let rest = input[header.len()..].strip_prefix(value.as_slice()).unwrap();
+                    assert!(rest.starts_with(b"\r\nEND\r\n"));
+                    accepted |= fuzz_targets::opens(value, key, &entries);
+                }
+            }
+        }
+        accepted
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn fuzz_memcached() {
+        drive_on("memcached", &answers(), |input| check(input, get));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn fuzz_memcached_finds_a_value_of_another_length() {
+        let without_end = |connection: &mut BufReader<DeadlineStream>, key: &str| {
+            let answer = get(connection, key)?;
+            Ok(answer.map(|mut value| {
+                value.pop();
+                value
+            }))
+        };
+        finds("memcached", &answers(), |input| check(input, without_end));
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod checked_store;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod deadline_stream;
 mod entry;
+#[cfg(all(test, unix, any(feature = "memcached", feature = "redis")))]
+mod fuzz_targets;
 mod key;
 #[cfg(feature = "memcached")]
 mod memcached;

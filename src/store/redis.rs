@@ -173,6 +173,10 @@ fn not_redis() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
+    use crate::fuzz::{corpus, drive_on, finds};
+    #[cfg(unix)]
+    use crate::store::fuzz_targets;
 
     fn store(location: &str) -> Result<RedisStore> {
         RedisStore::new(location, Duration::from_secs(1), Duration::from_secs(60))
@@ -212,6 +216,72 @@ mod tests {
             assert!(!error.to_string().contains("ter2"), "{error}");
             assert!(std::error::Error::source(&error).is_none());
         }
+    }
+
+    /// What a server may send: entries, and the files of the corpus.
+    #[cfg(unix)]
+    fn answers() -> Vec<Vec<u8>> {
+        let answers = fuzz_targets::entries().into_iter().map(|(_, _, entry)| {
+            [format!("${}\r\n", entry.len()).into_bytes(), entry, b"\r\n".to_vec()].concat()
+        });
+        let answers: Vec<_> = answers.chain(corpus("redis")).collect();
+        // A miss may come before an answer.
+        answers.into_iter().flat_map(|one| [[b"$-1\r\n", &one[..]].concat(), one]).collect()
+    }
+
+    /// Reads two answers on one connection. A value is all that is between its header and the
+    /// end of the line.
+    #[cfg(unix)]
+    fn check(input: &[u8], read: impl Fn(Value) -> Option<Vec<u8>>) -> bool {
+        let entries = fuzz_targets::entries();
+        let (stream, _server) = fuzz_targets::answered(input);
+        let mut connection = RedisConnection { stream, parser: Parser::new() };
+        let mut rest = input;
+        for key in fuzz_targets::KEYS {
+            let Ok(answer) = connection.ask(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n") else { return false };
+            if answer == Value::Nil && rest.starts_with(b"$-1\r\n") {
+                rest = &rest[5..];
+                continue;
+            }
+            // A string that is announced with its length.
+            let is_string = rest.starts_with(b"$");
+            let Some(value) = read(answer) else { return false };
+            assert!(is_string);
+            let header = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap();
+            let length = std::str::from_utf8(&header[1..]).unwrap().trim_end().parse::<usize>().unwrap();
+            assert_eq!(length, value.len());
+            rest = rest[header.len()..].strip_prefix(value.as_slice()).unwrap();
+            rest = rest.strip_prefix(b"\r\n").unwrap();
+            fuzz_targets::opens(value, key, &entries);
+        }
+        true
+    }
+
+    #[cfg(unix)]
+    fn string(answer: Value) -> Option<Vec<u8>> {
+        match answer {
+            Value::BulkString(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn fuzz_redis() {
+        let pairs: Vec<_> = answers().into_iter().flat_map(|one| [one.repeat(2), one]).collect();
+        drive_on("redis", &pairs, |input| check(input, string));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn fuzz_redis_finds_a_value_of_another_length() {
+        let shorter = |answer| {
+            string(answer).map(|mut value| {
+                value.pop();
+                value
+            })
+        };
+        finds("redis", &answers(), |input| check(input, shorter));
     }
 
     #[test]

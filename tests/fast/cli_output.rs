@@ -42,7 +42,11 @@ fn a_closed_pipe_is_no_failure() {
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
         drop(reader);
         let outcome = ending(project.command(&arguments.split(' ').collect::<Vec<_>>()).stdout(writer));
-        assert_eq!(outcome, (Some(0), String::new()), "{arguments}");
+        let (code, stderr) = outcome;
+        // Only a run tells what it has done.
+        let failed =
+            stderr.lines().find(|line| !line.contains(" applied in ") && !line.contains("own tables"));
+        assert_eq!((code, failed), (Some(0), None), "{arguments}");
     }
 }
 

@@ -149,7 +149,7 @@ fn transaction_control() {
 fn copy_from_stdin() {
     let scene = Scene::postgres();
     scene
-        .bad_file("CREATE TABLE a (id int, t text);\nCOPY a (id, t) FROM stdin;\n1\tit's\n\\.\n")
+        .bad_file("CREATE TABLE a (id int, t text);\nCOPY a (id, t) FROM stdin; SELECT 1;\n1\tit's\n\\.\nCOPY a FROM stdin;\n2\n")
         .refuses(2, "copy_from_stdin");
 }
 

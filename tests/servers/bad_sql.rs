@@ -144,7 +144,7 @@ fn a_full_disk() {
     let scene = Scene::sqlite();
     scene
         .bad_file(
-            "PRAGMA max_page_count = 20;\nCREATE TABLE large (b BLOB);\n\
+            "PRAGMA max_page_count = 40;\nCREATE TABLE large (b BLOB);\n\
              INSERT INTO large\n    VALUES (zeroblob(1000000));\n",
         )
         .refuses(1, "full_disk");

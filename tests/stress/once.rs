@@ -290,8 +290,8 @@ fn tables_made_between_begin_and_the_lock_are_seen() {
     let proxy = Proxy::start(database.cluster().port());
     let mut late =
         postgres::Client::connect(&proxy.url(&database.url()), postgres::NoTls).expect("it connects");
-    // The latency makes the time between BEGIN and the next statement half a second long.
-    proxy.set_latency(Duration::from_millis(250));
+    // The latency leaves time to hold back the statement after BEGIN.
+    proxy.set_latency(Duration::from_millis(50));
     let (sender, waits) = std::sync::mpsc::channel();
     let told = move |event: &Event| {
         if let Event::Waiting = event {
@@ -301,13 +301,23 @@ fn tables_made_between_begin_and_the_lock_are_seen() {
     let late = std::thread::spawn(move || migrator().on_event(told).run(&mut late));
     // After one failed lookup, everything that the next lookup needs is cached.
     waits.recv().expect("it waits for the lock");
-    database.wait_until(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
-         AND state = 'idle in transaction' AND query LIKE 'START TRANSACTION%')",
-    );
+    let begun = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                 AND state = 'idle in transaction' AND query LIKE 'START TRANSACTION%')";
+    loop {
+        database.wait_until(begun);
+        proxy.hold();
+        // What has passed the proxy just before is seen after this pause.
+        std::thread::sleep(Duration::from_millis(20));
+        if database.value(begun) == "t" {
+            break;
+        }
+        proxy.release();
+    }
     holder.batch_execute("ROLLBACK").expect("it is open");
     let mut other = bustard::Database::new(&database.url()).expect("the URL is good");
     assert!(migrator().run(&mut other).expect("nothing prevents it").changed());
+    proxy.set_latency(Duration::ZERO);
+    proxy.release();
     let report = late.join().expect("it does not panic").expect("it finds nothing left to do");
     assert!(!report.changed(), "{report:?}");
 }

@@ -38,12 +38,36 @@ impl<'cluster> Database<'cluster> {
         Database::from_template(self.cluster, &self.name)
     }
 
+    /// Creates a database in this cluster with these options of `CREATE DATABASE`.
+    pub fn with(cluster: &'cluster Cluster, options: &str) -> Database<'cluster> {
+        Database::create(cluster, options)
+    }
+
+    /// Returns the database of this name in this cluster, which exists.
+    pub fn named(cluster: &'cluster Cluster, name: &str) -> Database<'cluster> {
+        Database { cluster, name: name.to_owned() }
+    }
+
+    /// Renames the database. No session may be connected to it.
+    pub fn rename(&self) -> Database<'cluster> {
+        let name = format!("{}_renamed", self.name);
+        self.cluster
+            .client("postgres")
+            .batch_execute(&format!("ALTER DATABASE {} RENAME TO {name}", self.name))
+            .expect("the database is renamed");
+        Database { cluster: self.cluster, name }
+    }
+
     fn from_template(cluster: &'cluster Cluster, template: &str) -> Database<'cluster> {
+        Database::create(cluster, &format!("TEMPLATE {template}"))
+    }
+
+    fn create(cluster: &'cluster Cluster, options: &str) -> Database<'cluster> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
         cluster
             .client("postgres")
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+            .batch_execute(&format!("CREATE DATABASE {name} {options}"))
             .expect("the database is created");
         Database { cluster, name }
     }

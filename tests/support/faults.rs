@@ -71,7 +71,7 @@ const FAULTS: &[Replacement<'_>] = &[
     },
     Replacement {
         name: "store-ignores-version",
-        find: "EntryKey { app, cache, format, identity, key }",
+        find: "EntryKey { database, app, cache, format, identity, key }",
         instead: "let identity = if SEEDED { Identity { n: 0, nonce: 0 } } else { identity };
             ORIGINAL",
     },

@@ -42,6 +42,7 @@ struct Shared {
     latency: Duration,
     cut: Option<Cut>,
     silent: bool,
+    held: bool,
     open: Vec<(TcpStream, TcpStream)>,
     closed: bool,
 }
@@ -131,6 +132,16 @@ impl Proxy {
         lock(&self.shared).silent = true;
     }
 
+    /// Holds back everything that has not reached the server yet.
+    pub fn hold(&self) {
+        lock(&self.shared).held = true;
+    }
+
+    /// Lets what was held back pass.
+    pub fn release(&self) {
+        lock(&self.shared).held = false;
+    }
+
     /// Cuts all open connections.
     pub fn cut(&self) {
         for (client, server) in lock(&self.shared).open.drain(..) {
@@ -179,7 +190,8 @@ fn connect(client: TcpStream, server: TcpStream, shared: &Arc<Mutex<Shared>>) {
     let (talk, all, socket) = (Arc::clone(&conversation), Arc::clone(shared), again(&client));
     thread::spawn(move || listen_to_client(socket, &to_server, &talk, &all));
     let (socket, other) = (again(&server), again(&client));
-    thread::spawn(move || deliver(&from_client, socket, &other, |_| true));
+    let all = Arc::clone(shared);
+    thread::spawn(move || deliver(&from_client, socket, &other, |_| is_released(&all)));
     let socket = again(&server);
     let all = Arc::clone(shared);
     thread::spawn(move || listen_to_server(socket, &to_client, &all));
@@ -285,6 +297,17 @@ fn deliver(
         }
     }
     hang_up(&to, other);
+}
+
+/// Waits while data are held back. Returns `false` if the proxy ends meanwhile.
+fn is_released(shared: &Mutex<Shared>) -> bool {
+    loop {
+        let Shared { held, closed, .. } = *lock(shared);
+        if !held || closed {
+            return !closed;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Counts a round trip, if these bytes complete one. Returns `false` if the connection is

@@ -55,17 +55,19 @@ impl Cluster {
         give_to_server(&data.join("backup_label"));
     }
 
-    /// Waits until this standby has replayed all that its primary has committed.
+    /// Waits until this standby has replayed all that its primary has committed, and at least
+    /// one commit: the backup may have had all earlier ones.
     pub fn wait_for_replay(&self, primary: &Cluster) {
-        let committed: String = primary
-            .client("postgres")
-            .query_one("SELECT pg_current_wal_flush_lsn()::text", &[])
+        let mut writer = primary.client("postgres");
+        writer.batch_execute("SELECT pg_current_xact_id()").expect("the primary answers");
+        let committed: String = writer
+            .query_one("SELECT pg_current_wal_insert_lsn()::text", &[])
             .expect("the primary answers")
             .get(0);
         let mut client = self.client("postgres");
         wait_until("the standby has replayed everything", || {
             let replayed =
-                client.query_one("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", &[&committed]);
+                client.query_one("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn AND pg_last_xact_replay_timestamp() IS NOT NULL", &[&committed]);
             replayed.expect("the standby answers").get(0)
         });
     }

@@ -31,6 +31,8 @@ struct Document<'a> {
     database: document::Database,
     steps: Vec<document::PlannedStep<'a>>,
     apps: Vec<document::AppChange<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    new_identity: bool,
     missing_triggers: Vec<document::MissingTrigger<'a>>,
     caches_invalidated: bool,
     warnings: Vec<document::Diagnostic<'a>>,
@@ -43,6 +45,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
         apps: plan.apps.iter().map(document::AppChange::from).collect(),
+        new_identity: plan.new_identity,
         missing_triggers: plan.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
         caches_invalidated: !is_empty(&plan),
         warnings: plan.warnings.iter().map(document::Diagnostic::from).collect(),
@@ -55,7 +58,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
 const NOTHING: &str = "nothing to do: no cache would be invalidated";
 
 fn is_empty(plan: &Plan) -> bool {
-    plan.steps.is_empty() && plan.apps.is_empty() && plan.missing_triggers.is_empty()
+    plan.steps.is_empty() && plan.apps.is_empty() && plan.missing_triggers.is_empty() && !plan.new_identity
 }
 
 fn human(plan: &Plan) -> Lines {
@@ -134,7 +137,9 @@ fn other_changes(plan: &Plan) -> Vec<String> {
     let returning = (plan.apps.iter())
         .filter(|change| !has_steps(plan, change))
         .map(|change| format!("restore {}: register its caches again", change.app));
-    returning.chain(plan.missing_triggers.iter().map(trigger_change)).collect()
+    let copied = "this database is a copy of another one: give it an identity of its own";
+    let identity = plan.new_identity.then(|| copied.to_owned());
+    identity.into_iter().chain(returning).chain(plan.missing_triggers.iter().map(trigger_change)).collect()
 }
 
 fn trigger_change(table: &MissingTrigger) -> String {

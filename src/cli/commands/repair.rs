@@ -1,5 +1,5 @@
-//! `bustard repair`: accepts the current file of an applied migration, or another place of
-//! a history. Runs no migration.
+//! `bustard repair`: accepts the current file of an applied migration or another place of a
+//! history, or gives the database a new identity. Runs no migration.
 
 use bustard::{Migrator, Repair};
 use clap::Args;
@@ -13,13 +13,18 @@ use crate::cli::target::Target;
 #[derive(Args)]
 pub struct Options {
     /// Migration, such as main:V3; with --history, the label of an app
-    #[arg(value_name = "APP:VERSION", required_unless_present = "history")]
+    #[arg(value_name = "APP:VERSION", required_unless_present_any = ["history", "new_identity"])]
     what: Option<String>,
 
     /// Take this table as the history of the app, or `new` for the configured table, from
     /// which everything that it does not have is applied again
     #[arg(long, value_name = "new|SCHEMA.TABLE")]
     history: Option<String>,
+
+    /// Give the database a new identity and invalidate all caches, for a copy that cannot be
+    /// told from the original, such as a promoted standby or a SQLite file
+    #[arg(long, conflicts_with_all = ["what", "history"])]
+    new_identity: bool,
 }
 
 pub fn run(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Result<Exit, Failure> {
@@ -31,6 +36,9 @@ pub fn run(context: &Context<'_>, migrator: &Migrator, options: &Options) -> Res
 
 impl Options {
     fn repair(&self) -> Result<Repair, Failure> {
+        if self.new_identity {
+            return Ok(Repair::NewIdentity);
+        }
         let what = self.what.clone();
         match self.history.as_deref() {
             Some("new") => Ok(Repair::NewHistory { app: what }),

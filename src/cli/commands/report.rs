@@ -26,6 +26,8 @@ struct Document<'a> {
     restored_caches: Vec<document::Unregistered<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     histories: Vec<document::HistoryChange<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    new_identity: bool,
     restored_triggers: Vec<document::MissingTrigger<'a>>,
     caches_invalidated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +76,7 @@ fn show_with(
         apps: report.apps.iter().map(document::AppChange::from).collect(),
         restored_caches: report.restored_caches.iter().map(document::Unregistered::from).collect(),
         histories: report.histories.iter().map(document::HistoryChange::from).collect(),
+        new_identity: report.new_identity,
         restored_triggers: report.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
@@ -124,6 +127,7 @@ fn human(report: &Report, caches: Option<usize>) -> Lines {
                 .reinstalled
                 .then(|| "created those of Bustard's own tables again that were missing".to_owned()),
         )
+        .chain(report.new_identity.then(|| NEW_IDENTITY.to_owned()))
         .chain(report.restored_caches.iter().map(restored_cache))
         .chain(report.histories.iter().map(history))
         .chain(report.missing_triggers.iter().map(restored_trigger));
@@ -144,6 +148,9 @@ fn human(report: &Report, caches: Option<usize>) -> Lines {
     }
     lines
 }
+
+/// What a run says of a copy. A repair that was asked to give a new identity says the same.
+const NEW_IDENTITY: &str = "gave this copy of a database an identity of its own";
 
 /// Describes what a run did to Bustard's own tables.
 pub fn own_word(own: &[&StepReport]) -> &'static str {

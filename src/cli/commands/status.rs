@@ -19,6 +19,7 @@ use crate::cli::table::{self, Cell, Table};
 pub struct Document<'a> {
     database: document::Database,
     up_to_date: bool,
+    copied: bool,
     migrations: Vec<document::Migration<'a>>,
     disabled: &'a [String],
     kept: &'a [String],
@@ -32,6 +33,7 @@ impl<'a> Document<'a> {
         Document {
             database: chosen.document(),
             up_to_date: is_up_to_date(status),
+            copied: status.copied,
             migrations: status.migrations.iter().map(document::Migration::from).collect(),
             disabled: &status.disabled,
             kept: &status.kept,
@@ -57,13 +59,15 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
 }
 
 /// Reports whether all expected migrations are applied, all caches are registered, no app
-/// has kept data, and no repairable trigger is missing.
+/// has kept data, no repairable trigger is missing, and the database has an identity of its
+/// own.
 pub fn is_up_to_date(status: &Status) -> bool {
     let wrong =
         |missing: &MissingTrigger| missing.is_repairable() || missing.why == MissingTriggerCause::Gone;
     !status.missing_triggers.iter().any(wrong)
         && status.unregistered.is_empty()
         && !status.incomplete
+        && !status.copied
         && status.kept.is_empty()
         && status.expected().all(|one| one.state == State::Applied)
 }
@@ -124,11 +128,15 @@ pub fn apps(status: &Status) -> Lines {
     lines
 }
 
-/// Describes the caches that are missing in the registry, and the tables of caches whose
-/// triggers are missing.
+/// Describes what is wrong with the registry: a copied identity, missing tables, missing
+/// caches, and tables of caches whose triggers are missing.
 pub fn caches(status: &Status) -> Lines {
     let mut lines = Lines::default();
     let migrate = Action::Migrate.as_command(&program::name());
+    if status.copied {
+        let words = paint(Paint::Yellow, "is a copy of another one");
+        lines.line(format!("this database {words}: `{migrate}` gives it an identity of its own"));
+    }
     if status.incomplete {
         let words = paint(Paint::Yellow, "are missing");
         lines.line(format!("some of Bustard's own tables {words}: `{migrate}` creates them again"));

@@ -25,11 +25,13 @@ pub(super) struct Pieces<'s> {
     sql: &'s str,
     at: usize,
     end: usize,
+    /// The start of the current statement.
+    start: usize,
 }
 
 impl<'s> Pieces<'s> {
     pub(super) fn of(sql: &'s str, range: Range<usize>) -> Self {
-        Pieces { sql, at: range.start, end: range.end }
+        Pieces { sql, at: range.start, end: range.end, start: range.start }
     }
 
     /// Returns the next literal, or the end of a statement.
@@ -55,8 +57,9 @@ impl<'s> Pieces<'s> {
                     None => self.at += 1,
                 },
                 b';' => {
-                    self.at += 1;
-                    return Some(Piece { kind: Kind::End, range: at..at + 1 });
+                    let rows = rows(&self.sql[self.start..at], &rest[1..]);
+                    (self.at, self.start) = (at + 1 + rows, at + 1 + rows);
+                    return Some(Piece { kind: Kind::End, range: at..at + 1 + rows });
                 }
                 _ => self.at += rest.chars().next().map_or(1, char::len_utf8),
             }
@@ -86,6 +89,21 @@ impl<'s> Pieces<'s> {
     }
 }
 
+/// Returns the length of the rows that follow a `COPY … FROM stdin`, which contain no
+/// literals.
+fn rows(statement: &str, rest: &str) -> usize {
+    let statement = super::without_comments(statement);
+    if !super::begins(statement.as_bytes(), 0, "copy") || !statement.to_ascii_lowercase().contains("stdin") {
+        return 0;
+    }
+    let mut length = 0;
+    let mut lines = rest.split_inclusive('\n').skip_while(|line| {
+        length += line.len();
+        line.trim_end_matches(['\n', '\r']) != "\\."
+    });
+    lines.next().map_or(0, |_| length)
+}
+
 /// Returns the length of a literal without its closing quote.
 fn literal(text: &str, escapes: bool) -> usize {
     let bytes = text.as_bytes();
@@ -104,7 +122,8 @@ fn literal(text: &str, escapes: bool) -> usize {
 /// Returns the lengths of the tag and of the text of a dollar-quoted string.
 fn dollar(text: &str) -> Option<(usize, usize)> {
     let word = text[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
-    let tag = &text[..word + 2];
+    // Another character than a dollar sign may end the word, and be longer than a byte.
+    let tag = text.get(..word + 2)?;
     if !tag.ends_with('$') || tag[1..].starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }

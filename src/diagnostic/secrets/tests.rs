@@ -1,10 +1,12 @@
 //! A table of statements with a secret, and what must stay readable.
 
 use super::*;
+use crate::fuzz::{corpus, drive, finds};
 
 /// Statements with the secret `hunter2`, which must not be seen in any line of them.
 const SECRET: &[&str] = &[
     "CREATE ROLE r PASSWORD 'hunter2'",
+    "COPY t FROM stdin;\nit's\n\\.\nCREATE ROLE r PASSWORD 'hunter2'",
     "create user r with login password'hunter2' valid until '2030-01-01'",
     "CREATE ROLE r PASWORD 'hunter2'",
     "CREATE ROLE r PASSWORD hunter2",
@@ -37,6 +39,7 @@ const SECRET: &[&str] = &[
     "SET app.token = 'hunter2'",
     "SELECT '{\"password\": \"hunter2\"}'::json",
     "DO $$ BEGIN EXECUTE 'CREATE ROLE r PASSWORD ''hunter2'''; END $$",
+    "SELECT 5 $\u{2003}x, '$é €'; CREATE ROLE r PASSWORD 'hunter2'",
     "DO $$ BEGIN EXECUTE format('CREATE ROLE r PASSWORD %L', 'hunter2'); END $$",
     "DO $$\nBEGIN\n  CREATE ROLE r\n    PASSWORD 'hunter2';\nEND $$",
     "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN ALTER ROLE r PASSWORD 'hunter2'; END $f$",
@@ -150,4 +153,31 @@ fn any_text_is_accepted() {
             let _ = (hide_looks(&text), values(&text), line(&text, &ranges(&text), 0, text.len()));
         }
     }
+}
+
+/// Checks that the ranges are parts of the text, in order, and that each use of them works.
+fn check(input: &[u8], ranges: impl Fn(&str) -> Vec<Range<usize>>) -> bool {
+    let sql = String::from_utf8_lossy(input);
+    let ranges = ranges(&sql);
+    assert!(ranges.iter().all(|range| sql.get(range.clone()).is_some()), "{ranges:?}");
+    assert!(ranges.windows(2).all(|two| two[0].end <= two[1].start), "{ranges:?}");
+    let hidden = hide(&sql, &values(&sql));
+    // `***` for a secret of two characters, or of none.
+    assert!(hidden.len() <= 4 * sql.len() + 3, "{hidden:?}");
+    for (start, _) in sql.match_indices('\n') {
+        let (shown, column) = line(&sql, &ranges, start + 1, start + 1);
+        assert!((1..=shown.chars().count() + 1).contains(&column), "{shown:?} {column}");
+        assert!(!shown.contains('\n'));
+    }
+    !ranges.is_empty()
+}
+
+#[test]
+fn fuzz_secrets() {
+    drive("secret", |input| check(input, ranges));
+}
+
+#[test]
+fn fuzz_secrets_finds_ranges_that_overlap() {
+    finds("secret", &corpus("secret"), |input| check(input, all_ranges));
 }

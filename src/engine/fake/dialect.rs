@@ -160,6 +160,10 @@ impl RecordsSql for FakeRecords {
         "APPS"
     }
 
+    fn new_identity(&self) -> &'static str {
+        "NEW IDENTITY"
+    }
+
     fn repeatables(&self) -> String {
         "REPEATABLES".to_owned()
     }

@@ -63,6 +63,12 @@ impl Dialect for PostgresDialect {
         "psql"
     }
 
+    /// pg_dump writes these commands around its output, so that psql runs no other command
+    /// that the output may contain.
+    fn shell_only(&self, command: &str) -> bool {
+        matches!(command, "\\restrict" | "\\unrestrict")
+    }
+
     #[cfg(feature = "_sql")]
     fn refuse(&self, unit: &Unit<'_>) -> Admission {
         refuse::refuse(unit)

@@ -15,6 +15,7 @@ use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Woken, see
 use crate::engine::registry::{not_a_version, single};
 use crate::engine::{READING, Row};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::DatabaseId;
 use crate::sql::RegistrySql;
 
 /// The longest time, in microseconds, by which the clock of a primary may be ahead of the
@@ -40,6 +41,9 @@ pub(crate) struct PostgresPoller {
     observer: Box<dyn Observer>,
     /// The total of all versions, which changes when the version of any cache changes.
     interest: Interest<[String; 2]>,
+    /// The database of the last poll. Behind a pooler, the next poll may reach a copy, which
+    /// can have the same total.
+    database: DatabaseId,
     server: Server,
     may_fold: bool,
     /// The earliest time of the next fold. It is set after a fold that ended the
@@ -69,6 +73,7 @@ impl PostgresPoller {
         PostgresPoller {
             observer,
             interest: Interest::default(),
+            database: DatabaseId::default(),
             server: Server::default(),
             may_fold: true,
             fold_from: None,
@@ -125,8 +130,11 @@ impl PostgresPoller {
         };
         let mut rows = self.read(ahead.as_deref(), &sql, deadline).map_err(explain)?.into_iter();
 
-        let first = rows.next().and_then(|row| <[_; 7]>::try_from(row).ok()).ok_or_else(not_a_version)?;
-        let [_, _, n, nonce, unfolded, process, standby] = first;
+        let mut first = rows.next().ok_or_else(not_a_version)?;
+        let database = first.split_off(7.min(first.len()));
+        let database = DatabaseId::read(&database).ok_or_else(not_a_version)?;
+        let [_, _, n, nonce, unfolded, process, standby] =
+            <[_; 7]>::try_from(first).map_err(|_| not_a_version())?;
         self.notice_process(process.and_then(|process| process.parse().ok()));
         if standby.as_deref() == Some("t") && !self.server.standby {
             self.server.standby = true;
@@ -134,13 +142,17 @@ impl PostgresPoller {
             return self.read_versions(wanted, notify, deadline);
         }
         let total = [n.ok_or_else(not_a_version)?, nonce.ok_or_else(not_a_version)?];
+        if std::mem::replace(&mut self.database, database) != database && self.interest.known.take().is_some()
+        {
+            return self.read_versions(wanted, notify, deadline);
+        }
         let caches = match self.interest.known.as_ref() == Some(&total) {
             true => None,
             false => Some(rows.map(seen).collect::<Result<_>>()?),
         };
         self.server.unfolded = unfolded.and_then(|count| count.parse().ok()).ok_or_else(not_a_version)?;
         self.interest.known = Some(total);
-        Ok(Look { caches, age })
+        Ok(Look { caches, database, age })
     }
 
     /// Notes the serving process. On a direct connection it never changes.

@@ -20,7 +20,14 @@ impl RecordsSql for PostgresRecords {
              WHERE m.app OPERATOR(pg_catalog.=) a.label ORDER BY m.version LIMIT 1) AS f ON true \
              UNION ALL SELECT 'guest', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
              WHERE NOT pg_catalog.has_table_privilege('bustard.migration', 'INSERT') \
-             UNION ALL SELECT 'incomplete', NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT bustard.is_complete()"
+             UNION ALL SELECT 'incomplete', NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT bustard.is_complete() \
+             UNION ALL SELECT 'copy', CASE WHEN pg_catalog.has_table_privilege('bustard.database', 'UPDATE') THEN '1' ELSE '0' END, \
+             NULL, NULL, NULL, NULL, NULL, NULL FROM bustard.this_database() AS d WHERE d.is_copy"
+    }
+
+    fn new_identity(&self) -> &'static str {
+        "UPDATE bustard.database SET identity = pg_catalog.gen_random_uuid(), \
+             (system_identifier, oid) = (SELECT d.system_identifier, d.oid FROM bustard.this_database() AS d)"
     }
 
     fn repeatables(&self) -> String {

@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::sql::lexer::TokenKind;
 use crate::sql::{Admission, Unit};
 
-const COPY_IN: &str = "write the rows as INSERT, or COPY FROM a file of the server";
+const COPY_IN: &str = "move what follows the semicolon behind the rows, which begin on the next line";
 const COPY_OUT: &str = "leave it out: its output is not read";
 const NO_TRANSACTION: &str = "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
 
@@ -66,18 +66,19 @@ fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
     Some(unit.token(value).trim_matches('\''))
 }
 
-/// Rejects `COPY` from or to the client, because Bustard neither sends nor reads its data.
+/// Rejects `COPY` to the client, because Bustard does not read its data, and `COPY` from the
+/// client if something else than its rows follows.
 fn copy(unit: &Unit<'_>) -> Admission {
+    if unit.rows_are_misplaced() {
+        let message = "something follows `COPY … FROM stdin;` on the same line";
+        return Admission::Refused(Diagnostic::new(Code::ClientCopy, message).help(COPY_IN));
+    }
     let mut depth = 0;
     for n in 1..unit.len() {
         match unit.kind(n) {
             Some(TokenKind::Open) => depth += 1,
             Some(TokenKind::Close) => depth -= 1,
             _ if depth != 0 => {}
-            _ if unit.is(n, "STDIN") && unit.is(n - 1, "FROM") => {
-                let message = "`COPY … FROM STDIN` cannot be in a migration: its rows are no SQL";
-                return Admission::CopyIn(Diagnostic::new(Code::ClientCopy, message).help(COPY_IN));
-            }
             _ if unit.is(n, "STDOUT") && unit.is(n - 1, "TO") => {
                 let message = "`COPY … TO STDOUT` cannot be in a migration";
                 return Admission::Refused(Diagnostic::new(Code::ClientCopy, message).help(COPY_OUT));
@@ -104,9 +105,11 @@ mod tests {
     use crate::sql::tests::judged_as;
 
     #[test]
-    fn copy_from_and_to_the_client_is_refused() {
+    fn copy_from_and_to_the_client() {
         let judged = |sql| judged_as(sql, POSTGRES);
-        assert!(matches!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv)"), Admission::CopyIn(_)));
+        assert_eq!(judged("COPY a (b, c) FROM stdin WITH (FORMAT csv);\n1\n\\.\n"), Admission::Admitted);
+        assert_eq!(judged("COPY a FROM stdin; -- c\n\\.\n"), Admission::Admitted);
+        assert!(matches!(judged("COPY a FROM stdin; SELECT 1\n1\n\\.\n"), Admission::Refused(_)));
         assert!(matches!(judged("copy a to stdout"), Admission::Refused(_)));
         assert_eq!(judged("COPY a FROM '/stdin'"), Admission::Admitted);
         assert_eq!(judged("COPY (SELECT 1 FROM stdin) TO '/x'"), Admission::Admitted);

@@ -51,15 +51,17 @@ pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, 
         OPERATOR(pg_catalog.*) 1000000::pg_catalog.float8)::pg_catalog.int8 \
     FROM (SELECT) AS once LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true";
 
-/// Builds the query of one poll. Its first row is the total, with the serving process and
-/// whether the server is a hot standby. The rows of the caches follow, unless the total
+/// Builds the query of one poll. Its first row is the total, with the serving process,
+/// whether the server is a hot standby, and which database it is. The rows of the caches follow, unless the total
 /// equals the known total. Numbers are sent as text, because a minus would be an operator,
 /// which the caller's search path could replace.
 pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
     let (n, nonce) = known.unzip();
     let arguments = [n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
-    let columns = "s.name, s.app, s.n, s.nonce, s.unfolded, server.process, server.standby";
-    let server = "SELECT pg_catalog.pg_backend_pid() AS process, pg_catalog.pg_is_in_recovery() AS standby";
+    let columns = "s.name, s.app, s.n, s.nonce, s.unfolded, server.process, server.standby, \
+                   server.identity, server.system_identifier, server.oid";
+    let server = "SELECT pg_catalog.pg_backend_pid() AS process, pg_catalog.pg_is_in_recovery() AS standby, \
+                  d.identity, d.system_identifier, d.oid FROM bustard.this_database() AS d";
     let from = format!("bustard.snapshot($1, $2, $3) AS s LEFT JOIN ({server}) AS server ON s.name IS NULL");
     Query::select()
         .expr(Expr::cust_with_values(format!("{columns} FROM {from}"), arguments))
@@ -153,9 +155,9 @@ fn invalidate_all() -> String {
 }
 
 fn identity(name: &str) -> String {
-    Query::select()
-        .expr(Expr::cust_with_values("i.n, i.nonce, i.own FROM bustard.identity($1) AS i", [name]))
-        .to_string(PostgresQueryBuilder)
+    let select = "i.n, i.nonce, i.own, d.identity, d.system_identifier, d.oid \
+                  FROM bustard.identity($1) AS i, bustard.this_database() AS d";
+    Query::select().expr(Expr::cust_with_values(select, [name])).to_string(PostgresQueryBuilder)
 }
 
 impl RegistrySql for PostgresRegistry {

@@ -9,7 +9,7 @@ use crate::model::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
     bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify(), \
-    bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
+    bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), bustard.this_database(), \
     bustard.missing_triggers(), bustard.install_triggers(), bustard.fold()";
 
 /// Selects the owner of `bustard.invalidate_all()` together with each role that may call

@@ -8,6 +8,7 @@ use super::registry_sql::{DATA_VERSION, SqliteRegistrySql, snapshot};
 use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Woken, seen};
 use crate::engine::registry::{not_a_version, single};
 use crate::error::Result;
+use crate::model::DatabaseId;
 use crate::sql::RegistrySql;
 
 /// Reads versions in a file.
@@ -16,11 +17,13 @@ pub(crate) struct SqlitePoller {
     /// The last value of `data_version`, which changes when another connection has
     /// committed.
     interest: Interest<String>,
+    /// The database of the last read.
+    database: DatabaseId,
 }
 
 impl SqlitePoller {
     pub(crate) fn new(observer: Box<dyn Observer>) -> Self {
-        SqlitePoller { observer, interest: Interest::default() }
+        SqlitePoller { observer, interest: Interest::default(), database: DatabaseId::default() }
     }
 }
 
@@ -41,12 +44,17 @@ impl Poller for SqlitePoller {
         let version = self.observer.rows(None, DATA_VERSION, deadline)?;
         let version = single(&version).ok_or_else(not_a_version)?.to_owned();
         if self.interest.known.as_ref() == Some(&version) {
-            return Ok(Look { caches: None, age: Duration::ZERO });
+            return Ok(Look { caches: None, database: self.database, age: Duration::ZERO });
         }
         let rows = self.observer.rows(None, &snapshot(named), deadline)?;
+        // Each row has the identity. Without a cache there is no value to name a database for.
+        if let Some(row) = rows.first() {
+            let identity = row.get(4..).unwrap_or_default();
+            self.database = DatabaseId::read(identity).ok_or_else(not_a_version)?;
+        }
         let caches = rows.into_iter().map(seen).collect::<Result<_>>()?;
         self.interest.known = Some(version);
-        Ok(Look { caches: Some(caches), age: Duration::ZERO })
+        Ok(Look { caches: Some(caches), database: self.database, age: Duration::ZERO })
     }
 
     /// Does nothing, because SQLite increments a count and has no events to fold.

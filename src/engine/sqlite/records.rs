@@ -16,7 +16,12 @@ impl RecordsSql for SqliteRecords {
              (SELECT m.version FROM main.bustard_migration AS m WHERE m.app = a.label ORDER BY m.version LIMIT 1), \
              a.pinned FROM main.bustard_app AS a \
              UNION ALL SELECT 'incomplete', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-             WHERE NOT EXISTS (SELECT 1 FROM main.bustard_cache AS c LEFT JOIN main.bustard_tracked_table AS t ON 0 WHERE c.id = 1)"
+             WHERE NOT EXISTS (SELECT 1 FROM main.bustard_cache AS c LEFT JOIN main.bustard_tracked_table AS t ON 0 \
+             JOIN main.bustard_database AS d WHERE c.id = 1)"
+    }
+
+    fn new_identity(&self) -> &'static str {
+        "UPDATE main.bustard_database SET identity = lower(hex(randomblob(16)))"
     }
 
     fn repeatables(&self) -> String {

@@ -23,6 +23,11 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
             refused(Code::NotInTransaction, "VACUUM", in_transaction, "run it by hand, after the migration")
         }
         () if unit.is(0, "PRAGMA") => pragma(unit),
+        () if unit.reads_rows() => {
+            let message = "`COPY … FROM stdin` cannot be in a migration for SQLite, which has no COPY";
+            let help = "write the rows as INSERT (`pg_dump --inserts` does)";
+            Admission::Refused(Diagnostic::new(Code::ClientCopy, message).help(help))
+        }
         () => Admission::Admitted,
     }
 }
@@ -74,6 +79,7 @@ mod tests {
             "VACUUM",
             "ATTACH 'a' AS b",
             "DETACH b",
+            "COPY a FROM stdin;\n1\n\\.\n",
         ] {
             assert!(matches!(judged(sql), Admission::Refused(_)), "{sql}");
         }

@@ -16,6 +16,8 @@ pub(super) const DATA_VERSION: &str = "PRAGMA main.data_version";
 pub(super) const TABLE: (&str, &str) = ("main", "bustard_cache");
 pub(super) const VIEW: (&str, &str) = ("main", "bustard_caches");
 pub(super) const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
+/// The identity of the database.
+const DATABASE: &str = "(SELECT d.identity FROM main.bustard_database AS d)";
 /// The row that stands for all caches.
 pub(super) const ALL: i64 = 1;
 
@@ -30,12 +32,13 @@ pub(super) fn id_of(name: &str) -> SelectStatement {
 }
 
 /// Builds the query for all caches, or only for the wanted caches, with the values that
-/// form their versions.
+/// form their versions, and with the identity of the database.
 pub(super) fn snapshot(wanted: Option<&[&str]>) -> String {
     Query::select()
         .columns([("c", "name"), ("c", "app")])
         .expr(Expr::cust("c.n + a.n"))
         .expr(Expr::cust("(c.nonce | a.nonce) - (c.nonce & a.nonce)"))
+        .expr(Expr::cust(DATABASE))
         .from_as(TABLE, "c")
         .join_as(JoinType::InnerJoin, TABLE, "a", Expr::col(("a", "id")).eq(ALL))
         .and_where(Expr::col(("c", "active")).eq(1))
@@ -82,9 +85,11 @@ impl RegistrySql for SqliteRegistrySql {
 
     fn identity(&self, name: &str) -> String {
         // The expression is the XOR of the nonces, as in the view `bustard_caches`.
-        let select = "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL \
-                      FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
-                      WHERE c.name = ? AND c.active = 1";
+        let select = format!(
+            "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL, {DATABASE} \
+             FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
+             WHERE c.name = ? AND c.active = 1"
+        );
         Query::select().expr(Expr::cust_with_values(select, [name])).to_string(SqliteQueryBuilder)
     }
 

@@ -14,7 +14,8 @@ pub(crate) struct Sql {
 /// One statement as it is sent to the database, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// The text from its first token to its last, without the semicolon.
+    /// The text from its first token to its last, without the semicolon. The rows of COPY
+    /// follow it.
     pub sql: String,
     /// The place of the first token.
     pub place: Option<Place>,
@@ -29,6 +30,9 @@ pub enum Form {
     Statement,
     /// The whole file, because it could not be split into statements.
     Unsplit,
+    /// `COPY … FROM stdin`, verbatim with its rows and the line that ends them. The offsets
+    /// are those of the end of the statement and of the first row.
+    CopyIn { end: usize, rows: usize },
     /// SQL that Bustard has generated for a directive or an operation.
     Generated,
 }

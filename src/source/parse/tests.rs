@@ -104,7 +104,18 @@ fn sql_that_does_not_end() {
 #[test]
 fn shell_commands_are_refused() {
     let copy = "SELECT 1;\nCOPY a FROM stdin;\n1\tit's\n\\.\n\nCOMMIT;";
-    assert!(only_error(copy, POSTGRES).contains("a.sql:2:1"));
+    assert!(only_error(copy, POSTGRES).contains("a.sql:6:1"));
+    let copy = "SELECT 1;\nCOPY a FROM stdin;\n1\tit's\n\\.\n\nSELECT 'it''s';";
+    assert!(only_error(copy, SQLITE).contains("a.sql:2:1"));
+    assert_eq!(read(copy, POSTGRES).errors, []);
+    let open = only_error("COPY a FROM stdin;\n1\n", POSTGRES);
+    assert!(open.starts_with("the SQL ends inside the rows of COPY\n  --> a.sql:1:19\n"), "{open}");
+    for text in
+        ["\\restrict", "\\restrict a b", "SELECT 1 \\restrict a\n;", "\\unrestricted a", "\\connect a"]
+    {
+        assert!(only_error(text, POSTGRES).contains("is a command of psql"), "{text}");
+    }
+    assert_eq!(read("\\restrict a9Z\r\nSELECT 1;\n\\unrestrict a9Z", POSTGRES).errors, []);
     let parsed = read("\\connect it's\nBEGIN;\n", POSTGRES);
     assert_eq!(parsed.errors[0].diagnostic.message(), "`\\connect` is a command of psql, not SQL");
     assert!(
@@ -117,7 +128,8 @@ fn shell_commands_are_refused() {
 
 #[test]
 fn every_diagnostic_of_a_file_is_reported() {
-    let parsed = read("-- bustard: downn\nBEGIN;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", POSTGRES);
+    let parsed =
+        read("-- bustard: downn\nBEGIN READ ONLY;\n-- bustard: register cache\nCOMMIT;\nSELECT $$", POSTGRES);
     let lines: Vec<_> = parsed.errors.iter().map(|p| p.diagnostic.place().and_then(Place::line)).collect();
     assert_eq!(lines, [Some(1), Some(2), Some(3), Some(4), Some(5)]);
 }
@@ -224,6 +236,7 @@ const FRAGMENTS: &[&str] = &[
     "\n-- bustard: down\n",
     "-- bustard: x\n",
     "COPY a FROM stdin;\n",
+    "\n\\.\n",
     "'",
     "\"",
     "$x$",
@@ -295,9 +308,15 @@ proptest! {
         }
         prop_assert_eq!(end, unended.as_ref().map_or(text.len(), |unended| unended.start));
 
-        // An independent, simpler reader finds the same quoted parts.
+        // An independent, simpler reader finds the same quoted parts, except in the rows of
+        // COPY.
+        let mut plain = text.as_bytes()[..end].to_vec();
+        for rows in tokens.iter().filter(|token| token.kind == lexer::TokenKind::Rows) {
+            plain[rows.start..rows.end].fill(b' ');
+        }
+        let plain = String::from_utf8(plain).expect("whole tokens are replaced");
         let ends = |kind| tokens.iter().filter(move |t| t.kind == kind).map(|t| t.start).collect::<Vec<_>>();
-        let reference = semicolons(&text[..end], dialect);
+        let reference = semicolons(&plain, dialect);
         prop_assert_eq!(ends(lexer::TokenKind::Semicolon), reference, "{:?}", tokens);
 
         // The statements contain everything except blanks, comments and the semicolons.
@@ -317,8 +336,11 @@ proptest! {
         let mut covered = Vec::new();
         for piece in split::split(&text, &tokens, dialect.syntax()) {
             match piece {
-                Piece::Statement(unit) => covered.push(unit.start()..unit.end()),
-                Piece::ShellCommand(at) => {
+                Piece::Statement(unit) => {
+                    covered.push(unit.start()..unit.end());
+                    covered.extend(unit.rows_range().map(|(start, end)| start..end));
+                }
+                Piece::ShellCommand { at, .. } => {
                     covered.push(at..text[at..].find('\n').map_or(text.len(), |length| at + length));
                 }
                 Piece::Directive { .. } | Piece::Lookalike(..) => {}

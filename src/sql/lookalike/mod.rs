@@ -13,7 +13,7 @@ mod near_miss;
 mod tests;
 
 use super::lexer::{Token, TokenKind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, is_unsafe};
 pub(crate) use markers::{Tool, foreign};
 
 /// What a comment looks like.
@@ -94,14 +94,8 @@ fn folded(content: &str) -> Vec<(usize, char)> {
     let mut folded = Vec::with_capacity(content.len());
     for (at, c) in content.char_indices() {
         let c = match c {
-            '\u{ad}'
-            | '\u{300}'..='\u{36f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => {
-                continue;
-            }
+            '\u{300}'..='\u{36f}' => continue,
+            c if is_unsafe(c) && !c.is_whitespace() => continue,
             '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
             c if c.is_whitespace() => ' ',
             c => c,

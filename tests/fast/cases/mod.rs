@@ -1,4 +1,5 @@
 //! Tests inputs that once failed. The name of a test begins with the number of its input.
 
 mod connection;
+mod files;
 mod output;

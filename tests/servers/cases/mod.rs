@@ -1,6 +1,8 @@
 //! Tests inputs that once failed. The name of a test begins with the number of its input.
 
 mod connection;
+mod copies;
+mod dumps;
 mod history;
 mod judged;
 mod output;

@@ -1,5 +1,6 @@
 //! Tests the output.
 
+mod events;
 mod lines;
 mod notices;
 mod secrets;

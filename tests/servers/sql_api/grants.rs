@@ -5,7 +5,7 @@ use bustard::{CacheBuster, Migrator, registry};
 use super::{ask, refused};
 use crate::support::{Database, Project};
 
-const CALLS: [&str; 10] = [
+const CALLS: [&str; 11] = [
     "SELECT bustard.get_version('bans')",
     "SELECT bustard.is_valid('bans', 1)",
     "SELECT bustard.invalidate('bans')",
@@ -13,6 +13,7 @@ const CALLS: [&str; 10] = [
     "SELECT bustard.notify()",
     "SELECT * FROM bustard.snapshot(0, 0, NULL)",
     "SELECT * FROM bustard.identity('bans')",
+    "SELECT * FROM bustard.this_database()",
     "SELECT * FROM bustard.missing_triggers()",
     "SELECT bustard.install_triggers()",
     "SELECT * FROM bustard.caches",

@@ -26,16 +26,19 @@ impl Log for Keeper {
     fn flush(&self) {}
 }
 
-/// Starts to collect the lines that stores log in this process.
-pub fn keep() {
+/// Starts to collect the lines that stores log in this process, if nobody has. Returns how
+/// many there are. Call it when the server has started: another test's server may have had
+/// the same port before.
+pub fn keep() -> usize {
     INSTALLED.call_once(|| {
         log::set_logger(&KEEPER).expect("no other logger is set");
         log::set_max_level(LevelFilter::Trace);
     });
+    KEEPER.0.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
 
-/// Returns the lines that contain this text.
-pub fn lines(text: &str) -> Vec<String> {
+/// Returns the lines after the first `known` ones that contain this text.
+pub fn lines(known: usize, text: &str) -> Vec<String> {
     let lines = KEEPER.0.lock().unwrap_or_else(PoisonError::into_inner);
-    lines.iter().filter(|line| line.contains(text)).cloned().collect()
+    lines[known..].iter().filter(|line| line.contains(text)).cloned().collect()
 }

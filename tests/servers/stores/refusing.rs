@@ -12,8 +12,8 @@ use super::subject::Subject;
 /// How a value is read from a server that answers each `GET` and each `SET` like this:
 /// whether it is there each time, and the lines that are logged.
 fn read_and_written(get: &'static str, set: &'static str) -> (Vec<bool>, Vec<String>) {
-    log::keep();
     let peer = Peer::start(move |stream| answer_each(stream, get, set));
+    let known = log::keep();
     let store = StoreSettings::redis(peer.location()).open().unwrap();
     let found = (0..300).map(|_| {
         let found = matches!(store.get("key"), Ok(Some(_)));
@@ -23,7 +23,7 @@ fn read_and_written(get: &'static str, set: &'static str) -> (Vec<bool>, Vec<Str
     });
     (
         found.collect(),
-        log::lines(&peer.location()).into_iter().filter(|line| line.starts_with("WARN")).collect(),
+        log::lines(known, &peer.location()).into_iter().filter(|line| line.starts_with("WARN")).collect(),
     )
 }
 
@@ -85,8 +85,8 @@ fn c12_outages_are_outages() {
 
 #[test]
 fn c12_a_server_without_replicas_keeps_its_values() {
-    log::keep();
     let subject = Subject::redis();
+    let known = log::keep();
     let store = subject.open();
     store.set("key", b"value").unwrap();
     let port = subject.servers[0].port();
@@ -110,7 +110,7 @@ fn c12_a_server_without_replicas_keeps_its_values() {
         }
         command(back);
         store.set("other", b"value").unwrap();
-        let warnings: Vec<_> = (log::lines(&location).into_iter())
+        let warnings: Vec<_> = (log::lines(known, &location).into_iter())
             .filter(|line| line.starts_with("WARN") && line.contains(kind))
             .collect();
         assert_eq!(warnings.len(), 1, "{warnings:#?}");

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// The files of a client's certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +40,12 @@ impl Identity {
             Error::usage(format!("the client certificate {} cannot be used: {why}", self.certificate.display()))
                 .help("sslcert names a file with the certificate of this client in PEM form, with the certificates between it and the CA after it")
         };
-        let chain: Result<Vec<_>, _> =
-            CertificateDer::pem_file_iter(&self.certificate).and_then(|found| found.collect());
+        let bytes = regular_file::read(&self.certificate, regular_file::SETTINGS);
+        let bytes = bytes.map_err(|refusal| bad(refusal.why()))?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
         match chain {
             Ok(chain) if chain.is_empty() => Err(bad("there is none".to_owned())),
             Ok(chain) => Ok(chain),
-            Err(pem::Error::Io(error)) => Err(bad(error.to_string())),
             Err(error) => Err(bad(error.to_string())),
         }
     }
@@ -57,7 +58,8 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
             .help(help.to_owned())
     };
     let help = "sslkey names a file with a private key (PKCS#8, PKCS#1 or SEC1) in PEM or DER form";
-    let bytes = std::fs::read(path).map_err(|error| bad(&error.to_string(), help))?;
+    let bytes = regular_file::read(path, regular_file::SETTINGS);
+    let bytes = bytes.map_err(|refusal| bad(&refusal.why(), help))?;
     if readable_by_others(path) {
         return Err(bad("other users may read it", "run chmod 600 on it, or chmod 640 if root owns it"));
     }

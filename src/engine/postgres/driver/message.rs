@@ -4,21 +4,18 @@
 //! statement and the migration that it is about.
 
 use super::notices::{Notices, Sent};
+use super::queued::Queued;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT};
 use super::simple_query::Link;
 use crate::engine::Failure;
 use crate::engine::postgres::rights::{self, GUARD, REFUSED};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Statement;
-
-/// A statement to send, and the migration that it belongs to.
-pub(super) struct Queued {
-    pub statement: Statement,
-    pub migration: Option<(String, String)>,
-}
 
 /// Stands between the statements of a message.
 pub(super) const SEPARATOR: &str = ";\n";
+
+const UNKNOWN_SETTING: &str = "this server does not know the setting, perhaps because the dump is from a newer one: remove the line if \
+    nothing depends on it";
 
 /// Sends statements in one message.
 pub(super) fn flush_together(
@@ -67,9 +64,12 @@ pub(super) fn blame(queued: &[Queued], completed: usize, mut failure: Failure) -
     let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT].contains(&one.statement.sql.as_str());
     let was_guard =
         failure.server_message.code.as_deref() == Some(REFUSED) && one.statement.sql.contains(GUARD);
+    let unknown_setting = failure.server_message.code.as_deref() == Some("42704")
+        && one.statement.sql.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SET "));
     let error = match was_guard {
         true => rights::taken_meanwhile(failure.of(&one.statement)),
         false if checks => at_commit(failure),
+        false if unknown_setting => failure.of(&one.statement).help(UNKNOWN_SETTING),
         false => failure.of(&one.statement),
     };
     in_migration(error, one.migration.as_ref())

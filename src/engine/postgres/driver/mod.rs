@@ -8,10 +8,13 @@ mod attributes;
 mod blocking;
 mod configure;
 mod connect;
+mod copy;
 mod environment;
 mod failure;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fuzz_targets;
 mod history;
 mod identity;
 mod keywords;
@@ -23,6 +26,7 @@ mod notices;
 mod observer;
 mod pgpass;
 mod queue;
+mod queued;
 mod service;
 mod session;
 mod session_state;

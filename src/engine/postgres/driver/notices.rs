@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_postgres::error::{DbError, Severity};
 
-use super::failure::server_message;
-use super::message::Queued;
+use super::failure::{log, server_message};
+use super::queued::Queued;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT};
 use crate::diagnostic::secrets;
 use crate::error::{Notice, NoticeLevel, ServerMessage};
@@ -16,6 +16,8 @@ use crate::model::{BUSTARD, Form};
 
 /// The number of messages of each level that are kept of a migration.
 const KEPT: u64 = 50;
+
+const HIDDEN: &str = "the text is not shown, because the rows of the COPY may contain secrets";
 
 const LEVELS: [NoticeLevel; 2] = [NoticeLevel::Notice, NoticeLevel::Warning];
 
@@ -39,11 +41,6 @@ impl Message {
         };
         Some(Message { level, content: server_message(message) })
     }
-}
-
-/// Logs a message that belongs to no migration.
-pub(super) fn log(message: &DbError) {
-    log::debug!("the server: {}: {}", message.severity(), secrets::hide_looks(message.message()));
 }
 
 /// A number of messages of each level.
@@ -145,29 +142,25 @@ impl<'n> Notices<'n> {
     pub(super) fn hear(&mut self, sent: &Sent<'_>, completed: usize, message: &DbError) {
         let Some(migration) = sent.queued.get(completed).and_then(owner) else { return log(message) };
         if let Some(message) = Message::of(message) {
-            self.add(migration, message, || sent.secrets());
+            self.add(migration, message, sent);
         }
     }
 
     /// Takes the messages that the driver has handed over while it ran one statement.
     pub(super) fn collect(&mut self, sent: &Sent<'_>) {
         match sent.queued {
-            [one] => self.collect_of(owner(one), || sent.secrets()),
+            [one] => self.collect_of(owner(one), sent),
             _ => self.discard(),
         }
     }
 
     /// Takes the messages that the driver has handed over, and that belong to this
     /// migration.
-    pub(super) fn collect_of<'s>(
-        &mut self,
-        migration: Option<&(String, String)>,
-        secrets: impl Fn() -> &'s [String],
-    ) {
+    pub(super) fn collect_of(&mut self, migration: Option<&(String, String)>, sent: &Sent<'_>) {
         let Some(Messages { kept, mut quota, .. }) = self.inbox.as_ref().map(Inbox::take) else { return };
         let Some(migration) = migration.filter(|(app, _)| app != BUSTARD) else { return };
         for message in kept {
-            self.add(migration, message, &secrets);
+            self.add(migration, message, sent);
         }
         // An inbox that has left something out has also kept something.
         for level in LEVELS {
@@ -175,18 +168,13 @@ impl<'n> Notices<'n> {
         }
     }
 
-    fn add<'s>(
-        &mut self,
-        migration: &(String, String),
-        message: Message,
-        secrets: impl Fn() -> &'s [String],
-    ) {
+    fn add(&mut self, migration: &(String, String), message: Message, sent: &Sent<'_>) {
         if self.migration.as_ref() != Some(migration) {
             self.end();
             self.migration = Some(migration.clone());
         }
         if self.quota.keep(message.level) {
-            let content = message.content.without_secrets(secrets()).cut();
+            let content = sent.clean(message.content);
             (self.tell)(Notice {
                 app: migration.0.clone(),
                 migration: migration.1.clone(),
@@ -236,11 +224,28 @@ fn owner(one: &Queued) -> Option<&(String, String)> {
 pub(super) struct Sent<'s> {
     queued: &'s [Queued],
     secrets: OnceLock<Vec<String>>,
+    /// Any text may be a secret.
+    hides_texts: bool,
 }
 
 impl<'s> Sent<'s> {
     pub(super) fn new(queued: &'s [Queued]) -> Self {
-        Sent { queued, secrets: OnceLock::new() }
+        Sent { queued, secrets: OnceLock::new(), hides_texts: false }
+    }
+
+    /// A COPY. Its rows are not searched: if a column looks like one of secrets, no text is
+    /// shown.
+    pub(super) fn of_copy(queued: &'s [Queued]) -> Self {
+        let hides_texts = queued.iter().any(|one| secrets::mentions_secret(&one.statement.sql));
+        Sent { hides_texts, ..Sent::new(queued) }
+    }
+
+    /// Hides the secrets in a message, and shortens its texts.
+    fn clean(&self, message: ServerMessage) -> ServerMessage {
+        match self.hides_texts {
+            true => ServerMessage { message: HIDDEN.to_owned(), code: message.code, ..Default::default() },
+            false => message.without_secrets(self.secrets()).cut(),
+        }
     }
 
     /// Returns the secrets of all statements, because `current_query()` returns all of

@@ -1,31 +1,40 @@
 //! The password file of libpq, `~/.pgpass`. Each line is
 //! `host:port:database:user:password`. The first line that matches the connection is used.
 
+use std::fs::{self, Metadata};
 use std::path::Path;
+
+use crate::regular_file;
 
 /// Reads the password for a connection, if the file exists and contains the password.
 ///
-/// As in libpq, a file that other users may read is ignored with a warning.
+/// As in libpq, a file that other users may read, and one that is no regular file, is
+/// ignored with a warning.
 pub(super) fn lookup(file: &Path, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
-    if readable_by_others(file)? {
+    let found = fs::metadata(file).ok()?;
+    if found.is_file() && readable_by_others(&found) {
         log::warn!("{} is ignored: other users may read it; run chmod 600 on it", file.display());
         return None;
     }
-    let text = std::fs::read_to_string(file).ok()?;
-    find(&text, [host, &port.to_string(), database, user])
+    match regular_file::settings(file) {
+        Ok(text) => find(&text, [host, &port.to_string(), database, user]),
+        Err(refusal) => {
+            log::warn!("{} is ignored: {}", file.display(), refusal.why());
+            None
+        }
+    }
 }
 
 #[cfg(unix)]
-fn readable_by_others(file: &Path) -> Option<bool> {
+fn readable_by_others(found: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let metadata = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
-    Some(metadata.permissions().mode() & 0o077 != 0)
+    found.permissions().mode() & 0o077 != 0
 }
 
 #[cfg(not(unix))]
-fn readable_by_others(file: &Path) -> Option<bool> {
-    file.is_file().then_some(false)
+fn readable_by_others(_: &Metadata) -> bool {
+    false
 }
 
 fn find(text: &str, wanted: [&str; 4]) -> Option<String> {

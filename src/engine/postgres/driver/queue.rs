@@ -2,9 +2,11 @@
 //!
 //! In: statements of migrations. Out: messages on a [`Link`].
 
+use super::copy::Copy;
 use super::history::{Resolved, place};
-use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
+use super::message::{SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
 use super::notices::{Notices, Sent};
+use super::queued::Queued;
 use super::quote_text;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
 use super::simple_query::Link;
@@ -119,6 +121,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if statement.form != Form::Generated {
             self.touch();
         }
+        if matches!(statement.form, Form::CopyIn { .. }) {
+            return self.copy(&statement);
+        }
         let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
             // The file was not split, so it may contain a COMMIT.
@@ -189,7 +194,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         self.touch();
         self.guard()?;
         let called = self.open.call(function);
-        self.notices.collect_of(self.migration.as_ref(), || &[]);
+        self.notices.collect_of(self.migration.as_ref(), &Sent::new(&[]));
         called.map_err(|error| in_migration(error, self.migration.as_ref()))?;
         self.release(&format!("the function {}", function.label()))?;
         failpoint::pass(function.label())
@@ -203,6 +208,26 @@ impl<T: Link + Ending> Queue<'_, T> {
         if !std::mem::replace(&mut self.cleans_up, true) {
             self.open.clean_up_with(self.state.end().join(SEPARATOR));
         }
+    }
+
+    /// Runs a COPY with its rows, after everything that is queued.
+    fn copy(&mut self, statement: &Statement) -> Result<()> {
+        let Some(copy) = Copy::of(statement) else { return Ok(()) };
+        if let Some(check) = copy.check() {
+            self.queue(Statement::generated(check, statement.place.clone()))?;
+        }
+        self.flush()?;
+        let queued = [Queued { statement: copy.statement(), migration: self.migration.clone() }];
+        let sent = Sent::of_copy(&queued);
+        let notices = &mut self.notices;
+        let hear = &mut |completed, message: &_| notices.hear(&sent, completed, message);
+        let failure = self.open.copy_in(copy.sql, copy.rows, hear);
+        self.notices.collect(&sent);
+        let Some(mut failure) = failure else { return failpoint::pass(copy.sql) };
+        let place = copy.place(&failure.server_message);
+        copy.without_secrets(&mut failure.server_message);
+        let error = blame(&queued, 0, failure);
+        Err(if place.is_some() { error.at(place) } else { error })
     }
 
     fn queue(&mut self, statement: Statement) -> Result<()> {

@@ -1,12 +1,12 @@
 //! Service files of libpq: named sections of settings, one `keyword=value` a line.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::environment::{Environment, variable};
 use super::url::Setting;
 use crate::diagnostic::Place;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// The directories of the system's file without `PGSYSCONFDIR`. libpq has the one that
 /// it was built with; the first is Debian's.
@@ -23,16 +23,11 @@ pub(super) struct Line {
 pub(super) fn read(service: &str, environment: Environment<'_>) -> Result<Vec<Line>> {
     let mut searched = Vec::new();
     for (path, required) in files(environment)? {
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound && !required => continue,
-            Err(error) => {
-                let cannot = Error::usage(format!("the service file cannot be read: {error}"));
-                return Err(cannot.at(Some(Place::file(&path))).caused_by(error));
-            }
-        };
-        let text = String::from_utf8(text)
-            .map_err(|_| Error::usage("the service file is not UTF-8").at(Some(Place::file(&path))))?;
+        if !required && regular_file::is_absent(&path) {
+            continue;
+        }
+        let text =
+            regular_file::settings(&path).map_err(|refusal| refusal.into_error("the service file", &path))?;
         if let Some(lines) = section(&text, service, &path)? {
             return Ok(lines);
         }

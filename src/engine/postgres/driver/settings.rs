@@ -189,6 +189,12 @@ fn accept(name: &str, value: &str, origin: &Origin) -> Result<&'static str> {
 
 /// Checks a value against the rule of its setting.
 fn judge(known: &Known, value: &str, origin: &Origin) -> Result<()> {
+    // The protocol ends a text with this character. Encoded in a URL, it is refused earlier.
+    if value.contains('\0') {
+        return Err(origin
+            .error(format!("{} contains a NUL character", origin.of(known.key())))
+            .help(format!("write it without that character, or {}", origin.removal())));
+    }
     let (allowed, why) = match known.rule {
         Rule::Obeyed(_) => return Ok(()),
         Rule::Only(allowed, why) => (allowed, why),

@@ -16,7 +16,7 @@ use tokio_postgres::{AsyncMessage, SimpleQueryMessage};
 
 use super::attempt::Connection;
 use super::blocking::unless;
-use super::{Target, failure, notices, outside};
+use super::{Target, copy, failure, outside};
 use crate::engine::patience::Patience;
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result as Outcome};
@@ -81,7 +81,7 @@ pub(crate) trait Link {
 
     /// Sends one message. Rows are dropped unless `keep` is set.
     fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        self.send_and_hear(sql, keep, &mut |_, message| notices::log(message))
+        self.send_and_hear(sql, keep, &mut |_, message| super::failure::log(message))
     }
 
     /// Sends one message, and calls `hear` for each message that arrives before the end of
@@ -170,17 +170,31 @@ impl Own {
         };
         Ok(Own { runtime, client, connection: Some(connection), limit: None, silent: None })
     }
+
+    /// Runs `COPY … FROM stdin` with these rows.
+    pub(super) fn copy_in(&mut self, sql: &str, rows: &str, hear: Hear<'_>) -> Option<Failure> {
+        if let Some(limit) = self.silent {
+            return Some(Failure::no_answer(limit));
+        }
+        let Own { runtime, client, connection, .. } = self;
+        // Made here, because the work may run on another thread.
+        let work = move || {
+            let completed = Cell::new(0);
+            runtime.block_on(drive(connection, copy::send(client, sql, rows), &completed, hear))
+        };
+        outside(work)
+    }
 }
 
 /// Waits for an answer, and drives the connection that brings it. When a message beside the
 /// answer arrives, the part of the answer that came before it is read first, so that
 /// `completed` is exact.
-async fn drive(
+async fn drive<A>(
     connection: &mut Option<Connection>,
-    answer: impl Future<Output = Answer>,
+    answer: impl Future<Output = A>,
     completed: &Cell<usize>,
     hear: Hear<'_>,
-) -> Answer {
+) -> A {
     let mut answer = pin!(answer);
     poll_fn(|cx| {
         loop {

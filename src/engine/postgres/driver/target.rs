@@ -405,6 +405,23 @@ mod tests {
         assert!(fails("postgres://u@h/d", &[("PGKRBSRVNAME", "x")]).contains("unset PGKRBSRVNAME"));
     }
 
+    #[test]
+    fn a8_a_nul_character_is_refused_wherever_it_is() {
+        for url in [
+            "postgres://u\0@h/d",
+            "postgres://u:secret\0@h/d",
+            "postgres://u@h\0/d",
+            "postgres://u@h/d\0",
+            "postgres://u@h/d?application_name=secret\0",
+            "postgres://u@h/d%00",
+        ] {
+            let message = fails(url, &[]);
+            assert!(message.contains("NUL") || message.contains("%00"), "{url:?}: {message}");
+            assert!(!message.contains("secret"), "{message}");
+        }
+        assert!(fails("postgres://u@h", &[("PGDATABASE", "d\0")]).contains("PGDATABASE contains a NUL"));
+    }
+
     proptest! {
         #[test]
         fn a8_any_url_is_read_or_refused(

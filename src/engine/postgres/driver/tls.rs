@@ -19,6 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::identity::Identity;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// The required level of TLS. `allow` is left out: it would send a password in plaintext
 /// to any server that answers.
@@ -157,18 +158,16 @@ fn from_system() -> Result<RootCertStore> {
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore> {
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
     let bad = |why: String| {
         Error::usage(format!("the root certificates in {} cannot be used: {why}", path.display())).help(
             "sslrootcert names a file with the certificate of the server's CA in PEM form, or is `system`",
         )
     };
-    let certificates = certificates.map_err(|error| match error {
-        rustls::pki_types::pem::Error::Io(error) => bad(error.to_string()),
-        error => bad(error.to_string()),
-    })?;
-    collect(certificates).ok_or_else(|| bad("there is none".to_owned()))
+    let bytes = regular_file::read(path, regular_file::SETTINGS);
+    let bytes = bytes.map_err(|refusal| bad(refusal.why()))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    collect(certificates.map_err(|error| bad(error.to_string()))?)
+        .ok_or_else(|| bad("there is none".to_owned()))
 }
 
 /// Returns the certificates that can be read, if any. Bundles may contain invalid

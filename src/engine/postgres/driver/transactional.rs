@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::outside;
 use super::simple_query::{Answer, Hear, Link, Own};
+use super::{copy, outside};
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::model::{Engine, Function, Native, OpenTransaction};
@@ -26,6 +26,9 @@ pub(crate) trait Transactional: Link {
 pub(crate) trait Ending: Sized {
     /// Sends the remaining SQL and commits. The answer tells how many statements completed.
     fn commit(self, sql: &str, hear: Hear<'_>) -> Answer;
+
+    /// Runs `COPY … FROM stdin` with these rows, by the copy protocol.
+    fn copy_in(&mut self, sql: &str, rows: &str, hear: Hear<'_>) -> Option<Failure>;
 
     /// Calls a function with the driver's transaction.
     fn call(&mut self, function: &Function) -> Result<()>;
@@ -77,6 +80,10 @@ impl Ending for OwnTransaction<'_> {
         let answer = self.link.send_and_hear(&format!("{sql}{separator}COMMIT"), false, hear);
         self.ended = answer.failure.is_none();
         answer
+    }
+
+    fn copy_in(&mut self, sql: &str, rows: &str, hear: Hear<'_>) -> Option<Failure> {
+        self.link.copy_in(sql, rows, hear)
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
@@ -142,18 +149,18 @@ impl Transactional for postgres::Client {
 
 const OVER: &str = "the transaction has been committed";
 
+fn over() -> Failure {
+    let server_message = Box::new(ServerMessage { message: OVER.to_owned(), ..ServerMessage::default() });
+    Failure { kind: ErrorKind::Failed, server_message, offset: None }
+}
+
 impl Link for DriverTransaction<'_> {
     const COUNTS: bool = false;
 
     fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer {
         match &mut self.open {
             Some(transaction) => transaction.send_and_hear(sql, keep, hear),
-            None => {
-                let server_message =
-                    Box::new(ServerMessage { message: OVER.to_owned(), ..ServerMessage::default() });
-                let failure = Failure { kind: ErrorKind::Failed, server_message, offset: None };
-                Answer { failure: Some(failure), ..Answer::default() }
-            }
+            None => Answer { failure: Some(over()), ..Answer::default() },
         }
     }
 }
@@ -171,6 +178,13 @@ impl Ending for DriverTransaction<'_> {
             }
         }
         answer
+    }
+
+    fn copy_in(&mut self, sql: &str, rows: &str, _hear: Hear<'_>) -> Option<Failure> {
+        match &mut self.open {
+            Some(transaction) => outside(|| copy::send_sync(transaction, sql, rows)),
+            None => Some(over()),
+        }
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {

@@ -261,3 +261,27 @@ fn a_fold_that_ends_the_connection_is_not_tried_again_at_once() {
         lines.asked();
     }
 }
+
+/// Behind a pooler, the next poll may reach a copy, which has the same total.
+#[test]
+fn another_database_is_read_anew() {
+    const ONE: &str = "00000000-0000-0000-0000-000000000001";
+    let row =
+        |process: &'static str, oid: &'static str| ["-", "-", "5", "-9", "3", process, "f", ONE, "7", oid];
+    let read = |oid: &str| DatabaseId::read(&[ONE, "7", oid].map(|column| Some(column.to_owned()))).unwrap();
+    let bans = ["bans", "forum", "4", "-8", "-", "-", "-", "-", "-", "-"];
+    let lines = Lines::default();
+    let mut looker = connected(&lines);
+    lines.answer(&[&row("7", "1"), &bans]);
+    let found = look(&mut looker, false);
+    assert_eq!((found.caches.map(|caches| caches.len()), found.database), (Some(1), read("1")));
+    lines.answer(&[&row("7", "1")]);
+    let found = look(&mut looker, false);
+    assert_eq!((found.caches, found.database), (None, read("1")));
+    lines.answer(&[&row("8", "2")]);
+    lines.answer(&[&row("8", "2"), &bans]);
+    lines.script().asked.clear();
+    let found = look(&mut looker, false);
+    assert_eq!((found.caches.map(|caches| caches.len()), found.database), (Some(1), read("2")));
+    assert_eq!(lines.asked().iter().filter(|sql| *sql == LOOK).count(), 2);
+}

@@ -26,6 +26,7 @@ use crate::engine::registry::Registry;
 use crate::engine::sqlite::{SQLITE, SqliteRegistry};
 use crate::engine::{Commit, Connection, Executor, Failure, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
+use crate::regular_file;
 use crate::sql::Dialect;
 
 /// The advice for files that cannot be written.
@@ -80,8 +81,9 @@ fn open_file(path: &Path, create: bool) -> Result<rusqlite::Connection> {
                 .help("make the directory, or correct the path: only the file is made"));
         }
     }
-    if path.is_dir() {
-        return Err(cannot("it is a directory".to_owned()).help("name the file, as in sqlite:app.db"));
+    if let Some(found) = std::fs::metadata(path).ok().filter(|found| !found.is_file()) {
+        let kind = regular_file::kind(found.file_type());
+        return Err(cannot(format!("it is {kind}")).help("name a regular file, as in sqlite:app.db"));
     }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
@@ -117,9 +119,9 @@ fn is_unusable(error: &rusqlite::Error) -> bool {
 /// Returns whether a database's header says that it is in WAL mode.
 fn is_wal(path: &Path) -> bool {
     let mut header = [0; 20];
-    let read =
-        std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut header));
-    read.is_ok() && header[18..] == [2, 2]
+    let opened = regular_file::open(path, u64::MAX);
+    let read = opened.is_ok_and(|mut file| std::io::Read::read_exact(&mut file, &mut header).is_ok());
+    read && header[18..] == [2, 2]
 }
 
 /// Builds the error, with advice if the registry's tables do not exist.

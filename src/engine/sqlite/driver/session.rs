@@ -361,7 +361,8 @@ impl Transaction for SqliteTransaction<'_> {
     fn execute(&mut self, statement: Statement) -> Result<()> {
         let ran = match statement.form {
             Form::Unsplit => self.connection.execute_batch(&statement.sql),
-            Form::Statement | Form::Generated => run(self.connection, &statement.sql),
+            // A file with COPY is refused before it is executed.
+            Form::Statement | Form::CopyIn { .. } | Form::Generated => run(self.connection, &statement.sql),
         };
         ran.map_err(|error| self.refused(&error, failure(&error, &statement.sql).of(&statement)))?;
         self.still_open()?;

@@ -73,6 +73,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzz::{corpus, drive, finds};
 
     #[test]
     fn a17_forms_of_urls() {
@@ -140,6 +141,36 @@ mod tests {
             assert!(error.message().contains(said), "{url}: {error}");
             assert!(error.advice().is_some());
         }
+    }
+
+    fn check(input: &[u8], shown: impl Fn(&Path) -> String) -> bool {
+        let url = String::from_utf8_lossy(input);
+        if !is_sqlite(&url) {
+            return false;
+        }
+        match path(&url) {
+            Ok(Some(read)) => {
+                assert_eq!(path(&shown(&read)).unwrap().as_deref(), Some(read.as_path()), "{url:?}");
+                assert!(!read.to_string_lossy().contains(char::is_control), "{url:?}");
+                true
+            }
+            Ok(None) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), crate::ErrorKind::Usage);
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn fuzz_sqlite_urls() {
+        drive("url", |input| check(input, of));
+    }
+
+    #[test]
+    fn fuzz_sqlite_urls_finds_a_name_that_is_not_encoded() {
+        let plain = |path: &Path| format!("{SCHEME}{}", path.display());
+        finds("url", &corpus("url"), |input| check(input, plain));
     }
 
     proptest! {

@@ -72,6 +72,8 @@ const DAMAGE: &[(&str, &str, Option<&str>)] = &[
     ),
     ("apps dropped", "DROP TABLE bustard.app", Some("DROP TABLE bustard_app")),
     ("records dropped", "DROP TABLE bustard.migration", Some("DROP TABLE bustard_migration")),
+    ("identity deleted", "DELETE FROM bustard.database", Some("DELETE FROM bustard_database")),
+    ("identity dropped", "DROP TABLE bustard.database", Some("DROP TABLE bustard_database")),
     ("repeatables dropped", "DROP TABLE bustard.repeatable", Some("DROP TABLE bustard_repeatable")),
     (
         "our history dropped",

@@ -3,3 +3,4 @@
 mod a1;
 mod c6;
 mod c9;
+mod meanwhile;

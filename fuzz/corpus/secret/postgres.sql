@@ -1,0 +1,3 @@
+CREATE ROLE app LOGIN PASSWORD 'hun''ter2' VALID UNTIL '2030-01-01';
+ALTER USER MAPPING FOR app SERVER s OPTIONS (password E'it''s\'x', user 'u');
+CREATE SUBSCRIPTION s CONNECTION 'host=h password=''hunter2''' PUBLICATION p;
