@@ -155,7 +155,7 @@ impl Migrator {
             return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
         }
         let mut apps = vec![source::own()];
-        apps.extend(self.apps.iter().cloned());
+        apps.extend_from_slice(self.configured());
         let source::Loaded { apps, errors, broken, .. } = source::load(&apps, dialect);
         for (_, error) in errors {
             log::info!("not needed for uninstalling: {error}");
@@ -268,7 +268,7 @@ impl Migrator {
                 None => Ok(()),
             };
         }
-        if self.apps.iter().any(|configured| configured.label == app) {
+        if self.configured().iter().any(|configured| configured.label == app) {
             return Err(Error::usage(format!(
                 "the app {app} is not installed: there is nothing to uninstall"
             )));
@@ -292,7 +292,7 @@ impl Migrator {
             step.irreversible = removal.stuck.get(node).map(|why| why.message().to_owned());
         }
         let configured =
-            removal.leaving.iter().filter(|label| self.apps.iter().any(|app| app.label == **label));
+            removal.leaving.iter().filter(|label| self.configured().iter().any(|app| app.label == **label));
         let warnings = configured.map(|label| {
             let then = if what.keep_data { "restores it" } else { "installs it again" };
             let message = format!("the app {label} is still configured: the next run {then}");
