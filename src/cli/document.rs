@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `restored_caches` (if there were any), `histories` (if a repair changed them), `new_identity` (if the database got one), `restored_triggers`, `caches_invalidated`, `granted` (the roles, if the run changed them), `notices`, `warnings`, `elapsed_ms` |
 //! | `uninstall` | `plan` and the keys of `migrate`; if refused, `database`, `plan`, `error` |
-//! | `plan` | `database`, `steps`, `apps`, `new_identity` (if the database would get one), `missing_triggers`, `caches_invalidated`, `warnings` |
+//! | `plan` | `database`, `steps`, `apps`, `restored_caches` (if there are any), `new_identity` (if the database would get one), `missing_triggers`, `caches_invalidated`, `warnings` |
 //! | `status`, `check` | `database`, `up_to_date`, `copied` (whether the database is a copy without an identity of its own), `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `missing_triggers`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
 //! | `apps` | `database`, `apps` |

@@ -84,7 +84,7 @@ fn show_with(
         warnings: report.warnings.iter().map(document::Diagnostic::from).collect(),
         elapsed_ms: document::milliseconds(report.elapsed),
     };
-    context.output.answer(&document, || human(report, caches))
+    context.output.done(&document, || human(report, caches))
 }
 
 fn human(report: &Report, caches: Option<usize>) -> Lines {
