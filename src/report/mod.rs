@@ -8,6 +8,7 @@ mod uninstall;
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Place};
+pub use crate::error::{Notice, NoticeLevel};
 use crate::history::AppState;
 use crate::model::MigrationId;
 pub use crate::plan::State;
@@ -72,6 +73,9 @@ pub struct Report {
     pub missing_triggers: Vec<MissingTrigger>,
     /// The roles that may now read and invalidate caches, if the run has changed them.
     pub granted: Option<Vec<String>>,
+    /// What the server said while the migrations ran, in order. Empty on SQLite, and on a
+    /// connection of the caller.
+    pub notices: Vec<Notice>,
     /// Diagnostics that did not stop the run.
     pub warnings: Vec<Diagnostic>,
     /// The time from the preflight to the last commit.

@@ -12,7 +12,7 @@ use crate::cli::lines::Lines;
 pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
     let status = migrator.status(&mut chosen.database)?;
-    context.output.answer(&status::Document::new(&chosen, &status), || human(&status))?;
+    context.output.done(&status::Document::new(&chosen, &status), || human(&status))?;
     context.output.warnings(&status.warnings);
     Ok(exit(&status))
 }

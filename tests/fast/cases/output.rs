@@ -2,4 +2,6 @@
 
 mod hostile;
 mod own_tables;
+mod plans;
+mod quiet;
 mod writers;
