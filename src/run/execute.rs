@@ -222,7 +222,7 @@ impl Run<'_> {
     /// Adds the migrations that had committed before to the error of a batch.
     fn failed(&mut self, session: &mut dyn Session, error: Error) -> Error {
         let name = |step: &StepReport| format!("{}:{}", step.app, step.migration);
-        if self.report.changed() && error.kind() != ErrorKind::Connection {
+        if self.report.changed() && self.has_registry && error.kind() != ErrorKind::Connection {
             let warning = registry::after_commit(session);
             warning.iter().for_each(|warning| log::warn!("{warning}"));
         }

@@ -104,7 +104,7 @@ impl<'r> Run<'r> {
 
     /// Notifies readers, and returns the report.
     pub(crate) fn end(mut self, session: &mut dyn Session) -> Report {
-        if self.report.changed() {
+        if self.report.changed() && self.has_registry {
             self.report.warnings.extend(registry::after_commit(session));
         }
         self.report.elapsed = self.started.elapsed();
