@@ -23,7 +23,7 @@
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
 //! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `forget`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (one line each), `foreign_keys` of other apps' tables (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
-//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file` |
+//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file`, `diagnostic` (if the state stops a run: what differs and what to do) |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
 //! | `edges` | `app`, `migration`, `needs_app`, `needs` (the dependency), `asked` (the directive: `depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
 //! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are available), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
@@ -146,6 +146,8 @@ pub struct Migration<'a> {
     state: &'static str,
     applied_on: Option<&'a str>,
     file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostic: Option<Diagnostic<'a>>,
 }
 
 impl<'a> From<&'a MigrationStatus> for Migration<'a> {
@@ -157,6 +159,7 @@ impl<'a> From<&'a MigrationStatus> for Migration<'a> {
             state,
             applied_on: status.applied_on.as_deref(),
             file: status.file.as_ref().map(file),
+            diagnostic: status.diagnostic.as_ref().map(Diagnostic::from),
         }
     }
 }

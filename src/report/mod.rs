@@ -315,6 +315,9 @@ pub struct MigrationStatus {
     pub applied_on: Option<String>,
     /// The file, if there is one.
     pub file: Option<Place>,
+    /// What stops a run, with what differs and what to do, if the migration is divergent, out
+    /// of order or superseded, and its app is not disabled.
+    pub diagnostic: Option<Diagnostic>,
 }
 
 /// A cache that should be registered, but is not registered.

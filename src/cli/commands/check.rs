@@ -34,6 +34,7 @@ fn human(status: &Status) -> Lines {
         return Lines::of(format!("up to date: {}", status::summary(status)));
     }
     let mut lines = status::table(status, status.expected().filter(|one| one.state != State::Applied));
+    lines.lines(status::refusals(status));
     lines.lines(status::apps(status));
     lines.lines(status::caches(status));
     lines.line(format!("not up to date: {}", status::summary(status)));

@@ -4,4 +4,5 @@ mod hostile;
 mod own_tables;
 mod plans;
 mod quiet;
+mod refusals;
 mod writers;
