@@ -129,6 +129,11 @@ fn a_command_on_caches_that_waits() {
             database.wait_until(waiting);
             running.signal(signal);
             running.wait().exits(code);
+            // A poll that was cut off may still wait for its lock.
+            database.psql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE wait_event_type = 'Lock' AND datname = current_database()",
+            );
             database.wait_until(&format!("SELECT NOT ({waiting})"));
         }
     }
