@@ -6,6 +6,8 @@
 //! message.
 
 #[cfg(feature = "_engine")]
+pub(crate) mod advice;
+#[cfg(feature = "_engine")]
 pub(crate) mod database;
 pub(crate) mod dialects;
 #[cfg(test)]

@@ -23,8 +23,8 @@ const LIST: &str = "SELECT name, app, version, \
     pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
     FROM bustard.caches ORDER BY name";
 
-/// Begins a transaction with an isolation level, because several statements in one message
-/// would run with the default level of the database.
+/// Folds in one message, which is one transaction: it is over if it fails. The first
+/// statement sets the level, because the database may have another default.
 pub(super) const FOLD: &str =
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold()";
 
