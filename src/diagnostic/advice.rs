@@ -75,6 +75,10 @@ pub enum Action {
     },
     /// Install repeatable migrations again.
     Repeat,
+    /// Run each migration in its own transaction.
+    TransactionEach,
+    /// Wait longer for the locks of other sessions.
+    LockWait,
     /// Show the state of all migrations.
     Status,
     /// Trust a role with Bustard's tables and with the histories.
@@ -113,6 +117,12 @@ impl Advice {
     /// Appends a text.
     pub(crate) fn and(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.parts.push(Part::Text(text.into()));
+        self
+    }
+
+    /// Appends other advice.
+    pub(crate) fn and_then(mut self, other: Advice) -> Self {
+        self.parts.extend(other.parts);
         self
     }
 
@@ -181,6 +191,8 @@ impl Action {
             Action::KeepData => "--keep-data".to_owned(),
             Action::RegisterCache { name } => format!("{program} caches register {name}"),
             Action::Repeat => "--repeat".to_owned(),
+            Action::TransactionEach => "--transaction each".to_owned(),
+            Action::LockWait => "--lock-wait".to_owned(),
             Action::Status => format!("{program} status"),
             Action::Trust { role } => format!("[registry] trust = [{role:?}]"),
             Action::DatabaseUrl => "--database-url".to_owned(),
@@ -214,6 +226,8 @@ impl Action {
             Action::KeepData => "Uninstall::keep_data".to_owned(),
             Action::RegisterCache { name } => format!("registry::register(…, {name:?})"),
             Action::Repeat => "Migrator::repeat(true)".to_owned(),
+            Action::TransactionEach => "Migrator::transaction(TransactionMode::Each)".to_owned(),
+            Action::LockWait => "Migrator::lock_wait".to_owned(),
             Action::Status => "Migrator::status".to_owned(),
             Action::Trust { role } => format!("Migrator::trust([{role:?}])"),
             Action::DatabaseUrl => "a URL".to_owned(),

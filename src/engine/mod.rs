@@ -6,6 +6,8 @@
 //! message.
 
 #[cfg(feature = "_engine")]
+pub(crate) mod advice;
+#[cfg(feature = "_engine")]
 pub(crate) mod database;
 pub(crate) mod dialects;
 #[cfg(test)]
@@ -21,8 +23,8 @@ pub(crate) mod sqlite;
 
 use std::time::Duration;
 
-use crate::diagnostic::{Code, Diagnostic, secrets};
-use crate::error::{Error, ErrorKind, Result, ServerMessage, cut};
+use crate::diagnostic::{Advice, Code, Diagnostic, secrets};
+use crate::error::{Error, ErrorKind, Notice, Result, ServerMessage, cut};
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
 use crate::sql::Dialect;
 use inspector::Inspector;
@@ -142,6 +144,10 @@ pub struct Opening<'a> {
     pub query: Option<&'a str>,
     /// The function to call each time another session blocks this session.
     pub on_wait: &'a dyn Fn(),
+    /// The function to call for each message that the server sends while a migration runs.
+    /// The thread that waits for the network calls it.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL sends messages"))]
+    pub on_notice: &'a (dyn Fn(Notice) + Sync),
 }
 
 /// The outcome of one attempt to run a transaction.
@@ -278,6 +284,17 @@ pub(crate) struct Failure {
     pub server_message: Box<ServerMessage>,
     /// The offset in the statement, in characters, from 0.
     pub offset: Option<usize>,
+    /// What to do about it, by its code.
+    pub advice: Option<(About, Advice)>,
+}
+
+/// What advice about an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A statement of a migration. The advice does not fit Bustard's own statements.
+    Statement,
+    /// The server, the connection, or other sessions.
+    Server,
 }
 
 /// The start of the message of a failure to answer in time.
@@ -292,6 +309,7 @@ impl Failure {
             kind: ErrorKind::Connection,
             server_message: Box::new(ServerMessage { message, ..ServerMessage::default() }),
             offset: None,
+            advice: None,
         }
     }
 
@@ -311,8 +329,15 @@ impl Failure {
         if statement.form != Form::Generated {
             let values = secrets::values(&statement.sql);
             self.server_message = Box::new(self.server_message.without_secrets(&values));
+            return self.into_error_of_migration().at(place);
         }
         self.into_error().at(place)
+    }
+
+    /// Builds the error of an operation that is not a migration's statement.
+    pub(crate) fn into_error(mut self) -> Error {
+        self.advice = self.advice.filter(|(about, _)| *about == About::Server);
+        self.into_error_of_migration()
     }
 
     /// Returns whether the registry rejected a cache name, as unknown or as already
@@ -333,8 +358,8 @@ impl Failure {
         self.kind == ErrorKind::Connection && self.server_message.code.is_none()
     }
 
-    /// Builds the error of an operation that is not a migration's statement.
-    pub(crate) fn into_error(self) -> Error {
+    /// Builds the error of a statement of a migration, or of the check of its constraints.
+    pub(crate) fn into_error_of_migration(self) -> Error {
         let message = match self.kind {
             ErrorKind::Connection if self.is_statement_pooling() => {
                 "the connection leads through a pooler that allows no transactions"
@@ -349,7 +374,6 @@ impl Failure {
             _ => "the database refused a statement",
         };
         let sqlstate = self.server_message.code.as_deref();
-        let forbidden = sqlstate == Some("42501");
         let pooled = self.is_statement_pooling();
         let is_duplicate = self.kind == ErrorKind::Cache && sqlstate == Some("42710");
         let mut error = Error::new(self.kind, message).with_server_message(*self.server_message);
@@ -361,10 +385,11 @@ impl Failure {
                 "set PgBouncer's pool_mode to transaction or session for this database, or connect to the server itself",
             );
         }
-        if !forbidden {
-            return error;
+        match self.advice {
+            Some((About::Statement, advice)) => error.help_on_statement(advice),
+            Some((About::Server, advice)) => error.help(advice),
+            None => error,
         }
-        error.help("the role that migrates needs this right: grant it, or migrate as another role")
     }
 }
 

@@ -8,10 +8,12 @@
 //! what happened, where, the server message, and the next step. An error never contains a
 //! secret of a connection URL.
 
+mod notice;
 mod report;
 
 use std::fmt;
 
+pub use self::notice::{Notice, NoticeLevel};
 pub use self::report::ErrorReport;
 use crate::diagnostic::{Advice, Code, Diagnostic, Place, clean_line, one_line, secrets};
 
@@ -86,11 +88,14 @@ pub(crate) struct ServerMessage {
     pub hint: Option<Box<str>>,
     /// The calls of functions in the server, innermost first.
     pub context: Option<Box<str>>,
+    /// The place in the server's source that raised the error, which tells errors with one
+    /// code apart in any language.
+    pub raised_at: Option<Box<str>>,
 }
 
 impl ServerMessage {
     /// Shortens each text.
-    fn cut(self) -> Self {
+    pub(crate) fn cut(self) -> Self {
         let cut_box = |text: Option<Box<str>>| text.map(|text| cut(text.into()).into());
         ServerMessage {
             message: cut(self.message),
@@ -98,7 +103,15 @@ impl ServerMessage {
             detail: cut_box(self.detail),
             hint: cut_box(self.hint),
             context: cut_box(self.context),
+            raised_at: self.raised_at,
         }
+    }
+
+    /// Returns the length of all texts, in bytes.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn len(&self) -> usize {
+        let parts = [&self.detail, &self.hint, &self.context];
+        self.message.len() + parts.into_iter().flatten().map(|part| part.len()).sum::<usize>()
     }
 
     /// Hides these secrets, and what looks like one. A server may repeat the statement that
@@ -112,6 +125,7 @@ impl ServerMessage {
             detail: part(self.detail),
             hint: part(self.hint),
             context: part(self.context),
+            raised_at: self.raised_at,
         }
     }
 }
@@ -148,8 +162,11 @@ struct Inner {
     place: Option<Place>,
     server_message: Option<ServerMessage>,
     advice: Option<Advice>,
+    /// The advice is on how to change a statement.
+    is_on_statement: bool,
     diagnostics: Vec<Diagnostic>,
     applied: Option<Vec<String>>,
+    notices: Vec<Notice>,
     uncertain: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -165,8 +182,10 @@ impl Error {
             place: None,
             server_message: None,
             advice: None,
+            is_on_statement: false,
             diagnostics: Vec::new(),
             applied: None,
+            notices: Vec::new(),
             uncertain: false,
             source: None,
         }))
@@ -195,6 +214,15 @@ impl Error {
 
     pub(crate) fn help(mut self, advice: impl Into<Advice>) -> Self {
         self.0.advice = Some(advice.into());
+        self.0.is_on_statement = false;
+        self
+    }
+
+    /// Sets advice on how to change a statement. It helps only where the statement can be
+    /// changed.
+    pub(crate) fn help_on_statement(mut self, advice: Advice) -> Self {
+        self.0.advice = Some(advice);
+        self.0.is_on_statement = true;
         self
     }
 
@@ -226,6 +254,15 @@ impl Error {
         self
     }
 
+    /// Adds advice after the advice that there already is, unless that is on a statement.
+    pub(crate) fn and_help(mut self, advice: Advice) -> Self {
+        let first = self.0.advice.take().filter(|_| !self.0.is_on_statement);
+        self.help(match first {
+            Some(first) => first.and("; ").and_then(advice),
+            None => advice,
+        })
+    }
+
     /// Adds advice, unless there already is some.
     pub(crate) fn or_help(self, advice: impl Into<Advice>) -> Self {
         if self.0.advice.is_some() { self } else { self.help(advice) }
@@ -247,6 +284,12 @@ impl Error {
     /// Lists the migrations that had committed before the failure.
     pub(crate) fn after(mut self, applied: Vec<String>) -> Self {
         self.0.applied = Some(applied);
+        self
+    }
+
+    /// Adds what the server said before the failure.
+    pub(crate) fn with_notices(mut self, notices: Vec<Notice>) -> Self {
+        self.0.notices = notices;
         self
     }
 
@@ -325,6 +368,12 @@ impl Error {
         self.0.server_message.as_ref()?.code.as_deref()
     }
 
+    /// Returns the place in the server's source that raised the error.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn raised_at(&self) -> Option<&str> {
+        self.0.server_message.as_ref()?.raised_at.as_deref()
+    }
+
     /// Returns the server message. Secrets in it are replaced by `***`.
     pub fn server_message(&self) -> Option<&str> {
         Some(self.0.server_message.as_ref()?.message.as_str())
@@ -344,6 +393,12 @@ impl Error {
     /// `app:V1__name`; `None` if the error is not from a run.
     pub fn applied(&self) -> Option<&[String]> {
         self.0.applied.as_deref()
+    }
+
+    /// Returns what the server said before the failure, of the migrations that had committed
+    /// and of those that were rolled back.
+    pub fn notices(&self) -> &[Notice] {
+        &self.0.notices
     }
 }
 
@@ -406,6 +461,7 @@ mod tests {
             detail: long(),
             hint: long(),
             context: long(),
+            raised_at: None,
         };
         let error = Error::new(ErrorKind::Database, "refused").with_server_message(message);
         assert!(error.report().to_string().len() < 5 * LONGEST_TEXT);

@@ -73,7 +73,7 @@ pub(super) enum Mark {
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Computes the checksum of a form of a text. Reads a text in a file again, in parts.
-fn hash(id: &MigrationId, text: &SourceText, width: Width, form: Form<'_>) -> io::Result<u64> {
+pub(super) fn hash(id: &MigrationId, text: &SourceText, width: Width, form: Form<'_>) -> io::Result<u64> {
     let mut hasher = seed(id, width);
     match text.held() {
         Some(text) => return Ok(hash_of(id, text, width, form)),

@@ -9,7 +9,7 @@
 
 use std::io::Read;
 
-use super::checksum::{Form as TextForm, Mark, has, has_text};
+use super::checksum::{Form as TextForm, Mark, has, has_text, hash};
 use crate::model::{Applied, LoadedMigration, MigrationId, SourceText, Width};
 
 /// A change that editors and tools make, and the text before it, if the change is possible.
@@ -85,7 +85,13 @@ pub(crate) fn differences(applied: &Applied, migration: &LoadedMigration, width:
     }
     match changes_of_source(applied, &id, &migration.text, width) {
         Some(changes) => found.extend(changes.into_iter().map(str::to_owned)),
-        None => found.push("its text differs".to_owned()),
+        None => {
+            let now = match hash(&id, &migration.text, width, TextForm::default()) {
+                Ok(now) => now.to_string(),
+                Err(error) => format!("unknown: {error}"),
+            };
+            found.push(format!("its text differs (checksum {}, now {now})", applied.checksum));
+        }
     }
     found
 }
@@ -245,7 +251,6 @@ mod tests {
                     "a newline was added at the end",
                 ],
             ),
-            ("a;\nb;\n", "a;\nc;\n", &["its text differs"]),
         ] {
             for width in [Width::Int4, Width::Int8] {
                 let row = |name| row(name, applied, width);
@@ -259,6 +264,10 @@ mod tests {
                 assert_eq!(renamed[1..], *expected);
             }
         }
+        let other = row("x", "a;", Width::Int8);
+        let now = row("x", "b;", Width::Int8).checksum;
+        let shown = format!("its text differs (checksum {}, now {now})", other.checksum);
+        assert_eq!(differences(&other, &migration("x", "b;"), Width::Int8), [shown]);
         let renamed = differences(&row("old", "a;", Width::Int8), &migration("x", "a;"), Width::Int8);
         assert_eq!(renamed, ["it was applied with the name V3__old"]);
         let wider = differences(&row("x", "a;", Width::Int4), &migration("x", "a;"), Width::Int8);

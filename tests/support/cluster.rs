@@ -44,6 +44,8 @@ pub struct Cluster {
     port: u16,
     server: Mutex<Option<Child>>,
     watchdog: Watchdog,
+    /// The language of its messages, if it is not English.
+    language: Option<&'static str>,
 }
 
 impl Cluster {
@@ -57,6 +59,16 @@ impl Cluster {
     /// Starts a private cluster with these settings. It is stopped and removed on drop.
     pub fn start_with(settings: &[(&str, &str)]) -> Cluster {
         Cluster::start(settings, LOCAL_TRUST, None)
+    }
+
+    /// Starts a private cluster with messages in this language. They are in English if the
+    /// server was installed without the catalogue of that language.
+    pub fn start_in_language(language: &'static str, settings: &[(&str, &str)]) -> Cluster {
+        let settings = [&[("lc_messages", "C.UTF-8")], settings].concat();
+        let mut cluster = Cluster::start(&settings, LOCAL_TRUST, None);
+        cluster.language = Some(language);
+        cluster.restart();
+        cluster
     }
 
     /// Does the same as [`Cluster::start_with`], with this `pg_hba.conf`. The
@@ -98,7 +110,7 @@ impl Cluster {
 
     /// Starts a server on the directory's contents.
     pub(super) fn run(directory: PathBuf, watchdog: Watchdog) -> Cluster {
-        let mut cluster = Cluster { directory, port: 0, server: Mutex::new(None), watchdog };
+        let mut cluster = Cluster { directory, port: 0, server: Mutex::new(None), watchdog, language: None };
         // Another process may take the free port before the server does, so this is tried
         // several times.
         for _ in 0..10 {
@@ -239,6 +251,7 @@ impl Cluster {
             .arg(&self.directory)
             .args(["-p", &self.port.to_string()])
             .current_dir(&self.directory)
+            .envs(self.language.map(|language| ("LANGUAGE", language)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log)

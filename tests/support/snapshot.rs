@@ -13,7 +13,8 @@ pub fn snapshot_settings(project: &Project) -> insta::Settings {
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[port]");
     settings.add_filter(r"\bt\d+(_\w+)?@", "[role]@");
     settings.add_filter(r"(127\.0\.0\.1:\[port\]/)t\d+\b", "$1[database]");
-    settings.add_filter(r#"(database "?)t\d+\b"#, "$1[database]");
+    settings.add_filter(r#"((?i:database) "?)t\d+\b"#, "$1[database]");
+    settings.add_filter(r"\bt\d+_[a-z]\w*", "[role]");
     settings.add_filter(r"\bpid \d+", "pid [pid]");
     settings.add_filter(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?UTC|Z|[+-]\d\d(:?\d\d)?)?", "[time]");
     settings.add_filter(r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b", "[duration]");

@@ -1,5 +1,7 @@
 //! The engine PostgreSQL: the SQL text of its dialect, and the driver that runs this text.
 
+#[cfg(feature = "postgres")]
+mod advice;
 mod dialect;
 #[cfg(feature = "postgres")]
 pub(crate) mod driver;
@@ -15,6 +17,8 @@ mod registry;
 pub(crate) mod rights;
 mod roles;
 
+#[cfg(feature = "postgres")]
+pub(crate) use advice::{INTERRUPTS, Origin, connecting, ident, of as advice_of};
 pub(crate) use dialect::POSTGRES;
 pub(crate) use inspector::PostgresInspector;
 #[cfg(feature = "_engine")]

@@ -7,7 +7,8 @@ use crate::sql::{Admission, Unit};
 
 const COPY_IN: &str = "move what follows the semicolon behind the rows, which begin on the next line";
 const COPY_OUT: &str = "leave it out: its output is not read";
-const NO_TRANSACTION: &str = "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
+/// The advice for a statement that cannot run in a transaction.
+pub(super) const NO_TRANSACTION: &str = "it needs `-- bustard: no transaction`, which is not supported yet: run it by hand, or write it so that it can run in a transaction";
 
 pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
     if unit.is(0, "COPY") {

@@ -1,5 +1,7 @@
 //! The engine SQLite: the SQL text of its dialect, and the driver that runs this text.
 
+#[cfg(feature = "sqlite")]
+mod advice;
 mod dialect;
 #[cfg(feature = "sqlite")]
 pub(crate) mod driver;
@@ -15,6 +17,8 @@ mod registry;
 mod registry_sql;
 mod tracked_tables;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use advice::{NEEDS_WRITING, NO_DATABASE, of as advice_of};
 pub(crate) use dialect::SQLITE;
 pub(crate) use inspector::SqliteInspector;
 #[cfg(feature = "_engine")]

@@ -1,5 +1,6 @@
 //! Tests inputs that once failed. The name of a test begins with the number of its input.
 
+mod advice;
 mod connection;
 mod copies;
 mod dumps;

@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 use tokio_postgres::config::Config;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::attempt::{AttemptFailure, Connection, tls_error};
 use super::attributes::{Standing, Wanted};
 use super::blocking::unless;
 use super::failure::{chain, io_error, server_message};
+use super::notices::Inbox;
 use super::target::{Address, SOCKET_DIRECTORIES, Server, Target};
 use super::tls;
+use crate::engine::postgres::connecting;
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 
 /// Connects. Requires a Tokio runtime with time and I/O enabled.
@@ -42,18 +44,25 @@ pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Re
     .await
 }
 
-/// Connects with the synchronous driver. A cancelled run stops waiting for a server that
-/// does not answer.
-pub(crate) fn connect_sync(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
-    super::outside(|| connect_here(target, cancelled))
+/// Connects with the synchronous driver. What the server says goes to the inbox. A
+/// cancelled run stops waiting for a server that does not answer.
+pub(crate) fn connect_sync(
+    target: &Target,
+    cancelled: &AtomicBool,
+    inbox: &Inbox,
+) -> Result<postgres::Client> {
+    super::outside(|| connect_here(target, cancelled, inbox))
 }
 
-fn connect_here(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
+fn connect_here(target: &Target, cancelled: &AtomicBool, inbox: &Inbox) -> Result<postgres::Client> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::new(ErrorKind::Failed, "cannot start the network runtime").caused_by(error)
     })?;
     let connecting = first_that_answers(target, None, async |config, limit, ask| {
-        in_thread(postgres::Config::from(config), target.tls.connector(), limit, ask).await
+        let mut config = postgres::Config::from(config);
+        let inbox = inbox.clone();
+        config.notice_callback(move |message| inbox.put(&message));
+        in_thread(config, target.tls.connector(), limit, ask).await
     });
     let client = runtime.block_on(unless(cancelled, connecting));
     // Neither a name lookup nor the driver can be cancelled. An ordinary shutdown of the
@@ -234,7 +243,7 @@ fn reason(target: &Target, server: &Server, failure: &AttemptFailure) -> Reason 
         ),
         AttemptFailure::Driver(error) => {
             if let Some(db) = error.as_db_error() {
-                let mut reason = refused_by_server(target, server, db.code());
+                let mut reason = refused_by_server(target, server, db);
                 reason.server_message = Some(server_message(db));
                 reason
             } else if let Some(error) = tls_error(error) {
@@ -283,9 +292,8 @@ fn refused_by_system(server: &Server, error: &io::Error) -> Reason {
     }
 }
 
-fn refused_by_server(target: &Target, server: &Server, code: &SqlState) -> Reason {
-    let Target { user, database, .. } = target;
-    let help = if *code == SqlState::INVALID_PASSWORD {
+fn refused_by_server(target: &Target, server: &Server, error: &DbError) -> Reason {
+    if *error.code() == SqlState::INVALID_PASSWORD {
         return Reason::new(
             "wrong password, or no such user",
             match &server.password {
@@ -293,21 +301,9 @@ fn refused_by_server(target: &Target, server: &Server, code: &SqlState) -> Reaso
                 None => GIVE_PASSWORD.to_owned(),
             },
         );
-    } else if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
-        "does the user exist, may it log in, and does the server's pg_hba.conf let it in from here, \
-         with or without TLS (sslmode)?"
-            .to_owned()
-    } else if *code == SqlState::INVALID_CATALOG_NAME {
-        format!("create it (createdb {database}), or correct its name in the database URL")
-    } else if *code == SqlState::TOO_MANY_CONNECTIONS {
-        "close other connections, or raise max_connections".to_owned()
-    } else if *code == SqlState::CANNOT_CONNECT_NOW {
-        "it is starting up or shutting down: try again in a moment".to_owned()
-    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        format!("GRANT CONNECT ON DATABASE \"{database}\" TO \"{user}\"")
-    } else {
-        "the server's log may say more".to_owned()
-    };
+    }
+    let routine = error.routine().unwrap_or_default();
+    let help = connecting(error.code().code(), routine, &target.user, &target.database);
     Reason::new("the server refused", help)
 }
 

@@ -229,6 +229,7 @@ pub(super) fn send_sync(
                         ..Default::default()
                     }),
                     offset: None,
+                    advice: None,
                 },
             });
         }

@@ -5,7 +5,9 @@ use std::io;
 
 use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
-use crate::engine::Failure;
+use crate::diagnostic::{Advice, secrets};
+use crate::engine::postgres::{Origin, advice_of};
+use crate::engine::{About, Failure};
 use crate::error::{ErrorKind, ServerMessage};
 
 /// Translates the failure of a statement, or of the connection under it.
@@ -16,15 +18,30 @@ use crate::error::{ErrorKind, ServerMessage};
 /// cancellation.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> Failure {
     match error.as_db_error() {
-        Some(db) => {
-            Failure { kind: kind(db), server_message: Box::new(server_message(db)), offset: offset(db) }
-        }
+        Some(db) => Failure {
+            kind: kind(db),
+            server_message: Box::new(server_message(db)),
+            offset: offset(db),
+            advice: advice(db),
+        },
         None => Failure {
             kind: if is_encoding(error) { ErrorKind::Database } else { ErrorKind::Connection },
             server_message: Box::new(ServerMessage { message: chain(error), ..ServerMessage::default() }),
             offset: None,
+            advice: None,
         },
     }
+}
+
+fn advice(error: &DbError) -> Option<(About, Advice)> {
+    advice_of(&Origin {
+        code: error.code().code(),
+        routine: error.routine().unwrap_or_default(),
+        schema: error.schema().unwrap_or_default(),
+        table: error.table().unwrap_or_default(),
+        column: error.column().unwrap_or_default(),
+        constraint: error.constraint().unwrap_or_default(),
+    })
 }
 
 fn kind(error: &DbError) -> ErrorKind {
@@ -39,6 +56,11 @@ fn kind(error: &DbError) -> ErrorKind {
     ErrorKind::Database
 }
 
+/// Logs a message that belongs to no migration.
+pub(super) fn log(message: &DbError) {
+    log::debug!("the server: {}: {}", message.severity(), secrets::hide_looks(message.message()));
+}
+
 pub(super) fn server_message(error: &DbError) -> ServerMessage {
     ServerMessage {
         message: error.message().to_owned(),
@@ -46,7 +68,14 @@ pub(super) fn server_message(error: &DbError) -> ServerMessage {
         detail: error.detail().map(Into::into),
         hint: error.hint().map(Into::into),
         context: error.where_().map(Into::into),
+        raised_at: raised_at(error),
     }
+}
+
+/// Returns the function, file and line in the server's source.
+fn raised_at(error: &DbError) -> Option<Box<str>> {
+    let (routine, file, line) = (error.routine()?, error.file()?, error.line()?);
+    Some(format!("{routine} {file}:{line}").into_boxed_str())
 }
 
 /// Returns the offset of the error in the statement, in characters. Positions count

@@ -2,6 +2,7 @@
 //! through a pooler.
 
 use super::simple_query::Link;
+use crate::diagnostic::{Action, Advice};
 use crate::engine::patience::Patience;
 use crate::error::{Error, ErrorKind};
 
@@ -47,7 +48,10 @@ pub(super) fn blocked(link: &mut impl Link, patience: &Patience, error: Error) -
         Some(holder) => error
             .help(format!("another session registers or unregisters a cache: {holder}; end its transaction")),
         None => error.help(
-            "another session has a lock that this statement needs: end its transaction, or wait longer",
+            Advice::text(
+                "another session has a lock that this statement needs: end its transaction, or wait longer with ",
+            )
+            .then(Action::LockWait),
         ),
     }
 }

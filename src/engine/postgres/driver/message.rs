@@ -3,18 +3,14 @@
 //! In: statements, each with its migration. Out: one message; or the error, with the
 //! statement and the migration that it is about.
 
+use super::notices::{Notices, Sent};
+use super::queued::Queued;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT};
 use super::simple_query::Link;
+use crate::diagnostic::Advice;
 use crate::engine::Failure;
 use crate::engine::postgres::rights::{self, GUARD, REFUSED};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Statement;
-
-/// A statement to send, and the migration that it belongs to.
-pub(super) struct Queued {
-    pub statement: Statement,
-    pub migration: Option<(String, String)>,
-}
 
 /// Stands between the statements of a message.
 pub(super) const SEPARATOR: &str = ";\n";
@@ -23,11 +19,18 @@ const UNKNOWN_SETTING: &str = "this server does not know the setting, perhaps be
     nothing depends on it";
 
 /// Sends statements in one message.
-pub(super) fn flush_together(link: &mut impl Link, queued: &[Queued]) -> Result<()> {
+pub(super) fn flush_together(
+    link: &mut impl Link,
+    queued: &[Queued],
+    notices: &mut Notices<'_>,
+) -> Result<()> {
     if queued.is_empty() {
         return Ok(());
     }
-    let answer = link.send(&message(queued), false);
+    let sent = Sent::new(queued);
+    let hear = &mut |completed, message: &_| notices.hear(&sent, completed, message);
+    let answer = link.send_and_hear(&message(queued), false, hear);
+    notices.collect(&sent);
     match answer.failure {
         None => Ok(()),
         Some(failure) => Err(blame(queued, answer.completed, failure)),
@@ -87,14 +90,23 @@ pub(super) fn lost(queued: &[Queued], failure: Failure) -> Error {
     let mut migrations = queued.iter().filter_map(|one| one.migration.as_ref());
     let first = migrations.next();
     let only = first.filter(|first| migrations.all(|other| other == *first));
-    in_migration(failure.into_error(), only).help("is the server still there? running again is safe")
+    let is_explained = failure.advice.is_some();
+    let error = in_migration(failure.into_error(), only);
+    if is_explained {
+        return error.and_help("running again is safe".into());
+    }
+    error.help("is the server still there? running again is safe")
 }
 
 /// Builds the error of a check at the end of a migration or of its transaction.
 pub(super) fn at_commit(mut failure: Failure) -> Error {
     failure.server_message.context = None;
-    failure
-        .into_error()
-        .with_message("the database refused to commit")
-        .help("every statement succeeded, but a check at the commit failed, such as a deferred constraint")
+    let advice = Advice::text(
+        "every statement succeeded, but a check at the commit failed, such as a deferred constraint",
+    );
+    let advice = match failure.advice.take() {
+        Some((_, specific)) => advice.and(": ").and_then(specific),
+        None => advice,
+    };
+    failure.into_error_of_migration().with_message("the database refused to commit").help(advice)
 }

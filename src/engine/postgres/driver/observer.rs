@@ -124,6 +124,7 @@ fn silence(what: &str) -> Failure {
             ..Default::default()
         }),
         offset: None,
+        advice: None,
     }
 }
 

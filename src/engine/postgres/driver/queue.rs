@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::copy::Copy;
 use super::history::{Resolved, place};
-use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
+use super::message::{SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
+use super::notices::{Notices, Sent};
+use super::queued::Queued;
 use super::quote_text;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
 use super::simple_query::Link;
@@ -55,6 +57,8 @@ pub(super) struct Queue<'q, T> {
     pub(super) touched: bool,
     /// A rollback removes what the migrations have left in the session.
     pub(super) cleans_up: bool,
+    /// What the server says.
+    pub(super) notices: Notices<'q>,
 }
 
 impl<T: Link + Ending> Queue<'_, T> {
@@ -64,7 +68,10 @@ impl<T: Link + Ending> Queue<'_, T> {
         }
         let message = message(&self.queued);
         let queued = self.queued;
-        let answer = self.open.commit(&message);
+        let sent = Sent::new(&queued);
+        let mut notices = self.notices;
+        let answer = self.open.commit(&message, &mut |at, said| notices.hear(&sent, at, said));
+        drop(notices);
         match answer.failure {
             None => failpoint::pass("COMMIT"),
             // If the server has received everything, it continues even if the client is
@@ -93,10 +100,10 @@ impl<T: Link + Ending> Queue<'_, T> {
         let queued = std::mem::take(&mut self.queued);
         self.bytes = 0;
         if T::COUNTS {
-            return flush_together(&mut self.open, &queued);
+            return flush_together(&mut self.open, &queued, &mut self.notices);
         }
         for one in queued.chunks(1) {
-            flush_together(&mut self.open, one)?;
+            flush_together(&mut self.open, one, &mut self.notices)?;
         }
         Ok(())
     }
@@ -161,6 +168,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             .send(sql, true)
             .all()
             .map_err(|failure| in_migration(failure.into_error(), self.migration.as_ref()))?;
+        self.notices.discard();
         failpoint::pass(sql)?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
@@ -196,7 +204,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     fn call(&mut self, function: &Function) -> Result<()> {
         self.touch();
         self.guard()?;
-        self.open.call(function).map_err(|error| in_migration(error, self.migration.as_ref()))?;
+        let called = self.open.call(function);
+        self.notices.collect_of(self.migration.as_ref(), &Sent::new(&[]));
+        called.map_err(|error| in_migration(error, self.migration.as_ref()))?;
         self.release(&format!("the function {}", function.label()))?;
         failpoint::pass(function.label())
     }
@@ -223,15 +233,19 @@ impl<T: Link + Ending> Queue<'_, T> {
             model::unreadable(&error, file)
         };
         let mut rows = copy.rows().map_err(unreadable)?;
-        let failure = self.open.copy_in(copy.sql, &mut rows);
+        let queued = [Queued { statement: copy.statement(), migration: self.migration.clone() }];
+        let sent = Sent::of_copy(&queued);
+        let notices = &mut self.notices;
+        let hear = &mut |completed, message: &_| notices.hear(&sent, completed, message);
+        let failure = self.open.copy_in(copy.sql, &mut rows, hear);
+        self.notices.collect(&sent);
         if let Some(error) = rows.error {
             return Err(unreadable(error));
         }
         let Some(mut failure) = failure else { return failpoint::pass(copy.sql) };
         let place = copy.place(&failure.server_message, rows.lines);
         copy.without_secrets(&mut failure.server_message, rows.lines);
-        let one = Queued { statement: copy.statement(), migration: self.migration.clone() };
-        let error = blame(&[one], 0, failure);
+        let error = blame(&queued, 0, failure);
         Err(if place.is_some() { error.at(place) } else { error })
     }
 

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::explain::explain;
 use super::history::{self, Resolved, place};
 use super::lock;
+use super::notices::{Inbox, Notices};
 use super::queue::Queue;
 use super::session_state::SessionState;
 use super::simple_query::{Link, Looking, answer_within};
@@ -23,10 +25,13 @@ use crate::engine::postgres::rights::{self, Rights};
 use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
 use crate::engine::registry::Registry;
 use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Work};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Notice, Result};
 use crate::failpoint;
 use crate::model::{History, HistoryTable, Width};
 use crate::sql::Dialect;
+
+/// How long the server may take to explain an error.
+const EXPLANATION: Duration = Duration::from_secs(10);
 
 /// A session on any link.
 pub(crate) struct PostgresSession<'s, L: Transactional> {
@@ -39,6 +44,8 @@ pub(crate) struct PostgresSession<'s, L: Transactional> {
     patience: Patience,
     /// Whether the server is asked to notice a client that has died.
     watches_client: bool,
+    /// The messages of the server, on a connection of the synchronous driver.
+    inbox: Option<Inbox>,
 }
 
 impl<'s, L: Transactional> PostgresSession<'s, L> {
@@ -52,6 +59,11 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
         }
     }
 
+    /// Takes what the server says from the inbox of the connection.
+    pub(crate) fn with_inbox(self, inbox: &Inbox) -> Self {
+        PostgresSession { inbox: Some(inbox.clone()), ..self }
+    }
+
     /// A session on a connection that belongs to the caller.
     pub(crate) fn of_caller(link: &'s mut L, patience: Duration) -> Self {
         PostgresSession {
@@ -62,6 +74,7 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
             cancelled: None,
             patience: Patience::new(patience),
             watches_client: false,
+            inbox: None,
         }
     }
 
@@ -81,14 +94,17 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
     /// Judges the error of work that began at this time: the run was cancelled, or has
     /// waited for too long.
     fn failed(&mut self, error: Error, started: Instant) -> Error {
-        if error.sqlstate() != Some(lock::NOT_AVAILABLE) {
-            return self.as_cancelled(error);
+        if error.sqlstate() == Some(lock::NOT_AVAILABLE) {
+            self.patience.spend_since(started);
+            if self.patience.left().is_zero() {
+                return lock::blocked(&mut Looking::new(self.link, &self.patience), &self.patience, error);
+            }
         }
-        self.patience.spend_since(started);
-        match self.patience.left().is_zero() {
-            true => lock::blocked(&mut Looking::new(self.link, &self.patience), &self.patience, error),
-            false => error,
-        }
+        let error = self.as_cancelled(error);
+        self.link.limit(Some(EXPLANATION));
+        let error = explain(self.link, error);
+        self.link.limit(None);
+        error
     }
 
     /// Turns the error into one of [`ErrorKind::Cancelled`] if the run was cancelled.
@@ -170,6 +186,8 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
             cancelled: self.cancelled.as_deref(),
             patience: &self.patience,
             watch_client: self.watches_client,
+            inbox: self.inbox.as_ref(),
+            on_notice: opening.on_notice,
         };
         let mut ended = Ended::default();
         let attempted = match attempt(self.link, &begin, work, &mut ended) {
@@ -218,6 +236,8 @@ struct Begin<'b> {
     cancelled: Option<&'b AtomicBool>,
     patience: &'b Patience,
     watch_client: bool,
+    inbox: Option<&'b Inbox>,
+    on_notice: &'b (dyn Fn(Notice) + Sync),
 }
 
 /// What an attempt returns in addition to its result.
@@ -311,6 +331,7 @@ fn attempt<L: Transactional>(
         entered: 0,
         touched: false,
         cleans_up: false,
+        notices: Notices::new(begin.on_notice, begin.inbox.cloned()),
     };
     if !work(&mut transaction, Opened { histories, rows })? {
         return Ok(Attempt::Done);

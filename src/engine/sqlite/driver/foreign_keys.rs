@@ -86,6 +86,7 @@ impl Violations {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Database, format!("foreign keys are violated: {}", new.join(", ")))
-            .help("foreign keys are off while a migration runs and are checked before it commits"))
+            .help("foreign keys are off while a migration runs and are checked before it commits: delete these rows, or \
+                 insert their parents, in the migration"))
     }
 }

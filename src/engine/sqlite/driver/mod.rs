@@ -23,14 +23,11 @@ use rusqlite::{OpenFlags, TransactionState};
 
 use crate::diagnostic::{Action, Advice};
 use crate::engine::registry::Registry;
-use crate::engine::sqlite::{SQLITE, SqliteRegistry};
+use crate::engine::sqlite::{NEEDS_WRITING, NO_DATABASE, SQLITE, SqliteRegistry, advice_of};
 use crate::engine::{Commit, Connection, Executor, Failure, Row, Session, sealed};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::regular_file;
 use crate::sql::Dialect;
-
-/// The advice for files that cannot be written.
-const NEEDS_WRITING: &str = "this process' user needs write access to the file and to its directory, which holds the journal, on a writable file system";
 
 /// The advice if a database in WAL mode cannot be read.
 const NEEDS_SHARED_MEMORY: &str = "it is in WAL mode, where even reading needs the files -wal and -shm beside it: let this process' user write to its directory, or copy the database to a writable one";
@@ -101,7 +98,7 @@ fn open_file(path: &Path, create: bool) -> Result<rusqlite::Connection> {
     // SQLite opens lazily. Reading now reports a file that is not a database.
     match rows(&connection, "PRAGMA schema_version") {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(cannot("it is not a SQLite database".to_owned()))
+            Err(cannot("it is not a SQLite database".to_owned()).help(NO_DATABASE))
         }
         Err(error) if is_unusable(&error) => {
             let help = if is_wal(path) { NEEDS_SHARED_MEMORY } else { NEEDS_WRITING };
@@ -196,9 +193,11 @@ pub(crate) fn failure(error: &rusqlite::Error, sql: &str) -> Failure {
         Some(ErrorCode::NotADatabase) => ErrorKind::Connection,
         _ => ErrorKind::Database,
     };
+    let advice = code.and_then(|code| advice_of(code.extended_code, &message));
     let code = code.map(|code| code.extended_code.to_string());
     Failure {
         kind,
+        advice,
         server_message: Box::new(ServerMessage { message, code, ..ServerMessage::default() }),
         offset,
     }

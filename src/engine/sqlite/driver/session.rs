@@ -9,11 +9,11 @@ use rusqlite::ffi::ErrorCode;
 
 use super::foreign_keys::{Off, Violations};
 use super::session_state::SessionState;
-use super::{NEEDS_WRITING, failure, is_unusable, rows, run, with_help};
+use super::{failure, is_unusable, rows, run, with_help};
 use crate::engine::inspector::Inspector;
 use crate::engine::patience::Patience;
 use crate::engine::registry::Registry;
-use crate::engine::sqlite::{SQLITE, SqliteInspector, SqliteRegistry};
+use crate::engine::sqlite::{NEEDS_WRITING, SQLITE, SqliteInspector, SqliteRegistry};
 use crate::engine::{
     Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
@@ -310,14 +310,6 @@ impl SqliteTransaction<'_> {
         if self.connection.is_autocommit() { Err(self.ended("the migration")) } else { Ok(()) }
     }
 
-    fn refused(&self, error: &rusqlite::Error, refused: Error) -> Error {
-        let refused = self.in_migration(refused);
-        match error.sqlite_error_code() {
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => refused.help(NEEDS_WRITING),
-            _ => refused,
-        }
-    }
-
     fn ended(&self, who: &str) -> Error {
         let message = format!("{who} ended the transaction that it runs in");
         let help = "leave BEGIN, COMMIT and ROLLBACK out of it; changes made before a COMMIT remain, and must be reverted by hand";
@@ -331,7 +323,7 @@ impl Native<'_> for &rusqlite::Connection {
     }
 
     fn execute(&mut self, sql: &str) -> Result<()> {
-        self.execute_batch(sql).map_err(|error| failure(&error, sql).into_error())
+        self.execute_batch(sql).map_err(|error| failure(&error, sql).into_error_of_migration())
     }
 
     fn sqlite(&self) -> Option<&rusqlite::Connection> {
@@ -366,14 +358,14 @@ impl Transaction for SqliteTransaction<'_> {
                 run(self.connection, &statement.sql)
             }
         };
-        ran.map_err(|error| self.refused(&error, failure(&error, &statement.sql).of(&statement)))?;
+        ran.map_err(|error| self.in_migration(failure(&error, &statement.sql).of(&statement)))?;
         self.still_open()?;
         failpoint::pass(&statement.sql)
     }
 
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         let found = rows(self.connection, sql);
-        let found = found.map_err(|error| self.refused(&error, failure(&error, sql).into_error()))?;
+        let found = found.map_err(|error| self.in_migration(failure(&error, sql).into_error()))?;
         failpoint::pass(sql)?;
         Ok(found)
     }
@@ -398,7 +390,7 @@ impl Transaction for SqliteTransaction<'_> {
         let savepoint = |sql| run(self.connection, sql).map_err(|error| failure(&error, sql).into_error());
         savepoint("SAVEPOINT bustard")?;
         function.call(&mut open).map_err(|error| {
-            let refused = error.downcast_ref().map(|error| failure(error, "").into_error());
+            let refused = error.downcast_ref().map(|error| failure(error, "").into_error_of_migration());
             self.in_migration(function_failed(function, error, refused))
         })?;
         if self.connection.is_autocommit() || savepoint("RELEASE bustard").is_err() {
