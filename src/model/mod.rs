@@ -4,6 +4,7 @@
 //! `run`. Nothing here reads a file or a database.
 
 mod app;
+mod blocks;
 mod cache_version;
 mod database_id;
 mod embedded;
@@ -20,6 +21,7 @@ mod width;
 pub(crate) use crate::sql::Which;
 pub use app::{App, embedded_app};
 pub(crate) use app::{AppSource, BUSTARD, LoadedApp};
+pub(crate) use blocks::Changed;
 pub use cache_version::CacheVersion;
 pub(crate) use cache_version::Identity;
 pub(crate) use database_id::DatabaseId;
@@ -36,5 +38,5 @@ pub(crate) use operation::{
     CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, StoredSql, UnregisterCache,
 };
 pub(crate) use reading::{Body, Finding, LoadedMigration, Reading, Section};
-pub(crate) use source_text::{Changed, SourceText, Sums, seed, sum, text_failed, unreadable, write_lf};
+pub(crate) use source_text::{SourceText, Sums, seed, sum, text_failed, unreadable, write_lf};
 pub use width::Width;

@@ -1,8 +1,7 @@
 //! The text of a migration: in memory, or in a file that is read again each time.
 //!
 //! In: a text, or a file that was read once. Out: its bytes as a stream, and refinery's
-//! checksum. A file that has changed since it was read first is an error at the end of the
-//! stream.
+//! checksum. Where a file has changed since it was read first, its stream ends with an error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
+use super::blocks::{Blocks, Changed, Checked};
 use super::{MigrationId, Width};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::error::{Error, ErrorKind};
@@ -29,8 +29,8 @@ pub(crate) enum SourceText {
 pub(crate) struct Stored {
     open: Open,
     id: MigrationId,
-    /// Refinery's checksum with the width of new tables, which also tells whether the text
-    /// is still the same.
+    blocks: Arc<Blocks>,
+    /// Refinery's checksum with the width of new tables.
     sum: u64,
     /// The 64-bit checksum of the text with LF line ends.
     lf_sum: u64,
@@ -38,30 +38,6 @@ pub(crate) struct Stored {
 
 /// A function that opens a text at a byte offset.
 type Open = Box<dyn Fn(u64) -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
-
-/// The error at the end of a text that is not the text that was read first.
-#[derive(Debug)]
-pub(crate) struct Changed;
-
-impl fmt::Display for Changed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the file has changed while Bustard was using it")
-    }
-}
-
-impl std::error::Error for Changed {}
-
-impl Changed {
-    /// Returns the error of a stream.
-    pub(crate) fn error() -> io::Error {
-        io::Error::other(Changed)
-    }
-
-    /// Returns whether a stream has ended with this error.
-    pub(crate) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Changed>())
-    }
-}
 
 /// Returns the error for a text that could not be read again.
 pub(crate) fn unreadable(error: &io::Error, file: Option<Place>) -> Error {
@@ -89,8 +65,9 @@ pub(crate) fn text_failed(error: &io::Error, file: Option<Place>) -> Diagnostic 
 impl SourceText {
     /// Returns the text in a file that has been read once, with the sums of [`Sums`].
     pub(crate) fn stored(id: MigrationId, sums: Sums, open: Open) -> Self {
-        let (sum, lf_sum) = sums.finish();
-        SourceText::Stored(Arc::new(Stored { open, id, sum, lf_sum }))
+        let (sum, lf_sum, blocks) = sums.finish();
+        let blocks = Arc::new(blocks);
+        SourceText::Stored(Arc::new(Stored { open, id, blocks, sum, lf_sum }))
     }
 
     /// Returns the text, if it is in memory.
@@ -128,25 +105,20 @@ impl SourceText {
 
     /// Returns the whole text as a stream.
     pub(crate) fn read(&self) -> io::Result<Box<dyn Read + Send>> {
-        match self {
-            SourceText::Held(_) => self.read_from(0),
-            SourceText::Stored(stored) => Ok(Box::new(Verified {
-                input: (stored.open)(0)?,
-                hasher: seed(&stored.id, Width::NEW),
-                expected: stored.sum,
-            })),
-        }
+        self.read_from(0)
     }
 
-    /// Returns the text from a byte offset on as a stream. The caller must find out itself
-    /// whether it has changed.
+    /// Returns the text from a byte offset on as a stream.
     pub(crate) fn read_from(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
         match self {
             SourceText::Held(text) => {
                 let at = usize::try_from(offset).unwrap_or(usize::MAX);
                 Ok(Box::new(Rest { text: text.clone(), at: at.min(text.len()) }))
             }
-            SourceText::Stored(stored) => (stored.open)(offset),
+            SourceText::Stored(stored) => {
+                let input = (stored.open)(Blocks::start(offset))?;
+                Ok(Box::new(Checked::new(stored.blocks.clone(), input, offset)?))
+            }
         }
     }
 
@@ -220,12 +192,13 @@ pub(crate) struct Sums {
     lf: Option<SipHasher13>,
     /// The bytes end with a carriage return.
     carriage_return: bool,
+    blocks: Blocks,
 }
 
 impl Sums {
     pub(crate) fn new(id: &MigrationId) -> Self {
         let lf = (Width::NEW != Width::Int8).then(|| seed(id, Width::Int8));
-        Sums { text: seed(id, Width::NEW), lf, carriage_return: false }
+        Sums { text: seed(id, Width::NEW), lf, carriage_return: false, blocks: Blocks::default() }
     }
 
     /// Adds the next bytes of the text.
@@ -234,17 +207,18 @@ impl Sums {
             self.lf = Some(self.text);
         }
         self.text.write(bytes);
+        self.blocks.add(bytes);
         if let Some(lf) = &mut self.lf {
             write_lf(lf, bytes, &mut self.carriage_return, b"\n");
         }
     }
 
-    fn finish(mut self) -> (u64, u64) {
+    fn finish(mut self) -> (u64, u64, Blocks) {
         if let Some(lf) = self.lf.as_mut().filter(|_| self.carriage_return) {
             lf.write(b"\r");
         }
         let text = sum(self.text);
-        (text, self.lf.map_or(text, sum))
+        (text, self.lf.map_or(text, sum), self.blocks.end())
     }
 }
 
@@ -264,24 +238,6 @@ pub(crate) fn write_lf(hasher: &mut SipHasher13, bytes: &[u8], carriage_return: 
         } else {
             hasher.write(part);
         }
-    }
-}
-
-/// A stream that fails at its end if it is not the expected text.
-struct Verified {
-    input: Box<dyn Read + Send>,
-    hasher: SipHasher13,
-    expected: u64,
-}
-
-impl Read for Verified {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let length = self.input.read(bytes)?;
-        self.hasher.write(&bytes[..length]);
-        if length == 0 && !bytes.is_empty() && sum(self.hasher) != self.expected {
-            return Err(Changed::error());
-        }
-        Ok(length)
     }
 }
 

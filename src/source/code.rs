@@ -194,5 +194,11 @@ pub(super) fn refinery(
     let version = i64::from(theirs.version());
     let id = MigrationId { version, prefix, name: theirs.name().to_owned() };
     let directives = directive::may_be_in(sql);
-    Some(super::from_text(id, file, SourceText::from(sql.to_owned()), directives, dialect))
+    match super::from_text(id, file, SourceText::from(sql.to_owned()), directives, dialect) {
+        Ok(loaded) => Some(loaded),
+        Err(error) => {
+            found.errors.push(error);
+            None
+        }
+    }
 }

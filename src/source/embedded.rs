@@ -47,8 +47,10 @@ pub(super) fn load(
         };
         let ((text, directives), place) = (text, Place::file(&found.path));
         fits(found.name.version, &place, diagnostics);
-        let loaded = from_text(identity(found.name), found.path, text, directives, dialect);
-        migrations.push(LoadedMigration { file: Some(place), ..loaded });
+        match from_text(identity(found.name), found.path, text, directives, dialect) {
+            Ok(loaded) => migrations.push(LoadedMigration { file: Some(place), ..loaded }),
+            Err(error) => diagnostics.errors.push(error),
+        }
     }
     migrations
 }

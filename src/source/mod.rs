@@ -231,11 +231,9 @@ fn load_files(
         let place = Place::file(&path);
         fits(name.version, &place, found);
         let id = identity(name);
-        match texts.read(&path, &id) {
-            Ok((text, directives)) => {
-                let loaded = from_text(id, path, text, directives, dialect);
-                migrations.push(LoadedMigration { file: Some(place), ..loaded });
-            }
+        let loaded = texts.read(&path, &id);
+        match loaded.and_then(|(text, directives)| from_text(id, path, text, directives, dialect)) {
+            Ok(loaded) => migrations.push(LoadedMigration { file: Some(place), ..loaded }),
             Err(error) => found.errors.push(error),
         }
     }
@@ -250,18 +248,18 @@ fn from_text(
     text: SourceText,
     has_directives: bool,
     dialect: &'static dyn Dialect,
-) -> LoadedMigration {
+) -> Result<LoadedMigration, Diagnostic> {
     let read = move |text: &SourceText| parse::parse_source(&path, text, dialect);
     if !has_directives {
-        let body = Body::unread(read);
-        return LoadedMigration { text, body, ..LoadedMigration::of(id, Migration::new(), None) };
+        let body = Body::unread(move |text| read(text).unwrap_or_else(parse::unread));
+        return Ok(LoadedMigration { text, body, ..LoadedMigration::of(id, Migration::new(), None) });
     }
-    let mut reading = read(&text);
+    let mut reading = read(&text)?;
     let depends_on = std::mem::take(&mut reading.migration.depends_on);
     let required_by = std::mem::take(&mut reading.migration.required_by);
     let dependency_lines = dependency_lines(&depends_on, &required_by);
     let body = Body::Read(reading);
-    LoadedMigration { id, text, depends_on, required_by, dependency_lines, file: None, body }
+    Ok(LoadedMigration { id, text, depends_on, required_by, dependency_lines, file: None, body })
 }
 
 /// Returns the diagnostic for a name that is not valid for a migration.

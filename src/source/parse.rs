@@ -41,20 +41,31 @@ pub(super) fn parse(text: &Text<'_>, dialect: &'static dyn Dialect, directives: 
 
 /// Parses the text of a migration file. The statements of a long text are not kept in
 /// memory.
-pub(super) fn parse_source(file: &Path, source: &SourceText, dialect: &'static dyn Dialect) -> Reading {
-    let failed = |error: io::Error| {
-        let diagnostic = text_failed(&error, Some(Place::file(file)));
-        let errors = vec![Finding { diagnostic, section: Section::Up, unrunnable: false }];
-        Reading { errors, ..Reading::default() }
-    };
+///
+/// # Errors
+///
+/// Returns the error of reading the text again.
+pub(super) fn parse_source(
+    file: &Path,
+    source: &SourceText,
+    dialect: &'static dyn Dialect,
+) -> Result<Reading, Diagnostic> {
     if let Some(text) = source.held().filter(|text| text.len() <= WINDOW) {
-        return parse(&Text::new(file, text), dialect, Directives::Obeyed);
+        return Ok(parse(&Text::new(file, text), dialect, Directives::Obeyed));
     }
     let read = || {
         let windows = Windows::new(file, source.read()?, dialect.syntax());
         in_windows(file, source, dialect, windows)
     };
-    read().unwrap_or_else(failed)
+    read().map_err(|error: io::Error| text_failed(&error, Some(Place::file(file))))
+}
+
+/// Returns the reading of a text that cannot be read again: it can be neither applied nor
+/// reverted.
+pub(super) fn unread(diagnostic: Diagnostic) -> Reading {
+    // What stops a migration from being reverted also stops it from being applied.
+    let error = Finding { diagnostic, section: Section::Down, unrunnable: false };
+    Reading { errors: vec![error], ..Reading::default() }
 }
 
 /// Parses a text in windows.
@@ -161,9 +172,6 @@ impl<'a> Reader<'a> {
             return ControlFlow::Break(());
         }
         if matches!(window.rows, Rows::Part | Rows::Last) {
-            if let Some(stored) = &mut self.stored_group {
-                stored.rows(window);
-            }
             if window.rows == Rows::Last {
                 self.unended = None;
             }

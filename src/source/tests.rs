@@ -295,3 +295,47 @@ fn lookalikes_are_found_in_texts_of_every_origin() {
         }
     }
 }
+
+/// A long text that is gone or that is another one can be neither applied nor reverted.
+#[test]
+fn a7_a_long_text_that_cannot_be_read_again_is_refused() {
+    let text = "SELECT 'é';\n".repeat(10_000);
+    type Change = fn(&Path, &str);
+    let changes: [(&str, Change, Code); 5] = [
+        ("gone", |path, _| fs::remove_file(path).expect("it is there"), Code::UnreadableSource),
+        (
+            "another",
+            |path, text| fs::write(path, text.replace('é', "e")).expect("a file"),
+            Code::ChangedSource,
+        ),
+        ("less", |path, text| fs::write(path, &text[..99_999]).expect("a file"), Code::ChangedSource),
+        (
+            "half a character",
+            |path, text| fs::write(path, &text.as_bytes()[..9]).expect("a file"),
+            Code::ChangedSource,
+        ),
+        (
+            "not UTF-8",
+            |path, text| {
+                fs::write(
+                    path,
+                    text.replace('é', "e")
+                        .as_bytes()
+                        .iter()
+                        .map(|b| if *b == b'e' { 0xe9 } else { *b })
+                        .collect::<Vec<u8>>(),
+                )
+                .expect("a file")
+            },
+            Code::ChangedSource,
+        ),
+    ];
+    for (what, change, code) in changes {
+        let root = directory(&[("V1__a.sql", text.as_bytes())]);
+        let app = loaded(App::directory("main", root.path()), POSTGRES);
+        change(&root.path().join("V1__a.sql"), &text);
+        let migration = &app.migrations[0];
+        assert_eq!(migration.refusal().map(|error| error.code()), Some(code), "{what}");
+        assert_eq!(app.errors_in_texts().count(), 1, "{what}");
+    }
+}

@@ -38,7 +38,13 @@ impl Texts {
         }
         let mut first = FirstReading { sums: Sums::new(id), directives: false, rest: Vec::new() };
         let mut scratch = vec![0; WINDOW];
+        let mut length = 0;
         loop {
+            // It may grow while it is read.
+            length += bytes.len() as u64;
+            if length > regular_file::MIGRATION {
+                return Err(refused(Refusal::TooLarge(regular_file::MIGRATION), path));
+            }
             if !first.add(&bytes) {
                 return not_utf8(path);
             }

@@ -8,17 +8,26 @@ mod register_cache;
 mod schema;
 mod sql;
 mod statement;
+#[cfg(feature = "_sql")]
 mod stored;
+#[cfg(feature = "_sql")]
 mod stored_rows;
 mod unregister_cache;
+#[cfg(not(feature = "_sql"))]
+mod unstored;
 
 pub(crate) use function::Function;
 pub(crate) use register_cache::RegisterCache;
 pub use schema::Schema;
 pub(crate) use sql::Sql;
 pub(crate) use statement::{Form, Statement};
+#[cfg(feature = "_sql")]
 pub(crate) use stored::StoredSql;
+#[cfg(feature = "_sql")]
+pub(crate) use stored_rows::StoredRows;
 pub(crate) use unregister_cache::UnregisterCache;
+#[cfg(not(feature = "_sql"))]
+pub(crate) use unstored::{StoredRows, StoredSql};
 
 use crate::diagnostic::Place;
 use crate::sql::Dialect;

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use super::StoredSql;
 use super::statement::{Statement, summary};
-use super::stored::StoredSql;
 use crate::diagnostic::Place;
 use crate::error::Result;
 use crate::sql::Dialect;

@@ -2,9 +2,10 @@
 //!
 //! In: its text and its place. Out: the place of a character in it, and a short form.
 
-use super::stored_rows::StoredRows;
+use super::StoredRows;
 use crate::diagnostic::{Place, secrets};
 use crate::error::Result;
+#[cfg(feature = "_sql")]
 use crate::sql::Unit;
 
 /// One statement as it is sent to the database, and its place.
@@ -42,6 +43,7 @@ impl Statement {
     }
 
     /// Creates a statement of a text, with its rows.
+    #[cfg(feature = "_sql")]
     pub(crate) fn of(unit: &Unit<'_>, place: Place) -> Self {
         let place = Some(place);
         let Some((rows, _)) = unit.rows_range() else {

@@ -170,6 +170,58 @@ fn a7_rows_that_change_in_between_are_an_error() {
     }
 }
 
+/// The rows that are sent are those that were judged, even if the file is replaced while the
+/// statement before COPY waits.
+#[test]
+fn a7_a_file_that_is_replaced_before_its_rows_are_sent() {
+    let (copy, _) = rows(400_000);
+    let text = format!("{TABLE}LOCK TABLE gate;\n{copy}SELECT 2;\n");
+    for own in [true, false] {
+        let scene = Scene::postgres();
+        scene.execute("CREATE TABLE gate (id int)");
+        scene.file("V1__big.sql", &text);
+        let path = scene.project.path().join("migrations/V1__big.sql");
+        let mut holder = scene.database().client();
+        let mut held = holder.transaction().unwrap();
+        held.batch_execute("LOCK TABLE gate").unwrap();
+        let app = App::directory("main", scene.project.path().join("migrations"));
+        let migrator = Migrator::new().app(app);
+        let (url, mut client) = (scene.url(), scene.database().client());
+        let error = thread::scope(|scope| {
+            let run = scope.spawn(move || match own {
+                true => migrator.run(&mut Connection::new(&url).unwrap()),
+                false => migrator.run(&mut client),
+            });
+            let database = scene.database();
+            let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted";
+            wait_until("the migration waits", || database.value(waiting) == "1");
+            let other = path.with_extension("new");
+            fs::write(&other, text.replace("the row 5000;", "the row 5001;")).unwrap();
+            fs::rename(&other, &path).unwrap();
+            held.commit().unwrap();
+            run.join().unwrap().unwrap_err()
+        });
+        assert_eq!(error.code(), Code::ChangedSource, "{}", error.report());
+        assert_eq!(scene.value("SELECT to_regclass('big') IS NULL"), "t");
+    }
+}
+
+/// A statement that is refused is shown and left alone where it is not run.
+#[test]
+fn a7_a_refused_statement_in_a_large_file_is_no_change() {
+    for scene in Scene::both() {
+        let text = inserts(200_000) + "COMMIT;\n";
+        scene.file("V1__big.sql", &text);
+        let outcome = scene.migrate(&[]).exits(2);
+        assert!(outcome.stderr.contains("`COMMIT` cannot be in a migration"), "{outcome}");
+        scene.migrate(&["--fake"]).success();
+        scene.file("V1__big.sql", text.replace("the row 5,", "the row five,"));
+        let url = scene.url();
+        scene.project.bustard(&["--database-url", &url, "repair", "main:1"]).success();
+        scene.migrate(&[]).success();
+    }
+}
+
 #[test]
 fn a7_a_large_file_is_applied_and_reverted() {
     for scene in Scene::both() {
