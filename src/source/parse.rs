@@ -47,9 +47,8 @@ struct Reader<'a> {
     down: Option<usize>,
     /// Diagnostics about statements that cannot run in a transaction.
     not_in_transaction: Vec<Finding>,
-    /// The position from which backslashes escape quotes. Only the server can split the rest.
-    backslashes: Option<usize>,
-    /// Whether something in the text is not SQL, so that the rest may be misread.
+    /// Whether something in the text is not SQL, or changes how text is read, so that the rest
+    /// may be misread.
     foreign: bool,
     /// The other tools that have markers here: the position and text of the first, and
     /// their number.
@@ -69,7 +68,6 @@ impl<'a> Reader<'a> {
             group_bytes: (0, 0),
             down: None,
             not_in_transaction: Vec::new(),
-            backslashes: None,
             foreign: false,
             markers: Vec::new(),
         }
@@ -89,13 +87,7 @@ impl<'a> Reader<'a> {
         for piece in pieces {
             match piece {
                 Piece::Statement(unit) if left_out.contains(&unit.start()) => {}
-                Piece::Statement(unit) => {
-                    self.statement(&unit);
-                    // The rest of the text consists of strings that would be misread.
-                    if self.backslashes.is_some() {
-                        break;
-                    }
-                }
+                Piece::Statement(unit) => self.statement(&unit),
                 Piece::Directive { comment, inside } => self.directive(comment, inside),
                 Piece::Lookalike(at, what) => self.lookalike(at, what),
                 Piece::ShellCommand { at, inside } => self.shell_command(at, inside.is_some()),
@@ -108,9 +100,7 @@ impl<'a> Reader<'a> {
         if self.migration.no_transaction.is_none() {
             self.errors.append(&mut self.not_in_transaction);
         }
-        if let Some(start) = self.backslashes {
-            self.leave_to_the_server(start);
-        } else if let Some(unended) = unended.filter(|_| !self.foreign) {
+        if let Some(unended) = unended.filter(|_| !self.foreign) {
             let message = format!("the SQL ends inside {}", unended.what);
             let help = match unended.what == copy::ROWS {
                 true => "end them with a line that contains only `\\.`, as pg_dump does",
@@ -159,15 +149,13 @@ impl<'a> Reader<'a> {
         match self.dialect.judge(unit) {
             Admission::Admitted => {}
             Admission::Dropped(why) => return self.warnings.push(why.at(place)),
-            Admission::Refused(why) => self.errors.push(self.finding(why.at(place.clone()), true)),
+            Admission::Refused(why) => {
+                self.foreign |= why.code() == Code::TextSetting;
+                self.errors.push(self.finding(why.at(place.clone()), true));
+            }
             Admission::NotInTransaction(why) => {
                 self.not_in_transaction.push(self.finding(why.at(place.clone()), true));
             }
-        }
-        if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
-            let rest =
-                self.text.as_str()[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
-            self.backslashes = rest.contains('\\').then(|| self.text.as_str().len() - rest.len());
         }
         if self.group.is_empty() {
             self.group_bytes.0 = unit.start();
@@ -328,52 +316,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-
-    /// Sends the rest as one statement, because only the server can split it. The
-    /// statements before the rest are sent on their own. The server parses a whole message
-    /// before it runs the first statement, so the setting takes effect with the next
-    /// message.
-    fn leave_to_the_server(&mut self, start: usize) {
-        let rest = &self.text.as_str()[start..];
-        let mut at = start;
-        let directive = rest.split_inclusive('\n').find(|line| {
-            at += line.len();
-            directive::found_in(line.trim_end())
-        });
-        if let Some(line) = directive {
-            at -= line.len();
-            let help = "move it to the top of the file, or leave `standard_conforming_strings` alone and write `E'…'`";
-            self.error(
-                Code::MisplacedDirective,
-                at,
-                "a directive where only the server can tell strings apart",
-                help,
-            );
-            return;
-        }
-        let place = self.text.place(start);
-        // The line break ends a comment at the end of the text. Without it, the SQL that
-        // Bustard sends next would be part of the comment.
-        let sql = format!("{}\n", rest.trim_end());
-        let statement = Statement { sql, place: Some(place.clone()), form: Form::Unsplit };
-        self.push(Operation::Sql(Sql::split(rest, vec![statement])));
-        let warning = "the file changes what a backslash means: only the server can tell apart the statements from here on";
-        let help =
-            "leave `standard_conforming_strings` alone, and write `E'…'` where backslashes are escapes";
-        self.warnings.push(Diagnostic::new(Code::BackslashEscapes, warning).at(place).help(help));
-    }
-}
-
-/// Returns whether the statement is `SET standard_conforming_strings = off`. After such a
-/// statement, `'it\'s'` is one string.
-fn switches_backslashes_on(unit: &Unit<'_>) -> bool {
-    let name = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
-    unit.is(0, "SET")
-        && unit.is(name, "standard_conforming_strings")
-        && matches!(
-            unit.token(name + 2).trim_matches('\'').to_ascii_lowercase().as_str(),
-            "off" | "false" | "no" | "0"
-        )
 }
 
 #[cfg(test)]

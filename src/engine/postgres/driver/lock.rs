@@ -19,9 +19,18 @@ pub(super) fn obtain() -> String {
 /// The SQLSTATE of a lock that was not obtained in time.
 pub(super) const NOT_AVAILABLE: &str = "55P03";
 
-/// Builds the query that limits the waits of the transaction: each wait for a lock, unless
-/// the role has a limit of its own; and, with `watch_client`, how long the server works on
-/// for a client that has died. Not every server can watch its client.
+/// The settings with which migrations are read, whatever the role, the database or the caller
+/// have set.
+const TEXT: &[(&str, &str)] = &[
+    ("standard_conforming_strings", "on"),
+    ("client_encoding", "UTF8"),
+    ("backslash_quote", "safe_encoding"),
+];
+
+/// Builds the query of the settings of the transaction. They decide how the server reads text;
+/// they limit each wait for a lock, unless the role has a limit of its own; and, with
+/// `watch_client`, how long the server works on for a client that has died. Not every server
+/// can watch its client.
 pub(super) fn limits(patience: &Patience, watch_client: bool) -> String {
     let wait = patience.milliseconds();
     let set = |name: &str, value: &str, only: &str| {
@@ -31,6 +40,9 @@ pub(super) fn limits(patience: &Patience, watch_client: bool) -> String {
         )
     };
     let mut cases = set("lock_timeout", &wait.to_string(), "");
+    for (name, value) in TEXT {
+        cases += &format!(",pg_catalog.set_config('{name}', '{value}', true)");
+    }
     if watch_client {
         let linux = " AND pg_catalog.version() OPERATOR(pg_catalog.~~) '%linux%'";
         cases += ",";

@@ -19,11 +19,6 @@ use crate::failpoint;
 use crate::model::{Form, Function, Statement};
 use crate::sql::Dialect;
 
-/// The setting that changes how the server parses text. Statements after a change of this
-/// setting need a message of their own, because the server parses a whole message before it
-/// runs the first statement.
-const CHANGES_PARSING: &str = "standard_conforming_strings";
-
 /// A transaction's statements that have not been sent yet.
 pub(super) struct Queue<'q, T> {
     pub(super) open: T,
@@ -34,7 +29,7 @@ pub(super) struct Queue<'q, T> {
     pub(super) made: Vec<String>,
     /// The state of the session before the transaction.
     pub(super) state: SessionState,
-    /// The statement that limits how long it waits.
+    /// The statement that sets how text is read, and how long the transaction waits.
     pub(super) limits: String,
     pub(super) queued: Vec<Queued>,
     pub(super) migration: Option<(String, String)>,
@@ -117,7 +112,6 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if matches!(statement.form, Form::CopyIn { .. }) {
             return self.copy(&statement);
         }
-        let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
         if statement.form == Form::Unsplit {
             // The file was not split, so it may contain a COMMIT.
             self.guard()?;
@@ -126,8 +120,10 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             self.flush()?;
             return self.release("the file").map_err(|error| error.at(place));
         }
+        let resets = statement.form == Form::Statement && resets_all(&statement.sql);
         self.queue(statement)?;
-        if alone { self.flush() } else { Ok(()) }
+        // The role or the database may have other values.
+        if resets { self.queue(Statement::generated(self.limits.clone(), None)) } else { Ok(()) }
     }
 
     fn execute_as_runner(&mut self, statement: Statement) -> Result<()> {
@@ -251,4 +247,10 @@ impl<T: Link + Ending> Queue<'_, T> {
         };
         Err(in_migration(Error::new(ErrorKind::Failed, message).help(help), self.migration.as_ref()))
     }
+}
+
+/// Returns whether a statement is `RESET ALL`.
+fn resets_all(sql: &str) -> bool {
+    let mut words = sql.split_whitespace();
+    ["RESET", "ALL"].iter().all(|keyword| words.next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
 }

@@ -31,6 +31,7 @@ const SETTINGS: &[&str] = &[
     "default_table_access_method",
     "session_replication_role",
     "standard_conforming_strings",
+    "backslash_quote",
     "synchronous_commit",
     "xmloption",
     "TimeZone",

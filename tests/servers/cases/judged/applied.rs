@@ -230,7 +230,7 @@ fn a5_pending_files_are_judged_together_before_anything_is_executed() {
 fn a6_warnings_are_about_pending_files_only() {
     for scene in Scene::both() {
         let text = match scene.is_postgres() {
-            true => "SET client_encoding = 'LATIN1';\nSELECT 1;\n",
+            true => "BEGIN;\nSELECT 1;\nCOMMIT;\n",
             false => "PRAGMA foreign_keys = OFF;\nSELECT 1;\n",
         };
         scene.file("V1__a.sql", text).file("V2__b.sql", "-- nothing\n");
