@@ -10,7 +10,8 @@ DECLARE
     moved   pg_catalog.record;
     missing pg_catalog.record;
 BEGIN
-    IF NOT pg_catalog.has_table_privilege('bustard.tracked_table', 'UPDATE') THEN
+    IF NOT (SELECT pg_catalog.pg_has_role(k.relowner, 'USAGE') FROM pg_catalog.pg_class AS k
+            WHERE k.oid OPERATOR(pg_catalog.=) 'bustard.tracked_table'::pg_catalog.regclass::pg_catalog.oid) THEN
         SELECT u.cache, u.relation INTO missing
         FROM bustard.missing_triggers() AS u
         WHERE u.why OPERATOR(pg_catalog.=) ANY ('{triggers,renamed}'::pg_catalog.text[]) LIMIT 1;

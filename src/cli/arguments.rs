@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 
 use bustard::diagnostic::is_unsafe;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::commands::{apps, caches, graph, migrate, new, plan, repair, revert, uninstall};
@@ -64,6 +65,17 @@ pub enum Command {
     Caches(caches::Options),
 }
 
+impl Arguments {
+    fn checked(self) -> Result<Self, clap::Error> {
+        match self.options.contradict() {
+            true => Err(clap::Error::raw(ErrorKind::ArgumentConflict, CONTRADICTION)),
+            false => Ok(self),
+        }
+    }
+}
+
+const CONTRADICTION: &str = "the argument '--verbose...' cannot be used with '--quiet'";
+
 /// Parses the command line. Returns `Err` with the exit code after printing help,
 /// the version or an error.
 pub fn parse() -> Result<Arguments, Exit> {
@@ -71,6 +83,7 @@ pub fn parse() -> Result<Arguments, Exit> {
     let mut command = Arguments::command().bin_name(program::name());
     (command.try_get_matches_from_mut(&given))
         .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .and_then(Arguments::checked)
         .map_err(|error| refuse(&given, &error.format(&mut command)))
 }
 

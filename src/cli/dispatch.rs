@@ -13,7 +13,7 @@ use super::progress;
 /// Runs the command for the apps of `migrator` and of the configuration.
 pub fn run(arguments: &Arguments, migrator: Migrator, output: &Output) -> Result<Exit, Failure> {
     let context = Context::new(&arguments.options, output)?;
-    let migrator = context.config.applied_to(migrator).on_event(progress::follow(output));
+    let migrator = context.config.applied_to(migrator).on_event(progress::follow(&arguments.options));
     match &arguments.command {
         Command::Migrate(options) => migrate::run(&context, migrator, options),
         Command::Plan(options) => plan::run(&context, migrator, options),

@@ -3,9 +3,9 @@
 //!
 //! | command | document |
 //! |---|---|
-//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `restored_caches` (if there were any), `histories` (if a repair changed them), `new_identity` (if the database got one), `restored_triggers`, `caches_invalidated`, `granted` (the roles, if the run changed them), `warnings`, `elapsed_ms` |
+//! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `restored_caches` (if there were any), `histories` (if a repair changed them), `new_identity` (if the database got one), `restored_triggers`, `caches_invalidated`, `granted` (the roles, if the run changed them), `notices`, `warnings`, `elapsed_ms` |
 //! | `uninstall` | `plan` and the keys of `migrate`; if refused, `database`, `plan`, `error` |
-//! | `plan` | `database`, `steps`, `apps`, `new_identity` (if the database would get one), `missing_triggers`, `caches_invalidated`, `warnings` |
+//! | `plan` | `database`, `steps`, `apps`, `restored_caches` (if there are any), `new_identity` (if the database would get one), `missing_triggers`, `caches_invalidated`, `warnings` |
 //! | `status`, `check` | `database`, `up_to_date`, `copied` (whether the database is a copy without an identity of its own), `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `missing_triggers`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
 //! | `apps` | `database`, `apps` |
@@ -23,7 +23,7 @@
 //! | `steps` of a run | `app`, `migration`, `direction` (`up`, `down`), `how` (`run`, `faked`, `repaired`), `registered`, `unregistered`, `elapsed_ms` |
 //! | `plan` of an uninstall | `apps` (the labels, in order), `keep_data`, `forget`, `cascade`, `steps`, `tables` (`table`, `rows`), `drops` (one line each), `foreign_keys` of other apps' tables (`table`, `columns`, `references`), `caches` (the names), `dependants` (`app`, `migration`, `needs`), `obstacles`, `warnings` |
 //! | `steps` of a plan | `app`, `migration`, `direction`, `operations`, `sql` (`null` without `--sql`), `registers`, `unregisters`, `irreversible`, `file` |
-//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file` |
+//! | `migrations` | `app`, `migration`, `state` (`applied`, `pending`, `out_of_order`, `divergent`, `missing`, `superseded`), `applied_on`, `file`, `diagnostic` (if the state stops a run: what differs and what to do) |
 //! | `migrations` of a graph | `app`, `migration`, `file` |
 //! | `edges` | `app`, `migration`, `needs_app`, `needs` (the dependency), `asked` (the directive: `depends_on`, `depends_on_app`, `required_by`), `file`, `line`, `column` |
 //! | `apps` | `app`, `state` (`not_installed`, `enabled`, `disabled`, `data_kept`), `loaded` (whether its migrations are available), `version` (the highest applied, a string), `applied` and `pending` (numbers of migrations), `caches` |
@@ -33,7 +33,8 @@
 //! | `missing_triggers`, `restored_triggers` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
 //! | `caches` | `name`, `app`, `version`, `registered_at` |
 //! | `warnings`, `diagnostics`, `obstacles` | `code`, `severity` (`error`, `warning`, `note`), `message`, `file`, `line`, `column`, `help` |
-//! | `error` | `kind`, `code`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `diagnostics`, `applied` |
+//! | `notices` (what the server said while the migrations ran) | `app`, `migration`, `level` (`notice`, `warning`), `code` (the SQLSTATE), `message`, `detail`, `hint`, `omitted` (how many messages of this level it stands for; 0 for a message of the server) |
+//! | `error` | `kind`, `code`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `diagnostics`, `applied`, `notices` |
 //!
 //! A migration is written `V1__name`. A cache version is a string, because a JSON number
 //! may not hold it. Times are RFC 3339 in UTC. `caches_invalidated` is the number of
@@ -145,6 +146,8 @@ pub struct Migration<'a> {
     state: &'static str,
     applied_on: Option<&'a str>,
     file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostic: Option<Diagnostic<'a>>,
 }
 
 impl<'a> From<&'a MigrationStatus> for Migration<'a> {
@@ -156,6 +159,7 @@ impl<'a> From<&'a MigrationStatus> for Migration<'a> {
             state,
             applied_on: status.applied_on.as_deref(),
             file: status.file.as_ref().map(file),
+            diagnostic: status.diagnostic.as_ref().map(Diagnostic::from),
         }
     }
 }
@@ -335,6 +339,34 @@ impl<'a> From<&'a bustard::Diagnostic> for Diagnostic<'a> {
     }
 }
 
+/// A message of the server.
+#[derive(Serialize)]
+pub struct Notice<'a> {
+    app: &'a str,
+    migration: &'a str,
+    level: &'static str,
+    code: Option<&'a str>,
+    message: &'a str,
+    detail: Option<&'a str>,
+    hint: Option<&'a str>,
+    omitted: u64,
+}
+
+impl<'a> From<&'a bustard::report::Notice> for Notice<'a> {
+    fn from(notice: &'a bustard::report::Notice) -> Self {
+        Notice {
+            app: &notice.app,
+            migration: &notice.migration,
+            level: notice.level.as_str(),
+            code: notice.code.as_deref(),
+            message: &notice.message,
+            detail: notice.detail.as_deref(),
+            hint: notice.hint.as_deref(),
+            omitted: notice.omitted,
+        }
+    }
+}
+
 /// The document of a command that failed.
 #[derive(Serialize)]
 pub struct Failed<'a> {
@@ -355,6 +387,7 @@ struct FailedError<'a> {
     help: Option<String>,
     diagnostics: Vec<Diagnostic<'a>>,
     applied: Option<&'a [String]>,
+    notices: Vec<Notice<'a>>,
 }
 
 #[derive(Serialize)]
@@ -387,6 +420,7 @@ impl<'a> Failed<'a> {
                     help: error.advice().or_else(|| only?.advice()).map(help),
                     diagnostics: error.diagnostics().iter().map(Diagnostic::from).collect(),
                     applied: error.applied(),
+                    notices: error.notices().iter().map(Notice::from).collect(),
                 }
             }
             Failure::Usage(usage) => FailedError {

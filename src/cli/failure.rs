@@ -43,10 +43,12 @@ impl Failure {
     /// Returns the exit code for this failure.
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Library(error) if error.kind() == ErrorKind::Cancelled => {
-                signals::received().map_or(Exit::Failed, Exit::Signal)
-            }
-            Failure::Library(error) => Exit::of(error.kind()),
+            Failure::Library(error) => match (Exit::of(error.kind()), signals::received()) {
+                // After a signal, a statement fails in one of several ways: cancelled by the
+                // server, by us, or for want of an answer.
+                (Exit::Failed, Some(signal)) => Exit::Signal(signal),
+                (exit, _) => exit,
+            },
             Failure::Usage(_) => Exit::Usage,
             Failure::Output(_) | Failure::Panicked(_) => Exit::Failed,
         }

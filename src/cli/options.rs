@@ -21,16 +21,23 @@ pub struct Options {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Log more: -v steps, -vv details, -vvv everything (RUST_LOG takes precedence)
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    /// Show notices of the server, and log more: -v steps, -vv details, -vvv everything (RUST_LOG
+    /// takes precedence)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Print errors only: no warnings, no progress
+    /// Print only errors and what was asked for, as by `status`: no warnings, no progress, no report
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
 impl Options {
+    /// Reports whether the options contradict each other. Clap compares only options that
+    /// are on the same side of the command.
+    pub fn contradict(&self) -> bool {
+        self.quiet && self.verbose > 0
+    }
+
     /// Returns the filter of `env_logger` when RUST_LOG is not set.
     ///
     /// Other crates stay at `warn`, because some of them log whole statements. Refinery

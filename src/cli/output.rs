@@ -1,5 +1,6 @@
 //! The one writer. Results go to standard output, as text or as one JSON document.
-//! Warnings, progress, logs and errors in text go to standard error.
+//! Warnings, progress, logs and errors in text go to standard error. With `-q`, text is
+//! written only if the command was run to print it, or failed.
 //!
 //! All text is cleaned here: what comes from a server, a file or an argument cannot control
 //! the terminal. In JSON it is escaped, and unchanged for the reader. A closed pipe
@@ -7,7 +8,7 @@
 //! did to the database.
 
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use bustard::diagnostic::is_unsafe;
 use bustard::{Database, Diagnostic};
@@ -30,15 +31,10 @@ impl Output {
         Output { json, quiet }
     }
 
-    /// Reports whether only errors may be printed to standard error.
-    pub fn quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Prints the name of the database before anything is done to it. `prefix` turns
     /// the line into a comment if the output is SQL.
     pub fn database(&self, prefix: &str, database: &Database, origin: &str) -> Result<(), Failure> {
-        self.text(|| {
+        self.unless_quiet(|| {
             let mut lines =
                 Lines::of(format!("{prefix}database: {} (from {origin})", database.display_name()));
             lines.line("");
@@ -51,9 +47,26 @@ impl Output {
         if self.json { Ok(()) } else { write(human().as_str()) }
     }
 
-    /// Writes the result: `document` as JSON, or else the text of `human`.
+    /// Does the same as [`text`](Self::text), and writes nothing with `-q`.
+    pub fn unless_quiet(&self, human: impl FnOnce() -> Lines) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { self.text(human) }
+    }
+
+    /// Writes what the command was run to print: `document` as JSON, or else the text of
+    /// `human`.
     pub fn answer(&self, document: &impl Serialize, human: impl FnOnce() -> Lines) -> Result<(), Failure> {
         if self.json { write_json(document) } else { write(human().as_str()) }
+    }
+
+    /// Writes the result of a command whose purpose is a change or an exit code. With `-q`,
+    /// there is no text.
+    pub fn done(&self, document: &impl Serialize, human: impl FnOnce() -> Lines) -> Result<(), Failure> {
+        if self.json { write_json(document) } else { self.unless_quiet(human) }
+    }
+
+    /// Writes the line before an endless result. With `-q`, there is no text.
+    pub fn head(&self, document: &impl Serialize, human: impl FnOnce() -> Lines) -> Result<bool, Failure> {
+        if self.quiet && !self.json { Ok(true) } else { self.line(document, human) }
     }
 
     /// Writes one line of an endless result. In JSON, each line is a document. Returns
@@ -98,6 +111,11 @@ impl Output {
 /// error is closed.
 pub fn print_error(text: &str) {
     let _ = anstream::stderr().lock().write_all(rendered(text).as_bytes());
+}
+
+/// Reports whether standard error is a terminal.
+pub fn errors_are_on_terminal() -> bool {
+    io::stderr().is_terminal()
 }
 
 /// Prints help to standard output, and ignores errors. It is text of this program with

@@ -58,6 +58,8 @@ struct PostgresLink {
     /// The connection for migrations with functions, which receive the driver's
     /// transaction.
     driver: Option<::postgres::Client>,
+    /// What the server says on that connection.
+    inbox: super::postgres::driver::Inbox,
 }
 
 #[cfg(feature = "postgres")]
@@ -182,7 +184,12 @@ fn link(url: &str) -> Result<Link> {
     #[cfg(feature = "postgres")]
     if super::postgres::driver::is_postgres(url) {
         let target = super::postgres::driver::Target::parse(url)?;
-        return Ok(Link::Postgres(Box::new(PostgresLink { target, own: None, driver: None })));
+        return Ok(Link::Postgres(Box::new(PostgresLink {
+            target,
+            own: None,
+            driver: None,
+            inbox: Default::default(),
+        })));
     }
     #[cfg(feature = "sqlite")]
     if super::sqlite::driver::is_sqlite(url) {
@@ -252,15 +259,17 @@ impl sealed::Connection for Database {
         match &mut self.link {
             #[cfg(feature = "postgres")]
             Link::Postgres(link) => {
-                let PostgresLink { target, own, driver } = &mut **link;
+                let PostgresLink { target, own, driver, inbox } = &mut **link;
                 if functions && driver.is_none() {
-                    let connected = super::postgres::driver::connect_sync(target, &self.canceller.cancelled)?;
+                    let connected =
+                        super::postgres::driver::connect_sync(target, &self.canceller.cancelled, inbox)?;
                     self.canceller.set(Hook::Driver(connected.cancel_token(), target.clone()));
                     *driver = Some(connected);
                 }
                 match (driver, own) {
                     (Some(driver), _) if functions => Ok(Box::new(
-                        super::postgres::driver::PostgresSession::own(driver, cancelled, patience),
+                        super::postgres::driver::PostgresSession::own(driver, cancelled, patience)
+                            .with_inbox(inbox),
                     )),
                     (_, Some(own)) => {
                         Ok(Box::new(super::postgres::driver::PostgresSession::own(own, cancelled, patience)))

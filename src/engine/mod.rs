@@ -6,6 +6,8 @@
 //! message.
 
 #[cfg(feature = "_engine")]
+pub(crate) mod advice;
+#[cfg(feature = "_engine")]
 pub(crate) mod database;
 pub(crate) mod dialects;
 #[cfg(test)]
@@ -22,7 +24,7 @@ pub(crate) mod sqlite;
 use std::time::Duration;
 
 use crate::diagnostic::{Advice, Code, Diagnostic, secrets};
-use crate::error::{Error, ErrorKind, Result, ServerMessage, cut};
+use crate::error::{Error, ErrorKind, Notice, Result, ServerMessage, cut};
 use crate::model::{Applied, Form, Function, History, HistoryTable, Statement};
 use crate::sql::Dialect;
 use inspector::Inspector;
@@ -142,6 +144,10 @@ pub struct Opening<'a> {
     pub query: Option<&'a str>,
     /// The function to call each time another session blocks this session.
     pub on_wait: &'a dyn Fn(),
+    /// The function to call for each message that the server sends while a migration runs.
+    /// The thread that waits for the network calls it.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL sends messages"))]
+    pub on_notice: &'a (dyn Fn(Notice) + Sync),
 }
 
 /// The outcome of one attempt to run a transaction.

@@ -8,10 +8,12 @@
 //! what happened, where, the server message, and the next step. An error never contains a
 //! secret of a connection URL.
 
+mod notice;
 mod report;
 
 use std::fmt;
 
+pub use self::notice::{Notice, NoticeLevel};
 pub use self::report::ErrorReport;
 use crate::diagnostic::{Advice, Code, Diagnostic, Place, clean_line, one_line, secrets};
 
@@ -93,7 +95,7 @@ pub(crate) struct ServerMessage {
 
 impl ServerMessage {
     /// Shortens each text.
-    fn cut(self) -> Self {
+    pub(crate) fn cut(self) -> Self {
         let cut_box = |text: Option<Box<str>>| text.map(|text| cut(text.into()).into());
         ServerMessage {
             message: cut(self.message),
@@ -103,6 +105,13 @@ impl ServerMessage {
             context: cut_box(self.context),
             raised_at: self.raised_at,
         }
+    }
+
+    /// Returns the length of all texts, in bytes.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn len(&self) -> usize {
+        let parts = [&self.detail, &self.hint, &self.context];
+        self.message.len() + parts.into_iter().flatten().map(|part| part.len()).sum::<usize>()
     }
 
     /// Hides these secrets, and what looks like one. A server may repeat the statement that
@@ -157,6 +166,7 @@ struct Inner {
     is_on_statement: bool,
     diagnostics: Vec<Diagnostic>,
     applied: Option<Vec<String>>,
+    notices: Vec<Notice>,
     uncertain: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -175,6 +185,7 @@ impl Error {
             is_on_statement: false,
             diagnostics: Vec::new(),
             applied: None,
+            notices: Vec::new(),
             uncertain: false,
             source: None,
         }))
@@ -273,6 +284,12 @@ impl Error {
     /// Lists the migrations that had committed before the failure.
     pub(crate) fn after(mut self, applied: Vec<String>) -> Self {
         self.0.applied = Some(applied);
+        self
+    }
+
+    /// Adds what the server said before the failure.
+    pub(crate) fn with_notices(mut self, notices: Vec<Notice>) -> Self {
+        self.0.notices = notices;
         self
     }
 
@@ -376,6 +393,12 @@ impl Error {
     /// `app:V1__name`; `None` if the error is not from a run.
     pub fn applied(&self) -> Option<&[String]> {
         self.0.applied.as_deref()
+    }
+
+    /// Returns what the server said before the failure, of the migrations that had committed
+    /// and of those that were rolled back.
+    pub fn notices(&self) -> &[Notice] {
+        &self.0.notices
     }
 }
 

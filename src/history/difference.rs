@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use super::checksum::{has_text, lf};
+use super::checksum::{checksum, has_text, lf};
 use crate::model::{Applied, LoadedMigration, MigrationId, Width};
 
 /// A change that editors and tools make, and the text before it, if the change is possible.
@@ -85,7 +85,10 @@ pub(crate) fn differences(applied: &Applied, migration: &LoadedMigration, width:
     }
     match changes(applied, &id, &migration.text, width) {
         Some(changes) => found.extend(changes.into_iter().map(str::to_owned)),
-        None => found.push("its text differs".to_owned()),
+        None => {
+            let now = checksum(&id, &migration.text, width);
+            found.push(format!("its text differs (checksum {}, now {now})", applied.checksum));
+        }
     }
     found
 }
@@ -210,7 +213,6 @@ mod tests {
                     "a newline was added at the end",
                 ],
             ),
-            ("a;\nb;\n", "a;\nc;\n", &["its text differs"]),
         ] {
             for width in [Width::Int4, Width::Int8] {
                 let row = |name| row(name, applied, width);
@@ -224,6 +226,10 @@ mod tests {
                 assert_eq!(renamed[1..], *expected);
             }
         }
+        let other = row("x", "a;", Width::Int8);
+        let now = row("x", "b;", Width::Int8).checksum;
+        let shown = format!("its text differs (checksum {}, now {now})", other.checksum);
+        assert_eq!(differences(&other, &migration("x", "b;"), Width::Int8), [shown]);
         let renamed = differences(&row("old", "a;", Width::Int8), &migration("x", "a;"), Width::Int8);
         assert_eq!(renamed, ["it was applied with the name V3__old"]);
         let wider = differences(&row("x", "a;", Width::Int4), &migration("x", "a;"), Width::Int8);

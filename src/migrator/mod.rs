@@ -50,7 +50,7 @@ use crate::sql::Dialect;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Migrator {
-    apps: Vec<App>,
+    added: Vec<App>,
     /// The app of a configuration without apps.
     implied: Option<App>,
     transaction: TransactionMode,
@@ -66,7 +66,7 @@ pub struct Migrator {
 impl Default for Migrator {
     fn default() -> Self {
         Migrator {
-            apps: Vec::new(),
+            added: Vec::new(),
             implied: None,
             transaction: TransactionMode::Each,
             lock_wait: Duration::from_secs(15 * 60),
@@ -94,13 +94,13 @@ impl Migrator {
 
     /// Adds an app. The order of the calls does not matter; dependencies decide.
     pub fn app(mut self, app: App) -> Self {
-        self.apps.push(app);
+        self.added.push(app);
         self
     }
 
     /// Adds apps.
     pub fn apps(mut self, apps: impl IntoIterator<Item = App>) -> Self {
-        self.apps.extend(apps);
+        self.added.extend(apps);
         self
     }
 
@@ -115,7 +115,7 @@ impl Migrator {
     /// Returns the apps in the order in which they were added. If none was added, returns
     /// the app that the configuration implies, if there is one.
     pub fn configured(&self) -> &[App] {
-        match self.apps.as_slice() {
+        match self.added.as_slice() {
             [] => self.implied.as_slice(),
             added => added,
         }

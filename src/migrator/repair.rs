@@ -239,10 +239,7 @@ fn plan_moved(
 /// error says `what` cannot be done.
 fn check(facts: &Facts<'_>, label: Option<&str>, what: &str) -> Result<()> {
     facts.check_version()?;
-    if !facts.has_registry() {
-        return Err(Error::new(ErrorKind::Failed, "the database has no records of apps yet")
-            .help(Advice::text("run ").then(Action::Migrate).and(" first")));
-    }
+    facts.needs_records()?;
     if facts.installed.guest {
         return Err(foreign_tables(what));
     }

@@ -21,6 +21,7 @@ pub(super) fn status(facts: &Facts<'_>, observed: &Observation, warnings: Vec<Di
                 state: facts.state((i, j)),
                 applied_on: facts.applied_on((i, j)).map(str::to_owned),
                 file: loaded.file.clone(),
+                diagnostic: facts.refusal((i, j)),
             });
         }
     }
@@ -31,6 +32,7 @@ pub(super) fn status(facts: &Facts<'_>, observed: &Observation, warnings: Vec<Di
             state: State::Missing,
             applied_on: Some(row.applied_on.clone()),
             file: None,
+            diagnostic: None,
         });
     }
     let key = |one: &MigrationStatus| (one.app.clone(), one.migration.is_repeatable(), one.migration.version);

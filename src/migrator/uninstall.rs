@@ -15,7 +15,7 @@ use crate::engine::{Connection, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{AppState, Installed, InstalledApp, Record, app_rows, repeatable_rows};
 use crate::model::{BUSTARD, History, HistoryTable, LoadedApp};
-use crate::plan::{Basis, Question, RunPlan, Step, foreign_tables, has_functions, suggest};
+use crate::plan::{Basis, Question, RunPlan, Step, foreign_tables, has_functions, no_records, suggest};
 use crate::registry;
 use crate::report::{Direction, DroppedTable, ForeignKey, PlannedStep, Report, Uninstall, UninstallPlan};
 use crate::run::removal::{Known, Removal};
@@ -155,7 +155,7 @@ impl Migrator {
             return Err(Error::usage("Bustard's own app cannot be uninstalled: the others need it"));
         }
         let mut apps = vec![source::own()];
-        apps.extend(self.apps.iter().cloned());
+        apps.extend_from_slice(self.configured());
         let source::Loaded { apps, errors, broken, .. } = source::load(&apps, dialect);
         for (_, error) in errors {
             log::info!("not needed for uninstalling: {error}");
@@ -189,13 +189,7 @@ impl Migrator {
         let here: Vec<HistoryTable> = here.map(|app| HistoryTable::of(app, dialect)).collect();
         let own = session.read(&here)?;
         if own.first().is_none_or(|own| own.applied.is_empty()) {
-            return Err(Error::new(
-                ErrorKind::Failed,
-                "this database has no records of what is installed yet",
-            )
-            .help(
-                Advice::text("run ").then(Action::Migrate).and(" first: it makes them from what is applied"),
-            ));
+            return Err(no_records());
         }
         let unrecorded = own.get(1).filter(|own| !own.applied.is_empty()).map(|own| InstalledApp {
             label: what.app.clone(),
@@ -268,7 +262,7 @@ impl Migrator {
                 None => Ok(()),
             };
         }
-        if self.apps.iter().any(|configured| configured.label == app) {
+        if self.configured().iter().any(|configured| configured.label == app) {
             return Err(Error::usage(format!(
                 "the app {app} is not installed: there is nothing to uninstall"
             )));
@@ -292,7 +286,7 @@ impl Migrator {
             step.irreversible = removal.stuck.get(node).map(|why| why.message().to_owned());
         }
         let configured =
-            removal.leaving.iter().filter(|label| self.apps.iter().any(|app| app.label == **label));
+            removal.leaving.iter().filter(|label| self.configured().iter().any(|app| app.label == **label));
         let warnings = configured.map(|label| {
             let then = if what.keep_data { "restores it" } else { "installs it again" };
             let message = format!("the app {label} is still configured: the next run {then}");

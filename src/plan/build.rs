@@ -78,6 +78,7 @@ impl Facts<'_> {
     /// Plans `revert`.
     pub(crate) fn plan_revert(&self, to: &Revert, mode: TransactionMode) -> Result<RunPlan> {
         let nodes = self.backward(to)?;
+        self.needs_records()?;
         let mut plan = RunPlan { basis: Basis::of(self), batches: Vec::new() };
         let at_once = match mode {
             TransactionMode::Each => 1,

@@ -60,6 +60,12 @@ pub enum Revert {
     Steps(usize),
 }
 
+/// Returns the error for a database without records.
+pub(crate) fn no_records() -> Error {
+    let advice = Advice::text("run ").then(Action::Migrate).and(" first: it makes them from what is applied");
+    Error::new(ErrorKind::Failed, "the database has no records of what is installed yet").help(advice)
+}
+
 impl Facts<'_> {
     pub(crate) fn migration(&self, node: Node) -> &LoadedMigration {
         &self.apps[node.0].migrations[node.1]
@@ -67,8 +73,23 @@ impl Facts<'_> {
 
     /// Returns whether Bustard's own tables exist.
     pub(crate) fn has_registry(&self) -> bool {
-        let mut own = self.apps.iter().zip(self.histories).filter(|(app, _)| app.label == BUSTARD);
-        own.any(|(_, history)| !history.applied.is_empty())
+        self.own().is_some_and(|(_, history)| !history.applied.is_empty())
+    }
+
+    /// Refuses what needs records if Bustard's own tables do not exist, as in a database that
+    /// only refinery has migrated.
+    pub(crate) fn needs_records(&self) -> Result<()> {
+        match self.own() {
+            Some((app, history)) if !app.versioned().is_empty() && history.applied.is_empty() => {
+                Err(no_records())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns Bustard's own app and its history.
+    fn own(&self) -> Option<(&LoadedApp, &History)> {
+        self.apps.iter().zip(self.histories).find(|(app, _)| app.label == BUSTARD)
     }
 
     fn is_in_state(&self, app: usize, state: AppState) -> bool {

@@ -29,47 +29,15 @@ impl Facts<'_> {
     pub(crate) fn check(&self, allow: Allow) -> Result<()> {
         self.check_database()?;
         let (mut divergent, mut late) = (Vec::new(), Vec::new());
-        for &node in self.graph.order.iter().filter(|node| !self.is_disabled(node.0)) {
-            match self.state(node) {
-                State::Divergent if !allow.divergent => {
-                    let row = self.row(node);
-                    let when = row.map_or("", |row| &row.applied_on);
-                    let width = self.histories[node.0].width();
-                    let what = row.map(|row| differences(row, self.migration(node), width));
-                    let what = what.unwrap_or_default().join(", and ");
-                    let message = format!("was changed after it was applied on {when}: {what}");
-                    let advice = Advice::text(
-                        "restore the file and make the change in a new migration; or, if the \
-                         database is as the file says, accept it: ",
-                    );
-                    divergent.push(
-                        self.about(Code::DivergentMigration, node, &message)
-                            .help(advice.then(self.repair(node))),
-                    );
-                }
-                State::OutOfOrder if !allow.out_of_order => {
-                    let message = "is pending, and a later migration of the app is applied already";
-                    let advice = Advice::text(
-                        "give it a version above the applied ones, name it U… if the order does not matter, or \
-                         allow it: ",
-                    );
-                    late.push(
-                        self.about(Code::OutOfOrderMigration, node, message)
-                            .help(advice.then(Action::Allow(Policy::OutOfOrder))),
-                    );
-                }
-                State::Superseded if !allow.repeat => {
-                    let message = format!(
-                        "has a text that was replaced by a newer one on {}: an older release is at work",
-                        self.applied_on(node).unwrap_or_default()
-                    );
-                    let advice = Advice::text("deploy the newest release; or install this text again: ");
-                    divergent.push(
-                        self.about(Code::SupersededMigration, node, &message)
-                            .help(advice.then(Action::Repeat)),
-                    );
-                }
-                _ => {}
+        for &node in &self.graph.order {
+            let (accepts, found) = match self.state(node) {
+                State::Divergent => (allow.divergent, &mut divergent),
+                State::OutOfOrder => (allow.out_of_order, &mut late),
+                State::Superseded => (allow.repeat, &mut divergent),
+                _ => continue,
+            };
+            if !accepts {
+                found.extend(self.refusal(node));
             }
         }
         let missing = if allow.missing { Vec::new() } else { self.absent() };
@@ -82,6 +50,43 @@ impl Facts<'_> {
         divergent.extend(missing);
         divergent.extend(late);
         Err(Error::from_diagnostics(kind, divergent))
+    }
+
+    /// Returns the diagnostic of a migration in a state that stops a run, with both values of
+    /// what differs. Returns `None` for a disabled app.
+    pub(crate) fn refusal(&self, node: Node) -> Option<Diagnostic> {
+        if self.is_disabled(node.0) {
+            return None;
+        }
+        let (code, message, advice, action) = match self.state(node) {
+            State::Divergent => {
+                let row = self.row(node);
+                let when = row.map_or("", |row| &row.applied_on);
+                let width = self.histories[node.0].width();
+                let what = row.map(|row| differences(row, self.migration(node), width));
+                let what = what.unwrap_or_default().join(", and ");
+                let message = format!("was changed after it was applied on {when}: {what}");
+                let advice = "restore the file and make the change in a new migration; or, if the \
+                              database is as the file says, accept it: ";
+                (Code::DivergentMigration, message, advice, self.repair(node))
+            }
+            State::OutOfOrder => {
+                let message = "is pending, and a later migration of the app is applied already".to_owned();
+                let advice = "give it a version above the applied ones, name it U… if the order does not matter, or \
+                              allow it: ";
+                (Code::OutOfOrderMigration, message, advice, Action::Allow(Policy::OutOfOrder))
+            }
+            State::Superseded => {
+                let when = self.applied_on(node).unwrap_or_default();
+                let message = format!(
+                    "has a text that was replaced by a newer one on {when}: an older release is at work"
+                );
+                let advice = "deploy the newest release; or install this text again: ";
+                (Code::SupersededMigration, message, advice, Action::Repeat)
+            }
+            _ => return None,
+        };
+        Some(self.about(code, node, &message).help(Advice::text(advice).then(action)))
     }
 
     /// Returns a diagnostic for each history row without a file. If all such rows of an app

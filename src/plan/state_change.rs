@@ -32,10 +32,7 @@ impl Facts<'_> {
         if label == BUSTARD {
             return Err(Error::usage(format!("Bustard's own tables cannot be {verb}: every app needs them")));
         }
-        if !self.has_registry() {
-            return Err(Error::new(ErrorKind::Failed, "the database has no records of apps yet")
-                .help(Advice::text("run ").then(Action::Migrate).and(" first")));
-        }
+        self.needs_records()?;
         let loaded = self.apps.iter().map(|app| app.label.as_str());
         let known: Vec<&str> = loaded.chain(self.installed.apps.keys().map(String::as_str)).collect();
         if !known.contains(&label) {

@@ -8,6 +8,7 @@ mod uninstall;
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Place};
+pub use crate::error::{Notice, NoticeLevel};
 use crate::history::AppState;
 use crate::model::MigrationId;
 pub use crate::plan::State;
@@ -72,6 +73,9 @@ pub struct Report {
     pub missing_triggers: Vec<MissingTrigger>,
     /// The roles that may now read and invalidate caches, if the run has changed them.
     pub granted: Option<Vec<String>>,
+    /// What the server said while the migrations ran, in order. Empty on SQLite, and on a
+    /// connection of the caller.
+    pub notices: Vec<Notice>,
     /// Diagnostics that did not stop the run.
     pub warnings: Vec<Diagnostic>,
     /// The time from the preflight to the last commit.
@@ -311,6 +315,9 @@ pub struct MigrationStatus {
     pub applied_on: Option<String>,
     /// The file, if there is one.
     pub file: Option<Place>,
+    /// What stops a run, with what differs and what to do, if the migration is divergent, out
+    /// of order or superseded, and its app is not disabled.
+    pub diagnostic: Option<Diagnostic>,
 }
 
 /// A cache that should be registered, but is not registered.

@@ -140,8 +140,6 @@ pub(crate) fn step(
 
 fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: Manner) -> Vec<String> {
     let ended = |statement: &Statement| match statement.form {
-        // An unsplit file may end in a comment, which would hide the semicolon.
-        Form::Unsplit => statement.sql.clone(),
         Form::CopyIn { .. } => statement.sql.trim_end_matches('\n').to_owned(),
         Form::Statement | Form::Generated => format!("{};", statement.sql),
     };

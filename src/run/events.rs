@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::report::Direction;
+use crate::report::{Direction, Notice, StepReport};
 
 /// An event of a run.
 #[derive(Clone, Debug)]
@@ -27,11 +27,23 @@ pub enum Event {
         /// The step's number, from 1.
         index: usize,
     },
-    /// A step has ended. With one transaction for each migration, it has committed.
+    /// A step has committed. The steps of one transaction finish one after the other, when
+    /// it has committed.
     Finished {
         /// The step's number, from 1.
         index: usize,
+        /// What was done.
+        step: StepReport,
     },
+    /// The server sent a message while a migration ran. On a connection that Bustard opened,
+    /// the event occurs when the message arrives; if the run has migrations with functions,
+    /// when the statement or the function ends. A migration that is run again after a
+    /// conflict with another session says the same again.
+    ///
+    /// The messages of a `postgres::Client` that the caller connected go to the
+    /// `notice_callback` of its configuration, and there is no event. SQLite sends no
+    /// messages.
+    Notice(Notice),
     /// The database got a new identity, because it is a copy of another one or because a
     /// repair asked for it. This has committed.
     NewIdentity,

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,10 @@ use crate::diagnostic::{Action, Advice, Code};
 use crate::engine::{Opened, Session, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{Installed, app_rows};
-use crate::model::{BUSTARD, Form, LoadedApp, Operation};
+use crate::model::{BUSTARD, LoadedApp, Operation};
 use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
 use crate::registry;
-use crate::report::StepReport;
+use crate::report::{Notice, StepReport};
 
 /// The reaction if the database has changed since the plan was made.
 #[derive(Clone, Copy)]
@@ -76,13 +77,9 @@ impl Run<'_> {
         self.attempt(session, basis, batches, on_change).map_err(|error| self.failed(session, error))
     }
 
-    /// Returns whether a batch can be executed again after a rollback: it calls no
-    /// function, and has no unsplit text, which may contain a COMMIT.
+    /// Returns whether a batch can be executed again after a rollback: it calls no function.
     fn is_repeatable(&self, batch: &Batch) -> bool {
-        let plain = |operation: &Operation| {
-            operation.function().is_none()
-                && operation.statements().iter().all(|statement| statement.form != Form::Unsplit)
-        };
+        let plain = |operation: &Operation| operation.function().is_none();
         batch.steps.iter().filter_map(Step::migration).all(|(app, migration)| {
             let migration = self.sources.apps[app].migrations[migration].migration();
             migration.operations.iter().chain(migration.down.iter().flatten()).all(plain)
@@ -114,11 +111,17 @@ impl Run<'_> {
                 options.listeners.tell(Event::Waiting);
             }
         };
-        let lock = Lock { level: Level::Transaction, on_wait: &on_wait };
+        let notices = Mutex::new(Vec::new());
+        let listeners = options.listeners;
+        let on_notice = |notice: Notice| {
+            notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice.clone());
+            listeners.tell(Event::Notice(notice));
+        };
+        let lock = Lock { level: Level::Transaction, on_wait: &on_wait, on_notice: &on_notice };
         let query = (self.has_registry && !self.unreadable).then(|| app_rows::query(session.dialect()));
         let started = Instant::now();
         let mut committed = false;
-        lock.transaction(
+        let ended = lock.transaction(
             session,
             &sources.tables(),
             query.as_deref(),
@@ -136,7 +139,9 @@ impl Run<'_> {
                 };
                 Ok(committed)
             },
-        )?;
+        );
+        self.open.notices = notices.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ended?;
         batches.pop_front();
         if committed {
             self.take_over(basis, started);
@@ -210,19 +215,20 @@ impl Run<'_> {
         self.report.restored_caches.append(&mut open.restored_caches);
         self.report.histories.append(&mut open.histories);
         self.report.missing_triggers.append(&mut open.restored);
+        self.report.notices.append(&mut open.notices);
         if open.granted {
             self.report.granted = self.options.grant.map(<[String]>::to_vec);
         }
         for step in open.steps {
-            self.report.steps.push(step);
-            self.options.listeners.tell(Event::Finished { index: self.report.steps.len() });
+            self.report.steps.push(step.clone());
+            self.options.listeners.tell(Event::Finished { index: self.report.steps.len(), step });
         }
     }
 
     /// Adds the migrations that had committed before to the error of a batch.
     fn failed(&mut self, session: &mut dyn Session, error: Error) -> Error {
         let name = |step: &StepReport| format!("{}:{}", step.app, step.migration);
-        if self.report.changed() && error.kind() != ErrorKind::Connection {
+        if self.report.changed() && self.has_registry && error.kind() != ErrorKind::Connection {
             let warning = registry::after_commit(session);
             warning.iter().for_each(|warning| log::warn!("{warning}"));
         }
@@ -252,9 +258,12 @@ impl Run<'_> {
             }
             _ => error,
         };
+        let mut notices = std::mem::take(&mut self.report.notices);
+        notices.append(&mut self.open.notices);
         // Bustard's own functions are not listed, because they belong to its tables.
         let told = |step: &&StepReport| step.app != BUSTARD || !step.migration.is_repeatable();
-        error.with_default_place(file).after(self.report.steps.iter().filter(told).map(name).collect())
+        let applied = self.report.steps.iter().filter(told).map(name).collect();
+        error.with_default_place(file).after(applied).with_notices(notices)
     }
 
     /// Returns whether a migration of an app without applied ones tried to create what exists.

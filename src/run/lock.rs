@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Attempt, Opening, Session, Work};
-use crate::error::Result;
+use crate::error::{Notice, Result};
 use crate::model::HistoryTable;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -26,6 +26,8 @@ pub(super) struct Lock<'l> {
     pub level: Level,
     /// The function to call each time another session holds the lock.
     pub on_wait: &'l dyn Fn(),
+    /// The function to call for each message of the server.
+    pub on_notice: &'l (dyn Fn(Notice) + Sync),
 }
 
 impl Lock<'_> {
@@ -40,7 +42,7 @@ impl Lock<'_> {
     ) -> Result<()> {
         let Level::Transaction = self.level;
         let mut pause = FIRST_PAUSE;
-        let mut opening = Opening { tables, query, on_wait: self.on_wait };
+        let mut opening = Opening { tables, query, on_wait: self.on_wait, on_notice: self.on_notice };
         loop {
             let started = Instant::now();
             match session.attempt(&opening, work)? {

@@ -29,7 +29,7 @@ use crate::diagnostic::{Advice, Diagnostic};
 use crate::engine::Session;
 use crate::plan::{Allow, Change, Facts, Sources};
 use crate::registry;
-use crate::report::{AppChange, HistoryChange, Report, StepReport, UnregisteredCache};
+use crate::report::{AppChange, HistoryChange, Notice, Report, StepReport, UnregisteredCache};
 
 /// The options of a run, beside its plan.
 #[derive(Clone)]
@@ -81,6 +81,8 @@ struct Open {
     reinstalled: bool,
     granted: bool,
     restored: Vec<registry::MissingTrigger>,
+    /// What the server has said.
+    notices: Vec<Notice>,
     /// Whether the transaction has changed data behind caches.
     invalidates: bool,
 }
@@ -104,7 +106,7 @@ impl<'r> Run<'r> {
 
     /// Notifies readers, and returns the report.
     pub(crate) fn end(mut self, session: &mut dyn Session) -> Report {
-        if self.report.changed() {
+        if self.report.changed() && self.has_registry {
             self.report.warnings.extend(registry::after_commit(session));
         }
         self.report.elapsed = self.started.elapsed();

@@ -79,7 +79,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Accepts the current file of an applied migration: replaces name and checksum.
+    /// Accepts the current file of an applied migration: replaces name and checksum. A
+    /// database that only refinery has migrated has no records and no caches yet.
     pub(super) fn accept(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -96,8 +97,11 @@ impl Run<'_> {
             let row = Applied { name: loaded.id.name.clone(), checksum, ..row.clone() };
             self.open.changes.push(Change::Recorded(node.0, row));
         }
-        self.replace_record(transaction, facts, node)?;
+        if facts.has_registry() {
+            self.replace_record(transaction, facts, node)?;
+        }
         self.done(facts, node, Direction::Up, How::Repaired, &[], started);
+        self.open.invalidates = facts.has_registry();
         Ok(())
     }
 

@@ -94,13 +94,15 @@ fn check_labels(apps: &[App], errors: &mut Vec<(usize, Diagnostic)>) {
         } else {
             continue;
         };
-        errors.push((
-            n,
-            match app.path() {
-                Some(path) => error.at(Place::file(path)),
-                None => error,
-            },
-        ));
+        errors.push((n, at_directory(error, app)));
+    }
+}
+
+/// Adds the directory of an app, if it has one.
+fn at_directory(error: Diagnostic, app: &App) -> Diagnostic {
+    match app.path() {
+        Some(path) => error.at(Place::file(path)),
+        None => error,
     }
 }
 

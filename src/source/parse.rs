@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
             // If it was applied all the same, it did something that nothing reverts.
             let text = self.text.as_str();
             let place = Some(self.text.place(0));
-            let statement = Statement { sql: text.to_owned(), place, form: Form::Unsplit };
+            let statement = Statement { sql: text.to_owned(), place, form: Form::Statement };
             self.push(Operation::Sql(Sql::split(text, vec![statement])));
         }
         let idle = self.migration.operations.is_empty() && self.errors.is_empty();

@@ -10,7 +10,8 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::diagnostic::{Code, Diagnostic, Place};
+use super::at_directory;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{App, AppSource, LoadedApp};
 
 /// Returns the errors, each with the index of its app.
@@ -25,8 +26,8 @@ pub(super) fn check(apps: &[App], loaded: &[LoadedApp]) -> Vec<(usize, Diagnosti
     let mut errors = Vec::new();
     for (b, app) in apps.iter().enumerate() {
         // Two apps of one label are an error of their own.
-        let others = (0..b).filter(|a| apps[*a].label != app.label);
-        let shared = others.into_iter().find_map(|a| {
+        let mut others = (0..b).filter(|a| apps[*a].label != app.label);
+        let shared = others.find_map(|a| {
             let (one, other) = (&apps[a].label, &app.label);
             match (&roots[a], &roots[b]) {
                 (Some(root), Some(here)) if root == here => {
@@ -51,13 +52,7 @@ pub(super) fn check(apps: &[App], loaded: &[LoadedApp]) -> Vec<(usize, Diagnosti
         let Some(shared) = shared else { continue };
         let error = Diagnostic::new(Code::SharedMigrations, format!("{shared}; they would run twice"));
         let error = error.help("remove one of the two apps, or give each migrations of its own");
-        errors.push((
-            b,
-            match app.path() {
-                Some(path) => error.at(Place::file(path)),
-                None => error,
-            },
-        ));
+        errors.push((b, at_directory(error, app)));
     }
     errors
 }

@@ -1,37 +1,16 @@
 //! Tests the command's help, and its errors on a wrong command line.
 
+use crate::commands::commands;
 use crate::support::{Project, snapshot_settings};
 
 #[test]
 fn every_help_text() {
     let project = Project::new();
-    for command in [
-        "",
-        "migrate",
-        "plan",
-        "status",
-        "check",
-        "graph",
-        "revert",
-        "repair",
-        "new",
-        "apps",
-        "disable",
-        "uninstall",
-        "enable",
-        "caches",
-        "caches list",
-        "caches get",
-        "caches valid",
-        "caches invalidate",
-        "caches invalidate-all",
-        "caches register",
-        "caches unregister",
-    ] {
+    for command in std::iter::once(String::new()).chain(commands()) {
         let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let help = project.bustard(&words).success();
         assert_eq!(help.stderr, "");
-        let name = if command.is_empty() { "bustard" } else { &command.replace(' ', "_") };
+        let name = if command.is_empty() { "bustard" } else { &*command.replace(' ', "_") };
         insta::assert_snapshot!(format!("help_{name}"), help.stdout);
     }
 }

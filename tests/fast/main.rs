@@ -11,6 +11,7 @@ mod cli_help;
 mod cli_new;
 mod cli_output;
 mod cli_status;
+mod commands;
 mod crates;
 mod dependencies;
 #[cfg(feature = "testing")]

@@ -110,3 +110,31 @@ fn a_cancel_request_without_effect_is_repeated() {
     let outcome = running.wait().exits(143);
     assert!(outcome.stderr.contains("V1__stubborn"), "{outcome}");
 }
+
+/// Commands on caches wait for locks outside runs.
+#[test]
+fn a_command_on_caches_that_waits() {
+    let database = Database::new();
+    let project = Project::new();
+    let url = database.url();
+    project.file("migrations/V1__a.sql", "-- bustard: register cache a\nSELECT 1;\n");
+    project.bustard(&["migrate", "--database-url", &url]).success();
+    let mut other = database.client();
+    other.batch_execute("BEGIN; LOCK TABLE bustard.event, bustard.base, bustard.cache").expect("it is free");
+    let waiting = "SELECT count(*) > 0 FROM pg_stat_activity \
+                   WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    for command in [&["caches", "invalidate", "a"][..], &["caches", "list"], &["caches", "watch"]] {
+        for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+            let running = project.spawn(&[command, &["--database-url", &url]].concat());
+            database.wait_until(waiting);
+            running.signal(signal);
+            running.wait().exits(code);
+            // A poll that was cut off may still wait for its lock.
+            database.psql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE wait_event_type = 'Lock' AND datname = current_database()",
+            );
+            database.wait_until(&format!("SELECT NOT ({waiting})"));
+        }
+    }
+}

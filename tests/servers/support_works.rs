@@ -10,7 +10,8 @@ use std::{env, thread};
 
 use crate::support::proxy::{Proxy, RoundTrips};
 use crate::support::{
-    Certificates, Cluster, Database, Outcome, PATIENCE, PgBouncer, Project, Running, Server, wait_until,
+    Binaries, Certificates, Cluster, Database, Outcome, PATIENCE, PgBouncer, Project, Running, Server,
+    wait_until,
 };
 
 #[test]
@@ -20,6 +21,25 @@ fn databases_are_separate() {
     let count = "SELECT count(*) FROM pg_class WHERE relname = 'only_here'";
     assert_eq!(one.value(count), "1");
     assert_eq!(other.value(count), "0");
+}
+
+/// `tests/matrix` asks for a version. Without it, the server's version is that of the
+/// programs which were found.
+#[test]
+fn the_server_has_the_version_that_is_asked_for() {
+    let number: u32 = Database::new().value("SHOW server_version_num").parse().unwrap();
+    let mut command = Binaries::find().server_command("postgres");
+    let printed = Outcome::of({
+        command.arg("--version");
+        command
+    })
+    .success()
+    .stdout;
+    let asked = env::var("BUSTARD_PG_MAJOR").unwrap_or_else(|_| {
+        let version = printed.split_whitespace().nth(2).expect("postgres (PostgreSQL) 15.1");
+        version.split('.').next().unwrap_or(version).to_owned()
+    });
+    assert_eq!((number / 10_000).to_string(), asked, "{printed}");
 }
 
 #[test]

@@ -110,6 +110,16 @@ impl Outcome {
         self
     }
 
+    /// Returns standard error from the first error on, without the lines of migrations that
+    /// had committed before.
+    pub fn error(&self) -> &str {
+        let start = match self.stderr.starts_with("error: ") {
+            true => Some(0),
+            false => self.stderr.find("\nerror: ").map(|at| at + 1),
+        };
+        &self.stderr[start.unwrap_or_default()..]
+    }
+
     /// Parses standard output, which must be exactly one JSON document.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {

@@ -132,7 +132,7 @@ impl Scene {
     /// `tests/snapshots/bad_input`.
     #[track_caller]
     pub fn snapshot(&self, name: &str, outcome: &Outcome) {
-        self.snapshot_text(name, &outcome.stderr);
+        self.snapshot_text(name, outcome.error());
     }
 
     /// Compares a text with the snapshot of this name, in `tests/snapshots/bad_input`.
@@ -154,7 +154,7 @@ impl Scene {
         let file = self.project.path().join("app.db");
         let (before, existed) = (self.contents(), file.exists());
         let outcome = self.migrate(&["--transaction", "all"]).exits(code);
-        assert!(outcome.stderr.starts_with("error: "), "{outcome}");
+        assert!(outcome.error().starts_with("error: "), "{outcome}");
         assert_same(&before, &self.contents(), &outcome);
 
         let outcome = self.migrate(&[]).exits(code);

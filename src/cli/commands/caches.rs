@@ -167,7 +167,7 @@ fn valid(
 ) -> Result<Exit, Failure> {
     let valid = registry::is_valid(&mut chosen.database, name, version)?;
     let document = document(chosen, Version { name, version: version.to_string(), valid: Some(valid) });
-    context.output.answer(&document, || {
+    context.output.done(&document, || {
         let not = if valid { "" } else { "not " };
         Lines::of(format!("{version} is {not}the current version of {name}"))
     })?;
@@ -184,7 +184,7 @@ fn change(
     change(&mut chosen.database)?;
     notify(&mut chosen.database);
     let document = document(chosen, std::collections::BTreeMap::from([(word, names)]));
-    context.output.answer(&document, || Lines::of(format!("{word} {}", names.join(", "))))?;
+    context.output.done(&document, || Lines::of(format!("{word} {}", names.join(", "))))?;
     Ok(Exit::Done)
 }
 
@@ -223,7 +223,7 @@ fn invalidate_all(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Fa
     // The caches are counted only for the output, as in the report of a run, so a failure
     // is ignored.
     let caches = registry::list(&mut chosen.database).ok().map(|caches| caches.len());
-    context.output.answer(
+    context.output.done(
         &document(chosen, InvalidatedAll { caches_invalidated: caches }),
         || match caches {
             Some(number) => Lines::of(format!("invalidated {}", count(number, "cache"))),

@@ -12,7 +12,7 @@ use crate::cli::lines::Lines;
 pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> {
     let mut chosen = context.database()?;
     let status = migrator.status(&mut chosen.database)?;
-    context.output.answer(&status::Document::new(&chosen, &status), || human(&status))?;
+    context.output.done(&status::Document::new(&chosen, &status), || human(&status))?;
     context.output.warnings(&status.warnings);
     Ok(exit(&status))
 }
@@ -34,6 +34,7 @@ fn human(status: &Status) -> Lines {
         return Lines::of(format!("up to date: {}", status::summary(status)));
     }
     let mut lines = status::table(status, status.expected().filter(|one| one.state != State::Applied));
+    lines.lines(status::refusals(status));
     lines.lines(status::apps(status));
     lines.lines(status::caches(status));
     lines.line(format!("not up to date: {}", status::summary(status)));

@@ -9,7 +9,7 @@ pub mod migrate;
 pub mod new;
 pub mod plan;
 pub mod repair;
-mod report;
+pub mod report;
 pub mod revert;
 pub mod status;
 pub mod uninstall;

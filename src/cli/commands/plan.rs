@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bustard::registry::{MissingTrigger, MissingTriggerCause};
-use bustard::report::{AppChange, Direction, PlannedStep};
+use bustard::report::{AppChange, Direction, PlannedStep, UnregisteredCache};
 use bustard::{Migrator, Plan};
 use clap::Args;
 use serde::Serialize;
@@ -31,6 +31,8 @@ struct Document<'a> {
     database: document::Database,
     steps: Vec<document::PlannedStep<'a>>,
     apps: Vec<document::AppChange<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restored_caches: Vec<document::Unregistered<'a>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     new_identity: bool,
     missing_triggers: Vec<document::MissingTrigger<'a>>,
@@ -45,6 +47,7 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         database: chosen.document(),
         steps: plan.steps.iter().map(|step| document::PlannedStep::new(step, options.sql)).collect(),
         apps: plan.apps.iter().map(document::AppChange::from).collect(),
+        restored_caches: plan.restored_caches.iter().map(document::Unregistered::from).collect(),
         new_identity: plan.new_identity,
         missing_triggers: plan.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
         caches_invalidated: !is_empty(&plan),
@@ -58,7 +61,11 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
 const NOTHING: &str = "nothing to do: no cache would be invalidated";
 
 fn is_empty(plan: &Plan) -> bool {
-    plan.steps.is_empty() && plan.apps.is_empty() && plan.missing_triggers.is_empty() && !plan.new_identity
+    plan.steps.is_empty()
+        && plan.apps.is_empty()
+        && plan.restored_caches.is_empty()
+        && plan.missing_triggers.is_empty()
+        && !plan.new_identity
 }
 
 fn human(plan: &Plan) -> Lines {
@@ -139,7 +146,14 @@ fn other_changes(plan: &Plan) -> Vec<String> {
         .map(|change| format!("restore {}: register its caches again", change.app));
     let copied = "this database is a copy of another one: give it an identity of its own";
     let identity = plan.new_identity.then(|| copied.to_owned());
-    identity.into_iter().chain(returning).chain(plan.missing_triggers.iter().map(trigger_change)).collect()
+    (identity.into_iter().chain(returning))
+        .chain(plan.restored_caches.iter().map(restored_cache))
+        .chain(plan.missing_triggers.iter().map(trigger_change))
+        .collect()
+}
+
+fn restored_cache(cache: &UnregisteredCache) -> String {
+    format!("register cache {} again, as {}:{} had", cache.name, cache.app, cache.migration)
 }
 
 fn trigger_change(table: &MissingTrigger) -> String {

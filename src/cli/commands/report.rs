@@ -32,6 +32,7 @@ struct Document<'a> {
     caches_invalidated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<&'a [String]>,
+    notices: Vec<document::Notice<'a>>,
     warnings: Vec<document::Diagnostic<'a>>,
     elapsed_ms: u64,
 }
@@ -79,10 +80,11 @@ fn show_with(
         restored_triggers: report.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
         caches_invalidated: caches,
         granted: report.granted.as_deref(),
+        notices: report.notices.iter().map(document::Notice::from).collect(),
         warnings: report.warnings.iter().map(document::Diagnostic::from).collect(),
         elapsed_ms: document::milliseconds(report.elapsed),
     };
-    context.output.answer(&document, || human(report, caches))
+    context.output.done(&document, || human(report, caches))
 }
 
 fn human(report: &Report, caches: Option<usize>) -> Lines {
@@ -151,7 +153,7 @@ fn human(report: &Report, caches: Option<usize>) -> Lines {
 const NEW_IDENTITY: &str = "gave this copy of a database an identity of its own";
 
 /// Describes what a run did to Bustard's own tables.
-fn own_word(own: &[&StepReport]) -> &'static str {
+pub fn own_word(own: &[&StepReport]) -> &'static str {
     if own.iter().any(|done| done.migration.version == 1) { "set up" } else { "updated" }
 }
 
@@ -204,7 +206,8 @@ fn granted(roles: &[String]) -> String {
     }
 }
 
-fn word(done: &StepReport) -> (&'static str, Paint) {
+/// Returns the word for a step, and its colour.
+pub fn word(done: &StepReport) -> (&'static str, Paint) {
     match (done.how, done.direction) {
         (How::Faked, Direction::Up) => ("faked", Paint::Yellow),
         (How::Faked, Direction::Down) => ("reverted (faked)", Paint::Yellow),

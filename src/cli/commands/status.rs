@@ -49,6 +49,7 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
     let status = migrator.status(&mut chosen.database)?;
     context.output.answer(&Document::new(&chosen, &status), || {
         let mut lines = table(&status, status.migrations.iter());
+        lines.lines(refusals(&status));
         lines.lines(apps(&status));
         lines.lines(caches(&status));
         lines.line(summary(&status));
@@ -106,6 +107,20 @@ pub fn table<'a>(status: &Status, shown: impl Iterator<Item = &'a MigrationStatu
     }
     let mut lines = table.render();
     lines.line("");
+    lines
+}
+
+/// Says of each migration that stops a run what differs and what to do.
+pub fn refusals(status: &Status) -> Lines {
+    let mut lines = Lines::default();
+    let program = program::name();
+    for found in status.expected().filter_map(|one| one.diagnostic.as_ref()) {
+        let text = found.report().for_command(&program).to_string();
+        text.lines().for_each(|line| lines.line(line));
+    }
+    if !lines.is_empty() {
+        lines.line("");
+    }
     lines
 }
 

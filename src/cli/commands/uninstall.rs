@@ -43,7 +43,12 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
         .forget(options.forget)
         .cascade(options.cascade);
     let plan = migrator.plan_uninstall(&mut chosen.database, &what)?;
-    context.output.text(|| human(&plan))?;
+    // A person who is asked must see the plan.
+    let asks = !options.yes && can_ask(context);
+    match asks && plan.check().is_ok() {
+        true => context.output.text(|| human(&plan))?,
+        false => context.output.unless_quiet(|| human(&plan))?,
+    }
     context.output.warnings(&plan.warnings);
     match decide(context, options, &plan) {
         Ok(None) => {}
@@ -56,6 +61,10 @@ pub fn run(context: &Context<'_>, migrator: Migrator, options: &Options) -> Resu
     report::show_uninstall(context, &mut chosen, &report, &plan)
 }
 
+fn can_ask(context: &Context<'_>) -> bool {
+    !context.options.json && confirm::is_possible()
+}
+
 /// Decides whether to execute the plan. `None` means yes. An exit code means that the
 /// user declined or a signal arrived.
 fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Result<Option<Exit>, Failure> {
@@ -63,10 +72,12 @@ fn decide(context: &Context<'_>, options: &Options, plan: &UninstallPlan) -> Res
     if options.yes {
         return Ok(None);
     }
-    if context.options.json || !confirm::is_possible() {
+    if !can_ask(context) {
         let usage =
             Failure::usage("nothing was changed: an uninstall must be confirmed, and this run cannot ask");
-        return Err(usage.help("review the plan, then run again with --yes").into());
+        let hidden = context.options.quiet && !context.options.json;
+        let review = if hidden { "run without --quiet to review the plan" } else { "review the plan" };
+        return Err(usage.help(format!("{review}, then run again with --yes")).into());
     }
     // The answer is the label and not `y`, because a user may type `y` before reading the
     // plan.

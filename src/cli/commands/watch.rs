@@ -28,7 +28,7 @@ pub fn run(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> 
         .start()?;
     let caches = registry::list(&mut chosen.database)?.len();
     let start = Line { at: now(SystemTime::now()), event: "watching", ..Line::default() };
-    context.output.line(&start, || {
+    context.output.head(&start, || {
         let mut lines = Lines::of(format!("watching {}; press Ctrl-C to stop", count(caches, "cache")));
         lines.line("");
         lines

@@ -260,11 +260,6 @@ impl Poller for PostgresPoller {
                 self.fold_from = Some(Instant::now() + FOLD_PAUSE);
                 return;
             }
-            // The failed fold has left its transaction open.
-            if let Err(error) = self.observer.rows(None, "ROLLBACK", deadline) {
-                log::debug!("the transaction could not be rolled back: {error}");
-                return;
-            }
         }
         if !self.may_fold && unfolded > registry::TOO_MANY && self.said.insert("fold") {
             let role = self.observer.rows(None, registry::ROLE, deadline).ok();

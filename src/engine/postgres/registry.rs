@@ -23,9 +23,10 @@ const LIST: &str = "SELECT name, app, version, \
     pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
     FROM bustard.caches ORDER BY name";
 
-/// Begins a transaction with an isolation level, because several statements in one message
-/// would run with the default level of the database.
-pub(super) const FOLD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold();COMMIT";
+/// Folds in one message, which is one transaction: it is over if it fails. The first
+/// statement sets the level, because the database may have another default.
+pub(super) const FOLD: &str =
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT bustard.fold()";
 
 /// Does what `bustard.notify()` does, in half the time.
 pub(super) const NOTIFY: &str = "NOTIFY bustard";
@@ -323,7 +324,7 @@ impl Registry for PostgresRegistry {
     /// Folds events in a short transaction of its own, and notifies the reading side.
     fn after_commit(&self, session: &mut dyn Session) -> Option<Diagnostic> {
         let Err(error) = session.rows(&format!("{FOLD};{NOTIFY}")) else { return None };
-        if let Err(error) = session.rows(&format!("ROLLBACK;{NOTIFY}")) {
+        if let Err(error) = session.rows(NOTIFY) {
             log::debug!("readers could not be notified: {error}");
         }
         match error.sqlstate() {

@@ -5,6 +5,7 @@
 
 use crate::diagnostic::{Action, Advice};
 use crate::engine::About;
+use crate::engine::advice::{EXISTS, NO_COLUMN};
 
 /// The advice for files that cannot be written.
 pub(crate) const NEEDS_WRITING: &str = "this process' user needs write access to the file and to its directory, which holds the journal, on a writable file system";
@@ -15,9 +16,6 @@ pub(crate) const NO_DATABASE: &str =
 
 const UNIQUE: &str = "two rows have the same key: change or delete one of them in an earlier statement, or write ON CONFLICT \
     or INSERT OR IGNORE if this statement inserts it";
-const EXISTS: &str = "it exists already: if the database has what the pending migrations create, because it was made by \
-    hand or the history was lost, record them without running them: {fake}; otherwise choose another name, or drop the \
-    old object first";
 const SYNTAX: &str = "correct the statement at the mark, or just before it; if it is written for PostgreSQL, give the file \
     a name that ends in `.postgres.sql`";
 const DAMAGED: &str =
@@ -102,11 +100,7 @@ const MESSAGES: &[(&str, &str)] = &[
         "create it in an earlier statement or migration; if another app creates it, write `-- bustard: depends on APP \
          VERSION`; if this statement drops it, write IF EXISTS",
     ),
-    (
-        "no such column: ",
-        "correct the name of the column, which an earlier migration may have renamed or dropped; write a string in single \
-         quotes, because double quotes are for names",
-    ),
+    ("no such column: ", NO_COLUMN),
     (
         "no such function: ",
         "functions that an application adds to its connections do not exist in a migration: write the expression with \

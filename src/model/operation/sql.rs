@@ -28,8 +28,6 @@ pub struct Statement {
 pub enum Form {
     /// One statement of the file, verbatim.
     Statement,
-    /// The whole file, because it could not be split into statements.
-    Unsplit,
     /// `COPY … FROM stdin`, verbatim with its rows and the line that ends them. The offsets
     /// are those of the end of the statement and of the first row.
     CopyIn { end: usize, rows: usize },

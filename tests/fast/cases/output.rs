@@ -2,4 +2,7 @@
 
 mod hostile;
 mod own_tables;
+mod plans;
+mod quiet;
+mod refusals;
 mod writers;

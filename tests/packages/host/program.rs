@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         .transaction(TransactionMode::All)
         .grant(vec!["web_of_the_code".to_owned()])
         .on_event(|event| {
-            if let Event::Finished { index } = event {
+            if let Event::Finished { index, .. } = event {
                 eprintln!("the host saw step {index} end");
             }
         });

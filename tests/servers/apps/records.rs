@@ -2,9 +2,11 @@
 //! is reverted.
 
 use bustard::report::State;
-use bustard::{App, AppState, Database, Migration, OpenTransaction, Revert, TransactionMode, Uninstall};
+use bustard::{
+    App, AppState, Database, Migration, OpenTransaction, Repair, Revert, TransactionMode, Uninstall,
+};
 
-use super::{Ground, bans, changes, forum, migrator, table, without_own};
+use super::{Ground, bans, changes, forum, migrator, names, table, without_own};
 use crate::support::Scene;
 
 impl Ground {
@@ -202,6 +204,46 @@ fn a_database_that_refinery_migrated_is_adopted() {
         let status = migrator(&[forum(), app]).status(&mut ground.database).expect("there is a status");
         assert!(status.migrations.iter().all(|migration| migration.state == State::Applied));
         assert_eq!(status.warnings.len(), 1);
+    }
+}
+
+/// What needs the records is refused until a run has made them. Accepting a file works
+/// before, because a run refuses a database with a changed file.
+#[test]
+fn a_database_that_only_refinery_has_migrated() {
+    for mut ground in Ground::both() {
+        let project = &ground.scene.project;
+        project
+            .file("migrations/V1__a.sql", "CREATE TABLE a (id integer);\n-- bustard: down\nDROP TABLE a;\n");
+        let app = App::directory("main", project.path().join("migrations"));
+        ground.run(std::slice::from_ref(&app));
+        ground.forget();
+        let migrator = migrator(&[app]);
+
+        let revert = Revert::Steps(1);
+        let history = Repair::History { app: None, table: "a".to_owned() };
+        for error in [
+            ground.refused(|database| migrator.revert(database, &revert)),
+            ground.refused(|database| migrator.plan_revert(database, &revert)),
+            ground.refused(|database| migrator.disable(database, "main")),
+            ground.refused(|database| migrator.enable(database, "main")),
+            ground.refused(|database| migrator.plan_uninstall(database, &Uninstall::new("main"))),
+            ground.refused(|database| migrator.repair(database, &history)),
+            ground.refused(|database| migrator.repair(database, &Repair::NewIdentity)),
+        ] {
+            assert!(error.message().contains("no records of what is installed yet"), "{error}");
+            assert!(error.report().to_string().contains("`Migrator::run` first"), "{}", error.report());
+        }
+        let accept = Repair::migration("main", 1);
+        ground.unchanged(|database| migrator.repair(database, &accept));
+        ground.scene.project.file("migrations/V1__a.sql", "CREATE TABLE a (id int);\n");
+        let error = ground.refused(|database| migrator.run(database));
+        assert!(error.message().contains("main:V1__a was changed after"), "{error}");
+        let report = migrator.repair(&mut ground.database, &accept).expect("it is repaired");
+        assert_eq!(names(&report), ["main:V1__a"]);
+        ground.unchanged(|database| migrator.repair(database, &accept));
+        migrator.run(&mut ground.database).expect("the file is the applied one");
+        ground.unchanged(|database| migrator.run(database));
     }
 }
 

@@ -1,5 +1,8 @@
 //! Tests the output.
 
+mod events;
+mod lines;
+mod notices;
 mod secrets;
 mod server_text;
 

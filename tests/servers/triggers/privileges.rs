@@ -57,7 +57,7 @@ fn a_migrating_role_that_is_no_superuser() {
         .complains("42501")
         .complains("the triggers of the cache \"others\" cannot be created on public.foreign_ban")
         .complains("V2__foreign.sql:1:1")
-        .complains("the role that migrates needs this right");
+        .complains("lacks a right on public.foreign_ban, which belongs to the superuser");
     std::fs::remove_file(scene.project.path().join("migrations/V2__foreign.sql")).expect("it is there");
     scene.execute("CREATE TABLE other_ban (id integer PRIMARY KEY); ALTER TABLE ban RENAME TO old; ALTER TABLE other_ban RENAME TO ban");
     let outcome = scene.project.bustard(&["migrate", "--database-url", &url]).exits(1);

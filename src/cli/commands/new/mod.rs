@@ -54,7 +54,7 @@ pub fn run(context: &Context<'_>, apps: &[App], options: &Options) -> Result<Exi
     let file = directory.join(format!("{migration}.{extension}"));
     write(&file, template).map_err(|error| unusable(&file, &error))?;
     let document = Document { app: app.label(), migration, file: file.display().to_string() };
-    context.output.answer(&document, || Lines::of(format!("created {}", file.display())))?;
+    context.output.done(&document, || Lines::of(format!("created {}", file.display())))?;
     Ok(Exit::Done)
 }
 

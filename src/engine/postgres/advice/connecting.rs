@@ -3,6 +3,7 @@
 //! In: the code of an error, the function of the server that raised it, and the names of the
 //! connection. Out: advice.
 
+use super::is_of;
 use crate::engine::quote_ident;
 
 /// The advice for an error at connecting. `{user}` and `{database}` are quoted names.
@@ -59,9 +60,7 @@ const CONNECTING: &[(&str, &[&str], &str)] = &[
 
 /// Returns the advice for an error at connecting.
 pub(crate) fn connecting(code: &str, routine: &str, user: &str, database: &str) -> String {
-    let fits = |(of, routines, _): &&(&str, &[&str], &str)| {
-        *of == code && (routines.is_empty() || routines.contains(&routine))
-    };
+    let fits = |(of, routines, _): &&(&str, &[&str], &str)| *of == code && is_of(routines, routine);
     let text = CONNECTING.iter().find(fits).map_or("the server's log may say more", |(_, _, text)| text);
     text.replace("{user}", &quote_ident(user))
         .replace("{database}", &quote_ident(database))

@@ -8,6 +8,7 @@ mod connecting;
 pub(crate) use connecting::connecting;
 
 use crate::diagnostic::{Action, Advice};
+use crate::engine::advice::{EXISTS, NO_COLUMN};
 use crate::engine::{About, quote_ident};
 
 /// What an error has apart from its texts. A part that is not known is empty.
@@ -201,13 +202,7 @@ const ROWS: &[Row] = &[
         &["DropErrorMsgNonExistent"],
         "it was dropped before, or it has another name or schema: correct the statement, or write IF EXISTS",
     ),
-    Row(
-        Statement,
-        &["42703"],
-        &[],
-        "correct the name of the column, which an earlier migration may have renamed or dropped; write a string in single \
-         quotes, because double quotes are for names",
-    ),
+    Row(Statement, &["42703"], &[], NO_COLUMN),
     Row(
         Statement,
         &["42P01"],
@@ -263,14 +258,7 @@ const ROWS: &[Row] = &[
          in `.sqlite.sql`",
     ),
     // What is there.
-    Row(
-        Statement,
-        &["42P07", "42710", "42701", "42P06", "42723"],
-        &[],
-        "it exists already: if the database has what the pending migrations create, because it was made by hand or the \
-         history was lost, record them without running them: {fake}; otherwise choose another name, or drop the old \
-         object first",
-    ),
+    Row(Statement, &["42P07", "42710", "42701", "42P06", "42723"], &[], EXISTS),
     Row(
         Statement,
         &["0A000"],
@@ -367,11 +355,16 @@ const ROWS: &[Row] = &[
 
 /// Returns the advice for an error of a statement.
 pub(crate) fn of(origin: &Origin<'_>) -> Option<(About, Advice)> {
-    let fits = |Row(_, codes, routines, _): &&Row| {
-        codes.contains(&origin.code) && (routines.is_empty() || routines.contains(&origin.routine))
-    };
+    let fits =
+        |Row(_, codes, routines, _): &&Row| codes.contains(&origin.code) && is_of(routines, origin.routine);
     let Row(about, _, _, text) = ROWS.iter().find(fits)?;
     Some((*about, filled(text, origin)))
+}
+
+/// Returns whether a row for these functions of the server is about this one. No function
+/// stands for all.
+fn is_of(routines: &[&str], routine: &str) -> bool {
+    routines.is_empty() || routines.contains(&routine)
 }
 
 /// Puts names and actions into a text.

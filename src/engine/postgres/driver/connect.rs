@@ -15,6 +15,7 @@ use super::attempt::{AttemptFailure, Connection, tls_error};
 use super::attributes::{Standing, Wanted};
 use super::blocking::unless;
 use super::failure::{chain, io_error, server_message};
+use super::notices::Inbox;
 use super::target::{Address, SOCKET_DIRECTORIES, Server, Target};
 use super::tls;
 use crate::engine::postgres::connecting;
@@ -43,18 +44,25 @@ pub(super) async fn connect_by(target: &Target, deadline: Option<Instant>) -> Re
     .await
 }
 
-/// Connects with the synchronous driver. A cancelled run stops waiting for a server that
-/// does not answer.
-pub(crate) fn connect_sync(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
-    super::outside(|| connect_here(target, cancelled))
+/// Connects with the synchronous driver. What the server says goes to the inbox. A
+/// cancelled run stops waiting for a server that does not answer.
+pub(crate) fn connect_sync(
+    target: &Target,
+    cancelled: &AtomicBool,
+    inbox: &Inbox,
+) -> Result<postgres::Client> {
+    super::outside(|| connect_here(target, cancelled, inbox))
 }
 
-fn connect_here(target: &Target, cancelled: &AtomicBool) -> Result<postgres::Client> {
+fn connect_here(target: &Target, cancelled: &AtomicBool, inbox: &Inbox) -> Result<postgres::Client> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::new(ErrorKind::Failed, "cannot start the network runtime").caused_by(error)
     })?;
     let connecting = first_that_answers(target, None, async |config, limit, ask| {
-        in_thread(postgres::Config::from(config), target.tls.connector(), limit, ask).await
+        let mut config = postgres::Config::from(config);
+        let inbox = inbox.clone();
+        config.notice_callback(move |message| inbox.put(&message));
+        in_thread(config, target.tls.connector(), limit, ask).await
     });
     let client = runtime.block_on(unless(cancelled, connecting));
     // Neither a name lookup nor the driver can be cancelled. An ordinary shutdown of the

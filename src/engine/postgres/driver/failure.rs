@@ -5,7 +5,7 @@ use std::io;
 
 use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
-use crate::diagnostic::Advice;
+use crate::diagnostic::{Advice, secrets};
 use crate::engine::postgres::{Origin, advice_of};
 use crate::engine::{About, Failure};
 use crate::error::{ErrorKind, ServerMessage};
@@ -54,6 +54,11 @@ fn kind(error: &DbError) -> ErrorKind {
         return ErrorKind::Connection;
     }
     ErrorKind::Database
+}
+
+/// Logs a message that belongs to no migration.
+pub(super) fn log(message: &DbError) {
+    log::debug!("the server: {}: {}", message.severity(), secrets::hide_looks(message.message()));
 }
 
 pub(super) fn server_message(error: &DbError) -> ServerMessage {

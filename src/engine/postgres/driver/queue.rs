@@ -4,7 +4,10 @@
 
 use super::copy::Copy;
 use super::history::{Resolved, place};
-use super::message::{Queued, SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
+use super::lock::READ_TEXT;
+use super::message::{SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
+use super::notices::{Notices, Sent};
+use super::queued::Queued;
 use super::quote_text;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT, SessionState};
 use super::simple_query::Link;
@@ -40,6 +43,8 @@ pub(super) struct Queue<'q, T> {
     pub(super) touched: bool,
     /// A rollback removes what the migrations have left in the session.
     pub(super) cleans_up: bool,
+    /// What the server says.
+    pub(super) notices: Notices<'q>,
 }
 
 impl<T: Link + Ending> Queue<'_, T> {
@@ -49,7 +54,10 @@ impl<T: Link + Ending> Queue<'_, T> {
         }
         let message = message(&self.queued);
         let queued = self.queued;
-        let answer = self.open.commit(&message);
+        let sent = Sent::new(&queued);
+        let mut notices = self.notices;
+        let answer = self.open.commit(&message, &mut |at, said| notices.hear(&sent, at, said));
+        drop(notices);
         match answer.failure {
             None => failpoint::pass("COMMIT"),
             // If the server has received everything, it continues even if the client is
@@ -77,10 +85,10 @@ impl<T: Link + Ending> Queue<'_, T> {
     fn flush(&mut self) -> Result<()> {
         let queued = std::mem::take(&mut self.queued);
         if T::COUNTS {
-            return flush_together(&mut self.open, &queued);
+            return flush_together(&mut self.open, &queued, &mut self.notices);
         }
         for one in queued.chunks(1) {
-            flush_together(&mut self.open, one)?;
+            flush_together(&mut self.open, one, &mut self.notices)?;
         }
         Ok(())
     }
@@ -112,18 +120,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if matches!(statement.form, Form::CopyIn { .. }) {
             return self.copy(&statement);
         }
-        if statement.form == Form::Unsplit {
-            // The file was not split, so it may contain a COMMIT.
-            self.guard()?;
-            let place = statement.place.clone();
-            self.queue(statement)?;
-            self.flush()?;
-            return self.release("the file").map_err(|error| error.at(place));
-        }
-        let resets = statement.form == Form::Statement && resets_all(&statement.sql);
-        self.queue(statement)?;
-        // The role or the database may have other values.
-        if resets { self.queue(Statement::generated(self.limits.clone(), None)) } else { Ok(()) }
+        self.queue(statement)
     }
 
     fn execute_as_runner(&mut self, statement: Statement) -> Result<()> {
@@ -146,6 +143,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
             .send(sql, true)
             .all()
             .map_err(|failure| in_migration(failure.into_error(), self.migration.as_ref()))?;
+        self.notices.discard();
         failpoint::pass(sql)?;
         Ok(results.into_iter().next_back().unwrap_or_default())
     }
@@ -181,7 +179,9 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
     fn call(&mut self, function: &Function) -> Result<()> {
         self.touch();
         self.guard()?;
-        self.open.call(function).map_err(|error| in_migration(error, self.migration.as_ref()))?;
+        let called = self.open.call(function);
+        self.notices.collect_of(self.migration.as_ref(), &Sent::new(&[]));
+        called.map_err(|error| in_migration(error, self.migration.as_ref()))?;
         self.release(&format!("the function {}", function.label()))?;
         failpoint::pass(function.label())
     }
@@ -203,13 +203,16 @@ impl<T: Link + Ending> Queue<'_, T> {
             self.queue(Statement::generated(check, statement.place.clone()))?;
         }
         self.flush()?;
-        let Some(mut failure) = self.open.copy_in(copy.sql, copy.rows) else {
-            return failpoint::pass(copy.sql);
-        };
+        let queued = [Queued { statement: copy.statement(), migration: self.migration.clone() }];
+        let sent = Sent::of_copy(&queued);
+        let notices = &mut self.notices;
+        let hear = &mut |completed, message: &_| notices.hear(&sent, completed, message);
+        let failure = self.open.copy_in(copy.sql, copy.rows, hear);
+        self.notices.collect(&sent);
+        let Some(mut failure) = failure else { return failpoint::pass(copy.sql) };
         let place = copy.place(&failure.server_message);
         copy.without_secrets(&mut failure.server_message);
-        let one = Queued { statement: copy.statement(), migration: self.migration.clone() };
-        let error = blame(&[one], 0, failure);
+        let error = blame(&queued, 0, failure);
         Err(if place.is_some() { error.at(place) } else { error })
     }
 
@@ -222,16 +225,15 @@ impl<T: Link + Ending> Queue<'_, T> {
         }
     }
 
-    /// Sets a savepoint before SQL or a function that was not analysed. Then
-    /// [`release`](Self::release) can tell whether the transaction is still the same and
-    /// has not failed.
+    /// Sets a savepoint before a function. Then [`release`](Self::release) can tell whether
+    /// the transaction is still the same and has not failed.
     fn guard(&mut self) -> Result<()> {
         self.queue(Statement::generated("SAVEPOINT bustard", None))?;
         self.flush()
     }
 
     fn release(&mut self, who: &str) -> Result<()> {
-        let answer = self.open.send("RELEASE SAVEPOINT bustard", false);
+        let answer = self.open.send(&format!("RELEASE SAVEPOINT bustard{SEPARATOR}{READ_TEXT}"), false);
         let Some(failure) = answer.failure else { return Ok(()) };
         let (message, help): (_, &'static str) = match failure.server_message.code.as_deref() {
             // The first error is the relevant one, but it is no longer available.
@@ -247,10 +249,4 @@ impl<T: Link + Ending> Queue<'_, T> {
         };
         Err(in_migration(Error::new(ErrorKind::Failed, message).help(help), self.migration.as_ref()))
     }
-}
-
-/// Returns whether a statement is `RESET ALL`.
-fn resets_all(sql: &str) -> bool {
-    let mut words = sql.split_whitespace();
-    ["RESET", "ALL"].iter().all(|keyword| words.next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::explain::explain;
 use super::history::{self, Resolved, place};
 use super::lock;
+use super::notices::{Inbox, Notices};
 use super::queue::Queue;
 use super::session_state::SessionState;
 use super::simple_query::{Link, Looking, answer_within};
@@ -24,7 +25,7 @@ use crate::engine::postgres::rights::{self, Rights};
 use crate::engine::postgres::{POSTGRES, PostgresInspector, PostgresRegistry};
 use crate::engine::registry::Registry;
 use crate::engine::{Attempt, Failure, Opened, Opening, Row, Session, Work};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Notice, Result};
 use crate::failpoint;
 use crate::model::{History, HistoryTable, Width};
 use crate::sql::Dialect;
@@ -43,6 +44,8 @@ pub(crate) struct PostgresSession<'s, L: Transactional> {
     patience: Patience,
     /// Whether the server is asked to notice a client that has died.
     watches_client: bool,
+    /// The messages of the server, on a connection of the synchronous driver.
+    inbox: Option<Inbox>,
 }
 
 impl<'s, L: Transactional> PostgresSession<'s, L> {
@@ -56,6 +59,11 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
         }
     }
 
+    /// Takes what the server says from the inbox of the connection.
+    pub(crate) fn with_inbox(self, inbox: &Inbox) -> Self {
+        PostgresSession { inbox: Some(inbox.clone()), ..self }
+    }
+
     /// A session on a connection that belongs to the caller.
     pub(crate) fn of_caller(link: &'s mut L, patience: Duration) -> Self {
         PostgresSession {
@@ -66,6 +74,7 @@ impl<'s, L: Transactional> PostgresSession<'s, L> {
             cancelled: None,
             patience: Patience::new(patience),
             watches_client: false,
+            inbox: None,
         }
     }
 
@@ -177,6 +186,8 @@ impl<L: Transactional> Session for PostgresSession<'_, L> {
             cancelled: self.cancelled.as_deref(),
             patience: &self.patience,
             watch_client: self.watches_client,
+            inbox: self.inbox.as_ref(),
+            on_notice: opening.on_notice,
         };
         let mut ended = Ended::default();
         let attempted = match attempt(self.link, &begin, work, &mut ended) {
@@ -225,6 +236,8 @@ struct Begin<'b> {
     cancelled: Option<&'b AtomicBool>,
     patience: &'b Patience,
     watch_client: bool,
+    inbox: Option<&'b Inbox>,
+    on_notice: &'b (dyn Fn(Notice) + Sync),
 }
 
 /// What an attempt returns in addition to its result.
@@ -316,6 +329,7 @@ fn attempt<L: Transactional>(
         entered: 0,
         touched: false,
         cleans_up: false,
+        notices: Notices::new(begin.on_notice, begin.inbox.cloned()),
     };
     if !work(&mut transaction, Opened { histories, rows })? {
         return Ok(Attempt::Done);

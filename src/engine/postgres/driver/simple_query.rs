@@ -2,13 +2,19 @@
 //! text. Three kinds of connection can do that: one that Bustard opened, a
 //! `postgres::Client`, and a `postgres::Transaction`.
 
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::AtomicBool;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{AsyncMessage, SimpleQueryMessage};
 
+use super::attempt::Connection;
 use super::blocking::unless;
 use super::{Target, copy, failure, outside};
 use crate::engine::patience::Patience;
@@ -64,13 +70,24 @@ impl Answer {
     }
 }
 
+/// Takes a message that the server sends beside its answer. The number is that of the
+/// statements that had completed before.
+pub(crate) type Hear<'h> = &'h mut (dyn FnMut(usize, &DbError) + Send);
+
 /// A way to send SQL.
 pub(crate) trait Link {
     /// Whether the reply to several statements tells how many of them completed.
     const COUNTS: bool;
 
     /// Sends one message. Rows are dropped unless `keep` is set.
-    fn send(&mut self, sql: &str, keep: bool) -> Answer;
+    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+        self.send_and_hear(sql, keep, &mut |_, message| super::failure::log(message))
+    }
+
+    /// Sends one message, and calls `hear` for each message that arrives before the end of
+    /// the answer. On a connection of the synchronous driver, `hear` is not called: the
+    /// driver's own configuration decides.
+    fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer;
 
     /// Limits how long later messages wait for their answer. After a message without an
     /// answer the connection cannot be used. On a caller's connection it has no effect,
@@ -103,10 +120,11 @@ impl<'l, L: Link> Looking<'l, L> {
 impl<L: Link> Link for Looking<'_, L> {
     const COUNTS: bool = L::COUNTS;
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+    fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer {
         self.link.limit(Some(self.answer));
         // Not a query, so that `sql` may begin with the transaction's settings.
-        let mut answer = self.link.send(&format!("SET LOCAL lock_timeout = {};{sql}", self.wait), keep);
+        let sql = format!("SET LOCAL lock_timeout = {};{sql}", self.wait);
+        let mut answer = self.link.send_and_hear(&sql, keep, hear);
         self.link.limit(None);
         if !answer.results.is_empty() {
             answer.results.remove(0);
@@ -116,10 +134,13 @@ impl<L: Link> Link for Looking<'_, L> {
     }
 }
 
-/// A connection that Bustard opened: a client and the runtime that drives it.
+/// A connection that Bustard opened: a client, its connection, and the runtime that drives
+/// both.
 pub(crate) struct Own {
-    pub runtime: Runtime,
+    runtime: Runtime,
     pub client: tokio_postgres::Client,
+    /// `None` after it has ended.
+    connection: Option<Connection>,
     limit: Option<Duration>,
     /// The limit after which an answer is missing.
     silent: Option<Duration>,
@@ -147,22 +168,62 @@ impl Own {
                 return Err(error);
             }
         };
-        runtime.spawn(async move {
-            // The waiting call reports the error, so here it is only logged.
-            if let Err(error) = connection.await {
-                log::debug!("the connection ended: {error}");
-            }
-        });
-        Ok(Own { runtime, client, limit: None, silent: None })
+        Ok(Own { runtime, client, connection: Some(connection), limit: None, silent: None })
     }
 
     /// Runs `COPY … FROM stdin` with these rows.
-    pub(super) fn copy_in(&mut self, sql: &str, rows: &str) -> Option<Failure> {
-        match self.silent {
-            Some(limit) => Some(Failure::no_answer(limit)),
-            None => outside(|| self.runtime.block_on(copy::send(&self.client, sql, rows))),
+    pub(super) fn copy_in(&mut self, sql: &str, rows: &str, hear: Hear<'_>) -> Option<Failure> {
+        if let Some(limit) = self.silent {
+            return Some(Failure::no_answer(limit));
         }
+        let Own { runtime, client, connection, .. } = self;
+        // Made here, because the work may run on another thread.
+        let work = move || {
+            let completed = Cell::new(0);
+            runtime.block_on(drive(connection, copy::send(client, sql, rows), &completed, hear))
+        };
+        outside(work)
     }
+}
+
+/// Waits for an answer, and drives the connection that brings it. When a message beside the
+/// answer arrives, the part of the answer that came before it is read first, so that
+/// `completed` is exact.
+async fn drive<A>(
+    connection: &mut Option<Connection>,
+    answer: impl Future<Output = A>,
+    completed: &Cell<usize>,
+    hear: Hear<'_>,
+) -> A {
+    let mut answer = pin!(answer);
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            let Some(open) = connection else { return Poll::Pending };
+            match open.poll_message(cx) {
+                Poll::Ready(Some(Ok(AsyncMessage::Notice(message)))) => {
+                    let ended = answer.as_mut().poll(cx);
+                    hear(completed.get(), &message);
+                    if ended.is_ready() {
+                        return ended;
+                    }
+                }
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(ended) => {
+                    // The waiting call reports the error, so here it is only logged.
+                    if let Some(Err(error)) = ended {
+                        log::debug!("the connection ended: {error}");
+                    }
+                    // Dropping it ends the answer.
+                    *connection = None;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
 }
 
 /// Asks the server to cancel the running statement of the token's connection.
@@ -187,40 +248,51 @@ impl Link for Own {
         self.limit = limit;
     }
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+    fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer {
         let no_answer = |limit| Answer { failure: Some(Failure::no_answer(limit)), ..Answer::default() };
         if let Some(limit) = self.silent {
             return no_answer(limit);
         }
-        let sent = async {
-            let mut answer = Answer::default();
-            let stream = match self.client.simple_query_raw(sql).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    answer.failure = Some(failure(&error));
-                    return answer;
-                }
-            };
-            let mut stream = std::pin::pin!(stream);
-            let mut rows = Vec::new();
-            while let Some(message) = stream.next().await {
-                match message {
-                    Ok(message) => answer.take(message, &mut rows, keep),
+        let Own { runtime, client, connection, limit, .. } = self;
+        let limit = *limit;
+        // Made here, because the work may run on another thread.
+        let work = move || {
+            let completed = Cell::new(0);
+            let sent = async {
+                let mut answer = Answer::default();
+                let stream = match client.simple_query_raw(sql).await {
+                    Ok(stream) => stream,
                     Err(error) => {
                         answer.failure = Some(failure(&error));
-                        break;
+                        return answer;
+                    }
+                };
+                let mut stream = pin!(stream);
+                let mut rows = Vec::new();
+                while let Some(message) = stream.next().await {
+                    match message {
+                        Ok(message) => {
+                            answer.take(message, &mut rows, keep);
+                            completed.set(answer.completed);
+                        }
+                        Err(error) => {
+                            answer.failure = Some(failure(&error));
+                            break;
+                        }
                     }
                 }
-            }
-            answer
+                answer
+            };
+            let driven = drive(connection, sent, &completed, hear);
+            let limited = async {
+                match limit {
+                    Some(limit) => tokio::time::timeout(limit, driven).await.map_err(|_| limit),
+                    None => Ok(driven.await),
+                }
+            };
+            runtime.block_on(limited)
         };
-        let limited = async {
-            match self.limit {
-                Some(limit) => tokio::time::timeout(limit, sent).await.map_err(|_| limit),
-                None => Ok(sent.await),
-            }
-        };
-        outside(|| self.runtime.block_on(limited)).unwrap_or_else(|limit| {
+        outside(work).unwrap_or_else(|limit| {
             self.silent = Some(limit);
             no_answer(limit)
         })
@@ -230,7 +302,7 @@ impl Link for Own {
 impl Link for postgres::Client {
     const COUNTS: bool = false;
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+    fn send_and_hear(&mut self, sql: &str, keep: bool, _hear: Hear<'_>) -> Answer {
         Answer::of(outside(|| self.simple_query(sql)), keep)
     }
 }
@@ -238,7 +310,7 @@ impl Link for postgres::Client {
 impl Link for postgres::Transaction<'_> {
     const COUNTS: bool = false;
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+    fn send_and_hear(&mut self, sql: &str, keep: bool, _hear: Hear<'_>) -> Answer {
         Answer::of(outside(|| self.simple_query(sql)), keep)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::fake::{Fake, Fields, Manner, NO_DATABASE, tls};
-use super::{Target, connect, connect_sync, failure};
+use super::{Inbox, Target, connect, connect_sync, failure};
 use crate::error::{Error, ErrorKind};
 
 /// Connects with both drivers, which must fail with the same error.
@@ -15,7 +15,8 @@ fn fails(url: &str) -> Error {
     let target = Target::parse_with(url, &|_| None).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let error = runtime.block_on(connect(&target)).err().expect("no connection");
-    let sync = connect_sync(&target, &AtomicBool::new(false)).err().expect("no connection");
+    let sync =
+        connect_sync(&target, &AtomicBool::new(false), &Inbox::default()).err().expect("no connection");
     assert_eq!(error.report().to_string(), sync.report().to_string());
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert!(!format!("{error:?}").contains("secret"));
@@ -229,7 +230,7 @@ fn kinds_of_failures() {
 fn a_connection_that_ends_is_told_from_a_statement_that_cannot_be_sent() {
     let port = Fake::start(Manner::Dying, NO_DATABASE).port;
     let target = Target::parse_with(&format!("postgres://u@127.0.0.1:{port}/d"), &|_| None).unwrap();
-    let mut client = connect_sync(&target, &AtomicBool::new(false)).unwrap();
+    let mut client = connect_sync(&target, &AtomicBool::new(false), &Inbox::default()).unwrap();
     let nul = failure(&client.simple_query("SELECT '\0'").unwrap_err());
     assert_eq!(nul.kind, ErrorKind::Database);
     assert!(nul.server_message.message.contains("null"), "{}", nul.server_message.message);

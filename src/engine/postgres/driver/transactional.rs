@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::simple_query::{Answer, Link, Own};
+use super::simple_query::{Answer, Hear, Link, Own};
 use super::{copy, outside};
 use crate::engine::{Failure, Row};
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
@@ -25,10 +25,10 @@ pub(crate) trait Transactional: Link {
 /// The end of a transaction.
 pub(crate) trait Ending: Sized {
     /// Sends the remaining SQL and commits. The answer tells how many statements completed.
-    fn commit(self, sql: &str) -> Answer;
+    fn commit(self, sql: &str, hear: Hear<'_>) -> Answer;
 
     /// Runs `COPY … FROM stdin` with these rows, by the copy protocol.
-    fn copy_in(&mut self, sql: &str, rows: &str) -> Option<Failure>;
+    fn copy_in(&mut self, sql: &str, rows: &str, hear: Hear<'_>) -> Option<Failure>;
 
     /// Calls a function with the driver's transaction.
     fn call(&mut self, function: &Function) -> Result<()>;
@@ -69,21 +69,21 @@ impl Transactional for Own {
 impl Link for OwnTransaction<'_> {
     const COUNTS: bool = true;
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
-        self.link.send(sql, keep)
+    fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer {
+        self.link.send_and_hear(sql, keep, hear)
     }
 }
 
 impl Ending for OwnTransaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
+    fn commit(mut self, sql: &str, hear: Hear<'_>) -> Answer {
         let separator = if sql.is_empty() { "" } else { ";\n" };
-        let answer = self.link.send(&format!("{sql}{separator}COMMIT"), false);
+        let answer = self.link.send_and_hear(&format!("{sql}{separator}COMMIT"), false, hear);
         self.ended = answer.failure.is_none();
         answer
     }
 
-    fn copy_in(&mut self, sql: &str, rows: &str) -> Option<Failure> {
-        self.link.copy_in(sql, rows)
+    fn copy_in(&mut self, sql: &str, rows: &str, hear: Hear<'_>) -> Option<Failure> {
+        self.link.copy_in(sql, rows, hear)
     }
 
     fn call(&mut self, function: &Function) -> Result<()> {
@@ -157,17 +157,20 @@ fn over() -> Failure {
 impl Link for DriverTransaction<'_> {
     const COUNTS: bool = false;
 
-    fn send(&mut self, sql: &str, keep: bool) -> Answer {
+    fn send_and_hear(&mut self, sql: &str, keep: bool, hear: Hear<'_>) -> Answer {
         match &mut self.open {
-            Some(transaction) => transaction.send(sql, keep),
+            Some(transaction) => transaction.send_and_hear(sql, keep, hear),
             None => Answer { failure: Some(over()), ..Answer::default() },
         }
     }
 }
 
 impl Ending for DriverTransaction<'_> {
-    fn commit(mut self, sql: &str) -> Answer {
-        let mut answer = if sql.is_empty() { Answer::default() } else { self.send(sql, false) };
+    fn commit(mut self, sql: &str, hear: Hear<'_>) -> Answer {
+        let mut answer = match sql.is_empty() {
+            true => Answer::default(),
+            false => self.send_and_hear(sql, false, hear),
+        };
         if answer.failure.is_none() {
             match outside(|| self.open.take().map_or(Ok(()), postgres::Transaction::commit)) {
                 Ok(()) => answer.completed += 1,
@@ -177,7 +180,7 @@ impl Ending for DriverTransaction<'_> {
         answer
     }
 
-    fn copy_in(&mut self, sql: &str, rows: &str) -> Option<Failure> {
+    fn copy_in(&mut self, sql: &str, rows: &str, _hear: Hear<'_>) -> Option<Failure> {
         match &mut self.open {
             Some(transaction) => outside(|| copy::send_sync(transaction, sql, rows)),
             None => Some(over()),

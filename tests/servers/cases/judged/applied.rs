@@ -238,7 +238,9 @@ fn a6_warnings_are_about_pending_files_only() {
         let warned = |arguments: &[&str], code, count| {
             let all = [arguments, &["--database-url", &url]].concat();
             let outcome = scene.project.bustard(&all).exits(code);
-            assert_eq!(outcome.stderr.matches("warning: ").count(), count, "{outcome}");
+            let found =
+                outcome.stderr.matches("warning: ").count() + outcome.stderr.matches("note: ").count();
+            assert_eq!(found, count, "{outcome}");
             let outcome = scene.project.bustard(&[&all[..], &["--json"]].concat());
             assert_eq!(outcome.json()["warnings"].as_array().map_or(0, Vec::len), count, "{outcome}");
         };

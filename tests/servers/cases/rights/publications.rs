@@ -2,7 +2,9 @@
 
 use bustard::{App, Migration, Migrator, Repair, Revert, Uninstall};
 
-use crate::support::{Database, Scene};
+use postgres::fallible_iterator::FallibleIterator;
+
+use crate::support::{Database, PATIENCE, Scene};
 
 /// Everything that writes to our tables works while all tables are published.
 #[test]
@@ -98,4 +100,31 @@ fn c8_a_fold_that_fails_is_a_warning() {
     assert_eq!(json["warnings"], serde_json::json!([]));
     let outcome = scene.project.bustard(&["status", "--database-url", &url]).success();
     assert!(!outcome.stderr.contains("folded"), "{outcome}");
+}
+
+/// The connection of a caller is as usable as before, and readers are notified.
+#[test]
+fn c8_a_fold_that_fails_leaves_no_transaction_open() {
+    let database = Database::new();
+    let app = App::new("main").migration("V1__a", Migration::new().register_cache("a"));
+    let mut client = database.client();
+    Migrator::new().app(app.clone()).run(&mut client).expect("it runs");
+    client
+        .batch_execute(
+            "ALTER TABLE bustard.event REPLICA IDENTITY NOTHING; CREATE PUBLICATION p FOR ALL TABLES",
+        )
+        .expect("the superuser may");
+    let mut reader = database.client();
+    reader.batch_execute("LISTEN bustard").expect("every role may");
+    let migrator = Migrator::new().app(app.migration("V2__b", Migration::new().sql("SELECT 1")));
+    let report = migrator.run(&mut client).expect("it runs");
+    assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+    client.batch_execute("SELECT 1").expect("no transaction is open");
+    assert!(!migrator.run(&mut client).expect("there is nothing to do").changed());
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
+                AND datname = current_database()";
+    assert_eq!(database.value(open), "0");
+    let mut notifications = reader.notifications();
+    let heard = notifications.timeout_iter(PATIENCE).next().expect("the connection is alive");
+    assert_eq!(heard.expect("there is a notification").channel(), "bustard");
 }

@@ -99,7 +99,8 @@ fn b3_pg_database_owner_owns_everything() {
 /// ordinary role, it must be trusted.
 #[test]
 fn b3_a_role_with_grants_and_no_ownership() {
-    for (ordinary, trust) in [(false, false), (true, true)] {
+    for (ordinary, trust, right) in [(false, false, "SELECT"), (true, true, "SELECT"), (false, false, "ALL")]
+    {
         let scene = scene();
         let [deploy, guest] = ["deploy", "guest"].map(|name| scene.database().create_role(name, ""));
         let name = scene.database().name();
@@ -108,7 +109,7 @@ fn b3_a_role_with_grants_and_no_ownership() {
         ));
         let owner = if ordinary { deploy.as_str() } else { "postgres" };
         bustard(&scene, owner, &["migrate"]).success();
-        scene.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA bustard TO {guest}"));
+        scene.execute(&format!("GRANT {right} ON ALL TABLES IN SCHEMA bustard TO {guest}"));
         scene.project.file("guest/V1__own.sql", "CREATE TABLE own (id INTEGER);\n");
         let app = "[[apps]]\nlabel = \"guest\"\nmigrations = \"guest\"\n";
         scene.project.config(app);
