@@ -152,10 +152,8 @@ codes! {
     IneffectivePragma: "ineffective-pragma", Error;
     /// `PRAGMA foreign_keys` is skipped because it does nothing inside a transaction.
     SkippedPragma: "skipped-pragma", Warning;
-    /// A client encoding is not set because migrations are read and sent as UTF-8.
-    SkippedEncoding: "skipped-encoding", Warning;
-    /// A setting changes the meaning of backslashes, so only the server can split the rest.
-    BackslashEscapes: "backslash-escapes", Warning;
+    /// A statement changes a setting that decides how the server reads text.
+    TextSetting: "text-setting", Error;
     /// sea-query cannot write a schema statement for the engine.
     UnsupportedSchemaStatement: "unsupported-schema-statement", Error;
 

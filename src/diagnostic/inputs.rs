@@ -306,8 +306,7 @@ const INPUTS: &[(Code, Input)] = &[
     (Code::AttachedDatabase, || text(Sqlite, "ATTACH 'a' AS b")),
     (Code::IneffectivePragma, || text(Sqlite, "PRAGMA journal_mode = WAL")),
     (Code::SkippedPragma, || text(Sqlite, "PRAGMA foreign_keys = OFF")),
-    (Code::SkippedEncoding, || text(Postgres, "SET client_encoding = 'LATIN1'")),
-    (Code::BackslashEscapes, || text(Postgres, "SET standard_conforming_strings = off; SELECT 'it\\'s'")),
+    (Code::TextSetting, || text(Postgres, "SET standard_conforming_strings = off; SELECT 'it\\'s'")),
     (Code::UnsupportedSchemaStatement, || {
         let alter = sea_query::Table::alter().table("a").to_owned();
         load(Sqlite, &[app("a", &[("V1__a", Migration::new().schema(alter))])])

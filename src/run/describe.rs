@@ -153,8 +153,6 @@ fn sql(
     all: &mut Vec<String>,
 ) -> Result<()> {
     let ended = |statement: &Statement| match statement.form {
-        // An unsplit file may end in a comment, which would hide the semicolon.
-        Form::Unsplit => statement.sql.clone(),
         Form::CopyIn { .. } | Form::CopyStored { .. } => statement.sql.trim_end_matches('\n').to_owned(),
         Form::Statement | Form::Generated => format!("{};", statement.sql),
     };

@@ -15,7 +15,7 @@ use crate::diagnostic::{Action, Advice, Code};
 use crate::engine::{Opened, Session, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{Installed, app_rows};
-use crate::model::{BUSTARD, Form, LoadedApp, Operation};
+use crate::model::{BUSTARD, LoadedApp, Operation};
 use crate::plan::{Basis, Batch, BatchMode, Facts, RunPlan, Step};
 use crate::registry;
 use crate::report::{Notice, StepReport};
@@ -77,13 +77,9 @@ impl Run<'_> {
         self.attempt(session, basis, batches, on_change).map_err(|error| self.failed(session, error))
     }
 
-    /// Returns whether a batch can be executed again after a rollback: it calls no
-    /// function, and has no unsplit text, which may contain a COMMIT.
+    /// Returns whether a batch can be executed again after a rollback: it calls no function.
     fn is_repeatable(&self, batch: &Batch) -> bool {
-        let plain = |operation: &Operation| {
-            operation.function().is_none()
-                && operation.statements().iter().all(|statement| statement.form != Form::Unsplit)
-        };
+        let plain = |operation: &Operation| operation.function().is_none();
         batch.steps.iter().filter_map(Step::migration).all(|(app, migration)| {
             let migration = self.sources.apps[app].migrations[migration].migration();
             migration.operations.iter().chain(migration.down.iter().flatten()).all(plain)

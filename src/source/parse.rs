@@ -6,7 +6,7 @@
 //! of the file.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -78,12 +78,6 @@ fn in_windows(
     let stored = Some(source.clone());
     let mut reader = Reader { stored, ..Reader::new(file, dialect, Directives::Obeyed) };
     windows.each(&mut |window| reader.window(window))?;
-    if reader.backslashes.is_some() {
-        // Only the server can split the rest, so it is one statement.
-        let mut text = String::new();
-        source.read()?.read_to_string(&mut text)?;
-        return Ok(parse(&Text::new(file, &text), dialect, Directives::Obeyed));
-    }
     reader.end(None);
     Ok(reader.reading())
 }
@@ -116,9 +110,8 @@ struct Reader<'a> {
     down: Option<usize>,
     /// Diagnostics about statements that cannot run in a transaction.
     not_in_transaction: Vec<Finding>,
-    /// The position from which backslashes escape quotes. Only the server can split the rest.
-    backslashes: Option<usize>,
-    /// Whether something in the text is not SQL, so that the rest may be misread.
+    /// Whether something in the text is not SQL, or changes how text is read, so that the rest
+    /// may be misread.
     foreign: bool,
     /// The other tools that have markers here: the place and text of the first, and their
     /// number.
@@ -147,7 +140,6 @@ impl<'a> Reader<'a> {
             first_left_out: None,
             down: None,
             not_in_transaction: Vec::new(),
-            backslashes: None,
             foreign: false,
             markers: Vec::new(),
             unended: None,
@@ -192,13 +184,7 @@ impl<'a> Reader<'a> {
             };
             match piece {
                 Piece::Statement(unit) if left_out.contains(&(unit.start() as u64)) => {}
-                Piece::Statement(unit) => {
-                    self.statement(window, unit);
-                    // The rest of the text consists of strings that would be misread.
-                    if self.backslashes.is_some() {
-                        return ControlFlow::Break(());
-                    }
-                }
+                Piece::Statement(unit) => self.statement(window, unit),
                 Piece::Directive { comment, inside } => self.directive(text, *comment, *inside),
                 Piece::Lookalike(at, what) => self.lookalike(text, *at, what),
                 Piece::ShellCommand { at, inside } => self.shell_command(text, *at, inside.is_some()),
@@ -223,9 +209,7 @@ impl<'a> Reader<'a> {
         if self.migration.no_transaction.is_none() {
             self.errors.append(&mut self.not_in_transaction);
         }
-        if let (Some(start), Some(text)) = (self.backslashes, text) {
-            self.leave_to_the_server(text, start);
-        } else if let Some((what, place)) = self.unended.take().filter(|_| !self.foreign) {
+        if let Some((what, place)) = self.unended.take().filter(|_| !self.foreign) {
             let message = format!("the SQL ends inside {what}");
             let help = match what == copy::ROWS {
                 true => "end them with a line that contains only `\\.`, as pg_dump does",
@@ -238,7 +222,7 @@ impl<'a> Reader<'a> {
             // If it was applied all the same, it did something that nothing reverts.
             let place = Some(text.map_or_else(|| Place::file(self.file), |text| text.place(0)));
             let text = text.map_or("the whole file", Text::as_str);
-            let statement = Statement { sql: text.to_owned(), place, form: Form::Unsplit };
+            let statement = Statement { sql: text.to_owned(), place, form: Form::Statement };
             self.push(Operation::Sql(Sql::split(text, vec![statement])));
         }
         let idle = self.migration.operations.is_empty() && self.errors.is_empty();
@@ -278,6 +262,7 @@ impl<'a> Reader<'a> {
                 return self.warnings.push(why.at(place()));
             }
             Admission::Refused(why) => {
+                self.foreign |= why.code() == Code::TextSetting;
                 if self.stored.is_some() {
                     self.refused.push((window.offset(unit.start()), self.errors.len()));
                 }
@@ -286,13 +271,6 @@ impl<'a> Reader<'a> {
             Admission::NotInTransaction(why) => {
                 self.not_in_transaction.push(self.finding(why.at(place()), true));
             }
-        }
-        if self.dialect.syntax().backslash_setting && switches_backslashes_on(unit) {
-            let whole = text.as_str();
-            let rest = whole[unit.end()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
-            // The rest of a text that is not in memory is not known.
-            let escapes = self.stored.is_some() || rest.contains('\\');
-            self.backslashes = escapes.then(|| whole.len() - rest.len());
         }
         if let Some(source) = &self.stored {
             let begin = || StoredSql::begin(source.clone(), window, unit);
@@ -439,52 +417,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-
-    /// Sends the rest as one statement, because only the server can split it. The
-    /// statements before the rest are sent on their own. The server parses a whole message
-    /// before it runs the first statement, so the setting takes effect with the next
-    /// message.
-    fn leave_to_the_server(&mut self, text: &Text<'_>, start: usize) {
-        let rest = &text.as_str()[start..];
-        let mut at = start;
-        let directive = rest.split_inclusive('\n').find(|line| {
-            at += line.len();
-            directive::found_in(line.trim_end())
-        });
-        if let Some(line) = directive {
-            at -= line.len();
-            let help = "move it to the top of the file, or leave `standard_conforming_strings` alone and write `E'…'`";
-            self.error(
-                Code::MisplacedDirective,
-                text.place(at),
-                "a directive where only the server can tell strings apart",
-                help,
-            );
-            return;
-        }
-        let place = text.place(start);
-        // The line break ends a comment at the end of the text. Without it, the SQL that
-        // Bustard sends next would be part of the comment.
-        let sql = format!("{}\n", rest.trim_end());
-        let statement = Statement { sql, place: Some(place.clone()), form: Form::Unsplit };
-        self.push(Operation::Sql(Sql::split(rest, vec![statement])));
-        let warning = "the file changes what a backslash means: only the server can tell apart the statements from here on";
-        let help =
-            "leave `standard_conforming_strings` alone, and write `E'…'` where backslashes are escapes";
-        self.warnings.push(Diagnostic::new(Code::BackslashEscapes, warning).at(place).help(help));
-    }
-}
-
-/// Returns whether the statement is `SET standard_conforming_strings = off`. After such a
-/// statement, `'it\'s'` is one string.
-fn switches_backslashes_on(unit: &Unit<'_>) -> bool {
-    let name = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
-    unit.is(0, "SET")
-        && unit.is(name, "standard_conforming_strings")
-        && matches!(
-            unit.token(name + 2).trim_matches('\'').to_ascii_lowercase().as_str(),
-            "off" | "false" | "no" | "0"
-        )
 }
 
 mod pairs;

@@ -179,13 +179,8 @@ mod tests {
 
     #[test]
     fn ambiguous_text_is_irreversible() {
-        let down = Migration::new()
-            .sql("SET standard_conforming_strings = off; SELECT 'it\\'s'")
-            .register_cache("x");
+        let down = Migration::new().sql("'open").register_cache("x");
         let revert = revert_of(&Migration::new().down(down), POSTGRES);
         assert!(write(&revert, POSTGRES).unwrap().1.is_some_and(|why| why.contains("told apart")));
-        let down = Migration::new().sql("SET standard_conforming_strings = off; SELECT 'it\\'s'");
-        let revert = revert_of(&Migration::new().down(down), POSTGRES);
-        assert_eq!(write(&revert, POSTGRES).unwrap().1, None);
     }
 }

@@ -22,6 +22,8 @@ mod records;
 #[cfg(feature = "_sql")]
 mod refuse;
 mod registry;
+#[cfg(all(test, feature = "_sql"))]
+mod regress_tests;
 #[cfg(feature = "_sql")]
 pub(crate) mod scan;
 #[cfg(feature = "_sql")]

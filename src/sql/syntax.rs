@@ -23,8 +23,6 @@ pub struct Syntax {
     pub folds_quoted_names: bool,
     /// The schema of an unqualified name.
     pub default_schema: Option<&'static str>,
-    /// Whether `SET standard_conforming_strings` changes the meaning of a backslash.
-    pub backslash_setting: bool,
 }
 
 /// The rule for semicolons that do not end a statement.

@@ -385,9 +385,12 @@ fn text_arrives_as_it_is_in_the_file() {
         let scene = Scene::postgres();
         let migration = |sql: &str| Migration::new().sql(sql);
         let app = App::new("main")
-            .migration("V1__a", migration("SET client_encoding = 'LATIN1'; CREATE TABLE word (w text)"))
+            .migration("V1__a", migration("CREATE TABLE word (w text)"))
             .migration("V2__b", migration("INSERT INTO word VALUES ('\u{e9}')"))
-            .migration("V3__c", migration("SELECT set_config('client_encoding', 'LATIN1', false)"))
+            .migration(
+                "V3__c",
+                migration("DO $$ BEGIN PERFORM set_config('client_encoding', 'LATIN1', false); END $$"),
+            )
             .migration("V4__d", migration("INSERT INTO word VALUES ('\u{e9}')"));
         let migrator = Migrator::new().app(app).transaction(mode);
         migrator.run(&mut scene.database().client()).expect("nothing is wrong with it");

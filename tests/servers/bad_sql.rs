@@ -218,22 +218,3 @@ fn settings_end_with_the_migration() {
         assert_eq!(scene.value("SELECT to_regclass('elsewhere.refinery_schema_history') IS NULL"), "t");
     }
 }
-
-/// Only the server can tell where the strings of these files end. The statements that
-/// Bustard adds must not become part of a string, and must not follow a COMMIT that Bustard
-/// did not recognise.
-#[test]
-fn files_that_only_the_server_can_read() {
-    let scene = Scene::postgres();
-    let start =
-        "SET standard_conforming_strings = off;\nCREATE TABLE quotes AS SELECT 'it\\'s; -- fine' AS t;\n";
-    scene.good_files().file("V3__quotes.sql", format!("{start}-- the end"));
-    let outcome = scene.migrate(&[]).success();
-    scene.snapshot("only_the_server_can_read", &outcome);
-    assert_eq!(scene.value("SELECT t FROM quotes"), "it's; -- fine");
-    assert_eq!(scene.applied(), "1,2,3");
-
-    let scene = Scene::postgres();
-    scene.bad_file(format!("{start}SELECT 'it\\'s',\n  nothing;\n")).refuses(1, "unsplit_position");
-    scene.bad_file(format!("{start}INSERT INTO post VALUES (1), (1);\n")).refuses(1, "unsplit_no_position");
-}

@@ -22,13 +22,17 @@ const FAULTS: &[Replacement<'_>] = &[
         find: "transaction.end_migration(self.open.steps.len() + 1 >= self.open.migrations)\n    }",
         instead: "transaction.end_migration(self.open.steps.len() + 1 >= self.open.migrations)?;
         if SEEDED {
-            let form = match transaction.dialect().has_schemas() {
-                true => crate::model::Form::Generated,
-                false => crate::model::Form::Unsplit,
-            };
-            transaction.execute(Statement { sql: \"COMMIT; BEGIN\".into(), place: None, form })?;
+            transaction.execute(Statement::generated(\"COMMIT; BEGIN\", None))?;
         }
         Ok(())
+    }",
+    },
+    Replacement {
+        name: "history-second-transaction",
+        find: "pub(crate) fn run(connection: &rusqlite::Connection, sql: &str) -> Result<(), rusqlite::Error> {",
+        instead: "ORIGINAL
+    if SEEDED && sql == \"COMMIT; BEGIN\" {
+        return connection.execute_batch(sql);
     }",
     },
     Replacement {

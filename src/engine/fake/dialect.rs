@@ -22,7 +22,6 @@ static SYNTAX: Syntax = Syntax {
     shell: Shell::Backslash,
     folds_quoted_names: false,
     default_schema: None,
-    backslash_setting: false,
 };
 
 impl Dialect for FakeDialect {

@@ -29,7 +29,6 @@ static SYNTAX: Syntax = Syntax {
     shell: Shell::Backslash,
     folds_quoted_names: false,
     default_schema: None,
-    backslash_setting: true,
 };
 
 /// The schema of Bustard's own objects. Its name is fixed, so that apps in different

@@ -43,11 +43,9 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
     if unit.is(0, "CLUSTER") && unit.len() == 1 {
         return alone("CLUSTER");
     }
-    if let Some(encoding) = client_encoding(unit)
-        && !matches!(encoding.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "DEFAULT")
-    {
-        let message = format!("the encoding {encoding} is not set: migrations are read and sent as UTF-8");
-        return Admission::Dropped(Diagnostic::new(Code::SkippedEncoding, message).help("leave it out"));
+    if let Some((name, help)) = text_setting(unit) {
+        let message = format!("the statement changes `{name}`, which decides how the server reads text");
+        return Admission::Refused(Diagnostic::new(Code::TextSetting, message).help(help));
     }
     if unit.starts("ALTER TABLE") && last_words(unit, &["CONCURRENTLY"]) && any(unit, "DETACH") {
         return alone("DETACH PARTITION CONCURRENTLY");
@@ -55,16 +53,53 @@ pub(super) fn refuse(unit: &Unit<'_>) -> Admission {
     Admission::Admitted
 }
 
-/// Returns the encoding that `SET client_encoding = …` or `SET NAMES …` sets.
-fn client_encoding<'a>(unit: &Unit<'a>) -> Option<&'a str> {
-    let at = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
-    let value = match () {
-        () if !unit.is(0, "SET") => return None,
-        () if unit.is(at, "NAMES") => at + 1,
-        () if unit.is(at, "client_encoding") => at + 2,
-        () => return None,
-    };
-    Some(unit.token(value).trim_matches('\''))
+/// The settings that decide how text is read, the values with which Bustard reads it, and the
+/// advice for other values.
+const TEXT_SETTINGS: &[(&str, &[&str], &str)] = &[
+    (
+        "standard_conforming_strings",
+        &["on", "true", "tru", "tr", "t", "yes", "ye", "y", "1"],
+        "leave it out, and write `E'…'` where backslashes are escapes: the file is read with \
+         `standard_conforming_strings = on`",
+    ),
+    (
+        "client_encoding",
+        // A connection begins with UTF-8.
+        &["utf8", "utf-8", "utf_8", "unicode", "default"],
+        "leave it out, and save the file as UTF-8 (`pg_dump --encoding=UTF8`): the file is read and sent as UTF-8",
+    ),
+    (
+        "backslash_quote",
+        &["safe_encoding"],
+        "leave it out, and write `''` for a quote in a string: the file is read with `backslash_quote = safe_encoding`",
+    ),
+];
+
+/// Returns the setting that a statement gives another value, and the advice. Values that only
+/// the server knows count as other values. A function may have such a setting for its body.
+fn text_setting(unit: &Unit<'_>) -> Option<(&'static str, &'static str)> {
+    let value = |n: usize| unit.token(n).trim_matches(['\'', '"']).to_lowercase();
+    TEXT_SETTINGS.iter().find_map(|(name, allowed, help)| {
+        let at = if unit.starts("SET LOCAL|SESSION") { 2 } else { 1 };
+        let is_other = if unit.is(0, "SET") && unit.is(at, "NAMES") {
+            // Without a value, it sets the default.
+            *name == "client_encoding" && unit.len() > at + 1 && !allowed.contains(&value(at + 1).as_str())
+        } else if unit.is(0, "SET") {
+            value(at) == *name && !allowed.contains(&value(at + 2).as_str())
+        } else if unit.is(0, "RESET") {
+            value(1) == *name && !allowed.contains(&"default")
+        } else if unit.is(0, "CREATE") {
+            false
+        } else {
+            (0..unit.len()).any(|n| {
+                unit.is(n, "set_config")
+                    && unit.kind(n + 1) == Some(TokenKind::Open)
+                    && value(n + 2) == *name
+                    && !allowed.contains(&value(n + 4).as_str())
+            })
+        };
+        is_other.then_some((*name, *help))
+    })
 }
 
 /// Rejects `COPY` to the client, because Bustard does not read its data, and `COPY` from the
@@ -117,14 +152,42 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_stays_utf8() {
-        for sql in ["SET client_encoding = 'LATIN1'", "set local client_encoding to win1252", "SET NAMES 'x'"]
-        {
-            assert!(matches!(judged_as(sql, POSTGRES), Admission::Dropped(_)), "{sql}");
+    fn kind8_settings_that_change_how_text_is_read() {
+        for sql in [
+            "SET standard_conforming_strings = off",
+            "set session Standard_Conforming_Strings to 'off'",
+            "SET LOCAL \"standard_conforming_strings\" = 0",
+            "SET standard_conforming_strings TO DEFAULT",
+            "SET standard_conforming_strings FROM CURRENT",
+            "RESET standard_conforming_strings",
+            "SELECT set_config('standard_conforming_strings', 'off', false)",
+            "SELECT 1, pg_catalog.set_config('client_encoding', x, true) FROM y",
+            "SET client_encoding = 'LATIN1'",
+            "set local client_encoding to win1252",
+            "SET NAMES 'x'",
+            "SET SESSION NAMES 'sjis'",
+            "SET backslash_quote = off",
+            "SET backslash_quote TO on",
+            "RESET backslash_quote",
+        ] {
+            let Admission::Refused(why) = judged_as(sql, POSTGRES) else { panic!("{sql}") };
+            assert_eq!(why.code(), Code::TextSetting, "{sql}");
         }
-        for sql in
-            ["SET client_encoding = 'UTF8'", "SET SESSION client_encoding TO DEFAULT", "SET a = 'LATIN1'"]
-        {
+        for sql in [
+            "SET client_encoding = 'UTF8'",
+            "SET SESSION client_encoding TO DEFAULT",
+            "SET NAMES 'utf-8'",
+            "SET NAMES",
+            "RESET client_encoding",
+            "SET a = 'LATIN1'",
+            "SET standard_conforming_strings = on",
+            "SET LOCAL standard_conforming_strings TO 'TRUE'",
+            "SET backslash_quote = safe_encoding",
+            "SELECT pg_catalog.set_config('standard_conforming_strings', 'on', false)",
+            "SELECT set_config('search_path', '', false)",
+            "ALTER ROLE a SET standard_conforming_strings = off",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET standard_conforming_strings = off AS 'SELECT 1'",
+        ] {
             assert_eq!(judged_as(sql, POSTGRES), Admission::Admitted, "{sql}");
         }
     }

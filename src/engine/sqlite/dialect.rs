@@ -32,7 +32,6 @@ static SYNTAX: Syntax = Syntax {
     folds_quoted_names: true,
     // SQLite finds a name without a schema in `main`, unless it is a temporary table.
     default_schema: Some("main"),
-    backslash_setting: false,
 };
 
 impl Dialect for SqliteDialect {

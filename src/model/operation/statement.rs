@@ -25,8 +25,6 @@ pub struct Statement {
 pub enum Form {
     /// One statement of the file, verbatim.
     Statement,
-    /// The whole file, because it could not be split into statements.
-    Unsplit,
     /// `COPY … FROM stdin`, verbatim with its rows and the line that ends them. The offsets
     /// are those of the end of the statement and of the first row.
     CopyIn { end: usize, rows: usize },
@@ -64,7 +62,7 @@ impl Statement {
             Form::CopyIn { end, .. } | Form::CopyStored { end, .. } => {
                 self.sql.get(..*end).unwrap_or(&self.sql)
             }
-            Form::Statement | Form::Unsplit | Form::Generated => &self.sql,
+            Form::Statement | Form::Generated => &self.sql,
         }
     }
 

@@ -146,26 +146,16 @@ fn warnings() {
 }
 
 #[test]
-fn a_file_that_only_the_server_can_split() {
-    let rest = "SELECT 'it\\'s; x';\nSELECT 1; -- end";
-    let text = format!("-- bustard: register cache a\nSET standard_conforming_strings = off;\n{rest}");
-    let parsed = read(&text, POSTGRES);
-    assert_eq!(parsed.errors, []);
-    assert_eq!(parsed.warnings.len(), 1);
-    match &parsed.migration.operations[..] {
-        [Operation::RegisterCache(_), Operation::Sql(set), Operation::Sql(sql)] => {
-            assert_eq!(set.statements()[0].sql, "SET standard_conforming_strings = off");
-            assert_eq!(sql.statements().len(), 1);
-            assert_eq!(sql.statements()[0].form, Form::Unsplit);
-            assert_eq!(sql.statements()[0].sql, format!("{rest}\n"));
-        }
-        other => panic!("{other:?}"),
-    }
-    let parsed = read(&format!("{text}\n-- bustard: register cache b\n"), POSTGRES);
-    assert_eq!(parsed.errors[0].diagnostic.place().and_then(|place| place.line()), Some(5));
-    // Without a backslash nothing changes.
-    let parsed = read("SET standard_conforming_strings = off;\nSELECT 1;\n-- bustard: down\n", POSTGRES);
-    assert_eq!((parsed.errors.len(), parsed.warnings.len()), (0, 0));
+fn kind8_a_file_that_changes_how_text_is_read() {
+    let text = "SELECT 1;\n  SET standard_conforming_strings = off;\nSELECT 'it\\'s; x';\n";
+    let parsed = read(text, POSTGRES);
+    // The string of the last line seems to be open, but only because it is misread.
+    let [error] = &parsed.errors[..] else { panic!("{:?}", parsed.errors) };
+    assert_eq!(error.diagnostic.code(), Code::TextSetting);
+    let place = error.diagnostic.place().expect("it has a place");
+    assert_eq!((place.line(), place.column()), (Some(2), Some(3)));
+    // It is no setting of SQLite.
+    assert_eq!(read("SELECT set_config('client_encoding', 'LATIN1', false)", SQLITE).errors, []);
 }
 
 #[test]

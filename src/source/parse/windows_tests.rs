@@ -93,9 +93,8 @@ fn meaning(reading: &Reading, dialect: &'static dyn Dialect) -> (Vec<String>, Ve
                 .unwrap();
                 all.push("end of an operation".to_owned());
             }
-            // It stands for a text that is nothing but errors.
-            Operation::Sql(sql) if sql.statements().iter().any(|one| one.form == Form::Unsplit) => {}
-            Operation::Sql(sql) => all.push(format!("{down} {}", sql.describe())),
+            // It may stand for a text that is nothing but errors.
+            Operation::Sql(_) => {}
             other => all.push(format!("{down} {} {}", other.describe(dialect), at(other.place()))),
         }
     }

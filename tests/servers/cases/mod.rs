@@ -11,3 +11,4 @@ mod rights;
 mod session;
 mod streams;
 mod text;
+mod text_settings;

@@ -32,7 +32,7 @@ impl<'s> Copy<'s> {
         let (end, first_row) = match whole.form {
             Form::CopyIn { end, rows } => (end, rows),
             Form::CopyStored { end, .. } => (end, whole.sql.len()),
-            Form::Statement | Form::Unsplit | Form::Generated => return None,
+            Form::Statement | Form::Generated => return None,
         };
         Some(Copy { whole, sql: whole.sql.get(..end)?, first_row })
     }

@@ -19,9 +19,15 @@ pub(super) fn obtain() -> String {
 /// The SQLSTATE of a lock that was not obtained in time.
 pub(super) const NOT_AVAILABLE: &str = "55P03";
 
-/// Builds the query that limits the waits of the transaction: each wait for a lock, unless
-/// the role has a limit of its own; and, with `watch_client`, how long the server works on
-/// for a client that has died. Not every server can watch its client.
+/// Sets how the server reads text for the rest of the transaction, whatever the role, the
+/// database, the caller, or code that a migration has called, have set.
+pub(super) const READ_TEXT: &str = "SELECT pg_catalog.set_config('standard_conforming_strings','on',true),\
+    pg_catalog.set_config('client_encoding','UTF8',true),\
+    pg_catalog.set_config('backslash_quote','safe_encoding',true)";
+
+/// Builds the query of the settings of the transaction: those of [`READ_TEXT`]; the limit of
+/// each wait for a lock, unless the role has a limit of its own; and, with `watch_client`, how
+/// long the server works on for a client that has died. Not every server can watch its client.
 pub(super) fn limits(patience: &Patience, watch_client: bool) -> String {
     let wait = patience.milliseconds();
     let set = |name: &str, value: &str, only: &str| {
@@ -30,13 +36,13 @@ pub(super) fn limits(patience: &Patience, watch_client: bool) -> String {
              THEN pg_catalog.set_config('{name}', '{value}', true) END"
         )
     };
-    let mut cases = set("lock_timeout", &wait.to_string(), "");
+    let mut settings = format!("{READ_TEXT},{}", set("lock_timeout", &wait.to_string(), ""));
     if watch_client {
         let linux = " AND pg_catalog.version() OPERATOR(pg_catalog.~~) '%linux%'";
-        cases += ",";
-        cases += &set("client_connection_check_interval", "1000", linux);
+        settings += ",";
+        settings += &set("client_connection_check_interval", "1000", linux);
     }
-    format!("SELECT {cases}")
+    settings
 }
 
 /// Builds the error for a statement whose lock was not obtained in time.

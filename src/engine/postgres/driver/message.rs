@@ -3,6 +3,7 @@
 //! In: statements, each with its migration. Out: one message; or the error, with the
 //! statement and the migration that it is about.
 
+use super::lock::READ_TEXT;
 use super::notices::{Notices, Sent};
 use super::queued::Queued;
 use super::session_state::{CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT};
@@ -11,6 +12,7 @@ use crate::diagnostic::Advice;
 use crate::engine::Failure;
 use crate::engine::postgres::rights::{self, GUARD, REFUSED};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::Form;
 
 /// Stands between the statements of a message.
 pub(super) const SEPARATOR: &str = ";\n";
@@ -18,7 +20,10 @@ pub(super) const SEPARATOR: &str = ";\n";
 const UNKNOWN_SETTING: &str = "this server does not know the setting, perhaps because the dump is from a newer one: remove the line if \
     nothing depends on it";
 
-/// Sends statements in one message.
+/// Sends statements in one message. The server parses a whole message before it runs the
+/// first statement, so a setting that decides how it reads text affects the next message. A
+/// statement of a migration may change such a setting by code that it calls, so the message
+/// ends by setting it back.
 pub(super) fn flush_together(
     link: &mut impl Link,
     queued: &[Queued],
@@ -29,7 +34,11 @@ pub(super) fn flush_together(
     }
     let sent = Sent::new(queued);
     let hear = &mut |completed, message: &_| notices.hear(&sent, completed, message);
-    let answer = link.send_and_hear(&message(queued), false, hear);
+    let mut message = message(queued);
+    if queued.iter().any(|one| one.statement.form != Form::Generated) {
+        message = format!("{message}{SEPARATOR}{READ_TEXT}");
+    }
+    let answer = link.send_and_hear(&message, false, hear);
     notices.collect(&sent);
     match answer.failure {
         None => Ok(()),

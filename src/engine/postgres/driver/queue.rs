@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::copy::Copy;
 use super::history::{Resolved, place};
+use super::lock::READ_TEXT;
 use super::message::{SEPARATOR, at_commit, blame, flush_together, in_migration, lost, message};
 use super::notices::{Notices, Sent};
 use super::queued::Queued;
@@ -24,11 +25,6 @@ use crate::failpoint;
 use crate::model::{self, Form, Function, Statement};
 use crate::sql::Dialect;
 
-/// The setting that changes how the server parses text. Statements after a change of this
-/// setting need a message of their own, because the server parses a whole message before it
-/// runs the first statement.
-const CHANGES_PARSING: &str = "standard_conforming_strings";
-
 /// The most bytes in a message of several statements. The server keeps the parse trees of a
 /// whole message, which are many times as large as its text.
 pub(super) const WINDOW: usize = 1 << 16;
@@ -43,7 +39,7 @@ pub(super) struct Queue<'q, T> {
     pub(super) made: Vec<String>,
     /// The state of the session before the transaction.
     pub(super) state: SessionState,
-    /// The statement that limits how long it waits.
+    /// The statement that sets how text is read, and how long the transaction waits.
     pub(super) limits: String,
     pub(super) queued: Vec<Queued>,
     /// The bytes of the queued statements.
@@ -135,17 +131,7 @@ impl<T: Link + Ending> Transaction for Queue<'_, T> {
         if matches!(statement.form, Form::CopyIn { .. } | Form::CopyStored { .. }) {
             return self.copy(&statement);
         }
-        let alone = statement.form == Form::Unsplit || statement.sql.contains(CHANGES_PARSING);
-        if statement.form == Form::Unsplit {
-            // The file was not split, so it may contain a COMMIT.
-            self.guard()?;
-            let place = statement.place.clone();
-            self.queue(statement)?;
-            self.flush()?;
-            return self.release("the file").map_err(|error| error.at(place));
-        }
-        self.queue(statement)?;
-        if alone { self.flush() } else { Ok(()) }
+        self.queue(statement)
     }
 
     fn execute_as_runner(&mut self, statement: Statement) -> Result<()> {
@@ -272,16 +258,15 @@ impl<T: Link + Ending> Queue<'_, T> {
         }
     }
 
-    /// Sets a savepoint before SQL or a function that was not analysed. Then
-    /// [`release`](Self::release) can tell whether the transaction is still the same and
-    /// has not failed.
+    /// Sets a savepoint before a function. Then [`release`](Self::release) can tell whether
+    /// the transaction is still the same and has not failed.
     fn guard(&mut self) -> Result<()> {
         self.queue(Statement::generated("SAVEPOINT bustard", None))?;
         self.flush()
     }
 
     fn release(&mut self, who: &str) -> Result<()> {
-        let answer = self.open.send("RELEASE SAVEPOINT bustard", false);
+        let answer = self.open.send(&format!("RELEASE SAVEPOINT bustard{SEPARATOR}{READ_TEXT}"), false);
         let Some(failure) = answer.failure else { return Ok(()) };
         let (message, help): (_, &'static str) = match failure.server_message.code.as_deref() {
             // The first error is the relevant one, but it is no longer available.

@@ -31,6 +31,7 @@ const SETTINGS: &[&str] = &[
     "default_table_access_method",
     "session_replication_role",
     "standard_conforming_strings",
+    "backslash_quote",
     "synchronous_commit",
     "xmloption",
     "TimeZone",
@@ -202,6 +203,8 @@ impl SessionState {
                 SELECT s.name, format('RESET %I', s.name) FROM pg_settings s
                 WHERE s.source = 'session' AND s.name <> ALL ({names})
                 AND (s.name, s.setting) <> ('lock_timeout', '{wait}')
+                AND (s.name, s.setting, s.reset_val) NOT IN (('standard_conforming_strings', 'on', 'on'),
+                    ('client_encoding', 'UTF8', 'UTF8'), ('backslash_quote', 'safe_encoding', 'safe_encoding'))
                 AND s.name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
                 UNION ALL
                 SELECT b.name, format('SELECT pg_catalog.set_config(%L, %L, false)', b.name, b.setting)

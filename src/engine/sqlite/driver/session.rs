@@ -19,7 +19,7 @@ use crate::engine::{
 };
 use crate::error::{Error, ErrorKind, Result, ServerMessage};
 use crate::failpoint;
-use crate::model::{Applied, Form, Function, History, HistoryTable, Statement, Width};
+use crate::model::{Applied, Function, History, HistoryTable, Statement, Width};
 use crate::model::{Engine, Native, OpenTransaction};
 use crate::sql::Dialect;
 
@@ -351,14 +351,9 @@ impl Transaction for SqliteTransaction<'_> {
     }
 
     fn execute(&mut self, statement: Statement) -> Result<()> {
-        let ran = match statement.form {
-            Form::Unsplit => self.connection.execute_batch(&statement.sql),
-            // A file with COPY is refused before it is executed.
-            Form::Statement | Form::CopyIn { .. } | Form::CopyStored { .. } | Form::Generated => {
-                run(self.connection, &statement.sql)
-            }
-        };
-        ran.map_err(|error| self.in_migration(failure(&error, &statement.sql).of(&statement)))?;
+        // A file with COPY is refused before it is executed.
+        run(self.connection, &statement.sql)
+            .map_err(|error| self.in_migration(failure(&error, &statement.sql).of(&statement)))?;
         self.still_open()?;
         failpoint::pass(&statement.sql)
     }
