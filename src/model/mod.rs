@@ -31,6 +31,6 @@ pub(crate) use open_transaction::Native;
 pub use open_transaction::OpenTransaction;
 pub use operation::Schema;
 pub(crate) use operation::{
-    CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, UnregisterCache,
+    CacheOperation, ChangeCache, Form, Function, Operation, RegisterCache, Sql, Statement, UnregisterCache,
 };
 pub(crate) use reading::{Body, Finding, LoadedMigration, Reading, Section};

@@ -156,6 +156,10 @@ fn sql(operation: &Operation, app: &str, dialect: &'static dyn Dialect, manner: 
                 manner,
             )]
         }
+        Operation::ChangeCache(change) => {
+            let owner = change.owner(app);
+            vec![dialect.registry().shown_change(&change.name, &change.tables, owner, manner)]
+        }
         Operation::UnregisterCache(unregister) => {
             vec![dialect.registry().shown_unregister(&unregister.name, unregister.reverts, manner)]
         }

@@ -7,8 +7,8 @@
 
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::model::{
-    Dependency, Finding, Form, Migration, Operation, Reading, RegisterCache, Section, Sql, Statement,
-    UnregisterCache,
+    ChangeCache, Dependency, Finding, Form, Migration, Operation, Reading, RegisterCache, Section, Sql,
+    Statement, UnregisterCache,
 };
 use crate::sql::directive::{self, Directive};
 use crate::sql::lookalike::{self, Lookalike, Tool};
@@ -288,15 +288,17 @@ impl<'a> Reader<'a> {
 
     fn obey(&mut self, directive: Directive, at: usize) {
         let place = Some(self.text.place(at));
-        let cache_operation = matches!(directive, Directive::Register { .. } | Directive::Unregister { .. });
+        let cache_operation = matches!(
+            directive,
+            Directive::Register { .. } | Directive::Change { .. } | Directive::Unregister { .. }
+        );
         if let Some(down) = self.down.filter(|_| !cache_operation) {
             let message = match directive {
                 Directive::Down => "`down` is there twice",
                 _ => "this cannot be reverted",
             };
             let line = self.text.line(down);
-            let help =
-                format!("after `down`, on line {line}, go SQL, `register cache` and `unregister cache` only");
+            let help = format!("after `down`, on line {line}, go SQL and cache operations only");
             return self.error(Code::MisplacedDirective, at, message, help);
         }
         match directive {
@@ -310,6 +312,11 @@ impl<'a> Reader<'a> {
                 self.flush();
                 let register = RegisterCache { name: cache, tables, keeps_owner: again, place };
                 self.push(Operation::RegisterCache(register));
+            }
+            Directive::Change { cache, tables } => {
+                self.flush();
+                let reverts = tables.is_empty();
+                self.push(Operation::ChangeCache(ChangeCache { name: cache, tables, reverts, place }));
             }
             Directive::Unregister { cache } => {
                 self.flush();
