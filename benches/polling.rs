@@ -42,8 +42,8 @@ fn database(cluster: &Cluster, caches: usize) -> Database<'_> {
     let fill = format!(
         "INSERT INTO bustard.cache (id, name, active)
              SELECT i, 'cache ' || i, true FROM generate_series(100, {}) AS i;
-         INSERT INTO bustard.base (cache_id, n, nonce)
-             SELECT id, 1, id FROM bustard.cache ON CONFLICT DO NOTHING;",
+         INSERT INTO bustard.base (cell, n, nonce)
+             SELECT id::bigint << 12, 1, id FROM bustard.cache ON CONFLICT DO NOTHING;",
         99 + caches - HANDLES
     );
     let mut client = database.client();

@@ -56,7 +56,7 @@ aim() {
 run -o /dev/null <<'SQL'
 CREATE TABLE account (id integer PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
 INSERT INTO account SELECT i, 0 FROM generate_series(1, 10000) AS i;
-CREATE TABLE plain (xid xid8, nonce bigint, cache_id integer);
+CREATE TABLE plain (xid xid8, nonce bigint, cell bigint);
 CREATE TABLE counter (id integer PRIMARY KEY, n bigint NOT NULL) WITH (fillfactor = 10);
 INSERT INTO counter VALUES (1, 0);
 SELECT bustard.register_cache('c');
@@ -134,7 +134,7 @@ for call in invalidate_all\(\) "invalidate('c')" "get_version('c')"; do
     aim 'the one of the other' "$(awk "BEGIN {print $many / $few}")" at-most 1.5
 done
 export PGDATABASE=many
-run -o /dev/null -c "INSERT INTO bustard.base (cache_id, n, nonce) SELECT id, 1, id FROM bustard.cache ON CONFLICT DO NOTHING" -c ANALYZE
+run -o /dev/null -c "INSERT INTO bustard.base (cell, n, nonce) SELECT id::bigint << 12, 1, id FROM bustard.cache ON CONFLICT DO NOTHING" -c ANALYZE
 printf '  %-58s %8.0f\n' 'all versions from the view, 100000 caches' "$(run -c "SELECT micros('sum(version) FROM bustard.caches', 1)")"
 printf '  %-58s %8.0f\n' 'one version from the view' "$(run -c "SELECT micros('version FROM bustard.caches WHERE name = ''c''', 20)")"
 

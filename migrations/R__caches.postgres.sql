@@ -1,45 +1,52 @@
 -- bustard: depends on bustard R__share
 
--- Shows the versions of all registered caches, in the snapshot of the reading statement.
+-- Shows the versions of all registered caches, in the snapshot of the reading statement,
+-- and the tables whose writes invalidate them.
 -- The upper bound on xid excludes no row. With two bounds, the planner expects few rows,
 -- and so it uses the index even if the statistics are outdated. The barrier keeps the
 -- server from calling a function of the reader with the names of unregistered caches.
 CREATE OR REPLACE VIEW bustard.caches WITH (security_barrier) AS
 WITH mark AS MATERIALIZED (
     SELECT b.horizon, b.unfinished FROM bustard.base AS b
-    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+    WHERE b.cell OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
       AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
     ORDER BY b.horizon DESC LIMIT 1
-), recent AS MATERIALIZED (
-    SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
+), summed AS MATERIALIZED (
+    SELECT s.cell, pg_catalog.sum(s.n)::bigint AS n, pg_catalog.bit_xor(s.nonce) AS nonce
     FROM (
-        SELECT o.cache_id, o.nonce FROM bustard.event AS o
+        SELECT b.cell, b.n, b.nonce FROM bustard.base AS b
+      UNION ALL
+        SELECT o.cell, 1::bigint, o.nonce FROM bustard.event AS o
         WHERE o.xid OPERATOR(pg_catalog.>=) COALESCE((SELECT m.horizon FROM mark AS m), '0'::pg_catalog.xid8)
           AND o.xid OPERATOR(pg_catalog.<=) '18446744073709551615'::pg_catalog.xid8
       UNION ALL
-        SELECT o.cache_id, o.nonce FROM bustard.event AS o
+        SELECT o.cell, 1::bigint, o.nonce FROM bustard.event AS o
         WHERE o.xid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(m.unfinished) FROM mark AS m))
-    ) AS e
-    GROUP BY e.cache_id
-), folded AS MATERIALIZED (
-    SELECT b.cache_id, pg_catalog.sum(b.n)::bigint AS n, pg_catalog.bit_xor(b.nonce) AS nonce
-    FROM bustard.base AS b GROUP BY b.cache_id
-), everything AS MATERIALIZED (
-    SELECT b.n OPERATOR(pg_catalog.+) COALESCE(r.n, 0) AS n,
-           b.nonce OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0) AS nonce
-    FROM folded AS b LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) b.cache_id
-    WHERE b.cache_id OPERATOR(pg_catalog.=) 1
+    ) AS s
+    GROUP BY s.cell
+), listed AS MATERIALIZED (
+    SELECT c.id, pg_catalog.sum(s.n)::bigint AS n, pg_catalog.bit_xor(s.nonce) AS nonce
+    FROM bustard.cache AS c
+        CROSS JOIN LATERAL pg_catalog.unnest(c.wide OPERATOR(pg_catalog.||) c.keyed) AS i (id)
+        JOIN summed AS s ON s.cell OPERATOR(pg_catalog.=) (i.id::bigint OPERATOR(pg_catalog.<<) 12)
+    WHERE c.active
+    GROUP BY c.id
 )
 SELECT c.name::pg_catalog.text AS name,
        c.app,
-       (a.n OPERATOR(pg_catalog.+) COALESCE(b.n, 0) OPERATOR(pg_catalog.+) COALESCE(r.n, 0)) OPERATOR(pg_catalog.*) 8388608::bigint
-           OPERATOR(pg_catalog.|) ((a.nonce OPERATOR(pg_catalog.#) COALESCE(b.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0))
-                                   OPERATOR(pg_catalog.&) 8388607::bigint) AS version,
-       c.registered_at
+       (c.carry_n OPERATOR(pg_catalog.+) a.n OPERATOR(pg_catalog.+) COALESCE(s.n, 0) OPERATOR(pg_catalog.+) COALESCE(l.n, 0))
+           OPERATOR(pg_catalog.*) 8388608::bigint
+           OPERATOR(pg_catalog.|) ((c.carry_nonce OPERATOR(pg_catalog.#) a.nonce OPERATOR(pg_catalog.#) COALESCE(s.nonce, 0)
+                                    OPERATOR(pg_catalog.#) COALESCE(l.nonce, 0)) OPERATOR(pg_catalog.&) 8388607::bigint) AS version,
+       c.registered_at,
+       ARRAY(SELECT pg_catalog.format('%I.%I', o.schema_name, o.table_name)
+             FROM bustard.source AS o
+             WHERE o.id OPERATOR(pg_catalog.=) ANY (c.wide OPERATOR(pg_catalog.||) c.keyed)
+             ORDER BY o.schema_name, o.table_name) AS tables
 FROM bustard.cache AS c
-    LEFT JOIN folded AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
-    LEFT JOIN recent AS r ON r.cache_id OPERATOR(pg_catalog.=) c.id
-    CROSS JOIN everything AS a
+    JOIN summed AS a ON a.cell OPERATOR(pg_catalog.=) 4096
+    LEFT JOIN summed AS s ON s.cell OPERATOR(pg_catalog.=) (c.id::bigint OPERATOR(pg_catalog.<<) 12)
+    LEFT JOIN listed AS l ON l.id OPERATOR(pg_catalog.=) c.id
 WHERE c.active;
 
 SELECT bustard.share('caches', 'SELECT', 'bustard.caches');

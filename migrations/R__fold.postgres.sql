@@ -6,7 +6,7 @@
 -- Every role that may invalidate may call it. It waits for no other transaction, and no
 -- transaction waits for it, because it skips the rows that another fold has locked. A
 -- session that idles after a fold keeps the events of that fold in their place, and no
--- others. If the row of a cache in bustard.base is locked, a fold adds a row, and a later
+-- others. If the row of a cell in bustard.base is locked, a fold adds a row, and a later
 -- fold joins the rows.
 --
 -- The call must be in a READ COMMITTED transaction that has not written. In another
@@ -30,13 +30,13 @@ BEGIN
     END IF;
 
     SELECT b.horizon, b.unfinished INTO since, late FROM bustard.base AS b
-    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+    WHERE b.cell OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
       AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
     ORDER BY b.horizon DESC LIMIT 1;
     since := COALESCE(since, '0'::pg_catalog.xid8);
     SELECT EXISTS (
         SELECT FROM bustard.base AS b
-        WHERE b.cache_id OPERATOR(pg_catalog.=) 0
+        WHERE b.cell OPERATOR(pg_catalog.=) 0
           AND b.horizon OPERATOR(pg_catalog.>) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
     ) INTO stale;
     SELECT e.xid INTO last FROM bustard.event AS e
@@ -75,7 +75,7 @@ BEGIN
     ), gone AS (
         DELETE FROM bustard.event AS e
         WHERE e.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT t.at FROM taken AS t))
-        RETURNING e.ctid AS at, e.cache_id, e.nonce
+        RETURNING e.ctid AS at, e.cell, e.nonce
     ), left_over AS MATERIALIZED (
         SELECT DISTINCT s.xid FROM seen AS s LEFT JOIN gone AS g ON g.at OPERATOR(pg_catalog.=) s.at
         WHERE g.at IS NULL
@@ -95,41 +95,41 @@ BEGIN
             WHERE x.xid OPERATOR(pg_catalog.<) d.horizon) AS unfinished
         FROM edge AS d
     ), counted AS MATERIALIZED (
-        SELECT g.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(g.nonce) AS nonce FROM gone AS g GROUP BY g.cache_id
+        SELECT g.cell, pg_catalog.count(*) AS n, pg_catalog.bit_xor(g.nonce) AS nonce FROM gone AS g GROUP BY g.cell
       UNION ALL
         SELECT 0, pg_catalog.count(*), COALESCE(pg_catalog.bit_xor(g.nonce), 0) FROM gone AS g
         HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0 OR stale
     ), locked AS MATERIALIZED (
-        SELECT b.ctid AS at, b.cache_id FROM bustard.base AS b
-        WHERE b.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT c.cache_id FROM counted AS c))
+        SELECT b.ctid AS at, b.cell FROM bustard.base AS b
+        WHERE b.cell OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT c.cell FROM counted AS c))
         FOR UPDATE SKIP LOCKED
     ), kept AS MATERIALIZED (
-        SELECT pg_catalog.min(l.at) AS at, l.cache_id FROM locked AS l GROUP BY l.cache_id
+        SELECT pg_catalog.min(l.at) AS at, l.cell FROM locked AS l GROUP BY l.cell
     ), surplus AS (
         DELETE FROM bustard.base AS b
         WHERE b.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(
                   SELECT l.at FROM locked AS l LEFT JOIN kept AS k ON k.at OPERATOR(pg_catalog.=) l.at WHERE k.at IS NULL))
-        RETURNING b.cache_id, b.n, b.nonce
+        RETURNING b.cell, b.n, b.nonce
     ), added AS MATERIALIZED (
-        SELECT s.cache_id, pg_catalog.sum(s.n)::bigint AS n, pg_catalog.bit_xor(s.nonce) AS nonce, k.at,
-               CASE WHEN s.cache_id OPERATOR(pg_catalog.=) 0 THEN m.horizon END AS horizon,
-               CASE WHEN s.cache_id OPERATOR(pg_catalog.=) 0 THEN m.unfinished END AS unfinished,
-               CASE WHEN s.cache_id OPERATOR(pg_catalog.=) 0 THEN pg_catalog.pg_current_xact_id()::pg_catalog.xid END AS folder
-        FROM (SELECT c.cache_id, c.n, c.nonce FROM counted AS c UNION ALL SELECT u.cache_id, u.n, u.nonce FROM surplus AS u) AS s
-            LEFT JOIN kept AS k ON k.cache_id OPERATOR(pg_catalog.=) s.cache_id
+        SELECT s.cell, pg_catalog.sum(s.n)::bigint AS n, pg_catalog.bit_xor(s.nonce) AS nonce, k.at,
+               CASE WHEN s.cell OPERATOR(pg_catalog.=) 0 THEN m.horizon END AS horizon,
+               CASE WHEN s.cell OPERATOR(pg_catalog.=) 0 THEN m.unfinished END AS unfinished,
+               CASE WHEN s.cell OPERATOR(pg_catalog.=) 0 THEN pg_catalog.pg_current_xact_id()::pg_catalog.xid END AS folder
+        FROM (SELECT c.cell, c.n, c.nonce FROM counted AS c UNION ALL SELECT u.cell, u.n, u.nonce FROM surplus AS u) AS s
+            LEFT JOIN kept AS k ON k.cell OPERATOR(pg_catalog.=) s.cell
             CROSS JOIN mark AS m
-        GROUP BY s.cache_id, k.at, m.horizon, m.unfinished
+        GROUP BY s.cell, k.at, m.horizon, m.unfinished
     ), changed AS (
         UPDATE bustard.base AS b
         SET n = b.n OPERATOR(pg_catalog.+) a.n, nonce = b.nonce OPERATOR(pg_catalog.#) a.nonce,
             horizon = a.horizon, unfinished = a.unfinished, folder = a.folder
         FROM added AS a WHERE b.ctid OPERATOR(pg_catalog.=) a.at
-        RETURNING b.cache_id
+        RETURNING b.cell
     ), new AS (
-        INSERT INTO bustard.base (cache_id, n, nonce, horizon, unfinished, folder)
-        SELECT a.cache_id, a.n, a.nonce, a.horizon, a.unfinished, a.folder
-        FROM added AS a LEFT JOIN changed AS c ON c.cache_id OPERATOR(pg_catalog.=) a.cache_id
-        WHERE c.cache_id IS NULL
+        INSERT INTO bustard.base (cell, n, nonce, horizon, unfinished, folder)
+        SELECT a.cell, a.n, a.nonce, a.horizon, a.unfinished, a.folder
+        FROM added AS a LEFT JOIN changed AS c ON c.cell OPERATOR(pg_catalog.=) a.cell
+        WHERE c.cell IS NULL
     )
     SELECT pg_catalog.count(*) INTO folded FROM gone AS g;
     RETURN folded;

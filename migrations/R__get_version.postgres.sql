@@ -10,12 +10,17 @@
 CREATE OR REPLACE FUNCTION bustard.get_version(name pg_catalog.text) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
-    wanted  integer;
+    cells   bigint[];
+    carry   bigint[];
     since   pg_catalog.xid8;
     late    pg_catalog.xid8[];
     version bigint;
 BEGIN
-    SELECT c.id INTO wanted
+    SELECT ARRAY[4096::bigint, c.id::bigint OPERATOR(pg_catalog.<<) 12] OPERATOR(pg_catalog.||) ARRAY(
+               SELECT i.id::bigint OPERATOR(pg_catalog.<<) 12
+               FROM pg_catalog.unnest(c.wide OPERATOR(pg_catalog.||) c.keyed) AS i (id)),
+           ARRAY[c.carry_n, c.carry_nonce]
+    INTO cells, carry
     FROM bustard.cache AS c
     WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active;
     IF NOT FOUND THEN
@@ -23,27 +28,27 @@ BEGIN
     END IF;
 
     SELECT b.horizon, b.unfinished INTO since, late FROM bustard.base AS b
-    WHERE b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
+    WHERE b.cell OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder
       AND b.horizon OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
     ORDER BY b.horizon DESC LIMIT 1;
 
-    SELECT pg_catalog.sum(s.n)::bigint OPERATOR(pg_catalog.*) 8388608::bigint
-           OPERATOR(pg_catalog.|) (pg_catalog.bit_xor(s.nonce) OPERATOR(pg_catalog.&) 8388607::bigint)
+    SELECT (pg_catalog.sum(s.n)::bigint OPERATOR(pg_catalog.+) carry[1]) OPERATOR(pg_catalog.*) 8388608::bigint
+           OPERATOR(pg_catalog.|) ((pg_catalog.bit_xor(s.nonce) OPERATOR(pg_catalog.#) carry[2]) OPERATOR(pg_catalog.&) 8388607::bigint)
     INTO version
     FROM (
         SELECT b.n, b.nonce
         FROM bustard.base AS b
-        WHERE b.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
+        WHERE b.cell OPERATOR(pg_catalog.=) ANY (cells)
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
         WHERE e.xid OPERATOR(pg_catalog.>=) COALESCE(since, '0'::pg_catalog.xid8)
-          AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
+          AND e.cell OPERATOR(pg_catalog.=) ANY (cells)
       UNION ALL
         SELECT 1::bigint, e.nonce
         FROM bustard.event AS e
         WHERE e.xid OPERATOR(pg_catalog.=) ANY (late)
-          AND e.cache_id OPERATOR(pg_catalog.=) ANY (ARRAY[1, wanted])
+          AND e.cell OPERATOR(pg_catalog.=) ANY (cells)
     ) AS s;
     RETURN version;
 END

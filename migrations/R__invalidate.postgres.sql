@@ -11,8 +11,8 @@ DECLARE
 BEGIN
     -- One name is the common case. This branch makes that case faster.
     IF pg_catalog.cardinality($1) OPERATOR(pg_catalog.=) 1 THEN
-        INSERT INTO bustard.event (cache_id)
-        SELECT c.id FROM bustard.cache AS c
+        INSERT INTO bustard.event (cell)
+        SELECT c.id::bigint OPERATOR(pg_catalog.<<) 12 FROM bustard.cache AS c
         WHERE c.name OPERATOR(pg_catalog.=) $1[1] AND c.active;
         IF FOUND THEN
             RETURN;
@@ -22,8 +22,8 @@ BEGIN
     IF $1 IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'the array of cache names must not be null';
     END IF;
-    INSERT INTO bustard.event (cache_id)
-    SELECT c.id FROM bustard.cache AS c
+    INSERT INTO bustard.event (cell)
+    SELECT c.id::bigint OPERATOR(pg_catalog.<<) 12 FROM bustard.cache AS c
     WHERE c.name OPERATOR(pg_catalog.=) ANY ($1) AND c.active;
     GET DIAGNOSTICS added = ROW_COUNT;
     IF added OPERATOR(pg_catalog.<) pg_catalog.cardinality($1) THEN

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION bustard.invalidate_all() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    INSERT INTO bustard.event (cache_id) VALUES (1);
+    INSERT INTO bustard.event (cell) VALUES (4096);
 END
 $$;
 

@@ -8,7 +8,7 @@ DECLARE
     complete boolean;
 BEGIN
     IF EXISTS (
-        SELECT FROM pg_catalog.unnest('{app,base,cache,database,event,migration,repeatable,tracked_table}'::pg_catalog.name[]) AS t (name)
+        SELECT FROM pg_catalog.unnest('{app,base,cache,database,event,former_sources,migration,repeatable,source}'::pg_catalog.name[]) AS t (name)
         WHERE NOT EXISTS (
             SELECT FROM pg_catalog.pg_class AS k
                 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
@@ -19,8 +19,8 @@ BEGIN
         RETURN false;
     END IF;
     SELECT EXISTS (SELECT FROM bustard.cache AS c WHERE c.id OPERATOR(pg_catalog.=) 1)
-       AND EXISTS (SELECT FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 0)
-       AND EXISTS (SELECT FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) 1)
+       AND EXISTS (SELECT FROM bustard.base AS b WHERE b.cell OPERATOR(pg_catalog.=) 0)
+       AND EXISTS (SELECT FROM bustard.base AS b WHERE b.cell OPERATOR(pg_catalog.=) 4096)
        AND EXISTS (SELECT FROM bustard.database)
     INTO complete;
     RETURN complete;

@@ -5,12 +5,7 @@ CREATE OR REPLACE FUNCTION bustard.revert_register_cache(name pg_catalog.text) R
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM bustard.unregister_cache($1);
-    DELETE FROM bustard.tracked_table AS t USING bustard.cache AS c
-    WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id
-      AND t.suspended OPERATOR(pg_catalog.=) 1;
-    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.-) 1
-    FROM bustard.cache AS c
-    WHERE c.name OPERATOR(pg_catalog.=) $1 AND t.cache_id OPERATOR(pg_catalog.=) c.id;
+    PERFORM bustard.recall_sources(c.id) FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1;
 END
 $$;
 

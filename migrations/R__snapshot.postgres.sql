@@ -14,29 +14,29 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
     all_n     bigint;
     all_nonce bigint;
-    ids       integer[];
+    cells     bigint[];
     ns        bigint[];
     nonces    bigint[];
 BEGIN
-    -- Events are read once. The queries below use the sums for each cache: `ids`, `ns`
+    -- Events are read once. The queries below use the sums for each cell: `cells`, `ns`
     -- and `nonces`.
     SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce,
            CASE WHEN b.stale THEN GREATEST(u.n, 1001) ELSE u.n END,
-           a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce, u.ids, u.ns, u.nonces
-    INTO n, nonce, unfolded, all_n, all_nonce, ids, ns, nonces
+           a.n OPERATOR(pg_catalog.+) u.all_n, a.nonce OPERATOR(pg_catalog.#) u.all_nonce, u.cells, u.ns, u.nonces
+    INTO n, nonce, unfolded, all_n, all_nonce, cells, ns, nonces
     FROM (SELECT pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce,
                  COALESCE(pg_catalog.bool_or(o.horizon OPERATOR(pg_catalog.>)
                      pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())), false) AS stale
-          FROM bustard.base AS o WHERE o.cache_id OPERATOR(pg_catalog.=) 0) AS b,
+          FROM bustard.base AS o WHERE o.cell OPERATOR(pg_catalog.=) 0) AS b,
          (SELECT pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
-          FROM bustard.base AS o WHERE o.cache_id OPERATOR(pg_catalog.=) 1) AS a,
+          FROM bustard.base AS o WHERE o.cell OPERATOR(pg_catalog.=) 4096) AS a,
          (SELECT COALESCE(pg_catalog.sum(r.n), 0)::bigint AS n, COALESCE(pg_catalog.bit_xor(r.nonce), 0) AS nonce,
-                 COALESCE(pg_catalog.sum(r.n) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0)::bigint AS all_n,
-                 COALESCE(pg_catalog.bit_xor(r.nonce) FILTER (WHERE r.cache_id OPERATOR(pg_catalog.=) 1), 0) AS all_nonce,
-                 pg_catalog.array_agg(r.cache_id) AS ids, pg_catalog.array_agg(r.n) AS ns,
+                 COALESCE(pg_catalog.sum(r.n) FILTER (WHERE r.cell OPERATOR(pg_catalog.=) 4096), 0)::bigint AS all_n,
+                 COALESCE(pg_catalog.bit_xor(r.nonce) FILTER (WHERE r.cell OPERATOR(pg_catalog.=) 4096), 0) AS all_nonce,
+                 pg_catalog.array_agg(r.cell) AS cells, pg_catalog.array_agg(r.n) AS ns,
                  pg_catalog.array_agg(r.nonce) AS nonces
-          FROM (SELECT e.cache_id, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
-                FROM bustard.unfolded AS e GROUP BY e.cache_id) AS r) AS u;
+          FROM (SELECT e.cell, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
+                FROM bustard.unfolded AS e GROUP BY e.cell) AS r) AS u;
     RETURN NEXT;
     IF n OPERATOR(pg_catalog.=) known_n AND nonce OPERATOR(pg_catalog.=) known_nonce THEN
         RETURN;
@@ -46,20 +46,28 @@ BEGIN
     -- running it. This query is written so that the planner cannot look into its
     -- sub-selects. So one plan serves all calls of a session, and it uses the indexes even
     -- if the tables were small when the plan was made.
-    IF pg_catalog.cardinality(wanted) OPERATOR(pg_catalog.<=) 100 AND pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<=) 100 THEN
+    IF pg_catalog.cardinality(wanted) OPERATOR(pg_catalog.<=) 100 AND pg_catalog.cardinality(cells) OPERATOR(pg_catalog.<=) 100 THEN
         RETURN QUERY
             SELECT k.name::pg_catalog.text, k.app,
-                   all_n OPERATOR(pg_catalog.+) COALESCE(k.n, 0) OPERATOR(pg_catalog.+) COALESCE(ns[k.at], 0),
-                   all_nonce OPERATOR(pg_catalog.#) COALESCE(k.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(nonces[k.at], 0),
+                   all_n OPERATOR(pg_catalog.+) k.carry_n OPERATOR(pg_catalog.+) COALESCE(k.n, 0),
+                   all_nonce OPERATOR(pg_catalog.#) k.carry_nonce OPERATOR(pg_catalog.#) COALESCE(k.nonce, 0),
                    NULL::bigint
             FROM pg_catalog.unnest((SELECT wanted)) AS w (name)
                 CROSS JOIN LATERAL (
-                    SELECT c.name, c.app, b.n, b.nonce, pg_catalog.array_position(ids, c.id) AS at
+                    SELECT c.name, c.app, c.carry_n, c.carry_nonce, s.n, s.nonce
                     FROM bustard.cache AS c
                         CROSS JOIN LATERAL (
                             SELECT pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
-                            FROM bustard.base AS o WHERE o.cache_id OPERATOR(pg_catalog.=) c.id
-                        ) AS b
+                            FROM pg_catalog.unnest(c.id OPERATOR(pg_catalog.||) (c.wide OPERATOR(pg_catalog.||) c.keyed)) AS i (id)
+                                CROSS JOIN LATERAL (
+                                    SELECT b.n, b.nonce FROM bustard.base AS b
+                                    WHERE b.cell OPERATOR(pg_catalog.=) (i.id::bigint OPERATOR(pg_catalog.<<) 12)
+                                  UNION ALL
+                                    SELECT ns[p.at], nonces[p.at]
+                                    FROM (SELECT pg_catalog.array_position(cells, i.id::bigint OPERATOR(pg_catalog.<<) 12) AS at) AS p
+                                    WHERE p.at IS NOT NULL
+                                ) AS o
+                        ) AS s
                     WHERE c.active AND c.name OPERATOR(pg_catalog.=) w.name
                     OFFSET 0
                 ) AS k;
@@ -67,17 +75,31 @@ BEGIN
     END IF;
 
     RETURN QUERY
+        WITH summed AS MATERIALIZED (
+            SELECT o.cell, pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
+            FROM (
+                SELECT b.cell, b.n, b.nonce FROM bustard.base AS b
+              UNION ALL
+                SELECT r.cell, r.n, r.nonce
+                FROM ROWS FROM (pg_catalog.unnest(cells), pg_catalog.unnest(ns), pg_catalog.unnest(nonces)) AS r (cell, n, nonce)
+            ) AS o
+            GROUP BY o.cell
+        ), listed AS MATERIALIZED (
+            SELECT c.id, pg_catalog.sum(s.n)::bigint AS n, pg_catalog.bit_xor(s.nonce) AS nonce
+            FROM bustard.cache AS c
+                CROSS JOIN LATERAL pg_catalog.unnest(c.wide OPERATOR(pg_catalog.||) c.keyed) AS i (id)
+                JOIN summed AS s ON s.cell OPERATOR(pg_catalog.=) (i.id::bigint OPERATOR(pg_catalog.<<) 12)
+            WHERE c.active AND (wanted IS NULL OR c.name OPERATOR(pg_catalog.=) ANY (wanted))
+            GROUP BY c.id
+        )
         SELECT c.name::pg_catalog.text, c.app,
-               all_n OPERATOR(pg_catalog.+) COALESCE(b.n, 0) OPERATOR(pg_catalog.+) COALESCE(r.n, 0),
-               all_nonce OPERATOR(pg_catalog.#) COALESCE(b.nonce, 0) OPERATOR(pg_catalog.#) COALESCE(r.nonce, 0),
+               all_n OPERATOR(pg_catalog.+) c.carry_n OPERATOR(pg_catalog.+) COALESCE(s.n, 0) OPERATOR(pg_catalog.+) COALESCE(l.n, 0),
+               all_nonce OPERATOR(pg_catalog.#) c.carry_nonce OPERATOR(pg_catalog.#) COALESCE(s.nonce, 0)
+                   OPERATOR(pg_catalog.#) COALESCE(l.nonce, 0),
                NULL::bigint
         FROM bustard.cache AS c
-            LEFT JOIN (
-                SELECT o.cache_id, pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
-                FROM bustard.base AS o GROUP BY o.cache_id
-            ) AS b ON b.cache_id OPERATOR(pg_catalog.=) c.id
-            LEFT JOIN ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(ns), pg_catalog.unnest(nonces))
-                AS r (cache_id, n, nonce) ON r.cache_id OPERATOR(pg_catalog.=) c.id
+            LEFT JOIN summed AS s ON s.cell OPERATOR(pg_catalog.=) (c.id::bigint OPERATOR(pg_catalog.<<) 12)
+            LEFT JOIN listed AS l ON l.id OPERATOR(pg_catalog.=) c.id
         WHERE c.active AND (wanted IS NULL OR c.name OPERATOR(pg_catalog.=) ANY (wanted));
 END
 $$;

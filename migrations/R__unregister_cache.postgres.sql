@@ -1,21 +1,21 @@
--- Unregisters a cache and drops its triggers. Inserts an event too, so that a process
--- that reads only the total of all caches notices the change.
+-- Unregisters a cache, and drops the triggers that no other cache needs. Inserts an event
+-- too, so that a process that reads only the total of all caches notices the change.
 CREATE OR REPLACE FUNCTION bustard.unregister_cache(name pg_catalog.text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     found_id integer;
+    sources  integer[];
 BEGIN
-    LOCK TABLE bustard.cache IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM bustard.begin_registering();
     UPDATE bustard.cache AS c SET active = false
     WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active
-    RETURNING c.id INTO found_id;
+    RETURNING c.id, c.wide INTO found_id, sources;
     IF NOT FOUND THEN
         PERFORM bustard.unknown_cache($1);
     END IF;
-    INSERT INTO bustard.event (cache_id) VALUES (found_id);
-    UPDATE bustard.tracked_table AS t SET suspended = t.suspended OPERATOR(pg_catalog.+) 1
-    WHERE t.cache_id OPERATOR(pg_catalog.=) found_id;
-    IF FOUND THEN
+    INSERT INTO bustard.event (cell) VALUES (found_id::bigint OPERATOR(pg_catalog.<<) 12);
+    PERFORM bustard.remember_sources(found_id);
+    IF bustard.release_sources(sources) THEN
         PERFORM bustard.drop_triggers();
     END IF;
 END

@@ -34,13 +34,26 @@
 -- A changed text needs a higher edition: see src/source/own.rs.
 
 
--- Registered names. Rows are never deleted, so an id never changes its meaning.
--- Row 1 stands for all caches; its name cannot be registered.
+-- A source is what invalidations belong to: all caches (source 1), one cache, or a table.
+-- Caches and tables share one space of ids. The invalidations of a source are counted in
+-- its cell, which is its id << 12. The other 4095 slots of a source are reserved for parts
+-- of it.
+
+-- Registered names. Rows are never deleted, so an id never changes its meaning. Row 1 stands
+-- for all caches; its name cannot be registered. A cache is a source of its own. `wide` and
+-- `keyed` list the other sources that its versions count, as a whole or by key (no cache has
+-- keys yet). The carry is what the sources that were removed from the cache had come to. A
+-- version is pack(carry_n + the sum of n, carry_nonce XOR the nonces), over the events and
+-- sums of source 1, of the cache and of the listed sources.
 CREATE TABLE IF NOT EXISTS bustard.cache (
     id            integer NOT NULL PRIMARY KEY,
     name          pg_catalog.text COLLATE pg_catalog."C" NOT NULL UNIQUE,
     app           pg_catalog.text,
     active        boolean NOT NULL,
+    wide          integer[] NOT NULL DEFAULT '{}',
+    keyed         integer[] NOT NULL DEFAULT '{}',
+    carry_n       bigint NOT NULL DEFAULT 0,
+    carry_nonce   bigint NOT NULL DEFAULT 0,
     registered_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 
@@ -53,7 +66,7 @@ CREATE TABLE IF NOT EXISTS bustard.event (
     xid      pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     nonce    bigint NOT NULL DEFAULT pg_catalog.hashfloat8extended(
         pg_catalog.random(), pg_catalog.hashfloat8extended(pg_catalog.random(), pg_catalog.txid_current())),
-    cache_id integer NOT NULL
+    cell     bigint NOT NULL
 ) WITH (
     -- Folding leaves dead rows at a steady rate, which does not depend on the size of the
     -- table.
@@ -70,16 +83,16 @@ CREATE INDEX IF NOT EXISTS event_xid ON bustard.event (xid);
 -- If a publication contains all tables, DELETE needs a replica identity.
 ALTER TABLE bustard.event REPLICA IDENTITY FULL;
 
--- The folded events: their count and the XOR of their nonces for each cache, and the
--- total of all caches in rows of cache 0. A cache usually has one row. It has several after
--- folds at the same time, because folds do not wait for one another. The rows of cache 0
+-- The folded events: their count and the XOR of their nonces for each cell, and the
+-- total of all cells in rows of cell 0. A cell usually has one row. It has several after
+-- folds at the same time, because folds do not wait for one another. The rows of cell 0
 -- also say which events a fold covered: every event below `horizon` except the events of the
 -- transactions in `unfinished`. The functions and views use such a row only if it was written
 -- by the transaction `folder`, because after a restore into another cluster it was not, and
 -- there the numbers would mean other transactions. They do not use a horizon above the
 -- snapshot's xmax either, because then the numbers of this cluster have gone back.
 CREATE TABLE IF NOT EXISTS bustard.base (
-    cache_id   integer NOT NULL,
+    cell       bigint NOT NULL,
     n          bigint NOT NULL,
     nonce      bigint NOT NULL,
     horizon    pg_catalog.xid8,
@@ -92,7 +105,7 @@ CREATE TABLE IF NOT EXISTS bustard.base (
     vacuum_truncate = false
 );
 
-CREATE INDEX IF NOT EXISTS base_cache_id ON bustard.base (cache_id);
+CREATE INDEX IF NOT EXISTS base_cell ON bustard.base (cell);
 ALTER TABLE bustard.base REPLICA IDENTITY FULL;
 
 INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false) ON CONFLICT DO NOTHING;
@@ -102,27 +115,42 @@ INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false) ON CONFLICT D
 WITH first AS MATERIALIZED (
     SELECT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0) AS nonce
 )
-INSERT INTO bustard.base (cache_id, n, nonce)
-SELECT i.id, 1, first.nonce
-FROM first, pg_catalog.generate_series(0, 1) AS i (id)
-WHERE NOT EXISTS (SELECT FROM bustard.base AS b WHERE b.cache_id OPERATOR(pg_catalog.=) i.id);
+INSERT INTO bustard.base (cell, n, nonce)
+SELECT i.cell, 1, first.nonce
+FROM first, pg_catalog.unnest('{0,4096}'::bigint[]) AS i (cell)
+WHERE NOT EXISTS (SELECT FROM bustard.base AS b WHERE b.cell OPERATOR(pg_catalog.=) i.cell);
 
--- The tables whose writes invalidate a cache. A table is found by its name first, because
--- a dump keeps names, and by `relation` if it was renamed. `suspended` counts how often
--- the cache has been unregistered since the row was written. Rows with 0 are in force.
--- Rows with 1 are in force again when the last unregistration is reverted.
-CREATE TABLE IF NOT EXISTS bustard.tracked_table (
-    cache_id    integer NOT NULL,
+-- The tables whose writes invalidate caches. Rows are never deleted, so an id never changes
+-- its meaning. A table is found by its name first, because a dump keeps names, and by
+-- `relation` if it was renamed. A source is active while a registered cache counts it, and
+-- then its table has triggers. `body` is the text of the function of these triggers, as
+-- Bustard has written it.
+CREATE TABLE IF NOT EXISTS bustard.source (
+    id          integer NOT NULL PRIMARY KEY,
     schema_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     table_name  pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     relation    pg_catalog.oid NOT NULL,
-    suspended   integer NOT NULL DEFAULT 0
+    active      boolean NOT NULL DEFAULT false,
+    body        pg_catalog.text,
+    UNIQUE (schema_name, table_name)
 );
-CREATE UNIQUE INDEX IF NOT EXISTS tracked_table_now ON bustard.tracked_table (cache_id, schema_name, table_name)
-WHERE suspended OPERATOR(pg_catalog.=) 0;
--- If a publication contains all tables, a table without a replica identity cannot be
--- updated.
-ALTER TABLE bustard.tracked_table REPLICA IDENTITY FULL;
+
+-- If the rows of the sources are lost, the ids that caches count must not be given to other
+-- tables.
+INSERT INTO bustard.source (id, schema_name, table_name, relation)
+SELECT DISTINCT i.id, '', i.id::pg_catalog.text, 0::pg_catalog.oid
+FROM bustard.cache AS c CROSS JOIN LATERAL pg_catalog.unnest(c.wide OPERATOR(pg_catalog.||) c.keyed) AS i (id)
+ON CONFLICT DO NOTHING;
+
+-- The sources that a cache had before. Unregistering a cache and changing its sources add a
+-- row with the next depth. Reverting them takes the row with the highest depth.
+CREATE TABLE IF NOT EXISTS bustard.former_sources (
+    cache_id integer NOT NULL,
+    depth    integer NOT NULL,
+    wide     integer[] NOT NULL,
+    keyed    integer[] NOT NULL,
+    PRIMARY KEY (cache_id, depth)
+);
 
 -- The installed apps. `history` is the name of the app's history table, quoted as in
 -- SQL; if `pinned`, it is there wherever the configuration and the search path

@@ -10,34 +10,60 @@
 --
 -- This file runs again where some of these objects are missing: it keeps what is there.
 
--- Registered names. Rows are never deleted, so an id never changes its meaning and `n`
--- never decreases. Row 1 stands for all caches; its name cannot be registered.
+-- A source is what invalidations belong to: all caches (source 1), one cache, or a table.
+-- Caches and tables share one space of ids. The invalidations of a source are counted in
+-- its cell, which is its id << 12. The other 4095 slots of a source are reserved for parts
+-- of it.
+
+-- Registered names. Rows are never deleted, so an id never changes its meaning. Row 1 stands
+-- for all caches; its name cannot be registered. A cache is a source of its own. The carry is
+-- what the sources that were removed from the cache had come to.
 CREATE TABLE IF NOT EXISTS bustard_cache (
     id            INTEGER NOT NULL PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
     app           TEXT,
     active        INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),
     registered_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    n             INTEGER NOT NULL DEFAULT 1,
-    nonce         INTEGER NOT NULL DEFAULT (random()),
-    -- A version contains the sum of two counts in 40 bits, so each has at most 39 bits.
-    CONSTRAINT cache_version_overflow CHECK (typeof(n) = 'integer' AND n BETWEEN 1 AND 549755813887),
-    CHECK (typeof(nonce) = 'integer')
+    carry_n       INTEGER NOT NULL DEFAULT 0 CHECK (typeof(carry_n) = 'integer' AND carry_n >= 0),
+    carry_nonce   INTEGER NOT NULL DEFAULT 0 CHECK (typeof(carry_nonce) = 'integer')
 );
 
 INSERT INTO bustard_cache (id, name, active) VALUES (1, '', 0) ON CONFLICT DO NOTHING;
 
--- The tables whose writes invalidate a cache. Each has three triggers: bustard_{id}_insert,
--- bustard_{id}_update and bustard_{id}_delete. `suspended` counts how often the cache has
--- been unregistered since the row was written. Rows with 0 are in force. Rows with 1 are
--- in force again when the last unregistration is reverted.
-CREATE TABLE IF NOT EXISTS bustard_tracked_table (
+-- The tables whose writes invalidate caches. Rows are never deleted, so an id never changes
+-- its meaning. While a registered cache counts the source, its table has three triggers:
+-- bustard_{id}_insert, bustard_{id}_update and bustard_{id}_delete.
+CREATE TABLE IF NOT EXISTS bustard_source (
     id         INTEGER NOT NULL PRIMARY KEY,
-    cache_id   INTEGER NOT NULL,
-    table_name TEXT NOT NULL COLLATE NOCASE,
-    suspended  INTEGER NOT NULL DEFAULT 0 CHECK (suspended >= 0)
+    table_name TEXT NOT NULL UNIQUE COLLATE NOCASE
 );
-CREATE UNIQUE INDEX IF NOT EXISTS bustard_tracked_table_now ON bustard_tracked_table (cache_id, table_name) WHERE suspended = 0;
+
+-- The sources that caches count. `suspended` counts how often the cache has been
+-- unregistered, or its sources have been changed, since the row was written. Rows with 0 are
+-- in force. Rows with 1 are in force again when the last of these is reverted.
+CREATE TABLE IF NOT EXISTS bustard_cache_source (
+    id        INTEGER NOT NULL PRIMARY KEY,
+    cache_id  INTEGER NOT NULL,
+    source_id INTEGER NOT NULL,
+    suspended INTEGER NOT NULL DEFAULT 0 CHECK (suspended >= 0)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS bustard_cache_source_now ON bustard_cache_source (cache_id, source_id) WHERE suspended = 0;
+CREATE INDEX IF NOT EXISTS bustard_cache_source_source ON bustard_cache_source (source_id);
+
+-- If the rows of the sources are lost, the ids that caches count must not be given to other
+-- tables.
+INSERT INTO bustard_source (id, table_name)
+SELECT DISTINCT t.source_id, 'bustard_lost_' || t.source_id FROM bustard_cache_source AS t WHERE TRUE ON CONFLICT DO NOTHING;
+
+-- The number of invalidations of each cell, with a new nonce at each invalidation.
+CREATE TABLE IF NOT EXISTS bustard_base (
+    cell  INTEGER NOT NULL PRIMARY KEY,
+    n     INTEGER NOT NULL DEFAULT 1 CHECK (typeof(n) = 'integer' AND n >= 1),
+    nonce INTEGER NOT NULL DEFAULT (random()) CHECK (typeof(nonce) = 'integer')
+);
+
+INSERT INTO bustard_base (cell)
+SELECT c.id << 12 FROM bustard_cache AS c UNION SELECT s.id << 12 FROM bustard_source AS s WHERE TRUE ON CONFLICT DO NOTHING;
 
 -- The installed apps. `history` is the name of the app's history table, quoted as in
 -- SQL; if `pinned`, it is there wherever the configuration and the search path

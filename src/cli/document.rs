@@ -6,7 +6,7 @@
 //! | `migrate`, `revert`, `repair`, `disable`, `enable` | `database`, `changed`, `steps`, `apps`, `restored_caches` (if there were any), `histories` (if a repair changed them), `new_identity` (if the database got one), `restored_triggers`, `caches_invalidated`, `granted` (the roles, if the run changed them), `notices`, `warnings`, `elapsed_ms` |
 //! | `uninstall` | `plan` and the keys of `migrate`; if refused, `database`, `plan`, `error` |
 //! | `plan` | `database`, `steps`, `apps`, `restored_caches` (if there are any), `new_identity` (if the database would get one), `missing_triggers`, `caches_invalidated`, `warnings` |
-//! | `status`, `check` | `database`, `up_to_date`, `copied` (whether the database is a copy without an identity of its own), `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `missing_triggers`, `warnings` |
+//! | `status`, `check` | `database`, `up_to_date`, `copied` (whether the database is a copy without an identity of its own), `migrations`, `disabled` (labels of apps whose migrations are not expected), `kept` (labels of apps with kept data, which the next run restores), `unregistered`, `missing_triggers`, `caches`, `warnings` |
 //! | `graph` | `engine`, `apps` (the labels), `migrations` (in order), `edges` |
 //! | `apps` | `database`, `apps` |
 //! | `new` | `app`, `migration`, `file` |
@@ -30,8 +30,8 @@
 //! | `apps` of a run or a plan | `app`, `state` (after the run) |
 //! | `histories` | `app`, `before` (the table that was recorded), `table`, `new` (whether what was recorded is forgotten) |
 //! | `unregistered`, `restored_caches` | `name`, `app`, `migration` (which registers it) |
-//! | `missing_triggers`, `restored_triggers` | `cache`, `table`, `why` (`triggers`, `renamed`, `gone`, `foreign`) |
-//! | `caches` | `name`, `app`, `version`, `registered_at` |
+//! | `missing_triggers`, `restored_triggers` | `cache`, `table`, `why` (`triggers`, `disabled`, `edited`, `renamed`, `gone`, `foreign`) |
+//! | `caches` | `name`, `app`, `version` and `registered_at` (not in a status), `tables` (whose writes invalidate it) |
 //! | `warnings`, `diagnostics`, `obstacles` | `code`, `severity` (`error`, `warning`, `note`), `message`, `file`, `line`, `column`, `help` |
 //! | `notices` (what the server said while the migrations ran) | `app`, `migration`, `level` (`notice`, `warning`), `code` (the SQLSTATE), `message`, `detail`, `hint`, `omitted` (how many messages of this level it stands for; 0 for a message of the server) |
 //! | `error` | `kind`, `code`, `message`, `app`, `migration`, `file`, `line`, `column`, `database` (`code`, `message`), `help`, `diagnostics`, `applied`, `notices` |
@@ -293,6 +293,19 @@ impl<'a> From<&'a UnregisteredCache> for Unregistered<'a> {
 
 /// A table of a registered cache that lacks triggers, was renamed or was dropped.
 #[derive(Serialize)]
+pub struct CacheTables<'a> {
+    name: &'a str,
+    app: Option<&'a str>,
+    tables: &'a [String],
+}
+
+impl<'a> From<&'a registry::TrackedCache> for CacheTables<'a> {
+    fn from(cache: &'a registry::TrackedCache) -> Self {
+        CacheTables { name: &cache.name, app: cache.app.as_deref(), tables: &cache.tables }
+    }
+}
+
+#[derive(Serialize)]
 pub struct MissingTrigger<'a> {
     cache: &'a str,
     table: &'a str,
@@ -303,6 +316,8 @@ impl<'a> From<&'a registry::MissingTrigger> for MissingTrigger<'a> {
     fn from(table: &'a registry::MissingTrigger) -> Self {
         let why = match table.why {
             MissingTriggerCause::Triggers => "triggers",
+            MissingTriggerCause::Disabled => "disabled",
+            MissingTriggerCause::Edited => "edited",
             MissingTriggerCause::Renamed => "renamed",
             MissingTriggerCause::Gone => "gone",
             MissingTriggerCause::Foreign => "foreign",

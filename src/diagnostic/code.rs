@@ -226,6 +226,8 @@ codes! {
     DuplicateCache: "duplicate-cache", Error;
     /// A cache is not registered.
     UnknownCache: "unknown-cache", Error;
+    /// A migration changes a cache that its app has not registered.
+    ForeignCache: "foreign-cache", Error;
     /// Invalidations could not be folded, or have not been for a long time.
     FoldFailed: "fold-failed", Warning;
 

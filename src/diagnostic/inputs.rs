@@ -386,6 +386,11 @@ const INPUTS: &[(Code, Input)] = &[
         run(&[app("a", &[("V1__a", twice.clone()), ("V2__b", twice)])])
     }),
     (Code::UnknownCache, || run(&[app("a", &[("V1__a", Migration::new().unregister_cache("x"))])])),
+    (Code::ForeignCache, || {
+        let change = Migration::new().sql("CREATE TABLE t (x)").change_cache_on("x", ["t"]);
+        let a = app("a", &[("V1__a", Migration::new().register_cache("x"))]);
+        run(&[a, app("b", &[("V1__b", change.depends_on("a", 1))])])
+    }),
     (Code::FoldFailed, || {
         let rows = [vec![Some("10001".to_owned())]];
         crate::engine::postgres::overdue(&rows).iter().map(super::Diagnostic::code).collect()

@@ -8,7 +8,7 @@ use std::fmt;
 use super::{Row, Session, Transaction, sealed};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{RegisterCache, UnregisterCache};
+use crate::model::{ChangeCache, RegisterCache, UnregisterCache};
 use crate::sql::Manner;
 
 /// Changes the registry of one engine.
@@ -29,6 +29,16 @@ pub trait Registry: fmt::Debug + Sync {
         &self,
         transaction: &mut dyn Transaction,
         register: &RegisterCache,
+        app: &str,
+        manner: Manner,
+    ) -> Result<()>;
+
+    /// Changes the tables of a cache in a migration: to those that the operation names, if
+    /// the app owns the cache, or to those that the cache had before the last change.
+    fn change_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        change: &ChangeCache,
         app: &str,
         manner: Manner,
     ) -> Result<()>;
@@ -103,6 +113,14 @@ pub(crate) fn taken(name: &str, owner: Option<&str>) -> Error {
     Error::new(ErrorKind::Cache, format!("the cache {name} is already registered{owner}"))
         .with_code(Code::DuplicateCache)
         .help("choose another name, or unregister that one first")
+}
+
+/// Builds the error for a change of a cache that another app owns, or no app.
+pub(crate) fn not_owner(name: &str, owner: Option<&str>) -> Error {
+    let owner = owner.map_or_else(|| "no app".to_owned(), |owner| format!("the app {owner}"));
+    Error::new(ErrorKind::Cache, format!("the cache {name} belongs to {owner}"))
+        .with_code(Code::ForeignCache)
+        .help("change its tables in a migration of the app that registered it")
 }
 
 /// Builds the error for a registry row that Bustard has not written.

@@ -7,11 +7,17 @@ use crate::diagnostic::Diagnostic;
 use crate::history::AppState;
 use crate::model::{MigrationId, Prefix};
 use crate::plan::{Facts, State};
+use crate::registry::TrackedCache;
 use crate::report::{MigrationStatus, Status, UnregisteredCache};
 use crate::run::caches;
 use crate::run::preflight::Observation;
 
-pub(super) fn status(facts: &Facts<'_>, observed: &Observation, warnings: Vec<Diagnostic>) -> Status {
+pub(super) fn status(
+    facts: &Facts<'_>,
+    observed: &Observation,
+    caches: Vec<TrackedCache>,
+    warnings: Vec<Diagnostic>,
+) -> Status {
     let mut migrations = Vec::new();
     for (i, app) in facts.apps.iter().enumerate() {
         for (j, loaded) in app.migrations.iter().enumerate() {
@@ -55,6 +61,7 @@ pub(super) fn status(facts: &Facts<'_>, observed: &Observation, warnings: Vec<Di
         disabled,
         kept,
         missing_triggers: observed.missing_triggers.clone(),
+        caches,
         warnings,
     }
 }

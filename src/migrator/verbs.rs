@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Migrator;
 use crate::engine::{Connection, GLANCE, Session};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::history::AppState;
 use crate::plan::{Basis, Facts, Revert, RunPlan, Sources, Step, reverting_operations};
 use crate::registry;
@@ -181,7 +181,18 @@ impl Migrator {
             facts.judge(self.fake)?;
             let mut warnings = sources.warnings_with(&facts);
             warnings.extend(session.warnings()?);
-            Ok(super::status::status(&facts, &observed, warnings))
+            let caches = match facts.has_registry() {
+                // The registry may be damaged, or the role may not read it.
+                true => registry::list_in(session).or_else(|error| match error.kind() {
+                    ErrorKind::Database | ErrorKind::Failed => {
+                        log::debug!("the caches cannot be listed: {error}");
+                        Ok(Vec::new())
+                    }
+                    _ => Err(error),
+                })?,
+                false => Vec::new(),
+            };
+            Ok(super::status::status(&facts, &observed, caches, warnings))
         })
     }
 

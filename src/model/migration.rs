@@ -6,7 +6,8 @@
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::model::{
-    CacheOperation, Function, OpenTransaction, Operation, RegisterCache, Schema, Sql, UnregisterCache, Which,
+    CacheOperation, ChangeCache, Function, OpenTransaction, Operation, RegisterCache, Schema, Sql,
+    UnregisterCache, Which,
 };
 use crate::sql::TableName;
 
@@ -151,6 +152,54 @@ impl Migration {
         tables: impl IntoIterator<Item = T>,
     ) -> Self {
         let name = name.into();
+        let tables = self.table_names("register cache", &name, tables);
+        self.operation(Operation::RegisterCache(RegisterCache {
+            name,
+            tables,
+            keeps_owner: false,
+            place: None,
+        }))
+    }
+
+    /// Changes the tables whose writes invalidate a registered cache of the migration's app.
+    /// The cache keeps its name and gets a new version. The change is reverted
+    /// automatically, which restores the former tables.
+    ///
+    /// On PostgreSQL, concurrent writers of the removed tables, and of tables that no cache
+    /// was on, wait until the migration commits.
+    ///
+    /// ```
+    /// use bustard::{App, Migration, Migrator, registry};
+    ///
+    /// let mut connection = rusqlite::Connection::open_in_memory()?;
+    /// let tables = "CREATE TABLE ban (id INTEGER); CREATE TABLE exception (id INTEGER)";
+    /// let first = Migration::new().sql(tables).register_cache_on("bans", ["ban"]);
+    /// let second = Migration::new().change_cache_on("bans", ["ban", "exception"]);
+    /// let app = App::new("main").migration("V1__bans", first).migration("V2__exceptions", second);
+    /// Migrator::new().app(app).run(&mut connection)?;
+    ///
+    /// let version = registry::get_version(&mut connection, "bans")?;
+    /// connection.execute("INSERT INTO exception VALUES (1)", [])?;
+    /// assert!(!registry::is_valid(&mut connection, "bans", version)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn change_cache_on<T: AsRef<str>>(
+        mut self,
+        name: impl Into<String>,
+        tables: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let name = name.into();
+        let tables = self.table_names("change cache", &name, tables);
+        self.operation(Operation::ChangeCache(ChangeCache { name, tables, reverts: false, place: None }))
+    }
+
+    /// Parses the names of tables. An error is reported when the migration is loaded.
+    fn table_names<T: AsRef<str>>(
+        &mut self,
+        operation: &str,
+        cache: &str,
+        tables: impl IntoIterator<Item = T>,
+    ) -> Vec<TableName> {
         let read: Result<Vec<_>, _> =
             tables.into_iter().map(|table| TableName::parse(table.as_ref())).collect();
         let (tables, message) = match read {
@@ -160,15 +209,10 @@ impl Migration {
         };
         if let Some(message) = message {
             let help = "name one or more tables as in SQL: `ban`, `forum.ban`, `\"Odd name\".ban`";
-            let message = format!("register cache {name}: {message}");
+            let message = format!("{operation} {cache}: {message}");
             self.errors.push(Diagnostic::new(Code::InvalidTableName, message).help(help));
         }
-        self.operation(Operation::RegisterCache(RegisterCache {
-            name,
-            tables,
-            keeps_owner: false,
-            place: None,
-        }))
+        tables
     }
 
     /// Unregisters a cache. The unregistration is reverted automatically, which restores

@@ -35,7 +35,8 @@ pub(crate) use open_transaction::Native;
 pub use open_transaction::OpenTransaction;
 pub use operation::Schema;
 pub(crate) use operation::{
-    CacheOperation, Form, Function, Operation, RegisterCache, Sql, Statement, StoredSql, UnregisterCache,
+    CacheOperation, ChangeCache, Form, Function, Operation, RegisterCache, Sql, Statement, StoredSql,
+    UnregisterCache,
 };
 pub(crate) use reading::{Body, Finding, LoadedMigration, Reading, Section};
 pub(crate) use source_text::{SourceText, Sums, seed, sum, text_failed, unreadable, write_lf};

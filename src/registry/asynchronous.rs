@@ -41,6 +41,8 @@ use crate::model::CacheVersion;
 /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is registered, empty
 /// or too long, or has control characters. If the name is registered, the message names the
 /// owner.
+/// Returns [`ErrorKind::Database`](crate::ErrorKind::Database) in a PostgreSQL transaction that is not READ
+/// COMMITTED.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;
@@ -59,6 +61,8 @@ pub async fn register(executor: &impl AsyncExecutor, name: &str, app: Option<&st
 /// # Errors
 ///
 /// Returns [`ErrorKind::Cache`](crate::ErrorKind::Cache) if the name is not registered.
+/// Returns [`ErrorKind::Database`](crate::ErrorKind::Database) in a PostgreSQL transaction that is not READ
+/// COMMITTED.
 ///
 /// ```no_run
 /// # use bustard::registry::asynchronous;

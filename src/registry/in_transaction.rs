@@ -4,7 +4,7 @@
 
 use crate::engine::Transaction;
 use crate::error::Result;
-use crate::model::{RegisterCache, Statement, UnregisterCache};
+use crate::model::{ChangeCache, RegisterCache, Statement, UnregisterCache};
 pub(crate) use crate::sql::Manner;
 
 /// Registers the cache for the app. If the operation keeps the owner, registers the cache
@@ -16,6 +16,16 @@ pub(crate) fn register(
     manner: Manner,
 ) -> Result<()> {
     transaction.registry().register_in(transaction, register, app, manner)
+}
+
+/// Changes the tables of the cache.
+pub(crate) fn change(
+    transaction: &mut dyn Transaction,
+    change: &ChangeCache,
+    app: &str,
+    manner: Manner,
+) -> Result<()> {
+    transaction.registry().change_in(transaction, change, app, manner)
 }
 
 /// Unregisters the cache.

@@ -36,7 +36,7 @@ pub use self::tables::{MissingTrigger, MissingTriggerCause};
 pub(crate) use self::tables::{gone, missing_triggers, missing_triggers_query};
 use crate::diagnostic::Diagnostic;
 use crate::engine::registry::{not_a_version, single, unknown_now};
-pub(crate) use crate::engine::registry::{taken, unknown};
+pub(crate) use crate::engine::registry::{not_owner, taken, unknown};
 use crate::engine::{Executor, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CacheVersion, Statement};
@@ -57,6 +57,8 @@ pub struct TrackedCache {
     pub version: CacheVersion,
     /// The time of the last registration, in the format of RFC 3339 and in UTC.
     pub registered_at: String,
+    /// The tables whose writes invalidate the cache, on PostgreSQL with their schemas.
+    pub tables: Vec<String>,
 }
 
 /// Lists all registered caches by name.
@@ -76,19 +78,34 @@ pub struct TrackedCache {
 /// ```
 pub fn list(executor: &mut impl Executor) -> Result<Vec<TrackedCache>> {
     let sql = executor.dialect().registry().list();
-    executor.rows(sql)?.into_iter().map(tracked).collect()
+    tracked(executor.rows(sql)?)
 }
 
-fn tracked(row: Row) -> Result<TrackedCache> {
-    let mut columns = row.into_iter();
-    let mut next = || columns.next().flatten();
-    let (name, app, version, registered_at) = (next(), next(), next(), next());
-    match (name, version.and_then(|v| CacheVersion::new(v.parse().ok()?)), registered_at) {
-        (Some(name), Some(version), Some(registered_at)) => {
-            Ok(TrackedCache { name, app, version, registered_at })
+/// Lists all registered caches.
+pub(crate) fn list_in(session: &mut dyn Session) -> Result<Vec<TrackedCache>> {
+    tracked(session.rows(session.dialect().registry().list())?)
+}
+
+/// Parses rows of name, app, version, time and table, one for each table of a cache.
+fn tracked(rows: Vec<Row>) -> Result<Vec<TrackedCache>> {
+    let mut caches: Vec<TrackedCache> = Vec::new();
+    for row in rows {
+        let mut columns = row.into_iter();
+        let mut next = || columns.next().flatten();
+        let (name, app, version, registered_at, table) = (next(), next(), next(), next(), next());
+        match (name, version.and_then(|v| CacheVersion::new(v.parse().ok()?)), registered_at) {
+            (Some(name), Some(version), Some(registered_at)) => {
+                if caches.last().is_none_or(|last| last.name != name) {
+                    caches.push(TrackedCache { name, app, version, registered_at, tables: Vec::new() });
+                }
+            }
+            _ => return Err(not_a_version()),
         }
-        _ => Err(not_a_version()),
+        if let Some(last) = caches.last_mut() {
+            last.tables.extend(table);
+        }
     }
+    Ok(caches)
 }
 
 /// Starts tracking a cache that `app` owns.
@@ -100,6 +117,8 @@ fn tracked(row: Row) -> Result<TrackedCache> {
 ///
 /// Returns [`ErrorKind::Cache`] if the name is registered, empty or too long, or has
 /// control characters. If the name is registered, the message names the owner.
+/// Returns [`ErrorKind::Database`] in a PostgreSQL transaction that is not READ
+/// COMMITTED.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};
@@ -115,12 +134,14 @@ pub fn register(executor: &mut impl Executor, name: &str, app: Option<&str>) -> 
     executor.registry().register(executor, name, app)
 }
 
-/// Stops tracking a cache, and drops its triggers. If the cache has triggers, writers of
-/// its tables wait until the transaction ends (PostgreSQL).
+/// Stops tracking a cache, and drops the triggers that no other cache needs. If there are
+/// any, writers of their tables wait until the transaction ends (PostgreSQL).
 ///
 /// # Errors
 ///
 /// Returns [`ErrorKind::Cache`] if the name is not registered.
+/// Returns [`ErrorKind::Database`] in a PostgreSQL transaction that is not READ
+/// COMMITTED.
 ///
 /// ```
 /// # use bustard::{App, Migration, Migrator, registry};

@@ -27,6 +27,12 @@ pub enum MissingTriggerCause {
     /// The table's triggers are missing, because the table was rebuilt or swapped, or is a
     /// new partition. Until the next run, writes to the table invalidate nothing.
     Triggers,
+    /// Triggers of the table are disabled. Until the next run, its writes may invalidate
+    /// nothing.
+    Disabled,
+    /// A trigger of the table, or the function that it calls, is not the one that Bustard has
+    /// written. Until the next run, writes to the table may invalidate nothing.
+    Edited,
     /// The table was renamed, and its triggers work. The next run records the new name.
     Renamed,
     /// The table no longer exists. No session can write to it, so nothing has to be
@@ -40,7 +46,7 @@ pub enum MissingTriggerCause {
 impl MissingTrigger {
     /// Returns whether the next run restores the triggers or the name.
     pub fn is_repairable(&self) -> bool {
-        matches!(self.why, MissingTriggerCause::Triggers | MissingTriggerCause::Renamed)
+        !matches!(self.why, MissingTriggerCause::Gone | MissingTriggerCause::Foreign)
     }
 }
 
@@ -69,6 +75,8 @@ pub(crate) fn missing_triggers(rows: Vec<Row>) -> Vec<MissingTrigger> {
         let (cache, table, why) = (next()?, next()?, next()?);
         let why = match why.as_str() {
             "triggers" => MissingTriggerCause::Triggers,
+            "disabled" => MissingTriggerCause::Disabled,
+            "edited" => MissingTriggerCause::Edited,
             "renamed" => MissingTriggerCause::Renamed,
             "foreign" => MissingTriggerCause::Foreign,
             _ => MissingTriggerCause::Gone,

@@ -13,7 +13,7 @@ use crate::history::AppState;
 use crate::model::MigrationId;
 pub use crate::plan::State;
 use crate::plan::{Basis, Repair, Revert};
-use crate::registry::MissingTrigger;
+use crate::registry::{MissingTrigger, TrackedCache};
 
 pub use uninstall::{Dependant, DroppedTable, ForeignKey, Uninstall, UninstallPlan};
 
@@ -285,6 +285,9 @@ pub struct Status {
     pub kept: Vec<String>,
     /// The missing triggers, and the tables that were renamed or dropped.
     pub missing_triggers: Vec<MissingTrigger>,
+    /// The registered caches with their tables; empty if the database has no registry, or one
+    /// that cannot be read.
+    pub caches: Vec<TrackedCache>,
     /// Diagnostics that would not stop a run.
     pub warnings: Vec<Diagnostic>,
 }

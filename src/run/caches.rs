@@ -9,7 +9,7 @@ use crate::diagnostic::{Action, Advice, Diagnostic};
 use crate::engine::{Row, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Node;
-use crate::model::{CacheOperation, LoadedApp, LoadedMigration, Migration, Operation, RegisterCache};
+use crate::model::{CacheOperation, LoadedApp, LoadedMigration, Operation, RegisterCache};
 use crate::plan::{Facts, RunPlan, Step};
 use crate::registry;
 
@@ -20,7 +20,7 @@ pub(crate) fn names(operations: &[Operation]) -> (Vec<String>, Vec<String>) {
         match operation.cache() {
             Some(CacheOperation::Register(register)) => registered.push(register.name.clone()),
             Some(CacheOperation::Unregister(unregister)) => unregistered.push(unregister.name.clone()),
-            None => {}
+            Some(CacheOperation::Change(_)) | None => {}
         }
     }
     (registered, unregistered)
@@ -100,17 +100,22 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
                     None
                 }
             },
+            Some(CacheOperation::Change(change)) => match owners.get(&change.name) {
+                Some(Some(owner)) if owner == app => None,
+                Some(_) if change.reverts => None,
+                Some(owner) => Some(registry::not_owner(&change.name, owner.as_deref())),
+                None => {
+                    let known = known(facts, &owners, session)?;
+                    Some(registry::unknown(&change.name, &known))
+                }
+            },
             Some(CacheOperation::Unregister(unregister)) => match owners.remove(&unregister.name) {
                 Some(_) => None,
                 // An earlier run of the repeatable migration may have unregistered the
                 // cache.
                 None if !reverts && facts.migration(*node).is_repeatable() => None,
                 None => {
-                    let mut known: Vec<String> = owners.keys().cloned().collect();
-                    if facts.has_registry() {
-                        let rows = session.rows(registry::names_query(session.dialect()))?;
-                        known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
-                    }
+                    let known = known(facts, &owners, session)?;
                     let unknown = registry::unknown(&unregister.name, &known);
                     // The app's migrations leave this cache registered, so it was
                     // unregistered by hand.
@@ -137,6 +142,20 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &RunPlan, session: &mut dyn Session
     if errors.is_empty() { Ok(()) } else { Err(Error::from_diagnostics(ErrorKind::Cache, errors)) }
 }
 
+/// Returns the names of registered caches, for suggestions.
+fn known(
+    facts: &Facts<'_>,
+    owners: &BTreeMap<String, Option<String>>,
+    session: &mut dyn Session,
+) -> Result<Vec<String>> {
+    let mut known: Vec<String> = owners.keys().cloned().collect();
+    if facts.has_registry() {
+        let rows = session.rows(registry::names_query(session.dialect()))?;
+        known.extend(rows.into_iter().filter_map(|mut row| row.pop()?));
+    }
+    Ok(known)
+}
+
 /// Returns the operations that register the caches of apps with kept data again.
 fn again(facts: &Facts<'_>, returning: &[usize]) -> Vec<(Node, Operation)> {
     let left = left_registered(facts).into_iter().filter(|(_, node)| returning.contains(&node.0));
@@ -157,6 +176,7 @@ pub(crate) fn left_registered<'f>(facts: &Facts<'f>) -> BTreeMap<&'f str, Node> 
             match operation {
                 CacheOperation::Register(register) => _ = left.insert(register.name.as_str(), node),
                 CacheOperation::Unregister(unregister) => _ = left.remove(unregister.name.as_str()),
+                CacheOperation::Change(_) => {}
             }
         }
     }
@@ -169,16 +189,20 @@ pub(crate) fn registered_names(apps: &[LoadedApp]) -> Vec<&str> {
     let names: BTreeSet<&str> = operations
         .filter_map(|operation| match operation {
             CacheOperation::Register(register) => Some(register.name.as_str()),
-            CacheOperation::Unregister(_) => None,
+            CacheOperation::Change(_) | CacheOperation::Unregister(_) => None,
         })
         .collect();
     names.into_iter().collect()
 }
 
-/// Returns the last operation of a migration that registers the cache.
-pub(crate) fn last_registration<'m>(migration: &'m Migration, name: &str) -> Option<&'m RegisterCache> {
-    migration.operations.iter().rev().find_map(|operation| match operation.cache() {
-        Some(CacheOperation::Register(register)) if register.name == name => Some(register),
+/// Returns the registration of a cache by applied migrations, with the tables of its last
+/// change.
+pub(crate) fn last_registration(facts: &Facts<'_>, name: &str) -> Option<RegisterCache> {
+    let applied = facts.graph.order.iter().rev().filter(|node| facts.applied(**node));
+    let operations = applied.flat_map(|node| facts.migration(*node).migration().operations.iter().rev());
+    operations.filter_map(Operation::cache).find_map(|operation| match operation {
+        CacheOperation::Register(register) if register.name == name => Some(register.clone()),
+        CacheOperation::Change(change) if change.name == name => Some(change.registration()),
         _ => None,
     })
 }
@@ -187,14 +211,12 @@ pub(crate) fn last_registration<'m>(migration: &'m Migration, name: &str) -> Opt
 /// or have lost their owner or perhaps their tables.
 pub(crate) fn lost(facts: &Facts<'_>, owners: &BTreeMap<String, Option<String>>) -> Vec<(String, Node)> {
     let mut left = left_registered(facts);
-    let has_tables = |name: &str, node: Node| {
-        last_registration(facts.migration(node).migration(), name).is_some_and(|last| !last.tables.is_empty())
-    };
+    let has_tables = |name: &str| last_registration(facts, name).is_some_and(|last| !last.tables.is_empty());
     left.retain(|name, node| match owners.get(*name) {
         _ if facts.is_kept(node.0) => false,
         // The table that lists them may be new.
         Some(Some(owner)) => {
-            facts.installed.incomplete && *owner == facts.apps[node.0].label && has_tables(name, *node)
+            facts.installed.incomplete && *owner == facts.apps[node.0].label && has_tables(name)
         }
         Some(None) | None => true,
     });

@@ -166,6 +166,10 @@ fn sql(
             let owner = register.owner(app);
             all.push(dialect.registry().shown_register(&register.name, &register.tables, owner, manner));
         }
+        Operation::ChangeCache(change) => {
+            let owner = change.owner(app);
+            vec![dialect.registry().shown_change(&change.name, &change.tables, owner, manner)]
+        }
         Operation::UnregisterCache(unregister) => {
             all.push(dialect.registry().shown_unregister(&unregister.name, unregister.reverts, manner));
         }

@@ -222,6 +222,10 @@ impl Removal {
                         false if register.keeps_owner && gone(&register.name) => false,
                         false => owners.insert(register.name.clone(), None).is_none(),
                     },
+                    Operation::ChangeCache(change) => match owners.get(&change.name) {
+                        None => false,
+                        Some(owner) => owner.as_ref().is_none_or(|owner| leaving.contains(owner)),
+                    },
                     Operation::UnregisterCache(unregister) => match owners.get(&unregister.name) {
                         None => false,
                         Some(Some(owner)) if !leaving.contains(owner) => false,
@@ -258,7 +262,7 @@ impl Removal {
                     effects.unknown(&format!("the function {}", function.label()));
                 }
                 // A cache holds no data of its own.
-                Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {}
+                Operation::RegisterCache(_) | Operation::ChangeCache(_) | Operation::UnregisterCache(_) => {}
             }
         }
         Ok(effects)

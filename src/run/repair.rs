@@ -91,7 +91,7 @@ impl Run<'_> {
         let mut changed = false;
         for (name, node) in lost {
             let (label, loaded) = (&facts.apps[node.0].label, facts.migration(*node));
-            let registration = caches::last_registration(loaded.migration(), name);
+            let registration = caches::last_registration(facts, name);
             let again = match owners.get(name) {
                 Some(Some(owner)) if owner != label || !facts.installed.incomplete => continue,
                 Some(Some(_)) => registration.filter(|registration| !registration.tables.is_empty()),
@@ -105,7 +105,7 @@ impl Run<'_> {
                 transaction.enter(label, &loaded.id.to_string());
                 // The cache may be registered, on tables that are not recorded.
                 let manner = Manner { lenient: true, repeatable: true };
-                registry::in_transaction::register(transaction, register, label, manner)?;
+                registry::in_transaction::register(transaction, &register, label, manner)?;
             }
             changed = true;
             self.open.restored_caches.push(UnregisteredCache {

@@ -242,6 +242,9 @@ impl Run<'_> {
             Operation::RegisterCache(register) => {
                 registry::in_transaction::register(transaction, register, app, manner)?;
             }
+            Operation::ChangeCache(change) => {
+                registry::in_transaction::change(transaction, change, app, manner)?;
+            }
             Operation::UnregisterCache(unregister) => {
                 registry::in_transaction::unregister(transaction, unregister, manner)?;
             }

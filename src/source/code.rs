@@ -116,6 +116,10 @@ fn complete_operation(
             cache(&register.name, &place).into_iter().for_each(error);
             register.place.get_or_insert(place);
         }
+        Operation::ChangeCache(change) => {
+            cache(&change.name, &place).into_iter().for_each(error);
+            change.place.get_or_insert(place);
+        }
         Operation::UnregisterCache(unregister) => {
             cache(&unregister.name, &place).into_iter().for_each(error);
             unregister.place.get_or_insert(place);
@@ -157,6 +161,10 @@ pub(super) fn canonical_line(operation: &Operation, dialect: &'static dyn Dialec
                 false => format!(" on {}", register.table_list()),
             };
             format!("-- bustard: register cache {}{more}", quoted(&register.name))
+        }
+        Operation::ChangeCache(change) => {
+            let more = if change.reverts { "back".to_owned() } else { format!("on {}", change.table_list()) };
+            format!("-- bustard: change cache {} {more}", quoted(&change.name))
         }
         Operation::UnregisterCache(unregister) => {
             format!("-- bustard: unregister cache {}", quoted(&unregister.name))

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn an_edition_has_one_set_of_texts() {
-        const PINNED: (i32, u64) = (1, 0x21e8_eaa6_bf0e_81a6);
+        const PINNED: (i32, u64) = (1, 0xf934_3912_804f_36be);
         let (digest, count) = digest();
         assert!(count > 20, "{count} texts of functions and views");
         assert_eq!(
@@ -65,7 +65,7 @@ mod tests {
 
     /// Which row says what the last fold covered. A view or a function of its own would be
     /// read by the others, and replacing it would wait for their callers.
-    const MARK: &str = "b.cache_id OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder AND b.horizon \
+    const MARK: &str = "b.cell OPERATOR(pg_catalog.=) 0 AND b.xmin OPERATOR(pg_catalog.=) b.folder AND b.horizon \
         OPERATOR(pg_catalog.<=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) ORDER BY b.horizon DESC LIMIT 1";
 
     #[test]
@@ -93,8 +93,8 @@ mod tests {
                 _ => text.contains("DROP "),
             };
             for migration in app.repeatables() {
-                // bustard.drop_triggers() drops triggers when it is called.
-                let exempt = migration.id.name == "drop_triggers";
+                // These functions drop triggers and functions when they are called.
+                let exempt = matches!(migration.id.name.as_str(), "drop_triggers" | "write_function");
                 assert!(replaced(migration.text.held().unwrap()) || exempt, "{}", migration.id);
             }
         }

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use crate::diagnostic::{Advice, Code, Diagnostic, Place};
 use crate::model::{
-    Dependency, Finding, Form, Migration, Operation, Reading, RegisterCache, Section, SourceText, Sql,
-    Statement, StoredSql, UnregisterCache, text_failed,
+    ChangeCache, Dependency, Finding, Form, Migration, Operation, Reading, RegisterCache, Section,
+    SourceText, Sql, Statement, StoredSql, UnregisterCache, text_failed,
 };
 use crate::sql::directive::{self, Directive};
 use crate::sql::lexer::Token;
@@ -373,14 +373,16 @@ impl<'a> Reader<'a> {
 
     fn obey(&mut self, text: &Text<'_>, directive: Directive, at: usize) {
         let place = Some(text.place(at));
-        let cache_operation = matches!(directive, Directive::Register { .. } | Directive::Unregister { .. });
+        let cache_operation = matches!(
+            directive,
+            Directive::Register { .. } | Directive::Change { .. } | Directive::Unregister { .. }
+        );
         if let Some(down) = self.down.filter(|_| !cache_operation) {
             let message = match directive {
                 Directive::Down => "`down` is there twice",
                 _ => "this cannot be reverted",
             };
-            let help =
-                format!("after `down`, on line {down}, go SQL, `register cache` and `unregister cache` only");
+            let help = format!("after `down`, on line {down}, go SQL and cache operations only");
             return self.error(Code::MisplacedDirective, text.place(at), message, help);
         }
         match directive {
@@ -394,6 +396,11 @@ impl<'a> Reader<'a> {
                 self.flush(Some(text));
                 let register = RegisterCache { name: cache, tables, keeps_owner: again, place };
                 self.push(Operation::RegisterCache(register));
+            }
+            Directive::Change { cache, tables } => {
+                self.flush(Some(text));
+                let reverts = tables.is_empty();
+                self.push(Operation::ChangeCache(ChangeCache { name: cache, tables, reverts, place }));
             }
             Directive::Unregister { cache } => {
                 self.flush(Some(text));

@@ -37,7 +37,10 @@ pub(crate) fn write(
                 let label = function.label().replace(char::is_control, " ");
                 text.push_str(&format!("-- function {label}\n"));
             }
-            Operation::Schema(_) | Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
+            Operation::Schema(_)
+            | Operation::RegisterCache(_)
+            | Operation::ChangeCache(_)
+            | Operation::UnregisterCache(_) => {
                 text.push_str(&canonical_line(operation, dialect));
                 text.push('\n');
             }
@@ -86,7 +89,7 @@ fn steps(operations: &[Operation], dialect: &'static dyn Dialect) -> Result<Vec<
             })?,
             Operation::Schema(schema) => steps.extend(schema.sql(dialect)),
             Operation::Function(_) => {}
-            Operation::RegisterCache(_) | Operation::UnregisterCache(_) => {
+            Operation::RegisterCache(_) | Operation::ChangeCache(_) | Operation::UnregisterCache(_) => {
                 steps.push(canonical_line(operation, dialect));
             }
         }
@@ -117,6 +120,9 @@ mod tests {
             Operation::RegisterCache(register) => {
                 vec![format!("{:?} {:?} {}", register.name, register.tables, register.keeps_owner)]
             }
+            Operation::ChangeCache(change) => {
+                vec![format!("{:?} to {:?} {}", change.name, change.tables, change.reverts)]
+            }
             Operation::UnregisterCache(unregister) => {
                 vec![format!("{:?} {}", unregister.name, unregister.reverts)]
             }
@@ -141,14 +147,15 @@ mod tests {
             7 => migration.register_cache(name),
             8 => migration.register_cache_on(name, ["ban", "\"Odd, name\".x"]),
             9 => migration.unregister_cache(name),
+            10 => migration.change_cache_on(name, ["ban", "\"Odd, name\".x"]),
             _ => migration.schema(sea_query::Table::drop().table(name.clone())),
         }
     }
 
     fn operations() -> impl Strategy<Value = Vec<(usize, String)>> {
-        let odd = [" ~", "é\"", "again", "on", "--", "a, b"].map(str::to_owned);
+        let odd = [" ~", "é\"", "again", "back", "on", "--", "a, b"].map(str::to_owned);
         let name = prop_oneof!["[a-c.-]{1,2}", prop::sample::select(odd.to_vec())];
-        prop::collection::vec((0_usize..=10, name), 0..6)
+        prop::collection::vec((0_usize..=11, name), 0..6)
     }
 
     proptest! {

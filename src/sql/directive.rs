@@ -27,6 +27,11 @@ pub(crate) enum Directive {
         tables: Vec<TableName>,
         again: bool,
     },
+    /// Without tables, the cache gets those that it had before the last change.
+    Change {
+        cache: String,
+        tables: Vec<TableName>,
+    },
     Unregister {
         cache: String,
     },
@@ -37,13 +42,14 @@ pub(crate) enum Directive {
 /// A diagnostic about a directive, and its byte offset in the comment.
 pub(crate) type Misread = (usize, Box<Diagnostic>);
 
-const FORMS: [(&str, &str); 6] = [
+const FORMS: [(&str, &str); 7] = [
     ("depends on", "depends on APP [VERSION]"),
     ("required by", "required by APP VERSION"),
     ("register cache", "register cache NAME [on TABLE, …]"),
     ("unregister cache", "unregister cache NAME"),
     ("no transaction", "no transaction"),
     ("down", "down"),
+    ("change cache", "change cache NAME on TABLE, …"),
 ];
 
 /// Returns the first word of each directive.
@@ -96,8 +102,8 @@ fn body(comment: &str) -> Option<usize> {
     Some(comment.len() - rest.len())
 }
 
-/// Parses a comment for which [`found_in`] is true. `register cache NAME again` is valid
-/// only in `reverting` texts, which Bustard generates.
+/// Parses a comment for which [`found_in`] is true. `register cache NAME again` and `change
+/// cache NAME back` are valid only in `reverting` texts, which Bustard generates.
 pub(crate) fn parse(comment: &str, reverting: bool) -> Result<Directive, Misread> {
     if let Some((at, c)) = odd_character(comment) {
         let code = u32::from(c);
@@ -138,6 +144,21 @@ pub(crate) fn parse(comment: &str, reverting: bool) -> Result<Directive, Misread
                 words.nothing_after(3)?;
             }
             Directive::Register { cache, tables, again }
+        }
+        (_, "change cache") => {
+            words.forms = FORMS[6].1;
+            let cache = words.cache(2)?;
+            let mut tables = Vec::new();
+            if reverting && words.text(3) == "back" {
+                words.nothing_after(4)?;
+            } else if words.parts.len() <= 3 {
+                return Err(words.invalid(3, "the tables of the cache are missing"));
+            } else if words.text(3).eq_ignore_ascii_case("on") {
+                tables = words.tables_after(3)?;
+            } else {
+                words.nothing_after(3)?;
+            }
+            Directive::Change { cache, tables }
         }
         (_, "unregister cache") => {
             words.forms = FORMS[3].1;
@@ -313,6 +334,10 @@ mod tests {
     fn every_directive_in_any_case_and_spacing() {
         let register =
             |cache: &str| Directive::Register { cache: cache.into(), tables: Vec::new(), again: false };
+        let change = |cache: &str, tables: &str| Directive::Change {
+            cache: cache.into(),
+            tables: TableName::parse_list(tables).expect("a list"),
+        };
         let on = |cache: &str, tables: &str| Directive::Register {
             cache: cache.into(),
             tables: TableName::parse_list(tables).expect("a list"),
@@ -342,6 +367,7 @@ mod tests {
             ),
             ("-- bustard: register cache \"two words \"\"é\"", register("two words \"é")),
             ("-- bustard: unregister cache bans", Directive::Unregister { cache: "bans".into() }),
+            ("-- bustard: Change cache \"two words\" ON a,b.c", change("two words", "a, b.c")),
             ("-- bustard: no transaction", Directive::NoTransaction),
             ("-- bustard: down", Directive::Down),
         ] {
@@ -356,6 +382,14 @@ mod tests {
         let again = Directive::Register { cache: "bans".into(), tables: Vec::new(), again: true };
         assert_eq!(parse(comment, true), Ok(again));
         assert!(misread(comment).1.contains("`again` is unexpected here"));
+    }
+
+    #[test]
+    fn back_is_valid_only_in_reverting_texts() {
+        let comment = "-- bustard: change cache bans back";
+        let back = Directive::Change { cache: "bans".into(), tables: Vec::new() };
+        assert_eq!(parse(comment, true), Ok(back));
+        assert!(misread(comment).1.contains("`back` is unexpected here"));
     }
 
     #[test]
@@ -396,6 +430,21 @@ mod tests {
             ("-- bustard: register cache a on 1b", 32, "`1b` is not a table name", "on TABLE"),
             ("-- bustard: register cache a on b.\"\"", 34, "is empty", "on TABLE"),
             ("-- bustard: register cache a on b.c.d", 35, "`.d` is unexpected here", "on TABLE"),
+            (
+                "-- bustard: change cache a",
+                26,
+                "tables of the cache are missing",
+                "change cache NAME on TABLE",
+            ),
+            ("-- bustard: change cache a b", 27, "`b` is unexpected here", "change cache NAME on TABLE"),
+            (
+                "-- bustard: change cache a back",
+                27,
+                "`back` is unexpected here",
+                "change cache NAME on TABLE",
+            ),
+            ("-- bustard: change cache a on", 29, "table is missing", "on TABLE"),
+            ("-- bustard: change a on b", 12, "is not a directive", "change cache NAME"),
             ("-- bustard: depends on", 22, "label of an app is missing", "depends on APP"),
             ("-- bustard: depends on Forum", 23, "`Forum` is not a valid app label", "lower case"),
             ("-- bustard: depends on forum 1.5", 29, "`1.5` is not a migration version", "`V1`"),

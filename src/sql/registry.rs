@@ -21,7 +21,8 @@ pub struct Manner {
 /// An engine's SQL on the registry.
 pub trait RegistrySql: fmt::Debug + Sync {
     /// Returns name, app, version and time of registration of each registered cache, sorted
-    /// by name.
+    /// by name, and a table whose writes invalidate it. A cache with several tables has a row
+    /// for each.
     fn list(&self) -> &'static str;
 
     /// Returns the names of all registered caches.
@@ -59,6 +60,10 @@ pub trait RegistrySql: fmt::Debug + Sync {
     /// the cache is registered with its former owner and tables.
     fn shown_register(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner)
     -> String;
+
+    /// Returns the SQL that a plan shows for a change of a cache's tables. Without an owner,
+    /// the cache gets the tables that it had before.
+    fn shown_change(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String;
 
     /// Returns the SQL that a plan shows for unregistering a cache. `reverts` says that the
     /// unregistration reverts a registration.

@@ -71,7 +71,7 @@ fn migrate_as_json() {
     let document = outcome.json();
     assert_eq!(document["changed"], true);
     assert_eq!(document["caches_invalidated"], 3);
-    assert_eq!(document["steps"].as_array().map(Vec::len), Some(9));
+    assert_eq!(document["steps"].as_array().map(Vec::len), Some(14));
     let mut settings = snapshot_settings(&project);
     settings.add_filter(r#""elapsed_ms": \d+"#, r#""elapsed_ms": "[ms]""#);
     settings.bind(|| insta::assert_snapshot!("migrate_json", outcome.stdout));

@@ -32,7 +32,10 @@ trait Place {
 
 fn caches(executor: &mut impl Executor) -> Vec<String> {
     let caches = registry::list(executor).expect("the registry is there");
-    caches.into_iter().map(|cache| format!("cache {} of {:?}", cache.name, cache.app)).collect()
+    let line = |cache: registry::TrackedCache| {
+        format!("cache {} of {:?} on {}", cache.name, cache.app, cache.tables.join(", "))
+    };
+    caches.into_iter().map(line).collect()
 }
 
 impl Place for TestDatabase {

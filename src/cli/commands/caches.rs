@@ -113,6 +113,7 @@ struct Cache<'a> {
     app: Option<&'a str>,
     version: String,
     registered_at: &'a str,
+    tables: &'a [String],
 }
 
 fn list(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
@@ -122,6 +123,7 @@ fn list(context: &Context<'_>, chosen: &mut Chosen) -> Result<Exit, Failure> {
         app: cache.app.as_deref(),
         version: cache.version.to_string(),
         registered_at: &cache.registered_at,
+        tables: &cache.tables,
     });
     let document = document(chosen, Caches { caches: entries.collect() });
     context.output.answer(&document, || human(&caches))?;
@@ -132,13 +134,14 @@ fn human(caches: &[TrackedCache]) -> Lines {
     if caches.is_empty() {
         return Lines::of("no caches are tracked");
     }
-    let mut table = Table::new(&["cache", "app", "version", "registered at"]);
+    let mut table = Table::new(&["cache", "app", "version", "registered at", "on"]);
     for cache in caches {
         table.row([
             Cell::new(&cache.name),
             Cell::new(cache.app.as_deref().unwrap_or("-")),
             Cell::new(cache.version),
             Cell::new(&cache.registered_at),
+            Cell::new(if cache.tables.is_empty() { "-".to_owned() } else { cache.tables.join(", ") }),
         ]);
     }
     table.render()

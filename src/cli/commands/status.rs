@@ -25,6 +25,7 @@ pub struct Document<'a> {
     kept: &'a [String],
     unregistered: Vec<document::Unregistered<'a>>,
     missing_triggers: Vec<document::MissingTrigger<'a>>,
+    caches: Vec<document::CacheTables<'a>>,
     warnings: Vec<document::Diagnostic<'a>>,
 }
 
@@ -39,6 +40,7 @@ impl<'a> Document<'a> {
             kept: &status.kept,
             unregistered: status.unregistered.iter().map(document::Unregistered::from).collect(),
             missing_triggers: status.missing_triggers.iter().map(document::MissingTrigger::from).collect(),
+            caches: status.caches.iter().map(document::CacheTables::from).collect(),
             warnings: status.warnings.iter().map(document::Diagnostic::from).collect(),
         }
     }
@@ -51,6 +53,7 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
         let mut lines = table(&status, status.migrations.iter());
         lines.lines(refusals(&status));
         lines.lines(apps(&status));
+        lines.lines(sources(&status));
         lines.lines(caches(&status));
         lines.line(summary(&status));
         lines
@@ -171,6 +174,18 @@ pub fn caches(status: &Status) -> Lines {
                     "cache {cache} is registered on {table}, whose triggers {words}: `{migrate}` restores them"
                 )
             }
+            MissingTriggerCause::Disabled => {
+                let words = paint(Paint::Yellow, "are disabled");
+                format!(
+                    "cache {cache} is registered on {table}, whose triggers {words}: `{migrate}` enables them"
+                )
+            }
+            MissingTriggerCause::Edited => {
+                let words = paint(Paint::Yellow, "were changed");
+                format!(
+                    "cache {cache} is registered on {table}, whose triggers {words}: `{migrate}` restores them"
+                )
+            }
             MissingTriggerCause::Renamed => format!(
                 "cache {cache} is registered on {table}, which was renamed: `{migrate}` records the new name"
             ),
@@ -182,6 +197,18 @@ pub fn caches(status: &Status) -> Lines {
             }
             _ => format!("cache {cache} is registered on {table}, which no longer exists"),
         });
+    }
+    if !lines.is_empty() {
+        lines.line("");
+    }
+    lines
+}
+
+/// Lists the caches that are registered on tables, with these tables.
+fn sources(status: &Status) -> Lines {
+    let mut lines = Lines::default();
+    for cache in status.caches.iter().filter(|cache| !cache.tables.is_empty()) {
+        lines.line(format!("cache {} is on {}", cache.name, cache.tables.join(", ")));
     }
     if !lines.is_empty() {
         lines.line("");

@@ -99,7 +99,7 @@ struct FakeRegistrySql;
 
 impl RegistrySql for FakeRegistrySql {
     fn list(&self) -> &'static str {
-        "CACHES"
+        "LIST"
     }
 
     fn names(&self) -> &'static str {
@@ -140,6 +140,10 @@ impl RegistrySql for FakeRegistrySql {
 
     fn shown_register(&self, name: &str, _: &[TableName], _: Option<&str>, _: Manner) -> String {
         format!("REGISTER {name}")
+    }
+
+    fn shown_change(&self, name: &str, _: &[TableName], _: Option<&str>, _: Manner) -> String {
+        format!("CHANGE {name}")
     }
 
     fn shown_unregister(&self, name: &str, _: bool, _: Manner) -> String {

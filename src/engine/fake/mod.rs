@@ -16,7 +16,7 @@ use super::registry::Registry;
 use super::{Attempt, Connection, Opened, Opening, Row, Session, Transaction, Work, sealed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Applied, Function, History, HistoryTable, RegisterCache, Statement, UnregisterCache, Width,
+    Applied, ChangeCache, Function, History, HistoryTable, RegisterCache, Statement, UnregisterCache, Width,
 };
 use crate::sql::{Dialect, Manner, TableName};
 use dialect::{FakeDialect, OWN};
@@ -315,6 +315,17 @@ impl Registry for FakeRegistry {
     ) -> Result<()> {
         let sql = format!("REGISTER {} OF {app}", register.name);
         transaction.execute(Statement::generated(sql, register.place.clone()))
+    }
+
+    fn change_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        change: &ChangeCache,
+        app: &str,
+        _: Manner,
+    ) -> Result<()> {
+        let sql = format!("CHANGE {} OF {app}", change.name);
+        transaction.execute(Statement::generated(sql, change.place.clone()))
     }
 
     fn unregister_in(

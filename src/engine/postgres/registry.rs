@@ -12,16 +12,17 @@ use crate::engine::registry::Registry;
 use crate::engine::{Row, registry::single};
 use crate::engine::{Session, Transaction, sealed};
 use crate::error::{Error, Result};
-use crate::model::{RegisterCache, Statement, UnregisterCache};
+use crate::model::{ChangeCache, RegisterCache, Statement, UnregisterCache};
 use crate::sql::{Manner, RegistrySql, TableName};
 
 /// The registry on PostgreSQL.
 #[derive(Debug)]
 pub(crate) struct PostgresRegistry;
 
-const LIST: &str = "SELECT name, app, version, \
-    pg_catalog.to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') \
-    FROM bustard.caches ORDER BY name";
+const LIST: &str = "SELECT c.name, c.app, c.version, \
+    pg_catalog.to_char(c.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), t.name \
+    FROM bustard.caches AS c LEFT JOIN LATERAL pg_catalog.unnest(c.tables) WITH ORDINALITY AS t (name, i) ON true \
+    ORDER BY c.name, t.i";
 
 /// Folds in one message, which is one transaction: it is over if it fails. The first
 /// statement sets the level, because the database may have another default.
@@ -101,6 +102,11 @@ fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: boo
 /// Registers the cache. If this app has registered it already, replaces its tables.
 fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
     on_tables("ensure_cache", name, Some(app), tables, lenient)
+}
+
+/// Changes the tables of a cache of this app.
+fn change_to(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
+    on_tables("change_cache", name, Some(app), tables, lenient)
 }
 
 fn on_tables(function: &str, name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
@@ -207,7 +213,7 @@ impl RegistrySql for PostgresRegistry {
         let ids = "cache_id OPERATOR(pg_catalog.=) ANY (SELECT c.id FROM bustard.cache AS c \
                    WHERE c.app OPERATOR(pg_catalog.=) $1 AND NOT c.active)";
         let mut delete = Query::delete();
-        delete.from_table(("bustard", "tracked_table")).and_where(Expr::cust_with_values(ids, [app]));
+        delete.from_table(("bustard", "former_sources")).and_where(Expr::cust_with_values(ids, [app]));
         delete.to_string(PostgresQueryBuilder)
     }
 
@@ -219,6 +225,10 @@ impl RegistrySql for PostgresRegistry {
         manner: Manner,
     ) -> String {
         format!("{};", register_call(name, tables, owner, manner))
+    }
+
+    fn shown_change(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
+        format!("{};", change_call(name, tables, owner, manner))
     }
 
     fn shown_unregister(&self, name: &str, reverts: bool, manner: Manner) -> String {
@@ -267,6 +277,14 @@ fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: 
     }
 }
 
+fn change_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
+    match owner {
+        None => call("change_cache_back", [Some(name.to_owned())]),
+        Some(owner) if manner.repeatable => ensure(name, owner, tables, manner.lenient),
+        Some(owner) => change_to(name, owner, tables, manner.lenient),
+    }
+}
+
 fn unregister_call(name: &str, reverts: bool, manner: Manner) -> String {
     match reverts {
         true => revert_register(name),
@@ -297,6 +315,17 @@ impl Registry for PostgresRegistry {
     ) -> Result<()> {
         let sql = register_call(&register.name, &register.tables, register.owner(app), manner);
         transaction.execute_as_runner(Statement::generated(sql, register.place.clone()))
+    }
+
+    fn change_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        change: &ChangeCache,
+        app: &str,
+        manner: Manner,
+    ) -> Result<()> {
+        let sql = change_call(&change.name, &change.tables, change.owner(app), manner);
+        transaction.execute_as_runner(Statement::generated(sql, change.place.clone()))
     }
 
     fn unregister_in(

@@ -122,7 +122,8 @@ const FINDINGS: &str = " SELECT f.kind, f.object, f.role, CURRENT_USER::pg_catal
             JOIN pg_catalog.pg_proc AS p ON p.oid == g.tgfoid \
             JOIN pg_catalog.pg_namespace AS n ON n.oid == p.pronamespace, trusted AS t \
         WHERE NOT g.tgisinternal AND p.proowner != ALL (t.named) \
-            AND NOT (n.nspname == 'bustard'::pg_catalog.name AND p.proname == 'table_changed'::pg_catalog.name) \
+            AND NOT (n.nspname == 'bustard'::pg_catalog.name \
+                AND pg_catalog.starts_with(p.proname::pg_catalog.text, 'changed_')) \
     UNION ALL SELECT 6, 'rule', c.object, NULL, pg_catalog.quote_ident(w.rulename) \
         FROM relation AS c JOIN pg_catalog.pg_rewrite AS w ON w.ev_class == c.oid \
         WHERE w.rulename != '_RETURN'::pg_catalog.name \

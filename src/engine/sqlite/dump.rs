@@ -113,8 +113,10 @@ fn described(executor: &mut impl Executor) -> Result<Vec<Described>> {
         return Ok(Vec::new());
     }
     let mut caches: Vec<Described> = Vec::new();
-    let tables = "SELECT c.name, c.app, l.table_name FROM main.bustard_caches AS c \
-                  LEFT JOIN main.bustard_located AS l ON l.cache = c.name ORDER BY 1, 3";
+    let tables = "SELECT v.name, v.app, s.table_name FROM main.bustard_caches AS v \
+                  JOIN main.bustard_cache AS c ON c.name = v.name \
+                  LEFT JOIN main.bustard_cache_source AS t ON t.cache_id = c.id AND t.suspended = 0 \
+                  LEFT JOIN main.bustard_source AS s ON s.id = t.source_id ORDER BY 1, 3";
     for row in executor.rows(tables)? {
         let mut columns = row.into_iter();
         let (name, app) = (columns.next().flatten().unwrap_or_default(), columns.next().flatten());

@@ -16,7 +16,8 @@ impl RecordsSql for SqliteRecords {
              (SELECT m.version FROM main.bustard_migration AS m WHERE m.app = a.label ORDER BY m.version LIMIT 1), \
              a.pinned FROM main.bustard_app AS a \
              UNION ALL SELECT 'incomplete', NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-             WHERE NOT EXISTS (SELECT 1 FROM main.bustard_cache AS c LEFT JOIN main.bustard_tracked_table AS t ON 0 \
+             WHERE NOT EXISTS (SELECT 1 FROM main.bustard_cache AS c LEFT JOIN main.bustard_cache_source AS t ON 0 \
+             LEFT JOIN main.bustard_source AS s ON 0 JOIN main.bustard_base AS b ON b.cell = 4096 \
              JOIN main.bustard_database AS d WHERE c.id = 1)"
     }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use sea_query::{Expr, ExprTrait, Func, OnConflict, Query, SimpleExpr, SqliteQueryBuilder, UpdateStatement};
 
-use super::registry_sql::{ALL, TABLE, VIEW, id_of, invalidated};
+use super::registry_sql::{ALL, BASE, NEXT_ID, TABLE, VIEW, id_of, invalidated};
 use super::tracked_tables;
-use crate::engine::registry::{Registry, taken, unknown, unknown_now};
+use crate::engine::registry::{Registry, not_owner, taken, unknown, unknown_now};
 use crate::engine::sealed::Executor;
 use crate::engine::{Row, Transaction};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{RegisterCache, UnregisterCache};
+use crate::model::{ChangeCache, RegisterCache, UnregisterCache};
 use crate::sql::{Dialect, Manner};
 
 /// The registry on SQLite.
@@ -27,7 +27,6 @@ fn activate(name: &str) -> UpdateStatement {
     Query::update()
         .table(TABLE)
         .values([("active", 1.into()), ("registered_at", now())])
-        .values(invalidated())
         .and_where(Expr::col("name").eq(name))
         .and_where(Expr::col("active").eq(0))
         .and_where(Expr::col("id").ne(ALL))
@@ -41,10 +40,9 @@ fn register(executor: &mut dyn Executor, name: &str, app: Option<&str>) -> Resul
         return Ok(());
     }
     let next_id = Query::select()
-        .expr(Expr::cust("max(id) + 1"))
+        .expr(Expr::cust(NEXT_ID))
         .expr(Expr::val(name))
         .expr(Expr::val(app.map(str::to_owned)))
-        .from(TABLE)
         // Without a WHERE, SQLite would parse the ON of the upsert as part of a join.
         .and_where(Expr::cust("TRUE"))
         .to_owned();
@@ -68,6 +66,16 @@ fn ensure(executor: &mut dyn Executor, name: &str, app: &str) -> Result<()> {
     match rows.first().and_then(|row| row.get(1)?.as_deref()) {
         Some(owner) if owner == app => Ok(()),
         _ => register(executor, name, Some(app)),
+    }
+}
+
+/// Refuses to change a cache that is not registered, or that another app owns.
+fn check_owner(executor: &mut dyn Executor, name: &str, app: &str) -> Result<()> {
+    let rows = executor.rows(&executor.dialect().registry().owners(&[name]))?;
+    match rows.first().map(|row| row.get(1).and_then(Option::as_deref)) {
+        None => Err(unknown_now(executor, name)?),
+        Some(Some(owner)) if owner == app => Ok(()),
+        Some(owner) => Err(not_owner(name, owner)),
     }
 }
 
@@ -117,13 +125,18 @@ fn invalidate(executor: &mut dyn Executor, names: &[&str]) -> Result<()> {
         .and_where(Expr::col("name").is_in(asked.iter().copied()))
         .to_owned();
     let all_registered = Expr::val(asked.len() as u64).eq(SimpleExpr::from(registered));
-    let update = Query::update()
-        .table(TABLE)
-        .values(invalidated())
+    let cells = Query::select()
+        .expr(Expr::cust("id << 12"))
+        .from(TABLE)
         .and_where(Expr::col("name").is_in(asked))
         .and_where(Expr::col("active").eq(1))
+        .to_owned();
+    let update = Query::update()
+        .table(BASE)
+        .values(invalidated())
+        .and_where(Expr::col("cell").in_subquery(cells))
         .and_where(all_registered)
-        .returning_col("id")
+        .returning_col("cell")
         .to_string(SqliteQueryBuilder);
     loop {
         if !executor.rows(&update)?.is_empty() {
@@ -175,6 +188,25 @@ impl Registry for SqliteRegistry {
             }),
         };
         registered.map_err(|error| error.at(cache.place.clone()))
+    }
+
+    fn change_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        cache: &ChangeCache,
+        app: &str,
+        manner: Manner,
+    ) -> Result<()> {
+        let executor = &mut Within(transaction);
+        let name = &cache.name;
+        let changed = match cache.owner(app) {
+            None => tracked_tables::change_back(executor, name),
+            Some(owner) => check_owner(executor, name, owner).and_then(|()| match manner.repeatable {
+                true => tracked_tables::track_instead(executor, name, &cache.tables, manner.lenient),
+                false => tracked_tables::change(executor, name, &cache.tables, manner.lenient),
+            }),
+        };
+        changed.map_err(|error| error.at(cache.place.clone()))
     }
 
     fn unregister_in(

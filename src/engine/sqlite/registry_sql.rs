@@ -1,7 +1,7 @@
 //! The registry's SQL on SQLite. `bustard_cache` has one row for each cache. Row 1 stands
-//! for all caches.
+//! for all caches. `bustard_base` counts the invalidations of each cell.
 
-use sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder};
+use sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder};
 
 use crate::sql::{Manner, RegistrySql, TableName};
 
@@ -15,15 +15,27 @@ pub(super) const DATA_VERSION: &str = "PRAGMA main.data_version";
 // The schema is `main`, so that attached databases do not matter.
 pub(super) const TABLE: (&str, &str) = ("main", "bustard_cache");
 pub(super) const VIEW: (&str, &str) = ("main", "bustard_caches");
-pub(super) const TRACKED: (&str, &str) = ("main", "bustard_tracked_table");
+pub(super) const SOURCES: (&str, &str) = ("main", "bustard_cache_source");
+pub(super) const BASE: (&str, &str) = ("main", "bustard_base");
+const COUNTED: (&str, &str) = ("main", "bustard_counted");
 /// The identity of the database.
 const DATABASE: &str = "(SELECT d.identity FROM main.bustard_database AS d)";
 /// The row that stands for all caches.
 pub(super) const ALL: i64 = 1;
 
+/// The id of the next source. Caches and tables share their ids.
+pub(super) const NEXT_ID: &str = "max((SELECT max(id) FROM main.bustard_cache), \
+    coalesce((SELECT max(id) FROM main.bustard_source), 0), \
+    coalesce((SELECT max(cache_id) FROM main.bustard_cache_source), 0)) + 1";
+
 /// Returns the assignments of one more invalidation: the incremented count and a new nonce.
 pub(super) fn invalidated() -> [(&'static str, SimpleExpr); 2] {
     [("n", Expr::col("n").add(1)), ("nonce", Expr::cust("random()"))]
+}
+
+/// Returns the cell of a source.
+pub(super) fn cell(source: impl Into<SimpleExpr>) -> SimpleExpr {
+    Expr::cust_with_exprs("(? << 12)", [source.into()])
 }
 
 /// Builds a query for the id of a name.
@@ -35,20 +47,19 @@ pub(super) fn id_of(name: &str) -> SelectStatement {
 /// form their versions, and with the identity of the database.
 pub(super) fn snapshot(wanted: Option<&[&str]>) -> String {
     Query::select()
-        .columns([("c", "name"), ("c", "app")])
-        .expr(Expr::cust("c.n + a.n"))
-        .expr(Expr::cust("(c.nonce | a.nonce) - (c.nonce & a.nonce)"))
+        .columns(["name", "app", "n", "nonce"])
         .expr(Expr::cust(DATABASE))
-        .from_as(TABLE, "c")
-        .join_as(JoinType::InnerJoin, TABLE, "a", Expr::col(("a", "id")).eq(ALL))
-        .and_where(Expr::col(("c", "active")).eq(1))
-        .and_where_option(wanted.map(|names| Expr::col(("c", "name")).is_in(names.iter().copied())))
+        .from(COUNTED)
+        .and_where_option(wanted.map(|names| Expr::col("name").is_in(names.iter().copied())))
         .to_string(SqliteQueryBuilder)
 }
 
 impl RegistrySql for SqliteRegistrySql {
     fn list(&self) -> &'static str {
-        "SELECT name, app, version, registered_at FROM main.bustard_caches ORDER BY name"
+        "SELECT v.name, v.app, v.version, v.registered_at, s.table_name FROM main.bustard_caches AS v \
+         JOIN main.bustard_cache AS c ON c.name = v.name \
+         LEFT JOIN main.bustard_cache_source AS t ON t.cache_id = c.id AND t.suspended = 0 \
+         LEFT JOIN main.bustard_source AS s ON s.id = t.source_id ORDER BY v.name, s.table_name"
     }
 
     fn names(&self) -> &'static str {
@@ -84,20 +95,16 @@ impl RegistrySql for SqliteRegistrySql {
     }
 
     fn identity(&self, name: &str) -> String {
-        // The expression is the XOR of the nonces, as in the view `bustard_caches`.
-        let select = format!(
-            "c.n + a.n, (c.nonce | a.nonce) - (c.nonce & a.nonce), NULL, {DATABASE} \
-             FROM main.bustard_cache AS c JOIN main.bustard_cache AS a ON a.id = 1 \
-             WHERE c.name = ? AND c.active = 1"
-        );
+        let select =
+            format!("c.n, c.nonce, NULL, {DATABASE} FROM main.bustard_counted AS c WHERE c.name = ?");
         Query::select().expr(Expr::cust_with_values(select, [name])).to_string(SqliteQueryBuilder)
     }
 
     fn invalidate_all(&self) -> String {
         Query::update()
-            .table(TABLE)
+            .table(BASE)
             .values(invalidated())
-            .and_where(Expr::col("id").eq(ALL))
+            .and_where(Expr::col("cell").eq(cell(ALL)))
             .to_string(SqliteQueryBuilder)
     }
 
@@ -109,7 +116,7 @@ impl RegistrySql for SqliteRegistrySql {
             .and_where(Expr::col("active").eq(0))
             .to_owned();
         let mut delete = Query::delete();
-        delete.from_table(TRACKED).and_where(Expr::col("cache_id").in_subquery(caches));
+        delete.from_table(SOURCES).and_where(Expr::col("cache_id").in_subquery(caches));
         delete.to_string(SqliteQueryBuilder)
     }
 
@@ -121,9 +128,12 @@ impl RegistrySql for SqliteRegistrySql {
         _owner: Option<&str>,
         _manner: Manner,
     ) -> String {
-        let tables: Vec<&str> = tables.iter().map(TableName::as_str).collect();
-        let on = if tables.is_empty() { String::new() } else { format!(" on {}", tables.join(", ")) };
-        format!("-- bustard: register cache {name}{on}")
+        format!("-- bustard: register cache {name}{}", on(tables))
+    }
+
+    fn shown_change(&self, name: &str, tables: &[TableName], owner: Option<&str>, _manner: Manner) -> String {
+        let rest = if owner.is_some() { on(tables) } else { " back".to_owned() };
+        format!("-- bustard: change cache {name}{rest}")
     }
 
     fn shown_unregister(&self, name: &str, _reverts: bool, _manner: Manner) -> String {
@@ -133,4 +143,9 @@ impl RegistrySql for SqliteRegistrySql {
     fn notify(&self) -> Option<&'static str> {
         None
     }
+}
+
+fn on(tables: &[TableName]) -> String {
+    let tables: Vec<&str> = tables.iter().map(TableName::as_str).collect();
+    if tables.is_empty() { String::new() } else { format!(" on {}", tables.join(", ")) }
 }

@@ -1,9 +1,11 @@
 //! Tracked tables on SQLite: records which tables invalidate a cache, and installs their
 //! triggers, statement by statement.
 
+use std::collections::BTreeSet;
+
 use sea_query::{Expr, ExprTrait, OnConflict, Query, SqliteQueryBuilder};
 
-use super::registry_sql::{TRACKED, id_of};
+use super::registry_sql::{BASE, NEXT_ID, SOURCES, cell, id_of, invalidated};
 use crate::engine::quote_ident;
 use crate::engine::sealed::Executor;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,17 +32,62 @@ pub(super) fn track(
         }
     }
     for name in names {
-        let row = id_of(cache).expr(Expr::val(name)).to_owned();
+        let source = "INSERT INTO main.bustard_source (id, table_name)";
+        let row = Query::select()
+            .expr(Expr::cust(NEXT_ID))
+            .expr(Expr::val(name.as_str()))
+            // Without a WHERE, SQLite would parse the ON of the upsert as part of a join.
+            .and_where(Expr::cust("TRUE"))
+            .to_string(SqliteQueryBuilder);
+        executor.rows(&format!("{source} {row} ON CONFLICT DO NOTHING"))?;
+        let ids = id_of(cache)
+            .expr(Expr::cust_with_values(
+                "(SELECT s.id FROM main.bustard_source AS s WHERE s.table_name = ?)",
+                [name.as_str()],
+            ))
+            .to_owned();
         let mut note = Query::insert();
-        note.into_table(TRACKED).columns(["cache_id", "table_name"]);
-        note.select_from(row).map_err(|error| {
+        note.into_table(SOURCES).columns(["cache_id", "source_id"]);
+        note.select_from(ids).map_err(|error| {
             Error::new(ErrorKind::Failed, "the tracked table could not be recorded").caused_by(error)
         })?;
         // The same table may be named twice.
         note.on_conflict(OnConflict::new().do_nothing().to_owned());
         executor.rows(&note.to_string(SqliteQueryBuilder))?;
     }
+    executor.rows("INSERT INTO main.bustard_base (cell) SELECT s.id << 12 FROM main.bustard_source AS s WHERE TRUE ON CONFLICT DO NOTHING")?;
     install(executor)
+}
+
+/// Replaces the tracked tables of a registered cache by `tables`, and keeps those that it has
+/// now on record.
+pub(super) fn change(
+    executor: &mut dyn Executor,
+    cache: &str,
+    tables: &[TableName],
+    lenient: bool,
+) -> Result<()> {
+    let suspend = Query::update()
+        .table(SOURCES)
+        .value("suspended", Expr::col("suspended").add(1))
+        .and_where(Expr::col("cache_id").in_subquery(id_of(cache)))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&suspend)?;
+    invalidate(executor, cache)?;
+    track(executor, cache, tables, lenient)
+}
+
+/// Restores the tracked tables that a registered cache had before the last change.
+pub(super) fn change_back(executor: &mut dyn Executor, cache: &str) -> Result<()> {
+    delete(executor, cache, 0)?;
+    invalidate(executor, cache)?;
+    track_again(executor, cache)
+}
+
+/// Gives a registered cache a new version.
+fn invalidate(executor: &mut dyn Executor, cache: &str) -> Result<()> {
+    let registry = executor.registry();
+    registry.invalidate(executor, &[cache])
 }
 
 /// Replaces the tracked tables of a registered cache by `tables`.
@@ -50,12 +97,8 @@ pub(super) fn track_instead(
     tables: &[TableName],
     lenient: bool,
 ) -> Result<()> {
-    let now = Query::delete()
-        .from_table(TRACKED)
-        .and_where(Expr::col("cache_id").in_subquery(id_of(cache)))
-        .and_where(Expr::col("suspended").eq(0))
-        .to_string(SqliteQueryBuilder);
-    executor.rows(&now)?;
+    delete(executor, cache, 0)?;
+    invalidate(executor, cache)?;
     track(executor, cache, tables, lenient)
 }
 
@@ -67,22 +110,28 @@ pub(super) fn track_again(executor: &mut dyn Executor, cache: &str) -> Result<()
 
 /// Forgets the last tracked tables of a cache after it is unregistered.
 pub(super) fn forget(executor: &mut dyn Executor, cache: &str) -> Result<()> {
-    let last = Query::delete()
-        .from_table(TRACKED)
-        .and_where(Expr::col("cache_id").in_subquery(id_of(cache)))
-        .and_where(Expr::col("suspended").eq(1))
-        .to_string(SqliteQueryBuilder);
-    executor.rows(&last)?;
+    delete(executor, cache, 1)?;
     go_back(executor, cache)
 }
 
+/// Deletes the records of a cache that have been suspended this often.
+fn delete(executor: &mut dyn Executor, cache: &str, suspended: i64) -> Result<()> {
+    let delete = Query::delete()
+        .from_table(SOURCES)
+        .and_where(Expr::col("cache_id").in_subquery(id_of(cache)))
+        .and_where(Expr::col("suspended").eq(suspended))
+        .to_string(SqliteQueryBuilder);
+    executor.rows(&delete).map(drop)
+}
+
 /// Decrements `suspended` in all records of a cache, which reverts the effect of one
-/// unregistration.
+/// unregistration or change.
 fn go_back(executor: &mut dyn Executor, cache: &str) -> Result<()> {
     let back = Query::update()
-        .table(TRACKED)
+        .table(SOURCES)
         .value("suspended", Expr::col("suspended").sub(1))
         .and_where(Expr::col("cache_id").in_subquery(id_of(cache)))
+        .and_where(Expr::col("suspended").gt(0))
         .to_string(SqliteQueryBuilder);
     executor.rows(&back).map(drop)
 }
@@ -131,31 +180,57 @@ fn found(executor: &mut dyn Executor, cache: &str, asked: &TableName) -> Result<
     }
 }
 
-/// Installs each missing trigger, and drops triggers that are no longer wanted.
+/// Puts each missing or edited trigger right, and drops triggers that are no longer wanted.
+/// The writes that a table's triggers have not counted may have invalidated its caches, so
+/// its source gets an invalidation.
 pub(super) fn install(executor: &mut dyn Executor) -> Result<()> {
-    let renamed = "SELECT id, found FROM main.bustard_located WHERE table_name <> found";
+    let renamed = "SELECT l.id, l.found, s.id FROM main.bustard_located AS l \
+                   LEFT JOIN main.bustard_source AS s ON s.table_name = l.found AND s.id <> l.id \
+                   WHERE l.table_name <> l.found";
     for row in executor.rows(renamed)? {
-        if let [Some(id), Some(name)] = row.as_slice() {
-            // A renamed table may already have a row under its new name. In that case, the
-            // updated row replaces it.
-            let update = Query::update()
-                .table(TRACKED)
-                .value("table_name", name.as_str())
-                .and_where(Expr::cust_with_values("id = ?", [id.as_str()]))
-                .to_string(SqliteQueryBuilder);
-            executor.rows(&update.replacen("UPDATE", "UPDATE OR REPLACE", 1))?;
+        match row.as_slice() {
+            [Some(id), Some(name), None] => {
+                let update = Query::update()
+                    .table(("main", "bustard_source"))
+                    .value("table_name", name.as_str())
+                    .and_where(Expr::col("id").eq(Expr::cust(id.clone())))
+                    .to_string(SqliteQueryBuilder);
+                executor.rows(&update)?;
+            }
+            // The table has the name of another source. A name has one source, so the caches
+            // of the table count that one from now on.
+            [Some(id), Some(_), Some(other)] => {
+                for sql in [
+                    format!(
+                        "UPDATE main.bustard_base SET n = n + 1, nonce = random() WHERE cell IN (SELECT t.cache_id << 12 \
+                         FROM main.bustard_cache_source AS t WHERE t.source_id = {id} AND t.suspended = 0)"
+                    ),
+                    format!(
+                        "UPDATE OR IGNORE main.bustard_cache_source SET source_id = {other} \
+                         WHERE source_id = {id} AND suspended = 0"
+                    ),
+                    format!("DELETE FROM main.bustard_cache_source WHERE source_id = {id} AND suspended = 0"),
+                ] {
+                    executor.rows(&sql)?;
+                }
+            }
+            _ => {}
         }
     }
-    let missing =
-        "SELECT name, event, table_name, cache_id FROM main.bustard_wanted_trigger WHERE installed = 0";
+    let missing = "SELECT name, body, source_id FROM main.bustard_wanted_trigger WHERE state <> 'installed' ORDER BY name";
+    let mut invalidated_sources = BTreeSet::new();
     for row in executor.rows(missing)? {
-        if let [Some(name), Some(event), Some(table), Some(cache)] = row.as_slice() {
+        if let [Some(name), Some(body), Some(source)] = row.as_slice() {
             executor.rows(&format!("DROP TRIGGER IF EXISTS main.{name}"))?;
-            executor.rows(&format!(
-                "CREATE TRIGGER main.{name} AFTER {event} ON {} BEGIN \
-                 UPDATE bustard_cache SET n = n + 1, nonce = random() WHERE id = {cache} AND active = 1; END",
-                quote_ident(table)
-            ))?;
+            executor.rows(&format!("CREATE TRIGGER main.{name}{body}"))?;
+            if invalidated_sources.insert(source.clone()) {
+                let event = Query::update()
+                    .table(BASE)
+                    .values(invalidated())
+                    .and_where(Expr::col("cell").eq(cell(Expr::cust(source.clone()))))
+                    .to_string(SqliteQueryBuilder);
+                executor.rows(&event)?;
+            }
         }
     }
     drop_unwanted(executor)

@@ -3,6 +3,7 @@
 //! In: the contents of a migration. Out: for each operation its description in a plan and
 //! the operation that reverts it. An [`Operation`] is data; `run` executes it.
 
+mod change_cache;
 mod function;
 mod register_cache;
 mod schema;
@@ -16,6 +17,7 @@ mod unregister_cache;
 #[cfg(not(feature = "_sql"))]
 mod unstored;
 
+pub(crate) use change_cache::ChangeCache;
 pub(crate) use function::Function;
 pub(crate) use register_cache::RegisterCache;
 pub use schema::Schema;
@@ -38,6 +40,7 @@ pub(crate) enum Operation {
     Sql(Sql),
     Schema(Schema),
     RegisterCache(RegisterCache),
+    ChangeCache(ChangeCache),
     UnregisterCache(UnregisterCache),
     Function(Function),
 }
@@ -46,6 +49,7 @@ pub(crate) enum Operation {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CacheOperation<'o> {
     Register(&'o RegisterCache),
+    Change(&'o ChangeCache),
     Unregister(&'o UnregisterCache),
 }
 
@@ -54,6 +58,7 @@ impl<'o> CacheOperation<'o> {
     pub(crate) fn name(self) -> &'o str {
         match self {
             CacheOperation::Register(register) => &register.name,
+            CacheOperation::Change(change) => &change.name,
             CacheOperation::Unregister(unregister) => &unregister.name,
         }
     }
@@ -69,6 +74,12 @@ impl Operation {
                 let (name, place) = (name.clone(), place.clone());
                 Some(Operation::UnregisterCache(UnregisterCache { name, reverts: true, place }))
             }
+            Operation::ChangeCache(ChangeCache { reverts: true, .. }) => None,
+            Operation::ChangeCache(ChangeCache { name, place, .. }) => {
+                let (name, place) = (name.clone(), place.clone());
+                let back = ChangeCache { name, tables: Vec::new(), reverts: true, place };
+                Some(Operation::ChangeCache(back))
+            }
             Operation::UnregisterCache(UnregisterCache { name, place, .. }) => {
                 let (name, place) = (name.clone(), place.clone());
                 let register = RegisterCache { name, tables: Vec::new(), keeps_owner: true, place };
@@ -78,10 +89,11 @@ impl Operation {
         }
     }
 
-    /// Returns the cache operation, if the operation registers or unregisters a cache.
+    /// Returns the cache operation, if the operation registers, changes or unregisters a cache.
     pub(crate) fn cache(&self) -> Option<CacheOperation<'_>> {
         match self {
             Operation::RegisterCache(register) => Some(CacheOperation::Register(register)),
+            Operation::ChangeCache(change) => Some(CacheOperation::Change(change)),
             Operation::UnregisterCache(unregister) => Some(CacheOperation::Unregister(unregister)),
             Operation::Sql(_) | Operation::Schema(_) | Operation::Function(_) => None,
         }
@@ -94,6 +106,7 @@ impl Operation {
             Operation::Sql(_)
             | Operation::Schema(_)
             | Operation::RegisterCache(_)
+            | Operation::ChangeCache(_)
             | Operation::UnregisterCache(_) => None,
         }
     }
@@ -115,6 +128,7 @@ impl Operation {
             Operation::Sql(sql) => sql.statements(),
             Operation::Schema(_)
             | Operation::RegisterCache(_)
+            | Operation::ChangeCache(_)
             | Operation::UnregisterCache(_)
             | Operation::Function(_) => &[],
         }
@@ -130,6 +144,7 @@ impl Operation {
             same @ (Operation::Sql(_)
             | Operation::Schema(_)
             | Operation::RegisterCache(_)
+            | Operation::ChangeCache(_)
             | Operation::Function(_)) => same,
         }
     }
@@ -140,6 +155,7 @@ impl Operation {
             Operation::Sql(sql) => sql.describe(),
             Operation::Schema(schema) => schema.describe(dialect),
             Operation::RegisterCache(register) => register.describe(),
+            Operation::ChangeCache(change) => change.describe(),
             Operation::UnregisterCache(unregister) => format!("unregister cache {}", unregister.name),
             Operation::Function(function) => format!("run function {}", function.label()),
         }
@@ -150,6 +166,7 @@ impl Operation {
         match self {
             Operation::Sql(sql) => sql.place(),
             Operation::RegisterCache(register) => register.place.as_ref(),
+            Operation::ChangeCache(change) => change.place.as_ref(),
             Operation::UnregisterCache(unregister) => unregister.place.as_ref(),
             Operation::Schema(_) | Operation::Function(_) => None,
         }

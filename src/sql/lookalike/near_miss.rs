@@ -88,6 +88,7 @@ fn is_bare(directive: &Directive) -> bool {
         Directive::DependsOn { .. }
         | Directive::RequiredBy { .. }
         | Directive::Register { .. }
+        | Directive::Change { .. }
         | Directive::Unregister { .. }
         | Directive::NoTransaction
         | Directive::Down => true,

@@ -133,13 +133,9 @@ fn without_own(engine: crate::support::Engine) -> String {
     if engine == crate::support::Engine::Postgres {
         return "DROP SCHEMA bustard CASCADE".to_owned();
     }
-    let views = ["missing_triggers", "wanted_trigger", "located", "caches"]
+    let views = ["missing_triggers", "wanted_trigger", "located", "caches", "counted"]
         .map(|name| format!("DROP VIEW bustard_{name};"));
-    let tables = ["tracked_table", "app", "migration", "repeatable", "cache"]
+    let tables = ["cache_source", "source", "base", "app", "migration", "repeatable", "cache"]
         .map(|name| format!("DROP TABLE bustard_{name};"));
-    format!(
-        "DROP TRIGGER bustard_suspended; {} {} DROP TABLE refinery_schema_history_bustard",
-        views.join(" "),
-        tables.join(" ")
-    )
+    format!("{} {} DROP TABLE refinery_schema_history_bustard", views.join(" "), tables.join(" "))
 }

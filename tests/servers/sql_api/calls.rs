@@ -42,7 +42,7 @@ fn other_roles_do_nothing_else() {
         "SELECT * FROM bustard.cache",
         "SELECT * FROM bustard.event",
         "SELECT * FROM bustard.base",
-        "INSERT INTO bustard.event (cache_id) VALUES (1)",
+        "INSERT INTO bustard.event (cell) VALUES (4096)",
         "UPDATE bustard.base SET n = 0",
         "DELETE FROM bustard.cache",
         "TRUNCATE bustard.event",
@@ -187,7 +187,7 @@ fn overflow() {
     let all = "SELECT (bustard.get_version('settings') >> 23)";
     let counted: i64 = get(&mut client, all);
     let room = (1_i64 << 40) - 1 - counted;
-    run(&mut client, &format!("UPDATE bustard.base SET n = n + {room} WHERE cache_id = 1"));
+    run(&mut client, &format!("UPDATE bustard.base SET n = n + {room} WHERE cell = 4096"));
     assert_eq!(get::<i64>(&mut client, all), (1 << 40) - 1);
     assert!(get::<i64>(&mut client, "SELECT bustard.get_version('settings')") >= i64::MAX - (1 << 23));
     run(&mut client, "SELECT bustard.invalidate('settings')");
@@ -226,7 +226,7 @@ fn the_view() {
             "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'bustard.caches'::regclass"
         ),
-        "name text, app text, version bigint, registered_at timestamp with time zone"
+        "name text, app text, version bigint, registered_at timestamp with time zone, tables text[]"
     );
     assert_eq!(
         ask(&database, &role, "SELECT name, app FROM bustard.caches ORDER BY name"),

@@ -62,7 +62,7 @@ CREATE TABLE b (id integer);
         let swap = "ALTER TABLE a RENAME TO c;\nALTER TABLE b RENAME TO a;\nALTER TABLE c RENAME TO b;\n";
         migrated(&scene, "V2__swap.sql", swap);
         retracks(&scene, 0);
-        assert_eq!(triggers(&scene).len(), 3 * each(&scene), "{:?}", triggers(&scene));
+        assert_eq!(triggers(&scene).len(), 2 * each(&scene), "{:?}", triggers(&scene));
         for (cache, table, expected) in
             [("of_a", "a", true), ("of_a", "b", false), ("of_both", "a", true), ("of_both", "b", true)]
         {
@@ -174,7 +174,8 @@ fn many_runs_at_once() {
         let running: Vec<_> = (0..5).map(|_| scene.project.spawn(&arguments)).collect();
         let reports: Vec<_> = running.into_iter().map(|one| one.wait().success().json()).collect();
         let changed = reports.iter().filter(|report| report["changed"] == true).count();
-        assert_eq!((changed, super::count(&scene, "bans") - before), (1, 1), "{reports:?}");
+        // The run invalidates the table's source and all caches.
+        assert_eq!((changed, super::count(&scene, "bans") - before), (1, 2), "{reports:?}");
         only(&scene, "ban");
     }
 }

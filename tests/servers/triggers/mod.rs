@@ -10,6 +10,7 @@ mod privileges;
 mod refusals;
 mod registering;
 mod restore;
+mod sources;
 mod writes;
 
 use crate::support::{Outcome, Scene};
@@ -89,6 +90,12 @@ pub fn retracks(scene: &Scene, tables: usize) {
     let again = scene.migrate(&["--json"]).success().json();
     assert_eq!(again["changed"], false, "{again}");
     bustard(scene, &["check"]).exits(code(gone == 0));
+}
+
+/// Returns the function that the triggers of a table in the schema `public` call.
+pub fn function(scene: &Scene, table: &str) -> String {
+    let sql = format!("SELECT bustard.function_name('public', '{}')", table.replace('\'', "''"));
+    format!("bustard.{}", scene.value(&sql))
 }
 
 /// Returns Bustard's triggers in the database, as `table name`.

@@ -19,13 +19,21 @@ fn a_writer_without_rights() {
     scene.execute(&format!(
         "GRANT CREATE ON SCHEMA public TO {writer}; GRANT USAGE ON SCHEMA bustard TO {writer}"
     ));
-    let own = "CREATE TABLE mine (); CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION bustard.table_changed('bans')";
-    scene.database().psql_as(&writer, own).exits(1).complains("42501");
+    let own = format!(
+        "CREATE TABLE mine (); CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION {}()",
+        super::function(&scene, "ban")
+    );
+    scene.database().psql_as(&writer, &own).exits(1).complains("42501");
     for call in [
         "drop_triggers()",
         "register_cache_on('x', NULL, 'ban')",
         "register_cache_again('bans')",
         "revert_register_cache('bans')",
+        "change_cache('bans', 'main', 'mine')",
+        "change_cache_back('bans')",
+        "set_sources(2, '{}')",
+        "install_sources(NULL)",
+        "write_function(3)",
     ] {
         scene.database().psql_as(&writer, &format!("SELECT bustard.{call}")).exits(1).complains("42501");
     }
@@ -105,9 +113,9 @@ CREATE TABLE plain (id integer);
         "{ambush}; SELECT bustard.register_cache_on('more', NULL, 'public.flat', 'public.ban_2')"
     ));
     bustard(&scene, &["check"]).exits(0);
-    // A write through the parent may go to the other partition too, so the parent and both
-    // partitions have triggers.
-    assert_eq!(super::triggers(&scene).len(), 4 * 4 + 3 * 4);
+    // The sources of `ban` and its partitions, of `flat`, and of one partition alone, whose
+    // parent has triggers too.
+    assert_eq!(super::triggers(&scene).len(), 3 * 4 + 4 + 2 * 4);
 }
 
 /// A role that does not own the registry migrates an app of its own.

@@ -27,7 +27,7 @@ fn counted(version: &str) -> String {
          DECLARE wanted integer := (SELECT c.id FROM bustard.cache AS c WHERE c.name = $1);
          BEGIN RETURN coalesce(({version}), 0); END $$;
          CREATE OR REPLACE VIEW bustard.caches AS
-         SELECT c.name::text AS name, c.app, bustard.get_version(c.name) AS version, c.registered_at
+         SELECT c.name::text AS name, c.app, bustard.get_version(c.name) AS version, c.registered_at, '{{}}'::text[] COLLATE \"C\" AS tables
          FROM bustard.cache AS c WHERE c.active;"
     )
 }
@@ -78,7 +78,7 @@ fn versions_by_the_highest_id() {
 fn versions_by_the_number_of_events() {
     let found = finding(
         Fault::WentBack,
-        &counted("SELECT count(*) << 23 FROM bustard.event AS e WHERE e.cache_id IN (1, wanted)"),
+        &counted("SELECT count(*) << 23 FROM bustard.event AS e WHERE e.cell >> 12 IN (1, wanted)"),
     );
     assert!(found.contains(" back to "), "{found}");
 }
@@ -90,8 +90,8 @@ fn versions_without_an_identity() {
         Fault::TwoStates,
         &counted(
             "SELECT sum(s.n)::bigint << 23 FROM (
-                 SELECT b.cache_id, b.n FROM bustard.base AS b UNION ALL SELECT e.cache_id, 1 FROM bustard.event AS e
-             ) AS s WHERE s.cache_id IN (1, wanted)",
+                 SELECT b.cell, b.n FROM bustard.base AS b UNION ALL SELECT e.cell, 1 FROM bustard.event AS e
+             ) AS s WHERE s.cell >> 12 IN (1, wanted)",
         ),
     );
     assert!(found.contains("rolled back") || found.contains("None"), "{found}");
@@ -123,7 +123,7 @@ fn a_volatile_get_version() {
 /// In this fault, the horizon skips transactions that have not committed yet.
 #[test]
 fn a_fold_that_forgets_running_transactions() {
-    finding(Fault::Miscounted, &folding_also("IF new.cache_id = 0 THEN new.unfinished := '{}'; END IF"));
+    finding(Fault::Miscounted, &folding_also("IF new.cell = 0 THEN new.unfinished := '{}'; END IF"));
 }
 
 /// In this fault, a fold changes the XOR of the nonces.

@@ -186,9 +186,9 @@ fn transaction_ids_from_another_cluster() {
     run(
         &mut client,
         "SELECT bustard.invalidate('a');
-         UPDATE bustard.base SET horizon = '99999999999', unfinished = '{5}' WHERE cache_id = 0;
-         INSERT INTO bustard.event (xid, cache_id)
-         SELECT x, c.id FROM unnest('{3,5,88888888888,99999999999}'::xid8[]) AS x, bustard.cache AS c WHERE c.active",
+         UPDATE bustard.base SET horizon = '99999999999', unfinished = '{5}' WHERE cell = 0;
+         INSERT INTO bustard.event (xid, cell)
+         SELECT x, c.id::bigint << 12 FROM unnest('{3,5,88888888888,99999999999}'::xid8[]) AS x, bustard.cache AS c WHERE c.active",
     );
     agreed(&mut client);
     let before = version(&mut client, "a");

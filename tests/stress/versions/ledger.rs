@@ -76,18 +76,22 @@ impl Ledger {
                 format!("version {version} of cache {cache} counts {counted} invalidations, but {committed} have committed")
             });
         }
-        let known = inner.states.entry((cache, version)).or_insert_with(|| Some(state.clone())).clone();
-        if known.as_ref() != Some(state) {
-            inner.found(Fault::TwoStates, || {
-                format!("version {version} of cache {cache} belongs to {known:?} and to {state:?}")
-            });
-        }
+        inner.one_state(cache, version, state);
         let other = *inner.versions.entry((cache, state.clone())).or_insert(version);
         if other != version {
             inner.found(Fault::TwoVersions, || {
                 format!("{state:?} of cache {cache} has the versions {other} and {version}")
             });
         }
+    }
+
+    /// Records a version and the data like [`observe`](Self::observe), where the count is not
+    /// known, and where a state may come back under another version.
+    pub fn observe_state(&self, cache: usize, version: i64, state: &State, last: &mut i64) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let mut inner = self.inner();
+        inner.monotonic(cache, version, last);
+        inner.one_state(cache, version, state);
     }
 
     /// Records a version that was read without the data.
@@ -185,6 +189,15 @@ impl Inner {
             });
         }
         *last = version;
+    }
+
+    fn one_state(&mut self, cache: usize, version: i64, state: &State) {
+        let known = self.states.entry((cache, version)).or_insert_with(|| Some(state.clone())).clone();
+        if known.as_ref() != Some(state) {
+            self.found(Fault::TwoStates, || {
+                format!("version {version} of cache {cache} belongs to {known:?} and to {state:?}")
+            });
+        }
     }
 
     fn found(&mut self, fault: Fault, text: impl FnOnce() -> String) {

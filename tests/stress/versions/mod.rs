@@ -13,6 +13,7 @@ mod folding;
 mod registration;
 mod restore;
 mod snapshots;
+mod sources;
 mod sqlite;
 mod waiting;
 

@@ -229,7 +229,8 @@ fn a_view_that_ignores_the_invalidations_of_all_caches() {
         .execute_batch(
             "DROP VIEW bustard_caches;
              CREATE VIEW bustard_caches (name, app, version, registered_at) AS
-             SELECT name, app, (n << 23) | (nonce & 8388607), registered_at FROM bustard_cache WHERE active = 1;
+             SELECT c.name, c.app, (b.n << 23) | (b.nonce & 8388607), c.registered_at
+             FROM bustard_cache AS c JOIN bustard_base AS b ON b.cell = c.id << 12 WHERE c.active = 1;
              -- A run would restore a view whose definition differs from the record.
              UPDATE bustard_repeatable SET definition =
                  (SELECT sql FROM sqlite_master WHERE name = 'bustard_caches') WHERE name = 'caches'",

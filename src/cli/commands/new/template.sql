@@ -8,6 +8,7 @@
 --   required by APP VERSION       apply this one before that app's migration
 --   register cache NAME           register a cache; with `on TABLE, …` appended,
 --                                 writes to these tables invalidate it
+--   change cache NAME on TABLE, … change these tables
 --   unregister cache NAME         unregister a cache
 --   down                          the rest of the file reverts this migration
 

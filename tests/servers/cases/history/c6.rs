@@ -52,8 +52,8 @@ const DAMAGE: &[(&str, &str, Option<&str>)] = &[
     ("all caches deleted", "DELETE FROM bustard.cache", Some("DELETE FROM bustard_cache")),
     (
         "caches and tables deleted",
-        "TRUNCATE bustard.cache, bustard.tracked_table",
-        Some("DELETE FROM bustard_cache; DELETE FROM bustard_tracked_table"),
+        "TRUNCATE bustard.cache, bustard.source",
+        Some("DELETE FROM bustard_cache; DELETE FROM bustard_cache_source; DELETE FROM bustard_source"),
     ),
     ("owners lost", "UPDATE bustard.cache SET app = NULL", Some("UPDATE bustard_cache SET app = NULL")),
     (
@@ -65,11 +65,7 @@ const DAMAGE: &[(&str, &str, Option<&str>)] = &[
     ("events dropped", "DROP TABLE bustard.event CASCADE", None),
     ("sums dropped", "DROP TABLE bustard.base CASCADE", None),
     ("caches dropped", "DROP TABLE bustard.cache CASCADE", Some("DROP TABLE bustard_cache")),
-    (
-        "tracked tables dropped",
-        "DROP TABLE bustard.tracked_table CASCADE",
-        Some("DROP TABLE bustard_tracked_table"),
-    ),
+    ("tracked tables dropped", "DROP TABLE bustard.source CASCADE", Some("DROP TABLE bustard_source")),
     ("apps dropped", "DROP TABLE bustard.app", Some("DROP TABLE bustard_app")),
     ("records dropped", "DROP TABLE bustard.migration", Some("DROP TABLE bustard_migration")),
     ("identity deleted", "DELETE FROM bustard.database", Some("DELETE FROM bustard_database")),

@@ -157,7 +157,7 @@ fn b1_what_every_role_can_do() {
         "SELECT revert FROM bustard.migration",
         "SELECT revert FROM bustard.repeatable",
         "SELECT * FROM bustard.event",
-        "INSERT INTO bustard.event (cache_id) VALUES (1)",
+        "INSERT INTO bustard.event (cell) VALUES (4096)",
         "UPDATE bustard.base SET n = 0",
         "DELETE FROM bustard.cache",
         "TRUNCATE bustard.app",

@@ -7,7 +7,7 @@ use postgres::Client;
 use crate::support::{Binaries, Cluster, Database, wait_until};
 
 /// The row that says which events the last fold covered, if readers believe it.
-const MARK: &str = "FROM bustard.base WHERE cache_id = 0 AND xmin = folder \
+const MARK: &str = "FROM bustard.base WHERE cell = 0 AND xmin = folder \
                     AND horizon <= pg_snapshot_xmax(pg_current_snapshot()) ORDER BY horizon DESC LIMIT 1";
 
 /// Registers the caches `a` and `b`.
@@ -185,7 +185,7 @@ fn b2_a_horizon_in_the_future_is_not_believed() {
     client
         .batch_execute(
             "UPDATE bustard.base SET horizon = '18446744073709551000', unfinished = '{}', \
-             folder = pg_current_xact_id()::xid WHERE cache_id = 0",
+             folder = pg_current_xact_id()::xid WHERE cell = 0",
         )
         .expect("the owner may");
     for _ in 0..3 {
