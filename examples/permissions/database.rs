@@ -29,7 +29,7 @@ impl Permissions {
     pub fn new(url: String, buster: CacheBuster) -> Result<Self> {
         // Increment the number when the type of the values changes. During a deploy, the old
         // release still runs, and must not read values of the new type.
-        let of_users = buster.cache(CACHE)?.values("permissions", 1);
+        let of_users = buster.cache(CACHE)?.values("permissions", 1)?;
         Ok(Permissions { url, buster, of_users })
     }
 

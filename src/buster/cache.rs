@@ -156,10 +156,18 @@ impl Cache {
         registry::is_valid(executor, self.name(), version)
     }
 
-    /// Returns the values that `app` stores under this cache's version in this `format`.
-    /// Increment `format` when the meaning of the type changes, so that the old and the
-    /// new release of a rolling deploy do not read each other's values.
-    pub fn values<T>(&self, app: &str, format: u32) -> Values<T> {
-        Values::new(self.shared.clone(), self.name(), app, format)
+    /// Returns the values that are stored under this cache's version by this name. The name
+    /// tells values of one cache apart, so that two kinds of values never share keys: a plugin
+    /// uses a name that begins with its own. Increment `format` when the meaning of the type
+    /// changes, so that the old and the new release of a rolling deploy do not read each
+    /// other's values.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the name is empty, or if this
+    /// `CacheBuster` has values of another type under the name.
+    pub fn values<T: 'static>(&self, name: &str, format: u32) -> Result<Values<T>> {
+        self.shared.reserve::<T>(self.name(), name)?;
+        Ok(Values::new(self.shared.clone(), self.name(), name, format))
     }
 }

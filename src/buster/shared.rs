@@ -4,7 +4,9 @@
 //! In: snapshots from the refresher, requests for a poll from callers. Out: versions in
 //! slots, and the wake-up of waiting callers.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use event_listener::{Event, EventListener, Listener};
 use super::single_flight::Flights;
 use super::snapshot::{Snapshot, SnapshotState};
 use crate::engine::observer::Bell;
+use crate::error::{Error, Result};
 use crate::store::CheckedStore;
 
 /// The version of one cache, which its handles read.
@@ -44,7 +47,12 @@ pub(super) struct Shared {
     pub lookup_timeout: Duration,
     pub store: Arc<CheckedStore>,
     pub flights: Flights,
+    /// The type of the values of each cache and name, with its name for the message.
+    types: Mutex<BTreeMap<(String, String), ValueType>>,
 }
+
+/// A type, and its name.
+type ValueType = (TypeId, &'static str);
 
 /// A request for a poll.
 #[derive(Clone, Copy)]
@@ -67,6 +75,7 @@ impl Shared {
             lookup_timeout,
             store: Arc::new(store),
             flights: Flights::default(),
+            types: Mutex::default(),
         }
     }
 
@@ -123,6 +132,29 @@ impl Shared {
         if slots.get(name).is_some_and(|slot| Arc::strong_count(slot) <= 2) {
             slots.remove(name);
         }
+    }
+
+    /// Reserves the name of the values of a cache for one type, because two types under one
+    /// name would share keys.
+    pub(super) fn reserve<T: 'static>(&self, cache: &str, name: &str) -> Result<()> {
+        if name.is_empty() {
+            return Err(Error::usage(format!("the values of the cache {cache} need a name"))
+                .help("for example `permissions.values::<Vec<String>>(\"granted\", 1)`"));
+        }
+        let (id, type_name) = (TypeId::of::<T>(), std::any::type_name::<T>());
+        let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
+        match types.entry((cache.to_owned(), name.to_owned())) {
+            Entry::Vacant(vacant) => drop(vacant.insert((id, type_name))),
+            Entry::Occupied(taken) if taken.get().0 != id => {
+                let other = taken.get().1;
+                return Err(Error::usage(format!(
+                    "the values {name} of the cache {cache} have two types: {other} and {type_name}"
+                ))
+                .help("give the values of each type a name of their own"));
+            }
+            Entry::Occupied(_) => {}
+        }
+        Ok(())
     }
 
     /// Returns the names of all slots.

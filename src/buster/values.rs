@@ -21,7 +21,7 @@ use crate::store::{CheckedStore, EntryKey};
 
 /// Values of one type, stored as JSON under the version of a cache.
 ///
-/// The key of an entry consists of the database, the app, the cache, the format number, the
+/// The key of an entry consists of the database, the cache, the name, the format number, the
 /// version that was current before the data was read, and the caller's key. A value that was
 /// computed for an earlier version is therefore never returned for a later one. If the
 /// version is unknown or the store does not answer, values are computed and not stored.
@@ -35,7 +35,7 @@ use crate::store::{CheckedStore, EntryKey};
 /// # let app = App::new("forum").migration("V1__ranks", Migration::new().register_cache("ranks"));
 /// # Migrator::new().app(app).run(&mut connection)?;
 /// let buster = CacheBuster::connect(&url)?;
-/// let ranks = buster.cache("ranks")?.values::<Vec<String>>("forum", 1);
+/// let ranks = buster.cache("ranks")?.values::<Vec<String>>("names", 1)?;
 ///
 /// let load = || vec!["newbie".to_owned(), "regular".to_owned()]; // SELECT name FROM rank
 /// assert_eq!(ranks.get_or_insert_with("all", load).len(), 2);
@@ -49,16 +49,16 @@ use crate::store::{CheckedStore, EntryKey};
 pub struct Values<T> {
     shared: Arc<Shared>,
     cache: Arc<str>,
-    app: Arc<str>,
+    name: Arc<str>,
     format: u32,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Values<T> {
     fn clone(&self) -> Self {
-        let Values { shared, cache, app, format, kind } = self;
-        let (shared, cache, app) = (shared.clone(), cache.clone(), app.clone());
-        Values { shared, cache, app, format: *format, kind: *kind }
+        let Values { shared, cache, name, format, kind } = self;
+        let (shared, cache, name) = (shared.clone(), cache.clone(), name.clone());
+        Values { shared, cache, name, format: *format, kind: *kind }
     }
 }
 
@@ -66,15 +66,15 @@ impl<T> fmt::Debug for Values<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Values")
             .field("cache", &self.cache)
-            .field("app", &self.app)
+            .field("name", &self.name)
             .field("format", &self.format)
             .finish_non_exhaustive()
     }
 }
 
 impl<T> Values<T> {
-    pub(super) fn new(shared: Arc<Shared>, cache: &str, app: &str, format: u32) -> Self {
-        Values { shared, cache: cache.into(), app: app.into(), format, kind: PhantomData }
+    pub(super) fn new(shared: Arc<Shared>, cache: &str, name: &str, format: u32) -> Self {
+        Values { shared, cache: cache.into(), name: name.into(), format, kind: PhantomData }
     }
 
     #[cfg(feature = "tokio")]
@@ -100,8 +100,8 @@ impl<T> Values<T> {
     }
 
     pub(super) fn filing(&self, database: DatabaseId, identity: Identity, key: &str) -> Filing {
-        let (app, cache) = (self.app.clone(), self.cache.clone());
-        Filing { database, app, cache, format: self.format, identity, key: key.to_owned() }
+        let (name, cache) = (self.name.clone(), self.cache.clone());
+        Filing { database, name, cache, format: self.format, identity, key: key.to_owned() }
     }
 }
 
@@ -109,7 +109,7 @@ impl<T> Values<T> {
 #[derive(Clone)]
 pub(super) struct Filing {
     database: DatabaseId,
-    app: Arc<str>,
+    name: Arc<str>,
     cache: Arc<str>,
     format: u32,
     identity: Identity,
@@ -118,8 +118,8 @@ pub(super) struct Filing {
 
 impl Filing {
     pub(super) fn key(&self) -> EntryKey<'_> {
-        let Filing { database, app, cache, format, identity, key } = self;
-        EntryKey::new(*database, app, cache, *format, *identity, key.as_bytes())
+        let Filing { database, name, cache, format, identity, key } = self;
+        EntryKey::new(*database, name, cache, *format, *identity, key.as_bytes())
     }
 
     pub(super) fn find<T: DeserializeOwned>(&self, store: &CheckedStore) -> Option<T> {

@@ -2,7 +2,7 @@
 //! ASCII, and hashed otherwise. The full key is part of the entry, and distinguishes
 //! entries whose store keys collide.
 //!
-//! In: database, app, cache, format, version and the caller's key. Out: the store key and the
+//! In: database, cache, name of the values, format, version and the caller's key. Out: the store key and the
 //! full key.
 
 use std::fmt::Write;
@@ -16,12 +16,12 @@ use crate::model::{DatabaseId, Identity};
 /// The longest key that Memcached accepts; all stores have this limit.
 pub(super) const LONGEST_KEY: usize = 250;
 
-/// The key of an entry: the database, the app, its tracked cache, the format number, the
+/// The key of an entry: the database, the name of the values, their tracked cache, the format number, the
 /// identity of the version that was read before the value, and the caller's key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryKey<'a> {
     database: DatabaseId,
-    app: &'a str,
+    name: &'a str,
     cache: &'a str,
     format: u32,
     identity: Identity,
@@ -32,20 +32,20 @@ impl<'a> EntryKey<'a> {
     /// Creates a key. Any part may have any value, including an empty one.
     pub(crate) fn new(
         database: DatabaseId,
-        app: &'a str,
+        name: &'a str,
         cache: &'a str,
         format: u32,
         identity: Identity,
         key: &'a [u8],
     ) -> Self {
-        EntryKey { database, app, cache, format, identity, key }
+        EntryKey { database, name, cache, format, identity, key }
     }
 
     /// Returns the full key. Different parts never produce the same bytes.
     pub(crate) fn full(&self) -> Vec<u8> {
-        let mut full = Vec::with_capacity(66 + self.app.len() + self.cache.len() + self.key.len());
+        let mut full = Vec::with_capacity(66 + self.name.len() + self.cache.len() + self.key.len());
         full.extend_from_slice(&self.database.bytes());
-        for part in [self.app, self.cache] {
+        for part in [self.name, self.cache] {
             full.extend_from_slice(&(part.len() as u64).to_le_bytes());
             full.extend_from_slice(part.as_bytes());
         }
@@ -57,7 +57,7 @@ impl<'a> EntryKey<'a> {
     }
 
     /// Returns the key for the store: the prefix and
-    /// `database:app:cache:format:n.nonce:key`. The database is a hash. Another part that is
+    /// `database:name:cache:format:n.nonce:key`. The database is a hash. Another part that is
     /// not plain ASCII is replaced by `#` and its hash. If the result is still too long, the
     /// whole key is replaced by `#` and its hash.
     pub(super) fn stored(&self, prefix: &str) -> String {
@@ -67,7 +67,7 @@ impl<'a> EntryKey<'a> {
         hasher.write(&self.database.bytes());
         // Writing to a string cannot fail.
         let _ = write!(stored, "{:016x}:", hasher.finish128().h1);
-        push_part(&mut stored, self.app.as_bytes());
+        push_part(&mut stored, self.name.as_bytes());
         stored.push(':');
         push_part(&mut stored, self.cache.as_bytes());
         let _ = write!(stored, ":{}:{n}.{nonce:x}:", self.format);

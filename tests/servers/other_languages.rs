@@ -81,7 +81,7 @@ fn an_invalidation_in_python_recomputes_values_in_rust() {
     let forum = Forum::new();
     let buster = forum.buster();
     let bans = buster.cache("bans").unwrap();
-    let values = bans.values::<Vec<String>>("forum", 1);
+    let values = bans.values::<Vec<String>>("forum", 1).unwrap();
     let read = || values.get_or_insert_with("all", || forum.patterns());
     assert_eq!(read(), [""; 0]);
 

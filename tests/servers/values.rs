@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
+use crate::races::place::Shared;
 use crate::support::{Database, Project};
 use bustard::{App, CacheBuster, Error, ErrorKind, Migration, Migrator, Result};
 
@@ -27,7 +28,7 @@ fn on_sqlite(project: &Project) -> (rusqlite::Connection, CacheBuster) {
 fn many_callers_at_once_wait_for_one_computation() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1).unwrap();
     let computed = AtomicUsize::new(0);
     let (started, has_started) = mpsc::channel();
     let (finish, may_finish) = mpsc::channel::<()>();
@@ -66,7 +67,7 @@ fn many_callers_at_once_wait_for_one_computation() {
 fn a_caller_that_waited_for_a_failure_computes_the_value() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1).unwrap();
     let (started, has_started) = mpsc::channel();
     let (finish, may_finish) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -96,7 +97,7 @@ fn a_caller_that_waited_for_a_failure_computes_the_value() {
 fn a_computation_that_requests_its_own_value_ends() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1).unwrap();
     let value = values.get_or_insert_with("k", || values.get_or_insert_with("k", || 1) + 1);
     assert_eq!(value, 2);
 }
@@ -107,10 +108,10 @@ fn app_cache_format_and_key_tell_values_apart() {
     let (_connection, buster) = on_sqlite(&project);
     let (items, others) = (buster.cache("items").unwrap(), buster.cache("others").unwrap());
     let all = [
-        items.values::<u64>("main", 1),
-        items.values("main", 2),
-        items.values("plugin", 1),
-        others.values("main", 1),
+        items.values::<u64>("main", 1).unwrap(),
+        items.values("main", 2).unwrap(),
+        items.values("plugin", 1).unwrap(),
+        others.values("main", 1).unwrap(),
     ];
     for (number, values) in all.iter().enumerate() {
         assert_eq!(values.get_or_insert_with("k", || number as u64), number as u64);
@@ -125,17 +126,27 @@ fn app_cache_format_and_key_tell_values_apart() {
 fn an_undecodable_value_is_a_miss() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let items = buster.cache("items").unwrap();
-    assert_eq!(items.values::<String>("main", 1).get_or_insert_with("k", || "text".into()), "text");
-    assert_eq!(items.values::<u64>("main", 1).get_or_insert_with("k", || 4), 4);
-    assert_eq!(items.values::<u64>("main", 1).get_or_insert_with("k", || unreachable!()), 4);
+    let stores = Shared::default();
+    let another = || {
+        let builder = CacheBuster::builder(&project.sqlite_url("app.db")).store(stores.clone());
+        let buster = builder.start().unwrap();
+        (buster.cache("items").unwrap(), buster)
+    };
+    drop(buster);
+    let ((text, _one), (number, _other)) = (another(), another());
+    let text = text.values::<String>("main", 1).unwrap();
+    let number = number.values::<u64>("main", 1).unwrap();
+    assert_eq!(text.get_or_insert_with("k", || "text".into()), "text");
+    assert_eq!(number.get_or_insert_with("k", || 4), 4);
+    assert_eq!(number.get_or_insert_with("k", || unreachable!()), 4);
 }
 
 #[test]
 fn a_value_without_json_is_computed_each_time() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<std::collections::BTreeMap<(u8, u8), u8>>("main", 1);
+    let values =
+        buster.cache("items").unwrap().values::<std::collections::BTreeMap<(u8, u8), u8>>("main", 1).unwrap();
     for _ in 0..2 {
         assert_eq!(values.get_or_insert_with("k", || [((1, 2), 3)].into()).len(), 1);
     }
@@ -145,7 +156,7 @@ fn a_value_without_json_is_computed_each_time() {
 fn a_value_read_in_a_transaction_that_has_written_is_not_kept() {
     let project = Project::new();
     let (mut connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<i64>("main", 1);
+    let values = buster.cache("items").unwrap().values::<i64>("main", 1).unwrap();
     let number = |t: &mut rusqlite::Transaction<'_>| -> Result<i64, Error> {
         Ok(t.query_row("SELECT number FROM item", [], |row| row.get(0)).unwrap())
     };
@@ -165,7 +176,7 @@ fn a_value_read_in_a_transaction_that_has_written_is_not_kept() {
 fn an_asynchronous_computation_that_requests_its_own_value_ends() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1).unwrap();
     let computation = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let get = |key| values.get_or_insert_with_async(key, async || 1);
@@ -208,7 +219,7 @@ fn on_tokio() {
         let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         let items = buster.cache("items").unwrap();
-        let values = items.values::<i64>("main", 1);
+        let values = items.values::<i64>("main", 1).unwrap();
 
         // All callers share one computation.
         let computed = Arc::new(AtomicUsize::new(0));

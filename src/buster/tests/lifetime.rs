@@ -15,7 +15,7 @@ fn after_the_last_clone_is_dropped_the_thread_ends_and_versions_are_unknown() {
         let world = World::new(&["bans"]);
         let buster = world.builder(LONG).start().unwrap();
         let bans = buster.cache("bans").unwrap();
-        let values = bans.values::<i64>("forum", 1);
+        let values = bans.values::<i64>("forum", 1).unwrap();
         let clone = buster.clone();
         drop(buster);
         assert!(!world.state().dropped && bans.is_valid(version(1)));
@@ -95,7 +95,7 @@ fn waiters_compute_concurrently_after_the_leader_fails() {
     let hour = Duration::from_secs(3600);
     let builder = world.builder(hour * 2).poll_interval(hour).store(Forgetful);
     let buster = builder.start().unwrap();
-    let values = buster.cache("bans").unwrap().values::<i64>("forum", 1);
+    let values = buster.cache("bans").unwrap().values::<i64>("forum", 1).unwrap();
     let (sender, leading) = sync_channel(1);
     let (release, released) = sync_channel::<()>(1);
     let leader = thread::spawn({

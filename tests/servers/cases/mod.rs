@@ -10,3 +10,4 @@ mod output;
 mod rights;
 mod session;
 mod text;
+mod values;

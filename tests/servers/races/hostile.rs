@@ -103,7 +103,7 @@ fn a_version_of_another_database() {
 fn stored(place: &impl Place, settings: StoreSettings) -> (CacheBuster, Values<String>) {
     let stores = Stores::new().with("default", settings);
     let buster = lazy(&place.url()).stores(&stores).start().unwrap();
-    let values = buster.cache("numbers").unwrap().values("main", 1);
+    let values = buster.cache("numbers").unwrap().values("main", 1).unwrap();
     (buster, values)
 }
 
@@ -282,17 +282,19 @@ impl<'de> Deserialize<'de> for Deep {
 }
 
 #[test]
-fn deeply_nested_json_is_a_miss() {
+fn deeply_nested_values_are_a_miss() {
     let place = on_sqlite();
-    let (buster, cache, _) = reader(&place, &Shared::default());
-    let deep = cache.values::<Deep>("main", 1);
+    let store = Shared::default();
+    let (_buster, cache, _) = reader(&place, &store);
+    let deep = cache.values::<Deep>("deep", 1).unwrap();
     assert_eq!(deep.get_or_insert_with("k", || Deep(2000)).0, 2000);
     assert_eq!(
         deep.get_or_insert_with("k", || Deep(1000)).0,
         1000,
         "the stored value cannot be read, so it is computed"
     );
-    let any = buster.cache("numbers").unwrap().values::<serde_json::Value>("main", 1);
+    let (_other, cache, _) = reader(&place, &store);
+    let any = cache.values::<serde_json::Value>("deep", 1).unwrap();
     assert_eq!(any.get_or_insert_with("k", || 1.into()), 1);
 }
 
@@ -340,7 +342,7 @@ fn a_store_that_returns_with_its_old_data() {
     let mut client = place.client();
     let store = Broken { inner: Shared::default(), down: Arc::default(), asked: Arc::default() };
     let buster = lazy(&place.url()).store(store.clone()).start().unwrap();
-    let values = buster.cache("numbers").unwrap().values::<i64>("main", 1);
+    let values = buster.cache("numbers").unwrap().values::<i64>("main", 1).unwrap();
     assert_eq!(values.get_or_insert_with("k", || client.number()), 1);
     store.down.store(true, Ordering::SeqCst);
     assert_eq!(values.get_or_insert_with("k", || client.number()), 1);

@@ -85,7 +85,7 @@ fn a_network_that_loses_all_data() {
     assert!(url.contains("hunter2"), "{url}");
     let buster = quick(&url).start().unwrap();
     let cache = buster.cache("numbers").unwrap();
-    let values = cache.values::<i64>("main", 1);
+    let values = cache.values::<i64>("main", 1).unwrap();
     let mut client = place.client();
     for number in 2..4 {
         let before = cache.version().unwrap();

@@ -26,7 +26,7 @@ fn restore(file: &Path, to: &Database<'_>, clean: bool) {
 fn process(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i64>) {
     let buster = quick(&place.url()).store(store.clone()).start().unwrap();
     let cache = buster.cache("numbers").unwrap();
-    let values = cache.values("main", 1);
+    let values = cache.values("main", 1).unwrap();
     (buster, cache, values)
 }
 

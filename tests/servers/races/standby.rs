@@ -22,7 +22,7 @@ fn versions_and_data_of_a_standby_that_lags() {
     let start = |builder: bustard::CacheBusterBuilder| {
         let buster = builder.store(store.clone()).start().unwrap();
         let cache = buster.cache("numbers").unwrap();
-        (buster, cache.clone(), cache.values::<i64>("main", 1))
+        (buster, cache.clone(), cache.values::<i64>("main", 1).unwrap())
     };
     let (ahead, cache, values) = start(lazy(&place.url()));
     let (_behind, late_cache, late_values) = start(quick(&standby.url("postgres", place.name())));
@@ -77,7 +77,7 @@ fn values_of_lost_versions_are_not_found() {
     let store = Shared::default();
     let buster = quick(&both).store(store.clone()).start().unwrap();
     let cache = buster.cache("numbers").unwrap();
-    let values = cache.values::<i64>("main", 1);
+    let values = cache.values::<i64>("main", 1).unwrap();
     standby.wait_for_replay(&primary);
     let (mut writer, mut other) = (place.client(), standby.client(place.name()));
 

@@ -84,7 +84,7 @@ impl Site {
             .stores(&Stores::new().with("default", settings.store()))
             .start()?;
         let handles = CACHES.iter().map(|name| buster.cache(name)).collect::<Result<Vec<_>, _>>()?;
-        let values = handles.iter().map(|handle| handle.values("checker", 1)).collect();
+        let values = handles.iter().map(|handle| handle.values("checker", 1).unwrap()).collect();
         Ok(Site { buster, handles, values, asked: settings.asked.clone() })
     }
 

@@ -33,7 +33,7 @@ impl Application {
         let stores = Stores::new().with("default", store.clone());
         let buster = CacheBuster::builder(&database.url()).stores(&stores);
         let buster = buster.max_staleness(Duration::from_secs(600)).start().expect("it starts");
-        let values = buster.cache("settings").expect("it is registered").values("main", 1);
+        let values = buster.cache("settings").expect("it is registered").values("main", 1).unwrap();
         Application { client: database.client(), buster, values }
     }
 
