@@ -1,6 +1,7 @@
 //! Tests a rolling deploy: old and new code share a database and a store for a while.
 
 use bustard::{CacheBuster, CacheBusterBuilder, StoreSettings, Stores, Values};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,10 +23,14 @@ struct Thousands {
 /// A type with another JSON form.
 type Named = BTreeMap<String, String>;
 
+trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
+
 /// The values of a process, which ends with the pair.
-fn values<T: 'static>(process: &impl Fn() -> CacheBusterBuilder, format: u32) -> (Values<T>, CacheBuster) {
+fn values<T: Value>(process: &impl Fn() -> CacheBusterBuilder, format: u32) -> (Values<T>, CacheBuster) {
     let buster = process().start().unwrap();
-    (buster.cache("numbers").unwrap().values("forum", format).unwrap(), buster)
+    (buster.cache("numbers").unwrap().values("forum", format).unwrap().shared(), buster)
 }
 
 /// Checks processes that share a store.
@@ -33,9 +38,9 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
     let (old, _old) = values::<Rank>(&process, 1);
     let (same, _same) = values::<Rank>(&process, 1);
     let rank = || Rank { posts: 5000 };
-    assert_eq!(old.get_or_insert_with("a", rank), rank());
+    assert_eq!(*old.get_or_insert_with("a", rank), rank());
     // The processes share values with the same format number.
-    assert_eq!(same.get_or_insert_with("a", || unreachable!("the value is in the store")), rank());
+    assert_eq!(*same.get_or_insert_with("a", || unreachable!("the value is in the store")), rank());
 
     // It is a mistake to use the same format number for a type with another meaning.
     let (wrong, _wrong) = values::<Thousands>(&process, 1);
@@ -45,7 +50,7 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
     let (new, _new) = values::<Thousands>(&process, 2);
     for key in ["a", "b"] {
         assert_eq!(new.get_or_insert_with(key, || Thousands { posts: 5 }).posts, 5);
-        assert_eq!(old.get_or_insert_with(key, rank), rank());
+        assert_eq!(*old.get_or_insert_with(key, rank), rank());
         assert_eq!(new.get_or_insert_with(key, || unreachable!("the value is in the store")).posts, 5);
     }
 
@@ -53,9 +58,9 @@ fn check(process: impl Fn() -> CacheBusterBuilder) {
     let named = || Named::from([("name".to_owned(), "regular".to_owned())]);
     for _ in 0..2 {
         let ((one, _one), (other, _other)) = (values::<Named>(&process, 1), values::<Named>(&process, 1));
-        assert_eq!(one.get_or_insert_with("a", named), named());
-        assert_eq!(other.get_or_insert_with("a", || unreachable!("the value is in the store")), named());
-        assert_eq!(values::<Rank>(&process, 1).0.get_or_insert_with("a", rank), rank());
+        assert_eq!(*one.get_or_insert_with("a", named), named());
+        assert_eq!(*other.get_or_insert_with("a", || unreachable!("the value is in the store")), named());
+        assert_eq!(*values::<Rank>(&process, 1).0.get_or_insert_with("a", rank), rank());
     }
 }
 

@@ -11,10 +11,10 @@ fn c4_values_of_two_names_share_no_key() {
     let names = ["app", "app:1", "app 1", "App", "ä", "#app"];
     let all: Vec<_> = names.iter().map(|name| cache.values::<u64>(name, 77).unwrap()).collect();
     for (at, values) in all.iter().enumerate() {
-        assert_eq!(values.get_or_insert_with("k", || at as u64), at as u64);
+        assert_eq!(*values.get_or_insert_with("k", || at as u64), at as u64);
     }
     for (at, values) in all.iter().enumerate() {
-        assert_eq!(values.get_or_insert_with("k", || unreachable!("it is kept")), at as u64);
+        assert_eq!(*values.get_or_insert_with("k", || unreachable!("it is kept")), at as u64);
     }
 }
 
