@@ -16,6 +16,7 @@ mod asynchronous;
 mod asynchronous_values;
 mod cache;
 mod change;
+mod codec;
 mod first_level;
 mod levels;
 mod listener;

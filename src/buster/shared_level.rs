@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::codec::{self, CodecError};
 use super::park::Mode;
 #[cfg(feature = "tokio")]
 use crate::store::OwnedEntryKey;
@@ -23,7 +24,7 @@ pub(super) struct SharedLevel<T> {
 
 /// The functions of a type that can be encoded.
 struct Codec<T> {
-    encode: fn(&T) -> Result<Vec<u8>, String>,
+    encode: fn(&T) -> Result<Vec<u8>, CodecError>,
     decode: fn(&[u8]) -> Option<T>,
 }
 
@@ -37,9 +38,8 @@ impl<T> Clone for SharedLevel<T> {
 
 impl<T: Serialize + DeserializeOwned> SharedLevel<T> {
     pub(super) fn new(store: Arc<CheckedStore>) -> Self {
-        let encode = |value: &T| serde_json::to_vec(value).map_err(|error| error.to_string());
-        let decode = |bytes: &[u8]| serde_json::from_slice(bytes).ok();
-        SharedLevel { store, codec: Codec { encode, decode }, warned: Arc::default() }
+        let codec = Codec { encode: codec::encode, decode: codec::decode };
+        SharedLevel { store, codec, warned: Arc::default() }
     }
 }
 
