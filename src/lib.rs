@@ -43,7 +43,7 @@
 //! | [`Config`] | the file `bustard.toml`, which the command also reads |
 //! | [`cli`] | the command for an application's own binary, with the apps that are compiled in |
 //! | [`CacheBuster`], [`CacheBusterBuilder`] | the reading side: current versions in this process, and [`commit`](CacheBuster::commit) |
-//! | [`Cache`], [`Values`] | the handle of one cache, and the values stored under its version |
+//! | [`Cache`], [`Values`], [`Memo`] | the handle of one cache, and the values that are kept under its version |
 //! | [`Change`] | a change of a version, for listeners |
 //! | [`StoreSettings`], [`Stores`] | the settings of a [`Store`] for cached values |
 //! | [`registry`] | tracked caches in the database: every call is a query |
@@ -122,10 +122,12 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "tokio")]
+pub use buster::ValuesIn;
 #[cfg(feature = "_engine")]
 pub use buster::{
     Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_LOOKUP_TIMEOUT, DEFAULT_MAX_STALENESS,
-    DEFAULT_POLL_INTERVAL, Values,
+    DEFAULT_POLL_INTERVAL, LoadError, Memo, Stamp, Values,
 };
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub use config::Config;

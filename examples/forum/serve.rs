@@ -95,7 +95,7 @@ impl<'a> Desk<'a> {
             buster,
             // Increment the number when the type of the values changes. During a deploy, the
             // old release still runs, and must not read values of the new type.
-            permissions: buster.cache("permissions")?.values("forum", 1),
+            permissions: buster.cache("permissions")?.values("forum", 1)?.shared(),
             sessions: users.iter().map(session).collect(),
             counts,
         })

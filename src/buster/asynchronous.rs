@@ -1,24 +1,16 @@
-//! The asynchronous forms of methods that wait for the refresher, a store or the
-//! database.
+//! The asynchronous forms of methods that wait for the refresher or the database.
 //!
 //! In: the arguments of the blocking forms. Out: futures that do not block the thread.
 
-use std::sync::Arc;
 use std::time::Instant;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::settings::CacheBusterBuilder;
 use super::shared::Shared;
-use super::single_flight::FlightPart;
-use super::values::{Filing, Values, decode, encode};
 use super::{Cache, CacheBuster};
 use crate::engine::{AsyncExecutor, CommitAsync};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::CacheVersion;
 use crate::registry;
-use crate::store::CheckedStore;
 
 impl CacheBusterBuilder {
     /// Does the same as [`start`](CacheBusterBuilder::start), without blocking the thread.
@@ -214,117 +206,6 @@ impl Cache {
     ) -> Result<bool> {
         registry::asynchronous::is_valid(executor, self.name(), version).await
     }
-}
-
-impl<T: Serialize + DeserializeOwned + Send + 'static> Values<T> {
-    /// Does the same as [`get_or_insert_with`](Values::get_or_insert_with), for an
-    /// asynchronous computation. Call it within a Tokio runtime. Do not call the blocking
-    /// form in a task: a waiting caller blocks its thread, and the task that computes the
-    /// value may need that thread.
-    pub async fn get_or_insert_with_async<F: Future<Output = T>>(
-        &self,
-        key: &str,
-        load: impl FnOnce() -> F,
-    ) -> T {
-        let load = || async { Ok::<T, std::convert::Infallible>(load().await) };
-        match self.get_or_try_insert_with_async(key, load).await {
-            Ok(value) => value,
-            Err(never) => match never {},
-        }
-    }
-
-    /// Does the same as [`get_or_try_insert_with`](Values::get_or_try_insert_with), for an
-    /// asynchronous computation. Call it within a Tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error of `load`.
-    pub async fn get_or_try_insert_with_async<F: Future<Output = Result<T, E>>, E>(
-        &self,
-        key: &str,
-        load: impl FnOnce() -> F,
-    ) -> Result<T, E> {
-        // The version must be read before the data.
-        let Some(filing) = self.filing_now(key).map(Arc::new) else { return load().await };
-        if let Some(value) = find(self.store(), &filing).await {
-            return Ok(value);
-        }
-        let part = self.shared().flights.join(&filing.key());
-        let lead = match part {
-            FlightPart::Lead(lead) => Some(lead),
-            FlightPart::Recursion => return load().await,
-            FlightPart::Follow(flight) => match flight.wait_async().await.and_then(|bytes| decode(&bytes)) {
-                Some(value) => return Ok(value),
-                None => None,
-            },
-        };
-        // Another task may have computed and stored the value between the lookup and
-        // `join`.
-        if let Some(value) = find(self.store(), &filing).await {
-            return Ok(value);
-        }
-        let value = match &lead {
-            Some(lead) => lead.compute_async(async { load().await }).await?,
-            None => load().await?,
-        };
-        if let Some(bytes) = encode(&value) {
-            // Store the value before ending the flight, so that a later caller finds the
-            // value or joins the flight.
-            file(self.store(), &filing, &bytes).await;
-            if let Some(lead) = lead {
-                lead.land(bytes);
-            }
-        }
-        Ok(value)
-    }
-
-    /// Does the same as [`get_or_try_insert_in`](Values::get_or_try_insert_in), on a
-    /// connection or transaction of tokio-postgres. `load` must read on this connection or
-    /// transaction. Call it within a Tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error of `load`, or of reading the version.
-    pub async fn get_or_try_insert_in_async<F: Future<Output = Result<T, E>>, E: From<Error>>(
-        &self,
-        executor: &impl AsyncExecutor,
-        key: &str,
-        load: impl FnOnce() -> F,
-    ) -> Result<T, E> {
-        let sight = registry::asynchronous::sight(executor, self.cache()).await?;
-        if sight.own {
-            return load().await;
-        }
-        let filing = Arc::new(self.filing(sight.database, sight.identity, key));
-        if let Some(value) = find(self.store(), &filing).await {
-            return Ok(value);
-        }
-        let value = load().await?;
-        if let Some(bytes) = encode(&value) {
-            file(self.store(), &filing, &bytes).await;
-        }
-        Ok(value)
-    }
-}
-
-async fn find<T: DeserializeOwned + Send + 'static>(
-    store: &Arc<CheckedStore>,
-    filing: &Arc<Filing>,
-) -> Option<T> {
-    if store.is_local() {
-        return filing.find(store);
-    }
-    let (store, filing) = (store.clone(), filing.clone());
-    blocking(move || filing.find(&store)).await.ok().flatten()
-}
-
-async fn file(store: &Arc<CheckedStore>, filing: &Arc<Filing>, bytes: &Arc<[u8]>) {
-    if store.is_local() {
-        return filing.file(store, bytes);
-    }
-    let (store, filing, bytes) = (store.clone(), filing.clone(), bytes.clone());
-    // A value that could not be stored is computed again.
-    let _ = blocking(move || filing.file(&store, &bytes)).await;
 }
 
 /// Runs blocking work on a thread of Tokio's blocking pool.

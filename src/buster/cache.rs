@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::levels::Sources;
+use super::memo::Memo;
 use super::shared::{Shared, Slot};
 use super::values::Values;
 use crate::engine::Executor;
@@ -156,10 +158,45 @@ impl Cache {
         registry::is_valid(executor, self.name(), version)
     }
 
-    /// Returns the values that `app` stores under this cache's version in this `format`.
-    /// Increment `format` when the meaning of the type changes, so that the old and the
-    /// new release of a rolling deploy do not read each other's values.
-    pub fn values<T>(&self, app: &str, format: u32) -> Values<T> {
-        Values::new(self.shared.clone(), self.name(), app, format)
+    /// Returns the values that are stored under this cache's version by this name. The name
+    /// tells values of one cache apart, so that two kinds of values never share keys: a plugin
+    /// uses a name that begins with its own. Increment `format` when the meaning of the type
+    /// changes, so that the old and the new release of a rolling deploy do not read each
+    /// other's values.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the name is empty, or if this
+    /// `CacheBuster` has values of another type under the name.
+    pub fn values<T: Send + Sync + 'static>(&self, name: &str, format: u32) -> Result<Values<T>> {
+        values_of(&self.shared, std::slice::from_ref(self), name, format)
     }
+
+    /// Returns one value that is computed from this cache's data by `load`, and again after
+    /// each change of the version.
+    pub fn memo<T: Send + Sync + 'static>(&self, load: impl Fn() -> T + Send + Sync + 'static) -> Memo<T> {
+        self.try_memo(move || Ok(load()))
+    }
+
+    /// Does the same as [`memo`](Cache::memo), with a fallible `load`.
+    pub fn try_memo<T, E>(&self, load: impl Fn() -> Result<T, E> + Send + Sync + 'static) -> Memo<T, E>
+    where
+        T: Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        Memo::new(Sources::new(&self.shared, vec![self.slot.clone()], "", 0), load)
+    }
+}
+
+/// Returns the values of several caches.
+pub(super) fn values_of<T: Send + Sync + 'static>(
+    shared: &Arc<Shared>,
+    caches: &[Cache],
+    name: &str,
+    format: u32,
+) -> Result<Values<T>> {
+    let slots = caches.iter().map(|cache| cache.slot.clone()).collect();
+    let sources = Sources::new(shared, slots, name, format);
+    shared.reserve::<T>(&sources.caches, name)?;
+    Ok(Values::new(sources))
 }

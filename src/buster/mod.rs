@@ -9,16 +9,27 @@
 //! In: a database, by its URL, and perhaps a store. Out: versions, cached values and
 //! changes.
 
+mod alias_stores;
 #[cfg(feature = "tokio")]
 mod asynchronous;
+#[cfg(feature = "tokio")]
+mod asynchronous_values;
 mod cache;
 mod change;
+mod codec;
+mod first_level;
+mod levels;
 mod listener;
+mod load_error;
+mod memo;
+mod park;
 mod refresher;
 mod settings;
 mod shared;
+mod shared_level;
 mod single_flight;
 mod snapshot;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -26,17 +37,22 @@ mod values;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "tokio")]
+pub use self::asynchronous_values::ValuesIn;
 pub use self::cache::Cache;
 pub use self::change::Change;
+pub use self::load_error::LoadError;
+pub use self::memo::Memo;
 use self::refresher::Threads;
 pub use self::settings::{
     CacheBusterBuilder, DEFAULT_LOOKUP_TIMEOUT, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL,
 };
 use self::shared::Shared;
+pub use self::stamp::Stamp;
 pub use self::values::Values;
 use crate::engine::database::Database;
 use crate::engine::{Commit, Executor};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::CacheVersion;
 use crate::registry;
 
@@ -147,6 +163,38 @@ impl CacheBuster {
     /// answer, or not in time.
     pub fn cache(&self, name: &str) -> Result<Cache> {
         Cache::find(&self.shared, name, self.shared.lookup_deadline())
+    }
+
+    /// Returns the values that are made from several caches, by this name: a value is
+    /// computed again when any of them has another version. Each version is compared, in any
+    /// order of the names.
+    ///
+    /// ```no_run
+    /// # fn main() -> bustard::Result<()> {
+    /// # let buster = bustard::CacheBuster::connect("sqlite:forum.db")?;
+    /// let granted = buster.values_of::<Vec<String>>(&["bans", "permissions"], "granted", 1)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`cache`](CacheBuster::cache) and [`Cache::values`], and
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there are no names.
+    pub fn values_of<T: Send + Sync + 'static>(
+        &self,
+        names: &[&str],
+        name: &str,
+        format: u32,
+    ) -> Result<Values<T>> {
+        if names.is_empty() {
+            return Err(Error::usage(format!("the values {name} are made from no cache"))
+                .help("name the caches whose invalidation they depend on"));
+        }
+        let deadline = self.shared.lookup_deadline();
+        let find = |name: &&str| Cache::find(&self.shared, name, deadline);
+        let caches: Vec<Cache> = names.iter().map(find).collect::<Result<_>>()?;
+        cache::values_of(&self.shared, &caches, name, format)
     }
 
     /// Returns the version of a cache. Read the version before the data that you store

@@ -14,12 +14,12 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::alias_stores::AliasStores;
 use super::listener::{ChangeListener, ListenerThread};
 use super::shared::Shared;
 use super::snapshot::{Snapshot, SnapshotEntry};
 use crate::engine::observer::{Look, Observer, Poller, Woken};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::CheckedStore;
 
 #[derive(Clone, Copy)]
 pub(super) struct Times {
@@ -85,11 +85,11 @@ impl Drop for Threads {
 pub(super) fn start(
     observer: Box<dyn Observer>,
     times: Times,
-    store: CheckedStore,
+    stores: AliasStores,
     listener: Option<ChangeListener>,
 ) -> Result<(Arc<Shared>, Threads)> {
     let poller = observer.poller();
-    let shared = Arc::new(Shared::new(poller.bell(), store, times.lookup_timeout));
+    let shared = Arc::new(Shared::new(poller.bell(), stores, times.lookup_timeout));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
         shared: shared.clone(),

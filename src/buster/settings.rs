@@ -6,12 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alias_stores::AliasStores;
 use super::listener::ChangeListener;
 use super::refresher;
 use super::{CacheBuster, Change};
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
-use crate::store::{CheckedStore, Store, StoreSettings, Stores};
+use crate::store::{Store, Stores};
 
 /// The default of [`max_staleness`](CacheBusterBuilder::max_staleness).
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ pub struct CacheBusterBuilder {
     max_staleness: Duration,
     poll_interval: Duration,
     lookup_timeout: Duration,
-    store: Result<CheckedStore>,
+    stores: Result<AliasStores>,
     listener: Option<ChangeListener>,
 }
 
@@ -54,7 +55,7 @@ impl fmt::Debug for CacheBusterBuilder {
             .field("max_staleness", &self.max_staleness)
             .field("poll_interval", &self.poll_interval)
             .field("lookup_timeout", &self.lookup_timeout)
-            .field("store", &self.store)
+            .field("stores", &self.stores)
             .finish_non_exhaustive()
     }
 }
@@ -66,7 +67,7 @@ impl CacheBusterBuilder {
             max_staleness: DEFAULT_MAX_STALENESS,
             poll_interval: DEFAULT_POLL_INTERVAL,
             lookup_timeout: DEFAULT_LOOKUP_TIMEOUT,
-            store: CheckedStore::open(&StoreSettings::memory()),
+            stores: AliasStores::open(&Stores::new()),
             listener: None,
         }
     }
@@ -95,17 +96,18 @@ impl CacheBusterBuilder {
         self
     }
 
-    /// Stores [`Values`](super::Values) in the store with the alias `bustard`, or else
-    /// `default`. The default is a store in memory. If the settings are invalid,
-    /// [`start`](CacheBusterBuilder::start) returns the error.
+    /// Sets the stores that [`Values::shared`](super::Values::shared) and
+    /// [`Values::store`](super::Values::store) use. The default is a store in memory. If the
+    /// settings of the preferred store are invalid, [`start`](CacheBusterBuilder::start)
+    /// returns the error.
     pub fn stores(mut self, stores: &Stores) -> Self {
-        self.store = CheckedStore::open(&stores.preferred());
+        self.stores = AliasStores::open(stores);
         self
     }
 
-    /// Stores [`Values`](super::Values) in this store.
+    /// Makes this store the one that values are kept in, with the alias `default`.
     pub fn store(mut self, store: impl Store + 'static) -> Self {
-        self.store = Ok(CheckedStore::new(Box::new(store)));
+        self.stores = Ok(AliasStores::of(store));
         self
     }
 
@@ -139,13 +141,13 @@ impl CacheBusterBuilder {
             ))
             .help("otherwise the versions would be unknown between two polls"));
         }
-        let (observer, store) = (self.observer?, self.store?);
+        let (observer, stores) = (self.observer?, self.stores?);
         let times = refresher::Times {
             max_staleness: self.max_staleness.min(FOR_EVER),
             poll_interval: self.poll_interval.min(FOR_EVER / 2),
             lookup_timeout: self.lookup_timeout.min(FOR_EVER),
         };
-        let (shared, threads) = refresher::start(observer, times, store, self.listener)?;
+        let (shared, threads) = refresher::start(observer, times, stores, self.listener)?;
         Ok(CacheBuster { shared, _threads: Arc::new(threads) })
     }
 }

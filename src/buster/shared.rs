@@ -4,7 +4,9 @@
 //! In: snapshots from the refresher, requests for a poll from callers. Out: versions in
 //! slots, and the wake-up of waiting callers.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,10 +14,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
-use super::single_flight::Flights;
+use super::alias_stores::AliasStores;
 use super::snapshot::{Snapshot, SnapshotState};
+use super::stamp::{KnownIdentities, UNKNOWN};
 use crate::engine::observer::Bell;
-use crate::store::CheckedStore;
+use crate::error::{Error, Result};
+use crate::model::{DatabaseId, Identity};
 
 /// The version of one cache, which its handles read.
 #[derive(Debug)]
@@ -23,6 +27,36 @@ pub(super) struct Slot {
     pub name: String,
     /// The version; 0 while it is unknown or the cache is not registered.
     pub version: AtomicI64,
+    /// The number of the complete identity of the version; `UNKNOWN` while `version` is 0.
+    pub number: AtomicU64,
+    known: Mutex<KnownIdentities>,
+}
+
+impl Slot {
+    fn new(name: &str, snapshot: &SnapshotState) -> Self {
+        let (version, number) = (AtomicI64::new(0), AtomicU64::new(UNKNOWN));
+        let slot = Slot { name: name.to_owned(), version, number, known: Mutex::default() };
+        slot.publish(snapshot);
+        slot
+    }
+
+    /// Returns the number of an identity, the same one each time.
+    pub(super) fn number_of(&self, database: DatabaseId, identity: Identity) -> u64 {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.number(database, identity)
+    }
+
+    fn publish(&self, snapshot: &SnapshotState) {
+        let origin = snapshot.origin(&self.name);
+        let number = origin.map_or(UNKNOWN, |(database, identity)| self.number_of(database, identity));
+        self.number.store(number, Ordering::Release);
+        self.version.store(snapshot.version(&self.name), Ordering::Release);
+    }
+
+    fn expire(&self) {
+        self.number.store(UNKNOWN, Ordering::Release);
+        self.version.store(0, Ordering::Release);
+    }
 }
 
 pub(super) struct Shared {
@@ -42,16 +76,20 @@ pub(super) struct Shared {
     notify: AtomicBool,
     /// How long a caller waits for a poll that looks a cache up.
     pub lookup_timeout: Duration,
-    pub store: Arc<CheckedStore>,
-    pub flights: Flights,
+    pub stores: AliasStores,
+    /// The type of the values of each set of caches and name, with its name for the message.
+    types: Mutex<BTreeMap<(Vec<String>, String), ValueType>>,
 }
+
+/// A type, and its name.
+type ValueType = (TypeId, &'static str);
 
 /// A request for a poll.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket(u64);
 
 impl Shared {
-    pub(super) fn new(bell: Arc<dyn Bell>, store: CheckedStore, lookup_timeout: Duration) -> Self {
+    pub(super) fn new(bell: Arc<dyn Bell>, stores: AliasStores, lookup_timeout: Duration) -> Self {
         let expired =
             SnapshotState::Expired { since: None, why: "the database has not been polled yet".to_owned() };
         Shared {
@@ -65,8 +103,8 @@ impl Shared {
             closed: AtomicBool::new(false),
             notify: AtomicBool::new(false),
             lookup_timeout,
-            store: Arc::new(store),
-            flights: Flights::default(),
+            stores,
+            types: Mutex::default(),
         }
     }
 
@@ -111,8 +149,7 @@ impl Shared {
         }
         // If the snapshot already contains the cache, the next polls may return no change
         // and leave the slot empty.
-        let version = AtomicI64::new(self.snapshot().version(name));
-        let slot = Arc::new(Slot { name: name.to_owned(), version });
+        let slot = Arc::new(Slot::new(name, &self.snapshot()));
         slots.insert(name.to_owned(), slot.clone());
         (slot, true)
     }
@@ -123,6 +160,30 @@ impl Shared {
         if slots.get(name).is_some_and(|slot| Arc::strong_count(slot) <= 2) {
             slots.remove(name);
         }
+    }
+
+    /// Reserves the name of the values of a cache for one type, because two types under one
+    /// name would share keys.
+    pub(super) fn reserve<T: 'static>(&self, caches: &[String], name: &str) -> Result<()> {
+        let cache = caches.join(", ");
+        if name.is_empty() {
+            return Err(Error::usage(format!("the values of the cache {cache} need a name"))
+                .help("for example `permissions.values::<Vec<String>>(\"granted\", 1)`"));
+        }
+        let (id, type_name) = (TypeId::of::<T>(), std::any::type_name::<T>());
+        let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
+        match types.entry((caches.to_vec(), name.to_owned())) {
+            Entry::Vacant(vacant) => drop(vacant.insert((id, type_name))),
+            Entry::Occupied(taken) if taken.get().0 != id => {
+                let other = taken.get().1;
+                return Err(Error::usage(format!(
+                    "the values {name} of the cache {cache} have two types: {other} and {type_name}"
+                ))
+                .help("give the values of each type a name of their own"));
+            }
+            Entry::Occupied(_) => {}
+        }
+        Ok(())
     }
 
     /// Returns the names of all slots.
@@ -218,8 +279,7 @@ impl Shared {
         // the snapshot.
         self.snapshot.store(Arc::clone(&now));
         for slot in slots.values() {
-            let version = now.version(&slot.name);
-            slot.version.store(version, Ordering::Release);
+            slot.publish(&now);
         }
         self.changed.notify(usize::MAX);
     }
@@ -233,7 +293,7 @@ impl Shared {
         };
         self.snapshot.store(Arc::new(SnapshotState::Expired { since, why: why.to_owned() }));
         for slot in slots.values() {
-            slot.version.store(0, Ordering::Release);
+            slot.expire();
         }
         self.changed.notify(usize::MAX);
     }

@@ -1,128 +1,230 @@
-//! Single flight: concurrent callers in a process share one computation of a value.
-//! The first caller is the leader and computes; the others wait for its result.
+//! Single flight: concurrent callers in a process share one computation of a value. The
+//! first caller leads and computes; the others wait. If the leader is cancelled or panics,
+//! one of the others takes over.
 //!
-//! In: the key of a value. Out: the role of the caller, leader or waiter, and the encoded
-//! value for waiters.
+//! In: the key of a value and the versions that the caller has read. Out: the role of the
+//! caller, or the outcome of another caller's computation.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-#[cfg(feature = "tokio")]
-use std::{future::poll_fn, pin::pin};
 
-use event_listener::{Event, EventListener, Listener};
+use event_listener::{Event, EventListener};
 
-use crate::store::EntryKey;
+use super::stamp::Numbers;
 
 thread_local! {
-    /// The flights that this thread is computing, the innermost last.
-    static COMPUTING: RefCell<Vec<Arc<Flight>>> = const { RefCell::new(Vec::new()) };
+    /// What this thread is computing, the innermost last.
+    static COMPUTING: RefCell<Vec<(usize, Box<str>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The computations in progress.
-#[derive(Default)]
-pub(super) struct Flights {
-    /// The computations by the full key of the value, which includes the version.
-    open: Mutex<HashMap<Vec<u8>, Arc<Flight>>>,
+/// The computations in progress of the values of one handle.
+pub(super) struct Flights<T>(Mutex<HashMap<FlightKey, Arc<Flight<T>>>>);
+
+/// A caller joins a computation only if it has read the same versions itself.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FlightKey {
+    key: Box<str>,
+    numbers: Numbers,
 }
 
 /// One computation in progress.
-pub(super) struct Flight {
-    /// The encoded value; `None` if the computation failed.
-    landed: OnceLock<Option<Arc<[u8]>>>,
-    ended: Event,
+struct Flight<T> {
+    state: Mutex<FlightState>,
+    outcome: OnceLock<Outcome<T>>,
+    changed: Event,
 }
 
-/// The caller's role in a computation.
-pub(super) enum FlightPart<'f> {
-    Lead(Lead<'f>),
-    Follow(Arc<Flight>),
-    /// The computation requests its own value. Waiting for it would never end.
-    Recursion,
+struct FlightState {
+    /// Whether a caller is computing.
+    led: bool,
+    /// The number of callers, waiting or computing.
+    seats: usize,
 }
 
-impl Flights {
-    /// Joins the computation of `key`.
-    pub(super) fn join(&self, key: &EntryKey<'_>) -> FlightPart<'_> {
-        self.join_whole(key.full())
-    }
+/// The end of a computation, which the callers share that have waited for it. A panic or a
+/// cancellation is not shared.
+pub(super) enum Outcome<T> {
+    Value(Arc<T>),
+    Failed(Arc<dyn Any + Send + Sync>),
+}
 
-    fn join_whole(&self, key: Vec<u8>) -> FlightPart<'_> {
-        let mut open = self.open();
-        if let Some(flight) = open.get(&key) {
-            return match flight.is_computed_here() {
-                true => FlightPart::Recursion,
-                false => FlightPart::Follow(flight.clone()),
-            };
+impl<T> Clone for Outcome<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Outcome::Value(value) => Outcome::Value(value.clone()),
+            Outcome::Failed(error) => Outcome::Failed(error.clone()),
         }
-        let flight = Arc::new(Flight { landed: OnceLock::new(), ended: Event::new() });
-        open.insert(key.clone(), flight.clone());
-        FlightPart::Lead(Lead { flights: self, key, flight })
-    }
-
-    /// Returns the number of waiters.
-    #[cfg(test)]
-    pub(super) fn followers(&self) -> usize {
-        self.open().values().map(|flight| flight.ended.total_listeners()).sum()
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<Flight>>> {
-        // No caller's code runs under this lock.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Flight {
-    /// Returns whether this thread is computing this flight.
-    fn is_computed_here(self: &Arc<Self>) -> bool {
-        let is_inside =
-            |inside: &RefCell<Vec<_>>| inside.borrow().iter().any(|flight| Arc::ptr_eq(flight, self));
+/// The place of one caller in a computation. Dropping it gives up the lead, if the caller
+/// has it, and wakes one other caller.
+pub(super) struct Seat<'f, T> {
+    flights: &'f Flights<T>,
+    key: FlightKey,
+    flight: Arc<Flight<T>>,
+    leads: bool,
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Flights(Mutex::default())
+    }
+}
+
+impl<T> Flights<T> {
+    fn open(&self) -> MutexGuard<'_, HashMap<FlightKey, Arc<Flight<T>>>> {
+        // No caller's code runs under this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place in the computation of a value, which begins with the first place.
+    pub(super) fn sit(&self, key: &str, numbers: &Numbers) -> Seat<'_, T> {
+        let key = FlightKey { key: key.into(), numbers: numbers.clone() };
+        let mut open = self.open();
+        let flight = open.entry(key.clone()).or_insert_with(|| {
+            let state = Mutex::new(FlightState { led: false, seats: 0 });
+            Arc::new(Flight { state, outcome: OnceLock::new(), changed: Event::new() })
+        });
+        flight.state().seats += 1;
+        let flight = flight.clone();
+        drop(open);
+        Seat { flights: self, key, flight, leads: false }
+    }
+
+    /// Detaches the computations of a key in progress: their values reach the callers that
+    /// wait for them, and are not kept.
+    pub(super) fn detach(&self, key: &str) {
+        let mut open = self.open();
+        open.retain(|flight, _| *flight.key != *key);
+    }
+
+    /// Returns whether this thread is computing the value, so that waiting for it would
+    /// never end.
+    pub(super) fn is_computed_here(&self, key: &str) -> bool {
+        let place = self.place();
+        let is_inside = |inside: &RefCell<Vec<(usize, Box<str>)>>| {
+            inside.borrow().iter().any(|(other, computed)| *other == place && **computed == *key)
+        };
         COMPUTING.try_with(is_inside).unwrap_or(false)
     }
 
-    /// Waits for the leader, and returns the encoded value; `None` if the computation
-    /// failed.
-    pub(super) fn wait(&self) -> Option<Arc<[u8]>> {
-        while let Some(listener) = self.pending() {
-            listener.wait();
-        }
-        self.landed.get().cloned().flatten()
+    /// Runs a computation. Requests for its own value are recognized meanwhile on the threads
+    /// that poll it.
+    pub(super) async fn compute<F: Future>(&self, key: &str, computation: F) -> F::Output {
+        let mut computation = pin!(computation);
+        poll_fn(|context| {
+            let _inside = Computing::of(self.place(), key);
+            computation.as_mut().poll(context)
+        })
+        .await
     }
 
-    /// Does the same as [`wait`](Self::wait), without blocking the thread.
-    #[cfg(feature = "tokio")]
-    pub(super) async fn wait_async(&self) -> Option<Arc<[u8]>> {
-        while let Some(listener) = self.pending() {
-            listener.await;
-        }
-        self.landed.get().cloned().flatten()
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
-    fn pending(&self) -> Option<EventListener> {
-        if self.landed.get().is_some() {
-            return None;
-        }
-        let listener = self.ended.listen();
-        if self.landed.get().is_some() { None } else { Some(listener) }
+    /// Returns the number of callers, waiting or computing.
+    #[cfg(test)]
+    pub(super) fn seats(&self) -> usize {
+        self.open().values().map(|flight| flight.state().seats).sum()
     }
 }
 
-/// The role of the leader. Dropping it ends the flight, even after an error or a panic, so
-/// that the waiters continue.
-pub(super) struct Lead<'f> {
-    flights: &'f Flights,
-    key: Vec<u8>,
-    flight: Arc<Flight>,
+impl<T> Flight<T> {
+    fn state(&self) -> MutexGuard<'_, FlightState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Marks this thread as computing a flight until it is dropped.
+impl<T> Seat<'_, T> {
+    /// Waits until another caller has computed the value; `None` if this caller leads now.
+    pub(super) async fn wait(&mut self) -> Option<Outcome<T>> {
+        loop {
+            if let Some(outcome) = self.flight.outcome.get() {
+                return Some(outcome.clone());
+            }
+            if self.lead() {
+                return None;
+            }
+            if let Some(listener) = self.listener() {
+                listener.await;
+            }
+        }
+    }
+
+    /// Takes the lead, if the value is not computed and no other caller computes it.
+    pub(super) fn lead(&mut self) -> bool {
+        let mut state = self.flight.state();
+        if !state.led && self.flight.outcome.get().is_none() {
+            state.led = true;
+            self.leads = true;
+        }
+        self.leads
+    }
+
+    /// Returns a listener; `None` if there is something to do at once.
+    fn listener(&self) -> Option<EventListener> {
+        let listener = self.flight.changed.listen();
+        let waits = self.flight.state().led && self.flight.outcome.get().is_none();
+        waits.then_some(listener)
+    }
+
+    /// Returns whether the value of this computation is still wanted, and was not removed
+    /// meanwhile.
+    pub(super) fn is_attached(&self) -> bool {
+        self.flights.open().get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
+    }
+
+    /// Ends the computation and passes the outcome to the callers that wait.
+    pub(super) fn land(self, outcome: Outcome<T>) {
+        let _ = self.flight.outcome.set(outcome);
+        self.end();
+        self.flight.changed.notify(usize::MAX);
+    }
+
+    /// Removes the computation, so that later callers begin another one.
+    fn end(&self) {
+        let mut open = self.flights.open();
+        if open.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            open.remove(&self.key);
+        }
+    }
+}
+
+impl<T> Drop for Seat<'_, T> {
+    fn drop(&mut self) {
+        let is_last = {
+            // Callers sit down under the same lock, so no caller joins a computation that has
+            // no seats any more.
+            let mut open = self.flights.open();
+            let mut state = self.flight.state();
+            state.seats -= 1;
+            state.led &= !self.leads;
+            let is_last = state.seats == 0;
+            if is_last && open.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+                open.remove(&self.key);
+            }
+            is_last
+        };
+        if self.leads && !is_last {
+            self.flight.changed.notify(1);
+        }
+    }
+}
+
+/// Marks this thread as computing a value until it is dropped.
 struct Computing;
 
 impl Computing {
-    fn of(flight: &Arc<Flight>) -> Self {
+    fn of(place: usize, key: &str) -> Self {
         // This fails only while the thread ends, when its thread-local variables no longer
         // exist.
-        let _ = COMPUTING.try_with(|inside| inside.borrow_mut().push(flight.clone()));
+        let _ = COMPUTING.try_with(|inside| inside.borrow_mut().push((place, key.into())));
         Computing
     }
 }
@@ -130,107 +232,5 @@ impl Computing {
 impl Drop for Computing {
     fn drop(&mut self) {
         let _ = COMPUTING.try_with(|inside| inside.borrow_mut().pop());
-    }
-}
-
-impl Lead<'_> {
-    /// Runs the computation. If the computation requests its own value, the request returns
-    /// `FlightPart::Recursion`.
-    pub(super) fn compute<R>(&self, computation: impl FnOnce() -> R) -> R {
-        let _inside = Computing::of(&self.flight);
-        computation()
-    }
-
-    /// Does the same as [`compute`](Self::compute), for an asynchronous computation.
-    #[cfg(feature = "tokio")]
-    pub(super) async fn compute_async<F: Future>(&self, computation: F) -> F::Output {
-        let mut computation = pin!(computation);
-        poll_fn(|context| self.compute(|| computation.as_mut().poll(context))).await
-    }
-
-    /// Ends the flight and passes the encoded value to the waiters.
-    pub(super) fn land(self, encoded: Arc<[u8]>) {
-        let _ = self.flight.landed.set(Some(encoded));
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        self.flights.open().remove(&self.key);
-        // Setting the value has no effect after `land`.
-        let _ = self.flight.landed.set(None);
-        self.flight.ended.notify(usize::MAX);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn followers_get_the_value_of_the_leader() {
-        let flights = Flights::default();
-        let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
-            panic!("there is no leader yet")
-        };
-        assert!(matches!(flights.join_whole(b"other".to_vec()), FlightPart::Lead(_)));
-        std::thread::scope(|scope| {
-            let followers: Vec<_> = (0..4)
-                .map(|_| {
-                    let FlightPart::Follow(flight) =
-                        scope.spawn(|| flights.join_whole(b"k".to_vec())).join().unwrap()
-                    else {
-                        panic!("there is a leader")
-                    };
-                    scope.spawn(move || flight.wait())
-                })
-                .collect();
-            lead.land(b"value"[..].into());
-            for follower in followers {
-                assert_eq!(follower.join().unwrap().as_deref(), Some(&b"value"[..]));
-            }
-        });
-        assert!(
-            matches!(flights.join_whole(b"k".to_vec()), FlightPart::Lead(_)),
-            "the next caller computes again"
-        );
-    }
-
-    #[test]
-    fn waiters_continue_after_a_leader_panics() {
-        let flights = Flights::default();
-        std::thread::scope(|scope| {
-            let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
-                panic!("there is no leader yet")
-            };
-            let FlightPart::Follow(flight) = flights.join_whole(b"k".to_vec()) else {
-                panic!("there is a leader")
-            };
-            let leader = scope.spawn(move || {
-                let _lead = lead;
-                panic!("the computation fails");
-            });
-            assert_eq!(flight.wait(), None);
-            assert!(leader.join().is_err());
-        });
-    }
-
-    #[test]
-    fn a_leader_does_not_wait_for_itself() {
-        let flights = Flights::default();
-        let FlightPart::Lead(lead) = flights.join_whole(b"k".to_vec()) else {
-            panic!("there is no leader yet")
-        };
-        let FlightPart::Lead(other) = flights.join_whole(b"other".to_vec()) else {
-            panic!("there is no leader yet")
-        };
-        let asked = || flights.join_whole(b"k".to_vec());
-        assert!(matches!(lead.compute(asked), FlightPart::Recursion));
-        assert!(matches!(lead.compute(|| other.compute(asked)), FlightPart::Recursion));
-        assert!(matches!(other.compute(asked), FlightPart::Follow(_)));
-        assert!(
-            matches!(asked(), FlightPart::Follow(_)),
-            "the leader has stopped computing, but the flight has not ended"
-        );
     }
 }

@@ -77,6 +77,11 @@ impl SnapshotState {
         }
     }
 
+    /// Returns the database that was read; the default while the versions are unknown.
+    pub(super) fn database(&self) -> DatabaseId {
+        self.current().map_or_else(|_| DatabaseId::default(), |snapshot| snapshot.database)
+    }
+
     /// Returns the names of all caches in the snapshot.
     pub(super) fn caches(&self) -> impl Iterator<Item = &String> {
         self.current().ok().into_iter().flat_map(|snapshot| snapshot.caches.keys())

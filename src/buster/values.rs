@@ -1,32 +1,39 @@
-//! Cached values: computed on a miss and stored under the version that was read
-//! before the data.
+//! Cached values: computed on a miss and kept under the versions that were read before the
+//! data.
 //!
-//! In: a key and a function that loads its value. Out: the value, from the store if
-//! it has one for the current version.
+//! In: a key and a function that loads its value. Out: the value, from this process or the
+//! store if it has one for the current versions.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::shared::Shared;
-use super::single_flight::FlightPart;
+use super::first_level::{FirstLevel, Limits};
+use super::levels::{Levels, Sources};
+use super::load_error::LoadError;
+use super::park::{Mode, block_on};
+use super::shared_level::SharedLevel;
+use super::single_flight::Flights;
+use super::stamp::Stamp;
 use crate::engine::Executor;
 use crate::error::{Error, Result};
-use crate::model::{DatabaseId, Identity};
-use crate::registry::identity;
-use crate::store::{CheckedStore, EntryKey};
 
-/// Values of one type, stored as JSON under the version of a cache.
+/// Values of one type, kept in this process under the versions of their caches.
 ///
-/// The key of an entry consists of the database, the app, the cache, the format number, the
-/// version that was current before the data was read, and the caller's key. A value that was
-/// computed for an earlier version is therefore never returned for a later one. If the
-/// version is unknown or the store does not answer, values are computed and not stored.
+/// A lookup returns an `Arc` of the value itself: nothing is copied or decoded. A value that
+/// was computed for an earlier version is never returned for a later one. While the versions
+/// are unknown, values are computed and not kept.
+///
+/// Clone the handle to share its values: clones have the same values and share computations.
+/// A second call of [`Cache::values`](super::Cache::values) returns a handle that begins
+/// empty, and so does every setting below.
 ///
 /// ```
+/// use std::time::Duration;
 /// use bustard::{App, CacheBuster, Migration, Migrator};
 ///
 /// # let directory = tempfile::tempdir()?;
@@ -35,105 +42,175 @@ use crate::store::{CheckedStore, EntryKey};
 /// # let app = App::new("forum").migration("V1__ranks", Migration::new().register_cache("ranks"));
 /// # Migrator::new().app(app).run(&mut connection)?;
 /// let buster = CacheBuster::connect(&url)?;
-/// let ranks = buster.cache("ranks")?.values::<Vec<String>>("forum", 1);
+/// let ranks = buster.cache("ranks")?.values::<Vec<String>>("names", 1)?;
+/// let ranks = ranks.max_entries(1_000).ttl(Duration::from_secs(600)).jitter(0.1);
 ///
 /// let load = || vec!["newbie".to_owned(), "regular".to_owned()]; // SELECT name FROM rank
 /// assert_eq!(ranks.get_or_insert_with("all", load).len(), 2);
-/// let never = || unreachable!("the value is in the store");
+/// let never = || unreachable!("the value is kept");
 /// assert_eq!(ranks.get_or_insert_with("all", never).len(), 2);
 ///
 /// buster.invalidate(&mut connection, &["ranks"])?;
 /// assert_eq!(ranks.get_or_insert_with("all", || Vec::new()).len(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # A store behind the values
+///
+/// With [`shared`](Values::shared) or [`store`](Values::store), values that are not in this
+/// process are looked up in a store, which processes share, before they are computed. The
+/// key of an entry there consists of the database, the caches, the name, the format number,
+/// the versions, and the caller's key.
+///
+/// # Values that do not exist
+///
+/// A value may be an `Option`: `None` says that the database has no such row, and is kept
+/// like any other value. [`ttl_by`](Values::ttl_by) can keep it for a shorter time.
 pub struct Values<T> {
-    shared: Arc<Shared>,
-    cache: Arc<str>,
-    app: Arc<str>,
-    format: u32,
-    kind: PhantomData<fn() -> T>,
+    levels: Arc<Levels<T>>,
 }
 
 impl<T> Clone for Values<T> {
     fn clone(&self) -> Self {
-        let Values { shared, cache, app, format, kind } = self;
-        let (shared, cache, app) = (shared.clone(), cache.clone(), app.clone());
-        Values { shared, cache, app, format: *format, kind: *kind }
+        Values { levels: self.levels.clone() }
     }
 }
 
 impl<T> fmt::Debug for Values<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Levels { sources, limits, first, behind, .. } = &*self.levels;
         f.debug_struct("Values")
-            .field("cache", &self.cache)
-            .field("app", &self.app)
-            .field("format", &self.format)
+            .field("caches", &sources.caches)
+            .field("name", &sources.name)
+            .field("format", &sources.format)
+            .field("limits", limits)
+            .field("entries", &first.len())
+            .field("has_store", &behind.is_some())
             .finish_non_exhaustive()
     }
 }
 
 impl<T> Values<T> {
-    pub(super) fn new(shared: Arc<Shared>, cache: &str, app: &str, format: u32) -> Self {
-        Values { shared, cache: cache.into(), app: app.into(), format, kind: PhantomData }
+    pub(super) fn new(sources: Sources) -> Self {
+        Values::with(sources, Limits::default(), None)
     }
 
-    #[cfg(feature = "tokio")]
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
+    fn with(sources: Sources, limits: Limits<T>, behind: Option<SharedLevel<T>>) -> Self {
+        let first = FirstLevel::keyed(&limits);
+        Values { levels: Arc::new(Levels { sources, limits, first, behind, flights: Flights::default() }) }
     }
 
-    #[cfg(feature = "tokio")]
-    pub(super) fn cache(&self) -> &str {
-        &self.cache
+    fn limited(self, change: impl FnOnce(&mut Limits<T>)) -> Self {
+        let Levels { sources, limits, behind, .. } = &*self.levels;
+        let mut limits = limits.clone();
+        change(&mut limits);
+        Values::with(sources.clone(), limits, behind.clone())
     }
 
-    pub(super) fn store(&self) -> &Arc<CheckedStore> {
-        &self.shared.store
+    #[cfg(any(test, feature = "tokio"))]
+    pub(super) fn levels(&self) -> &Arc<Levels<T>> {
+        &self.levels
     }
 
-    /// Returns the entry of `key` under the current version; `None` while the version is
-    /// unknown.
-    pub(super) fn filing_now(&self, key: &str) -> Option<Filing> {
-        let snapshot = self.shared.snapshot();
-        let (database, identity) = snapshot.origin(&self.cache)?;
-        Some(self.filing(database, identity, key))
+    /// Sets how many values are kept in this process. The default is 10,000. Beyond that,
+    /// values that are used rarely are evicted. With 0, no value is kept in this process:
+    /// callers at the same time still share a computation, and a store is still used.
+    pub fn max_entries(self, entries: usize) -> Self {
+        self.limited(|limits| limits.max_entries = entries)
     }
 
-    pub(super) fn filing(&self, database: DatabaseId, identity: Identity, key: &str) -> Filing {
-        let (app, cache) = (self.app.clone(), self.cache.clone());
-        Filing { database, app, cache, format: self.format, identity, key: key.to_owned() }
-    }
-}
-
-/// The owned parts of an entry's key.
-#[derive(Clone)]
-pub(super) struct Filing {
-    database: DatabaseId,
-    app: Arc<str>,
-    cache: Arc<str>,
-    format: u32,
-    identity: Identity,
-    key: String,
-}
-
-impl Filing {
-    pub(super) fn key(&self) -> EntryKey<'_> {
-        let Filing { database, app, cache, format, identity, key } = self;
-        EntryKey::new(*database, app, cache, *format, *identity, key.as_bytes())
+    /// Limits the values in this process by weight, for example their size in bytes, instead
+    /// of by number. [`max_entries`](Values::max_entries) is then an estimate of their
+    /// number. The cache is divided into up to four parts for each processor, of at least 32
+    /// estimated entries each, and keeps no value that is heavier than a part.
+    pub fn weigher(self, capacity: u64, weigh: impl Fn(&str, &T) -> u64 + Send + Sync + 'static) -> Self {
+        self.limited(|limits| limits.weigher = Some((capacity, Arc::new(weigh))))
     }
 
-    pub(super) fn find<T: DeserializeOwned>(&self, store: &CheckedStore) -> Option<T> {
-        decode(&store.get(&self.key())?)
+    /// Sets how long a value is kept in this process if its version remains current. By
+    /// default there is no such limit. The clock is monotonic, so setting the time of the
+    /// machine has no effect.
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.limited(|limits| limits.ttl = Some(ttl))
     }
 
-    pub(super) fn file(&self, store: &CheckedStore, bytes: &[u8]) {
-        store.set(&self.key(), bytes);
+    /// Sets how long each value is kept. If the function returns `None`,
+    /// [`ttl`](Values::ttl) applies.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use bustard::{Cache, Values};
+    /// # fn users(cache: Cache) -> bustard::Result<Values<Option<String>>> {
+    /// // Users who do not exist are looked up again after 10 seconds.
+    /// let users = cache.values::<Option<String>>("users", 1)?;
+    /// Ok(users.ttl_by(|_, user| user.is_none().then_some(Duration::from_secs(10))))
+    /// # }
+    /// ```
+    pub fn ttl_by(self, ttl: impl Fn(&str, &T) -> Option<Duration> + Send + Sync + 'static) -> Self {
+        self.limited(|limits| limits.ttl_of = Some(Arc::new(ttl)))
+    }
+
+    /// Shortens each time to live at random by up to this part, between 0 and 1, so that
+    /// values which were computed together are not all computed again together.
+    pub fn jitter(self, part: f64) -> Self {
+        let part = if part.is_nan() { 0.0 } else { part.clamp(0.0, 1.0) };
+        self.limited(|limits| limits.jitter = part)
+    }
+
+    /// Returns a value for this long after the end of its time to live while one caller, the
+    /// first, computes it again. This concerns the time to live only: a value whose version
+    /// is not current, or unknown, is never returned.
+    pub fn stale_while_revalidate(self, bound: Duration) -> Self {
+        self.limited(|limits| limits.stale = bound)
+    }
+
+    /// Returns the value under `key` if it is kept in this process and current. Does not
+    /// wait, and does not count as a use of the value.
+    pub fn peek(&self, key: &str) -> Option<Arc<T>> {
+        self.levels.peek(key)
+    }
+
+    /// Returns the current versions, for [`insert`](Values::insert). Call this before the
+    /// data is read.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Cache::version`](super::Cache::version).
+    pub fn stamp(&self) -> Result<Stamp> {
+        self.levels.sources.stamp()
     }
 }
 
 impl<T: Serialize + DeserializeOwned> Values<T> {
+    /// Also keeps values in the store `bustard`, if it is configured, else in `default`, else
+    /// in memory, encoded.
+    pub fn shared(self) -> Self {
+        let store = self.levels.sources.shared.stores.preferred();
+        self.behind(store)
+    }
+
+    /// Also keeps values in the store with this alias, encoded.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such store, with
+    /// the configured aliases, and the errors of
+    /// [`StoreSettings::open`](crate::StoreSettings::open).
+    pub fn store(self, alias: &str) -> Result<Self> {
+        let store = self.levels.sources.shared.stores.get(alias)?;
+        Ok(self.behind(store))
+    }
+
+    fn behind(self, store: Arc<crate::store::CheckedStore>) -> Self {
+        let Levels { sources, limits, .. } = &*self.levels;
+        Values::with(sources.clone(), limits.clone(), Some(SharedLevel::new(store)))
+    }
+}
+
+impl<T: Send + Sync + 'static> Values<T> {
     /// Returns the value under `key`, computing it with `load` on a miss. Concurrent
-    /// callers in this process share one computation (single flight).
+    /// callers of this handle and its clones share one computation (single flight). If it
+    /// panics, one of the waiting callers computes the value itself.
     ///
     /// `load` must read data that is at least as recent as the version. It must read from
     /// the same database and not from a replica. It must not read in a transaction whose
@@ -143,64 +220,43 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     ///
     /// `load` may request other values, but two values must not request each other:
     /// on two threads, each computation would wait for the other. `load` must not need
-    /// a resource that waiting callers hold, such as the last connection of a pool.
-    pub fn get_or_insert_with(&self, key: &str, load: impl FnOnce() -> T) -> T {
-        let loaded = self.get_or_try_insert_with(key, || Ok::<T, std::convert::Infallible>(load()));
-        match loaded {
-            Ok(value) => value,
-            Err(never) => match never {},
-        }
+    /// a resource that waiting callers hold, such as the last connection of a pool. Callers
+    /// wait as long as it takes, so `load` should have a time limit.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `load` requests its own value, because it would wait for itself.
+    /// [`get_or_try_insert_with`](Values::get_or_try_insert_with) returns an error instead.
+    pub fn get_or_insert_with(&self, key: &str, load: impl FnOnce() -> T) -> Arc<T> {
+        infallible(self.get_or_try_insert_with(key, || Ok(load())))
     }
 
     /// Returns the value under `key`, computing it with a fallible `load` on a miss. If the
-    /// shared computation fails, each waiting caller computes the value itself.
+    /// shared computation fails, all callers that wait for it get its error. Later callers
+    /// compute again.
     ///
     /// # Errors
     ///
-    /// Returns the error of `load`.
-    pub fn get_or_try_insert_with<E>(&self, key: &str, load: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        // The version must be read before the data.
-        let Some(filing) = self.filing_now(key) else { return load() };
-        if let Some(value) = filing.find(self.store()) {
+    /// Returns the error of `load`, or of the computation that the caller has waited for.
+    /// Returns [`LoadError::Recursion`] if `load` requests its own value.
+    pub fn get_or_try_insert_with<E: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        load: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, LoadError<E>> {
+        if let Some(value) = self.levels.hit(key) {
             return Ok(value);
         }
-        let lead = match self.shared.flights.join(&filing.key()) {
-            FlightPart::Lead(lead) => Some(lead),
-            FlightPart::Recursion => return load(),
-            FlightPart::Follow(flight) => match flight.wait().and_then(|bytes| decode(&bytes)) {
-                Some(value) => return Ok(value),
-                // The leader failed. The waiters now compute concurrently. If they took
-                // turns, each would wait for a database that is down.
-                None => None,
-            },
-        };
-        // Another thread may have computed and stored the value between the lookup and
-        // `join`.
-        if let Some(value) = filing.find(self.store()) {
-            return Ok(value);
-        }
-        let value = match &lead {
-            Some(lead) => lead.compute(load)?,
-            None => load()?,
-        };
-        if let Some(bytes) = encode(&value) {
-            // Store the value before ending the flight, so that a later caller finds the
-            // value or joins the flight.
-            filing.file(self.store(), &bytes);
-            if let Some(lead) = lead {
-                lead.land(bytes);
-            }
-        }
-        Ok(value)
+        block_on(self.levels.get(Mode::Blocking, key, || async { load() }))
     }
 
-    /// Returns the value under `key`, reading the version on `executor` first and passing
+    /// Returns the value under `key`, reading the versions on `executor` first and passing
     /// `executor` to `load` on a miss.
     ///
-    /// In a transaction the version is read in the transaction's snapshot, so a value that
-    /// was read in an old snapshot is stored under an old version. If the transaction has
-    /// invalidated the cache itself, the value is not stored. SQLite does not report
-    /// invalidations, so there the value is not stored if the transaction has written
+    /// In a transaction the versions are read in the transaction's snapshot, so a value that
+    /// was read in an old snapshot is kept under an old version. If the transaction has
+    /// invalidated one of the caches itself, nothing is looked up or kept. SQLite does not
+    /// report invalidations, so there this is the case if the transaction has written
     /// anything. Invalidate the cache before reading back what the transaction has written.
     ///
     /// On a connection this is the strict form: the value was current at the time of the
@@ -208,38 +264,68 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     ///
     /// # Errors
     ///
-    /// Returns the error of `load`, or of reading the version.
+    /// Returns the error of `load`, or of reading the versions.
     pub fn get_or_try_insert_in<X: Executor, E: From<Error>>(
         &self,
         executor: &mut X,
         key: &str,
         load: impl FnOnce(&mut X) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let sight = identity::sight(executor, &self.cache)?;
-        if sight.own {
-            return load(executor);
-        }
-        let filing = self.filing(sight.database, sight.identity, key);
-        if let Some(value) = filing.find(self.store()) {
-            return Ok(value);
-        }
-        let value = load(executor)?;
-        if let Some(bytes) = encode(&value) {
-            filing.file(self.store(), &bytes);
-        }
-        Ok(value)
+    ) -> Result<Arc<T>, E> {
+        get_in(&self.levels, executor, key, load)
+    }
+
+    /// Returns the values under `keys` in their order, computing all missing ones with one
+    /// call of `load`. It is given the missing keys, and must return a value for each of them
+    /// in the same order. It does not wait for computations of single keys, nor they for it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `load`, and [`LoadError::Count`] if it returns another number of
+    /// values than of keys.
+    pub fn get_many<E>(
+        &self,
+        keys: &[&str],
+        load: impl FnOnce(&[&str]) -> Result<Vec<T>, E>,
+    ) -> Result<Vec<Arc<T>>, LoadError<E>> {
+        let load = |missing: Vec<String>| async move {
+            load(&missing.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        block_on(self.levels.get_many(Mode::Blocking, keys, load))
+    }
+
+    /// Keeps a value that was computed from data read after `stamp`. Callers that wait for a
+    /// computation of the value get its result, which is not kept. With a store on a server,
+    /// this waits for the server.
+    pub fn insert(&self, stamp: &Stamp, key: &str, value: T) -> Arc<T> {
+        let value = Arc::new(value);
+        block_on(self.levels.insert(Mode::Blocking, key, stamp, &value));
+        value
+    }
+
+    /// Removes the value under `key` in this process and, under the current versions, in the
+    /// store. The results of computations in progress are not kept. Other processes may still
+    /// have the value: to remove it everywhere, invalidate the cache. With a store on a
+    /// server, this waits for the server.
+    pub fn remove(&self, key: &str) {
+        block_on(self.levels.remove(Mode::Blocking, key));
     }
 }
 
-/// Serializes a value. Returns `None` if the value has no JSON form; it is then not stored.
-pub(super) fn encode<T: Serialize>(value: &T) -> Option<Arc<[u8]>> {
-    serde_json::to_vec(value)
-        .map(Into::into)
-        .inspect_err(|error| log::warn!("cannot serialize a value as JSON; it is not cached: {error}"))
-        .ok()
+pub(super) fn get_in<T: Send + Sync + 'static, X: Executor, E: From<Error>>(
+    levels: &Levels<T>,
+    executor: &mut X,
+    key: &str,
+    load: impl FnOnce(&mut X) -> Result<T, E>,
+) -> Result<Arc<T>, E> {
+    let stamp = levels.sources.stamp_in(executor)?;
+    block_on(levels.get_stamped(Mode::Blocking, key, stamp.as_ref(), || async { load(executor) }))
 }
 
-/// Deserializes a value. JSON that does not fit the type is a miss.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice(bytes).ok()
+/// Returns the value of a computation that cannot fail.
+pub(super) fn infallible<T>(computed: Result<T, LoadError<Infallible>>) -> T {
+    match computed {
+        Ok(value) => value,
+        Err(LoadError::Failed(never)) => match *never {},
+        Err(error) => panic!("{error}"),
+    }
 }

@@ -63,8 +63,13 @@ impl Stores {
     /// Returns the store for cached values: `bustard` if it is configured, else
     /// `default`, else memory.
     pub fn preferred(&self) -> StoreSettings {
-        let configured = PREFERRED.iter().find_map(|alias| self.0.get(*alias));
+        let configured = self.preferred_alias().and_then(|alias| self.0.get(alias));
         configured.cloned().unwrap_or_else(StoreSettings::memory)
+    }
+
+    /// Returns the alias of the store for cached values, if one is configured.
+    pub(crate) fn preferred_alias(&self) -> Option<&'static str> {
+        PREFERRED.into_iter().find(|alias| self.0.contains_key(*alias))
     }
 
     /// Returns all aliases in alphabetical order.

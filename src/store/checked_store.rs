@@ -46,6 +46,13 @@ impl CheckedStore {
         }
     }
 
+    /// Replaces the value by an entry that is no value. A failure is only logged.
+    pub(crate) fn remove(&self, key: &EntryKey) {
+        if let Err(error) = self.store.set(&key.stored(&self.prefix), &[]) {
+            failed(&error);
+        }
+    }
+
     /// Returns whether `get` and `set` return without waiting for the network.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_local(&self) -> bool {
@@ -61,7 +68,7 @@ fn failed(error: &Error) {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, LazyLock, Mutex};
 
     use super::*;
     use crate::error::ErrorKind;
@@ -96,7 +103,9 @@ mod tests {
     }
 
     fn key(n: i64, key: &[u8]) -> EntryKey<'_> {
-        EntryKey::new(DatabaseId::default(), "forum", "bans", 1, Identity { n, nonce: 5 }, key)
+        static BANS: LazyLock<[String; 1]> = LazyLock::new(|| ["bans".to_owned()]);
+        let identity = Box::leak(Box::new([Identity { n, nonce: 5 }]));
+        EntryKey::new(DatabaseId::default(), "forum", &*BANS, 1, identity, key)
     }
 
     /// Returns whether a value is found only under its own key, with keys made by `key`.
@@ -105,6 +114,8 @@ mod tests {
         store.set(&key(1, b"a"), b"value");
         let found = store.get(&key(1, b"a"));
         let others = [key(2, b"a"), key(1, b"b")].map(|other| store.get(&other));
+        store.remove(&key(1, b"a"));
+        assert_eq!(store.get(&key(1, b"a")), None);
         found.as_deref() == Some(b"value") && others == [None, None]
     }
 

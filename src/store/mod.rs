@@ -39,6 +39,8 @@ pub use aliases::Stores;
 #[cfg(feature = "_engine")]
 pub(crate) use checked_store::CheckedStore;
 pub(crate) use key::EntryKey;
+#[cfg(feature = "tokio")]
+pub(crate) use key::OwnedEntryKey;
 pub use settings::StoreSettings;
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub(crate) use settings::parse_duration;

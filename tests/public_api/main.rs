@@ -37,6 +37,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("bustard::AsyncExecutor", "tokio_postgres", "is implemented for connections of applications on Tokio"),
     ("bustard::Commit", "postgres", "is implemented for transactions of applications"),
     ("bustard::Commit", "rusqlite", "is implemented for transactions of applications"),
+    ("bustard::Values", "tokio", "computes values in the runtime of the application"),
     ("bustard::CommitAsync", "tokio_postgres", "is implemented for transactions of applications on Tokio"),
     ("bustard::Connection", "postgres", "is implemented for connections of applications"),
     ("bustard::Connection", "rusqlite", "is implemented for connections of applications"),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
+use crate::races::place::Shared;
 use crate::support::{Database, Project};
 use bustard::{App, CacheBuster, Error, ErrorKind, Migration, Migrator, Result};
 
@@ -27,7 +28,7 @@ fn on_sqlite(project: &Project) -> (rusqlite::Connection, CacheBuster) {
 fn many_callers_at_once_wait_for_one_computation() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
+    let values = buster.cache("items").unwrap().values::<u64>("main", 1).unwrap().shared();
     let computed = AtomicUsize::new(0);
     let (started, has_started) = mpsc::channel();
     let (finish, may_finish) = mpsc::channel::<()>();
@@ -51,73 +52,34 @@ fn many_callers_at_once_wait_for_one_computation() {
             })
             .collect();
         // A value under another key does not wait for this computation.
-        assert_eq!(values.get_or_insert_with("other", || 3), 3);
+        assert_eq!(*values.get_or_insert_with("other", || 3), 3);
         asking.wait();
         finish.send(()).unwrap();
-        assert_eq!(leader.join().unwrap(), 7);
+        assert_eq!(*leader.join().unwrap(), 7);
         for follower in followers {
-            assert_eq!(follower.join().unwrap(), 7);
+            assert_eq!(*follower.join().unwrap(), 7);
         }
     });
     assert_eq!(computed.into_inner(), 1);
 }
 
 #[test]
-fn a_caller_that_waited_for_a_failure_computes_the_value() {
-    let project = Project::new();
-    let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
-    let (started, has_started) = mpsc::channel();
-    let (finish, may_finish) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        let values = &values;
-        let leader = scope.spawn(move || {
-            values.get_or_try_insert_with("k", || {
-                started.send(()).unwrap();
-                may_finish.recv().unwrap();
-                Err("the computation fails")
-            })
-        });
-        has_started.recv().unwrap();
-        let follower = scope.spawn(|| values.get_or_try_insert_with("k", || Ok::<_, &str>(5)));
-        finish.send(()).unwrap();
-        assert_eq!(leader.join().unwrap(), Err("the computation fails"));
-        assert_eq!(follower.join().unwrap(), Ok(5));
-    });
-    // After a panic, the next caller computes the value too.
-    let panicking = values.clone();
-    std::thread::spawn(move || panicking.get_or_insert_with("p", || panic!("on purpose")))
-        .join()
-        .unwrap_err();
-    assert_eq!(values.get_or_insert_with("p", || 6), 6);
-}
-
-#[test]
-fn a_computation_that_requests_its_own_value_ends() {
-    let project = Project::new();
-    let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
-    let value = values.get_or_insert_with("k", || values.get_or_insert_with("k", || 1) + 1);
-    assert_eq!(value, 2);
-}
-
-#[test]
-fn app_cache_format_and_key_tell_values_apart() {
+fn name_cache_format_and_key_tell_values_apart() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
     let (items, others) = (buster.cache("items").unwrap(), buster.cache("others").unwrap());
     let all = [
-        items.values::<u64>("main", 1),
-        items.values("main", 2),
-        items.values("plugin", 1),
-        others.values("main", 1),
+        items.values::<u64>("main", 1).unwrap().shared(),
+        items.values("main", 2).unwrap().shared(),
+        items.values("plugin", 1).unwrap().shared(),
+        others.values("main", 1).unwrap().shared(),
     ];
     for (number, values) in all.iter().enumerate() {
-        assert_eq!(values.get_or_insert_with("k", || number as u64), number as u64);
+        assert_eq!(*values.get_or_insert_with("k", || number as u64), number as u64);
     }
     for (number, values) in all.iter().enumerate() {
-        assert_eq!(values.get_or_insert_with("k", || unreachable!()), number as u64);
-        assert_eq!(values.get_or_insert_with("other", || 9), 9);
+        assert_eq!(*values.get_or_insert_with("k", || unreachable!()), number as u64);
+        assert_eq!(*values.get_or_insert_with("other", || 9), 9);
     }
 }
 
@@ -125,75 +87,61 @@ fn app_cache_format_and_key_tell_values_apart() {
 fn an_undecodable_value_is_a_miss() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let items = buster.cache("items").unwrap();
-    assert_eq!(items.values::<String>("main", 1).get_or_insert_with("k", || "text".into()), "text");
-    assert_eq!(items.values::<u64>("main", 1).get_or_insert_with("k", || 4), 4);
-    assert_eq!(items.values::<u64>("main", 1).get_or_insert_with("k", || unreachable!()), 4);
+    let stores = Shared::default();
+    let another = || {
+        let builder = CacheBuster::builder(&project.sqlite_url("app.db")).store(stores.clone());
+        let buster = builder.start().unwrap();
+        (buster.cache("items").unwrap(), buster)
+    };
+    drop(buster);
+    let ((text, _one), (number, _other)) = (another(), another());
+    let text = text.values::<String>("main", 1).unwrap().shared();
+    let number = number.values::<u64>("main", 1).unwrap().shared();
+    assert_eq!(*text.get_or_insert_with("k", || "text".into()), "text");
+    assert_eq!(*number.get_or_insert_with("k", || 4), 4);
+    assert_eq!(*number.get_or_insert_with("k", || unreachable!()), 4);
+}
+
+/// Decoding gives another variant, so the value is not stored.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+enum Ambiguous {
+    Small(u8),
+    Large(u64),
 }
 
 #[test]
-fn a_value_without_json_is_computed_each_time() {
+fn a_value_that_would_come_back_different_is_not_stored() {
     let project = Project::new();
     let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<std::collections::BTreeMap<(u8, u8), u8>>("main", 1);
+    let values = buster.cache("items").unwrap().values("main", 1).unwrap().shared().max_entries(0);
     for _ in 0..2 {
-        assert_eq!(values.get_or_insert_with("k", || [((1, 2), 3)].into()).len(), 1);
+        let mut computed = false;
+        let value = values.get_or_insert_with("k", || {
+            computed = true;
+            Ambiguous::Large(1)
+        });
+        assert_eq!((&*value, computed), (&Ambiguous::Large(1), true));
     }
+    assert_eq!(*values.get_or_insert_with("l", || Ambiguous::Large(300)), Ambiguous::Large(300));
+    assert_eq!(*values.get_or_insert_with("l", || unreachable!()), Ambiguous::Large(300));
 }
 
 #[test]
 fn a_value_read_in_a_transaction_that_has_written_is_not_kept() {
     let project = Project::new();
     let (mut connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<i64>("main", 1);
+    let values = buster.cache("items").unwrap().values::<i64>("main", 1).unwrap().shared();
     let number = |t: &mut rusqlite::Transaction<'_>| -> Result<i64, Error> {
         Ok(t.query_row("SELECT number FROM item", [], |row| row.get(0)).unwrap())
     };
     let mut transaction = connection.transaction().unwrap();
-    assert_eq!(values.get_or_try_insert_in(&mut transaction, "a", number).unwrap(), 1);
+    assert_eq!(*values.get_or_try_insert_in(&mut transaction, "a", number).unwrap(), 1);
     transaction.execute("UPDATE item SET number = 2", []).unwrap();
     buster.invalidate(&mut transaction, &["items"]).unwrap();
-    assert_eq!(values.get_or_try_insert_in(&mut transaction, "a", number).unwrap(), 2);
+    assert_eq!(*values.get_or_try_insert_in(&mut transaction, "a", number).unwrap(), 2);
     transaction.rollback().unwrap();
-    assert_eq!(values.get_or_insert_with("a", || unreachable!("the first value is in the store")), 1);
-}
-
-/// A computation that requests its own value must not wait for itself. The computation may
-/// request the value in the same task, through another computation, or in another form.
-/// Other callers wait at the same time.
-#[test]
-fn an_asynchronous_computation_that_requests_its_own_value_ends() {
-    let project = Project::new();
-    let (_connection, buster) = on_sqlite(&project);
-    let values = buster.cache("items").unwrap().values::<u64>("main", 1);
-    let computation = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let get = |key| values.get_or_insert_with_async(key, async || 1);
-        let (asking, asked) =
-            (async || get("a").await + 1, async || values.get_or_insert_with("b", || 1) + 1);
-        runtime.block_on(async {
-            assert_eq!(values.get_or_insert_with_async("a", asking).await, 2);
-            assert_eq!(values.get_or_insert_with_async("b", asked).await, 2);
-            let through =
-                async || values.get_or_insert_with_async("d", async || get("c").await + 1).await + 1;
-            assert_eq!(values.get_or_insert_with_async("c", through).await, 3);
-
-            let computed = AtomicUsize::new(0);
-            let slow = async || {
-                tokio::task::yield_now().await;
-                computed.fetch_add(1, Ordering::SeqCst) as u64
-            };
-            let (one, other) =
-                (values.get_or_insert_with_async("e", slow), values.get_or_insert_with_async("e", slow));
-            assert_eq!(
-                futures_util::future::join(one, other).await,
-                (0, 0),
-                "the computations do not request their own values"
-            );
-        });
-    });
-    crate::support::wait_until("the computation ends", || computation.is_finished());
-    computation.join().unwrap();
+    assert_eq!(*values.get_or_insert_with("a", || unreachable!("the first value is in the store")), 1);
 }
 
 /// The asynchronous forms work on a runtime that moves tasks between threads.
@@ -208,7 +156,7 @@ fn on_tokio() {
         let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         let items = buster.cache("items").unwrap();
-        let values = items.values::<i64>("main", 1);
+        let values = items.values::<i64>("main", 1).unwrap().shared();
 
         // All callers share one computation.
         let computed = Arc::new(AtomicUsize::new(0));
@@ -226,7 +174,7 @@ fn on_tokio() {
             })
             .collect();
         for task in tasks {
-            assert_eq!(task.await.unwrap(), 1);
+            assert_eq!(*task.await.unwrap(), 1);
         }
         assert_eq!(computed.load(Ordering::SeqCst), 1);
 
@@ -234,7 +182,7 @@ fn on_tokio() {
         let endless = values.get_or_insert_with_async("b", std::future::pending::<i64>);
         let endless = tokio::time::timeout(std::time::Duration::from_millis(10), endless);
         endless.await.unwrap_err();
-        assert_eq!(values.get_or_insert_with_async("b", || async { 2 }).await, 2);
+        assert_eq!(*values.get_or_insert_with_async("b", || async { 2 }).await, 2);
 
         // After an invalidation in a transaction, the cache is bypassed. The invalidation
         // takes effect at the commit.
@@ -244,17 +192,17 @@ fn on_tokio() {
             let row = transaction.query_one("SELECT number FROM item", &[]).await.unwrap();
             Ok::<i64, Error>(row.get(0))
         };
-        assert_eq!(values.get_or_try_insert_in_async(&transaction, "c", number).await.unwrap(), 1);
+        assert_eq!(*values.get_or_try_insert_in_async(&transaction, "c", number).await.unwrap(), 1);
         transaction.execute("UPDATE item SET number = 5", &[]).await.unwrap();
         buster.invalidate_async(&transaction, &["items"]).await.unwrap();
-        assert_eq!(values.get_or_try_insert_in_async(&transaction, "c", number).await.unwrap(), 5);
+        assert_eq!(*values.get_or_try_insert_in_async(&transaction, "c", number).await.unwrap(), 5);
         assert!(items.is_valid(version));
         buster.commit_async(transaction).await.unwrap();
         assert!(!items.is_valid(version));
         assert!(!items.is_valid_in_async(&client, version).await.unwrap());
         assert_eq!(items.version_in_async(&client).await.unwrap(), items.version().unwrap());
         let kept = values.get_or_try_insert_with_async("c", || async { Err::<i64, _>("not kept") });
-        assert_eq!(kept.await, Err("not kept"));
+        assert_eq!(kept.await.unwrap_err().failure(), Some(&"not kept"));
 
         // On a connection, each statement commits at once.
         buster.register_async(&client, "new", Some("main")).await.unwrap();

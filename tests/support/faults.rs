@@ -49,14 +49,19 @@ const FAULTS: &[Replacement<'_>] = &[
     },
     Replacement {
         name: "version-after-data",
-        find: "let Some(filing) = self.filing_now(key) else { return load() };",
+        find: "let Ok(stamp) = self.sources.stamp() else {",
         instead: "if SEEDED {
-            if let Some(value) = self.filing_now(key).and_then(|filing| filing.find(self.store())) {
-                return Ok(value);
+            if let Ok(stamp) = self.sources.stamp() {
+                if let Found::Fresh(value) = self.find(key, &stamp) {
+                    return Ok(value);
+                }
+                if let Some(value) = self.find_behind(mode, key, &stamp).await {
+                    return Ok(value);
+                }
             }
-            let value = load()?;
-            if let (Some(filing), Some(bytes)) = (self.filing_now(key), encode(&value)) {
-                filing.file(self.store(), &bytes);
+            let value = Arc::new(load().await.map_err(LoadError::failed)?);
+            if let Ok(stamp) = self.sources.stamp() {
+                self.file(mode, key, &stamp, &value).await;
             }
             return Ok(value);
         }
@@ -75,9 +80,14 @@ const FAULTS: &[Replacement<'_>] = &[
     },
     Replacement {
         name: "store-ignores-version",
-        find: "EntryKey { database, app, cache, format, identity, key }",
-        instead: "let identity = if SEEDED { Identity { n: 0, nonce: 0 } } else { identity };
-            ORIGINAL",
+        find: "        key: &'a [u8],\n    ) -> Self {",
+        instead: "ORIGINAL
+            let identities = if SEEDED { &[Identity { n: 0, nonce: 0 }][..] } else { identities };",
+    },
+    Replacement {
+        name: "first-level-ignores-version",
+        find: "number != UNKNOWN && slot.number.load(Ordering::Acquire) == number",
+        instead: "SEEDED || (ORIGINAL)",
     },
 ];
 

@@ -1,11 +1,8 @@
 //! Tests of the start, the retries and the end of a `CacheBuster`, and of its times.
 
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Barrier};
-use std::thread;
 use std::time::Duration;
 
-use super::world::{Forgetful, Manner, World, wait_until};
+use super::world::{Manner, World, wait_until};
 use super::{LONG, SHORT, ends, version};
 use crate::error::ErrorKind;
 
@@ -15,7 +12,7 @@ fn after_the_last_clone_is_dropped_the_thread_ends_and_versions_are_unknown() {
         let world = World::new(&["bans"]);
         let buster = world.builder(LONG).start().unwrap();
         let bans = buster.cache("bans").unwrap();
-        let values = bans.values::<i64>("forum", 1);
+        let values = bans.values::<i64>("forum", 1).unwrap().shared();
         let clone = buster.clone();
         drop(buster);
         assert!(!world.state().dropped && bans.is_valid(version(1)));
@@ -85,46 +82,4 @@ fn invalid_times_are_refused_and_long_times_are_accepted() {
     let buster = world.builder(Duration::MAX).poll_interval(Duration::MAX / 2).start().unwrap();
     assert!(buster.is_valid("bans", version(1)).unwrap());
     buster.notify().unwrap();
-}
-
-/// After the leader fails, the waiters compute concurrently and not one after the other.
-#[test]
-fn waiters_compute_concurrently_after_the_leader_fails() {
-    const FOLLOWERS: usize = 4;
-    let world = World::new(&["bans"]);
-    let hour = Duration::from_secs(3600);
-    let builder = world.builder(hour * 2).poll_interval(hour).store(Forgetful);
-    let buster = builder.start().unwrap();
-    let values = buster.cache("bans").unwrap().values::<i64>("forum", 1);
-    let (sender, leading) = sync_channel(1);
-    let (release, released) = sync_channel::<()>(1);
-    let leader = thread::spawn({
-        let values = values.clone();
-        move || {
-            values.get_or_try_insert_with("k", || {
-                sender.send(()).unwrap();
-                released.recv().unwrap();
-                Err::<i64, _>("the leader fails")
-            })
-        }
-    });
-    leading.recv().unwrap();
-    let together = Arc::new(Barrier::new(FOLLOWERS));
-    let followers: Vec<_> = (0..FOLLOWERS)
-        .map(|_| {
-            let (values, together) = (values.clone(), together.clone());
-            thread::spawn(move || {
-                values.get_or_insert_with("k", || {
-                    together.wait();
-                    5
-                })
-            })
-        })
-        .collect();
-    wait_until("the followers wait", || buster.shared.flights.followers() == FOLLOWERS);
-    release.send(()).unwrap();
-    assert_eq!(leader.join().unwrap(), Err("the leader fails"));
-    for follower in followers {
-        assert_eq!(ends("a follower", move || follower.join().unwrap()), 5);
-    }
 }

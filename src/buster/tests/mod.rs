@@ -1,6 +1,10 @@
 //! Tests of the refresher with a fake database, which answers late or never. In every
 //! case the versions are correct or unknown (P7).
 
+mod first_level;
+mod herds;
+#[cfg(feature = "tokio")]
+mod herds_async;
 mod lifetime;
 mod listener;
 mod names;
@@ -28,7 +32,10 @@ const _: () = {
     const fn goes_to_any_thread<T: Send + Sync + 'static>() {}
     goes_to_any_thread::<super::CacheBuster>();
     goes_to_any_thread::<super::Cache>();
-    goes_to_any_thread::<super::Values<std::cell::Cell<u8>>>();
+    goes_to_any_thread::<super::Values<u8>>();
+    goes_to_any_thread::<super::Memo<u8>>();
+    goes_to_any_thread::<super::LoadError<u8>>();
+    goes_to_any_thread::<super::Stamp>();
 };
 
 /// Runs `work` on a thread and panics if it does not end.

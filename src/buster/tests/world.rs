@@ -10,7 +10,6 @@ use crate::engine::Row;
 use crate::engine::observer::{Bell, Observer, Poller, Woken};
 use crate::engine::postgres::PostgresPoller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Store;
 
 /// The time that any operation may take before a test reports a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -298,18 +297,4 @@ fn standby(state: &State) -> Row {
     let Some(behind) = state.behind else { return vec![Some("f".to_owned()), None, None, None, None] };
     let behind = Some(behind.as_micros().to_string());
     vec![Some("t".to_owned()), Some("8".to_owned()), Some("t".to_owned()), behind.clone(), behind]
-}
-
-/// A store that stores nothing.
-#[derive(Debug)]
-pub struct Forgetful;
-
-impl Store for Forgetful {
-    fn get(&self, _: &str) -> Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-
-    fn set(&self, _: &str, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
 }

@@ -12,3 +12,4 @@ mod session;
 mod streams;
 mod text;
 mod text_settings;
+mod values;

@@ -19,7 +19,7 @@ on_both! {
         // For comparison, `naive` is a cache that deletes entries instead.
         let mut naive = HashMap::from([("k", 1)]);
 
-        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
+        assert_eq!(*values.get_or_insert_with("k", || other.number()), 1);
         let before = cache.version().unwrap();
         writer.run("BEGIN");
         writer.set(2);
@@ -29,15 +29,15 @@ on_both! {
         buster.notify().unwrap();
         assert!(cache.is_valid(before));
         naive.entry("k").or_insert_with(|| other.number());
-        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
-        assert_eq!(values.get_or_insert_with("new", || other.number()), 1);
+        assert_eq!(*values.get_or_insert_with("k", || other.number()), 1);
+        assert_eq!(*values.get_or_insert_with("new", || other.number()), 1);
         writer.run("COMMIT");
         buster.notify().unwrap();
 
         assert_eq!(naive["k"], 1, "the value that was cached before the commit remains");
         assert!(!cache.is_valid(before));
         for key in ["k", "new"] {
-            assert_eq!(values.get_or_insert_with(key, || other.number()), 2);
+            assert_eq!(*values.get_or_insert_with(key, || other.number()), 2);
         }
     }
 

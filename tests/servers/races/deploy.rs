@@ -1,6 +1,7 @@
 //! Tests a rolling deploy: old and new code share a database and a store for a while.
 
 use bustard::{CacheBuster, CacheBusterBuilder, StoreSettings, Stores, Values};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,40 +23,44 @@ struct Thousands {
 /// A type with another JSON form.
 type Named = BTreeMap<String, String>;
 
-fn values<T>(buster: &CacheBuster, format: u32) -> Values<T> {
-    buster.cache("numbers").unwrap().values("forum", format)
+trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
+
+/// The values of a process, which ends with the pair.
+fn values<T: Value>(process: &impl Fn() -> CacheBusterBuilder, format: u32) -> (Values<T>, CacheBuster) {
+    let buster = process().start().unwrap();
+    (buster.cache("numbers").unwrap().values("forum", format).unwrap().shared(), buster)
 }
 
-/// Checks two processes that share a store.
+/// Checks processes that share a store.
 fn check(process: impl Fn() -> CacheBusterBuilder) {
-    let (old, new) = (process().start().unwrap(), process().start().unwrap());
+    let (old, _old) = values::<Rank>(&process, 1);
+    let (same, _same) = values::<Rank>(&process, 1);
     let rank = || Rank { posts: 5000 };
-    assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
+    assert_eq!(*old.get_or_insert_with("a", rank), rank());
     // The processes share values with the same format number.
-    let found: Rank = values(&new, 1).get_or_insert_with("a", || unreachable!("the value is in the store"));
-    assert_eq!(found, rank());
+    assert_eq!(*same.get_or_insert_with("a", || unreachable!("the value is in the store")), rank());
 
-    // It is a mistake to use the same format number for a type with another meaning.
-    let wrong: Thousands = values(&new, 1).get_or_insert_with("a", || Thousands { posts: 5 });
-    assert_eq!(wrong.posts, 5000, "the value is wrong, and no error shows it");
+    // Another type under the same format number is a miss.
+    let (other, _other) = values::<Thousands>(&process, 1);
+    assert_eq!(other.get_or_insert_with("a", || Thousands { posts: 5 }).posts, 5);
     // With another format number, both processes get correct values, in either order.
+    let (new, _new) = values::<Thousands>(&process, 2);
+    let (old, _old) = values::<Rank>(&process, 1);
     for key in ["a", "b"] {
-        let right: Thousands = values(&new, 2).get_or_insert_with(key, || Thousands { posts: 5 });
-        assert_eq!(right.posts, 5);
-        assert_eq!(values(&old, 1).get_or_insert_with(key, rank), rank());
-        let found: Thousands =
-            values(&new, 2).get_or_insert_with(key, || unreachable!("the value is in the store"));
-        assert_eq!(found.posts, 5);
+        assert_eq!(new.get_or_insert_with(key, || Thousands { posts: 5 }).posts, 5);
+        assert_eq!(*old.get_or_insert_with(key, rank), rank());
+        assert_eq!(new.get_or_insert_with(key, || unreachable!("the value is in the store")).posts, 5);
     }
 
-    // A value with another JSON form under the same format number is always a miss.
+    // A value of another form under the same format number is always a miss.
     let named = || Named::from([("name".to_owned(), "regular".to_owned())]);
     for _ in 0..2 {
-        assert_eq!(values(&new, 1).get_or_insert_with("a", named), named());
-        let found: Named =
-            values(&old, 1).get_or_insert_with("a", || unreachable!("the value is in the store"));
-        assert_eq!(found, named());
-        assert_eq!(values(&old, 1).get_or_insert_with("a", rank), rank());
+        let ((one, _one), (other, _other)) = (values::<Named>(&process, 1), values::<Named>(&process, 1));
+        assert_eq!(*one.get_or_insert_with("a", named), named());
+        assert_eq!(*other.get_or_insert_with("a", || unreachable!("the value is in the store")), named());
+        assert_eq!(*values::<Rank>(&process, 1).0.get_or_insert_with("a", rank), rank());
     }
 }
 

@@ -92,7 +92,7 @@ fn a_version_of_another_database() {
     let readers = [reader(&one, &store), reader(&other, &store), reader(&sqlite, &store)];
     for (at, (_, cache, values)) in readers.iter().enumerate() {
         // The two databases share a store, which is a mistake of the application.
-        assert_eq!(values.get_or_insert_with("k", || at as i64), at as i64);
+        assert_eq!(*values.get_or_insert_with("k", || at as i64), at as i64);
         for (_, other, _) in &readers[at + 1..] {
             assert!(!cache.is_valid(other.version().unwrap()));
         }
@@ -103,7 +103,7 @@ fn a_version_of_another_database() {
 fn stored(place: &impl Place, settings: StoreSettings) -> (CacheBuster, Values<String>) {
     let stores = Stores::new().with("default", settings);
     let buster = lazy(&place.url()).stores(&stores).start().unwrap();
-    let values = buster.cache("numbers").unwrap().values("main", 1);
+    let values = buster.cache("numbers").unwrap().values("main", 1).unwrap().shared().max_entries(0);
     (buster, values)
 }
 
@@ -114,7 +114,7 @@ fn is_kept(values: &Values<String>, key: &str, value: &str) -> bool {
             computed += 1;
             value.to_owned()
         });
-        assert!(found == value, "another value");
+        assert!(*found == value, "another value");
     }
     computed < 2
 }
@@ -152,7 +152,7 @@ fn keys_and_values_of_any_size_and_shape() {
             assert!(is_kept(&values, key, &format!("of {key}")), "{key:?} in {name}");
         }
         for key in keys {
-            assert_eq!(values.get_or_insert_with(key, || unreachable!()), format!("of {key}"));
+            assert_eq!(*values.get_or_insert_with(key, || unreachable!()), format!("of {key}"));
         }
         // Memcached accepts values up to a megabyte. A larger value is computed each time,
         // and does not replace an older value.
@@ -234,6 +234,7 @@ fn manipulated_values_are_computed_again() {
     for (how, meddle) in meddlings {
         let store = Shared::default();
         let (buster, _, values) = reader(&place, &store);
+        let values = values.max_entries(0);
         // There are two versions, so that an old value can appear under the key of the new
         // version.
         for round in 0..2 {
@@ -255,8 +256,8 @@ fn manipulated_values_are_computed_again() {
         }
         for key in 0..60 {
             let value = values.get_or_insert_with(&format!("k{key}"), || 3000 + key);
-            assert_eq!(value, 3000 + key, "{how}: k{key}");
-            assert_eq!(values.get_or_insert_with(&format!("k{key}"), || unreachable!()), 3000 + key);
+            assert_eq!(*value, 3000 + key, "{how}: k{key}");
+            assert_eq!(*values.get_or_insert_with(&format!("k{key}"), || unreachable!()), 3000 + key);
         }
     }
 }
@@ -282,18 +283,21 @@ impl<'de> Deserialize<'de> for Deep {
 }
 
 #[test]
-fn deeply_nested_json_is_a_miss() {
+fn deeply_nested_values_are_a_miss() {
     let place = on_sqlite();
-    let (buster, cache, _) = reader(&place, &Shared::default());
-    let deep = cache.values::<Deep>("main", 1);
+    let store = Shared::default();
+    let (_buster, cache, _) = reader(&place, &store);
+    let deep = cache.values::<Deep>("deep", 1).unwrap().shared();
+    let deep = deep.max_entries(0);
     assert_eq!(deep.get_or_insert_with("k", || Deep(2000)).0, 2000);
     assert_eq!(
         deep.get_or_insert_with("k", || Deep(1000)).0,
         1000,
         "the stored value cannot be read, so it is computed"
     );
-    let any = buster.cache("numbers").unwrap().values::<serde_json::Value>("main", 1);
-    assert_eq!(any.get_or_insert_with("k", || 1.into()), 1);
+    let (_other, cache, _) = reader(&place, &store);
+    let any = cache.values::<serde_json::Value>("deep", 1).unwrap().shared();
+    assert_eq!(*any.get_or_insert_with("k", || 1.into()), 1);
 }
 
 /// A store that fails on command, with different kinds of errors.
@@ -340,19 +344,20 @@ fn a_store_that_returns_with_its_old_data() {
     let mut client = place.client();
     let store = Broken { inner: Shared::default(), down: Arc::default(), asked: Arc::default() };
     let buster = lazy(&place.url()).store(store.clone()).start().unwrap();
-    let values = buster.cache("numbers").unwrap().values::<i64>("main", 1);
-    assert_eq!(values.get_or_insert_with("k", || client.number()), 1);
+    let values = buster.cache("numbers").unwrap().values::<i64>("main", 1).unwrap().shared();
+    let values = values.max_entries(0);
+    assert_eq!(*values.get_or_insert_with("k", || client.number()), 1);
     store.down.store(true, Ordering::SeqCst);
-    assert_eq!(values.get_or_insert_with("k", || client.number()), 1);
+    assert_eq!(*values.get_or_insert_with("k", || client.number()), 1);
     client.change(2);
     buster.notify().unwrap();
     for number in [2, 2] {
-        assert_eq!(values.get_or_insert_with("k", || client.number()), number);
-        assert_eq!(values.get_or_try_insert_in(&mut client, "k", Client::load).unwrap(), number);
+        assert_eq!(*values.get_or_insert_with("k", || client.number()), number);
+        assert_eq!(*values.get_or_try_insert_in(&mut client, "k", Client::load).unwrap(), number);
     }
     store.down.store(false, Ordering::SeqCst);
-    assert_eq!(values.get_or_insert_with("k", || client.number()), 2);
-    let kept: Result<i64, Error> = values.get_or_try_insert_with("k", || panic!("the value is in the store"));
-    assert_eq!(kept.unwrap(), 2);
+    assert_eq!(*values.get_or_insert_with("k", || client.number()), 2);
+    let kept = values.get_or_try_insert_with::<Error>("k", || panic!("the value is in the store"));
+    assert_eq!(*kept.unwrap(), 2);
     assert!(*store.asked.lock().unwrap() > 5);
 }

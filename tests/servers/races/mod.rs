@@ -10,7 +10,7 @@ mod deploy;
 mod hostile;
 mod network;
 mod order;
-mod place;
+pub mod place;
 mod registration;
 mod restore;
 mod standby;

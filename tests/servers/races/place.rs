@@ -205,7 +205,7 @@ pub fn quick(url: &str) -> CacheBusterBuilder {
 pub fn reader(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i64>) {
     let buster = lazy(&place.url()).store(store.clone()).start().expect("it starts");
     let cache = buster.cache("numbers").expect("it is registered");
-    let values = cache.values("main", 1);
+    let values = cache.values("main", 1).unwrap().shared();
     (buster, cache, values)
 }
 

@@ -23,7 +23,7 @@ on_both! {
             // Nothing is stored for a cache that is not registered.
             let kept = store.len();
             for _ in 0..2 {
-                assert_eq!(values.get_or_insert_with("k", || -number), -number);
+                assert_eq!(*values.get_or_insert_with("k", || -number), -number);
             }
             assert_eq!(store.len(), kept);
             client.set(number);
@@ -42,7 +42,7 @@ on_both! {
         let (buster, cache, values) = reader(place, &Shared::default());
         let mut client = place.client();
         let before = cache.version().unwrap();
-        assert_eq!(values.get_or_insert_with("k", || client.number()), 1);
+        assert_eq!(*values.get_or_insert_with("k", || client.number()), 1);
         for end in ["ROLLBACK", "COMMIT"] {
             client.run("BEGIN");
             bustard::registry::unregister(&mut client, "numbers").unwrap();
@@ -54,6 +54,6 @@ on_both! {
             buster.notify().unwrap();
             assert_eq!(cache.is_valid(before), end == "ROLLBACK");
         }
-        assert_eq!(values.get_or_insert_with("k", || client.number()), 2);
+        assert_eq!(*values.get_or_insert_with("k", || client.number()), 2);
     }
 }

@@ -26,7 +26,7 @@ fn restore(file: &Path, to: &Database<'_>, clean: bool) {
 fn process(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i64>) {
     let buster = quick(&place.url()).store(store.clone()).start().unwrap();
     let cache = buster.cache("numbers").unwrap();
-    let values = cache.values("main", 1);
+    let values = cache.values("main", 1).unwrap().shared();
     (buster, cache, values)
 }
 
@@ -35,7 +35,7 @@ fn process(place: &impl Place, store: &Shared) -> (CacheBuster, Cache, Values<i6
 fn agree(cache: &Cache, values: &Values<i64>, client: &mut impl Client) {
     wait_until("the version is known", || cache.is_valid(client.version()));
     let truth = client.number();
-    assert_eq!(values.get_or_insert_with("k", || client.number()), truth, "the value is stale");
+    assert_eq!(*values.get_or_insert_with("k", || client.number()), truth, "the value is stale");
 }
 
 /// Asserts that lost versions do not become valid after the restore, even when the count is

@@ -22,7 +22,7 @@ fn versions_and_data_of_a_standby_that_lags() {
     let start = |builder: bustard::CacheBusterBuilder| {
         let buster = builder.store(store.clone()).start().unwrap();
         let cache = buster.cache("numbers").unwrap();
-        (buster, cache.clone(), cache.values::<i64>("main", 1))
+        (buster, cache.clone(), cache.values::<i64>("main", 1).unwrap().shared())
     };
     let (ahead, cache, values) = start(lazy(&place.url()));
     let (_behind, late_cache, late_values) = start(quick(&standby.url("postgres", place.name())));
@@ -35,11 +35,11 @@ fn versions_and_data_of_a_standby_that_lags() {
     ahead.notify().unwrap();
 
     // It is a mistake to store data of the standby under a version of the primary.
-    assert_eq!(values.get_or_insert_with("naive", || late.number()), 1);
-    assert_eq!(values.get_or_insert_with("naive", || writer.number()), 1, "the stale value is found");
+    assert_eq!(*values.get_or_insert_with("naive", || late.number()), 1);
+    assert_eq!(*values.get_or_insert_with("naive", || writer.number()), 1, "the stale value is found");
     // Version and data come from the same server.
-    assert_eq!(late_values.get_or_try_insert_in(&mut late, "k", Client::load).unwrap(), 1);
-    assert_eq!(values.get_or_insert_with("k", || writer.number()), 2);
+    assert_eq!(*late_values.get_or_try_insert_in(&mut late, "k", Client::load).unwrap(), 1);
+    assert_eq!(*values.get_or_insert_with("k", || writer.number()), 2);
     assert_eq!(late_cache.version_in(&mut late).unwrap(), before);
 
     // A snapshot that is this old counts as expired, and nothing is stored under its
@@ -52,12 +52,12 @@ fn versions_and_data_of_a_standby_that_lags() {
         reason.contains("the database is a standby that")
     });
     let kept = store.len();
-    assert_eq!(late_values.get_or_insert_with("not kept", || late.number()), 1);
+    assert_eq!(*late_values.get_or_insert_with("not kept", || late.number()), 1);
     assert_eq!(store.len(), kept);
 
     standby.set("recovery_min_apply_delay", "0");
     wait_until("the version of the standby is known", || late_cache.version().ok() == cache.version().ok());
-    assert_eq!(late_values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
+    assert_eq!(*late_values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
 }
 
 /// Values under lost versions are still in the store, but are never found, even when the
@@ -77,7 +77,7 @@ fn values_of_lost_versions_are_not_found() {
     let store = Shared::default();
     let buster = quick(&both).store(store.clone()).start().unwrap();
     let cache = buster.cache("numbers").unwrap();
-    let values = cache.values::<i64>("main", 1);
+    let values = cache.values::<i64>("main", 1).unwrap().shared();
     standby.wait_for_replay(&primary);
     let (mut writer, mut other) = (place.client(), standby.client(place.name()));
 
@@ -90,7 +90,7 @@ fn values_of_lost_versions_are_not_found() {
     for number in 2..5 {
         writer.change(number);
         buster.notify().unwrap();
-        assert_eq!(values.get_or_insert_with("k", || writer.number()), number);
+        assert_eq!(*values.get_or_insert_with("k", || writer.number()), number);
         lost.push(cache.version().unwrap().get());
     }
     assert_eq!(store.len(), lost.len());
@@ -100,7 +100,7 @@ fn values_of_lost_versions_are_not_found() {
     for number in 12..16 {
         wait_until("the refresher follows", || cache.is_valid(other.version()));
         let now = values.get_or_insert_with("k", || other.number());
-        assert_eq!(now, other.number(), "the value belongs to the lost history");
+        assert_eq!(*now, other.number(), "the value belongs to the lost history");
         assert!(!lost.iter().any(|version| cache.is_valid(*version)));
         other.change(number);
         buster.notify().unwrap();

@@ -14,7 +14,7 @@ fn is_kept<C: Client>(values: &bustard::Values<i64>, client: &mut C, key: &str) 
             loaded += 1;
             client.load()
         });
-        assert_eq!(value.unwrap(), client.number(), "the value is not what the transaction sees");
+        assert_eq!(*value.unwrap(), client.number(), "the value is not what the transaction sees");
     }
     loaded < 2
 }
@@ -25,7 +25,7 @@ on_both! {
         let (buster, cache, values) = reader(place, &store);
         let (mut writer, mut other) = (place.client(), place.client());
         let before = cache.version().unwrap();
-        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
+        assert_eq!(*values.get_or_insert_with("k", || other.number()), 1);
         let kept = store.len();
         for all in [false, true] {
             writer.run("BEGIN");
@@ -42,7 +42,7 @@ on_both! {
             writer.run("ROLLBACK");
             buster.notify().unwrap();
             assert!(cache.is_valid(before));
-            assert_eq!(values.get_or_insert_with("k", || unreachable!("the value is in the store")), 1);
+            assert_eq!(*values.get_or_insert_with("k", || unreachable!("the value is in the store")), 1);
             assert!(is_kept(&values, &mut writer, "k"));
         }
         // `get_or_insert_with`, which does not know the transaction, stores a value that is
@@ -50,9 +50,9 @@ on_both! {
         writer.run("BEGIN");
         writer.set(2);
         writer.invalidate();
-        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 2);
+        assert_eq!(*values.get_or_insert_with("naive", || writer.number()), 2);
         writer.run("ROLLBACK");
-        assert_eq!(values.get_or_insert_with("naive", || writer.number()), 2, "the stale value is found");
+        assert_eq!(*values.get_or_insert_with("naive", || writer.number()), 2, "the stale value is found");
     }
 
     fn values_are_stored_again_after_the_commit(place: &impl Place) {
@@ -66,7 +66,7 @@ on_both! {
         writer.run("COMMIT");
         buster.notify().unwrap();
         assert!(is_kept(&values, &mut writer, "k"));
-        assert_eq!(values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
+        assert_eq!(*values.get_or_insert_with("k", || unreachable!("the value is in the store")), 2);
     }
 
     fn a_rollback_to_a_savepoint(place: &impl Place) {
@@ -94,7 +94,7 @@ fn savepoints<P: Place>(place: &P) {
         writer.run("COMMIT");
         buster.notify().unwrap();
         assert!(cache.is_valid(before));
-        assert_eq!(values.get_or_insert_with("k", || other.number()), 1);
+        assert_eq!(*values.get_or_insert_with("k", || other.number()), 1);
     }
     // The changes of a released savepoint belong to the outer transaction.
     writer.run("BEGIN; SAVEPOINT s");
@@ -104,5 +104,5 @@ fn savepoints<P: Place>(place: &P) {
     assert!(!is_kept(&values, &mut writer, "k"));
     writer.run("COMMIT");
     buster.notify().unwrap();
-    assert_eq!(values.get_or_insert_with("k", || other.number()), 3);
+    assert_eq!(*values.get_or_insert_with("k", || other.number()), 3);
 }

@@ -54,7 +54,7 @@ fn by_values(reader: &mut Reader<'_>, random: &mut Random) -> Done {
         begun.loads();
         reader.line.with(|client| compute(client, item, pause))
     })?;
-    reader.post.read(Kind::Values, item, value, 0, &begun);
+    reader.post.read(Kind::Values, item, *value, 0, &begun);
     Ok(())
 }
 
@@ -88,7 +88,7 @@ fn strictly(reader: &mut Reader<'_>, random: &mut Random) -> Done {
                 compute(client, item, effort(random))
             })
         })?;
-        reader.post.read(Kind::Strict, item, value, 0, &begun);
+        reader.post.read(Kind::Strict, item, *value, 0, &begun);
         return Ok(());
     }
     if let Some((version, value)) = reader.kept.remove(&item)
@@ -134,7 +134,7 @@ fn in_transactions(reader: &mut Reader<'_>, random: &mut Random) -> Done {
                 begun.loads();
                 counter(transaction, item)
             })?;
-            post.read(Kind::Snapshot, item, value, floor, &begun);
+            post.read(Kind::Snapshot, item, *value, floor, &begun);
         }
         Ok(transaction.commit()?)
     })

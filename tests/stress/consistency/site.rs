@@ -2,10 +2,11 @@
 //! of all caches, connections that are replaced when they are lost, and the list of
 //! expected errors.
 
+use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use bustard::{Cache, CacheBuster, ErrorKind, Stores, Values};
+use bustard::{Cache, CacheBuster, ErrorKind, LoadError, Stores, Values};
 use postgres::{Client, GenericClient, NoTls};
 
 use super::record::{Post, Record};
@@ -52,6 +53,22 @@ impl From<bustard::Error> for Failed {
     }
 }
 
+impl From<LoadError<Failed>> for Failed {
+    fn from(error: LoadError<Failed>) -> Failed {
+        match error.failure() {
+            Some(Failed::Expected) => Failed::Expected,
+            Some(Failed::Wrong(shown)) => Failed::Wrong(shown.clone()),
+            None => Failed::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
 /// The resources of a process.
 pub struct Site {
     pub buster: CacheBuster,
@@ -84,7 +101,7 @@ impl Site {
             .stores(&Stores::new().with("default", settings.store()))
             .start()?;
         let handles = CACHES.iter().map(|name| buster.cache(name)).collect::<Result<Vec<_>, _>>()?;
-        let values = handles.iter().map(|handle| handle.values("checker", 1)).collect();
+        let values = handles.iter().map(|handle| handle.values("checker", 1).unwrap().shared()).collect();
         Ok(Site { buster, handles, values, asked: settings.asked.clone() })
     }
 

@@ -185,7 +185,7 @@ fn bypasses(
 /// store that others read.
 fn by_values(site: &Site, transaction: &mut Transaction<'_>, item: usize) -> Result<i64, Failed> {
     let load = |transaction: &mut Transaction<'_>| counter(transaction, item);
-    site.values(item).get_or_try_insert_in(transaction, &item.to_string(), load)
+    site.values(item).get_or_try_insert_in(transaction, &item.to_string(), load).map(|value| *value)
 }
 
 /// Asserts that a commit with `commit` is visible in this process when `commit` returns.
@@ -202,6 +202,6 @@ fn sees_itself(
         begun.loads();
         line.with(|client| compute(client, item, pause))
     })?;
-    post.read(Kind::Own, item, value, counter, &begun);
+    post.read(Kind::Own, item, *value, counter, &begun);
     Ok(())
 }

@@ -107,8 +107,8 @@ fn c5_a_copied_file() {
     let value = |name: &str, computed: u32| {
         let buster =
             CacheBuster::builder(&project.sqlite_url(name)).stores(&stores).start().expect("it starts");
-        let value = buster.cache("a").expect("it is registered").values("main", 1);
-        value.get_or_insert_with("value", || computed)
+        let value = buster.cache("a").expect("it is registered").values("main", 1).unwrap().shared();
+        *value.get_or_insert_with("value", || computed)
     };
     assert_eq!(value("app.db", 1), 1);
     let mut copy = project.sqlite("copy.db");

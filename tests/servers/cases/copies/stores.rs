@@ -33,14 +33,14 @@ impl Application {
         let stores = Stores::new().with("default", store.clone());
         let buster = CacheBuster::builder(&database.url()).stores(&stores);
         let buster = buster.max_staleness(Duration::from_secs(600)).start().expect("it starts");
-        let values = buster.cache("settings").expect("it is registered").values("main", 1);
+        let values = buster.cache("settings").expect("it is registered").values("main", 1).unwrap().shared();
         Application { client: database.client(), buster, values }
     }
 
     /// Reads the value, from the store if it is there.
     fn value(&mut self) -> String {
         let client = &mut self.client;
-        self.values.get_or_insert_with("value", || loaded(client))
+        self.values.get_or_insert_with("value", || loaded(client)).to_string()
     }
 
     /// Does the same in a transaction.
@@ -49,7 +49,7 @@ impl Application {
             self.values.get_or_try_insert_in::<_, bustard::Error>(&mut self.client, "value", |client| {
                 Ok(loaded(client))
             });
-        value.expect("the version is read")
+        value.expect("the version is read").to_string()
     }
 }
 

@@ -1,0 +1,363 @@
+//! The levels that values are looked up in: the first level in this process, the shared
+//! level behind it if there is one, and the computation, which callers share.
+//!
+//! In: a key and a function that loads its value. Out: the value.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::first_level::{Age, Entry, FirstLevel, Limits};
+use super::load_error::LoadError;
+use super::park::Mode;
+use super::shared::{Shared, Slot};
+use super::shared_level::SharedLevel;
+use super::single_flight::{Flights, Outcome, Seat};
+use super::stamp::{Numbers, Stamp, UNKNOWN};
+use crate::engine::Executor;
+use crate::error::{Error, Result};
+use crate::registry::identity::{self, Sight};
+use crate::store::EntryKey;
+
+/// What the values of a name are made from: caches, one or more.
+#[derive(Clone)]
+pub(super) struct Sources {
+    pub shared: Arc<Shared>,
+    /// In the order of the names, each once.
+    pub slots: Arc<[Arc<Slot>]>,
+    /// The names of the slots.
+    pub caches: Arc<[String]>,
+    /// The name of the values.
+    pub name: Arc<str>,
+    pub format: u32,
+}
+
+impl Sources {
+    pub(super) fn new(shared: &Arc<Shared>, mut slots: Vec<Arc<Slot>>, name: &str, format: u32) -> Self {
+        slots.sort_by(|one, other| one.name.cmp(&other.name));
+        slots.dedup_by(|one, other| one.name == other.name);
+        let caches = slots.iter().map(|slot| slot.name.clone()).collect();
+        Sources { shared: shared.clone(), slots: slots.into(), caches, name: name.into(), format }
+    }
+
+    /// Returns whether the versions are current, with one load for each cache. No version
+    /// is current while it is unknown.
+    #[inline]
+    fn is_current(&self, numbers: &Numbers) -> bool {
+        let is = |slot: &Slot, number: u64| {
+            // With `Acquire`, a caller that sees a version as current sees all writes from
+            // before the version was published.
+            number != UNKNOWN && slot.number.load(Ordering::Acquire) == number
+        };
+        match numbers {
+            Numbers::One(number) => matches!(&*self.slots, [slot] if is(slot, *number)),
+            Numbers::Several(numbers) => {
+                numbers.len() == self.slots.len()
+                    && self.slots.iter().zip(numbers.iter()).all(|(slot, number)| is(slot, *number))
+            }
+        }
+    }
+
+    /// Returns the versions that are current now.
+    pub(super) fn stamp(&self) -> Result<Stamp> {
+        let snapshot = self.shared.snapshot();
+        let identities: Vec<_> =
+            self.slots.iter().map(|slot| Ok(snapshot.find(&slot.name)?.identity)).collect::<Result<_>>()?;
+        let database = snapshot.database();
+        let numbers =
+            self.slots.iter().zip(&identities).map(|(slot, identity)| slot.number_of(database, *identity));
+        let numbers = Numbers::new(&numbers.collect::<Vec<_>>());
+        Ok(Stamp { database, identities: identities.into(), numbers })
+    }
+
+    /// Returns the versions that a transaction has read, one for each cache; `None` if it
+    /// has invalidated one of the caches itself.
+    pub(super) fn stamp_of(&self, sights: &[Sight]) -> Option<Stamp> {
+        let first = sights.first()?;
+        if sights.iter().any(|sight| sight.own || sight.database != first.database) {
+            return None;
+        }
+        let numbers =
+            self.slots.iter().zip(sights).map(|(slot, sight)| slot.number_of(sight.database, sight.identity));
+        let numbers = Numbers::new(&numbers.collect::<Vec<_>>());
+        let identities = sights.iter().map(|sight| sight.identity).collect();
+        Some(Stamp { database: first.database, identities, numbers })
+    }
+
+    pub(super) fn stamp_in(&self, executor: &mut impl Executor) -> Result<Option<Stamp>> {
+        let sights: Vec<Sight> =
+            self.slots.iter().map(|slot| identity::sight(executor, &slot.name)).collect::<Result<_>>()?;
+        Ok(self.stamp_of(&sights))
+    }
+
+    fn entry_key<'a>(&'a self, key: &'a str, stamp: &'a Stamp) -> EntryKey<'a> {
+        EntryKey::new(
+            stamp.database,
+            &self.name,
+            &self.caches,
+            self.format,
+            &stamp.identities,
+            key.as_bytes(),
+        )
+    }
+}
+
+/// The levels of the values of a name.
+pub(super) struct Levels<T> {
+    pub sources: Sources,
+    pub limits: Limits<T>,
+    pub first: FirstLevel<T>,
+    pub behind: Option<SharedLevel<T>>,
+    pub flights: Flights<T>,
+}
+
+enum Found<T> {
+    Fresh(Arc<T>),
+    /// The time to live has ended. The versions are current.
+    Stale(Arc<T>),
+    Nothing,
+}
+
+impl<T> Levels<T> {
+    /// Returns a value of the first level. Reads no snapshot.
+    #[inline]
+    pub(super) fn hit(&self, key: &str) -> Option<Arc<T>> {
+        self.usable(self.first.get(key)?)
+    }
+
+    /// Does the same as [`hit`](Self::hit), without counting as a use.
+    pub(super) fn peek(&self, key: &str) -> Option<Arc<T>> {
+        self.usable(self.first.peek(key)?)
+    }
+
+    #[inline]
+    fn usable(&self, entry: Entry<T>) -> Option<Arc<T>> {
+        self.is_usable(&entry).then_some(entry.value)
+    }
+
+    /// Returns whether an entry is current and fresh.
+    #[inline]
+    pub(super) fn is_usable(&self, entry: &Entry<T>) -> bool {
+        self.sources.is_current(&entry.numbers) && entry.age() == Age::Fresh
+    }
+
+    /// Looks up a value of these versions in the first level.
+    fn find(&self, key: &str, stamp: &Stamp) -> Found<T> {
+        match self.first.get(key) {
+            Some(entry) if entry.numbers == stamp.numbers => match entry.age() {
+                Age::Fresh => Found::Fresh(entry.value),
+                Age::Stale => Found::Stale(entry.value),
+                Age::Expired => Found::Nothing,
+            },
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Files a value in the first level. An entry of the current versions is not replaced by
+    /// one of other versions, which an old transaction has read.
+    fn file_first(&self, key: &str, stamp: &Stamp, value: &Arc<T>) {
+        let is_current = |numbers: &Numbers| self.sources.is_current(numbers);
+        if !is_current(&stamp.numbers) && self.first.peek(key).is_some_and(|entry| is_current(&entry.numbers))
+        {
+            return;
+        }
+        self.first.insert(key, Entry::new(&self.limits, key, stamp.numbers.clone(), value.clone()));
+    }
+}
+
+impl<T: Send + Sync + 'static> Levels<T> {
+    async fn find_behind(&self, mode: Mode, key: &str, stamp: &Stamp) -> Option<Arc<T>> {
+        let behind = self.behind.as_ref()?;
+        let value = Arc::new(behind.get(mode, self.sources.entry_key(key, stamp)).await?);
+        self.file_first(key, stamp, &value);
+        Some(value)
+    }
+
+    /// Files a value in both levels.
+    async fn file(&self, mode: Mode, key: &str, stamp: &Stamp, value: &Arc<T>) {
+        self.file_first(key, stamp, value);
+        if let Some(behind) = &self.behind {
+            behind.set(mode, self.sources.entry_key(key, stamp), value).await;
+        }
+    }
+
+    /// Returns the value, computing it with `load` on a miss in all levels.
+    pub(super) async fn get<E, F>(
+        &self,
+        mode: Mode,
+        key: &str,
+        load: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, LoadError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: Future<Output = Result<T, E>>,
+    {
+        if let Some(value) = self.hit(key) {
+            return Ok(value);
+        }
+        if self.flights.is_computed_here(key) {
+            return Err(LoadError::Recursion);
+        }
+        // The versions must be read before the data.
+        let Ok(stamp) = self.sources.stamp() else {
+            let computed = self.flights.compute(key, async { load().await }).await;
+            return computed.map(Arc::new).map_err(LoadError::failed);
+        };
+        let stale = match self.find(key, &stamp) {
+            Found::Fresh(value) => return Ok(value),
+            Found::Stale(value) => Some(value),
+            Found::Nothing => None,
+        };
+        let seat = loop {
+            let mut seat = self.flights.sit(key, &stamp.numbers);
+            match stale {
+                Some(stale) if !seat.lead() => return Ok(stale),
+                _ => {}
+            }
+            match seat.wait().await {
+                None => break seat,
+                Some(Outcome::Value(value)) => return Ok(value),
+                Some(Outcome::Failed(error)) => {
+                    // The error of a caller with another type of errors cannot be shared.
+                    if let Ok(error) = error.downcast::<E>() {
+                        return Err(LoadError::Failed(error));
+                    }
+                }
+            }
+        };
+        self.lead(mode, key, &stamp, seat, load).await
+    }
+
+    /// Computes a value for all callers that wait for it.
+    async fn lead<E, F>(
+        &self,
+        mode: Mode,
+        key: &str,
+        stamp: &Stamp,
+        seat: Seat<'_, T>,
+        load: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, LoadError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: Future<Output = Result<T, E>>,
+    {
+        // Another caller may have filed the value between the lookup and the lead.
+        let found = match self.find(key, stamp) {
+            Found::Fresh(value) => Some(value),
+            Found::Stale(_) => None,
+            Found::Nothing => self.find_behind(mode, key, stamp).await,
+        };
+        if let Some(value) = found {
+            seat.land(Outcome::Value(value.clone()));
+            return Ok(value);
+        }
+        match self.flights.compute(key, async { load().await }).await {
+            Ok(value) => {
+                let value = Arc::new(value);
+                if seat.is_attached() {
+                    // File the value before ending the flight, so that a later caller finds
+                    // the value or joins the flight.
+                    self.file(mode, key, stamp, &value).await;
+                    if !seat.is_attached() {
+                        self.first.remove(key);
+                    }
+                }
+                seat.land(Outcome::Value(value.clone()));
+                Ok(value)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                seat.land(Outcome::Failed(error.clone()));
+                Err(LoadError::Failed(error))
+            }
+        }
+    }
+
+    /// Returns the value of the versions that a transaction has read, computing it with
+    /// `load`. Without a stamp, nothing is found or filed.
+    pub(super) async fn get_stamped<E, F: Future<Output = Result<T, E>>>(
+        &self,
+        mode: Mode,
+        key: &str,
+        stamp: Option<&Stamp>,
+        load: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, E> {
+        let Some(stamp) = stamp else { return load().await.map(Arc::new) };
+        if let Found::Fresh(value) = self.find(key, stamp) {
+            return Ok(value);
+        }
+        if let Some(value) = self.find_behind(mode, key, stamp).await {
+            return Ok(value);
+        }
+        let value = Arc::new(load().await?);
+        self.file(mode, key, stamp, &value).await;
+        Ok(value)
+    }
+
+    /// Returns the values of several keys, computing the missing ones together. Does not
+    /// join computations of single keys.
+    pub(super) async fn get_many<E, F: Future<Output = Result<Vec<T>, E>>>(
+        &self,
+        mode: Mode,
+        keys: &[&str],
+        load: impl FnOnce(Vec<String>) -> F,
+    ) -> Result<Vec<Arc<T>>, LoadError<E>> {
+        let mut found: Vec<_> = keys.iter().map(|key| self.hit(key)).collect();
+        let missing = |found: &[Option<Arc<T>>]| -> Vec<usize> {
+            (0..keys.len()).filter(|at| found[*at].is_none()).collect()
+        };
+        // The versions must be read before the data.
+        let stamp = self.sources.stamp().ok();
+        for at in missing(&found) {
+            if let Some(stamp) = &stamp {
+                found[at] = match self.find(keys[at], stamp) {
+                    Found::Fresh(value) => Some(value),
+                    Found::Stale(_) => None,
+                    Found::Nothing => self.find_behind(mode, keys[at], stamp).await,
+                };
+            }
+        }
+        let missing = missing(&found);
+        if !missing.is_empty() {
+            let wanted: Vec<String> = missing.iter().map(|at| keys[*at].to_owned()).collect();
+            let values = load(wanted).await.map_err(LoadError::failed)?;
+            if values.len() != missing.len() {
+                return Err(LoadError::Count { keys: missing.len(), values: values.len() });
+            }
+            for (at, value) in missing.into_iter().zip(values) {
+                let value = Arc::new(value);
+                if let Some(stamp) = &stamp {
+                    self.file(mode, keys[at], stamp, &value).await;
+                }
+                found[at] = Some(value);
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn insert(&self, mode: Mode, key: &str, stamp: &Stamp, value: &Arc<T>) {
+        self.flights.detach(key);
+        self.file(mode, key, stamp, value).await;
+    }
+
+    pub(super) async fn remove(&self, mode: Mode, key: &str) {
+        // Computations in progress have begun before the removal.
+        self.flights.detach(key);
+        self.first.remove(key);
+        if let (Some(behind), Ok(stamp)) = (&self.behind, self.sources.stamp()) {
+            behind.remove(mode, self.sources.entry_key(key, &stamp)).await;
+        }
+    }
+}
+
+/// Returns the sights of several caches, or the first error.
+#[cfg(feature = "tokio")]
+pub(super) async fn sights(
+    executor: &impl crate::engine::AsyncExecutor,
+    sources: &Sources,
+) -> Result<Vec<Sight>, Error> {
+    let mut sights = Vec::with_capacity(sources.slots.len());
+    for slot in &*sources.slots {
+        sights.push(crate::registry::asynchronous::sight(executor, &slot.name).await?);
+    }
+    Ok(sights)
+}
