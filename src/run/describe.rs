@@ -168,7 +168,7 @@ fn sql(
         }
         Operation::ChangeCache(change) => {
             let owner = change.owner(app);
-            vec![dialect.registry().shown_change(&change.name, &change.tables, owner, manner)]
+            all.push(dialect.registry().shown_change(&change.name, &change.tables, owner, manner));
         }
         Operation::UnregisterCache(unregister) => {
             all.push(dialect.registry().shown_unregister(&unregister.name, unregister.reverts, manner));

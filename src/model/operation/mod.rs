@@ -117,6 +117,7 @@ impl Operation {
             Operation::Sql(_) => true,
             Operation::Schema(_)
             | Operation::RegisterCache(_)
+            | Operation::ChangeCache(_)
             | Operation::UnregisterCache(_)
             | Operation::Function(_) => false,
         }

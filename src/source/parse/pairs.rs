@@ -35,6 +35,7 @@ impl Reader<'_> {
                 Operation::Sql(sql) => sql.leave_out(&self.left_out),
                 Operation::Schema(_)
                 | Operation::RegisterCache(_)
+                | Operation::ChangeCache(_)
                 | Operation::UnregisterCache(_)
                 | Operation::Function(_) => true,
             });
