@@ -126,8 +126,8 @@ pub mod testing;
 pub use buster::ValuesIn;
 #[cfg(feature = "_engine")]
 pub use buster::{
-    Cache, CacheBuster, CacheBusterBuilder, Change, DEFAULT_LOOKUP_TIMEOUT, DEFAULT_MAX_STALENESS,
-    DEFAULT_POLL_INTERVAL, LoadError, Memo, Stamp, Values,
+    Cache, CacheBuster, CacheBusterBuilder, CacheStats, Change, DEFAULT_LOOKUP_TIMEOUT,
+    DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, LoadError, Memo, Stamp, Values,
 };
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub use config::Config;

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::levels::Sources;
 use super::memo::Memo;
 use super::shared::{Shared, Slot};
+use super::stats::CacheStats;
 use super::values::Values;
 use crate::engine::Executor;
 use crate::error::{Error, ErrorKind, Result};
@@ -170,6 +171,11 @@ impl Cache {
     /// `CacheBuster` has values of another type under the name.
     pub fn values<T: Send + Sync + 'static>(&self, name: &str, format: u32) -> Result<Values<T>> {
         values_of(&self.shared, std::slice::from_ref(self), name, format)
+    }
+
+    /// Returns the numbers of lookups of this cache's values.
+    pub fn stats(&self) -> CacheStats {
+        self.slot.counters.stats()
     }
 
     /// Returns one value that is computed from this cache's data by `load`, and again after

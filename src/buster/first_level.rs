@@ -130,6 +130,26 @@ impl<T> Entry<T> {
         Entry { numbers, life, weight, value }
     }
 
+    /// Returns how long the entry remains fresh; `None` if there is no limit.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        let life = self.life.as_ref()?;
+        Some(life.fresh_until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Shortens the time to live to what is left of it, for a value that was computed
+    /// earlier.
+    pub(super) fn at_most(mut self, rest: Option<Duration>) -> Self {
+        let until = rest.and_then(|rest| Instant::now().checked_add(rest));
+        if let (Some(life), Some(until)) = (&mut self.life, until)
+            && until < life.fresh_until
+        {
+            let shorter = life.fresh_until - until;
+            life.stale_until = life.stale_until.and_then(|stale| stale.checked_sub(shorter));
+            life.fresh_until = until;
+        }
+        self
+    }
+
     /// Reads the clock only if the entry has a time to live.
     #[inline]
     pub(super) fn age(&self) -> Age {

@@ -4,7 +4,7 @@
 //! In: a key and a function that loads its value. Out: the value.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::first_level::{Age, Entry, FirstLevel, Limits};
 use super::load_error::LoadError;
@@ -13,6 +13,7 @@ use super::shared::{Shared, Slot};
 use super::shared_level::SharedLevel;
 use super::single_flight::{Flights, Outcome, Seat};
 use super::stamp::{Numbers, Stamp, UNKNOWN};
+use super::stats::Counters;
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::registry::identity::{self, Sight};
@@ -121,7 +122,31 @@ impl<T> Levels<T> {
     /// Returns a value of the first level. Reads no snapshot.
     #[inline]
     pub(super) fn hit(&self, key: &str) -> Option<Arc<T>> {
-        self.usable(self.first.get(key)?)
+        let value = self.usable(self.first.get(key)?)?;
+        self.count_hit();
+        Some(value)
+    }
+
+    /// Counts a hit for each cache.
+    #[inline]
+    pub(super) fn count_hit(&self) {
+        self.sources.slots.iter().for_each(|slot| slot.counters.hit());
+    }
+
+    /// Counts an event for each cache.
+    fn count(&self, counter: fn(&Counters) -> &AtomicU64) {
+        for slot in &*self.sources.slots {
+            counter(&slot.counters).fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a computation.
+    fn counted<R, E>(&self, computed: Result<R, E>) -> Result<R, E> {
+        self.count(|counters| &counters.loads);
+        if computed.is_err() {
+            self.count(|counters| &counters.failures);
+        }
+        computed
     }
 
     /// Does the same as [`hit`](Self::hit), without counting as a use.
@@ -154,29 +179,37 @@ impl<T> Levels<T> {
 
     /// Files a value in the first level. An entry of the current versions is not replaced by
     /// one of other versions, which an old transaction has read.
-    fn file_first(&self, key: &str, stamp: &Stamp, value: &Arc<T>) {
+    fn file_first(&self, key: &str, entry: Entry<T>) {
         let is_current = |numbers: &Numbers| self.sources.is_current(numbers);
-        if !is_current(&stamp.numbers) && self.first.peek(key).is_some_and(|entry| is_current(&entry.numbers))
+        if !is_current(&entry.numbers) && self.first.peek(key).is_some_and(|entry| is_current(&entry.numbers))
         {
             return;
         }
-        self.first.insert(key, Entry::new(&self.limits, key, stamp.numbers.clone(), value.clone()));
+        self.first.insert(key, entry);
+    }
+
+    fn entry(&self, key: &str, stamp: &Stamp, value: &Arc<T>) -> Entry<T> {
+        Entry::new(&self.limits, key, stamp.numbers.clone(), value.clone())
     }
 }
 
 impl<T: Send + Sync + 'static> Levels<T> {
     async fn find_behind(&self, mode: Mode, key: &str, stamp: &Stamp) -> Option<Arc<T>> {
         let behind = self.behind.as_ref()?;
-        let value = Arc::new(behind.get(mode, self.sources.entry_key(key, stamp)).await?);
-        self.file_first(key, stamp, &value);
+        let (value, rest) = behind.get(mode, self.sources.entry_key(key, stamp)).await?;
+        self.count(|counters| &counters.shared_hits);
+        let value = Arc::new(value);
+        self.file_first(key, self.entry(key, stamp, &value).at_most(rest));
         Some(value)
     }
 
     /// Files a value in both levels.
     async fn file(&self, mode: Mode, key: &str, stamp: &Stamp, value: &Arc<T>) {
-        self.file_first(key, stamp, value);
+        let entry = self.entry(key, stamp, value);
+        let rest = entry.rest();
+        self.file_first(key, entry);
         if let Some(behind) = &self.behind {
-            behind.set(mode, self.sources.entry_key(key, stamp), value).await;
+            behind.set(mode, self.sources.entry_key(key, stamp), value, rest).await;
         }
     }
 
@@ -200,25 +233,35 @@ impl<T: Send + Sync + 'static> Levels<T> {
         // The versions must be read before the data.
         let Ok(stamp) = self.sources.stamp() else {
             let computed = self.flights.compute(key, async { load().await }).await;
-            return computed.map(Arc::new).map_err(LoadError::failed);
+            return self.counted(computed).map(Arc::new).map_err(LoadError::failed);
         };
         let stale = match self.find(key, &stamp) {
-            Found::Fresh(value) => return Ok(value),
+            Found::Fresh(value) => {
+                self.count_hit();
+                return Ok(value);
+            }
             Found::Stale(value) => Some(value),
             Found::Nothing => None,
         };
         let seat = loop {
             let mut seat = self.flights.sit(key, &stamp.numbers);
             match stale {
-                Some(stale) if !seat.lead() => return Ok(stale),
+                Some(stale) if !seat.lead() => {
+                    self.count_hit();
+                    return Ok(stale);
+                }
                 _ => {}
             }
             match seat.wait().await {
                 None => break seat,
-                Some(Outcome::Value(value)) => return Ok(value),
+                Some(Outcome::Value(value)) => {
+                    self.count(|counters| &counters.joined);
+                    return Ok(value);
+                }
                 Some(Outcome::Failed(error)) => {
                     // The error of a caller with another type of errors cannot be shared.
                     if let Ok(error) = error.downcast::<E>() {
+                        self.count(|counters| &counters.joined);
                         return Err(LoadError::Failed(error));
                     }
                 }
@@ -250,7 +293,7 @@ impl<T: Send + Sync + 'static> Levels<T> {
             seat.land(Outcome::Value(value.clone()));
             return Ok(value);
         }
-        match self.flights.compute(key, async { load().await }).await {
+        match self.counted(self.flights.compute(key, async { load().await }).await) {
             Ok(value) => {
                 let value = Arc::new(value);
                 if seat.is_attached() {
@@ -281,14 +324,14 @@ impl<T: Send + Sync + 'static> Levels<T> {
         stamp: Option<&Stamp>,
         load: impl FnOnce() -> F,
     ) -> Result<Arc<T>, E> {
-        let Some(stamp) = stamp else { return load().await.map(Arc::new) };
+        let Some(stamp) = stamp else { return self.counted(load().await).map(Arc::new) };
         if let Found::Fresh(value) = self.find(key, stamp) {
             return Ok(value);
         }
         if let Some(value) = self.find_behind(mode, key, stamp).await {
             return Ok(value);
         }
-        let value = Arc::new(load().await?);
+        let value = Arc::new(self.counted(load().await)?);
         self.file(mode, key, stamp, &value).await;
         Ok(value)
     }
@@ -319,7 +362,7 @@ impl<T: Send + Sync + 'static> Levels<T> {
         let missing = missing(&found);
         if !missing.is_empty() {
             let wanted: Vec<String> = missing.iter().map(|at| keys[*at].to_owned()).collect();
-            let values = load(wanted).await.map_err(LoadError::failed)?;
+            let values = self.counted(load(wanted).await).map_err(LoadError::failed)?;
             if values.len() != missing.len() {
                 return Err(LoadError::Count { keys: missing.len(), values: values.len() });
             }

@@ -105,6 +105,7 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Memo<T, E> {
             && let Some(entry) = &*only
             && self.levels.is_usable(entry)
         {
+            self.levels.count_hit();
             return Ok(f(&entry.value));
         }
         self.try_get().map(|value| f(&value))

@@ -30,6 +30,7 @@ mod shared_level;
 mod single_flight;
 mod snapshot;
 mod stamp;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -49,6 +50,7 @@ pub use self::settings::{
 };
 use self::shared::Shared;
 pub use self::stamp::Stamp;
+pub use self::stats::CacheStats;
 pub use self::values::Values;
 use crate::engine::database::Database;
 use crate::engine::{Commit, Executor};
@@ -315,6 +317,12 @@ impl CacheBuster {
     pub fn notify(&self) -> Result<()> {
         self.shared.poll_after_commit();
         self.shared.snapshot().check()
+    }
+
+    /// Returns the numbers of lookups of the values of all caches that have handles. A value
+    /// of several caches counts for each of them.
+    pub fn stats(&self) -> CacheStats {
+        self.shared.stats()
     }
 
     fn after_write(&self, executor: &impl Executor) {

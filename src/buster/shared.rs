@@ -17,6 +17,7 @@ use event_listener::{Event, EventListener, Listener};
 use super::alias_stores::AliasStores;
 use super::snapshot::{Snapshot, SnapshotState};
 use super::stamp::{KnownIdentities, UNKNOWN};
+use super::stats::{CacheStats, Counters};
 use crate::engine::observer::Bell;
 use crate::error::{Error, Result};
 use crate::model::{DatabaseId, Identity};
@@ -30,12 +31,20 @@ pub(super) struct Slot {
     /// The number of the complete identity of the version; `UNKNOWN` while `version` is 0.
     pub number: AtomicU64,
     known: Mutex<KnownIdentities>,
+    /// Lookups of values of this cache.
+    pub counters: Counters,
 }
 
 impl Slot {
     fn new(name: &str, snapshot: &SnapshotState) -> Self {
         let (version, number) = (AtomicI64::new(0), AtomicU64::new(UNKNOWN));
-        let slot = Slot { name: name.to_owned(), version, number, known: Mutex::default() };
+        let slot = Slot {
+            name: name.to_owned(),
+            version,
+            number,
+            known: Mutex::default(),
+            counters: Counters::default(),
+        };
         slot.publish(snapshot);
         slot
     }
@@ -184,6 +193,12 @@ impl Shared {
             Entry::Occupied(_) => {}
         }
         Ok(())
+    }
+
+    /// Returns the sum of the counters of all slots.
+    pub(super) fn stats(&self) -> CacheStats {
+        let add = |sum, slot: &Arc<Slot>| sum + slot.counters.stats();
+        self.slots().values().fold(CacheStats::default(), add)
     }
 
     /// Returns the names of all slots.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,13 +80,22 @@ impl<T> SharedLevel<T> {
 }
 
 impl<T: Send + Sync + 'static> SharedLevel<T> {
-    pub(super) async fn get(&self, mode: Mode, key: EntryKey<'_>) -> Option<T> {
+    /// Returns a value, and what is left of its time to live.
+    pub(super) async fn get(&self, mode: Mode, key: EntryKey<'_>) -> Option<(T, Option<Duration>)> {
         let decode = self.codec.decode;
-        self.call(mode, key, move |store, key| decode(&store.get(key)?)).await
+        self.call(mode, key, move |store, key| {
+            let stored = store.get(key)?;
+            let (until, bytes) = stored.split_first_chunk()?;
+            let left = rest(u64::from_le_bytes(*until))?;
+            Some((decode(bytes)?, left))
+        })
+        .await
     }
 
-    pub(super) async fn set(&self, mode: Mode, key: EntryKey<'_>, value: &T) {
-        let Some(bytes) = self.encode(value) else { return };
+    /// Stores a value with what is left of its time to live.
+    pub(super) async fn set(&self, mode: Mode, key: EntryKey<'_>, value: &T, rest: Option<Duration>) {
+        let Some(encoded) = self.encode(value) else { return };
+        let bytes = [&until(rest).to_le_bytes()[..], &encoded].concat();
         // A value that could not be stored is computed again.
         let set = move |store: &CheckedStore, key: &EntryKey<'_>| {
             store.set(key, &bytes);
@@ -101,4 +111,30 @@ impl<T: Send + Sync + 'static> SharedLevel<T> {
         };
         self.call(mode, key, remove).await;
     }
+}
+
+/// The milliseconds of a time to live that has no end.
+const FOR_EVER: u64 = u64::MAX;
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(FOR_EVER)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, milliseconds)
+}
+
+/// Returns when a time to live ends, in milliseconds of the clock that machines share.
+fn until(rest: Option<Duration>) -> u64 {
+    rest.map_or(FOR_EVER, |rest| now().saturating_add(milliseconds(rest)))
+}
+
+/// Returns what is left of a time to live; `None` if it has ended. If the clock is set back,
+/// the result is too long. The first level limits it to the time to live of its own values.
+fn rest(until: u64) -> Option<Option<Duration>> {
+    if until == FOR_EVER {
+        return Some(None);
+    }
+    let rest = until.checked_sub(now()).filter(|rest| *rest > 0)?;
+    Some(Some(Duration::from_millis(rest)))
 }

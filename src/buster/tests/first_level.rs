@@ -260,3 +260,53 @@ fn c2_a_memo_is_computed_once_for_each_version() {
     let failing = buster.cache("bans").unwrap().try_memo(|| Err::<u64, _>("down"));
     assert_eq!(failing.try_with(|_| ()).unwrap_err().failure(), Some(&"down"));
 }
+
+/// A value whose time has ended does not come back from the store.
+#[test]
+fn c2_times_to_live_apply_to_the_store() {
+    let (_world, buster) = start(&["bans"]);
+    let cache = buster.cache("bans").unwrap();
+    let handle = |ttl| cache.values::<u64>("number", 1).unwrap().ttl(ttl).shared();
+    let mut next = 0;
+    let mut get = |values: &Values<u64>| {
+        next += 1;
+        *values.get_or_insert_with("k", || next)
+    };
+    let short = handle(Duration::from_millis(20));
+    assert_eq!(get(&short), 1);
+    wait_until("it expires", || short.peek("k").is_none());
+    assert_eq!(get(&short), 2);
+    // A handle with a longer time does not prolong the life of the value.
+    let long = handle(Duration::from_secs(3600));
+    if get(&long) == 2 {
+        wait_until("it expires", || long.peek("k").is_none());
+    }
+}
+
+#[test]
+fn c2_lookups_are_counted() {
+    let (world, buster) = start(&["bans", "ranks"]);
+    let (values, cache) = (of(&buster), buster.cache("bans").unwrap());
+    let counts = || {
+        let stats = cache.stats();
+        [stats.hits, stats.shared_hits, stats.joined, stats.loads, stats.failures]
+    };
+    values.get_or_insert_with("k", || Plain(1));
+    assert_eq!(counts(), [0, 0, 0, 1, 0]);
+    (0..3).for_each(|_| drop(values.get_or_insert_with("k", || unreachable!())));
+    assert!(values.get_or_try_insert_with("l", || Err("down")).is_err());
+    assert_eq!(counts(), [3, 0, 0, 2, 1]);
+    let memo = cache.memo(|| 1);
+    assert_eq!((*memo.get(), *memo.get(), memo.with(|one| *one)), (1, 1, 1));
+    assert_eq!(counts(), [5, 0, 0, 3, 1]);
+    let number = cache.values::<u64>("number", 1).unwrap().max_entries(0).shared();
+    (0..2).for_each(|_| drop(number.get_or_insert_with("k", || 1)));
+    world.invalidate("bans");
+    buster.notify().unwrap();
+    assert_eq!(counts(), [5, 1, 0, 4, 1]);
+    let both = buster.values_of::<u64>(&["bans", "ranks"], "both", 1).unwrap();
+    (0..2).for_each(|_| drop(both.get_or_insert_with("k", || 1)));
+    assert_eq!(counts(), [6, 1, 0, 5, 1]);
+    let all = buster.stats();
+    assert_eq!((all.hits, all.loads), (7, 6));
+}
