@@ -1,5 +1,5 @@
 //! Tests jumping wall clocks: the age of a snapshot is measured with a monotonic
-//! clock, and no other clock is read.
+//! clock, and no other clock decides about versions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,7 +114,12 @@ fn on_sqlite_with_a_file_that_is_moved_away() {
     jumps(&child, &clock, &mut client);
 }
 
-/// Returns lines of code below a directory of `src` that read the wall clock.
+/// The file that reads the wall clock: processes that share a store have no other clock in
+/// common. It ends the time to live of a value earlier or later, and never decides whether a
+/// version is current.
+const ENDS_VALUES: &str = "buster/shared_level.rs";
+
+/// Returns lines of code below a directory of `src` that read the wall clock, without tests.
 fn askers(directory: &str) -> Vec<String> {
     const WALL_CLOCKS: [&str; 4] = ["SystemTime", "OffsetDateTime", "UtcDateTime", "now_utc"];
     let mut found = Vec::new();
@@ -124,6 +129,9 @@ fn askers(directory: &str) -> Vec<String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
+                continue;
+            }
+            if path.ends_with("tests.rs") || path.ends_with(ENDS_VALUES) {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
