@@ -15,7 +15,7 @@ use super::single_flight::{Flights, Outcome, Seat};
 use super::stamp::{Numbers, Stamp, UNKNOWN};
 use super::stats::Counters;
 use crate::engine::Executor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::registry::identity::{self, Sight};
 use crate::store::EntryKey;
 
@@ -397,7 +397,7 @@ impl<T: Send + Sync + 'static> Levels<T> {
 pub(super) async fn sights(
     executor: &impl crate::engine::AsyncExecutor,
     sources: &Sources,
-) -> Result<Vec<Sight>, Error> {
+) -> Result<Vec<Sight>> {
     let mut sights = Vec::with_capacity(sources.slots.len());
     for slot in &*sources.slots {
         sights.push(crate::registry::asynchronous::sight(executor, &slot.name).await?);
