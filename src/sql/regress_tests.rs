@@ -229,10 +229,25 @@ fn difference(ours: &[Sent], psqls: &[Sent]) -> Option<String> {
     None
 }
 
+/// What is compared where `tests/regress` has fetched nothing.
+const SAMPLE: &str = "SELECT 'a;b' AS \"c;d\", E'it\\'s; one' /* ; /* ; */ */; SELECT $a$ ; $$ ; $a$; -- ;
+CREATE TRIGGER t AFTER UPDATE ON a BEGIN UPDATE b SET c = 1; DELETE FROM d; END;
+CREATE RULE r AS ON INSERT TO a DO ALSO (INSERT INTO b VALUES (1); DELETE FROM c);
+CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN a THEN b END; END;
+COPY a FROM stdin;
+1\tit's;
+\\.
+SELECT 2;
+";
+
 #[test]
-#[ignore = "it needs the files that tests/regress fetches"]
 fn a10_postgresqls_regression_sql() {
-    let sources = env::var("BUSTARD_REGRESS").expect("BUSTARD_REGRESS names the directory of the files");
+    let sample = tempfile::tempdir().expect("a directory is made");
+    fs::write(sample.path().join("sample.sql"), SAMPLE).expect("it is written");
+    let fetched = env::var("BUSTARD_REGRESS").ok();
+    // The sample has no string in which the second faulty splitter errs.
+    let (least, faults) = if fetched.is_some() { (10_000, 2) } else { (8, 1) };
+    let sources = fetched.map_or_else(|| sample.path().to_owned(), Into::into);
     let mut files: Vec<_> = fs::read_dir(sources)
         .expect("the directory is there")
         .map(|file| file.expect("it is read").path())
@@ -274,5 +289,5 @@ fn a10_postgresqls_regression_sql() {
         found[1]
     );
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(statements > 10_000 && found.iter().all(|found| *found > 0), "{statements} {found:?}");
+    assert!(statements > least && found[..faults].iter().all(|found| *found > 0), "{statements} {found:?}");
 }
