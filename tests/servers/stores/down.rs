@@ -146,7 +146,8 @@ fn the_error_for_a_wrong_password_does_not_show_the_password() {
     }
     // A server that does not know the command AUTH repeats its arguments in the error.
     let peer = Peer::answering("-ERR unknown command `AUTH`, with args beginning with: `wr0ng`\r\n");
-    let store = StoreSettings::redis(format!("redis://:wr0ng@{}", peer.location())).open().unwrap();
+    let settings = StoreSettings::redis(format!("redis://:wr0ng@{}", peer.location()));
+    let store = settings.timeout(PATIENT).open().unwrap();
     let said = store.get("key").unwrap_err().to_string();
     assert!(said.contains("unexpected server message `ERR`") && !said.contains("wr0ng"), "{said}");
     assert_eq!(log::lines(0, "wr0ng"), [""; 0]);
