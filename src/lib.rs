@@ -121,6 +121,8 @@ mod sql;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(any(feature = "postgres", all(feature = "redis", feature = "_engine")))]
+mod tls;
 
 #[cfg(feature = "tokio")]
 pub use buster::ValuesIn;

@@ -23,7 +23,7 @@ use crate::error::Error;
 pub(crate) const MIGRATION: u64 = 1 << 30;
 
 /// The size above which a file of settings, passwords or certificates is refused.
-#[cfg(any(feature = "config", feature = "postgres"))]
+#[cfg(any(feature = "config", feature = "postgres", all(feature = "redis", feature = "_engine")))]
 pub(crate) const SETTINGS: u64 = 1 << 20;
 
 /// The reason why a file is refused.

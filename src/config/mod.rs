@@ -142,10 +142,11 @@ impl Config {
         Config::from_file(Some(path), text, file)
     }
 
-    fn from_file(path: Option<&Path>, text: &str, file: File) -> Result<Self> {
+    fn from_file(path: Option<&Path>, text: &str, mut file: File) -> Result<Self> {
         // Without a file there are only defaults, which are valid and need no place.
         let at = |span: Option<Range<usize>>| path.map(|path| place(path, text, span));
         let directory = path.and_then(Path::parent).unwrap_or(Path::new(""));
+        file.stores.beside(directory);
         for alias in file.stores.aliases() {
             file.stores.get(alias)?.check().map_err(|error| {
                 let message = format!("[stores.{}]: {}", hide_secrets(alias), error.message());

@@ -20,19 +20,40 @@ pub(super) struct StoreAddress {
     names: Arc<Names>,
 }
 
-#[derive(Debug)]
-enum Endpoint {
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Endpoint {
     Tcp(String, u16),
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// Returns the name that the server's certificate must have.
+    #[cfg(feature = "redis")]
+    pub(super) fn host(&self) -> &str {
+        match self {
+            Endpoint::Tcp(host, _) => host,
+            Endpoint::Unix(_) => "",
+        }
+    }
+}
+
 impl StoreAddress {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        StoreAddress { endpoint, names: Arc::default() }
+    }
+
     pub(super) fn tcp(host: impl Into<String>, port: u16) -> Self {
-        StoreAddress { endpoint: Endpoint::Tcp(host.into(), port), names: Arc::default() }
+        StoreAddress::new(Endpoint::Tcp(host.into(), port))
     }
 
     pub(super) fn unix(path: impl Into<PathBuf>) -> Self {
-        StoreAddress { endpoint: Endpoint::Unix(path.into()), names: Arc::default() }
+        StoreAddress::new(Endpoint::Unix(path.into()))
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Parses `host`, `host:port`, `[address]:port` and `unix:/path`.
@@ -108,7 +129,13 @@ impl StoreAddress {
 
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.endpoint {
+        self.endpoint.fmt(f)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Endpoint::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
             Endpoint::Tcp(host, port) => write!(f, "{host}:{port}"),
             Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),

@@ -72,6 +72,12 @@ impl Stores {
         PREFERRED.into_iter().find(|alias| self.0.contains_key(*alias))
     }
 
+    /// Makes relative paths in the settings relative to `directory`.
+    #[cfg(all(feature = "config", feature = "_engine"))]
+    pub(crate) fn beside(&mut self, directory: &std::path::Path) {
+        self.0.values_mut().for_each(|settings| settings.beside(directory));
+    }
+
     /// Returns all aliases in alphabetical order.
     pub fn aliases(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

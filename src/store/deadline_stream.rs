@@ -2,13 +2,21 @@
 //! write is the time until the deadline, so a server that sends single bytes cannot
 //! extend it. The size of an answer is bounded too.
 //!
-//! In: a socket and a deadline. Out: `Read` and `Write` that fail after the deadline.
+//! In: a socket and a deadline, and the configuration of TLS if it is used. Out: `Read` and
+//! `Write` that fail after the deadline.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+#[cfg(feature = "redis")]
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+#[cfg(feature = "redis")]
+use rustls::pki_types::ServerName;
+#[cfg(feature = "redis")]
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// The longest value that is stored, or accepted from a server.
 pub(super) const LONGEST: usize = 16 << 20;
@@ -25,22 +33,65 @@ pub(super) enum Stream {
 
 /// A socket with the deadline of its current exchange.
 #[derive(Debug)]
-pub(super) struct DeadlineStream {
+struct Socket {
     stream: Stream,
     deadline: Instant,
+}
+
+#[derive(Debug)]
+enum Layer {
+    Plain(Socket),
+    /// Each read and write of the socket below has the time until the deadline, so a server
+    /// that sends single bytes of a record cannot extend it.
+    #[cfg(feature = "redis")]
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+/// A connection with the deadline of its current exchange.
+#[derive(Debug)]
+pub(super) struct DeadlineStream {
+    layer: Layer,
     /// The number of bytes that the server may still send.
     left: usize,
 }
 
 impl DeadlineStream {
     pub(super) fn new(stream: Stream, deadline: Instant) -> Self {
-        DeadlineStream { stream, deadline, left: LONGEST + ROOM }
+        DeadlineStream { layer: Layer::Plain(Socket { stream, deadline }), left: LONGEST + ROOM }
+    }
+
+    /// Begins TLS with the server of this name.
+    #[cfg(feature = "redis")]
+    pub(super) fn secured(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+        let Layer::Plain(mut socket) = self.layer else { return Ok(self) };
+        let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    io::Error::new(error.kind(), "the server closed the connection instead of speaking TLS")
+                }
+                io::ErrorKind::TimedOut => io::Error::new(
+                    error.kind(),
+                    "no answer in time to the beginning of TLS (does the server speak TLS at this port?)",
+                ),
+                _ => in_words_of_tls(error),
+            })?;
+        }
+        Ok(DeadlineStream { layer: Layer::Tls(Box::new(StreamOwned::new(session, socket))), left: self.left })
     }
 
     /// Begins another exchange.
     pub(super) fn restart(&mut self, deadline: Instant) {
-        self.deadline = deadline;
+        self.socket().deadline = deadline;
         self.left = LONGEST + ROOM;
+    }
+
+    fn socket(&mut self) -> &mut Socket {
+        match &mut self.layer {
+            Layer::Plain(socket) => socket,
+            #[cfg(feature = "redis")]
+            Layer::Tls(stream) => &mut stream.sock,
+        }
     }
 }
 
@@ -50,25 +101,53 @@ impl Read for DeadlineStream {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
         }
         let end = buffer.len().min(self.left);
-        let timeout = Some(remaining(self.deadline)?);
-        let count = match &mut self.stream {
-            Stream::Tcp(stream) => {
-                stream.set_read_timeout(timeout)?;
-                stream.read(&mut buffer[..end])
-            }
-            #[cfg(unix)]
-            Stream::Unix(stream) => {
-                stream.set_read_timeout(timeout)?;
-                stream.read(&mut buffer[..end])
-            }
-        }
-        .map_err(in_words)?;
+        let count = match &mut self.layer {
+            Layer::Plain(socket) => socket.read(&mut buffer[..end]),
+            #[cfg(feature = "redis")]
+            Layer::Tls(stream) => stream.read(&mut buffer[..end]).map_err(in_words_of_tls),
+        }?;
         self.left -= count;
         Ok(count)
     }
 }
 
 impl Write for DeadlineStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.layer {
+            Layer::Plain(socket) => socket.write(bytes),
+            #[cfg(feature = "redis")]
+            Layer::Tls(stream) => stream.write(bytes).map_err(in_words_of_tls),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.layer {
+            Layer::Plain(socket) => socket.flush(),
+            #[cfg(feature = "redis")]
+            Layer::Tls(stream) => stream.flush().map_err(in_words_of_tls),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let timeout = Some(remaining(self.deadline)?);
+        match &mut self.stream {
+            Stream::Tcp(stream) => {
+                stream.set_read_timeout(timeout)?;
+                stream.read(buffer)
+            }
+            #[cfg(unix)]
+            Stream::Unix(stream) => {
+                stream.set_read_timeout(timeout)?;
+                stream.read(buffer)
+            }
+        }
+        .map_err(in_words)
+    }
+}
+
+impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let timeout = Some(remaining(self.deadline)?);
         match &mut self.stream {
@@ -118,4 +197,23 @@ fn in_words(error: io::Error) -> io::Error {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
         _ => error,
     }
+}
+
+/// Explains a failure of TLS. The server may refuse a client only after the handshake.
+#[cfg(feature = "redis")]
+fn in_words_of_tls(error: io::Error) -> io::Error {
+    use rustls::{AlertDescription, CertificateError, Error};
+
+    let Some(tls) = error.get_ref().and_then(|error| error.downcast_ref()) else { return error };
+    let advice = match tls {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+            " (name the present certificate of its CA with tls_ca, if you trust it)"
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            " (the server asks for a client certificate: tls_certificate and tls_key)"
+        }
+        Error::InvalidMessage(_) => " (does the server speak TLS at this port?)",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("TLS failed: {tls}{advice}"))
 }

@@ -16,7 +16,7 @@ use super::deadline_stream::{DeadlineStream, LONGEST, server_message};
 use super::refusal::Refusal;
 use super::server::{ServerConnection, StoreServer};
 use super::{Store, key};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 const PORT: u16 = 11211;
 /// The longest line. Lines are short: `VALUE key flags length`, or an error.
@@ -40,6 +40,11 @@ impl MemcachedStore {
     ) -> Result<Self> {
         let servers = (locations.into_iter())
             .map(|location| {
+                if let Some(what) = unsupported(location) {
+                    return Err(Error::usage(format!("the store memcached supports no {what}")).help(
+                        "write HOST:PORT or unix:/PATH, and let a proxy or the network protect the server",
+                    ));
+                }
                 let address = StoreAddress::parse(location, PORT)?;
                 Ok((hash(0, &address.to_string()), StoreServer::new("Memcached", address, timeout)))
             })
@@ -56,6 +61,15 @@ impl MemcachedStore {
         key::check(key)?;
         let server = self.servers.iter().max_by_key(|(seed, _)| hash(*seed, key));
         server.map(|(_, server)| server.call(|stream| Ok(BufReader::new(stream)), exchange)).transpose()
+    }
+}
+
+/// Returns what a location demands that the store does not have.
+fn unsupported(location: &str) -> Option<&'static str> {
+    match () {
+        () if location.contains('@') => Some("logins (SASL)"),
+        () if location.contains("://") && !location.starts_with("unix:") => Some("URLs, and no TLS"),
+        () => None,
     }
 }
 
@@ -101,7 +115,7 @@ fn get(connection: &mut BufReader<DeadlineStream>, key: &str) -> io::Result<Opti
     if header == "END" {
         return Ok(None);
     }
-    let length = length(&header, key).ok_or_else(|| server_message(&header))?;
+    let length = length(&header, key).ok_or_else(|| unexpected(&header))?;
     let mut value = Vec::new();
     // The buffer grows with the received bytes, not with the announced length.
     connection.by_ref().take(length as u64).read_to_end(&mut value)?;
@@ -133,7 +147,17 @@ fn set(connection: &mut BufReader<DeadlineStream>, request: &[u8]) -> io::Result
         "SERVER_ERROR out of memory storing object" => {
             Err(Refusal::error("out of memory", &server_message(&answer)))
         }
-        _ => Err(server_message(&answer)),
+        _ => Err(unexpected(&answer)),
+    }
+}
+
+fn unexpected(answer: &str) -> io::Error {
+    match answer {
+        "CLIENT_ERROR unauthenticated" => io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the server demands a login, which this store does not support",
+        ),
+        _ => server_message(answer),
     }
 }
 
@@ -148,12 +172,23 @@ fn send(connection: &mut BufReader<DeadlineStream>, request: &[u8]) -> io::Resul
 
 fn line(connection: &mut BufReader<DeadlineStream>) -> io::Result<String> {
     let mut line = Vec::new();
-    connection.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-    match line.strip_suffix(b"\r\n") {
-        Some(line) => Ok(String::from_utf8_lossy(line).into_owned()),
-        None if line.len() < LONGEST_LINE as usize => Err(io::ErrorKind::UnexpectedEof.into()),
-        None => Err(server_message(&String::from_utf8_lossy(&line))),
+    let read = connection.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+    match (read, line.strip_suffix(b"\r\n")) {
+        (Err(error), _) if error.kind() == io::ErrorKind::ConnectionReset => Err(closed(error.kind())),
+        (Err(error), _) => Err(error),
+        (Ok(_), Some(line)) => Ok(String::from_utf8_lossy(line).into_owned()),
+        (Ok(_), None) if line.is_empty() => Err(closed(io::ErrorKind::UnexpectedEof)),
+        (Ok(_), None) if line.len() < LONGEST_LINE as usize => Err(io::ErrorKind::UnexpectedEof.into()),
+        (Ok(_), None) => Err(server_message(&String::from_utf8_lossy(&line))),
     }
+}
+
+fn closed(kind: io::ErrorKind) -> io::Error {
+    io::Error::new(
+        kind,
+        "the server closed the connection without an answer; one that demands SASL or TLS does so, \
+         and this store supports neither",
+    )
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ impl Refusal {
     pub(super) fn of(error: &io::Error) -> Option<&Refusal> {
         error.get_ref()?.downcast_ref()
     }
+
+    /// Returns the word that the server's message begins with.
+    pub(super) fn kind(&self) -> &str {
+        &self.kind
+    }
 }
 
 impl fmt::Display for Refusal {

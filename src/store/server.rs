@@ -21,6 +21,22 @@ pub(super) trait ServerConnection: Sized {
     fn restart(&mut self, deadline: Instant);
 }
 
+/// Why a call failed.
+pub(super) enum Failure {
+    /// The server answered that it does not do this; the word that its answer begins with.
+    Refused(String, Error),
+    /// The server does not answer, or is not called during a pause.
+    Down(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(_, error) | Failure::Down(error) => error,
+        }
+    }
+}
+
 /// A server of a store.
 pub(super) struct StoreServer<C> {
     /// The name of the product for messages, such as `Memcached`.
@@ -56,11 +72,20 @@ impl<C: ServerConnection> StoreServer<C> {
         greet: impl FnOnce(DeadlineStream) -> io::Result<C>,
         exchange: impl Fn(&mut C) -> io::Result<T>,
     ) -> Result<T> {
-        let start = Instant::now();
-        let Some(pass) = self.breaker.pass(start) else {
-            return Err(self.error("has failed recently and is not called during a pause"));
+        Ok(self.call_before(Instant::now() + self.timeout, greet, exchange)?)
+    }
+
+    /// Does the same as [`call`](Self::call) with another time limit.
+    pub(super) fn call_before<T>(
+        &self,
+        deadline: Instant,
+        greet: impl FnOnce(DeadlineStream) -> io::Result<C>,
+        exchange: impl Fn(&mut C) -> io::Result<T>,
+    ) -> std::result::Result<T, Failure> {
+        let Some(pass) = self.breaker.pass(Instant::now()) else {
+            return Err(Failure::Down(self.error("has failed recently and is not called during a pause")));
         };
-        let result = self.attempt(start + self.timeout, greet, exchange);
+        let result = self.attempt(deadline, greet, exchange);
         if let Err(error) = &result
             && let Some(refusal) = Refusal::of(error)
         {
@@ -70,7 +95,7 @@ impl<C: ServerConnection> StoreServer<C> {
                 true => log::warn!("{message}; values that it has are still read"),
                 false => log::debug!("{message}"),
             }
-            return Err(Error::new(ErrorKind::Store, message));
+            return Err(Failure::Refused(refusal.kind().to_owned(), Error::new(ErrorKind::Store, message)));
         }
         let change = match &result {
             Ok(_) => pass.succeeded(),
@@ -85,7 +110,7 @@ impl<C: ServerConnection> StoreServer<C> {
             }
             _ => {}
         }
-        result
+        result.map_err(Failure::Down)
     }
 
     fn attempt<T>(

@@ -4,6 +4,7 @@
 //! usage.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -26,7 +27,11 @@ const DEFAULT_MAX_BYTES: u64 = 64 << 20;
 /// | key | meaning; default |
 /// |---|---|
 /// | `backend` | `"memory"`, `"memcached"` or `"redis"` |
-/// | `location` | the address of the server: `"127.0.0.1:11211"`, `"unix:/run/server.sock"`, for Redis also `"redis://user:password@host:6379/0"`; for Memcached also a list, over which keys are distributed |
+/// | `location` | the address of the server: `"127.0.0.1:11211"`, `"unix:/run/server.sock"`, for Redis also `"redis://user:password@host:6379/0"`, with TLS `"rediss://…"`; for Memcached also a list, over which keys are distributed |
+/// | `sentinels` | for Redis: a list of the addresses of Sentinels, which say where the master is; the host in `location` is then its name: `"redis://user:password@mymaster/0"` |
+/// | `cluster` | for Redis: `true` if the servers are a cluster; `location` is then a list of some of them |
+/// | `tls_ca` | for `rediss://`: a file with the certificate of the servers' CA; those of the system |
+/// | `tls_certificate`, `tls_key` | for `rediss://`: files with a client certificate and its key |
 /// | `key_prefix` | the prefix of every key; `"bustard:"` |
 /// | `timeout` | the time limit of one call, including connecting; `"100ms"` |
 /// | `ttl` | the longest time that a value is kept; `"1h"`, up to 30 days |
@@ -47,6 +52,16 @@ pub struct StoreSettings {
     backend: Backend,
     #[serde(default)]
     location: Option<Locations>,
+    #[serde(default)]
+    sentinels: Option<Locations>,
+    #[serde(default)]
+    cluster: bool,
+    #[serde(default)]
+    tls_ca: Option<PathBuf>,
+    #[serde(default)]
+    tls_certificate: Option<PathBuf>,
+    #[serde(default)]
+    tls_key: Option<PathBuf>,
     #[serde(default)]
     key_prefix: Option<String>,
     #[serde(default, deserialize_with = "read_duration")]
@@ -121,7 +136,70 @@ impl StoreSettings {
     }
 
     fn new(backend: Backend, location: Option<Locations>) -> Self {
-        StoreSettings { backend, location, key_prefix: None, timeout: None, ttl: None, max_bytes: None }
+        StoreSettings {
+            backend,
+            location,
+            sentinels: None,
+            cluster: false,
+            tls_ca: None,
+            tls_certificate: None,
+            tls_key: None,
+            key_prefix: None,
+            timeout: None,
+            ttl: None,
+            max_bytes: None,
+        }
+    }
+
+    /// Returns settings of a store on the Redis or Valkey server that is the master of this
+    /// name, wherever these Sentinels say that it is. The name is the host of `location`, with
+    /// the login of the master: `redis://user:password@mymaster/0`. Each Sentinel may be a
+    /// URL with a login of its own.
+    ///
+    /// ```
+    /// use bustard::StoreSettings;
+    ///
+    /// let settings = StoreSettings::redis_sentinels("redis://app:secret@mymaster", ["10.0.0.1:26379", "10.0.0.2:26379"]);
+    /// settings.check()?;
+    /// # Ok::<(), bustard::Error>(())
+    /// ```
+    pub fn redis_sentinels<S: Into<String>>(
+        location: impl Into<String>,
+        sentinels: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let sentinels = sentinels.into_iter().map(Into::into).collect();
+        StoreSettings { sentinels: Some(Locations::Several(sentinels)), ..StoreSettings::redis(location) }
+    }
+
+    /// Returns settings of a store on a cluster of Redis or Valkey servers. These locations are
+    /// some of them, which name the others. The first one may be a URL with the login of all.
+    pub fn redis_cluster<S: Into<String>>(locations: impl IntoIterator<Item = S>) -> Self {
+        let locations = locations.into_iter().map(Into::into).collect();
+        let settings = StoreSettings::new(Backend::Redis, Some(Locations::Several(locations)));
+        StoreSettings { cluster: true, ..settings }
+    }
+
+    /// Sets the file with the certificate of the CA that has signed the servers' certificates,
+    /// in PEM form. By default, the CAs of the operating system are trusted.
+    pub fn tls_ca(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls_ca = Some(file.into());
+        self
+    }
+
+    /// Sets the files with the certificate of this client and its key, for servers that ask
+    /// for one. Other users must not have the right to read the key.
+    pub fn tls_identity(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls_certificate = Some(certificate.into());
+        self.tls_key = Some(key.into());
+        self
+    }
+
+    /// Makes relative paths relative to `directory`.
+    #[cfg(all(feature = "config", feature = "_engine"))]
+    pub(super) fn beside(&mut self, directory: &std::path::Path) {
+        for file in [&mut self.tls_ca, &mut self.tls_certificate, &mut self.tls_key].into_iter().flatten() {
+            *file = directory.join(&*file);
+        }
     }
 
     /// Sets the prefix of every key, so that applications can share a server.
@@ -169,7 +247,24 @@ impl StoreSettings {
                 "this backend needs a location, for example \"127.0.0.1:11211\""
             }
             (_, Some(locations)) if locations.iter().any(String::is_empty) => "a location is empty",
-            (Backend::Redis, Some([_, _, ..])) => "the backend redis has one location",
+            (Backend::Memory | Backend::Memcached, _) if self.cluster || self.sentinels.is_some() => {
+                "cluster and sentinels are for the backend redis"
+            }
+            (Backend::Memory | Backend::Memcached, _) if self.has_tls_files() => {
+                "tls_ca, tls_certificate and tls_key are for the backend redis: no other one speaks TLS"
+            }
+            (_, _) if self.cluster && self.sentinels.is_some() => {
+                "a cluster has no sentinels: leave out one of both"
+            }
+            (_, _) if self.sentinels.as_ref().is_some_and(|sentinels| sentinels.as_slice().is_empty()) => {
+                "the list of sentinels is empty"
+            }
+            (_, _) if self.tls_key.is_some() && self.tls_certificate.is_none() => {
+                "tls_key is the key of tls_certificate, which is missing"
+            }
+            (Backend::Redis, Some([_, _, ..])) if !self.cluster => {
+                "the backend redis has one location; if the servers are a cluster, set cluster = true; Sentinels are listed in sentinels"
+            }
             (Backend::Memcached | Backend::Redis, _) if self.max_bytes.is_some() => {
                 "max_bytes is for the backend memory: a server has its own limit"
             }
@@ -185,6 +280,10 @@ impl StoreSettings {
             }
             _ => return None,
         })
+    }
+
+    fn has_tls_files(&self) -> bool {
+        self.tls_ca.is_some() || self.tls_certificate.is_some() || self.tls_key.is_some()
     }
 
     /// Opens the store. Connections are opened at the first call, so a server that is down
@@ -221,8 +320,19 @@ impl StoreSettings {
             }
             #[cfg(feature = "redis")]
             Backend::Redis => {
-                let location = self.locations().next().unwrap_or_default();
-                Some(Box::new(super::redis::RedisStore::new(location, timeout, ttl)?))
+                let files = super::redis::TlsFiles {
+                    ca: self.tls_ca.clone(),
+                    certificate: self.tls_certificate.clone(),
+                    key: self.tls_key.clone(),
+                };
+                let sentinels = self.sentinels.as_ref().map(Locations::as_slice).unwrap_or_default();
+                let topology = super::redis::Topology {
+                    locations: self.locations().collect(),
+                    sentinels: sentinels.iter().map(String::as_str).collect(),
+                    is_cluster: self.cluster,
+                    files: &files,
+                };
+                Some(Box::new(super::redis::RedisStore::new(&topology, timeout, ttl)?))
             }
             #[cfg(not(all(feature = "memcached", feature = "redis")))]
             _ => None,
@@ -298,6 +408,23 @@ mod tests {
             (json!({"backend": "memcached", "location": []}), "this backend needs a location"),
             (json!({"backend": "memcached", "location": ["a", ""]}), "a location is empty"),
             (json!({"backend": "redis", "location": ["a", "b"]}), "the backend redis has one location"),
+            (
+                json!({"backend": "memcached", "location": "a", "cluster": true}),
+                "cluster and sentinels are for",
+            ),
+            (json!({"backend": "memory", "sentinels": ["a"]}), "cluster and sentinels are for"),
+            (json!({"backend": "memcached", "location": "a", "tls_ca": "f"}), "tls_ca, tls_certificate and"),
+            (
+                json!({"backend": "redis", "location": "a", "tls_ca": "f"}),
+                "tls_ca, tls_certificate and tls_key are for locations",
+            ),
+            (json!({"backend": "redis", "location": "rediss://a", "tls_key": "f"}), "tls_key is the key of"),
+            (
+                json!({"backend": "redis", "location": "a", "cluster": true, "sentinels": ["b"]}),
+                "a cluster has no sentinels",
+            ),
+            (json!({"backend": "redis", "location": "a", "sentinels": []}), "the list of sentinels is empty"),
+            (json!({"backend": "redis", "location": "a", "sentinels": ["b:x"]}), "a location"),
             (
                 json!({"backend": "redis", "location": "a", "max_bytes": 1}),
                 "max_bytes is for the backend memory",

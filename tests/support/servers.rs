@@ -12,10 +12,13 @@ use std::time::Duration;
 
 use super::binaries::server_program;
 use super::process::{send_signal, wait_until};
-use super::watchdog::{Watchdog, free_port, make_directory};
+use super::watchdog::{Watchdog, free_port, give_to_server, make_directory};
 
 /// The time that an answer may take before the request is repeated.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// What the answer of a server begins with that demands a login.
+const NO_LOGIN: [&str; 2] = ["-NOAUTH", "CLIENT_ERROR unauthenticated"];
 
 /// The name of the socket in the server's directory.
 const SOCKET: &str = "socket";
@@ -25,6 +28,16 @@ const SOCKET: &str = "socket";
 enum Kind {
     Memcached,
     Redis,
+    Sentinel,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Tcp,
+    Socket,
+    /// TLS on the port, and the socket for this module.
+    Tls,
 }
 
 /// A server, running or killed. A restart loses all its data.
@@ -34,7 +47,7 @@ pub struct Server {
     directory: PathBuf,
     arguments: Vec<String>,
     port: u16,
-    on_socket: bool,
+    entry: Entry,
     child: Mutex<Option<Child>>,
     watchdog: Watchdog,
 }
@@ -42,35 +55,75 @@ pub struct Server {
 impl Server {
     /// Starts Memcached, with its usual limit of 1 MiB for a value.
     pub fn memcached() -> Server {
-        Server::start(Kind::Memcached, &[], false)
+        Server::start(Kind::Memcached, &[], Entry::Tcp, &[])
     }
 
     /// Starts Memcached on a Unix socket only.
     pub fn memcached_on_socket() -> Server {
-        Server::start(Kind::Memcached, &["-s", SOCKET], true)
+        Server::start(Kind::Memcached, &["-s", SOCKET], Entry::Socket, &[])
     }
 
     /// Starts Redis, which writes nothing to disk.
     pub fn redis() -> Server {
-        Server::start(Kind::Redis, &[], false)
+        Server::redis_with(&[])
     }
 
     /// Starts Redis with more arguments, such as `["--requirepass", "secret"]`.
     pub fn redis_with(arguments: &[&str]) -> Server {
-        Server::start(Kind::Redis, arguments, false)
+        Server::start(Kind::Redis, arguments, Entry::Tcp, &[])
+    }
+
+    /// Starts Memcached with more arguments, such as `["-Y", "users"]`, and these files in its
+    /// directory.
+    pub fn memcached_with(arguments: &[&str], files: &[(&str, &str)]) -> Server {
+        Server::start(Kind::Memcached, arguments, Entry::Tcp, files)
+    }
+
+    /// Starts Redis with more arguments and these files in its directory. It speaks TLS at its
+    /// port, with the certificate in `cert.pem`, the key in `key.pem` and the CA in `ca.pem`.
+    pub fn redis_tls(arguments: &[&str], files: &[(&str, &str)]) -> Server {
+        let tls =
+            ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-ca-cert-file", "ca.pem"];
+        Server::start(Kind::Redis, &[&tls, arguments].concat(), Entry::Tls, files)
+    }
+
+    /// Starts Redis as a part of a cluster, which has no other parts and no slots yet.
+    pub fn redis_of_cluster(arguments: &[&str]) -> Server {
+        let bus = free_port().to_string();
+        let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", &bus];
+        Server::redis_with(&[&cluster, arguments].concat())
+    }
+
+    /// Starts a Sentinel that watches the master at this port under the name `mymaster`.
+    pub fn sentinel(master: u16) -> Server {
+        let settings = format!(
+            "sentinel monitor mymaster 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds mymaster 500\n\
+             sentinel failover-timeout mymaster 2000\n"
+        );
+        Server::start(Kind::Sentinel, &[], Entry::Tcp, &[("sentinel.conf", &settings)])
     }
 
     /// Starts Redis with more arguments, on a Unix socket only.
     pub fn redis_on_socket(arguments: &[&str]) -> Server {
-        Server::start(Kind::Redis, &[arguments, &["--unixsocket", SOCKET, "--port", "0"]].concat(), true)
+        Server::start(
+            Kind::Redis,
+            &[arguments, &["--unixsocket", SOCKET, "--port", "0"]].concat(),
+            Entry::Socket,
+            &[],
+        )
     }
 
-    fn start(kind: Kind, arguments: &[&str], on_socket: bool) -> Server {
+    fn start(kind: Kind, arguments: &[&str], entry: Entry, files: &[(&str, &str)]) -> Server {
         let directory = make_directory("bustard-store-");
+        for (name, content) in files {
+            std::fs::write(directory.join(name), content).expect("the file can be written");
+            give_to_server(&directory.join(name));
+        }
         let watchdog = Watchdog::over(&directory);
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = Mutex::new(None);
-        let mut server = Server { kind, directory, arguments, port: 0, on_socket, child, watchdog };
+        let mut server = Server { kind, directory, arguments, port: 0, entry, child, watchdog };
         // Another process may take the free port before the server does, so this is tried
         // several times.
         for _ in 0..10 {
@@ -89,9 +142,9 @@ impl Server {
 
     /// Returns `127.0.0.1:PORT` or `unix:PATH`.
     pub fn location(&self) -> String {
-        match self.on_socket {
-            true => format!("unix:{}", self.directory.join(SOCKET).display()),
-            false => self.address().to_string(),
+        match self.entry {
+            Entry::Socket => format!("unix:{}", self.directory.join(SOCKET).display()),
+            Entry::Tcp | Entry::Tls => self.address().to_string(),
         }
     }
 
@@ -131,6 +184,16 @@ impl Server {
         send_signal(self.child().as_ref().expect("the server runs").id(), signal);
     }
 
+    /// Sends a command of Redis, as one would type it, and returns the beginning of the answer
+    /// or an empty text.
+    pub fn command_line(&self, command: &str) -> String {
+        let Ok(mut stream) = self.connect() else { return String::new() };
+        let mut answer = vec![0; 64 << 10];
+        let length =
+            (stream.write_all(format!("{command}\r\n").as_bytes())).and_then(|()| stream.read(&mut answer));
+        String::from_utf8_lossy(&answer[..length.unwrap_or(0)]).into_owned()
+    }
+
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,7 +206,7 @@ impl Server {
         let port = self.port.to_string();
         let mut command = match self.kind {
             Kind::Memcached => server_program(&["memcached"]),
-            Kind::Redis => server_program(&["redis-server", "valkey-server"]),
+            Kind::Redis | Kind::Sentinel => server_program(&["redis-server", "valkey-server"]),
         };
         match self.kind {
             Kind::Memcached => command.args(["-l", "127.0.0.1", "-U", "0", "-t", "2", "-p", &port]),
@@ -153,8 +216,14 @@ impl Server {
                 "--port",
                 &port,
             ]),
+            Kind::Sentinel => {
+                command.args(["sentinel.conf", "--sentinel", "--bind", "127.0.0.1", "--port", &port])
+            }
         };
         command.args(&self.arguments);
+        if self.entry == Entry::Tls {
+            command.args(["--port", "0", "--tls-port", &port, "--unixsocket", SOCKET]);
+        }
         command
     }
 
@@ -194,18 +263,18 @@ impl Server {
         let Ok(mut stream) = self.connect() else { return false };
         let (question, answer) = match self.kind {
             Kind::Memcached => ("stats\r\nquit\r\n", format!("STAT pid {pid}")),
-            Kind::Redis => ("INFO server\r\nQUIT\r\n", format!("process_id:{pid}")),
+            Kind::Redis | Kind::Sentinel => ("INFO server\r\nQUIT\r\n", format!("process_id:{pid}")),
         };
         let asked = stream.write_all(question.as_bytes());
         asked.is_ok()
             && BufReader::new(stream)
                 .lines()
                 .map_while(Result::ok)
-                .any(|line| line == answer || line.starts_with("-NOAUTH"))
+                .any(|line| line == answer || NO_LOGIN.iter().any(|error| line.starts_with(error)))
     }
 
     fn connect(&self) -> std::io::Result<Box<dyn ReadWrite>> {
-        if self.on_socket {
+        if self.entry != Entry::Tcp {
             let stream = UnixStream::connect(self.directory.join(SOCKET))?;
             stream.set_read_timeout(Some(ANSWER))?;
             return Ok(Box::new(stream));

@@ -54,6 +54,21 @@ fn two_memcached_servers_conform() {
 }
 
 #[test]
+fn redis_with_tls_conforms() {
+    passes(&Subject::redis_with_tls());
+}
+
+#[test]
+fn redis_with_sentinels_conforms() {
+    passes(&Subject::redis_with_sentinels());
+}
+
+#[test]
+fn a_cluster_of_redis_conforms() {
+    passes(&Subject::redis_cluster());
+}
+
+#[test]
 fn redis_conforms() {
     passes(&Subject::redis());
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use bustard::{Store, StoreSettings};
 
-use crate::support::Server;
+use super::cluster;
+use super::sentinel::Sentinels;
+use super::tls::tls_server;
+use crate::support::{Certificates, Server};
 
 /// The time-out of calls that must succeed even on a loaded machine.
 pub const PATIENT: Duration = Duration::from_secs(30);
@@ -69,6 +72,27 @@ impl Subject {
         Subject { name: "redis on a Unix socket", servers: vec![server], settings, border: REDIS }
     }
 
+    pub fn redis_with_tls() -> Subject {
+        let certificates = Certificates::for_names(&["127.0.0.1"]);
+        let server = tls_server(&certificates, &["--tls-auth-clients", "no", "--requirepass", PASSWORD]);
+        let url = format!("rediss://:{ENCODED}@{}", server.location());
+        let settings = StoreSettings::redis(url).tls_ca(server.directory().join("ca.pem")).timeout(PATIENT);
+        Subject { name: "redis with TLS", servers: vec![server], settings, border: REDIS }
+    }
+
+    /// Returns a master with a replica, and two Sentinels.
+    pub fn redis_with_sentinels() -> Subject {
+        let sentinels = Sentinels::start();
+        let settings = sentinels.settings().timeout(PATIENT);
+        Subject { name: "redis with Sentinels", servers: sentinels.servers(), settings, border: REDIS }
+    }
+
+    pub fn redis_cluster() -> Subject {
+        let servers = cluster::start(&[]);
+        let settings = StoreSettings::redis_cluster([servers[0].location()]).timeout(PATIENT);
+        Subject { name: "a cluster of redis", servers, settings, border: REDIS }
+    }
+
     /// Returns all stores whose servers can go down.
     pub fn remote() -> Vec<Subject> {
         vec![
@@ -78,6 +102,7 @@ impl Subject {
             Subject::redis(),
             Subject::redis_with_password(),
             Subject::redis_on_socket(),
+            Subject::redis_with_tls(),
         ]
     }
 

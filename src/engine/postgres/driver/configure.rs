@@ -8,12 +8,12 @@ use tokio_postgres::config::{ChannelBinding, SslNegotiation};
 
 use super::attributes::Wanted;
 use super::environment::{Environment, variable};
-use super::identity::Identity;
 use super::pgpass;
 use super::settings::{Origin, Settings};
 use super::target::{Password, Target, servers};
 use super::tls::{Roots, SslMode, Tls, TlsSettings, TlsVersion};
 use crate::error::{Error, Result};
+use crate::tls::Identity;
 
 /// The variables that set something of the session, and what they set.
 const SESSION: [(&str, &str); 3] = [("PGDATESTYLE", "datestyle"), ("PGTZ", "timezone"), ("PGGEQO", "geqo")];

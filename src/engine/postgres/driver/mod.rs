@@ -17,7 +17,6 @@ mod fake;
 #[cfg(test)]
 mod fuzz_targets;
 mod history;
-mod identity;
 mod keywords;
 #[cfg(test)]
 mod keywords_tests;

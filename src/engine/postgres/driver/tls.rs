@@ -1,13 +1,12 @@
 //! TLS for PostgreSQL: configures rustls to verify what each `sslmode` requires, and
 //! explains a failed handshake.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
@@ -17,9 +16,12 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::identity::Identity;
 use crate::error::{Error, Result};
-use crate::regular_file;
+use crate::tls::{self, Identity, Settings};
+
+/// libpq's names.
+const SETTINGS: Settings =
+    Settings { roots: "sslrootcert", roots_else: ", or is `system`", certificate: "sslcert", key: "sslkey" };
 
 /// The required level of TLS. `allow` is left out: it would send a password in plaintext
 /// to any server that answers.
@@ -110,8 +112,10 @@ impl Tls {
         };
         let mut config = match &settings.identity {
             Some(identity) if settings.mode != SslMode::Disable => {
-                let (chain, key) = identity.load()?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| identity.misfit(&error))?
+                let (chain, key) = identity.load(&SETTINGS)?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| identity.misfit(&error, &SETTINGS))?
             }
             _ => builder.with_no_client_auth(),
         };
@@ -141,41 +145,9 @@ impl Tls {
 
 fn load(roots: &Roots) -> Result<RootCertStore> {
     match roots {
-        Roots::System => from_system(),
-        Roots::File(path) => from_file(path),
+        Roots::System => tls::from_system(&SETTINGS),
+        Roots::File(path) => tls::from_file(path, &SETTINGS),
     }
-}
-
-fn from_system() -> Result<RootCertStore> {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        log::warn!("a root certificate of the system was not read: {error}");
-    }
-    collect(found.certs).ok_or_else(|| {
-        Error::usage("the system has no root certificates to verify the database server with")
-            .help("install them (Debian: ca-certificates), or name the server's CA with sslrootcert=FILE")
-    })
-}
-
-fn from_file(path: &Path) -> Result<RootCertStore> {
-    let bad = |why: String| {
-        Error::usage(format!("the root certificates in {} cannot be used: {why}", path.display())).help(
-            "sslrootcert names a file with the certificate of the server's CA in PEM form, or is `system`",
-        )
-    };
-    let bytes = regular_file::read(path, regular_file::SETTINGS);
-    let bytes = bytes.map_err(|refusal| bad(refusal.why()))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    collect(certificates.map_err(|error| bad(error.to_string()))?)
-        .ok_or_else(|| bad("there is none".to_owned()))
-}
-
-/// Returns the certificates that can be read, if any. Bundles may contain invalid
-/// certificates, which are skipped.
-fn collect(certificates: Vec<CertificateDer<'static>>) -> Option<RootCertStore> {
-    let mut store = RootCertStore::empty();
-    let (added, _ignored) = store.add_parsable_certificates(certificates);
-    (added > 0).then_some(store)
 }
 
 /// A verifier that checks the chain, if there are roots, and does not check names.

@@ -5,40 +5,49 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::Settings;
 use crate::error::{Error, Result};
 use crate::regular_file;
 
 /// The files of a client's certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     pub certificate: PathBuf,
     pub key: Option<PathBuf>,
 }
 
 impl Identity {
     /// Reads both files.
-    pub(super) fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-        let chain = self.chain()?;
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of usage if a file cannot be used, or the key is missing or can be
+    /// read by other users.
+    pub(crate) fn load(
+        &self,
+        settings: &Settings,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let chain = self.chain(settings)?;
         let key = self.key.as_deref().ok_or_else(|| {
             Error::usage(format!("there is no key for the client certificate {}", self.certificate.display()))
-                .help("name its file with sslkey")
+                .help(format!("name its file with {}", settings.key))
         })?;
-        Ok((chain, read_key(key)?))
+        Ok((chain, read_key(key, settings)?))
     }
 
     /// Reports that the key is not that of the certificate, or is of no known kind.
-    pub(super) fn misfit(&self, error: &rustls::Error) -> Error {
+    pub(crate) fn misfit(&self, error: &rustls::Error, settings: &Settings) -> Error {
         Error::usage(format!(
             "the client certificate {} cannot be used with its key: {error}",
             self.certificate.display()
         ))
-        .help("sslcert and sslkey must belong together")
+        .help(format!("{} and {} must belong together", settings.certificate, settings.key))
     }
 
-    fn chain(&self) -> Result<Vec<CertificateDer<'static>>> {
+    fn chain(&self, settings: &Settings) -> Result<Vec<CertificateDer<'static>>> {
         let bad = |why: String| {
             Error::usage(format!("the client certificate {} cannot be used: {why}", self.certificate.display()))
-                .help("sslcert names a file with the certificate of this client in PEM form, with the certificates between it and the CA after it")
+                .help(format!("{} names a file with the certificate of this client in PEM form, with the certificates between it and the CA after it", settings.certificate))
         };
         let bytes = regular_file::read(&self.certificate, regular_file::SETTINGS);
         let bytes = bytes.map_err(|refusal| bad(refusal.why()))?;
@@ -52,14 +61,17 @@ impl Identity {
 }
 
 /// Reads a key in PEM form, else in DER form, as libpq does.
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+fn read_key(path: &Path, settings: &Settings) -> Result<PrivateKeyDer<'static>> {
     let bad = |why: &str, help: &str| {
         Error::usage(format!("the key of the client certificate, {}, cannot be used: {why}", path.display()))
             .help(help.to_owned())
     };
-    let help = "sslkey names a file with a private key (PKCS#8, PKCS#1 or SEC1) in PEM or DER form";
+    let help = format!(
+        "{} names a file with a private key (PKCS#8, PKCS#1 or SEC1) in PEM or DER form",
+        settings.key
+    );
     let bytes = regular_file::read(path, regular_file::SETTINGS);
-    let bytes = bytes.map_err(|refusal| bad(&refusal.why(), help))?;
+    let bytes = bytes.map_err(|refusal| bad(&refusal.why(), &help))?;
     if readable_by_others(path) {
         return Err(bad("other users may read it", "run chmod 600 on it, or chmod 640 if root owns it"));
     }
@@ -74,7 +86,7 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
         true => PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| error.to_string()),
         false => PrivateKeyDer::try_from(bytes).map_err(str::to_owned),
     };
-    key.map_err(|why| bad(&why, help))
+    key.map_err(|why| bad(&why, &help))
 }
 
 /// libpq's rule: only the owner may read a key, or a group if root owns it.
