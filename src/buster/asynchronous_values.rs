@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::levels::sights;
 use super::load_error::LoadError;
 use super::park::Mode;
 use super::values::{Values, infallible};
@@ -62,9 +61,20 @@ impl<T: Send + Sync + 'static> Values<T> {
         key: &str,
         load: impl FnOnce() -> F,
     ) -> Result<Arc<T>, E> {
-        let sources = &self.levels().sources;
-        let stamp = sources.stamp_of(&sights(executor, sources).await?);
-        self.levels().get_stamped(Mode::Async, key, stamp.as_ref(), load).await
+        let levels = self.levels();
+        let Some(stamp) = levels.sources.stamp_in_async(executor).await? else {
+            return levels.counted(load().await).map(Arc::new);
+        };
+        if let Some(value) = levels.find_stamped(Mode::Async, key, &stamp).await {
+            return Ok(value);
+        }
+        let value = Arc::new(levels.counted(load().await)?);
+        // The computation itself may have invalidated a cache, and have read what is not
+        // committed.
+        if levels.sources.stamp_in_async(executor).await?.is_some() {
+            levels.file(Mode::Async, key, &stamp, &value).await;
+        }
+        Ok(value)
     }
 
     /// Does the same as [`get_many`](Values::get_many), for an asynchronous computation. Call

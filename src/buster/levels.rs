@@ -72,7 +72,7 @@ impl Sources {
 
     /// Returns the versions that a transaction has read, one for each cache; `None` if it
     /// has invalidated one of the caches itself.
-    pub(super) fn stamp_of(&self, sights: &[Sight]) -> Option<Stamp> {
+    fn stamp_of(&self, sights: &[Sight]) -> Option<Stamp> {
         let first = sights.first()?;
         if sights.iter().any(|sight| sight.own || sight.database != first.database) {
             return None;
@@ -87,6 +87,20 @@ impl Sources {
     pub(super) fn stamp_in(&self, executor: &mut impl Executor) -> Result<Option<Stamp>> {
         let sights: Vec<Sight> =
             self.slots.iter().map(|slot| identity::sight(executor, &slot.name)).collect::<Result<_>>()?;
+        Ok(self.stamp_of(&sights))
+    }
+
+    /// Does the same as [`stamp_in`](Self::stamp_in), on a connection or transaction of
+    /// tokio-postgres.
+    #[cfg(feature = "tokio")]
+    pub(super) async fn stamp_in_async(
+        &self,
+        executor: &impl crate::engine::AsyncExecutor,
+    ) -> Result<Option<Stamp>> {
+        let mut sights = Vec::with_capacity(self.slots.len());
+        for slot in &*self.slots {
+            sights.push(crate::registry::asynchronous::sight(executor, &slot.name).await?);
+        }
         Ok(self.stamp_of(&sights))
     }
 
@@ -141,7 +155,7 @@ impl<T> Levels<T> {
     }
 
     /// Counts a computation.
-    fn counted<R, E>(&self, computed: Result<R, E>) -> Result<R, E> {
+    pub(super) fn counted<R, E>(&self, computed: Result<R, E>) -> Result<R, E> {
         self.count(|counters| &counters.loads);
         if computed.is_err() {
             self.count(|counters| &counters.failures);
@@ -204,7 +218,7 @@ impl<T: Send + Sync + 'static> Levels<T> {
     }
 
     /// Files a value in both levels.
-    async fn file(&self, mode: Mode, key: &str, stamp: &Stamp, value: &Arc<T>) {
+    pub(super) async fn file(&self, mode: Mode, key: &str, stamp: &Stamp, value: &Arc<T>) {
         let entry = self.entry(key, stamp, value);
         let rest = entry.rest();
         self.file_first(key, entry);
@@ -315,25 +329,12 @@ impl<T: Send + Sync + 'static> Levels<T> {
         }
     }
 
-    /// Returns the value of the versions that a transaction has read, computing it with
-    /// `load`. Without a stamp, nothing is found or filed.
-    pub(super) async fn get_stamped<E, F: Future<Output = Result<T, E>>>(
-        &self,
-        mode: Mode,
-        key: &str,
-        stamp: Option<&Stamp>,
-        load: impl FnOnce() -> F,
-    ) -> Result<Arc<T>, E> {
-        let Some(stamp) = stamp else { return self.counted(load().await).map(Arc::new) };
-        if let Found::Fresh(value) = self.find(key, stamp) {
-            return Ok(value);
+    /// Returns the value of the versions that a transaction has read.
+    pub(super) async fn find_stamped(&self, mode: Mode, key: &str, stamp: &Stamp) -> Option<Arc<T>> {
+        match self.find(key, stamp) {
+            Found::Fresh(value) => Some(value),
+            Found::Stale(_) | Found::Nothing => self.find_behind(mode, key, stamp).await,
         }
-        if let Some(value) = self.find_behind(mode, key, stamp).await {
-            return Ok(value);
-        }
-        let value = Arc::new(self.counted(load().await)?);
-        self.file(mode, key, stamp, &value).await;
-        Ok(value)
     }
 
     /// Returns the values of several keys, computing the missing ones together. Does not
@@ -390,17 +391,4 @@ impl<T: Send + Sync + 'static> Levels<T> {
             behind.remove(mode, self.sources.entry_key(key, &stamp)).await;
         }
     }
-}
-
-/// Returns the sights of several caches, or the first error.
-#[cfg(feature = "tokio")]
-pub(super) async fn sights(
-    executor: &impl crate::engine::AsyncExecutor,
-    sources: &Sources,
-) -> Result<Vec<Sight>> {
-    let mut sights = Vec::with_capacity(sources.slots.len());
-    for slot in &*sources.slots {
-        sights.push(crate::registry::asynchronous::sight(executor, &slot.name).await?);
-    }
-    Ok(sights)
 }

@@ -255,7 +255,8 @@ impl<T: Send + Sync + 'static> Values<T> {
     ///
     /// In a transaction the versions are read in the transaction's snapshot, so a value that
     /// was read in an old snapshot is kept under an old version. If the transaction has
-    /// invalidated one of the caches itself, nothing is looked up or kept. SQLite does not
+    /// invalidated one of the caches itself, nothing is looked up or kept. If `load` does so,
+    /// its value is not kept: the versions are read again after `load`. SQLite does not
     /// report invalidations, so there this is the case if the transaction has written
     /// anything. Invalidate the cache before reading back what the transaction has written.
     ///
@@ -317,8 +318,18 @@ pub(super) fn get_in<T: Send + Sync + 'static, X: Executor, E: From<Error>>(
     key: &str,
     load: impl FnOnce(&mut X) -> Result<T, E>,
 ) -> Result<Arc<T>, E> {
-    let stamp = levels.sources.stamp_in(executor)?;
-    block_on(levels.get_stamped(Mode::Blocking, key, stamp.as_ref(), || async { load(executor) }))
+    let Some(stamp) = levels.sources.stamp_in(executor)? else {
+        return levels.counted(load(executor)).map(Arc::new);
+    };
+    if let Some(value) = block_on(levels.find_stamped(Mode::Blocking, key, &stamp)) {
+        return Ok(value);
+    }
+    let value = Arc::new(levels.counted(load(executor))?);
+    // The computation itself may have invalidated a cache, and have read what is not committed.
+    if levels.sources.stamp_in(executor)?.is_some() {
+        block_on(levels.file(Mode::Blocking, key, &stamp, &value));
+    }
+    Ok(value)
 }
 
 /// Returns the value of a computation that cannot fail.
