@@ -64,8 +64,9 @@
 //! | `int8-versions` | yes | refinery's 64-bit versions in new history tables |
 //! | `memcached` | no | the store Memcached |
 //! | `redis` | no | the store Redis, or Valkey |
+//! | `metrics` | no | metrics of cached values and of the refresher, by the crate `metrics` |
 //! | `build` | no | [`build`](build/index.html): embedding migrations, for build scripts |
-//! | `testing` | no | [`testing`]: a database and assertions for tests of migrations; failpoints for Bustard's own tests |
+//! | `testing` | no | [`testing`]: a database and assertions for tests of migrations, and a [`CacheBuster`] without a database; failpoints for Bustard's own tests |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -125,11 +126,11 @@ pub mod testing;
 mod tls;
 
 #[cfg(feature = "tokio")]
-pub use buster::ValuesIn;
+pub use buster::{AsyncMemo, ValuesIn};
 #[cfg(feature = "_engine")]
 pub use buster::{
-    Cache, CacheBuster, CacheBusterBuilder, CacheStats, Change, DEFAULT_LOOKUP_TIMEOUT,
-    DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, LoadError, Memo, Stamp, Values,
+    Cache, CacheBuster, CacheBusterBuilder, CacheStats, Change, Codec, DEFAULT_LOOKUP_TIMEOUT,
+    DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, LoadError, Memo, Stamp, ValueKey, Values,
 };
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub use config::Config;
@@ -160,3 +161,13 @@ pub use store::{Store, StoreSettings, Stores};
 #[cfg(all(feature = "config", feature = "postgres", feature = "sqlite", feature = "tokio"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[cfg(feature = "tokio")]
+#[doc = include_str!("../docs/cancellation.md")]
+struct Cancellation;
+
+#[cfg(doctest)]
+#[cfg(all(feature = "testing", feature = "tokio"))]
+#[doc = include_str!("../docs/testing.md")]
+struct Testing;

@@ -12,6 +12,7 @@ use super::levels::Sources;
 use super::memo::Memo;
 use super::shared::{Shared, Slot};
 use super::stats::CacheStats;
+use super::value_key::ValueKey;
 use super::values::Values;
 use crate::engine::Executor;
 use crate::error::{Error, ErrorKind, Result};
@@ -170,6 +171,30 @@ impl Cache {
     /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the name is empty, or if this
     /// `CacheBuster` has values of another type under the name.
     pub fn values<T: Send + Sync + 'static>(&self, name: &str, format: u32) -> Result<Values<T>> {
+        self.values_by(name, format)
+    }
+
+    /// Does the same as [`values`](Cache::values), for keys of another type than texts. A key
+    /// need not be formatted, and is never mistaken for one of another type.
+    ///
+    /// ```no_run
+    /// # fn main() -> bustard::Result<()> {
+    /// # let buster = bustard::CacheBuster::connect("sqlite:forum.db")?;
+    /// let permissions = buster.cache("permissions")?;
+    /// let granted = permissions.values_by::<i64, Vec<String>>("granted", 1)?.max_entries(50_000);
+    /// let of_user = granted.get_or_insert_with(&42, || vec!["read".to_owned()]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`values`](Cache::values).
+    pub fn values_by<K, T>(&self, name: &str, format: u32) -> Result<Values<T, K>>
+    where
+        K: ValueKey + ?Sized,
+        T: Send + Sync + 'static,
+    {
         values_of(&self.shared, std::slice::from_ref(self), name, format)
     }
 
@@ -190,17 +215,22 @@ impl Cache {
         T: Send + Sync + 'static,
         E: Send + Sync + 'static,
     {
-        Memo::new(Sources::new(&self.shared, vec![self.slot.clone()], "", 0), load)
+        Memo::new(self.sources(), load)
+    }
+
+    /// Returns what a value without a name is made from.
+    pub(super) fn sources(&self) -> Sources {
+        Sources::new(&self.shared, vec![self.slot.clone()], "", 0)
     }
 }
 
 /// Returns the values of several caches.
-pub(super) fn values_of<T: Send + Sync + 'static>(
+pub(super) fn values_of<T: Send + Sync + 'static, K: ValueKey + ?Sized>(
     shared: &Arc<Shared>,
     caches: &[Cache],
     name: &str,
     format: u32,
-) -> Result<Values<T>> {
+) -> Result<Values<T, K>> {
     let slots = caches.iter().map(|cache| cache.slot.clone()).collect();
     let sources = Sources::new(shared, slots, name, format);
     shared.reserve::<T>(&sources.caches, name)?;

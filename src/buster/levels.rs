@@ -4,16 +4,18 @@
 //! In: a key and a function that loads its value. Out: the value.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::first_level::{Age, Entry, FirstLevel, Limits};
 use super::load_error::LoadError;
 use super::park::Mode;
 use super::shared::{Shared, Slot};
 use super::shared_level::SharedLevel;
-use super::single_flight::{Flights, Outcome, Seat};
+use super::single_flight::{Flights, Outcome, Seat, written};
 use super::stamp::{Numbers, Stamp, UNKNOWN};
 use super::stats::Counters;
+use super::value_key::ValueKey;
 use crate::engine::Executor;
 use crate::error::Result;
 use crate::registry::identity::{self, Sight};
@@ -72,7 +74,7 @@ impl Sources {
 
     /// Returns the versions that a transaction has read, one for each cache; `None` if it
     /// has invalidated one of the caches itself.
-    pub(super) fn stamp_of(&self, sights: &[Sight]) -> Option<Stamp> {
+    fn stamp_of(&self, sights: &[Sight]) -> Option<Stamp> {
         let first = sights.first()?;
         if sights.iter().any(|sight| sight.own || sight.database != first.database) {
             return None;
@@ -90,41 +92,65 @@ impl Sources {
         Ok(self.stamp_of(&sights))
     }
 
-    fn entry_key<'a>(&'a self, key: &'a str, stamp: &'a Stamp) -> EntryKey<'a> {
-        EntryKey::new(
-            stamp.database,
-            &self.name,
-            &self.caches,
-            self.format,
-            &stamp.identities,
-            key.as_bytes(),
-        )
+    /// Does the same as [`stamp_in`](Self::stamp_in), on a connection or transaction of
+    /// tokio-postgres.
+    #[cfg(feature = "tokio")]
+    pub(super) async fn stamp_in_async(
+        &self,
+        executor: &impl crate::engine::AsyncExecutor,
+    ) -> Result<Option<Stamp>> {
+        let mut sights = Vec::with_capacity(self.slots.len());
+        for slot in &*self.slots {
+            sights.push(crate::registry::asynchronous::sight(executor, &slot.name).await?);
+        }
+        Ok(self.stamp_of(&sights))
+    }
+
+    /// Returns the key of an entry of a store, for a key as it was written.
+    fn entry_key<'a>(&'a self, key: &'a [u8], stamp: &'a Stamp) -> EntryKey<'a> {
+        EntryKey::new(stamp.database, &self.name, &self.caches, self.format, &stamp.identities, key)
     }
 }
 
 /// The levels of the values of a name.
-pub(super) struct Levels<T> {
+pub(super) struct Levels<T, K: ValueKey + ?Sized> {
     pub sources: Sources,
-    pub limits: Limits<T>,
-    pub first: FirstLevel<T>,
+    pub limits: Limits<T, K>,
+    pub first: FirstLevel<T, K>,
     pub behind: Option<SharedLevel<T>>,
-    pub flights: Flights<T>,
+    pub flights: Flights<T, K::Owned>,
+    /// The number of values that are computed again in the background.
+    pub refreshing: AtomicUsize,
 }
 
-enum Found<T> {
+pub(super) enum Found<T> {
     Fresh(Arc<T>),
     /// The time to live has ended. The versions are current.
     Stale(Arc<T>),
     Nothing,
 }
 
-impl<T> Levels<T> {
+impl<T, K: ValueKey + ?Sized> Levels<T, K> {
     /// Returns a value of the first level. Reads no snapshot.
     #[inline]
-    pub(super) fn hit(&self, key: &str) -> Option<Arc<T>> {
-        let value = self.usable(self.first.get(key)?)?;
+    pub(super) fn hit(&self, key: &K) -> Option<Arc<T>> {
+        let value = self.first.get_if(key, |entry| self.is_usable(entry))?;
         self.count_hit();
         Some(value)
+    }
+
+    /// Calls a function with the only value, without counting a reference; returns the
+    /// function if the value is not kept.
+    #[inline]
+    pub(super) fn with_only<R, F: FnOnce(&T) -> R>(&self, f: F) -> Result<R, F> {
+        if let Some(only) = self.first.only()
+            && let Some(entry) = &*only
+            && self.is_usable(entry)
+        {
+            self.count_hit();
+            return Ok(f(&entry.value));
+        }
+        Err(f)
     }
 
     /// Counts a hit for each cache.
@@ -140,9 +166,16 @@ impl<T> Levels<T> {
         }
     }
 
-    /// Counts a computation.
-    fn counted<R, E>(&self, computed: Result<R, E>) -> Result<R, E> {
-        self.count(|counters| &counters.loads);
+    /// Counts a computation that has begun at this time.
+    pub(super) fn counted<R, E>(&self, began: Instant, computed: Result<R, E>) -> Result<R, E> {
+        let took = began.elapsed();
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        for slot in &*self.sources.slots {
+            slot.counters.loads.fetch_add(1, Ordering::Relaxed);
+            slot.counters.load_time.fetch_add(nanoseconds, Ordering::Relaxed);
+            #[cfg(feature = "metrics")]
+            super::metrics::loaded(&slot.name, took);
+        }
         if computed.is_err() {
             self.count(|counters| &counters.failures);
         }
@@ -150,12 +183,8 @@ impl<T> Levels<T> {
     }
 
     /// Does the same as [`hit`](Self::hit), without counting as a use.
-    pub(super) fn peek(&self, key: &str) -> Option<Arc<T>> {
-        self.usable(self.first.peek(key)?)
-    }
-
-    #[inline]
-    fn usable(&self, entry: Entry<T>) -> Option<Arc<T>> {
+    pub(super) fn peek(&self, key: &K) -> Option<Arc<T>> {
+        let entry = self.first.peek(key)?;
         self.is_usable(&entry).then_some(entry.value)
     }
 
@@ -166,7 +195,7 @@ impl<T> Levels<T> {
     }
 
     /// Looks up a value of these versions in the first level.
-    fn find(&self, key: &str, stamp: &Stamp) -> Found<T> {
+    pub(super) fn find(&self, key: &K, stamp: &Stamp) -> Found<T> {
         match self.first.get(key) {
             Some(entry) if entry.numbers == stamp.numbers => match entry.age() {
                 Age::Fresh => Found::Fresh(entry.value),
@@ -179,7 +208,7 @@ impl<T> Levels<T> {
 
     /// Files a value in the first level. An entry of the current versions is not replaced by
     /// one of other versions, which an old transaction has read.
-    fn file_first(&self, key: &str, entry: Entry<T>) {
+    fn file_first(&self, key: &K, entry: Entry<T>) {
         let is_current = |numbers: &Numbers| self.sources.is_current(numbers);
         if !is_current(&entry.numbers) && self.first.peek(key).is_some_and(|entry| is_current(&entry.numbers))
         {
@@ -188,28 +217,33 @@ impl<T> Levels<T> {
         self.first.insert(key, entry);
     }
 
-    fn entry(&self, key: &str, stamp: &Stamp, value: &Arc<T>) -> Entry<T> {
-        Entry::new(&self.limits, key, stamp.numbers.clone(), value.clone())
+    fn entry(&self, key: &K, stamp: &Stamp, value: &Arc<T>, ttl: Option<Duration>) -> Entry<T> {
+        Entry::new(&self.limits, key, stamp.numbers.clone(), value.clone(), ttl)
     }
 }
 
-impl<T: Send + Sync + 'static> Levels<T> {
-    async fn find_behind(&self, mode: Mode, key: &str, stamp: &Stamp) -> Option<Arc<T>> {
+impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Levels<T, K> {
+    async fn find_behind(&self, mode: Mode, key: &K, stamp: &Stamp) -> Option<Arc<T>> {
         let behind = self.behind.as_ref()?;
-        let (value, rest) = behind.get(mode, self.sources.entry_key(key, stamp)).await?;
+        let (value, rest) = behind.get(mode, self.sources.entry_key(&written(key), stamp)).await?;
         self.count(|counters| &counters.shared_hits);
         let value = Arc::new(value);
-        self.file_first(key, self.entry(key, stamp, &value).at_most(rest));
+        self.file_first(key, self.entry(key, stamp, &value, None).at_most(rest));
         Some(value)
     }
 
     /// Files a value in both levels.
-    async fn file(&self, mode: Mode, key: &str, stamp: &Stamp, value: &Arc<T>) {
-        let entry = self.entry(key, stamp, value);
+    pub(super) async fn file(&self, mode: Mode, key: &K, stamp: &Stamp, value: &Arc<T>) {
+        self.file_for(mode, key, stamp, value, None).await;
+    }
+
+    /// Files a value in both levels, with a time to live of its own if one is given.
+    async fn file_for(&self, mode: Mode, key: &K, stamp: &Stamp, value: &Arc<T>, ttl: Option<Duration>) {
+        let entry = self.entry(key, stamp, value, ttl);
         let rest = entry.rest();
         self.file_first(key, entry);
         if let Some(behind) = &self.behind {
-            behind.set(mode, self.sources.entry_key(key, stamp), value, rest).await;
+            behind.set(mode, self.sources.entry_key(&written(key), stamp), value, rest).await;
         }
     }
 
@@ -217,7 +251,7 @@ impl<T: Send + Sync + 'static> Levels<T> {
     pub(super) async fn get<E, F>(
         &self,
         mode: Mode,
-        key: &str,
+        key: &K,
         load: impl FnOnce() -> F,
     ) -> Result<Arc<T>, LoadError<E>>
     where
@@ -232,8 +266,9 @@ impl<T: Send + Sync + 'static> Levels<T> {
         }
         // The versions must be read before the data.
         let Ok(stamp) = self.sources.stamp() else {
+            let began = Instant::now();
             let computed = self.flights.compute(key, async { load().await }).await;
-            return self.counted(computed).map(Arc::new).map_err(LoadError::failed);
+            return self.counted(began, computed).map(Arc::new).map_err(LoadError::failed);
         };
         let stale = match self.find(key, &stamp) {
             Found::Fresh(value) => {
@@ -244,7 +279,7 @@ impl<T: Send + Sync + 'static> Levels<T> {
             Found::Nothing => None,
         };
         let seat = loop {
-            let mut seat = self.flights.sit(key, &stamp.numbers);
+            let mut seat = self.flights.sit(key.to_owned(), &stamp.numbers);
             match stale {
                 Some(stale) if !seat.lead() => {
                     self.count_hit();
@@ -271,12 +306,12 @@ impl<T: Send + Sync + 'static> Levels<T> {
     }
 
     /// Computes a value for all callers that wait for it.
-    async fn lead<E, F>(
+    pub(super) async fn lead<E, F>(
         &self,
         mode: Mode,
-        key: &str,
+        key: &K,
         stamp: &Stamp,
-        seat: Seat<'_, T>,
+        seat: Seat<T, K::Owned>,
         load: impl FnOnce() -> F,
     ) -> Result<Arc<T>, LoadError<E>>
     where
@@ -293,7 +328,8 @@ impl<T: Send + Sync + 'static> Levels<T> {
             seat.land(Outcome::Value(value.clone()));
             return Ok(value);
         }
-        match self.counted(self.flights.compute(key, async { load().await }).await) {
+        let began = Instant::now();
+        match self.counted(began, self.flights.compute(key, async { load().await }).await) {
             Ok(value) => {
                 let value = Arc::new(value);
                 if seat.is_attached() {
@@ -315,25 +351,12 @@ impl<T: Send + Sync + 'static> Levels<T> {
         }
     }
 
-    /// Returns the value of the versions that a transaction has read, computing it with
-    /// `load`. Without a stamp, nothing is found or filed.
-    pub(super) async fn get_stamped<E, F: Future<Output = Result<T, E>>>(
-        &self,
-        mode: Mode,
-        key: &str,
-        stamp: Option<&Stamp>,
-        load: impl FnOnce() -> F,
-    ) -> Result<Arc<T>, E> {
-        let Some(stamp) = stamp else { return self.counted(load().await).map(Arc::new) };
-        if let Found::Fresh(value) = self.find(key, stamp) {
-            return Ok(value);
+    /// Returns the value of the versions that a transaction has read.
+    pub(super) async fn find_stamped(&self, mode: Mode, key: &K, stamp: &Stamp) -> Option<Arc<T>> {
+        match self.find(key, stamp) {
+            Found::Fresh(value) => Some(value),
+            Found::Stale(_) | Found::Nothing => self.find_behind(mode, key, stamp).await,
         }
-        if let Some(value) = self.find_behind(mode, key, stamp).await {
-            return Ok(value);
-        }
-        let value = Arc::new(self.counted(load().await)?);
-        self.file(mode, key, stamp, &value).await;
-        Ok(value)
     }
 
     /// Returns the values of several keys, computing the missing ones together. Does not
@@ -341,8 +364,8 @@ impl<T: Send + Sync + 'static> Levels<T> {
     pub(super) async fn get_many<E, F: Future<Output = Result<Vec<T>, E>>>(
         &self,
         mode: Mode,
-        keys: &[&str],
-        load: impl FnOnce(Vec<String>) -> F,
+        keys: &[&K],
+        load: impl FnOnce(Vec<K::Owned>) -> F,
     ) -> Result<Vec<Arc<T>>, LoadError<E>> {
         let mut found: Vec<_> = keys.iter().map(|key| self.hit(key)).collect();
         let missing = |found: &[Option<Arc<T>>]| -> Vec<usize> {
@@ -361,8 +384,9 @@ impl<T: Send + Sync + 'static> Levels<T> {
         }
         let missing = missing(&found);
         if !missing.is_empty() {
-            let wanted: Vec<String> = missing.iter().map(|at| keys[*at].to_owned()).collect();
-            let values = self.counted(load(wanted).await).map_err(LoadError::failed)?;
+            let wanted: Vec<K::Owned> = missing.iter().map(|at| keys[*at].to_owned()).collect();
+            let began = Instant::now();
+            let values = self.counted(began, load(wanted).await).map_err(LoadError::failed)?;
             if values.len() != missing.len() {
                 return Err(LoadError::Count { keys: missing.len(), values: values.len() });
             }
@@ -377,30 +401,24 @@ impl<T: Send + Sync + 'static> Levels<T> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    pub(super) async fn insert(&self, mode: Mode, key: &str, stamp: &Stamp, value: &Arc<T>) {
+    pub(super) async fn insert(
+        &self,
+        mode: Mode,
+        key: &K,
+        stamp: &Stamp,
+        value: &Arc<T>,
+        ttl: Option<Duration>,
+    ) {
         self.flights.detach(key);
-        self.file(mode, key, stamp, value).await;
+        self.file_for(mode, key, stamp, value, ttl).await;
     }
 
-    pub(super) async fn remove(&self, mode: Mode, key: &str) {
+    pub(super) async fn remove(&self, mode: Mode, key: &K) {
         // Computations in progress have begun before the removal.
         self.flights.detach(key);
         self.first.remove(key);
         if let (Some(behind), Ok(stamp)) = (&self.behind, self.sources.stamp()) {
-            behind.remove(mode, self.sources.entry_key(key, &stamp)).await;
+            behind.remove(mode, self.sources.entry_key(&written(key), &stamp)).await;
         }
     }
-}
-
-/// Returns the sights of several caches, or the first error.
-#[cfg(feature = "tokio")]
-pub(super) async fn sights(
-    executor: &impl crate::engine::AsyncExecutor,
-    sources: &Sources,
-) -> Result<Vec<Sight>> {
-    let mut sights = Vec::with_capacity(sources.slots.len());
-    for slot in &*sources.slots {
-        sights.push(crate::registry::asynchronous::sight(executor, &slot.name).await?);
-    }
-    Ok(sights)
 }

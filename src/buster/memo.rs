@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::first_level::{FirstLevel, Limits};
 use super::levels::{Levels, Sources};
@@ -16,7 +17,7 @@ use crate::engine::Executor;
 use crate::error::{Error, Result};
 
 /// The key of the only value.
-const KEY: &str = "";
+pub(super) const KEY: &() = &();
 
 /// One value, kept in this process and computed again when its version changes. Clones share
 /// the value.
@@ -35,7 +36,7 @@ const KEY: &str = "";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Memo<T, E = Infallible> {
-    levels: Arc<Levels<T>>,
+    levels: Arc<Levels<T, ()>>,
     load: Arc<dyn Fn() -> Result<T, E> + Send + Sync>,
 }
 
@@ -53,10 +54,14 @@ impl<T, E> fmt::Debug for Memo<T, E> {
 
 impl<T, E> Memo<T, E> {
     pub(super) fn new(sources: Sources, load: impl Fn() -> Result<T, E> + Send + Sync + 'static) -> Self {
-        let (limits, first) = (Limits::default(), FirstLevel::one());
-        let levels = Levels { sources, limits, first, behind: None, flights: Flights::default() };
-        Memo { levels: Arc::new(levels), load: Arc::new(load) }
+        Memo { levels: levels_of_one(sources), load: Arc::new(load) }
     }
+}
+
+/// Returns the levels of one value.
+pub(super) fn levels_of_one<T>(sources: Sources) -> Arc<Levels<T, ()>> {
+    let (limits, first, flights) = (Limits::default(), FirstLevel::one(), Flights::default());
+    Arc::new(Levels { sources, limits, first, behind: None, flights, refreshing: AtomicUsize::new(0) })
 }
 
 impl<T: Send + Sync + 'static> Memo<T> {
@@ -101,14 +106,10 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Memo<T, E> {
     ///
     /// As for [`try_get`](Memo::try_get).
     pub fn try_with<R>(&self, f: impl FnOnce(&T) -> R) -> Result<R, LoadError<E>> {
-        if let Some(only) = self.levels.first.only()
-            && let Some(entry) = &*only
-            && self.levels.is_usable(entry)
-        {
-            self.levels.count_hit();
-            return Ok(f(&entry.value));
+        match self.levels.with_only(f) {
+            Ok(result) => Ok(result),
+            Err(f) => self.try_get().map(|value| f(&value)),
         }
-        self.try_get().map(|value| f(&value))
     }
 
     /// Returns the value, reading the version on `executor` first and calling `load` with

@@ -13,6 +13,8 @@ mod alias_stores;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 #[cfg(feature = "tokio")]
+mod asynchronous_memo;
+#[cfg(feature = "tokio")]
 mod asynchronous_values;
 mod cache;
 mod change;
@@ -22,7 +24,10 @@ mod levels;
 mod listener;
 mod load_error;
 mod memo;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod park;
+mod refresh;
 mod refresher;
 mod settings;
 mod shared;
@@ -33,15 +38,19 @@ mod stamp;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod value_key;
 mod values;
 
 use std::fmt;
 use std::sync::Arc;
 
 #[cfg(feature = "tokio")]
+pub use self::asynchronous_memo::AsyncMemo;
+#[cfg(feature = "tokio")]
 pub use self::asynchronous_values::ValuesIn;
 pub use self::cache::Cache;
 pub use self::change::Change;
+pub use self::codec::Codec;
 pub use self::load_error::LoadError;
 pub use self::memo::Memo;
 use self::refresher::Threads;
@@ -51,6 +60,7 @@ pub use self::settings::{
 use self::shared::Shared;
 pub use self::stamp::Stamp;
 pub use self::stats::CacheStats;
+pub use self::value_key::ValueKey;
 pub use self::values::Values;
 use crate::engine::database::Database;
 use crate::engine::{Commit, Executor};
@@ -189,6 +199,21 @@ impl CacheBuster {
         name: &str,
         format: u32,
     ) -> Result<Values<T>> {
+        self.values_of_by(names, name, format)
+    }
+
+    /// Does the same as [`values_of`](CacheBuster::values_of), for keys of another type than
+    /// texts; see [`Cache::values_by`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`values_of`](CacheBuster::values_of).
+    pub fn values_of_by<K: ValueKey + ?Sized, T: Send + Sync + 'static>(
+        &self,
+        names: &[&str],
+        name: &str,
+        format: u32,
+    ) -> Result<Values<T, K>> {
         if names.is_empty() {
             return Err(Error::usage(format!("the values {name} are made from no cache"))
                 .help("name the caches whose invalidation they depend on"));

@@ -18,7 +18,7 @@ use super::alias_stores::AliasStores;
 use super::listener::{ChangeListener, ListenerThread};
 use super::shared::Shared;
 use super::snapshot::{Snapshot, SnapshotEntry};
-use crate::engine::observer::{Look, Observer, Poller, Woken};
+use crate::engine::observer::{Look, Poller, Woken};
 use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Clone, Copy)]
@@ -83,12 +83,11 @@ impl Drop for Threads {
 
 /// Starts the refresher and waits for its first poll.
 pub(super) fn start(
-    observer: Box<dyn Observer>,
+    poller: Box<dyn Poller>,
     times: Times,
     stores: AliasStores,
     listener: Option<ChangeListener>,
 ) -> Result<(Arc<Shared>, Threads)> {
-    let poller = observer.poller();
     let shared = Arc::new(Shared::new(poller.bell(), stores, times.lookup_timeout));
     let (sender, first) = sync_channel(1);
     let refresher = Refresher {
@@ -152,6 +151,8 @@ impl Drop for Closing {
 impl Refresher {
     fn run(mut self) {
         let _closing = Closing(self.shared.clone());
+        #[cfg(feature = "metrics")]
+        super::metrics::describe();
         loop {
             self.last_poll = None;
             let error = match self.poller.connect(self.deadline()) {
@@ -191,6 +192,7 @@ impl Refresher {
             self.poll_failed(notify, error);
         }
         self.shared.end_poll(ticket);
+        self.record();
         polled?;
         if let Some(first) = self.first.take() {
             let _ = first.send(Ok(()));
@@ -199,6 +201,16 @@ impl Refresher {
         // Spend at most half of the time on polls, however long a poll takes.
         let earliest = began + SHORTEST_INTERVAL.max(2 * began.elapsed());
         self.wait(began + jittered(self.times.poll_interval), earliest)
+    }
+
+    /// Records metrics, if the feature is enabled.
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nothing to record"))]
+    fn record(&self) {
+        #[cfg(feature = "metrics")]
+        {
+            super::metrics::refreshed(self.as_of.map(|as_of| as_of.elapsed()));
+            self.shared.record();
+        }
     }
 
     fn poll(&mut self, began: Instant, notify: bool) -> Result<()> {
@@ -290,6 +302,9 @@ impl Refresher {
         }
         let pause = (SHORTEST_PAUSE * 2u32.saturating_pow(self.failures.min(16))).min(LONGEST_PAUSE);
         self.failures += 1;
+        #[cfg(feature = "metrics")]
+        super::metrics::refresh_failed();
+        self.record();
         error.message().clone_into(&mut self.reason);
         let next = Instant::now() + jittered(pause);
         loop {

@@ -10,7 +10,7 @@ use super::alias_stores::AliasStores;
 use super::listener::ChangeListener;
 use super::refresher;
 use super::{CacheBuster, Change};
-use crate::engine::observer::Observer;
+use crate::engine::observer::{Observer, Poller};
 use crate::error::{Error, Result};
 use crate::store::{Store, Stores};
 
@@ -41,7 +41,7 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// ```
 #[must_use = "nothing happens before `start`"]
 pub struct CacheBusterBuilder {
-    observer: Result<Box<dyn Observer>>,
+    poller: Result<Box<dyn Poller>>,
     max_staleness: Duration,
     poll_interval: Duration,
     lookup_timeout: Duration,
@@ -62,8 +62,13 @@ impl fmt::Debug for CacheBusterBuilder {
 
 impl CacheBusterBuilder {
     pub(super) fn new(observer: Result<Box<dyn Observer>>) -> Self {
+        CacheBusterBuilder::of(observer.map(Observer::poller))
+    }
+
+    /// Returns a builder with the defaults.
+    pub(crate) fn of(poller: Result<Box<dyn Poller>>) -> Self {
         CacheBusterBuilder {
-            observer,
+            poller,
             max_staleness: DEFAULT_MAX_STALENESS,
             poll_interval: DEFAULT_POLL_INTERVAL,
             lookup_timeout: DEFAULT_LOOKUP_TIMEOUT,
@@ -141,13 +146,13 @@ impl CacheBusterBuilder {
             ))
             .help("otherwise the versions would be unknown between two polls"));
         }
-        let (observer, stores) = (self.observer?, self.stores?);
+        let (poller, stores) = (self.poller?, self.stores?);
         let times = refresher::Times {
             max_staleness: self.max_staleness.min(FOR_EVER),
             poll_interval: self.poll_interval.min(FOR_EVER / 2),
             lookup_timeout: self.lookup_timeout.min(FOR_EVER),
         };
-        let (shared, threads) = refresher::start(observer, times, stores, self.listener)?;
+        let (shared, threads) = refresher::start(poller, times, stores, self.listener)?;
         Ok(CacheBuster { shared, _threads: Arc::new(threads) })
     }
 }

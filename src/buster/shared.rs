@@ -33,6 +33,8 @@ pub(super) struct Slot {
     known: Mutex<KnownIdentities>,
     /// Lookups of values of this cache.
     pub counters: Counters,
+    #[cfg(feature = "metrics")]
+    pub recorded: super::metrics::Recorded,
 }
 
 impl Slot {
@@ -44,6 +46,8 @@ impl Slot {
             number,
             known: Mutex::default(),
             counters: Counters::default(),
+            #[cfg(feature = "metrics")]
+            recorded: super::metrics::Recorded::default(),
         };
         slot.publish(snapshot);
         slot
@@ -58,6 +62,10 @@ impl Slot {
     fn publish(&self, snapshot: &SnapshotState) {
         let origin = snapshot.origin(&self.name);
         let number = origin.map_or(UNKNOWN, |(database, identity)| self.number_of(database, identity));
+        #[cfg(feature = "metrics")]
+        if let Some((_, identity)) = origin {
+            self.recorded.seen(&self.name, identity);
+        }
         self.number.store(number, Ordering::Release);
         self.version.store(snapshot.version(&self.name), Ordering::Release);
     }
@@ -199,6 +207,14 @@ impl Shared {
     pub(super) fn stats(&self) -> CacheStats {
         let add = |sum, slot: &Arc<Slot>| sum + slot.counters.stats();
         self.slots().values().fold(CacheStats::default(), add)
+    }
+
+    /// Records what was counted since the last call.
+    #[cfg(feature = "metrics")]
+    pub(super) fn record(&self) {
+        let slots: Vec<Arc<Slot>> = self.slots().values().cloned().collect();
+        slots.iter().for_each(|slot| slot.recorded.record(&slot.name, slot.counters.stats()));
+        super::metrics::caches(slots.len());
     }
 
     /// Returns the names of all slots.

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::codec::{self, CodecError};
+use super::codec::{self, Codec, CodecError};
 use super::park::Mode;
 #[cfg(feature = "tokio")]
 use crate::store::OwnedEntryKey;
@@ -18,33 +18,49 @@ use crate::store::{CheckedStore, EntryKey};
 /// Encoded values in a store.
 pub(super) struct SharedLevel<T> {
     store: Arc<CheckedStore>,
-    codec: Codec<T>,
+    codec: Arc<Functions<T>>,
     /// Whether the log says already that a value cannot be stored.
     warned: Arc<AtomicBool>,
 }
 
 /// The functions of a type that can be encoded.
-struct Codec<T> {
-    encode: fn(&T) -> Result<Vec<u8>, CodecError>,
-    decode: fn(&[u8]) -> Option<T>,
+struct Functions<T> {
+    encode: Box<Encode<T>>,
+    decode: Box<Decode<T>>,
 }
+
+type Encode<T> = dyn Fn(&T) -> Result<Vec<u8>, CodecError> + Send + Sync;
+type Decode<T> = dyn Fn(&[u8]) -> Option<T> + Send + Sync;
 
 impl<T> Clone for SharedLevel<T> {
     fn clone(&self) -> Self {
-        let SharedLevel { store, codec: Codec { encode, decode }, warned } = self;
-        let codec = Codec { encode: *encode, decode: *decode };
-        SharedLevel { store: store.clone(), codec, warned: warned.clone() }
+        let SharedLevel { store, codec, warned } = self;
+        SharedLevel { store: store.clone(), codec: codec.clone(), warned: warned.clone() }
     }
 }
 
-impl<T: Serialize + DeserializeOwned> SharedLevel<T> {
+impl<T: Serialize + DeserializeOwned + 'static> SharedLevel<T> {
     pub(super) fn new(store: Arc<CheckedStore>) -> Self {
-        let codec = Codec { encode: codec::encode, decode: codec::decode };
-        SharedLevel { store, codec, warned: Arc::default() }
+        let codec = Functions { encode: Box::new(codec::encode), decode: Box::new(codec::decode) };
+        SharedLevel { store, codec: Arc::new(codec), warned: Arc::default() }
     }
 }
 
 impl<T> SharedLevel<T> {
+    /// Creates a level with an encoding of the application.
+    pub(super) fn with(store: Arc<CheckedStore>, codec: impl Codec<T> + 'static) -> Self
+    where
+        T: 'static,
+    {
+        let codec = Arc::new(codec);
+        let encoder = codec.clone();
+        let codec = Functions {
+            encode: Box::new(move |value| codec::encode_with(&*encoder, value)),
+            decode: Box::new(move |bytes| codec::decode_with(&*codec, bytes)),
+        };
+        SharedLevel { store, codec: Arc::new(codec), warned: Arc::default() }
+    }
+
     fn encode(&self, value: &T) -> Option<Vec<u8>> {
         (self.codec.encode)(value)
             .inspect_err(|error| {
@@ -82,12 +98,12 @@ impl<T> SharedLevel<T> {
 impl<T: Send + Sync + 'static> SharedLevel<T> {
     /// Returns a value, and what is left of its time to live.
     pub(super) async fn get(&self, mode: Mode, key: EntryKey<'_>) -> Option<(T, Option<Duration>)> {
-        let decode = self.codec.decode;
+        let codec = self.codec.clone();
         self.call(mode, key, move |store, key| {
             let stored = store.get(key)?;
             let (until, bytes) = stored.split_first_chunk()?;
             let left = rest(u64::from_le_bytes(*until))?;
-            Some((decode(bytes)?, left))
+            Some(((codec.decode)(bytes)?, left))
         })
         .await
     }

@@ -6,28 +6,36 @@
 //! caller, or the outcome of another caller's computation.
 
 use std::any::Any;
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::hash::Hash;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use event_listener::{Event, EventListener};
 
 use super::stamp::Numbers;
+use super::value_key::ValueKey;
+
+/// The computations of a thread: the handle and the key as it is written.
+type Inside = RefCell<Vec<(usize, Box<[u8]>)>>;
 
 thread_local! {
     /// What this thread is computing, the innermost last.
-    static COMPUTING: RefCell<Vec<(usize, Box<str>)>> = const { RefCell::new(Vec::new()) };
+    static COMPUTING: Inside = const { RefCell::new(Vec::new()) };
 }
 
-/// The computations in progress of the values of one handle.
-pub(super) struct Flights<T>(Mutex<HashMap<FlightKey, Arc<Flight<T>>>>);
+/// The computations in progress of the values of one handle. Clones share them.
+pub(super) struct Flights<T, O>(Arc<Mutex<Open<T, O>>>);
+
+type Open<T, O> = HashMap<FlightKey<O>, Arc<Flight<T>>>;
 
 /// A caller joins a computation only if it has read the same versions itself.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct FlightKey {
-    key: Box<str>,
+struct FlightKey<O> {
+    key: O,
     numbers: Numbers,
 }
 
@@ -63,28 +71,34 @@ impl<T> Clone for Outcome<T> {
 
 /// The place of one caller in a computation. Dropping it gives up the lead, if the caller
 /// has it, and wakes one other caller.
-pub(super) struct Seat<'f, T> {
-    flights: &'f Flights<T>,
-    key: FlightKey,
+pub(super) struct Seat<T, O: Clone + Eq + Hash> {
+    flights: Flights<T, O>,
+    key: FlightKey<O>,
     flight: Arc<Flight<T>>,
     leads: bool,
 }
 
-impl<T> Default for Flights<T> {
+impl<T, O> Default for Flights<T, O> {
     fn default() -> Self {
-        Flights(Mutex::default())
+        Flights(Arc::default())
     }
 }
 
-impl<T> Flights<T> {
-    fn open(&self) -> MutexGuard<'_, HashMap<FlightKey, Arc<Flight<T>>>> {
+impl<T, O> Clone for Flights<T, O> {
+    fn clone(&self) -> Self {
+        Flights(self.0.clone())
+    }
+}
+
+impl<T, O: Clone + Eq + Hash> Flights<T, O> {
+    fn open(&self) -> MutexGuard<'_, Open<T, O>> {
         // No caller's code runs under this lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a place in the computation of a value, which begins with the first place.
-    pub(super) fn sit(&self, key: &str, numbers: &Numbers) -> Seat<'_, T> {
-        let key = FlightKey { key: key.into(), numbers: numbers.clone() };
+    pub(super) fn sit(&self, key: O, numbers: &Numbers) -> Seat<T, O> {
+        let key = FlightKey { key, numbers: numbers.clone() };
         let mut open = self.open();
         let flight = open.entry(key.clone()).or_insert_with(|| {
             let state = Mutex::new(FlightState { led: false, seats: 0 });
@@ -93,39 +107,52 @@ impl<T> Flights<T> {
         flight.state().seats += 1;
         let flight = flight.clone();
         drop(open);
-        Seat { flights: self, key, flight, leads: false }
+        Seat { flights: self.clone(), key, flight, leads: false }
     }
 
     /// Detaches the computations of a key in progress: their values reach the callers that
     /// wait for them, and are not kept.
-    pub(super) fn detach(&self, key: &str) {
+    pub(super) fn detach<K: Eq + ?Sized>(&self, key: &K)
+    where
+        O: Borrow<K>,
+    {
         let mut open = self.open();
-        open.retain(|flight, _| *flight.key != *key);
+        open.retain(|flight, _| flight.key.borrow() != key);
     }
 
     /// Returns whether this thread is computing the value, so that waiting for it would
     /// never end.
-    pub(super) fn is_computed_here(&self, key: &str) -> bool {
+    pub(super) fn is_computed_here<K: ValueKey + ?Sized>(&self, key: &K) -> bool {
         let place = self.place();
-        let is_inside = |inside: &RefCell<Vec<(usize, Box<str>)>>| {
-            inside.borrow().iter().any(|(other, computed)| *other == place && **computed == *key)
+        let is_inside = |inside: &Inside| {
+            let inside = inside.borrow();
+            // Most threads compute nothing.
+            inside.iter().any(|(other, _)| *other == place) && {
+                let key = written(key);
+                inside.iter().any(|(other, computed)| *other == place && *computed == key)
+            }
         };
         COMPUTING.try_with(is_inside).unwrap_or(false)
     }
 
     /// Runs a computation. Requests for its own value are recognized meanwhile on the threads
     /// that poll it.
-    pub(super) async fn compute<F: Future>(&self, key: &str, computation: F) -> F::Output {
+    pub(super) async fn compute<K, F>(&self, key: &K, computation: F) -> F::Output
+    where
+        K: ValueKey + ?Sized,
+        F: Future,
+    {
+        let key = written(key);
         let mut computation = pin!(computation);
         poll_fn(|context| {
-            let _inside = Computing::of(self.place(), key);
+            let _inside = Computing::of(self.place(), &key);
             computation.as_mut().poll(context)
         })
         .await
     }
 
     fn place(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+        Arc::as_ptr(&self.0).addr()
     }
 
     /// Returns the number of callers, waiting or computing.
@@ -141,7 +168,7 @@ impl<T> Flight<T> {
     }
 }
 
-impl<T> Seat<'_, T> {
+impl<T, O: Clone + Eq + Hash> Seat<T, O> {
     /// Waits until another caller has computed the value; `None` if this caller leads now.
     pub(super) async fn wait(&mut self) -> Option<Outcome<T>> {
         loop {
@@ -196,7 +223,7 @@ impl<T> Seat<'_, T> {
     }
 }
 
-impl<T> Drop for Seat<'_, T> {
+impl<T, O: Clone + Eq + Hash> Drop for Seat<T, O> {
     fn drop(&mut self) {
         let is_last = {
             // Callers sit down under the same lock, so no caller joins a computation that has
@@ -217,11 +244,18 @@ impl<T> Drop for Seat<'_, T> {
     }
 }
 
+/// Returns a key as it is written.
+pub(super) fn written<K: ValueKey + ?Sized>(key: &K) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    key.write(&mut bytes);
+    bytes.into()
+}
+
 /// Marks this thread as computing a value until it is dropped.
 struct Computing;
 
 impl Computing {
-    fn of(place: usize, key: &str) -> Self {
+    fn of(place: usize, key: &[u8]) -> Self {
         // This fails only while the thread ends, when its thread-local variables no longer
         // exist.
         let _ = COMPUTING.try_with(|inside| inside.borrow_mut().push((place, key.into())));

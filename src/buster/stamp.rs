@@ -24,14 +24,15 @@ pub struct Stamp {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Numbers {
     One(u64),
-    Several(Arc<[u64]>),
+    // A thin pointer, which keeps entries small.
+    Several(Arc<Box<[u64]>>),
 }
 
 impl Numbers {
     pub(super) fn new(numbers: &[u64]) -> Self {
         match numbers {
             [number] => Numbers::One(*number),
-            several => Numbers::Several(several.into()),
+            several => Numbers::Several(Arc::new(several.into())),
         }
     }
 }

@@ -4,21 +4,27 @@
 //! In: a key and a function that loads its value. Out: the value, from this process or the
 //! store if it has one for the current versions.
 
+use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::codec::Codec;
 use super::first_level::{FirstLevel, Limits};
 use super::levels::{Levels, Sources};
 use super::load_error::LoadError;
 use super::park::{Mode, block_on};
+use super::refresh::{Refresh, Stale};
 use super::shared_level::SharedLevel;
 use super::single_flight::Flights;
 use super::stamp::Stamp;
+use super::value_key::ValueKey;
 use crate::engine::Executor;
 use crate::error::{Error, Result};
 
@@ -33,7 +39,7 @@ use crate::error::{Error, Result};
 /// empty, and so does every setting below.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 /// use bustard::{App, CacheBuster, Migration, Migrator};
 ///
 /// # let directory = tempfile::tempdir()?;
@@ -66,17 +72,22 @@ use crate::error::{Error, Result};
 ///
 /// A value may be an `Option`: `None` says that the database has no such row, and is kept
 /// like any other value. [`ttl_by`](Values::ttl_by) can keep it for a shorter time.
-pub struct Values<T> {
-    levels: Arc<Levels<T>>,
+///
+/// # Keys
+///
+/// A key is a text, or has another type, for example `i64`; see
+/// [`Cache::values_by`](super::Cache::values_by).
+pub struct Values<T, K: ValueKey + ?Sized = str> {
+    levels: Arc<Levels<T, K>>,
 }
 
-impl<T> Clone for Values<T> {
+impl<T, K: ValueKey + ?Sized> Clone for Values<T, K> {
     fn clone(&self) -> Self {
         Values { levels: self.levels.clone() }
     }
 }
 
-impl<T> fmt::Debug for Values<T> {
+impl<T, K: ValueKey + ?Sized> fmt::Debug for Values<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Levels { sources, limits, first, behind, .. } = &*self.levels;
         f.debug_struct("Values")
@@ -90,17 +101,18 @@ impl<T> fmt::Debug for Values<T> {
     }
 }
 
-impl<T> Values<T> {
+impl<T, K: ValueKey + ?Sized> Values<T, K> {
     pub(super) fn new(sources: Sources) -> Self {
         Values::with(sources, Limits::default(), None)
     }
 
-    fn with(sources: Sources, limits: Limits<T>, behind: Option<SharedLevel<T>>) -> Self {
+    fn with(sources: Sources, limits: Limits<T, K>, behind: Option<SharedLevel<T>>) -> Self {
         let first = FirstLevel::keyed(&limits);
-        Values { levels: Arc::new(Levels { sources, limits, first, behind, flights: Flights::default() }) }
+        let (flights, refreshing) = (Flights::default(), AtomicUsize::new(0));
+        Values { levels: Arc::new(Levels { sources, limits, first, behind, flights, refreshing }) }
     }
 
-    fn limited(self, change: impl FnOnce(&mut Limits<T>)) -> Self {
+    fn limited(self, change: impl FnOnce(&mut Limits<T, K>)) -> Self {
         let Levels { sources, limits, behind, .. } = &*self.levels;
         let mut limits = limits.clone();
         change(&mut limits);
@@ -108,7 +120,7 @@ impl<T> Values<T> {
     }
 
     #[cfg(any(test, feature = "tokio"))]
-    pub(super) fn levels(&self) -> &Arc<Levels<T>> {
+    pub(super) fn levels(&self) -> &Arc<Levels<T, K>> {
         &self.levels
     }
 
@@ -123,7 +135,7 @@ impl<T> Values<T> {
     /// of by number. [`max_entries`](Values::max_entries) is then an estimate of their
     /// number. The cache is divided into up to four parts for each processor, of at least 32
     /// estimated entries each, and keeps no value that is heavier than a part.
-    pub fn weigher(self, capacity: u64, weigh: impl Fn(&str, &T) -> u64 + Send + Sync + 'static) -> Self {
+    pub fn weigher(self, capacity: u64, weigh: impl Fn(&K, &T) -> u64 + Send + Sync + 'static) -> Self {
         self.limited(|limits| limits.weigher = Some((capacity, Arc::new(weigh))))
     }
 
@@ -138,7 +150,7 @@ impl<T> Values<T> {
     /// [`ttl`](Values::ttl) applies.
     ///
     /// ```no_run
-    /// # use std::time::Duration;
+    /// # use std::time::{Duration, Instant};
     /// # use bustard::{Cache, Values};
     /// # fn users(cache: Cache) -> bustard::Result<Values<Option<String>>> {
     /// // Users who do not exist are looked up again after 10 seconds.
@@ -146,7 +158,7 @@ impl<T> Values<T> {
     /// Ok(users.ttl_by(|_, user| user.is_none().then_some(Duration::from_secs(10))))
     /// # }
     /// ```
-    pub fn ttl_by(self, ttl: impl Fn(&str, &T) -> Option<Duration> + Send + Sync + 'static) -> Self {
+    pub fn ttl_by(self, ttl: impl Fn(&K, &T) -> Option<Duration> + Send + Sync + 'static) -> Self {
         self.limited(|limits| limits.ttl_of = Some(Arc::new(ttl)))
     }
 
@@ -160,13 +172,17 @@ impl<T> Values<T> {
     /// Returns a value for this long after the end of its time to live while one caller, the
     /// first, computes it again. This concerns the time to live only: a value whose version
     /// is not current, or unknown, is never returned.
+    ///
+    /// With [`get_or_try_refresh_with`](Values::get_or_try_refresh_with), and on Tokio with
+    /// `load_in`, the first caller does not wait either: the value is computed in the
+    /// background.
     pub fn stale_while_revalidate(self, bound: Duration) -> Self {
         self.limited(|limits| limits.stale = bound)
     }
 
     /// Returns the value under `key` if it is kept in this process and current. Does not
     /// wait, and does not count as a use of the value.
-    pub fn peek(&self, key: &str) -> Option<Arc<T>> {
+    pub fn peek(&self, key: &K) -> Option<Arc<T>> {
         self.levels.peek(key)
     }
 
@@ -181,12 +197,12 @@ impl<T> Values<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Values<T> {
+impl<T: Serialize + DeserializeOwned + 'static, K: ValueKey + ?Sized> Values<T, K> {
     /// Also keeps values in the store `bustard`, if it is configured, else in `default`, else
     /// in memory, encoded.
     pub fn shared(self) -> Self {
         let store = self.levels.sources.shared.stores.preferred();
-        self.behind(store)
+        self.behind(SharedLevel::new(store))
     }
 
     /// Also keeps values in the store with this alias, encoded.
@@ -198,16 +214,35 @@ impl<T: Serialize + DeserializeOwned> Values<T> {
     /// [`StoreSettings::open`](crate::StoreSettings::open).
     pub fn store(self, alias: &str) -> Result<Self> {
         let store = self.levels.sources.shared.stores.get(alias)?;
-        Ok(self.behind(store))
-    }
-
-    fn behind(self, store: Arc<crate::store::CheckedStore>) -> Self {
-        let Levels { sources, limits, .. } = &*self.levels;
-        Values::with(sources.clone(), limits.clone(), Some(SharedLevel::new(store)))
+        Ok(self.behind(SharedLevel::new(store)))
     }
 }
 
-impl<T: Send + Sync + 'static> Values<T> {
+impl<T: 'static, K: ValueKey + ?Sized> Values<T, K> {
+    /// Does the same as [`shared`](Values::shared), with an encoding of the application. The
+    /// type need not implement serde's traits.
+    pub fn shared_with(self, codec: impl Codec<T> + 'static) -> Self {
+        let store = self.levels.sources.shared.stores.preferred();
+        self.behind(SharedLevel::with(store, codec))
+    }
+
+    /// Does the same as [`store`](Values::store), with an encoding of the application.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`store`](Values::store).
+    pub fn store_with(self, alias: &str, codec: impl Codec<T> + 'static) -> Result<Self> {
+        let store = self.levels.sources.shared.stores.get(alias)?;
+        Ok(self.behind(SharedLevel::with(store, codec)))
+    }
+
+    fn behind(self, behind: SharedLevel<T>) -> Self {
+        let Levels { sources, limits, .. } = &*self.levels;
+        Values::with(sources.clone(), limits.clone(), Some(behind))
+    }
+}
+
+impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Values<T, K> {
     /// Returns the value under `key`, computing it with `load` on a miss. Concurrent
     /// callers of this handle and its clones share one computation (single flight). If it
     /// panics, one of the waiting callers computes the value itself.
@@ -227,7 +262,7 @@ impl<T: Send + Sync + 'static> Values<T> {
     ///
     /// Panics if `load` requests its own value, because it would wait for itself.
     /// [`get_or_try_insert_with`](Values::get_or_try_insert_with) returns an error instead.
-    pub fn get_or_insert_with(&self, key: &str, load: impl FnOnce() -> T) -> Arc<T> {
+    pub fn get_or_insert_with(&self, key: &K, load: impl FnOnce() -> T) -> Arc<T> {
         infallible(self.get_or_try_insert_with(key, || Ok(load())))
     }
 
@@ -241,7 +276,7 @@ impl<T: Send + Sync + 'static> Values<T> {
     /// Returns [`LoadError::Recursion`] if `load` requests its own value.
     pub fn get_or_try_insert_with<E: Send + Sync + 'static>(
         &self,
-        key: &str,
+        key: &K,
         load: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<T>, LoadError<E>> {
         if let Some(value) = self.levels.hit(key) {
@@ -250,12 +285,48 @@ impl<T: Send + Sync + 'static> Values<T> {
         block_on(self.levels.get(Mode::Blocking, key, || async { load() }))
     }
 
+    /// Does the same as [`get_or_try_insert_with`](Values::get_or_try_insert_with), but if the
+    /// time to live of a value has ended less than
+    /// [`stale_while_revalidate`](Values::stale_while_revalidate) ago, returns it at once and
+    /// computes it again on a thread of its own.
+    ///
+    /// At most one thread computes a value, and at most 16 threads compute values of this
+    /// handle. If there are 16, the caller computes the value itself. An error on the thread
+    /// is counted in [`CacheStats::failures`](super::CacheStats::failures); the next caller
+    /// tries again.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `get_or_try_insert_with`.
+    pub fn get_or_try_refresh_with<E: Send + Sync + 'static>(
+        &self,
+        key: &K,
+        load: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<Arc<T>, LoadError<E>> {
+        if let Some(value) = self.levels.hit(key) {
+            return Ok(value);
+        }
+        match Refresh::begin(&self.levels, key) {
+            None => self.get_or_try_insert_with(key, load),
+            Some(Stale::Led(value)) => Ok(value),
+            Some(Stale::Leads(value, refresh)) => {
+                let compute = move || drop(block_on(refresh.run(Mode::Blocking, || async { load() })));
+                // Without a thread the refresh is dropped, and the next caller tries again.
+                if let Err(error) = thread::Builder::new().name("bustard-refresh".to_owned()).spawn(compute) {
+                    log::warn!("no thread to compute a cached value again: {error}");
+                }
+                Ok(value)
+            }
+        }
+    }
+
     /// Returns the value under `key`, reading the versions on `executor` first and passing
     /// `executor` to `load` on a miss.
     ///
     /// In a transaction the versions are read in the transaction's snapshot, so a value that
     /// was read in an old snapshot is kept under an old version. If the transaction has
-    /// invalidated one of the caches itself, nothing is looked up or kept. SQLite does not
+    /// invalidated one of the caches itself, nothing is looked up or kept. If `load` does so,
+    /// its value is not kept: the versions are read again after `load`. SQLite does not
     /// report invalidations, so there this is the case if the transaction has written
     /// anything. Invalidate the cache before reading back what the transaction has written.
     ///
@@ -268,7 +339,7 @@ impl<T: Send + Sync + 'static> Values<T> {
     pub fn get_or_try_insert_in<X: Executor, E: From<Error>>(
         &self,
         executor: &mut X,
-        key: &str,
+        key: &K,
         load: impl FnOnce(&mut X) -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
         get_in(&self.levels, executor, key, load)
@@ -284,11 +355,11 @@ impl<T: Send + Sync + 'static> Values<T> {
     /// values than of keys.
     pub fn get_many<E>(
         &self,
-        keys: &[&str],
-        load: impl FnOnce(&[&str]) -> Result<Vec<T>, E>,
+        keys: &[&K],
+        load: impl FnOnce(&[&K]) -> Result<Vec<T>, E>,
     ) -> Result<Vec<Arc<T>>, LoadError<E>> {
-        let load = |missing: Vec<String>| async move {
-            load(&missing.iter().map(String::as_str).collect::<Vec<_>>())
+        let load = |missing: Vec<K::Owned>| async move {
+            load(&missing.iter().map(Borrow::borrow).collect::<Vec<_>>())
         };
         block_on(self.levels.get_many(Mode::Blocking, keys, load))
     }
@@ -296,9 +367,17 @@ impl<T: Send + Sync + 'static> Values<T> {
     /// Keeps a value that was computed from data read after `stamp`. Callers that wait for a
     /// computation of the value get its result, which is not kept. With a store on a server,
     /// this waits for the server.
-    pub fn insert(&self, stamp: &Stamp, key: &str, value: T) -> Arc<T> {
+    pub fn insert(&self, stamp: &Stamp, key: &K, value: T) -> Arc<T> {
         let value = Arc::new(value);
-        block_on(self.levels.insert(Mode::Blocking, key, stamp, &value));
+        block_on(self.levels.insert(Mode::Blocking, key, stamp, &value, None));
+        value
+    }
+
+    /// Does the same as [`insert`](Values::insert), with a time to live of the value's own
+    /// instead of those of [`ttl`](Values::ttl) and [`ttl_by`](Values::ttl_by).
+    pub fn insert_for(&self, stamp: &Stamp, key: &K, value: T, ttl: Duration) -> Arc<T> {
+        let value = Arc::new(value);
+        block_on(self.levels.insert(Mode::Blocking, key, stamp, &value, Some(ttl)));
         value
     }
 
@@ -306,19 +385,61 @@ impl<T: Send + Sync + 'static> Values<T> {
     /// store. The results of computations in progress are not kept. Other processes may still
     /// have the value: to remove it everywhere, invalidate the cache. With a store on a
     /// server, this waits for the server.
-    pub fn remove(&self, key: &str) {
+    pub fn remove(&self, key: &K) {
         block_on(self.levels.remove(Mode::Blocking, key));
     }
 }
 
-pub(super) fn get_in<T: Send + Sync + 'static, X: Executor, E: From<Error>>(
-    levels: &Levels<T>,
+pub(super) fn get_in<T: Send + Sync + 'static, K: ValueKey + ?Sized, X: Executor, E: From<Error>>(
+    levels: &Levels<T, K>,
     executor: &mut X,
-    key: &str,
+    key: &K,
     load: impl FnOnce(&mut X) -> Result<T, E>,
 ) -> Result<Arc<T>, E> {
-    let stamp = levels.sources.stamp_in(executor)?;
-    block_on(levels.get_stamped(Mode::Blocking, key, stamp.as_ref(), || async { load(executor) }))
+    let Some(stamp) = levels.sources.stamp_in(executor)? else {
+        let began = Instant::now();
+        return levels.counted(began, load(executor)).map(Arc::new);
+    };
+    if let Some(value) = block_on(levels.find_stamped(Mode::Blocking, key, &stamp)) {
+        return Ok(value);
+    }
+    let began = Instant::now();
+    let value = Arc::new(levels.counted(began, load(executor))?);
+    // The computation itself may have invalidated a cache, and have read what is not committed.
+    if levels.sources.stamp_in(executor)?.is_some() {
+        block_on(levels.file(Mode::Blocking, key, &stamp, &value));
+    }
+    Ok(value)
+}
+
+/// The asynchronous form of [`get_in`].
+#[cfg(feature = "tokio")]
+pub(super) async fn get_in_async<T, K, F, E>(
+    levels: &Levels<T, K>,
+    executor: &impl crate::engine::AsyncExecutor,
+    key: &K,
+    load: impl FnOnce() -> F,
+) -> Result<Arc<T>, E>
+where
+    T: Send + Sync + 'static,
+    K: ValueKey + ?Sized,
+    F: Future<Output = Result<T, E>>,
+    E: From<Error>,
+{
+    let Some(stamp) = levels.sources.stamp_in_async(executor).await? else {
+        let began = Instant::now();
+        return levels.counted(began, load().await).map(Arc::new);
+    };
+    if let Some(value) = levels.find_stamped(Mode::Async, key, &stamp).await {
+        return Ok(value);
+    }
+    let began = Instant::now();
+    let value = Arc::new(levels.counted(began, load().await)?);
+    // The computation itself may have invalidated a cache, as in `get_in`.
+    if levels.sources.stamp_in_async(executor).await?.is_some() {
+        levels.file(Mode::Async, key, &stamp, &value).await;
+    }
+    Ok(value)
 }
 
 /// Returns the value of a computation that cannot fail.

@@ -1,7 +1,9 @@
 //! Support for tests of migrations: an SQLite database in memory, and assertions about
-//! the effects of migrations. Requires the feature `testing`.
+//! the effects of migrations. Support for tests of code that caches values: a
+//! [`CacheBuster`](crate::CacheBuster) without a database, by [`buster()`]. Requires the
+//! feature `testing`.
 //!
-//! In: apps. Out: a database, and panics of assertions that fail.
+//! In: apps, or names of caches. Out: a database, and panics of assertions that fail.
 //!
 //! ```
 //! use bustard::testing::TestDatabase;
@@ -41,9 +43,11 @@
 //! host's label and creates the tables that the plugin depends on.
 
 mod assertions;
+mod test_buster;
 
 use std::fmt::Display;
 
+pub use self::test_buster::{TestBuster, buster, buster_with};
 use crate::engine::Executor;
 use crate::engine::sqlite::driver::add_math;
 use crate::engine::sqlite::dump;

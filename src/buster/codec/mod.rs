@@ -10,6 +10,7 @@
 //! In: values. Out: bytes, and back.
 
 mod compare;
+mod custom;
 mod decode;
 mod encode;
 #[cfg(test)]
@@ -17,6 +18,8 @@ mod tests;
 
 use std::fmt;
 
+pub use self::custom::Codec;
+pub(super) use self::custom::{decode_with, encode_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -5,8 +5,11 @@ mod first_level;
 mod herds;
 #[cfg(feature = "tokio")]
 mod herds_async;
+mod kinds;
 mod lifetime;
 mod listener;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod names;
 mod standby;
 mod world;

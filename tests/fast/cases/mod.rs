@@ -2,4 +2,5 @@
 
 mod connection;
 mod files;
+mod first_level;
 mod output;

@@ -1,3 +1,4 @@
-//! Tests values of one cache: their names and types, and what is kept of them.
+//! Tests cached values: their names and types, and what is kept of them.
 
 mod names;
+mod own_events;
