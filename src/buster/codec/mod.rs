@@ -14,6 +14,8 @@ mod custom;
 mod decode;
 mod encode;
 #[cfg(test)]
+mod libraries;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

@@ -14,7 +14,7 @@ use crate::fuzz::{drive_on, finds};
 /// Asserts that a value comes back, compared by its `Debug` form, which tells NaN and -0
 /// apart from others.
 #[track_caller]
-fn kept<T: Serialize + serde::de::DeserializeOwned + Debug>(value: T) {
+pub fn kept<T: Serialize + serde::de::DeserializeOwned + Debug>(value: T) {
     let bytes = encode(&value).unwrap_or_else(|error| panic!("{value:?}: {error}"));
     let back = decode::<T>(&bytes).unwrap_or_else(|| panic!("{value:?} does not come back"));
     assert_eq!(format!("{back:?}"), format!("{value:?}"));

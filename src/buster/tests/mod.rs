@@ -1,6 +1,7 @@
 //! Tests of the refresher with a fake database, which answers late or never. In every
 //! case the versions are correct or unknown (P7).
 
+mod bad_input;
 mod first_level;
 mod herds;
 #[cfg(feature = "tokio")]
