@@ -7,7 +7,7 @@ DECLARE
     before   integer[];
 BEGIN
     PERFORM bustard.begin_registering();
-    SELECT c.id, c.wide INTO found_id, before FROM bustard.cache AS c
+    SELECT c.id, c.wide OPERATOR(pg_catalog.||) c.keyed INTO found_id, before FROM bustard.cache AS c
     WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active;
     IF NOT FOUND THEN
         PERFORM bustard.unknown_cache($1);

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION bustard.drop_triggers() RETURNS void
 LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
     kept     pg_catalog.name[] := ARRAY(
-        SELECT bustard.trigger_name(v.event, l.schema_name, l.table_name)
+        SELECT bustard.trigger_name(v.event, l.schema_name, l.table_name, l.columns, l.rule)
         FROM bustard.located AS l, pg_catalog.unnest('{insert,update,delete,truncate}'::pg_catalog.text[]) AS v (event)
         WHERE l.active AND l.found IS NULL);
     unwanted pg_catalog.record;
@@ -43,7 +43,7 @@ BEGIN
           AND p.pronargs OPERATOR(pg_catalog.=) 0::pg_catalog.int2
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE g.tgfoid OPERATOR(pg_catalog.=) p.oid)
           AND p.proname OPERATOR(pg_catalog.<>) ALL (ARRAY(
-              SELECT bustard.function_name(s.schema_name, s.table_name) FROM bustard.source AS s WHERE s.active))
+              SELECT bustard.function_name(s.schema_name, s.table_name, s.columns, s.rule) FROM bustard.source AS s WHERE s.active))
     LOOP
         BEGIN
             EXECUTE pg_catalog.format('DROP ROUTINE IF EXISTS bustard.%I()', unwanted.name);

@@ -97,6 +97,10 @@ BEGIN
     ), counted AS MATERIALIZED (
         SELECT g.cell, pg_catalog.count(*) AS n, pg_catalog.bit_xor(g.nonce) AS nonce FROM gone AS g GROUP BY g.cell
       UNION ALL
+        -- Slot 1 of a source is the sum of its buckets.
+        SELECT (g.cell OPERATOR(pg_catalog.&) (-4096)::bigint) OPERATOR(pg_catalog.|) 1::bigint, pg_catalog.count(*), pg_catalog.bit_xor(g.nonce)
+        FROM gone AS g WHERE (g.cell OPERATOR(pg_catalog.&) 4095::bigint) OPERATOR(pg_catalog.>=) 2::bigint GROUP BY 1
+      UNION ALL
         SELECT 0, pg_catalog.count(*), COALESCE(pg_catalog.bit_xor(g.nonce), 0) FROM gone AS g
         HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0 OR stale
     ), locked AS MATERIALIZED (

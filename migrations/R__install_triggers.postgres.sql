@@ -17,7 +17,7 @@ BEGIN
             WHERE k.oid OPERATOR(pg_catalog.=) 'bustard.source'::pg_catalog.regclass::pg_catalog.oid) THEN
         SELECT u.cache, u.relation INTO missing
         FROM bustard.missing_triggers() AS u
-        WHERE u.why OPERATOR(pg_catalog.<>) ALL ('{gone,foreign}'::pg_catalog.text[]) LIMIT 1;
+        WHERE u.why OPERATOR(pg_catalog.<>) ALL ('{gone,foreign,keys}'::pg_catalog.text[]) LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION USING
                 ERRCODE = '42501',
@@ -30,7 +30,7 @@ BEGIN
         RETURN;
     END IF;
     FOR moved IN
-        SELECT l.id, l.renamed, l.found, n.nspname::pg_catalog.text AS new_schema, k.relname::pg_catalog.text AS new_table
+        SELECT l.id, l.columns, l.rule, l.renamed, l.found, n.nspname::pg_catalog.text AS new_schema, k.relname::pg_catalog.text AS new_table
         FROM bustard.located AS l
             JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) l.found
             JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
@@ -42,7 +42,8 @@ BEGIN
             -- The table may have been given the name of another source. A name has one
             -- source, so the caches of the table count that one from now on.
             SELECT s.id INTO target FROM bustard.source AS s
-            WHERE s.schema_name OPERATOR(pg_catalog.=) moved.new_schema AND s.table_name OPERATOR(pg_catalog.=) moved.new_table;
+            WHERE s.schema_name OPERATOR(pg_catalog.=) moved.new_schema AND s.table_name OPERATOR(pg_catalog.=) moved.new_table
+              AND s.columns OPERATOR(pg_catalog.=) moved.columns AND s.rule OPERATOR(pg_catalog.=) moved.rule;
             target := COALESCE(target, moved.id);
         END IF;
         UPDATE bustard.source AS s
@@ -52,12 +53,12 @@ BEGIN
             PERFORM bustard.begin_registering();
             FOR cache IN
                 SELECT c.id FROM bustard.cache AS c
-                WHERE c.active AND moved.id OPERATOR(pg_catalog.=) ANY (c.wide) ORDER BY c.id
+                WHERE c.active AND moved.id OPERATOR(pg_catalog.=) ANY (c.wide OPERATOR(pg_catalog.||) c.keyed) ORDER BY c.id
             LOOP
                 INSERT INTO bustard.event (cell) VALUES (cache::bigint OPERATOR(pg_catalog.<<) 12);
                 PERFORM bustard.set_sources(cache, ARRAY(
                     SELECT DISTINCT CASE WHEN i.id OPERATOR(pg_catalog.=) moved.id THEN target ELSE i.id END
-                    FROM bustard.cache AS c CROSS JOIN LATERAL pg_catalog.unnest(c.wide) AS i (id)
+                    FROM bustard.cache AS c CROSS JOIN LATERAL pg_catalog.unnest(c.wide OPERATOR(pg_catalog.||) c.keyed) AS i (id)
                     WHERE c.id OPERATOR(pg_catalog.=) cache));
             END LOOP;
         END IF;

@@ -4,7 +4,7 @@
 -- `renamed` says that no table has the recorded name, and that the table was found by its
 -- OID and has Bustard's triggers.
 CREATE OR REPLACE VIEW bustard.located AS
-SELECT s.id, s.active, s.schema_name, s.table_name, s.relation,
+SELECT s.id, s.active, s.schema_name, s.table_name, s.columns, s.rule, s.relation,
        COALESCE(named.oid, renamed.oid) AS found,
        named.oid IS NULL AND renamed.oid IS NOT NULL AS renamed
 FROM bustard.source AS s
@@ -22,5 +22,5 @@ FROM bustard.source AS s
             JOIN pg_catalog.pg_trigger AS g ON g.tgrelid OPERATOR(pg_catalog.=) k.oid
         WHERE named.oid IS NULL
           AND k.oid OPERATOR(pg_catalog.=) s.relation
-          AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name('truncate', s.schema_name, s.table_name)
+          AND g.tgname OPERATOR(pg_catalog.=) bustard.trigger_name('truncate', s.schema_name, s.table_name, s.columns, s.rule)
     ) AS renamed ON true;

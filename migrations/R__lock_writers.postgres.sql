@@ -9,7 +9,7 @@ BEGIN
     FOR target IN
         SELECT DISTINCT n.nspname AS schema_name, k.relname AS table_name, k.oid
         FROM bustard.source AS s
-            JOIN pg_catalog.pg_proc AS p ON p.proname OPERATOR(pg_catalog.=) bustard.function_name(s.schema_name, s.table_name)
+            JOIN pg_catalog.pg_proc AS p ON p.proname OPERATOR(pg_catalog.=) bustard.function_name(s.schema_name, s.table_name, s.columns, s.rule)
                 AND p.pronamespace OPERATOR(pg_catalog.=) 'bustard'::pg_catalog.regnamespace::pg_catalog.oid
             JOIN pg_catalog.pg_trigger AS g ON g.tgfoid OPERATOR(pg_catalog.=) p.oid
             JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) g.tgrelid

@@ -9,7 +9,7 @@ BEGIN
     WHERE f.cache_id OPERATOR(pg_catalog.=) $1
       AND f.depth OPERATOR(pg_catalog.=) (SELECT pg_catalog.max(o.depth) FROM bustard.former_sources AS o
                                           WHERE o.cache_id OPERATOR(pg_catalog.=) $1)
-    RETURNING f.wide INTO former;
+    RETURNING f.wide OPERATOR(pg_catalog.||) f.keyed INTO former;
     RETURN former;
 END
 $$;

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION bustard.snapshot(
     known_n bigint, known_nonce bigint, wanted pg_catalog.text[],
     OUT name pg_catalog.text, OUT app pg_catalog.text, OUT n bigint, OUT nonce bigint, OUT unfolded bigint
 ) RETURNS SETOF record
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     all_n     bigint;
     all_nonce bigint;
@@ -18,7 +18,7 @@ DECLARE
     ns        bigint[];
     nonces    bigint[];
 BEGIN
-    -- Events are read once. The queries below use the sums for each cell: `cells`, `ns`
+    -- Events are read once. The queries below use the sums for each source: `cells`, `ns`
     -- and `nonces`.
     SELECT b.n OPERATOR(pg_catalog.+) u.n, b.nonce OPERATOR(pg_catalog.#) u.nonce,
            CASE WHEN b.stale THEN GREATEST(u.n, 1001) ELSE u.n END,
@@ -35,8 +35,8 @@ BEGIN
                  COALESCE(pg_catalog.bit_xor(r.nonce) FILTER (WHERE r.cell OPERATOR(pg_catalog.=) 4096), 0) AS all_nonce,
                  pg_catalog.array_agg(r.cell) AS cells, pg_catalog.array_agg(r.n) AS ns,
                  pg_catalog.array_agg(r.nonce) AS nonces
-          FROM (SELECT e.cell, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
-                FROM bustard.unfolded AS e GROUP BY e.cell) AS r) AS u;
+          FROM (SELECT e.cell OPERATOR(pg_catalog.&) (-4096)::bigint AS cell, pg_catalog.count(*) AS n, pg_catalog.bit_xor(e.nonce) AS nonce
+                FROM bustard.unfolded AS e GROUP BY 1) AS r) AS u;
     RETURN NEXT;
     IF n OPERATOR(pg_catalog.=) known_n AND nonce OPERATOR(pg_catalog.=) known_nonce THEN
         RETURN;
@@ -61,7 +61,7 @@ BEGIN
                             FROM pg_catalog.unnest(c.id OPERATOR(pg_catalog.||) (c.wide OPERATOR(pg_catalog.||) c.keyed)) AS i (id)
                                 CROSS JOIN LATERAL (
                                     SELECT b.n, b.nonce FROM bustard.base AS b
-                                    WHERE b.cell OPERATOR(pg_catalog.=) (i.id::bigint OPERATOR(pg_catalog.<<) 12)
+                                    WHERE b.cell OPERATOR(pg_catalog.=) ANY (ARRAY[i.id::bigint OPERATOR(pg_catalog.<<) 12, (i.id::bigint OPERATOR(pg_catalog.<<) 12) OPERATOR(pg_catalog.|) 1])
                                   UNION ALL
                                     SELECT ns[p.at], nonces[p.at]
                                     FROM (SELECT pg_catalog.array_position(cells, i.id::bigint OPERATOR(pg_catalog.<<) 12) AS at) AS p
@@ -76,14 +76,14 @@ BEGIN
 
     RETURN QUERY
         WITH summed AS MATERIALIZED (
-            SELECT o.cell, pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
+            SELECT o.cell OPERATOR(pg_catalog.&) (-4096)::bigint AS cell, pg_catalog.sum(o.n)::bigint AS n, pg_catalog.bit_xor(o.nonce) AS nonce
             FROM (
-                SELECT b.cell, b.n, b.nonce FROM bustard.base AS b
+                SELECT b.cell, b.n, b.nonce FROM bustard.base AS b WHERE (b.cell OPERATOR(pg_catalog.&) 4095) OPERATOR(pg_catalog.<) 2
               UNION ALL
                 SELECT r.cell, r.n, r.nonce
                 FROM ROWS FROM (pg_catalog.unnest(cells), pg_catalog.unnest(ns), pg_catalog.unnest(nonces)) AS r (cell, n, nonce)
             ) AS o
-            GROUP BY o.cell
+            GROUP BY 1
         ), listed AS MATERIALIZED (
             SELECT c.id, pg_catalog.sum(s.n)::bigint AS n, pg_catalog.bit_xor(s.nonce) AS nonce
             FROM bustard.cache AS c

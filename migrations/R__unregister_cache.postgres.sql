@@ -9,7 +9,7 @@ BEGIN
     PERFORM bustard.begin_registering();
     UPDATE bustard.cache AS c SET active = false
     WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active
-    RETURNING c.id, c.wide INTO found_id, sources;
+    RETURNING c.id, c.wide OPERATOR(pg_catalog.||) c.keyed INTO found_id, sources;
     IF NOT FOUND THEN
         PERFORM bustard.unknown_cache($1);
     END IF;

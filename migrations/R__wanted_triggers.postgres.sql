@@ -1,5 +1,5 @@
 -- Returns the triggers that the tables of these sources need, or of all active sources if
--- `ids` is null. Each table needs four. So do its partitions and child tables, because a
+-- `ids` is null. Each source needs four on its table. So do its partitions and child tables, because a
 -- direct write to a partition fires no trigger of its parent. So do the parents of all these
 -- tables, because a write through a parent fires no statement trigger of its partitions.
 -- (The trigger of a parent does not learn which partition was written to, so every write
@@ -19,8 +19,8 @@ LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET jit = off A
 #variable_conflict use_column
 BEGIN
 RETURN QUERY WITH RECURSIVE target AS MATERIALIZED (
-    SELECT l.id, l.found, l.schema_name, l.table_name,
-           bustard.function_name(l.schema_name, l.table_name) AS function
+    SELECT l.id, l.found, l.schema_name, l.table_name, l.columns, l.rule,
+           bustard.function_name(l.schema_name, l.table_name, l.columns, l.rule) AS function
     FROM bustard.located AS l
     WHERE l.found IS NOT NULL
       AND CASE WHEN $1 IS NULL THEN l.active ELSE l.id OPERATOR(pg_catalog.=) ANY ($1) END
@@ -42,7 +42,7 @@ RETURN QUERY WITH RECURSIVE target AS MATERIALIZED (
         JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) i.inhparent
     WHERE k.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
 ), called AS MATERIALIZED (
-    SELECT t.id, t.schema_name, t.table_name, t.function, p.oid,
+    SELECT t.id, t.schema_name, t.table_name, t.columns, t.rule, t.function, p.oid,
            COALESCE(p.prosrc OPERATOR(pg_catalog.=) s.body
                AND s.body OPERATOR(pg_catalog.=) bustard.function_body(t.id)
                AND p.prosecdef AND p.proconfig IS NULL AND x.lanname OPERATOR(pg_catalog.=) 'plpgsql'::pg_catalog.name, false) AS good
@@ -62,21 +62,29 @@ SELECT w.id, w.relation, n.nspname, k.relname,
             WHEN c.good AND g.tgfoid OPERATOR(pg_catalog.=) c.oid AND g.tgtype OPERATOR(pg_catalog.=) v.type
                 AND g.tgqual IS NULL AND g.tgattr::pg_catalog.text OPERATOR(pg_catalog.=) ''
                 AND g.tgconstraint OPERATOR(pg_catalog.=) 0::pg_catalog.oid
-                AND COALESCE(g.tgnewtable, g.tgoldtable, '') OPERATOR(pg_catalog.=) v.changed::pg_catalog.name
-                AND (g.tgnewtable IS NULL OR g.tgoldtable IS NULL) THEN 'installed'
+                AND COALESCE(g.tgnewtable, '') OPERATOR(pg_catalog.=) v.new::pg_catalog.name
+                AND COALESCE(g.tgoldtable, '') OPERATOR(pg_catalog.=) v.old::pg_catalog.name THEN 'installed'
             ELSE 'edited' END
 FROM whole AS w
     JOIN called AS c ON c.id OPERATOR(pg_catalog.=) w.id
     JOIN pg_catalog.pg_class AS k ON k.oid OPERATOR(pg_catalog.=) w.relation
     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
     CROSS JOIN LATERAL (
-        SELECT e.event, e.rows, e.changed, e.type, bustard.trigger_name(e.event, c.schema_name, c.table_name) AS name
+        SELECT e.event, e.old, e.new, e.type,
+               CASE WHEN pg_catalog.concat(e.old, e.new) OPERATOR(pg_catalog.=) '' THEN ''
+                    ELSE pg_catalog.concat('REFERENCING', ' OLD TABLE AS ' OPERATOR(pg_catalog.||) CASE WHEN e.old OPERATOR(pg_catalog.<>) '' THEN e.old END, ' NEW TABLE AS ' OPERATOR(pg_catalog.||) CASE WHEN e.new OPERATOR(pg_catalog.<>) '' THEN e.new END) END AS rows,
+               bustard.trigger_name(e.event, c.schema_name, c.table_name, c.columns, c.rule) AS name
         FROM (VALUES
-            ('insert'::pg_catalog.text, 'REFERENCING NEW TABLE AS changed'::pg_catalog.text, 'changed'::pg_catalog.text, 4::pg_catalog.int2),
-            ('update', 'REFERENCING NEW TABLE AS changed', 'changed', 16::pg_catalog.int2),
-            ('delete', 'REFERENCING OLD TABLE AS changed', 'changed', 8::pg_catalog.int2),
-            ('truncate', '', '', 32::pg_catalog.int2)
-        ) AS e (event, rows, changed, type)
+            (false, 'insert'::pg_catalog.text, ''::pg_catalog.text, 'changed'::pg_catalog.text, 4::pg_catalog.int2),
+            (false, 'update', '', 'changed', 16::pg_catalog.int2),
+            (false, 'delete', 'changed', '', 8::pg_catalog.int2),
+            (false, 'truncate', '', '', 32::pg_catalog.int2),
+            (true, 'insert', '', 'new_rows', 4::pg_catalog.int2),
+            (true, 'update', 'old_rows', 'new_rows', 16::pg_catalog.int2),
+            (true, 'delete', 'old_rows', '', 8::pg_catalog.int2),
+            (true, 'truncate', '', '', 32::pg_catalog.int2)
+        ) AS e (keyed, event, old, new, type)
+        WHERE e.keyed OPERATOR(pg_catalog.=) (c.rule OPERATOR(pg_catalog.<>) '')
     ) AS v
     LEFT JOIN pg_catalog.pg_trigger AS g
         ON g.tgrelid OPERATOR(pg_catalog.=) w.relation AND g.tgname OPERATOR(pg_catalog.=) v.name;

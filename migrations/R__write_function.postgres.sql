@@ -6,7 +6,7 @@ DECLARE
     function pg_catalog.name;
     text     pg_catalog.text := bustard.function_body($1);
 BEGIN
-    SELECT bustard.function_name(s.schema_name, s.table_name) INTO function
+    SELECT bustard.function_name(s.schema_name, s.table_name, s.columns, s.rule) INTO function
     FROM bustard.source AS s WHERE s.id OPERATOR(pg_catalog.=) $1;
     -- Another function or procedure of this name cannot be replaced. No trigger can call it.
     IF EXISTS (

@@ -34,17 +34,21 @@
 -- A changed text needs a higher edition: see src/source/own.rs.
 
 
--- A source is what invalidations belong to: all caches (source 1), one cache, or a table.
--- Caches and tables share one space of ids. The invalidations of a source are counted in
--- its cell, which is its id << 12. The other 4095 slots of a source are reserved for parts
--- of it.
+-- A source is what invalidations belong to: all caches (source 1), one cache, a table, or a
+-- table and the columns of a key. Caches and other sources share one space of ids. The
+-- invalidations of a source are counted in cells: id << 12 | slot. Slot 0 is the whole
+-- source. The keys of a cache, and of a table with a key, are divided into 4093 buckets, and
+-- slot 2 + b is the bucket b. Slot 1 exists in bustard.base only. It is the sum of the
+-- source's buckets.
 
 -- Registered names. Rows are never deleted, so an id never changes its meaning. Row 1 stands
 -- for all caches; its name cannot be registered. A cache is a source of its own. `wide` and
--- `keyed` list the other sources that its versions count, as a whole or by key (no cache has
--- keys yet). The carry is what the sources that were removed from the cache had come to. A
--- version is pack(carry_n + the sum of n, carry_nonce XOR the nonces), over the events and
--- sums of source 1, of the cache and of the listed sources.
+-- `keyed` list the other sources that its versions count, as a whole or by key. `rule` is the
+-- rule of its keys (see bustard.source), or of the keys that it had last. The carry is what
+-- the sources that were removed from the cache had come to. A version of the cache is
+-- pack(carry_n + the sum of n, carry_nonce XOR the nonces), over the events and sums of
+-- source 1, of the cache and of the listed sources. A version of a key is the same, but of
+-- the buckets of the cache and of its keyed sources, it counts only that of the key.
 CREATE TABLE IF NOT EXISTS bustard.cache (
     id            integer NOT NULL PRIMARY KEY,
     name          pg_catalog.text COLLATE pg_catalog."C" NOT NULL UNIQUE,
@@ -52,6 +56,7 @@ CREATE TABLE IF NOT EXISTS bustard.cache (
     active        boolean NOT NULL,
     wide          integer[] NOT NULL DEFAULT '{}',
     keyed         integer[] NOT NULL DEFAULT '{}',
+    rule          pg_catalog.text,
     carry_n       bigint NOT NULL DEFAULT 0,
     carry_nonce   bigint NOT NULL DEFAULT 0,
     registered_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
@@ -120,8 +125,11 @@ SELECT i.cell, 1, first.nonce
 FROM first, pg_catalog.unnest('{0,4096}'::bigint[]) AS i (cell)
 WHERE NOT EXISTS (SELECT FROM bustard.base AS b WHERE b.cell OPERATOR(pg_catalog.=) i.cell);
 
--- The tables whose writes invalidate caches. Rows are never deleted, so an id never changes
--- its meaning. A table is found by its name first, because a dump keeps names, and by
+-- The tables whose writes invalidate caches. `columns` is empty if writes invalidate whole
+-- caches. Otherwise these are the columns of the key whose writes invalidate it, and `rule`
+-- says how a key becomes a bucket: 'int', 'uuid' or 'text', or several of these, separated by
+-- commas, for a key of several columns. Rows are never deleted, so an id never changes its
+-- meaning. A table is found by its name first, because a dump keeps names, and by
 -- `relation` if it was renamed. A source is active while a registered cache counts it, and
 -- then its table has triggers. `body` is the text of the function of these triggers, as
 -- Bustard has written it.
@@ -129,10 +137,12 @@ CREATE TABLE IF NOT EXISTS bustard.source (
     id          integer NOT NULL PRIMARY KEY,
     schema_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
     table_name  pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+    columns     pg_catalog.text[] COLLATE pg_catalog."C" NOT NULL DEFAULT '{}',
+    rule        pg_catalog.text COLLATE pg_catalog."C" NOT NULL DEFAULT '',
     relation    pg_catalog.oid NOT NULL,
     active      boolean NOT NULL DEFAULT false,
     body        pg_catalog.text,
-    UNIQUE (schema_name, table_name)
+    UNIQUE (schema_name, table_name, columns, rule)
 );
 
 -- If the rows of the sources are lost, the ids that caches count must not be given to other

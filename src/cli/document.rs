@@ -321,6 +321,7 @@ impl<'a> From<&'a registry::MissingTrigger> for MissingTrigger<'a> {
             MissingTriggerCause::Renamed => "renamed",
             MissingTriggerCause::Gone => "gone",
             MissingTriggerCause::Foreign => "foreign",
+            MissingTriggerCause::Keys => "keys",
             _ => "other",
         };
         MissingTrigger { cache: &table.cache, table: &table.table, why }

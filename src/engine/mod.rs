@@ -144,9 +144,8 @@ pub struct Opening<'a> {
     pub query: Option<&'a str>,
     /// The function to call each time another session blocks this session.
     pub on_wait: &'a dyn Fn(),
-    /// The function to call for each message that the server sends while a migration runs.
+    /// The function to call for each message that the engine has about a running migration.
     /// The thread that waits for the network calls it.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL sends messages"))]
     pub on_notice: &'a (dyn Fn(Notice) + Sync),
 }
 
@@ -253,6 +252,10 @@ pub trait Transaction {
 
     /// Runs all pending statements, then a query.
     fn rows(&mut self, sql: &str) -> Result<Vec<Row>>;
+
+    /// Reports a message about the current migration, as a notice of the server. PostgreSQL
+    /// sends its own.
+    fn notice(&self, _message: String) {}
 
     /// Returns the table of an app's history, quoted for SQL.
     fn history_table(&self, app: &str) -> &str;

@@ -9,7 +9,7 @@ use crate::model::{
     CacheOperation, ChangeCache, Function, OpenTransaction, Operation, RegisterCache, Schema, Sql,
     UnregisterCache, Which,
 };
-use crate::sql::TableName;
+use crate::sql::TrackedTable;
 
 /// One migration, built from operations.
 ///
@@ -132,6 +132,10 @@ impl Migration {
     /// invalidates the cache. Tables are named as in SQL: `ban`, `forum.ban`,
     /// `"Odd name".ban`. They must exist when the operation runs.
     ///
+    /// `membership by user_id`, or `membership by (user_id, forum_id)`, names a table and the
+    /// columns of a key. On PostgreSQL, a write to it invalidates the keys of the rows that it
+    /// changes. On SQLite, it invalidates all keys, and the run says so in a notice.
+    ///
     /// On PostgreSQL, concurrent writers of the tables wait until the migration commits.
     ///
     /// ```
@@ -199,16 +203,16 @@ impl Migration {
         operation: &str,
         cache: &str,
         tables: impl IntoIterator<Item = T>,
-    ) -> Vec<TableName> {
+    ) -> Vec<TrackedTable> {
         let read: Result<Vec<_>, _> =
-            tables.into_iter().map(|table| TableName::parse(table.as_ref())).collect();
+            tables.into_iter().map(|table| TrackedTable::parse(table.as_ref())).collect();
         let (tables, message) = match read {
             Ok(tables) if tables.is_empty() => (tables, Some("the name of a table is missing".to_owned())),
             Ok(tables) => (tables, None),
             Err((_, message)) => (Vec::new(), Some(message)),
         };
         if let Some(message) = message {
-            let help = "name one or more tables as in SQL: `ban`, `forum.ban`, `\"Odd name\".ban`";
+            let help = "name one or more tables as in SQL: `ban`, `forum.ban`, `\"Odd name\".ban`, `membership by user_id`";
             let message = format!("{operation} {cache}: {message}");
             self.errors.push(Diagnostic::new(Code::InvalidTableName, message).help(help));
         }

@@ -57,7 +57,8 @@ pub struct TrackedCache {
     pub version: CacheVersion,
     /// The time of the last registration, in the format of RFC 3339 and in UTC.
     pub registered_at: String,
-    /// The tables whose writes invalidate the cache, on PostgreSQL with their schemas.
+    /// The tables whose writes invalidate the cache, on PostgreSQL with their schemas, and with
+    /// the columns of keys: `public.membership by user_id`.
     pub tables: Vec<String>,
 }
 

@@ -41,12 +41,18 @@ pub enum MissingTriggerCause {
     /// The table is a foreign table that became a partition or child of a registered table.
     /// Writes to the foreign table do not invalidate the cache, and no run can change that.
     Foreign,
+    /// A column of the key was renamed or dropped, or has another type or collation. Every
+    /// write to the table invalidates all keys, until a migration changes the cache's tables.
+    Keys,
 }
 
 impl MissingTrigger {
     /// Returns whether the next run restores the triggers or the name.
     pub fn is_repairable(&self) -> bool {
-        !matches!(self.why, MissingTriggerCause::Gone | MissingTriggerCause::Foreign)
+        !matches!(
+            self.why,
+            MissingTriggerCause::Gone | MissingTriggerCause::Foreign | MissingTriggerCause::Keys
+        )
     }
 }
 
@@ -79,6 +85,7 @@ pub(crate) fn missing_triggers(rows: Vec<Row>) -> Vec<MissingTrigger> {
             "edited" => MissingTriggerCause::Edited,
             "renamed" => MissingTriggerCause::Renamed,
             "foreign" => MissingTriggerCause::Foreign,
+            "keys" => MissingTriggerCause::Keys,
             _ => MissingTriggerCause::Gone,
         };
         Some(MissingTrigger { cache, table, why })

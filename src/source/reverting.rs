@@ -145,9 +145,9 @@ mod tests {
         match kind {
             0..=6 => migration.sql(SQL[*kind]),
             7 => migration.register_cache(name),
-            8 => migration.register_cache_on(name, ["ban", "\"Odd, name\".x"]),
+            8 => migration.register_cache_on(name, ["ban by id", "\"Odd, name\".x by (a, \"b, (c\")", "x"]),
             9 => migration.unregister_cache(name),
-            10 => migration.change_cache_on(name, ["ban", "\"Odd, name\".x"]),
+            10 => migration.change_cache_on(name, ["ban by \"by\"", "\"Odd, name\".x"]),
             _ => migration.schema(sea_query::Table::drop().table(name.clone())),
         }
     }

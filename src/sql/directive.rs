@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::names;
 use super::which::Which;
-use super::{TableName, quoted_length};
+use super::{TrackedTable, quoted_length};
 use crate::diagnostic::{Advice, Code, Diagnostic, is_unsafe, nearest};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +24,13 @@ pub(crate) enum Directive {
     /// unregistered.
     Register {
         cache: String,
-        tables: Vec<TableName>,
+        tables: Vec<TrackedTable>,
         again: bool,
     },
     /// Without tables, the cache gets those that it had before the last change.
     Change {
         cache: String,
-        tables: Vec<TableName>,
+        tables: Vec<TrackedTable>,
     },
     Unregister {
         cache: String,
@@ -45,11 +45,11 @@ pub(crate) type Misread = (usize, Box<Diagnostic>);
 const FORMS: [(&str, &str); 7] = [
     ("depends on", "depends on APP [VERSION]"),
     ("required by", "required by APP VERSION"),
-    ("register cache", "register cache NAME [on TABLE, …]"),
+    ("register cache", "register cache NAME [on TABLE [by COLUMN], …]"),
     ("unregister cache", "unregister cache NAME"),
     ("no transaction", "no transaction"),
     ("down", "down"),
-    ("change cache", "change cache NAME on TABLE, …"),
+    ("change cache", "change cache NAME on TABLE [by COLUMN], …"),
 ];
 
 /// Returns the first word of each directive.
@@ -297,11 +297,11 @@ impl<'a> Words<'a> {
     }
 
     /// Parses the list of tables after a word.
-    fn tables_after(&self, n: usize) -> Result<Vec<TableName>, Misread> {
+    fn tables_after(&self, n: usize) -> Result<Vec<TrackedTable>, Misread> {
         let end = self.parts.get(n).map_or(self.comment.len(), |range| range.end);
         let list = self.comment[end..].trim_end();
-        TableName::parse_list(list).map_err(|(at, message)| {
-            let help = "write `-- bustard: register cache NAME on TABLE, …`, each table as in SQL: \
+        TrackedTable::parse_list(list).map_err(|(at, message)| {
+            let help = "write `-- bustard: register cache NAME on TABLE, …`, each table as in SQL, and where writes invalidate keys, `TABLE by COLUMN` or `TABLE by (COLUMN, …)`: \
                         `ban`, `forum.ban`, `\"Odd name\".ban`";
             (end + at, Box::new(Diagnostic::new(Code::InvalidTableName, message).help(help)))
         })
@@ -336,11 +336,11 @@ mod tests {
             |cache: &str| Directive::Register { cache: cache.into(), tables: Vec::new(), again: false };
         let change = |cache: &str, tables: &str| Directive::Change {
             cache: cache.into(),
-            tables: TableName::parse_list(tables).expect("a list"),
+            tables: TrackedTable::parse_list(tables).expect("a list"),
         };
         let on = |cache: &str, tables: &str| Directive::Register {
             cache: cache.into(),
-            tables: TableName::parse_list(tables).expect("a list"),
+            tables: TrackedTable::parse_list(tables).expect("a list"),
             again: false,
         };
         for (comment, expected) in [

@@ -36,6 +36,7 @@ pub(crate) mod tests;
 mod text;
 #[cfg(feature = "_sql")]
 mod token;
+mod tracked_table;
 mod which;
 #[cfg(feature = "_sql")]
 mod windows;
@@ -54,8 +55,10 @@ pub use split::Unit;
 pub use syntax::{Semicolons, Shell, Syntax};
 pub use table_name::TableName;
 pub(crate) use table_name::quoted_length;
+pub(crate) use table_name::unquoted;
 #[cfg(feature = "_sql")]
 pub(crate) use text::Text;
+pub use tracked_table::TrackedTable;
 pub(crate) use which::Which;
 #[cfg(feature = "_sql")]
 pub(crate) use windows::{Rows, Start, WINDOW, Window, Windows};

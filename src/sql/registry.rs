@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::TableName;
+use super::TrackedTable;
 
 /// Options for cache operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,12 +58,23 @@ pub trait RegistrySql: fmt::Debug + Sync {
 
     /// Returns the SQL that a plan shows for the registration of a cache. Without an owner,
     /// the cache is registered with its former owner and tables.
-    fn shown_register(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner)
-    -> String;
+    fn shown_register(
+        &self,
+        name: &str,
+        tables: &[TrackedTable],
+        owner: Option<&str>,
+        manner: Manner,
+    ) -> String;
 
     /// Returns the SQL that a plan shows for a change of a cache's tables. Without an owner,
     /// the cache gets the tables that it had before.
-    fn shown_change(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String;
+    fn shown_change(
+        &self,
+        name: &str,
+        tables: &[TrackedTable],
+        owner: Option<&str>,
+        manner: Manner,
+    ) -> String;
 
     /// Returns the SQL that a plan shows for unregistering a cache. `reverts` says that the
     /// unregistration reverts a registration.

@@ -11,7 +11,7 @@ use crate::diagnostic::is_unsafe;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TableName(String);
 
-/// The message of a diagnostic about a list of tables, and its byte offset.
+/// The byte offset and the message of a diagnostic about tables.
 pub(crate) type Invalid = (usize, String);
 
 impl TableName {
@@ -24,27 +24,9 @@ impl TableName {
         }
     }
 
-    /// Parses a text that consists of table names separated by commas.
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Invalid> {
-        let mut tables = Vec::new();
-        let mut at = 0;
-        loop {
-            at += blanks(&text[at..]);
-            let end = name_at(text, at)?;
-            tables.push(TableName(text[at..end].to_owned()));
-            at = end + blanks(&text[end..]);
-            match text[at..].chars().next() {
-                None => return Ok(tables),
-                Some(',') => at += 1,
-                Some(_) => {
-                    let word = text[at..].split_whitespace().next().unwrap_or_default();
-                    return Err((
-                        at,
-                        format!("`{word}` is unexpected here: a comma goes between two tables"),
-                    ));
-                }
-            }
-        }
+    /// Returns a name that has been checked.
+    pub(super) fn verbatim(name: &str) -> Self {
+        TableName(name.to_owned())
     }
 
     /// Returns the name with these parts, each quoted if necessary.
@@ -83,12 +65,12 @@ impl fmt::Display for TableName {
     }
 }
 
-fn blanks(text: &str) -> usize {
+pub(super) fn blanks(text: &str) -> usize {
     text.len() - text.trim_start().len()
 }
 
 /// Returns the end of the name that starts at `at`.
-fn name_at(text: &str, at: usize) -> Result<usize, Invalid> {
+pub(super) fn name_at(text: &str, at: usize) -> Result<usize, Invalid> {
     let end = part_at(text, at)?;
     match text[end..].starts_with('.') {
         false => Ok(end),
@@ -96,7 +78,8 @@ fn name_at(text: &str, at: usize) -> Result<usize, Invalid> {
     }
 }
 
-fn part_at(text: &str, at: usize) -> Result<usize, Invalid> {
+/// Returns the end of the part of a name that starts at `at`.
+pub(super) fn part_at(text: &str, at: usize) -> Result<usize, Invalid> {
     let rest = &text[at..];
     let length = match rest.chars().next() {
         Some('"') => quoted_length(rest).ok_or((at, "a quoted name is not terminated".to_owned()))?,
@@ -127,7 +110,8 @@ fn strange(text: &str, at: usize) -> Invalid {
     (start, format!("`{word}` is not a table name"))
 }
 
-fn unquoted(part: &str) -> String {
+/// Returns a name without its quotes.
+pub(crate) fn unquoted(part: &str) -> String {
     match part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
         None => part.to_owned(),
@@ -150,6 +134,7 @@ pub(crate) fn quoted_length(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::TrackedTable;
 
     #[test]
     fn lists() {
@@ -159,8 +144,12 @@ mod tests {
             ("\"Odd, name\".x,\"a\"\"b\"", vec!["\"Odd, name\".x", "\"a\"\"b\""]),
             ("größe.\"on\"", vec!["größe.\"on\""]),
         ] {
-            let tables = TableName::parse_list(text).expect(text);
-            assert_eq!(tables.iter().map(TableName::as_str).collect::<Vec<_>>(), expected, "{text}");
+            let tables = TrackedTable::parse_list(text).expect(text);
+            assert_eq!(
+                tables.iter().map(|tracked| tracked.table.as_str()).collect::<Vec<_>>(),
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -209,7 +198,7 @@ mod tests {
             ("a,\u{3000}", 5, "missing"),
             ("a, b\u{200b}", 4, "is unexpected here"),
         ] {
-            let (found, said) = TableName::parse_list(text).expect_err(text);
+            let (found, said) = TrackedTable::parse_list(text).expect_err(text);
             assert_eq!(found, at, "{text}: {said}");
             assert!(said.contains(message), "{text}: {said}");
         }
@@ -223,7 +212,7 @@ mod tests {
             for list in ["t", "t,u", "s.t , 1u", "\"a\".b,", ",", "1t"] {
                 for (at, _) in list.char_indices().chain([(list.len(), ' ')]) {
                     let odd = format!("{}{c}{}", &list[..at], &list[at..]);
-                    if let Err((found, message)) = TableName::parse_list(&odd) {
+                    if let Err((found, message)) = TrackedTable::parse_list(&odd) {
                         assert!(odd.is_char_boundary(found) && !message.is_empty(), "{odd:?}: {found}");
                     }
                 }

@@ -28,6 +28,7 @@ mod connection;
 mod forum;
 mod forum_migrations;
 mod histories;
+mod keys;
 mod misago;
 mod notifications;
 mod other_languages;

@@ -30,6 +30,11 @@ impl Scene {
         Scene { engine: "postgres", project: Project::new(), database: Some(Database::new()) }
     }
 
+    /// Creates a scene on a database of a test.
+    pub fn of(database: Database<'static>) -> Scene {
+        Scene { engine: "postgres", project: Project::new(), database: Some(database) }
+    }
+
     pub fn sqlite() -> Scene {
         Scene { engine: "sqlite", project: Project::new(), database: None }
     }

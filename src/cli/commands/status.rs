@@ -66,8 +66,10 @@ pub fn run(context: &Context<'_>, migrator: &Migrator) -> Result<Exit, Failure> 
 /// has kept data, no repairable trigger is missing, and the database has an identity of its
 /// own.
 pub fn is_up_to_date(status: &Status) -> bool {
-    let wrong =
-        |missing: &MissingTrigger| missing.is_repairable() || missing.why == MissingTriggerCause::Gone;
+    let wrong = |missing: &MissingTrigger| {
+        missing.is_repairable()
+            || matches!(missing.why, MissingTriggerCause::Gone | MissingTriggerCause::Keys)
+    };
     !status.missing_triggers.iter().any(wrong)
         && status.unregistered.is_empty()
         && !status.incomplete
@@ -193,6 +195,12 @@ pub fn caches(status: &Status) -> Lines {
                 let words = paint(Paint::Yellow, "do not invalidate it");
                 format!(
                     "cache {cache} is registered on a parent of the foreign table {table}: writes to that table {words}"
+                )
+            }
+            MissingTriggerCause::Keys => {
+                let words = paint(Paint::Yellow, "invalidates all keys");
+                format!(
+                    "cache {cache} is registered on {table}, whose columns have changed: each write {words}, until a migration says `change cache {cache} on …`"
                 )
             }
             _ => format!("cache {cache} is registered on {table}, which no longer exists"),

@@ -3,8 +3,8 @@
 use sea_query::{Expr, SchemaStatement, SimpleExpr, SqliteQueryBuilder, Value};
 
 use crate::sql::{
-    Admission, Dialect, Manner, Query, RecordsSql, RegistrySql, Semicolons, Shell, Syntax, TableName, Unit,
-    write_query, write_schema,
+    Admission, Dialect, Manner, Query, RecordsSql, RegistrySql, Semicolons, Shell, Syntax, TrackedTable,
+    Unit, write_query, write_schema,
 };
 
 /// The prefix of statements on Bustard's own tables.
@@ -138,11 +138,11 @@ impl RegistrySql for FakeRegistrySql {
         format!("FORGET {app}")
     }
 
-    fn shown_register(&self, name: &str, _: &[TableName], _: Option<&str>, _: Manner) -> String {
+    fn shown_register(&self, name: &str, _: &[TrackedTable], _: Option<&str>, _: Manner) -> String {
         format!("REGISTER {name}")
     }
 
-    fn shown_change(&self, name: &str, _: &[TableName], _: Option<&str>, _: Manner) -> String {
+    fn shown_change(&self, name: &str, _: &[TrackedTable], _: Option<&str>, _: Manner) -> String {
         format!("CHANGE {name}")
     }
 

@@ -13,7 +13,7 @@ use crate::engine::{Row, registry::single};
 use crate::engine::{Session, Transaction, sealed};
 use crate::error::{Error, Result};
 use crate::model::{ChangeCache, RegisterCache, Statement, UnregisterCache};
-use crate::sql::{Manner, RegistrySql, TableName};
+use crate::sql::{Manner, RegistrySql, TrackedTable};
 
 /// The registry on PostgreSQL.
 #[derive(Debug)]
@@ -95,27 +95,35 @@ fn register_again(name: &str) -> String {
 }
 
 /// Registers the cache on tables. With `lenient`, skips tables that do not exist.
-fn register_on(name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
+fn register_on(name: &str, app: Option<&str>, tables: &[TrackedTable], lenient: bool) -> String {
     on_tables("register_cache_on", name, app, tables, lenient)
 }
 
 /// Registers the cache. If this app has registered it already, replaces its tables.
-fn ensure(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
+fn ensure(name: &str, app: &str, tables: &[TrackedTable], lenient: bool) -> String {
     on_tables("ensure_cache", name, Some(app), tables, lenient)
 }
 
 /// Changes the tables of a cache of this app.
-fn change_to(name: &str, app: &str, tables: &[TableName], lenient: bool) -> String {
+fn change_to(name: &str, app: &str, tables: &[TrackedTable], lenient: bool) -> String {
     on_tables("change_cache", name, Some(app), tables, lenient)
 }
 
-fn on_tables(function: &str, name: &str, app: Option<&str>, tables: &[TableName], lenient: bool) -> String {
-    let array = text_array(tables.iter().map(TableName::as_str));
+fn on_tables(
+    function: &str,
+    name: &str,
+    app: Option<&str>,
+    tables: &[TrackedTable],
+    lenient: bool,
+) -> String {
+    let shown: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    let array = text_array(shown.iter().map(String::as_str));
     let array = match lenient {
         false => array,
         true => format!(
-            "ARRAY(SELECT t.name FROM pg_catalog.unnest({array}) AS t (name) \
-             WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)"
+            "ARRAY(SELECT t.tracked FROM ROWS FROM (pg_catalog.unnest({array}), pg_catalog.unnest({})) AS t (tracked, name) \
+             WHERE pg_catalog.to_regclass(t.name) IS NOT NULL)",
+            text_array(tables.iter().map(|tracked| tracked.table.as_str()))
         ),
     };
     let app = app.map_or_else(|| "NULL".to_owned(), literal);
@@ -220,14 +228,20 @@ impl RegistrySql for PostgresRegistry {
     fn shown_register(
         &self,
         name: &str,
-        tables: &[TableName],
+        tables: &[TrackedTable],
         owner: Option<&str>,
         manner: Manner,
     ) -> String {
         format!("{};", register_call(name, tables, owner, manner))
     }
 
-    fn shown_change(&self, name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
+    fn shown_change(
+        &self,
+        name: &str,
+        tables: &[TrackedTable],
+        owner: Option<&str>,
+        manner: Manner,
+    ) -> String {
         format!("{};", change_call(name, tables, owner, manner))
     }
 
@@ -268,7 +282,7 @@ pub(super) const TOO_MANY: u64 = 10_000;
 pub(super) const UNFOLDED: &str =
     "SELECT s.unfolded FROM bustard.snapshot(NULL, NULL, '{}') AS s WHERE s.name IS NULL";
 
-fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
+fn register_call(name: &str, tables: &[TrackedTable], owner: Option<&str>, manner: Manner) -> String {
     match owner {
         None => register_again(name),
         Some(owner) if manner.repeatable => ensure(name, owner, tables, manner.lenient),
@@ -277,7 +291,7 @@ fn register_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: 
     }
 }
 
-fn change_call(name: &str, tables: &[TableName], owner: Option<&str>, manner: Manner) -> String {
+fn change_call(name: &str, tables: &[TrackedTable], owner: Option<&str>, manner: Manner) -> String {
     match owner {
         None => call("change_cache_back", [Some(name.to_owned())]),
         Some(owner) if manner.repeatable => ensure(name, owner, tables, manner.lenient),

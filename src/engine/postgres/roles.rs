@@ -8,8 +8,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Statement;
 
 const FUNCTIONS: &str = "bustard.get_version(pg_catalog.text), bustard.is_valid(pg_catalog.text, bigint), \
+    bustard.get_version(pg_catalog.text, pg_catalog.text), bustard.get_version(pg_catalog.text, bigint), \
+    bustard.get_version(pg_catalog.text, pg_catalog.uuid), bustard.get_version(pg_catalog.text, pg_catalog.text[]), \
+    bustard.is_valid(pg_catalog.text, pg_catalog.text, bigint), bustard.is_valid(pg_catalog.text, bigint, bigint), \
+    bustard.is_valid(pg_catalog.text, pg_catalog.uuid, bigint), bustard.is_valid(pg_catalog.text, pg_catalog.text[], bigint), \
+    bustard.invalidate_key(pg_catalog.text, pg_catalog.text[]), \
+    bustard.invalidate_key(pg_catalog.text, pg_catalog.text, pg_catalog.text[]), \
+    bustard.invalidate_key(pg_catalog.text, bigint, bigint[]), \
+    bustard.invalidate_key(pg_catalog.text, pg_catalog.uuid, pg_catalog.uuid[]), \
     bustard.invalidate(pg_catalog.text[]), bustard.invalidate_all(), bustard.notify(), \
-    bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), bustard.this_database(), \
+    bustard.snapshot(bigint, bigint, pg_catalog.text[]), bustard.identity(pg_catalog.text), \
+    bustard.identity(pg_catalog.text, pg_catalog.text[]), bustard.this_database(), \
     bustard.missing_triggers(), bustard.install_triggers(), bustard.fold()";
 
 /// Selects the owner of `bustard.invalidate_all()` together with each role that may call

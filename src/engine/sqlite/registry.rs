@@ -12,7 +12,7 @@ use crate::engine::sealed::Executor;
 use crate::engine::{Row, Transaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ChangeCache, RegisterCache, UnregisterCache};
-use crate::sql::{Dialect, Manner};
+use crate::sql::{Dialect, Manner, TrackedTable};
 
 /// The registry on SQLite.
 #[derive(Debug)]
@@ -187,7 +187,9 @@ impl Registry for SqliteRegistry {
                 false => tracked_tables::track(executor, name, &cache.tables, manner.lenient),
             }),
         };
-        registered.map_err(|error| error.at(cache.place.clone()))
+        registered.map_err(|error| error.at(cache.place.clone()))?;
+        say_widened(transaction, name, &cache.tables);
+        Ok(())
     }
 
     fn change_in(
@@ -206,7 +208,9 @@ impl Registry for SqliteRegistry {
                 false => tracked_tables::change(executor, name, &cache.tables, manner.lenient),
             }),
         };
-        changed.map_err(|error| error.at(cache.place.clone()))
+        changed.map_err(|error| error.at(cache.place.clone()))?;
+        say_widened(transaction, name, &cache.tables);
+        Ok(())
     }
 
     fn unregister_in(
@@ -238,6 +242,15 @@ impl Registry for SqliteRegistry {
 
     fn install_triggers(&self, transaction: &mut dyn Transaction) -> Result<()> {
         tracked_tables::install(&mut Within(transaction))
+    }
+}
+
+/// Reports the tables of a cache whose writes invalidate all keys, although a key is named.
+fn say_widened(transaction: &dyn Transaction, cache: &str, tables: &[TrackedTable]) {
+    for tracked in tables.iter().filter(|tracked| !tracked.key.is_empty()) {
+        let table = &tracked.table;
+        transaction
+            .notice(format!("on SQLite, each write to {table} invalidates all keys of the cache {cache}"));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr, SqliteQueryBuilder};
 
-use crate::sql::{Manner, RegistrySql, TableName};
+use crate::sql::{Manner, RegistrySql, TrackedTable};
 
 /// The registry's SQL.
 #[derive(Debug)]
@@ -124,14 +124,20 @@ impl RegistrySql for SqliteRegistrySql {
     fn shown_register(
         &self,
         name: &str,
-        tables: &[TableName],
+        tables: &[TrackedTable],
         _owner: Option<&str>,
         _manner: Manner,
     ) -> String {
         format!("-- bustard: register cache {name}{}", on(tables))
     }
 
-    fn shown_change(&self, name: &str, tables: &[TableName], owner: Option<&str>, _manner: Manner) -> String {
+    fn shown_change(
+        &self,
+        name: &str,
+        tables: &[TrackedTable],
+        owner: Option<&str>,
+        _manner: Manner,
+    ) -> String {
         let rest = if owner.is_some() { on(tables) } else { " back".to_owned() };
         format!("-- bustard: change cache {name}{rest}")
     }
@@ -145,7 +151,6 @@ impl RegistrySql for SqliteRegistrySql {
     }
 }
 
-fn on(tables: &[TableName]) -> String {
-    let tables: Vec<&str> = tables.iter().map(TableName::as_str).collect();
-    if tables.is_empty() { String::new() } else { format!(" on {}", tables.join(", ")) }
+fn on(tables: &[TrackedTable]) -> String {
+    if tables.is_empty() { String::new() } else { format!(" on {}", TrackedTable::list(tables)) }
 }

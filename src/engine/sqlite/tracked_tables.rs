@@ -9,20 +9,23 @@ use super::registry_sql::{BASE, NEXT_ID, SOURCES, cell, id_of, invalidated};
 use crate::engine::quote_ident;
 use crate::engine::sealed::Executor;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::TableName;
+use crate::sql::{TableName, TrackedTable, unquoted};
 
 /// Records the tables that invalidate a registered cache. With `lenient`, skips tables
 /// that do not exist.
 pub(super) fn track(
     executor: &mut dyn Executor,
     cache: &str,
-    tables: &[TableName],
+    tables: &[TrackedTable],
     lenient: bool,
 ) -> Result<()> {
     let mut names = Vec::new();
-    for asked in tables {
+    for TrackedTable { table: asked, key } in tables {
         match found(executor, cache, asked)? {
-            Some(name) => names.push(name),
+            Some(name) => {
+                check_key(executor, cache, &name, key)?;
+                names.push(name);
+            }
             None if lenient => {}
             None => {
                 let message = format!("there is no table {asked} for the cache {cache}");
@@ -64,7 +67,7 @@ pub(super) fn track(
 pub(super) fn change(
     executor: &mut dyn Executor,
     cache: &str,
-    tables: &[TableName],
+    tables: &[TrackedTable],
     lenient: bool,
 ) -> Result<()> {
     let suspend = Query::update()
@@ -94,7 +97,7 @@ fn invalidate(executor: &mut dyn Executor, cache: &str) -> Result<()> {
 pub(super) fn track_instead(
     executor: &mut dyn Executor,
     cache: &str,
-    tables: &[TableName],
+    tables: &[TrackedTable],
     lenient: bool,
 ) -> Result<()> {
     delete(executor, cache, 0)?;
@@ -177,6 +180,32 @@ fn found(executor: &mut dyn Executor, cache: &str, asked: &TableName) -> Result<
         (Some("view"), _) => Err(refused("a view")),
         (_, Some("0")) => Err(refused("a virtual table")),
         _ => Ok(row.into_iter().next().flatten()),
+    }
+}
+
+/// Checks that the columns of a key exist. SQLite counts each write to the table for all
+/// keys.
+fn check_key(executor: &mut dyn Executor, cache: &str, table: &str, key: &[String]) -> Result<()> {
+    if key.is_empty() {
+        return Ok(());
+    }
+    let columns = Query::select()
+        .expr(Expr::cust_with_values(
+            "x.name FROM main.pragma_table_xinfo(?, 'main') AS x ORDER BY x.cid",
+            [table],
+        ))
+        .to_string(SqliteQueryBuilder);
+    let columns: Vec<String> =
+        executor.rows(&columns)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    let missing =
+        key.iter().find(|asked| !columns.iter().any(|column| column.eq_ignore_ascii_case(&unquoted(asked))));
+    match missing {
+        None => Ok(()),
+        Some(asked) => {
+            let message = format!("there is no column {asked} in {table} for the key of the cache {cache}");
+            Err(Error::new(ErrorKind::Database, message)
+                .help(format!("the table has the columns {}", columns.join(", "))))
+        }
     }
 }
 

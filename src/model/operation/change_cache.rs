@@ -5,13 +5,13 @@
 
 use super::RegisterCache;
 use crate::diagnostic::Place;
-use crate::sql::TableName;
+use crate::sql::TrackedTable;
 
 /// Changes the tables whose writes invalidate a registered cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeCache {
     pub name: String,
-    pub tables: Vec<TableName>,
+    pub tables: Vec<TrackedTable>,
     /// Whether the cache gets the tables that it had before the last change.
     pub reverts: bool,
     pub place: Option<Place>,
@@ -27,7 +27,7 @@ impl ChangeCache {
 
     /// Returns the tables as a directive lists them.
     pub(crate) fn table_list(&self) -> String {
-        self.tables.iter().map(TableName::as_str).collect::<Vec<_>>().join(", ")
+        TrackedTable::list(&self.tables)
     }
 
     /// Returns the app that must own the cache: the migration's app, unless the operation

@@ -4,14 +4,14 @@
 //! reverts it.
 
 use crate::diagnostic::Place;
-use crate::sql::TableName;
+use crate::sql::TrackedTable;
 
 /// Registers a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisterCache {
     pub name: String,
     /// The tables whose writes invalidate the cache.
-    pub tables: Vec<TableName>,
+    pub tables: Vec<TrackedTable>,
     /// Whether the cache gets the owner and the tables that it had before it was
     /// unregistered.
     pub keeps_owner: bool,
@@ -28,7 +28,7 @@ impl RegisterCache {
 
     /// Returns the tables as a directive lists them.
     pub(crate) fn table_list(&self) -> String {
-        self.tables.iter().map(TableName::as_str).collect::<Vec<_>>().join(", ")
+        TrackedTable::list(&self.tables)
     }
 
     /// Returns the owner: the migration's app, unless the cache keeps its former owner.

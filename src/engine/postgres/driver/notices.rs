@@ -213,10 +213,13 @@ impl Drop for Notices<'_> {
 }
 
 /// Returns the migration that a statement belongs to, unless the statement is one of
-/// Bustard's own. The checks of constraints run the deferred triggers of the migration.
+/// Bustard's own. The cache operations of a migration have a place. The checks of constraints
+/// run the deferred triggers of the migration.
 fn owner(one: &Queued) -> Option<&(String, String)> {
     let checks = [CHECK_CONSTRAINTS, CHECK_EACH_CONSTRAINT];
-    let theirs = one.statement.form != Form::Generated || checks.contains(&one.statement.sql.as_str());
+    let theirs = one.statement.form != Form::Generated
+        || one.statement.place.is_some()
+        || checks.contains(&one.statement.sql.as_str());
     one.migration.as_ref().filter(|(app, _)| theirs && app != BUSTARD)
 }
 

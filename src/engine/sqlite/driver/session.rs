@@ -17,7 +17,7 @@ use crate::engine::sqlite::{NEEDS_WRITING, SQLITE, SqliteInspector, SqliteRegist
 use crate::engine::{
     Attempt, Opened, Opening, Row, Session, Transaction, Work, function_failed, quote_ident,
 };
-use crate::error::{Error, ErrorKind, Result, ServerMessage};
+use crate::error::{Error, ErrorKind, Notice, NoticeLevel, Result, ServerMessage};
 use crate::failpoint;
 use crate::model::{Applied, Function, History, HistoryTable, Statement, Width};
 use crate::model::{Engine, Native, OpenTransaction};
@@ -174,8 +174,14 @@ impl Session for SqliteSession<'_> {
         let guard = RollBack(connection);
         check_writable(connection)?;
         failpoint::pass(sql)?;
-        let mut transaction =
-            SqliteTransaction { connection, state: &state, tables: Vec::new(), migration: None, entered: 0 };
+        let mut transaction = SqliteTransaction {
+            connection,
+            state: &state,
+            on_notice: opening.on_notice,
+            tables: Vec::new(),
+            migration: None,
+            entered: 0,
+        };
         transaction.tables = places(opening.tables);
         let histories = (opening.tables.iter())
             .map(|table| read_history(table, &mut |sql| under_lock(connection, sql)))
@@ -290,6 +296,7 @@ fn read_history(table: &HistoryTable, rows: &mut dyn FnMut(&str) -> Result<Vec<R
 struct SqliteTransaction<'t> {
     connection: &'t Connection,
     state: &'t SessionState<'t>,
+    on_notice: &'t (dyn Fn(Notice) + Sync),
     tables: Vec<(String, String)>,
     migration: Option<(String, String)>,
     /// The number of migrations in this transaction.
@@ -363,6 +370,21 @@ impl Transaction for SqliteTransaction<'_> {
         let found = found.map_err(|error| self.in_migration(failure(&error, sql).into_error()))?;
         failpoint::pass(sql)?;
         Ok(found)
+    }
+
+    fn notice(&self, message: String) {
+        let Some((app, migration)) = self.migration.clone() else { return };
+        let level = NoticeLevel::Notice;
+        (self.on_notice)(Notice {
+            app,
+            migration,
+            level,
+            code: None,
+            message,
+            detail: None,
+            hint: None,
+            omitted: 0,
+        });
     }
 
     fn history_table(&self, app: &str) -> &str {
