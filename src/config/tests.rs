@@ -98,7 +98,7 @@ fn mistakes_have_a_place_and_advice() {
       --> etc/bustard.toml:3:7
     ");
     insta::assert_snapshot!(error("[stores.default]\nbackend = \"memory\"\nkey_perfix = \"f:\"\n"), @r"
-    unknown field `key_perfix`, expected one of `backend`, `location`, `key_prefix`, `timeout`, `ttl`, `max_bytes`
+    unknown field `key_perfix`, expected one of `backend`, `location`, `sentinels`, `cluster`, `tls_ca`, `tls_certificate`, `tls_key`, `key_prefix`, `timeout`, `ttl`, `max_bytes`
       --> etc/bustard.toml:3:1
       help: did you mean `key_prefix`?
     ");
@@ -142,11 +142,11 @@ fn max_staleness_allows_for_a_failed_poll() {
 #[cfg(feature = "memcached")]
 fn locations_are_read_where_the_backend_is_compiled_in() {
     let text = "[stores.default]\nlocation = \"me:hunter2@h:0\"\nbackend = \"memcached\"\n";
-    insta::assert_snapshot!(error(text), @r#"
-    [stores.default]: a location cannot be used: it is neither HOST:PORT nor unix:PATH
+    insta::assert_snapshot!(error(text), @r"
+    [stores.default]: the store memcached supports no logins (SASL)
       --> etc/bustard.toml:3:11
-      help: write it like "127.0.0.1:11211" or "unix:/run/server.sock"
-    "#);
+      help: write HOST:PORT or unix:/PATH, and let a proxy or the network protect the server
+    ");
 }
 
 #[test]
