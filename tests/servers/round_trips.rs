@@ -94,8 +94,9 @@ fn one_transaction_takes_a_constant_number_of_round_trips() {
         assert!(steps > pending, "Bustard's own come first");
         trips
     });
-    // A message has at most 64 KB, which is what about 20 migrations need.
-    assert!(on_nothing[1] <= on_nothing[0] + 2, "{on_nothing:?}");
+    // A message has at most 64 KB, which is what about 20 migrations need, so 45 more of them
+    // need three more messages.
+    assert!(on_nothing[1] <= on_nothing[0] + 3, "{on_nothing:?}");
     assert!(on_nothing[0] <= 8, "{}", on_nothing[0]);
 
     let ground = Ground::with(10);

@@ -38,7 +38,7 @@ fn run(scene: &Scene, program: &Path, arguments: &[&str]) -> Outcome {
 fn has_next(scene: &Scene) -> bool {
     let text = match scene.is_postgres() {
         true => {
-            "SELECT replace(prosrc, chr(10), ' ') FROM pg_proc WHERE proname = 'is_valid' AND pronamespace = 'bustard'::regnamespace"
+            "SELECT replace(prosrc, chr(10), ' ') FROM pg_proc WHERE proname = 'is_valid' AND pronargs = 2 AND pronamespace = 'bustard'::regnamespace"
         }
         false => {
             "SELECT replace(sql, char(10), ' ') FROM sqlite_master WHERE name = 'bustard_missing_triggers'"
