@@ -10,10 +10,8 @@
 # the ratios within each round. Much shorter rounds would measure the first calls of 16
 # new sessions, which compile the functions.
 set -u
-here=$(cd "$(dirname "$0")/.." && pwd)
-. "$here/tests/sql/cluster.sh"
 rounds=${ROUNDS:-11} seconds=${SECONDS_EACH:-2} modes=${MODES:-simple extended prepared}
-check=${1:-} missed=0
+. "$(dirname "$0")/bench.sh"
 if [ -n "${FLUSH_US:-}" ]; then
     slow=$(mktemp -d)
     chmod 755 "$slow"
@@ -34,24 +32,11 @@ C
     cc -shared -fPIC -O2 -o "$slow/flush.so" "$slow/flush.c" -ldl || exit 1
     export FLUSH_US LD_PRELOAD="$slow/flush.so"
 fi
-start_cluster -c max_connections=50 -c wal_sync_method=fdatasync ${SERVER_OPTIONS:-}
+start_bench -c max_connections=50 -c wal_sync_method=fdatasync ${SERVER_OPTIONS:-}
 if [ -n "${FLUSH_US:-}" ]; then
     unset LD_PRELOAD
     rm -r "$slow"
 fi
-new_database bench || exit 1
-export PGDATABASE=bench
-run() { psql -qAtX -v ON_ERROR_STOP=1 "$@"; }
-
-# aim WHAT VALUE RELATION LIMIT
-aim() {
-    local verdict=ok
-    awk -v a="$2" -v b="$4" -v r="$3" 'BEGIN { exit !(r == "at-least" ? a >= b : a <= b) }' || {
-        verdict=MISSED
-        missed=1
-    }
-    printf '  %-58s %8.2f   %s %s: %s\n' "$1" "$2" "${3/-/ }" "$4" "$verdict"
-}
 
 run -o /dev/null <<'SQL'
 CREATE TABLE account (id integer PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
@@ -99,19 +84,15 @@ for mode in $modes; do
             pgbench -n -M "$mode" -c 16 -j 2 -T "$seconds" -f "$cluster/$v.sql" 2>&1 | awk -v r="$round" -v v="$v" '/^tps/ {print r, v, $3}' >>"$cluster/tps"
         done
     done
-    ratio() { # OF TO
-        awk -v a="$1" -v b="$2" '{t[$1, $2] = $3; if ($1 > r) r = $1} END {for (i = 1; i <= r; i++) print t[i, a] / t[i, b]}' "$cluster/tps" |
-            sort -g | awk '{x[NR] = $1} END {printf "%.3f", (x[int((NR + 1) / 2)] + x[int((NR + 2) / 2)]) / 2}'
-    }
     echo "-M $mode"
     for v in $variants; do
         printf '  %-58s %8.0f transactions/s\n' "$v" "$(awk -v v="$v" '$2 == v {s += $3; n++} END {print s / n}' "$cluster/tps")"
     done
     # The upper bounds of the ratios below: no variant is faster than the plain transaction.
-    printf '  %-58s %8.2f, %.2f\n' 'for comparison: plain, of NOTIFY and of the hot row' "$(ratio plain notify)" "$(ratio plain counter)"
-    aim 'invalidate, of the bare INSERT' "$(ratio invalidate insert)" at-least 0.8
-    aim 'invalidate, of NOTIFY in the transaction' "$(ratio invalidate notify)" at-least 3
-    aim 'invalidate, of one hot counter row' "$(ratio invalidate counter)" at-least 3
+    printf '  %-58s %8.2f, %.2f\n' 'for comparison: plain, of NOTIFY and of the hot row' "$(tps_ratio plain notify)" "$(tps_ratio plain counter)"
+    aim 'invalidate, of the bare INSERT' "$(tps_ratio invalidate insert)" at-least 0.8
+    aim 'invalidate, of NOTIFY in the transaction' "$(tps_ratio invalidate notify)" at-least 3
+    aim 'invalidate, of one hot counter row' "$(tps_ratio invalidate counter)" at-least 3
 done
 exec 9>&-
 
@@ -183,4 +164,4 @@ again=$(run -c "$read")
 printf '  %-58s %8.2f\n' 'get_version after 300 more folds' "$again"
 exec 9>&-
 
-[ "$check" != --check ] || exit $missed
+finish

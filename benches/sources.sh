@@ -5,26 +5,11 @@
 #   benches/sources.sh [--check]      --check: exit 1 if a goal is missed
 # ROUNDS (15); SERVER_OPTIONS are passed to the server.
 #
-# A round inserts 2000 rows into each table, one statement each, in random order of the
-# tables. The results are medians of the ratios within each round.
+# The results are medians of the ratios within each round.
 set -u
-here=$(cd "$(dirname "$0")/.." && pwd)
-. "$here/tests/sql/cluster.sh"
-rounds=${ROUNDS:-15} check=${1:-} missed=0
-start_cluster ${SERVER_OPTIONS:-}
-new_database bench || exit 1
-export PGDATABASE=bench
-run() { psql -qAtX -v ON_ERROR_STOP=1 "$@"; }
-
-# aim WHAT VALUE LIMIT
-aim() {
-    local verdict=ok
-    awk -v a="$2" -v b="$3" 'BEGIN { exit !(a <= b) }' || {
-        verdict=MISSED
-        missed=1
-    }
-    printf '  %-58s %8.2f   at most %s: %s\n' "$1" "$2" "$3" "$verdict"
-}
+rounds=${ROUNDS:-15}
+. "$(dirname "$0")/bench.sh"
+start_bench ${SERVER_OPTIONS:-}
 
 run -o /dev/null <<'SQL'
 CREATE TABLE without (id integer); CREATE TABLE idle (id integer);
@@ -34,38 +19,13 @@ CREATE TRIGGER nothing AFTER INSERT ON idle REFERENCING NEW TABLE AS changed FOR
 SELECT bustard.register_cache_on('one', 'bench', 'one');
 SELECT bustard.register_cache_on('ten' || i, 'bench', 'ten') FROM generate_series(1, 10) AS i;
 SELECT bustard.register_cache_on('many' || i, 'bench', 'many') FROM generate_series(1, 500) AS i;
-CREATE TABLE took (round integer, name text, micros double precision);
--- Microseconds that one INSERT takes.
-CREATE PROCEDURE measure(round integer, name text) LANGUAGE plpgsql AS $$
-DECLARE
-    began timestamptz;
-BEGIN
-    EXECUTE format('TRUNCATE %I', name);
-    COMMIT;
-    began := clock_timestamp();
-    EXECUTE format('DO $do$ BEGIN FOR i IN 1..2000 LOOP INSERT INTO %I VALUES (i); END LOOP; END $do$', name);
-    INSERT INTO took VALUES (round, name, extract(epoch FROM clock_timestamp() - began) * 1e6 / 2000);
-    COMMIT;
-END
-$$;
 SQL
 echo "PostgreSQL $(run -c 'SHOW server_version'), $(nproc) cores"
-for round in $(seq 0 "$rounds"); do
-    for name in $(shuf -e without idle one ten many); do
-        echo "CALL measure($round, '$name');"
-    done
-    echo 'TRUNCATE bustard.event;'
-done | run -o /dev/null
-# The first round compiles the functions.
-ratio() { # OF TO
-    run -c "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a.micros / b.micros) FROM took AS a JOIN took AS b USING (round)
-        WHERE round > 0 AND a.name = '$1' AND b.name = '$2'"
-}
-echo "INSERT of one row, microseconds: $(run -c "SELECT string_agg(name || ' ' || round(m::numeric, 1), ', ' ORDER BY m) FROM (
-    SELECT name, percentile_cont(0.5) WITHIN GROUP (ORDER BY micros) AS m FROM took WHERE round > 0 GROUP BY name) AS t")"
-aim 'with 10 caches, of 1 cache' "$(ratio ten one)" 1.1
-aim 'with 500 caches, of 1 cache' "$(ratio many one)" 1.1
-aim 'with 500 caches, of a trigger that does nothing' "$(ratio many idle)" 2.2
+measure_inserts 2000 without idle one ten many
+echo "INSERT of one row, microseconds: $(medians one)"
+aim 'with 10 caches, of 1 cache' "$(ratio one ten one)" at-most 1.1
+aim 'with 500 caches, of 1 cache' "$(ratio one many one)" at-most 1.1
+aim 'with 500 caches, of a trigger that does nothing' "$(ratio one many idle)" at-most 2.2
 
 # Each registration is a transaction, in one session.
 times=$(run -c "CREATE TABLE busy (id integer)" -c "DO \$\$
@@ -84,5 +44,5 @@ BEGIN
 END \$\$" -c 'SELECT early, late FROM registered')
 early=${times%|*} late=${times#*|}
 printf 'registering on one table, microseconds: the 10th %.0f, the 5000th %.0f\n' "$early" "$late"
-aim 'the 5000th, of the 10th' "$(awk "BEGIN {print $late / $early}")" 2
-[ "$check" != --check ] || exit $missed
+aim 'the 5000th, of the 10th' "$(awk "BEGIN {print $late / $early}")" at-most 2
+finish

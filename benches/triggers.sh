@@ -11,13 +11,9 @@
 # comparison: a call of bustard.invalidate() after the write, and an AFTER trigger with a
 # transition table that does nothing.
 set -u
-here=$(cd "$(dirname "$0")/.." && pwd)
-. "$here/tests/sql/cluster.sh"
 rounds=${ROUNDS:-11} seconds=${SECONDS_EACH:-2} modes=${MODES:-simple prepared} clients=${CLIENTS:-16}
-start_cluster -c max_connections=50 ${SERVER_OPTIONS:-}
-new_database bench || exit 1
-export PGDATABASE=bench
-run() { psql -qAtX -v ON_ERROR_STOP=1 "$@"; }
+. "$(dirname "$0")/bench.sh"
+start_bench -c max_connections=50 ${SERVER_OPTIONS:-}
 
 run -o /dev/null <<'SQL'
 CREATE TABLE without (id bigserial PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
@@ -65,10 +61,6 @@ for mode in $modes; do
                 awk -v r="$round" -v v="$v" '/^tps/ {print r, v, $3}' >>"$cluster/tps"
         done
     done
-    ratio() { # OF TO
-        awk -v a="$1" -v b="$2" '{t[$1, $2] = $3; if ($1 > r) r = $1} END {for (i = 1; i <= r; i++) if (t[i, b]) print t[i, a] / t[i, b]}' "$cluster/tps" |
-            sort -g | awk '{x[NR] = $1} END {printf "%.3f", (x[int((NR + 1) / 2)] + x[int((NR + 2) / 2)]) / 2}'
-    }
     echo; echo "-M $mode: transactions/s without, with, and the median of their ratios"
     for write in update insert many none; do
         case $write in
@@ -80,7 +72,7 @@ for mode in $modes; do
         printf '  %-22s %8.0f %8.0f   %.2f   (with a trigger that does nothing %.2f)\n' "$what" \
             "$(awk -v v="${write}_without" '$2 == v {s += $3; n++} END {print s / n}' "$cluster/tps")" \
             "$(awk -v v="${write}_tracked" '$2 == v {s += $3; n++} END {print s / n}' "$cluster/tps")" \
-            "$(ratio "${write}_tracked" "${write}_without")" "$(ratio "${write}_idle" "${write}_without")"
+            "$(tps_ratio "${write}_tracked" "${write}_without")" "$(tps_ratio "${write}_idle" "${write}_without")"
     done
-    printf '  %-22s %26.2f\n' 'UPDATE and invalidate' "$(ratio update_call update_without)"
+    printf '  %-22s %26.2f\n' 'UPDATE and invalidate' "$(tps_ratio update_call update_without)"
 done

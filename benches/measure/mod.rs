@@ -108,12 +108,21 @@ impl Reporter {
         self.lines.recv_timeout(PATIENCE).expect("the other process reports")
     }
 
+    /// Returns the times and the texts of all lines that have arrived.
+    pub fn all_seen(&self) -> Vec<(Duration, String)> {
+        self.lines.try_iter().map(|line| parse(&line)).collect()
+    }
+
     /// Returns the time and the text of the next line.
     pub fn seen(&self) -> (Duration, String) {
-        let line = self.next();
-        let (time, what) = line.split_once(' ').expect("a report has two parts");
-        (Duration::from_nanos(time.parse().expect("a report has a time")), what.to_owned())
+        parse(&self.next())
     }
+}
+
+/// Parses what [`report`] writes.
+fn parse(line: &str) -> (Duration, String) {
+    let (time, what) = line.split_once(' ').expect("a report has two parts");
+    (Duration::from_nanos(time.parse().expect("a report has a time")), what.to_owned())
 }
 
 impl Drop for Reporter {

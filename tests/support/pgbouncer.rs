@@ -59,7 +59,7 @@ impl PgBouncer {
                     "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
                      listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
                      pool_mode = {mode}\nserver_round_robin = 1\n\
-                     default_pool_size = {size}\n",
+                     max_client_conn = 1000\ndefault_pool_size = {size}\n",
                     cluster.port(),
                     users.display()
                 ),

@@ -127,7 +127,8 @@ impl Proxy {
     }
 
     /// Makes the server seem silent: from now on, nothing that connected clients send
-    /// reaches it, and the connections stay open. Connecting still works.
+    /// reaches it, nor do requests to cancel without TLS, and the connections stay open.
+    /// Connecting still works.
     pub fn go_silent(&self) {
         lock(&self.shared).silent = true;
     }
@@ -221,9 +222,11 @@ fn listen_to_client(
         let mut talk = lock(conversation);
         talk.asked = true;
         let mut ends = Vec::new();
+        let mut cancels = false;
         if !talk.opaque {
             framer.feed(&bytes, |message| {
-                talk.byte_expected |= message.asks_for_encryption;
+                talk.byte_expected |= message.code.is_some_and(asks_for_encryption);
+                cancels |= message.code == Some(CANCEL_REQUEST);
                 ends.push(message.end);
             });
             if talk.byte_expected {
@@ -233,7 +236,7 @@ fn listen_to_client(
         }
         let mut shared = lock(shared);
         let due = Instant::now() + shared.latency;
-        if talk.ready && shared.silent {
+        if (talk.ready || cancels) && shared.silent {
             continue;
         }
         let keep = if talk.ready { place_of_cut(&mut shared.cut, &ends, bytes.len()) } else { None };
@@ -337,6 +340,14 @@ fn reach_client(
     true
 }
 
+/// The code of CancelRequest.
+const CANCEL_REQUEST: u32 = 80_877_102;
+
+/// Whether this is the code of SSLRequest or GSSENCRequest.
+fn asks_for_encryption(code: u32) -> bool {
+    matches!(code, 80_877_103 | 80_877_104)
+}
+
 /// Finds the ends of messages in a stream.
 #[derive(Debug)]
 struct Framer {
@@ -350,7 +361,8 @@ struct Framer {
 struct Message {
     /// The type of the message; 0 for a message without a type.
     kind: u8,
-    asks_for_encryption: bool,
+    /// The code of a message without a type.
+    code: Option<u32>,
     /// The position after the last byte of the message, in the given data.
     end: usize,
 }
@@ -376,7 +388,8 @@ impl Framer {
             }
             let number =
                 |at: usize| u32::from_be_bytes(self.header[at..at + 4].try_into().expect("it is four bytes"));
-            let (length, code) = if self.typed { (number(1) + 1, 0) } else { (number(0), number(4)) };
+            let (length, code) =
+                if self.typed { (number(1) + 1, None) } else { (number(0), Some(number(4))) };
             let missing = self.missing.get_or_insert((length as usize).saturating_sub(want));
             let take = (*missing).min(bytes.len() - place);
             *missing -= take;
@@ -384,12 +397,7 @@ impl Framer {
             if *missing > 0 {
                 return;
             }
-            found(Message {
-                kind: if self.typed { self.header[0] } else { 0 },
-                // These are the codes of SSLRequest and GSSENCRequest.
-                asks_for_encryption: matches!(code, 80_877_103 | 80_877_104),
-                end: place,
-            });
+            found(Message { kind: if self.typed { self.header[0] } else { 0 }, code, end: place });
             *self = Framer::typed();
         }
     }

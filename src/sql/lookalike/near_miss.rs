@@ -67,6 +67,12 @@ fn bare<'c>(line: &Line<'_>, chars: &'c [(usize, char)]) -> Option<&'c [(usize, 
         return Some(plain);
     }
     let words = trimmed(chars, |c| c == ';');
+    // Most comments are ruled out by their first word, which is cheaper than parsing them.
+    let end = words.iter().position(|(_, c)| c.is_whitespace()).unwrap_or(words.len());
+    let first = string(&words[..end]);
+    if !directive::first_words().any(|known| known == first) {
+        return None;
+    }
     let directive = directive::parse(&format!("-- bustard: {}", string(words)), false).ok()?;
     is_bare(&directive).then_some(words)
 }

@@ -2,26 +2,7 @@
 //! versions of their keys meanwhile.
 
 use super::{MEMBERSHIP, postgres_with, refused, touches, versions};
-use crate::support::Scene;
-use crate::triggers::{bustard, migrated, missing_triggers, triggers};
-
-/// Returns the tables that `bustard caches` lists for a cache, and asserts that `status` lists
-/// the same.
-#[track_caller]
-fn tables(scene: &Scene, cache: &str) -> Vec<String> {
-    let listed = |command: &str| {
-        let document = bustard(scene, &[command, "--json"]).success().json();
-        let caches = document["caches"].as_array().expect("it is a list").clone();
-        let row = caches.into_iter().find(|row| row["name"] == cache).expect("it is registered");
-        let tables = row["tables"].as_array().expect("it is a list").clone();
-        tables
-            .iter()
-            .map(|table| table.as_str().expect("it is text").replace("public.", ""))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(listed("caches"), listed("status"));
-    listed("caches")
-}
+use crate::triggers::{bustard, migrated, missing_triggers, tables, triggers};
 
 const KEYS: [&str; 3] = ["1", "2", "3"];
 

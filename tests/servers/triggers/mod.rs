@@ -65,6 +65,21 @@ pub fn bustard(scene: &Scene, arguments: &[&str]) -> Outcome {
     scene.project.bustard(&[arguments, &["--database-url", &scene.url()]].concat())
 }
 
+/// Returns the tables that `bustard caches` lists for a cache, without the schema `public`.
+/// Asserts that `status` lists the same.
+#[track_caller]
+pub fn tables(scene: &Scene, cache: &str) -> Vec<String> {
+    let listed = |command: &str| {
+        let document = bustard(scene, &[command, "--json"]).success().json();
+        let caches = document["caches"].as_array().expect("it is a list").clone();
+        let row = caches.into_iter().find(|row| row["name"] == cache).expect("it is registered");
+        let tables = row["tables"].as_array().expect("it is a list").iter();
+        tables.map(|table| table.as_str().expect("it is text").replace("public.", "")).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("caches"), listed("status"));
+    listed("caches")
+}
+
 /// Returns the table and the reason of each missing trigger that `bustard status` lists.
 #[track_caller]
 pub fn missing_triggers(scene: &Scene) -> Vec<(String, String)> {

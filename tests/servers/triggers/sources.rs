@@ -5,7 +5,7 @@ use std::thread;
 
 use super::{
     Scene, both_with, bustard, count, counted, function, invalidates, migrated, missing_triggers,
-    postgres_with, retracks, triggers,
+    postgres_with, retracks, tables, triggers,
 };
 
 const TABLES: &str = "CREATE TABLE a (id integer PRIMARY KEY);
@@ -17,21 +17,6 @@ CREATE TABLE c (id integer PRIMARY KEY);
 
 fn each(scene: &Scene) -> usize {
     if scene.is_postgres() { 4 } else { 3 }
-}
-
-/// Returns the tables that `bustard caches` lists for a cache, and asserts that `status`
-/// lists the same.
-#[track_caller]
-fn tables(scene: &Scene, cache: &str) -> Vec<String> {
-    let listed = |command: &str| {
-        let document = bustard(scene, &[command, "--json"]).success().json();
-        let caches = document["caches"].as_array().expect("it is a list").clone();
-        let row = caches.into_iter().find(|row| row["name"] == cache).expect("it is registered");
-        let tables = row["tables"].as_array().expect("it is a list").clone();
-        tables.iter().map(|table| table.as_str().expect("it is text").to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(listed("caches"), listed("status"));
-    listed("caches").iter().map(|table| table.trim_start_matches("public.").to_owned()).collect()
 }
 
 #[test]
