@@ -61,7 +61,15 @@ impl<T, E> Memo<T, E> {
 /// Returns the levels of one value.
 pub(super) fn levels_of_one<T>(sources: Sources) -> Arc<Levels<T, ()>> {
     let (limits, first, flights) = (Limits::default(), FirstLevel::one(), Flights::default());
-    Arc::new(Levels { sources, limits, first, behind: None, flights, refreshing: AtomicUsize::new(0) })
+    Arc::new(Levels {
+        sources,
+        key_of: None,
+        limits,
+        first,
+        behind: None,
+        flights,
+        refreshing: AtomicUsize::new(0),
+    })
 }
 
 impl<T: Send + Sync + 'static> Memo<T> {
