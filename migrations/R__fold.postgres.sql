@@ -144,7 +144,7 @@ BEGIN
         DELETE FROM bustard.fold AS f WHERE f.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(
             SELECT o.ctid FROM bustard.fold AS o
             ORDER BY o.xid OPERATOR(pg_catalog.>) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()), o.xid DESC
-            OFFSET 100 FOR UPDATE SKIP LOCKED))
+            OFFSET 99 FOR UPDATE SKIP LOCKED))
     )
     SELECT pg_catalog.count(*) INTO folded FROM gone AS g;
     RETURN folded;

@@ -72,7 +72,10 @@ fn a_process_that_lives_on_deltas() {
 #[test]
 fn a_delta_is_small() {
     let scene = postgres_with(MEMBERSHIP);
-    scene.execute("DO $$ BEGIN FOR i IN 1..40 LOOP INSERT INTO membership (user_id) VALUES (i); END LOOP; END $$; SELECT bustard.fold()");
+    scene.execute(
+        "DO $$ BEGIN FOR i IN 1..40 LOOP INSERT INTO membership (user_id) VALUES (i); END LOOP; END $$",
+    );
+    scene.execute("SELECT bustard.fold()");
     let mark = scene.value("SELECT pg_current_snapshot()");
     let known = scene.value(
         "SELECT sources FROM bustard.snapshot_keys(1, 1, NULL, NULL, '{permissions}', '{NULL}', NULL)",
@@ -84,7 +87,8 @@ fn a_delta_is_small() {
     };
     let (sources, mark) = (format!("'{known}'"), format!("'{mark}'"));
     assert_eq!(buckets(&sources, &mark), "true 0");
-    scene.execute("INSERT INTO membership (user_id) VALUES (7); SELECT bustard.fold()");
+    scene.execute("INSERT INTO membership (user_id) VALUES (7)");
+    scene.execute("SELECT bustard.fold()");
     scene.execute("INSERT INTO membership (user_id) VALUES (7), (8)");
     assert_eq!(buckets(&sources, &mark), "true 2");
     assert_eq!(buckets("NULL", &mark), "false 40");
