@@ -165,6 +165,11 @@ pub use store::{Store, StoreSettings, Stores};
 struct Readme;
 
 #[cfg(doctest)]
+#[cfg(feature = "postgres")]
+#[doc = include_str!("../docs/keys.md")]
+struct Keys;
+
+#[cfg(doctest)]
 #[cfg(feature = "tokio")]
 #[doc = include_str!("../docs/cancellation.md")]
 struct Cancellation;

@@ -186,7 +186,7 @@ fn stress(rounds: usize, fault: Option<(&str, &str, &str)>) -> BTreeSet<&'static
 fn a_value_of_a_key_is_never_stale() {
     let _alone = crate::alone();
     let rounds =
-        std::env::var("BUSTARD_ROUNDS").map_or(100, |rounds| rounds.parse().expect("it is a number"));
+        std::env::var("BUSTARD_KEY_ROUNDS").map_or(100, |rounds| rounds.parse().expect("it is a number"));
     assert_eq!(stress(rounds, None), BTreeSet::new());
 }
 
