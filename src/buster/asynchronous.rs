@@ -4,8 +4,7 @@
 
 use std::time::Instant;
 
-use super::cache_key::CacheKey;
-use super::keyed::texts;
+use super::cache_key::{CacheKey, texts};
 use super::settings::CacheBusterBuilder;
 use super::shared::Shared;
 use super::{Cache, CacheBuster, KeyedCache};

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::keyed::KeyView;
-use super::levels::Sources;
+use super::key_cells::KeyView;
 use super::memo::Memo;
 use super::shared::{Shared, Slot};
+use super::sources::Sources;
 use super::stats::CacheStats;
 use super::value_key::ValueKey;
 use super::values::Values;

@@ -5,6 +5,7 @@
 
 use self::sealed::Key;
 use super::value_key::ValueKey;
+use crate::error::Error;
 use crate::model::{ColumnRule, KeyRule};
 
 /// A key of a [`KeyedCache`](super::KeyedCache): `i64` (also `i32` and `i16`), `str` or
@@ -137,3 +138,13 @@ impl<K: ?Sized> Clone for KeyOf<K> {
 }
 
 impl<K: ?Sized> Copy for KeyOf<K> {}
+
+/// Borrows the values of a key.
+pub(super) fn texts(values: &[String]) -> Vec<&str> {
+    values.iter().map(String::as_str).collect()
+}
+
+pub(super) fn no_key(cache: &str) -> Error {
+    Error::usage(format!("this is no key of the cache {cache}"))
+        .help("a key has a value for each of its columns, in their order, as the database writes it")
+}

@@ -11,6 +11,23 @@ use super::stamp::{self, UNKNOWN};
 use crate::engine::observer::SeenKeys;
 use crate::model::{DatabaseId, Identity, KeyRule};
 
+/// What follows the name of a cache in the names of the sources of values by key, so that they
+/// have no key in common with values of the whole cache. No name of a cache has it.
+pub(super) const BY_KEY: &str = "\u{1f}key";
+
+/// The versions of keys, which polls read while a view of them exists.
+#[derive(Clone, Debug)]
+pub(super) struct KeyView {
+    _interest: Arc<SlotKeys>,
+    pub cells: Arc<KeyCells>,
+}
+
+impl KeyView {
+    pub(super) fn new(interest: Arc<SlotKeys>, cells: Arc<KeyCells>) -> Self {
+        KeyView { _interest: interest, cells }
+    }
+}
+
 /// The keys of a cache that has handles of keys: one set of cells for each rule that its
 /// keys have had while there were handles. A clone asks polls to read the keys.
 #[derive(Debug, Default)]

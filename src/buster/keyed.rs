@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::cache::Cache;
-use super::cache_key::{CacheKey, KeyOf};
-use super::key_cells::{KeyCells, SlotKeys};
+use super::cache_key::{CacheKey, KeyOf, no_key, texts};
+use super::key_cells::{KeyView, SlotKeys};
 use super::values::Values;
 use crate::engine::Executor;
 use crate::engine::observer::SeenKeys;
@@ -46,13 +46,6 @@ pub struct KeyedCache<K: ?Sized> {
     cache: Cache,
     view: KeyView,
     key: PhantomData<fn(&K)>,
-}
-
-/// The versions of keys, which polls read while a view of them exists.
-#[derive(Clone, Debug)]
-pub(super) struct KeyView {
-    _interest: Arc<SlotKeys>,
-    pub cells: Arc<KeyCells>,
 }
 
 impl<K: ?Sized> Clone for KeyedCache<K> {
@@ -105,7 +98,7 @@ impl Cache {
         if !K::fits(&cells.rule) {
             return Err(other_type(self.name(), K::TYPE));
         }
-        let view = KeyView { _interest: interest, cells };
+        let view = KeyView::new(interest, cells);
         Ok(KeyedCache { cache: self.clone(), view, key: PhantomData })
     }
 }
@@ -201,16 +194,6 @@ impl<K: CacheKey + ?Sized> KeyedCache<K> {
         self.cache.shared.reserve::<T>(&sources.caches, name)?;
         Ok(Values::of_keys(sources, KeyOf::new()))
     }
-}
-
-/// Borrows the values of a key.
-pub(super) fn texts(values: &[String]) -> Vec<&str> {
-    values.iter().map(String::as_str).collect()
-}
-
-pub(super) fn no_key(cache: &str) -> Error {
-    Error::usage(format!("this is no key of the cache {cache}"))
-        .help("a key has a value for each of its columns, in their order, as the database writes it")
 }
 
 fn other_type(cache: &str, of: &str) -> Error {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::first_level::{FirstLevel, Limits};
-use super::levels::{Levels, Sources};
+use super::levels::Levels;
 use super::load_error::LoadError;
 use super::park::{Mode, block_on};
 use super::single_flight::Flights;
+use super::sources::Sources;
 use super::values::{get_in, infallible};
 use crate::engine::Executor;
 use crate::error::{Error, Result};

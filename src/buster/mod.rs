@@ -37,6 +37,7 @@ mod shared;
 mod shared_level;
 mod single_flight;
 mod snapshot;
+mod sources;
 mod stamp;
 mod stats;
 #[cfg(test)]

@@ -15,8 +15,7 @@ use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
 use super::alias_stores::AliasStores;
-use super::key_cells::{KeyCells, SlotKeys};
-use super::levels::BY_KEY;
+use super::key_cells::{BY_KEY, KeyCells, SlotKeys};
 use super::snapshot::{Snapshot, SnapshotState, unknown_keys};
 use super::stamp::{KnownIdentities, UNKNOWN};
 use super::stats::{CacheStats, Counters};

@@ -117,7 +117,7 @@ fn uuid(text: &str) -> Option<String> {
             '-' if may_be_hyphen => may_be_hyphen = false,
             c if c.is_ascii_hexdigit() => {
                 digits.push(c.to_ascii_lowercase());
-                may_be_hyphen = digits.len() % 4 == 0 && digits.len() < 32;
+                may_be_hyphen = digits.len().is_multiple_of(4) && digits.len() < 32;
             }
             _ => return None,
         }
