@@ -134,6 +134,17 @@ BEGIN
         SELECT a.cell, a.n, a.nonce, a.horizon, a.unfinished, a.folder
         FROM added AS a LEFT JOIN changed AS c ON c.cell OPERATOR(pg_catalog.=) a.cell
         WHERE c.cell IS NULL
+    ), noted AS (
+        -- A reader that knows the buckets of an earlier fold reads only those that changed.
+        INSERT INTO bustard.fold (xid, cells)
+        SELECT pg_catalog.pg_current_xact_id(), pg_catalog.array_agg(c.cell)
+        FROM counted AS c WHERE (c.cell OPERATOR(pg_catalog.&) 4095::bigint) OPERATOR(pg_catalog.>=) 2::bigint
+        HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0
+    ), old AS (
+        DELETE FROM bustard.fold AS f WHERE f.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(
+            SELECT o.ctid FROM bustard.fold AS o
+            ORDER BY o.xid OPERATOR(pg_catalog.>) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()), o.xid DESC
+            OFFSET 99 FOR UPDATE SKIP LOCKED))
     )
     SELECT pg_catalog.count(*) INTO folded FROM gone AS g;
     RETURN folded;

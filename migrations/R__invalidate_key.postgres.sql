@@ -1,21 +1,30 @@
 -- bustard: depends on bustard R__share
 
+-- Returns the number of a cache, and the rule of its keys, which is null if it has none.
+-- Raises 42704 for an unknown cache.
+CREATE OR REPLACE FUNCTION bustard.cache_key_rule(name pg_catalog.text, OUT id bigint, OUT rule pg_catalog.text) RETURNS record
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    SELECT c.id, CASE WHEN c.keyed OPERATOR(pg_catalog.<>) '{}' THEN c.rule END INTO id, rule
+    FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active;
+    IF NOT FOUND THEN
+        PERFORM bustard.unknown_cache($1);
+    END IF;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION bustard.cache_key_rule(pg_catalog.text) FROM PUBLIC;
+
 -- Invalidates keys of a cache: inserts one event for each bucket, and reads neither
 -- bustard.event nor bustard.base. A key of several columns is an array with a value for each,
 -- and then it is the only key of the call. Raises 42704 for an unknown cache, 42809 for a
 -- cache without keys, and 22P02 for a key of another type.
 CREATE OR REPLACE FUNCTION bustard.invalidate_key(name pg_catalog.text, key pg_catalog.text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    cache pg_catalog.record;
 BEGIN
-    SELECT c.id, CASE WHEN c.keyed OPERATOR(pg_catalog.<>) '{}' THEN c.rule END AS rule INTO cache
-    FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active;
-    IF NOT FOUND THEN
-        PERFORM bustard.unknown_cache($1);
-    END IF;
-    INSERT INTO bustard.event (cell) VALUES ((cache.id::bigint OPERATOR(pg_catalog.<<) 12)
-        OPERATOR(pg_catalog.+) COALESCE(2 OPERATOR(pg_catalog.+) bustard.key_bucket($1, cache.rule, $2), 0));
+    INSERT INTO bustard.event (cell)
+    SELECT (c.id OPERATOR(pg_catalog.<<) 12) OPERATOR(pg_catalog.+) COALESCE(2 OPERATOR(pg_catalog.+) bustard.key_bucket($1, c.rule, $2), 0)
+    FROM bustard.cache_key_rule($1) AS c;
 END
 $$;
 
@@ -23,18 +32,11 @@ SELECT bustard.share('invalidate_key', 'EXECUTE', 'FUNCTION bustard.invalidate_k
 
 CREATE OR REPLACE FUNCTION bustard.invalidate_key(name pg_catalog.text, key pg_catalog.text, VARIADIC more pg_catalog.text[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    cache pg_catalog.record;
 BEGIN
-    SELECT c.id, CASE WHEN c.keyed OPERATOR(pg_catalog.<>) '{}' THEN c.rule END AS rule INTO cache
-    FROM bustard.cache AS c WHERE c.name OPERATOR(pg_catalog.=) $1 AND c.active;
-    IF NOT FOUND THEN
-        PERFORM bustard.unknown_cache($1);
-    END IF;
     INSERT INTO bustard.event (cell)
-    SELECT DISTINCT (cache.id::bigint OPERATOR(pg_catalog.<<) 12)
-        OPERATOR(pg_catalog.+) COALESCE(2 OPERATOR(pg_catalog.+) bustard.key_bucket($1, cache.rule, ARRAY[k.key]), 0)
-    FROM pg_catalog.unnest($2 OPERATOR(pg_catalog.||) $3) AS k (key);
+    SELECT DISTINCT (c.id OPERATOR(pg_catalog.<<) 12)
+        OPERATOR(pg_catalog.+) COALESCE(2 OPERATOR(pg_catalog.+) bustard.key_bucket($1, c.rule, ARRAY[k.key]), 0)
+    FROM bustard.cache_key_rule($1) AS c, pg_catalog.unnest($2 OPERATOR(pg_catalog.||) $3) AS k (key);
 END
 $$;
 

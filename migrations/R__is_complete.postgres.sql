@@ -8,7 +8,7 @@ DECLARE
     complete boolean;
 BEGIN
     IF EXISTS (
-        SELECT FROM pg_catalog.unnest('{app,base,cache,database,event,former_sources,migration,repeatable,source}'::pg_catalog.name[]) AS t (name)
+        SELECT FROM pg_catalog.unnest('{app,base,cache,database,event,fold,former_sources,migration,repeatable,source}'::pg_catalog.name[]) AS t (name)
         WHERE NOT EXISTS (
             SELECT FROM pg_catalog.pg_class AS k
                 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace

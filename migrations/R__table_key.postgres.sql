@@ -13,7 +13,7 @@ LANGUAGE sql STABLE AS $$
         OPERATOR(pg_catalog.||) CASE WHEN $4 OPERATOR(pg_catalog.=) '' THEN ''::pg_catalog.bytea ELSE
             E'\\000'::pg_catalog.bytea OPERATOR(pg_catalog.||) pg_catalog.convert_to($4, 'UTF8')
             OPERATOR(pg_catalog.||) E'\\000'::pg_catalog.bytea
-            OPERATOR(pg_catalog.||) pg_catalog.convert_to(pg_catalog.array_to_string($3, E'\x1f'), 'UTF8') END), 1, 8), 'hex')
+            OPERATOR(pg_catalog.||) pg_catalog.convert_to($3::pg_catalog.text, 'UTF8') END), 1, 8), 'hex')
 $$;
 
 REVOKE EXECUTE ON FUNCTION bustard.table_key(pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.text) FROM PUBLIC;

@@ -113,6 +113,20 @@ CREATE TABLE IF NOT EXISTS bustard.base (
 CREATE INDEX IF NOT EXISTS base_cell ON bustard.base (cell);
 ALTER TABLE bustard.base REPLICA IDENTITY FULL;
 
+-- The buckets that the last 100 folds changed. It says only what a reader need not read
+-- again. A reader compares the sum of what it knows with slot 1, and so notices what this
+-- table does not say, for example after a restore. Folds of other cells are not listed.
+CREATE TABLE IF NOT EXISTS bustard.fold (
+    xid   pg_catalog.xid8 NOT NULL,
+    cells bigint[] NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 500,
+    vacuum_truncate = false
+);
+
+ALTER TABLE bustard.fold REPLICA IDENTITY FULL;
+
 INSERT INTO bustard.cache (id, name, active) VALUES (1, '', false) ON CONFLICT DO NOTHING;
 
 -- The first row counts as an invalidation of all caches, so no version is ever 0.

@@ -129,8 +129,8 @@ mod tls;
 pub use buster::{AsyncMemo, ValuesIn};
 #[cfg(feature = "_engine")]
 pub use buster::{
-    Cache, CacheBuster, CacheBusterBuilder, CacheStats, Change, Codec, DEFAULT_LOOKUP_TIMEOUT,
-    DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, LoadError, Memo, Stamp, ValueKey, Values,
+    Cache, CacheBuster, CacheBusterBuilder, CacheKey, CacheStats, Change, Codec, DEFAULT_LOOKUP_TIMEOUT,
+    DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, KeyedCache, LoadError, Memo, Stamp, ValueKey, Values,
 };
 #[cfg(all(feature = "config", feature = "_engine"))]
 pub use config::Config;
@@ -146,7 +146,9 @@ pub use graph::DependencyKind;
 pub use history::AppState;
 #[cfg(feature = "_engine")]
 pub use migrator::{GraphEdge, GraphMigration, MigrationGraph, Migrator};
-pub use model::{App, CacheVersion, Engine, Migration, MigrationId, OpenTransaction, Prefix, Schema};
+pub use model::{
+    App, CacheVersion, Engine, KeyVersion, Migration, MigrationId, OpenTransaction, Prefix, Schema,
+};
 #[cfg(feature = "_engine")]
 pub use plan::{Repair, Revert, TransactionMode};
 #[cfg(feature = "_engine")]
@@ -161,6 +163,11 @@ pub use store::{Store, StoreSettings, Stores};
 #[cfg(all(feature = "config", feature = "postgres", feature = "sqlite", feature = "tokio"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[cfg(feature = "postgres")]
+#[doc = include_str!("../docs/keys.md")]
+struct Keys;
 
 #[cfg(doctest)]
 #[cfg(feature = "tokio")]

@@ -4,12 +4,13 @@
 
 use std::time::Instant;
 
+use super::cache_key::{CacheKey, texts};
 use super::settings::CacheBusterBuilder;
 use super::shared::Shared;
-use super::{Cache, CacheBuster};
+use super::{Cache, CacheBuster, KeyedCache};
 use crate::engine::{AsyncExecutor, CommitAsync};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::CacheVersion;
+use crate::model::{CacheVersion, KeyVersion};
 use crate::registry;
 
 impl CacheBusterBuilder {
@@ -115,7 +116,7 @@ impl CacheBuster {
         app: Option<&str>,
     ) -> Result<()> {
         registry::asynchronous::register(executor, name, app).await?;
-        self.after_write_async(executor).await;
+        self.shared.after_write_async(executor).await;
         Ok(())
     }
 
@@ -127,7 +128,7 @@ impl CacheBuster {
     /// Returns the errors of `unregister`.
     pub async fn unregister_async(&self, executor: &impl AsyncExecutor, name: &str) -> Result<()> {
         registry::asynchronous::unregister(executor, name).await?;
-        self.after_write_async(executor).await;
+        self.shared.after_write_async(executor).await;
         Ok(())
     }
 
@@ -139,7 +140,7 @@ impl CacheBuster {
     /// Returns the errors of `invalidate`.
     pub async fn invalidate_async(&self, executor: &impl AsyncExecutor, names: &[&str]) -> Result<()> {
         registry::asynchronous::invalidate(executor, names).await?;
-        self.after_write_async(executor).await;
+        self.shared.after_write_async(executor).await;
         Ok(())
     }
 
@@ -151,18 +152,18 @@ impl CacheBuster {
     /// Returns the errors of `invalidate_all`.
     pub async fn invalidate_all_async(&self, executor: &impl AsyncExecutor) -> Result<()> {
         registry::asynchronous::invalidate_all(executor).await?;
-        self.after_write_async(executor).await;
+        self.shared.after_write_async(executor).await;
         Ok(())
-    }
-
-    async fn after_write_async(&self, executor: &impl AsyncExecutor) {
-        if executor.commits() {
-            self.shared.poll_after_commit_async().await;
-        }
     }
 }
 
 impl Shared {
+    async fn after_write_async(&self, executor: &impl AsyncExecutor) {
+        if executor.commits() {
+            self.poll_after_commit_async().await;
+        }
+    }
+
     /// [`poll_by`](Shared::poll_by) without blocking the thread.
     async fn poll_by_async(&self, deadline: Instant) -> bool {
         let ticket = self.request(false);
@@ -205,6 +206,61 @@ impl Cache {
         version: impl Into<i64>,
     ) -> Result<bool> {
         registry::asynchronous::is_valid(executor, self.name(), version).await
+    }
+}
+
+impl Cache {
+    /// Does the same as [`keyed`](Cache::keyed), without blocking the thread; call it within a
+    /// Tokio runtime that has time enabled.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `keyed`.
+    pub async fn keyed_async<K: CacheKey + ?Sized>(&self) -> Result<KeyedCache<K>> {
+        let interest = self.slot.keys.clone();
+        if self.needs_keys() {
+            self.shared.poll_by_async(self.shared.lookup_deadline()).await;
+        }
+        self.keyed_now(interest)
+    }
+}
+
+impl<K: CacheKey + ?Sized> KeyedCache<K> {
+    /// Does the same as [`version_in`](KeyedCache::version_in), on a connection or transaction
+    /// of tokio-postgres.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `version_in`.
+    pub async fn version_in_async(&self, executor: &impl AsyncExecutor, key: &K) -> Result<KeyVersion> {
+        registry::asynchronous::get_key_version(executor, self.name(), &texts(&key.values())).await
+    }
+
+    /// Does the same as [`is_valid_in`](KeyedCache::is_valid_in), on a connection or
+    /// transaction of tokio-postgres.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `is_valid_in`.
+    pub async fn is_valid_in_async(
+        &self,
+        executor: &impl AsyncExecutor,
+        key: &K,
+        version: KeyVersion,
+    ) -> Result<bool> {
+        Ok(self.version_in_async(executor, key).await? == version)
+    }
+
+    /// Does the same as [`invalidate`](KeyedCache::invalidate), on a connection or transaction
+    /// of tokio-postgres.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `invalidate`.
+    pub async fn invalidate_async(&self, executor: &impl AsyncExecutor, key: &K) -> Result<()> {
+        registry::asynchronous::invalidate_key(executor, self.name(), &texts(&key.values())).await?;
+        self.cache().shared.after_write_async(executor).await;
+        Ok(())
     }
 }
 

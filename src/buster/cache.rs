@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::levels::Sources;
+use super::key_cells::KeyView;
 use super::memo::Memo;
 use super::shared::{Shared, Slot};
+use super::sources::Sources;
 use super::stats::CacheStats;
 use super::value_key::ValueKey;
 use super::values::Values;
@@ -36,8 +37,8 @@ use crate::registry;
 /// ```
 #[derive(Clone)]
 pub struct Cache {
-    slot: Arc<Slot>,
-    shared: Arc<Shared>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl fmt::Debug for Cache {
@@ -216,6 +217,11 @@ impl Cache {
         E: Send + Sync + 'static,
     {
         Memo::new(self.sources(), load)
+    }
+
+    /// Returns what the values of keys are made from.
+    pub(super) fn sources_of_keys(&self, keys: KeyView, name: &str, format: u32) -> Sources {
+        Sources::of_keys(&self.shared, self.slot.clone(), keys, name, format)
     }
 
     /// Returns what a value without a name is made from.

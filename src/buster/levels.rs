@@ -7,114 +7,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::cache_key::{KeyOf, no_key, texts};
 use super::first_level::{Age, Entry, FirstLevel, Limits};
+use super::key_cells::KeyView;
 use super::load_error::LoadError;
 use super::park::Mode;
-use super::shared::{Shared, Slot};
 use super::shared_level::SharedLevel;
 use super::single_flight::{Flights, Outcome, Seat, written};
-use super::stamp::{Numbers, Stamp, UNKNOWN};
+use super::sources::{Sources, key_stamp_of};
+use super::stamp::{Numbers, Stamp};
 use super::stats::Counters;
 use super::value_key::ValueKey;
 use crate::engine::Executor;
 use crate::error::Result;
-use crate::registry::identity::{self, Sight};
-use crate::store::EntryKey;
-
-/// What the values of a name are made from: caches, one or more.
-#[derive(Clone)]
-pub(super) struct Sources {
-    pub shared: Arc<Shared>,
-    /// In the order of the names, each once.
-    pub slots: Arc<[Arc<Slot>]>,
-    /// The names of the slots.
-    pub caches: Arc<[String]>,
-    /// The name of the values.
-    pub name: Arc<str>,
-    pub format: u32,
-}
-
-impl Sources {
-    pub(super) fn new(shared: &Arc<Shared>, mut slots: Vec<Arc<Slot>>, name: &str, format: u32) -> Self {
-        slots.sort_by(|one, other| one.name.cmp(&other.name));
-        slots.dedup_by(|one, other| one.name == other.name);
-        let caches = slots.iter().map(|slot| slot.name.clone()).collect();
-        Sources { shared: shared.clone(), slots: slots.into(), caches, name: name.into(), format }
-    }
-
-    /// Returns whether the versions are current, with one load for each cache. No version
-    /// is current while it is unknown.
-    #[inline]
-    fn is_current(&self, numbers: &Numbers) -> bool {
-        let is = |slot: &Slot, number: u64| {
-            // With `Acquire`, a caller that sees a version as current sees all writes from
-            // before the version was published.
-            number != UNKNOWN && slot.number.load(Ordering::Acquire) == number
-        };
-        match numbers {
-            Numbers::One(number) => matches!(&*self.slots, [slot] if is(slot, *number)),
-            Numbers::Several(numbers) => {
-                numbers.len() == self.slots.len()
-                    && self.slots.iter().zip(numbers.iter()).all(|(slot, number)| is(slot, *number))
-            }
-        }
-    }
-
-    /// Returns the versions that are current now.
-    pub(super) fn stamp(&self) -> Result<Stamp> {
-        let snapshot = self.shared.snapshot();
-        let identities: Vec<_> =
-            self.slots.iter().map(|slot| Ok(snapshot.find(&slot.name)?.identity)).collect::<Result<_>>()?;
-        let database = snapshot.database();
-        let numbers =
-            self.slots.iter().zip(&identities).map(|(slot, identity)| slot.number_of(database, *identity));
-        let numbers = Numbers::new(&numbers.collect::<Vec<_>>());
-        Ok(Stamp { database, identities: identities.into(), numbers })
-    }
-
-    /// Returns the versions that a transaction has read, one for each cache; `None` if it
-    /// has invalidated one of the caches itself.
-    fn stamp_of(&self, sights: &[Sight]) -> Option<Stamp> {
-        let first = sights.first()?;
-        if sights.iter().any(|sight| sight.own || sight.database != first.database) {
-            return None;
-        }
-        let numbers =
-            self.slots.iter().zip(sights).map(|(slot, sight)| slot.number_of(sight.database, sight.identity));
-        let numbers = Numbers::new(&numbers.collect::<Vec<_>>());
-        let identities = sights.iter().map(|sight| sight.identity).collect();
-        Some(Stamp { database: first.database, identities, numbers })
-    }
-
-    pub(super) fn stamp_in(&self, executor: &mut impl Executor) -> Result<Option<Stamp>> {
-        let sights: Vec<Sight> =
-            self.slots.iter().map(|slot| identity::sight(executor, &slot.name)).collect::<Result<_>>()?;
-        Ok(self.stamp_of(&sights))
-    }
-
-    /// Does the same as [`stamp_in`](Self::stamp_in), on a connection or transaction of
-    /// tokio-postgres.
-    #[cfg(feature = "tokio")]
-    pub(super) async fn stamp_in_async(
-        &self,
-        executor: &impl crate::engine::AsyncExecutor,
-    ) -> Result<Option<Stamp>> {
-        let mut sights = Vec::with_capacity(self.slots.len());
-        for slot in &*self.slots {
-            sights.push(crate::registry::asynchronous::sight(executor, &slot.name).await?);
-        }
-        Ok(self.stamp_of(&sights))
-    }
-
-    /// Returns the key of an entry of a store, for a key as it was written.
-    fn entry_key<'a>(&'a self, key: &'a [u8], stamp: &'a Stamp) -> EntryKey<'a> {
-        EntryKey::new(stamp.database, &self.name, &self.caches, self.format, &stamp.identities, key)
-    }
-}
+use crate::registry::identity;
 
 /// The levels of the values of a name.
 pub(super) struct Levels<T, K: ValueKey + ?Sized> {
     pub sources: Sources,
+    /// How a key finds its bucket, if each value has the version of its key.
+    pub key_of: Option<KeyOf<K>>,
     pub limits: Limits<T, K>,
     pub first: FirstLevel<T, K>,
     pub behind: Option<SharedLevel<T>>,
@@ -131,6 +43,47 @@ pub(super) enum Found<T> {
 }
 
 impl<T, K: ValueKey + ?Sized> Levels<T, K> {
+    /// Returns the view of the keys, the bucket of a key and its values, if each value has the
+    /// version of its key.
+    fn place(&self, key: &K) -> Result<Option<(&KeyView, usize, KeyOf<K>)>> {
+        let (Some(keys), Some(of)) = (&self.sources.keys, self.key_of) else { return Ok(None) };
+        let bucket = (of.bucket)(key, &keys.cells.rule);
+        bucket.map(|bucket| Some((keys, bucket, of))).ok_or_else(|| no_key(&self.sources.slots[0].name))
+    }
+
+    /// Returns the versions that are current now.
+    pub(super) fn stamp(&self, key: &K) -> Result<Stamp> {
+        match self.place(key)? {
+            Some((keys, bucket, _)) => self.sources.key_stamp(keys, bucket),
+            None => self.sources.stamp(),
+        }
+    }
+
+    /// Returns the versions that a transaction has read; `None` if it has invalidated one of
+    /// the caches itself, or any key of it.
+    pub(super) fn stamp_in(&self, executor: &mut impl Executor, key: &K) -> Result<Option<Stamp>> {
+        let Some((keys, bucket, of)) = self.place(key)? else { return self.sources.stamp_in(executor) };
+        let values = (of.values)(key);
+        let sight = identity::sight(executor, &self.sources.slots[0].name, Some(&texts(&values)))?;
+        Ok((!sight.own).then(|| key_stamp_of(keys, bucket, sight.database, sight.identity)))
+    }
+
+    /// Does the same as [`stamp_in`](Self::stamp_in), on a connection or transaction of
+    /// tokio-postgres.
+    #[cfg(feature = "tokio")]
+    pub(super) async fn stamp_in_async(
+        &self,
+        executor: &impl crate::engine::AsyncExecutor,
+        key: &K,
+    ) -> Result<Option<Stamp>> {
+        let Some((keys, bucket, of)) = self.place(key)? else {
+            return self.sources.stamp_in_async(executor).await;
+        };
+        let (name, values) = (&self.sources.slots[0].name, (of.values)(key));
+        let sight = crate::registry::asynchronous::sight(executor, name, Some(&texts(&values))).await?;
+        Ok((!sight.own).then(|| key_stamp_of(keys, bucket, sight.database, sight.identity)))
+    }
+
     /// Returns a value of the first level. Reads no snapshot.
     #[inline]
     pub(super) fn hit(&self, key: &K) -> Option<Arc<T>> {
@@ -265,7 +218,7 @@ impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Levels<T, K> {
             return Err(LoadError::Recursion);
         }
         // The versions must be read before the data.
-        let Ok(stamp) = self.sources.stamp() else {
+        let Ok(stamp) = self.stamp(key) else {
             let began = Instant::now();
             let computed = self.flights.compute(key, async { load().await }).await;
             return self.counted(began, computed).map(Arc::new).map_err(LoadError::failed);
@@ -372,9 +325,13 @@ impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Levels<T, K> {
             (0..keys.len()).filter(|at| found[*at].is_none()).collect()
         };
         // The versions must be read before the data.
-        let stamp = self.sources.stamp().ok();
+        let mut stamps: Vec<Option<Stamp>> = vec![None; keys.len()];
         for at in missing(&found) {
-            if let Some(stamp) = &stamp {
+            stamps[at] = match stamps.first().cloned().flatten() {
+                Some(stamp) if self.key_of.is_none() => Some(stamp),
+                _ => self.stamp(keys[at]).ok(),
+            };
+            if let Some(stamp) = &stamps[at] {
                 found[at] = match self.find(keys[at], stamp) {
                     Found::Fresh(value) => Some(value),
                     Found::Stale(_) => None,
@@ -392,7 +349,7 @@ impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Levels<T, K> {
             }
             for (at, value) in missing.into_iter().zip(values) {
                 let value = Arc::new(value);
-                if let Some(stamp) = &stamp {
+                if let Some(stamp) = &stamps[at] {
                     self.file(mode, keys[at], stamp, &value).await;
                 }
                 found[at] = Some(value);
@@ -410,6 +367,11 @@ impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Levels<T, K> {
         ttl: Option<Duration>,
     ) {
         self.flights.detach(key);
+        // The stamp of another key says nothing about this one.
+        let bucket = self.place(key).ok().flatten().map(|(_, bucket, _)| bucket);
+        if matches!(stamp.numbers, Numbers::Key(_, of) if Some(usize::from(of)) != bucket) {
+            return;
+        }
         self.file_for(mode, key, stamp, value, ttl).await;
     }
 
@@ -417,7 +379,7 @@ impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Levels<T, K> {
         // Computations in progress have begun before the removal.
         self.flights.detach(key);
         self.first.remove(key);
-        if let (Some(behind), Ok(stamp)) = (&self.behind, self.sources.stamp()) {
+        if let (Some(behind), Ok(stamp)) = (&self.behind, self.stamp(key)) {
             behind.remove(mode, self.sources.entry_key(&written(key), &stamp)).await;
         }
     }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::first_level::{FirstLevel, Limits};
-use super::levels::{Levels, Sources};
+use super::levels::Levels;
 use super::load_error::LoadError;
 use super::park::{Mode, block_on};
 use super::single_flight::Flights;
+use super::sources::Sources;
 use super::values::{get_in, infallible};
 use crate::engine::Executor;
 use crate::error::{Error, Result};
@@ -61,7 +62,15 @@ impl<T, E> Memo<T, E> {
 /// Returns the levels of one value.
 pub(super) fn levels_of_one<T>(sources: Sources) -> Arc<Levels<T, ()>> {
     let (limits, first, flights) = (Limits::default(), FirstLevel::one(), Flights::default());
-    Arc::new(Levels { sources, limits, first, behind: None, flights, refreshing: AtomicUsize::new(0) })
+    Arc::new(Levels {
+        sources,
+        key_of: None,
+        limits,
+        first,
+        behind: None,
+        flights,
+        refreshing: AtomicUsize::new(0),
+    })
 }
 
 impl<T: Send + Sync + 'static> Memo<T> {

@@ -17,9 +17,12 @@ mod asynchronous_memo;
 #[cfg(feature = "tokio")]
 mod asynchronous_values;
 mod cache;
+mod cache_key;
 mod change;
 mod codec;
 mod first_level;
+mod key_cells;
+mod keyed;
 mod levels;
 mod listener;
 mod load_error;
@@ -34,6 +37,7 @@ mod shared;
 mod shared_level;
 mod single_flight;
 mod snapshot;
+mod sources;
 mod stamp;
 mod stats;
 #[cfg(test)]
@@ -49,8 +53,10 @@ pub use self::asynchronous_memo::AsyncMemo;
 #[cfg(feature = "tokio")]
 pub use self::asynchronous_values::ValuesIn;
 pub use self::cache::Cache;
+pub use self::cache_key::CacheKey;
 pub use self::change::Change;
 pub use self::codec::Codec;
+pub use self::keyed::KeyedCache;
 pub use self::load_error::LoadError;
 pub use self::memo::Memo;
 use self::refresher::Threads;
@@ -270,7 +276,7 @@ impl CacheBuster {
     /// Returns the errors of [`registry::register`].
     pub fn register(&self, executor: &mut impl Executor, name: &str, app: Option<&str>) -> Result<()> {
         registry::register(executor, name, app)?;
-        self.after_write(executor);
+        self.shared.after_write(executor);
         Ok(())
     }
 
@@ -282,7 +288,7 @@ impl CacheBuster {
     /// Returns the errors of [`registry::unregister`].
     pub fn unregister(&self, executor: &mut impl Executor, name: &str) -> Result<()> {
         registry::unregister(executor, name)?;
-        self.after_write(executor);
+        self.shared.after_write(executor);
         Ok(())
     }
 
@@ -295,7 +301,7 @@ impl CacheBuster {
     /// Returns the errors of [`registry::invalidate`].
     pub fn invalidate(&self, executor: &mut impl Executor, names: &[&str]) -> Result<()> {
         registry::invalidate(executor, names)?;
-        self.after_write(executor);
+        self.shared.after_write(executor);
         Ok(())
     }
 
@@ -307,7 +313,7 @@ impl CacheBuster {
     /// Returns the errors of [`registry::invalidate_all`].
     pub fn invalidate_all(&self, executor: &mut impl Executor) -> Result<()> {
         registry::invalidate_all(executor)?;
-        self.after_write(executor);
+        self.shared.after_write(executor);
         Ok(())
     }
 
@@ -348,11 +354,5 @@ impl CacheBuster {
     /// of several caches counts for each of them.
     pub fn stats(&self) -> CacheStats {
         self.shared.stats()
-    }
-
-    fn after_write(&self, executor: &impl Executor) {
-        if executor.commits() {
-            self.shared.poll_after_commit();
-        }
     }
 }

@@ -36,7 +36,7 @@ impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Refresh<T, K> {
     /// Takes the lead to compute a stale value again in the background. Returns `None` if
     /// there is no stale value, or if too many values are computed in the background.
     pub(super) fn begin(levels: &Arc<Levels<T, K>>, key: &K) -> Option<Stale<T, K>> {
-        let stamp = levels.sources.stamp().ok()?;
+        let stamp = levels.stamp(key).ok()?;
         let Found::Stale(value) = levels.find(key, &stamp) else { return None };
         let mut seat = levels.flights.sit(key.to_owned(), &stamp.numbers);
         if !seat.lead() {

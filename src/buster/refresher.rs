@@ -18,7 +18,7 @@ use super::alias_stores::AliasStores;
 use super::listener::{ChangeListener, ListenerThread};
 use super::shared::Shared;
 use super::snapshot::{Snapshot, SnapshotEntry};
-use crate::engine::observer::{Look, Poller, Woken};
+use crate::engine::observer::{Look, Poller, Seen, Woken};
 use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Clone, Copy)]
@@ -221,7 +221,9 @@ impl Refresher {
         let wanted: Option<Vec<&str>> =
             names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let deadline = self.deadline();
-        let look = self.poller.look(wanted.as_deref(), notify, deadline)?;
+        let keyed = self.shared.wanted_keys();
+        let keyed: Vec<&str> = keyed.iter().map(String::as_str).collect();
+        let look = self.poller.look(wanted.as_deref(), &keyed, notify, deadline)?;
         self.accept(look, began, names)
     }
 
@@ -248,8 +250,8 @@ impl Refresher {
         if let Some(seen) = look.caches {
             let caches: BTreeMap<String, SnapshotEntry> = (seen.into_iter())
                 .filter_map(|seen| {
-                    let version = seen.identity.version()?;
-                    Some((seen.name, SnapshotEntry { identity: seen.identity, version, app: seen.app }))
+                    let Seen { name, app, identity, keys } = seen;
+                    Some((name, SnapshotEntry { identity, version: identity.version()?, app, keys }))
                 })
                 .collect();
             let absent = wanted.iter().flatten().any(|name| !caches.contains_key(name));

@@ -15,10 +15,12 @@ use arc_swap::ArcSwap;
 use event_listener::{Event, EventListener, Listener};
 
 use super::alias_stores::AliasStores;
-use super::snapshot::{Snapshot, SnapshotState};
+use super::key_cells::{BY_KEY, KeyCells, SlotKeys};
+use super::snapshot::{Snapshot, SnapshotState, unknown_keys};
 use super::stamp::{KnownIdentities, UNKNOWN};
 use super::stats::{CacheStats, Counters};
-use crate::engine::observer::Bell;
+use crate::engine::Executor;
+use crate::engine::observer::{Bell, SeenKeys};
 use crate::error::{Error, Result};
 use crate::model::{DatabaseId, Identity};
 
@@ -31,6 +33,8 @@ pub(super) struct Slot {
     /// The number of the complete identity of the version; `UNKNOWN` while `version` is 0.
     pub number: AtomicU64,
     known: Mutex<KnownIdentities>,
+    /// The versions of its keys.
+    pub keys: Arc<SlotKeys>,
     /// Lookups of values of this cache.
     pub counters: Counters,
     #[cfg(feature = "metrics")]
@@ -45,6 +49,7 @@ impl Slot {
             version,
             number,
             known: Mutex::default(),
+            keys: Arc::default(),
             counters: Counters::default(),
             #[cfg(feature = "metrics")]
             recorded: super::metrics::Recorded::default(),
@@ -68,11 +73,13 @@ impl Slot {
         }
         self.number.store(number, Ordering::Release);
         self.version.store(snapshot.version(&self.name), Ordering::Release);
+        self.keys.publish(snapshot.keys(&self.name));
     }
 
     fn expire(&self) {
         self.number.store(UNKNOWN, Ordering::Release);
         self.version.store(0, Ordering::Release);
+        self.keys.publish(None);
     }
 }
 
@@ -182,7 +189,7 @@ impl Shared {
     /// Reserves the name of the values of a cache for one type, because two types under one
     /// name would share keys.
     pub(super) fn reserve<T: 'static>(&self, caches: &[String], name: &str) -> Result<()> {
-        let cache = caches.join(", ");
+        let cache = caches.join(", ").replace(BY_KEY, " by key");
         if name.is_empty() {
             return Err(Error::usage(format!("the values of the cache {cache} need a name"))
                 .help("for example `permissions.values::<Vec<String>>(\"granted\", 1)`"));
@@ -220,6 +227,30 @@ impl Shared {
     /// Returns the names of all slots.
     pub(super) fn wanted(&self) -> Vec<String> {
         self.slots().keys().cloned().collect()
+    }
+
+    /// Returns the names of the slots whose keys have handles.
+    pub(super) fn wanted_keys(&self) -> Vec<String> {
+        let has_keys = |slot: &&Arc<Slot>| Arc::strong_count(&slot.keys) > 1;
+        self.slots().values().filter(has_keys).map(|slot| slot.name.clone()).collect()
+    }
+
+    /// Returns the cells of the keys of a cache.
+    pub(super) fn key_cells(&self, slot: &Slot) -> Result<Arc<KeyCells>> {
+        // Under the lock, so that no snapshot is published between the read and the cells.
+        let _slots = self.slots();
+        let snapshot = self.snapshot();
+        match &snapshot.find(&slot.name)?.keys {
+            keys @ SeenKeys::Read { rule, .. } => Ok(slot.keys.cells(rule, snapshot.database(), keys)),
+            keys => Err(unknown_keys(&slot.name, keys)),
+        }
+    }
+
+    /// Polls after a write that has been committed.
+    pub(super) fn after_write(&self, executor: &impl Executor) {
+        if executor.commits() {
+            self.poll_after_commit();
+        }
     }
 
     /// Returns until when a lookup that begins now waits.

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::engine::observer::SeenKeys;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CacheVersion, DatabaseId, Identity};
+use crate::model::{CacheVersion, DatabaseId, Identity, KeyRule};
 use crate::registry;
 
 /// The current snapshot, or the reason why there is none.
@@ -39,6 +40,7 @@ pub(super) struct SnapshotEntry {
     pub identity: Identity,
     pub version: CacheVersion,
     pub app: Option<String>,
+    pub keys: SeenKeys,
 }
 
 impl SnapshotState {
@@ -62,6 +64,24 @@ impl SnapshotState {
     pub(super) fn get(&self, name: &str) -> Option<&SnapshotEntry> {
         match self {
             SnapshotState::Current(snapshot) => snapshot.caches.get(name),
+            SnapshotState::Expired { .. } => None,
+        }
+    }
+
+    /// Returns the identity of the version of a bucket of keys.
+    pub(super) fn key_identity(&self, name: &str, rule: &KeyRule, bucket: usize) -> Result<Identity> {
+        match &self.find(name)?.keys {
+            SeenKeys::Read { rule: now, rest, buckets } if now == rule => {
+                Ok(rest.and(buckets.get(bucket).copied().unwrap_or(Identity::NONE)))
+            }
+            keys => Err(unknown_keys(name, keys)),
+        }
+    }
+
+    /// Returns the database and the keys of a cache; `None` while they are unknown.
+    pub(super) fn keys(&self, name: &str) -> Option<(DatabaseId, &SeenKeys)> {
+        match self {
+            SnapshotState::Current(snapshot) => Some((snapshot.database, &snapshot.caches.get(name)?.keys)),
             SnapshotState::Expired { .. } => None,
         }
     }
@@ -103,6 +123,27 @@ impl SnapshotState {
                 Err(Error::new(ErrorKind::Stale, format!("the versions of caches {since}: {why}"))
                     .help("cached values count as invalid until the database answers"))
             }
+        }
+    }
+}
+
+/// Builds the error for keys whose versions the snapshot does not have.
+pub(super) fn unknown_keys(name: &str, keys: &SeenKeys) -> Error {
+    match keys {
+        SeenKeys::None => Error::new(ErrorKind::Cache, format!("the cache {name} has no keys"))
+            .help("a migration registers it with `-- bustard: register cache NAME on TABLE by COLUMN`"),
+        SeenKeys::NotRead => {
+            Error::new(ErrorKind::Stale, format!("the versions of the keys of the cache {name} are not known yet"))
+                .help("the database does not answer now")
+        }
+        SeenKeys::Unproven => Error::new(
+            ErrorKind::Stale,
+            format!("the buckets of the cache {name} do not come to their sum, so the versions of its keys are unknown"),
+        )
+        .help("the tables of the registry are Bustard's own: was a part of them restored?"),
+        SeenKeys::Read { .. } => {
+            Error::new(ErrorKind::Stale, format!("the keys of the cache {name} have another type now"))
+                .help("call `keyed` again")
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Numbers {
     One(u64),
     // A thin pointer, which keeps entries small.
     Several(Arc<Box<[u64]>>),
+    /// The number of a key's bucket. With the bucket, a hit computes nothing from the key.
+    Key(u64, u16),
 }
 
 impl Numbers {
@@ -41,6 +43,11 @@ impl Numbers {
 pub(super) const UNKNOWN: u64 = 0;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Returns a number that was never used in this process.
+pub(super) fn next_number() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// The identities of one cache that have numbers. An identity that is forgotten gets
 /// another number later, so that values under its old number are misses.
@@ -60,7 +67,7 @@ impl KnownIdentities {
             Some(at) => self.0.remove(at),
             None => None,
         };
-        let known = known.unwrap_or_else(|| (database, identity, NEXT.fetch_add(1, Ordering::Relaxed)));
+        let known = known.unwrap_or_else(|| (database, identity, next_number()));
         if self.0.len() >= Self::MOST {
             self.0.pop_front();
         }

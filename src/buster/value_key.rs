@@ -85,6 +85,20 @@ impl<const N: usize> ValueKey for [u8; N] {
     }
 }
 
+impl ValueKey for [String] {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"=list.");
+        self.iter().for_each(|part| write_part(part, to));
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl ValueKey for uuid::Uuid {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_as("uuid", self.to_string().as_bytes(), to);
+    }
+}
+
 /// The key of the only value.
 impl ValueKey for () {
     fn write(&self, _: &mut Vec<u8>) {}
@@ -188,6 +202,9 @@ mod tests {
             written(&pair("4242", "")),
             written(&(("42".to_owned(),), "42".to_owned())),
             written(&("42".to_owned(), ("42".to_owned(),))),
+            written(&["42".to_owned()][..]),
+            written(&["42".to_owned(), "42".to_owned()][..]),
+            written(&["4242".to_owned(), String::new()][..]),
         ];
         let mut all = BTreeMap::new();
         for (at, key) in keys.iter().enumerate() {

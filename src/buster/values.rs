@@ -15,14 +15,16 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cache_key::KeyOf;
 use super::codec::Codec;
 use super::first_level::{FirstLevel, Limits};
-use super::levels::{Levels, Sources};
+use super::levels::Levels;
 use super::load_error::LoadError;
 use super::park::{Mode, block_on};
 use super::refresh::{Refresh, Stale};
 use super::shared_level::SharedLevel;
 use super::single_flight::Flights;
+use super::sources::Sources;
 use super::stamp::Stamp;
 use super::value_key::ValueKey;
 use crate::engine::Executor;
@@ -103,20 +105,30 @@ impl<T, K: ValueKey + ?Sized> fmt::Debug for Values<T, K> {
 
 impl<T, K: ValueKey + ?Sized> Values<T, K> {
     pub(super) fn new(sources: Sources) -> Self {
-        Values::with(sources, Limits::default(), None)
+        Values::with(sources, None, Limits::default(), None)
     }
 
-    fn with(sources: Sources, limits: Limits<T, K>, behind: Option<SharedLevel<T>>) -> Self {
+    /// Creates values that have the versions of their keys.
+    pub(super) fn of_keys(sources: Sources, key_of: KeyOf<K>) -> Self {
+        Values::with(sources, Some(key_of), Limits::default(), None)
+    }
+
+    fn with(
+        sources: Sources,
+        key_of: Option<KeyOf<K>>,
+        limits: Limits<T, K>,
+        behind: Option<SharedLevel<T>>,
+    ) -> Self {
         let first = FirstLevel::keyed(&limits);
         let (flights, refreshing) = (Flights::default(), AtomicUsize::new(0));
-        Values { levels: Arc::new(Levels { sources, limits, first, behind, flights, refreshing }) }
+        Values { levels: Arc::new(Levels { sources, key_of, limits, first, behind, flights, refreshing }) }
     }
 
     fn limited(self, change: impl FnOnce(&mut Limits<T, K>)) -> Self {
-        let Levels { sources, limits, behind, .. } = &*self.levels;
+        let Levels { sources, key_of, limits, behind, .. } = &*self.levels;
         let mut limits = limits.clone();
         change(&mut limits);
-        Values::with(sources.clone(), limits, behind.clone())
+        Values::with(sources.clone(), *key_of, limits, behind.clone())
     }
 
     #[cfg(any(test, feature = "tokio"))]
@@ -187,13 +199,24 @@ impl<T, K: ValueKey + ?Sized> Values<T, K> {
     }
 
     /// Returns the current versions, for [`insert`](Values::insert). Call this before the
-    /// data is read.
+    /// data is read. For values of a [`KeyedCache`](super::KeyedCache), this is the version of
+    /// the whole cache, and [`stamp_of`](Values::stamp_of) returns that of a key.
     ///
     /// # Errors
     ///
     /// Returns the errors of [`Cache::version`](super::Cache::version).
     pub fn stamp(&self) -> Result<Stamp> {
         self.levels.sources.stamp()
+    }
+
+    /// Returns the current version of a key, for [`insert`](Values::insert) under this key. For
+    /// values of whole caches, this does the same as [`stamp`](Values::stamp).
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`KeyedCache::version`](super::KeyedCache::version).
+    pub fn stamp_of(&self, key: &K) -> Result<Stamp> {
+        self.levels.stamp(key)
     }
 }
 
@@ -237,8 +260,8 @@ impl<T: 'static, K: ValueKey + ?Sized> Values<T, K> {
     }
 
     fn behind(self, behind: SharedLevel<T>) -> Self {
-        let Levels { sources, limits, .. } = &*self.levels;
-        Values::with(sources.clone(), limits.clone(), Some(behind))
+        let Levels { sources, key_of, limits, .. } = &*self.levels;
+        Values::with(sources.clone(), *key_of, limits.clone(), Some(behind))
     }
 }
 
@@ -396,7 +419,7 @@ pub(super) fn get_in<T: Send + Sync + 'static, K: ValueKey + ?Sized, X: Executor
     key: &K,
     load: impl FnOnce(&mut X) -> Result<T, E>,
 ) -> Result<Arc<T>, E> {
-    let Some(stamp) = levels.sources.stamp_in(executor)? else {
+    let Some(stamp) = levels.stamp_in(executor, key)? else {
         let began = Instant::now();
         return levels.counted(began, load(executor)).map(Arc::new);
     };
@@ -406,7 +429,7 @@ pub(super) fn get_in<T: Send + Sync + 'static, K: ValueKey + ?Sized, X: Executor
     let began = Instant::now();
     let value = Arc::new(levels.counted(began, load(executor))?);
     // The computation itself may have invalidated a cache, and have read what is not committed.
-    if levels.sources.stamp_in(executor)?.is_some() {
+    if levels.stamp_in(executor, key)?.is_some() {
         block_on(levels.file(Mode::Blocking, key, &stamp, &value));
     }
     Ok(value)
@@ -426,7 +449,7 @@ where
     F: Future<Output = Result<T, E>>,
     E: From<Error>,
 {
-    let Some(stamp) = levels.sources.stamp_in_async(executor).await? else {
+    let Some(stamp) = levels.stamp_in_async(executor, key).await? else {
         let began = Instant::now();
         return levels.counted(began, load().await).map(Arc::new);
     };
@@ -436,7 +459,7 @@ where
     let began = Instant::now();
     let value = Arc::new(levels.counted(began, load().await)?);
     // The computation itself may have invalidated a cache, as in `get_in`.
-    if levels.sources.stamp_in_async(executor).await?.is_some() {
+    if levels.stamp_in_async(executor, key).await?.is_some() {
         levels.file(Mode::Async, key, &stamp, &value).await;
     }
     Ok(value)

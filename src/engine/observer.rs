@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Row;
 use super::registry::not_a_version;
 use crate::error::Result;
-use crate::model::{DatabaseId, Identity};
+use crate::model::{DatabaseId, Identity, KeyRule};
 
 /// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,36 @@ pub(crate) struct Seen {
     pub name: String,
     pub app: Option<String>,
     pub identity: Identity,
+    pub keys: SeenKeys,
+}
+
+/// The keys of a cache, as one poll has read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SeenKeys {
+    /// The keys were not wanted.
+    NotRead,
+    /// The cache has no keys.
+    None,
+    /// The registry contradicts itself, so the versions of the keys are unknown.
+    Unproven,
+    /// What each bucket has come to, and what counts for all keys. The identity of a key is
+    /// the sum of both.
+    Read { rule: KeyRule, rest: Identity, buckets: Arc<[Identity]> },
+}
+
+impl SeenKeys {
+    /// Returns keys for which this counts besides their buckets.
+    pub(crate) fn beside(self, rest: Identity) -> Self {
+        match self {
+            SeenKeys::Read { rule, buckets, .. } => SeenKeys::Read { rule, rest, buckets },
+            other => other,
+        }
+    }
+
+    /// Returns the keys of a cache on an engine that does not tell keys apart.
+    pub(crate) fn whole(identity: Identity) -> Self {
+        SeenKeys::Read { rule: KeyRule::Whole, rest: identity, buckets: Arc::new([Identity::NONE]) }
+    }
 }
 
 /// The result of a poll.
@@ -101,7 +131,8 @@ pub(crate) trait Poller: Send {
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) after [`Bell::stop`].
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
-    /// Reads the versions of the `wanted` caches, or of all caches. With `notify`, also
+    /// Reads the versions of the `wanted` caches, or of all caches, and those of the keys of
+    /// the caches `keyed`, which are wanted too. With `notify`, also
     /// notifies other readers. The versions are read only if something has changed since
     /// the last poll on this connection, or if other caches are wanted now.
     ///
@@ -110,7 +141,13 @@ pub(crate) trait Poller: Send {
     /// Returns the errors of [`Observer::rows`], and
     /// [`ErrorKind::Database`](crate::ErrorKind::Database) if there is no registry, or if
     /// this role may not read it.
-    fn look(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look>;
+    fn look(
+        &mut self,
+        wanted: Option<&[&str]>,
+        keyed: &[&str],
+        notify: bool,
+        deadline: Instant,
+    ) -> Result<Look>;
 
     /// Folds events, if there are enough events and this role may fold. A failure is only
     /// logged.
@@ -147,26 +184,30 @@ pub(super) const MOST_NAMED: usize = 10_000;
 pub(super) struct Interest<K> {
     pub known: Option<K>,
     wanted: Option<Vec<String>>,
+    keyed: Vec<String>,
 }
 
 impl<K> Default for Interest<K> {
     fn default() -> Self {
-        Interest { known: None, wanted: None }
+        Interest { known: None, wanted: None, keyed: Vec::new() }
     }
 }
 
 impl<K> Interest<K> {
-    /// Stores which caches are wanted, and forgets the last value if other caches were
+    /// Stores which caches and keys are wanted, and forgets the last value if others were
     /// wanted in the last poll. Returns the names that the query should list.
-    pub fn want<'w>(&mut self, wanted: Option<&'w [&'w str]>) -> Option<&'w [&'w str]> {
+    pub fn want<'w>(&mut self, wanted: Option<&'w [&'w str]>, keyed: &[&str]) -> Option<&'w [&'w str]> {
+        let is = |before: &[String], now: &[&str]| before.iter().map(String::as_str).eq(now.iter().copied());
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let same = match (&self.wanted, wanted) {
             (None, None) => true,
-            (Some(before), Some(now)) => before.iter().map(String::as_str).eq(now.iter().copied()),
+            (Some(before), Some(now)) => is(before, now),
             _ => false,
         };
-        if !same {
+        if !same || !is(&self.keyed, keyed) {
             self.known = None;
-            self.wanted = wanted.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            self.wanted = wanted.map(owned);
+            self.keyed = owned(keyed);
         }
         wanted.filter(|names| names.len() <= MOST_NAMED)
     }
@@ -179,7 +220,9 @@ pub(super) fn seen(row: Row) -> Result<Seen> {
     let (name, app, n, nonce) = (next(), next(), next(), next());
     let number = |text: Option<String>| text?.parse().ok();
     match (name, number(n), number(nonce)) {
-        (Some(name), Some(n), Some(nonce)) => Ok(Seen { name, app, identity: Identity { n, nonce } }),
+        (Some(name), Some(n), Some(nonce)) => {
+            Ok(Seen { name, app, identity: Identity { n, nonce }, keys: SeenKeys::NotRead })
+        }
         _ => Err(not_a_version()),
     }
 }

@@ -23,6 +23,9 @@ pub trait Registry: fmt::Debug + Sync {
     /// version.
     fn invalidate(&self, executor: &mut dyn sealed::Executor, names: &[&str]) -> Result<()>;
 
+    /// Gives a key of a cache, which has a value for each column, a new version.
+    fn invalidate_key(&self, executor: &mut dyn sealed::Executor, name: &str, key: &[&str]) -> Result<()>;
+
     /// Registers a cache in a migration: for the app, or with the owner and tables that it
     /// had before it was unregistered.
     fn register_in(
@@ -86,7 +89,10 @@ pub trait Calls: fmt::Debug + Sync {
     fn unregister(&self, name: &str) -> String;
     fn version(&self, name: &str) -> String;
     fn identity(&self, name: &str) -> String;
+    fn key_version(&self, name: &str, key: &[&str]) -> String;
+    fn key_identity(&self, name: &str, key: &[&str]) -> String;
     fn invalidate(&self, names: &[&str]) -> String;
+    fn invalidate_key(&self, name: &str, key: &[&str]) -> String;
     fn invalidate_all(&self) -> String;
     fn notify(&self) -> &'static str;
 }

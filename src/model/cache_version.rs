@@ -71,6 +71,49 @@ impl From<CacheVersion> for i64 {
     }
 }
 
+/// The version of a key of a tracked cache: a positive 64-bit integer, which is stored beside
+/// data like a [`CacheVersion`]. It is not comparable to the version of the whole cache, so it
+/// is a type of its own.
+///
+/// ```
+/// use bustard::KeyVersion;
+///
+/// let version: KeyVersion = "8388609".parse()?;
+/// assert_eq!(version.get(), 8388609);
+/// assert_eq!(KeyVersion::new(0), None);
+/// # Ok::<(), bustard::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyVersion(CacheVersion);
+
+impl KeyVersion {
+    /// Returns the version with this number; `None` unless it is positive.
+    #[inline]
+    pub fn new(number: i64) -> Option<Self> {
+        CacheVersion::new(number).map(KeyVersion)
+    }
+
+    /// Returns the number.
+    #[inline]
+    pub fn get(self) -> i64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for KeyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for KeyVersion {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.parse().map(KeyVersion)
+    }
+}
+
 /// The set of invalidations that a version stands for: their number and the XOR of their
 /// nonces. Two sets of the same size differ in the nonce. The nonce has 64 bits, and a
 /// version contains only 23 of them.
@@ -82,6 +125,19 @@ pub(crate) struct Identity {
 
 impl Identity {
     const NONCE_BITS: u32 = 23;
+
+    /// The identity of no invalidations.
+    pub(crate) const NONE: Identity = Identity { n: 0, nonce: 0 };
+
+    /// Returns the identity of the invalidations of two sets that have none in common.
+    pub(crate) fn and(self, other: Identity) -> Identity {
+        Identity { n: self.n.wrapping_add(other.n), nonce: self.nonce ^ other.nonce }
+    }
+
+    /// Returns the identity of a set without the invalidations of a part of it.
+    pub(crate) fn without(self, part: Identity) -> Identity {
+        Identity { n: self.n.wrapping_sub(part.n), nonce: self.nonce ^ part.nonce }
+    }
 
     /// Returns the version; `None` if the count is too large for a version.
     pub(crate) fn version(self) -> Option<CacheVersion> {

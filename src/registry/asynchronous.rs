@@ -29,7 +29,7 @@ use super::identity::{self, Sight};
 use crate::engine::AsyncExecutor;
 use crate::engine::registry::{not_a_version, single};
 use crate::error::Result;
-use crate::model::CacheVersion;
+use crate::model::{CacheVersion, KeyVersion};
 
 /// Starts tracking a cache that `app` owns.
 ///
@@ -177,9 +177,28 @@ pub async fn notify(executor: &impl AsyncExecutor) -> Result<()> {
     }
 }
 
-/// Returns the cache as the transaction sees it.
-pub(crate) async fn sight(executor: &impl AsyncExecutor, name: &str) -> Result<Sight> {
+/// Returns the cache, or a key of it, as the transaction sees it.
+pub(crate) async fn sight(executor: &impl AsyncExecutor, name: &str, key: Option<&[&str]>) -> Result<Sight> {
     check_name(name)?;
-    let rows = executor.rows(&executor.calls().identity(name)).await?;
+    let calls = executor.calls();
+    let rows =
+        executor.rows(&key.map_or_else(|| calls.identity(name), |key| calls.key_identity(name, key))).await?;
     rows.first().map_or_else(|| Err(not_a_version()), identity::read)
+}
+
+/// Returns the current version of a key, in the snapshot of a transaction.
+pub(crate) async fn get_key_version(
+    executor: &impl AsyncExecutor,
+    name: &str,
+    key: &[&str],
+) -> Result<KeyVersion> {
+    check_name(name)?;
+    let rows = executor.rows(&executor.calls().key_version(name, key)).await?;
+    single(&rows).and_then(|version| KeyVersion::new(version.parse().ok()?)).ok_or_else(not_a_version)
+}
+
+/// Gives a key a new version.
+pub(crate) async fn invalidate_key(executor: &impl AsyncExecutor, name: &str, key: &[&str]) -> Result<()> {
+    check_name(name)?;
+    executor.rows(&executor.calls().invalidate_key(name, key)).await.map(drop)
 }

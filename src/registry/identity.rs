@@ -18,9 +18,12 @@ pub(crate) struct Sight {
     pub own: bool,
 }
 
-pub(crate) fn sight(executor: &mut impl Executor, name: &str) -> Result<Sight> {
+/// Returns a cache, or a key of it, as the transaction sees it.
+pub(crate) fn sight(executor: &mut impl Executor, name: &str, key: Option<&[&str]>) -> Result<Sight> {
     super::check_name(name)?;
-    let rows = executor.rows(&executor.dialect().registry().identity(name))?;
+    let registry = executor.dialect().registry();
+    let rows = executor
+        .rows(&key.map_or_else(|| registry.identity(name), |key| registry.key_identity(name, key)))?;
     let Some(mut sight) = rows.first().map(read).transpose()? else {
         return Err(unknown_now(executor, name)?);
     };

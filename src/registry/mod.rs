@@ -39,7 +39,7 @@ use crate::engine::registry::{not_a_version, single, unknown_now};
 pub(crate) use crate::engine::registry::{not_owner, taken, unknown};
 use crate::engine::{Executor, Row, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CacheVersion, Statement};
+use crate::model::{CacheVersion, KeyVersion, Statement};
 use crate::sql::Dialect;
 
 /// The longest name that a cache may have, in characters.
@@ -176,7 +176,13 @@ pub fn unregister(executor: &mut impl Executor, name: &str) -> Result<()> {
 /// ```
 pub fn get_version(executor: &mut impl Executor, name: &str) -> Result<CacheVersion> {
     check_name(name)?;
-    let rows = executor.rows(&executor.dialect().registry().version(name))?;
+    let sql = executor.dialect().registry().version(name);
+    version(executor, name, &sql)
+}
+
+/// Reads the version of a cache, or of a key, with this query.
+fn version(executor: &mut impl Executor, name: &str, sql: &str) -> Result<CacheVersion> {
+    let rows = executor.rows(sql)?;
     match single(&rows) {
         Some(version) => version.parse().ok().and_then(CacheVersion::new).ok_or_else(not_a_version),
         None => Err(unknown_now(executor, name)?),
@@ -296,6 +302,19 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         Some(why) => Err(Error::new(ErrorKind::Cache, why)),
         None => Ok(()),
     }
+}
+
+/// Returns the current version of a key, in the snapshot of a transaction.
+pub(crate) fn get_key_version(executor: &mut impl Executor, name: &str, key: &[&str]) -> Result<KeyVersion> {
+    check_name(name)?;
+    let sql = executor.dialect().registry().key_version(name, key);
+    KeyVersion::new(version(executor, name, &sql)?.get()).ok_or_else(not_a_version)
+}
+
+/// Gives a key a new version.
+pub(crate) fn invalidate_key(executor: &mut impl Executor, name: &str, key: &[&str]) -> Result<()> {
+    check_name(name)?;
+    executor.registry().invalidate_key(executor, name, key)
 }
 
 fn in_transaction() -> Error {

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn an_edition_has_one_set_of_texts() {
-        const PINNED: (i32, u64) = (1, 0x0daa_fbf9_7850_7f6f);
+        const PINNED: (i32, u64) = (1, 0xcf40_db17_206c_c5cb);
         let (digest, count) = digest();
         assert!(count > 20, "{count} texts of functions and views");
         assert_eq!(

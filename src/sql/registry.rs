@@ -49,6 +49,13 @@ pub trait RegistrySql: fmt::Debug + Sync {
     /// and the OID. Returns no row if the cache is not registered.
     fn identity(&self, name: &str) -> String;
 
+    /// Returns the version of a key, which has a value for each column; no row if the cache
+    /// is not registered.
+    fn key_version(&self, name: &str, key: &[&str]) -> String;
+
+    /// Returns the columns of [`identity`](RegistrySql::identity) for a key.
+    fn key_identity(&self, name: &str, key: &[&str]) -> String;
+
     /// Gives every cache a new version.
     fn invalidate_all(&self) -> String;
 

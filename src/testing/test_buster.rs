@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::or_panic;
 use crate::buster::{CacheBuster, CacheBusterBuilder};
-use crate::engine::observer::{Bell, Look, Poller, Seen, Woken};
+use crate::engine::observer::{Bell, Look, Poller, Seen, SeenKeys, Woken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CacheVersion, DatabaseId, Identity};
 
@@ -271,11 +271,12 @@ impl Poller for TestPoller {
         self.connected().map(drop)
     }
 
-    fn look(&mut self, _: Option<&[&str]>, _: bool, _: Instant) -> Result<Look> {
+    /// A key has the version of the whole cache.
+    fn look(&mut self, _: Option<&[&str]>, _: &[&str], _: bool, _: Instant) -> Result<Look> {
         let state = self.connected()?;
         let seen = state.caches.iter().map(|(name, n)| {
             let (name, identity) = (name.clone(), identity(*n));
-            Seen { name, app: None, identity }
+            Seen { name, app: None, identity, keys: SeenKeys::whole(identity) }
         });
         let caches = Some(seen.collect());
         Ok(Look { caches, database: DatabaseId::default(), age: Duration::ZERO })

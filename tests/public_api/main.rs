@@ -38,6 +38,8 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("bustard::Commit", "postgres", "is implemented for transactions of applications"),
     ("bustard::Commit", "rusqlite", "is implemented for transactions of applications"),
     ("bustard::Values", "tokio", "computes values in the runtime of the application"),
+    ("bustard::CacheKey", "uuid", "is implemented for keys of a column of the type uuid"),
+    ("bustard::ValueKey", "uuid", "is implemented for keys of a column of the type uuid"),
     ("bustard::CommitAsync", "tokio_postgres", "is implemented for transactions of applications on Tokio"),
     ("bustard::Connection", "postgres", "is implemented for connections of applications"),
     ("bustard::Connection", "rusqlite", "is implemented for connections of applications"),

@@ -97,7 +97,8 @@ fn one_transaction_takes_a_constant_number_of_round_trips() {
     // A message has at most 64 KB, which is what about 20 migrations need, so 45 more of them
     // need three more messages.
     assert!(on_nothing[1] <= on_nothing[0] + 3, "{on_nothing:?}");
-    assert!(on_nothing[0] <= 8, "{}", on_nothing[0]);
+    // Bustard's own have 135 KB, which need three messages.
+    assert!(on_nothing[0] <= 9, "{}", on_nothing[0]);
 
     let ground = Ground::with(10);
     ground.run(TransactionMode::All);

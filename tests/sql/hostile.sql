@@ -53,6 +53,7 @@ CREATE TABLE evil.cache ();
 CREATE TABLE evil.event ();
 CREATE TABLE evil.base ();
 CREATE TABLE evil.caches ();
+CREATE TABLE evil.fold ();
 CREATE TABLE evil.changed ();
 CREATE TABLE evil.located ();
 CREATE TABLE evil.source ();

@@ -49,9 +49,9 @@ const FAULTS: &[Replacement<'_>] = &[
     },
     Replacement {
         name: "version-after-data",
-        find: "let Ok(stamp) = self.sources.stamp() else {",
+        find: "let Ok(stamp) = self.stamp(key) else {",
         instead: "if SEEDED {
-            if let Ok(stamp) = self.sources.stamp() {
+            if let Ok(stamp) = self.stamp(key) {
                 if let Found::Fresh(value) = self.find(key, &stamp) {
                     return Ok(value);
                 }
@@ -60,7 +60,7 @@ const FAULTS: &[Replacement<'_>] = &[
                 }
             }
             let value = Arc::new(load().await.map_err(LoadError::failed)?);
-            if let Ok(stamp) = self.sources.stamp() {
+            if let Ok(stamp) = self.stamp(key) {
                 self.file(mode, key, &stamp, &value).await;
             }
             return Ok(value);

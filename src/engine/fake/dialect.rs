@@ -130,6 +130,14 @@ impl RegistrySql for FakeRegistrySql {
         format!("IDENTITY OF {name}")
     }
 
+    fn key_version(&self, name: &str, key: &[&str]) -> String {
+        format!("VERSION {name} {key:?}")
+    }
+
+    fn key_identity(&self, name: &str, key: &[&str]) -> String {
+        format!("IDENTITY {name} {key:?}")
+    }
+
     fn invalidate_all(&self) -> String {
         "INVALIDATE ALL".to_owned()
     }

@@ -306,6 +306,10 @@ impl Registry for FakeRegistry {
         self.register(executor, names[0], None)
     }
 
+    fn invalidate_key(&self, executor: &mut dyn sealed::Executor, name: &str, _: &[&str]) -> Result<()> {
+        self.register(executor, name, None)
+    }
+
     fn register_in(
         &self,
         transaction: &mut dyn Transaction,

@@ -6,6 +6,8 @@ mod dialect;
 #[cfg(feature = "postgres")]
 pub(crate) mod driver;
 mod inspector;
+#[cfg(feature = "_engine")]
+mod key_snapshot;
 mod literal;
 #[cfg(feature = "_engine")]
 mod poller;

@@ -5,13 +5,14 @@
 //! them. The poller detects a hot standby, which sends no notifications, and a pooler that
 //! changes connections, where a LISTEN would affect other sessions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::key_snapshot::{Applied, KeySnapshot};
 use super::registry;
 use crate::diagnostic::{Action, Advice};
-use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Woken, seen};
+use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Seen, SeenKeys, Woken, seen};
 use crate::engine::registry::{not_a_version, single};
 use crate::engine::{READING, Row};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +45,7 @@ pub(crate) struct PostgresPoller {
     /// The database of the last poll. Behind a pooler, the next poll may reach a copy, which
     /// can have the same total.
     database: DatabaseId,
+    keys: KeySnapshot,
     server: Server,
     may_fold: bool,
     /// The earliest time of the next fold. It is set after a fold that ended the
@@ -74,6 +76,7 @@ impl PostgresPoller {
             observer,
             interest: Interest::default(),
             database: DatabaseId::default(),
+            keys: KeySnapshot::default(),
             server: Server::default(),
             may_fold: true,
             fold_from: None,
@@ -116,12 +119,18 @@ impl PostgresPoller {
         self.say("standby", "the database is a hot standby, which sends no notifications: caches are polled");
     }
 
-    fn read_versions(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look> {
+    fn read_versions(
+        &mut self,
+        wanted: Option<&[&str]>,
+        keyed: &[&str],
+        notify: bool,
+        deadline: Instant,
+    ) -> Result<Look> {
         // The lag is read before the caches, so that the poll includes everything that is
         // replayed in between.
         let age = if self.server.standby { self.lag(deadline)? } else { Duration::ZERO };
         let known = self.interest.known.as_ref().map(|[n, nonce]| (n.as_str(), nonce.as_str()));
-        let sql = registry::look(known, wanted);
+        let sql = registry::look(known, wanted, self.known_keys(keyed));
         let ahead = match (self.server.standby, self.server.pooled, notify) {
             (true, ..) | (false, false, false) => None,
             (false, false, true) => Some(registry::NOTIFY.to_owned()),
@@ -131,7 +140,8 @@ impl PostgresPoller {
         let mut rows = self.read(ahead.as_deref(), &sql, deadline).map_err(explain)?.into_iter();
 
         let mut first = rows.next().ok_or_else(not_a_version)?;
-        let database = first.split_off(7.min(first.len()));
+        let mut database = first.split_off(7.min(first.len()));
+        database.truncate(3);
         let database = DatabaseId::read(&database).ok_or_else(not_a_version)?;
         let [_, _, n, nonce, unfolded, process, standby] =
             <[_; 7]>::try_from(first).map_err(|_| not_a_version())?;
@@ -139,20 +149,67 @@ impl PostgresPoller {
         if standby.as_deref() == Some("t") && !self.server.standby {
             self.server.standby = true;
             self.say_standby();
-            return self.read_versions(wanted, notify, deadline);
+            return self.read_versions(wanted, keyed, notify, deadline);
         }
         let total = [n.ok_or_else(not_a_version)?, nonce.ok_or_else(not_a_version)?];
         if std::mem::replace(&mut self.database, database) != database && self.interest.known.take().is_some()
         {
-            return self.read_versions(wanted, notify, deadline);
+            self.keys = KeySnapshot::default();
+            return self.read_versions(wanted, keyed, notify, deadline);
         }
         let caches = match self.interest.known.as_ref() == Some(&total) {
             true => None,
-            false => Some(rows.map(seen).collect::<Result<_>>()?),
+            false => {
+                let mut rows: Vec<Row> = rows.collect();
+                // Only the rows of keys have sources.
+                let keys =
+                    rows.split_off(rows.partition_point(|row| row.get(10).is_none_or(Option::is_none)));
+                let mut caches = rows.into_iter().map(seen).collect::<Result<Vec<_>>>()?;
+                if !self.apply_keys(&mut caches, &keys)? {
+                    self.interest.known = None;
+                    return self.read_versions(wanted, keyed, false, deadline);
+                }
+                Some(caches)
+            }
         };
         self.server.unfolded = unfolded.and_then(|count| count.parse().ok()).ok_or_else(not_a_version)?;
         self.interest.known = Some(total);
         Ok(Look { caches, database, age })
+    }
+
+    /// Returns the arguments of a look at keys: the names of their caches, their known sources,
+    /// and the mark as of which the keys are known. Returns `None` if no keys are wanted.
+    fn known_keys(&self, keyed: &[&str]) -> Option<([String; 2], Option<&str>)> {
+        if keyed.is_empty() {
+            return None;
+        }
+        let names: Vec<_> = keyed.iter().map(|name| Some(*name)).collect();
+        let sources: Vec<_> = keyed.iter().map(|name| self.keys.sources(name)).collect();
+        Some(([registry::array_of(&names), registry::array_of(&sources)], self.keys.mark()))
+    }
+
+    /// Adds the keys that were read to the caches. Returns `false` if an earlier poll has missed
+    /// a change of keys; the next poll reads all of their cache.
+    fn apply_keys(&mut self, caches: &mut [Seen], rows: &[Row]) -> Result<bool> {
+        let mut places: BTreeMap<String, &mut Seen> =
+            caches.iter_mut().map(|seen| (seen.name.clone(), seen)).collect();
+        let mut is_complete = true;
+        for row in rows {
+            match self.keys.apply(row)? {
+                (_, Applied::Missed) => is_complete = false,
+                (name, Applied::Keys(keys, sum)) => {
+                    if keys == SeenKeys::Unproven && self.said.insert("unproven keys") {
+                        log::warn!(
+                            "the buckets of the cache {name} do not come to their sum, so the versions of its keys are unknown"
+                        );
+                    }
+                    if let Some(seen) = places.get_mut(&name) {
+                        seen.keys = keys.beside(seen.identity.without(sum));
+                    }
+                }
+            }
+        }
+        Ok(is_complete)
     }
 
     /// Notes the serving process. On a direct connection it never changes.
@@ -231,14 +288,22 @@ impl Poller for PostgresPoller {
 
     fn connect(&mut self, deadline: Instant) -> Result<()> {
         self.interest.known = None;
+        self.keys = KeySnapshot::default();
         self.server = Server { pooled: self.server.pooled, ..Server::default() };
         self.observer.connect(deadline)?;
         self.listen(deadline)
     }
 
-    fn look(&mut self, wanted: Option<&[&str]>, notify: bool, deadline: Instant) -> Result<Look> {
-        let named = self.interest.want(wanted);
-        self.read_versions(named, notify, deadline)
+    fn look(
+        &mut self,
+        wanted: Option<&[&str]>,
+        keyed: &[&str],
+        notify: bool,
+        deadline: Instant,
+    ) -> Result<Look> {
+        let named = self.interest.want(wanted, keyed);
+        self.keys.retain(keyed);
+        self.read_versions(named, keyed, notify, deadline)
     }
 
     fn fold(&mut self, deadline: Instant) {

@@ -57,23 +57,48 @@ pub(super) const STANDBY: &str = "SELECT pg_catalog.pg_is_in_recovery(), w.pid, 
 /// whether the server is a hot standby, and which database it is. The rows of the caches follow, unless the total
 /// equals the known total. Numbers are sent as text, because a minus would be an operator,
 /// which the caller's search path could replace.
-pub(super) fn look(known: Option<(&str, &str)>, wanted: Option<&[&str]>) -> String {
+///
+/// If keys are wanted, rows of `bustard.snapshot_keys()` follow, with their buckets in six more
+/// columns. `keys` has the names of their caches, the known sources of each, and the mark.
+pub(super) fn look(
+    known: Option<(&str, &str)>,
+    wanted: Option<&[&str]>,
+    keys: Option<([String; 2], Option<&str>)>,
+) -> String {
     let (n, nonce) = known.unzip();
-    let arguments = [n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
+    let mut arguments = vec![n.map(str::to_owned), nonce.map(str::to_owned), wanted.map(array)];
     let columns = "s.name, s.app, s.n, s.nonce, s.unfolded, server.process, server.standby, \
                    server.identity, server.system_identifier, server.oid";
     let server = "SELECT pg_catalog.pg_backend_pid() AS process, pg_catalog.pg_is_in_recovery() AS standby, \
                   d.identity, d.system_identifier, d.oid FROM bustard.this_database() AS d";
     let from = format!("bustard.snapshot($1, $2, $3) AS s LEFT JOIN ({server}) AS server ON s.name IS NULL");
-    Query::select()
-        .expr(Expr::cust_with_values(format!("{columns} FROM {from}"), arguments))
-        .to_string(PostgresQueryBuilder)
+    let mut select = format!("{columns} FROM {from}");
+    if let Some(([names, sources], mark)) = keys {
+        arguments.extend([Some(names), Some(sources), mark.map(str::to_owned)]);
+        select = format!(
+            "* FROM (WITH s AS MATERIALIZED (SELECT {select}) SELECT s.*, NULL::pg_catalog.text, NULL::pg_catalog.text, \
+             NULL::boolean, NULL::bigint[], NULL::bigint[], NULL::bigint[] FROM s UNION ALL SELECT k.name, k.rule, k.sum_n, \
+             k.sum_nonce, NULL::bigint, NULL::integer, NULL::boolean, NULL::pg_catalog.uuid, NULL::bigint, \
+             NULL::pg_catalog.oid, k.sources, k.mark, k.is_delta, k.buckets, k.ns, k.nonces FROM s CROSS JOIN LATERAL \
+             bustard.snapshot_keys(s.n, s.nonce, $1, $2, $4, $5, $6) AS k WHERE s.name IS NULL) AS l"
+        );
+    }
+    Query::select().expr(Expr::cust_with_values(select, arguments)).to_string(PostgresQueryBuilder)
 }
 
 /// Writes an array as a text literal.
 fn array(names: &[&str]) -> String {
-    let quoted = |name: &&str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
-    format!("{{{}}}", names.iter().map(quoted).collect::<Vec<_>>().join(","))
+    let elements: Vec<_> = names.iter().map(|name| Some(*name)).collect();
+    array_of(&elements)
+}
+
+/// Writes an array, which may have nulls, as a text literal.
+pub(super) fn array_of(elements: &[Option<&str>]) -> String {
+    let quoted = |element: &Option<&str>| match element {
+        Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        None => "NULL".to_owned(),
+    };
+    format!("{{{}}}", elements.iter().map(quoted).collect::<Vec<_>>().join(","))
 }
 
 fn call(function: &str, arguments: impl IntoIterator<Item = Option<String>>) -> String {
@@ -161,6 +186,19 @@ fn get_version(name: &str) -> String {
     call("get_version", [Some(name.to_owned())])
 }
 
+fn key_version(name: &str, key: &[&str]) -> String {
+    format!("SELECT bustard.get_version({}, {})", literal(name), text_array(key.iter().copied()))
+}
+
+fn invalidate_key(name: &str, key: &[&str]) -> String {
+    format!("SELECT bustard.invalidate_key({}, {})", literal(name), text_array(key.iter().copied()))
+}
+
+fn key_identity(name: &str, key: &[&str]) -> String {
+    let call = format!("bustard.identity({}, {})", literal(name), text_array(key.iter().copied()));
+    format!("SELECT {IDENTITY} FROM {call} AS i, bustard.this_database() AS d")
+}
+
 fn invalidate(names: &[&str]) -> String {
     format!("SELECT bustard.invalidate(VARIADIC {})", text_array(names.iter().copied()))
 }
@@ -169,9 +207,10 @@ fn invalidate_all() -> String {
     call("invalidate_all", [])
 }
 
+const IDENTITY: &str = "i.n, i.nonce, i.own, d.identity, d.system_identifier, d.oid";
+
 fn identity(name: &str) -> String {
-    let select = "i.n, i.nonce, i.own, d.identity, d.system_identifier, d.oid \
-                  FROM bustard.identity($1) AS i, bustard.this_database() AS d";
+    let select = format!("{IDENTITY} FROM bustard.identity($1) AS i, bustard.this_database() AS d");
     Query::select().expr(Expr::cust_with_values(select, [name])).to_string(PostgresQueryBuilder)
 }
 
@@ -211,6 +250,14 @@ impl RegistrySql for PostgresRegistry {
 
     fn identity(&self, name: &str) -> String {
         identity(name)
+    }
+
+    fn key_version(&self, name: &str, key: &[&str]) -> String {
+        key_version(name, key)
+    }
+
+    fn key_identity(&self, name: &str, key: &[&str]) -> String {
+        key_identity(name, key)
     }
 
     fn invalidate_all(&self) -> String {
@@ -320,6 +367,10 @@ impl Registry for PostgresRegistry {
         executor.write(&invalidate(names))
     }
 
+    fn invalidate_key(&self, executor: &mut dyn sealed::Executor, name: &str, key: &[&str]) -> Result<()> {
+        executor.write(&invalidate_key(name, key))
+    }
+
     fn register_in(
         &self,
         transaction: &mut dyn Transaction,
@@ -404,8 +455,20 @@ impl Calls for PostgresRegistry {
         identity(name)
     }
 
+    fn key_version(&self, name: &str, key: &[&str]) -> String {
+        key_version(name, key)
+    }
+
+    fn key_identity(&self, name: &str, key: &[&str]) -> String {
+        key_identity(name, key)
+    }
+
     fn invalidate(&self, names: &[&str]) -> String {
         invalidate(names)
+    }
+
+    fn invalidate_key(&self, name: &str, key: &[&str]) -> String {
+        invalidate_key(name, key)
     }
 
     fn invalidate_all(&self) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::registry_sql::{DATA_VERSION, SqliteRegistrySql, snapshot};
-use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Woken, seen};
+use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, SeenKeys, Woken, seen};
 use crate::engine::registry::{not_a_version, single};
 use crate::error::Result;
 use crate::model::DatabaseId;
@@ -37,8 +37,14 @@ impl Poller for SqlitePoller {
         self.observer.connect(deadline)
     }
 
-    fn look(&mut self, wanted: Option<&[&str]>, _notify: bool, deadline: Instant) -> Result<Look> {
-        let named = self.interest.want(wanted);
+    fn look(
+        &mut self,
+        wanted: Option<&[&str]>,
+        keyed: &[&str],
+        _notify: bool,
+        deadline: Instant,
+    ) -> Result<Look> {
+        let named = self.interest.want(wanted, keyed);
         // `data_version` is read before the caches, so that the next poll notices a change
         // between the two reads.
         let version = self.observer.rows(None, DATA_VERSION, deadline)?;
@@ -52,7 +58,11 @@ impl Poller for SqlitePoller {
             let identity = row.get(4..).unwrap_or_default();
             self.database = DatabaseId::read(identity).ok_or_else(not_a_version)?;
         }
-        let caches = rows.into_iter().map(seen).collect::<Result<_>>()?;
+        let mut caches = rows.into_iter().map(seen).collect::<Result<Vec<_>>>()?;
+        // A write to a table invalidates all keys here.
+        for seen in caches.iter_mut().filter(|seen| keyed.contains(&seen.name.as_str())) {
+            seen.keys = SeenKeys::whole(seen.identity);
+        }
         self.interest.known = Some(version);
         Ok(Look { caches: Some(caches), database: self.database, age: Duration::ZERO })
     }

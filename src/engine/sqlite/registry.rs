@@ -169,6 +169,11 @@ impl Registry for SqliteRegistry {
         invalidate(executor, names)
     }
 
+    /// A key has the version of the whole cache.
+    fn invalidate_key(&self, executor: &mut dyn Executor, name: &str, _key: &[&str]) -> Result<()> {
+        invalidate(executor, &[name])
+    }
+
     fn register_in(
         &self,
         transaction: &mut dyn Transaction,

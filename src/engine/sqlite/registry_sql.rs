@@ -100,6 +100,15 @@ impl RegistrySql for SqliteRegistrySql {
         Query::select().expr(Expr::cust_with_values(select, [name])).to_string(SqliteQueryBuilder)
     }
 
+    /// A key has the version of the whole cache.
+    fn key_version(&self, name: &str, _key: &[&str]) -> String {
+        self.version(name)
+    }
+
+    fn key_identity(&self, name: &str, _key: &[&str]) -> String {
+        self.identity(name)
+    }
+
     fn invalidate_all(&self) -> String {
         Query::update()
             .table(BASE)

@@ -214,3 +214,20 @@ fn other_encodings() {
         bustard(&scene, &["check"]).exits(0);
     }
 }
+
+/// The names of triggers and functions come from the columns, which may have any character.
+#[test]
+fn names_that_would_join_to_the_same_text() {
+    let scene = postgres_with("CREATE TABLE t (a text, \"a\u{1f}b\" text, \"b\u{1f}c\" text, c text);\n");
+    scene.execute(
+        "SELECT bustard.register_cache_on('one', NULL, 't by (\"a\u{1f}b\", c)'), \
+         bustard.register_cache_on('two', NULL, 't by (a, \"b\u{1f}c\")')",
+    );
+    assert_eq!(
+        scene.value("SELECT count(DISTINCT tgfoid) FROM pg_trigger WHERE tgrelid = 't'::regclass"),
+        "2"
+    );
+    scene.execute("INSERT INTO t VALUES ('1', '2', '3', '4')");
+    touches(&scene, "one", &["ARRAY['2', '4']"], "UPDATE t SET a = a", &["ARRAY['2', '4']"]);
+    touches(&scene, "two", &["ARRAY['1', '3']"], "UPDATE t SET c = c", &["ARRAY['1', '3']"]);
+}

@@ -6,6 +6,8 @@ mod changes;
 mod columns;
 mod faults;
 mod generated;
+mod handles;
+mod looks;
 mod refusals;
 mod statements;
 

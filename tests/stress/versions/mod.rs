@@ -10,6 +10,7 @@ pub mod stress;
 
 mod faults;
 mod folding;
+mod keys;
 mod registration;
 mod restore;
 mod snapshots;

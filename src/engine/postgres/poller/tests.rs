@@ -103,7 +103,7 @@ fn connected_to_standby(lines: &Lines) -> PostgresPoller {
 
 #[track_caller]
 fn look(looker: &mut PostgresPoller, notify: bool) -> Look {
-    looker.look(None, notify, soon()).unwrap()
+    looker.look(None, &[], notify, soon()).unwrap()
 }
 
 #[test]
@@ -111,8 +111,12 @@ fn a_poll_reads_versions_only_after_a_change() {
     let lines = Lines::default();
     let mut looker = connected(&lines);
     lines.answer(&[&["-", "-", "5", "-9", "3", "7", "f"], &["bans", "forum", "4", "-8", "-", "-", "-"]]);
-    let seen =
-        Seen { name: "bans".into(), app: Some("forum".into()), identity: Identity { n: 4, nonce: -8 } };
+    let seen = Seen {
+        name: "bans".into(),
+        app: Some("forum".into()),
+        identity: Identity { n: 4, nonce: -8 },
+        keys: SeenKeys::NotRead,
+    };
     let found = look(&mut looker, true);
     assert_eq!((found.caches, found.age), (Some(vec![seen]), Duration::ZERO));
     assert_eq!(lines.asked(), [NOTIFY, LOOK]);
@@ -128,7 +132,7 @@ fn a_poll_reads_versions_only_after_a_change() {
     // A poll for other caches runs a new query. It quotes the names of the caches as array
     // elements and as a string.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
-    looker.look(Some(&["it's", "a\\\"b"]), false, soon()).unwrap();
+    looker.look(Some(&["it's", "a\\\"b"]), &[], false, soon()).unwrap();
     let sql = lines.script().asked.pop().unwrap();
     assert!(sql.contains(r#"bustard.snapshot(NULL, NULL, E'{"it\'s","a\\\\\\"b"}')"#), "{sql}");
 }
@@ -144,7 +148,7 @@ fn an_error_of_the_registry_has_advice() {
         ("42501", "[registry]"),
     ] {
         lines.refuse(code);
-        let error = looker.look(None, false, soon()).unwrap_err();
+        let error = looker.look(None, &[], false, soon()).unwrap_err();
         assert!(error.report().to_string().contains(help), "{error}");
     }
 }

@@ -1,0 +1,150 @@
+//! The keys of caches that are registered `by` columns: their types, and how they fit the
+//! columns.
+//!
+//! In: a key. Out: its bucket, and its values for the database.
+
+use self::sealed::Key;
+use super::value_key::ValueKey;
+use crate::error::Error;
+use crate::model::{ColumnRule, KeyRule};
+
+/// A key of a [`KeyedCache`](super::KeyedCache): `i64` (also `i32` and `i16`), `str` or
+/// `String`, with the feature `uuid` `Uuid`, or `[String]` for a key of several columns.
+/// Keys have the type of their columns, so that a key is never formatted in two ways.
+pub trait CacheKey: ValueKey + Key {}
+
+pub(super) mod sealed {
+    use super::KeyRule;
+
+    pub trait Key {
+        /// What the type is called in messages.
+        const TYPE: &'static str;
+
+        /// Returns whether the type is that of keys of this rule.
+        fn fits(rule: &KeyRule) -> bool;
+
+        /// Returns the bucket; `None` if this is no key of the rule.
+        fn bucket(&self, rule: &KeyRule) -> Option<usize>;
+
+        /// Returns a text for each column.
+        fn values(&self) -> Vec<String>;
+    }
+}
+
+macro_rules! integers {
+    ($($kind:ident)*) => {$(
+        impl CacheKey for $kind {}
+
+        impl Key for $kind {
+            const TYPE: &'static str = stringify!($kind);
+
+            fn fits(rule: &KeyRule) -> bool {
+                rule.is_one(ColumnRule::Int)
+            }
+
+            fn bucket(&self, rule: &KeyRule) -> Option<usize> {
+                Some(rule.int_bucket(i64::from(*self)))
+            }
+
+            fn values(&self) -> Vec<String> {
+                vec![self.to_string()]
+            }
+        }
+    )*};
+}
+
+integers!(i16 i32 i64);
+
+macro_rules! texts {
+    ($($kind:ident)*) => {$(
+        impl CacheKey for $kind {}
+
+        impl Key for $kind {
+            const TYPE: &'static str = stringify!($kind);
+
+            fn fits(rule: &KeyRule) -> bool {
+                rule.is_one(ColumnRule::Text)
+            }
+
+            fn bucket(&self, rule: &KeyRule) -> Option<usize> {
+                rule.bucket(&[&self[..]])
+            }
+
+            fn values(&self) -> Vec<String> {
+                vec![self[..].to_owned()]
+            }
+        }
+    )*};
+}
+
+texts!(str String);
+
+#[cfg(feature = "uuid")]
+impl CacheKey for uuid::Uuid {}
+
+#[cfg(feature = "uuid")]
+impl Key for uuid::Uuid {
+    const TYPE: &'static str = "Uuid";
+
+    fn fits(rule: &KeyRule) -> bool {
+        rule.is_one(ColumnRule::Uuid)
+    }
+
+    fn bucket(&self, rule: &KeyRule) -> Option<usize> {
+        rule.bucket(&[self.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())])
+    }
+
+    fn values(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+/// A text for each column, in the order of the columns.
+impl CacheKey for [String] {}
+
+impl Key for [String] {
+    const TYPE: &'static str = "[String]";
+
+    /// The number and the form of the values are known only with a key.
+    fn fits(_: &KeyRule) -> bool {
+        true
+    }
+
+    fn bucket(&self, rule: &KeyRule) -> Option<usize> {
+        rule.bucket(&self.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn values(&self) -> Vec<String> {
+        self.to_vec()
+    }
+}
+
+/// How the values of a cache by key find the version of their key.
+pub(super) struct KeyOf<K: ?Sized> {
+    pub bucket: fn(&K, &KeyRule) -> Option<usize>,
+    pub values: fn(&K) -> Vec<String>,
+}
+
+impl<K: CacheKey + ?Sized> KeyOf<K> {
+    pub(super) fn new() -> Self {
+        KeyOf { bucket: K::bucket, values: K::values }
+    }
+}
+
+impl<K: ?Sized> Clone for KeyOf<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: ?Sized> Copy for KeyOf<K> {}
+
+/// Borrows the values of a key.
+pub(super) fn texts(values: &[String]) -> Vec<&str> {
+    values.iter().map(String::as_str).collect()
+}
+
+pub(super) fn no_key(cache: &str) -> Error {
+    Error::usage(format!("this is no key of the cache {cache}"))
+        .help("a key has a value for each of its columns, in their order, as the database writes it")
+}
