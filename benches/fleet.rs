@@ -101,7 +101,7 @@ fn load(url: &str, rate: u32, notify: bool) {
     let interval = Duration::from_secs(1) / rate;
     let mut next = now();
     loop {
-        commit(&mut client, buster.as_ref(), &format!("c{}", random.below(CACHES as u64)));
+        commit(&mut client, buster.as_ref(), &format!("c{}", random.below(CACHES)));
         next += interval;
         thread::sleep(next.saturating_sub(now()));
     }
@@ -249,8 +249,9 @@ fn row(
         println!();
         return;
     }
+    let times = seen.len();
     let seen = Sorted::new(seen);
-    println!("{:>14}{:>14}{:>8}", milliseconds(seen.median()), milliseconds(seen.hundredth(99)), seen.len());
+    println!("{:>14}{:>14}{:>8}", milliseconds(seen.median()), milliseconds(seen.hundredth(99)), times);
     if (rate, notify) == (100, true) {
         for (what, share, before) in [("process", shares[0], BEFORE[0]), ("server", shares[1], BEFORE[1])] {
             let verdict = if share <= before / 5.0 { "kept" } else { "MISSED" };
