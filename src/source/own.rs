@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn an_edition_has_one_set_of_texts() {
-        const PINNED: (i32, u64) = (1, 0xcf40_db17_206c_c5cb);
+        const PINNED: (i32, u64) = (1, 0xc963_e26b_354a_c990);
         let (digest, count) = digest();
         assert!(count > 20, "{count} texts of functions and views");
         assert_eq!(
