@@ -157,28 +157,32 @@ pub(crate) fn line(text: &str, ranges: &[Range<usize>], start: usize, offset: us
 
 /// Quickly rules out most texts.
 fn is_suspicious(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    has_word(&lower) || lower.contains("://") || may_define_object(&lower)
+    mentions_secret(text) || text.contains("://") || may_define_object(text)
 }
 
-/// Whether a text contains one of the words.
+/// Whether a text contains one of the words, in one pass.
 pub(crate) fn mentions_secret(text: &str) -> bool {
-    has_word(&text.to_ascii_lowercase())
+    let bytes = text.as_bytes();
+    (0..bytes.len()).any(|at| {
+        // Most letters begin none of the words.
+        matches!(bytes[at] | 0x20, b'a' | b'c' | b'd' | b'g' | b'h' | b'i' | b'p' | b's' | b't')
+            && WORDS.iter().any(|word| begins(bytes, at, word))
+    })
 }
 
-fn has_word(lower: &str) -> bool {
-    WORDS.iter().any(|word| lower.contains(word))
-}
-
-/// Whether a text in lower case may contain a statement that creates or alters an object with
-/// options.
-fn may_define_object(lower: &str) -> bool {
-    let defines = |verb: &str, at: usize| {
-        let object = lower[at + verb.len()..].trim_ascii_start();
-        // A comment may be in between.
-        object.starts_with(['-', '/']) || OBJECTS.iter().any(|word| object.starts_with(word))
-    };
-    ["create", "alter"].iter().any(|verb| lower.match_indices(verb).any(|(at, _)| defines(verb, at)))
+/// Whether a text may contain a statement that creates or alters an object with options.
+fn may_define_object(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (0..bytes.len()).any(|at| {
+        let verb = ["create", "alter"].into_iter().find(|verb| begins(bytes, at, verb));
+        let object = verb.map(|verb| bytes[at + verb.len()..].trim_ascii_start());
+        object.is_some_and(|object| {
+            // A comment may be in between.
+            object.starts_with(b"-")
+                || object.starts_with(b"/")
+                || OBJECTS.iter().any(|word| begins(object, 0, word))
+        })
+    })
 }
 
 fn begins(bytes: &[u8], at: usize, word: &str) -> bool {
