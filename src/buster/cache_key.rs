@@ -3,6 +3,9 @@
 //!
 //! In: a key. Out: its bucket, and its values for the database.
 
+#[cfg(feature = "uuid")]
+use uuid::Uuid;
+
 use self::sealed::Key;
 use super::value_key::ValueKey;
 use crate::error::Error;
@@ -31,19 +34,21 @@ pub(super) mod sealed {
     }
 }
 
-macro_rules! integers {
-    ($($kind:ident)*) => {$(
+/// Makes types that are keys of one column, with its rule and the bucket of a key.
+macro_rules! keys_of_one_column {
+    ($($kind:ident)*, $rule:ident, $bucket:expr) => {$(
         impl CacheKey for $kind {}
 
         impl Key for $kind {
             const TYPE: &'static str = stringify!($kind);
 
             fn fits(rule: &KeyRule) -> bool {
-                rule.is_one(ColumnRule::Int)
+                rule.is_one(ColumnRule::$rule)
             }
 
             fn bucket(&self, rule: &KeyRule) -> Option<usize> {
-                Some(rule.int_bucket(i64::from(*self)))
+                let bucket: fn(&Self, &KeyRule) -> Option<usize> = $bucket;
+                bucket(self, rule)
             }
 
             fn values(&self) -> Vec<String> {
@@ -53,51 +58,13 @@ macro_rules! integers {
     )*};
 }
 
-integers!(i16 i32 i64);
-
-macro_rules! texts {
-    ($($kind:ident)*) => {$(
-        impl CacheKey for $kind {}
-
-        impl Key for $kind {
-            const TYPE: &'static str = stringify!($kind);
-
-            fn fits(rule: &KeyRule) -> bool {
-                rule.is_one(ColumnRule::Text)
-            }
-
-            fn bucket(&self, rule: &KeyRule) -> Option<usize> {
-                rule.bucket(&[&self[..]])
-            }
-
-            fn values(&self) -> Vec<String> {
-                vec![self[..].to_owned()]
-            }
-        }
-    )*};
-}
-
-texts!(str String);
+keys_of_one_column!(i16 i32 i64, Int, |key, rule| Some(rule.int_bucket(i64::from(*key))));
+keys_of_one_column!(str String, Text, |key, rule| rule.bucket(&[&key[..]]));
 
 #[cfg(feature = "uuid")]
-impl CacheKey for uuid::Uuid {}
-
-#[cfg(feature = "uuid")]
-impl Key for uuid::Uuid {
-    const TYPE: &'static str = "Uuid";
-
-    fn fits(rule: &KeyRule) -> bool {
-        rule.is_one(ColumnRule::Uuid)
-    }
-
-    fn bucket(&self, rule: &KeyRule) -> Option<usize> {
-        rule.bucket(&[self.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())])
-    }
-
-    fn values(&self) -> Vec<String> {
-        vec![self.to_string()]
-    }
-}
+keys_of_one_column!(Uuid, Uuid, |key, rule| {
+    rule.bucket(&[key.hyphenated().encode_lower(&mut Uuid::encode_buffer())])
+});
 
 /// A text for each column, in the order of the columns.
 impl CacheKey for [String] {}

@@ -100,7 +100,7 @@ impl KnownNumbers {
     }
 
     /// Returns the number of an identity that is not that of the snapshot.
-    fn other(&mut self, database: DatabaseId, bucket: usize, identity: Identity) -> Option<u64> {
+    fn other(&self, database: DatabaseId, bucket: usize, identity: Identity) -> Option<u64> {
         let is = |known: &&(DatabaseId, usize, Identity, u64)| {
             (known.0, known.1, known.2) == (database, bucket, identity)
         };

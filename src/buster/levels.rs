@@ -325,12 +325,10 @@ impl<T: Send + Sync + 'static, K: ValueKey + ?Sized> Levels<T, K> {
             (0..keys.len()).filter(|at| found[*at].is_none()).collect()
         };
         // The versions must be read before the data.
+        let of_all = self.key_of.is_none().then(|| self.sources.stamp().ok());
         let mut stamps: Vec<Option<Stamp>> = vec![None; keys.len()];
         for at in missing(&found) {
-            stamps[at] = match stamps.first().cloned().flatten() {
-                Some(stamp) if self.key_of.is_none() => Some(stamp),
-                _ => self.stamp(keys[at]).ok(),
-            };
+            stamps[at] = of_all.clone().unwrap_or_else(|| self.stamp(keys[at]).ok());
             if let Some(stamp) = &stamps[at] {
                 found[at] = match self.find(keys[at], stamp) {
                     Found::Fresh(value) => Some(value),

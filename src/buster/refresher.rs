@@ -18,7 +18,7 @@ use super::alias_stores::AliasStores;
 use super::listener::{ChangeListener, ListenerThread};
 use super::shared::Shared;
 use super::snapshot::{Snapshot, SnapshotEntry};
-use crate::engine::observer::{Look, Poller, Seen, Woken};
+use crate::engine::observer::{Look, Poller, Seen, Wanted, Woken};
 use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Clone, Copy)]
@@ -223,7 +223,8 @@ impl Refresher {
         let deadline = self.deadline();
         let keyed = self.shared.wanted_keys();
         let keyed: Vec<&str> = keyed.iter().map(String::as_str).collect();
-        let look = self.poller.look(wanted.as_deref(), &keyed, notify, deadline)?;
+        let wanted = Wanted { caches: wanted.as_deref(), keyed: &keyed };
+        let look = self.poller.look(wanted, notify, deadline)?;
         self.accept(look, began, names)
     }
 

@@ -104,6 +104,21 @@ impl SeenKeys {
     }
 }
 
+/// What a poll should read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'w> {
+    /// The names of the caches; all caches if `None`.
+    pub caches: Option<&'w [&'w str]>,
+    /// The names of those of these caches whose keys are wanted, too.
+    pub keyed: &'w [&'w str],
+}
+
+#[cfg(test)]
+impl Wanted<'_> {
+    /// All caches, and no keys.
+    pub(crate) const ALL: Wanted<'static> = Wanted { caches: None, keyed: &[] };
+}
+
 /// The result of a poll.
 #[derive(Debug)]
 pub(crate) struct Look {
@@ -131,23 +146,16 @@ pub(crate) trait Poller: Send {
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) after [`Bell::stop`].
     fn connect(&mut self, deadline: Instant) -> Result<()>;
 
-    /// Reads the versions of the `wanted` caches, or of all caches, and those of the keys of
-    /// the caches `keyed`, which are wanted too. With `notify`, also
-    /// notifies other readers. The versions are read only if something has changed since
-    /// the last poll on this connection, or if other caches are wanted now.
+    /// Reads the versions of the wanted caches and keys. With `notify`, also notifies other
+    /// readers. The versions are read only if something has changed since the last poll on this
+    /// connection, or if others are wanted now.
     ///
     /// # Errors
     ///
     /// Returns the errors of [`Observer::rows`], and
     /// [`ErrorKind::Database`](crate::ErrorKind::Database) if there is no registry, or if
     /// this role may not read it.
-    fn look(
-        &mut self,
-        wanted: Option<&[&str]>,
-        keyed: &[&str],
-        notify: bool,
-        deadline: Instant,
-    ) -> Result<Look>;
+    fn look(&mut self, wanted: Wanted<'_>, notify: bool, deadline: Instant) -> Result<Look>;
 
     /// Folds events, if there are enough events and this role may fold. A failure is only
     /// logged.
@@ -195,21 +203,21 @@ impl<K> Default for Interest<K> {
 
 impl<K> Interest<K> {
     /// Stores which caches and keys are wanted, and forgets the last value if others were
-    /// wanted in the last poll. Returns the names that the query should list.
-    pub fn want<'w>(&mut self, wanted: Option<&'w [&'w str]>, keyed: &[&str]) -> Option<&'w [&'w str]> {
+    /// wanted in the last poll. Returns what the query should list.
+    pub fn want<'w>(&mut self, wanted: Wanted<'w>) -> Wanted<'w> {
         let is = |before: &[String], now: &[&str]| before.iter().map(String::as_str).eq(now.iter().copied());
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let same = match (&self.wanted, wanted) {
+        let same = match (&self.wanted, wanted.caches) {
             (None, None) => true,
             (Some(before), Some(now)) => is(before, now),
             _ => false,
         };
-        if !same || !is(&self.keyed, keyed) {
+        if !same || !is(&self.keyed, wanted.keyed) {
             self.known = None;
-            self.wanted = wanted.map(owned);
-            self.keyed = owned(keyed);
+            self.wanted = wanted.caches.map(owned);
+            self.keyed = owned(wanted.keyed);
         }
-        wanted.filter(|names| names.len() <= MOST_NAMED)
+        Wanted { caches: wanted.caches.filter(|names| names.len() <= MOST_NAMED), ..wanted }
     }
 }
 

@@ -225,6 +225,9 @@ impl Sums {
 /// Writes bytes with other line ends. `carriage_return` tells whether the bytes before end
 /// with a carriage return that has not been written.
 pub(crate) fn write_lf(hasher: &mut SipHasher13, bytes: &[u8], carriage_return: &mut bool, end: &[u8]) {
+    if end == b"\n" && !*carriage_return && !bytes.contains(&b'\r') {
+        return hasher.write(bytes);
+    }
     for part in bytes.split_inclusive(|byte| *byte == b'\n') {
         if std::mem::take(carriage_return) && part != b"\n" {
             hasher.write(b"\r");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::or_panic;
 use crate::buster::{CacheBuster, CacheBusterBuilder};
-use crate::engine::observer::{Bell, Look, Poller, Seen, SeenKeys, Woken};
+use crate::engine::observer::{Bell, Look, Poller, Seen, SeenKeys, Wanted, Woken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CacheVersion, DatabaseId, Identity};
 
@@ -272,7 +272,7 @@ impl Poller for TestPoller {
     }
 
     /// A key has the version of the whole cache.
-    fn look(&mut self, _: Option<&[&str]>, _: &[&str], _: bool, _: Instant) -> Result<Look> {
+    fn look(&mut self, _: Wanted<'_>, _: bool, _: Instant) -> Result<Look> {
         let state = self.connected()?;
         let seen = state.caches.iter().map(|(name, n)| {
             let (name, identity) = (name.clone(), identity(*n));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::key_snapshot::{Applied, KeySnapshot};
 use super::registry;
 use crate::diagnostic::{Action, Advice};
-use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Seen, SeenKeys, Woken, seen};
+use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, Seen, SeenKeys, Wanted, Woken, seen};
 use crate::engine::registry::{not_a_version, single};
 use crate::engine::{READING, Row};
 use crate::error::{Error, ErrorKind, Result};
@@ -119,18 +119,12 @@ impl PostgresPoller {
         self.say("standby", "the database is a hot standby, which sends no notifications: caches are polled");
     }
 
-    fn read_versions(
-        &mut self,
-        wanted: Option<&[&str]>,
-        keyed: &[&str],
-        notify: bool,
-        deadline: Instant,
-    ) -> Result<Look> {
+    fn read_versions(&mut self, wanted: Wanted<'_>, notify: bool, deadline: Instant) -> Result<Look> {
         // The lag is read before the caches, so that the poll includes everything that is
         // replayed in between.
         let age = if self.server.standby { self.lag(deadline)? } else { Duration::ZERO };
         let known = self.interest.known.as_ref().map(|[n, nonce]| (n.as_str(), nonce.as_str()));
-        let sql = registry::look(known, wanted, self.known_keys(keyed));
+        let sql = registry::look(known, wanted.caches, self.known_keys(wanted.keyed));
         let ahead = match (self.server.standby, self.server.pooled, notify) {
             (true, ..) | (false, false, false) => None,
             (false, false, true) => Some(registry::NOTIFY.to_owned()),
@@ -149,13 +143,13 @@ impl PostgresPoller {
         if standby.as_deref() == Some("t") && !self.server.standby {
             self.server.standby = true;
             self.say_standby();
-            return self.read_versions(wanted, keyed, notify, deadline);
+            return self.read_versions(wanted, notify, deadline);
         }
         let total = [n.ok_or_else(not_a_version)?, nonce.ok_or_else(not_a_version)?];
         if std::mem::replace(&mut self.database, database) != database && self.interest.known.take().is_some()
         {
             self.keys = KeySnapshot::default();
-            return self.read_versions(wanted, keyed, notify, deadline);
+            return self.read_versions(wanted, notify, deadline);
         }
         let caches = match self.interest.known.as_ref() == Some(&total) {
             true => None,
@@ -167,7 +161,7 @@ impl PostgresPoller {
                 let mut caches = rows.into_iter().map(seen).collect::<Result<Vec<_>>>()?;
                 if !self.apply_keys(&mut caches, &keys)? {
                     self.interest.known = None;
-                    return self.read_versions(wanted, keyed, false, deadline);
+                    return self.read_versions(wanted, false, deadline);
                 }
                 Some(caches)
             }
@@ -294,16 +288,10 @@ impl Poller for PostgresPoller {
         self.listen(deadline)
     }
 
-    fn look(
-        &mut self,
-        wanted: Option<&[&str]>,
-        keyed: &[&str],
-        notify: bool,
-        deadline: Instant,
-    ) -> Result<Look> {
-        let named = self.interest.want(wanted, keyed);
-        self.keys.retain(keyed);
-        self.read_versions(named, keyed, notify, deadline)
+    fn look(&mut self, wanted: Wanted<'_>, notify: bool, deadline: Instant) -> Result<Look> {
+        let wanted = self.interest.want(wanted);
+        self.keys.retain(wanted.keyed);
+        self.read_versions(wanted, notify, deadline)
     }
 
     fn fold(&mut self, deadline: Instant) {

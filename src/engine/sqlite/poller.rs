@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::registry_sql::{DATA_VERSION, SqliteRegistrySql, snapshot};
-use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, SeenKeys, Woken, seen};
+use crate::engine::observer::{Bell, Interest, Look, Observer, Poller, SeenKeys, Wanted, Woken, seen};
 use crate::engine::registry::{not_a_version, single};
 use crate::error::Result;
 use crate::model::DatabaseId;
@@ -37,14 +37,8 @@ impl Poller for SqlitePoller {
         self.observer.connect(deadline)
     }
 
-    fn look(
-        &mut self,
-        wanted: Option<&[&str]>,
-        keyed: &[&str],
-        _notify: bool,
-        deadline: Instant,
-    ) -> Result<Look> {
-        let named = self.interest.want(wanted, keyed);
+    fn look(&mut self, wanted: Wanted<'_>, _notify: bool, deadline: Instant) -> Result<Look> {
+        let wanted = self.interest.want(wanted);
         // `data_version` is read before the caches, so that the next poll notices a change
         // between the two reads.
         let version = self.observer.rows(None, DATA_VERSION, deadline)?;
@@ -52,7 +46,7 @@ impl Poller for SqlitePoller {
         if self.interest.known.as_ref() == Some(&version) {
             return Ok(Look { caches: None, database: self.database, age: Duration::ZERO });
         }
-        let rows = self.observer.rows(None, &snapshot(named), deadline)?;
+        let rows = self.observer.rows(None, &snapshot(wanted.caches), deadline)?;
         // Each row has the identity. Without a cache there is no value to name a database for.
         if let Some(row) = rows.first() {
             let identity = row.get(4..).unwrap_or_default();
@@ -60,7 +54,7 @@ impl Poller for SqlitePoller {
         }
         let mut caches = rows.into_iter().map(seen).collect::<Result<Vec<_>>>()?;
         // A write to a table invalidates all keys here.
-        for seen in caches.iter_mut().filter(|seen| keyed.contains(&seen.name.as_str())) {
+        for seen in caches.iter_mut().filter(|seen| wanted.keyed.contains(&seen.name.as_str())) {
             seen.keys = SeenKeys::whole(seen.identity);
         }
         self.interest.known = Some(version);

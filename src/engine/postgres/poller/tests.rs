@@ -103,7 +103,7 @@ fn connected_to_standby(lines: &Lines) -> PostgresPoller {
 
 #[track_caller]
 fn look(looker: &mut PostgresPoller, notify: bool) -> Look {
-    looker.look(None, &[], notify, soon()).unwrap()
+    looker.look(Wanted::ALL, notify, soon()).unwrap()
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_poll_reads_versions_only_after_a_change() {
     // A poll for other caches runs a new query. It quotes the names of the caches as array
     // elements and as a string.
     lines.answer(&[&["-", "-", "6", "1", "3", "7", "f"]]);
-    looker.look(Some(&["it's", "a\\\"b"]), &[], false, soon()).unwrap();
+    looker.look(Wanted { caches: Some(&["it's", "a\\\"b"]), ..Wanted::ALL }, false, soon()).unwrap();
     let sql = lines.script().asked.pop().unwrap();
     assert!(sql.contains(r#"bustard.snapshot(NULL, NULL, E'{"it\'s","a\\\\\\"b"}')"#), "{sql}");
 }
@@ -148,7 +148,7 @@ fn an_error_of_the_registry_has_advice() {
         ("42501", "[registry]"),
     ] {
         lines.refuse(code);
-        let error = looker.look(None, &[], false, soon()).unwrap_err();
+        let error = looker.look(Wanted::ALL, false, soon()).unwrap_err();
         assert!(error.report().to_string().contains(help), "{error}");
     }
 }

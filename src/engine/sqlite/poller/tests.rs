@@ -30,7 +30,7 @@ fn a_file_is_read_when_something_has_changed() {
     let path = directory.path().join("forum.sqlite");
     let mut connection = migrate(&path);
     let mut looker = looker(&path);
-    let look = |looker: &mut Box<dyn Poller>| looker.look(None, &[], true, soon()).unwrap().caches;
+    let look = |looker: &mut Box<dyn Poller>| looker.look(Wanted::ALL, true, soon()).unwrap().caches;
     let versions = |caches: Option<Vec<Seen>>| -> Vec<_> {
         let mut found: Vec<_> = caches
             .unwrap()
@@ -73,7 +73,7 @@ fn only_wanted_caches_are_read() {
     drop(migrate(&path));
     let mut looker = looker(&path);
     let mut names = |wanted: Option<&[&str]>| {
-        let caches = looker.look(wanted, &[], false, soon()).unwrap().caches?;
+        let caches = looker.look(Wanted { caches: wanted, ..Wanted::ALL }, false, soon()).unwrap().caches?;
         Some(caches.into_iter().map(|cache| cache.name).collect::<Vec<_>>())
     };
     assert_eq!(names(Some(&["it's", "unknown"])).unwrap(), ["it's"]);
@@ -94,7 +94,7 @@ fn the_error_for_a_file_without_a_registry_has_advice() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("empty.sqlite");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (v)").unwrap();
-    let error = looker(&path).look(None, &[], false, soon()).unwrap_err();
+    let error = looker(&path).look(Wanted::ALL, false, soon()).unwrap_err();
     assert!(error.report().to_string().contains("run `Migrator::run`"), "{error}");
 
     let error = Database::new("sqlite::memory:").unwrap().observer().err().unwrap();
