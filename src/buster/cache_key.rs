@@ -34,11 +34,17 @@ pub(super) mod sealed {
     }
 }
 
+impl CacheKey for i16 {}
+impl CacheKey for i32 {}
+impl CacheKey for i64 {}
+impl CacheKey for str {}
+impl CacheKey for String {}
+#[cfg(feature = "uuid")]
+impl CacheKey for uuid::Uuid {}
+
 /// Makes types that are keys of one column, with its rule and the bucket of a key.
 macro_rules! keys_of_one_column {
     ($($kind:ident)*, $rule:ident, $bucket:expr) => {$(
-        impl CacheKey for $kind {}
-
         impl Key for $kind {
             const TYPE: &'static str = stringify!($kind);
 
