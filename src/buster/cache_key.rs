@@ -64,8 +64,8 @@ macro_rules! keys_of_one_column {
     )*};
 }
 
-keys_of_one_column!(i16 i32 i64, Int, |key, rule| Some(rule.int_bucket(i64::from(*key))));
-keys_of_one_column!(str String, Text, |key, rule| rule.bucket(&[&key[..]]));
+keys_of_one_column!(i16 i32 i64, Int, |key, rule| Some(rule.int_bucket(*key)));
+keys_of_one_column!(str String, Text, |key, rule| rule.bucket(&[key]));
 
 #[cfg(feature = "uuid")]
 keys_of_one_column!(Uuid, Uuid, |key, rule| {

@@ -56,10 +56,10 @@ impl KeyRule {
 
     /// Returns the bucket of an integer, which is a key of one column.
     #[inline]
-    pub(crate) fn int_bucket(&self, key: i64) -> usize {
+    pub(crate) fn int_bucket(&self, key: impl Into<i64>) -> usize {
         match self {
             KeyRule::Whole => 0,
-            KeyRule::Columns(_) => remainder(key),
+            KeyRule::Columns(_) => remainder(key.into()),
         }
     }
 

@@ -172,14 +172,12 @@ fn stress(rounds: usize, fault: Option<(&str, &str, &str)>) -> BTreeSet<&'static
             end.expect("no thread panics");
         }
     });
-    println!(
-        "{} commits, {} reads, {} hits",
-        WRITERS * rounds,
-        world.reads.load(Ordering::Relaxed),
-        world.hits.load(Ordering::Relaxed)
-    );
-    assert!(world.hits.load(Ordering::Relaxed) > 0, "no value is found, so none could be stale");
-    world.findings.into_inner().unwrap()
+    let (reads, hits) = (world.reads.into_inner(), world.hits.into_inner());
+    println!("{} commits, {reads} reads, {hits} hits", WRITERS * rounds);
+    let findings = world.findings.into_inner().unwrap();
+    // With a fault, the versions of all keys may be unknown, which is a finding.
+    assert!(hits > 0 || !findings.is_empty(), "no value is found, so none could be stale");
+    findings
 }
 
 #[test]
